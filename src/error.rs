@@ -1,0 +1,337 @@
+//! Why a call got no answer: one variant per thing the caller can do about it.
+//!
+//! `reason()` is one stable word per variant: `google.rpc.ErrorInfo.reason` on the wire and the metric label.
+//! `code()` is the gRPC code. Causes go to the log, never to the client.
+
+use std::{fmt, time::Duration};
+
+use crate::ident::{Label, Revision, VersionNumber};
+
+/// One value of a request that cannot be used, named so that its sender can mend it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InputFault {
+    /// Path of the field in the request: `rows[3].temp`, `tensors[carrier][3]`, `routing_key`.
+    pub field: String,
+    /// What came.
+    pub got: String,
+    /// What was wanted.
+    pub wanted: String,
+}
+
+impl fmt::Display for InputFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: got {}, wants {}", self.field, self.got, self.wanted)
+    }
+}
+
+/// The faults of one request, at least one; past [`InputFaults::MOST`] only their number is kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct InputFaults {
+    listed: Vec<InputFault>,
+    unlisted: usize,
+}
+
+impl InputFaults {
+    /// How many faults an answer names. A batch of a million bad rows must not make an answer of a million lines.
+    pub const MOST: usize = 32;
+
+    /// A single fault.
+    #[must_use]
+    pub fn one(
+        field: impl Into<String>,
+        got: impl Into<String>,
+        wanted: impl Into<String>,
+    ) -> Self {
+        let mut faults = Self::default();
+        faults.add(field, got, wanted);
+        faults
+    }
+
+    /// Adds a fault.
+    pub fn add(
+        &mut self,
+        field: impl Into<String>,
+        got: impl Into<String>,
+        wanted: impl Into<String>,
+    ) {
+        if self.listed.len() < Self::MOST {
+            let (field, got, wanted) = (field.into(), got.into(), wanted.into());
+            self.listed.push(InputFault { field, got, wanted });
+        } else {
+            self.unlisted += 1;
+        }
+    }
+
+    /// Whether [`add`](Self::add) would only count: lets a loop over many bad rows stop building texts.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.listed.len() >= Self::MOST
+    }
+
+    /// Whether nothing is wrong.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.listed.is_empty()
+    }
+
+    /// The faults that are named, in the order found.
+    pub fn iter(&self) -> impl Iterator<Item = &InputFault> {
+        self.listed.iter()
+    }
+
+    /// `Ok` where nothing was wrong.
+    ///
+    /// # Errors
+    /// All faults, where there is any.
+    pub fn into_result(self) -> Result<(), Self> {
+        if self.is_empty() { Ok(()) } else { Err(self) }
+    }
+}
+
+impl fmt::Display for InputFaults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, fault) in self.listed.iter().enumerate() {
+            if at > 0 {
+                f.write_str("; ")?;
+            }
+            fault.fmt(f)?;
+        }
+        if self.unlisted > 0 {
+            write!(f, "; and {} more", self.unlisted)?;
+        }
+        Ok(())
+    }
+}
+
+/// The gRPC codes that taper answers with. Kept apart from tonic so that nothing below the doors knows the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Code {
+    /// Answered.
+    Ok,
+    /// The caller went away before the answer.
+    Cancelled,
+    /// Wrong input, named.
+    InvalidArgument,
+    /// The deadline passed.
+    DeadlineExceeded,
+    /// No such model, version or label.
+    NotFound,
+    /// A limit is reached; later is better.
+    ResourceExhausted,
+    /// The state of the gateway does not allow it.
+    FailedPrecondition,
+    /// Somebody else was faster.
+    Aborted,
+    /// The model or the gateway failed.
+    Internal,
+    /// Going down.
+    Unavailable,
+}
+
+impl Code {
+    /// How many codes there are, for tables indexed by `code as usize`.
+    pub const COUNT: usize = 10;
+
+    /// The metric label: the code's name in gRPC.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "OK",
+            Self::Cancelled => "CANCELLED",
+            Self::InvalidArgument => "INVALID_ARGUMENT",
+            Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
+            Self::NotFound => "NOT_FOUND",
+            Self::ResourceExhausted => "RESOURCE_EXHAUSTED",
+            Self::FailedPrecondition => "FAILED_PRECONDITION",
+            Self::Aborted => "ABORTED",
+            Self::Internal => "INTERNAL",
+            Self::Unavailable => "UNAVAILABLE",
+        }
+    }
+}
+
+/// Why a version could not score a batch.
+#[derive(Debug, thiserror::Error)]
+pub enum ForwardError {
+    /// The library beneath the model refused.
+    #[error("{0}")]
+    Failed(String),
+    /// The model panicked; the worker survives.
+    #[error("the model panicked: {0}")]
+    Panicked(String),
+    /// The answer holds NaN or an infinity, which no caller can use.
+    #[error("the answer for row {row} is not finite")]
+    NotFinite {
+        /// The first such row.
+        row: usize,
+    },
+}
+
+/// Why a `Predict` call got no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum PredictError {
+    /// Nobody serves this name.
+    #[error("no model named `{0}`")]
+    UnknownModel(String),
+    /// The pinned version is not in the registry.
+    #[error("model `{model}` has no version {version}")]
+    UnknownVersion {
+        /// The model.
+        model: String,
+        /// The number in the request.
+        version: u64,
+    },
+    /// The pinned label names nothing.
+    #[error("model `{model}` has no label `{label}`")]
+    UnknownLabel {
+        /// The model.
+        model: String,
+        /// The label in the request.
+        label: String,
+    },
+    /// The pinned version exists and cannot answer, or no version of the model can.
+    #[error("model `{model}` cannot answer: {why}")]
+    NotReady {
+        /// The model.
+        model: String,
+        /// What is missing.
+        why: String,
+    },
+    /// Wrong input.
+    #[error("{0}")]
+    InvalidInput(InputFaults),
+    /// A limit is reached.
+    #[error("{what} is at its limit of {limit}")]
+    Overloaded {
+        /// Which limit.
+        what: &'static str,
+        /// Its value.
+        limit: usize,
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// The deadline passed before the forward pass began.
+    #[error("the deadline passed before the forward pass began")]
+    DeadlineExceeded,
+    /// The version could not score the rows. The cause is logged.
+    #[error("version {version} failed to score the request")]
+    Forward {
+        /// The version.
+        version: VersionNumber,
+        /// For the log.
+        source: ForwardError,
+    },
+}
+
+impl PredictError {
+    /// The stable word for this kind of error.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::UnknownModel(_) => "UNKNOWN_MODEL",
+            Self::UnknownVersion { .. } => "UNKNOWN_VERSION",
+            Self::UnknownLabel { .. } => "UNKNOWN_LABEL",
+            Self::NotReady { .. } => "VERSION_NOT_READY",
+            Self::InvalidInput(_) => "INVALID_INPUT",
+            Self::Overloaded { .. } => "OVERLOADED",
+            Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
+            Self::Forward { .. } => "FORWARD_FAILED",
+        }
+    }
+
+    /// The gRPC code.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        match self {
+            Self::UnknownModel(_) | Self::UnknownVersion { .. } | Self::UnknownLabel { .. } => {
+                Code::NotFound
+            }
+            Self::NotReady { .. } => Code::FailedPrecondition,
+            Self::InvalidInput(_) => Code::InvalidArgument,
+            Self::Overloaded { .. } => Code::ResourceExhausted,
+            Self::DeadlineExceeded => Code::DeadlineExceeded,
+            Self::Forward { .. } => Code::Internal,
+        }
+    }
+}
+
+impl From<InputFaults> for PredictError {
+    fn from(faults: InputFaults) -> Self {
+        Self::InvalidInput(faults)
+    }
+}
+
+/// Why an admin call was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum AdminError {
+    /// Nobody serves this name.
+    #[error("no model named `{0}`")]
+    UnknownModel(String),
+    /// The policy itself is wrong, whatever the versions' state.
+    #[error("{0}")]
+    InvalidPolicy(InputFaults),
+    /// Versions that the policy gives traffic to cannot answer.
+    #[error("{}", join(.0.iter().map(|(version, why)| format!("version {version} cannot take traffic: {why}"))))]
+    NotReady(Vec<(VersionNumber, String)>),
+    /// Versions of one policy take or give different tensors.
+    #[error("versions under one policy must have one signature: {}", join(.0))]
+    SignatureMismatch(Vec<String>),
+    /// Another revision is in force than the caller expected.
+    #[error(
+        "expected revision {expected}, but revision {current} is in force: read the policy again"
+    )]
+    RevisionConflict {
+        /// What the caller had seen.
+        expected: Revision,
+        /// What is in force.
+        current: Revision,
+    },
+    /// A label of the configuration names a version that cannot answer.
+    #[error("label `{label}` names version {version}, which is not READY")]
+    LabelNotReady {
+        /// The label.
+        label: Label,
+        /// The version.
+        version: VersionNumber,
+    },
+    /// The gateway is going down.
+    #[error("the gateway is going down; nothing was changed")]
+    Draining,
+}
+
+impl AdminError {
+    /// The stable word for this kind of error.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::UnknownModel(_) => "UNKNOWN_MODEL",
+            Self::InvalidPolicy(_) => "INVALID_POLICY",
+            Self::NotReady(_) | Self::LabelNotReady { .. } => "VERSION_NOT_READY",
+            Self::SignatureMismatch(_) => "SIGNATURE_MISMATCH",
+            Self::RevisionConflict { .. } => "REVISION_CONFLICT",
+            Self::Draining => "DRAINING",
+        }
+    }
+
+    /// The gRPC code.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        match self {
+            Self::UnknownModel(_) => Code::NotFound,
+            Self::InvalidPolicy(_) => Code::InvalidArgument,
+            Self::NotReady(_) | Self::LabelNotReady { .. } | Self::SignatureMismatch(_) => {
+                Code::FailedPrecondition
+            }
+            Self::RevisionConflict { .. } => Code::Aborted,
+            Self::Draining => Code::Unavailable,
+        }
+    }
+}
+
+fn join(parts: impl IntoIterator<Item = impl ToString>) -> String {
+    parts
+        .into_iter()
+        .map(|part| part.to_string())
+        .collect::<Vec<_>>()
+        .join("; ")
+}

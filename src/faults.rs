@@ -1,0 +1,275 @@
+//! What is wrong with a document: every fault at once, each with its file, its path, what is there and what was wanted.
+//!
+//! [`parse`] reads any document that serde can (JSON manifests, TOML configuration, training specs) into its raw type.
+//! The type's own JSON Schema finds all structural faults in one pass; serde then cannot fail for another reason.
+//! Rules that a schema cannot say are checked where the raw type becomes a checked one, into the same [`Faults`].
+
+use std::{fmt, path::PathBuf};
+
+use jsonschema::error::{TypeKind, ValidationErrorKind};
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+/// How many faults are kept; past that only their number is told.
+const MOST: usize = 100;
+
+/// One thing that is wrong, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// The file, as given by the user.
+    pub file: PathBuf,
+    /// JSON path inside it, `$.inputs[2].mean`; empty where the file as a whole is meant.
+    pub path: String,
+    /// What is there and what was wanted.
+    pub message: String,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: ", self.file.display())?;
+        if !self.path.is_empty() {
+            write!(f, "{}: ", self.path)?;
+        }
+        f.write_str(&self.message)
+    }
+}
+
+/// All faults of one document or folder. As an error it holds at least one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Faults {
+    listed: Vec<Fault>,
+    unlisted: usize,
+}
+
+impl Faults {
+    /// A single fault of a file as a whole.
+    #[must_use]
+    pub fn one(file: impl Into<PathBuf>, message: impl Into<String>) -> Self {
+        let mut faults = Self::default();
+        faults.add(file, "", message);
+        faults
+    }
+
+    /// Adds a fault; `path` is a JSON path, or empty.
+    pub fn add(
+        &mut self,
+        file: impl Into<PathBuf>,
+        path: impl Into<String>,
+        message: impl Into<String>,
+    ) {
+        self.push(Fault {
+            file: file.into(),
+            path: path.into(),
+            message: message.into(),
+        });
+    }
+
+    /// Adds all of `other`.
+    pub fn extend(&mut self, other: Self) {
+        self.unlisted += other.unlisted;
+        other.listed.into_iter().for_each(|fault| self.push(fault));
+    }
+
+    /// `Ok` where nothing was wrong.
+    ///
+    /// # Errors
+    /// All faults, where there is any.
+    pub fn into_result(self) -> Result<(), Self> {
+        if self.is_empty() { Ok(()) } else { Err(self) }
+    }
+
+    /// Whether nothing is wrong.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.listed.is_empty()
+    }
+
+    /// The faults, in the order found; at most 100.
+    pub fn iter(&self) -> impl Iterator<Item = &Fault> {
+        self.listed.iter()
+    }
+
+    fn push(&mut self, fault: Fault) {
+        if self.listed.len() < MOST {
+            self.listed.push(fault);
+        } else {
+            self.unlisted += 1;
+        }
+    }
+}
+
+/// One line a fault.
+impl fmt::Display for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, fault) in self.listed.iter().enumerate() {
+            if at > 0 {
+                writeln!(f)?;
+            }
+            fault.fmt(f)?;
+        }
+        if self.unlisted > 0 {
+            write!(f, "\nand {} more", self.unlisted)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Faults {}
+
+/// Reads `document` as a `T`.
+///
+/// # Errors
+/// Every place where the document does not follow the JSON Schema of `T`.
+pub fn parse<T: DeserializeOwned + JsonSchema>(
+    file: impl Into<PathBuf>,
+    document: Value,
+) -> Result<T, Faults> {
+    let file = file.into();
+    let mut faults = Faults::default();
+    match jsonschema::validator_for(&schema_of::<T>()) {
+        Ok(validator) => {
+            for error in validator.iter_errors(&document) {
+                let path = json_path(error.instance_path().as_str());
+                for (suffix, message) in explain(error.kind(), error.instance()) {
+                    faults.add(&file, format!("{path}{suffix}"), message);
+                }
+            }
+        }
+        Err(error) => faults.add(&file, "", format!("its own schema is broken: {error}")),
+    }
+    faults.into_result()?;
+    serde_json::from_value(document).map_err(|error| Faults::one(&file, error.to_string()))
+}
+
+/// The JSON Schema (draft 2020-12) that [`parse`] holds a `T` to.
+#[must_use]
+pub fn schema_of<T: JsonSchema>() -> Value {
+    schemars::schema_for!(T).to_value()
+}
+
+/// `got "x"`, cut to a line.
+#[must_use]
+pub fn got(value: &Value) -> String {
+    let text = value.to_string();
+    match text.char_indices().nth(80) {
+        Some((end, _)) => format!("got {}…", &text[..end]),
+        None => format!("got {text}"),
+    }
+}
+
+/// What a structural fault means to the author of the document, with what to append to the path.
+fn explain(kind: &ValidationErrorKind, instance: &Value) -> Vec<(String, String)> {
+    use ValidationErrorKind as Kind;
+    let whole =
+        |wanted: String| vec![(String::new(), format!("{}, wants {wanted}", got(instance)))];
+    match kind {
+        Kind::Required { property } => {
+            let name = property.as_str().unwrap_or_default();
+            vec![(format!(".{name}"), "missing".into())]
+        }
+        Kind::AdditionalProperties { unexpected } | Kind::UnevaluatedProperties { unexpected } => {
+            unexpected
+                .iter()
+                .map(|name| (format!(".{name}"), "unknown field".into()))
+                .collect()
+        }
+        Kind::Type {
+            kind: TypeKind::Single(one),
+        } => whole(format!("{one}")),
+        Kind::Type {
+            kind: TypeKind::Multiple(many),
+        } => whole(
+            many.iter()
+                .map(|one| one.to_string())
+                .collect::<Vec<_>>()
+                .join(" or "),
+        ),
+        Kind::Enum { options } => whole(format!("one of {options}")),
+        Kind::Constant { expected_value } => whole(expected_value.to_string()),
+        Kind::Minimum { limit } => whole(format!("at least {limit}")),
+        Kind::Maximum { limit } => whole(format!("at most {limit}")),
+        Kind::ExclusiveMinimum { limit } => whole(format!("more than {limit}")),
+        Kind::ExclusiveMaximum { limit } => whole(format!("less than {limit}")),
+        Kind::MinItems { limit } => whole(format!("at least {limit} items")),
+        Kind::MinLength { limit } => whole(format!("at least {limit} characters")),
+        // The best branch of an alternative is the one that fails deepest; its own faults say more than "no branch fits".
+        Kind::AnyOf { context } | Kind::OneOfNotValid { context } => context
+            .iter()
+            .filter(|branch| !branch.is_empty())
+            .max_by_key(|branch| {
+                branch
+                    .iter()
+                    .map(|e| e.instance_path().as_str().len())
+                    .max()
+            })
+            .map_or_else(
+                || whole("another form".into()),
+                |branch| {
+                    branch
+                        .iter()
+                        .flat_map(|e| explain(e.kind(), e.instance()))
+                        .collect()
+                },
+            ),
+        other => whole(format!("{} to hold", other.keyword())),
+    }
+}
+
+/// `/inputs/2/mean` as `$.inputs[2].mean`.
+fn json_path(pointer: &str) -> String {
+    let mut path = String::from("$");
+    for step in pointer.split('/').skip(1) {
+        if step.bytes().all(|b| b.is_ascii_digit()) {
+            path.push_str(&format!("[{step}]"));
+        } else {
+            path.push('.');
+            path.push_str(&step.replace("~1", "/").replace("~0", "~"));
+        }
+    }
+    path
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+    use serde_json::json;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize, JsonSchema)]
+    #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "only its shape matters")]
+    struct Doc {
+        name: String,
+        rows: Vec<Row>,
+        scale: Option<f64>,
+    }
+
+    #[derive(Debug, Deserialize, JsonSchema)]
+    #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "only its shape matters")]
+    struct Row {
+        width: u32,
+    }
+
+    #[test]
+    fn all_structural_faults_come_at_once_with_their_paths() {
+        let document = json!({
+            "rows": [{"width": 1}, {"width": "wide", "colour": 1}], "scale": "big", "nmae": "x"
+        });
+        let faults = parse::<Doc>("d.json", document).unwrap_err();
+        let mut lines: Vec<_> = faults.iter().map(ToString::to_string).collect();
+        lines.sort();
+        assert_eq!(
+            lines,
+            [
+                "d.json: $.name: missing",
+                "d.json: $.nmae: unknown field",
+                "d.json: $.rows[1].colour: unknown field",
+                "d.json: $.rows[1].width: got \"wide\", wants integer",
+                "d.json: $.scale: got \"big\", wants null or number",
+            ]
+        );
+    }
+}

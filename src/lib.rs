@@ -1,0 +1,65 @@
+//! taper: a gRPC inference gateway that holds several versions of a model in its own process, decides for each `Predict`
+//! which version answers, and measures every version's latency and predictions.
+//!
+//! # The house
+//!
+//! ```text
+//! main.rs       arguments in, exit code out
+//! cli/          one file a verb; talks to a running gateway through the public RPCs only
+//! config/       raw TOML -> checked Config, all faults at once
+//! app/          the only wiring: Config -> running gateway; the only spawn; readiness; drain
+//! api/          the doors: gRPC and HTTP. Wire <-> domain, error -> status. Wire types end here
+//! serving/      one request's way: pipeline, route, execute, live (the ArcSwap)
+//! model/        what a version is: manifest, signature, encoding, formats
+//! train/        CSV and a spec in, a published version out
+//! registry/     which versions exist on disk; publishing by atomic rename
+//! control/      what is wanted: policies, revisions, the single writer, the store
+//! insight/      what was seen: the metrics
+//! proto.rs ident.rs error.rs faults.rs
+//! ```
+//!
+//! # One request
+//!
+//! ```text
+//! api: decode, message limit, deadline
+//!   -> serving::pipeline   snapshot = live.snapshot()        one load, kept to the end
+//!   -> route               pin | header rule | sticky hash | random draw -> version
+//!   -> encode              Payload x Signature -> Rows       once; wrong input is named and refused
+//!   -> execute             on this thread when cheap, on the compute pool when not
+//!   -> insight             recorded on drop, whatever happened
+//!   -> api: encode         version, role, response id, revision in every reply
+//! ```
+//!
+//! Routing comes before encoding, because how an input is encoded is the version's own business.
+//!
+//! # Control
+//!
+//! ```text
+//! admin RPC --> control::writer (one task) --> store --> snapshot + 1 --> one ArcSwap store
+//! registry::scan --> model::load (verify, golden requests) --/    may fail: the others keep serving
+//! ```
+//!
+//! # Arrows
+//!
+//! ```text
+//! main > cli      cli > app, config, train, registry, model, proto      app > everything below
+//! api > serving, control, insight, model, proto     control > registry, model, serving, insight
+//! serving > model, insight      registry > model      train > model, registry      insight > model
+//! anyone > ident, error, faults.  No other arrow, and no circle: tests/architecture.rs checks it
+//! ```
+#![forbid(unsafe_code)]
+
+pub mod api;
+pub mod app;
+pub mod cli;
+pub mod config;
+pub mod control;
+pub mod error;
+pub mod faults;
+pub mod ident;
+pub mod insight;
+pub mod model;
+pub mod proto;
+pub mod registry;
+pub mod serving;
+pub mod train;

@@ -1,0 +1,2 @@
+//! The `taper` binary.
+fn main() {}

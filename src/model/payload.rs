@@ -1,0 +1,157 @@
+//! What a caller sends to be scored, in the gateway's own terms: typed tensors, or rows of named cells.
+
+use std::fmt;
+
+use bytes::Bytes;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Element type of a tensor, by the names of the Open Inference Protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Datatype {
+    /// True or false.
+    Bool,
+    /// 32-bit signed integer.
+    Int32,
+    /// 64-bit signed integer.
+    Int64,
+    /// 32-bit float; NaN means missing.
+    Fp32,
+    /// 64-bit float; NaN means missing.
+    Fp64,
+    /// UTF-8 text.
+    Bytes,
+}
+
+impl fmt::Display for Datatype {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Bool => "BOOL",
+            Self::Int32 => "INT32",
+            Self::Int64 => "INT64",
+            Self::Fp32 => "FP32",
+            Self::Fp64 => "FP64",
+            Self::Bytes => "BYTES",
+        })
+    }
+}
+
+/// The elements of a tensor, row-major.
+#[derive(Clone, Debug, PartialEq)]
+pub enum TensorData {
+    /// `BOOL`
+    Bool(Vec<bool>),
+    /// `INT32`
+    Int32(Vec<i32>),
+    /// `INT64`
+    Int64(Vec<i64>),
+    /// `FP32`
+    Fp32(Vec<f32>),
+    /// `FP64`
+    Fp64(Vec<f64>),
+    /// `BYTES`: texts as they came, not yet known to be UTF-8.
+    Bytes(Vec<Bytes>),
+}
+
+impl TensorData {
+    /// Its element type.
+    #[must_use]
+    pub fn datatype(&self) -> Datatype {
+        match self {
+            Self::Bool(_) => Datatype::Bool,
+            Self::Int32(_) => Datatype::Int32,
+            Self::Int64(_) => Datatype::Int64,
+            Self::Fp32(_) => Datatype::Fp32,
+            Self::Fp64(_) => Datatype::Fp64,
+            Self::Bytes(_) => Datatype::Bytes,
+        }
+    }
+
+    /// Number of elements.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Bool(values) => values.len(),
+            Self::Int32(values) => values.len(),
+            Self::Int64(values) => values.len(),
+            Self::Fp32(values) => values.len(),
+            Self::Fp64(values) => values.len(),
+            Self::Bytes(values) => values.len(),
+        }
+    }
+
+    /// Whether there is no element.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// A named tensor. `shape` is as the caller gave it; that it fits `data` and the signature is checked by
+/// [`Signature::encode`](super::Signature::encode).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tensor {
+    /// Name of the input.
+    pub name: String,
+    /// Length of each axis.
+    pub shape: Vec<i64>,
+    /// The elements, row-major.
+    pub data: TensorData,
+}
+
+/// One value of a named row.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Cell {
+    /// `null`: the same as leaving the name out.
+    Missing,
+    /// `true` or `false`.
+    Bool(bool),
+    /// Any number.
+    Number(f64),
+    /// Text.
+    Text(String),
+    /// A list, for an input of several columns.
+    List(Vec<Cell>),
+    /// An object, which no input takes; kept so that the refusal can name it.
+    Object,
+}
+
+impl fmt::Display for Cell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing => f.write_str("nothing"),
+            Self::Bool(value) => write!(f, "{value}"),
+            Self::Number(value) => write!(f, "{value}"),
+            Self::Text(value) => write!(f, "{:?}", value.chars().take(64).collect::<String>()),
+            Self::List(cells) => write!(f, "a list of {}", cells.len()),
+            Self::Object => f.write_str("an object"),
+        }
+    }
+}
+
+impl From<&serde_json::Value> for Cell {
+    fn from(value: &serde_json::Value) -> Self {
+        use serde_json::Value;
+        match value {
+            Value::Null => Self::Missing,
+            Value::Bool(value) => Self::Bool(*value),
+            Value::Number(number) => number.as_f64().map_or(Self::Missing, Self::Number),
+            Value::String(text) => Self::Text(text.clone()),
+            Value::Array(values) => Self::List(values.iter().map(Self::from).collect()),
+            Value::Object(_) => Self::Object,
+        }
+    }
+}
+
+/// One row: cells by input name, in any order, each name once.
+pub type Row = Vec<(String, Cell)>;
+
+/// What is to be scored, before it is known to fit any model.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Payload {
+    /// One tensor per input.
+    Tensors(Vec<Tensor>),
+    /// Named rows.
+    Rows(Vec<Row>),
+}

@@ -1,0 +1,191 @@
+//! What a version takes and gives: names, types and shapes, and how each input becomes columns of the network.
+
+use super::payload::Datatype;
+
+/// The inputs in the order of the network's columns, the one output, and the limit on rows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Signature {
+    /// At least one; names are unique.
+    pub inputs: Vec<Input>,
+    /// What an answer holds.
+    pub output: Output,
+    /// Labels of the classes; empty for a regression. Two for one column of `probability`, else one per column.
+    pub classes: Vec<String>,
+    /// Rows that one request may hold, at least 1.
+    pub max_rows: usize,
+}
+
+impl Signature {
+    /// Width of an encoded row: the sum of the inputs' columns.
+    #[must_use]
+    pub fn columns(&self) -> usize {
+        self.inputs.iter().map(Input::columns).sum()
+    }
+
+    /// Why a client of `self` could not be answered by a version with `other`: one line per difference in names, types,
+    /// shapes or classes. Encodings may differ, since they are the version's own business. Empty: they fit.
+    #[must_use]
+    pub fn differences(&self, other: &Self) -> Vec<String> {
+        let mut lines = Vec::new();
+        for input in &self.inputs {
+            match other.inputs.iter().find(|theirs| theirs.name == input.name) {
+                None => lines.push(format!("input `{}` is missing", input.name)),
+                Some(theirs) if theirs.tensor() != input.tensor() => lines.push(format!(
+                    "input `{}` is {} there and {} here",
+                    input.name,
+                    theirs.tensor(),
+                    input.tensor()
+                )),
+                Some(_) => {}
+            }
+        }
+        for theirs in &other.inputs {
+            if !self.inputs.iter().any(|input| input.name == theirs.name) {
+                lines.push(format!("input `{}` is surplus", theirs.name));
+            }
+        }
+        if self.output != other.output {
+            lines.push(format!(
+                "output is `{}` with {} columns there and `{}` with {} columns here",
+                other.output.name, other.output.columns, self.output.name, self.output.columns
+            ));
+        }
+        if self.classes != other.classes {
+            lines.push(format!(
+                "classes are {:?} there and {:?} here",
+                other.classes, self.classes
+            ));
+        }
+        lines
+    }
+}
+
+/// One input.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Input {
+    /// Its name.
+    pub name: String,
+    /// Type of its elements.
+    pub datatype: Datatype,
+    /// `None`: one value a row, shape `[-1]`. `Some(n)`: n values a row, shape `[-1, n]`.
+    pub width: Option<usize>,
+    /// How it enters the network.
+    pub encoding: Encoding,
+    /// Its values are never logged.
+    pub sensitive: bool,
+}
+
+impl Input {
+    /// Columns of the network that it fills.
+    #[must_use]
+    pub fn columns(&self) -> usize {
+        match &self.encoding {
+            Encoding::Numeric { scale, .. } => scale.len(),
+            Encoding::Categorical {
+                categories,
+                unknown_bucket,
+                ..
+            } => categories.len() + usize::from(*unknown_bucket),
+            Encoding::Cyclic { .. } => 2,
+            Encoding::Ignore { .. } => 0,
+        }
+    }
+
+    /// Values per row.
+    #[must_use]
+    pub fn values(&self) -> usize {
+        self.width.unwrap_or(1)
+    }
+
+    /// Whether a request may leave it out.
+    #[must_use]
+    pub fn optional(&self) -> bool {
+        match &self.encoding {
+            Encoding::Numeric { missing, .. } | Encoding::Cyclic { missing, .. } => {
+                missing.is_some()
+            }
+            Encoding::Categorical { missing, .. } => missing.is_some(),
+            Encoding::Ignore { optional } => *optional,
+        }
+    }
+
+    /// Its shape as the wire gives it: -1 stands for the number of rows.
+    #[must_use]
+    pub fn shape(&self) -> Vec<i64> {
+        let rows = -1;
+        match self.width {
+            None => vec![rows],
+            Some(n) => vec![rows, i64::try_from(n).unwrap_or(i64::MAX)],
+        }
+    }
+
+    fn tensor(&self) -> String {
+        format!("{} {:?}", self.datatype, self.shape())
+    }
+}
+
+/// How an input becomes columns of the network.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Encoding {
+    /// Each value becomes one column, `(x - offset) * factor`.
+    Numeric {
+        /// One per value of a row.
+        scale: Vec<Affine>,
+        /// Values that are allowed.
+        range: Option<Range>,
+        /// Stands in for a missing value; `None`: refused.
+        missing: Option<f64>,
+    },
+    /// One-hot.
+    Categorical {
+        /// Known categories, one column each, unique.
+        categories: Vec<String>,
+        /// Unknown categories get one more column; otherwise they are refused.
+        unknown_bucket: bool,
+        /// Stands in for a missing value; `None`: refused.
+        missing: Option<String>,
+    },
+    /// `sin(2 pi x / period)`, `cos(2 pi x / period)`.
+    Cyclic {
+        /// Length of one turn, more than 0.
+        period: f64,
+        /// Values that are allowed.
+        range: Option<Range>,
+        /// Stands in for a missing value; `None`: refused.
+        missing: Option<f64>,
+    },
+    /// Type-checked and not used.
+    Ignore {
+        /// Whether it may be missing.
+        optional: bool,
+    },
+}
+
+/// `(x - offset) * factor`, in f64, then rounded to f32.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Affine {
+    /// Subtracted first.
+    pub offset: f64,
+    /// Multiplied then.
+    pub factor: f64,
+}
+
+/// Allowed values, both ends included.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Range {
+    /// The smallest.
+    pub min: f64,
+    /// The largest, not below `min`.
+    pub max: f64,
+    /// A value outside is moved to the nearest end; otherwise it is refused.
+    pub clip: bool,
+}
+
+/// The answer's one tensor: `FP32 [rows, columns]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Output {
+    /// `probability` or `value`.
+    pub name: String,
+    /// At least 1.
+    pub columns: usize,
+}

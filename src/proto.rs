@@ -1,0 +1,14 @@
+//! The wire: code and descriptors made by `build.rs` from `proto/`. Used by the doors (`api`, `cli`) only.
+
+/// `taper.v1`: the native protocol.
+#[expect(
+    missing_docs,
+    clippy::all,
+    reason = "generated; the .proto files hold the documentation"
+)]
+pub mod v1 {
+    tonic::include_proto!("taper.v1");
+}
+
+/// All of `proto/` as an encoded `FileDescriptorSet`, for reflection.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/taper_descriptor.bin"));
