@@ -224,6 +224,18 @@ pub enum PredictError {
 }
 
 impl PredictError {
+    /// Every word that [`reason`](Self::reason) can give.
+    pub const REASONS: [&str; 8] = [
+        "UNKNOWN_MODEL",
+        "UNKNOWN_VERSION",
+        "UNKNOWN_LABEL",
+        "VERSION_NOT_READY",
+        "INVALID_INPUT",
+        "OVERLOADED",
+        "DEADLINE_EXCEEDED",
+        "FORWARD_FAILED",
+    ];
+
     /// The stable word for this kind of error.
     #[must_use]
     pub fn reason(&self) -> &'static str {
