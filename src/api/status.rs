@@ -42,13 +42,21 @@ pub(super) fn from_admin(error: &AdminError) -> Status {
             details.add_bad_request_violation("model", error.to_string());
         }
         AdminError::NotReady(versions) => {
-            details.set_precondition_failure(precondition(versions.iter().map(|(version, why)| {
-                ("VERSION_NOT_READY", format!("version {version}"), why.clone())
-            })));
+            details.set_precondition_failure(precondition(versions.iter().map(
+                |(version, why)| {
+                    (
+                        "VERSION_NOT_READY",
+                        format!("version {version}"),
+                        why.clone(),
+                    )
+                },
+            )));
         }
         AdminError::SignatureMismatch(lines) => {
             details.set_precondition_failure(precondition(
-                lines.iter().map(|line| ("SIGNATURE_MISMATCH", "policy".to_owned(), line.clone())),
+                lines
+                    .iter()
+                    .map(|line| ("SIGNATURE_MISMATCH", "policy".to_owned(), line.clone())),
             ));
         }
         AdminError::LabelNotReady { .. }

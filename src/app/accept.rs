@@ -52,7 +52,10 @@ pub(super) fn limited(
         match Arc::clone(&places).try_acquire_owned() {
             Ok(place) => Some(Ok(Connection { io, _place: place })),
             Err(_) => {
-                tracing::warn!(limit = most, "connection refused: at the limit on connections");
+                tracing::warn!(
+                    limit = most,
+                    "connection refused: at the limit on connections"
+                );
                 None
             }
         }

@@ -45,7 +45,9 @@ pub(super) async fn drain(
 ) -> DrainReport {
     let begin = time::Instant::now();
     for name in HEALTH_NAMES {
-        health.set_service_status(name, ServingStatus::NotServing).await;
+        health
+            .set_service_status(name, ServingStatus::NotServing)
+            .await;
     }
     let in_flight = pipeline.in_flight();
     tracing::info!(in_flight, "draining");
@@ -55,16 +57,24 @@ pub(super) async fn drain(
     for name in HEALTH_NAMES {
         health.clear_service_status(name).await;
     }
-    let finished = time::timeout(deadline, async { while grpc.join_next().await.is_some() {} });
+    let finished = time::timeout(deadline, async {
+        while grpc.join_next().await.is_some() {}
+    });
     let abandoned = match finished.await {
         Ok(()) => 0,
         Err(_) => pipeline.in_flight(),
     };
     grpc.shutdown().await;
     end.send_replace(true);
-    let ended = time::timeout(OTHERS_DEADLINE, async { while others.join_next().await.is_some() {} });
+    let ended = time::timeout(OTHERS_DEADLINE, async {
+        while others.join_next().await.is_some() {}
+    });
     if ended.await.is_err() {
         others.shutdown().await;
     }
-    DrainReport { in_flight, abandoned, took: begin.elapsed() }
+    DrainReport {
+        in_flight,
+        abandoned,
+        took: begin.elapsed(),
+    }
 }

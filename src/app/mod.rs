@@ -9,8 +9,7 @@ mod drain;
 mod serve;
 
 use std::{
-    fmt,
-    io,
+    fmt, io,
     net::SocketAddr,
     sync::{
         Arc,
@@ -84,7 +83,11 @@ pub struct Addresses {
 
 impl fmt::Display for Addresses {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "data   grpc://{}   Predict, health, reflection", self.data)?;
+        writeln!(
+            f,
+            "data   grpc://{}   Predict, health, reflection",
+            self.data
+        )?;
         writeln!(f, "admin  grpc://{}   models, traffic policies", self.admin)?;
         write!(f, "http   http://{}   /metrics /healthz /readyz", self.http)
     }
@@ -127,8 +130,11 @@ impl Gateway {
             http: http.local_addr().unwrap_or(config.http),
         };
 
-        let pipeline =
-            Arc::new(Pipeline::new(Arc::clone(&live), Arc::clone(&telemetry), config.limits));
+        let pipeline = Arc::new(Pipeline::new(
+            Arc::clone(&live),
+            Arc::clone(&telemetry),
+            config.limits,
+        ));
         let (control, writer) = Writer::new(Arc::clone(&live), store, Arc::clone(&telemetry));
         let draining = Arc::new(AtomicBool::new(false));
         let (close, closing) = watch::channel(false);
@@ -207,10 +213,18 @@ impl Gateway {
 async fn listen(config: &Config) -> Result<[TcpListener; 3], StartError> {
     let mut bound = Vec::with_capacity(3);
     let mut errors = Vec::new();
-    for (face, address) in [("data", config.data), ("admin", config.admin), ("http", config.http)] {
+    for (face, address) in [
+        ("data", config.data),
+        ("admin", config.admin),
+        ("http", config.http),
+    ] {
         match TcpListener::bind(address).await {
             Ok(listener) => bound.push(listener),
-            Err(source) => errors.push(BindError { face, address, source }),
+            Err(source) => errors.push(BindError {
+                face,
+                address,
+                source,
+            }),
         }
     }
     bound.try_into().map_err(|_| StartError::Bind(errors))

@@ -41,7 +41,9 @@ pub(super) async fn data(
 ) -> Result<(HealthReporter, Router), StartError> {
     let (health, health_service) = tonic_health::server::health_reporter();
     for name in HEALTH_NAMES {
-        health.set_service_status(name, ServingStatus::Serving).await;
+        health
+            .set_service_status(name, ServingStatus::Serving)
+            .await;
     }
     let predictions = PredictionServiceServer::new(Predictions::new(pipeline))
         .max_decoding_message_size(config.max_message_bytes)
@@ -74,8 +76,16 @@ fn with_reflection(routes: Routes, service: &str) -> Result<Routes, StartError> 
     };
     let health = "grpc.health.v1.Health";
     let on_data = service == prediction_service_server::SERVICE_NAME;
-    let describe = || if on_data { describe().with_service_name(health) } else { describe() };
-    Ok(routes.add_service(describe().build_v1()?).add_service(describe().build_v1alpha()?))
+    let describe = || {
+        if on_data {
+            describe().with_service_name(health)
+        } else {
+            describe()
+        }
+    };
+    Ok(routes
+        .add_service(describe().build_v1()?)
+        .add_service(describe().build_v1alpha()?))
 }
 
 fn builder(config: &Config) -> Server {
@@ -110,11 +120,18 @@ pub(super) async fn http(
     draining: Arc<AtomicBool>,
     mut ending: watch::Receiver<bool>,
 ) -> &'static str {
-    let app = router(Faces { live, telemetry, draining });
+    let app = router(Faces {
+        live,
+        telemetry,
+        draining,
+    });
     let ended = async move {
         let _ = ending.wait_for(|ending| *ending).await;
     };
-    if let Err(error) = axum::serve(listener, app).with_graceful_shutdown(ended).await {
+    if let Err(error) = axum::serve(listener, app)
+        .with_graceful_shutdown(ended)
+        .await
+    {
         tracing::error!(door = "http", %error, "door failed");
     }
     "http"

@@ -74,7 +74,10 @@ impl Config {
             None => (RawConfig::default(), PathBuf::from("flags"), PathBuf::new()),
         };
         let in_file = raw.registry.take().map(|registry| base.join(registry));
-        let registry = overrides.registry.or(in_file).unwrap_or_else(|| base.join("models"));
+        let registry = overrides
+            .registry
+            .or(in_file)
+            .unwrap_or_else(|| base.join("models"));
         for (setting, over) in [
             (&mut raw.listen.data, overrides.data),
             (&mut raw.listen.admin, overrides.admin),
@@ -97,8 +100,9 @@ impl Config {
 fn read(path: &Path) -> Result<RawConfig, Faults> {
     let text = fs::read_to_string(path)
         .map_err(|error| Faults::one(path, format!("cannot be read: {error}")))?;
-    let document: toml::Table =
-        text.parse().map_err(|error: toml::de::Error| Faults::one(path, error.to_string()))?;
+    let document: toml::Table = text
+        .parse()
+        .map_err(|error: toml::de::Error| Faults::one(path, error.to_string()))?;
     let document =
         serde_json::to_value(document).map_err(|error| Faults::one(path, error.to_string()))?;
     faults::parse(path, document)
@@ -111,11 +115,17 @@ fn check(raw: RawConfig, registry: PathBuf, file: &Path) -> Result<Config, Fault
         let path = format!("$.listen.{name}");
         let parsed = text.parse::<SocketAddr>();
         match &parsed {
-            Err(_) => faults.add(file, path, format!("got {text:?}, wants an IP address and a port, `127.0.0.1:8001`")),
+            Err(_) => faults.add(
+                file,
+                path,
+                format!("got {text:?}, wants an IP address and a port, `127.0.0.1:8001`"),
+            ),
             Ok(address) if loopback && !address.ip().is_loopback() => faults.add(
                 file,
                 path,
-                format!("got {text:?}, wants a loopback address: the admin port has no authentication"),
+                format!(
+                    "got {text:?}, wants a loopback address: the admin port has no authentication"
+                ),
             ),
             Ok(_) => {}
         }
@@ -124,13 +134,25 @@ fn check(raw: RawConfig, registry: PathBuf, file: &Path) -> Result<Config, Fault
     let data = address("data", &raw.listen.data, false);
     let admin = address("admin", &raw.listen.admin, true);
     let http = address("http", &raw.listen.http, false);
-    for (name, one, other) in [("admin", admin, data), ("http", http, data), ("http", http, admin)] {
+    for (name, one, other) in [
+        ("admin", admin, data),
+        ("http", http, data),
+        ("http", http, admin),
+    ] {
         if one == other && one.port() != 0 {
-            faults.add(file, format!("$.listen.{name}"), format!("{one} is taken by another face"));
+            faults.add(
+                file,
+                format!("$.listen.{name}"),
+                format!("{one} is taken by another face"),
+            );
         }
     }
     if !registry.is_dir() {
-        faults.add(file, "$.registry", format!("{} is not a folder", registry.display()));
+        faults.add(
+            file,
+            "$.registry",
+            format!("{} is not a folder", registry.display()),
+        );
     }
     let mut models = BTreeMap::new();
     for (name, model) in raw.models {
@@ -152,7 +174,9 @@ fn check(raw: RawConfig, registry: PathBuf, file: &Path) -> Result<Config, Fault
         max_message_bytes: raw.limits.max_message_bytes,
         max_connections: raw.limits.max_connections,
         max_concurrent_streams: raw.limits.max_concurrent_streams,
-        limits: Limits { max_in_flight: raw.limits.max_in_flight },
+        limits: Limits {
+            max_in_flight: raw.limits.max_in_flight,
+        },
         drain_deadline: Duration::from_secs(raw.limits.drain_seconds),
         models,
     })
@@ -169,7 +193,11 @@ fn settings(
     for (label, version) in raw.labels {
         let path = format!("{path}.labels.{label}");
         if label == Label::LATEST {
-            faults.add(file, path, "`latest` is built in: it names the highest READY version");
+            faults.add(
+                file,
+                path,
+                "`latest` is built in: it names the highest READY version",
+            );
             continue;
         }
         match (label.parse::<Label>(), VersionNumber::try_from(version)) {
@@ -181,7 +209,11 @@ fn settings(
     }
     let Some(shares) = raw.split else {
         if !raw.header_rules.is_empty() || !raw.sticky_header.is_empty() || !raw.salt.is_empty() {
-            faults.add(file, format!("{path}.split"), "missing; the rest of the policy needs it");
+            faults.add(
+                file,
+                format!("{path}.split"),
+                "missing; the rest of the policy needs it",
+            );
         }
         return settings;
     };
@@ -196,9 +228,18 @@ fn settings(
     let header_rules = raw
         .header_rules
         .into_iter()
-        .map(|rule| RawHeaderRule { header: rule.header, value: rule.value, version: rule.version })
+        .map(|rule| RawHeaderRule {
+            header: rule.header,
+            value: rule.value,
+            version: rule.version,
+        })
         .collect();
-    let policy = RawPolicy { split, header_rules, sticky_header: raw.sticky_header, salt: raw.salt };
+    let policy = RawPolicy {
+        split,
+        header_rules,
+        sticky_header: raw.sticky_header,
+        salt: raw.salt,
+    };
     match Policy::check(policy, model) {
         Ok(policy) => settings.policy = Some(policy),
         Err(wrong) => {

@@ -34,7 +34,8 @@ pub(super) struct RawListen {
 
 impl Default for RawListen {
     fn default() -> Self {
-        let [data, admin, http] = ["127.0.0.1:8001", "127.0.0.1:8002", "127.0.0.1:8000"].map(String::from);
+        let [data, admin, http] =
+            ["127.0.0.1:8001", "127.0.0.1:8002", "127.0.0.1:8000"].map(String::from);
         Self { data, admin, http }
     }
 }

@@ -10,7 +10,10 @@ fn load(text: &str) -> Result<Config, Faults> {
 
 fn faults(text: &str) -> Vec<String> {
     let faults = load(text).unwrap_err();
-    faults.iter().map(|fault| format!("{}: {}", fault.path, fault.message)).collect()
+    faults
+        .iter()
+        .map(|fault| format!("{}: {}", fault.path, fault.message))
+        .collect()
 }
 
 #[test]
@@ -35,9 +38,17 @@ fn a_policy_is_read_as_a_whole() {
     .unwrap();
     let settings = &config.models["flight-delay"];
     let policy = settings.policy.as_ref().unwrap();
-    let rows: Vec<_> =
-        policy.split().rows().iter().map(|(v, s)| (v.get(), s.basis_points())).collect();
-    assert_eq!(rows, [(9, 9500), (10, 500)], "in the order of the numbers, not of the texts");
+    let rows: Vec<_> = policy
+        .split()
+        .rows()
+        .iter()
+        .map(|(v, s)| (v.get(), s.basis_points()))
+        .collect();
+    assert_eq!(
+        rows,
+        [(9, 9500), (10, 500)],
+        "in the order of the numbers, not of the texts"
+    );
     assert_eq!(settings.labels.len(), 1);
 }
 
@@ -69,7 +80,10 @@ fn all_faults_of_the_meaning_come_at_once() {
         split = { 1 = 9000, x = 1000 }
         "#,
     );
-    let paths: Vec<_> = found.iter().map(|line| line.split(':').next().unwrap()).collect();
+    let paths: Vec<_> = found
+        .iter()
+        .map(|line| line.split(':').next().unwrap())
+        .collect();
     assert_eq!(
         paths,
         [

@@ -17,7 +17,10 @@ pub fn admit(policy: &Policy, model: &ServingModel) -> Result<(), AdminError> {
             (Some(version), _) => versions.push(version),
             (None, Some(faults)) => {
                 let first = faults.iter().next().map(|fault| fault.message.as_str());
-                not_ready.push((number, format!("it failed to load: {}", first.unwrap_or_default())));
+                not_ready.push((
+                    number,
+                    format!("it failed to load: {}", first.unwrap_or_default()),
+                ));
             }
             (None, None) => not_ready.push((number, "it is not in the registry".to_owned())),
         }
@@ -25,14 +28,25 @@ pub fn admit(policy: &Policy, model: &ServingModel) -> Result<(), AdminError> {
     if !not_ready.is_empty() {
         return Err(AdminError::NotReady(not_ready));
     }
-    let Some((first, others)) = versions.split_first() else { return Ok(()) };
+    let Some((first, others)) = versions.split_first() else {
+        return Ok(());
+    };
     let differences: Vec<String> = others
         .iter()
         .flat_map(|other| {
             let between = format!("versions {} and {}", first.number(), other.number());
-            let lines = first.version.signature().differences(other.version.signature());
-            lines.into_iter().map(move |line| format!("{between}: {line}"))
+            let lines = first
+                .version
+                .signature()
+                .differences(other.version.signature());
+            lines
+                .into_iter()
+                .map(move |line| format!("{between}: {line}"))
         })
         .collect();
-    if differences.is_empty() { Ok(()) } else { Err(AdminError::SignatureMismatch(differences)) }
+    if differences.is_empty() {
+        Ok(())
+    } else {
+        Err(AdminError::SignatureMismatch(differences))
+    }
 }

@@ -41,20 +41,38 @@ pub async fn boot<S: Store>(
 ) -> Result<Snapshot, Faults> {
     let mut faults = Faults::default();
     let mut models = HashMap::new();
-    for LoadedModel { name, ready, failed } in loaded {
+    for LoadedModel {
+        name,
+        ready,
+        failed,
+    } in loaded
+    {
         let wanted = settings.remove(&name).unwrap_or_default();
         let mut labels = wanted.labels;
         for (label, version) in &labels {
             if !ready.contains_key(version) {
-                let error = AdminError::LabelNotReady { label: label.clone(), version: *version };
-                faults.add(CONFIGURATION, format!("$.models.{name}.labels.{label}"), error.to_string());
+                let error = AdminError::LabelNotReady {
+                    label: label.clone(),
+                    version: *version,
+                };
+                faults.add(
+                    CONFIGURATION,
+                    format!("$.models.{name}.labels.{label}"),
+                    error.to_string(),
+                );
             }
         }
         let latest = ready.keys().next_back().copied();
         if let (Some(latest), Ok(label)) = (latest, Label::LATEST.parse()) {
             labels.insert(label, latest);
         }
-        let model = ServingModel { name: name.clone(), ready, failed, labels, routing: None };
+        let model = ServingModel {
+            name: name.clone(),
+            ready,
+            failed,
+            labels,
+            routing: None,
+        };
         let stored = store.get(&name).await;
         let kept = stored.as_ref().map(|stored| stored.policy.clone());
         let first = || latest.and_then(|latest| all_to(latest, &name));
@@ -64,12 +82,19 @@ pub async fn boot<S: Store>(
             continue;
         };
         if let Err(error) = admit(&policy, &model) {
-            faults.add(CONFIGURATION, format!("$.models.{name}.split"), error.to_string());
+            faults.add(
+                CONFIGURATION,
+                format!("$.models.{name}.split"),
+                error.to_string(),
+            );
             continue;
         }
         let revision = match stored {
             Some(stored) => stored.revision,
-            None => match store.compare_and_set(&name, Revision::default(), policy.clone()).await {
+            None => match store
+                .compare_and_set(&name, Revision::default(), policy.clone())
+                .await
+            {
                 Ok(revision) => revision,
                 Err(error) => {
                     faults.add(CONFIGURATION, format!("$.models.{name}"), error.to_string());
@@ -92,5 +117,12 @@ pub async fn boot<S: Store>(
 
 fn all_to(version: VersionNumber, model: &ModelName) -> Option<Policy> {
     let split = vec![(version.get(), Share::FULL.basis_points())];
-    Policy::check(RawPolicy { split, ..RawPolicy::default() }, model).ok()
+    Policy::check(
+        RawPolicy {
+            split,
+            ..RawPolicy::default()
+        },
+        model,
+    )
+    .ok()
 }

@@ -1,10 +1,6 @@
 //! From a registry on disk to versions that can answer. Blocks; runs off the serving threads.
 
-use std::{
-    collections::BTreeMap,
-    path::Path,
-    sync::Arc,
-};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use crate::faults::Faults;
 use crate::ident::{ModelName, VersionNumber};
@@ -32,11 +28,13 @@ pub struct LoadedModel {
 pub fn load_registry(root: &Path, telemetry: &Telemetry) -> Result<Vec<LoadedModel>, Faults> {
     let mut models: BTreeMap<ModelName, LoadedModel> = BTreeMap::new();
     for found in registry::scan(root)? {
-        let entry = models.entry(found.model.clone()).or_insert_with(|| LoadedModel {
-            name: found.model.clone(),
-            ready: BTreeMap::new(),
-            failed: BTreeMap::new(),
-        });
+        let entry = models
+            .entry(found.model.clone())
+            .or_insert_with(|| LoadedModel {
+                name: found.model.clone(),
+                ready: BTreeMap::new(),
+                failed: BTreeMap::new(),
+            });
         match load_version(&found, telemetry) {
             Ok(version) => {
                 tracing::info!(model = %found.model, version = %found.version, "version is ready");

@@ -14,8 +14,5 @@ mod writer;
 pub use admit::admit;
 pub use boot::{ModelSettings, boot};
 pub use load::{LoadedModel, load_registry};
-pub use store::{MemoryStore, Stored, Store, StoreError};
+pub use store::{MemoryStore, Store, StoreError, Stored};
 pub use writer::{Control, PolicyChange, Writer};
-
-#[cfg(test)]
-mod tests;

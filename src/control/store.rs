@@ -56,7 +56,11 @@ pub struct MemoryStore(Mutex<HashMap<ModelName, Stored>>);
 
 impl Store for MemoryStore {
     async fn get(&self, model: &ModelName) -> Option<Stored> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(model).cloned()
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(model)
+            .cloned()
     }
 
     async fn compare_and_set(
@@ -66,7 +70,9 @@ impl Store for MemoryStore {
         policy: Policy,
     ) -> Result<Revision, StoreError> {
         let mut stored = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let current = stored.get(model).map_or(Revision::default(), |stored| stored.revision);
+        let current = stored
+            .get(model)
+            .map_or(Revision::default(), |stored| stored.revision);
         if current != expected {
             return Err(StoreError::Conflict { current });
         }

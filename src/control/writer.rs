@@ -40,7 +40,10 @@ impl Control {
     /// See [`AdminError`]; nothing was changed then.
     pub async fn set_policy(&self, change: PolicyChange) -> Result<Revision, AdminError> {
         let (reply, answer) = oneshot::channel();
-        self.0.send((change, reply)).await.map_err(|_| AdminError::Draining)?;
+        self.0
+            .send((change, reply))
+            .await
+            .map_err(|_| AdminError::Draining)?;
         answer.await.map_err(|_| AdminError::Draining)?
     }
 }
@@ -59,7 +62,15 @@ impl<S: Store> Writer<S> {
     #[must_use]
     pub fn new(live: Arc<Live>, store: S, telemetry: Arc<Telemetry>) -> (Control, Self) {
         let (sender, inbox) = mpsc::channel(WAITING);
-        (Control(sender), Self { live, store, telemetry, inbox })
+        (
+            Control(sender),
+            Self {
+                live,
+                store,
+                telemetry,
+                inbox,
+            },
+        )
     }
 
     /// Runs until the last [`Control`] is gone; changes that were already sent are still made.
@@ -84,10 +95,12 @@ impl<S: Store> Writer<S> {
             .store
             .compare_and_set(&model.name, change.expected, policy.clone())
             .await
-            .map_err(|StoreError::Conflict { current }| AdminError::RevisionConflict {
-                expected: change.expected,
-                current,
-            })?;
+            .map_err(
+                |StoreError::Conflict { current }| AdminError::RevisionConflict {
+                    expected: change.expected,
+                    current,
+                },
+            )?;
         let next = routed(model, revision, policy);
         tracing::info!(model = %model.name, %revision, "traffic policy changed");
         self.telemetry.policy_revision(&model.name).set(revision);
@@ -101,5 +114,8 @@ impl<S: Store> Writer<S> {
 pub(super) fn routed(model: &ServingModel, revision: Revision, policy: Policy) -> ServingModel {
     let routing = Routing::resolve(revision, policy, &model.ready).map(Arc::new);
     debug_assert!(routing.is_some(), "admit has checked every version");
-    ServingModel { routing, ..model.clone() }
+    ServingModel {
+        routing,
+        ..model.clone()
+    }
 }

@@ -3,11 +3,7 @@
 
 use std::{num::NonZero, sync::Arc, thread, time::Duration};
 
-use tokio::{
-    sync::Semaphore,
-    task,
-    time::Instant,
-};
+use tokio::{sync::Semaphore, task, time::Instant};
 
 use super::live::ServingVersion;
 use crate::error::{ForwardError, PredictError};
@@ -26,7 +22,9 @@ pub struct Executor {
 impl Default for Executor {
     fn default() -> Self {
         let cores = thread::available_parallelism().map_or(1, NonZero::get);
-        Self { cores: Arc::new(Semaphore::new(cores)) }
+        Self {
+            cores: Arc::new(Semaphore::new(cores)),
+        }
     }
 }
 
@@ -49,7 +47,10 @@ impl Executor {
         }
         let Ok(permit) = Arc::clone(&self.cores).acquire_owned().await else {
             // Nobody closes the semaphore.
-            return Err(failed(by, ForwardError::Failed("the compute pool is closed".into())));
+            return Err(failed(
+                by,
+                ForwardError::Failed("the compute pool is closed".into()),
+            ));
         };
         let worker = Arc::clone(by);
         task::spawn_blocking(move || {
@@ -70,10 +71,16 @@ fn timed(
     if deadline.is_some_and(|deadline| deadline <= start) {
         return Err(PredictError::DeadlineExceeded);
     }
-    let scores = by.version.forward(rows).map_err(|source| failed(by, source))?;
+    let scores = by
+        .version
+        .forward(rows)
+        .map_err(|source| failed(by, source))?;
     Ok((scores, start.elapsed()))
 }
 
 fn failed(by: &ServingVersion, source: ForwardError) -> PredictError {
-    PredictError::Forward { version: by.number(), source }
+    PredictError::Forward {
+        version: by.number(),
+        source,
+    }
 }

@@ -60,7 +60,11 @@ impl Snapshot {
 
     /// Brings the gauges of counted shares up to date.
     pub fn report_counted_shares(&self) {
-        for routing in self.models.values().filter_map(|model| model.routing.as_ref()) {
+        for routing in self
+            .models
+            .values()
+            .filter_map(|model| model.routing.as_ref())
+        {
             let counted = routing.counted();
             let all = counted.iter().sum();
             for (target, own) in routing.targets.iter().zip(counted) {
@@ -88,10 +92,15 @@ pub struct ServingModel {
 impl ServingModel {
     /// Tells the gauges of every version which share the policy gives it.
     pub fn report_target_shares(&self) {
-        let rows = self.routing.as_ref().map_or(&[][..], |routing| routing.policy.split().rows());
+        let rows = self
+            .routing
+            .as_ref()
+            .map_or(&[][..], |routing| routing.policy.split().rows());
         for (number, version) in &self.ready {
             let share = rows.iter().find(|(target, _)| target == number);
-            version.meters.target_share(share.map_or(Share::default(), |(_, share)| *share));
+            version
+                .meters
+                .target_share(share.map_or(Share::default(), |(_, share)| *share));
         }
     }
 }
@@ -135,10 +144,17 @@ impl Routing {
         ready: &BTreeMap<VersionNumber, Arc<ServingVersion>>,
     ) -> Option<Self> {
         let rows = policy.split().rows();
-        let targets: Vec<_> =
-            rows.iter().map(|(version, _)| ready.get(version).cloned()).collect::<Option<_>>()?;
+        let targets: Vec<_> = rows
+            .iter()
+            .map(|(version, _)| ready.get(version).cloned())
+            .collect::<Option<_>>()?;
         let routed = rows.iter().map(|_| AtomicU64::new(0)).collect();
-        Some(Self { revision, policy, targets, routed })
+        Some(Self {
+            revision,
+            policy,
+            targets,
+            routed,
+        })
     }
 
     /// The version in row `at` of the split, which gets one request more.
@@ -151,6 +167,9 @@ impl Routing {
     /// Requests that the split sent to each of its versions, in its order.
     #[must_use]
     pub fn counted(&self) -> Vec<u64> {
-        self.routed.iter().map(|count| count.load(Ordering::Relaxed)).collect()
+        self.routed
+            .iter()
+            .map(|count| count.load(Ordering::Relaxed))
+            .collect()
     }
 }

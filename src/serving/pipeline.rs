@@ -43,7 +43,13 @@ impl Pipeline {
     #[must_use]
     pub fn new(live: Arc<Live>, telemetry: Arc<Telemetry>, limits: Limits) -> Self {
         let executor = Executor::default();
-        Self { live, telemetry, executor, limits, in_flight: AtomicUsize::new(0) }
+        Self {
+            live,
+            telemetry,
+            executor,
+            limits,
+            in_flight: AtomicUsize::new(0),
+        }
     }
 
     /// Answers one query by one version, under one snapshot.
@@ -64,12 +70,25 @@ impl Pipeline {
         drop(snapshot);
         let mut record = Record::start(&by.meters, Role::Primary, query.arrived, query.deadline);
         let scored = self.score(&by, &query, &record).await;
-        record.ended(scored.as_ref().map_or_else(PredictError::code, |_| Code::Ok));
+        record.ended(
+            scored
+                .as_ref()
+                .map_or_else(PredictError::code, |_| Code::Ok),
+        );
         drop(record);
         let (scores, top) = scored?;
-        let response_id =
-            query.response_id.unwrap_or_else(|| ResponseId::from_random(route::random_bits()));
-        Ok(Answer { model: query.model, by, role: Role::Primary, response_id, revision, scores, top })
+        let response_id = query
+            .response_id
+            .unwrap_or_else(|| ResponseId::from_random(route::random_bits()));
+        Ok(Answer {
+            model: query.model,
+            by,
+            role: Role::Primary,
+            response_id,
+            revision,
+            scores,
+            top,
+        })
     }
 
     /// Counts a query that could not even be read, and gives the error to answer with.
@@ -94,7 +113,10 @@ impl Pipeline {
     ) -> Result<(Scores, Vec<TopClass>), PredictError> {
         let rows = by.version.signature().encode(&query.payload)?;
         let (scores, elapsed) = self.executor.forward(by, rows, query.deadline).await?;
-        let top: Vec<_> = scores.rows().filter_map(|row| by.version.top_class(row)).collect();
+        let top: Vec<_> = scores
+            .rows()
+            .filter_map(|row| by.version.top_class(row))
+            .collect();
         record.scored(elapsed, &scores, &top);
         Ok((scores, top))
     }
@@ -131,10 +153,13 @@ fn choose(
     let model = models
         .get(query.model.as_str())
         .ok_or_else(|| PredictError::UnknownModel(query.model.chars().take(128).collect()))?;
-    let routing = model.routing.as_ref().ok_or_else(|| PredictError::NotReady {
-        model: query.model.clone(),
-        why: "no version is READY".into(),
-    })?;
+    let routing = model
+        .routing
+        .as_ref()
+        .ok_or_else(|| PredictError::NotReady {
+            model: query.model.clone(),
+            why: "no version is READY".into(),
+        })?;
     let by = match &query.pin {
         Some(pin) => pinned(model, pin)?,
         None => routed(model, routing, query)?,
@@ -156,12 +181,18 @@ fn routed<'a>(
 
 fn pinned<'a>(model: &'a ServingModel, pin: &Pin) -> Result<&'a Arc<ServingVersion>, PredictError> {
     let version = match pin {
-        Pin::Version(number) => VersionNumber::try_from(*number).map_err(|_| {
-            PredictError::UnknownVersion { model: model.name.to_string(), version: *number }
-        })?,
+        Pin::Version(number) => {
+            VersionNumber::try_from(*number).map_err(|_| PredictError::UnknownVersion {
+                model: model.name.to_string(),
+                version: *number,
+            })?
+        }
         Pin::Label(label) => *model.labels.get(label.as_str()).ok_or_else(|| {
             let label = label.chars().take(64).collect();
-            PredictError::UnknownLabel { model: model.name.to_string(), label }
+            PredictError::UnknownLabel {
+                model: model.name.to_string(),
+                label,
+            }
         })?,
     };
     ready(model, version)
@@ -178,10 +209,17 @@ fn ready(
                 model: name,
                 why: format!(
                     "version {version} failed to load: {}",
-                    faults.iter().next().map(|fault| fault.message.clone()).unwrap_or_default()
+                    faults
+                        .iter()
+                        .next()
+                        .map(|fault| fault.message.clone())
+                        .unwrap_or_default()
                 ),
             },
-            None => PredictError::UnknownVersion { model: name, version: version.get() },
+            None => PredictError::UnknownVersion {
+                model: name,
+                version: version.get(),
+            },
         }
     })
 }

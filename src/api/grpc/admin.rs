@@ -30,9 +30,14 @@ impl Admin {
     }
 
     fn model(&self, name: &str) -> Result<Arc<ServingModel>, Status> {
-        self.live.snapshot().models.get(name).cloned().ok_or_else(|| {
-            status::from_admin(&AdminError::UnknownModel(name.chars().take(128).collect()))
-        })
+        self.live
+            .snapshot()
+            .models
+            .get(name)
+            .cloned()
+            .ok_or_else(|| {
+                status::from_admin(&AdminError::UnknownModel(name.chars().take(128).collect()))
+            })
     }
 }
 
@@ -43,7 +48,11 @@ impl AdminService for Admin {
         _: Request<v1::ListModelsRequest>,
     ) -> Result<Response<v1::ListModelsResponse>, Status> {
         let snapshot = self.live.snapshot();
-        let mut models: Vec<_> = snapshot.models.values().map(|model| summary(model)).collect();
+        let mut models: Vec<_> = snapshot
+            .models
+            .values()
+            .map(|model| summary(model))
+            .collect();
         models.sort_by(|one, other| one.name.cmp(&other.name));
         Ok(Response::new(v1::ListModelsResponse { models }))
     }
@@ -54,12 +63,21 @@ impl AdminService for Admin {
     ) -> Result<Response<v1::GetModelResponse>, Status> {
         let model = self.model(&request.get_ref().model)?;
         let ready = model.ready.values().map(|version| ready(version));
-        let failed = model.failed.iter().map(|(number, faults)| failed(*number, faults));
+        let failed = model
+            .failed
+            .iter()
+            .map(|(number, faults)| failed(*number, faults));
         let mut versions: Vec<_> = ready.chain(failed).collect();
         versions.sort_by_key(|version| version.version);
         let labels = model.labels.iter();
-        let labels = labels.map(|(label, version)| (label.to_string(), version.get())).collect();
-        Ok(Response::new(v1::GetModelResponse { model: model.name.to_string(), versions, labels }))
+        let labels = labels
+            .map(|(label, version)| (label.to_string(), version.get()))
+            .collect();
+        Ok(Response::new(v1::GetModelResponse {
+            model: model.name.to_string(),
+            versions,
+            labels,
+        }))
     }
 
     async fn get_traffic_policy(
@@ -69,7 +87,10 @@ impl AdminService for Admin {
         let model = self.model(&request.get_ref().model)?;
         let name = model.name.to_string();
         let Some(routing) = &model.routing else {
-            return Ok(Response::new(v1::GetTrafficPolicyResponse { model: name, ..Default::default() }));
+            return Ok(Response::new(v1::GetTrafficPolicyResponse {
+                model: name,
+                ..Default::default()
+            }));
         };
         let rows = routing.policy.split().rows().iter().zip(routing.counted());
         Ok(Response::new(v1::GetTrafficPolicyResponse {
@@ -77,7 +98,10 @@ impl AdminService for Admin {
             policy: Some(policy(&routing.policy)),
             revision: routing.revision.0,
             counted: rows
-                .map(|((version, _), requests)| v1::CountedShare { version: version.get(), requests })
+                .map(|((version, _), requests)| v1::CountedShare {
+                    version: version.get(),
+                    requests,
+                })
                 .collect(),
         }))
     }
@@ -107,7 +131,10 @@ fn summary(model: &ServingModel) -> v1::ModelSummary {
         name: model.name.to_string(),
         ready_versions: model.ready.keys().map(|version| version.get()).collect(),
         failed_versions: model.failed.keys().map(|version| version.get()).collect(),
-        policy_revision: model.routing.as_ref().map_or(0, |routing| routing.revision.0),
+        policy_revision: model
+            .routing
+            .as_ref()
+            .map_or(0, |routing| routing.revision.0),
     }
 }
 
@@ -177,12 +204,19 @@ fn policy(policy: &Policy) -> v1::TrafficPolicy {
         split: raw
             .split
             .into_iter()
-            .map(|(version, basis_points)| v1::Share { version, basis_points })
+            .map(|(version, basis_points)| v1::Share {
+                version,
+                basis_points,
+            })
             .collect(),
         header_rules: raw
             .header_rules
             .into_iter()
-            .map(|rule| v1::HeaderRule { header: rule.header, value: rule.value, version: rule.version })
+            .map(|rule| v1::HeaderRule {
+                header: rule.header,
+                value: rule.value,
+                version: rule.version,
+            })
             .collect(),
         sticky_header: raw.sticky_header,
         salt: raw.salt,
@@ -191,11 +225,19 @@ fn policy(policy: &Policy) -> v1::TrafficPolicy {
 
 fn raw_policy(policy: v1::TrafficPolicy) -> RawPolicy {
     RawPolicy {
-        split: policy.split.into_iter().map(|share| (share.version, share.basis_points)).collect(),
+        split: policy
+            .split
+            .into_iter()
+            .map(|share| (share.version, share.basis_points))
+            .collect(),
         header_rules: policy
             .header_rules
             .into_iter()
-            .map(|rule| RawHeaderRule { header: rule.header, value: rule.value, version: rule.version })
+            .map(|rule| RawHeaderRule {
+                header: rule.header,
+                value: rule.value,
+                version: rule.version,
+            })
             .collect(),
         sticky_header: policy.sticky_header,
         salt: policy.salt,

@@ -62,7 +62,11 @@ fn payload(
     faults: &mut InputFaults,
 ) -> Payload {
     match (tensors.is_empty(), rows.is_empty()) {
-        (true, true) => faults.add("rows", "neither `rows` nor `tensors`", "one of the two, with at least one row"),
+        (true, true) => faults.add(
+            "rows",
+            "neither `rows` nor `tensors`",
+            "one of the two, with at least one row",
+        ),
         (false, false) => faults.add("rows", "both `rows` and `tensors`", "one of the two"),
         _ => {}
     }
@@ -75,7 +79,10 @@ fn payload(
 }
 
 fn row(row: prost_types::Struct) -> Row {
-    row.fields.into_iter().map(|(name, value)| (name, cell(value))).collect()
+    row.fields
+        .into_iter()
+        .map(|(name, value)| (name, cell(value)))
+        .collect()
 }
 
 fn cell(value: prost_types::Value) -> Cell {
@@ -93,7 +100,11 @@ fn cell(value: prost_types::Value) -> Cell {
 pub(super) fn response(answer: Answer) -> v1::PredictResponse {
     let signature = answer.by.version.signature();
     let top_classes = answer.top.iter().map(|top| v1::TopClass {
-        label: signature.classes.get(top.index).cloned().unwrap_or_default(),
+        label: signature
+            .classes
+            .get(top.index)
+            .cloned()
+            .unwrap_or_default(),
         probability: top.probability,
     });
     v1::PredictResponse {

@@ -22,17 +22,33 @@ pub(super) fn read(tensor: v1::Tensor, faults: &mut InputFaults) -> Option<Tenso
             return None;
         }
         Err(_) => {
-            faults.add(field("datatype"), tensor.datatype.to_string(), "a known datatype");
+            faults.add(
+                field("datatype"),
+                tensor.datatype.to_string(),
+                "a known datatype",
+            );
             return None;
         }
     };
     let filled = [
         ("bool_values", Datatype::Bool, tensor.bool_values.is_empty()),
-        ("int32_values", Datatype::Int32, tensor.int32_values.is_empty()),
-        ("int64_values", Datatype::Int64, tensor.int64_values.is_empty()),
+        (
+            "int32_values",
+            Datatype::Int32,
+            tensor.int32_values.is_empty(),
+        ),
+        (
+            "int64_values",
+            Datatype::Int64,
+            tensor.int64_values.is_empty(),
+        ),
         ("fp32_values", Datatype::Fp32, tensor.fp32_values.is_empty()),
         ("fp64_values", Datatype::Fp64, tensor.fp64_values.is_empty()),
-        ("bytes_values", Datatype::Bytes, tensor.bytes_values.is_empty()),
+        (
+            "bytes_values",
+            Datatype::Bytes,
+            tensor.bytes_values.is_empty(),
+        ),
     ];
     for (name, holds, empty) in filled {
         if !empty && (holds != datatype || !tensor.raw.is_empty()) {
@@ -59,7 +75,11 @@ pub(super) fn read(tensor: v1::Tensor, faults: &mut InputFaults) -> Option<Tenso
             }
         }
     };
-    Some(Tensor { name: tensor.name, shape: tensor.shape, data })
+    Some(Tensor {
+        name: tensor.name,
+        shape: tensor.shape,
+        data,
+    })
 }
 
 /// Little-endian elements without padding; BOOL is one byte, 0 or 1.
@@ -94,10 +114,11 @@ fn elements<T, const N: usize>(raw: &[u8], read: fn([u8; N]) -> T) -> Result<Vec
 /// Writes scores as `FP32 [rows, columns]`.
 pub(super) fn write(name: &str, scores: Scores) -> v1::Tensor {
     let axis = |length: usize| i64::try_from(length).unwrap_or(i64::MAX);
+    let shape = vec![axis(scores.rows().len()), axis(scores.columns())];
     v1::Tensor {
         name: name.to_owned(),
         datatype: v1::Datatype::Fp32.into(),
-        shape: vec![axis(scores.rows().len()), axis(scores.columns())],
+        shape,
         fp32_values: scores.into_vec(),
         ..v1::Tensor::default()
     }

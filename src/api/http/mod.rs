@@ -38,7 +38,13 @@ pub fn router(faces: Faces) -> Router {
 
 async fn metrics(State(faces): State<Faces>) -> impl IntoResponse {
     faces.live.snapshot().report_counted_shares();
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], faces.telemetry.render())
+    (
+        [(
+            header::CONTENT_TYPE,
+            "text/plain; version=0.0.4; charset=utf-8",
+        )],
+        faces.telemetry.render(),
+    )
 }
 
 /// Ready while every model can answer and the gateway is not going down; says why not, one reason a line.
@@ -51,7 +57,11 @@ async fn readyz(State(faces): State<Faces>) -> impl IntoResponse {
     if snapshot.models.is_empty() {
         reasons.push("the registry holds no model".to_owned());
     }
-    for model in snapshot.models.values().filter(|model| model.routing.is_none()) {
+    for model in snapshot
+        .models
+        .values()
+        .filter(|model| model.routing.is_none())
+    {
         reasons.push(format!("model {}: no version is READY", model.name));
     }
     reasons.sort();

@@ -21,10 +21,18 @@ pub(super) fn merge(texts: &[String]) -> String {
         for line in text.lines().filter(|line| !line.is_empty()) {
             if let Some(rest) = line.strip_prefix("# HELP ") {
                 current = first_word(rest);
-                families.entry(current).or_default().help.get_or_insert(line);
+                families
+                    .entry(current)
+                    .or_default()
+                    .help
+                    .get_or_insert(line);
             } else if let Some(rest) = line.strip_prefix("# TYPE ") {
                 current = first_word(rest);
-                families.entry(current).or_default().kind.get_or_insert(line);
+                families
+                    .entry(current)
+                    .or_default()
+                    .kind
+                    .get_or_insert(line);
             } else {
                 families.entry(current).or_default().samples.push(line);
             }
@@ -32,7 +40,12 @@ pub(super) fn merge(texts: &[String]) -> String {
     }
     let mut out = String::with_capacity(texts.iter().map(String::len).sum());
     for family in families.values() {
-        for line in family.help.iter().chain(&family.kind).chain(&family.samples) {
+        for line in family
+            .help
+            .iter()
+            .chain(&family.kind)
+            .chain(&family.samples)
+        {
             // Writing to a String cannot fail.
             let _ = writeln!(out, "{line}");
         }

@@ -64,7 +64,11 @@ impl VersionMeters {
         Ok(Self {
             scope,
             roles: Default::default(),
-            outputs: output_labels(&signature.classes, &signature.output.name, signature.output.columns),
+            outputs: output_labels(
+                &signature.classes,
+                &signature.output.name,
+                signature.output.columns,
+            ),
             classes: signature.classes.clone(),
             share,
             counted,
@@ -74,13 +78,21 @@ impl VersionMeters {
 
     /// A policy came into force that gives the version this share.
     pub fn target_share(&self, share: Share) {
-        self.share.set(f64::from(share.basis_points()) / f64::from(Share::FULL.basis_points()));
+        self.share
+            .set(f64::from(share.basis_points()) / f64::from(Share::FULL.basis_points()));
     }
 
     /// Of `all` requests that the split routed under the policy in force, this version got `own`.
-    #[expect(clippy::cast_precision_loss, reason = "a share needs no more than 52 bits")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a share needs no more than 52 bits"
+    )]
     pub fn counted_share(&self, own: u64, all: u64) {
-        self.counted.set(if all == 0 { 0.0 } else { own as f64 / all as f64 });
+        self.counted.set(if all == 0 {
+            0.0
+        } else {
+            own as f64 / all as f64
+        });
     }
 
     fn role(&self, role: Role) -> &RoleMeters {
@@ -143,14 +155,23 @@ impl<'a> Record<'a> {
         deadline: Option<Instant>,
     ) -> Self {
         meters.in_flight.increment(1.0);
-        Self { meters, role, start, deadline, code: None }
+        Self {
+            meters,
+            role,
+            start,
+            deadline,
+            code: None,
+        }
     }
 
     /// The forward pass of this request took `elapsed` and gave these answers; `top` is empty without classes.
     pub fn scored(&self, elapsed: Duration, scores: &Scores, top: &[TopClass]) {
         let meters = self.meters.role(self.role);
         meters.inference_seconds.record(elapsed);
-        #[expect(clippy::cast_precision_loss, reason = "the limit on rows is far below 2^52")]
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "the limit on rows is far below 2^52"
+        )]
         meters.rows.record(scores.rows().len() as f64);
         if meters.scores.len() == scores.columns() {
             for row in scores.rows() {
@@ -159,7 +180,8 @@ impl<'a> Record<'a> {
                 }
             }
         } else if let Some(meter) = meters.scores.first() {
-            top.iter().for_each(|class| meter.record(f64::from(class.probability)));
+            top.iter()
+                .for_each(|class| meter.record(f64::from(class.probability)));
         }
         for class in top {
             meters.confidence.record(f64::from(class.probability));
@@ -181,11 +203,18 @@ impl Drop for Record<'_> {
         let code = self.code.unwrap_or_else(|| {
             // The transport drops a request at its deadline, just as when the caller goes away.
             let expired = self.deadline.is_some_and(|deadline| deadline <= now);
-            if expired { Code::DeadlineExceeded } else { Code::Cancelled }
+            if expired {
+                Code::DeadlineExceeded
+            } else {
+                Code::Cancelled
+            }
         });
         self.meters.in_flight.decrement(1.0);
         self.meters.requests(self.role, code).increment(1);
-        self.meters.role(self.role).request_seconds.record(now - self.start);
+        self.meters
+            .role(self.role)
+            .request_seconds
+            .record(now - self.start);
     }
 }
 
@@ -194,7 +223,9 @@ fn output_labels(classes: &[String], output: &str, columns: usize) -> Vec<String
     match (classes, columns) {
         ([_, second], 1) => vec![second.clone()],
         ([], 1) => vec![output.to_owned()],
-        ([], _) => (0..columns).map(|column| format!("{output}[{column}]")).collect(),
+        ([], _) => (0..columns)
+            .map(|column| format!("{output}[{column}]"))
+            .collect(),
         (classes, _) if classes.len() <= CLASSES_WITH_OWN_SCORE => classes.to_vec(),
         _ => vec!["top".to_owned()],
     }
@@ -206,7 +237,11 @@ fn score_buckets(manifest: &Manifest) -> Vec<f64> {
     if !manifest.signature.classes.is_empty() {
         return PROBABILITY.to_vec();
     }
-    let reference = manifest.about.reference.as_ref().map(|reference| &reference.predictions);
+    let reference = manifest
+        .about
+        .reference
+        .as_ref()
+        .map(|reference| &reference.predictions);
     let mut buckets: Vec<f64> = reference
         .into_iter()
         .flat_map(|predictions| predictions.values())
