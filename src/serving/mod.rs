@@ -1,1 +1,2 @@
 //! serving
+pub mod route;
