@@ -62,7 +62,16 @@ impl InputFaults {
         }
     }
 
-    /// Whether [`add`](Self::add) would only count: lets a loop over many bad rows stop building texts.
+    /// Adds a fault whose texts are built only if it will be named: for loops over many bad rows.
+    pub fn add_with(&mut self, fault: impl FnOnce() -> InputFault) {
+        if self.is_full() {
+            self.unlisted += 1;
+        } else {
+            self.listed.push(fault());
+        }
+    }
+
+    /// Whether further faults are only counted.
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.listed.len() >= Self::MOST
@@ -224,6 +233,18 @@ pub enum PredictError {
 }
 
 impl PredictError {
+    /// Every word that [`reason`](Self::reason) can give.
+    pub const REASONS: [&str; 8] = [
+        "UNKNOWN_MODEL",
+        "UNKNOWN_VERSION",
+        "UNKNOWN_LABEL",
+        "VERSION_NOT_READY",
+        "INVALID_INPUT",
+        "OVERLOADED",
+        "DEADLINE_EXCEEDED",
+        "FORWARD_FAILED",
+    ];
+
     /// The stable word for this kind of error.
     #[must_use]
     pub fn reason(&self) -> &'static str {
