@@ -1,7 +1,6 @@
 //! taper from outside: real sockets, real processes, real models. One file a behaviour.
 #![expect(
     clippy::expect_used,
-    clippy::unwrap_used,
     clippy::panic,
     reason = "a test fails by panicking"
 )]
