@@ -1,0 +1,70 @@
+//! Dense networks answer as the library that trained them does.
+
+use taper::model::payload::{Cell, Payload, Row, Tensor, TensorData};
+use taper::model::{Version, load};
+
+use crate::fixtures::{Fixture, NAMES};
+
+#[test]
+fn networks_from_torch_answer_as_torch_does() {
+    let root = tempfile::tempdir().expect("temporary folder");
+    for name in NAMES {
+        let fixture = Fixture::read(name);
+        let dir = fixture.publish(root.path(), 3);
+        let number = 3.try_into().expect("version");
+        let version = load(&dir, &name.parse().expect("name"), number).expect("loaded");
+        for batch in [1, 7, 48] {
+            for (at, rows) in fixture.rows.chunks(batch).enumerate() {
+                for payload in [tensors(rows), cells(rows)] {
+                    let answers = answers(&version, &payload);
+                    assert_eq!(answers.len(), rows.len());
+                    for (row, got) in answers.iter().enumerate() {
+                        let row = at * batch + row;
+                        let wanted = &fixture.answers[row];
+                        assert!(
+                            fixture.agrees(row, got),
+                            "{name}[{row}] by {batch}: {got:?}, wants {wanted:?}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_registry_of_networks_from_torch_passes_its_check() {
+    let root = tempfile::tempdir().expect("temporary folder");
+    for name in NAMES {
+        Fixture::read(name).publish(root.path(), 1);
+    }
+    let checked = taper::registry::check(root.path()).expect("a registry");
+    assert_eq!(checked.len(), NAMES.len());
+    for checked in checked {
+        let summary = checked.outcome.expect("no fault");
+        assert_eq!(summary.golden, 4, "{summary}");
+    }
+}
+
+fn answers(version: &Version, payload: &Payload) -> Vec<Vec<f32>> {
+    let rows = version.signature().encode(payload).expect("good rows");
+    let scores = version.forward(&rows).expect("scored");
+    scores.rows().map(<[f32]>::to_vec).collect()
+}
+
+fn tensors(rows: &[Vec<f32>]) -> Payload {
+    let axis = |n: usize| i64::try_from(n).expect("short axis");
+    Payload::Tensors(vec![Tensor {
+        name: "features".into(),
+        shape: vec![axis(rows.len()), axis(rows[0].len())],
+        data: TensorData::Fp32(rows.concat()),
+    }])
+}
+
+fn cells(rows: &[Vec<f32>]) -> Payload {
+    let row = |row: &Vec<f32>| -> Row {
+        let cells = row.iter().map(|x| Cell::Number(f64::from(*x))).collect();
+        vec![("features".into(), Cell::List(cells))]
+    };
+    Payload::Rows(rows.iter().map(row).collect())
+}
