@@ -8,9 +8,15 @@
 pub mod manifest;
 pub mod payload;
 
+mod dense;
 mod encode;
+mod load;
 mod signature;
 
+#[cfg(test)]
+pub(crate) mod samples;
+
+pub use load::{Version, load};
 pub use manifest::Manifest;
 pub use signature::{Affine, Categories, Encoding, Input, Output, Range, Signature};
 
@@ -76,7 +82,7 @@ impl Scores {
     /// # Errors
     /// `data` is not a whole number of rows.
     pub fn new(data: Vec<f32>, columns: usize) -> Result<Self, ForwardError> {
-        if columns == 0 || data.len() % columns != 0 {
+        if columns == 0 || !data.len().is_multiple_of(columns) {
             let values = data.len();
             let message = format!("an answer of {values} values is no table of {columns} columns");
             return Err(ForwardError::Failed(message));
