@@ -2,8 +2,10 @@
 
 use taper::model::payload::{Cell, Payload, Row, Tensor, TensorData};
 use taper::model::{Version, load};
+use taper::proto::v1;
 
 use crate::fixtures::{Fixture, NAMES};
+use crate::harness::Running;
 
 #[test]
 fn networks_from_torch_answer_as_torch_does() {
@@ -30,6 +32,52 @@ fn networks_from_torch_answer_as_torch_does() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn networks_from_torch_answer_as_torch_does_through_grpc() {
+    let fixtures = NAMES.map(Fixture::read);
+    let mut gateway = Running::start("", |root| {
+        for fixture in &fixtures {
+            fixture.publish(root, 1);
+        }
+    })
+    .await;
+    for fixture in &fixtures {
+        for batch in [1, 48] {
+            for (at, rows) in fixture.rows.chunks(batch).enumerate() {
+                let axis = |n: usize| i64::try_from(n).expect("short axis");
+                let tensor = v1::Tensor {
+                    name: "features".into(),
+                    datatype: v1::Datatype::Fp32.into(),
+                    shape: vec![axis(rows.len()), axis(rows[0].len())],
+                    fp32_values: rows.concat(),
+                    ..Default::default()
+                };
+                let request = v1::PredictRequest {
+                    model: fixture.name.into(),
+                    tensors: vec![tensor],
+                    ..Default::default()
+                };
+                let answer = gateway.predict(request).await.expect("answer");
+                let [output] = &answer.outputs[..] else {
+                    panic!("one output: {answer:?}")
+                };
+                let columns = usize::try_from(output.shape[1]).expect("columns");
+                assert_eq!(output.fp32_values.len(), rows.len() * columns);
+                for (row, got) in output.fp32_values.chunks(columns).enumerate() {
+                    let row = at * batch + row;
+                    let wanted = &fixture.answers[row];
+                    let name = fixture.name;
+                    assert!(
+                        fixture.agrees(row, got),
+                        "{name}[{row}] by {batch}: {got:?}, wants {wanted:?}"
+                    );
+                }
+            }
+        }
+    }
+    gateway.drain().await;
 }
 
 #[test]
