@@ -1,0 +1,3 @@
+mod flights;
+mod tally;
+mod view;
