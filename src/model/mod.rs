@@ -8,10 +8,11 @@
 pub mod manifest;
 pub mod payload;
 
+mod encode;
 mod signature;
 
 pub use manifest::Manifest;
-pub use signature::{Affine, Encoding, Input, Output, Range, Signature};
+pub use signature::{Affine, Categories, Encoding, Input, Output, Range, Signature};
 
 use crate::error::ForwardError;
 
@@ -24,6 +25,19 @@ pub struct Rows {
 }
 
 impl Rows {
+    /// `data` holds `rows` rows of `columns` values, all finite.
+    fn new(data: Vec<f32>, columns: usize, rows: usize) -> Self {
+        debug_assert!(
+            rows > 0 && data.len() == rows * columns,
+            "an encoded batch is a full matrix"
+        );
+        Self {
+            data,
+            columns,
+            rows,
+        }
+    }
+
     /// Number of rows, at least 1.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -57,6 +71,19 @@ pub struct Scores {
 }
 
 impl Scores {
+    /// `data` read as rows of `columns` values. For implementations of [`Model`].
+    ///
+    /// # Errors
+    /// `data` is not a whole number of rows.
+    pub fn new(data: Vec<f32>, columns: usize) -> Result<Self, ForwardError> {
+        if columns == 0 || data.len() % columns != 0 {
+            let values = data.len();
+            let message = format!("an answer of {values} values is no table of {columns} columns");
+            return Err(ForwardError::Failed(message));
+        }
+        Ok(Self { data, columns })
+    }
+
     /// Columns of the output.
     #[must_use]
     pub fn columns(&self) -> usize {

@@ -122,6 +122,8 @@ impl fmt::Display for Cell {
         match self {
             Self::Missing => f.write_str("nothing"),
             Self::Bool(value) => write!(f, "{value}"),
+            // Without an exponent f64::MAX would print as 309 digits.
+            Self::Number(value) if value.abs() >= 1e16 => write!(f, "{value:e}"),
             Self::Number(value) => write!(f, "{value}"),
             Self::Text(value) => write!(f, "{:?}", value.chars().take(64).collect::<String>()),
             Self::List(cells) => write!(f, "a list of {}", cells.len()),

@@ -85,7 +85,7 @@ impl Input {
                 categories,
                 unknown_bucket,
                 ..
-            } => categories.len() + usize::from(*unknown_bucket),
+            } => categories.names().len() + usize::from(*unknown_bucket),
             Encoding::Cyclic { .. } => 2,
             Encoding::Ignore { .. } => 0,
         }
@@ -138,8 +138,8 @@ pub enum Encoding {
     },
     /// One-hot.
     Categorical {
-        /// Known categories, one column each, unique.
-        categories: Vec<String>,
+        /// Known categories, one column each.
+        categories: Categories,
         /// Unknown categories get one more column; otherwise they are refused.
         unknown_bucket: bool,
         /// Stands in for a missing value; `None`: refused.
@@ -159,6 +159,39 @@ pub enum Encoding {
         /// Whether it may be missing.
         optional: bool,
     },
+}
+
+/// Distinct texts in the order of their columns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Categories {
+    names: Vec<String>,
+    /// Columns in the order of their names, so that a text is found by halving.
+    by_name: Vec<usize>,
+}
+
+impl Categories {
+    /// The categories; of equal names any one is found.
+    #[must_use]
+    pub fn new(names: Vec<String>) -> Self {
+        let mut by_name: Vec<usize> = (0..names.len()).collect();
+        by_name.sort_by(|a, b| names[*a].cmp(&names[*b]));
+        Self { names, by_name }
+    }
+
+    /// The names, one per column.
+    #[must_use]
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// Column of `name`.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<usize> {
+        let found = self
+            .by_name
+            .binary_search_by(|at| self.names[*at].as_str().cmp(name));
+        found.ok().map(|at| self.by_name[at])
+    }
 }
 
 /// `(x - offset) * factor`, in f64, then rounded to f32.

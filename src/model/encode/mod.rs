@@ -1,0 +1,58 @@
+//! From what a caller sends to the rows of the network: the one validation of input.
+//!
+//! [`Signature::encode`] looks at everything that can be wrong and names it; a [`Rows`] is what has passed. Tensors and
+//! named rows of the same values give the same bits, and training goes the same way as serving. Values are scaled in
+//! f64 and rounded once, to f32.
+//! Not here: how values arrive on a wire (`api`), and what the rules of a version are (the manifest).
+
+mod names;
+mod rows;
+mod tensors;
+mod value;
+
+#[cfg(test)]
+mod tests;
+
+use super::Rows;
+use super::payload::Payload;
+use super::signature::{Affine, Range, Signature};
+use crate::error::InputFaults;
+
+impl Signature {
+    /// Checks `payload` and turns it into columns.
+    ///
+    /// # Errors
+    /// Everything that is wrong, by field: `tensors[temp][3]`, `tensors[temp].shape`, `rows[3].temp`, `rows`.
+    pub fn encode(&self, payload: &Payload) -> Result<Rows, InputFaults> {
+        match payload {
+            Payload::Tensors(tensors) => tensors::encode(self, tensors),
+            Payload::Rows(rows) => rows::encode(self, rows),
+        }
+    }
+
+    /// Whether a request may have that many rows.
+    fn takes(&self, rows: usize, field: &str, faults: &mut InputFaults) -> bool {
+        let fits = (1..=self.max_rows).contains(&rows);
+        if !fits {
+            let wanted = format!("1 to {} rows", self.max_rows);
+            faults.add(field, format!("{rows} rows"), wanted);
+        }
+        fits
+    }
+}
+
+impl Affine {
+    /// `(x - offset) * factor`
+    #[must_use]
+    pub fn apply(&self, x: f64) -> f64 {
+        (x - self.offset) * self.factor
+    }
+}
+
+impl Range {
+    /// Whether `x` lies inside. Never for NaN.
+    #[must_use]
+    pub fn holds(&self, x: f64) -> bool {
+        self.min <= x && x <= self.max
+    }
+}

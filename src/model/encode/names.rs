@@ -1,0 +1,109 @@
+//! Finding inputs by the names a caller gives, and guessing what a misspelt one meant.
+
+use std::cell::OnceCell;
+use std::collections::HashMap;
+
+use super::value::{list, quote};
+use crate::model::signature::Input;
+
+/// The names of a signature, for one request.
+pub(super) struct Names<'a> {
+    inputs: &'a [Input],
+    /// Only built for callers who send names in an order of their own.
+    index: OnceCell<HashMap<&'a str, usize>>,
+}
+
+impl<'a> Names<'a> {
+    pub(super) fn of(inputs: &'a [Input]) -> Self {
+        Self {
+            inputs,
+            index: OnceCell::new(),
+        }
+    }
+
+    /// Which input `name` is; `guess` is looked at first.
+    pub(super) fn find(&self, name: &str, guess: usize) -> Option<usize> {
+        if self
+            .inputs
+            .get(guess)
+            .is_some_and(|input| input.name == name)
+        {
+            return Some(guess);
+        }
+        let index = self.index.get_or_init(|| {
+            let named = self.inputs.iter().enumerate();
+            named.map(|(at, input)| (input.name.as_str(), at)).collect()
+        });
+        index.get(name).copied()
+    }
+
+    /// What to say of a name that is no input.
+    pub(super) fn wanted_instead_of(&self, name: &str) -> String {
+        let names: Vec<_> = self
+            .inputs
+            .iter()
+            .map(|input| input.name.as_str())
+            .collect();
+        match nearest(name, &names) {
+            Some(near) => format!("an input of the model; did you mean {}?", quote(near)),
+            None => format!("an input of the model: {}", list(&names)),
+        }
+    }
+}
+
+/// The one of `names` that `name` most likely is: at most a third of it mistyped, and at most two characters.
+fn nearest<'n>(name: &str, names: &[&'n str]) -> Option<&'n str> {
+    // Longer than any name that a person types; not worth the quadratic distance.
+    const LONGEST: usize = 64;
+    if name.len() > LONGEST {
+        return None;
+    }
+    let most = (name.chars().count() / 3).clamp(1, 2);
+    let near = names.iter().filter(|candidate| candidate.len() <= LONGEST);
+    near.map(|candidate| (distance(name, candidate), *candidate))
+        .filter(|(distance, _)| *distance <= most)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+/// Characters to insert, delete, replace or swap with a neighbour, ignoring case (optimal string alignment).
+fn distance(a: &str, b: &str) -> usize {
+    let a: Vec<char> = a.chars().flat_map(char::to_lowercase).collect();
+    let b: Vec<char> = b.chars().flat_map(char::to_lowercase).collect();
+    let mut before = vec![0; b.len() + 1];
+    let mut above: Vec<usize> = (0..=b.len()).collect();
+    for i in 1..=a.len() {
+        let mut line = vec![i; b.len() + 1];
+        for j in 1..=b.len() {
+            let replaced = above[j - 1] + usize::from(a[i - 1] != b[j - 1]);
+            line[j] = replaced.min(above[j] + 1).min(line[j - 1] + 1);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                line[j] = line[j].min(before[j - 2] + 1);
+            }
+        }
+        before = std::mem::replace(&mut above, line);
+    }
+    above[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hint_is_the_nearest_name_and_none_when_all_are_far() {
+        let names = ["temp", "carrier", "origin", "month", "a"];
+        for (name, want, why) in [
+            ("tmep", Some("temp"), "neighbours swapped"),
+            ("tmp", Some("temp"), "a letter left out"),
+            ("Temp", Some("temp"), "another case"),
+            ("carriers", Some("carrier"), "a letter more"),
+            ("orgin_", Some("origin"), "two slips"),
+            ("b", Some("a"), "one slip is always allowed"),
+            ("wind", None, "nothing alike"),
+            ("", Some("a"), "one letter away"),
+        ] {
+            assert_eq!(nearest(name, &names), want, "{name:?}: {why}");
+        }
+    }
+}

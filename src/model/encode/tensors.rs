@@ -1,0 +1,236 @@
+//! Typed tensors: one per input, written column by column straight into the batch.
+
+use super::names::Names;
+use super::value::{self, Value, cut};
+use crate::error::{InputFault, InputFaults};
+use crate::model::Rows;
+use crate::model::payload::{Tensor, TensorData};
+use crate::model::signature::{Encoding, Input, Signature};
+
+pub(super) fn encode(signature: &Signature, tensors: &[Tensor]) -> Result<Rows, InputFaults> {
+    let mut faults = InputFaults::default();
+    let found = matched(&signature.inputs, tensors, &mut faults);
+    let rows = agreed_rows(&signature.inputs, &found, &mut faults);
+    let given = if tensors.is_empty() { Some(0) } else { rows };
+    match given.filter(|rows| signature.takes(*rows, "tensors", &mut faults)) {
+        Some(rows) if faults.is_empty() => fill(signature, &found, rows),
+        _ => Err(faults),
+    }
+}
+
+/// The tensor of each input. Surplus, double and missing ones are faults.
+fn matched<'t>(
+    inputs: &[Input],
+    tensors: &'t [Tensor],
+    faults: &mut InputFaults,
+) -> Vec<Option<&'t Tensor>> {
+    let mut found = vec![None; inputs.len()];
+    if tensors.len() > inputs.len() + InputFaults::MOST {
+        let wanted = format!("at most one for each of {} inputs", inputs.len());
+        faults.add("tensors", format!("{} tensors", tensors.len()), wanted);
+        return found;
+    }
+    let names = Names::of(inputs);
+    for (at, tensor) in tensors.iter().enumerate() {
+        match names.find(&tensor.name, at) {
+            None => faults.add(
+                format!("tensors[{}]", cut(&tensor.name)),
+                "an unknown name",
+                names.wanted_instead_of(&tensor.name),
+            ),
+            Some(at) if found[at].is_some() => faults.add(
+                format!("tensors[{}]", tensor.name),
+                "the name again",
+                "each name once",
+            ),
+            Some(at) => found[at] = Some(tensor),
+        }
+    }
+    for (input, tensor) in inputs.iter().zip(&found) {
+        if tensor.is_none() && !input.optional() {
+            let wanted = format!("{} {}", input.datatype, shape_of(input));
+            faults.add(format!("tensors[{}]", input.name), "nothing", wanted);
+        }
+    }
+    found
+}
+
+/// The number of rows on which all tensors agree, once each has the type and shape of its input.
+fn agreed_rows(
+    inputs: &[Input],
+    found: &[Option<&Tensor>],
+    faults: &mut InputFaults,
+) -> Option<usize> {
+    let mut agreed: Option<(usize, &str)> = None;
+    for (input, tensor) in inputs.iter().zip(found) {
+        let Some(tensor) = tensor else { continue };
+        if tensor.data.datatype() != input.datatype {
+            faults.add(
+                format!("tensors[{}].datatype", input.name),
+                tensor.data.datatype().to_string(),
+                input.datatype.to_string(),
+            );
+        }
+        let refused = match (rows_of(input, tensor), agreed) {
+            (Ok(rows), Some((others, first))) if rows != others => {
+                format!("{others} rows, as `{first}` has")
+            }
+            (Ok(rows), _) => {
+                agreed = agreed.or(Some((rows, &input.name)));
+                continue;
+            }
+            (Err(wanted), _) => wanted,
+        };
+        let got = shape_text(&tensor.shape, tensor.data.len());
+        faults.add(format!("tensors[{}].shape", input.name), got, refused);
+    }
+    agreed.map(|(rows, _)| rows)
+}
+
+/// The rows that the tensor's shape stands for, or what was wanted.
+fn rows_of(input: &Input, tensor: &Tensor) -> Result<usize, String> {
+    let rows = match (tensor.shape.as_slice(), input.width) {
+        ([rows], None) => *rows,
+        ([rows, columns], Some(width)) if usize::try_from(*columns) == Ok(width) => *rows,
+        _ => return Err(shape_of(input)),
+    };
+    let rows = usize::try_from(rows).map_err(|_| shape_of(input))?;
+    if rows.checked_mul(input.values()) == Some(tensor.data.len()) {
+        Ok(rows)
+    } else {
+        Err("as many elements as the shape says".into())
+    }
+}
+
+/// `[rows, 30]`
+fn shape_of(input: &Input) -> String {
+    match input.width {
+        None => "[rows]".into(),
+        Some(width) => format!("[rows, {width}]"),
+    }
+}
+
+/// `[4, 2] with 8 elements`; a caller may send any number of axes.
+fn shape_text(shape: &[i64], elements: usize) -> String {
+    const SHOWN: usize = 8;
+    let axes: Vec<_> = shape.iter().take(SHOWN).map(i64::to_string).collect();
+    let rest = if shape.len() > SHOWN { ", ..." } else { "" };
+    format!("[{}{rest}] with {elements} elements", axes.join(", "))
+}
+
+fn fill(
+    signature: &Signature,
+    found: &[Option<&Tensor>],
+    rows: usize,
+) -> Result<Rows, InputFaults> {
+    let columns = signature.columns();
+    let mut data = vec![0.0; rows * columns];
+    let mut faults = InputFaults::default();
+    let mut offset = 0;
+    for (input, tensor) in signature.inputs.iter().zip(found) {
+        let width = input.columns();
+        let mut block = Block {
+            input,
+            data: &mut data,
+            columns,
+            cells: offset..offset + width,
+            faults: &mut faults,
+        };
+        match tensor.map(|tensor| &tensor.data) {
+            None => block.absent(rows),
+            Some(TensorData::Bool(values)) => block.numbers(values, |x| f64::from(u8::from(x))),
+            Some(TensorData::Int32(values)) => block.numbers(values, f64::from),
+            Some(TensorData::Int64(values)) => block.numbers(values, whole),
+            Some(TensorData::Fp32(values)) => block.numbers(values, f64::from),
+            Some(TensorData::Fp64(values)) => block.numbers(values, |x| x),
+            Some(TensorData::Bytes(values)) => block.texts(values),
+        }
+        offset += width;
+    }
+    faults.into_result()?;
+    Ok(Rows::new(data, columns, rows))
+}
+
+/// Whole numbers beyond 2^53 lose their last digits here; the network's f32 would not hold them either.
+#[expect(clippy::cast_precision_loss, reason = "said above")]
+fn whole(x: i64) -> f64 {
+    x as f64
+}
+
+/// The columns of one input in the whole batch.
+struct Block<'a> {
+    input: &'a Input,
+    data: &'a mut [f32],
+    columns: usize,
+    cells: std::ops::Range<usize>,
+    faults: &'a mut InputFaults,
+}
+
+impl Block<'_> {
+    fn absent(&mut self, rows: usize) {
+        let values = self.input.values();
+        for element in 0..rows * values {
+            self.put(element, values, Value::Missing);
+        }
+    }
+
+    fn texts(&mut self, texts: &[bytes::Bytes]) {
+        let values = self.input.values();
+        for (element, text) in texts.iter().enumerate() {
+            match std::str::from_utf8(text) {
+                Ok(text) => self.put(element, values, Value::Text(text)),
+                Err(_) => self.faults.add_with(|| InputFault {
+                    field: format!("tensors[{}][{element}]", self.input.name),
+                    got: format!("{} bytes that are not UTF-8", text.len()),
+                    wanted: value::wanted(self.input),
+                }),
+            }
+        }
+    }
+
+    fn numbers<T: Copy>(&mut self, numbers: &[T], to_f64: impl Fn(T) -> f64) {
+        let values = self.input.values();
+        let input = self.input;
+        if let Encoding::Numeric { scale, range, .. } = &input.encoding {
+            for (row, chunk) in numbers.chunks_exact(values).enumerate() {
+                let begin = row * self.columns + self.cells.start;
+                for (at, (x, affine)) in chunk.iter().zip(scale).enumerate() {
+                    let x = to_f64(*x);
+                    // The common case in two comparisons: whatever is wrong with a value shows in one of them.
+                    match value::finite(affine.apply(x)) {
+                        Some(scaled) if range.is_none_or(|range| range.holds(x)) => {
+                            self.data[begin + at] = scaled;
+                        }
+                        _ => self.put(row * values + at, values, given(x)),
+                    }
+                }
+            }
+        } else {
+            for (element, x) in numbers.iter().enumerate() {
+                self.put(element, values, given(to_f64(*x)));
+            }
+        }
+    }
+
+    /// `element` counts all values of the tensor, of which each row has `values`.
+    fn put(&mut self, element: usize, values: usize, value: Value<'_>) {
+        let begin = element / values * self.columns;
+        let cells = &mut self.data[begin + self.cells.start..begin + self.cells.end];
+        if let Err(refusal) = value::put(self.input, element % values, value, cells) {
+            let input = self.input;
+            self.faults.add_with(|| InputFault {
+                field: format!("tensors[{}][{element}]", input.name),
+                got: refusal.got(input),
+                wanted: refusal.wanted(input),
+            });
+        }
+    }
+}
+
+fn given(x: f64) -> Value<'static> {
+    if x.is_nan() {
+        Value::Missing
+    } else {
+        Value::Number(x)
+    }
+}

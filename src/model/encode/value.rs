@@ -1,0 +1,202 @@
+//! One value of one input into its columns, and the words for refusing it.
+
+use std::f64::consts::TAU;
+
+use crate::model::payload::{Cell, Datatype};
+use crate::model::signature::{Encoding, Input, Range};
+
+/// A value of the input's datatype.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Value<'a> {
+    /// Left out, `null`, or NaN in a float tensor.
+    Missing,
+    /// Of any numeric datatype; `BOOL` is 0 or 1. Never NaN.
+    Number(f64),
+    /// Of `BYTES`.
+    Text(&'a str),
+}
+
+/// Why a value of the right type cannot be used. Cheap to make: texts are built only for faults that are told.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Refusal<'a> {
+    Missing,
+    Infinite(f64),
+    Outside(f64),
+    /// Its scaled value is beyond f32.
+    Overflow(f64),
+    Unknown(&'a str),
+    /// A text for numbers or a number for texts: a signature whose datatype does not fit its encoding.
+    Kind,
+}
+
+impl Refusal<'_> {
+    /// What came. A sensitive value is not repeated, since faults may be logged.
+    pub(super) fn got(self, input: &Input) -> String {
+        match self {
+            Self::Missing => "nothing".into(),
+            Self::Kind => "a value of another kind".into(),
+            _ if input.sensitive => "a value that is not shown".into(),
+            Self::Infinite(x) | Self::Outside(x) | Self::Overflow(x) => Cell::Number(x).to_string(),
+            Self::Unknown(text) => quote(text),
+        }
+    }
+
+    /// What was wanted.
+    pub(super) fn wanted(self, input: &Input) -> String {
+        match self {
+            Self::Overflow(_) => "a number that fits FP32 when scaled".into(),
+            _ => wanted(input),
+        }
+    }
+}
+
+/// What one value of `input` must be: `a number from 0 to 23`.
+pub(super) fn wanted(input: &Input) -> String {
+    let kind = match input.datatype {
+        Datatype::Bool => "true or false",
+        Datatype::Int32 => "a whole number of 32 bits",
+        Datatype::Int64 => "a whole number of 64 bits",
+        Datatype::Fp32 => "a finite FP32 number",
+        Datatype::Fp64 => "a finite number",
+        Datatype::Bytes => "a text",
+    };
+    match &input.encoding {
+        Encoding::Numeric {
+            range: Some(range), ..
+        }
+        | Encoding::Cyclic {
+            range: Some(range), ..
+        } if !range.clip && input.datatype != Datatype::Bool => {
+            format!("{kind} from {} to {}", range.min, range.max)
+        }
+        Encoding::Categorical {
+            categories,
+            unknown_bucket: false,
+            ..
+        } => format!("one of {}", list(categories.names())),
+        _ => kind.into(),
+    }
+}
+
+/// The names in quotes, the first eight of them.
+pub(super) fn list<S: AsRef<str>>(names: &[S]) -> String {
+    const SHOWN: usize = 8;
+    let shown: Vec<_> = names
+        .iter()
+        .take(SHOWN)
+        .map(|n| quote(n.as_ref()))
+        .collect();
+    let mut text = shown.join(", ");
+    if names.len() > SHOWN {
+        text.push_str(&format!(" and {} more", names.len() - SHOWN));
+    }
+    text
+}
+
+/// A caller's text in backticks, cut to what an answer can carry.
+pub(super) fn quote(text: &str) -> String {
+    format!("`{}`", cut(text))
+}
+
+/// At most 64 characters of a caller's text.
+pub(super) fn cut(text: &str) -> String {
+    const LONGEST: usize = 64;
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.into(),
+    }
+}
+
+/// Writes value `at` of a row's values of `input` into `columns`, the input's columns of that row.
+pub(super) fn put<'a>(
+    input: &Input,
+    at: usize,
+    value: Value<'a>,
+    columns: &mut [f32],
+) -> Result<(), Refusal<'a>> {
+    match &input.encoding {
+        Encoding::Numeric {
+            scale,
+            range,
+            missing,
+        } => {
+            let x = number(value, range.as_ref(), *missing)?;
+            columns[at] = finite(scale[at].apply(x)).ok_or(Refusal::Overflow(x))?;
+        }
+        Encoding::Cyclic {
+            period,
+            range,
+            missing,
+        } => {
+            let x = number(value, range.as_ref(), *missing)?;
+            let turns = x / period;
+            // libm and not the platform's sine: the same bits wherever a version was trained and is served.
+            let (sin, cos) = libm::sincos(TAU * (turns - turns.floor()));
+            columns[0] = finite(sin).ok_or(Refusal::Overflow(x))?;
+            columns[1] = finite(cos).ok_or(Refusal::Overflow(x))?;
+        }
+        Encoding::Categorical {
+            categories,
+            unknown_bucket,
+            missing,
+        } => {
+            let text = match (value, missing) {
+                (Value::Text(text), _) => text,
+                (Value::Missing, Some(text)) => text,
+                (Value::Missing, None) => return Err(Refusal::Missing),
+                (Value::Number(_), _) => return Err(Refusal::Kind),
+            };
+            let column = match (categories.find(text), value) {
+                (Some(column), _) => column,
+                (None, _) if *unknown_bucket => categories.names().len(),
+                (None, Value::Text(text)) => return Err(Refusal::Unknown(text)),
+                (None, _) => return Err(Refusal::Missing),
+            };
+            columns.fill(0.0);
+            columns[column] = 1.0;
+        }
+        Encoding::Ignore { optional } => match value {
+            Value::Missing if !optional => return Err(Refusal::Missing),
+            Value::Number(x) if x.is_infinite() => return Err(Refusal::Infinite(x)),
+            _ => {}
+        },
+    }
+    Ok(())
+}
+
+/// The number to encode: imputed and clipped.
+fn number<'a>(
+    value: Value<'a>,
+    range: Option<&Range>,
+    missing: Option<f64>,
+) -> Result<f64, Refusal<'a>> {
+    let x = match (value, missing) {
+        (Value::Number(x), _) => x,
+        (Value::Missing, Some(x)) => x,
+        (Value::Missing, None) => return Err(Refusal::Missing),
+        (Value::Text(_), _) => return Err(Refusal::Kind),
+    };
+    if x.is_infinite() {
+        return Err(Refusal::Infinite(x));
+    }
+    match range {
+        Some(range) if !range.holds(x) => {
+            if range.clip {
+                Ok(x.max(range.min).min(range.max))
+            } else {
+                Err(Refusal::Outside(x))
+            }
+        }
+        _ => Ok(x),
+    }
+}
+
+/// `x` as the network takes it.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "rounding to f32 is what an encoded row is"
+)]
+pub(super) fn finite(x: f64) -> Option<f32> {
+    let x = x as f32;
+    x.is_finite().then_some(x)
+}
