@@ -1,6 +1,6 @@
 //! The way from a verb to a running gateway.
 
-use std::{error::Error, io, time::Duration};
+use std::{error::Error, io, net::SocketAddr, time::Duration};
 
 use tonic::{
     Request,
@@ -12,6 +12,11 @@ use crate::proto::v1::{
     admin_service_client::AdminServiceClient, prediction_service_client::PredictionServiceClient,
 };
 
+/// Data port of a gateway with default settings.
+pub(super) const DATA_URL: &str = "http://127.0.0.1:8001";
+/// Admin port of a gateway with default settings.
+pub(super) const ADMIN_URL: &str = "http://127.0.0.1:8002";
+
 /// Answers of many rows are longer than tonic's default of 4 MiB.
 const LONGEST_ANSWER: usize = 256 * 1024 * 1024;
 
@@ -19,7 +24,7 @@ const LONGEST_ANSWER: usize = 256 * 1024 * 1024;
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct DataPort {
     /// Data port of the gateway.
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8001")]
+    #[arg(long, value_name = "URL", default_value = DATA_URL)]
     pub(super) address: String,
     #[command(flatten)]
     pub(super) patience: Patience,
@@ -29,7 +34,7 @@ pub(super) struct DataPort {
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct AdminPort {
     /// Admin port of the gateway.
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8002")]
+    #[arg(long, value_name = "URL", default_value = ADMIN_URL)]
     pub(super) address: String,
     #[command(flatten)]
     pub(super) patience: Patience,
@@ -39,12 +44,22 @@ pub(super) struct AdminPort {
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub(super) struct Patience {
     /// Seconds to wait for an answer.
-    #[arg(long, value_name = "SECONDS", default_value_t = 10,
+    #[arg(long, value_name = "SECONDS", default_value_t = Self::SECONDS,
           value_parser = clap::value_parser!(u64).range(1..=3600))]
     timeout: u64,
 }
 
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            timeout: Self::SECONDS,
+        }
+    }
+}
+
 impl Patience {
+    const SECONDS: u64 = 10;
+
     /// `message` with the deadline, which the gateway is told too.
     pub(super) fn request<T>(self, message: T) -> Request<T> {
         let mut request = Request::new(message);
@@ -54,6 +69,12 @@ impl Patience {
 }
 
 impl DataPort {
+    /// The data port at a known address.
+    pub(super) fn at(address: SocketAddr) -> Self {
+        let (address, patience) = (format!("http://{address}"), Patience::default());
+        Self { address, patience }
+    }
+
     /// # Errors
     /// Where nothing answers there.
     pub(super) async fn connect(&self) -> Result<PredictionServiceClient<Channel>, Failure> {
@@ -65,6 +86,12 @@ impl DataPort {
 }
 
 impl AdminPort {
+    /// The admin port at a known address.
+    pub(super) fn at(address: SocketAddr) -> Self {
+        let (address, patience) = (format!("http://{address}"), Patience::default());
+        Self { address, patience }
+    }
+
     /// # Errors
     /// Where nothing answers there.
     pub(super) async fn connect(&self) -> Result<AdminServiceClient<Channel>, Failure> {

@@ -12,6 +12,7 @@ mod input;
 mod models;
 mod out;
 mod predict;
+mod serve;
 mod signals;
 mod split;
 mod table;
@@ -40,6 +41,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    /// Serve the models of a registry until SIGINT or SIGTERM.
+    Serve(serve::Args),
     /// Score rows with a running gateway.
     Predict(predict::Args),
     /// List the models of a running gateway, or show one.
@@ -47,6 +50,8 @@ enum Verb {
     /// Show or change how a model's traffic is split between its versions.
     #[command(subcommand)]
     Split(split::Verb),
+    /// Serve three versions of a real model and replay real flights through them.
+    Demo(demo::Args),
 }
 
 /// Does what the process's arguments say.
@@ -75,9 +80,11 @@ pub fn run() -> ExitCode {
 impl Verb {
     fn run(self) -> Result<(), Failure> {
         match self {
+            Self::Serve(args) => on_runtime(serve::run(args)),
             Self::Predict(args) => on_runtime(predict::run(args)),
             Self::Models(args) => on_runtime(models::run(args)),
             Self::Split(verb) => on_runtime(split::run(verb)),
+            Self::Demo(args) => on_runtime(demo::run(args)),
         }
     }
 }
@@ -95,6 +102,7 @@ fn on_runtime<F: Future<Output = Result<(), Failure>>>(verb: F) -> Result<(), Fa
 
 fn log_to_stderr(cli: &Cli) -> Result<(), Failure> {
     let default = match cli.verb {
+        Verb::Serve(_) => "info",
         _ => "warn",
     };
     let filter = cli.log.as_deref().unwrap_or(default);

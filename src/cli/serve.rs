@@ -2,13 +2,7 @@
 
 use std::{env, path::PathBuf};
 
-use super::{
-    check,
-    failure::Failure,
-    out,
-    signals::Signals,
-    table::table,
-};
+use super::{failure::Failure, out, signals::Signals, table::table};
 use crate::app::{Addresses, Gateway};
 use crate::config::{Config, Overrides};
 
@@ -44,7 +38,6 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
     };
     let config = Config::load(args.config.as_deref(), overrides)?;
     if args.check {
-        check::folder(&config.registry)?;
         return out::print("the configuration is good");
     }
     let mut signals = Signals::listen()?;
@@ -55,7 +48,10 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
     let mut gateway = started.map_err(|error| Failure::new(error.to_string()))?;
     out::print(&format!(
         "{}\n{}",
-        banner(gateway.addresses(), env::var("RAYON_NUM_THREADS").ok().as_deref()),
+        banner(
+            gateway.addresses(),
+            env::var("RAYON_NUM_THREADS").ok().as_deref()
+        ),
         listing(&served(&gateway))
     ))?;
     let broken = tokio::select! {
@@ -75,14 +71,19 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
     out::print(&report.to_string())?;
     match broken {
         None => Ok(()),
-        Some(part) => Err(Failure::new(format!("a part of the gateway ended by itself: {part}"))),
+        Some(part) => Err(Failure::new(format!(
+            "a part of the gateway ended by itself: {part}"
+        ))),
     }
 }
 
 /// What listens where. The threads are told because an unset variable costs 40 times a small network.
 fn banner(addresses: Addresses, threads: Option<&str>) -> String {
     let threads = threads.unwrap_or("RAYON_NUM_THREADS is not set");
-    format!("taper {}\n{addresses}\ncandle threads: {threads}", env!("CARGO_PKG_VERSION"))
+    format!(
+        "taper {}\n{addresses}\ncandle threads: {threads}",
+        env!("CARGO_PKG_VERSION")
+    )
 }
 
 /// One version as the gateway came up with it.
@@ -100,7 +101,10 @@ fn served(gateway: &Gateway) -> Vec<Served> {
     let snapshot = gateway.snapshot();
     let mut all = Vec::new();
     for model in snapshot.models.values() {
-        let rows = model.routing.iter().flat_map(|routing| routing.policy.split().rows());
+        let rows = model
+            .routing
+            .iter()
+            .flat_map(|routing| routing.policy.split().rows());
         let rows: Vec<_> = rows.copied().collect();
         for version in model.ready.keys() {
             let share = rows.iter().find(|(target, _)| target == version);
@@ -132,13 +136,21 @@ fn listing(versions: &[Served]) -> String {
         vec![
             served.model.clone(),
             served.version.to_string(),
-            if served.share.is_some() { "READY" } else { "FAILED" }.to_owned(),
+            if served.share.is_some() {
+                "READY"
+            } else {
+                "FAILED"
+            }
+            .to_owned(),
             served.share.clone().unwrap_or_else(|| "-".into()),
         ]
     });
     let mut text = table(&["model", "version", "state", "share"], &[1, 3], rows);
     for served in versions.iter().filter(|served| !served.faults.is_empty()) {
-        text.push_str(&format!("\n{} version {} cannot answer:", served.model, served.version));
+        text.push_str(&format!(
+            "\n{} version {} cannot answer:",
+            served.model, served.version
+        ));
         for fault in &served.faults {
             text.push_str(&format!("\n  {fault}"));
         }
@@ -161,9 +173,27 @@ mod tests {
         let versions = [
             served(1, Some("95%"), &[]),
             served(2, Some("5%"), &[]),
-            served(3, None, &["weights.safetensors: missing", "metadata.json: $.head: missing"]),
+            served(
+                3,
+                None,
+                &[
+                    "weights.safetensors: missing",
+                    "metadata.json: $.head: missing",
+                ],
+            ),
         ];
-        insta::assert_snapshot!(listing(&versions), @"");
+        insta::assert_snapshot!(listing(&versions), @r"
+        ┌──────────────┬─────────┬────────┬───────┐
+        │ model        ┆ version ┆ state  ┆ share │
+        ╞══════════════╪═════════╪════════╪═══════╡
+        │ flight-delay ┆       1 ┆ READY  ┆   95% │
+        │ flight-delay ┆       2 ┆ READY  ┆    5% │
+        │ flight-delay ┆       3 ┆ FAILED ┆     - │
+        └──────────────┴─────────┴────────┴───────┘
+        flight-delay version 3 cannot answer:
+          weights.safetensors: missing
+          metadata.json: $.head: missing
+        ");
         assert_eq!(listing(&[]), "no models: the registry is empty");
     }
 }

@@ -35,8 +35,14 @@ impl Operator {
     /// # Errors
     /// What the gateway says.
     pub(super) async fn model(&mut self) -> Result<GetModelResponse, Failure> {
-        let request = GetModelRequest { model: self.model.clone() };
-        Ok(self.client.get_model(self.patience.request(request)).await?.into_inner())
+        let request = GetModelRequest {
+            model: self.model.clone(),
+        };
+        Ok(self
+            .client
+            .get_model(self.patience.request(request))
+            .await?
+            .into_inner())
     }
 
     /// The policy in force and what was counted under it.
@@ -44,8 +50,14 @@ impl Operator {
     /// # Errors
     /// What the gateway says.
     pub(super) async fn policy(&mut self) -> Result<GetTrafficPolicyResponse, Failure> {
-        let request = GetTrafficPolicyRequest { model: self.model.clone() };
-        Ok(self.client.get_traffic_policy(self.patience.request(request)).await?.into_inner())
+        let request = GetTrafficPolicyRequest {
+            model: self.model.clone(),
+        };
+        Ok(self
+            .client
+            .get_traffic_policy(self.patience.request(request))
+            .await?
+            .into_inner())
     }
 
     /// Sets the split that the replay begins with.
@@ -69,7 +81,10 @@ impl Operator {
     }
 
     async fn set(&mut self, split: &[(u64, u32)], expected_revision: u64) -> Result<(), Failure> {
-        let share = |&(version, basis_points)| Share { version, basis_points };
+        let share = |&(version, basis_points)| Share {
+            version,
+            basis_points,
+        };
         let request = SetTrafficPolicyRequest {
             model: self.model.clone(),
             policy: Some(TrafficPolicy {
@@ -78,7 +93,10 @@ impl Operator {
             }),
             expected_revision,
         };
-        let answer = self.client.set_traffic_policy(self.patience.request(request)).await?;
+        let answer = self
+            .client
+            .set_traffic_policy(self.patience.request(request))
+            .await?;
         self.own = answer.into_inner().revision;
         Ok(())
     }

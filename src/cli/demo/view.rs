@@ -141,11 +141,14 @@ pub(super) fn line(scene: &Scene<'_>) -> String {
     let versions = scene.versions().into_iter().map(|version| {
         let tally = scene.board.versions.get(&version).unwrap_or(&nothing);
         format!(
-            "version {version}: {} (counted {}), {}/s, p99 {} ms, mean {}",
+            "version {version}: {} (counted {}), {}/s, p99 {}, mean {}",
             per_cent(scene.target(version)),
             scene.counted(version),
             or_dash(tally.rate(), |rate| format!("{rate:.0}")),
-            or_dash(tally.percentile(99), milliseconds),
+            or_dash(tally.percentile(99), |p99| format!(
+                "{} ms",
+                milliseconds(p99)
+            )),
             or_dash(tally.mean_score(), |mean| format!("{mean:.3}")),
         )
     });
@@ -311,7 +314,7 @@ mod tests {
         │       3 ┆   0.5% ┆   0.00% ┆       0 ┆     - ┆      - ┆      - ┆            - ┆     - ┆      - ┆          0 / 0 │
         └─────────┴────────┴─────────┴─────────┴───────┴────────┴────────┴──────────────┴───────┴────────┴────────────────┘
         ");
-        insta::assert_snapshot!(line(&scene), @"  2.0s 2013-07-01 4 answered, errors: 1 UNAVAILABLE | version 1: 99.5% (counted 100.00%), 1/s, p99 1.25 ms, mean 0.583 | version 2: 0% (counted 0.00%), -/s, p99 1.25 ms, mean 0.125 | version 3: 0.5% (counted 0.00%), -/s, p99 - ms, mean -");
+        insta::assert_snapshot!(line(&scene), @"  2.0s 2013-07-01 4 answered, errors: 1 UNAVAILABLE | version 1: 99.5% (counted 100.00%), 1/s, p99 1.25 ms, mean 0.583 | version 2: 0% (counted 0.00%), -/s, p99 1.25 ms, mean 0.125 | version 3: 0.5% (counted 0.00%), -/s, p99 -, mean -");
         let narrow = live(&scene, 60);
         assert!(
             narrow
