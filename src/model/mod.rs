@@ -13,6 +13,9 @@ mod encode;
 mod load;
 mod signature;
 
+#[cfg(test)]
+pub(crate) mod samples;
+
 pub use load::{Version, load};
 pub use manifest::Manifest;
 pub use signature::{Affine, Categories, Encoding, Input, Output, Range, Signature};
