@@ -113,11 +113,11 @@ async fn connect(address: &str, patience: Patience) -> Result<Channel, Failure> 
         .map_err(|error| unreachable(&url, &error))
 }
 
-/// `127.0.0.1:8001` means `http://127.0.0.1:8001`.
+/// `127.0.0.1:8001`, and `grpc://127.0.0.1:8001` as a gateway tells it, mean `http://127.0.0.1:8001`.
 fn url(address: &str) -> Result<String, Failure> {
     match address.split_once("://") {
         None => Ok(format!("http://{address}")),
-        Some(("http", _)) => Ok(address.to_owned()),
+        Some(("http" | "grpc", rest)) => Ok(format!("http://{rest}")),
         Some(_) => Err(Failure::new(format!(
             "--address: got {address:?}, wants http://HOST:PORT (there is no TLS here)"
         ))),
@@ -148,9 +148,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_needs_no_scheme_and_takes_only_http() {
+    fn an_address_needs_no_scheme_and_takes_no_tls() {
         assert_eq!(url("127.0.0.1:1").unwrap(), "http://127.0.0.1:1");
         assert_eq!(url("http://host:1").unwrap(), "http://host:1");
+        assert_eq!(url("grpc://host:1").unwrap(), "http://host:1");
         let refused = url("https://host:1").unwrap_err().to_string();
         assert!(refused.contains("https://host:1"), "{refused}");
     }

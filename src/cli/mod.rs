@@ -5,6 +5,7 @@
 //! (one message says why), 2 that the arguments were wrong. All printing goes through [`out`].
 //! Not here: rules. A verb reads arguments, calls, and shows.
 
+mod check;
 mod client;
 mod demo;
 mod failure;
@@ -50,6 +51,8 @@ enum Verb {
     /// Show or change how a model's traffic is split between its versions.
     #[command(subcommand)]
     Split(split::Verb),
+    /// Check every version of a registry folder and list what is wrong.
+    Check(check::Args),
     /// Serve three versions of a real model and replay real flights through them.
     Demo(demo::Args),
 }
@@ -84,6 +87,7 @@ impl Verb {
             Self::Predict(args) => on_runtime(predict::run(args)),
             Self::Models(args) => on_runtime(models::run(args)),
             Self::Split(verb) => on_runtime(split::run(verb)),
+            Self::Check(args) => check::run(&args),
             Self::Demo(args) => on_runtime(demo::run(args)),
         }
     }

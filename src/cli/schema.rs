@@ -3,8 +3,8 @@
 use super::{failure::Failure, out};
 use crate::config::Config;
 use crate::faults;
-use crate::model::manifest::RawManifest;
-use crate::train;
+use crate::model::manifest::raw::RawManifest;
+use crate::train::spec::raw::RawSpec;
 
 /// Arguments of `taper schema`.
 #[derive(Debug, clap::Args)]
@@ -28,6 +28,6 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     out::print_json(&match args.of {
         Of::Manifest => faults::schema_of::<RawManifest>(),
         Of::Config => Config::schema(),
-        Of::Train => train::schema(),
+        Of::Train => faults::schema_of::<RawSpec>(),
     })
 }

@@ -2,7 +2,7 @@
 
 use std::{env, path::PathBuf};
 
-use super::{failure::Failure, out, signals::Signals, table::table};
+use super::{check, failure::Failure, out, signals::Signals, table::table};
 use crate::app::{Addresses, Gateway};
 use crate::config::{Config, Overrides};
 
@@ -38,6 +38,7 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
     };
     let config = Config::load(args.config.as_deref(), overrides)?;
     if args.check {
+        check::folder(&config.registry)?;
         return out::print("the configuration is good");
     }
     let mut signals = Signals::listen()?;
