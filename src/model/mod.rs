@@ -76,7 +76,7 @@ impl Scores {
     /// # Errors
     /// `data` is not a whole number of rows.
     pub fn new(data: Vec<f32>, columns: usize) -> Result<Self, ForwardError> {
-        if columns == 0 || data.len() % columns != 0 {
+        if columns == 0 || !data.len().is_multiple_of(columns) {
             let values = data.len();
             let message = format!("an answer of {values} values is no table of {columns} columns");
             return Err(ForwardError::Failed(message));

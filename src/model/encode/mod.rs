@@ -10,6 +10,8 @@ mod rows;
 mod tensors;
 mod value;
 
+pub(super) use value::shown;
+
 #[cfg(test)]
 mod tests;
 

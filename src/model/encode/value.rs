@@ -36,7 +36,7 @@ impl Refusal<'_> {
             Self::Missing => "nothing".into(),
             Self::Kind => "a value of another kind".into(),
             _ if input.sensitive => "a value that is not shown".into(),
-            Self::Infinite(x) | Self::Outside(x) | Self::Overflow(x) => Cell::Number(x).to_string(),
+            Self::Infinite(x) | Self::Outside(x) | Self::Overflow(x) => shown(input.datatype, x),
             Self::Unknown(text) => quote(text),
         }
     }
@@ -67,7 +67,8 @@ pub(super) fn wanted(input: &Input) -> String {
         | Encoding::Cyclic {
             range: Some(range), ..
         } if !range.clip && input.datatype != Datatype::Bool => {
-            format!("{kind} from {} to {}", range.min, range.max)
+            let end = |x| shown(input.datatype, x);
+            format!("{kind} from {} to {}", end(range.min), end(range.max))
         }
         Encoding::Categorical {
             categories,
@@ -75,6 +76,14 @@ pub(super) fn wanted(input: &Input) -> String {
             ..
         } => format!("one of {}", list(categories.names())),
         _ => kind.into(),
+    }
+}
+
+/// A number with no more digits than its datatype holds: 0.1 of FP32 is 0.10000000149011612 in f64.
+pub(in crate::model) fn shown(datatype: Datatype, x: f64) -> String {
+    match (datatype, finite(x)) {
+        (Datatype::Fp32, Some(single)) => single.to_string(),
+        _ => Cell::Number(x).to_string(),
     }
 }
 

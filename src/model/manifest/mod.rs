@@ -5,9 +5,16 @@
 
 pub mod raw;
 
-use std::path::PathBuf;
+mod check;
+
+use std::fs;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
 
 use super::signature::Signature;
+use crate::faults::{self, Faults};
 use crate::ident::{ModelName, VersionNumber};
 use raw::{Golden, Head, RawManifest};
 
@@ -30,6 +37,42 @@ pub struct Manifest {
     pub golden: Vec<Golden>,
     /// What is only passed on: description, provenance, metrics, reference profile.
     pub about: RawManifest,
+}
+
+/// Length of `metadata.json` at most.
+const MOST_BYTES: u64 = 16 << 20;
+
+impl Manifest {
+    /// Reads and checks `metadata.json` in `dir`.
+    ///
+    /// # Errors
+    /// It cannot be read, or all that is wrong with it.
+    pub fn read(dir: &Path) -> Result<Self, Faults> {
+        let file = dir.join(File::MANIFEST);
+        let bytes = read_bounded(&file).map_err(|why| Faults::one(&file, why))?;
+        let document = serde_json::from_slice(&bytes)
+            .map_err(|error| Faults::one(&file, format!("no JSON: {error}")))?;
+        Self::check(faults::parse::<RawManifest>(&file, document)?, &file)
+    }
+
+    /// The JSON Schema of `metadata.json`.
+    #[must_use]
+    pub fn schema() -> Value {
+        faults::schema_of::<RawManifest>()
+    }
+}
+
+fn read_bounded(file: &Path) -> Result<Vec<u8>, String> {
+    let opened = fs::File::open(file).map_err(|error| format!("cannot be read: {error}"))?;
+    let mut bytes = Vec::new();
+    let read = opened.take(MOST_BYTES + 1).read_to_end(&mut bytes);
+    read.map_err(|error| format!("cannot be read: {error}"))?;
+    if bytes.len() as u64 > MOST_BYTES {
+        return Err(format!(
+            "longer than {MOST_BYTES} bytes, the most a manifest may have"
+        ));
+    }
+    Ok(bytes)
 }
 
 /// One layer, with what its kind needs.
@@ -67,4 +110,11 @@ pub struct File {
     pub sha256: [u8; 32],
     /// Its length.
     pub bytes: u64,
+}
+
+impl File {
+    /// The manifest's own name, which it does not list.
+    pub const MANIFEST: &str = "metadata.json";
+    /// The weights of format `dense`.
+    pub const WEIGHTS: &str = "weights.safetensors";
 }

@@ -167,7 +167,7 @@ pub struct RawInput {
     pub name: String,
     /// Type of its elements.
     pub datatype: Datatype,
-    /// `[-1]` for one value a row, `[-1, n]` for n values a row (numeric encoding only).
+    /// `[-1]` for one value a row, `[-1, n]` for n values a row (numeric and ignore only).
     pub shape: Vec<i64>,
     /// How it enters the network.
     pub encoding: RawEncoding,

@@ -1,0 +1,70 @@
+//! The reference profile: it describes inputs and outputs that exist, and nothing sensitive.
+
+use super::Report;
+use crate::model::manifest::raw::{Head, Profile, RawManifest};
+
+/// Quantiles of a profile: one per per cent, both ends included.
+const QUANTILES: usize = 101;
+
+pub(super) fn check(raw: &RawManifest, report: &mut Report<'_>) {
+    let Some(reference) = &raw.reference else {
+        return;
+    };
+    for (name, profile) in &reference.features {
+        let path = format!("$.reference.features.{name}");
+        match raw.inputs.iter().find(|input| input.name == *name) {
+            None => report.add(path, "no input has this name"),
+            Some(input) if input.sensitive => {
+                report.add(
+                    path,
+                    "describes a sensitive input, which must not be profiled",
+                );
+            }
+            Some(_) => one(profile, &path, report),
+        }
+    }
+    for (name, profile) in &reference.predictions {
+        let path = format!("$.reference.predictions.{name}");
+        if predicted(raw, name) {
+            one(profile, &path, report);
+        } else {
+            report.add(path, "no prediction has this name");
+        }
+    }
+}
+
+fn predicted(raw: &RawManifest, name: &str) -> bool {
+    let columns = raw.outputs.first().and_then(|output| output.shape.get(1));
+    match raw.architecture.head {
+        Head::Sigmoid => name == "probability",
+        Head::Softmax => raw.classes.iter().any(|class| class == name),
+        Head::Identity if columns == Some(&1) => name == "value",
+        Head::Identity => name
+            .strip_prefix("value[")
+            .and_then(|rest| rest.strip_suffix(']'))
+            .and_then(|at| at.parse::<i64>().ok())
+            .is_some_and(|at| at >= 0 && columns.is_some_and(|columns| at < *columns)),
+    }
+}
+
+fn one(profile: &Profile, path: &str, report: &mut Report<'_>) {
+    if let Some(quantiles) = &profile.quantiles {
+        let ascending = quantiles.windows(2).all(|pair| pair[0] <= pair[1]);
+        let finite = quantiles.iter().all(|x| x.is_finite());
+        let holds = quantiles.len() == QUANTILES && ascending && finite;
+        report.require(holds, &format!("{path}.quantiles"), || {
+            format!(
+                "got {} numbers, wants {QUANTILES} finite ones in ascending order",
+                quantiles.len()
+            )
+        });
+    }
+    for (field, value) in [("mean", profile.mean), ("std", profile.std)] {
+        if let Some(value) = value.filter(|value| !value.is_finite()) {
+            report.add(
+                format!("{path}.{field}"),
+                format!("got {value}, wants a finite number"),
+            );
+        }
+    }
+}
