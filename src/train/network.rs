@@ -112,24 +112,6 @@ impl Network {
         Ok(())
     }
 
-    /// The layers for the manifest, tensors named as in a `torch.nn.Sequential`: by place, activations counted.
-    pub(super) fn architecture(&self, head: Head) -> RawArchitecture {
-        let layer = |kind, name| RawLayer {
-            kind,
-            name,
-            eps: None,
-            negative_slope: None,
-        };
-        let mut layers = Vec::new();
-        for at in 0..self.layers.len() {
-            if at > 0 {
-                layers.push(layer(kind(self.activation), None));
-            }
-            layers.push(layer(LayerKind::Linear, Some(name(at))));
-        }
-        RawArchitecture { layers, head }
-    }
-
     /// The bytes of `weights.safetensors`: the same weights give the same bytes.
     pub(super) fn safetensors(&self) -> candle_core::Result<Vec<u8>> {
         let mut tensors = Vec::new();
@@ -148,6 +130,23 @@ impl Network {
             .and_then(|views| safetensors::serialize(views, None))
             .map_err(candle_core::Error::wrap)
     }
+}
+
+/// The layers for the manifest, tensors named as in a `torch.nn.Sequential`: by place, activations counted.
+pub(super) fn architecture(hidden: usize, activation: Activation, head: Head) -> RawArchitecture {
+    let layer = |kind, name| RawLayer {
+        kind,
+        name,
+        eps: None,
+        negative_slope: None,
+    };
+    let mut layers = Vec::new();
+    for at in 0..hidden {
+        layers.push(layer(LayerKind::Linear, Some(name(at))));
+        layers.push(layer(kind(activation), None));
+    }
+    layers.push(layer(LayerKind::Linear, Some(name(hidden))));
+    RawArchitecture { layers, head }
 }
 
 /// Name of the linear layer `at` among the linear layers, activations standing between them.

@@ -31,6 +31,17 @@ impl Examples {
         self.truths.len()
     }
 
+    /// Which columns differ from zero in some row.
+    pub(super) fn used(&self) -> Vec<bool> {
+        let mut used = vec![false; self.columns];
+        for row in self.rows.chunks_exact(self.columns) {
+            for (used, x) in used.iter_mut().zip(row) {
+                *used |= *x != 0.0;
+            }
+        }
+        used
+    }
+
     fn row(&self, at: usize) -> &[f32] {
         &self.rows[at * self.columns..(at + 1) * self.columns]
     }

@@ -180,7 +180,10 @@ fn datatype(raw: &RawFeature, path: &str, check: &mut Check<'_>) {
 
 fn range_of(raw: &RawFeature, range: &RawRange, path: &str, check: &mut Check<'_>) {
     if raw.datatype == Datatype::Bool {
-        check.fault(format!("{path}.range"), "belongs to numbers only, not to BOOL");
+        check.fault(
+            format!("{path}.range"),
+            "belongs to numbers only, not to BOOL",
+        );
     }
     if range.min > range.max {
         let message = format!("got {}, wants at least min, {}", range.max, range.min);
