@@ -32,8 +32,11 @@ pub struct InputFaults {
 }
 
 impl InputFaults {
-    /// How many faults an answer names. A batch of a million bad rows must not make an answer of a million lines.
-    pub const MOST: usize = 32;
+    /// How many faults an answer names. A batch of a million bad rows must not make an answer of a million lines, and many
+    /// clients refuse trailers past 8 KiB.
+    pub const MOST: usize = 16;
+    /// How many of them its one-line text names.
+    const IN_TEXT: usize = 3;
 
     /// A single fault.
     #[must_use]
@@ -97,16 +100,18 @@ impl InputFaults {
     }
 }
 
+/// The first few, so that the details, which name more, still fit beside it.
 impl fmt::Display for InputFaults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (at, fault) in self.listed.iter().enumerate() {
+        for (at, fault) in self.listed.iter().take(Self::IN_TEXT).enumerate() {
             if at > 0 {
                 f.write_str("; ")?;
             }
             fault.fmt(f)?;
         }
-        if self.unlisted > 0 {
-            write!(f, "; and {} more", self.unlisted)?;
+        let more = self.listed.len().saturating_sub(Self::IN_TEXT) + self.unlisted;
+        if more > 0 {
+            write!(f, "; and {more} more")?;
         }
         Ok(())
     }
@@ -233,6 +238,18 @@ pub enum PredictError {
 }
 
 impl PredictError {
+    /// Every word that [`reason`](Self::reason) can give.
+    pub const REASONS: [&str; 8] = [
+        "UNKNOWN_MODEL",
+        "UNKNOWN_VERSION",
+        "UNKNOWN_LABEL",
+        "VERSION_NOT_READY",
+        "INVALID_INPUT",
+        "OVERLOADED",
+        "DEADLINE_EXCEEDED",
+        "FORWARD_FAILED",
+    ];
+
     /// The stable word for this kind of error.
     #[must_use]
     pub fn reason(&self) -> &'static str {

@@ -4,6 +4,7 @@
 #[expect(
     missing_docs,
     clippy::all,
+    clippy::allow_attributes,
     reason = "generated; the .proto files hold the documentation"
 )]
 pub mod v1 {

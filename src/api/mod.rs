@@ -1,1 +1,7 @@
-//! api
+//! The doors: gRPC for services and operators, HTTP for dashboards. Wire types end here: a door turns a message into a
+//! domain type, calls one function, and turns the answer or the error back.
+
+pub mod grpc;
+pub mod http;
+
+mod status;

@@ -1,1 +1,249 @@
-//! app
+//! The only wiring: a [`Config`] becomes a running [`Gateway`], which is drained in the end.
+//!
+//! Start: metrics, versions, first snapshot, ports, tasks; whatever fails, fails before a port is bound or names every port
+//! that is taken. Drain, in order: health says NOT_SERVING, no new connection and no new request is taken, requests in
+//! flight finish or the deadline passes, then the HTTP door closes and the writer ends.
+
+mod accept;
+mod drain;
+mod serve;
+
+use std::{
+    fmt, io,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{
+    net::TcpListener,
+    sync::watch,
+    task::JoinSet,
+    time::{self, MissedTickBehavior},
+};
+use tonic_health::server::HealthReporter;
+
+use crate::config::Config;
+use crate::control::{self, MemoryStore, Writer};
+use crate::faults::Faults;
+use crate::insight::metrics::{MetricsError, Telemetry};
+use crate::serving::Pipeline;
+use crate::serving::live::{Live, Snapshot};
+
+pub use drain::DrainReport;
+
+/// How often recorded values are moved into histograms, and gauges brought up to date.
+const UPKEEP: Duration = Duration::from_secs(1);
+
+/// Why a gateway did not start. Nothing is listening then.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// What the configuration or the registry asks for cannot be honoured.
+    #[error("{0}")]
+    Faults(#[from] Faults),
+    /// Addresses that cannot be listened on, all of them.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Bind(Vec<BindError>),
+    /// The metrics could not be set up.
+    #[error(transparent)]
+    Metrics(#[from] MetricsError),
+    /// Reflection could not be set up from the compiled descriptors.
+    #[error("reflection: {0}")]
+    Reflection(#[from] tonic_reflection::server::Error),
+    /// Loading was interrupted.
+    #[error("loading the registry was interrupted: {0}")]
+    Loading(#[from] tokio::task::JoinError),
+}
+
+/// An address that cannot be listened on.
+#[derive(Debug, thiserror::Error)]
+#[error("the {face} face cannot listen on {address}: {source}")]
+pub struct BindError {
+    /// `data`, `admin` or `http`.
+    pub face: &'static str,
+    /// The address.
+    pub address: SocketAddr,
+    /// Why.
+    pub source: io::Error,
+}
+
+/// Where a gateway listens; the real ports, also where 0 was asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Addresses {
+    /// gRPC for services.
+    pub data: SocketAddr,
+    /// gRPC for operators.
+    pub admin: SocketAddr,
+    /// HTTP.
+    pub http: SocketAddr,
+}
+
+impl fmt::Display for Addresses {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "data   grpc://{}   Predict, health, reflection",
+            self.data
+        )?;
+        writeln!(f, "admin  grpc://{}   models, traffic policies", self.admin)?;
+        write!(f, "http   http://{}   /metrics /healthz /readyz", self.http)
+    }
+}
+
+/// A running gateway.
+#[derive(Debug)]
+pub struct Gateway {
+    addresses: Addresses,
+    live: Arc<Live>,
+    pipeline: Arc<Pipeline>,
+    health: HealthReporter,
+    draining: Arc<AtomicBool>,
+    drain_deadline: Duration,
+    /// Turned to `true` when the gRPC doors must close.
+    close: watch::Sender<bool>,
+    /// Turned to `true` when everything else must end.
+    end: watch::Sender<bool>,
+    grpc: JoinSet<&'static str>,
+    others: JoinSet<&'static str>,
+}
+
+impl Gateway {
+    /// Loads every version, binds the ports and serves.
+    ///
+    /// # Errors
+    /// See [`StartError`]; nothing is left running then.
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        let telemetry = Telemetry::new()?;
+        let (root, meters) = (config.registry.clone(), Arc::clone(&telemetry));
+        let loaded =
+            tokio::task::spawn_blocking(move || control::load_registry(&root, &meters)).await??;
+        let store = MemoryStore::default();
+        let first = control::boot(loaded, config.models.clone(), &store, &telemetry).await?;
+        let live = Arc::new(Live::new(first));
+        let [data, admin, http] = listen(&config).await?;
+        let addresses = Addresses {
+            data: data.local_addr().unwrap_or(config.data),
+            admin: admin.local_addr().unwrap_or(config.admin),
+            http: http.local_addr().unwrap_or(config.http),
+        };
+
+        let pipeline = Arc::new(Pipeline::new(
+            Arc::clone(&live),
+            Arc::clone(&telemetry),
+            config.limits,
+        ));
+        let (control, writer) = Writer::new(Arc::clone(&live), store, Arc::clone(&telemetry));
+        let draining = Arc::new(AtomicBool::new(false));
+        let (close, closing) = watch::channel(false);
+        let (end, ending) = watch::channel(false);
+        let (mut grpc, mut others) = (JoinSet::new(), JoinSet::new());
+
+        let (health, data_door) = serve::data(&config, Arc::clone(&pipeline)).await?;
+        let incoming = accept::limited(data, config.max_connections);
+        grpc.spawn(serve::until("data", data_door, incoming, closing.clone()));
+        let admin_door = serve::admin(&config, Arc::clone(&live), control)?;
+        let incoming = accept::limited(admin, config.max_connections);
+        grpc.spawn(serve::until("admin", admin_door, incoming, closing));
+        others.spawn(serve::http(
+            http,
+            Arc::clone(&live),
+            Arc::clone(&telemetry),
+            Arc::clone(&draining),
+            ending.clone(),
+        ));
+        others.spawn(upkeep(Arc::clone(&live), telemetry, ending));
+        others.spawn(async {
+            writer.run().await;
+            "writer"
+        });
+        let drain_deadline = config.drain_deadline;
+        Ok(Self {
+            addresses,
+            live,
+            pipeline,
+            health,
+            draining,
+            drain_deadline,
+            close,
+            end,
+            grpc,
+            others,
+        })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn addresses(&self) -> Addresses {
+        self.addresses
+    }
+
+    /// What it serves now.
+    #[must_use]
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.live.snapshot()
+    }
+
+    /// Waits until a part of the gateway ends by itself, which only a fault in it can cause, and names the part.
+    pub async fn broken(&mut self) -> &'static str {
+        let ended = tokio::select! {
+            Some(ended) = self.grpc.join_next() => ended,
+            Some(ended) = self.others.join_next() => ended,
+        };
+        ended.unwrap_or("a task that panicked")
+    }
+
+    /// Takes no new work, lets requests in flight finish within the deadline, and ends everything.
+    pub async fn drain(mut self) -> DrainReport {
+        self.draining.store(true, Ordering::Relaxed);
+        drain::drain(
+            &self.pipeline,
+            &self.health,
+            self.drain_deadline,
+            (&self.close, &mut self.grpc),
+            (&self.end, &mut self.others),
+        )
+        .await
+    }
+}
+
+/// Binds all three faces, or tells every one that cannot be bound.
+async fn listen(config: &Config) -> Result<[TcpListener; 3], StartError> {
+    let mut bound = Vec::with_capacity(3);
+    let mut errors = Vec::new();
+    for (face, address) in [
+        ("data", config.data),
+        ("admin", config.admin),
+        ("http", config.http),
+    ] {
+        match TcpListener::bind(address).await {
+            Ok(listener) => bound.push(listener),
+            Err(source) => errors.push(BindError {
+                face,
+                address,
+                source,
+            }),
+        }
+    }
+    bound.try_into().map_err(|_| StartError::Bind(errors))
+}
+
+async fn upkeep(
+    live: Arc<Live>,
+    telemetry: Arc<Telemetry>,
+    mut ending: watch::Receiver<bool>,
+) -> &'static str {
+    let mut ticks = time::interval(UPKEEP);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {
+                live.snapshot().report_counted_shares();
+                telemetry.upkeep();
+            }
+            _ = ending.wait_for(|ending| *ending) => return "upkeep",
+        }
+    }
+}

@@ -1,1 +1,256 @@
-//! config
+//! The configuration: a TOML file, flags and environment variables become one checked [`Config`], with all faults at once.
+//!
+//! Nothing is bound or read from the registry here. Whoever holds a `Config` checks nothing again, except what only the
+//! registry can tell: whether the versions that labels and policies name are READY.
+
+mod raw;
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use serde_json::Value;
+
+use crate::control::ModelSettings;
+use crate::faults::{self, Faults};
+use crate::ident::{Label, ModelName, VersionNumber};
+use crate::serving::Limits;
+use crate::serving::route::{Policy, RawHeaderRule, RawPolicy};
+use raw::{RawConfig, RawModel};
+
+/// Everything that a gateway needs to know before it starts.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Folder with all models and versions.
+    pub registry: PathBuf,
+    /// Data port.
+    pub data: SocketAddr,
+    /// Admin port; on loopback.
+    pub admin: SocketAddr,
+    /// HTTP port.
+    pub http: SocketAddr,
+    /// Largest message, in and out, in bytes.
+    pub max_message_bytes: usize,
+    /// Connections on the data port at one time.
+    pub max_connections: usize,
+    /// Requests at one time on one connection.
+    pub max_concurrent_streams: u32,
+    /// What the request path takes at most.
+    pub limits: Limits,
+    /// How long requests in flight get to finish at shutdown.
+    pub drain_deadline: Duration,
+    /// Labels and first policies.
+    pub models: BTreeMap<ModelName, ModelSettings>,
+}
+
+/// What flags and environment variables say; each comes before the file.
+#[derive(Clone, Debug, Default)]
+pub struct Overrides {
+    /// Folder with all models and versions.
+    pub registry: Option<PathBuf>,
+    /// Data address.
+    pub data: Option<String>,
+    /// Admin address.
+    pub admin: Option<String>,
+    /// HTTP address.
+    pub http: Option<String>,
+}
+
+impl Config {
+    /// Reads `file`, if there is one, under `overrides`.
+    ///
+    /// # Errors
+    /// Every fault of the file and of the overrides: first all of the file's form, then all of what its values mean.
+    pub fn load(file: Option<&Path>, overrides: Overrides) -> Result<Self, Faults> {
+        let (mut raw, name, base) = match file {
+            Some(path) => {
+                let base = path.parent().unwrap_or(Path::new("")).to_path_buf();
+                (read(path)?, path.to_path_buf(), base)
+            }
+            None => (RawConfig::default(), PathBuf::from("flags"), PathBuf::new()),
+        };
+        let in_file = raw.registry.take().map(|registry| base.join(registry));
+        let registry = overrides
+            .registry
+            .or(in_file)
+            .unwrap_or_else(|| base.join("models"));
+        for (setting, over) in [
+            (&mut raw.listen.data, overrides.data),
+            (&mut raw.listen.admin, overrides.admin),
+            (&mut raw.listen.http, overrides.http),
+        ] {
+            if let Some(over) = over {
+                *setting = over;
+            }
+        }
+        check(raw, registry, &name)
+    }
+
+    /// The JSON Schema of the file.
+    #[must_use]
+    pub fn schema() -> Value {
+        faults::schema_of::<RawConfig>()
+    }
+}
+
+fn read(path: &Path) -> Result<RawConfig, Faults> {
+    let text = fs::read_to_string(path)
+        .map_err(|error| Faults::one(path, format!("cannot be read: {error}")))?;
+    let document: toml::Table = text
+        .parse()
+        .map_err(|error: toml::de::Error| Faults::one(path, error.to_string()))?;
+    let document =
+        serde_json::to_value(document).map_err(|error| Faults::one(path, error.to_string()))?;
+    faults::parse(path, document)
+}
+
+fn check(raw: RawConfig, registry: PathBuf, file: &Path) -> Result<Config, Faults> {
+    let mut faults = Faults::default();
+    let unbound = SocketAddr::from(([127, 0, 0, 1], 0));
+    let mut address = |name: &str, text: &str, loopback: bool| {
+        let path = format!("$.listen.{name}");
+        let parsed = text.parse::<SocketAddr>();
+        match &parsed {
+            Err(_) => faults.add(
+                file,
+                path,
+                format!("got {text:?}, wants an IP address and a port, `127.0.0.1:8001`"),
+            ),
+            Ok(address) if loopback && !address.ip().is_loopback() => faults.add(
+                file,
+                path,
+                format!(
+                    "got {text:?}, wants a loopback address: the admin port has no authentication"
+                ),
+            ),
+            Ok(_) => {}
+        }
+        parsed.unwrap_or(unbound)
+    };
+    let data = address("data", &raw.listen.data, false);
+    let admin = address("admin", &raw.listen.admin, true);
+    let http = address("http", &raw.listen.http, false);
+    for (name, one, other) in [
+        ("admin", admin, data),
+        ("http", http, data),
+        ("http", http, admin),
+    ] {
+        if one == other && one.port() != 0 {
+            faults.add(
+                file,
+                format!("$.listen.{name}"),
+                format!("{one} is taken by another face"),
+            );
+        }
+    }
+    if !registry.is_dir() {
+        faults.add(
+            file,
+            "$.registry",
+            format!("{} is not a folder", registry.display()),
+        );
+    }
+    let mut models = BTreeMap::new();
+    for (name, model) in raw.models {
+        let path = format!("$.models.{name}");
+        match name.parse::<ModelName>() {
+            Ok(name) => {
+                let settings = settings(model, &name, file, &path, &mut faults);
+                models.insert(name, settings);
+            }
+            Err(error) => faults.add(file, path, error.to_string()),
+        }
+    }
+    faults.into_result()?;
+    Ok(Config {
+        registry,
+        data,
+        admin,
+        http,
+        max_message_bytes: raw.limits.max_message_bytes,
+        max_connections: raw.limits.max_connections,
+        max_concurrent_streams: raw.limits.max_concurrent_streams,
+        limits: Limits {
+            max_in_flight: raw.limits.max_in_flight,
+        },
+        drain_deadline: Duration::from_secs(raw.limits.drain_seconds),
+        models,
+    })
+}
+
+fn settings(
+    raw: RawModel,
+    model: &ModelName,
+    file: &Path,
+    path: &str,
+    faults: &mut Faults,
+) -> ModelSettings {
+    let mut settings = ModelSettings::default();
+    for (label, version) in raw.labels {
+        let path = format!("{path}.labels.{label}");
+        if label == Label::LATEST {
+            faults.add(
+                file,
+                path,
+                "`latest` is built in: it names the highest READY version",
+            );
+            continue;
+        }
+        match (label.parse::<Label>(), VersionNumber::try_from(version)) {
+            (Ok(label), Ok(version)) => {
+                settings.labels.insert(label, version);
+            }
+            (Err(error), _) | (_, Err(error)) => faults.add(file, path, error.to_string()),
+        }
+    }
+    let Some(shares) = raw.split else {
+        if !raw.header_rules.is_empty() || !raw.sticky_header.is_empty() || !raw.salt.is_empty() {
+            faults.add(
+                file,
+                format!("{path}.split"),
+                "missing; the rest of the policy needs it",
+            );
+        }
+        return settings;
+    };
+    let mut split = Vec::with_capacity(shares.len());
+    for (version, share) in shares {
+        match version.parse::<VersionNumber>() {
+            Ok(version) => split.push((version.get(), share)),
+            Err(error) => faults.add(file, format!("{path}.split.{version}"), error.to_string()),
+        }
+    }
+    split.sort_unstable();
+    let header_rules = raw
+        .header_rules
+        .into_iter()
+        .map(|rule| RawHeaderRule {
+            header: rule.header,
+            value: rule.value,
+            version: rule.version,
+        })
+        .collect();
+    let policy = RawPolicy {
+        split,
+        header_rules,
+        sticky_header: raw.sticky_header,
+        salt: raw.salt,
+    };
+    match Policy::check(policy, model) {
+        Ok(policy) => settings.policy = Some(policy),
+        Err(wrong) => {
+            for fault in wrong.iter() {
+                let message = format!("got {}, wants {}", fault.got, fault.wanted);
+                faults.add(file, format!("{path}.{}", fault.field), message);
+            }
+        }
+    }
+    settings
+}
+
+#[cfg(test)]
+mod tests;

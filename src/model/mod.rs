@@ -8,9 +8,15 @@
 pub mod manifest;
 pub mod payload;
 
+mod dense;
 mod encode;
+mod load;
 mod signature;
 
+#[cfg(test)]
+pub(crate) mod samples;
+
+pub use load::{Version, load};
 pub use manifest::Manifest;
 pub use signature::{Affine, Categories, Encoding, Input, Output, Range, Signature};
 

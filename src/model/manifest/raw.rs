@@ -114,7 +114,8 @@ pub struct RawLayer {
     /// What it does.
     pub kind: LayerKind,
     /// Prefix of its tensors: `NAME.weight [out, in]` and `NAME.bias [out]` for `linear` (the bias may be absent);
-    /// `NAME.weight`, `NAME.bias`, `NAME.running_mean`, `NAME.running_var`, all `[width]`, for `batch_norm`.
+    /// `NAME.weight`, `NAME.bias`, `NAME.running_mean`, `NAME.running_var`, all `[width]`, for `batch_norm`;
+    /// its `NAME.num_batches_tracked` may be there and is not read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// `batch_norm`: added to the variance; 1e-5 where absent.

@@ -1,0 +1,127 @@
+//! `PredictRequest` to a query, an answer to `PredictResponse`.
+
+use prost_types::value::Kind;
+use tokio::time::Instant;
+use tonic::Request;
+
+use super::{deadline, tensor};
+use crate::error::InputFaults;
+use crate::ident::{ResponseId, Role};
+use crate::model::payload::{Cell, Payload, Row};
+use crate::proto::v1;
+use crate::serving::{Answer, Pin, Query};
+
+/// Longest routing key, in bytes.
+const LONGEST_KEY: usize = 1024;
+
+/// Reads a request; what its fields mean to the model is checked later.
+///
+/// # Errors
+/// Every field that no model could accept.
+pub(super) fn query(request: Request<v1::PredictRequest>) -> Result<Query, InputFaults> {
+    let arrived = Instant::now();
+    let (metadata, _, message) = request.into_parts();
+    let headers = metadata.into_headers();
+    let mut faults = InputFaults::default();
+    if message.model.is_empty() {
+        faults.add("model", "nothing", "the name of a model");
+    }
+    if message.routing_key.len() > LONGEST_KEY {
+        faults.add(
+            "routing_key",
+            format!("{} bytes", message.routing_key.len()),
+            format!("at most {LONGEST_KEY} bytes"),
+        );
+    }
+    let response_id = match message.response_id {
+        id if id.is_empty() => None,
+        id => ResponseId::try_from(id)
+            .map_err(|error| faults.add("response_id", error.got, error.wanted))
+            .ok(),
+    };
+    let payload = payload(message.tensors, message.rows, &mut faults);
+    faults.into_result()?;
+    Ok(Query {
+        model: message.model,
+        pin: message.pin.map(|pin| match pin {
+            v1::predict_request::Pin::Version(version) => Pin::Version(version),
+            v1::predict_request::Pin::Label(label) => Pin::Label(label),
+        }),
+        routing_key: message.routing_key,
+        response_id,
+        deadline: deadline::of(&headers).and_then(|timeout| arrived.checked_add(timeout)),
+        headers,
+        payload,
+        arrived,
+    })
+}
+
+fn payload(
+    tensors: Vec<v1::Tensor>,
+    rows: Vec<prost_types::Struct>,
+    faults: &mut InputFaults,
+) -> Payload {
+    match (tensors.is_empty(), rows.is_empty()) {
+        (true, true) => faults.add(
+            "rows",
+            "neither `rows` nor `tensors`",
+            "one of the two, with at least one row",
+        ),
+        (false, false) => faults.add("rows", "both `rows` and `tensors`", "one of the two"),
+        _ => {}
+    }
+    if tensors.is_empty() {
+        Payload::Rows(rows.into_iter().map(row).collect())
+    } else {
+        let read = |tensor| tensor::read(tensor, faults);
+        Payload::Tensors(tensors.into_iter().filter_map(read).collect())
+    }
+}
+
+fn row(row: prost_types::Struct) -> Row {
+    row.fields
+        .into_iter()
+        .map(|(name, value)| (name, cell(value)))
+        .collect()
+}
+
+fn cell(value: prost_types::Value) -> Cell {
+    match value.kind {
+        None | Some(Kind::NullValue(_)) => Cell::Missing,
+        Some(Kind::BoolValue(value)) => Cell::Bool(value),
+        Some(Kind::NumberValue(value)) => Cell::Number(value),
+        Some(Kind::StringValue(text)) => Cell::Text(text),
+        Some(Kind::ListValue(list)) => Cell::List(list.values.into_iter().map(cell).collect()),
+        Some(Kind::StructValue(_)) => Cell::Object,
+    }
+}
+
+/// Writes an answer.
+pub(super) fn response(answer: Answer) -> v1::PredictResponse {
+    let signature = answer.by.version.signature();
+    let top_classes = answer.top.iter().map(|top| v1::TopClass {
+        label: signature
+            .classes
+            .get(top.index)
+            .cloned()
+            .unwrap_or_default(),
+        probability: top.probability,
+    });
+    v1::PredictResponse {
+        version: answer.by.number().get(),
+        role: role(answer.role).into(),
+        response_id: answer.response_id.into_string(),
+        policy_revision: answer.revision.0,
+        top_classes: top_classes.collect(),
+        outputs: vec![tensor::write(&signature.output.name, answer.scores)],
+        model: answer.model,
+    }
+}
+
+fn role(role: Role) -> v1::Role {
+    match role {
+        Role::Primary => v1::Role::Primary,
+        Role::Shadow => v1::Role::Shadow,
+        Role::Fallback => v1::Role::Fallback,
+    }
+}

@@ -1,0 +1,129 @@
+//! `taper.v1.Tensor` to a payload tensor and back.
+
+use bytes::Bytes;
+
+use crate::error::InputFaults;
+use crate::model::Scores;
+use crate::model::payload::{Datatype, Tensor, TensorData};
+use crate::proto::v1;
+
+/// Reads a tensor; `None` where it has a fault, which is added to `faults`.
+pub(super) fn read(tensor: v1::Tensor, faults: &mut InputFaults) -> Option<Tensor> {
+    let field = |part: &str| format!("tensors[{}].{part}", cut(&tensor.name));
+    let datatype = match v1::Datatype::try_from(tensor.datatype) {
+        Ok(v1::Datatype::Bool) => Datatype::Bool,
+        Ok(v1::Datatype::Int32) => Datatype::Int32,
+        Ok(v1::Datatype::Int64) => Datatype::Int64,
+        Ok(v1::Datatype::Fp32) => Datatype::Fp32,
+        Ok(v1::Datatype::Fp64) => Datatype::Fp64,
+        Ok(v1::Datatype::Bytes) => Datatype::Bytes,
+        Ok(v1::Datatype::Unspecified) => {
+            faults.add(field("datatype"), "nothing", "a datatype");
+            return None;
+        }
+        Err(_) => {
+            faults.add(
+                field("datatype"),
+                tensor.datatype.to_string(),
+                "a known datatype",
+            );
+            return None;
+        }
+    };
+    let filled = [
+        ("bool_values", Datatype::Bool, tensor.bool_values.is_empty()),
+        (
+            "int32_values",
+            Datatype::Int32,
+            tensor.int32_values.is_empty(),
+        ),
+        (
+            "int64_values",
+            Datatype::Int64,
+            tensor.int64_values.is_empty(),
+        ),
+        ("fp32_values", Datatype::Fp32, tensor.fp32_values.is_empty()),
+        ("fp64_values", Datatype::Fp64, tensor.fp64_values.is_empty()),
+        (
+            "bytes_values",
+            Datatype::Bytes,
+            tensor.bytes_values.is_empty(),
+        ),
+    ];
+    for (name, holds, empty) in filled {
+        if !empty && (holds != datatype || !tensor.raw.is_empty()) {
+            let wanted = format!("only the values of datatype {datatype}, or only `raw`");
+            faults.add(field(name), "values", wanted);
+            return None;
+        }
+    }
+    let data = if tensor.raw.is_empty() {
+        match datatype {
+            Datatype::Bool => TensorData::Bool(tensor.bool_values),
+            Datatype::Int32 => TensorData::Int32(tensor.int32_values),
+            Datatype::Int64 => TensorData::Int64(tensor.int64_values),
+            Datatype::Fp32 => TensorData::Fp32(tensor.fp32_values),
+            Datatype::Fp64 => TensorData::Fp64(tensor.fp64_values),
+            Datatype::Bytes => TensorData::Bytes(tensor.bytes_values),
+        }
+    } else {
+        match from_raw(datatype, &tensor.raw) {
+            Ok(data) => data,
+            Err(wanted) => {
+                faults.add(field("raw"), format!("{} bytes", tensor.raw.len()), wanted);
+                return None;
+            }
+        }
+    };
+    Some(Tensor {
+        name: tensor.name,
+        shape: tensor.shape,
+        data,
+    })
+}
+
+/// Little-endian elements without padding; BOOL is one byte, 0 or 1.
+fn from_raw(datatype: Datatype, raw: &Bytes) -> Result<TensorData, &'static str> {
+    Ok(match datatype {
+        Datatype::Bool => TensorData::Bool(
+            raw.iter()
+                .map(|byte| match byte {
+                    0 => Ok(false),
+                    1 => Ok(true),
+                    _ => Err("bytes that are 0 or 1"),
+                })
+                .collect::<Result<_, _>>()?,
+        ),
+        Datatype::Int32 => TensorData::Int32(elements(raw, i32::from_le_bytes)?),
+        Datatype::Int64 => TensorData::Int64(elements(raw, i64::from_le_bytes)?),
+        Datatype::Fp32 => TensorData::Fp32(elements(raw, f32::from_le_bytes)?),
+        Datatype::Fp64 => TensorData::Fp64(elements(raw, f64::from_le_bytes)?),
+        Datatype::Bytes => return Err("`bytes_values`: BYTES has no raw form here"),
+    })
+}
+
+fn elements<T, const N: usize>(raw: &[u8], read: fn([u8; N]) -> T) -> Result<Vec<T>, &'static str> {
+    let (whole, rest) = raw.as_chunks::<N>();
+    if rest.is_empty() {
+        Ok(whole.iter().map(|element| read(*element)).collect())
+    } else {
+        Err("a whole number of elements")
+    }
+}
+
+/// Writes scores as `FP32 [rows, columns]`.
+pub(super) fn write(name: &str, scores: Scores) -> v1::Tensor {
+    let axis = |length: usize| i64::try_from(length).unwrap_or(i64::MAX);
+    let shape = vec![axis(scores.rows().len()), axis(scores.columns())];
+    v1::Tensor {
+        name: name.to_owned(),
+        datatype: v1::Datatype::Fp32.into(),
+        shape,
+        fp32_values: scores.into_vec(),
+        ..v1::Tensor::default()
+    }
+}
+
+fn cut(name: &str) -> String {
+    name.chars().take(64).collect()
+}

@@ -1,0 +1,73 @@
+//! The HTTP door: metrics for dashboards, health for orchestrators.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use axum::{
+    Router,
+    extract::State,
+    http::{StatusCode, header},
+    response::IntoResponse,
+    routing::get,
+};
+
+use crate::insight::metrics::Telemetry;
+use crate::serving::live::Live;
+
+/// What the HTTP door reads.
+#[derive(Clone, Debug)]
+pub struct Faces {
+    /// What is served.
+    pub live: Arc<Live>,
+    /// What was measured.
+    pub telemetry: Arc<Telemetry>,
+    /// Set once the gateway takes no new work.
+    pub draining: Arc<AtomicBool>,
+}
+
+/// `GET /metrics`, `/healthz` and `/readyz`.
+pub fn router(faces: Faces) -> Router {
+    Router::new()
+        .route("/metrics", get(metrics))
+        .route("/healthz", get(|| async { "alive\n" }))
+        .route("/readyz", get(readyz))
+        .with_state(faces)
+}
+
+async fn metrics(State(faces): State<Faces>) -> impl IntoResponse {
+    faces.live.snapshot().report_counted_shares();
+    (
+        [(
+            header::CONTENT_TYPE,
+            "text/plain; version=0.0.4; charset=utf-8",
+        )],
+        faces.telemetry.render(),
+    )
+}
+
+/// Ready while every model can answer and the gateway is not going down; says why not, one reason a line.
+async fn readyz(State(faces): State<Faces>) -> impl IntoResponse {
+    let mut reasons = Vec::new();
+    if faces.draining.load(Ordering::Relaxed) {
+        reasons.push("going down: no new work is taken".to_owned());
+    }
+    let snapshot = faces.live.snapshot();
+    if snapshot.models.is_empty() {
+        reasons.push("the registry holds no model".to_owned());
+    }
+    for model in snapshot
+        .models
+        .values()
+        .filter(|model| model.routing.is_none())
+    {
+        reasons.push(format!("model {}: no version is READY", model.name));
+    }
+    reasons.sort();
+    if reasons.is_empty() {
+        (StatusCode::OK, "ready\n".to_owned())
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, reasons.join("\n") + "\n")
+    }
+}

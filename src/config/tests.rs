@@ -1,0 +1,114 @@
+use super::*;
+
+fn load(text: &str) -> Result<Config, Faults> {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("models")).unwrap();
+    let path = dir.path().join("taper.toml");
+    fs::write(&path, text).unwrap();
+    Config::load(Some(&path), Overrides::default())
+}
+
+fn faults(text: &str) -> Vec<String> {
+    let faults = load(text).unwrap_err();
+    faults
+        .iter()
+        .map(|fault| format!("{}: {}", fault.path, fault.message))
+        .collect()
+}
+
+#[test]
+fn an_empty_file_is_the_defaults() {
+    let config = load("").unwrap();
+    assert_eq!(config.data, "127.0.0.1:8001".parse().unwrap());
+    assert_eq!(config.admin, "127.0.0.1:8002".parse().unwrap());
+    assert_eq!(config.http, "127.0.0.1:8000".parse().unwrap());
+    assert_eq!(config.max_message_bytes, 16 * 1024 * 1024);
+}
+
+#[test]
+fn a_policy_is_read_as_a_whole() {
+    let config = load(
+        r#"
+        [models.flight-delay]
+        labels = { stable = 1 }
+        split = { 10 = 500, 9 = 9500 }
+        header_rules = [{ header = "x-canary", value = "yes", version = 10 }]
+        "#,
+    )
+    .unwrap();
+    let settings = &config.models["flight-delay"];
+    let policy = settings.policy.as_ref().unwrap();
+    let rows: Vec<_> = policy
+        .split()
+        .rows()
+        .iter()
+        .map(|(v, s)| (v.get(), s.basis_points()))
+        .collect();
+    assert_eq!(
+        rows,
+        [(9, 9500), (10, 500)],
+        "in the order of the numbers, not of the texts"
+    );
+    assert_eq!(settings.labels.len(), 1);
+}
+
+#[test]
+fn all_faults_of_the_form_come_at_once() {
+    let mut found = faults("registry = 3\n[listen]\nport = 1\n[limits]\nmax_in_flight = 0\n");
+    found.sort();
+    assert_eq!(
+        found,
+        [
+            "$.limits.max_in_flight: got 0, wants at least 1",
+            "$.listen.port: unknown field",
+            "$.registry: got 3, wants null or string",
+        ]
+    );
+}
+
+#[test]
+fn all_faults_of_the_meaning_come_at_once() {
+    let found = faults(
+        r#"
+        registry = "elsewhere"
+        [listen]
+        data = "localhost"
+        admin = "0.0.0.0:8002"
+        [models."a/b"]
+        [models.m]
+        labels = { latest = 1, 7 = 1 }
+        split = { 1 = 9000, x = 1000 }
+        "#,
+    );
+    let paths: Vec<_> = found
+        .iter()
+        .map(|line| line.split(':').next().unwrap())
+        .collect();
+    assert_eq!(
+        paths,
+        [
+            "$.listen.data",
+            "$.listen.admin",
+            "$.registry",
+            "$.models.a/b",
+            "$.models.m.labels.7",
+            "$.models.m.labels.latest",
+            "$.models.m.split.x",
+            "$.models.m.split",
+        ],
+        "{found:#?}"
+    );
+}
+
+#[test]
+fn flags_come_before_the_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let overrides = Overrides {
+        registry: Some(dir.path().to_path_buf()),
+        data: Some("127.0.0.1:0".into()),
+        ..Overrides::default()
+    };
+    let config = Config::load(None, overrides).unwrap();
+    assert_eq!(config.registry, dir.path());
+    assert_eq!(config.data.port(), 0);
+}

@@ -1,0 +1,404 @@
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use safetensors::{Dtype, tensor::TensorView};
+use serde_json::{Value, json};
+
+use super::*;
+use crate::model::payload::{Payload, Tensor as Given, TensorData};
+
+/// Tensors by name: shape and values.
+type Weights = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
+
+fn manifest(ins: usize, layers: Value, head: &str, outs: usize) -> Manifest {
+    let name = if head == "identity" {
+        "value"
+    } else {
+        "probability"
+    };
+    let classes: Vec<_> = match head {
+        "identity" => vec![],
+        "sigmoid" => vec!["a".into(), "b".into()],
+        _ => (0..outs).map(|at| at.to_string()).collect(),
+    };
+    let raw = json!({
+        "model_name": "m", "version": 1, "features": ["x"], "format": "dense",
+        "architecture": {"layers": layers, "head": head},
+        "inputs": [{"name": "x", "datatype": "FP32", "shape": [-1, ins], "encoding": {"kind": "numeric"}}],
+        "outputs": [{"name": name, "datatype": "FP32", "shape": [-1, outs]}],
+        "classes": classes,
+        "files": [{"path": "weights.safetensors", "sha256": "00".repeat(32), "bytes": 0}],
+    });
+    Manifest::check(serde_json::from_value(raw).unwrap(), Path::new("m.json")).unwrap()
+}
+
+fn bytes(weights: &Weights) -> Vec<u8> {
+    let raw: Vec<_> = weights
+        .iter()
+        .map(|(name, (shape, values))| {
+            let data: Vec<u8> = values.iter().flat_map(|x| x.to_le_bytes()).collect();
+            (name.clone(), shape.clone(), data)
+        })
+        .collect();
+    let views = raw.iter().map(|(name, shape, data)| {
+        (
+            name,
+            TensorView::new(Dtype::F32, shape.clone(), data).unwrap(),
+        )
+    });
+    safetensors::serialize(views, None).unwrap()
+}
+
+fn read(manifest: &Manifest, weights: &Weights) -> Result<Dense, Vec<String>> {
+    Dense::read(manifest, &bytes(weights), Path::new("w"))
+        .map_err(|faults| faults.iter().map(ToString::to_string).collect())
+}
+
+/// Numbers between -1 and 1 that look random and are the same on every run.
+struct Numbers(u64);
+
+impl Numbers {
+    fn next(&mut self) -> f32 {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 40) as f32 / (1 << 23) as f32 - 1.0
+    }
+
+    fn take(&mut self, n: usize) -> Vec<f32> {
+        (0..n).map(|_| self.next()).collect()
+    }
+}
+
+/// `3` is a linear layer of that width, `0` a batch norm, a text an activation.
+fn stack(ins: usize, plan: &[Value], numbers: &mut Numbers) -> (Value, Weights, usize) {
+    let (mut layers, mut weights, mut width) = (Vec::new(), Weights::new(), ins);
+    for (at, step) in plan.iter().enumerate() {
+        let name = at.to_string();
+        match step.as_u64() {
+            Some(0) => {
+                for part in ["weight", "bias", "running_mean", "running_var"] {
+                    let mut values = numbers.take(width);
+                    if part == "running_var" {
+                        values.iter_mut().for_each(|x| *x = x.abs() + 0.1);
+                    }
+                    weights.insert(format!("{name}.{part}"), (vec![width], values));
+                }
+                layers.push(json!({"kind": "batch_norm", "name": name, "eps": 1e-3}));
+            }
+            Some(outs) => {
+                let outs = usize::try_from(outs).unwrap();
+                let weight = (vec![outs, width], numbers.take(outs * width));
+                weights.insert(format!("{name}.weight"), weight);
+                if at % 2 == 0 {
+                    weights.insert(format!("{name}.bias"), (vec![outs], numbers.take(outs)));
+                }
+                layers.push(json!({"kind": "linear", "name": name}));
+                width = outs;
+            }
+            None => layers.push(json!({"kind": step})),
+        }
+    }
+    (Value::Array(layers), weights, width)
+}
+
+/// The same network, layer by layer as the manifest describes it, in f64.
+fn by_hand(manifest: &Manifest, weights: &Weights, row: &[f32]) -> Vec<f64> {
+    let get = |name: String| -> Vec<f64> {
+        weights.get(&name).map_or(vec![], |(_, values)| {
+            values.iter().map(|x| f64::from(*x)).collect()
+        })
+    };
+    let mut x: Vec<f64> = row.iter().map(|x| f64::from(*x)).collect();
+    for layer in &manifest.layers {
+        use crate::model::manifest::Layer;
+        x = match layer {
+            Layer::Linear(name) => {
+                let bias = get(format!("{name}.bias"));
+                let weight = get(format!("{name}.weight"));
+                let dots = weight.chunks_exact(x.len());
+                let dots = dots.map(|row| row.iter().zip(&x).map(|(w, x)| w * x).sum::<f64>());
+                dots.enumerate()
+                    .map(|(at, dot)| dot + bias.get(at).unwrap_or(&0.0))
+                    .collect()
+            }
+            Layer::BatchNorm { name, eps } => {
+                let [w, b, mean, var] = ["weight", "bias", "running_mean", "running_var"]
+                    .map(|part| get(format!("{name}.{part}")));
+                (0..x.len())
+                    .map(|i| (x[i] - mean[i]) / (var[i] + eps).sqrt() * w[i] + b[i])
+                    .collect()
+            }
+            Layer::Relu => x.iter().map(|x| x.max(0.0)).collect(),
+            Layer::Gelu => x
+                .iter()
+                .map(|x| x * 0.5 * (1.0 + libm::erf(x / 2.0_f64.sqrt())))
+                .collect(),
+            Layer::Silu => x.iter().map(|x| x / (1.0 + (-x).exp())).collect(),
+            Layer::Tanh => x.iter().map(|x| x.tanh()).collect(),
+            Layer::Sigmoid => x.iter().map(|x| 1.0 / (1.0 + (-x).exp())).collect(),
+            Layer::LeakyRelu(slope) => x
+                .iter()
+                .map(|x| if *x > 0.0 { *x } else { slope * x })
+                .collect(),
+        };
+    }
+    match manifest.head {
+        Head::Identity => x,
+        Head::Sigmoid => x.iter().map(|x| 1.0 / (1.0 + (-x).exp())).collect(),
+        Head::Softmax => {
+            let sum: f64 = x.iter().map(|x| x.exp()).sum();
+            x.iter().map(|x| x.exp() / sum).collect()
+        }
+    }
+}
+
+fn rows(manifest: &Manifest, ins: usize, values: Vec<f32>) -> Rows {
+    let shape = vec![
+        i64::try_from(values.len() / ins).unwrap(),
+        i64::try_from(ins).unwrap(),
+    ];
+    let data = TensorData::Fp32(values);
+    let tensor = Given {
+        name: "x".into(),
+        shape,
+        data,
+    };
+    manifest
+        .signature
+        .encode(&Payload::Tensors(vec![tensor]))
+        .unwrap()
+}
+
+#[test]
+fn every_stack_answers_as_its_layers_say_and_alone_as_in_a_batch() {
+    let mut numbers = Numbers(7);
+    for (plan, head, why) in [
+        (json!([1]), "sigmoid", "logistic regression"),
+        (json!([3]), "softmax", "softmax regression"),
+        (json!([2]), "identity", "linear regression with two outputs"),
+        (
+            json!([
+                8,
+                "relu",
+                8,
+                "gelu",
+                8,
+                "silu",
+                8,
+                "tanh",
+                8,
+                "sigmoid",
+                8,
+                "leaky_relu",
+                1
+            ]),
+            "identity",
+            "every activation",
+        ),
+        (
+            json!([6, 0, "relu", 4]),
+            "softmax",
+            "batch norm goes into the linear layer before",
+        ),
+        (
+            json!([0, 6, "relu", 4]),
+            "softmax",
+            "or, at the start, into the one after",
+        ),
+        (
+            json!([6, "relu", 0, 1]),
+            "sigmoid",
+            "or, behind an activation, into the one after",
+        ),
+        (
+            json!([6, "relu", 0, "tanh", 1]),
+            "sigmoid",
+            "or stands alone between activations",
+        ),
+        (json!([6, "relu", 0]), "identity", "or at the end"),
+        (json!([0]), "identity", "or is all there is"),
+        (
+            json!([0, 0, 3, 0, 0, "relu", 0, 0]),
+            "identity",
+            "several in a row",
+        ),
+    ] {
+        let (layers, weights, outs) = stack(5, plan.as_array().unwrap(), &mut numbers);
+        let manifest = manifest(5, layers, head, outs);
+        let dense = read(&manifest, &weights).unwrap();
+        let values: Vec<f32> = numbers.take(5 * 9).iter().map(|x| x * 3.0).collect();
+        let batch = dense.forward(&rows(&manifest, 5, values.clone())).unwrap();
+        assert_eq!((batch.rows().len(), batch.columns()), (9, outs), "{why}");
+        for (row, answer) in values.chunks_exact(5).zip(batch.rows()) {
+            let alone = dense
+                .forward(&rows(&manifest, 5, row.to_vec()))
+                .unwrap()
+                .into_vec();
+            let wanted = by_hand(&manifest, &weights, row);
+            for ((got, alone), wanted) in answer.iter().zip(alone).zip(wanted) {
+                assert!(
+                    (f64::from(*got) - wanted).abs() < 1e-5,
+                    "{why}: got {got}, wants {wanted}"
+                );
+                assert!(
+                    (got - alone).abs() < 1e-6,
+                    "{why}: {got} in a batch, {alone} alone"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn batch_norm_costs_nothing_where_a_linear_layer_takes_it_in() {
+    let cost = |plan: Value| {
+        let (layers, weights, outs) = stack(5, plan.as_array().unwrap(), &mut Numbers(1));
+        read(&manifest(5, layers, "identity", outs), &weights)
+            .unwrap()
+            .cost_per_row()
+    };
+    assert_eq!(cost(json!([0, 6, 0, "relu", 0, 2])), 5 * 6 + 6 * 2);
+    assert_eq!(cost(json!([6, "relu", 0])), 5 * 6 + 6);
+}
+
+#[test]
+fn extreme_logits_are_certain_and_not_broken() {
+    for (z, want) in [
+        (200.0, 1.0),
+        (-200.0, 0.0),
+        (0.0, 0.5),
+        (f32::MAX, 1.0),
+        (f32::MIN, 0.0),
+    ] {
+        assert_eq!(sigmoid(z), want, "sigmoid of {z}");
+    }
+    let mut logits = [1e30, -1e30, 1e30];
+    softmax(&mut logits);
+    assert_eq!(logits, [0.5, 0.0, 0.5]);
+}
+
+#[test]
+fn tensors_that_do_not_fit_the_layers_are_refused_by_name() {
+    let plan = json!([4, 0, "relu", 2]);
+    let (layers, good, outs) = stack(3, plan.as_array().unwrap(), &mut Numbers(3));
+    let layers = {
+        // The second linear layer has a bias, too.
+        let mut layers = layers;
+        layers[3] = json!({"kind": "linear", "name": "out"});
+        layers
+    };
+    let mut good = good;
+    let weight = good.remove("3.weight").unwrap();
+    good.insert("out.weight".into(), weight);
+    good.insert("out.bias".into(), (vec![2], vec![0.0; 2]));
+    let manifest = manifest(3, layers, "identity", outs);
+    assert!(read(&manifest, &good).is_ok());
+
+    let zeros = |shape: &[usize]| Some((shape.to_vec(), vec![0.0; shape.iter().product()]));
+    for (name, tensor, want) in [
+        ("0.weight", None, "w: 0.weight: missing"),
+        ("1.running_mean", None, "w: 1.running_mean: missing"),
+        (
+            "2.weight",
+            zeros(&[2]),
+            "w: 2.weight: surplus: no layer takes it",
+        ),
+        (
+            "0.weight",
+            zeros(&[4, 5]),
+            "w: 0.weight: got shape [4, 5], wants [n, 3]",
+        ),
+        (
+            "0.weight",
+            zeros(&[0, 3]),
+            "w: 0.weight: got shape [0, 3], wants [n, 3]",
+        ),
+        (
+            "0.weight",
+            zeros(&[12]),
+            "w: 0.weight: got shape [12], wants [n, 3]",
+        ),
+        ("0.bias", zeros(&[5]), "w: 0.bias: got shape [5], wants [4]"),
+        (
+            "1.weight",
+            zeros(&[3]),
+            "w: 1.weight: got shape [3], wants [4]",
+        ),
+        (
+            "out.weight",
+            zeros(&[3, 4]),
+            "w: out.weight: got shape [3, 4], wants [2, 4]",
+        ),
+        (
+            "out.weight",
+            zeros(&[2, 3]),
+            "w: out.weight: got shape [2, 3], wants [2, 4]",
+        ),
+        (
+            "out.bias",
+            zeros(&[1, 2]),
+            "w: out.bias: got shape [1, 2], wants [2]",
+        ),
+        (
+            "out.bias",
+            Some((vec![2], vec![0.0, f32::NAN])),
+            "w: out.bias: got NaN at element 1, wants finite weights",
+        ),
+        (
+            "out.weight",
+            Some((vec![2, 4], vec![f32::INFINITY; 8])),
+            "w: out.weight: got inf at element 0, wants finite weights",
+        ),
+        (
+            "1.running_var",
+            Some((vec![4], vec![1.0, -1.0, 1.0, 1.0])),
+            "w: 1.running_var: got -1 at 1, wants more than 0 together with eps",
+        ),
+        (
+            "1.weight",
+            Some((vec![4], vec![f32::MAX; 4])),
+            "w: 0: batch norm makes weights that do not fit f32",
+        ),
+    ] {
+        let mut weights = good.clone();
+        weights.remove(name);
+        weights.extend(tensor.map(|tensor| (name.to_owned(), tensor)));
+        if want.ends_with("f32") {
+            weights.insert("0.weight".into(), (vec![4, 3], vec![1e10; 12]));
+        }
+        assert_eq!(read(&manifest, &weights).err(), Some(vec![want.to_owned()]));
+    }
+    let mut weights = good.clone();
+    weights.insert("1.num_batches_tracked".into(), (vec![], vec![7.0]));
+    assert!(
+        read(&manifest, &weights).is_ok(),
+        "torch writes it, no answer needs it"
+    );
+
+    let several = Weights::from([("x".into(), (vec![1], vec![0.0]))]);
+    let faults = read(&manifest, &several).unwrap_err();
+    assert_eq!(
+        faults.len(),
+        7,
+        "six tensors are missing, one is surplus: {faults:?}"
+    );
+}
+
+#[test]
+fn other_types_and_other_files_are_refused() {
+    let manifest = manifest(1, json!([{"kind": "linear", "name": "0"}]), "identity", 1);
+    let data = [0_u8; 8];
+    let view = TensorView::new(Dtype::F64, vec![1, 1], &data).unwrap();
+    let file = safetensors::serialize([("0.weight", view)], None).unwrap();
+    let faults = Dense::read(&manifest, &file, Path::new("w")).unwrap_err();
+    assert_eq!(faults.to_string(), "w: 0.weight: got F64, wants F32");
+    for broken in [&file[..20], b"", b"PK\x03\x04 a zip, as pickles are"] {
+        let faults = Dense::read(&manifest, broken, Path::new("w")).unwrap_err();
+        assert!(
+            faults.to_string().starts_with("w: no safetensors: "),
+            "{faults}"
+        );
+    }
+}

@@ -1,0 +1,169 @@
+//! From a folder to a version that answers.
+//!
+//! [`load`] does everything that can fail: it reads the manifest, holds every file to its digest, builds the network,
+//! lets it answer the golden requests and warms it up. What it returns is ready to be published. Slow, and blocking:
+//! never on a thread that serves.
+
+mod files;
+mod trial;
+
+#[cfg(test)]
+mod tests;
+
+use std::any::Any;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+use super::dense::Dense;
+use super::manifest::raw::{Format, Head};
+use super::manifest::{File, Manifest};
+use super::signature::Signature;
+use super::{Model, Rows, Scores, TopClass};
+use crate::error::ForwardError;
+use crate::faults::Faults;
+use crate::ident::{ModelName, VersionNumber};
+
+/// Loads version `version` of `model` from `dir` and tries it out.
+///
+/// # Errors
+/// Everything that is wrong, as far as it can be judged: a manifest with faults has no files to look at, and a network
+/// that cannot be built answers no golden request.
+pub fn load(dir: &Path, model: &ModelName, version: VersionNumber) -> Result<Version, Faults> {
+    let manifest = Manifest::read(dir)?;
+    let mut faults = misplaced(&manifest, dir, model, version);
+    let weights = files::read(&manifest, dir, &mut faults);
+    let network = weights.and_then(|bytes| {
+        let file = dir.join(File::WEIGHTS);
+        let network = match manifest.about.format {
+            Format::Dense => Dense::read(&manifest, &bytes, &file),
+        };
+        network.map_err(|wrong| faults.extend(wrong)).ok()
+    });
+    faults.into_result()?;
+    let Some(network) = network else {
+        return Err(Faults::one(dir, "has no weights"));
+    };
+    let version = Version::new(manifest, Box::new(network));
+    trial::golden(&version, &dir.join(File::MANIFEST))?;
+    trial::warm_up(&version, dir)?;
+    Ok(version)
+}
+
+/// The folder says who a version is; a manifest that says otherwise was copied and not changed.
+fn misplaced(manifest: &Manifest, dir: &Path, model: &ModelName, version: VersionNumber) -> Faults {
+    let mut faults = Faults::default();
+    let file = dir.join(File::MANIFEST);
+    if manifest.model != *model {
+        let message = format!(
+            "got {:?}, wants {model:?}, as the folder says",
+            manifest.model
+        );
+        faults.add(&file, "$.model_name", message);
+    }
+    if manifest.version != version {
+        let message = format!(
+            "got {}, wants {version}, as the folder says",
+            manifest.version
+        );
+        faults.add(&file, "$.version", message);
+    }
+    faults
+}
+
+/// A version in memory: what it says about itself, and the network that answers.
+pub struct Version {
+    manifest: Manifest,
+    model: Box<dyn Model>,
+}
+
+impl Version {
+    /// A version whose network comes from elsewhere: trusted to fit the manifest's signature, and not tried out.
+    #[must_use]
+    pub fn new(manifest: Manifest, model: Box<dyn Model>) -> Self {
+        Self { manifest, model }
+    }
+
+    /// What it says about itself.
+    #[must_use]
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// What it takes and gives.
+    #[must_use]
+    pub fn signature(&self) -> &Signature {
+        &self.manifest.signature
+    }
+
+    /// Multiply-adds of one row.
+    #[must_use]
+    pub fn cost_per_row(&self) -> usize {
+        self.model.cost_per_row()
+    }
+
+    /// Scores `rows`, which this version's signature has encoded. Blocks for as long as the network takes.
+    ///
+    /// # Errors
+    /// The network failed, panicked, or gave an answer that is not finite or not of the shape it promised.
+    pub fn forward(&self, rows: &Rows) -> Result<Scores, ForwardError> {
+        // The network is immutable, so a panic leaves nothing half done.
+        let answer = catch_unwind(AssertUnwindSafe(|| self.model.forward(rows)));
+        let scores = answer.map_err(|panic| ForwardError::Panicked(message(&*panic)))??;
+        let columns = self.manifest.signature.output.columns;
+        let (got, wanted) = (scores.data.len(), rows.len() * columns);
+        if scores.columns != columns || got != wanted {
+            let message = format!("{} rows got {got} values, wants {wanted}", rows.len());
+            return Err(ForwardError::Failed(message));
+        }
+        match scores.data.iter().position(|x| !x.is_finite()) {
+            Some(at) => Err(ForwardError::NotFinite { row: at / columns }),
+            None => Ok(scores),
+        }
+    }
+
+    /// The most probable class of one answered row; `None` for a regression. At an even chance the later class wins
+    /// for a sigmoid head, the earlier one for softmax.
+    #[must_use]
+    pub fn top_class(&self, row: &[f32]) -> Option<TopClass> {
+        match (self.manifest.head, row) {
+            (Head::Sigmoid, [p, ..]) if *p >= 0.5 => Some(TopClass {
+                index: 1,
+                probability: *p,
+            }),
+            (Head::Sigmoid, [p, ..]) => Some(TopClass {
+                index: 0,
+                probability: 1.0 - p,
+            }),
+            (Head::Softmax, [first, rest @ ..]) => {
+                let mut top = TopClass {
+                    index: 0,
+                    probability: *first,
+                };
+                for (at, p) in rest.iter().enumerate() {
+                    if *p > top.probability {
+                        (top.index, top.probability) = (at + 1, *p);
+                    }
+                }
+                Some(top)
+            }
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Debug for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "Version({} {})",
+            self.manifest.model, self.manifest.version
+        )
+    }
+}
+
+fn message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("no message").to_owned()
+}

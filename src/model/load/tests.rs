@@ -1,0 +1,296 @@
+use std::fs;
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::model::payload::{Cell, Payload};
+use crate::model::samples;
+
+/// A folder with the sample as version 1 of `m`, after `change` to its manifest.
+fn folder(change: impl FnOnce(&mut Value)) -> (tempfile::TempDir, PathBuf) {
+    let root = tempfile::tempdir().unwrap();
+    let dir = root.path().join("1");
+    let mut document = samples::document("m", 1);
+    change(&mut document);
+    samples::write(&dir, &document);
+    (root, dir)
+}
+
+fn load_it(dir: &Path) -> Result<Version, Vec<String>> {
+    let version = VersionNumber::try_from(1).unwrap();
+    load(dir, &"m".parse().unwrap(), version).map_err(|faults| {
+        let home = format!("{}/", dir.display());
+        faults
+            .iter()
+            .map(|fault| fault.to_string().replace(&home, ""))
+            .collect()
+    })
+}
+
+fn rows(version: &Version, table: &[(f64, f64)]) -> Rows {
+    let row = |(a, b): &(f64, f64)| {
+        vec![
+            ("a".into(), Cell::Number(*a)),
+            ("b".into(), Cell::Number(*b)),
+        ]
+    };
+    version
+        .signature()
+        .encode(&Payload::Rows(table.iter().map(row).collect()))
+        .unwrap()
+}
+
+#[test]
+fn a_good_folder_becomes_a_version_that_answers() {
+    let (_root, dir) = folder(|_| {});
+    let version = load_it(&dir).unwrap();
+    let scores = version
+        .forward(&rows(&version, &[(1.0, 1.0), (0.0, 2.5)]))
+        .unwrap();
+    let want = [0.622_459_35, 0.119_202_92];
+    for (got, want) in scores.into_vec().iter().zip(want) {
+        assert!((got - want).abs() < 1e-6, "got {got}, wants {want}");
+    }
+    assert_eq!(
+        (version.cost_per_row(), format!("{version:?}")),
+        (2, "Version(m 1)".into())
+    );
+}
+
+#[test]
+fn what_does_not_hold_is_refused_by_name() {
+    let digest = "00".repeat(32);
+    let real = samples::file("weights.safetensors", &samples::weights());
+    let real = real["sha256"].as_str().unwrap();
+    type Change = Box<dyn Fn(&mut Value)>;
+    let cases: Vec<(Change, String)> = vec![
+        (
+            Box::new(|d| d["model_name"] = json!("n")),
+            "metadata.json: $.model_name: got \"n\", wants \"m\", as the folder says".into(),
+        ),
+        (
+            Box::new(|d| d["version"] = json!(2)),
+            "metadata.json: $.version: got 2, wants 1, as the folder says".into(),
+        ),
+        (
+            Box::new(|d| d["version"] = json!("1")),
+            "metadata.json: $.version: got \"1\", wants integer".into(),
+        ),
+        (
+            Box::new(|d| d["format"] = json!("onnx")),
+            "metadata.json: $.format: got \"onnx\", wants \"dense\"".into(),
+        ),
+        (
+            Box::new(move |d| d["files"][0]["sha256"] = json!(digest)),
+            format!(
+                "weights.safetensors: changed since its digest: got sha256 {real}, wants {}",
+                "00".repeat(32)
+            ),
+        ),
+        (
+            Box::new(|d| d["files"][0]["bytes"] = json!(7)),
+            format!(
+                "weights.safetensors: changed since its digest: got {} bytes, wants 7",
+                samples::weights().len()
+            ),
+        ),
+        (
+            Box::new(|d| {
+                d["files"] =
+                    json!([d["files"][0], {"path": "more", "sha256": "00".repeat(32), "bytes": 1}])
+            }),
+            "more: cannot be read: No such file or directory (os error 2)".into(),
+        ),
+        (
+            Box::new(|d| d["architecture"]["layers"][0]["name"] = json!("1")),
+            "weights.safetensors: 1.weight: missing".into(),
+        ),
+        (
+            Box::new(|d| d["golden"][0]["answer"] = json!([0.6225])),
+            "metadata.json: $.golden[0].answer[0]: got 0.62245935, wants 0.6225 within 1e-5".into(),
+        ),
+    ];
+    for (change, want) in cases {
+        let (_root, dir) = folder(|document| change(document));
+        let faults = load_it(&dir).expect_err(&want);
+        assert_eq!(faults[0], want);
+    }
+}
+
+#[test]
+fn several_faults_of_a_folder_come_at_once() {
+    let (_root, dir) = folder(|document| {
+        document["model_name"] = json!("n");
+        document["files"][0]["bytes"] = json!(1);
+        document["files"] =
+            json!([document["files"][0], {"path": "x", "sha256": "00".repeat(32), "bytes": 0}]);
+    });
+    fs::create_dir(dir.join("x")).unwrap();
+    let faults = load_it(&dir).unwrap_err();
+    assert_eq!(faults.len(), 3, "{faults:?}");
+    assert_eq!(faults[2], "x: is no file");
+}
+
+#[test]
+fn a_file_that_changed_since_its_digest_is_refused() {
+    let (_root, dir) = folder(|_| {});
+    let file = dir.join("weights.safetensors");
+    let mut bytes = fs::read(&file).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    fs::write(&file, bytes).unwrap();
+    let faults = load_it(&dir).unwrap_err();
+    assert!(faults[0].starts_with("weights.safetensors: changed since its digest: got sha256 "));
+}
+
+#[test]
+fn a_manifest_that_cannot_be_read_says_why() {
+    let (_root, dir) = folder(|_| {});
+    let manifest = dir.join("metadata.json");
+    fs::write(&manifest, "{\"model_name\": \"m\",").unwrap();
+    let faults = load_it(&dir).unwrap_err();
+    assert_eq!(
+        faults,
+        ["metadata.json: no JSON: EOF while parsing a value at line 1 column 19"]
+    );
+    fs::remove_file(&manifest).unwrap();
+    let faults = load_it(&dir).unwrap_err();
+    assert_eq!(
+        faults,
+        ["metadata.json: cannot be read: No such file or directory (os error 2)"]
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_may_stay_inside_and_not_lead_out() {
+    use std::os::unix::fs::symlink;
+    let (root, dir) = folder(|_| {});
+    let file = dir.join("weights.safetensors");
+    fs::create_dir(dir.join("..data")).unwrap();
+    fs::rename(&file, dir.join("..data/w")).unwrap();
+    symlink("..data/w", &file).unwrap();
+    assert!(load_it(&dir).is_ok(), "as a ConfigMap is mounted");
+
+    fs::rename(dir.join("..data/w"), root.path().join("w")).unwrap();
+    fs::remove_file(&file).unwrap();
+    symlink("../w", &file).unwrap();
+    let want = "weights.safetensors: leads out of the version's folder, wants a file inside";
+    assert_eq!(load_it(&dir).unwrap_err(), [want]);
+}
+
+/// A network that does as it is told.
+struct Does(fn(&Rows) -> Result<Scores, ForwardError>);
+
+impl Model for Does {
+    fn cost_per_row(&self) -> usize {
+        1
+    }
+
+    fn forward(&self, rows: &Rows) -> Result<Scores, ForwardError> {
+        (self.0)(rows)
+    }
+}
+
+#[test]
+fn a_broken_network_costs_one_answer_and_no_more() {
+    let version = |does| {
+        Version::new(
+            samples::manifest(samples::document("m", 1)),
+            Box::new(Does(does)),
+        )
+    };
+    let two = |version: &Version| version.forward(&rows(version, &[(0.0, 0.0); 2]));
+    for (does, want) in [
+        (version(|_| panic!("boom")), "the model panicked: boom"),
+        (
+            version(|rows| panic!("{} rows", rows.len())),
+            "the model panicked: 2 rows",
+        ),
+        (
+            version(|_| Scores::new(vec![0.5, f32::NAN], 1)),
+            "the answer for row 1 is not finite",
+        ),
+        (
+            version(|_| Scores::new(vec![f32::INFINITY, 0.5], 1)),
+            "the answer for row 0 is not finite",
+        ),
+        (
+            version(|_| Scores::new(vec![0.5], 1)),
+            "2 rows got 1 values, wants 2",
+        ),
+        (
+            version(|_| Scores::new(vec![0.5; 4], 2)),
+            "2 rows got 4 values, wants 2",
+        ),
+        (
+            version(|_| Scores::new(vec![0.5; 3], 2)),
+            "an answer of 3 values is no table of 2 columns",
+        ),
+    ] {
+        assert_eq!(two(&does).unwrap_err().to_string(), want);
+        assert!(two(&does).is_err(), "and may be asked again");
+    }
+    assert!(two(&version(|rows| Scores::new(vec![0.5; rows.len()], 1))).is_ok());
+}
+
+#[test]
+fn a_network_that_fails_its_trial_is_not_loaded() {
+    let file = Path::new("metadata.json");
+    let half: fn(&Rows) -> _ = |rows| Scores::new(vec![0.5; rows.len()], 1);
+    let only_one: fn(&Rows) -> _ = |rows| match rows.len() {
+        1 => Scores::new(vec![0.622_459_35], 1),
+        _ => Err(ForwardError::Failed("no batches".into())),
+    };
+    let version = |does| {
+        Version::new(
+            samples::manifest(samples::document("m", 1)),
+            Box::new(Does(does)),
+        )
+    };
+    let wrong = trial::golden(&version(half), file).unwrap_err().to_string();
+    assert_eq!(
+        wrong,
+        "metadata.json: $.golden[0].answer[0]: got 0.5, wants 0.62245935 within 1e-5"
+    );
+    assert!(trial::golden(&version(only_one), file).is_ok());
+    let wrong = trial::warm_up(&version(only_one), Path::new("m/1"))
+        .unwrap_err()
+        .to_string();
+    assert_eq!(wrong, "m/1: cannot score 8 rows: no batches");
+}
+
+#[test]
+fn the_top_class_is_the_most_probable_one() {
+    let with = |head: &str, classes: &[&str]| {
+        let mut document = samples::document("m", 1);
+        document["architecture"]["head"] = json!(head);
+        document["classes"] = json!(classes);
+        let name = if head == "identity" {
+            "value"
+        } else {
+            "probability"
+        };
+        let columns = if head == "softmax" { classes.len() } else { 1 };
+        document["outputs"] = json!([{"name": name, "datatype": "FP32", "shape": [-1, columns]}]);
+        document["golden"] = json!([]);
+        Version::new(
+            samples::manifest(document),
+            Box::new(Does(|_| panic!("not asked"))),
+        )
+    };
+    let top =
+        |version: &Version, row: &[f32]| version.top_class(row).map(|t| (t.index, t.probability));
+    let sigmoid = with("sigmoid", &["no", "yes"]);
+    assert_eq!(top(&sigmoid, &[0.75]), Some((1, 0.75)));
+    assert_eq!(top(&sigmoid, &[0.5]), Some((1, 0.5)));
+    assert_eq!(top(&sigmoid, &[0.25]), Some((0, 0.75)));
+    let softmax = with("softmax", &["a", "b", "c"]);
+    assert_eq!(top(&softmax, &[0.2, 0.5, 0.3]), Some((1, 0.5)));
+    assert_eq!(
+        top(&softmax, &[0.4, 0.2, 0.4]),
+        Some((0, 0.4)),
+        "the first of equals"
+    );
+    assert_eq!(top(&with("identity", &[]), &[7.0]), None);
+}

@@ -1,0 +1,75 @@
+//! A small version for tests: logistic regression over two numbers, `sigmoid(a - b + 0.5)`.
+
+use std::fs;
+use std::path::Path;
+
+use safetensors::{Dtype, tensor::TensorView};
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+use super::Manifest;
+
+/// Its weights, as the file.
+pub(crate) fn weights() -> Vec<u8> {
+    let bytes = |values: &[f32]| {
+        values
+            .iter()
+            .flat_map(|x| x.to_le_bytes())
+            .collect::<Vec<_>>()
+    };
+    let (weight, bias) = (bytes(&[1.0, -1.0]), bytes(&[0.5]));
+    let tensors = [
+        (
+            "0.weight",
+            TensorView::new(Dtype::F32, vec![1, 2], &weight).unwrap(),
+        ),
+        (
+            "0.bias",
+            TensorView::new(Dtype::F32, vec![1], &bias).unwrap(),
+        ),
+    ];
+    safetensors::serialize(tensors, None).unwrap()
+}
+
+/// What it says of its weights.
+pub(crate) fn file(path: &str, bytes: &[u8]) -> Value {
+    let digest: String = Sha256::digest(bytes)
+        .iter()
+        .map(|b| format!("{b:02x}"))
+        .collect();
+    json!({"path": path, "sha256": digest, "bytes": bytes.len()})
+}
+
+/// Its `metadata.json`.
+pub(crate) fn document(model: &str, version: u64) -> Value {
+    let number = json!({"kind": "numeric"});
+    json!({
+        "model_name": model, "version": version, "features": ["a", "b"], "format": "dense",
+        "architecture": {"layers": [{"kind": "linear", "name": "0"}], "head": "sigmoid"},
+        "inputs": [
+            {"name": "a", "datatype": "FP32", "shape": [-1], "encoding": number},
+            {"name": "b", "datatype": "FP32", "shape": [-1], "encoding": number},
+        ],
+        "outputs": [{"name": "probability", "datatype": "FP32", "shape": [-1, 1]}],
+        "classes": ["no", "yes"],
+        "files": [file("weights.safetensors", &weights())],
+        "golden": [{"row": {"a": 1.0, "b": 1.0}, "answer": [0.622_459_35]}],
+        "batching": {"max_rows": 16},
+    })
+}
+
+/// Its checked manifest.
+pub(crate) fn manifest(document: Value) -> Manifest {
+    Manifest::check(
+        serde_json::from_value(document).unwrap(),
+        Path::new("metadata.json"),
+    )
+    .unwrap()
+}
+
+/// Writes it into `dir`, which is made.
+pub(crate) fn write(dir: &Path, document: &Value) {
+    fs::create_dir_all(dir).unwrap();
+    fs::write(dir.join("metadata.json"), document.to_string()).unwrap();
+    fs::write(dir.join("weights.safetensors"), weights()).unwrap();
+}

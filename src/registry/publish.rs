@@ -1,0 +1,108 @@
+//! Publishing: a version is written beside its place and appears there by one rename.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::faults::Faults;
+use crate::ident::{ModelName, VersionNumber};
+
+/// Why a version was not published. Nothing is visible then, and nothing is left but perhaps an empty folder of the model.
+#[derive(Debug, thiserror::Error)]
+pub enum PublishError<E> {
+    /// The version is there already, and a version never changes.
+    #[error("{0} exists already; a published version never changes")]
+    Exists(PathBuf),
+    /// The disk refused.
+    #[error("cannot publish {path}: {source}")]
+    Io {
+        /// The version's folder.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The content could not be made.
+    #[error(transparent)]
+    Fill(E),
+}
+
+/// Publishes version `version` of `model` below `root`: `fill` writes its files into the folder that it is given, a
+/// staging folder on the same disk. All of it is on the disk before the version is visible. Returns the version's folder.
+///
+/// # Errors
+/// See [`PublishError`].
+pub fn publish<E>(
+    root: &Path,
+    model: &ModelName,
+    version: VersionNumber,
+    fill: impl FnOnce(&Path) -> Result<(), E>,
+) -> Result<PathBuf, PublishError<E>> {
+    let home = root.join(model.as_str());
+    let place = home.join(version.to_string());
+    let failed = |source| PublishError::Io {
+        path: place.clone(),
+        source,
+    };
+    let taken = || place.symlink_metadata().is_ok();
+    if taken() {
+        return Err(PublishError::Exists(place));
+    }
+    fs::create_dir_all(&home).map_err(failed)?;
+    let staging = staging(&home, version).map_err(failed)?;
+    fill(staging.path()).map_err(PublishError::Fill)?;
+    sync(staging.path()).map_err(failed)?;
+    // A rename does not replace a folder that holds anything, so of two publishers at once one gets an error here.
+    match fs::rename(staging.path(), &place) {
+        Ok(()) => drop(staging.keep()),
+        Err(_) if taken() => return Err(PublishError::Exists(place)),
+        Err(error) => return Err(failed(error)),
+    }
+    sync_folder(&home).map_err(failed)?;
+    sync_folder(root).map_err(failed)?;
+    Ok(place)
+}
+
+/// The number after the highest version of `model`; 1 if there is none.
+///
+/// # Errors
+/// The model's folder cannot be read, or there is no higher number.
+pub fn next_version(root: &Path, model: &ModelName) -> Result<VersionNumber, Faults> {
+    let home = root.join(model.as_str());
+    let versions = if home.exists() {
+        super::scan::folders::<VersionNumber>(&home, &mut Faults::default())?
+    } else {
+        Vec::new()
+    };
+    let highest = versions.iter().map(|(version, _)| version.get()).max();
+    VersionNumber::try_from(highest.unwrap_or(0) + 1)
+        .map_err(|invalid| Faults::one(home, format!("no number is left: {invalid}")))
+}
+
+/// A folder that no scan sees and that goes when it is dropped.
+fn staging(home: &Path, version: VersionNumber) -> io::Result<tempfile::TempDir> {
+    let prefix = format!(".staging-{version}-");
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(&prefix);
+    // As any folder, by the umask: a temporary folder is closed to other users, a published one is not.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
+    builder.tempdir_in(home)
+}
+
+/// Brings a folder and all below it to the disk.
+fn sync(dir: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            sync(&path)?;
+        } else {
+            fs::File::open(&path)?.sync_all()?;
+        }
+    }
+    sync_folder(dir)
+}
+
+/// Brings the names in a folder to the disk.
+fn sync_folder(dir: &Path) -> io::Result<()> {
+    fs::File::open(dir)?.sync_all()
+}

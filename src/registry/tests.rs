@@ -1,0 +1,192 @@
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use super::*;
+use crate::ident::{ModelName, VersionNumber};
+use crate::model::samples;
+
+fn v(number: u64) -> VersionNumber {
+    VersionNumber::try_from(number).unwrap()
+}
+
+fn name(name: &str) -> ModelName {
+    name.parse().unwrap()
+}
+
+fn write(root: &Path, model: &str, version: u64) {
+    let dir = root.join(model).join(version.to_string());
+    samples::write(&dir, &samples::document(model, version));
+}
+
+fn names(root: &Path) -> Vec<String> {
+    let mut names: Vec<_> = fs::read_dir(root)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_scan_lists_every_version_in_order_and_names_what_is_none() {
+    let root = tempfile::tempdir().unwrap();
+    for dir in [
+        "b/2",
+        "b/10",
+        "b/1",
+        "a/7",
+        "b/.staging-3-x",
+        "b/_old",
+        "b/v3",
+        "b/01",
+        "b/0",
+        "no such name/1",
+        ".git/1",
+        "empty",
+    ] {
+        fs::create_dir_all(root.path().join(dir)).unwrap();
+    }
+    fs::write(root.path().join("README.md"), "").unwrap();
+    fs::write(root.path().join("b/notes.txt"), "").unwrap();
+    let scan = scan(root.path()).unwrap();
+    let found: Vec<_> = scan
+        .found
+        .iter()
+        .map(|f| (f.model.as_str(), f.version.get()))
+        .collect();
+    assert_eq!(found, [("a", 7), ("b", 1), ("b", 2), ("b", 10)]);
+    assert_eq!(scan.found[0].dir, root.path().join("a/7"));
+    let home = format!("{}/", root.path().display());
+    let refused: Vec<_> = scan
+        .refused
+        .iter()
+        .map(|f| f.to_string().replace(&home, ""))
+        .collect();
+    let number = "a positive integer up to 9223372036854775807";
+    assert_eq!(
+        refused,
+        [
+            "no such name: folder name: got \"no such name\", wants 1 to 128 of a-z A-Z 0-9 . _ - starting with a letter or digit".into(),
+            format!("b/0: folder name: got \"0\", wants {number}"),
+            format!("b/01: folder name: got \"01\", wants {number}"),
+            format!("b/v3: folder name: got \"v3\", wants {number}"),
+        ]
+    );
+}
+
+#[test]
+fn a_registry_that_cannot_be_read_is_not_an_empty_one() {
+    let root = tempfile::tempdir().unwrap();
+    assert_eq!(scan(root.path()).unwrap(), Scan::default());
+    let faults = scan(&root.path().join("gone")).unwrap_err().to_string();
+    assert!(faults.contains("gone: cannot be read: "), "{faults}");
+}
+
+#[test]
+fn a_version_is_published_whole_or_not_at_all() {
+    let root = tempfile::tempdir().unwrap();
+    let root = root.path().join("models");
+    let m = name("m");
+    assert_eq!(next_version(&root, &m).unwrap(), v(1));
+    let place = publish(&root, &m, v(1), |dir| {
+        assert!(
+            scan(&root).unwrap().found.is_empty(),
+            "not visible while it is written"
+        );
+        fs::create_dir(dir.join("sub"))?;
+        fs::write(dir.join("sub/file"), "one")
+    });
+    assert_eq!(place.unwrap(), root.join("m/1"));
+    assert_eq!(
+        fs::read_to_string(root.join("m/1/sub/file")).unwrap(),
+        "one"
+    );
+    assert_eq!(next_version(&root, &m).unwrap(), v(2));
+
+    let failed = publish(&root, &m, v(2), |dir| {
+        fs::write(dir.join("half"), "")?;
+        Err(io::Error::other("the disk is full"))
+    });
+    assert_eq!(failed.unwrap_err().to_string(), "the disk is full");
+    assert_eq!(names(&root.join("m")), ["1"], "nothing is left behind");
+}
+
+#[test]
+fn a_published_version_is_never_replaced() {
+    let root = tempfile::tempdir().unwrap();
+    let (root, m) = (root.path(), name("m"));
+    let fill = |text: &'static str| move |dir: &Path| fs::write(dir.join("file"), text);
+    publish(root, &m, v(5), fill("first")).unwrap();
+    let again = publish(root, &m, v(5), |_| -> io::Result<()> {
+        panic!("need not be made")
+    });
+    assert!(matches!(again, Err(PublishError::Exists(_))), "{again:?}");
+
+    // Somebody else is faster while this one writes.
+    let slower = publish(root, &m, v(6), |dir| {
+        publish(root, &m, v(6), fill("faster")).unwrap();
+        fill("slower")(dir)
+    });
+    assert!(matches!(slower, Err(PublishError::Exists(_))), "{slower:?}");
+    assert_eq!(fs::read_to_string(root.join("m/5/file")).unwrap(), "first");
+    assert_eq!(fs::read_to_string(root.join("m/6/file")).unwrap(), "faster");
+    assert_eq!(names(&root.join("m")), ["5", "6"]);
+    assert_eq!(next_version(root, &m).unwrap(), v(7));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_published_folder_is_as_open_as_any_other() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let root = tempfile::tempdir().unwrap();
+    let dir = publish(root.path(), &name("m"), v(1), |dir| {
+        fs::write(dir.join("f"), "")
+    })
+    .unwrap();
+    let plain = root.path().join("plain");
+    fs::create_dir(&plain).unwrap();
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode();
+    assert_eq!(mode(&dir), mode(&plain));
+}
+
+#[test]
+fn check_takes_a_registry_a_model_or_a_version() {
+    let root = tempfile::tempdir().unwrap();
+    let root = root.path().join("models");
+    write(&root, "m", 2);
+    write(&root, "m", 10);
+    write(&root, "42", 1);
+    samples::write(&root.join("m/3"), &samples::document("m", 4));
+    fs::create_dir_all(root.join("m/v5")).unwrap();
+    let outcome = |dir: &Path| -> Vec<_> {
+        let checked = check(dir).unwrap();
+        let told = checked.iter().map(|c| {
+            let at = c.dir.strip_prefix(&root).unwrap().display().to_string();
+            (at, c.outcome.is_ok())
+        });
+        told.collect()
+    };
+    let m = [
+        ("m/2", true),
+        ("m/3", false),
+        ("m/10", true),
+        ("m/v5", false),
+    ];
+    let m = m.map(|(at, ok)| (at.to_owned(), ok));
+    assert_eq!(outcome(&root.join("m")), m, "the folder of a model");
+    assert_eq!(
+        outcome(&root)[0],
+        ("42/1".to_owned(), true),
+        "a model may have a number for a name"
+    );
+    assert_eq!(outcome(&root)[1..], m, "a registry");
+    assert_eq!(outcome(&root.join("m/3")), m[1..2], "a version");
+    let checked = check(&root.join("m/2")).unwrap();
+    assert_eq!(
+        checked[0].outcome.as_ref().unwrap().to_string(),
+        "m 2: 2 inputs in 2 columns, 1 outputs, 2 multiply-adds a row, 1 golden requests answered"
+    );
+    let nothing = check(&root.join("m/v5")).unwrap_err().to_string();
+    assert!(nothing.contains("no version in it"), "{nothing}");
+}

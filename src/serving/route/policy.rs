@@ -1,0 +1,267 @@
+//! All that decides who answers for one model, from the operator's words to a checked value.
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::{Rendezvous, Split, split::add_repeated};
+use crate::error::InputFaults;
+use crate::ident::{ModelName, Share, VersionNumber};
+
+/// A policy as an operator wrote it: nothing is checked yet.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RawPolicy {
+    /// Version and basis points.
+    pub split: Vec<(u64, u32)>,
+    /// First match wins.
+    pub header_rules: Vec<RawHeaderRule>,
+    /// Header whose value is the sticky key where the request has no routing key. Empty: none.
+    pub sticky_header: String,
+    /// Mixed into the hash of every sticky key. Empty: the model's name.
+    pub salt: String,
+}
+
+/// A header rule as an operator wrote it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RawHeaderRule {
+    /// Name of the header.
+    pub header: String,
+    /// Its exact value.
+    pub value: String,
+    /// Who answers.
+    pub version: u64,
+}
+
+/// A checked policy. Never changes: an edit is a new policy.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Policy {
+    split: Split,
+    header_rules: Vec<HeaderRule>,
+    sticky_header: Option<HeaderName>,
+    salt: String,
+    rendezvous: Rendezvous,
+}
+
+impl Policy {
+    /// How many header rules a policy may have.
+    pub const MOST_RULES: usize = 64;
+    /// How long a salt may be, in bytes.
+    pub const LONGEST_SALT: usize = 128;
+
+    /// Checks `raw` for `model`.
+    ///
+    /// # Errors
+    /// Every fault, by the field names of `taper.v1.TrafficPolicy`: `split[1].basis_points`, `header_rules[0].header`.
+    pub fn check(raw: RawPolicy, model: &ModelName) -> Result<Self, InputFaults> {
+        let mut faults = InputFaults::default();
+        let split = check_split(&raw.split, &mut faults);
+        let header_rules = check_rules(&raw.header_rules, &mut faults);
+        let sticky_header = match raw.sticky_header.as_str() {
+            "" => None,
+            name => check_header("sticky_header".into(), name, &mut faults),
+        };
+        if raw.salt.len() > Self::LONGEST_SALT {
+            let got = format!("{} bytes", raw.salt.len());
+            faults.add("salt", got, "at most 128 bytes");
+        }
+        // Without a split there is a fault, so the error here is never an empty one.
+        let (Some(split), true) = (split, faults.is_empty()) else {
+            return Err(faults);
+        };
+        let salt = match raw.salt.as_str() {
+            "" => model.as_str(),
+            salt => salt,
+        };
+        let rendezvous = Rendezvous::new(split.rows(), salt.as_bytes());
+        Ok(Self {
+            split,
+            header_rules,
+            sticky_header,
+            salt: raw.salt,
+            rendezvous,
+        })
+    }
+
+    /// The policy in the operator's words, as it was given.
+    #[must_use]
+    pub fn to_raw(&self) -> RawPolicy {
+        RawPolicy {
+            split: self
+                .split
+                .rows()
+                .iter()
+                .map(|(version, share)| (version.get(), share.basis_points()))
+                .collect(),
+            header_rules: self.header_rules.iter().map(HeaderRule::to_raw).collect(),
+            sticky_header: self
+                .sticky_header
+                .as_ref()
+                .map(ToString::to_string)
+                .unwrap_or_default(),
+            salt: self.salt.clone(),
+        }
+    }
+
+    /// Versions and shares.
+    #[must_use]
+    pub fn split(&self) -> &Split {
+        &self.split
+    }
+
+    /// The header rules, in their order.
+    #[must_use]
+    pub fn header_rules(&self) -> &[HeaderRule] {
+        &self.header_rules
+    }
+
+    /// The header whose value is the sticky key of requests without a routing key.
+    #[must_use]
+    pub fn sticky_header(&self) -> Option<&HeaderName> {
+        self.sticky_header.as_ref()
+    }
+
+    /// The salt as the operator gave it; empty where the model's name stands in.
+    #[must_use]
+    pub fn salt(&self) -> &str {
+        &self.salt
+    }
+
+    /// The split as it is dealt by sticky key; its rows are those of [`split`](Self::split).
+    #[must_use]
+    pub fn rendezvous(&self) -> &Rendezvous {
+        &self.rendezvous
+    }
+
+    /// Every version that the policy names, in the split with whatever share or in a header rule: ascending, each once.
+    #[must_use]
+    pub fn versions(&self) -> Vec<VersionNumber> {
+        let split = self.split.rows().iter().map(|(version, _)| *version);
+        let rules = self.header_rules.iter().map(HeaderRule::version);
+        let mut versions: Vec<_> = split.chain(rules).collect();
+        versions.sort_unstable();
+        versions.dedup();
+        versions
+    }
+}
+
+/// Sends requests with one header value to one version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeaderRule {
+    header: HeaderName,
+    value: HeaderValue,
+    version: VersionNumber,
+}
+
+impl HeaderRule {
+    /// How long a value may be, in bytes.
+    pub const LONGEST_VALUE: usize = 256;
+
+    /// Who answers.
+    #[must_use]
+    pub fn version(&self) -> VersionNumber {
+        self.version
+    }
+
+    /// Whether one of the values of this header is the value of the rule.
+    #[must_use]
+    pub fn matches(&self, headers: &HeaderMap) -> bool {
+        headers
+            .get_all(&self.header)
+            .iter()
+            .any(|value| *value == self.value)
+    }
+
+    fn to_raw(&self) -> RawHeaderRule {
+        RawHeaderRule {
+            header: self.header.to_string(),
+            value: String::from_utf8_lossy(self.value.as_bytes()).into_owned(),
+            version: self.version.get(),
+        }
+    }
+}
+
+/// `None` exactly where something was added to `faults`.
+fn check_split(raw: &[(u64, u32)], faults: &mut InputFaults) -> Option<Split> {
+    // A list that is too long is refused as such, not row by row.
+    let raw = &raw[..raw.len().min(Split::MOST + 1)];
+    let mut rows = Vec::with_capacity(raw.len());
+    for (at, (version, points)) in raw.iter().enumerate() {
+        let version = VersionNumber::try_from(*version)
+            .map_err(|e| faults.add(format!("split[{at}].version"), e.got, e.wanted));
+        let share = Share::try_from(*points)
+            .map_err(|e| faults.add(format!("split[{at}].basis_points"), e.got, e.wanted));
+        if let (Ok(version), Ok(share)) = (version, share) {
+            rows.push((version, share));
+        }
+    }
+    if rows.len() == raw.len() {
+        return Split::check(rows, faults);
+    }
+    // The sum means nothing yet; a version that comes twice is wrong whatever its share.
+    let versions: Vec<_> = raw.iter().map(|(version, _)| *version).collect();
+    add_repeated(&versions, faults);
+    None
+}
+
+fn check_rules(raw: &[RawHeaderRule], faults: &mut InputFaults) -> Vec<HeaderRule> {
+    if raw.len() > Policy::MOST_RULES {
+        let got = format!("{} rules", raw.len());
+        faults.add("header_rules", got, "at most 64 rules");
+        return Vec::new();
+    }
+    let mut rules = Vec::with_capacity(raw.len());
+    for (at, rule) in raw.iter().enumerate() {
+        let header = check_header(format!("header_rules[{at}].header"), &rule.header, faults);
+        let value = check_value(format!("header_rules[{at}].value"), &rule.value, faults);
+        let version = VersionNumber::try_from(rule.version)
+            .map_err(|e| faults.add(format!("header_rules[{at}].version"), e.got, e.wanted));
+        if let Some(first) = raw[..at]
+            .iter()
+            .position(|earlier| (&earlier.header, &earlier.value) == (&rule.header, &rule.value))
+        {
+            faults.add(
+                format!("header_rules[{at}]"),
+                format!("the header and value of header_rules[{first}], which always wins"),
+                "each header and value once",
+            );
+        }
+        if let (Some(header), Some(value), Ok(version)) = (header, value, version) {
+            rules.push(HeaderRule {
+                header,
+                value,
+                version,
+            });
+        }
+    }
+    rules
+}
+
+fn check_header(field: String, raw: &str, faults: &mut InputFaults) -> Option<HeaderName> {
+    const WANTED: &str = "the lower-case name of a text header that a gRPC caller may set: not grpc-*, *-bin, te or \
+                          content-type";
+    // The gRPC library owns these, and the values of `-bin` headers are not text.
+    let reserved =
+        raw.starts_with("grpc-") || raw.ends_with("-bin") || matches!(raw, "te" | "content-type");
+    match HeaderName::from_lowercase(raw.as_bytes()) {
+        Ok(name) if !reserved => Some(name),
+        _ => {
+            faults.add(field, quoted(raw), WANTED);
+            None
+        }
+    }
+}
+
+fn check_value(field: String, raw: &str, faults: &mut InputFaults) -> Option<HeaderValue> {
+    let fits = (1..=HeaderRule::LONGEST_VALUE).contains(&raw.len())
+        && raw.bytes().all(|b| b.is_ascii_graphic());
+    match HeaderValue::from_str(raw) {
+        Ok(value) if fits => Some(value),
+        _ => {
+            faults.add(field, quoted(raw), "1 to 256 visible ASCII characters");
+            None
+        }
+    }
+}
+
+/// For a message: in quotes, control characters escaped, cut to 64 characters.
+fn quoted(raw: &str) -> String {
+    format!("{:?}", raw.chars().take(64).collect::<String>())
+}

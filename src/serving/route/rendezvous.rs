@@ -1,0 +1,80 @@
+//! Keeps a caller with its version while shares move.
+
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
+
+use crate::ident::{Share, VersionNumber};
+
+/// Weighted rendezvous hashing: every version draws a lot for the key, the larger its weight the smaller the lot, and the
+/// smallest lot wins. A lot depends on nothing but the key, the salt, the version and its own weight. So raising one
+/// weight moves keys only to that version, lowering it moves keys only away from it, and no other key moves; scaling all
+/// weights alike moves none. A version gets its share of the keys.
+///
+/// The computation is fixed for ever, since callers would change their version with it; any language can repeat it:
+///
+/// ```text
+/// seed    = xxh3_64(salt)
+/// seed_v  = xxh3_64(v as 8 bytes, little-endian; seed)        for each version v with a share above 0
+/// key     = xxh3_64(key; seed)
+/// u_v     = ((xxh3_64(key as 8 bytes, little-endian; seed_v) >> 12) + 0.5) / 2^52
+/// lot_v   = -ln(u_v) / basis points of v                      the smallest wins; a tie: the lower version
+/// ```
+///
+/// with `ln` of `libm`, which rounds the same way on every machine.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rendezvous {
+    seed: u64,
+    /// Ascending by version, so that the first of equal lots is the one of the lower version.
+    rows: Vec<Row>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct Row {
+    /// Place in the split.
+    at: usize,
+    seed: u64,
+    weight: f64,
+}
+
+impl Rendezvous {
+    /// Prepares `rows`, where the shares are weights and need not add up to anything. At least one is above 0.
+    #[must_use]
+    pub fn new(rows: &[(VersionNumber, Share)], salt: &[u8]) -> Self {
+        let seed = xxh3_64(salt);
+        let mut indexed: Vec<_> = rows
+            .iter()
+            .enumerate()
+            .filter(|(_, (_, share))| *share > Share::default())
+            .collect();
+        indexed.sort_by_key(|(_, (version, _))| *version);
+        let rows = indexed
+            .into_iter()
+            .map(|(at, (version, share))| Row {
+                at,
+                seed: xxh3_64_with_seed(&version.get().to_le_bytes(), seed),
+                weight: f64::from(share.basis_points()),
+            })
+            .collect();
+        Self { seed, rows }
+    }
+
+    /// The row that `key` belongs to, as its place among the rows given to [`new`](Self::new). Allocates nothing.
+    #[must_use]
+    pub fn pick(&self, key: &[u8]) -> usize {
+        // The key may be long, so it is read once and not once a version.
+        let key = xxh3_64_with_seed(key, self.seed).to_le_bytes();
+        let mut best = (f64::INFINITY, 0);
+        for row in &self.rows {
+            let lot = -libm::log(unit(xxh3_64_with_seed(&key, row.seed))) / row.weight;
+            if lot < best.0 {
+                best = (lot, row.at);
+            }
+        }
+        best.1
+    }
+}
+
+/// The upper 52 bits as the middle of one of 2^52 equal steps: inside (0, 1), never at an end, without rounding.
+fn unit(hash: u64) -> f64 {
+    const STEPS: f64 = (1_u64 << 52) as f64;
+    ((hash >> 12) as f64 + 0.5) / STEPS
+}

@@ -1,0 +1,91 @@
+//! Versions and their shares, checked to add up.
+
+use crate::error::InputFaults;
+use crate::ident::{Share, VersionNumber};
+
+/// Which version gets how much: 1 to 64 rows, each version once, shares that add up to exactly 10,000 basis points.
+/// Never changes: an edit is a new split.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Split {
+    rows: Vec<(VersionNumber, Share)>,
+    /// Where each row ends on the line of 10,000 points; the first starts at 0.
+    ends: Vec<u32>,
+}
+
+impl Split {
+    /// How many rows a split may have.
+    pub const MOST: usize = 64;
+
+    /// Checks the rows; their order stays.
+    ///
+    /// # Errors
+    /// Every row whose version came before (`split[1].version`), too few or too many rows, or a wrong sum (`split`).
+    pub fn new(
+        rows: impl IntoIterator<Item = (VersionNumber, Share)>,
+    ) -> Result<Self, InputFaults> {
+        let mut faults = InputFaults::default();
+        Self::check(rows, &mut faults).ok_or(faults)
+    }
+
+    /// As [`new`](Self::new), beside the faults of other fields: `None` exactly where it added to `faults`.
+    pub(super) fn check(
+        rows: impl IntoIterator<Item = (VersionNumber, Share)>,
+        faults: &mut InputFaults,
+    ) -> Option<Self> {
+        // One more than allowed is enough to know, whatever the iterator would still give.
+        let rows: Vec<_> = rows.into_iter().take(Self::MOST + 1).collect();
+        let got = match rows.len() {
+            0 => Some("no versions"),
+            1..=Self::MOST => None,
+            _ => Some("more than 64 versions"),
+        };
+        if let Some(got) = got {
+            faults.add("split", got, "1 to 64 versions");
+            return None;
+        }
+        let versions: Vec<_> = rows.iter().map(|(version, _)| version.get()).collect();
+        let repeated = add_repeated(&versions, faults);
+        let sum: u32 = rows.iter().map(|(_, share)| share.basis_points()).sum();
+        if sum != Share::FULL.basis_points() {
+            let got = format!("shares that add up to {sum} basis points");
+            faults.add("split", got, "exactly 10000");
+            return None;
+        }
+        let ends = rows.iter().scan(0, |end, (_, share)| {
+            *end += share.basis_points();
+            Some(*end)
+        });
+        let ends = ends.collect();
+        (!repeated).then_some(Self { rows, ends })
+    }
+
+    /// The rows, in the order given.
+    #[must_use]
+    pub fn rows(&self) -> &[(VersionNumber, Share)] {
+        &self.rows
+    }
+
+    /// The row that `point` in `0..10_000` falls on, with the rows laid end to end in their order. Each row gets exactly
+    /// as many of the points as it has basis points. Past the end counts as the last point.
+    #[must_use]
+    pub fn draw(&self, point: u32) -> usize {
+        let point = point.min(Share::FULL.basis_points() - 1);
+        self.ends.partition_point(|end| *end <= point)
+    }
+}
+
+/// Names every row whose version an earlier row has, and tells whether there is one. For at most 65 rows.
+pub(super) fn add_repeated(versions: &[u64], faults: &mut InputFaults) -> bool {
+    let mut repeated = false;
+    for (at, version) in versions.iter().enumerate() {
+        if let Some(first) = versions[..at].iter().position(|earlier| earlier == version) {
+            repeated = true;
+            faults.add(
+                format!("split[{at}].version"),
+                format!("{version}, as in split[{first}]"),
+                "each version once",
+            );
+        }
+    }
+    repeated
+}

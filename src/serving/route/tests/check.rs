@@ -1,0 +1,181 @@
+//! What an operator may write.
+
+use super::*;
+
+fn faults(raw: RawPolicy) -> Vec<String> {
+    match Policy::check(raw, &model()) {
+        Ok(_) => Vec::new(),
+        Err(faults) => faults.iter().map(ToString::to_string).collect(),
+    }
+}
+
+fn with_rule(header: &str, value: &str) -> RawPolicy {
+    RawPolicy {
+        split: vec![(1, 10_000)],
+        header_rules: vec![RawHeaderRule {
+            header: header.into(),
+            value: value.into(),
+            version: 1,
+        }],
+        ..RawPolicy::default()
+    }
+}
+
+#[test]
+fn all_faults_come_at_once_by_field() {
+    let rule = |header: &str, value: &str, version| RawHeaderRule {
+        header: header.into(),
+        value: value.into(),
+        version,
+    };
+    let raw = RawPolicy {
+        split: vec![(1, 5_000), (0, 10_001), (1, 5_000)],
+        header_rules: vec![rule("X-Team", "q a", 0), rule("x-team", "qa", 1)],
+        sticky_header: "grpc-timeout".into(),
+        salt: "s".repeat(129),
+    };
+    let fields: Vec<_> = Policy::check(raw, &model())
+        .unwrap_err()
+        .iter()
+        .map(|fault| fault.field.clone())
+        .collect();
+    assert_eq!(
+        fields,
+        [
+            "split[1].version",
+            "split[1].basis_points",
+            "split[2].version",
+            "header_rules[0].header",
+            "header_rules[0].value",
+            "header_rules[0].version",
+            "sticky_header",
+            "salt",
+        ]
+    );
+}
+
+#[test]
+fn splits_are_refused_by_what_is_wrong_with_them() {
+    let many = |n: u64| (1..=n).map(|version| (version, 0)).collect::<Vec<_>>();
+    for (split, want) in [
+        (
+            vec![],
+            &["split: got no versions, wants 1 to 64 versions"][..],
+        ),
+        (
+            many(65),
+            &["split: got more than 64 versions, wants 1 to 64 versions"],
+        ),
+        (
+            vec![(1, 9_000), (2, 900)],
+            &["split: got shares that add up to 9900 basis points, wants exactly 10000"],
+        ),
+        (
+            vec![(1, 5_000), (1, 5_000)],
+            &["split[1].version: got 1, as in split[0], wants each version once"],
+        ),
+        (
+            vec![(1, 10_000), (2, 70_000)],
+            &["split[1].basis_points: got 70000, wants 0 to 10000 basis points"],
+        ),
+    ] {
+        let raw = RawPolicy {
+            split,
+            ..RawPolicy::default()
+        };
+        assert_eq!(faults(raw), want);
+    }
+    let mut widest = many(64);
+    widest[63].1 = 10_000;
+    let raw = RawPolicy {
+        split: widest,
+        ..RawPolicy::default()
+    };
+    assert_eq!(faults(raw), [""; 0], "64 versions are allowed");
+}
+
+#[test]
+fn headers_are_text_headers_that_a_caller_may_set() {
+    for (header, ok, why) in [
+        ("x-team", true, "an ordinary name"),
+        ("user-agent", true, "callers choose it"),
+        ("X-Team", false, "HTTP/2 names are lower-case"),
+        ("", false, "no name"),
+        (":path", false, "a pseudo header"),
+        ("x team", false, "not a name"),
+        ("grpc-timeout", false, "gRPC's own"),
+        ("te", false, "gRPC's own"),
+        ("content-type", false, "gRPC's own"),
+        ("x-blob-bin", false, "its value is not text"),
+    ] {
+        assert_eq!(
+            faults(with_rule(header, "qa")).is_empty(),
+            ok,
+            "{header}: {why}"
+        );
+    }
+    for (value, ok) in [
+        ("qa", true),
+        (&*"v".repeat(256), true),
+        ("", false),
+        ("q a", false),
+        ("é", false),
+        (&*"v".repeat(257), false),
+    ] {
+        assert_eq!(
+            faults(with_rule("x-team", value)).is_empty(),
+            ok,
+            "{value:?}"
+        );
+    }
+}
+
+#[test]
+fn rules_that_can_never_match_and_too_many_rules_are_refused() {
+    let mut raw = with_rule("x-team", "qa");
+    raw.header_rules.push(raw.header_rules[0].clone());
+    assert_eq!(
+        faults(raw.clone()),
+        [
+            "header_rules[1]: got the header and value of header_rules[0], which always wins, wants each header \
+             and value once"
+        ]
+    );
+    raw.header_rules = vec![raw.header_rules[0].clone(); 65];
+    assert_eq!(
+        faults(raw),
+        ["header_rules: got 65 rules, wants at most 64 rules"]
+    );
+}
+
+#[test]
+fn a_policy_comes_back_as_it_was_given_and_names_all_its_versions() {
+    let raw = RawPolicy {
+        split: vec![(2, 10_000), (1, 0)],
+        sticky_header: "x-user".into(),
+        salt: "2026-q1".into(),
+        ..with_rule("x-team", "qa")
+    };
+    let mut raw = raw;
+    raw.header_rules[0].version = 9;
+    let policy = Policy::check(raw.clone(), &model()).unwrap();
+    assert_eq!(policy.to_raw(), raw);
+    assert_eq!(policy.versions(), [v(1), v(2), v(9)]);
+}
+
+#[test]
+fn an_empty_salt_is_the_name_of_the_model() {
+    let with_salt = |salt: &str| RawPolicy {
+        split: vec![(1, 5_000), (2, 5_000)],
+        salt: salt.into(),
+        ..RawPolicy::default()
+    };
+    let rendezvous = |salt| {
+        let policy = Policy::check(with_salt(salt), &model()).unwrap();
+        policy.rendezvous().clone()
+    };
+    assert_eq!(rendezvous(""), rendezvous("flight-delay"));
+    assert_ne!(rendezvous(""), rendezvous("another"));
+    let policy = Policy::check(with_salt(""), &model()).unwrap();
+    assert_eq!(policy.to_raw().salt, "", "it comes back empty");
+}

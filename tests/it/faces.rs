@@ -1,0 +1,258 @@
+//! Health, reflection, readiness, and going down.
+
+use std::time::Duration;
+
+use taper::app::{Gateway, StartError};
+use taper::proto::v1::prediction_service_client::PredictionServiceClient;
+use tonic::Code;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
+use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
+use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
+use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
+use tonic_reflection::pb::v1::{ServerReflectionRequest, ServerReflectionResponse};
+
+use crate::harness::{Running, config, connect, good, registry, rows};
+use crate::tiny;
+
+async fn one_version() -> Running {
+    Running::start("", |root| tiny::publish(root, "m", 1)).await
+}
+
+#[tokio::test]
+async fn health_serves_until_the_drain_and_tells_its_watchers() {
+    let gateway = one_version().await;
+    let mut health = HealthClient::new(connect(gateway.addresses().data).await);
+    for service in ["", "taper.v1.PredictionService"] {
+        let request = HealthCheckRequest {
+            service: service.into(),
+        };
+        let answer = health.check(request).await.expect("health").into_inner();
+        assert_eq!(answer.status(), ServingStatus::Serving, "{service:?}");
+    }
+    let unknown = HealthCheckRequest {
+        service: "nobody".into(),
+    };
+    assert_eq!(
+        health.check(unknown).await.expect_err("unknown").code(),
+        Code::NotFound
+    );
+    let mut watch = health
+        .watch(HealthCheckRequest::default())
+        .await
+        .expect("watch")
+        .into_inner();
+    let status = |update: Option<HealthCheckResponse>| update.map(|update| update.status());
+    assert_eq!(
+        status(watch.message().await.expect("first")),
+        Some(ServingStatus::Serving)
+    );
+    let drained = tokio::task::spawn(gateway.drain());
+    assert_eq!(
+        status(watch.message().await.expect("second")),
+        Some(ServingStatus::NotServing)
+    );
+    assert_eq!(status(watch.message().await.expect("the end")), None);
+    drained
+        .await
+        .expect("the watcher does not hold up the drain");
+}
+
+#[tokio::test]
+async fn reflection_lists_what_each_port_serves() {
+    let gateway = one_version().await;
+    let addresses = gateway.addresses();
+    for (address, want, not) in [
+        (
+            addresses.data,
+            vec!["taper.v1.PredictionService", "grpc.health.v1.Health"],
+            "Admin",
+        ),
+        (addresses.admin, vec!["taper.v1.AdminService"], "Prediction"),
+    ] {
+        let channel = connect(address).await;
+        let names = services(channel.clone()).await;
+        for name in want {
+            assert!(
+                names.iter().any(|known| known == name),
+                "{name} is not among {names:?}"
+            );
+        }
+        assert!(
+            !names.iter().any(|name| name.contains(not)),
+            "{not} is not on this port: {names:?}"
+        );
+        let file = reflect(
+            channel,
+            MessageRequest::FileContainingSymbol("taper.v1.Tensor".into()),
+        );
+        let file = file.await.message_response;
+        assert!(
+            matches!(file, Some(MessageResponse::FileDescriptorResponse(_))),
+            "{file:?}"
+        );
+    }
+    gateway.drain().await;
+}
+
+#[tokio::test]
+async fn reflection_speaks_v1alpha_too() {
+    use tonic_reflection::pb::v1alpha::ServerReflectionRequest;
+    use tonic_reflection::pb::v1alpha::server_reflection_client::ServerReflectionClient;
+    use tonic_reflection::pb::v1alpha::server_reflection_request::MessageRequest;
+    let gateway = one_version().await;
+    let mut client = ServerReflectionClient::new(connect(gateway.addresses().data).await);
+    let request = ServerReflectionRequest {
+        message_request: Some(MessageRequest::ListServices(String::new())),
+        ..Default::default()
+    };
+    let answers = client
+        .server_reflection_info(tokio_stream::once(request))
+        .await
+        .expect("answers");
+    let answer = answers
+        .into_inner()
+        .message()
+        .await
+        .expect("answer")
+        .expect("one answer");
+    assert!(format!("{answer:?}").contains("taper.v1.PredictionService"));
+    gateway.drain().await;
+}
+
+async fn services(channel: tonic::transport::Channel) -> Vec<String> {
+    let answer = reflect(channel, MessageRequest::ListServices(String::new())).await;
+    match answer.message_response {
+        Some(MessageResponse::ListServicesResponse(list)) => list
+            .service
+            .into_iter()
+            .map(|service| service.name)
+            .collect(),
+        other => panic!("a list of services, got {other:?}"),
+    }
+}
+
+async fn reflect(
+    channel: tonic::transport::Channel,
+    request: MessageRequest,
+) -> ServerReflectionResponse {
+    let mut client = ServerReflectionClient::new(channel);
+    let request = ServerReflectionRequest {
+        message_request: Some(request),
+        ..Default::default()
+    };
+    let answers = client
+        .server_reflection_info(tokio_stream::once(request))
+        .await
+        .expect("answers");
+    answers
+        .into_inner()
+        .message()
+        .await
+        .expect("answer")
+        .expect("one answer")
+}
+
+#[tokio::test]
+async fn readiness_says_what_is_missing() {
+    let gateway = one_version().await;
+    assert_eq!(gateway.http_get("/healthz").await.0, "HTTP/1.1 200 OK");
+    assert_eq!(gateway.http_get("/readyz").await.0, "HTTP/1.1 200 OK");
+    gateway.drain().await;
+    let broken = Running::start("", |root| {
+        tiny::publish(root, "m", 1);
+        tiny::publish_with(root, "sick", 1, |manifest| {
+            manifest["files"][0]["bytes"] = 1.into()
+        });
+    })
+    .await;
+    let (status, reasons) = broken.http_get("/readyz").await;
+    assert_eq!(status, "HTTP/1.1 503 Service Unavailable");
+    assert_eq!(reasons, "model sick: no version is READY\n");
+    broken.drain().await;
+}
+
+#[tokio::test]
+async fn a_drain_refuses_new_connections_and_frees_the_ports() {
+    let mut gateway = one_version().await;
+    gateway.predict(rows("m", [good()])).await.expect("answer");
+    let address = gateway.addresses().data;
+    gateway.drain().await;
+    let again = PredictionServiceClient::connect(format!("http://{address}")).await;
+    assert!(again.is_err(), "nothing listens any more");
+}
+
+#[tokio::test]
+async fn requests_in_flight_are_answered_during_a_drain() {
+    let gateway = one_version().await;
+    let clients: Vec<_> = (0..32)
+        .map(|_| {
+            let mut data = gateway.data.clone();
+            tokio::task::spawn(async move {
+                let mut answered = 0_u32;
+                loop {
+                    match data.predict(rows("m", [good()])).await {
+                        Ok(_) => answered += 1,
+                        Err(status) => return (answered, status),
+                    }
+                }
+            })
+        })
+        .collect();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    gateway.drain().await;
+    for client in clients {
+        let (answered, status) = client.await.expect("client");
+        assert!(answered > 0);
+        // What was not taken is told so: nothing was lost on the way.
+        assert!(
+            matches!(
+                status.code(),
+                Code::Unavailable | Code::Unknown | Code::Cancelled
+            ),
+            "{status:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn every_taken_port_is_named_and_nothing_is_left_running() {
+    let gateway = one_version().await;
+    let dir = registry(|root| tiny::publish(root, "m", 1));
+    let taken = gateway.addresses();
+    let mut second = config(dir.path(), "");
+    (second.data, second.http) = (taken.data, taken.http);
+    match Gateway::start(second).await {
+        Err(StartError::Bind(errors)) => {
+            let faces: Vec<_> = errors.iter().map(|error| error.face).collect();
+            assert_eq!(faces, ["data", "http"]);
+        }
+        other => panic!("both taken ports are told, got {other:?}"),
+    }
+    gateway.drain().await;
+}
+
+#[tokio::test]
+async fn a_configuration_that_the_registry_cannot_honour_is_refused_as_a_whole() {
+    let dir = registry(|root| {
+        tiny::publish(root, "m", 1);
+        tiny::publish(root, "other", 1);
+    });
+    let config = config(
+        dir.path(),
+        "[models.m]\nsplit = { 1 = 5000, 2 = 5000 }\n[models.other]\nlabels = { stable = 4 }\n[models.ghost]\n",
+    );
+    let error = Gateway::start(config)
+        .await
+        .expect_err("refused")
+        .to_string();
+    for part in [
+        "$.models.m.split",
+        "version 2",
+        "$.models.other.labels.stable",
+        "$.models.ghost",
+    ] {
+        assert!(error.contains(part), "{part} is not in:\n{error}");
+    }
+}

@@ -1,0 +1,225 @@
+//! A gateway on real sockets, and clients for its faces. Every address is 127.0.0.1 port 0.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use prost_types::{Struct, Value, value::Kind};
+use taper::app::Gateway;
+use taper::config::{Config, Overrides};
+use taper::proto::v1;
+use taper::proto::v1::admin_service_client::AdminServiceClient;
+use taper::proto::v1::prediction_service_client::PredictionServiceClient;
+use tempfile::TempDir;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Request, Status};
+
+/// A running gateway with its registry in a folder of its own.
+pub struct Running {
+    gateway: Gateway,
+    /// Client of the data port, one connection.
+    pub data: PredictionServiceClient<Channel>,
+    /// Client of the admin port.
+    pub admin: AdminServiceClient<Channel>,
+    _dir: TempDir,
+}
+
+/// A folder for a registry, which `fill` fills.
+pub fn registry(fill: impl FnOnce(&Path)) -> TempDir {
+    let dir = tempfile::tempdir().expect("temporary folder");
+    fill(&dir.path().join("models"));
+    dir
+}
+
+/// Checks `toml` (without addresses and registry) as the configuration of a gateway over the registry in `dir`.
+pub fn config(dir: &Path, toml: &str) -> Config {
+    let path = dir.join("taper.toml");
+    std::fs::write(&path, toml).expect("configuration file");
+    let any = || Some("127.0.0.1:0".to_owned());
+    let overrides = Overrides {
+        registry: Some(PathBuf::from(dir).join("models")),
+        data: any(),
+        admin: any(),
+        http: any(),
+    };
+    Config::load(Some(&path), overrides).expect("configuration")
+}
+
+impl Running {
+    /// Starts over a registry that `fill` fills, under the configuration `toml`.
+    pub async fn start(toml: &str, fill: impl FnOnce(&Path)) -> Self {
+        Self::over(registry(fill), toml).await
+    }
+
+    /// Starts over the registry in `dir`.
+    pub async fn over(dir: TempDir, toml: &str) -> Self {
+        let gateway = Gateway::start(config(dir.path(), toml))
+            .await
+            .expect("the gateway starts");
+        let addresses = gateway.addresses();
+        let data = PredictionServiceClient::new(connect(addresses.data).await);
+        let admin = AdminServiceClient::new(connect(addresses.admin).await);
+        Self {
+            gateway,
+            data,
+            admin,
+            _dir: dir,
+        }
+    }
+
+    /// Where it listens.
+    pub fn addresses(&self) -> taper::app::Addresses {
+        self.gateway.addresses()
+    }
+
+    /// Predicts and unwraps the transport's envelope.
+    pub async fn predict(
+        &mut self,
+        request: impl tonic::IntoRequest<v1::PredictRequest>,
+    ) -> Result<v1::PredictResponse, Status> {
+        self.data
+            .predict(request)
+            .await
+            .map(tonic::Response::into_inner)
+    }
+
+    /// Sets the split of `model` in basis points and answers the new revision.
+    pub async fn set_split(
+        &mut self,
+        model: &str,
+        split: &[(u64, u32)],
+        expected: u64,
+    ) -> Result<u64, Status> {
+        let request = v1::SetTrafficPolicyRequest {
+            model: model.to_owned(),
+            policy: Some(policy(split)),
+            expected_revision: expected,
+        };
+        Ok(self
+            .admin
+            .set_traffic_policy(request)
+            .await?
+            .into_inner()
+            .revision)
+    }
+
+    /// The body of `GET path` on the HTTP port, with its status line.
+    pub async fn http_get(&self, path: &str) -> (String, String) {
+        http_get(self.addresses().http, path).await
+    }
+
+    /// Stops the gateway; fails unless nothing is left after five seconds.
+    pub async fn drain(self) {
+        let Self {
+            gateway,
+            data,
+            admin,
+            _dir,
+        } = self;
+        drop((data, admin));
+        tokio::time::timeout(Duration::from_secs(5), gateway.drain())
+            .await
+            .expect("the gateway is drained within 5 s");
+    }
+}
+
+/// A policy that is only a split.
+pub fn policy(split: &[(u64, u32)]) -> v1::TrafficPolicy {
+    let share = |&(version, basis_points)| v1::Share {
+        version,
+        basis_points,
+    };
+    v1::TrafficPolicy {
+        split: split.iter().map(share).collect(),
+        ..Default::default()
+    }
+}
+
+/// A connection to `address`.
+pub async fn connect(address: std::net::SocketAddr) -> Channel {
+    Endpoint::from_shared(format!("http://{address}"))
+        .expect("endpoint")
+        .connect()
+        .await
+        .expect("connects")
+}
+
+/// A request of named rows.
+pub fn rows<const N: usize>(model: &str, rows: [serde_json::Value; N]) -> v1::PredictRequest {
+    v1::PredictRequest {
+        model: model.to_owned(),
+        rows: rows.iter().map(row).collect(),
+        ..Default::default()
+    }
+}
+
+/// A row as the wire has it.
+pub fn row(row: &serde_json::Value) -> Struct {
+    match value(row).kind {
+        Some(Kind::StructValue(row)) => row,
+        other => panic!("a row is an object, not {other:?}"),
+    }
+}
+
+fn value(json: &serde_json::Value) -> Value {
+    use serde_json::Value as Json;
+    let kind = match json {
+        Json::Null => Kind::NullValue(0),
+        Json::Bool(value) => Kind::BoolValue(*value),
+        Json::Number(number) => Kind::NumberValue(number.as_f64().expect("a double")),
+        Json::String(text) => Kind::StringValue(text.clone()),
+        Json::Array(values) => Kind::ListValue(prost_types::ListValue {
+            values: values.iter().map(value).collect(),
+        }),
+        Json::Object(fields) => Kind::StructValue(Struct {
+            fields: fields
+                .iter()
+                .map(|(name, field)| (name.clone(), value(field)))
+                .collect(),
+        }),
+    };
+    Value { kind: Some(kind) }
+}
+
+/// A good row for a tiny model.
+pub fn good() -> serde_json::Value {
+    serde_json::json!({"x": 1.0, "n": 3, "color": "green", "pair": [0.5, -0.5]})
+}
+
+/// A request with one header.
+pub fn with_header<T>(message: T, name: &'static str, value: &str) -> Request<T> {
+    let mut request = Request::new(message);
+    request
+        .metadata_mut()
+        .insert(name, value.parse().expect("header value"));
+    request
+}
+
+/// The only score of the only row.
+pub fn only(response: &v1::PredictResponse) -> f32 {
+    let [output] = &response.outputs[..] else {
+        panic!("one output, got {response:?}")
+    };
+    let [score] = output.fp32_values[..] else {
+        panic!("one score, got {output:?}")
+    };
+    score
+}
+
+/// `GET path` over a bare socket: no HTTP client is needed for a body that ends with the connection.
+pub async fn http_get(address: std::net::SocketAddr, path: &str) -> (String, String) {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let mut socket = tokio::net::TcpStream::connect(address)
+        .await
+        .expect("connects");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    socket.write_all(request.as_bytes()).await.expect("writes");
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).await.expect("reads");
+    let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
+    (
+        head.lines().next().expect("status line").to_owned(),
+        body.to_owned(),
+    )
+}

@@ -1,0 +1,214 @@
+//! What dashboards read: per-version series in the Prometheus text format, scraped by the real Prometheus.
+
+use std::{
+    io::Write,
+    net::SocketAddr,
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+use taper::proto::v1;
+
+use crate::harness::{Running, good, http_get, rows};
+use crate::tiny;
+
+/// Fails with the line that installs what is missing.
+fn installed(program: &str) -> Command {
+    let found = Command::new(program).arg("--version").output().is_ok();
+    assert!(
+        found,
+        "`{program}` is missing: run `apt-get install --no-install-recommends prometheus`"
+    );
+    Command::new(program)
+}
+
+async fn two_versions() -> Running {
+    let mut gateway = Running::start("[models.m]\nsplit = { 1 = 7000, 2 = 3000 }", |root| {
+        (1..=2).for_each(|version| tiny::publish(root, "m", version));
+        classifier(root, 3);
+    })
+    .await;
+    for version in [1, 1, 1, 2] {
+        let pin = Some(v1::predict_request::Pin::Version(version));
+        gateway
+            .predict(v1::PredictRequest {
+                pin,
+                ..rows("m", [good()])
+            })
+            .await
+            .expect("answer");
+    }
+    gateway
+        .predict(rows("m", [json!({"x": 1000})]))
+        .await
+        .expect_err("out of range");
+    gateway
+        .predict(rows("client-chosen-name", [good()]))
+        .await
+        .expect_err("unknown model");
+    gateway
+        .predict(rows("classes", [good(), good()]))
+        .await
+        .expect("answer");
+    gateway
+}
+
+/// A version of the model `classes` with a sigmoid head, which answers sigmoid(`version`).
+fn classifier(root: &Path, version: u64) {
+    tiny::publish_with(root, "classes", version, |manifest| {
+        manifest["architecture"]["head"] = "sigmoid".into();
+        manifest["outputs"][0]["name"] = "probability".into();
+        manifest["classes"] = json!(["no", "yes"]);
+        manifest["golden"] = json!([]);
+    });
+}
+
+#[tokio::test]
+async fn every_version_has_its_own_series_and_no_client_can_make_one() {
+    let gateway = two_versions().await;
+    let (_, text) = gateway.http_get("/metrics").await;
+    let has = |line: &str| {
+        assert!(
+            text.lines().any(|have| have == line),
+            "{line}\nis not in\n{text}"
+        )
+    };
+    has(r#"taper_requests_total{model="m",version="2",role="primary",code="OK"} 1"#);
+    has(r#"taper_traffic_share{model="m",version="1"} 0.7"#);
+    has(r#"taper_traffic_share{model="m",version="2"} 0.3"#);
+    has(r#"taper_in_flight_requests{model="m",version="1"} 0"#);
+    has(r#"taper_policy_revision{model="m"} 1"#);
+    has(&format!(
+        r#"taper_build_info{{version="{}"}} 1"#,
+        env!("CARGO_PKG_VERSION")
+    ));
+    has(r#"taper_predicted_class_total{model="classes",version="3",role="primary",class="yes"} 2"#);
+    has(r#"taper_prediction_confidence_count{model="classes",version="3",role="primary"} 2"#);
+    has(
+        r#"taper_prediction_score_bucket{model="classes",version="3",role="primary",output="yes",le="0.95"} 0"#,
+    );
+    has(
+        r#"taper_prediction_score_bucket{model="classes",version="3",role="primary",output="yes",le="1"} 2"#,
+    );
+    has(r#"taper_rejected_requests_total{reason="UNKNOWN_MODEL"} 1"#);
+    for series in [
+        r#"taper_request_seconds_bucket{model="m",version="2",role="primary",le="0.00005"}"#,
+        r#"taper_request_seconds_bucket{model="m",version="2",role="primary",le="10"}"#,
+        r#"taper_inference_seconds_count{model="m",version="2",role="primary"} 1"#,
+        r#"taper_prediction_score_sum{model="m",version="2",role="primary",output="value"} 2"#,
+    ] {
+        assert!(text.contains(series), "{series}\nis not in\n{text}");
+    }
+    assert!(
+        !text.contains("client-chosen-name"),
+        "a client made a series:\n{text}"
+    );
+    gateway.drain().await;
+}
+
+#[tokio::test]
+async fn promtool_accepts_the_text() {
+    let gateway = two_versions().await;
+    let (_, text) = gateway.http_get("/metrics").await;
+    let mut promtool = installed("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("promtool starts");
+    promtool
+        .stdin
+        .take()
+        .expect("stdin")
+        .write_all(text.as_bytes())
+        .expect("writes");
+    let output = promtool.wait_with_output().expect("promtool ends");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success() && said.is_empty(), "{said}\n{text}");
+    gateway.drain().await;
+}
+
+/// Ends the process that it holds, whatever happens to the test.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[tokio::test]
+async fn prometheus_scrapes_both_versions() {
+    let gateway = two_versions().await;
+    let dir = tempfile::tempdir().expect("temporary folder");
+    let target = gateway.addresses().http;
+    let config = json!({
+        "global": {"scrape_interval": "1s"},
+        "scrape_configs": [{"job_name": "taper", "static_configs": [{"targets": [target.to_string()]}]}],
+    });
+    // JSON is YAML.
+    std::fs::write(dir.path().join("prometheus.yml"), config.to_string()).expect("configuration");
+    let address = free_port();
+    let prometheus = installed("prometheus")
+        .arg(format!(
+            "--config.file={}",
+            dir.path().join("prometheus.yml").display()
+        ))
+        .arg(format!(
+            "--storage.tsdb.path={}",
+            dir.path().join("data").display()
+        ))
+        .arg(format!("--web.listen-address={address}"))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("prometheus starts");
+    let _prometheus = Killed(prometheus);
+    for (query, versions) in [
+        (r#"taper_requests_total{code="OK",model="m"}"#, ["1", "2"]),
+        (
+            "histogram_quantile(0.99, taper_request_seconds_bucket{model=\"m\"})",
+            ["1", "2"],
+        ),
+        (r#"taper_prediction_score_count{model="m"}"#, ["1", "2"]),
+    ] {
+        let mut found = eventually(address, query).await;
+        found.sort();
+        assert_eq!(found, versions, "{query}");
+    }
+    gateway.drain().await;
+}
+
+/// The versions that `query` gives, once it gives two.
+async fn eventually(prometheus: SocketAddr, query: &str) -> Vec<String> {
+    let encoded: String = query.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    for _ in 0..150 {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        if tokio::net::TcpStream::connect(prometheus).await.is_err() {
+            continue;
+        }
+        let (_, body) = http_get(prometheus, &format!("/api/v1/query?query={encoded}")).await;
+        let Some(json) = body.lines().find(|line| line.starts_with('{')) else {
+            continue;
+        };
+        let answer: Value = serde_json::from_str(json).expect("JSON");
+        let results = answer["data"]["result"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
+        if results.len() == 2 {
+            let version = |result: &Value| result["metric"]["version"].as_str().map(str::to_owned);
+            return results.iter().filter_map(version).collect();
+        }
+    }
+    panic!("prometheus has no two series for {query} after 30 s")
+}
+
+fn free_port() -> SocketAddr {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("its address")
+}
