@@ -72,6 +72,11 @@ mod tests {
                 outcome: Err(faults),
             },
         ];
-        insta::assert_snapshot!(listing(&checked), @"");
+        insta::assert_snapshot!(listing(&checked), @r"
+        good  m 1: 2 inputs in 5 columns, 1 outputs, 80 multiply-adds a row, 3 golden requests answered
+        wrong m/2
+                m/2/metadata.json: cannot be read
+                m/2/metadata.json: $.head: missing
+        ");
     }
 }

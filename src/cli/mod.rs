@@ -13,10 +13,12 @@ mod input;
 mod models;
 mod out;
 mod predict;
+mod schema;
 mod serve;
 mod signals;
 mod split;
 mod table;
+mod train;
 mod wire;
 
 use std::process::ExitCode;
@@ -51,8 +53,12 @@ enum Verb {
     /// Show or change how a model's traffic is split between its versions.
     #[command(subcommand)]
     Split(split::Verb),
+    /// Train a model from a CSV file and publish it as a new version.
+    Train(train::Args),
     /// Check every version of a registry folder and list what is wrong.
     Check(check::Args),
+    /// Print the JSON Schema of a file that people write.
+    Schema(schema::Args),
     /// Serve three versions of a real model and replay real flights through them.
     Demo(demo::Args),
 }
@@ -87,7 +93,9 @@ impl Verb {
             Self::Predict(args) => on_runtime(predict::run(args)),
             Self::Models(args) => on_runtime(models::run(args)),
             Self::Split(verb) => on_runtime(split::run(verb)),
+            Self::Train(args) => train::run(args).map_err(|error| Failure::new(error.to_string())),
             Self::Check(args) => check::run(&args),
+            Self::Schema(args) => schema::run(&args),
             Self::Demo(args) => on_runtime(demo::run(args)),
         }
     }
