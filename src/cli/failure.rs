@@ -42,27 +42,22 @@ fn describe(status: &Status) -> String {
     if let Some(info) = details.error_info() {
         text.push_str(&format!(" ({})", info.reason));
     }
-    let mut lines = Vec::new();
-    for violation in details
+    let fields = details
         .bad_request()
-        .iter()
-        .flat_map(|b| &b.field_violations)
-    {
-        lines.push(format!("{}: {}", violation.field, violation.description));
-    }
-    for violation in details
+        .map_or(&[][..], |bad| &bad.field_violations);
+    let fields = fields.iter().map(|one| (&one.field, &one.description));
+    let states = details
         .precondition_failure()
-        .iter()
-        .flat_map(|p| &p.violations)
-    {
-        lines.push(format!("{}: {}", violation.subject, violation.description));
-    }
-    // The message of a refused input is its violations in one line; they read better one below the other.
-    if lines.is_empty() || !lines.iter().all(|line| status.message().contains(line)) {
+        .map_or(&[][..], |wrong| &wrong.violations);
+    let states = states.iter().map(|one| (&one.subject, &one.description));
+    let violations: Vec<_> = fields.chain(states).collect();
+    // The message often is the violations in one line; they read better one below the other.
+    let repeated = |(_, description): &(_, &String)| status.message().contains(*description);
+    if violations.is_empty() || !violations.iter().all(repeated) {
         text.push_str(&format!(": {}", status.message()));
     }
-    for line in lines {
-        text.push_str(&format!("\n  {line}"));
+    for (subject, description) in violations {
+        text.push_str(&format!("\n  {subject}: {description}"));
     }
     if let Some(delay) = details.retry_info().and_then(|retry| retry.retry_delay) {
         text.push_str(&format!("\n  try again after {delay:?}"));

@@ -71,10 +71,15 @@ impl Flights {
                 continue;
             };
             let text = self.cell(at, column);
-            let value = match (input.datatype(), text.parse::<f64>()) {
+            let value = match input.datatype() {
                 _ if text.is_empty() => Value::Null,
-                (Datatype::Bytes, _) | (_, Err(_)) => Value::from(text),
-                (_, Ok(number)) => Value::from(number),
+                Datatype::Bytes => Value::from(text),
+                // Whole numbers stay whole, which is how they read best; what is no number is left to the gateway.
+                _ => text
+                    .parse::<i64>()
+                    .map(Value::from)
+                    .or_else(|_| text.parse::<f64>().map(Value::from))
+                    .unwrap_or_else(|_| Value::from(text)),
             };
             row.insert(input.name.clone(), value);
         }
@@ -113,19 +118,22 @@ mod tests {
 
     #[test]
     fn a_row_holds_what_the_inputs_ask_for_and_no_truth() {
-        let flights =
-            Flights::read(&gzipped("date,carrier,temp,late\nd1,9E,37.5,1\nd2,UA,,0\n")).unwrap();
+        let flights = Flights::read(&gzipped(
+            "date,carrier,month,temp,late\nd1,9E,7,37.5,1\nd2,UA,8,,0\n",
+        ))
+        .unwrap();
         let inputs = [
             input("carrier", Datatype::Bytes),
+            input("month", Datatype::Int32),
             input("temp", Datatype::Fp32),
         ];
         assert_eq!(
             Value::from(flights.row(0, &inputs)),
-            json!({"carrier": "9E", "temp": 37.5})
+            json!({"carrier": "9E", "month": 7, "temp": 37.5})
         );
         assert_eq!(
             Value::from(flights.row(1, &inputs)),
-            json!({"carrier": "UA", "temp": null})
+            json!({"carrier": "UA", "month": 8, "temp": null})
         );
         assert_eq!((flights.was_late(0), flights.was_late(1)), (true, false));
         assert_eq!(flights.date(3), "d2", "round and round");

@@ -93,6 +93,7 @@ impl<'a> Replay<'a> {
     pub(super) async fn run(&mut self, signals: &mut Signals) -> Result<(), Failure> {
         let mut running = JoinSet::new();
         self.begin = Instant::now();
+        self.board.tick(self.begin.elapsed());
         let mut pace = Pace::new(self.plan.per_second);
         let period = self.screen.period();
         let mut draw = time::interval_at(self.begin + period, period);
@@ -116,10 +117,14 @@ impl<'a> Replay<'a> {
                     Ok(Err(status)) => self.board.fail(code_name(status.code())),
                     Err(_) => self.board.fail("PANIC"),
                 },
-                _ = draw.tick() => self.draw(Screen::draw).await?,
+                _ = draw.tick() => {
+                    self.board.tick(self.begin.elapsed());
+                    self.draw(Screen::draw).await?;
+                }
                 _ = signals.next() => break,
             }
         }
+        self.board.close(self.begin.elapsed());
         self.draw(Screen::end).await?;
         match self.board.failed() {
             0 => Ok(()),
@@ -133,6 +138,7 @@ impl<'a> Replay<'a> {
     }
 
     async fn move_split(&mut self) -> Result<(), Failure> {
+        self.draw(Screen::draw).await?;
         let moved = self.operator.move_on(&Plan::EVEN).await?;
         self.screen.tell(if moved {
             "the split moves: version 1 from 95% to 50%, version 2 from 5% to 50%"
@@ -145,8 +151,6 @@ impl<'a> Replay<'a> {
         &mut self,
         how: fn(&Screen, &Scene<'_>) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
-        let elapsed = self.begin.elapsed();
-        self.board.tick(elapsed);
         let policy = self.operator.policy().await?;
         let scene = Scene {
             policy: &policy,
@@ -155,7 +159,7 @@ impl<'a> Replay<'a> {
             date: self
                 .flights
                 .date(self.at().saturating_sub(self.plan.stride)),
-            elapsed,
+            elapsed: self.begin.elapsed(),
         };
         how(&self.screen, &scene)
     }

@@ -22,16 +22,21 @@ pub(super) struct Seen {
     pub(super) late: bool,
 }
 
-/// All answers and all errors.
+/// All answers and all errors. Of bounded size, however long the demo runs.
 #[derive(Debug, Default)]
 pub(super) struct Board {
     /// By version.
     pub(super) versions: BTreeMap<u64, Tally>,
     /// By gRPC code.
     pub(super) errors: BTreeMap<&'static str, u64>,
+    /// How far each version was, and when.
+    ticks: VecDeque<(Duration, BTreeMap<u64, u64>)>,
 }
 
 impl Board {
+    /// Ticks that the rates are over.
+    const TICKS: usize = 6;
+
     pub(super) fn record(&mut self, seen: Seen) {
         self.versions.entry(seen.version).or_default().record(seen);
     }
@@ -42,7 +47,26 @@ impl Board {
 
     /// Notes how far things are at `now`, for the rates.
     pub(super) fn tick(&mut self, now: Duration) {
-        self.versions.values_mut().for_each(|tally| tally.tick(now));
+        let answers = self
+            .versions
+            .iter()
+            .map(|(version, tally)| (*version, tally.answers));
+        push(&mut self.ticks, (now, answers.collect()), Self::TICKS);
+    }
+
+    /// From now on rates are over everything, up to `now`.
+    pub(super) fn close(&mut self, now: Duration) {
+        self.ticks.clear();
+        self.ticks.push_back((Duration::ZERO, BTreeMap::new()));
+        self.tick(now);
+    }
+
+    /// Answers a second of `version` over the last ticks.
+    pub(super) fn rate(&self, version: u64) -> Option<f64> {
+        let ((from, before), (to, after)) = (self.ticks.front()?, self.ticks.back()?);
+        let seconds = to.checked_sub(*from)?.as_secs_f64();
+        let count = |at: &BTreeMap<u64, u64>| at.get(&version).copied().unwrap_or(0);
+        (seconds > 0.0).then(|| (count(after) - count(before)) as f64 / seconds)
     }
 
     pub(super) fn answers(&self) -> u64 {
@@ -54,7 +78,7 @@ impl Board {
     }
 }
 
-/// What one version did. Of bounded size, however long the demo runs.
+/// What one version did.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     /// How often it answered.
@@ -64,15 +88,12 @@ pub(super) struct Tally {
     right: u64,
     score_sum: f64,
     latencies: VecDeque<Duration>,
-    ticks: VecDeque<(Duration, u64)>,
     ranking: Ranking,
 }
 
 impl Tally {
     /// Latencies that the percentiles are of: the last so many.
     const LATENCIES: usize = 2_048;
-    /// Ticks that the rate is over.
-    const TICKS: usize = 6;
 
     fn record(&mut self, seen: Seen) {
         self.answers += 1;
@@ -81,17 +102,6 @@ impl Tally {
         *self.classes.entry(seen.class).or_default() += 1;
         self.ranking.record(seen.score, seen.late);
         push(&mut self.latencies, seen.latency, Self::LATENCIES);
-    }
-
-    fn tick(&mut self, now: Duration) {
-        push(&mut self.ticks, (now, self.answers), Self::TICKS);
-    }
-
-    /// Answers a second over the last ticks.
-    pub(super) fn rate(&self) -> Option<f64> {
-        let (from, to) = (self.ticks.front()?, self.ticks.back()?);
-        let seconds = to.0.checked_sub(from.0)?.as_secs_f64();
-        (seconds > 0.0).then(|| (to.1 - from.1) as f64 / seconds)
     }
 
     /// The latency that `per_cent` of the last answers did not exceed (nearest rank).
@@ -200,15 +210,18 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_is_over_the_last_ticks_only() {
-        let mut tally = Tally::default();
-        assert_eq!(tally.rate(), None, "no tick, no rate");
+    fn a_rate_is_over_the_last_ticks_until_the_end_and_then_over_all() {
+        let mut board = Board::default();
+        assert_eq!(board.rate(1), None, "no tick, no rate");
         for second in 0..20 {
-            tally.tick(Duration::from_secs(second));
+            board.tick(Duration::from_secs(second));
             let per_second = if second < 10 { 5 } else { 100 };
-            (0..per_second).for_each(|_| tally.record(seen(1, 1, 0.1, false)));
+            (0..per_second).for_each(|_| board.record(seen(1, 1, 0.1, false)));
         }
-        assert_eq!(tally.rate(), Some(100.0));
+        assert_eq!(board.rate(1), Some(100.0));
+        assert_eq!(board.rate(2), Some(0.0), "never answered");
+        board.close(Duration::from_secs(20));
+        assert_eq!(board.rate(1), Some((10.0 * 5.0 + 10.0 * 100.0) / 20.0));
     }
 
     #[test]

@@ -103,8 +103,8 @@ fn columns(scene: &Scene<'_>) -> Vec<Column> {
         column("target", &|version, _| per_cent(scene.target(version))),
         column("counted", &|version, _| scene.counted(version)),
         column("answers", &|_, tally| thousands(tally.answers)),
-        column("per s", &|_, tally| {
-            or_dash(tally.rate(), |rate| format!("{rate:.0}"))
+        column("per s", &|version, _| {
+            or_dash(scene.board.rate(version), |rate| format!("{rate:.0}"))
         }),
         column("p50 ms", &|_, tally| {
             or_dash(tally.percentile(50), milliseconds)
@@ -144,7 +144,7 @@ pub(super) fn line(scene: &Scene<'_>) -> String {
             "version {version}: {} (counted {}), {}/s, p99 {}, mean {}",
             per_cent(scene.target(version)),
             scene.counted(version),
-            or_dash(tally.rate(), |rate| format!("{rate:.0}")),
+            or_dash(scene.board.rate(version), |rate| format!("{rate:.0}")),
             or_dash(tally.percentile(99), |p99| format!(
                 "{} ms",
                 milliseconds(p99)
@@ -256,13 +256,13 @@ mod tests {
     fn the_table_and_the_line_show_versions_with_a_share_and_versions_that_answered() {
         let mut board = Board::default();
         let classes = ["on time".to_owned(), "late".to_owned()];
+        board.tick(Duration::ZERO);
         for (version, score, late) in [
             (1, 0.25, false),
             (1, 0.75, true),
             (1, 0.75, false),
             (2, 0.125, false),
         ] {
-            board.tick(Duration::from_secs(0));
             board.record(Seen {
                 version,
                 latency: Duration::from_micros(1_250),
@@ -309,12 +309,12 @@ mod tests {
         ┌─────────┬────────┬─────────┬─────────┬───────┬────────┬────────┬──────────────┬───────┬────────┬────────────────┐
         │ version ┆ target ┆ counted ┆ answers ┆ per s ┆ p50 ms ┆ p99 ms ┆ mean P(late) ┆   AUC ┆  right ┆ on time / late │
         ╞═════════╪════════╪═════════╪═════════╪═══════╪════════╪════════╪══════════════╪═══════╪════════╪════════════════╡
-        │       1 ┆  99.5% ┆ 100.00% ┆       3 ┆     1 ┆   1.25 ┆   1.25 ┆        0.583 ┆ 0.750 ┆  66.7% ┆          1 / 2 │
-        │       2 ┆     0% ┆   0.00% ┆       1 ┆     - ┆   1.25 ┆   1.25 ┆        0.125 ┆     - ┆ 100.0% ┆          1 / 0 │
-        │       3 ┆   0.5% ┆   0.00% ┆       0 ┆     - ┆      - ┆      - ┆            - ┆     - ┆      - ┆          0 / 0 │
+        │       1 ┆  99.5% ┆ 100.00% ┆       3 ┆     2 ┆   1.25 ┆   1.25 ┆        0.583 ┆ 0.750 ┆  66.7% ┆          1 / 2 │
+        │       2 ┆     0% ┆   0.00% ┆       1 ┆     0 ┆   1.25 ┆   1.25 ┆        0.125 ┆     - ┆ 100.0% ┆          1 / 0 │
+        │       3 ┆   0.5% ┆   0.00% ┆       0 ┆     0 ┆      - ┆      - ┆            - ┆     - ┆      - ┆          0 / 0 │
         └─────────┴────────┴─────────┴─────────┴───────┴────────┴────────┴──────────────┴───────┴────────┴────────────────┘
         ");
-        insta::assert_snapshot!(line(&scene), @"  2.0s 2013-07-01 4 answered, errors: 1 UNAVAILABLE | version 1: 99.5% (counted 100.00%), 1/s, p99 1.25 ms, mean 0.583 | version 2: 0% (counted 0.00%), -/s, p99 1.25 ms, mean 0.125 | version 3: 0.5% (counted 0.00%), -/s, p99 -, mean -");
+        insta::assert_snapshot!(line(&scene), @"  2.0s 2013-07-01 4 answered, errors: 1 UNAVAILABLE | version 1: 99.5% (counted 100.00%), 2/s, p99 1.25 ms, mean 0.583 | version 2: 0% (counted 0.00%), 0/s, p99 1.25 ms, mean 0.125 | version 3: 0.5% (counted 0.00%), 0/s, p99 -, mean -");
         let narrow = live(&scene, 60);
         assert!(
             narrow
