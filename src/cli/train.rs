@@ -35,7 +35,11 @@ pub struct Args {
 /// # Errors
 /// Why nothing was published.
 pub fn run(args: Args) -> Result<(), TrainError> {
-    let bar = if args.quiet { ProgressBar::hidden() } else { bar() };
+    let bar = if args.quiet {
+        ProgressBar::hidden()
+    } else {
+        bar()
+    };
     let quiet = args.quiet;
     let options = Options {
         spec: args.spec,
