@@ -11,7 +11,9 @@
 #![expect(unreachable_pub, reason = "nobody uses a test as a library")]
 
 mod bad_requests;
+mod dense;
 mod faces;
+mod fixtures;
 mod harness;
 mod metrics;
 mod pipeline;
