@@ -51,9 +51,9 @@ fn describe(status: &Status) -> String {
         .map_or(&[][..], |wrong| &wrong.violations);
     let states = states.iter().map(|one| (&one.subject, &one.description));
     let violations: Vec<_> = fields.chain(states).collect();
-    // The message often is the violations in one line; they read better one below the other.
+    // The message often is the first violations in one line; they read better one below the other.
     let repeated = |(_, description): &(_, &String)| status.message().contains(*description);
-    if violations.is_empty() || !violations.iter().all(repeated) {
+    if !status.message().is_empty() && !violations.iter().any(repeated) {
         text.push_str(&format!(": {}", status.message()));
     }
     for (subject, description) in violations {

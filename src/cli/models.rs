@@ -1,6 +1,6 @@
 //! `taper models`: what a running gateway holds.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::Serialize;
 
@@ -199,6 +199,9 @@ impl Model {
         }
         text.push('\n');
         text.push_str(&self.version_table());
+        if let Some(metrics) = self.metric_table() {
+            text.push_str(&format!("\nmeasured on held-out rows\n{metrics}"));
+        }
         for version in self
             .versions
             .iter()
@@ -230,31 +233,45 @@ impl Model {
     }
 
     fn version_table(&self) -> String {
-        // Metrics differ between kinds of model: a column for each that some version has.
-        let mut names: Vec<&str> = Vec::new();
-        for name in self
+        let rows = self.versions.iter().map(|version| {
+            vec![
+                version.version.to_string(),
+                version.state.to_owned(),
+                version.created_at.clone(),
+                version.description.clone(),
+            ]
+        });
+        table(&["version", "state", "created", "description"], &[0], rows)
+    }
+
+    /// What training measured: a column for each metric that some version has.
+    fn metric_table(&self) -> Option<String> {
+        let metrics = self
             .versions
             .iter()
-            .flat_map(|version| version.metrics.keys())
-        {
-            if !names.contains(&name.as_str()) {
-                names.push(name);
-            }
+            .flat_map(|version| version.metrics.keys());
+        let names: BTreeSet<&str> = metrics.map(String::as_str).collect();
+        if names.is_empty() {
+            return None;
         }
-        let mut header = vec!["version", "state"];
-        header.extend(&names);
-        header.extend(["created", "description"]);
-        let rows = self.versions.iter().map(|version| {
-            let mut cells = vec![version.version.to_string(), version.state.to_owned()];
-            cells.extend(names.iter().map(|name| {
+        let header: Vec<_> = std::iter::once("version")
+            .chain(names.iter().copied())
+            .collect();
+        let measured = self
+            .versions
+            .iter()
+            .filter(|version| !version.metrics.is_empty());
+        let rows = measured.map(|version| {
+            let cells = names.iter().map(|name| {
                 let metric = version.metrics.get(*name);
                 metric.map_or_else(|| "-".to_owned(), |value| format!("{value:.4}"))
-            }));
-            cells.extend([version.created_at.clone(), version.description.clone()]);
-            cells
+            });
+            std::iter::once(version.version.to_string())
+                .chain(cells)
+                .collect()
         });
-        let right: Vec<_> = std::iter::once(0).chain(2..2 + names.len()).collect();
-        table(&header, &right, rows)
+        let right: Vec<_> = (0..header.len()).collect();
+        Some(table(&header, &right, rows))
     }
 
     fn signature_of(&self, version: &Version) -> String {

@@ -11,6 +11,8 @@
 #![expect(unreachable_pub, reason = "nobody uses a test as a library")]
 
 mod bad_requests;
+mod cli;
+mod demo;
 mod dense;
 mod faces;
 mod fixtures;
@@ -18,5 +20,7 @@ mod harness;
 mod metrics;
 mod pipeline;
 mod policies;
+mod process;
 mod routing;
+mod shutdown;
 mod tiny;

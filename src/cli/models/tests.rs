@@ -86,13 +86,20 @@ fn a_model_shows_states_metrics_faults_and_one_signature_for_all_versions_that_s
     });
     insta::assert_snapshot!(model.readable(), @r"
     flight-delay   latest = 2, stable = 1
-    ┌─────────┬────────┬────────┬──────────────────────┬─────────────────────┐
-    │ version ┆ state  ┆    auc ┆ created              ┆ description         │
-    ╞═════════╪════════╪════════╪══════════════════════╪═════════════════════╡
-    │       1 ┆ READY  ┆ 0.6250 ┆ 2013-07-01T00:00:00Z ┆ logistic regression │
-    │       2 ┆ READY  ┆ 0.7100 ┆ 2013-07-01T00:00:00Z ┆ logistic regression │
-    │       3 ┆ FAILED ┆      - ┆                      ┆                     │
-    └─────────┴────────┴────────┴──────────────────────┴─────────────────────┘
+    ┌─────────┬────────┬──────────────────────┬─────────────────────┐
+    │ version ┆ state  ┆ created              ┆ description         │
+    ╞═════════╪════════╪══════════════════════╪═════════════════════╡
+    │       1 ┆ READY  ┆ 2013-07-01T00:00:00Z ┆ logistic regression │
+    │       2 ┆ READY  ┆ 2013-07-01T00:00:00Z ┆ logistic regression │
+    │       3 ┆ FAILED ┆                      ┆                     │
+    └─────────┴────────┴──────────────────────┴─────────────────────┘
+    measured on held-out rows
+    ┌─────────┬────────┐
+    │ version ┆    auc │
+    ╞═════════╪════════╡
+    │       1 ┆ 0.6250 │
+    │       2 ┆ 0.7100 │
+    └─────────┴────────┘
     version 3 cannot answer:
       models/flight-delay/3/metadata.json: $.inputs[0].std: got 0, wants more than 0
     inputs of version 1, 2
