@@ -138,6 +138,7 @@ impl<'a> Replay<'a> {
     }
 
     async fn move_split(&mut self) -> Result<(), Failure> {
+        self.board.tick(self.begin.elapsed());
         self.draw(Screen::draw).await?;
         let moved = self.operator.move_on(&Plan::EVEN).await?;
         self.screen.tell(if moved {

@@ -118,7 +118,7 @@ fn columns(scene: &Scene<'_>) -> Vec<Column> {
         column("AUC", &|_, tally| {
             or_dash(tally.auc(), |auc| format!("{auc:.3}"))
         }),
-        column("right", &|_, tally| {
+        column("accuracy", &|_, tally| {
             or_dash(tally.accuracy(), |part| format!("{:.1}%", part * 100.0))
         }),
         column(&format!("{on_time} / {late}"), &|_, tally| {
@@ -306,13 +306,13 @@ mod tests {
         };
         insta::assert_snapshot!(live(&scene, usize::MAX), @r"
         flight-delay   policy revision 3   flights of 2013-07-01   4 answered, errors: 1 UNAVAILABLE
-        ┌─────────┬────────┬─────────┬─────────┬───────┬────────┬────────┬──────────────┬───────┬────────┬────────────────┐
-        │ version ┆ target ┆ counted ┆ answers ┆ per s ┆ p50 ms ┆ p99 ms ┆ mean P(late) ┆   AUC ┆  right ┆ on time / late │
-        ╞═════════╪════════╪═════════╪═════════╪═══════╪════════╪════════╪══════════════╪═══════╪════════╪════════════════╡
-        │       1 ┆  99.5% ┆ 100.00% ┆       3 ┆     2 ┆   1.25 ┆   1.25 ┆        0.583 ┆ 0.750 ┆  66.7% ┆          1 / 2 │
-        │       2 ┆     0% ┆   0.00% ┆       1 ┆     0 ┆   1.25 ┆   1.25 ┆        0.125 ┆     - ┆ 100.0% ┆          1 / 0 │
-        │       3 ┆   0.5% ┆   0.00% ┆       0 ┆     0 ┆      - ┆      - ┆            - ┆     - ┆      - ┆          0 / 0 │
-        └─────────┴────────┴─────────┴─────────┴───────┴────────┴────────┴──────────────┴───────┴────────┴────────────────┘
+        ┌─────────┬────────┬─────────┬─────────┬───────┬────────┬────────┬──────────────┬───────┬──────────┬────────────────┐
+        │ version ┆ target ┆ counted ┆ answers ┆ per s ┆ p50 ms ┆ p99 ms ┆ mean P(late) ┆   AUC ┆ accuracy ┆ on time / late │
+        ╞═════════╪════════╪═════════╪═════════╪═══════╪════════╪════════╪══════════════╪═══════╪══════════╪════════════════╡
+        │       1 ┆  99.5% ┆ 100.00% ┆       3 ┆     2 ┆   1.25 ┆   1.25 ┆        0.583 ┆ 0.750 ┆    66.7% ┆          1 / 2 │
+        │       2 ┆     0% ┆   0.00% ┆       1 ┆     0 ┆   1.25 ┆   1.25 ┆        0.125 ┆     - ┆   100.0% ┆          1 / 0 │
+        │       3 ┆   0.5% ┆   0.00% ┆       0 ┆     0 ┆      - ┆      - ┆            - ┆     - ┆        - ┆          0 / 0 │
+        └─────────┴────────┴─────────┴─────────┴───────┴────────┴────────┴──────────────┴───────┴──────────┴────────────────┘
         ");
         insta::assert_snapshot!(line(&scene), @"  2.0s 2013-07-01 4 answered, errors: 1 UNAVAILABLE | version 1: 99.5% (counted 100.00%), 2/s, p99 1.25 ms, mean 0.583 | version 2: 0% (counted 0.00%), 0/s, p99 1.25 ms, mean 0.125 | version 3: 0.5% (counted 0.00%), 0/s, p99 -, mean -");
         let narrow = live(&scene, 60);
@@ -324,7 +324,7 @@ mod tests {
             "{narrow}"
         );
         assert!(
-            narrow.contains("counted") && !narrow.contains("right"),
+            narrow.contains("counted") && !narrow.contains("accuracy"),
             "{narrow}"
         );
     }
