@@ -87,9 +87,14 @@ const DOORS: &[(&[&str], &[&str], &str)] = &[
         "names and labels of series are decided in one room",
     ),
     (
-        &["clap", "comfy_table", "indicatif"],
+        &["clap", "indicatif"],
         &["src/cli/"],
         "only the command line talks to a terminal",
+    ),
+    (
+        &["comfy_table"],
+        &["src/cli/", "src/train/report.rs"],
+        "tables are for people, who read the command line and the report of a training",
     ),
 ];
 

@@ -55,6 +55,7 @@ pub(super) fn limited(
         match Arc::clone(&places).try_acquire_owned() {
             Ok(place) => Some(Ok(Connection { io, _place: place })),
             Err(_) => {
+                telemetry.refused_connection();
                 tracing::warn!(
                     limit = most,
                     "connection refused: at the limit on connections"

@@ -10,7 +10,7 @@ use crate::train::{self, Options, Progress, TrainError};
 
 /// Train a new version of a model from a CSV file, and publish it to a registry
 #[derive(Clone, Debug, clap::Args)]
-pub struct Args {
+pub(super) struct Args {
     /// The training spec, a TOML file
     pub spec: PathBuf,
     /// The registry that gets the version
@@ -34,7 +34,7 @@ pub struct Args {
 ///
 /// # Errors
 /// Why nothing was published.
-pub fn run(args: Args) -> Result<(), TrainError> {
+pub(super) fn run(args: Args) -> Result<(), TrainError> {
     let bar = if args.quiet {
         ProgressBar::hidden()
     } else {
