@@ -193,6 +193,13 @@ fn explain(kind: &ValidationErrorKind, instance: &Value) -> Vec<(String, String)
         Kind::ExclusiveMaximum { limit } => whole(format!("less than {limit}")),
         Kind::MinItems { limit } => whole(format!("at least {limit} items")),
         Kind::MinLength { limit } => whole(format!("at least {limit} characters")),
+        Kind::AnyOf { context } | Kind::OneOfNotValid { context }
+            if !context.is_empty() && context.iter().all(|branch| constant(branch).is_some()) =>
+        {
+            let constants = context.iter().filter_map(|branch| constant(branch));
+            let listed: Vec<_> = constants.map(Value::to_string).collect();
+            whole(format!("one of {}", listed.join(", ")))
+        }
         // The best branch of an alternative is the one that fails deepest; its own faults say more than "no branch fits".
         Kind::AnyOf { context } | Kind::OneOfNotValid { context } => context
             .iter()
@@ -213,6 +220,18 @@ fn explain(kind: &ValidationErrorKind, instance: &Value) -> Vec<(String, String)
                 },
             ),
         other => whole(format!("{} to hold", other.keyword())),
+    }
+}
+
+/// The value that a branch of an alternative allows, where it allows only that one: so schemas spell an enum whose
+/// variants have descriptions.
+fn constant<'a>(branch: &'a [jsonschema::ValidationError<'_>]) -> Option<&'a Value> {
+    match branch {
+        [only] => match only.kind() {
+            ValidationErrorKind::Constant { expected_value } => Some(expected_value),
+            _ => None,
+        },
+        _ => None,
     }
 }
 
@@ -251,12 +270,23 @@ mod tests {
     #[expect(dead_code, reason = "only its shape matters")]
     struct Row {
         width: u32,
+        #[serde(default)]
+        colour: Option<Colour>,
+    }
+
+    #[derive(Debug, Deserialize, JsonSchema)]
+    #[serde(rename_all = "snake_case")]
+    enum Colour {
+        /// Like grass.
+        Green,
+        /// Like the sky.
+        Blue,
     }
 
     #[test]
     fn all_structural_faults_come_at_once_with_their_paths() {
         let document = json!({
-            "rows": [{"width": 1}, {"width": "wide", "colour": 1}], "scale": "big", "nmae": "x"
+            "rows": [{"width": 1}, {"width": "wide", "tint": 1}], "scale": "big", "nmae": "x"
         });
         let faults = parse::<Doc>("d.json", document).unwrap_err();
         let mut lines: Vec<_> = faults.iter().map(ToString::to_string).collect();
@@ -266,10 +296,20 @@ mod tests {
             [
                 "d.json: $.name: missing",
                 "d.json: $.nmae: unknown field",
-                "d.json: $.rows[1].colour: unknown field",
+                "d.json: $.rows[1].tint: unknown field",
                 "d.json: $.rows[1].width: got \"wide\", wants integer",
                 "d.json: $.scale: got \"big\", wants null or number",
             ]
+        );
+    }
+
+    #[test]
+    fn a_wrong_word_is_answered_with_all_right_ones() {
+        let document = json!({"name": "x", "rows": [{"width": 1, "colour": "red"}]});
+        let faults = parse::<Doc>("d.json", document).unwrap_err();
+        assert_eq!(
+            faults.to_string(),
+            "d.json: $.rows[0].colour: got \"red\", wants one of \"green\", \"blue\""
         );
     }
 }

@@ -21,13 +21,18 @@ pub struct LoadedModel {
 }
 
 /// Loads every version below `root`, in order of name and version. A version that cannot be loaded does not keep the
-/// others from serving: its faults are kept with it, and logged.
+/// others from serving: its faults are kept with it, and logged. A folder that cannot be a model or a version is only
+/// logged.
 ///
 /// # Errors
-/// If `root` itself cannot be read, or a folder in it cannot be a model or a version.
+/// If `root` or a model's folder cannot be read, so that nobody knows what there is.
 pub fn load_registry(root: &Path, telemetry: &Telemetry) -> Result<Vec<LoadedModel>, Faults> {
     let mut models: BTreeMap<ModelName, LoadedModel> = BTreeMap::new();
-    for found in registry::scan(root)? {
+    let scan = registry::scan(root)?;
+    for fault in scan.refused.iter() {
+        tracing::error!(%fault, "folder in the registry is passed over");
+    }
+    for found in scan.found {
         let entry = models
             .entry(found.model.clone())
             .or_insert_with(|| LoadedModel {

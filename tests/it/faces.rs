@@ -25,19 +25,38 @@ async fn health_serves_until_the_drain_and_tells_its_watchers() {
     let gateway = one_version().await;
     let mut health = HealthClient::new(connect(gateway.addresses().data).await);
     for service in ["", "taper.v1.PredictionService"] {
-        let request = HealthCheckRequest { service: service.into() };
+        let request = HealthCheckRequest {
+            service: service.into(),
+        };
         let answer = health.check(request).await.expect("health").into_inner();
         assert_eq!(answer.status(), ServingStatus::Serving, "{service:?}");
     }
-    let unknown = HealthCheckRequest { service: "nobody".into() };
-    assert_eq!(health.check(unknown).await.expect_err("unknown").code(), Code::NotFound);
-    let mut watch = health.watch(HealthCheckRequest::default()).await.expect("watch").into_inner();
+    let unknown = HealthCheckRequest {
+        service: "nobody".into(),
+    };
+    assert_eq!(
+        health.check(unknown).await.expect_err("unknown").code(),
+        Code::NotFound
+    );
+    let mut watch = health
+        .watch(HealthCheckRequest::default())
+        .await
+        .expect("watch")
+        .into_inner();
     let status = |update: Option<HealthCheckResponse>| update.map(|update| update.status());
-    assert_eq!(status(watch.message().await.expect("first")), Some(ServingStatus::Serving));
+    assert_eq!(
+        status(watch.message().await.expect("first")),
+        Some(ServingStatus::Serving)
+    );
     let drained = tokio::task::spawn(gateway.drain());
-    assert_eq!(status(watch.message().await.expect("second")), Some(ServingStatus::NotServing));
+    assert_eq!(
+        status(watch.message().await.expect("second")),
+        Some(ServingStatus::NotServing)
+    );
     assert_eq!(status(watch.message().await.expect("the end")), None);
-    drained.await.expect("the watcher does not hold up the drain");
+    drained
+        .await
+        .expect("the watcher does not hold up the drain");
 }
 
 #[tokio::test]
@@ -45,35 +64,59 @@ async fn reflection_lists_what_each_port_serves() {
     let gateway = one_version().await;
     let addresses = gateway.addresses();
     for (address, want, not) in [
-        (addresses.data, vec!["taper.v1.PredictionService", "grpc.health.v1.Health"], "Admin"),
+        (
+            addresses.data,
+            vec!["taper.v1.PredictionService", "grpc.health.v1.Health"],
+            "Admin",
+        ),
         (addresses.admin, vec!["taper.v1.AdminService"], "Prediction"),
     ] {
         let channel = connect(address).await;
         let names = services(channel.clone()).await;
         for name in want {
-            assert!(names.iter().any(|known| known == name), "{name} is not among {names:?}");
+            assert!(
+                names.iter().any(|known| known == name),
+                "{name} is not among {names:?}"
+            );
         }
-        assert!(!names.iter().any(|name| name.contains(not)), "{not} is not on this port: {names:?}");
-        let file = reflect(channel, MessageRequest::FileContainingSymbol("taper.v1.Tensor".into()));
+        assert!(
+            !names.iter().any(|name| name.contains(not)),
+            "{not} is not on this port: {names:?}"
+        );
+        let file = reflect(
+            channel,
+            MessageRequest::FileContainingSymbol("taper.v1.Tensor".into()),
+        );
         let file = file.await.message_response;
-        assert!(matches!(file, Some(MessageResponse::FileDescriptorResponse(_))), "{file:?}");
+        assert!(
+            matches!(file, Some(MessageResponse::FileDescriptorResponse(_))),
+            "{file:?}"
+        );
     }
     gateway.drain().await;
 }
 
 #[tokio::test]
 async fn reflection_speaks_v1alpha_too() {
+    use tonic_reflection::pb::v1alpha::ServerReflectionRequest;
     use tonic_reflection::pb::v1alpha::server_reflection_client::ServerReflectionClient;
     use tonic_reflection::pb::v1alpha::server_reflection_request::MessageRequest;
-    use tonic_reflection::pb::v1alpha::ServerReflectionRequest;
     let gateway = one_version().await;
     let mut client = ServerReflectionClient::new(connect(gateway.addresses().data).await);
     let request = ServerReflectionRequest {
         message_request: Some(MessageRequest::ListServices(String::new())),
         ..Default::default()
     };
-    let answers = client.server_reflection_info(tokio_stream::once(request)).await.expect("answers");
-    let answer = answers.into_inner().message().await.expect("answer").expect("one answer");
+    let answers = client
+        .server_reflection_info(tokio_stream::once(request))
+        .await
+        .expect("answers");
+    let answer = answers
+        .into_inner()
+        .message()
+        .await
+        .expect("answer")
+        .expect("one answer");
     assert!(format!("{answer:?}").contains("taper.v1.PredictionService"));
     gateway.drain().await;
 }
@@ -81,9 +124,11 @@ async fn reflection_speaks_v1alpha_too() {
 async fn services(channel: tonic::transport::Channel) -> Vec<String> {
     let answer = reflect(channel, MessageRequest::ListServices(String::new())).await;
     match answer.message_response {
-        Some(MessageResponse::ListServicesResponse(list)) => {
-            list.service.into_iter().map(|service| service.name).collect()
-        }
+        Some(MessageResponse::ListServicesResponse(list)) => list
+            .service
+            .into_iter()
+            .map(|service| service.name)
+            .collect(),
         other => panic!("a list of services, got {other:?}"),
     }
 }
@@ -93,9 +138,20 @@ async fn reflect(
     request: MessageRequest,
 ) -> ServerReflectionResponse {
     let mut client = ServerReflectionClient::new(channel);
-    let request = ServerReflectionRequest { message_request: Some(request), ..Default::default() };
-    let answers = client.server_reflection_info(tokio_stream::once(request)).await.expect("answers");
-    answers.into_inner().message().await.expect("answer").expect("one answer")
+    let request = ServerReflectionRequest {
+        message_request: Some(request),
+        ..Default::default()
+    };
+    let answers = client
+        .server_reflection_info(tokio_stream::once(request))
+        .await
+        .expect("answers");
+    answers
+        .into_inner()
+        .message()
+        .await
+        .expect("answer")
+        .expect("one answer")
 }
 
 #[tokio::test]
@@ -106,7 +162,9 @@ async fn readiness_says_what_is_missing() {
     gateway.drain().await;
     let broken = Running::start("", |root| {
         tiny::publish(root, "m", 1);
-        tiny::publish_with(root, "sick", 1, |manifest| manifest["files"][0]["bytes"] = 1.into());
+        tiny::publish_with(root, "sick", 1, |manifest| {
+            manifest["files"][0]["bytes"] = 1.into()
+        });
     })
     .await;
     let (status, reasons) = broken.http_get("/readyz").await;
@@ -148,8 +206,44 @@ async fn requests_in_flight_are_answered_during_a_drain() {
         let (answered, status) = client.await.expect("client");
         assert!(answered > 0);
         // What was not taken is told so: nothing was lost on the way.
-        assert!(matches!(status.code(), Code::Unavailable | Code::Unknown | Code::Cancelled), "{status:?}");
+        assert!(
+            matches!(
+                status.code(),
+                Code::Unavailable | Code::Unknown | Code::Cancelled
+            ),
+            "{status:?}"
+        );
     }
+}
+
+#[tokio::test]
+async fn past_the_limit_on_connections_the_next_is_closed_and_the_others_go_on() {
+    let mut gateway = Running::start("[limits]\nmax_connections = 1", |root| {
+        tiny::publish(root, "m", 1);
+    })
+    .await;
+    gateway
+        .predict(rows("m", [good()]))
+        .await
+        .expect("the first connection");
+    let address = format!("http://{}", gateway.addresses().data);
+    let second = tonic::transport::Endpoint::from_shared(address)
+        .expect("endpoint")
+        .connect_lazy();
+    let refused = PredictionServiceClient::new(second)
+        .predict(rows("m", [good()]))
+        .await;
+    assert_eq!(refused.expect_err("refused").code(), Code::Unavailable);
+    gateway
+        .predict(rows("m", [good()]))
+        .await
+        .expect("the first connection goes on");
+    let (_, text) = gateway.http_get("/metrics").await;
+    let count = text
+        .lines()
+        .find_map(|line| line.strip_prefix("taper_refused_connections_total "));
+    assert!(count.expect("counted").parse::<u64>().expect("a number") >= 1);
+    gateway.drain().await;
 }
 
 #[tokio::test]
@@ -179,8 +273,16 @@ async fn a_configuration_that_the_registry_cannot_honour_is_refused_as_a_whole()
         dir.path(),
         "[models.m]\nsplit = { 1 = 5000, 2 = 5000 }\n[models.other]\nlabels = { stable = 4 }\n[models.ghost]\n",
     );
-    let error = Gateway::start(config).await.expect_err("refused").to_string();
-    for part in ["$.models.m.split", "version 2", "$.models.other.labels.stable", "$.models.ghost"] {
+    let error = Gateway::start(config)
+        .await
+        .expect_err("refused")
+        .to_string();
+    for part in [
+        "$.models.m.split",
+        "version 2",
+        "$.models.other.labels.stable",
+        "$.models.ghost",
+    ] {
         assert!(error.contains(part), "{part} is not in:\n{error}");
     }
 }

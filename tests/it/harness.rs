@@ -54,11 +54,18 @@ impl Running {
 
     /// Starts over the registry in `dir`.
     pub async fn over(dir: TempDir, toml: &str) -> Self {
-        let gateway = Gateway::start(config(dir.path(), toml)).await.expect("the gateway starts");
+        let gateway = Gateway::start(config(dir.path(), toml))
+            .await
+            .expect("the gateway starts");
         let addresses = gateway.addresses();
         let data = PredictionServiceClient::new(connect(addresses.data).await);
         let admin = AdminServiceClient::new(connect(addresses.admin).await);
-        Self { gateway, data, admin, _dir: dir }
+        Self {
+            gateway,
+            data,
+            admin,
+            _dir: dir,
+        }
     }
 
     /// Where it listens.
@@ -71,7 +78,10 @@ impl Running {
         &mut self,
         request: impl tonic::IntoRequest<v1::PredictRequest>,
     ) -> Result<v1::PredictResponse, Status> {
-        self.data.predict(request).await.map(tonic::Response::into_inner)
+        self.data
+            .predict(request)
+            .await
+            .map(tonic::Response::into_inner)
     }
 
     /// Sets the split of `model` in basis points and answers the new revision.
@@ -86,7 +96,12 @@ impl Running {
             policy: Some(policy(split)),
             expected_revision: expected,
         };
-        Ok(self.admin.set_traffic_policy(request).await?.into_inner().revision)
+        Ok(self
+            .admin
+            .set_traffic_policy(request)
+            .await?
+            .into_inner()
+            .revision)
     }
 
     /// The body of `GET path` on the HTTP port, with its status line.
@@ -96,7 +111,12 @@ impl Running {
 
     /// Stops the gateway; fails unless nothing is left after five seconds.
     pub async fn drain(self) {
-        let Self { gateway, data, admin, _dir } = self;
+        let Self {
+            gateway,
+            data,
+            admin,
+            _dir,
+        } = self;
         drop((data, admin));
         tokio::time::timeout(Duration::from_secs(5), gateway.drain())
             .await
@@ -106,8 +126,14 @@ impl Running {
 
 /// A policy that is only a split.
 pub fn policy(split: &[(u64, u32)]) -> v1::TrafficPolicy {
-    let share = |&(version, basis_points)| v1::Share { version, basis_points };
-    v1::TrafficPolicy { split: split.iter().map(share).collect(), ..Default::default() }
+    let share = |&(version, basis_points)| v1::Share {
+        version,
+        basis_points,
+    };
+    v1::TrafficPolicy {
+        split: split.iter().map(share).collect(),
+        ..Default::default()
+    }
 }
 
 /// A connection to `address`.
@@ -143,11 +169,14 @@ fn value(json: &serde_json::Value) -> Value {
         Json::Bool(value) => Kind::BoolValue(*value),
         Json::Number(number) => Kind::NumberValue(number.as_f64().expect("a double")),
         Json::String(text) => Kind::StringValue(text.clone()),
-        Json::Array(values) => {
-            Kind::ListValue(prost_types::ListValue { values: values.iter().map(value).collect() })
-        }
+        Json::Array(values) => Kind::ListValue(prost_types::ListValue {
+            values: values.iter().map(value).collect(),
+        }),
         Json::Object(fields) => Kind::StructValue(Struct {
-            fields: fields.iter().map(|(name, field)| (name.clone(), value(field))).collect(),
+            fields: fields
+                .iter()
+                .map(|(name, field)| (name.clone(), value(field)))
+                .collect(),
         }),
     };
     Value { kind: Some(kind) }
@@ -161,25 +190,36 @@ pub fn good() -> serde_json::Value {
 /// A request with one header.
 pub fn with_header<T>(message: T, name: &'static str, value: &str) -> Request<T> {
     let mut request = Request::new(message);
-    request.metadata_mut().insert(name, value.parse().expect("header value"));
+    request
+        .metadata_mut()
+        .insert(name, value.parse().expect("header value"));
     request
 }
 
 /// The only score of the only row.
 pub fn only(response: &v1::PredictResponse) -> f32 {
-    let [output] = &response.outputs[..] else { panic!("one output, got {response:?}") };
-    let [score] = output.fp32_values[..] else { panic!("one score, got {output:?}") };
+    let [output] = &response.outputs[..] else {
+        panic!("one output, got {response:?}")
+    };
+    let [score] = output.fp32_values[..] else {
+        panic!("one score, got {output:?}")
+    };
     score
 }
 
 /// `GET path` over a bare socket: no HTTP client is needed for a body that ends with the connection.
 pub async fn http_get(address: std::net::SocketAddr, path: &str) -> (String, String) {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    let mut socket = tokio::net::TcpStream::connect(address).await.expect("connects");
+    let mut socket = tokio::net::TcpStream::connect(address)
+        .await
+        .expect("connects");
     let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
     socket.write_all(request.as_bytes()).await.expect("writes");
     let mut answer = String::new();
     socket.read_to_string(&mut answer).await.expect("reads");
     let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
-    (head.lines().next().expect("status line").to_owned(), body.to_owned())
+    (
+        head.lines().next().expect("status line").to_owned(),
+        body.to_owned(),
+    )
 }

@@ -17,7 +17,10 @@ use crate::tiny;
 /// Fails with the line that installs what is missing.
 fn installed(program: &str) -> Command {
     let found = Command::new(program).arg("--version").output().is_ok();
-    assert!(found, "`{program}` is missing: run `apt-get install --no-install-recommends prometheus`");
+    assert!(
+        found,
+        "`{program}` is missing: run `apt-get install --no-install-recommends prometheus`"
+    );
     Command::new(program)
 }
 
@@ -29,11 +32,26 @@ async fn two_versions() -> Running {
     .await;
     for version in [1, 1, 1, 2] {
         let pin = Some(v1::predict_request::Pin::Version(version));
-        gateway.predict(v1::PredictRequest { pin, ..rows("m", [good()]) }).await.expect("answer");
+        gateway
+            .predict(v1::PredictRequest {
+                pin,
+                ..rows("m", [good()])
+            })
+            .await
+            .expect("answer");
     }
-    gateway.predict(rows("m", [json!({"x": 1000})])).await.expect_err("out of range");
-    gateway.predict(rows("client-chosen-name", [good()])).await.expect_err("unknown model");
-    gateway.predict(rows("classes", [good(), good()])).await.expect("answer");
+    gateway
+        .predict(rows("m", [json!({"x": 1000})]))
+        .await
+        .expect_err("out of range");
+    gateway
+        .predict(rows("client-chosen-name", [good()]))
+        .await
+        .expect_err("unknown model");
+    gateway
+        .predict(rows("classes", [good(), good()]))
+        .await
+        .expect("answer");
     gateway
 }
 
@@ -51,17 +69,29 @@ fn classifier(root: &Path, version: u64) {
 async fn every_version_has_its_own_series_and_no_client_can_make_one() {
     let gateway = two_versions().await;
     let (_, text) = gateway.http_get("/metrics").await;
-    let has = |line: &str| assert!(text.lines().any(|have| have == line), "{line}\nis not in\n{text}");
+    let has = |line: &str| {
+        assert!(
+            text.lines().any(|have| have == line),
+            "{line}\nis not in\n{text}"
+        )
+    };
     has(r#"taper_requests_total{model="m",version="2",role="primary",code="OK"} 1"#);
     has(r#"taper_traffic_share{model="m",version="1"} 0.7"#);
     has(r#"taper_traffic_share{model="m",version="2"} 0.3"#);
     has(r#"taper_in_flight_requests{model="m",version="1"} 0"#);
     has(r#"taper_policy_revision{model="m"} 1"#);
-    has(&format!(r#"taper_build_info{{version="{}"}} 1"#, env!("CARGO_PKG_VERSION")));
+    has(&format!(
+        r#"taper_build_info{{version="{}"}} 1"#,
+        env!("CARGO_PKG_VERSION")
+    ));
     has(r#"taper_predicted_class_total{model="classes",version="3",role="primary",class="yes"} 2"#);
     has(r#"taper_prediction_confidence_count{model="classes",version="3",role="primary"} 2"#);
-    has(r#"taper_prediction_score_bucket{model="classes",version="3",role="primary",output="yes",le="0.95"} 0"#);
-    has(r#"taper_prediction_score_bucket{model="classes",version="3",role="primary",output="yes",le="1"} 2"#);
+    has(
+        r#"taper_prediction_score_bucket{model="classes",version="3",role="primary",output="yes",le="0.95"} 0"#,
+    );
+    has(
+        r#"taper_prediction_score_bucket{model="classes",version="3",role="primary",output="yes",le="1"} 2"#,
+    );
     has(r#"taper_rejected_requests_total{reason="UNKNOWN_MODEL"} 1"#);
     for series in [
         r#"taper_request_seconds_bucket{model="m",version="2",role="primary",le="0.00005"}"#,
@@ -71,7 +101,10 @@ async fn every_version_has_its_own_series_and_no_client_can_make_one() {
     ] {
         assert!(text.contains(series), "{series}\nis not in\n{text}");
     }
-    assert!(!text.contains("client-chosen-name"), "a client made a series:\n{text}");
+    assert!(
+        !text.contains("client-chosen-name"),
+        "a client made a series:\n{text}"
+    );
     gateway.drain().await;
 }
 
@@ -86,7 +119,12 @@ async fn promtool_accepts_the_text() {
         .stderr(Stdio::piped())
         .spawn()
         .expect("promtool starts");
-    promtool.stdin.take().expect("stdin").write_all(text.as_bytes()).expect("writes");
+    promtool
+        .stdin
+        .take()
+        .expect("stdin")
+        .write_all(text.as_bytes())
+        .expect("writes");
     let output = promtool.wait_with_output().expect("promtool ends");
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success() && said.is_empty(), "{said}\n{text}");
@@ -116,8 +154,14 @@ async fn prometheus_scrapes_both_versions() {
     std::fs::write(dir.path().join("prometheus.yml"), config.to_string()).expect("configuration");
     let address = free_port();
     let prometheus = installed("prometheus")
-        .arg(format!("--config.file={}", dir.path().join("prometheus.yml").display()))
-        .arg(format!("--storage.tsdb.path={}", dir.path().join("data").display()))
+        .arg(format!(
+            "--config.file={}",
+            dir.path().join("prometheus.yml").display()
+        ))
+        .arg(format!(
+            "--storage.tsdb.path={}",
+            dir.path().join("data").display()
+        ))
         .arg(format!("--web.listen-address={address}"))
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -126,7 +170,10 @@ async fn prometheus_scrapes_both_versions() {
     let _prometheus = Killed(prometheus);
     for (query, versions) in [
         (r#"taper_requests_total{code="OK",model="m"}"#, ["1", "2"]),
-        ("histogram_quantile(0.99, taper_request_seconds_bucket{model=\"m\"})", ["1", "2"]),
+        (
+            "histogram_quantile(0.99, taper_request_seconds_bucket{model=\"m\"})",
+            ["1", "2"],
+        ),
         (r#"taper_prediction_score_count{model="m"}"#, ["1", "2"]),
     ] {
         let mut found = eventually(address, query).await;
@@ -145,9 +192,14 @@ async fn eventually(prometheus: SocketAddr, query: &str) -> Vec<String> {
             continue;
         }
         let (_, body) = http_get(prometheus, &format!("/api/v1/query?query={encoded}")).await;
-        let Some(json) = body.lines().find(|line| line.starts_with('{')) else { continue };
+        let Some(json) = body.lines().find(|line| line.starts_with('{')) else {
+            continue;
+        };
         let answer: Value = serde_json::from_str(json).expect("JSON");
-        let results = answer["data"]["result"].as_array().cloned().unwrap_or_default();
+        let results = answer["data"]["result"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
         if results.len() == 2 {
             let version = |result: &Value| result["metric"]["version"].as_str().map(str::to_owned);
             return results.iter().filter_map(version).collect();

@@ -33,7 +33,10 @@ fn pipeline(model: impl Model, max_in_flight: usize) -> (Arc<Pipeline>, Arc<Live
     let one: VersionNumber = "1".parse().expect("version");
     let name: ModelName = "m".parse().expect("name");
     let ready = BTreeMap::from([(one, Arc::new(ServingVersion { version, meters }))]);
-    let raw = RawPolicy { split: vec![(1, 10_000)], ..RawPolicy::default() };
+    let raw = RawPolicy {
+        split: vec![(1, 10_000)],
+        ..RawPolicy::default()
+    };
     let policy = Policy::check(raw, &name).expect("policy");
     let routing = Routing::resolve(Revision(1), policy, &ready).map(Arc::new);
     let model = ServingModel {
@@ -43,9 +46,15 @@ fn pipeline(model: impl Model, max_in_flight: usize) -> (Arc<Pipeline>, Arc<Live
         labels: BTreeMap::new(),
         routing,
     };
-    let live = Arc::new(Live::new(Snapshot { models: HashMap::from([(name, Arc::new(model))]) }));
+    let live = Arc::new(Live::new(Snapshot {
+        models: HashMap::from([(name, Arc::new(model))]),
+    }));
     let limits = Limits { max_in_flight };
-    let pipeline = Arc::new(Pipeline::new(Arc::clone(&live), Arc::clone(&telemetry), limits));
+    let pipeline = Arc::new(Pipeline::new(
+        Arc::clone(&live),
+        Arc::clone(&telemetry),
+        limits,
+    ));
     (pipeline, live, telemetry)
 }
 
@@ -53,7 +62,10 @@ fn query(x: f64) -> Query {
     let cells = [
         ("x", Cell::Number(x)),
         ("color", Cell::Text("red".into())),
-        ("pair", Cell::List(vec![Cell::Number(0.0), Cell::Number(0.0)])),
+        (
+            "pair",
+            Cell::List(vec![Cell::Number(0.0), Cell::Number(0.0)]),
+        ),
     ];
     Query {
         model: "m".into(),
@@ -61,7 +73,9 @@ fn query(x: f64) -> Query {
         routing_key: String::new(),
         response_id: None,
         headers: http::HeaderMap::new(),
-        payload: Payload::Rows(vec![cells.map(|(name, cell)| (name.to_owned(), cell)).into()]),
+        payload: Payload::Rows(vec![
+            cells.map(|(name, cell)| (name.to_owned(), cell)).into(),
+        ]),
         arrived: Instant::now(),
         deadline: None,
     }
@@ -96,12 +110,21 @@ async fn a_model_that_fails_costs_one_request_and_no_more() {
     for x in [13.0, 14.0, 15.0] {
         let error = pipeline.predict(query(x)).await.expect_err("fails");
         assert_eq!(error.reason(), "FORWARD_FAILED", "{x}");
-        assert!(!error.to_string().contains("teen"), "the cause stays in the log: {error}");
-        assert_eq!(score(&pipeline.predict(query(2.0)).await.expect("the next one")), [2.0]);
+        assert!(
+            !error.to_string().contains("teen"),
+            "the cause stays in the log: {error}"
+        );
+        assert_eq!(
+            score(&pipeline.predict(query(2.0)).await.expect("the next one")),
+            [2.0]
+        );
     }
     assert_eq!(pipeline.in_flight(), 0);
     let text = telemetry.render();
-    assert!(text.contains(r#"role="primary",code="INTERNAL"} 3"#), "{text}");
+    assert!(
+        text.contains(r#"role="primary",code="INTERNAL"} 3"#),
+        "{text}"
+    );
     assert!(text.contains(r#"role="primary",code="OK"} 3"#), "{text}");
 }
 
@@ -118,14 +141,25 @@ impl Model for Slow {
 
     fn forward(&self, _: &Rows) -> Result<Scores, ForwardError> {
         self.began.send(()).expect("the test listens");
-        self.go.lock().expect("lock").recv().expect("the test lets go");
+        self.go
+            .lock()
+            .expect("lock")
+            .recv()
+            .expect("the test lets go");
         Scores::new(vec![1.0], 1)
     }
 }
 
 fn slow() -> (Slow, Receiver<()>, Sender<()>) {
     let ((began, begun), (let_go, go)) = (mpsc::channel(), mpsc::channel());
-    (Slow { began, go: Mutex::new(go) }, begun, let_go)
+    (
+        Slow {
+            began,
+            go: Mutex::new(go),
+        },
+        begun,
+        let_go,
+    )
 }
 
 #[tokio::test]
@@ -136,9 +170,16 @@ async fn past_the_limit_a_request_is_refused_at_once_and_told_when_to_come_back(
         let pipeline = Arc::clone(&pipeline);
         async move { pipeline.predict(query(1.0)).await }
     });
-    tokio::task::spawn_blocking(move || begun.recv()).await.expect("joins").expect("it began");
+    tokio::task::spawn_blocking(move || begun.recv())
+        .await
+        .expect("joins")
+        .expect("it began");
     match pipeline.predict(query(1.0)).await.expect_err("refused") {
-        PredictError::Overloaded { limit: 1, retry_after, .. } => {
+        PredictError::Overloaded {
+            limit: 1,
+            retry_after,
+            ..
+        } => {
             assert!(retry_after > Duration::ZERO);
         }
         other => panic!("overloaded, got {other:?}"),
@@ -156,7 +197,10 @@ async fn a_caller_that_goes_away_gives_its_place_back_and_is_counted() {
         let pipeline = Arc::clone(&pipeline);
         async move { pipeline.predict(query(1.0)).await }
     });
-    tokio::task::spawn_blocking(move || begun.recv()).await.expect("joins").expect("it began");
+    tokio::task::spawn_blocking(move || begun.recv())
+        .await
+        .expect("joins")
+        .expect("it began");
     gone.abort();
     gone.await.expect_err("aborted");
     assert_eq!(pipeline.in_flight(), 0);
@@ -168,10 +212,17 @@ async fn a_caller_that_goes_away_gives_its_place_back_and_is_counted() {
 #[tokio::test]
 async fn work_whose_deadline_has_passed_is_not_begun() {
     let (pipeline, _live, telemetry) = pipeline(Moody, 8);
-    let late = Query { deadline: Some(Instant::now()), ..query(13.0) };
+    let late = Query {
+        deadline: Some(Instant::now()),
+        ..query(13.0)
+    };
     let error = pipeline.predict(late).await.expect_err("too late");
     assert!(matches!(error, PredictError::DeadlineExceeded), "{error:?}");
-    assert!(telemetry.render().contains(r#"code="DEADLINE_EXCEEDED"} 1"#));
+    assert!(
+        telemetry
+            .render()
+            .contains(r#"code="DEADLINE_EXCEEDED"} 1"#)
+    );
 }
 
 #[tokio::test]
@@ -182,15 +233,30 @@ async fn a_request_keeps_its_version_while_the_model_goes_and_the_series_go_with
         let pipeline = Arc::clone(&pipeline);
         async move { pipeline.predict(query(1.0)).await }
     });
-    tokio::task::spawn_blocking(move || begun.recv()).await.expect("joins").expect("it began");
+    tokio::task::spawn_blocking(move || begun.recv())
+        .await
+        .expect("joins")
+        .expect("it began");
     live.publish(Snapshot::default());
-    let error = pipeline.predict(query(1.0)).await.expect_err("gone for new requests");
+    let error = pipeline
+        .predict(query(1.0))
+        .await
+        .expect_err("gone for new requests");
     assert_eq!(error.reason(), "UNKNOWN_MODEL");
-    assert!(telemetry.render().contains(r#"model="m""#), "somebody still holds the version");
+    assert!(
+        telemetry.render().contains(r#"model="m""#),
+        "somebody still holds the version"
+    );
     let_go.send(()).expect("sent");
-    let answer = request.await.expect("joins").expect("the old request is answered");
+    let answer = request
+        .await
+        .expect("joins")
+        .expect("the old request is answered");
     assert_eq!(score(&answer), [1.0]);
     drop(answer);
     let text = telemetry.render();
-    assert!(!text.contains(r#"model="m",version"#), "series outlived their version:\n{text}");
+    assert!(
+        !text.contains(r#"model="m",version"#),
+        "series outlived their version:\n{text}"
+    );
 }

@@ -39,7 +39,10 @@ async fn a_thousand_changes_under_64_clients_tear_no_request() {
                     }
                     let answer = data.predict(request).await.expect("no error").into_inner();
                     let may = allowed.lock().expect("lock")[&answer.policy_revision].clone();
-                    assert!(may.contains(&answer.version), "{answer:?} is not of {may:?}");
+                    assert!(
+                        may.contains(&answer.version),
+                        "{answer:?} is not of {may:?}"
+                    );
                     #[expect(clippy::cast_precision_loss, reason = "four versions")]
                     let weights = answer.version as f32;
                     assert!((only(&answer) - weights).abs() < f32::EPSILON, "{answer:?}");
@@ -54,9 +57,15 @@ async fn a_thousand_changes_under_64_clients_tear_no_request() {
     for change in 1..=1000_u64 {
         let (one, other) = (change % 4 + 1, (change + 1) % 4 + 1);
         let share = u32::try_from(change % 99 + 1).expect("small") * 100;
-        allowed.lock().expect("lock").insert(change + 1, vec![one, other]);
+        allowed
+            .lock()
+            .expect("lock")
+            .insert(change + 1, vec![one, other]);
         let split = [(one, share), (other, 10_000 - share)];
-        let revision = gateway.set_split("m", &split, change).await.expect("changed");
+        let revision = gateway
+            .set_split("m", &split, change)
+            .await
+            .expect("changed");
         assert_eq!(revision, change + 1);
     }
     stop.store(true, Ordering::Relaxed);
@@ -64,7 +73,10 @@ async fn a_thousand_changes_under_64_clients_tear_no_request() {
     for client in clients {
         total += client.await.expect("no client failed");
     }
-    assert!(total > 1000, "only {total} requests were answered meanwhile");
+    assert!(
+        total > 1000,
+        "only {total} requests were answered meanwhile"
+    );
     gateway.drain().await;
 }
 
@@ -74,13 +86,32 @@ async fn only_one_of_two_changes_from_one_revision_succeeds() {
         (1..=2).for_each(|version| tiny::publish(root, "m", version));
     })
     .await;
-    assert_eq!(gateway.set_split("m", &[(1, 10_000)], 1).await.expect("first"), 2);
-    let status = gateway.set_split("m", &[(2, 10_000)], 1).await.expect_err("second");
+    assert_eq!(
+        gateway
+            .set_split("m", &[(1, 10_000)], 1)
+            .await
+            .expect("first"),
+        2
+    );
+    let status = gateway
+        .set_split("m", &[(2, 10_000)], 1)
+        .await
+        .expect_err("second");
     assert_eq!(status.code(), Code::Aborted);
     let details = status.get_error_details();
-    assert_eq!(details.error_info().expect("info").reason, "REVISION_CONFLICT");
+    assert_eq!(
+        details.error_info().expect("info").reason,
+        "REVISION_CONFLICT"
+    );
     assert!(status.message().contains("revision 2"), "{status:?}");
-    assert_eq!(gateway.predict(rows("m", [good()])).await.expect("answer").version, 1);
+    assert_eq!(
+        gateway
+            .predict(rows("m", [good()]))
+            .await
+            .expect("answer")
+            .version,
+        1
+    );
     gateway.drain().await;
 }
 
@@ -110,8 +141,18 @@ async fn a_policy_that_cannot_be_honoured_is_refused_with_the_reason_and_changes
         ..policy(&[(1, 9_000), (1, 999)])
     };
     for (policy, code, reason, subjects) in [
-        (policy(&[]), Code::InvalidArgument, "INVALID_POLICY", vec!["split"]),
-        (policy(&[(1, 9_999)]), Code::InvalidArgument, "INVALID_POLICY", vec!["split"]),
+        (
+            policy(&[]),
+            Code::InvalidArgument,
+            "INVALID_POLICY",
+            vec!["split"],
+        ),
+        (
+            policy(&[(1, 9_999)]),
+            Code::InvalidArgument,
+            "INVALID_POLICY",
+            vec!["split"],
+        ),
         (
             policy(&[(0, 5_000), (1, 20_000)]),
             Code::InvalidArgument,
@@ -122,7 +163,12 @@ async fn a_policy_that_cannot_be_honoured_is_refused_with_the_reason_and_changes
             ruled,
             Code::InvalidArgument,
             "INVALID_POLICY",
-            vec!["split[1].version", "header_rules[0].header", "header_rules[0].value", "sticky_header"],
+            vec![
+                "split[1].version",
+                "header_rules[0].header",
+                "header_rules[0].value",
+                "sticky_header",
+            ],
         ),
         (
             policy(&[(1, 5_000), (4, 2_500), (9, 2_500)]),
@@ -137,27 +183,63 @@ async fn a_policy_that_cannot_be_honoured_is_refused_with_the_reason_and_changes
             vec!["policy"],
         ),
     ] {
-        let status = gateway.admin.set_traffic_policy(set(policy)).await.expect_err(reason);
+        let status = gateway
+            .admin
+            .set_traffic_policy(set(policy))
+            .await
+            .expect_err(reason);
         assert_eq!(status.code(), code, "{status:?}");
         let details = status.get_error_details();
-        assert_eq!(details.error_info().expect("info").reason, reason, "{status:?}");
-        let fields = details.bad_request().into_iter().flat_map(|bad| &bad.field_violations);
+        assert_eq!(
+            details.error_info().expect("info").reason,
+            reason,
+            "{status:?}"
+        );
+        let fields = details
+            .bad_request()
+            .into_iter()
+            .flat_map(|bad| &bad.field_violations);
         let fields = fields.map(|violation| violation.field.clone());
-        let states = details.precondition_failure().into_iter().flat_map(|failure| &failure.violations);
+        let states = details
+            .precondition_failure()
+            .into_iter()
+            .flat_map(|failure| &failure.violations);
         let states = states.map(|violation| violation.subject.clone());
         let named: Vec<_> = fields.chain(states).collect();
         for subject in subjects {
-            assert!(named.iter().any(|name| name == subject), "{subject} is not among {named:?}");
+            assert!(
+                named.iter().any(|name| name == subject),
+                "{subject} is not among {named:?}"
+            );
         }
     }
-    let nothing = v1::SetTrafficPolicyRequest { model: "m".into(), ..Default::default() };
-    let status = gateway.admin.set_traffic_policy(nothing).await.expect_err("no policy");
+    let nothing = v1::SetTrafficPolicyRequest {
+        model: "m".into(),
+        ..Default::default()
+    };
+    let status = gateway
+        .admin
+        .set_traffic_policy(nothing)
+        .await
+        .expect_err("no policy");
     assert_eq!(status.code(), Code::InvalidArgument);
-    let nobody = v1::SetTrafficPolicyRequest { model: "nobody".into(), ..set(policy(&[(1, 10_000)])) };
-    let status = gateway.admin.set_traffic_policy(nobody).await.expect_err("unknown model");
+    let nobody = v1::SetTrafficPolicyRequest {
+        model: "nobody".into(),
+        ..set(policy(&[(1, 10_000)]))
+    };
+    let status = gateway
+        .admin
+        .set_traffic_policy(nobody)
+        .await
+        .expect_err("unknown model");
     assert_eq!(status.code(), Code::NotFound);
     let request = v1::GetTrafficPolicyRequest { model: "m".into() };
-    let now = gateway.admin.get_traffic_policy(request).await.expect("policy").into_inner();
+    let now = gateway
+        .admin
+        .get_traffic_policy(request)
+        .await
+        .expect("policy")
+        .into_inner();
     assert_eq!(now.revision, 1, "nothing was changed");
     gateway.drain().await;
 }
@@ -183,12 +265,29 @@ async fn a_policy_reads_back_as_it_was_set() {
         policy: Some(wanted.clone()),
         expected_revision: 1,
     };
-    gateway.admin.set_traffic_policy(request).await.expect("set");
+    gateway
+        .admin
+        .set_traffic_policy(request)
+        .await
+        .expect("set");
     let request = v1::GetTrafficPolicyRequest { model: "m".into() };
-    let got = gateway.admin.get_traffic_policy(request).await.expect("get").into_inner();
+    let got = gateway
+        .admin
+        .get_traffic_policy(request)
+        .await
+        .expect("get")
+        .into_inner();
     assert_eq!(got.policy, Some(wanted));
     assert_eq!(got.revision, 2);
-    let counted: Vec<_> = got.counted.iter().map(|c| (c.version, c.requests)).collect();
-    assert_eq!(counted, [(2, 0), (1, 0)], "counting starts anew with each revision");
+    let counted: Vec<_> = got
+        .counted
+        .iter()
+        .map(|c| (c.version, c.requests))
+        .collect();
+    assert_eq!(
+        counted,
+        [(2, 0), (1, 0)],
+        "counting starts anew with each revision"
+    );
     gateway.drain().await;
 }

@@ -17,11 +17,17 @@ const TOML: &str = r#"
 "#;
 
 async fn three_versions() -> Running {
-    Running::start(TOML, |root| (1..=3).for_each(|version| tiny::publish(root, "m", version))).await
+    Running::start(TOML, |root| {
+        (1..=3).for_each(|version| tiny::publish(root, "m", version))
+    })
+    .await
 }
 
 fn keyed(key: &str) -> v1::PredictRequest {
-    v1::PredictRequest { routing_key: key.to_owned(), ..rows("m", [good()]) }
+    v1::PredictRequest {
+        routing_key: key.to_owned(),
+        ..rows("m", [good()])
+    }
 }
 
 #[tokio::test]
@@ -33,11 +39,19 @@ async fn pins_come_before_rules_and_rules_before_the_split() {
         (Pin::Label("canary".into()), 2),
         (Pin::Label("latest".into()), 3),
     ] {
-        let request = v1::PredictRequest { pin: Some(pin.clone()), ..keyed("somebody") };
-        let answer = gateway.predict(with_header(request, "x-tester", "yes")).await.expect("pinned");
+        let request = v1::PredictRequest {
+            pin: Some(pin.clone()),
+            ..keyed("somebody")
+        };
+        let answer = gateway
+            .predict(with_header(request, "x-tester", "yes"))
+            .await
+            .expect("pinned");
         assert_eq!(answer.version, want, "{pin:?}");
     }
-    let ruled = gateway.predict(with_header(keyed("somebody"), "x-tester", "yes")).await;
+    let ruled = gateway
+        .predict(with_header(keyed("somebody"), "x-tester", "yes"))
+        .await;
     assert_eq!(ruled.expect("ruled").version, 3);
     gateway.drain().await;
 }
@@ -47,18 +61,30 @@ async fn every_answer_says_who_gave_it() {
     let mut gateway = three_versions().await;
     let mut ids = HashSet::new();
     for _ in 0..50 {
-        let answer = gateway.predict(rows("m", [good(), good()])).await.expect("answer");
+        let answer = gateway
+            .predict(rows("m", [good(), good()]))
+            .await
+            .expect("answer");
         assert_eq!(answer.model, "m");
         assert_eq!(answer.role, i32::from(v1::Role::Primary));
         assert_eq!(answer.policy_revision, 1);
         #[expect(clippy::cast_precision_loss, reason = "three versions")]
         let want = vec![answer.version as f32; 2];
-        assert_eq!(answer.outputs[0].fp32_values, want, "the version that is named did answer");
+        assert_eq!(
+            answer.outputs[0].fp32_values, want,
+            "the version that is named did answer"
+        );
         assert_eq!(answer.outputs[0].shape, [2, 1]);
         assert!(ids.insert(answer.response_id), "response ids are unique");
     }
-    let own = v1::PredictRequest { response_id: "order-17".into(), ..rows("m", [good()]) };
-    assert_eq!(gateway.predict(own).await.expect("answer").response_id, "order-17");
+    let own = v1::PredictRequest {
+        response_id: "order-17".into(),
+        ..rows("m", [good()])
+    };
+    assert_eq!(
+        gateway.predict(own).await.expect("answer").response_id,
+        "order-17"
+    );
     gateway.drain().await;
 }
 
@@ -74,10 +100,16 @@ async fn equal_keys_get_equal_versions_also_after_a_restart() {
         let by_header = with_header(rows("m", [good()]), "x-user-id", &key);
         let by_header = first.predict(by_header).await.expect("answer");
         assert_eq!(answer.version, again.version, "{key}");
-        assert_eq!(answer.version, by_header.version, "{key}: the header is the same key");
+        assert_eq!(
+            answer.version, by_header.version,
+            "{key}: the header is the same key"
+        );
         *seen.entry(answer.version).or_insert(0) += 1;
     }
-    assert!(seen[&1] > 240 && seen[&2] > 5, "keys are spread by the shares: {seen:?}");
+    assert!(
+        seen[&1] > 240 && seen[&2] > 5,
+        "keys are spread by the shares: {seen:?}"
+    );
     first.drain().await;
     second.drain().await;
 }
@@ -97,11 +129,23 @@ async fn unkeyed_requests_follow_the_shares_within_four_standard_deviations() {
         let deviation = (f64::from(draws) * share * (1.0 - share)).sqrt();
         #[expect(clippy::cast_precision_loss, reason = "twenty thousand")]
         let got = seen[&version] as f64;
-        assert!((got - expected).abs() < 4.0 * deviation, "version {version}: {got} of {expected}");
+        assert!(
+            (got - expected).abs() < 4.0 * deviation,
+            "version {version}: {got} of {expected}"
+        );
     }
     let request = v1::GetTrafficPolicyRequest { model: "m".into() };
-    let policy = gateway.admin.get_traffic_policy(request).await.expect("policy").into_inner();
-    let counted: BTreeMap<_, _> = policy.counted.iter().map(|c| (c.version, c.requests)).collect();
+    let policy = gateway
+        .admin
+        .get_traffic_policy(request)
+        .await
+        .expect("policy")
+        .into_inner();
+    let counted: BTreeMap<_, _> = policy
+        .counted
+        .iter()
+        .map(|c| (c.version, c.requests))
+        .collect();
     assert_eq!(counted, seen, "the gateway counts what callers saw");
     gateway.drain().await;
 }
@@ -111,15 +155,26 @@ async fn a_model_without_a_policy_sends_everything_to_the_highest_ready_version(
     let mut gateway = Running::start("", |root| {
         tiny::publish(root, "m", 9);
         tiny::publish(root, "m", 10);
-        tiny::publish_with(root, "m", 11, |manifest| manifest["format"] = "unheard-of".into());
+        tiny::publish_with(root, "m", 11, |manifest| {
+            manifest["format"] = "unheard-of".into()
+        });
     })
     .await;
     let answer = gateway.predict(rows("m", [good()])).await.expect("answer");
     assert_eq!(answer.version, 10);
     assert!((only(&answer) - 10.0).abs() < f32::EPSILON);
     let request = v1::GetModelRequest { model: "m".into() };
-    let model = gateway.admin.get_model(request).await.expect("model").into_inner();
-    let states: Vec<_> = model.versions.iter().map(|v| (v.version, v.state(), v.faults.len())).collect();
+    let model = gateway
+        .admin
+        .get_model(request)
+        .await
+        .expect("model")
+        .into_inner();
+    let states: Vec<_> = model
+        .versions
+        .iter()
+        .map(|v| (v.version, v.state(), v.faults.len()))
+        .collect();
     use v1::VersionState::{Failed, Ready};
     assert_eq!(states, [(9, Ready, 0), (10, Ready, 0), (11, Failed, 1)]);
     let fault = &model.versions[2].faults[0];

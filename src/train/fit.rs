@@ -1,0 +1,266 @@
+//! What the training rows say about each feature: means, ranges, categories, stand-ins for missing values.
+//!
+//! Only rows that are trained on are looked at, so that nothing of the validation and held-out rows leaks in.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::numbers::moments;
+use super::spec::{Feature, Kind, Missing};
+use super::table::Sample;
+use crate::faults::Faults;
+use crate::model::manifest::raw::{
+    EncodingKind, MissingPolicy, OutsidePolicy, RawEncoding, RawInput, RawRange, ScaleKind,
+    UnknownPolicy,
+};
+use crate::model::payload::{Cell, Datatype};
+
+/// Categories that one feature may have: more are the mark of an identifier.
+const MOST_CATEGORIES: usize = 2000;
+
+/// The inputs of the version, encoded as `samples`, at least one, show them.
+///
+/// # Errors
+/// Columns from which nothing can be learnt.
+pub(super) fn inputs(
+    features: &[Feature],
+    samples: &[Sample],
+    file: &Path,
+) -> Result<Vec<RawInput>, Faults> {
+    let mut faults = Faults::default();
+    let inputs = features.iter().enumerate().map(|(at, feature)| {
+        let encoding = encoding(feature, &Column { samples, at }).unwrap_or_else(|message| {
+            faults.add(file, format!("column `{}`", feature.column), message);
+            empty(EncodingKind::Ignore)
+        });
+        RawInput {
+            name: feature.name.clone(),
+            datatype: feature.datatype,
+            shape: vec![-1],
+            encoding,
+            sensitive: feature.sensitive,
+        }
+    });
+    let inputs = inputs.collect();
+    faults.into_result()?;
+    Ok(inputs)
+}
+
+/// The cells of one feature.
+pub(super) struct Column<'a> {
+    pub(super) samples: &'a [Sample],
+    /// Place of the feature in the spec.
+    pub(super) at: usize,
+}
+
+impl Column<'_> {
+    fn cells(&self) -> impl Iterator<Item = &Cell> {
+        self.samples.iter().map(|sample| &sample.cells[self.at].1)
+    }
+
+    /// The numbers in ascending order, missing ones left out; true is 1.
+    pub(super) fn numbers(&self) -> Vec<f64> {
+        let number = |cell: &Cell| match cell {
+            Cell::Number(x) => Some(*x),
+            Cell::Bool(value) => Some(f64::from(u8::from(*value))),
+            _ => None,
+        };
+        let mut numbers: Vec<f64> = self.cells().filter_map(number).collect();
+        numbers.sort_by(f64::total_cmp);
+        numbers
+    }
+
+    /// The texts with how often each came, the most frequent first, equally frequent ones by name.
+    pub(super) fn texts(&self) -> Vec<(&str, u64)> {
+        let mut counts = BTreeMap::new();
+        for cell in self.cells() {
+            if let Cell::Text(text) = cell {
+                *counts.entry(text.as_str()).or_insert(0) += 1;
+            }
+        }
+        let mut texts: Vec<(&str, u64)> = counts.into_iter().collect();
+        texts.sort_by_key(|(text, count)| (Reverse(*count), *text));
+        texts
+    }
+
+    /// Samples without a value.
+    pub(super) fn missing(&self) -> usize {
+        self.cells()
+            .filter(|cell| matches!(cell, Cell::Missing))
+            .count()
+    }
+
+    /// A value that stands for the column: the median as it came, or the most frequent text. `None` where all are missing.
+    pub(super) fn typical(&self, datatype: Datatype) -> Option<Value> {
+        if datatype == Datatype::Bytes {
+            return self.texts().first().map(|(text, _)| (*text).into());
+        }
+        let numbers = self.numbers();
+        let median = *numbers.get(numbers.len().checked_sub(1)? / 2)?;
+        Some(number(median, datatype))
+    }
+}
+
+fn encoding(feature: &Feature, column: &Column<'_>) -> Result<RawEncoding, String> {
+    match &feature.kind {
+        Kind::Numeric {
+            scale,
+            range,
+            missing,
+        } => {
+            let numbers = varied(column, range.as_ref())?;
+            let mut encoding = with_missing(EncodingKind::Numeric, missing, feature, column);
+            encoding.range = *range;
+            encoding.scale = Some(*scale);
+            match scale {
+                ScaleKind::None => {}
+                ScaleKind::Standardise => {
+                    let (mean, std) = moments(&numbers);
+                    encoding.mean = Some(vec![mean]);
+                    encoding.std = Some(vec![std]);
+                }
+                ScaleKind::MinMax => {
+                    encoding.min = numbers.first().map(|x| vec![*x]);
+                    encoding.max = numbers.last().map(|x| vec![*x]);
+                }
+            }
+            Ok(encoding)
+        }
+        Kind::Cyclic {
+            period,
+            range,
+            missing,
+        } => {
+            varied(column, range.as_ref())?;
+            let mut encoding = with_missing(EncodingKind::Cyclic, missing, feature, column);
+            encoding.range = *range;
+            encoding.period = Some(*period);
+            Ok(encoding)
+        }
+        Kind::Categorical {
+            min_count,
+            unknown,
+            missing,
+        } => {
+            let categories = categories(column, *min_count, *unknown)?;
+            let mut encoding = with_missing(EncodingKind::Categorical, missing, feature, column);
+            encoding.categories = Some(categories);
+            encoding.unknown = Some(*unknown);
+            Ok(encoding)
+        }
+        Kind::Ignore { optional } => {
+            let policy = if *optional {
+                MissingPolicy::Accept
+            } else {
+                MissingPolicy::Reject
+            };
+            let mut encoding = empty(EncodingKind::Ignore);
+            encoding.missing = Some(policy);
+            Ok(encoding)
+        }
+    }
+}
+
+/// The numbers as the network will see them, at least two different ones.
+fn varied(column: &Column<'_>, range: Option<&RawRange>) -> Result<Vec<f64>, String> {
+    let mut numbers = column.numbers();
+    if let Some(range) = range.filter(|range| range.outside == OutsidePolicy::Clip) {
+        for x in &mut numbers {
+            *x = x.max(range.min).min(range.max);
+        }
+    }
+    match (numbers.first(), numbers.last()) {
+        (Some(first), Some(last)) if first < last => Ok(numbers),
+        (Some(only), _) => Err(constant(&only.to_string())),
+        _ => Err(hollow()),
+    }
+}
+
+fn categories(
+    column: &Column<'_>,
+    min_count: u64,
+    unknown: UnknownPolicy,
+) -> Result<Vec<String>, String> {
+    let texts = column.texts();
+    let frequent = texts.iter().filter(|(_, count)| *count >= min_count);
+    let categories: Vec<String> = frequent.map(|(text, _)| (*text).into()).collect();
+    let bucket = unknown == UnknownPolicy::Bucket && categories.len() < texts.len();
+    match (texts.as_slice(), categories.len()) {
+        ([], _) => Err(hollow()),
+        ([(only, _)], _) => Err(constant(&format!("\"{only}\""))),
+        (_, 0) => Err(format!(
+            "no text is in {min_count} of the training rows, as min_count wants"
+        )),
+        (_, 1) if !bucket => Err(constant(&format!("\"{}\"", categories[0]))),
+        (_, many) if many > MOST_CATEGORIES => Err(format!(
+            "holds {many} texts, wants at most {MOST_CATEGORIES}: raise `min_count`, or leave the column out if it is an \
+             identifier"
+        )),
+        _ => Ok(categories),
+    }
+}
+
+fn constant(value: &str) -> String {
+    format!(
+        "holds only {value} in the training rows, so that there is nothing to learn from it; kind `ignore` keeps it"
+    )
+}
+
+fn hollow() -> String {
+    "is empty in all training rows".into()
+}
+
+fn with_missing(
+    kind: EncodingKind,
+    missing: &Missing,
+    feature: &Feature,
+    column: &Column<'_>,
+) -> RawEncoding {
+    let mut encoding = empty(kind);
+    encoding.impute = match missing {
+        Missing::Reject => None,
+        Missing::Given(value) => Some(value.clone()),
+        Missing::Typical => column.typical(feature.datatype),
+    };
+    encoding.missing = Some(match encoding.impute {
+        None => MissingPolicy::Reject,
+        Some(_) => MissingPolicy::Impute,
+    });
+    encoding
+}
+
+fn empty(kind: EncodingKind) -> RawEncoding {
+    RawEncoding {
+        kind,
+        scale: None,
+        mean: None,
+        std: None,
+        min: None,
+        max: None,
+        range: None,
+        period: None,
+        categories: None,
+        unknown: None,
+        missing: None,
+        impute: None,
+    }
+}
+
+/// A number as JSON of the input's type.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "cells of whole types are whole and within 2^53"
+)]
+pub(super) fn number(x: f64, datatype: Datatype) -> Value {
+    match datatype {
+        Datatype::Int32 | Datatype::Int64 => (x as i64).into(),
+        Datatype::Bool => (x != 0.0).into(),
+        Datatype::Fp32 | Datatype::Fp64 | Datatype::Bytes => x.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

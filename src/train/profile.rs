@@ -1,0 +1,134 @@
+//! The reference profile: how features and predictions are distributed on the training rows.
+
+use std::collections::BTreeMap;
+
+use super::fit::Column;
+use super::numbers::{float, moments, quantile, tidy};
+use super::spec::Feature;
+use super::table::Sample;
+use crate::model::manifest::raw::{Profile, Reference};
+use crate::model::payload::Datatype;
+
+/// Texts whose counts are kept one by one.
+const MOST_CATEGORIES: usize = 200;
+
+/// The profile of `samples` and of `predictions`, which hold one value per sample under each name.
+pub(super) fn reference(
+    features: &[Feature],
+    samples: &[Sample],
+    predictions: BTreeMap<String, Vec<f64>>,
+) -> Reference {
+    let shown = features
+        .iter()
+        .enumerate()
+        .filter(|(_, feature)| !feature.sensitive);
+    let profile = |(at, feature): (usize, &Feature)| {
+        (
+            feature.name.clone(),
+            of_column(feature.datatype, &Column { samples, at }),
+        )
+    };
+    let of_prediction = |(name, mut values): (String, Vec<f64>)| {
+        values.sort_by(f64::total_cmp);
+        (name, of_numbers(&values, 0))
+    };
+    Reference {
+        rows: count(samples.len()),
+        features: shown.map(profile).collect(),
+        predictions: predictions.into_iter().map(of_prediction).collect(),
+    }
+}
+
+fn of_column(datatype: Datatype, column: &Column<'_>) -> Profile {
+    let missing = count(column.missing());
+    if datatype == Datatype::Bytes {
+        of_texts(&column.texts(), missing)
+    } else {
+        of_numbers(&column.numbers(), missing)
+    }
+}
+
+/// `sorted` is ascending.
+fn of_numbers(sorted: &[f64], missing: u64) -> Profile {
+    let (mean, std) = if sorted.is_empty() {
+        (None, None)
+    } else {
+        some(moments(sorted))
+    };
+    let percent = |at: usize| tidy(quantile(sorted, float(at) / 100.0));
+    Profile {
+        missing,
+        mean: mean.map(tidy),
+        std: std.map(tidy),
+        quantiles: (!sorted.is_empty()).then(|| (0..=100).map(percent).collect()),
+        categories: None,
+        other: None,
+    }
+}
+
+/// `texts` with their counts, the most frequent first.
+fn of_texts(texts: &[(&str, u64)], missing: u64) -> Profile {
+    let (listed, rest) = texts.split_at(texts.len().min(MOST_CATEGORIES));
+    Profile {
+        missing,
+        mean: None,
+        std: None,
+        quantiles: None,
+        categories: Some(
+            listed
+                .iter()
+                .map(|(text, count)| ((*text).into(), *count))
+                .collect(),
+        ),
+        other: Some(rest.iter().map(|(_, count)| count).sum()),
+    }
+}
+
+fn some((mean, std): (f64, f64)) -> (Option<f64>, Option<f64>) {
+    (Some(mean), Some(std))
+}
+
+fn count(rows: usize) -> u64 {
+    u64::try_from(rows).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_keep_their_shape_in_101_quantiles() {
+        let sorted: Vec<f64> = (0..=200).map(f64::from).collect();
+        let profile = of_numbers(&sorted, 3);
+        let quantiles = profile.quantiles.unwrap();
+        assert_eq!(
+            (quantiles.len(), profile.missing, profile.mean),
+            (101, 3, Some(100.0))
+        );
+        assert_eq!(
+            [quantiles[0], quantiles[50], quantiles[100]],
+            [0.0, 100.0, 200.0]
+        );
+        assert_eq!(profile.categories, None);
+    }
+
+    #[test]
+    fn a_column_without_values_has_only_its_gaps() {
+        let profile = of_numbers(&[], 7);
+        assert_eq!(
+            (profile.missing, profile.mean, profile.quantiles),
+            (7, None, None)
+        );
+    }
+
+    #[test]
+    fn rare_texts_are_counted_together() {
+        let names: Vec<String> = (0..203).map(|at| format!("{at:03}")).collect();
+        let texts: Vec<(&str, u64)> = names.iter().map(|name| (name.as_str(), 2)).collect();
+        let profile = of_texts(&texts, 0);
+        assert_eq!(
+            (profile.categories.unwrap().len(), profile.other),
+            (200, Some(6))
+        );
+    }
+}

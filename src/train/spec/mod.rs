@@ -1,0 +1,345 @@
+//! The training spec: TOML in, a checked [`Spec`] out, all faults at once.
+//!
+//! [`raw`] mirrors the file and is the source of its JSON Schema; whoever holds a [`Spec`] checks nothing again, but for
+//! what only the rows can tell.
+
+pub mod raw;
+
+mod feature;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use jiff::civil::Date;
+use serde_json::Value;
+
+pub use feature::{Feature, Kind, Missing};
+use raw::{Activation, RawData, RawNetwork, RawSpec, RawTarget, RawTraining};
+
+use crate::faults::{self, Faults};
+use crate::ident::ModelName;
+
+/// A checked training spec.
+#[derive(Clone, Debug)]
+pub struct Spec {
+    /// The spec's own file, for messages.
+    pub file: PathBuf,
+    /// The model.
+    pub model: ModelName,
+    /// One line for people.
+    pub description: Option<String>,
+    /// The rows.
+    pub data: Data,
+    /// What is predicted.
+    pub target: Target,
+    /// At least one, at least one of them not ignored; names are unique.
+    pub features: Vec<Feature>,
+    /// Widths of the hidden layers, 1 to 4096 each, at most 16.
+    pub hidden: Vec<usize>,
+    /// What follows each hidden layer.
+    pub activation: Activation,
+    /// How it is trained; every number is within its documented range.
+    pub training: RawTraining,
+}
+
+/// Where the rows are; paths as the process can open them.
+#[derive(Clone, Debug)]
+pub struct Data {
+    /// The rows to learn from.
+    pub train: PathBuf,
+    /// The rows to measure on.
+    pub holdout: Holdout,
+    /// Column that puts the rows in order.
+    pub date: Option<String>,
+    /// First day of `train` that is used.
+    pub from: Option<Date>,
+    /// Last day of `train` that is used.
+    pub to: Option<Date>,
+    /// Where the data come from, for people.
+    pub source: String,
+}
+
+/// The rows that training never sees.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Holdout {
+    /// A file of their own.
+    File(PathBuf),
+    /// The last rows of the training file; more than 0, at most 0.5.
+    Tail(f64),
+}
+
+/// What is predicted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// The column with the truth.
+    pub column: String,
+    /// What stands in the column for each class; empty for a regression.
+    pub values: Vec<String>,
+    /// Labels of the classes, as many as `values`, unique; empty for a regression.
+    pub classes: Vec<String>,
+}
+
+impl Spec {
+    /// Reads and checks a spec file.
+    ///
+    /// # Errors
+    /// That it cannot be read, or everything that is wrong with it.
+    pub fn load(file: &Path) -> Result<Self, Faults> {
+        let text = std::fs::read_to_string(file)
+            .map_err(|error| Faults::one(file, format!("cannot be read: {error}")))?;
+        Self::parse(file, &text)
+    }
+
+    /// Checks the text of a spec; paths in it are taken as relative to the folder of `file`.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn parse(file: &Path, text: &str) -> Result<Self, Faults> {
+        let document: toml::Value =
+            toml::from_str(text).map_err(|error| Faults::one(file, error.to_string()))?;
+        let raw: RawSpec = faults::parse(file, json(document))?;
+        let folder = file.parent().unwrap_or(Path::new(""));
+        let mut check = Check::of(file);
+
+        let model = check.that("$.model", raw.model.parse::<ModelName>());
+        let data = data(raw.data, folder, &mut check);
+        let target = target(raw.target, &mut check);
+        let features = features(&raw.features, &target.column, &mut check);
+        network(&raw.network, &mut check);
+        training(&raw.training, &mut check);
+        check.faults.into_result()?;
+        let Some(model) = model else {
+            return Err(Faults::one(file, "the model has no name"));
+        };
+        Ok(Self {
+            file: file.into(),
+            model,
+            description: raw.description,
+            data,
+            target,
+            features,
+            hidden: raw.network.hidden,
+            activation: raw.network.activation,
+            training: raw.training,
+        })
+    }
+}
+
+/// Collects faults of one file.
+struct Check<'a> {
+    file: &'a Path,
+    faults: Faults,
+}
+
+impl<'a> Check<'a> {
+    fn of(file: &'a Path) -> Self {
+        let faults = Faults::default();
+        Self { file, faults }
+    }
+
+    fn fault(&mut self, path: impl Into<String>, message: impl Into<String>) {
+        self.faults.add(self.file, path, message);
+    }
+
+    /// The value, or its error as a fault.
+    fn that<T>(&mut self, path: &str, result: Result<T, impl ToString>) -> Option<T> {
+        result
+            .map_err(|error| self.fault(path, error.to_string()))
+            .ok()
+    }
+
+    /// A fault unless `holds`.
+    fn number(&mut self, path: &str, got: impl std::fmt::Display, holds: bool, wanted: &str) {
+        if !holds {
+            self.fault(path, format!("got {got}, wants {wanted}"));
+        }
+    }
+}
+
+fn data(raw: RawData, folder: &Path, check: &mut Check<'_>) -> Data {
+    let mut day = |path: &str, text: Option<String>| {
+        let text = text?;
+        let wanted = |_| format!("got \"{text}\", wants a day such as 2013-01-31");
+        let day = check.that(path, text.parse::<Date>().map_err(wanted));
+        if raw.date.is_none() {
+            check.fault(path, "needs `data.date`, the column to compare it with");
+        }
+        day
+    };
+    let (from, to) = (day("$.data.from", raw.from), day("$.data.to", raw.to));
+    if let (Some(from), Some(to)) = (from, to)
+        && from > to
+    {
+        check.fault("$.data.to", format!("got {to}, wants no day before {from}"));
+    }
+    let holdout = match (raw.holdout, raw.holdout_fraction) {
+        (Some(file), None) => Holdout::File(folder.join(file)),
+        (None, fraction) => Holdout::Tail(fraction.unwrap_or(0.2)),
+        (Some(file), Some(_)) => {
+            let message = "is for specs without a `holdout` file, and there is one";
+            check.fault("$.data.holdout_fraction", message);
+            Holdout::File(folder.join(file))
+        }
+    };
+    if let Holdout::Tail(fraction) = holdout {
+        let path = "$.data.holdout_fraction";
+        check.number(
+            path,
+            fraction,
+            is_tail(fraction),
+            "more than 0, at most 0.5",
+        );
+    }
+    Data {
+        train: folder.join(&raw.train),
+        holdout,
+        date: raw.date,
+        from,
+        to,
+        source: raw.source.unwrap_or(raw.train),
+    }
+}
+
+fn target(raw: RawTarget, check: &mut Check<'_>) -> Target {
+    let classes = raw.classes.unwrap_or_default();
+    let values = match raw.values {
+        Some(values) if values.len() == classes.len() => values,
+        Some(values) => {
+            let (got, wanted) = (values.len(), classes.len());
+            let message = format!("got {got}, wants one for each of {wanted} classes");
+            check.fault("$.target.values", message);
+            values
+        }
+        None => classes.clone(),
+    };
+    if classes.len() == 1 {
+        check.fault(
+            "$.target.classes",
+            "got 1 class, wants at least 2, or none for a regression",
+        );
+    }
+    for (path, list) in [("classes", &classes), ("values", &values)] {
+        let mut seen = BTreeSet::new();
+        for (at, text) in list.iter().enumerate() {
+            if !seen.insert(text) {
+                check.fault(
+                    format!("$.target.{path}[{at}]"),
+                    format!("`{text}` is listed twice"),
+                );
+            }
+        }
+    }
+    Target {
+        column: raw.column,
+        values,
+        classes,
+    }
+}
+
+fn features(raw: &[raw::RawFeature], target: &str, check: &mut Check<'_>) -> Vec<Feature> {
+    let mut seen = BTreeSet::new();
+    let mut features = Vec::with_capacity(raw.len());
+    for (at, feature) in raw.iter().enumerate() {
+        let path = format!("$.features[{at}]");
+        if !seen.insert(&feature.name) {
+            check.fault(
+                format!("{path}.name"),
+                format!("`{}` is listed twice", feature.name),
+            );
+        }
+        if feature.column.as_ref().unwrap_or(&feature.name) == target {
+            check.fault(
+                &path,
+                format!("`{target}` is the target, which no request can know"),
+            );
+        }
+        features.extend(feature::check(feature, &path, check));
+    }
+    let ignored = |feature: &Feature| matches!(feature.kind, Kind::Ignore { .. });
+    if features.len() == raw.len() && features.iter().all(ignored) {
+        check.fault(
+            "$.features",
+            "all are ignored, so that there is nothing to learn from",
+        );
+    }
+    features
+}
+
+fn network(raw: &RawNetwork, check: &mut Check<'_>) {
+    let layers = raw.hidden.len();
+    check.number(
+        "$.network.hidden",
+        format!("{layers} layers"),
+        layers <= 16,
+        "at most 16",
+    );
+    for (at, width) in raw.hidden.iter().enumerate() {
+        let path = format!("$.network.hidden[{at}]");
+        check.number(&path, width, (1..=4096).contains(width), "1 to 4096");
+    }
+}
+
+fn training(raw: &RawTraining, check: &mut Check<'_>) {
+    let mut number = |name: &str, got: f64, holds: bool, wanted: &str| {
+        check.number(&format!("$.training.{name}"), got, holds, wanted);
+    };
+    let rate = raw.learning_rate;
+    number(
+        "learning_rate",
+        rate,
+        rate > 0.0 && rate <= 1.0,
+        "more than 0, at most 1",
+    );
+    let (tail, decay) = (raw.validation_fraction, raw.weight_decay);
+    number(
+        "validation_fraction",
+        tail,
+        is_tail(tail),
+        "more than 0, at most 0.5",
+    );
+    number(
+        "weight_decay",
+        decay,
+        (0.0..=100.0).contains(&decay),
+        "0 to 100",
+    );
+    number(
+        "dropout",
+        raw.dropout,
+        (0.0..=0.9).contains(&raw.dropout),
+        "0 to 0.9",
+    );
+    for (name, got) in [
+        ("batch_size", raw.batch_size),
+        ("epochs", raw.epochs),
+        ("patience", raw.patience),
+    ] {
+        let path = format!("$.training.{name}");
+        check.number(&path, got, (1..=1_000_000).contains(&got), "1 to 1000000");
+    }
+}
+
+fn is_tail(fraction: f64) -> bool {
+    fraction > 0.0 && fraction <= 0.5
+}
+
+/// TOML as JSON. Days need no quotes in TOML; here they become texts.
+fn json(value: toml::Value) -> Value {
+    match value {
+        toml::Value::String(text) => text.into(),
+        toml::Value::Integer(number) => number.into(),
+        toml::Value::Float(number) => number.into(),
+        toml::Value::Boolean(value) => value.into(),
+        toml::Value::Datetime(day) => day.to_string().into(),
+        toml::Value::Array(values) => values.into_iter().map(json).collect(),
+        toml::Value::Table(table) => Value::Object(
+            table
+                .into_iter()
+                .map(|(name, value)| (name, json(value)))
+                .collect(),
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests;

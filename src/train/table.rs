@@ -1,0 +1,279 @@
+//! CSV files as samples: typed cells, the truth, and when it was.
+//!
+//! Every fault names the file, the line and the column. An empty cell is a missing value; so are `NA`, `NaN` and `null`
+//! where a number or a truth value belongs.
+
+use std::fmt::Display;
+use std::io::Read;
+use std::path::Path;
+
+use flate2::read::MultiGzDecoder;
+use jiff::civil::{Date, DateTime};
+use sha2::{Digest, Sha256};
+
+use super::spec::{Feature, Spec};
+use crate::faults::Faults;
+use crate::model::payload::{Cell, Datatype, Row};
+
+/// One row of a file.
+#[derive(Clone, Debug)]
+pub(super) struct Sample {
+    /// Where it stands in its file, for messages.
+    pub(super) line: u64,
+    /// When it was, where the spec names a date column.
+    pub(super) when: Option<DateTime>,
+    /// The class's index, or the value of a regression. Finite.
+    pub(super) truth: f64,
+    /// One cell per feature of the spec, in its order.
+    pub(super) cells: Row,
+}
+
+/// The samples of a file, in order of time, and the file's digest.
+#[derive(Debug)]
+pub(super) struct Table {
+    /// In order of time; samples of one time in the order of the file.
+    pub(super) samples: Vec<Sample>,
+    /// SHA-256 of the file as it lies on disk, in hexadecimal digits.
+    pub(super) sha256: String,
+}
+
+/// Reads `file`, and keeps the rows of the days `from` to `to`, both included.
+pub(super) fn read(
+    file: &Path,
+    spec: &Spec,
+    from: Option<Date>,
+    to: Option<Date>,
+) -> Result<Table, Faults> {
+    let bytes = std::fs::read(file)
+        .map_err(|error| Faults::one(file, format!("cannot be read: {error}")))?;
+    let sha256 = hex(&Sha256::digest(&bytes));
+    let packed = file.extension().is_some_and(|extension| extension == "gz");
+    let mut samples = if packed {
+        samples(MultiGzDecoder::new(bytes.as_slice()), file, spec)?
+    } else {
+        samples(bytes.as_slice(), file, spec)?
+    };
+    samples.retain(|sample| {
+        let day = sample.when.map(DateTime::date);
+        day.is_none_or(|day| from.is_none_or(|from| from <= day) && to.is_none_or(|to| day <= to))
+    });
+    samples.sort_by_key(|sample| sample.when);
+    Ok(Table { samples, sha256 })
+}
+
+fn samples(source: impl Read, file: &Path, spec: &Spec) -> Result<Vec<Sample>, Faults> {
+    let mut reader = csv::ReaderBuilder::new()
+        .trim(csv::Trim::All)
+        .from_reader(source);
+    let header = reader
+        .headers()
+        .map_err(|error| broken(file, &error))?
+        .clone();
+    let places = Places::find(&header, file, spec)?;
+    let mut samples = Vec::new();
+    let mut faults = Faults::default();
+    for record in reader.records() {
+        match record {
+            Ok(record) => samples.extend(sample(&record, &places, file, spec, &mut faults)),
+            Err(error) => {
+                faults.extend(broken(file, &error));
+                break;
+            }
+        }
+    }
+    faults.into_result()?;
+    Ok(samples)
+}
+
+/// Where each wanted column stands in a line.
+struct Places {
+    features: Vec<usize>,
+    target: usize,
+    date: Option<usize>,
+}
+
+impl Places {
+    fn find(header: &csv::StringRecord, file: &Path, spec: &Spec) -> Result<Self, Faults> {
+        let mut faults = Faults::default();
+        let mut place = |column: &str| {
+            let mut found = header
+                .iter()
+                .enumerate()
+                .filter(|(_, name)| *name == column);
+            let (first, second) = (found.next(), found.next());
+            if first.is_none() {
+                let columns = header.iter().collect::<Vec<_>>().join(", ");
+                let message = format!("no such column; the file has {columns}");
+                faults.add(file, format!("column `{column}`"), message);
+            } else if second.is_some() {
+                faults.add(
+                    file,
+                    format!("column `{column}`"),
+                    "is there more than once",
+                );
+            }
+            first.map_or(0, |(at, _)| at)
+        };
+        let places = Self {
+            features: spec.features.iter().map(|f| place(&f.column)).collect(),
+            target: place(&spec.target.column),
+            date: spec.data.date.as_deref().map(place),
+        };
+        faults.into_result()?;
+        Ok(places)
+    }
+}
+
+/// One line; `None` where something is wrong with it.
+fn sample(
+    record: &csv::StringRecord,
+    places: &Places,
+    file: &Path,
+    spec: &Spec,
+    faults: &mut Faults,
+) -> Option<Sample> {
+    let line = record.position().map_or(0, csv::Position::line);
+    let mut fault = |column: &str, got: &dyn Display, wanted: &str| {
+        faults.add(
+            file,
+            place(line, column),
+            format!("got {got}, wants {wanted}"),
+        );
+    };
+    let text = |at: usize| record.get(at).unwrap_or_default();
+    let mut sound = true;
+
+    let cell = |(feature, at): (&Feature, &usize)| {
+        let cell = cell(feature.datatype, text(*at)).unwrap_or_else(|wanted| {
+            let shown = if feature.sensitive {
+                "a value that is not shown"
+            } else {
+                text(*at)
+            };
+            fault(&feature.column, &quoted(shown), wanted);
+            sound = false;
+            Cell::Missing
+        });
+        (feature.name.clone(), cell)
+    };
+    let cells = spec
+        .features
+        .iter()
+        .zip(&places.features)
+        .map(cell)
+        .collect();
+
+    let raw = text(places.target);
+    let truth = if spec.target.classes.is_empty() {
+        let number = raw.parse::<f64>().ok().filter(|x| x.is_finite());
+        number.ok_or_else(|| String::from("a number"))
+    } else {
+        let class = spec.target.values.iter().position(|value| value == raw);
+        let wanted = || format!("one of {}", spec.target.values.join(", "));
+        class.map(index).ok_or_else(wanted)
+    };
+    let truth = truth.map_err(|wanted| fault(&spec.target.column, &quoted(raw), &wanted));
+
+    let when = match (places.date, spec.data.date.as_deref()) {
+        (Some(at), Some(column)) => {
+            let when = text(at).parse::<DateTime>();
+            let wanted = "a day or a time such as 2013-01-31 or 2013-01-31T14:05";
+            Some(when.map_err(|_| fault(column, &quoted(text(at)), wanted)))
+        }
+        _ => None,
+    };
+    Some(Sample {
+        line,
+        when: when.transpose().ok()?,
+        truth: truth.ok().filter(|_| sound)?,
+        cells,
+    })
+}
+
+/// `text` as a cell of `datatype`, or what was wanted.
+fn cell(datatype: Datatype, text: &str) -> Result<Cell, &'static str> {
+    let gap = ["na", "nan", "null"]
+        .iter()
+        .any(|gap| text.eq_ignore_ascii_case(gap));
+    if text.is_empty() || (gap && datatype != Datatype::Bytes) {
+        return Ok(Cell::Missing);
+    }
+    match datatype {
+        Datatype::Bytes => Ok(Cell::Text(text.into())),
+        Datatype::Bool => match text {
+            "1" | "true" | "True" | "TRUE" => Ok(Cell::Bool(true)),
+            "0" | "false" | "False" | "FALSE" => Ok(Cell::Bool(false)),
+            _ => Err("true, false, 1 or 0"),
+        },
+        Datatype::Fp32 | Datatype::Fp64 => match text.parse::<f64>() {
+            Ok(x) if x.is_finite() => Ok(Cell::Number(x)),
+            _ => Err("a finite number"),
+        },
+        Datatype::Int32 | Datatype::Int64 => {
+            let widest = if datatype == Datatype::Int32 {
+                i64::from(i32::MAX)
+            } else {
+                EXACT
+            };
+            match text.parse::<i64>() {
+                Ok(x) if (-widest..=widest).contains(&x) => Ok(Cell::Number(whole(x))),
+                _ => Err("a whole number"),
+            }
+        }
+    }
+}
+
+/// The largest whole number up to which f64 holds every one.
+const EXACT: i64 = 1 << 53;
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "within EXACT, where f64 holds every whole number"
+)]
+fn whole(x: i64) -> f64 {
+    x as f64
+}
+
+#[expect(clippy::cast_precision_loss, reason = "classes are few")]
+fn index(class: usize) -> f64 {
+    class as f64
+}
+
+/// `line 3, column temp`
+pub(super) fn place(line: u64, column: &str) -> String {
+    format!("line {line}, column `{column}`")
+}
+
+/// The text in quotes, cut to what fits a line.
+fn quoted(text: &str) -> String {
+    match text.char_indices().nth(64) {
+        Some((end, _)) => format!("\"{}…\"", &text[..end]),
+        None => format!("\"{text}\""),
+    }
+}
+
+fn broken(file: &Path, error: &csv::Error) -> Faults {
+    let place = error
+        .position()
+        .map_or_else(String::new, |at| format!("line {}", at.line()));
+    let message = match error.kind() {
+        csv::ErrorKind::UnequalLengths {
+            expected_len, len, ..
+        } => {
+            format!("got {len} values, wants {expected_len}, as many as the header")
+        }
+        csv::ErrorKind::Utf8 { .. } => "is not UTF-8 text".into(),
+        csv::ErrorKind::Io(error) => format!("cannot be read: {error}"),
+        _ => error.to_string(),
+    };
+    let mut faults = Faults::default();
+    faults.add(file, place, message);
+    faults
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,26 @@
+//! taper from outside: real sockets, real processes, real models. One file a behaviour.
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests are not drained, so they may spawn"
+)]
+#![expect(unreachable_pub, reason = "nobody uses a test as a library")]
+
+mod bad_requests;
+mod cli;
+mod demo;
+mod dense;
+mod faces;
+mod fixtures;
+mod harness;
+mod metrics;
+mod pipeline;
+mod policies;
+mod process;
+mod routing;
+mod shutdown;
+mod tiny;
