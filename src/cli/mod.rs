@@ -21,7 +21,7 @@ mod table;
 mod train;
 mod wire;
 
-use std::process::ExitCode;
+use std::{io::IsTerminal, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
@@ -38,7 +38,7 @@ struct Cli {
 
     /// What is logged to stderr: `warn`, `debug`, or per module as in `info,taper::serving=debug`
     /// [default: info for `serve`, warn otherwise].
-    #[arg(long, global = true, value_name = "FILTER", env = "TAPER_LOG")]
+    #[arg(long, global = true, value_name = "FILTER", env = "TAPER_LOG", value_parser = filter)]
     log: Option<String>,
 }
 
@@ -77,7 +77,8 @@ pub fn run() -> ExitCode {
             };
         }
     };
-    match log_to_stderr(&cli).and_then(|()| cli.verb.run()) {
+    log_to_stderr(&cli);
+    match cli.verb.run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             out::complain(&format!("error: {failure}"));
@@ -112,20 +113,21 @@ fn on_runtime<F: Future<Output = Result<(), Failure>>>(verb: F) -> Result<(), Fa
     outcome
 }
 
-fn log_to_stderr(cli: &Cli) -> Result<(), Failure> {
+/// A filter that can be read.
+fn filter(raw: &str) -> Result<String, tracing_subscriber::filter::ParseError> {
+    EnvFilter::try_new(raw).map(|_| raw.to_owned())
+}
+
+fn log_to_stderr(cli: &Cli) {
     let default = match cli.verb {
         Verb::Serve(_) => "info",
         _ => "warn",
     };
-    let filter = cli.log.as_deref().unwrap_or(default);
-    let filter = EnvFilter::try_new(filter)
-        .map_err(|error| Failure::new(format!("--log {filter}: {error}")))?;
     tracing_subscriber::fmt()
-        .with_env_filter(filter)
+        .with_env_filter(EnvFilter::new(cli.log.as_deref().unwrap_or(default)))
         .with_writer(std::io::stderr)
-        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .with_ansi(std::io::stderr().is_terminal())
         .init();
-    Ok(())
 }
 
 #[cfg(test)]

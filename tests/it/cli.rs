@@ -343,6 +343,7 @@ fn wrong_arguments_exit_with_2_and_help_with_0() {
         "a share without a unit"
     );
     assert_eq!(run(&["nonsense"]).code, Some(2));
+    assert_eq!(run(&["--log", "a=b=c", "schema", "config"]).code, Some(2));
     assert_eq!(run(&["--help"]).code, Some(0));
     assert!(run(&["--version"]).stdout.starts_with("taper "));
 }
