@@ -14,6 +14,7 @@ mod bad_requests;
 mod cli;
 mod demo;
 mod dense;
+mod deploy;
 mod faces;
 mod fixtures;
 mod harness;
