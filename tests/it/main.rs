@@ -12,6 +12,7 @@
 
 mod bad_requests;
 mod faces;
+mod flights;
 mod harness;
 mod metrics;
 mod pipeline;
