@@ -17,6 +17,7 @@ mod dense;
 mod deploy;
 mod faces;
 mod fixtures;
+mod flights;
 mod harness;
 mod metrics;
 mod pipeline;
