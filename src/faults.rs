@@ -6,6 +6,7 @@
 
 use std::{fmt, path::PathBuf};
 
+use jsonschema::JsonType;
 use jsonschema::error::{TypeKind, ValidationErrorKind};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
@@ -198,17 +199,20 @@ fn explain(kind: &ValidationErrorKind, instance: &Value) -> Vec<(String, String)
         {
             let constants = context.iter().filter_map(|branch| constant(branch));
             let listed: Vec<_> = constants.map(Value::to_string).collect();
-            whole(format!("one of {}", listed.join(", ")))
+            let one_of = if listed.len() > 1 { "one of " } else { "" };
+            whole(format!("{one_of}{}", listed.join(", ")))
         }
         // The best branch of an alternative is the one that fails deepest; its own faults say more than "no branch fits".
+        // Of equals, the one that asks for more than `null`, which stands for leaving the field out.
         Kind::AnyOf { context } | Kind::OneOfNotValid { context } => context
             .iter()
             .filter(|branch| !branch.is_empty())
             .max_by_key(|branch| {
-                branch
+                let depth = branch
                     .iter()
                     .map(|e| e.instance_path().as_str().len())
-                    .max()
+                    .max();
+                (depth, !asks_for_null(branch))
             })
             .map_or_else(
                 || whole("another form".into()),
@@ -233,6 +237,18 @@ fn constant<'a>(branch: &'a [jsonschema::ValidationError<'_>]) -> Option<&'a Val
         },
         _ => None,
     }
+}
+
+fn asks_for_null(branch: &[jsonschema::ValidationError<'_>]) -> bool {
+    branch.iter().any(|error| {
+        let kind = error.kind();
+        matches!(
+            kind,
+            ValidationErrorKind::Type {
+                kind: TypeKind::Single(JsonType::Null)
+            }
+        )
+    })
 }
 
 /// `/inputs/2/mean` as `$.inputs[2].mean`.

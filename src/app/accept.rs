@@ -18,6 +18,8 @@ use tokio::{
 use tokio_stream::{Stream, StreamExt, wrappers::TcpListenerStream};
 use tonic::transport::server::{Connected, TcpConnectInfo};
 
+use crate::insight::metrics::Telemetry;
+
 /// Time for connections to end after one could not be accepted.
 const AFTER_ERROR: Duration = Duration::from_millis(50);
 
@@ -32,6 +34,7 @@ pub(super) struct Connection {
 pub(super) fn limited(
     listener: TcpListener,
     most: usize,
+    telemetry: Arc<Telemetry>,
 ) -> impl Stream<Item = io::Result<Connection>> + Send + 'static {
     let places = Arc::new(Semaphore::new(most));
     let accepted = TcpListenerStream::new(listener).then(async |accepted| {
@@ -52,6 +55,7 @@ pub(super) fn limited(
         match Arc::clone(&places).try_acquire_owned() {
             Ok(place) => Some(Ok(Connection { io, _place: place })),
             Err(_) => {
+                telemetry.refused_connection();
                 tracing::warn!(
                     limit = most,
                     "connection refused: at the limit on connections"

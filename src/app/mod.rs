@@ -142,10 +142,10 @@ impl Gateway {
         let (mut grpc, mut others) = (JoinSet::new(), JoinSet::new());
 
         let (health, data_door) = serve::data(&config, Arc::clone(&pipeline)).await?;
-        let incoming = accept::limited(data, config.max_connections);
+        let incoming = accept::limited(data, config.max_connections, Arc::clone(&telemetry));
         grpc.spawn(serve::until("data", data_door, incoming, closing.clone()));
         let admin_door = serve::admin(&config, Arc::clone(&live), control)?;
-        let incoming = accept::limited(admin, config.max_connections);
+        let incoming = accept::limited(admin, config.max_connections, Arc::clone(&telemetry));
         grpc.spawn(serve::until("admin", admin_door, incoming, closing));
         others.spawn(serve::http(
             http,

@@ -1,1 +1,143 @@
-//! cli
+//! The command line: one file a verb.
+//!
+//! The operator's verbs talk to a running gateway through its public RPCs only, so whatever they do, a program can do.
+//! What always holds: answers go to stdout and everything else to stderr; exit code 0 means done, 1 that it was not
+//! (one message says why), 2 that the arguments were wrong. All printing goes through [`out`].
+//! Not here: rules. A verb reads arguments, calls, and shows.
+
+mod check;
+mod client;
+mod demo;
+mod failure;
+mod input;
+mod models;
+mod out;
+mod predict;
+mod schema;
+mod serve;
+mod signals;
+mod split;
+mod table;
+mod train;
+mod wire;
+
+use std::{io::IsTerminal, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+use failure::Failure;
+
+/// A gRPC inference gateway that shifts traffic between model versions gradually
+/// and judges them by what they predict.
+#[derive(Debug, Parser)]
+#[command(name = "taper", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+
+    /// What is logged to stderr: `warn`, `debug`, or per module as in `info,taper::serving=debug`
+    /// [default: info for `serve`, warn otherwise].
+    #[arg(long, global = true, value_name = "FILTER", env = "TAPER_LOG", value_parser = filter)]
+    log: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Serve the models of a registry until SIGINT or SIGTERM.
+    Serve(serve::Args),
+    /// Score rows with a running gateway.
+    Predict(predict::Args),
+    /// List the models of a running gateway, or show one.
+    Models(models::Args),
+    /// Show or change how a model's traffic is split between its versions.
+    #[command(subcommand)]
+    Split(split::Verb),
+    /// Train a model from a CSV file and publish it as a new version.
+    Train(train::Args),
+    /// Check every version of a registry folder and list what is wrong.
+    Check(check::Args),
+    /// Print the JSON Schema of a file that people write.
+    Schema(schema::Args),
+    /// Serve three versions of a real model and replay real flights through them.
+    Demo(demo::Args),
+}
+
+/// Does what the process's arguments say.
+#[must_use]
+pub fn run() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(usage) => {
+            // Also the way of `--help` and `--version`, which clap calls errors with exit code 0.
+            let code = u8::try_from(usage.exit_code()).unwrap_or(2);
+            return match usage.print() {
+                Ok(()) => ExitCode::from(code),
+                Err(_) => ExitCode::FAILURE,
+            };
+        }
+    };
+    log_to_stderr(&cli);
+    match cli.verb.run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            out::complain(&format!("error: {failure}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+impl Verb {
+    fn run(self) -> Result<(), Failure> {
+        match self {
+            Self::Serve(args) => on_runtime(serve::run(args)),
+            Self::Predict(args) => on_runtime(predict::run(args)),
+            Self::Models(args) => on_runtime(models::run(args)),
+            Self::Split(verb) => on_runtime(split::run(verb)),
+            Self::Train(args) => train::run(args).map_err(|error| Failure::new(error.to_string())),
+            Self::Check(args) => check::run(&args),
+            Self::Schema(args) => schema::run(&args),
+            Self::Demo(args) => on_runtime(demo::run(args)),
+        }
+    }
+}
+
+/// Runs an asynchronous verb to its end. What is still running then is not waited for: a verb waits for what it needs.
+fn on_runtime<F: Future<Output = Result<(), Failure>>>(verb: F) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(format!("cannot start threads: {error}")))?;
+    let outcome = runtime.block_on(verb);
+    runtime.shutdown_background();
+    outcome
+}
+
+/// A filter that can be read.
+fn filter(raw: &str) -> Result<String, tracing_subscriber::filter::ParseError> {
+    EnvFilter::try_new(raw).map(|_| raw.to_owned())
+}
+
+fn log_to_stderr(cli: &Cli) {
+    let default = match cli.verb {
+        Verb::Serve(_) => "info",
+        _ => "warn",
+    };
+    tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::new(cli.log.as_deref().unwrap_or(default)))
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_of_the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,6 +1,6 @@
 //! What a version is: its manifest, its signature, how inputs become columns, and the network that scores them.
 //!
-//! A [`Version`] is loaded once by [`load`], which verifies everything that can be verified without traffic: digests,
+//! A [`Version`] is loaded once by [`load()`], which verifies everything that can be verified without traffic: digests,
 //! tensors, shapes, finite weights, golden requests. After that it never changes and never fails for a reason that
 //! loading could have found. One file a format; candle is used here and in [`train`](crate::train), nowhere else.
 //! Not here: which versions exist ([`registry`](crate::registry)), which one answers ([`serving`](crate::serving)).

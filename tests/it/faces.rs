@@ -217,6 +217,36 @@ async fn requests_in_flight_are_answered_during_a_drain() {
 }
 
 #[tokio::test]
+async fn past_the_limit_on_connections_the_next_is_closed_and_the_others_go_on() {
+    let mut gateway = Running::start("[limits]\nmax_connections = 1", |root| {
+        tiny::publish(root, "m", 1);
+    })
+    .await;
+    gateway
+        .predict(rows("m", [good()]))
+        .await
+        .expect("the first connection");
+    let address = format!("http://{}", gateway.addresses().data);
+    let second = tonic::transport::Endpoint::from_shared(address)
+        .expect("endpoint")
+        .connect_lazy();
+    let refused = PredictionServiceClient::new(second)
+        .predict(rows("m", [good()]))
+        .await;
+    refused.expect_err("the second connection is closed before it can ask anything");
+    gateway
+        .predict(rows("m", [good()]))
+        .await
+        .expect("the first connection goes on");
+    let (_, text) = gateway.http_get("/metrics").await;
+    let count = text
+        .lines()
+        .find_map(|line| line.strip_prefix("taper_refused_connections_total "));
+    assert!(count.expect("counted").parse::<u64>().expect("a number") >= 1);
+    gateway.drain().await;
+}
+
+#[tokio::test]
 async fn every_taken_port_is_named_and_nothing_is_left_running() {
     let gateway = one_version().await;
     let dir = registry(|root| tiny::publish(root, "m", 1));

@@ -11,11 +11,18 @@
 #![expect(unreachable_pub, reason = "nobody uses a test as a library")]
 
 mod bad_requests;
+mod cli;
+mod demo;
+mod dense;
+mod deploy;
 mod faces;
+mod fixtures;
 mod flights;
 mod harness;
 mod metrics;
 mod pipeline;
 mod policies;
+mod process;
 mod routing;
+mod shutdown;
 mod tiny;

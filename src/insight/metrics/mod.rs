@@ -42,6 +42,7 @@ pub struct Telemetry {
     /// Locked when a version comes and when somebody reads, never by a request.
     versions: Mutex<Vec<Weak<Scope>>>,
     rejected: [Counter; PredictError::REASONS.len()],
+    refused_connections: Counter,
 }
 
 impl Telemetry {
@@ -51,15 +52,17 @@ impl Telemetry {
     /// Only if the exporter refuses the fixed buckets.
     pub fn new() -> Result<Arc<Self>, MetricsError> {
         let process = Scope::new(&[], &[])?;
-        let rejected = process.enter(|| {
+        let (rejected, refused_connections) = process.enter(|| {
             gauge!("taper_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
-            PredictError::REASONS
-                .map(|reason| counter!("taper_rejected_requests_total", "reason" => reason))
+            let rejected = PredictError::REASONS
+                .map(|reason| counter!("taper_rejected_requests_total", "reason" => reason));
+            (rejected, counter!("taper_refused_connections_total"))
         });
         Ok(Arc::new(Self {
             process,
             versions: Mutex::default(),
             rejected,
+            refused_connections,
         }))
     }
 
@@ -72,6 +75,11 @@ impl Telemetry {
         {
             self.rejected[at].increment(1);
         }
+    }
+
+    /// A gRPC connection was closed at once, because as many as the limit were open.
+    pub fn refused_connection(&self) {
+        self.refused_connections.increment(1);
     }
 
     /// The revision gauge of one model.
@@ -189,6 +197,10 @@ pub(crate) const PROBABILITY: [f64; 20] = [
 const ROWS: [f64; 9] = [1.0, 2.0, 4.0, 8.0, 16.0, 64.0, 256.0, 1024.0, 4096.0];
 
 fn describe() {
+    describe_counter!(
+        "taper_refused_connections_total",
+        "gRPC connections closed at the limit on connections"
+    );
     describe_gauge!("taper_build_info", "1, with the version of the gateway");
     describe_counter!(
         "taper_rejected_requests_total",

@@ -87,17 +87,20 @@ pub(in crate::model) fn shown(datatype: Datatype, x: f64) -> String {
     }
 }
 
-/// The names in quotes, the first eight of them.
+/// The names in quotes: the first eight, or fewer long ones, since an answer has room for a few hundred characters.
 pub(super) fn list<S: AsRef<str>>(names: &[S]) -> String {
     const SHOWN: usize = 8;
-    let shown: Vec<_> = names
-        .iter()
-        .take(SHOWN)
-        .map(|n| quote(n.as_ref()))
-        .collect();
-    let mut text = shown.join(", ");
-    if names.len() > SHOWN {
-        text.push_str(&format!(" and {} more", names.len() - SHOWN));
+    const LONG: usize = 120;
+    let mut text = String::new();
+    for (at, name) in names.iter().enumerate() {
+        if at == SHOWN || text.len() > LONG {
+            text.push_str(&format!(" and {} more", names.len() - at));
+            break;
+        }
+        if at > 0 {
+            text.push_str(", ");
+        }
+        text.push_str(&quote(name.as_ref()));
     }
     text
 }
@@ -208,4 +211,22 @@ fn number<'a>(
 pub(super) fn finite(x: f64) -> Option<f32> {
     let x = x as f32;
     x.is_finite().then_some(x)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_lists_are_cut_by_number_and_by_length() {
+        let named = |n: usize, length: usize| vec!["x".repeat(length); n];
+        assert_eq!(list(&named(2, 1)), "`x`, `x`");
+        assert_eq!(list(&named(8, 1)).matches("`x`").count(), 8);
+        assert!(list(&named(9, 1)).ends_with("`x` and 1 more"));
+        let long = list(&named(500, 500));
+        assert!(
+            long.len() < 300 && long.ends_with(" and 498 more"),
+            "{long}"
+        );
+    }
 }

@@ -1,6 +1,6 @@
 //! From a folder to a version that answers.
 //!
-//! [`load`] does everything that can fail: it reads the manifest, holds every file to its digest, builds the network,
+//! [`load()`] does everything that can fail: it reads the manifest, holds every file to its digest, builds the network,
 //! lets it answer the golden requests and warms it up. What it returns is ready to be published. Slow, and blocking:
 //! never on a thread that serves.
 

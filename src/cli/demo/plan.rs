@@ -1,0 +1,87 @@
+//! Which flights are sent, how fast, and when the split moves. Pure.
+
+/// Flights of a bounded replay.
+const ONCE: usize = 2_000;
+/// Seconds until the split moves in a replay without end.
+const SECONDS_BEFORE_MOVE: usize = 20;
+
+/// What a replay does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Plan {
+    /// Flights to send; `None` for no end.
+    pub(super) most: Option<usize>,
+    /// From one flight that is sent to the next: a bounded replay is a sample of the whole half-year.
+    pub(super) stride: usize,
+    /// The split moves before this flight.
+    pub(super) move_before: usize,
+    /// Flights a second, at least 1.
+    pub(super) per_second: u32,
+}
+
+impl Plan {
+    /// Shares in basis points at first, ...
+    pub(super) const CAREFUL: [(u64, u32); 2] = [(1, 9_500), (2, 500)];
+    /// ... and after the move.
+    pub(super) const EVEN: [(u64, u32); 2] = [(1, 5_000), (2, 5_000)];
+
+    /// A bounded replay where `once`, else one without end, of so many flights.
+    pub(super) fn new(once: bool, per_second: Option<u32>, flights: usize) -> Self {
+        if once {
+            let most = ONCE.min(flights);
+            return Self {
+                most: Some(most),
+                stride: (flights / ONCE).max(1),
+                move_before: most / 2,
+                per_second: per_second.unwrap_or(1_000),
+            };
+        }
+        let per_second = per_second.unwrap_or(500);
+        Self {
+            most: None,
+            stride: 1,
+            move_before: per_second as usize * SECONDS_BEFORE_MOVE,
+            per_second,
+        }
+    }
+
+    /// Whether there is a flight to send after `sent` of them.
+    pub(super) fn has(&self, sent: usize) -> bool {
+        self.most.is_none_or(|most| sent < most)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bounded_replay_samples_the_whole_half_year_and_moves_half_way() {
+        let plan = Plan::new(true, None, 24_000);
+        assert_eq!(
+            (plan.most, plan.stride, plan.move_before),
+            (Some(2_000), 12, 1_000)
+        );
+        assert!(plan.has(1_999) && !plan.has(2_000));
+        let few = Plan::new(true, Some(7), 10);
+        assert_eq!((few.most, few.stride, few.move_before), (Some(10), 1, 5));
+        assert_eq!(few.per_second, 7);
+    }
+
+    #[test]
+    fn a_replay_without_end_sends_every_flight() {
+        let plan = Plan::new(false, Some(100), 24_000);
+        assert_eq!(
+            (plan.stride, plan.move_before),
+            (1, 2_000),
+            "20 seconds at 100 a second"
+        );
+        assert!(plan.has(usize::MAX));
+    }
+
+    #[test]
+    fn both_splits_add_up() {
+        for split in [Plan::CAREFUL, Plan::EVEN] {
+            assert_eq!(split.iter().map(|(_, points)| points).sum::<u32>(), 10_000);
+        }
+    }
+}

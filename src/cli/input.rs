@@ -1,0 +1,92 @@
+//! Rows as people write them: JSON objects, alone, in a list, or one a line.
+
+use std::{fs, io::Read, path::Path};
+
+use prost_types::Struct;
+use serde_json::{Deserializer, Value};
+
+use super::{failure::Failure, wire};
+use crate::faults;
+
+/// Reads `path`; `-` is stdin.
+///
+/// # Errors
+/// Where it cannot be read as UTF-8 text.
+pub(super) fn read(path: &Path) -> Result<String, Failure> {
+    let text = if path == Path::new("-") {
+        let mut text = String::new();
+        std::io::stdin().read_to_string(&mut text).map(|_| text)
+    } else {
+        fs::read_to_string(path)
+    };
+    text.map_err(|error| Failure::new(format!("cannot read {}: {error}", path.display())))
+}
+
+/// The rows in `text`: any number of JSON objects and lists of objects, one after the other. That takes in a single
+/// object, a list, and JSON lines. `origin` is told where something is wrong.
+///
+/// # Errors
+/// Where something else is there, or nothing.
+pub(super) fn rows(origin: &str, text: &str) -> Result<Vec<Struct>, Failure> {
+    let mut rows = Vec::new();
+    for value in Deserializer::from_str(text).into_iter::<Value>() {
+        let value = value.map_err(|error| Failure::new(format!("{origin}: not JSON: {error}")))?;
+        let items = match value {
+            Value::Array(items) => items,
+            other => vec![other],
+        };
+        for item in items {
+            match item {
+                Value::Object(fields) => rows.push(wire::row(fields)),
+                other => {
+                    return Err(Failure::new(format!(
+                        "{origin}: row {}: {}, wants an object such as {{\"temp\": 37.9}}",
+                        rows.len(),
+                        faults::got(&other)
+                    )));
+                }
+            }
+        }
+    }
+    if rows.is_empty() {
+        return Err(Failure::new(format!(
+            "{origin}: there is no row in it, wants JSON objects"
+        )));
+    }
+    Ok(rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_object_a_list_and_lines_are_rows() {
+        for (text, count) in [
+            (r#"{"a": 1}"#, 1),
+            ("[{\"a\": 1}, {\"a\": null}]", 2),
+            ("{\"a\": 1}\n{\"a\": 2}\n{\"a\": [1, 2]}\n", 3),
+            ("{\n  \"a\": 1\n}\n[{\"b\": true}]", 2),
+        ] {
+            assert_eq!(rows("--row", text).unwrap().len(), count, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_row_is_named_by_place() {
+        for (text, told) in [
+            ("", "--row: there is no row in it, wants JSON objects"),
+            ("[]", "--row: there is no row in it, wants JSON objects"),
+            (
+                "{} 3",
+                "--row: row 1: got 3, wants an object such as {\"temp\": 37.9}",
+            ),
+            (
+                "{temp: 3}",
+                "--row: not JSON: key must be a string at line 1 column 2",
+            ),
+        ] {
+            assert_eq!(rows("--row", text).unwrap_err().to_string(), told);
+        }
+    }
+}

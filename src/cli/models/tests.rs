@@ -1,0 +1,114 @@
+use super::*;
+use crate::proto::v1::{Fault, ModelSummary};
+
+fn input(name: &str, datatype: Datatype, optional: bool) -> TensorSignature {
+    TensorSignature {
+        name: name.into(),
+        datatype: datatype.into(),
+        shape: vec![-1],
+        optional,
+        sensitive: false,
+    }
+}
+
+fn ready(version: u64, auc: f64) -> VersionStatus {
+    VersionStatus {
+        version,
+        state: VersionState::Ready.into(),
+        inputs: vec![
+            input("carrier", Datatype::Bytes, false),
+            input("temp", Datatype::Fp32, true),
+        ],
+        outputs: vec![TensorSignature {
+            shape: vec![-1, 1],
+            ..input("probability", Datatype::Fp32, false)
+        }],
+        classes: vec!["on time".into(), "late".into()],
+        metrics: HashMap::from([("auc".into(), auc)]),
+        created_at: "2013-07-01T00:00:00Z".into(),
+        description: "logistic regression".into(),
+        ..VersionStatus::default()
+    }
+}
+
+#[test]
+fn a_listing_tells_ready_from_failed() {
+    let list = Listing::from(ListModelsResponse {
+        models: vec![
+            ModelSummary {
+                name: "flight-delay".into(),
+                ready_versions: vec![1, 2],
+                failed_versions: vec![3],
+                policy_revision: 4,
+            },
+            ModelSummary {
+                name: "broken".into(),
+                failed_versions: vec![1],
+                ..ModelSummary::default()
+            },
+        ],
+    });
+    insta::assert_snapshot!(list.readable(), @r"
+    ┌──────────────┬───────┬────────┬─────────────────┐
+    │ model        ┆ ready ┆ failed ┆ policy revision │
+    ╞══════════════╪═══════╪════════╪═════════════════╡
+    │ flight-delay ┆ 1, 2  ┆ 3      ┆               4 │
+    │ broken       ┆ -     ┆ 1      ┆               - │
+    └──────────────┴───────┴────────┴─────────────────┘
+    ");
+}
+
+#[test]
+fn an_empty_registry_says_so() {
+    let list = Listing::from(ListModelsResponse::default());
+    assert_eq!(
+        list.readable(),
+        "no models: the registry of this gateway is empty"
+    );
+}
+
+#[test]
+fn a_model_shows_states_metrics_faults_and_one_signature_for_all_versions_that_share_it() {
+    let failed = VersionStatus {
+        version: 3,
+        state: VersionState::Failed.into(),
+        faults: vec![Fault {
+            file: "models/flight-delay/3/metadata.json".into(),
+            path: "$.inputs[0].std".into(),
+            message: "got 0, wants more than 0".into(),
+        }],
+        ..VersionStatus::default()
+    };
+    let model = Model::from(GetModelResponse {
+        model: "flight-delay".into(),
+        versions: vec![ready(1, 0.625), ready(2, 0.71), failed],
+        labels: HashMap::from([("stable".into(), 1), ("latest".into(), 2)]),
+    });
+    insta::assert_snapshot!(model.readable(), @r"
+    flight-delay   latest = 2, stable = 1
+    ┌─────────┬────────┬──────────────────────┬─────────────────────┐
+    │ version ┆ state  ┆ created              ┆ description         │
+    ╞═════════╪════════╪══════════════════════╪═════════════════════╡
+    │       1 ┆ READY  ┆ 2013-07-01T00:00:00Z ┆ logistic regression │
+    │       2 ┆ READY  ┆ 2013-07-01T00:00:00Z ┆ logistic regression │
+    │       3 ┆ FAILED ┆                      ┆                     │
+    └─────────┴────────┴──────────────────────┴─────────────────────┘
+    measured on held-out rows
+    ┌─────────┬────────┐
+    │ version ┆    auc │
+    ╞═════════╪════════╡
+    │       1 ┆ 0.6250 │
+    │       2 ┆ 0.7100 │
+    └─────────┴────────┘
+    version 3 cannot answer:
+      models/flight-delay/3/metadata.json: $.inputs[0].std: got 0, wants more than 0
+    inputs of version 1, 2
+    ┌─────────┬───────┬───────┬──────────┐
+    │ input   ┆ type  ┆ shape ┆ notes    │
+    ╞═════════╪═══════╪═══════╪══════════╡
+    │ carrier ┆ BYTES ┆ [-1]  ┆          │
+    │ temp    ┆ FP32  ┆ [-1]  ┆ optional │
+    └─────────┴───────┴───────┴──────────┘
+    output probability FP32 [-1, 1], classes on time | late
+    ");
+}

@@ -1,0 +1,290 @@
+//! `taper predict`: rows in, answers and who gave them out.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::{client::DataPort, failure::Failure, input, out, table::table, wire};
+use crate::proto::v1::{PredictRequest, PredictResponse, Role, predict_request::Pin};
+
+/// Arguments of `taper predict`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Name of the model.
+    model: String,
+    /// One row as a JSON object, by input name.
+    #[arg(long, value_name = "JSON", required_unless_present = "file")]
+    row: Option<String>,
+    /// Rows in a file (`-` is stdin): a JSON object, a list of objects, or one object a line.
+    #[arg(long, value_name = "FILE", conflicts_with = "row")]
+    file: Option<PathBuf>,
+    /// Ask for this version, past the split.
+    #[arg(long, value_name = "N")]
+    version: Option<u64>,
+    /// Ask for the version that this label names, past the split.
+    #[arg(long, conflicts_with = "version")]
+    label: Option<String>,
+    /// Routing key: equal keys get the same version for as long as the split stays.
+    #[arg(long, default_value = "", hide_default_value = true)]
+    key: String,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    port: DataPort,
+}
+
+pub(super) async fn run(args: Args) -> Result<(), Failure> {
+    let rows = match (&args.row, &args.file) {
+        (Some(row), _) => input::rows("--row", row)?,
+        (None, Some(file)) => input::rows(&file.display().to_string(), &input::read(file)?)?,
+        (None, None) => return Err(Failure::new("wants --row or --file")),
+    };
+    let count = rows.len();
+    let pin = match (args.version, args.label) {
+        (Some(version), _) => Some(Pin::Version(version)),
+        (None, label) => label.map(Pin::Label),
+    };
+    let request = PredictRequest {
+        model: args.model,
+        pin,
+        routing_key: args.key,
+        rows,
+        ..PredictRequest::default()
+    };
+    let mut client = args.port.connect().await?;
+    let response = client.predict(args.port.patience.request(request)).await?;
+    let answer = Answer::new(response.into_inner(), count)?;
+    if args.json {
+        out::print_json(&answer)
+    } else {
+        out::print(&answer.readable())
+    }
+}
+
+/// An answer, row by row.
+#[derive(Debug, Serialize)]
+struct Answer {
+    model: String,
+    version: u64,
+    role: &'static str,
+    response_id: String,
+    policy_revision: u64,
+    rows: Vec<RowAnswer>,
+}
+
+#[derive(Debug, Serialize)]
+struct RowAnswer {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    class: Option<String>,
+    /// Of that class.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    probability: Option<f32>,
+    outputs: Vec<OutputAnswer>,
+}
+
+#[derive(Debug, Serialize)]
+struct OutputAnswer {
+    name: String,
+    values: Vec<f32>,
+}
+
+impl Answer {
+    fn new(response: PredictResponse, count: usize) -> Result<Self, Failure> {
+        let mut rows: Vec<_> = (0..count)
+            .map(|at| RowAnswer {
+                class: response.top_classes.get(at).map(|top| top.label.clone()),
+                probability: response.top_classes.get(at).map(|top| top.probability),
+                outputs: Vec::new(),
+            })
+            .collect();
+        for tensor in &response.outputs {
+            let values = wire::fp32(tensor);
+            let columns = values.len() / count;
+            if columns == 0 || columns * count != values.len() {
+                return Err(Failure::new(format!(
+                    "the gateway answered {} values of `{}` for {count} rows",
+                    values.len(),
+                    tensor.name
+                )));
+            }
+            for (row, values) in rows.iter_mut().zip(values.chunks_exact(columns)) {
+                row.outputs.push(OutputAnswer {
+                    name: tensor.name.clone(),
+                    values: values.to_vec(),
+                });
+            }
+        }
+        Ok(Self {
+            role: role_name(response.role()),
+            model: response.model,
+            version: response.version,
+            response_id: response.response_id,
+            policy_revision: response.policy_revision,
+            rows,
+        })
+    }
+
+    fn readable(&self) -> String {
+        let classes = self.rows.iter().any(|row| row.class.is_some());
+        let mut header = vec!["row".to_owned()];
+        if classes {
+            header.extend(["class".to_owned(), "of that class".to_owned()]);
+        }
+        for output in self.rows.iter().take(1).flat_map(|row| &row.outputs) {
+            match output.values.len() {
+                1 => header.push(output.name.clone()),
+                many => header.extend((0..many).map(|at| format!("{}[{at}]", output.name))),
+            }
+        }
+        let rows = self.rows.iter().enumerate().map(|(at, row)| {
+            let mut cells = vec![at.to_string()];
+            if classes {
+                cells.push(row.class.clone().unwrap_or_default());
+                cells.push(
+                    row.probability
+                        .map_or_else(String::new, |p| format!("{p:.4}")),
+                );
+            }
+            let values = row.outputs.iter().flat_map(|output| &output.values);
+            cells.extend(values.map(|value| format!("{value:.4}")));
+            cells
+        });
+        let right: Vec<_> = (0..header.len())
+            .filter(|at| !(classes && *at == 1))
+            .collect();
+        let header: Vec<_> = header.iter().map(String::as_str).collect();
+        format!(
+            "{}\n{} version {}, {}, policy revision {}, response {}",
+            table(&header, &right, rows),
+            self.model,
+            self.version,
+            self.role,
+            self.policy_revision,
+            self.response_id
+        )
+    }
+}
+
+fn role_name(role: Role) -> &'static str {
+    match role {
+        Role::Unspecified => "unknown",
+        Role::Primary => "primary",
+        Role::Shadow => "shadow",
+        Role::Fallback => "fallback",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::v1::{Datatype, Tensor, TopClass};
+
+    fn tensor(name: &str, columns: i64, values: &[f32]) -> Tensor {
+        Tensor {
+            name: name.into(),
+            datatype: Datatype::Fp32.into(),
+            shape: vec![values.len() as i64 / columns, columns],
+            fp32_values: values.to_vec(),
+            ..Tensor::default()
+        }
+    }
+
+    fn response() -> PredictResponse {
+        PredictResponse {
+            model: "flight-delay".into(),
+            version: 2,
+            role: Role::Primary.into(),
+            response_id: "abc".into(),
+            policy_revision: 7,
+            outputs: vec![tensor("probability", 1, &[0.25, 0.875])],
+            top_classes: vec![
+                TopClass {
+                    label: "on time".into(),
+                    probability: 0.75,
+                },
+                TopClass {
+                    label: "late".into(),
+                    probability: 0.875,
+                },
+            ],
+        }
+    }
+
+    #[test]
+    fn an_answer_shows_each_row_and_who_gave_it() {
+        let answer = Answer::new(response(), 2).unwrap();
+        insta::assert_snapshot!(answer.readable(), @r"
+        ┌─────┬─────────┬───────────────┬─────────────┐
+        │ row ┆ class   ┆ of that class ┆ probability │
+        ╞═════╪═════════╪═══════════════╪═════════════╡
+        │   0 ┆ on time ┆        0.7500 ┆      0.2500 │
+        │   1 ┆ late    ┆        0.8750 ┆      0.8750 │
+        └─────┴─────────┴───────────────┴─────────────┘
+        flight-delay version 2, primary, policy revision 7, response abc
+        ");
+    }
+
+    #[test]
+    fn json_holds_the_same_as_the_table() {
+        let answer = Answer::new(response(), 2).unwrap();
+        insta::assert_snapshot!(serde_json::to_string_pretty(&answer).unwrap(), @r#"
+        {
+          "model": "flight-delay",
+          "version": 2,
+          "role": "primary",
+          "response_id": "abc",
+          "policy_revision": 7,
+          "rows": [
+            {
+              "class": "on time",
+              "probability": 0.75,
+              "outputs": [
+                {
+                  "name": "probability",
+                  "values": [
+                    0.25
+                  ]
+                }
+              ]
+            },
+            {
+              "class": "late",
+              "probability": 0.875,
+              "outputs": [
+                {
+                  "name": "probability",
+                  "values": [
+                    0.875
+                  ]
+                }
+              ]
+            }
+          ]
+        }
+        "#);
+    }
+
+    #[test]
+    fn outputs_of_several_columns_and_packed_ones_are_spread() {
+        let mut packed = tensor("value", 2, &[]);
+        packed.raw = [1.0_f32, 2.0, 3.0, 4.0]
+            .iter()
+            .flat_map(|v| v.to_le_bytes())
+            .collect();
+        let response = PredictResponse {
+            outputs: vec![packed],
+            top_classes: Vec::new(),
+            ..response()
+        };
+        let answer = Answer::new(response.clone(), 2).unwrap();
+        assert_eq!(answer.rows[1].outputs[0].values, [3.0, 4.0]);
+        assert!(
+            answer.readable().contains("value[1]"),
+            "{}",
+            answer.readable()
+        );
+        let torn = Answer::new(response, 3).unwrap_err().to_string();
+        assert_eq!(torn, "the gateway answered 4 values of `value` for 3 rows");
+    }
+}

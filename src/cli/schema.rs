@@ -1,0 +1,33 @@
+//! `taper schema`: the JSON Schemas of the files that people write.
+
+use super::{failure::Failure, out};
+use crate::config::Config;
+use crate::faults;
+use crate::model::manifest::raw::RawManifest;
+use crate::train::spec::raw::RawSpec;
+
+/// Arguments of `taper schema`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Which file.
+    of: Of,
+}
+
+/// The files that have a schema.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Of {
+    /// `metadata.json` of a version.
+    Manifest,
+    /// The TOML file of `taper serve --config`.
+    Config,
+    /// The TOML file of `taper train`.
+    Train,
+}
+
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    out::print_json(&match args.of {
+        Of::Manifest => faults::schema_of::<RawManifest>(),
+        Of::Config => Config::schema(),
+        Of::Train => faults::schema_of::<RawSpec>(),
+    })
+}

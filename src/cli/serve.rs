@@ -1,0 +1,200 @@
+//! `taper serve`: a gateway until somebody ends it.
+
+use std::{env, path::PathBuf};
+
+use super::{check, failure::Failure, out, signals::Signals, table::table};
+use crate::app::{Addresses, Gateway};
+use crate::config::{Config, Overrides};
+
+/// Arguments of `taper serve`. Flags come before environment variables, and both before the file.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Configuration in TOML; `taper schema config` describes it.
+    #[arg(long, value_name = "FILE", env = "TAPER_CONFIG")]
+    config: Option<PathBuf>,
+    /// Folder with all models and versions [default: models].
+    #[arg(long, value_name = "DIR", env = "TAPER_REGISTRY")]
+    registry: Option<PathBuf>,
+    /// gRPC for services: predictions, health, reflection [default: 127.0.0.1:8001].
+    #[arg(long, value_name = "ADDR", env = "TAPER_DATA_ADDR")]
+    data: Option<String>,
+    /// gRPC for operators; loopback only [default: 127.0.0.1:8002].
+    #[arg(long, value_name = "ADDR", env = "TAPER_ADMIN_ADDR")]
+    admin: Option<String>,
+    /// HTTP: /metrics, /healthz, /readyz [default: 127.0.0.1:8000].
+    #[arg(long, value_name = "ADDR", env = "TAPER_HTTP_ADDR")]
+    http: Option<String>,
+    /// Check the configuration and every version of the registry, then end.
+    #[arg(long)]
+    check: bool,
+}
+
+pub(super) async fn run(args: Args) -> Result<(), Failure> {
+    let overrides = Overrides {
+        registry: args.registry,
+        data: args.data,
+        admin: args.admin,
+        http: args.http,
+    };
+    let config = Config::load(args.config.as_deref(), overrides)?;
+    if args.check {
+        check::folder(&config.registry)?;
+        return out::print("the configuration is good");
+    }
+    let mut signals = Signals::listen()?;
+    let started = tokio::select! {
+        started = Gateway::start(config) => started,
+        name = signals.next() => return Err(Failure::new(format!("{name} while loading"))),
+    };
+    let mut gateway = started.map_err(|error| Failure::new(error.to_string()))?;
+    out::print(&format!(
+        "{}\n{}",
+        banner(
+            gateway.addresses(),
+            env::var("RAYON_NUM_THREADS").ok().as_deref()
+        ),
+        listing(&served(&gateway))
+    ))?;
+    let broken = tokio::select! {
+        name = signals.next() => {
+            out::print(&format!("{name}: draining; a second signal ends at once"))?;
+            None
+        }
+        part = gateway.broken() => Some(part),
+    };
+    let report = tokio::select! {
+        report = gateway.drain() => report,
+        name = signals.next() => {
+            let told = format!("{name} while draining: ended at once, what was in flight is cut off");
+            return Err(Failure::new(told));
+        }
+    };
+    out::print(&report.to_string())?;
+    match broken {
+        None => Ok(()),
+        Some(part) => Err(Failure::new(format!(
+            "a part of the gateway ended by itself: {part}"
+        ))),
+    }
+}
+
+/// What listens where. The threads are told because an unset variable costs 40 times a small network.
+fn banner(addresses: Addresses, threads: Option<&str>) -> String {
+    let threads = threads.unwrap_or("RAYON_NUM_THREADS is not set");
+    format!(
+        "taper {}\n{addresses}\ncandle threads: {threads}",
+        env!("CARGO_PKG_VERSION")
+    )
+}
+
+/// One version as the gateway came up with it.
+#[derive(Debug)]
+struct Served {
+    model: String,
+    version: u64,
+    /// What the split gives to it; `None` where it cannot answer.
+    share: Option<String>,
+    /// Why it cannot answer, a line each.
+    faults: Vec<String>,
+}
+
+fn served(gateway: &Gateway) -> Vec<Served> {
+    let snapshot = gateway.snapshot();
+    let mut all = Vec::new();
+    for model in snapshot.models.values() {
+        let rows = model
+            .routing
+            .iter()
+            .flat_map(|routing| routing.policy.split().rows());
+        let rows: Vec<_> = rows.copied().collect();
+        for version in model.ready.keys() {
+            let share = rows.iter().find(|(target, _)| target == version);
+            all.push(Served {
+                model: model.name.to_string(),
+                version: version.get(),
+                share: Some(share.map_or_else(|| "0%".into(), |(_, share)| share.to_string())),
+                faults: Vec::new(),
+            });
+        }
+        for (version, faults) in &model.failed {
+            all.push(Served {
+                model: model.name.to_string(),
+                version: version.get(),
+                share: None,
+                faults: faults.iter().map(ToString::to_string).collect(),
+            });
+        }
+    }
+    all.sort_by(|one, other| (&one.model, one.version).cmp(&(&other.model, other.version)));
+    all
+}
+
+fn listing(versions: &[Served]) -> String {
+    if versions.is_empty() {
+        return "no models: the registry is empty".into();
+    }
+    let rows = versions.iter().map(|served| {
+        vec![
+            served.model.clone(),
+            served.version.to_string(),
+            if served.share.is_some() {
+                "READY"
+            } else {
+                "FAILED"
+            }
+            .to_owned(),
+            served.share.clone().unwrap_or_else(|| "-".into()),
+        ]
+    });
+    let mut text = table(&["model", "version", "state", "share"], &[1, 3], rows);
+    for served in versions.iter().filter(|served| !served.faults.is_empty()) {
+        text.push_str(&format!(
+            "\n{} version {} cannot answer:",
+            served.model, served.version
+        ));
+        for fault in &served.faults {
+            text.push_str(&format!("\n  {fault}"));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_listing_shows_shares_and_why_a_version_cannot_answer() {
+        let served = |version, share: Option<&str>, faults: &[&str]| Served {
+            model: "flight-delay".into(),
+            version,
+            share: share.map(Into::into),
+            faults: faults.iter().map(ToString::to_string).collect(),
+        };
+        let versions = [
+            served(1, Some("95%"), &[]),
+            served(2, Some("5%"), &[]),
+            served(
+                3,
+                None,
+                &[
+                    "weights.safetensors: missing",
+                    "metadata.json: $.head: missing",
+                ],
+            ),
+        ];
+        insta::assert_snapshot!(listing(&versions), @r"
+        ┌──────────────┬─────────┬────────┬───────┐
+        │ model        ┆ version ┆ state  ┆ share │
+        ╞══════════════╪═════════╪════════╪═══════╡
+        │ flight-delay ┆       1 ┆ READY  ┆   95% │
+        │ flight-delay ┆       2 ┆ READY  ┆    5% │
+        │ flight-delay ┆       3 ┆ FAILED ┆     - │
+        └──────────────┴─────────┴────────┴───────┘
+        flight-delay version 3 cannot answer:
+          weights.safetensors: missing
+          metadata.json: $.head: missing
+        ");
+        assert_eq!(listing(&[]), "no models: the registry is empty");
+    }
+}

@@ -1,0 +1,127 @@
+//! `taper split`: how a model's traffic is split, as wanted and as counted, and how to change it.
+//!
+//! A change replaces the policy as a whole, so `set` reads the policy first, keeps what the command line does not name,
+//! and sends the revision that it read: where somebody else was faster, nothing changes.
+
+mod parse;
+mod show;
+
+use super::{client::AdminPort, failure::Failure, out};
+use crate::proto::v1::{
+    GetTrafficPolicyRequest, GetTrafficPolicyResponse, SetTrafficPolicyRequest,
+};
+
+use parse::{Rule, VersionShare, Wish};
+
+/// The two things to do with a split.
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Verb {
+    /// Show the split in force, and what was counted since.
+    Get(GetArgs),
+    /// Replace the split. What is not named (rules, sticky header, salt) stays.
+    Set(SetArgs),
+}
+
+/// Arguments of `taper split get`.
+#[derive(Debug, clap::Args)]
+pub(super) struct GetArgs {
+    /// Name of the model.
+    model: String,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    port: AdminPort,
+}
+
+/// Arguments of `taper split set`.
+#[derive(Debug, clap::Args)]
+pub(super) struct SetArgs {
+    /// Name of the model.
+    model: String,
+    /// Every version that gets traffic, with its share: `1=95% 2=5%`, `2=0.5%`, `2=500bp`. They add up to 100%.
+    #[arg(required = true, value_name = "VERSION=SHARE")]
+    shares: Vec<VersionShare>,
+    /// Send requests with this header value to this version, past the split. May be given several times.
+    #[arg(long = "rule", value_name = "HEADER=VALUE:VERSION")]
+    rules: Vec<Rule>,
+    /// Drop the header rules in force.
+    #[arg(long)]
+    clear_rules: bool,
+    /// Header whose value keeps a caller on one version; empty for none.
+    #[arg(long, value_name = "HEADER")]
+    sticky_header: Option<String>,
+    /// Deal all sticky callers anew with this salt; empty for the model's name.
+    #[arg(long)]
+    salt: Option<String>,
+    /// Change nothing unless this revision is in force [default: the one in force now].
+    #[arg(long, value_name = "N")]
+    expected_revision: Option<u64>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    port: AdminPort,
+}
+
+pub(super) async fn run(verb: Verb) -> Result<(), Failure> {
+    match verb {
+        Verb::Get(args) => get(args).await,
+        Verb::Set(args) => set(args).await,
+    }
+}
+
+async fn get(args: GetArgs) -> Result<(), Failure> {
+    let now = in_force(&args.port, args.model).await?;
+    if args.json {
+        out::print_json(&show::InForce::from(&now))
+    } else {
+        out::print(&show::in_force(&now))
+    }
+}
+
+async fn set(args: SetArgs) -> Result<(), Failure> {
+    let wish = Wish {
+        shares: args.shares,
+        rules: args.rules,
+        clear_rules: args.clear_rules,
+        sticky_header: args.sticky_header,
+        salt: args.salt,
+    };
+    let before = in_force(&args.port, args.model.clone()).await?;
+    let policy = wish
+        .onto(before.policy.clone().unwrap_or_default())
+        .map_err(Failure::new)?;
+    let request = SetTrafficPolicyRequest {
+        model: args.model.clone(),
+        policy: Some(policy.clone()),
+        expected_revision: args.expected_revision.unwrap_or(before.revision),
+    };
+    let mut client = args.port.connect().await?;
+    let request = args.port.patience.request(request);
+    let revision = client
+        .set_traffic_policy(request)
+        .await?
+        .into_inner()
+        .revision;
+    let after = GetTrafficPolicyResponse {
+        model: args.model,
+        policy: Some(policy),
+        revision,
+        counted: Vec::new(),
+    };
+    if args.json {
+        out::print_json(&show::Change {
+            before: show::InForce::from(&before),
+            after: show::InForce::from(&after),
+        })
+    } else {
+        out::print(&show::change(&before, &after))
+    }
+}
+
+async fn in_force(port: &AdminPort, model: String) -> Result<GetTrafficPolicyResponse, Failure> {
+    let mut client = port.connect().await?;
+    let request = port.patience.request(GetTrafficPolicyRequest { model });
+    Ok(client.get_traffic_policy(request).await?.into_inner())
+}

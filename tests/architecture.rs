@@ -1,0 +1,388 @@
+//! Holds the house to the arrows and doors that `src/lib.rs` draws, by reading every source file.
+//!
+//! What it sees are paths: `crate::room::...`, `super::super::...` and the first name of a path into another crate. Comments
+//! and texts are skipped, so that documentation may point anywhere. A path inside a macro is seen; one that a macro builds
+//! is not.
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a file that cannot be read fails the test"
+)]
+
+#[path = "architecture/paths.rs"]
+mod paths;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
+
+use paths::{named, sources};
+
+/// Who may use whom. The same words stand in `src/lib.rs`.
+const ARROWS: &[(&str, &[&str])] = &[
+    ("main", &["cli"]),
+    (
+        "cli",
+        &["app", "config", "train", "registry", "model", "proto"],
+    ),
+    (
+        "app",
+        &[
+            "api", "config", "control", "insight", "model", "proto", "registry", "serving",
+        ],
+    ),
+    ("api", &["serving", "control", "insight", "model", "proto"]),
+    ("control", &["registry", "model", "serving", "insight"]),
+    ("serving", &["model", "insight"]),
+    ("registry", &["model"]),
+    ("train", &["model", "registry"]),
+    ("insight", &["model"]),
+    ("config", &["control", "serving"]),
+    ("model", &[]),
+    ("proto", &[]),
+    ("ident", &[]),
+    ("error", &[]),
+    ("faults", &[]),
+];
+
+/// What anyone may use.
+const COMMON: &[&str] = &["ident", "error", "faults"];
+
+/// Crates that only some files may name, and why.
+const DOORS: &[(&[&str], &[&str], &str)] = &[
+    (
+        &[
+            "tonic",
+            "tonic_health",
+            "tonic_prost",
+            "tonic_reflection",
+            "tonic_types",
+            "prost",
+            "prost_types",
+            "axum",
+        ],
+        &["src/api/", "src/app/", "src/cli/", "src/proto.rs"],
+        "nothing below the doors knows the wire",
+    ),
+    (
+        &["candle_core", "candle_nn", "safetensors"],
+        &["src/model/", "src/train/"],
+        "the rest of the house sees rows and scores",
+    ),
+    (
+        &["arc_swap"],
+        &["src/serving/live.rs"],
+        "one place decides how a snapshot is held",
+    ),
+    (
+        &["rand"],
+        &["src/serving/route/", "src/train/"],
+        "randomness is an argument everywhere else",
+    ),
+    (
+        &["metrics", "metrics_exporter_prometheus", "metrics_util"],
+        &["src/insight/"],
+        "names and labels of series are decided in one room",
+    ),
+    (
+        &["clap", "indicatif"],
+        &["src/cli/"],
+        "only the command line talks to a terminal",
+    ),
+    (
+        &["comfy_table"],
+        &["src/cli/", "src/train/report.rs"],
+        "tables are for people, who read the command line and the report of a training",
+    ),
+];
+
+/// Longest file, in lines.
+const LONGEST: usize = 400;
+
+/// Files that may be longer, and why.
+const LONGER: &[(&str, &str)] = &[];
+
+/// What is wrong with the file at `path`, as seen from the repository's root.
+fn faults(path: &str, code: &str) -> Vec<String> {
+    let room = room_of(path);
+    let steps = path
+        .trim_start_matches("src/")
+        .trim_end_matches(".rs")
+        .split('/')
+        .filter(|step| !matches!(*step, "mod" | "lib" | "main"));
+    let named = named(code, steps.count());
+    let mut faults = named.hidden.clone();
+    match ARROWS.iter().find(|(from, _)| *from == room) {
+        None => faults.push(format!("room `{room}` has no arrows: draw them")),
+        Some((_, to)) => faults.extend(
+            named
+                .rooms
+                .iter()
+                .filter(|other| *other != room && is_room(other))
+                .filter(|other| !to.contains(&other.as_str()) && !COMMON.contains(&other.as_str()))
+                .map(|other| format!("there is no arrow {room} > {other}")),
+        ),
+    }
+    for (crates, allowed, why) in DOORS {
+        if !allowed.iter().any(|prefix| path.starts_with(prefix)) {
+            let foreign = crates
+                .iter()
+                .filter(|c| named.roots.contains(**c) && !named.own.contains(**c));
+            faults.extend(foreign.map(|c| format!("`{c}` belongs to {allowed:?}: {why}")));
+        }
+    }
+    let lines = code.lines().count();
+    if lines > LONGEST && !LONGER.iter().any(|(longer, _)| *longer == path) {
+        faults.push(format!(
+            "{lines} lines: what is the second subject in it? At most {LONGEST}"
+        ));
+    }
+    faults
+        .iter()
+        .map(|fault| format!("{path}: {fault}"))
+        .collect()
+}
+
+fn room_of(path: &str) -> &str {
+    let inside = path.trim_start_matches("src/");
+    inside.split(['/', '.']).next().unwrap_or(inside)
+}
+
+fn is_room(name: &str) -> bool {
+    ARROWS.iter().any(|(room, _)| *room == name)
+}
+
+/// A circle in the arrows, if there is one.
+fn circle(arrows: &BTreeMap<String, BTreeSet<String>>) -> Option<Vec<String>> {
+    // Rooms that lead nowhere, again and again; what stays is on a circle or leads to one.
+    let mut left = arrows.clone();
+    loop {
+        let before = left.len();
+        let rooms: BTreeSet<_> = left.keys().cloned().collect();
+        left.retain(|_, to| to.iter().any(|other| rooms.contains(other)));
+        if left.is_empty() {
+            return None;
+        }
+        if left.len() == before {
+            return Some(left.into_keys().collect());
+        }
+    }
+}
+
+#[test]
+fn every_file_keeps_to_the_arrows_and_doors() {
+    let sources = sources();
+    assert!(sources.len() > 20, "only {} files found", sources.len());
+    let faults: Vec<_> = sources
+        .iter()
+        .flat_map(|(path, code)| faults(path, code))
+        .collect();
+    assert!(faults.is_empty(), "\n{}\n", faults.join("\n"));
+}
+
+#[test]
+fn the_rooms_stand_in_no_circle() {
+    let mut arrows: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for (path, code) in sources() {
+        let room = room_of(&path).to_owned();
+        let others = named(&code, usize::MAX).rooms;
+        let others = others
+            .into_iter()
+            .filter(|other| *other != room && is_room(other));
+        arrows.entry(room.clone()).or_default().extend(others);
+    }
+    assert_eq!(circle(&arrows), None, "rooms that reach themselves");
+    let total: usize = arrows.values().map(BTreeSet::len).sum();
+    assert!(
+        total > 20,
+        "only {total} arrows seen: the reader of paths is broken"
+    );
+}
+
+#[test]
+fn the_picture_in_lib_rs_has_the_same_arrows_and_rooms() {
+    let lib = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs"))
+        .expect("lib.rs is readable");
+    let mut listed: Vec<_> = lib
+        .lines()
+        .filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';'))
+        .collect();
+    listed.push("main");
+    let mut drawn: Vec<_> = ARROWS.iter().map(|(room, _)| *room).collect();
+    listed.sort_unstable();
+    drawn.sort_unstable();
+    assert_eq!(listed, drawn, "rooms of lib.rs and of this test");
+    for (room, to) in ARROWS.iter().filter(|(_, to)| !to.is_empty()) {
+        let words = match *room {
+            "app" => "app > everything below".to_owned(),
+            _ => format!("{room} > {}", to.join(", ")),
+        };
+        // Ended by a gap or the end of the line, so that a longer list does not pass for this one.
+        let ends = ["  ", "\n"];
+        assert!(
+            ends.iter()
+                .any(|end| lib.contains(&format!("{words}{end}"))),
+            "lib.rs does not say `{words}`"
+        );
+    }
+}
+
+#[test]
+fn no_file_is_excused_for_a_length_that_it_no_longer_has() {
+    let sources = sources();
+    for (path, _) in LONGER {
+        let lines = sources
+            .iter()
+            .find(|(other, _)| other == path)
+            .map(|(_, code)| code.lines().count());
+        assert!(
+            lines.is_some_and(|lines| lines > LONGEST),
+            "{path}: {lines:?} lines"
+        );
+    }
+}
+
+#[test]
+fn a_forbidden_line_is_found() {
+    for (path, code, want) in [
+        (
+            "src/model/mod.rs",
+            "use crate::serving::Pipeline;",
+            "no arrow model > serving",
+        ),
+        (
+            "src/model/mod.rs",
+            "fn f() { crate::api::x() }",
+            "no arrow model > api",
+        ),
+        (
+            "src/serving/a.rs",
+            "use crate::{model, control};",
+            "list or a star",
+        ),
+        ("src/serving/a.rs", "use crate::*;", "list or a star"),
+        (
+            "src/serving/mod.rs",
+            "use super::control;",
+            "leaves the room",
+        ),
+        (
+            "src/serving/a/b.rs",
+            "use super::super::super::control;",
+            "leaves the room",
+        ),
+        (
+            "src/serving/mod.rs",
+            "mod t { fn f() { super::super::api::x() } }",
+            "leaves the room",
+        ),
+        (
+            "src/control/a.rs",
+            "fn f() -> tonic::Status { x }",
+            "`tonic` belongs",
+        ),
+        (
+            "src/control/a.rs",
+            "use ::prost::Message;",
+            "`prost` belongs",
+        ),
+        (
+            "src/api/a.rs",
+            "metrics::counter!(\"x\");",
+            "`metrics` belongs",
+        ),
+        ("src/api/a.rs", "use rand as dice;", "`rand` belongs"),
+        (
+            "src/serving/pipeline.rs",
+            "use arc_swap::ArcSwap;",
+            "`arc_swap` belongs",
+        ),
+        ("src/attic/mod.rs", "", "has no arrows"),
+        ("src/error.rs", &"\n".repeat(401), "401 lines"),
+        // What hides a path from a careless reader does not hide it from this one.
+        (
+            "src/model/a.rs",
+            "let a = '\"'; use crate::api::x; let b = '\"';",
+            "model > api",
+        ),
+        (
+            "src/model/a.rs",
+            "let a = r#\"\"\"#; use crate::api::x;",
+            "model > api",
+        ),
+        (
+            "src/model/a.rs",
+            "let a = \"\\\\\"; use crate::api::x; // \"",
+            "model > api",
+        ),
+        (
+            "src/model/a.rs",
+            "/* /* */ */ use crate::api::x;",
+            "model > api",
+        ),
+        (
+            "src/model/a.rs",
+            "fn f<'a>(x: &'a str) { crate::api::x(x) }",
+            "model > api",
+        ),
+    ] {
+        let found = faults(path, code);
+        assert!(
+            found.len() == 1 && found[0].contains(want),
+            "{path}: {code}: {found:?}, wants {want}"
+        );
+    }
+}
+
+#[test]
+fn an_allowed_line_passes() {
+    for (path, code) in [
+        (
+            "src/model/mod.rs",
+            "//! See [`api`](crate::api).\nuse crate::error::Code;",
+        ),
+        (
+            "src/model/mod.rs",
+            "let text = \"use crate::api::x; tonic::Status\";",
+        ),
+        ("src/model/mod.rs", "let text = r#\"\" crate::api::x\"#;"),
+        (
+            "src/model/mod.rs",
+            "/* crate::api::x */ pub(crate) fn f() {}",
+        ),
+        ("src/ident.rs", "mod tests { use super::*; }"),
+        ("src/serving/a/b.rs", "use super::super::pipeline;"),
+        (
+            "src/api/http/mod.rs",
+            "use crate::insight::metrics::Page; self.metrics::<u8>();",
+        ),
+        (
+            "src/train/a.rs",
+            "use super::metrics::{self, Bin}; metrics::auc();",
+        ),
+        ("src/train/mod.rs", "pub mod metrics; metrics::auc();"),
+        ("src/api/a.rs", "use tonic::Status;"),
+        ("src/main.rs", "use taper::cli;"),
+    ] {
+        assert_eq!(faults(path, code), [""; 0], "{path}: {code}");
+    }
+}
+
+#[test]
+fn a_circle_is_found() {
+    let arrows = |pairs: &[(&str, &str)]| {
+        let mut arrows: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for (from, to) in pairs {
+            arrows
+                .entry((*from).into())
+                .or_default()
+                .insert((*to).into());
+        }
+        arrows
+    };
+    assert_eq!(circle(&arrows(&[("a", "b"), ("b", "c"), ("a", "c")])), None);
+    let found = circle(&arrows(&[("a", "b"), ("b", "c"), ("c", "b")]));
+    assert!(found.is_some_and(|rooms| rooms.contains(&"b".into()) && rooms.contains(&"c".into())));
+}

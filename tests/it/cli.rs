@@ -1,0 +1,349 @@
+//! The verbs, as a person types them.
+
+use std::{fs, net::TcpListener};
+
+use serde_json::{Value, json};
+
+use crate::harness::{good, registry};
+use crate::process::{self, Process, run, run_with_input};
+use crate::tiny;
+
+/// A gateway in a process, and the addresses of its data and admin ports.
+fn serving(dir: &tempfile::TempDir) -> (Process, String, String) {
+    let mut gateway = Process::serve(dir.path());
+    let data = gateway.address("data").to_string();
+    let admin = gateway.address("admin").to_string();
+    (gateway, data, admin)
+}
+
+fn two_versions() -> tempfile::TempDir {
+    registry(|root| {
+        tiny::publish(root, "m", 1);
+        tiny::publish(root, "m", 2);
+    })
+}
+
+fn json_of(stdout: &str) -> Value {
+    serde_json::from_str(stdout).unwrap_or_else(|error| panic!("{error}: {stdout}"))
+}
+
+#[test]
+fn a_bad_configuration_is_told_as_a_whole_before_any_port_is_bound() {
+    let dir = two_versions();
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let config = dir.path().join("taper.toml");
+    let toml = format!(
+        "[listen]\ndata = \"{}\"\nadmin = \"0.0.0.0:1\"\nhttp = \"nowhere\"\n\
+         [models.m.split]\n1 = 9000\n",
+        taken.local_addr().expect("address")
+    );
+    fs::write(&config, toml).expect("configuration");
+    let ended = run(&["serve", "--config", config.to_str().expect("UTF-8")]);
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    for fault in [
+        "$.listen.admin",
+        "$.listen.http: got \"nowhere\"",
+        "$.models.m.split",
+    ] {
+        assert!(
+            ended.stderr.contains(fault),
+            "{fault} is missing in {}",
+            ended.stderr
+        );
+    }
+    assert!(
+        !ended.stderr.contains("in use"),
+        "a port was bound: {}",
+        ended.stderr
+    );
+    assert_eq!(ended.stdout, "");
+}
+
+#[test]
+fn every_port_that_is_taken_is_named() {
+    let dir = two_versions();
+    let taken = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").expect("a port"));
+    let [data, http] = taken
+        .each_ref()
+        .map(|one| one.local_addr().expect("address").to_string());
+    let models = dir.path().join("models");
+    let ended = run(&[
+        "serve",
+        "--registry",
+        models.to_str().expect("UTF-8"),
+        "--data",
+        &data,
+        "--http",
+        &http,
+        "--admin",
+        "127.0.0.1:0",
+    ]);
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    for address in [&data, &http] {
+        assert!(
+            ended.stderr.contains(address.as_str()),
+            "{address}: {}",
+            ended.stderr
+        );
+    }
+}
+
+#[test]
+fn the_environment_sets_what_flags_do_not() {
+    let dir = two_versions();
+    let mut gateway = Process::start(
+        process::taper(&["serve"])
+            .env("TAPER_REGISTRY", dir.path().join("models"))
+            .env("TAPER_DATA_ADDR", "127.0.0.1:0")
+            .env("TAPER_ADMIN_ADDR", "127.0.0.1:0")
+            .env("TAPER_HTTP_ADDR", "127.0.0.1:0"),
+    );
+    assert_ne!(gateway.address("data").port(), 8001);
+    gateway.signal("TERM");
+    assert_eq!(gateway.end().code, Some(0));
+}
+
+#[test]
+fn candle_runs_on_one_thread_unless_somebody_says_otherwise() {
+    let dir = two_versions();
+    for (said, told) in [
+        (None, "candle threads: 1"),
+        (Some("2"), "candle threads: 2"),
+    ] {
+        let mut command = process::serve(dir.path());
+        command.envs(said.map(|threads| ("RAYON_NUM_THREADS", threads)));
+        let mut gateway = Process::start(&mut command);
+        assert_eq!(gateway.line_with("candle threads"), told);
+    }
+}
+
+#[test]
+fn check_tells_good_versions_from_bad_ones() {
+    let dir = two_versions();
+    let models = dir.path().join("models");
+    let models = models.to_str().expect("UTF-8");
+    let good = run(&["check", models]);
+    assert_eq!(good.code, Some(0), "{good:?}");
+    assert_eq!(
+        run(&["serve", "--check", "--registry", models]).code,
+        Some(0)
+    );
+    tiny::publish_with(dir.path().join("models").as_path(), "m", 3, |manifest| {
+        manifest["architecture"]["head"] = json!("crystal ball");
+        manifest["nonsense"] = json!(1);
+    });
+    for args in [
+        &["check", models][..],
+        &["serve", "--check", "--registry", models],
+    ] {
+        let bad = run(args);
+        assert_eq!(bad.code, Some(1), "{bad:?}");
+        for fault in ["$.architecture.head", "$.nonsense: unknown field"] {
+            assert!(
+                bad.stdout.contains(fault),
+                "{fault} is missing in {}",
+                bad.stdout
+            );
+        }
+        assert!(
+            bad.stderr.contains("1 of 3 would not serve"),
+            "{}",
+            bad.stderr
+        );
+    }
+}
+
+#[test]
+fn every_schema_is_printed() {
+    for (of, field) in [
+        ("manifest", "model_name"),
+        ("config", "registry"),
+        ("train", "features"),
+    ] {
+        let schema = json_of(&run(&["schema", of]).stdout);
+        assert!(schema["properties"][field].is_object(), "{of}: {schema}");
+    }
+}
+
+#[test]
+fn rows_from_stdin_are_answered_in_order() {
+    let dir = two_versions();
+    let (_gateway, data, _) = serving(&dir);
+    let lines = format!("{}\n{}\n{}\n", good(), good(), good());
+    let args = [
+        "predict",
+        "m",
+        "--file",
+        "-",
+        "--version",
+        "2",
+        "--address",
+        &data,
+    ];
+    let shown = run_with_input(&args, &lines);
+    assert_eq!(shown.code, Some(0), "{shown:?}");
+    assert!(
+        shown
+            .stdout
+            .contains("m version 2, primary, policy revision 1"),
+        "{}",
+        shown.stdout
+    );
+    let answer = run_with_input(&[&args[..], &["--json"]].concat(), &lines);
+    let answer = json_of(&answer.stdout);
+    assert_eq!(answer["version"], 2);
+    let row = json!({"outputs": [{"name": "value", "values": [2.0]}]});
+    assert_eq!(answer["rows"], json!([row, row, row]));
+}
+
+#[test]
+fn refused_input_is_told_by_field_and_nothing_is_answered() {
+    let dir = two_versions();
+    let (_gateway, data, _) = serving(&dir);
+    let row = r#"{"x": "hot", "color": "blue", "pair": [0, 1]}"#;
+    let refused = run(&["predict", "m", "--row", row, "--address", &data]);
+    assert_eq!(
+        (refused.code, &*refused.stdout),
+        (Some(1), ""),
+        "{refused:?}"
+    );
+    for told in [
+        "INVALID_ARGUMENT (INVALID_INPUT)",
+        "\n  rows[0].x: got",
+        "\n  rows[0].color: got",
+    ] {
+        assert!(
+            refused.stderr.contains(told),
+            "{told:?} is missing in {}",
+            refused.stderr
+        );
+    }
+}
+
+#[test]
+fn a_split_is_moved_and_what_is_not_named_stays() {
+    let dir = two_versions();
+    let (_gateway, data, admin) = serving(&dir);
+    let set = |args: &[&str]| run(&[&["split", "set", "m", "--address", &admin], args].concat());
+    let first = set(&[
+        "1=95%",
+        "2=5%",
+        "--rule",
+        "x-who=me:2",
+        "--sticky-header",
+        "x-user",
+    ]);
+    assert_eq!(first.code, Some(0), "{first:?}");
+    assert!(
+        first.stdout.contains("policy revision 1 -> 2"),
+        "{}",
+        first.stdout
+    );
+
+    let row = good().to_string();
+    for _ in 0..3 {
+        assert_eq!(
+            run(&["predict", "m", "--row", &row, "--address", &data]).code,
+            Some(0)
+        );
+    }
+    let second = json_of(&set(&["1=99.5%", "2=50bp", "--json"]).stdout);
+    let (before, after) = (&second["before"], &second["after"]);
+    let counted: u64 = [0, 1]
+        .iter()
+        .filter_map(|at| before["split"][at]["requests"].as_u64())
+        .sum();
+    assert_eq!(counted, 3, "{second}");
+    assert_eq!(after["revision"], 3);
+    assert_eq!(
+        after["split"][1],
+        json!({"version": 2, "basis_points": 50, "requests": 0})
+    );
+    assert_eq!(
+        after["header_rules"],
+        json!([{"header": "x-who", "value": "me", "version": 2}])
+    );
+    assert_eq!(after["sticky_header"], "x-user");
+
+    let late = set(&["1=50%", "2=50%", "--expected-revision", "2"]);
+    assert_eq!(late.code, Some(1), "{late:?}");
+    assert!(
+        late.stderr.contains("ABORTED (REVISION_CONFLICT)"),
+        "{}",
+        late.stderr
+    );
+    let short = set(&["1=50%", "2=49%"]);
+    assert!(
+        short.stderr.contains("add up to 99%, wants 100%"),
+        "{}",
+        short.stderr
+    );
+    let now = run(&["split", "get", "m", "--address", &admin, "--json"]);
+    assert_eq!(
+        json_of(&now.stdout)["revision"],
+        3,
+        "neither changed anything"
+    );
+}
+
+#[test]
+fn models_are_listed_with_what_is_wrong_with_them() {
+    let dir = two_versions();
+    tiny::publish_with(&dir.path().join("models"), "m", 3, |manifest| {
+        manifest["nonsense"] = json!(1);
+    });
+    let (_gateway, _, admin) = serving(&dir);
+    let all = json_of(&run(&["models", "--address", &admin, "--json"]).stdout);
+    assert_eq!(
+        all["models"],
+        json!([{"name": "m", "ready_versions": [1, 2], "failed_versions": [3], "policy_revision": 1}])
+    );
+    let one = run(&["models", "m", "--address", &admin]);
+    for told in [
+        "latest = 2",
+        "FAILED",
+        "$.nonsense: unknown field",
+        "color",
+        "BYTES",
+    ] {
+        assert!(
+            one.stdout.contains(told),
+            "{told:?} is missing in {}",
+            one.stdout
+        );
+    }
+}
+
+#[test]
+fn who_calls_nobody_is_told_what_to_start() {
+    let free = TcpListener::bind("127.0.0.1:0")
+        .expect("a port")
+        .local_addr()
+        .expect("address");
+    let url = format!("http://{free}");
+    let row = ["predict", "m", "--row", "{}"];
+    for verb in [&["models"][..], &["split", "get", "m"], &row] {
+        let ended = run(&[verb, &["--address", &url]].concat());
+        assert_eq!(ended.code, Some(1), "{ended:?}");
+        let told = format!("nothing listens on {url}: start a gateway with `taper serve`");
+        assert!(ended.stderr.contains(&told), "{}", ended.stderr);
+    }
+}
+
+#[test]
+fn wrong_arguments_exit_with_2_and_help_with_0() {
+    assert_eq!(
+        run(&["predict", "m"]).code,
+        Some(2),
+        "neither --row nor --file"
+    );
+    assert_eq!(
+        run(&["split", "set", "m", "1=5"]).code,
+        Some(2),
+        "a share without a unit"
+    );
+    assert_eq!(run(&["nonsense"]).code, Some(2));
+    assert_eq!(run(&["--log", "a=b=c", "schema", "config"]).code, Some(2));
+    assert_eq!(run(&["--help"]).code, Some(0));
+    assert!(run(&["--version"]).stdout.starts_with("taper "));
+}

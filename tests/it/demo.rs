@@ -1,0 +1,114 @@
+//! `taper demo`: the real binary, the embedded models, real flights.
+
+use std::net::TcpListener;
+
+use crate::process::{Process, free_ports, run, taper};
+
+#[test]
+fn once_replays_moves_the_split_shows_the_summary_and_ends_with_0() {
+    let base = free_ports().to_string();
+    let ended = run(&["demo", "--once", "--port-base", &base]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    for told in [
+        "24,000 real flights",
+        "the split moves: version 1 from 95% to 50%",
+        "2,000 answered, no errors",
+        "mean P(late)",
+        "drained in ",
+    ] {
+        assert!(
+            ended.stdout.contains(told),
+            "{told:?} is missing in {}",
+            ended.stdout
+        );
+    }
+    let table: Vec<_> = ended
+        .stdout
+        .lines()
+        .filter(|line| line.starts_with('│'))
+        .collect();
+    let [_, first, second] = &table[..] else {
+        panic!("two versions: {table:?}")
+    };
+    assert!(first.starts_with("│       1 ┆    50% ┆"), "{first}");
+    assert!(second.starts_with("│       2 ┆    50% ┆"), "{second}");
+    assert_eq!(ended.stderr, "");
+}
+
+#[test]
+fn a_split_that_somebody_moved_is_left_alone() {
+    let base = free_ports();
+    let first = base.to_string();
+    let mut demo = Process::start(&mut taper(&[
+        "demo",
+        "--once",
+        "--rate",
+        "400",
+        "--port-base",
+        &first,
+    ]));
+    demo.line_with("/metrics | grep");
+    let admin = format!("127.0.0.1:{}", base + 2);
+    let moved = run(&[
+        "split",
+        "set",
+        "flight-delay",
+        "2=20%",
+        "3=80%",
+        "--address",
+        &admin,
+    ]);
+    assert_eq!(moved.code, Some(0), "{moved:?}");
+    let ended = demo.end();
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(
+        ended.stdout.contains("you have moved the split"),
+        "{}",
+        ended.stdout
+    );
+    assert!(
+        ended.stdout.contains("│       3 ┆    80% ┆"),
+        "{}",
+        ended.stdout
+    );
+}
+
+#[test]
+fn taken_ports_are_named_with_the_flag_that_helps() {
+    let base = free_ports();
+    let _taken = [base, base + 2].map(|port| TcpListener::bind(("127.0.0.1", port)).expect("free"));
+    let ended = run(&["demo", "--once", "--port-base", &base.to_string()]);
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    for told in [
+        &format!("127.0.0.1:{base}"),
+        &format!("127.0.0.1:{}", base + 2),
+        "--port-base",
+    ] {
+        assert!(
+            ended.stderr.contains(told),
+            "{told:?} is missing in {}",
+            ended.stderr
+        );
+    }
+    assert!(
+        !ended.stderr.contains(&(base + 1).to_string()),
+        "{}",
+        ended.stderr
+    );
+}
+
+#[test]
+fn a_signal_ends_it_with_a_summary_and_0() {
+    let base = free_ports().to_string();
+    let mut demo = Process::start(&mut taper(&["demo", "--rate", "200", "--port-base", &base]));
+    demo.line_with("/metrics | grep");
+    demo.line_with("answered");
+    demo.signal("INT");
+    let ended = demo.end();
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(
+        ended.stdout.contains("│ version ┆ target ┆"),
+        "{}",
+        ended.stdout
+    );
+}
