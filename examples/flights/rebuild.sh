@@ -1,11 +1,17 @@
 #!/bin/sh
-# Trains the three versions of `flight-delay` again, into a registry folder that does not hold them yet.
-# The same machine makes the same bytes each time; another processor may round differently in the last digit.
-# Usage: rebuild.sh REGISTRY      TAPER=path/to/taper uses that binary instead of building one
+# Trains the three versions of `flight-delay` again: rebuild.sh [REGISTRY]
+# Into REGISTRY, which must not hold them yet, or else in place of the committed ones, once all three are made.
+# The same machine makes the same bytes each time; another processor may round differently in the last digits.
+# TAPER=path/to/taper uses that binary instead of building one.
 set -eu
-registry=${1:?usage: rebuild.sh REGISTRY}
 here=$(dirname "$0")
+new=$here/.models.new
+trap 'rm -rf "$new"' EXIT
 for spec in 1-logistic 2-perceptron 3-january; do
     ${TAPER:-cargo run --release --quiet --} train "$here/$spec.toml" \
-        --registry "$registry" --version "${spec%%-*}" --created-at 2026-01-01T00:00:00Z
+        --registry "${1:-$new}" --version "${spec%%-*}" --created-at 2026-01-01T00:00:00Z
 done
+if [ $# -eq 0 ]; then
+    rm -rf "$here/models"
+    mv "$new" "$here/models"
+fi

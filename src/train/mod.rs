@@ -1,7 +1,7 @@
 //! `taper train`: a CSV file and a small spec in, a new published version out.
 //!
 //! Always holds: what is fitted (scales, categories, stand-ins) is fitted on the rows that are learnt from and on no
-//! others; rows are encoded by the [`Signature`](crate::model::Signature) of the version itself, so that training and
+//! others; rows are encoded by the [`Signature`] of the version itself, so that training and
 //! serving cannot differ; the same spec, file and seed give the same bytes; a version becomes visible by one rename, and
 //! only after it was loaded as the gateway would load it.
 //! Not here: how a version is laid out and checked ([`model`](crate::model)), where it is put

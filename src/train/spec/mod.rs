@@ -90,12 +90,6 @@ impl Spec {
         Self::parse(file, &text)
     }
 
-    /// The JSON Schema of a spec.
-    #[must_use]
-    pub fn schema() -> Value {
-        faults::schema_of::<RawSpec>()
-    }
-
     /// Checks the text of a spec; paths in it are taken as relative to the folder of `file`.
     ///
     /// # Errors
