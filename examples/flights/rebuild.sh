@@ -9,7 +9,7 @@ new=$here/.models.new
 trap 'rm -rf "$new"' EXIT
 for spec in 1-logistic 2-perceptron 3-january; do
     ${TAPER:-cargo run --release --quiet --} train "$here/$spec.toml" \
-        --registry "${1:-$new}" --version "${spec%%-*}" --created-at 2026-01-01T00:00:00Z
+        --registry "${1:-$new}" --version "${spec%%-*}" --created-at 2026-11-23T00:00:00Z
 done
 if [ $# -eq 0 ]; then
     rm -rf "$here/models"
