@@ -5,7 +5,6 @@
 //! is not.
 #![expect(
     clippy::expect_used,
-    clippy::panic,
     reason = "a file that cannot be read fails the test"
 )]
 

@@ -12,22 +12,22 @@ use crate::train::{self, Options, Progress, TrainError};
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct Args {
     /// The training spec, a TOML file
-    pub spec: PathBuf,
+    spec: PathBuf,
     /// The registry that gets the version
     #[arg(long, default_value = "models")]
-    pub registry: PathBuf,
+    registry: PathBuf,
     /// Number of the version [default: the one after the highest]
     #[arg(long)]
-    pub version: Option<VersionNumber>,
+    version: Option<VersionNumber>,
     /// When it was made, RFC 3339: given, the same seed makes the same bytes [default: now]
     #[arg(long)]
-    pub created_at: Option<String>,
+    created_at: Option<String>,
     /// In place of the spec's seed
     #[arg(long)]
-    pub seed: Option<u64>,
+    seed: Option<u64>,
     /// No progress bar, and only the version's folder at the end
     #[arg(long, short)]
-    pub quiet: bool,
+    quiet: bool,
 }
 
 /// Trains, publishes and tells.

@@ -6,10 +6,10 @@ use serde_json::Value;
 
 use super::encode::narrow;
 use super::fit::{Column, number};
-use super::spec::Feature;
+use super::spec::{Feature, Kind};
 use super::table::Sample;
 use crate::model::manifest::raw::Head;
-use crate::model::payload::{Cell, Row};
+use crate::model::payload::{Cell, Datatype, Row};
 
 /// Golden rows of one version.
 const GOLDEN: usize = 8;
@@ -53,31 +53,24 @@ pub(super) fn by_name(
     }
 }
 
-/// Real rows, spread evenly over `samples`, as a request would send them. A sensitive value is nobody's: the column's
-/// typical one stands in.
+/// Real rows, spread evenly over `samples`, as a request would send them, but without anybody's sensitive values.
 pub(super) fn golden_rows(
     features: &[Feature],
     samples: &[Sample],
 ) -> Vec<BTreeMap<String, Value>> {
-    let typical: Vec<Option<Value>> = features
+    let stand_ins: Vec<Option<Value>> = features
         .iter()
         .enumerate()
-        .map(|(at, feature)| {
-            let column = Column { samples, at };
-            feature
-                .sensitive
-                .then(|| column.typical(feature.datatype))
-                .flatten()
-        })
+        .map(|(at, feature)| stand_in(feature, &Column { samples, at }))
         .collect();
     let count = GOLDEN.min(samples.len());
     let spread = (0..count).map(|at| &samples[at * (samples.len() - 1) / (count - 1).max(1)]);
     let row = |sample: &Sample| {
-        let cells = features.iter().zip(&sample.cells).zip(&typical);
+        let cells = features.iter().zip(&sample.cells).zip(&stand_ins);
         let value =
-            |((feature, (name, cell)), typical): ((&Feature, &(String, Cell)), &Option<Value>)| {
+            |((feature, (name, cell)), stand_in): ((&Feature, &(String, Cell)), &Option<Value>)| {
                 let value = match cell {
-                    _ if feature.sensitive => typical.clone()?,
+                    _ if feature.sensitive => stand_in.clone()?,
                     Cell::Number(x) => number(*x, feature.datatype),
                     Cell::Bool(value) => (*value).into(),
                     Cell::Text(text) => text.as_str().into(),
@@ -88,6 +81,17 @@ pub(super) fn golden_rows(
         cells.filter_map(value).collect()
     };
     spread.map(row).collect()
+}
+
+/// What golden rows hold in place of a sensitive value: the column's typical one where the network uses it, and nothing that
+/// came from the rows where it does not. `None`: left out.
+fn stand_in(feature: &Feature, column: &Column<'_>) -> Option<Value> {
+    match (&feature.kind, feature.datatype) {
+        (Kind::Ignore { optional: true }, _) => None,
+        (Kind::Ignore { optional: false }, Datatype::Bytes) => Some("".into()),
+        (Kind::Ignore { optional: false }, datatype) => Some(number(0.0, datatype)),
+        (_, datatype) => column.typical(datatype),
+    }
 }
 
 /// A golden row as cells.
@@ -101,8 +105,8 @@ pub(super) fn cells(row: &BTreeMap<String, Value>) -> Row {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::payload::Datatype;
-    use crate::train::spec::Kind;
+    use crate::model::manifest::raw::ScaleKind;
+    use crate::train::spec::Missing;
 
     #[test]
     fn answers_follow_the_head() {
@@ -141,14 +145,41 @@ mod tests {
 
     #[test]
     fn golden_rows_reach_from_the_first_to_the_last_and_show_no_sensitive_value() {
-        let feature = |name: &str, sensitive| Feature {
+        let feature = |name: &str, datatype, sensitive, kind| Feature {
             name: name.into(),
             column: name.into(),
-            datatype: Datatype::Int64,
+            datatype,
             sensitive,
-            kind: Kind::Ignore { optional: true },
+            kind,
         };
-        let features = [feature("age", true), feature("seat", false)];
+        let (scale, range, missing) = (ScaleKind::None, None, Missing::Reject);
+        let numeric = Kind::Numeric {
+            scale,
+            range,
+            missing,
+        };
+        let features = [
+            feature("age", Datatype::Int64, true, numeric),
+            feature(
+                "seat",
+                Datatype::Int64,
+                false,
+                Kind::Ignore { optional: true },
+            ),
+            feature(
+                "name",
+                Datatype::Bytes,
+                true,
+                Kind::Ignore { optional: false },
+            ),
+            feature(
+                "phone",
+                Datatype::Bytes,
+                true,
+                Kind::Ignore { optional: true },
+            ),
+        ];
+        let text = |at: u32| Cell::Text(format!("secret {at}"));
         let sample = |at: u32| Sample {
             line: at.into(),
             when: None,
@@ -163,6 +194,8 @@ mod tests {
                         Cell::Number(at.into())
                     },
                 ),
+                ("name".into(), text(at)),
+                ("phone".into(), text(at)),
             ],
         };
         let samples: Vec<Sample> = (0..100).map(sample).collect();
@@ -173,6 +206,9 @@ mod tests {
             "the median, whose ever row it is"
         );
         assert_eq!((rows[0].get("seat"), &rows[7]["seat"]), (None, &99.into()));
+        let hidden =
+            |row: &BTreeMap<String, Value>| row["name"] == "" && !row.contains_key("phone");
+        assert!(rows.iter().all(hidden), "needed, and not needed");
         assert_eq!(
             golden_rows(&features, &samples[..1]).len(),
             1,

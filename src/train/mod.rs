@@ -1,7 +1,7 @@
 //! `taper train`: a CSV file and a small spec in, a new published version out.
 //!
 //! Always holds: what is fitted (scales, categories, stand-ins) is fitted on the rows that are learnt from and on no
-//! others; rows are encoded by the [`Signature`](crate::model::Signature) of the version itself, so that training and
+//! others; rows are encoded by the [`Signature`] of the version itself, so that training and
 //! serving cannot differ; the same spec, file and seed give the same bytes; a version becomes visible by one rename, and
 //! only after it was loaded as the gateway would load it.
 //! Not here: how a version is laid out and checked ([`model`](crate::model)), where it is put
@@ -88,7 +88,8 @@ pub fn train(options: &Options, progress: &mut dyn FnMut(Progress)) -> Result<Re
     let version = publish::number(&options.registry, &spec.model, options.version)?;
     let split = split::read(&spec).map_err(TrainError::Data)?;
     let learnt = learn(&spec, version, created_at, &split, progress)?;
-    let path = publish::version(&options.registry, &learnt)?;
+    let (manifest, weights) = (learnt.manifest, &learnt.weights);
+    let path = publish::version(&options.registry, &spec.model, version, manifest, weights)?;
     Ok(Report {
         model: spec.model,
         version,
@@ -139,15 +140,11 @@ fn learn(
     let holdout = encoded(&split.holdout, kept)?;
 
     let (network, outcome) = fit_network(spec, &mut fit, &mut validation, progress)?;
+    let (head, width) = (manifest::head(spec), manifest::outputs(spec));
     let answer = |examples: &Examples| -> Result<Vec<f32>, TrainError> {
         let logits = optimise::logits(&network, examples)?;
-        Ok(answers::of_logits(
-            manifest::head(spec),
-            &logits,
-            manifest::outputs(spec),
-        ))
+        Ok(answers::of_logits(head, &logits, width))
     };
-    let (head, width) = (manifest::head(spec), manifest::outputs(spec));
     let truths: Vec<f64> = split.holdout.iter().map(|sample| sample.truth).collect();
     let quality = Quality::measure(head, &answer(&holdout)?, width, &truths);
     let named = answers::by_name(head, &answer(&fit)?, width, &spec.target.classes);
@@ -245,3 +242,6 @@ fn part(samples: &[Sample]) -> Part {
         days: split::days(samples).map(|days| days.map(|day| day.to_string())),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,23 +1,62 @@
-//! temporary
-use super::*;
-use crate::ident::ModelName;
+//! The last step: files into a staging folder, the gateway's own loading as the judge, one rename.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use super::error::TrainError;
+use super::table::hex;
+use crate::faults::Faults;
+use crate::ident::{ModelName, VersionNumber};
+use crate::model;
+use crate::model::manifest::File;
+use crate::model::manifest::raw::{RawFile, RawManifest};
+use crate::registry;
+
+/// The wanted number, if it is free, or the next one: asked before the training, which may take long.
 pub(super) fn number(
-    _: &Path,
-    _: &ModelName,
-    v: Option<VersionNumber>,
+    root: &Path,
+    model: &ModelName,
+    wanted: Option<VersionNumber>,
 ) -> Result<VersionNumber, TrainError> {
-    Ok(v.unwrap())
+    let Some(wanted) = wanted else {
+        let next = registry::next_version(root, model);
+        return next.map_err(|faults| TrainError::Publish(faults.to_string()));
+    };
+    let place = root.join(model.as_str()).join(wanted.to_string());
+    if place.symlink_metadata().is_ok() {
+        let taken: registry::PublishError<Faults> = registry::PublishError::Exists(place);
+        return Err(TrainError::Publish(taken.to_string()));
+    }
+    Ok(wanted)
 }
-pub(super) fn version(r: &Path, l: &Learnt) -> Result<PathBuf, TrainError> {
-    let d = r
-        .join(&l.manifest.model_name)
-        .join(l.manifest.version.to_string());
-    std::fs::create_dir_all(&d).unwrap();
-    std::fs::write(d.join("weights.safetensors"), &l.weights).unwrap();
-    std::fs::write(
-        d.join("metadata.json"),
-        serde_json::to_vec_pretty(&l.manifest).unwrap(),
-    )
-    .unwrap();
-    Ok(d)
+
+/// Publishes `manifest`, but for its files, with `weights`, and returns the version's folder. A version that the gateway
+/// would not load is never visible.
+pub(super) fn version(
+    root: &Path,
+    model: &ModelName,
+    version: VersionNumber,
+    mut manifest: RawManifest,
+    weights: &[u8],
+) -> Result<PathBuf, TrainError> {
+    manifest.files = vec![RawFile {
+        path: File::WEIGHTS.into(),
+        sha256: hex(&Sha256::digest(weights)),
+        bytes: weights.len() as u64,
+    }];
+    let mut text = serde_json::to_vec_pretty(&manifest)
+        .map_err(|error| TrainError::Publish(format!("the manifest is no JSON: {error}")))?;
+    text.push(b'\n');
+    let fill = |staging: &Path| {
+        for (name, bytes) in [(File::WEIGHTS, weights), (File::MANIFEST, &text)] {
+            let file = staging.join(name);
+            fs::write(&file, bytes)
+                .map_err(|error| Faults::one(&file, format!("cannot be written: {error}")))?;
+        }
+        model::load(staging, model, version).map(drop)
+    };
+    let published = registry::publish(root, model, version, fill);
+    published.map_err(|error| TrainError::Publish(error.to_string()))
 }

@@ -143,8 +143,11 @@ impl Quality {
     }
 }
 
-/// Place of the largest; the first of equals, as the gateway picks it.
+/// Place of the largest. Of equals the first, but of two classes the second, as the gateway picks them.
 fn best(row: &[f64]) -> usize {
+    if let [first, second] = row {
+        return usize::from(second >= first);
+    }
     let larger = |best: usize, at: usize| if row[at] > row[best] { at } else { best };
     (0..row.len()).fold(0, larger)
 }

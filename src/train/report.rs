@@ -85,7 +85,7 @@ impl fmt::Display for Report {
             format!("{fit:.4} learning, {validation:.4} validation"),
         );
         row("took", format!("{:.1} s", self.took.as_secs_f64()));
-        writeln!(f, "{table}\n\non held-out rows")?;
+        writeln!(f, "{}\n\non held-out rows", table.trim_fmt())?;
         self.quality(f)
     }
 }
@@ -102,7 +102,7 @@ impl Report {
                 row("mean absolute error", Some(*mae));
                 row("root mean squared error", Some(*rmse));
                 row("R2", *r2);
-                write!(f, "{table}")
+                f.write_str(&table.trim_fmt())
             }
             Quality::Classes {
                 accuracy,
@@ -126,8 +126,8 @@ impl Report {
                     [_, second] => format!("predicted \"{second}\""),
                     _ => "predicted class".into(),
                 };
-                writeln!(f, "{table}\n\ncalibration")?;
-                write!(f, "{}", bins(&what, calibration))
+                writeln!(f, "{}\n\ncalibration", table.trim_fmt())?;
+                f.write_str(&bins(&what, calibration).trim_fmt())
             }
         }
     }

@@ -271,7 +271,8 @@ fn broken(file: &Path, error: &csv::Error) -> Faults {
     faults
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// In lower-case hexadecimal digits.
+pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -15,7 +15,7 @@ use crate::harness::{Running, good, http_get, rows};
 use crate::tiny;
 
 /// Fails with the line that installs what is missing.
-fn installed(program: &str) -> Command {
+pub fn installed(program: &str) -> Command {
     let found = Command::new(program).arg("--version").output().is_ok();
     assert!(
         found,
@@ -24,7 +24,8 @@ fn installed(program: &str) -> Command {
     Command::new(program)
 }
 
-async fn two_versions() -> Running {
+/// A gateway that has answered by two versions of `m` and by one classifier, and refused twice.
+pub async fn two_versions() -> Running {
     let mut gateway = Running::start("[models.m]\nsplit = { 1 = 7000, 2 = 3000 }", |root| {
         (1..=2).for_each(|version| tiny::publish(root, "m", version));
         classifier(root, 3);

@@ -169,8 +169,8 @@ fn datatype(raw: &RawFeature, path: &str, check: &mut Check<'_>) {
             check.number(&path, got, is_text, "BYTES for kind `categorical`");
         }
         EncodingKind::Numeric | EncodingKind::Cyclic => {
-            let is_truth = raw.datatype == Datatype::Bool;
-            let fits = !is_text && !(is_truth && raw.kind == EncodingKind::Cyclic);
+            let is_cyclic = raw.kind == EncodingKind::Cyclic;
+            let fits = !is_text && (got != Datatype::Bool || !is_cyclic);
             let wanted = format!("a number's type for kind `{}`", word(raw.kind));
             check.number(&path, got, fits, &wanted);
         }

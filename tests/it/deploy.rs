@@ -1,0 +1,63 @@
+//! Files that people copy, and tables that people read, say what the code does.
+
+use std::{collections::BTreeSet, fs, path::Path};
+
+use taper::app::Gateway;
+use taper::config::{Config, Overrides};
+
+use crate::metrics::{installed, two_versions};
+
+fn file(path: &str) -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+#[tokio::test]
+async fn the_sample_configuration_starts_a_gateway() {
+    let any = || Some("127.0.0.1:0".to_owned());
+    let overrides = Overrides {
+        registry: None,
+        data: any(),
+        admin: any(),
+        http: any(),
+    };
+    let config = Config::load(Some(&file("deploy/taper.toml")), overrides).expect("a good file");
+    let gateway = Gateway::start(config).await.expect("it can be honoured");
+    let snapshot = gateway.snapshot();
+    let model = &snapshot.models["flight-delay"];
+    assert_eq!(model.ready.len(), 3, "{:?}", model.failed);
+    assert_eq!(model.labels.len(), 3, "stable, canary, latest");
+    gateway.drain().await;
+}
+
+#[test]
+fn promtool_accepts_the_sample_configuration_of_prometheus() {
+    let checked = installed("promtool")
+        .args(["check", "config"])
+        .arg(file("deploy/prometheus/prometheus.yml"))
+        .output()
+        .expect("promtool runs");
+    assert!(
+        checked.status.success(),
+        "{}",
+        String::from_utf8_lossy(&checked.stderr)
+    );
+}
+
+#[tokio::test]
+async fn the_readme_lists_the_metrics_that_there_are() {
+    let readme = fs::read_to_string(file("README.md")).expect("README");
+    let listed: BTreeSet<_> = readme
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `taper_")?.split_once('`'))
+        .map(|(name, _)| format!("taper_{name}"))
+        .collect();
+    let gateway = two_versions().await;
+    let (_, text) = gateway.http_get("/metrics").await;
+    let there: BTreeSet<_> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next())
+        .map(str::to_owned)
+        .collect();
+    assert_eq!(listed, there);
+    gateway.drain().await;
+}
