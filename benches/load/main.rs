@@ -4,7 +4,7 @@
 //! * `echo + forward`: the same, which also runs the same forward passes, the floor of transport and compute;
 //! * `gateway`: a real `taper serve` with two versions at 50/50 and its metrics on.
 //!
-//! Each server has core 0 and the generator core 1 where there are two. Closed loops at concurrency 1, 8 and 64, then an
+//! The servers share one core and the generator has another, where there are two. Closed loops at concurrency 1, 8 and 64, then an
 //! open loop at one rate for all, whose latencies count from the moment a request was due and not from when it could be
 //! sent. The servers take turns within each round; told are medians over the rounds with the lowest and the highest.
 //! Since the generator may be what is busiest, the server's own CPU time per request is told too.
@@ -24,14 +24,14 @@ mod common;
 mod report;
 mod target;
 
-use std::{env, path::Path, thread, time::Duration};
+use std::{env, path::Path, time::Duration};
 
 use client::{Load, Sample};
 use prost::Message;
 use report::Report;
 use taper::model::payload::{Tensor, TensorData};
 use taper::proto::v1;
-use target::Target;
+use target::{Cores, Target};
 
 /// Concurrency of the closed loops.
 const CLOSED: [usize; 3] = [1, 8, 64];
@@ -67,7 +67,7 @@ fn plan(args: &[String]) -> Plan {
 }
 
 fn run(plan: &Plan) {
-    let pinned = target::pin_generator();
+    let cores = Cores::split();
     let body = request().encode_to_vec();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -75,23 +75,28 @@ fn run(plan: &Plan) {
         .expect("a runtime");
     runtime.block_on(async {
         let dir = tempfile::tempdir().expect("a temporary folder");
-        let gateway = Target::gateway(dir.path(), pinned);
+        let gateway = Target::gateway(dir.path(), cores);
         // What the bare servers give back is what the gateway answers.
         let answer = client::one(gateway.address, &body).await;
         let path = dir.path().join("answer");
         std::fs::write(&path, &answer).expect("written");
-        let echo = Target::bare("echo", &path, &[], pinned);
-        let forward = Target::bare("echo + forward", &path, &[bare::FORWARD], pinned);
+        let echo = Target::bare("echo", &path, &[], cores);
+        let forward = Target::bare("echo + forward", &path, &[bare::FORWARD], cores);
         let targets = [echo, forward, gateway];
 
-        let cores = match pinned {
-            true => "each server on core 0, the generator on core 1",
-            false => "one core for all, so latencies are not to be taken seriously",
-        };
+        match cores {
+            Some(Cores { server, generator }) => {
+                println!("servers on core {server}, generator on core {generator}");
+            }
+            None => println!("servers and generator share all cores, so take no latency seriously"),
+        }
         let (rounds, seconds) = (plan.rounds, plan.seconds.as_secs());
-        println!("{cores}; {rounds} rounds of {seconds} s; medians, in brackets the lowest and the highest");
+        println!("{rounds} rounds of {seconds} s; medians, in brackets the lowest and the highest");
         let lengths = (body.len(), answer.len());
-        println!("one row: request of {} bytes, answer of {} bytes\n", lengths.0, lengths.1);
+        println!(
+            "one row: request of {} bytes, answer of {} bytes\n",
+            lengths.0, lengths.1
+        );
 
         let mut report = Report::default();
         for round in 0..plan.rounds {
@@ -101,7 +106,9 @@ fn run(plan: &Plan) {
         }
         println!("{}", report.closed());
         let half = report.throughput(Load::Closed(64), "gateway") / 2.0;
-        let rate = plan.rate.unwrap_or((half / 500.0).floor().max(1.0) as u32 * 500);
+        let rate = plan
+            .rate
+            .unwrap_or((half / 500.0).floor().max(1.0) as u32 * 500);
         for round in 0..plan.rounds {
             measure(plan, round, Load::Open(rate), &targets, &body, &mut report).await;
         }
@@ -166,9 +173,4 @@ fn wire(tensor: Tensor) -> v1::Tensor {
     };
     wire.set_datatype(datatype);
     wire
-}
-
-/// Whether there is a core for the generator beside that of the servers.
-fn two_cores() -> bool {
-    thread::available_parallelism().is_ok_and(|cores| cores.get() >= 2)
 }

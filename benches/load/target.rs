@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{common, two_cores};
+use crate::common;
 
 const CONFIG: &str = "[models.flight-delay]\nsplit = { 1 = 5000, 2 = 5000 }\n";
 
@@ -26,11 +26,13 @@ pub(crate) struct Target {
 
 impl Target {
     /// A gateway over the example's versions 1 and 2.
-    pub(crate) fn gateway(dir: &Path, pinned: bool) -> Self {
+    pub(crate) fn gateway(dir: &Path, cores: Option<Cores>) -> Self {
         let config = dir.join("taper.toml");
         fs::write(&config, CONFIG).expect("written");
-        let mut command = on_core_0(env!("CARGO_BIN_EXE_taper"), pinned);
-        command.arg("serve").arg("--config").arg(config);
+        let mut command = on_server_core(env!("CARGO_BIN_EXE_taper"), cores);
+        command
+            .args(["--log", "error", "serve", "--config"])
+            .arg(config);
         command.arg("--registry").arg(common::registry());
         for face in ["--data", "--admin", "--http"] {
             command.args([face, "127.0.0.1:0"]);
@@ -39,9 +41,14 @@ impl Target {
     }
 
     /// This binary as a bare server that gives back the answer in the file at `answer`.
-    pub(crate) fn bare(name: &'static str, answer: &Path, args: &[&str], pinned: bool) -> Self {
+    pub(crate) fn bare(
+        name: &'static str,
+        answer: &Path,
+        args: &[&str],
+        cores: Option<Cores>,
+    ) -> Self {
         let own = env::current_exe().expect("its own path");
-        let mut command = on_core_0(&own.to_string_lossy(), pinned);
+        let mut command = on_server_core(&own.to_string_lossy(), cores);
         command.arg(crate::bare::VERB).arg(answer).args(args);
         Self::start(name, command, &["data"])
     }
@@ -114,22 +121,48 @@ impl Drop for Target {
     }
 }
 
-fn on_core_0(program: &str, pinned: bool) -> Command {
-    if !pinned {
-        return Command::new(program);
-    }
-    let mut command = Command::new("taskset");
-    command.args(["--cpu-list", "0", program]);
-    command
+/// The cores of the run.
+#[derive(Clone, Copy)]
+pub(crate) struct Cores {
+    pub(crate) server: usize,
+    pub(crate) generator: usize,
 }
 
-/// Moves this process to core 1 and tells whether that worked. Call it before there are threads.
-pub(crate) fn pin_generator() -> bool {
-    let own = std::process::id().to_string();
-    two_cores()
-        && Command::new("taskset")
-            .args(["--cpu-list", "--pid", "1", &own])
+impl Cores {
+    /// Moves this process to the second of the cores that it may use. `None` where there is one only, or no `taskset`.
+    /// Call it before there are threads.
+    pub(crate) fn split() -> Option<Self> {
+        let mut allowed = allowed();
+        let (server, generator) = (allowed.next()?, allowed.next()?);
+        let moved = Command::new("taskset")
+            .args(["--cpu-list", "--pid", &generator.to_string()])
+            .arg(std::process::id().to_string())
             .stdout(Stdio::null())
-            .status()
-            .is_ok_and(|status| status.success())
+            .status();
+        let moved = moved.is_ok_and(|status| status.success());
+        moved.then_some(Self { server, generator })
+    }
+}
+
+/// The cores that this process may use, from a list such as `0-1,4`.
+fn allowed() -> impl Iterator<Item = usize> {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let list = status
+        .lines()
+        .find_map(|line| line.strip_prefix("Cpus_allowed_list:"))
+        .unwrap_or_default();
+    let ranges = list.trim().split(',').filter_map(|range| {
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        Some(first.parse::<usize>().ok()?..=last.parse::<usize>().ok()?)
+    });
+    ranges.flatten().collect::<Vec<_>>().into_iter()
+}
+
+fn on_server_core(program: &str, cores: Option<Cores>) -> Command {
+    let Some(Cores { server, .. }) = cores else {
+        return Command::new(program);
+    };
+    let mut command = Command::new("taskset");
+    command.args(["--cpu-list", &server.to_string(), program]);
+    command
 }
