@@ -14,6 +14,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     fs::write(out, descriptors.encode_to_vec())?;
     tonic_prost_build::configure()
         .bytes(".taper.v1.Tensor")
+        .codec_path("crate::proto::codec::Bounded")
         .compile_fds(descriptors)?;
     Ok(())
 }

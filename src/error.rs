@@ -143,8 +143,21 @@ pub enum Code {
 }
 
 impl Code {
-    /// How many codes there are, for tables indexed by `code as usize`.
-    pub const COUNT: usize = 10;
+    /// All of them, in the order of `code as usize`.
+    pub const ALL: [Self; 10] = [
+        Self::Ok,
+        Self::Cancelled,
+        Self::InvalidArgument,
+        Self::DeadlineExceeded,
+        Self::NotFound,
+        Self::ResourceExhausted,
+        Self::FailedPrecondition,
+        Self::Aborted,
+        Self::Internal,
+        Self::Unavailable,
+    ];
+    /// How many there are, for tables indexed by `code as usize`.
+    pub const COUNT: usize = Self::ALL.len();
 
     /// The metric label: the code's name in gRPC.
     #[must_use]
@@ -320,6 +333,12 @@ pub enum AdminError {
         /// The version.
         version: VersionNumber,
     },
+    /// Too many changes wait for the writer.
+    #[error("{limit} changes are waiting: try again")]
+    Busy {
+        /// How many may wait.
+        limit: usize,
+    },
     /// The gateway is going down.
     #[error("the gateway is going down; nothing was changed")]
     Draining,
@@ -335,6 +354,7 @@ impl AdminError {
             Self::NotReady(_) | Self::LabelNotReady { .. } => "VERSION_NOT_READY",
             Self::SignatureMismatch(_) => "SIGNATURE_MISMATCH",
             Self::RevisionConflict { .. } => "REVISION_CONFLICT",
+            Self::Busy { .. } => "OVERLOADED",
             Self::Draining => "DRAINING",
         }
     }
@@ -349,6 +369,7 @@ impl AdminError {
                 Code::FailedPrecondition
             }
             Self::RevisionConflict { .. } => Code::Aborted,
+            Self::Busy { .. } => Code::ResourceExhausted,
             Self::Draining => Code::Unavailable,
         }
     }

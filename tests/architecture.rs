@@ -62,7 +62,7 @@ const DOORS: &[(&[&str], &[&str], &str)] = &[
             "prost_types",
             "axum",
         ],
-        &["src/api/", "src/app/", "src/cli/", "src/proto.rs"],
+        &["src/api/", "src/app/", "src/cli/", "src/proto/"],
         "nothing below the doors knows the wire",
     ),
     (

@@ -26,10 +26,10 @@ pub(super) fn from_predict(error: &PredictError) -> Status {
         PredictError::Overloaded { retry_after, .. } => {
             details.set_retry_info(Some(*retry_after));
         }
-        PredictError::Forward { version, source } => {
-            tracing::error!(%version, error = %source, "forward pass failed");
-        }
-        PredictError::NotReady { .. } | PredictError::DeadlineExceeded => {}
+        // Why a forward pass failed is in the log, not here.
+        PredictError::Forward { .. }
+        | PredictError::NotReady { .. }
+        | PredictError::DeadlineExceeded => {}
     }
     Status::with_error_details(wire(error.code()), error.to_string(), details)
 }
@@ -61,6 +61,7 @@ pub(super) fn from_admin(error: &AdminError) -> Status {
         }
         AdminError::LabelNotReady { .. }
         | AdminError::RevisionConflict { .. }
+        | AdminError::Busy { .. }
         | AdminError::Draining => {}
     }
     Status::with_error_details(wire(error.code()), error.to_string(), details)

@@ -1,7 +1,8 @@
-//! Accepting gRPC connections, up to a limit: past it a connection is closed at once, so that whoever opens too many sees
-//! it, and those that are open are not held up.
+//! Accepting connections, up to a limit: past it a connection is closed at once, so that whoever opens too many sees it,
+//! and those that are open are not held up. A connection that says nothing loses its place.
 
 use std::{
+    fmt,
     io::{self, IoSlice},
     pin::Pin,
     sync::Arc,
@@ -12,8 +13,8 @@ use std::{
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time,
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    time::{self, Sleep},
 };
 use tokio_stream::{Stream, StreamExt, wrappers::TcpListenerStream};
 use tonic::transport::server::{Connected, TcpConnectInfo};
@@ -22,48 +23,108 @@ use crate::insight::metrics::Telemetry;
 
 /// Time for connections to end after one could not be accepted.
 const AFTER_ERROR: Duration = Duration::from_millis(50);
+/// Time for a connection to begin to speak; after that HTTP/2 asks by itself whether the other side is there.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Bytes that count as speaking: the preface of HTTP/2. No HTTP/1.1 request is shorter.
+const PREFACE: usize = 24;
 
-/// A connection that holds one of the places.
+/// Accepts connections on any number of ports, up to a limit on each.
 #[derive(Debug)]
-pub(super) struct Connection {
-    io: TcpStream,
-    _place: OwnedSemaphorePermit,
+pub(super) struct Doorman {
+    /// Connections at one time on each port.
+    pub(super) most: usize,
+    /// Where refused ones are counted.
+    pub(super) telemetry: Arc<Telemetry>,
+    /// Turns to `true` when every connection must end.
+    pub(super) cut: watch::Receiver<bool>,
 }
 
-/// At most `most` connections at a time from `listener`.
-pub(super) fn limited(
-    listener: TcpListener,
-    most: usize,
-    telemetry: Arc<Telemetry>,
-) -> impl Stream<Item = io::Result<Connection>> + Send + 'static {
-    let places = Arc::new(Semaphore::new(most));
-    let accepted = TcpListenerStream::new(listener).then(async |accepted| {
-        if let Err(error) = &accepted {
-            // Most often the process is out of file descriptors: connections that end give some back.
-            tracing::warn!(%error, "cannot accept a connection");
-            time::sleep(AFTER_ERROR).await;
-        }
-        accepted
-    });
-    accepted.filter_map(move |accepted| {
-        // The transport would end the whole door at an error that passes.
-        let io = accepted.ok()?;
-        // Small answers must not wait for the acknowledgement of the one before.
-        if let Err(error) = io.set_nodelay(true) {
-            tracing::debug!(%error, "cannot turn off Nagle's algorithm");
-        }
-        match Arc::clone(&places).try_acquire_owned() {
-            Ok(place) => Some(Ok(Connection { io, _place: place })),
-            Err(_) => {
+impl Doorman {
+    /// The connections that `listener` accepts.
+    pub(super) fn admit(
+        &self,
+        listener: TcpListener,
+    ) -> impl Stream<Item = io::Result<Connection>> + Send + 'static {
+        let (most, places) = (self.most, Arc::new(Semaphore::new(self.most)));
+        let (telemetry, cut) = (Arc::clone(&self.telemetry), self.cut.clone());
+        let accepted = TcpListenerStream::new(listener).then(async |accepted| {
+            if let Err(error) = &accepted {
+                // Most often the process is out of file descriptors: connections that end give some back.
+                tracing::warn!(%error, "cannot accept a connection");
+                time::sleep(AFTER_ERROR).await;
+            }
+            accepted
+        });
+        accepted.filter_map(move |accepted| {
+            // The transport would end the whole door at an error that passes.
+            let io = accepted.ok()?;
+            // Small answers must not wait for the acknowledgement of the one before.
+            if let Err(error) = io.set_nodelay(true) {
+                tracing::debug!(%error, "cannot turn off Nagle's algorithm");
+            }
+            let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
                 telemetry.refused_connection();
-                tracing::warn!(
+                // Whoever opens too many must not fill the log too; the counter tells operators.
+                tracing::debug!(
                     limit = most,
                     "connection refused: at the limit on connections"
                 );
-                None
+                return None;
+            };
+            Some(Ok(Connection::new(io, place, cut.clone())))
+        })
+    }
+}
+
+/// A connection that holds one of the places.
+pub(super) struct Connection {
+    io: TcpStream,
+    _place: OwnedSemaphorePermit,
+    /// Bytes that must still come before the clock ends it.
+    silence: Option<(usize, Pin<Box<Sleep>>)>,
+    /// Done when every connection must end.
+    cut: Pin<Box<dyn Future<Output = ()> + Send>>,
+}
+
+impl Connection {
+    fn new(io: TcpStream, place: OwnedSemaphorePermit, mut cut: watch::Receiver<bool>) -> Self {
+        let cut = async move {
+            if cut.wait_for(|cut| *cut).await.is_err() {
+                // The gateway is gone without a word, as when a test lets go of it: nobody cuts then.
+                std::future::pending::<()>().await;
             }
+        };
+        let silence = Some((PREFACE, Box::pin(time::sleep(PATIENCE))));
+        Self {
+            io,
+            _place: place,
+            silence,
+            cut: Box::pin(cut),
         }
-    })
+    }
+
+    /// Whether the connection must end now, and why.
+    fn ended(&mut self, cx: &mut Context<'_>) -> Option<io::Error> {
+        if self.cut.as_mut().poll(cx).is_ready() {
+            return Some(io::Error::new(
+                io::ErrorKind::ConnectionAborted,
+                "the gateway is gone",
+            ));
+        }
+        let (_, clock) = self.silence.as_mut()?;
+        clock.as_mut().poll(cx).is_ready().then(|| {
+            io::Error::new(
+                io::ErrorKind::TimedOut,
+                "nothing was said on the connection",
+            )
+        })
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Connection").field(&self.io).finish()
+    }
 }
 
 impl Connected for Connection {
@@ -80,7 +141,22 @@ impl AsyncRead for Connection {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_read(cx, buf)
+        let before = buf.filled().len();
+        let read = Pin::new(&mut self.io).poll_read(cx, buf);
+        if read.is_pending() {
+            // Asked only here: while bytes come, nothing is wrong.
+            return match self.ended(cx) {
+                Some(error) => Poll::Ready(Err(error)),
+                None => Poll::Pending,
+            };
+        }
+        if let Some((left, _)) = &mut self.silence {
+            *left = left.saturating_sub(buf.filled().len() - before);
+            if *left == 0 {
+                self.silence = None;
+            }
+        }
+        read
     }
 }
 

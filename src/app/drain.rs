@@ -1,16 +1,17 @@
 //! Going down without losing a request.
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::atomic::Ordering, time::Duration};
 
-use tokio::{sync::watch, task::JoinSet, time};
+use tokio::time::{self, Instant};
 use tonic_health::ServingStatus;
-use tonic_health::server::HealthReporter;
 
+use super::Gateway;
 use super::serve::HEALTH_NAMES;
-use crate::serving::Pipeline;
 
-/// The other tasks have nothing to wait for but a scrape of the metrics.
-const OTHERS_DEADLINE: Duration = Duration::from_secs(1);
+/// How often it is looked whether the last request has been answered.
+const LOOK: Duration = Duration::from_millis(5);
+/// How long cut connections and the other tasks get: they have nothing to wait for but a scrape of the metrics.
+const REST: Duration = Duration::from_secs(1);
 
 /// How going down went.
 #[derive(Clone, Copy, Debug)]
@@ -34,47 +35,48 @@ impl fmt::Display for DrainReport {
     }
 }
 
-type Tasks<'a> = (&'a watch::Sender<bool>, &'a mut JoinSet<&'static str>);
-
-pub(super) async fn drain(
-    pipeline: &Pipeline,
-    health: &HealthReporter,
-    deadline: Duration,
-    (close, grpc): Tasks<'_>,
-    (end, others): Tasks<'_>,
-) -> DrainReport {
-    let begin = time::Instant::now();
-    for name in HEALTH_NAMES {
-        health
-            .set_service_status(name, ServingStatus::NotServing)
-            .await;
-    }
-    let in_flight = pipeline.in_flight();
-    tracing::info!(in_flight, "draining");
-    close.send_replace(true);
-    // Whoever watches health has been told; their streams would keep their connections open for ever.
-    let mut health = health.clone();
-    for name in HEALTH_NAMES {
-        health.clear_service_status(name).await;
-    }
-    let finished = time::timeout(deadline, async {
-        while grpc.join_next().await.is_some() {}
-    });
-    let abandoned = match finished.await {
-        Ok(()) => 0,
-        Err(_) => pipeline.in_flight(),
-    };
-    grpc.shutdown().await;
-    end.send_replace(true);
-    let ended = time::timeout(OTHERS_DEADLINE, async {
-        while others.join_next().await.is_some() {}
-    });
-    if ended.await.is_err() {
-        others.shutdown().await;
-    }
-    DrainReport {
-        in_flight,
-        abandoned,
-        took: begin.elapsed(),
+impl Gateway {
+    /// Takes no new work, lets requests in flight finish within the deadline, cuts off what is left, and ends everything.
+    pub async fn drain(mut self) -> DrainReport {
+        let begin = Instant::now();
+        let deadline = begin + self.drain_deadline;
+        self.draining.store(true, Ordering::Relaxed);
+        for name in HEALTH_NAMES {
+            self.health
+                .set_service_status(name, ServingStatus::NotServing)
+                .await;
+        }
+        let in_flight = self.gate.in_flight();
+        tracing::info!(in_flight, "draining");
+        self.close.send_replace(true);
+        while self.gate.in_flight() > 0 && Instant::now() < deadline {
+            time::sleep(LOOK).await;
+        }
+        // Who asked was told NOT_SERVING until now. Streams that watch would keep their connections open for ever.
+        for name in HEALTH_NAMES {
+            self.health.clear_service_status(name).await;
+        }
+        let doors = async { while self.grpc.join_next().await.is_some() {} };
+        let finished = time::timeout_at(deadline, doors).await;
+        let abandoned = if finished.is_ok() {
+            0
+        } else {
+            self.gate.in_flight()
+        };
+        self.cut.send_replace(true);
+        self.end.send_replace(true);
+        let rest = async {
+            while self.grpc.join_next().await.is_some() {}
+            while self.others.join_next().await.is_some() {}
+        };
+        if time::timeout(REST, rest).await.is_err() {
+            self.grpc.shutdown().await;
+            self.others.shutdown().await;
+        }
+        DrainReport {
+            in_flight,
+            abandoned,
+            took: begin.elapsed(),
+        }
     }
 }

@@ -11,10 +11,7 @@ mod serve;
 use std::{
     fmt, io,
     net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -26,13 +23,17 @@ use tokio::{
 };
 use tonic_health::server::HealthReporter;
 
+use crate::api::grpc::{Admin, Predictions};
+use crate::api::http::Faces;
 use crate::config::Config;
 use crate::control::{self, MemoryStore, Writer};
 use crate::faults::Faults;
 use crate::insight::metrics::{MetricsError, Telemetry};
 use crate::serving::Pipeline;
+use crate::serving::gate::Gate;
 use crate::serving::live::{Live, Snapshot};
 
+use accept::Doorman;
 pub use drain::DrainReport;
 
 /// How often recorded values are moved into histograms, and gauges brought up to date.
@@ -98,16 +99,45 @@ impl fmt::Display for Addresses {
 pub struct Gateway {
     addresses: Addresses,
     live: Arc<Live>,
-    pipeline: Arc<Pipeline>,
+    gate: Arc<Gate>,
     health: HealthReporter,
     draining: Arc<AtomicBool>,
     drain_deadline: Duration,
-    /// Turned to `true` when the gRPC doors must close.
+    /// Turned to `true` one after the other: no new work; every connection is cut; everything else ends.
     close: watch::Sender<bool>,
-    /// Turned to `true` when everything else must end.
+    cut: watch::Sender<bool>,
     end: watch::Sender<bool>,
     grpc: JoinSet<&'static str>,
     others: JoinSet<&'static str>,
+}
+
+/// What a gateway serves first, and where it is kept.
+struct Prepared {
+    telemetry: Arc<Telemetry>,
+    store: MemoryStore,
+    first: Snapshot,
+}
+
+/// Loads every version and checks that the configuration can be honoured, without listening anywhere.
+///
+/// # Errors
+/// As [`Gateway::start`], but for the addresses.
+pub async fn rehearse(config: &Config) -> Result<(), StartError> {
+    prepare(config).await.map(drop)
+}
+
+async fn prepare(config: &Config) -> Result<Prepared, StartError> {
+    let telemetry = Telemetry::new()?;
+    let (root, meters) = (config.registry.clone(), Arc::clone(&telemetry));
+    let loaded =
+        tokio::task::spawn_blocking(move || control::load_registry(&root, &meters)).await??;
+    let store = MemoryStore::default();
+    let first = control::boot(loaded, config.models.clone(), &store, &telemetry).await?;
+    Ok(Prepared {
+        telemetry,
+        store,
+        first,
+    })
 }
 
 impl Gateway {
@@ -116,12 +146,11 @@ impl Gateway {
     /// # Errors
     /// See [`StartError`]; nothing is left running then.
     pub async fn start(config: Config) -> Result<Self, StartError> {
-        let telemetry = Telemetry::new()?;
-        let (root, meters) = (config.registry.clone(), Arc::clone(&telemetry));
-        let loaded =
-            tokio::task::spawn_blocking(move || control::load_registry(&root, &meters)).await??;
-        let store = MemoryStore::default();
-        let first = control::boot(loaded, config.models.clone(), &store, &telemetry).await?;
+        let Prepared {
+            telemetry,
+            store,
+            first,
+        } = prepare(&config).await?;
         let live = Arc::new(Live::new(first));
         let [data, admin, http] = listen(&config).await?;
         let addresses = Addresses {
@@ -130,28 +159,41 @@ impl Gateway {
             http: http.local_addr().unwrap_or(config.http),
         };
 
-        let pipeline = Arc::new(Pipeline::new(
-            Arc::clone(&live),
-            Arc::clone(&telemetry),
-            config.limits,
-        ));
+        let gate = Gate::new(config.limits, Arc::clone(&telemetry));
+        let pipeline = Arc::new(Pipeline::new(Arc::clone(&live), Arc::clone(&telemetry)));
         let (control, writer) = Writer::new(Arc::clone(&live), store, Arc::clone(&telemetry));
         let draining = Arc::new(AtomicBool::new(false));
         let (close, closing) = watch::channel(false);
+        let (cut, cutting) = watch::channel(false);
         let (end, ending) = watch::channel(false);
         let (mut grpc, mut others) = (JoinSet::new(), JoinSet::new());
+        let doorman = Doorman {
+            most: config.max_connections,
+            telemetry: Arc::clone(&telemetry),
+            cut: cutting,
+        };
 
-        let (health, data_door) = serve::data(&config, Arc::clone(&pipeline)).await?;
-        let incoming = accept::limited(data, config.max_connections, Arc::clone(&telemetry));
-        grpc.spawn(serve::until("data", data_door, incoming, closing.clone()));
-        let admin_door = serve::admin(&config, Arc::clone(&live), control)?;
-        let incoming = accept::limited(admin, config.max_connections, Arc::clone(&telemetry));
-        grpc.spawn(serve::until("admin", admin_door, incoming, closing));
-        others.spawn(serve::http(
-            http,
-            Arc::clone(&live),
+        let predictions = Predictions::new(pipeline, Arc::clone(&gate));
+        let (health, door) = serve::data(
+            &config,
+            predictions,
+            Arc::clone(&gate),
             Arc::clone(&telemetry),
-            Arc::clone(&draining),
+        )
+        .await?;
+        grpc.spawn(serve::until(
+            "data",
+            door,
+            doorman.admit(data),
+            closing.clone(),
+        ));
+        let door = serve::admin(&config, Admin::new(Arc::clone(&live), control))?;
+        grpc.spawn(serve::until("admin", door, doorman.admit(admin), closing));
+        let faces = Faces::new(&live, &telemetry, &draining);
+        others.spawn(serve::http(
+            doorman.admit(http),
+            addresses.http,
+            faces,
             ending.clone(),
         ));
         others.spawn(upkeep(Arc::clone(&live), telemetry, ending));
@@ -163,11 +205,12 @@ impl Gateway {
         Ok(Self {
             addresses,
             live,
-            pipeline,
+            gate,
             health,
             draining,
             drain_deadline,
             close,
+            cut,
             end,
             grpc,
             others,
@@ -193,19 +236,6 @@ impl Gateway {
             Some(ended) = self.others.join_next() => ended,
         };
         ended.unwrap_or("a task that panicked")
-    }
-
-    /// Takes no new work, lets requests in flight finish within the deadline, and ends everything.
-    pub async fn drain(mut self) -> DrainReport {
-        self.draining.store(true, Ordering::Relaxed);
-        drain::drain(
-            &self.pipeline,
-            &self.health,
-            self.drain_deadline,
-            (&self.close, &mut self.grpc),
-            (&self.end, &mut self.others),
-        )
-        .await
     }
 }
 

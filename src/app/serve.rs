@@ -1,12 +1,9 @@
 //! The doors as servers.
 
-use std::{
-    sync::{Arc, atomic::AtomicBool},
-    time::Duration,
-};
+use std::{io, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
-use tokio::{net::TcpListener, sync::watch};
-use tokio_stream::Stream;
+use tokio::sync::watch;
+use tokio_stream::{Stream, StreamExt};
 use tonic::service::Routes;
 use tonic::transport::Server;
 use tonic::transport::server::Router;
@@ -15,16 +12,14 @@ use tonic_health::server::HealthReporter;
 
 use super::StartError;
 use super::accept::Connection;
-use crate::api::grpc::{Admin, Predictions};
+use crate::api::grpc::{Admin, Admission, Predictions};
 use crate::api::http::{Faces, router};
 use crate::config::Config;
-use crate::control::Control;
 use crate::insight::metrics::Telemetry;
 use crate::proto;
 use crate::proto::v1::admin_service_server::{self, AdminServiceServer};
 use crate::proto::v1::prediction_service_server::{self, PredictionServiceServer};
-use crate::serving::Pipeline;
-use crate::serving::live::Live;
+use crate::serving::gate::Gate;
 
 /// A connection that is silent this long is asked whether it is still there, ...
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
@@ -34,10 +29,12 @@ const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 /// The names that health answers for on the data port: the server as a whole, and its service.
 pub(super) const HEALTH_NAMES: [&str; 2] = ["", prediction_service_server::SERVICE_NAME];
 
-/// The data port: predictions, health, reflection.
+/// The data port: predictions behind the gate, health, reflection.
 pub(super) async fn data(
     config: &Config,
-    pipeline: Arc<Pipeline>,
+    predictions: Predictions,
+    gate: Arc<Gate>,
+    telemetry: Arc<Telemetry>,
 ) -> Result<(HealthReporter, Router), StartError> {
     let (health, health_service) = tonic_health::server::health_reporter();
     for name in HEALTH_NAMES {
@@ -45,21 +42,18 @@ pub(super) async fn data(
             .set_service_status(name, ServingStatus::Serving)
             .await;
     }
-    let predictions = PredictionServiceServer::new(Predictions::new(pipeline))
+    let predictions = PredictionServiceServer::new(predictions)
         .max_decoding_message_size(config.max_message_bytes)
         .max_encoding_message_size(config.max_message_bytes);
+    let predictions = Admission::new(predictions, gate, telemetry);
     let mut routes = Routes::new(predictions).add_service(health_service);
     routes = with_reflection(routes, prediction_service_server::SERVICE_NAME)?;
     Ok((health, builder(config).add_routes(routes)))
 }
 
 /// The admin port: the admin service and reflection.
-pub(super) fn admin(
-    config: &Config,
-    live: Arc<Live>,
-    control: Control,
-) -> Result<Router, StartError> {
-    let admin = AdminServiceServer::new(Admin::new(live, control))
+pub(super) fn admin(config: &Config, admin: Admin) -> Result<Router, StartError> {
+    let admin = AdminServiceServer::new(admin)
         .max_decoding_message_size(config.max_message_bytes)
         .max_encoding_message_size(config.max_message_bytes);
     let routes = with_reflection(Routes::new(admin), admin_service_server::SERVICE_NAME)?;
@@ -99,7 +93,7 @@ fn builder(config: &Config) -> Server {
 pub(super) async fn until(
     name: &'static str,
     door: Router,
-    incoming: impl Stream<Item = std::io::Result<Connection>> + Send + 'static,
+    incoming: impl Stream<Item = io::Result<Connection>> + Send + 'static,
     mut closing: watch::Receiver<bool>,
 ) -> &'static str {
     let closed = async move {
@@ -112,27 +106,52 @@ pub(super) async fn until(
     name
 }
 
-/// Serves the HTTP door until `ending`.
+/// Serves the HTTP door at `address` until `ending`.
 pub(super) async fn http(
-    listener: TcpListener,
-    live: Arc<Live>,
-    telemetry: Arc<Telemetry>,
-    draining: Arc<AtomicBool>,
+    incoming: impl Stream<Item = io::Result<Connection>> + Send + 'static,
+    address: SocketAddr,
+    faces: Faces,
     mut ending: watch::Receiver<bool>,
 ) -> &'static str {
-    let app = router(Faces {
-        live,
-        telemetry,
-        draining,
-    });
     let ended = async move {
         let _ = ending.wait_for(|ending| *ending).await;
     };
-    if let Err(error) = axum::serve(listener, app)
-        .with_graceful_shutdown(ended)
-        .await
-    {
+    let listener = Accepted {
+        incoming: Box::pin(incoming),
+        address,
+    };
+    let served = axum::serve(listener, router(faces)).with_graceful_shutdown(ended);
+    if let Err(error) = served.await {
         tracing::error!(door = "http", %error, "door failed");
     }
     "http"
+}
+
+/// Accepted connections, as axum wants to accept them.
+struct Accepted<S> {
+    incoming: Pin<Box<S>>,
+    address: SocketAddr,
+}
+
+impl<S> axum::serve::Listener for Accepted<S>
+where
+    S: Stream<Item = io::Result<Connection>> + Send + 'static,
+{
+    type Io = Connection;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Connection, SocketAddr) {
+        loop {
+            match self.incoming.next().await {
+                Some(Ok(connection)) => return (connection, self.address),
+                Some(Err(_)) => {}
+                // A listener never ends; if it did, there would be nobody to accept.
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        Ok(self.address)
+    }
 }

@@ -3,7 +3,7 @@
 use std::{env, path::PathBuf};
 
 use super::{check, failure::Failure, out, signals::Signals, table::table};
-use crate::app::{Addresses, Gateway};
+use crate::app::{self, Addresses, Gateway};
 use crate::config::{Config, Overrides};
 
 /// Arguments of `taper serve`. Flags come before environment variables, and both before the file.
@@ -39,12 +39,14 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
     let config = Config::load(args.config.as_deref(), overrides)?;
     if args.check {
         check::folder(&config.registry)?;
+        let rehearsed = app::rehearse(&config).await;
+        rehearsed.map_err(|error| Failure::new(error.to_string()))?;
         return out::print("the configuration is good");
     }
     let mut signals = Signals::listen()?;
     let started = tokio::select! {
         started = Gateway::start(config) => started,
-        name = signals.next() => return Err(Failure::new(format!("{name} while loading"))),
+        name = signals.next() => return out::print(&format!("{name} while loading: nothing was served")),
     };
     let mut gateway = started.map_err(|error| Failure::new(error.to_string()))?;
     out::print(&format!(

@@ -18,7 +18,7 @@ use serde_json::Value;
 use crate::control::ModelSettings;
 use crate::faults::{self, Faults};
 use crate::ident::{Label, ModelName, VersionNumber};
-use crate::serving::Limits;
+use crate::serving::gate::Limits;
 use crate::serving::route::{Policy, RawHeaderRule, RawPolicy};
 use raw::{RawConfig, RawModel};
 
@@ -35,7 +35,7 @@ pub struct Config {
     pub http: SocketAddr,
     /// Largest message, in and out, in bytes.
     pub max_message_bytes: usize,
-    /// Connections on the data port at one time.
+    /// Connections at one time on each port.
     pub max_connections: usize,
     /// Requests at one time on one connection.
     pub max_concurrent_streams: u32,
@@ -154,6 +154,11 @@ fn check(raw: RawConfig, registry: PathBuf, file: &Path) -> Result<Config, Fault
             format!("{} is not a folder", registry.display()),
         );
     }
+    if raw.limits.max_in_flight_bytes < raw.limits.max_message_bytes {
+        let (got, least) = (raw.limits.max_in_flight_bytes, raw.limits.max_message_bytes);
+        let told = format!("got {got}, wants at least max_message_bytes, {least}");
+        faults.add(file, "$.limits.max_in_flight_bytes", told);
+    }
     let mut models = BTreeMap::new();
     for (name, model) in raw.models {
         let path = format!("$.models.{name}");
@@ -176,6 +181,7 @@ fn check(raw: RawConfig, registry: PathBuf, file: &Path) -> Result<Config, Fault
         max_concurrent_streams: raw.limits.max_concurrent_streams,
         limits: Limits {
             max_in_flight: raw.limits.max_in_flight,
+            max_in_flight_bytes: raw.limits.max_in_flight_bytes,
         },
         drain_deadline: Duration::from_secs(raw.limits.drain_seconds),
         models,

@@ -50,7 +50,11 @@ pub(super) struct RawLimits {
     /// Requests that are answered at one time, 1 to 1,000,000. 4096 where absent.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub(super) max_in_flight: usize,
-    /// Connections on the data port at one time, 1 to 100,000. 1024 where absent.
+    /// Bytes of requests in flight, as they come over the wire; not less than `max_message_bytes`. 64 MiB where absent. In
+    /// memory a request of many small values may take some 30 times its bytes.
+    #[schemars(range(min = 1024, max = 68_719_476_736_u64))]
+    pub(super) max_in_flight_bytes: usize,
+    /// Connections at one time on each port, 1 to 100,000. 1024 where absent.
     #[schemars(range(min = 1, max = 100_000))]
     pub(super) max_connections: usize,
     /// Requests at one time on one connection, 1 to 100,000. 1024 where absent.
@@ -66,6 +70,7 @@ impl Default for RawLimits {
         Self {
             max_message_bytes: 16 << 20,
             max_in_flight: 4096,
+            max_in_flight_bytes: 64 << 20,
             max_connections: 1024,
             max_concurrent_streams: 1024,
             drain_seconds: 30,

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
 use super::admit::admit;
@@ -13,7 +14,7 @@ use crate::insight::metrics::Telemetry;
 use crate::serving::live::{Live, Routing, ServingModel};
 use crate::serving::route::{Policy, RawPolicy};
 
-/// Changes that may wait for the writer; past that, callers wait to send theirs.
+/// Changes that may wait for the writer.
 const WAITING: usize = 64;
 
 /// A new policy for one model.
@@ -41,9 +42,11 @@ impl Control {
     pub async fn set_policy(&self, change: PolicyChange) -> Result<Revision, AdminError> {
         let (reply, answer) = oneshot::channel();
         self.0
-            .send((change, reply))
-            .await
-            .map_err(|_| AdminError::Draining)?;
+            .try_send((change, reply))
+            .map_err(|refused| match refused {
+                TrySendError::Full(_) => AdminError::Busy { limit: WAITING },
+                TrySendError::Closed(_) => AdminError::Draining,
+            })?;
         answer.await.map_err(|_| AdminError::Draining)?
     }
 }

@@ -1,5 +1,5 @@
-//! Where a forward pass runs: on the thread that has the request while that is cheaper than a thread hop, else on the
-//! blocking pool, as many at once as there are cores, so that dear models never hold up the async workers.
+//! From a payload to scores, on the thread that has the request while that is cheaper than a thread hop, else on the
+//! blocking pool, as many at once as there are cores, so that dear requests never hold up the async workers.
 
 use std::{num::NonZero, sync::Arc, thread, time::Duration};
 
@@ -7,15 +7,36 @@ use tokio::{sync::Semaphore, task, time::Instant};
 
 use super::live::ServingVersion;
 use crate::error::{ForwardError, PredictError};
-use crate::model::{Rows, Scores};
+use crate::model::payload::Payload;
+use crate::model::{Scores, TopClass, Version};
 
-/// Up to this many multiply-adds run in place: about 50 µs on one slow core, which an async worker can spare.
+/// Up to this cost a request is worked on in place. The unit is one multiply-add, about 0.2 ns on one slow core, so this
+/// is about 50 µs, which an async worker can spare.
 pub const INLINE_COST: usize = 250_000;
+
+/// Cost of encoding one named cell: it is found by name and checked. Like the next two it was read off a profile; what
+/// matters is the order of magnitude.
+const PER_CELL: usize = 500;
+/// Cost of encoding one element of a tensor.
+const PER_ELEMENT: usize = 50;
+/// Cost of one row beside its encoding and its network: head, most probable class, recording.
+const PER_ROW: usize = 500;
+
+/// What a request gets from its version.
+#[derive(Debug)]
+pub struct Scored {
+    /// One row per row of the request.
+    pub scores: Scores,
+    /// The most probable class of each row; empty without classes.
+    pub top: Vec<TopClass>,
+    /// How long the forward pass itself took.
+    pub inference: Duration,
+}
 
 /// Runs forward passes.
 #[derive(Debug)]
 pub struct Executor {
-    /// Permits to compute on the blocking pool. Who waits here is bounded by the limit on requests in flight.
+    /// Permits to compute on the blocking pool. Who waits here is bounded by the gate.
     cores: Arc<Semaphore>,
 }
 
@@ -29,58 +50,140 @@ impl Default for Executor {
 }
 
 impl Executor {
-    /// Scores `rows`; also tells how long the forward pass itself took.
+    /// Encodes and scores `payload`.
     ///
     /// Work whose deadline has passed is dropped before it begins; so is work whose caller has gone, because then this
     /// future is no longer polled.
     ///
     /// # Errors
-    /// [`PredictError::DeadlineExceeded`] or [`PredictError::Forward`].
-    pub async fn forward(
+    /// [`PredictError::InvalidInput`], [`PredictError::DeadlineExceeded`] or [`PredictError::Forward`].
+    pub async fn run(
         &self,
         by: &Arc<ServingVersion>,
-        rows: Rows,
+        payload: Payload,
         deadline: Option<Instant>,
-    ) -> Result<(Scores, Duration), PredictError> {
-        if by.version.cost_per_row().saturating_mul(rows.len()) <= INLINE_COST {
-            return timed(by, &rows, deadline);
+    ) -> Result<Scored, PredictError> {
+        if cost(&payload, by.version.cost_per_row()) <= INLINE_COST {
+            return score(&by.version, &payload, deadline);
         }
         let Ok(permit) = Arc::clone(&self.cores).acquire_owned().await else {
             // Nobody closes the semaphore.
             return Err(failed(
-                by,
+                &by.version,
                 ForwardError::Failed("the compute pool is closed".into()),
             ));
         };
         let worker = Arc::clone(by);
         task::spawn_blocking(move || {
             let _permit = permit;
-            timed(&worker, &rows, deadline)
+            score(&worker.version, &payload, deadline)
         })
         .await
-        .unwrap_or_else(|error| Err(failed(by, ForwardError::Panicked(error.to_string()))))
+        .unwrap_or_else(|error| {
+            Err(failed(
+                &by.version,
+                ForwardError::Panicked(error.to_string()),
+            ))
+        })
     }
 }
 
-fn timed(
-    by: &Arc<ServingVersion>,
-    rows: &Rows,
+/// What `payload` will cost, before it is known to be well-formed: what it claims counts, and is refused later if untrue.
+fn cost(payload: &Payload, network: usize) -> usize {
+    let (rows, encoding) = match payload {
+        Payload::Rows(rows) => {
+            let cells: usize = rows.iter().map(Vec::len).sum();
+            (rows.len(), cells.saturating_mul(PER_CELL))
+        }
+        Payload::Tensors(tensors) => {
+            let elements: usize = tensors.iter().map(|tensor| tensor.data.len()).sum();
+            let rows = tensors.first().map_or(0, |tensor| {
+                let claimed = tensor
+                    .shape
+                    .first()
+                    .and_then(|rows| usize::try_from(*rows).ok());
+                claimed.unwrap_or(0).min(tensor.data.len())
+            });
+            (rows, elements.saturating_mul(PER_ELEMENT))
+        }
+    };
+    rows.saturating_mul(network.saturating_add(PER_ROW))
+        .saturating_add(encoding)
+}
+
+fn score(
+    version: &Version,
+    payload: &Payload,
     deadline: Option<Instant>,
-) -> Result<(Scores, Duration), PredictError> {
-    let start = Instant::now();
-    if deadline.is_some_and(|deadline| deadline <= start) {
+) -> Result<Scored, PredictError> {
+    if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
         return Err(PredictError::DeadlineExceeded);
     }
-    let scores = by
-        .version
-        .forward(rows)
-        .map_err(|source| failed(by, source))?;
-    Ok((scores, start.elapsed()))
+    let rows = version.signature().encode(payload)?;
+    let start = Instant::now();
+    let scores = version
+        .forward(&rows)
+        .map_err(|source| failed(version, source))?;
+    let inference = start.elapsed();
+    let top = scores
+        .rows()
+        .filter_map(|row| version.top_class(row))
+        .collect();
+    Ok(Scored {
+        scores,
+        top,
+        inference,
+    })
 }
 
-fn failed(by: &ServingVersion, source: ForwardError) -> PredictError {
+fn failed(version: &Version, source: ForwardError) -> PredictError {
     PredictError::Forward {
-        version: by.number(),
+        version: version.manifest().version,
         source,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::payload::{Cell, Tensor, TensorData};
+
+    #[test]
+    fn a_cheap_network_over_many_named_rows_is_dear_all_the_same() {
+        let row = || {
+            (0..12)
+                .map(|at| (at.to_string(), Cell::Number(0.0)))
+                .collect()
+        };
+        let rows = |n| Payload::Rows((0..n).map(|_| row()).collect());
+        assert!(
+            cost(&rows(1), 4_000) <= INLINE_COST,
+            "one row stays on its thread"
+        );
+        assert!(cost(&rows(1_000), 4) > INLINE_COST, "a thousand do not");
+    }
+
+    #[test]
+    fn tensors_cost_by_their_elements_and_the_rows_they_claim() {
+        let tensor = |rows: i64, elements| {
+            let data = TensorData::Fp32(vec![0.0; elements]);
+            Payload::Tensors(vec![Tensor {
+                name: "x".into(),
+                shape: vec![rows, 30],
+                data,
+            }])
+        };
+        assert_eq!(
+            cost(&tensor(8, 240), 6_144),
+            8 * (6_144 + PER_ROW) + 240 * PER_ELEMENT
+        );
+        assert!(
+            cost(&tensor(i64::MAX, 30), 6_144) <= INLINE_COST,
+            "a lie about rows is cut to the data"
+        );
+        assert!(
+            cost(&tensor(-1, 30), usize::MAX) <= INLINE_COST,
+            "a negative axis is refused at once"
+        );
     }
 }

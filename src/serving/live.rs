@@ -58,17 +58,24 @@ impl Snapshot {
         next
     }
 
-    /// Brings the gauges of counted shares up to date.
+    /// Brings the gauges of counted shares up to date; versions outside the split have none.
     pub fn report_counted_shares(&self) {
-        for routing in self
-            .models
-            .values()
-            .filter_map(|model| model.routing.as_ref())
-        {
-            let counted = routing.counted();
+        for model in self.models.values() {
+            let counted = model
+                .routing
+                .as_ref()
+                .map_or_else(Vec::new, |routing| routing.counted());
             let all = counted.iter().sum();
-            for (target, own) in routing.targets.iter().zip(counted) {
-                target.meters.counted_share(own, all);
+            let rows = model
+                .routing
+                .iter()
+                .flat_map(|routing| routing.policy.split().rows());
+            let by_version: BTreeMap<_, _> =
+                rows.map(|(version, _)| version).zip(counted).collect();
+            for (number, version) in &model.ready {
+                version
+                    .meters
+                    .counted_share(by_version.get(number).copied().unwrap_or(0), all);
             }
         }
     }

@@ -6,11 +6,12 @@
 //! Not here: the wire ([`api`](crate::api)), how snapshots come to be ([`control`](crate::control)).
 
 pub mod execute;
+pub mod gate;
 pub mod live;
 pub mod route;
 
 mod pipeline;
 mod query;
 
-pub use pipeline::{Limits, Pipeline};
+pub use pipeline::Pipeline;
 pub use query::{Answer, Pin, Query};

@@ -1,32 +1,14 @@
 //! The request path, step by step.
 
-use std::{
-    collections::HashMap,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc};
 
-use super::execute::Executor;
+use super::execute::{Executor, Scored};
 use super::live::{Live, Routing, ServingModel, ServingVersion};
 use super::query::{Answer, Pin, Query};
 use super::route::{self, Choice};
 use crate::error::{Code, InputFaults, PredictError};
 use crate::ident::{ModelName, ResponseId, Revision, Role, VersionNumber};
 use crate::insight::metrics::{Record, Telemetry};
-use crate::model::{Scores, TopClass};
-
-/// A caller that is turned away should not come back before a queue of cheap requests has had time to move.
-const RETRY_AFTER: Duration = Duration::from_millis(50);
-
-/// What one gateway takes at most.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// Requests that are being answered at one time.
-    pub max_in_flight: usize,
-}
 
 /// Answers queries from what is live.
 #[derive(Debug)]
@@ -34,21 +16,16 @@ pub struct Pipeline {
     live: Arc<Live>,
     telemetry: Arc<Telemetry>,
     executor: Executor,
-    limits: Limits,
-    in_flight: AtomicUsize,
 }
 
 impl Pipeline {
     /// Serves what `live` holds.
     #[must_use]
-    pub fn new(live: Arc<Live>, telemetry: Arc<Telemetry>, limits: Limits) -> Self {
-        let executor = Executor::default();
+    pub fn new(live: Arc<Live>, telemetry: Arc<Telemetry>) -> Self {
         Self {
             live,
             telemetry,
-            executor,
-            limits,
-            in_flight: AtomicUsize::new(0),
+            executor: Executor::default(),
         }
     }
 
@@ -57,7 +34,6 @@ impl Pipeline {
     /// # Errors
     /// See [`PredictError`]. Each is counted: under the version where one was chosen, else by its reason.
     pub async fn predict(&self, query: Query) -> Result<Answer, PredictError> {
-        let _place = self.admit()?;
         let snapshot = self.live.snapshot();
         let (by, revision) = match choose(&snapshot.models, &query) {
             Ok(chosen) => chosen,
@@ -68,20 +44,37 @@ impl Pipeline {
         };
         // Only the version is needed from here on; a replaced snapshot can go while a long batch is computed.
         drop(snapshot);
-        let mut record = Record::start(&by.meters, Role::Primary, query.arrived, query.deadline);
-        let scored = self.score(&by, &query, &record).await;
+        let Query {
+            model,
+            response_id,
+            payload,
+            arrival,
+            ..
+        } = query;
+        let mut record = Record::start(&by.meters, Role::Primary, arrival.at, arrival.deadline);
+        let scored = self.executor.run(&by, payload, arrival.deadline).await;
+        match &scored {
+            Ok(Scored {
+                scores,
+                top,
+                inference,
+            }) => record.scored(*inference, scores, top),
+            Err(PredictError::Forward { version, source }) => {
+                tracing::error!(%model, %version, error = %source, "forward pass failed");
+            }
+            Err(_) => {}
+        }
         record.ended(
             scored
                 .as_ref()
                 .map_or_else(PredictError::code, |_| Code::Ok),
         );
         drop(record);
-        let (scores, top) = scored?;
-        let response_id = query
-            .response_id
-            .unwrap_or_else(|| ResponseId::from_random(route::random_bits()));
+        let Scored { scores, top, .. } = scored?;
+        let response_id =
+            response_id.unwrap_or_else(|| ResponseId::from_random(route::random_bits()));
         Ok(Answer {
-            model: query.model,
+            model,
             by,
             role: Role::Primary,
             response_id,
@@ -98,51 +91,6 @@ impl Pipeline {
         self.telemetry.rejected(&error);
         error
     }
-
-    /// Requests that are being answered now.
-    #[must_use]
-    pub fn in_flight(&self) -> usize {
-        self.in_flight.load(Ordering::Relaxed)
-    }
-
-    async fn score(
-        &self,
-        by: &Arc<ServingVersion>,
-        query: &Query,
-        record: &Record<'_>,
-    ) -> Result<(Scores, Vec<TopClass>), PredictError> {
-        let rows = by.version.signature().encode(&query.payload)?;
-        let (scores, elapsed) = self.executor.forward(by, rows, query.deadline).await?;
-        let top: Vec<_> = scores
-            .rows()
-            .filter_map(|row| by.version.top_class(row))
-            .collect();
-        record.scored(elapsed, &scores, &top);
-        Ok((scores, top))
-    }
-
-    fn admit(&self) -> Result<Place<'_>, PredictError> {
-        let place = Place(&self.in_flight);
-        if self.in_flight.fetch_add(1, Ordering::Relaxed) < self.limits.max_in_flight {
-            return Ok(place);
-        }
-        let error = PredictError::Overloaded {
-            what: "requests in flight",
-            limit: self.limits.max_in_flight,
-            retry_after: RETRY_AFTER,
-        };
-        self.telemetry.rejected(&error);
-        Err(error)
-    }
-}
-
-/// One of the places in flight, given back when dropped.
-struct Place<'a>(&'a AtomicUsize);
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
 }
 
 /// Who answers, and under which revision. Order: pin, header rule, sticky key, random draw.
@@ -153,18 +101,22 @@ fn choose(
     let model = models
         .get(query.model.as_str())
         .ok_or_else(|| PredictError::UnknownModel(query.model.chars().take(128).collect()))?;
-    let routing = model
+    let by = match (&query.pin, &model.routing) {
+        (Some(pin), _) => pinned(model, pin)?,
+        (None, Some(routing)) => routed(model, routing, query)?,
+        (None, None) => {
+            let why = "no version is READY".into();
+            return Err(PredictError::NotReady {
+                model: model.name.to_string(),
+                why,
+            });
+        }
+    };
+    let revision = model
         .routing
         .as_ref()
-        .ok_or_else(|| PredictError::NotReady {
-            model: query.model.clone(),
-            why: "no version is READY".into(),
-        })?;
-    let by = match &query.pin {
-        Some(pin) => pinned(model, pin)?,
-        None => routed(model, routing, query)?,
-    };
-    Ok((Arc::clone(by), routing.revision))
+        .map_or(Revision::default(), |routing| routing.revision);
+    Ok((Arc::clone(by), revision))
 }
 
 fn routed<'a>(
@@ -180,20 +132,25 @@ fn routed<'a>(
 }
 
 fn pinned<'a>(model: &'a ServingModel, pin: &Pin) -> Result<&'a Arc<ServingVersion>, PredictError> {
+    let name = || model.name.to_string();
     let version = match pin {
         Pin::Version(number) => {
-            VersionNumber::try_from(*number).map_err(|_| PredictError::UnknownVersion {
-                model: model.name.to_string(),
+            let unknown = |_| PredictError::UnknownVersion {
+                model: name(),
                 version: *number,
+            };
+            VersionNumber::try_from(*number).map_err(unknown)?
+        }
+        Pin::Label(label) => {
+            let known = model.labels.get(label.as_str()).copied();
+            known.ok_or_else(|| {
+                let label = label.chars().take(64).collect();
+                PredictError::UnknownLabel {
+                    model: name(),
+                    label,
+                }
             })?
         }
-        Pin::Label(label) => *model.labels.get(label.as_str()).ok_or_else(|| {
-            let label = label.chars().take(64).collect();
-            PredictError::UnknownLabel {
-                model: model.name.to_string(),
-                label,
-            }
-        })?,
     };
     ready(model, version)
 }
@@ -204,22 +161,14 @@ fn ready(
 ) -> Result<&Arc<ServingVersion>, PredictError> {
     model.ready.get(&version).ok_or_else(|| {
         let name = model.name.to_string();
-        match model.failed.get(&version) {
-            Some(faults) => PredictError::NotReady {
-                model: name,
-                why: format!(
-                    "version {version} failed to load: {}",
-                    faults
-                        .iter()
-                        .next()
-                        .map(|fault| fault.message.clone())
-                        .unwrap_or_default()
-                ),
-            },
-            None => PredictError::UnknownVersion {
+        if model.failed.contains_key(&version) {
+            let why = format!("version {version} failed to load; `GetModel` says why");
+            PredictError::NotReady { model: name, why }
+        } else {
+            PredictError::UnknownVersion {
                 model: name,
                 version: version.get(),
-            },
+            }
         }
     })
 }

@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use http::HeaderMap;
-use tokio::time::Instant;
-
+use super::gate::Arrival;
 use super::live::ServingVersion;
 use crate::ident::{ResponseId, Revision, Role};
 use crate::model::payload::Payload;
 use crate::model::{Scores, TopClass};
+use http::HeaderMap;
 
 /// A decoded request.
 #[derive(Debug)]
@@ -25,10 +24,8 @@ pub struct Query {
     pub headers: HeaderMap,
     /// What is to be scored.
     pub payload: Payload,
-    /// When the gateway got it.
-    pub arrived: Instant,
-    /// When the caller stops waiting.
-    pub deadline: Option<Instant>,
+    /// Its place at the gate, and its clock.
+    pub arrival: Arc<Arrival>,
 }
 
 /// Who must answer.

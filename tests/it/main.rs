@@ -10,6 +10,7 @@
 )]
 #![expect(unreachable_pub, reason = "nobody uses a test as a library")]
 
+mod admission;
 mod bad_requests;
 mod cli;
 mod demo;

@@ -15,15 +15,24 @@ use taper::insight::metrics::{Telemetry, VersionMeters};
 use taper::model::payload::{Cell, Payload};
 use taper::model::{Manifest, Model, Rows, Scores, Version};
 use taper::serving::execute::INLINE_COST;
+use taper::serving::gate::{Gate, Limits};
 use taper::serving::live::{Live, Routing, ServingModel, ServingVersion, Snapshot};
 use taper::serving::route::{Policy, RawPolicy};
-use taper::serving::{Answer, Limits, Pipeline, Query};
+use taper::serving::{Answer, Pipeline, Query};
 use tokio::time::Instant;
 
 use crate::tiny;
 
-/// A pipeline over one version of the model `m` that is `model`.
-fn pipeline(model: impl Model, max_in_flight: usize) -> (Arc<Pipeline>, Arc<Live>, Arc<Telemetry>) {
+/// A pipeline over one version of the model `m`, and what stands around it.
+pub struct House {
+    pub pipeline: Arc<Pipeline>,
+    pub live: Arc<Live>,
+    pub telemetry: Arc<Telemetry>,
+    pub gate: Arc<Gate>,
+}
+
+/// A house whose one version is `model`.
+pub fn house(model: impl Model, max_in_flight: usize) -> House {
     let dir = tempfile::tempdir().expect("temporary folder");
     tiny::publish(dir.path(), "m", 1);
     let manifest = Manifest::read(&dir.path().join("m/1")).expect("manifest");
@@ -46,38 +55,55 @@ fn pipeline(model: impl Model, max_in_flight: usize) -> (Arc<Pipeline>, Arc<Live
         labels: BTreeMap::new(),
         routing,
     };
-    let live = Arc::new(Live::new(Snapshot {
-        models: HashMap::from([(name, Arc::new(model))]),
-    }));
-    let limits = Limits { max_in_flight };
-    let pipeline = Arc::new(Pipeline::new(
-        Arc::clone(&live),
-        Arc::clone(&telemetry),
-        limits,
-    ));
-    (pipeline, live, telemetry)
+    let models = HashMap::from([(name, Arc::new(model))]);
+    let live = Arc::new(Live::new(Snapshot { models }));
+    let limits = Limits {
+        max_in_flight,
+        max_in_flight_bytes: MOST_BYTES,
+    };
+    House {
+        pipeline: Arc::new(Pipeline::new(Arc::clone(&live), Arc::clone(&telemetry))),
+        gate: Gate::new(limits, Arc::clone(&telemetry)),
+        live,
+        telemetry,
+    }
 }
 
-fn query(x: f64) -> Query {
-    let cells = [
-        ("x", Cell::Number(x)),
-        ("color", Cell::Text("red".into())),
-        (
-            "pair",
-            Cell::List(vec![Cell::Number(0.0), Cell::Number(0.0)]),
-        ),
-    ];
-    Query {
-        model: "m".into(),
-        pin: None,
-        routing_key: String::new(),
-        response_id: None,
-        headers: http::HeaderMap::new(),
-        payload: Payload::Rows(vec![
-            cells.map(|(name, cell)| (name.to_owned(), cell)).into(),
-        ]),
-        arrived: Instant::now(),
-        deadline: None,
+/// Bytes that a house holds at one time.
+pub const MOST_BYTES: usize = 2000;
+
+impl House {
+    /// Asks for the score of `x`.
+    async fn ask(&self, x: f64) -> Result<Answer, PredictError> {
+        self.ask_until(x, None).await
+    }
+
+    async fn ask_until(&self, x: f64, deadline: Option<Instant>) -> Result<Answer, PredictError> {
+        let arrival = Arc::new(self.gate.enter(Instant::now(), deadline)?);
+        let pair = Cell::List(vec![Cell::Number(0.0), Cell::Number(0.0)]);
+        let cells = [
+            ("x", Cell::Number(x)),
+            ("color", Cell::Text("red".into())),
+            ("pair", pair),
+        ];
+        let query = Query {
+            model: "m".into(),
+            pin: None,
+            routing_key: String::new(),
+            response_id: None,
+            headers: http::HeaderMap::new(),
+            payload: Payload::Rows(vec![
+                cells.map(|(name, cell)| (name.to_owned(), cell)).into(),
+            ]),
+            arrival,
+        };
+        self.pipeline.predict(query).await
+    }
+
+    /// Asks from a task of its own.
+    fn asking(self: &Arc<Self>, x: f64) -> tokio::task::JoinHandle<Result<Answer, PredictError>> {
+        let house = Arc::clone(self);
+        tokio::task::spawn(async move { house.ask(x).await })
     }
 }
 
@@ -106,21 +132,18 @@ impl Model for Moody {
 
 #[tokio::test]
 async fn a_model_that_fails_costs_one_request_and_no_more() {
-    let (pipeline, _live, telemetry) = pipeline(Moody, 8);
+    let house = house(Moody, 8);
     for x in [13.0, 14.0, 15.0] {
-        let error = pipeline.predict(query(x)).await.expect_err("fails");
+        let error = house.ask(x).await.expect_err("fails");
         assert_eq!(error.reason(), "FORWARD_FAILED", "{x}");
         assert!(
             !error.to_string().contains("teen"),
             "the cause stays in the log: {error}"
         );
-        assert_eq!(
-            score(&pipeline.predict(query(2.0)).await.expect("the next one")),
-            [2.0]
-        );
+        assert_eq!(score(&house.ask(2.0).await.expect("the next one")), [2.0]);
     }
-    assert_eq!(pipeline.in_flight(), 0);
-    let text = telemetry.render();
+    assert_eq!(house.gate.in_flight(), 0);
+    let text = house.telemetry.render();
     assert!(
         text.contains(r#"role="primary",code="INTERNAL"} 3"#),
         "{text}"
@@ -129,7 +152,7 @@ async fn a_model_that_fails_costs_one_request_and_no_more() {
 }
 
 /// Says that it began, then waits until it is let go. Too dear to run on an async worker.
-struct Slow {
+pub struct Slow {
     began: Sender<()>,
     go: Mutex<Receiver<()>>,
 }
@@ -150,7 +173,8 @@ impl Model for Slow {
     }
 }
 
-fn slow() -> (Slow, Receiver<()>, Sender<()>) {
+/// A slow model, its beginnings, and what lets it go.
+pub fn slow() -> (Slow, Receiver<()>, Sender<()>) {
     let ((began, begun), (let_go, go)) = (mpsc::channel(), mpsc::channel());
     (
         Slow {
@@ -162,19 +186,19 @@ fn slow() -> (Slow, Receiver<()>, Sender<()>) {
     )
 }
 
+/// Waits on a thread of its own until the slow model begins.
+pub async fn began(begun: Receiver<()>) {
+    let begun = tokio::task::spawn_blocking(move || begun.recv());
+    begun.await.expect("joins").expect("it began");
+}
+
 #[tokio::test]
 async fn past_the_limit_a_request_is_refused_at_once_and_told_when_to_come_back() {
     let (model, begun, let_go) = slow();
-    let (pipeline, _live, _) = pipeline(model, 1);
-    let first = tokio::task::spawn({
-        let pipeline = Arc::clone(&pipeline);
-        async move { pipeline.predict(query(1.0)).await }
-    });
-    tokio::task::spawn_blocking(move || begun.recv())
-        .await
-        .expect("joins")
-        .expect("it began");
-    match pipeline.predict(query(1.0)).await.expect_err("refused") {
+    let house = Arc::new(house(model, 1));
+    let first = house.asking(1.0);
+    began(begun).await;
+    match house.ask(1.0).await.expect_err("refused") {
         PredictError::Overloaded {
             limit: 1,
             retry_after,
@@ -186,66 +210,53 @@ async fn past_the_limit_a_request_is_refused_at_once_and_told_when_to_come_back(
     }
     let_go.send(()).expect("sent");
     first.await.expect("joins").expect("the first is answered");
-    assert_eq!(pipeline.in_flight(), 0, "both places are given back");
+    assert_eq!(house.gate.in_flight(), 0, "both places are given back");
+    let text = house.telemetry.render();
+    assert!(
+        text.contains(r#"taper_rejected_requests_total{reason="OVERLOADED"} 1"#),
+        "{text}"
+    );
 }
 
 #[tokio::test]
 async fn a_caller_that_goes_away_gives_its_place_back_and_is_counted() {
     let (model, begun, let_go) = slow();
-    let (pipeline, _live, telemetry) = pipeline(model, 1);
-    let gone = tokio::task::spawn({
-        let pipeline = Arc::clone(&pipeline);
-        async move { pipeline.predict(query(1.0)).await }
-    });
-    tokio::task::spawn_blocking(move || begun.recv())
-        .await
-        .expect("joins")
-        .expect("it began");
+    let house = Arc::new(house(model, 1));
+    let gone = house.asking(1.0);
+    began(begun).await;
     gone.abort();
     gone.await.expect_err("aborted");
-    assert_eq!(pipeline.in_flight(), 0);
+    assert_eq!(house.gate.in_flight(), 0);
     let_go.send(()).expect("sent");
-    let text = telemetry.render();
+    let text = house.telemetry.render();
     assert!(text.contains(r#"code="CANCELLED"} 1"#), "{text}");
 }
 
 #[tokio::test]
 async fn work_whose_deadline_has_passed_is_not_begun() {
-    let (pipeline, _live, telemetry) = pipeline(Moody, 8);
-    let late = Query {
-        deadline: Some(Instant::now()),
-        ..query(13.0)
-    };
-    let error = pipeline.predict(late).await.expect_err("too late");
+    let house = house(Moody, 8);
+    let error = house
+        .ask_until(13.0, Some(Instant::now()))
+        .await
+        .expect_err("too late");
     assert!(matches!(error, PredictError::DeadlineExceeded), "{error:?}");
-    assert!(
-        telemetry
-            .render()
-            .contains(r#"code="DEADLINE_EXCEEDED"} 1"#)
-    );
+    let text = house.telemetry.render();
+    assert!(text.contains(r#"code="DEADLINE_EXCEEDED"} 1"#), "{text}");
 }
 
 #[tokio::test]
 async fn a_request_keeps_its_version_while_the_model_goes_and_the_series_go_with_it() {
     let (model, begun, let_go) = slow();
-    let (pipeline, live, telemetry) = pipeline(model, 8);
-    let request = tokio::task::spawn({
-        let pipeline = Arc::clone(&pipeline);
-        async move { pipeline.predict(query(1.0)).await }
-    });
-    tokio::task::spawn_blocking(move || begun.recv())
-        .await
-        .expect("joins")
-        .expect("it began");
-    live.publish(Snapshot::default());
-    let error = pipeline
-        .predict(query(1.0))
-        .await
-        .expect_err("gone for new requests");
+    let house = Arc::new(house(model, 8));
+    let request = house.asking(1.0);
+    began(begun).await;
+    house.live.publish(Snapshot::default());
+    let error = house.ask(1.0).await.expect_err("gone for new requests");
     assert_eq!(error.reason(), "UNKNOWN_MODEL");
+    let text = house.telemetry.render();
     assert!(
-        telemetry.render().contains(r#"model="m""#),
-        "somebody still holds the version"
+        text.contains(r#"model="m""#),
+        "somebody still holds the version:\n{text}"
     );
     let_go.send(()).expect("sent");
     let answer = request
@@ -254,7 +265,7 @@ async fn a_request_keeps_its_version_while_the_model_goes_and_the_series_go_with
         .expect("the old request is answered");
     assert_eq!(score(&answer), [1.0]);
     drop(answer);
-    let text = telemetry.render();
+    let text = house.telemetry.render();
     assert!(
         !text.contains(r#"model="m",version"#),
         "series outlived their version:\n{text}"

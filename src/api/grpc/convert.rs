@@ -1,25 +1,29 @@
 //! `PredictRequest` to a query, an answer to `PredictResponse`.
 
+use std::sync::Arc;
+
 use prost_types::value::Kind;
-use tokio::time::Instant;
 use tonic::Request;
 
-use super::{deadline, tensor};
+use super::tensor;
 use crate::error::InputFaults;
 use crate::ident::{ResponseId, Role};
 use crate::model::payload::{Cell, Payload, Row};
 use crate::proto::v1;
+use crate::serving::gate::Arrival;
 use crate::serving::{Answer, Pin, Query};
 
 /// Longest routing key, in bytes.
 const LONGEST_KEY: usize = 1024;
 
-/// Reads a request; what its fields mean to the model is checked later.
+/// Reads a request that has its place; what its fields mean to the model is checked later.
 ///
 /// # Errors
 /// Every field that no model could accept.
-pub(super) fn query(request: Request<v1::PredictRequest>) -> Result<Query, InputFaults> {
-    let arrived = Instant::now();
+pub(super) fn query(
+    request: Request<v1::PredictRequest>,
+    arrival: Arc<Arrival>,
+) -> Result<Query, InputFaults> {
     let (metadata, _, message) = request.into_parts();
     let headers = metadata.into_headers();
     let mut faults = InputFaults::default();
@@ -49,10 +53,9 @@ pub(super) fn query(request: Request<v1::PredictRequest>) -> Result<Query, Input
         }),
         routing_key: message.routing_key,
         response_id,
-        deadline: deadline::of(&headers).and_then(|timeout| arrived.checked_add(timeout)),
         headers,
         payload,
-        arrived,
+        arrival,
     })
 }
 

@@ -1,10 +1,12 @@
-//! The gRPC doors: the native protocol for services ([`Predictions`]) and for operators ([`Admin`]).
+//! The gRPC doors: the native protocol for services ([`Predictions`], behind [`Admission`]) and for operators ([`Admin`]).
 
 mod admin;
+mod admission;
 mod convert;
 mod deadline;
 mod predictions;
 mod tensor;
 
 pub use admin::Admin;
+pub use admission::{Admission, Admitted, Counted};
 pub use predictions::Predictions;

@@ -13,18 +13,37 @@ use axum::{
     routing::get,
 };
 
+use tokio::sync::Semaphore;
+
 use crate::insight::metrics::Telemetry;
 use crate::serving::live::Live;
 
 /// What the HTTP door reads.
 #[derive(Clone, Debug)]
 pub struct Faces {
-    /// What is served.
-    pub live: Arc<Live>,
-    /// What was measured.
-    pub telemetry: Arc<Telemetry>,
-    /// Set once the gateway takes no new work.
-    pub draining: Arc<AtomicBool>,
+    live: Arc<Live>,
+    telemetry: Arc<Telemetry>,
+    draining: Arc<AtomicBool>,
+    /// Rendering holds all series in memory once more, so it happens once at a time.
+    rendering: Arc<Semaphore>,
+}
+
+impl Faces {
+    /// What is served, what was measured, and whether the gateway takes no new work any more.
+    #[must_use]
+    pub fn new(live: &Arc<Live>, telemetry: &Arc<Telemetry>, draining: &Arc<AtomicBool>) -> Self {
+        let (live, telemetry, draining) = (
+            Arc::clone(live),
+            Arc::clone(telemetry),
+            Arc::clone(draining),
+        );
+        Self {
+            live,
+            telemetry,
+            draining,
+            rendering: Arc::new(Semaphore::new(1)),
+        }
+    }
 }
 
 /// `GET /metrics`, `/healthz` and `/readyz`.
@@ -37,6 +56,7 @@ pub fn router(faces: Faces) -> Router {
 }
 
 async fn metrics(State(faces): State<Faces>) -> impl IntoResponse {
+    let _turn = faces.rendering.acquire().await;
     faces.live.snapshot().report_counted_shares();
     (
         [(

@@ -43,6 +43,16 @@ pub struct Telemetry {
     versions: Mutex<Vec<Weak<Scope>>>,
     rejected: [Counter; PredictError::REASONS.len()],
     refused_connections: Counter,
+    unreadable: [Counter; 2],
+}
+
+/// Why the transport refused a message, so that no handler saw it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unreadable {
+    /// Past the limit on its bytes.
+    TooLarge,
+    /// No message of the method, compressed in a way that is not known, or no known method.
+    Malformed,
 }
 
 impl Telemetry {
@@ -52,17 +62,22 @@ impl Telemetry {
     /// Only if the exporter refuses the fixed buckets.
     pub fn new() -> Result<Arc<Self>, MetricsError> {
         let process = Scope::new(&[], &[])?;
-        let (rejected, refused_connections) = process.enter(|| {
+        let (rejected, unreadable, refused_connections) = process.enter(|| {
             gauge!("taper_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
-            let rejected = PredictError::REASONS
-                .map(|reason| counter!("taper_rejected_requests_total", "reason" => reason));
-            (rejected, counter!("taper_refused_connections_total"))
+            let rejected = |reason| counter!("taper_rejected_requests_total", "reason" => reason);
+            (
+                PredictError::REASONS.map(rejected),
+                ["MESSAGE_TOO_LARGE", "MALFORMED_MESSAGE"].map(rejected),
+                counter!("taper_refused_connections_total"),
+            )
         });
+        let versions = Mutex::default();
         Ok(Arc::new(Self {
             process,
-            versions: Mutex::default(),
+            versions,
             rejected,
             refused_connections,
+            unreadable,
         }))
     }
 
@@ -75,6 +90,11 @@ impl Telemetry {
         {
             self.rejected[at].increment(1);
         }
+    }
+
+    /// The transport refused a message.
+    pub fn unreadable(&self, why: Unreadable) {
+        self.unreadable[why as usize].increment(1);
     }
 
     /// A gRPC connection was closed at once, because as many as the limit were open.

@@ -2,7 +2,10 @@
 
 use std::{
     fmt,
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -15,9 +18,16 @@ use crate::ident::{Role, Share};
 use crate::model::manifest::Manifest;
 use crate::model::{Scores, TopClass};
 
-/// Up to this many classes, each has its own score series; past it only the most probable one is kept, so that a model
-/// of a thousand classes does not make a thousand histograms.
-const CLASSES_WITH_OWN_SCORE: usize = 10;
+/// Up to this many columns each have their own score series, so that a model of a thousand classes does not make a
+/// thousand histograms. Past it, classes share one series for the most probable, and only the first numbers have one.
+const OUTPUTS_WITH_OWN_SCORE: usize = 10;
+
+/// Buckets that the score histogram of a regression has at most.
+const SCORE_BUCKETS: usize = 40;
+
+/// The exporter keeps single values, 16 bytes each, until its upkeep. Where more than this many wait, whoever records the
+/// next one does the upkeep: at most 16 MiB a version, however large the batches and however late the clock.
+const MOST_WAITING: usize = 1 << 20;
 
 /// The series of one version. They end when the last clone of the surrounding `Arc` does.
 pub struct VersionMeters {
@@ -28,6 +38,8 @@ pub struct VersionMeters {
     share: Gauge,
     counted: Gauge,
     in_flight: Gauge,
+    /// Values recorded since somebody last counted to [`MOST_WAITING`].
+    waiting: AtomicUsize,
 }
 
 /// The series of one version in one role, made when it first plays it.
@@ -61,19 +73,26 @@ impl VersionMeters {
             )
         });
         let signature = &manifest.signature;
-        Ok(Self {
+        let outputs = output_labels(
+            &signature.classes,
+            &signature.output.name,
+            signature.output.columns,
+        );
+        let meters = Self {
             scope,
             roles: Default::default(),
-            outputs: output_labels(
-                &signature.classes,
-                &signature.output.name,
-                signature.output.columns,
-            ),
+            outputs,
             classes: signature.classes.clone(),
             share,
             counted,
             in_flight,
-        })
+            waiting: AtomicUsize::new(0),
+        };
+        // A counter that is born with the first failure hides it from `rate()`, which needs a value before.
+        for code in Code::ALL {
+            let _ = meters.requests(Role::Primary, code);
+        }
+        Ok(meters)
     }
 
     /// A policy came into force that gives the version this share.
@@ -93,6 +112,14 @@ impl VersionMeters {
         } else {
             own as f64 / all as f64
         });
+    }
+
+    /// `values` were put into histograms.
+    fn recorded(&self, values: usize) {
+        if self.waiting.fetch_add(values, Ordering::Relaxed) > MOST_WAITING {
+            self.waiting.store(0, Ordering::Relaxed);
+            self.scope.handle.run_upkeep();
+        }
     }
 
     fn role(&self, role: Role) -> &RoleMeters {
@@ -168,20 +195,22 @@ impl<'a> Record<'a> {
     pub fn scored(&self, elapsed: Duration, scores: &Scores, top: &[TopClass]) {
         let meters = self.meters.role(self.role);
         meters.inference_seconds.record(elapsed);
+        let rows = scores.rows().len();
         #[expect(
             clippy::cast_precision_loss,
             reason = "the limit on rows is far below 2^52"
         )]
-        meters.rows.record(scores.rows().len() as f64);
-        if meters.scores.len() == scores.columns() {
+        meters.rows.record(rows as f64);
+        if self.meters.classes.len() > OUTPUTS_WITH_OWN_SCORE {
+            for (meter, class) in meters.scores.iter().cycle().zip(top) {
+                meter.record(f64::from(class.probability));
+            }
+        } else {
             for row in scores.rows() {
                 for (score, meter) in row.iter().zip(&meters.scores) {
                     meter.record(f64::from(*score));
                 }
             }
-        } else if let Some(meter) = meters.scores.first() {
-            top.iter()
-                .for_each(|class| meter.record(f64::from(class.probability)));
         }
         for class in top {
             meters.confidence.record(f64::from(class.probability));
@@ -189,6 +218,8 @@ impl<'a> Record<'a> {
                 counter.increment(1);
             }
         }
+        self.meters
+            .recorded(rows * meters.scores.len() + top.len() + 2);
     }
 
     /// How it ended. Without this call it counts as abandoned.
@@ -215,6 +246,7 @@ impl Drop for Record<'_> {
             .role(self.role)
             .request_seconds
             .record(now - self.start);
+        self.meters.recorded(1);
     }
 }
 
@@ -223,10 +255,10 @@ fn output_labels(classes: &[String], output: &str, columns: usize) -> Vec<String
     match (classes, columns) {
         ([_, second], 1) => vec![second.clone()],
         ([], 1) => vec![output.to_owned()],
-        ([], _) => (0..columns)
+        ([], _) => (0..columns.min(OUTPUTS_WITH_OWN_SCORE))
             .map(|column| format!("{output}[{column}]"))
             .collect(),
-        (classes, _) if classes.len() <= CLASSES_WITH_OWN_SCORE => classes.to_vec(),
+        (classes, _) if classes.len() <= OUTPUTS_WITH_OWN_SCORE => classes.to_vec(),
         _ => vec!["top".to_owned()],
     }
 }
@@ -256,5 +288,6 @@ fn score_buckets(manifest: &Manifest) -> Vec<f64> {
     }
     buckets.sort_by(f64::total_cmp);
     buckets.dedup();
-    buckets
+    let step = buckets.len().div_ceil(SCORE_BUCKETS).max(1);
+    buckets.into_iter().step_by(step).collect()
 }

@@ -1,4 +1,8 @@
 //! The wire: code and descriptors made by `build.rs` from `proto/`. Used by the doors (`api`, `cli`) only.
+//!
+//! Messages go through [`codec`], which bounds what a small message can make of itself in memory.
+
+pub mod codec;
 
 /// `taper.v1`: the native protocol.
 #[expect(

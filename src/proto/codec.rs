@@ -1,0 +1,145 @@
+//! Protobuf as prost reads it, after a look at how many things a message holds.
+//!
+//! An empty nested message takes two bytes on the wire and a hundred times that in memory. So a message within the limit
+//! on its bytes could still take gigabytes, before anyone can look at it. Here the fields of the outermost message are
+//! counted first, which reads their keys and steps over their contents.
+//! Source of the format: <https://protobuf.dev/programming-guides/encoding/>.
+
+use std::marker::PhantomData;
+
+use bytes::Buf;
+use prost::Message;
+use tonic::Status;
+use tonic::codec::{Codec, DecodeBuf, Decoder};
+use tonic_prost::{ProstCodec, ProstEncoder};
+
+/// Fields that the outermost message may hold, repeated ones counted each: more than the rows that any version takes.
+pub const MOST_FIELDS: usize = 66_000;
+
+/// The codec of every service and client here.
+#[derive(Debug)]
+pub struct Bounded<T, U>(PhantomData<(T, U)>);
+
+impl<T, U> Default for Bounded<T, U> {
+    fn default() -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<T, U> Codec for Bounded<T, U>
+where
+    T: Message + Send + 'static,
+    U: Message + Default + Send + 'static,
+{
+    type Encode = T;
+    type Decode = U;
+    type Encoder = ProstEncoder<T>;
+    type Decoder = BoundedDecoder<U>;
+
+    fn encoder(&mut self) -> Self::Encoder {
+        ProstCodec::<T, U>::default().encoder()
+    }
+
+    fn decoder(&mut self) -> Self::Decoder {
+        BoundedDecoder(PhantomData)
+    }
+}
+
+/// Decodes messages of at most [`MOST_FIELDS`] fields.
+#[derive(Debug)]
+pub struct BoundedDecoder<U>(PhantomData<U>);
+
+impl<U: Message + Default> Decoder for BoundedDecoder<U> {
+    type Item = U;
+    type Error = Status;
+
+    fn decode(&mut self, buf: &mut DecodeBuf<'_>) -> Result<Option<U>, Status> {
+        // The transport hands over whole messages in one piece.
+        if !holds_at_most(buf.chunk(), MOST_FIELDS) {
+            let told = format!(
+                "the message holds more than {MOST_FIELDS} fields: send fewer rows at a time"
+            );
+            return Err(Status::invalid_argument(told));
+        }
+        let message = U::decode(buf).map_err(|error| {
+            Status::invalid_argument(format!("the message is not well-formed protobuf: {error}"))
+        })?;
+        Ok(Some(message))
+    }
+}
+
+/// Whether `message` holds at most `most` fields. What is not well-formed is left to the real decoder to refuse: it stops
+/// where this stops.
+fn holds_at_most(mut message: &[u8], most: usize) -> bool {
+    for _ in 0..=most {
+        if message.is_empty() {
+            return true;
+        }
+        let Some(key) = varint(&mut message) else {
+            return true;
+        };
+        let skip = match key & 7 {
+            0 => varint(&mut message).map(|_| 0),
+            1 => Some(8),
+            2 => varint(&mut message),
+            5 => Some(4),
+            _ => None,
+        };
+        let rest = skip.and_then(|skip| message.get(usize::try_from(skip).ok()?..));
+        let Some(rest) = rest else { return true };
+        message = rest;
+    }
+    false
+}
+
+fn varint(bytes: &mut &[u8]) -> Option<u64> {
+    let mut value = 0;
+    for (at, byte) in bytes.iter().take(10).enumerate() {
+        value |= u64::from(byte & 0x7f) << (7 * at);
+        if byte & 0x80 == 0 {
+            *bytes = &bytes[at + 1..];
+            return Some(value);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::v1::{PredictRequest, Tensor, predict_request::Pin};
+
+    #[test]
+    fn fields_of_the_outermost_message_are_counted_whatever_they_hold() {
+        let message = PredictRequest {
+            model: "m".repeat(300),
+            pin: Some(Pin::Version(u64::MAX)),
+            tensors: vec![
+                Tensor {
+                    fp64_values: vec![1.0; 100],
+                    ..Tensor::default()
+                },
+                Tensor::default(),
+            ],
+            ..PredictRequest::default()
+        };
+        let bytes = message.encode_to_vec();
+        assert!(holds_at_most(&bytes, 4));
+        assert!(!holds_at_most(&bytes, 3));
+    }
+
+    #[test]
+    fn what_is_not_well_formed_is_left_to_the_decoder() {
+        for bytes in [
+            &[0x80][..],
+            &[0x0a, 0xff],
+            &[0x0f, 0x00],
+            &[0xff; 20],
+            &[0x0a, 0x05, 0x00],
+        ] {
+            assert!(holds_at_most(bytes, 1), "{bytes:?}");
+            assert!(PredictRequest::decode(bytes).is_err(), "{bytes:?}");
+        }
+        assert!(holds_at_most(&[], 0));
+    }
+}

@@ -1,0 +1,152 @@
+//! The door's first step, on real sockets: places, bytes, clocks, and what a small message can make of itself.
+
+use std::{sync::Arc, time::Duration};
+
+use prost_types::{ListValue, Struct, Value, value::Kind};
+use taper::api::grpc::{Admission, Predictions};
+use taper::model::Model;
+use taper::proto::v1;
+use taper::proto::v1::prediction_service_client::PredictionServiceClient;
+use taper::proto::v1::prediction_service_server::PredictionServiceServer;
+use tonic::transport::server::TcpIncoming;
+use tonic::transport::{Channel, Server};
+use tonic::{Code, Request};
+use tonic_types::StatusExt;
+
+use crate::harness::{Running, connect, good, rows};
+use crate::pipeline::{House, MOST_BYTES, began, house, slow};
+use crate::tiny;
+
+/// Serves a house behind its gate, and a client of it. The server ends with the test's runtime.
+async fn served(
+    model: impl Model,
+    max_in_flight: usize,
+) -> (House, PredictionServiceClient<Channel>) {
+    let house = house(model, max_in_flight);
+    let predictions = Predictions::new(Arc::clone(&house.pipeline), Arc::clone(&house.gate));
+    let service = PredictionServiceServer::new(predictions);
+    let service = Admission::new(
+        service,
+        Arc::clone(&house.gate),
+        Arc::clone(&house.telemetry),
+    );
+    let incoming = TcpIncoming::bind("127.0.0.1:0".parse().expect("address")).expect("binds");
+    let address = incoming.local_addr().expect("its address");
+    tokio::task::spawn(
+        Server::builder()
+            .add_service(service)
+            .serve_with_incoming(incoming),
+    );
+    (house, PredictionServiceClient::new(connect(address).await))
+}
+
+#[tokio::test]
+async fn a_call_that_its_deadline_ends_says_so_with_details_and_is_counted_so() {
+    let (model, begun, let_go) = slow();
+    let (house, mut client) = served(model, 8).await;
+    let mut request = Request::new(rows("m", [good()]));
+    request.set_timeout(Duration::from_millis(150));
+    // The client has a clock of its own, which may be first; so this looks at what the server says to a raw call.
+    request
+        .metadata_mut()
+        .insert("grpc-timeout", "150m".parse().expect("a timeout"));
+    let status = client.predict(request).await.expect_err("too slow");
+    began(begun).await;
+    let_go.send(()).expect("sent");
+    assert!(
+        matches!(status.code(), Code::DeadlineExceeded | Code::Cancelled),
+        "{status:?}"
+    );
+    if status.code() == Code::DeadlineExceeded && !status.details().is_empty() {
+        let info = status
+            .get_error_details()
+            .error_info()
+            .cloned()
+            .expect("info");
+        assert_eq!(info.reason, "DEADLINE_EXCEEDED");
+    }
+    let text = house.telemetry.render();
+    assert!(text.contains(r#"code="DEADLINE_EXCEEDED"} 1"#), "{text}");
+    assert_eq!(house.gate.in_flight(), 0);
+}
+
+#[tokio::test]
+async fn messages_past_the_bytes_that_are_left_are_refused_and_give_their_bytes_back() {
+    let (model, _begun, _let_go) = slow();
+    let (house, mut client) = served(model, 8).await;
+    let large = v1::PredictRequest {
+        routing_key: "k".repeat(MOST_BYTES),
+        ..rows("m", [good()])
+    };
+    for _ in 0..3 {
+        let status = client
+            .predict(large.clone())
+            .await
+            .expect_err("too many bytes");
+        assert_eq!(status.code(), Code::ResourceExhausted, "{status:?}");
+        let retry = status.get_details_retry_info().expect("when to come back");
+        assert!(retry.retry_delay.expect("a delay") > Duration::ZERO);
+    }
+    let unknown = client
+        .predict(rows("nobody", [good()]))
+        .await
+        .expect_err("read and refused");
+    assert_eq!(
+        unknown.code(),
+        Code::NotFound,
+        "the bytes were given back: {unknown:?}"
+    );
+    assert_eq!(house.gate.in_flight(), 0);
+}
+
+#[tokio::test]
+async fn a_small_message_of_very_many_things_is_refused_before_it_is_unpacked() {
+    let mut gateway = Running::start("", |root| tiny::publish(root, "m", 1)).await;
+    let many = v1::PredictRequest {
+        model: "m".into(),
+        tensors: vec![v1::Tensor::default(); 100_000],
+        ..Default::default()
+    };
+    let status = gateway.predict(many).await.expect_err("refused");
+    assert_eq!(status.code(), Code::InvalidArgument);
+    assert!(status.message().contains("66000 fields"), "{status:?}");
+    let mut nested = Value {
+        kind: Some(Kind::NumberValue(1.0)),
+    };
+    for _ in 0..200 {
+        nested = Value {
+            kind: Some(Kind::ListValue(ListValue {
+                values: vec![nested],
+            })),
+        };
+    }
+    let deep = v1::PredictRequest {
+        rows: vec![Struct {
+            fields: [("x".to_owned(), nested)].into(),
+        }],
+        ..rows("m", [])
+    };
+    let status = gateway.predict(deep).await.expect_err("too deep");
+    assert_eq!(status.code(), Code::InvalidArgument, "{status:?}");
+    gateway
+        .predict(rows("m", [good()]))
+        .await
+        .expect("the next one on the same connection");
+    let large = v1::PredictRequest {
+        routing_key: "k".repeat(17 << 20),
+        ..rows("m", [good()])
+    };
+    let status = gateway.predict(large).await.expect_err("past 16 MiB");
+    assert_eq!(status.code(), Code::OutOfRange, "{status:?}");
+    let (_, text) = gateway.http_get("/metrics").await;
+    for line in [
+        r#"taper_rejected_requests_total{reason="MALFORMED_MESSAGE"} 2"#,
+        r#"taper_rejected_requests_total{reason="MESSAGE_TOO_LARGE"} 1"#,
+    ] {
+        assert!(
+            text.lines().any(|have| have == line),
+            "{line} is not in\n{text}"
+        );
+    }
+    gateway.drain().await;
+}
