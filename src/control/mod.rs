@@ -1,7 +1,7 @@
 //! What is wanted: the traffic policy of each model, its revisions, and the one task that changes what is live.
 //!
 //! Every change goes the same way: the [`Control`] handle sends it to the writer, which checks it against what is READY
-//! ([`admit`]), stores it under compare-and-set ([`Store`]), builds the next snapshot and publishes it with one store.
+//! ([`admit()`]), stores it under compare-and-set ([`Store`]), builds the next snapshot and publishes it with one store.
 //! It is acknowledged after that, so an acknowledged change is stored and live.
 //! Not here: routing by the policy ([`serving::route`](crate::serving::route)).
 

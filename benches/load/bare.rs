@@ -1,0 +1,92 @@
+//! The floors: tonic without a gateway.
+
+use std::{
+    hint::black_box,
+    io::{self, Read},
+    path::Path,
+    sync::atomic::{AtomicUsize, Ordering},
+    thread,
+};
+
+use prost::Message;
+use taper::model::payload::Payload;
+use taper::model::{Rows, Version};
+use taper::proto::v1;
+use taper::proto::v1::prediction_service_server::{PredictionService, PredictionServiceServer};
+use tokio::sync::oneshot;
+use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
+use tonic::{Request, Response, Status};
+
+use crate::common;
+
+/// Makes this binary a bare server.
+pub(crate) const VERB: &str = "bare-server";
+/// Makes the bare server run forward passes.
+pub(crate) const FORWARD: &str = "forward";
+
+struct Bare {
+    answer: v1::PredictResponse,
+    /// Versions with a request that is already encoded, taken in turn; empty: no forward pass.
+    versions: Vec<(Version, Rows)>,
+    next: AtomicUsize,
+}
+
+#[tonic::async_trait]
+impl PredictionService for Bare {
+    async fn predict(
+        &self,
+        request: Request<v1::PredictRequest>,
+    ) -> Result<Response<v1::PredictResponse>, Status> {
+        black_box(request);
+        if !self.versions.is_empty() {
+            let turn = self.next.fetch_add(1, Ordering::Relaxed) % self.versions.len();
+            let (version, rows) = &self.versions[turn];
+            black_box(version.forward(rows)).expect("an answer");
+        }
+        Ok(Response::new(self.answer.clone()))
+    }
+}
+
+/// Serves the answer in the file at `answer` until stdin ends, on a runtime like the gateway's.
+pub(crate) fn serve(answer: &Path, forward: bool) {
+    let answer = std::fs::read(answer).expect("the answer");
+    let answer = v1::PredictResponse::decode(&*answer).expect("an answer");
+    let numbers: &[u64] = if forward { &[1, 2] } else { &[] };
+    let versions = numbers.iter().map(|number| {
+        let version = common::version(*number);
+        let payload = Payload::Tensors(common::tensors(&version, 1));
+        let rows = version.signature().encode(&payload).expect("a golden row");
+        (version, rows)
+    });
+    let service = PredictionServiceServer::new(Bare {
+        answer,
+        versions: versions.collect(),
+        next: AtomicUsize::new(0),
+    });
+    let (close, closed) = oneshot::channel();
+    thread::spawn(move || {
+        // The generator holds the other end for as long as it lives.
+        let _ = io::stdin().read_to_end(&mut Vec::new());
+        let _ = close.send(());
+    });
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    runtime.block_on(async {
+        let any = "127.0.0.1:0".parse().expect("an address");
+        let incoming = TcpIncoming::bind(any)
+            .expect("a port")
+            .with_nodelay(Some(true));
+        println!("data   grpc://{}", incoming.local_addr().expect("bound"));
+        let closed = async {
+            let _ = closed.await;
+        };
+        Server::builder()
+            .add_service(service)
+            .serve_with_incoming_shutdown(incoming, closed)
+            .await
+            .expect("serves");
+    });
+}

@@ -1,0 +1,168 @@
+//! The servers as processes of their own, and the cores that everyone gets.
+
+use std::{
+    env, fs,
+    io::{BufRead, BufReader, Read, Write},
+    net::{SocketAddr, TcpStream},
+    path::Path,
+    process::{Child, ChildStdout, Command, Stdio},
+    time::Duration,
+};
+
+use crate::common;
+
+const CONFIG: &str = "[models.flight-delay]\nsplit = { 1 = 5000, 2 = 5000 }\n";
+
+/// A server under test; ends with this value.
+pub(crate) struct Target {
+    pub(crate) name: &'static str,
+    /// Where it takes predictions.
+    pub(crate) address: SocketAddr,
+    http: Option<SocketAddr>,
+    child: Child,
+    /// Held open, or the next line it prints would end it.
+    _stdout: BufReader<ChildStdout>,
+}
+
+impl Target {
+    /// A gateway over the example's versions 1 and 2.
+    pub(crate) fn gateway(dir: &Path, cores: Option<Cores>) -> Self {
+        let config = dir.join("taper.toml");
+        fs::write(&config, CONFIG).expect("written");
+        let mut command = on_server_core(env!("CARGO_BIN_EXE_taper"), cores);
+        command
+            .args(["--log", "error", "serve", "--config"])
+            .arg(config);
+        command.arg("--registry").arg(common::registry());
+        for face in ["--data", "--admin", "--http"] {
+            command.args([face, "127.0.0.1:0"]);
+        }
+        Self::start("gateway", command, &["data", "http"])
+    }
+
+    /// This binary as a bare server that gives back the answer in the file at `answer`.
+    pub(crate) fn bare(
+        name: &'static str,
+        answer: &Path,
+        args: &[&str],
+        cores: Option<Cores>,
+    ) -> Self {
+        let own = env::current_exe().expect("its own path");
+        let mut command = on_server_core(&own.to_string_lossy(), cores);
+        command.arg(crate::bare::VERB).arg(answer).args(args);
+        Self::start(name, command, &["data"])
+    }
+
+    /// Reads the addresses of `faces` from the lines that the server prints when it listens.
+    fn start(name: &'static str, mut command: Command, faces: &[&str]) -> Self {
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("starts");
+        let mut stdout = BufReader::new(child.stdout.take().expect("stdout"));
+        let mut address = |face: &str| -> SocketAddr {
+            loop {
+                let mut line = String::new();
+                let length = stdout.read_line(&mut line).expect("a line");
+                assert!(length > 0, "{name} ended before it listened");
+                let mut words = line.split_whitespace();
+                if words.next() == Some(face) {
+                    let url = words.next().and_then(|url| url.split_once("://"));
+                    return url.expect("a URL").1.parse().expect("an address");
+                }
+            }
+        };
+        let data = address(faces[0]);
+        let http = faces.get(1).map(|face| address(face));
+        Self {
+            name,
+            address: data,
+            http,
+            child,
+            _stdout: stdout,
+        }
+    }
+
+    /// CPU time of the whole process so far.
+    pub(crate) fn cpu(&self) -> Duration {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).expect("alive");
+        // The name, field 2, may hold blanks; after it, user and system time are fields 14 and 15, in hundredths.
+        let (_, after) = stat.rsplit_once(')').expect("a name");
+        let ticks: u64 = after
+            .split_whitespace()
+            .skip(11)
+            .take(2)
+            .map(|ticks| ticks.parse::<u64>().expect("ticks"))
+            .sum();
+        Duration::from_millis(ticks * 10)
+    }
+
+    /// Answers that the gateway's metrics have counted.
+    pub(crate) fn recorded(&self) -> u64 {
+        let address = self.http.expect("a gateway");
+        let mut stream = TcpStream::connect(address).expect("the HTTP door");
+        let request = format!("GET /metrics HTTP/1.0\r\nHost: {address}\r\n\r\n");
+        stream.write_all(request.as_bytes()).expect("asked");
+        let mut text = String::new();
+        stream.read_to_string(&mut text).expect("answered");
+        text.lines()
+            .filter(|line| line.starts_with("taper_requests_total{"))
+            .filter(|line| line.contains("code=\"OK\""))
+            .filter_map(|line| line.rsplit_once(' ')?.1.parse::<u64>().ok())
+            .sum()
+    }
+}
+
+impl Drop for Target {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The cores of the run.
+#[derive(Clone, Copy)]
+pub(crate) struct Cores {
+    pub(crate) server: usize,
+    pub(crate) generator: usize,
+}
+
+impl Cores {
+    /// Moves this process to the second of the cores that it may use. `None` where there is one only, or no `taskset`.
+    /// Call it before there are threads.
+    pub(crate) fn split() -> Option<Self> {
+        let mut allowed = allowed();
+        let (server, generator) = (allowed.next()?, allowed.next()?);
+        let moved = Command::new("taskset")
+            .args(["--cpu-list", "--pid", &generator.to_string()])
+            .arg(std::process::id().to_string())
+            .stdout(Stdio::null())
+            .status();
+        let moved = moved.is_ok_and(|status| status.success());
+        moved.then_some(Self { server, generator })
+    }
+}
+
+/// The cores that this process may use, from a list such as `0-1,4`.
+fn allowed() -> impl Iterator<Item = usize> {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let list = status
+        .lines()
+        .find_map(|line| line.strip_prefix("Cpus_allowed_list:"))
+        .unwrap_or_default();
+    let ranges = list.trim().split(',').filter_map(|range| {
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        Some(first.parse::<usize>().ok()?..=last.parse::<usize>().ok()?)
+    });
+    ranges.flatten().collect::<Vec<_>>().into_iter()
+}
+
+fn on_server_core(program: &str, cores: Option<Cores>) -> Command {
+    let Some(Cores { server, .. }) = cores else {
+        return Command::new(program);
+    };
+    let mut command = Command::new("taskset");
+    command.args(["--cpu-list", &server.to_string(), program]);
+    command
+}

@@ -1,0 +1,98 @@
+//! The request path without a socket, with everything on: snapshot, routing over two versions, encoding, forward pass,
+//! metrics, response id.
+#![expect(clippy::expect_used, clippy::panic, reason = "a bench")]
+
+mod common;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use common::{MODEL, registry, tensors, version};
+use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use taper::control::{self, MemoryStore, ModelSettings};
+use taper::insight::metrics::Telemetry;
+use taper::model::payload::{Cell, Payload, Row};
+use taper::serving::live::Live;
+use taper::serving::route::{Policy, RawPolicy};
+use taper::serving::{Limits, Pipeline, Query};
+use tokio::runtime::{Builder, Runtime};
+use tokio::time::Instant;
+
+/// The example's versions 1 and 2 at 50/50.
+fn pipeline(runtime: &Runtime) -> Pipeline {
+    let telemetry = Telemetry::new().expect("metrics");
+    let loaded = control::load_registry(&registry(), &telemetry).expect("the example loads");
+    let name = MODEL.parse().expect("a name");
+    let split = RawPolicy {
+        split: vec![(1, 5_000), (2, 5_000)],
+        ..RawPolicy::default()
+    };
+    let settings = ModelSettings {
+        policy: Some(Policy::check(split, &name).expect("a policy")),
+        ..ModelSettings::default()
+    };
+    let settings = BTreeMap::from([(name, settings)]);
+    let store = MemoryStore::default();
+    let first = control::boot(loaded, settings, &store, &telemetry);
+    let live = Arc::new(Live::new(runtime.block_on(first).expect("a snapshot")));
+    let limits = Limits {
+        max_in_flight: 1_024,
+    };
+    Pipeline::new(live, telemetry, limits)
+}
+
+fn query(payload: &Payload, key: &str) -> Query {
+    Query {
+        model: MODEL.into(),
+        pin: None,
+        routing_key: key.into(),
+        response_id: None,
+        headers: http::HeaderMap::new(),
+        payload: payload.clone(),
+        arrived: Instant::now(),
+        deadline: None,
+    }
+}
+
+/// The golden rows as callers of named rows send them.
+fn named(rows: usize) -> Payload {
+    let version = version(2);
+    let golden = version.manifest().golden.iter().cycle().take(rows);
+    let cells = golden.map(|golden| -> Row {
+        let cells = golden.row.iter();
+        cells
+            .map(|(name, value)| (name.clone(), Cell::from(value)))
+            .collect()
+    });
+    Payload::Rows(cells.collect())
+}
+
+fn predict(c: &mut Criterion) {
+    let runtime = Builder::new_current_thread().build().expect("a runtime");
+    let pipeline = pipeline(&runtime);
+    let mut group = c.benchmark_group("pipeline/predict");
+    for rows in [1, 64] {
+        let typed = Payload::Tensors(tensors(&version(2), rows));
+        group.throughput(Throughput::Elements(rows as u64));
+        for (name, payload, key) in [
+            ("tensors", &typed, ""),
+            ("tensors, sticky", &typed, "user-42"),
+            ("rows", &named(rows), ""),
+        ] {
+            group.bench_function(BenchmarkId::new(name, rows), |b| {
+                b.iter_batched(
+                    || query(payload, key),
+                    |query| {
+                        runtime
+                            .block_on(pipeline.predict(query))
+                            .expect("an answer")
+                    },
+                    BatchSize::SmallInput,
+                );
+            });
+        }
+    }
+    group.finish();
+}
+
+criterion_group!(benches, predict);
+criterion_main!(benches);
