@@ -11,14 +11,15 @@ use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, 
 use taper::control::{self, MemoryStore, ModelSettings};
 use taper::insight::metrics::Telemetry;
 use taper::model::payload::{Cell, Payload, Row};
+use taper::serving::gate::{Gate, Limits};
 use taper::serving::live::Live;
 use taper::serving::route::{Policy, RawPolicy};
-use taper::serving::{Limits, Pipeline, Query};
+use taper::serving::{Pipeline, Query};
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::Instant;
 
 /// The example's versions 1 and 2 at 50/50.
-fn pipeline(runtime: &Runtime) -> Pipeline {
+fn pipeline(runtime: &Runtime) -> (Pipeline, Arc<Gate>) {
     let telemetry = Telemetry::new().expect("metrics");
     let loaded = control::load_registry(&registry(), &telemetry).expect("the example loads");
     let name = MODEL.parse().expect("a name");
@@ -36,11 +37,14 @@ fn pipeline(runtime: &Runtime) -> Pipeline {
     let live = Arc::new(Live::new(runtime.block_on(first).expect("a snapshot")));
     let limits = Limits {
         max_in_flight: 1_024,
+        max_in_flight_bytes: 1 << 20,
     };
-    Pipeline::new(live, telemetry, limits)
+    let gate = Gate::new(limits, Arc::clone(&telemetry));
+    (Pipeline::new(live, telemetry), gate)
 }
 
-fn query(payload: &Payload, key: &str) -> Query {
+fn query(gate: &Arc<Gate>, payload: &Payload, key: &str) -> Query {
+    let arrival = gate.enter(Instant::now(), None).expect("a place");
     Query {
         model: MODEL.into(),
         pin: None,
@@ -48,8 +52,7 @@ fn query(payload: &Payload, key: &str) -> Query {
         response_id: None,
         headers: http::HeaderMap::new(),
         payload: payload.clone(),
-        arrived: Instant::now(),
-        deadline: None,
+        arrival: Arc::new(arrival),
     }
 }
 
@@ -68,7 +71,7 @@ fn named(rows: usize) -> Payload {
 
 fn predict(c: &mut Criterion) {
     let runtime = Builder::new_current_thread().build().expect("a runtime");
-    let pipeline = pipeline(&runtime);
+    let (pipeline, gate) = pipeline(&runtime);
     let mut group = c.benchmark_group("pipeline/predict");
     for rows in [1, 64] {
         let typed = Payload::Tensors(tensors(&version(2), rows));
@@ -80,7 +83,7 @@ fn predict(c: &mut Criterion) {
         ] {
             group.bench_function(BenchmarkId::new(name, rows), |b| {
                 b.iter_batched(
-                    || query(payload, key),
+                    || query(&gate, payload, key),
                     |query| {
                         runtime
                             .block_on(pipeline.predict(query))
