@@ -1,7 +1,8 @@
 //! Why a call got no answer: one variant per thing the caller can do about it.
 //!
 //! `reason()` is one stable word per variant: `google.rpc.ErrorInfo.reason` on the wire and the metric label.
-//! `code()` is the gRPC code. Causes go to the log, never to the client.
+//! `code()` is the gRPC code. Causes go to the log and to operators (`GetModel`, and the refusal of a policy), never to
+//! who asks for predictions. How much of a text fits into an answer is `api`'s business.
 
 use std::{fmt, time::Duration};
 
@@ -32,8 +33,7 @@ pub struct InputFaults {
 }
 
 impl InputFaults {
-    /// How many faults an answer names. A batch of a million bad rows must not make an answer of a million lines, and many
-    /// clients refuse trailers past 8 KiB.
+    /// How many faults are kept: a batch of a million bad rows must not make a million texts.
     pub const MOST: usize = 16;
     /// How many of them its one-line text names.
     const IN_TEXT: usize = 3;
@@ -86,6 +86,12 @@ impl InputFaults {
         self.listed.is_empty()
     }
 
+    /// How many were found, named or not.
+    #[must_use]
+    pub fn found(&self) -> usize {
+        self.listed.len() + self.unlisted
+    }
+
     /// The faults that are named, in the order found.
     pub fn iter(&self) -> impl Iterator<Item = &InputFault> {
         self.listed.iter()
@@ -109,7 +115,7 @@ impl fmt::Display for InputFaults {
             }
             fault.fmt(f)?;
         }
-        let more = self.listed.len().saturating_sub(Self::IN_TEXT) + self.unlisted;
+        let more = self.found().saturating_sub(Self::IN_TEXT);
         if more > 0 {
             write!(f, "; and {more} more")?;
         }
@@ -221,7 +227,7 @@ pub enum PredictError {
     NotReady {
         /// The model.
         model: String,
-        /// What is missing.
+        /// What is missing, in the words of a data client: that a version failed to load, and not why it did.
         why: String,
     },
     /// Wrong input.
@@ -309,7 +315,7 @@ pub enum AdminError {
     /// The policy itself is wrong, whatever the versions' state.
     #[error("{0}")]
     InvalidPolicy(InputFaults),
-    /// Versions that the policy gives traffic to cannot answer.
+    /// Versions that the policy gives traffic to cannot answer; here operators are told why.
     #[error("{}", join(.0.iter().map(|(version, why)| format!("version {version} cannot take traffic: {why}"))))]
     NotReady(Vec<(VersionNumber, String)>),
     /// Versions of one policy take or give different tensors.

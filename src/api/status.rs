@@ -1,4 +1,4 @@
-//! Errors on the wire: the one place that chooses what a caller is told.
+//! Errors on the wire: the one place that chooses what a caller is told, and how much of it.
 
 use std::collections::HashMap;
 
@@ -6,23 +6,31 @@ use tonic::{Code as WireCode, Status};
 use tonic_types::{ErrorDetails, PreconditionViolation, StatusExt};
 
 use crate::error::{AdminError, Code, InputFaults, PredictError};
+use crate::ident::VersionNumber;
 
 /// `google.rpc.ErrorInfo.domain` of every error.
 const DOMAIN: &str = "taper.v1";
 
+/// Bytes that a message may take as `grpc-message` carries it. Many clients refuse a call whose trailers pass 8 KiB, and
+/// see no error then but a broken stream. These limits keep the message and the details, which repeat it and travel as
+/// base64, below 7 KiB together, whatever names and texts a caller sends.
+const MESSAGE: usize = 1024;
+/// Bytes of all violations in the details.
+const VIOLATIONS: usize = 3 * 1024;
+/// Bytes of the field or subject of one violation.
+const SUBJECT: usize = 160;
+/// Bytes of the description of one violation.
+const DESCRIPTION: usize = 320;
+/// Bytes of one violation beside its texts: its kind, and the tags and lengths of protobuf.
+const FRAMING: usize = 32;
+
 pub(super) fn from_predict(error: &PredictError) -> Status {
     let mut details = info(error.reason());
     match error {
-        PredictError::InvalidInput(faults) => violations(&mut details, faults),
-        PredictError::UnknownModel(_) => {
-            details.add_bad_request_violation("model", error.to_string());
-        }
-        PredictError::UnknownVersion { .. } => {
-            details.add_bad_request_violation("version", error.to_string());
-        }
-        PredictError::UnknownLabel { .. } => {
-            details.add_bad_request_violation("label", error.to_string());
-        }
+        PredictError::InvalidInput(faults) => bad_fields(&mut details, faults),
+        PredictError::UnknownModel(_) => bad_field(&mut details, "model", error),
+        PredictError::UnknownVersion { .. } => bad_field(&mut details, "version", error),
+        PredictError::UnknownLabel { .. } => bad_field(&mut details, "label", error),
         PredictError::Overloaded { retry_after, .. } => {
             details.set_retry_info(Some(*retry_after));
         }
@@ -31,59 +39,113 @@ pub(super) fn from_predict(error: &PredictError) -> Status {
         | PredictError::NotReady { .. }
         | PredictError::DeadlineExceeded => {}
     }
-    Status::with_error_details(wire(error.code()), error.to_string(), details)
+    status(error.code(), error, details)
 }
 
 pub(super) fn from_admin(error: &AdminError) -> Status {
     let mut details = info(error.reason());
     match error {
-        AdminError::InvalidPolicy(faults) => violations(&mut details, faults),
-        AdminError::UnknownModel(_) => {
-            details.add_bad_request_violation("model", error.to_string());
-        }
+        AdminError::InvalidPolicy(faults) => bad_fields(&mut details, faults),
+        AdminError::UnknownModel(_) => bad_field(&mut details, "model", error),
         AdminError::NotReady(versions) => {
-            details.set_precondition_failure(precondition(versions.iter().map(
-                |(version, why)| {
-                    (
-                        "VERSION_NOT_READY",
-                        format!("version {version}"),
-                        why.clone(),
-                    )
-                },
-            )));
+            let subject = |(version, why): &(VersionNumber, String)| {
+                (format!("version {version}"), why.clone())
+            };
+            let told = fitting(versions.iter().map(subject), versions.len());
+            details.set_precondition_failure(precondition(error.reason(), told));
         }
         AdminError::SignatureMismatch(lines) => {
-            details.set_precondition_failure(precondition(
-                lines
-                    .iter()
-                    .map(|line| ("SIGNATURE_MISMATCH", "policy".to_owned(), line.clone())),
-            ));
+            let subject = |line: &String| ("policy".to_owned(), line.clone());
+            let told = fitting(lines.iter().map(subject), lines.len());
+            details.set_precondition_failure(precondition(error.reason(), told));
         }
         AdminError::LabelNotReady { .. }
         | AdminError::RevisionConflict { .. }
         | AdminError::Busy { .. }
         | AdminError::Draining => {}
     }
-    Status::with_error_details(wire(error.code()), error.to_string(), details)
+    status(error.code(), error, details)
+}
+
+fn status(code: Code, error: &impl ToString, details: ErrorDetails) -> Status {
+    let message = cut(&error.to_string(), MESSAGE, percent_encoded);
+    Status::with_error_details(wire(code), message, details)
 }
 
 fn info(reason: &str) -> ErrorDetails {
     ErrorDetails::with_error_info(reason, DOMAIN, HashMap::<String, String>::new())
 }
 
-fn violations(details: &mut ErrorDetails, faults: &InputFaults) {
-    for fault in faults.iter() {
+fn bad_field(details: &mut ErrorDetails, field: &str, error: &impl ToString) {
+    let description = cut(&error.to_string(), DESCRIPTION, char::len_utf8);
+    details.add_bad_request_violation(field, description);
+}
+
+fn bad_fields(details: &mut ErrorDetails, faults: &InputFaults) {
+    let told = faults.iter().map(|fault| {
         let description = format!("got {}, wants {}", fault.got, fault.wanted);
-        details.add_bad_request_violation(fault.field.clone(), description);
+        (fault.field.clone(), description)
+    });
+    for (field, description) in fitting(told, faults.found()) {
+        details.add_bad_request_violation(field, description);
     }
 }
 
-fn precondition(
-    violations: impl Iterator<Item = (&'static str, String, String)>,
-) -> Vec<PreconditionViolation> {
-    violations
-        .map(|(kind, subject, why)| PreconditionViolation::new(kind, subject, why))
+fn precondition(kind: &str, told: Vec<(String, String)>) -> Vec<PreconditionViolation> {
+    told.into_iter()
+        .map(|(subject, why)| PreconditionViolation::new(kind, subject, why))
         .collect()
+}
+
+/// As many subjects and descriptions as fit, each cut. Where `found` is more than that, a last one says how many are left
+/// out.
+fn fitting(
+    violations: impl Iterator<Item = (String, String)>,
+    found: usize,
+) -> Vec<(String, String)> {
+    let mut left = VIOLATIONS;
+    let mut told: Vec<_> = violations
+        .map(|(subject, description)| {
+            (
+                cut(&subject, SUBJECT, char::len_utf8),
+                cut(&description, DESCRIPTION, char::len_utf8),
+            )
+        })
+        .map_while(|(subject, description)| {
+            left = left.checked_sub(FRAMING + subject.len() + description.len())?;
+            Some((subject, description))
+        })
+        .collect();
+    let more = found.saturating_sub(told.len());
+    if more > 0 {
+        told.push(("...".into(), format!("and {more} more")));
+    }
+    told
+}
+
+/// The beginning of `text` whose characters `cost` at most `most` together, with `…` where that is not all of it.
+fn cut(text: &str, most: usize, cost: impl Fn(char) -> usize) -> String {
+    const MARK: char = '…';
+    let room = most.saturating_sub(cost(MARK));
+    let mut spent = 0;
+    // Where to cut, should the rest not fit.
+    let mut end = 0;
+    for (at, next) in text.char_indices() {
+        spent += cost(next);
+        if spent <= room {
+            end = at + next.len_utf8();
+        }
+        if spent > most {
+            return format!("{}{MARK}", &text[..end]);
+        }
+    }
+    text.to_owned()
+}
+
+/// Bytes of a character in `grpc-message`, where most but letters and digits become `%XX`.
+fn percent_encoded(c: char) -> usize {
+    let plain = c.is_ascii_graphic() && !"\"#%<>`?{}".contains(c);
+    c.len_utf8() * if plain { 1 } else { 3 }
 }
 
 fn wire(code: Code) -> WireCode {
@@ -100,3 +162,6 @@ fn wire(code: Code) -> WireCode {
         Code::Unavailable => WireCode::Unavailable,
     }
 }
+
+#[cfg(test)]
+mod tests;

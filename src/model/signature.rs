@@ -5,8 +5,8 @@ use super::payload::Datatype;
 /// The inputs in the order of the network's columns, the one output, and the limit on rows.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Signature {
-    /// At least one; names are unique.
-    pub inputs: Vec<Input>,
+    inputs: Vec<Input>,
+    by_name: ByName,
     /// What an answer holds.
     pub output: Output,
     /// Labels of the classes; empty for a regression. Two for one column of `probability`, else one per column.
@@ -16,6 +16,31 @@ pub struct Signature {
 }
 
 impl Signature {
+    /// What takes `inputs`, at least one and of unique names, and gives `output`. `classes` and `max_rows` as the fields.
+    #[must_use]
+    pub fn new(inputs: Vec<Input>, output: Output, classes: Vec<String>, max_rows: usize) -> Self {
+        let by_name = ByName::of(inputs.iter().map(|input| input.name.as_str()));
+        Self {
+            inputs,
+            by_name,
+            output,
+            classes,
+            max_rows,
+        }
+    }
+
+    /// In the order of the network's columns.
+    #[must_use]
+    pub fn inputs(&self) -> &[Input] {
+        &self.inputs
+    }
+
+    /// Place of the input `name` among [`inputs`](Self::inputs).
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<usize> {
+        self.by_name.find(name, |at| &self.inputs[at].name)
+    }
+
     /// Width of an encoded row: the sum of the inputs' columns.
     #[must_use]
     pub fn columns(&self) -> usize {
@@ -28,7 +53,7 @@ impl Signature {
     pub fn differences(&self, other: &Self) -> Vec<String> {
         let mut lines = Vec::new();
         for input in &self.inputs {
-            match other.inputs.iter().find(|theirs| theirs.name == input.name) {
+            match other.find(&input.name).map(|at| &other.inputs[at]) {
                 None => lines.push(format!("input `{}` is missing", input.name)),
                 Some(theirs) if theirs.tensor() != input.tensor() => lines.push(format!(
                     "input `{}` is {} there and {} here",
@@ -40,7 +65,7 @@ impl Signature {
             }
         }
         for theirs in &other.inputs {
-            if !self.inputs.iter().any(|input| input.name == theirs.name) {
+            if self.find(&theirs.name).is_none() {
                 lines.push(format!("input `{}` is surplus", theirs.name));
             }
         }
@@ -50,11 +75,14 @@ impl Signature {
                 other.output.name, other.output.columns, self.output.name, self.output.columns
             ));
         }
-        if self.classes != other.classes {
-            lines.push(format!(
-                "classes are {:?} there and {:?} here",
-                other.classes, self.classes
-            ));
+        let (here, there) = (&self.classes, &other.classes);
+        if here.len() != there.len() {
+            let (theirs, ours) = (there.len(), here.len());
+            lines.push(format!("classes are {theirs} there and {ours} here"));
+        } else if let Some(at) = (0..here.len()).find(|at| here[*at] != there[*at]) {
+            // The first is enough to see what was mixed up; there may be thousands.
+            let (theirs, ours) = (&there[at], &here[at]);
+            lines.push(format!("class {at} is {theirs:?} there and {ours:?} here"));
         }
         lines
     }
@@ -165,16 +193,14 @@ pub enum Encoding {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Categories {
     names: Vec<String>,
-    /// Columns in the order of their names, so that a text is found by halving.
-    by_name: Vec<usize>,
+    by_name: ByName,
 }
 
 impl Categories {
     /// The categories; of equal names any one is found.
     #[must_use]
     pub fn new(names: Vec<String>) -> Self {
-        let mut by_name: Vec<usize> = (0..names.len()).collect();
-        by_name.sort_by(|a, b| names[*a].cmp(&names[*b]));
+        let by_name = ByName::of(names.iter().map(String::as_str));
         Self { names, by_name }
     }
 
@@ -187,10 +213,26 @@ impl Categories {
     /// Column of `name`.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<usize> {
-        let found = self
-            .by_name
-            .binary_search_by(|at| self.names[*at].as_str().cmp(name));
-        found.ok().map(|at| self.by_name[at])
+        self.by_name.find(name, |at| &self.names[at])
+    }
+}
+
+/// Places of a list in the order of their names, so that a name is found by halving.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct ByName(Vec<usize>);
+
+impl ByName {
+    fn of<'n>(names: impl Iterator<Item = &'n str>) -> Self {
+        let names: Vec<_> = names.collect();
+        let mut places: Vec<usize> = (0..names.len()).collect();
+        places.sort_by_key(|at| names[*at]);
+        Self(places)
+    }
+
+    /// Place of `name` in the list whose names `name_at` tells.
+    fn find<'n>(&self, name: &str, name_at: impl Fn(usize) -> &'n str) -> Option<usize> {
+        let found = self.0.binary_search_by(|at| name_at(*at).cmp(name));
+        found.ok().map(|at| self.0[at])
     }
 }
 
@@ -221,4 +263,59 @@ pub struct Output {
     pub name: String,
     /// At least 1.
     pub columns: usize,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn signature(names: &[&str], classes: &[&str]) -> Signature {
+        let input = |name: &&str| Input {
+            name: (*name).to_owned(),
+            datatype: Datatype::Fp32,
+            width: None,
+            encoding: Encoding::Ignore { optional: true },
+            sensitive: false,
+        };
+        let output = Output {
+            name: "probability".into(),
+            columns: 1,
+        };
+        let classes = classes.iter().map(|class| (*class).to_owned()).collect();
+        Signature::new(names.iter().map(input).collect(), output, classes, 1)
+    }
+
+    #[test]
+    fn every_input_is_found_at_its_place_and_nothing_else_is() {
+        let names = ["wind", "temp", "a", "zulu", "temp2", ""];
+        let signature = signature(&names, &[]);
+        for (at, name) in names.iter().enumerate() {
+            assert_eq!(signature.find(name), Some(at), "{name:?}");
+        }
+        for name in ["tem", "temp3", "A", "zulu "] {
+            assert_eq!(signature.find(name), None, "{name:?}");
+        }
+    }
+
+    #[test]
+    fn differences_name_the_first_other_class_and_not_whole_lists() {
+        let long: Vec<_> = (0..5_000).map(|i| format!("class-{i}")).collect();
+        let mut classes: Vec<_> = long.iter().map(String::as_str).collect();
+        let here = signature(&["x"], &classes);
+        assert!(here.differences(&here).is_empty());
+        (classes[7], classes[8]) = (classes[8], classes[7]);
+        let swapped = signature(&["x"], &classes);
+        assert_eq!(
+            here.differences(&swapped),
+            ["class 7 is \"class-8\" there and \"class-7\" here"]
+        );
+        assert_eq!(
+            here.differences(&signature(&["x"], &classes[1..])),
+            ["classes are 4999 there and 5000 here"]
+        );
+        assert_eq!(
+            signature(&["x", "y"], &[]).differences(&signature(&["z", "x"], &[])),
+            ["input `y` is missing", "input `z` is surplus"]
+        );
+    }
 }

@@ -43,7 +43,7 @@ impl Summary {
         Self {
             model: manifest.model.clone(),
             version: manifest.version,
-            inputs: signature.inputs.len(),
+            inputs: signature.inputs().len(),
             columns: signature.columns(),
             outputs: signature.output.columns,
             cost_per_row: version.cost_per_row(),

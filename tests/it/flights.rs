@@ -43,7 +43,7 @@ fn live(signature: &Signature) -> (Vec<Row>, Vec<bool>) {
             .expect("a column")
     };
     let inputs: Vec<_> = signature
-        .inputs
+        .inputs()
         .iter()
         .map(|i| (i, place(&i.name)))
         .collect();
@@ -133,7 +133,7 @@ fn the_specs_are_sound_and_the_versions_were_made_from_the_committed_flights() {
             .map(|f| (&f.name, f.datatype))
             .collect();
         let of_version: Vec<_> = signature
-            .inputs
+            .inputs()
             .iter()
             .map(|i| (&i.name, i.datatype))
             .collect();

@@ -114,9 +114,11 @@ async fn equal_keys_get_equal_versions_also_after_a_restart() {
     second.drain().await;
 }
 
-/// The pipeline's own draws, past the pure function: 9000/900/100 through the whole request path.
+/// The pipeline's own draws, past the pure function: 9000/900/100 through the whole request path. They have no seed, so
+/// that at four deviations one run in some 5,000 would fail for no reason; at six it is one in some 10^8. The seeded draws
+/// beside the pure function hold four.
 #[tokio::test]
-async fn unkeyed_requests_follow_the_shares_within_four_standard_deviations() {
+async fn unkeyed_requests_follow_the_shares_within_six_standard_deviations() {
     let mut gateway = three_versions().await;
     let mut seen = BTreeMap::new();
     let draws = 20_000_u32;
@@ -130,7 +132,7 @@ async fn unkeyed_requests_follow_the_shares_within_four_standard_deviations() {
         #[expect(clippy::cast_precision_loss, reason = "twenty thousand")]
         let got = seen[&version] as f64;
         assert!(
-            (got - expected).abs() < 4.0 * deviation,
+            (got - expected).abs() < 6.0 * deviation,
             "version {version}: {got} of {expected}"
         );
     }

@@ -147,7 +147,7 @@ fn ready(version: &ServingVersion) -> v1::VersionStatus {
         state: v1::VersionState::Ready.into(),
         faults: Vec::new(),
         inputs: signature
-            .inputs
+            .inputs()
             .iter()
             .map(|input| v1::TensorSignature {
                 name: input.name.clone(),

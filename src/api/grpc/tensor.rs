@@ -2,14 +2,18 @@
 
 use bytes::Bytes;
 
-use crate::error::InputFaults;
+use crate::error::{InputFault, InputFaults};
 use crate::model::Scores;
 use crate::model::payload::{Datatype, Tensor, TensorData};
 use crate::proto::v1;
 
 /// Reads a tensor; `None` where it has a fault, which is added to `faults`.
 pub(super) fn read(tensor: v1::Tensor, faults: &mut InputFaults) -> Option<Tensor> {
-    let field = |part: &str| format!("tensors[{}].{part}", cut(&tensor.name));
+    let fault = |part: &str, got: String, wanted: String| InputFault {
+        field: format!("tensors[{}].{part}", cut(&tensor.name)),
+        got,
+        wanted,
+    };
     let datatype = match v1::Datatype::try_from(tensor.datatype) {
         Ok(v1::Datatype::Bool) => Datatype::Bool,
         Ok(v1::Datatype::Int32) => Datatype::Int32,
@@ -18,15 +22,12 @@ pub(super) fn read(tensor: v1::Tensor, faults: &mut InputFaults) -> Option<Tenso
         Ok(v1::Datatype::Fp64) => Datatype::Fp64,
         Ok(v1::Datatype::Bytes) => Datatype::Bytes,
         Ok(v1::Datatype::Unspecified) => {
-            faults.add(field("datatype"), "nothing", "a datatype");
+            faults.add_with(|| fault("datatype", "nothing".into(), "a datatype".into()));
             return None;
         }
         Err(_) => {
-            faults.add(
-                field("datatype"),
-                tensor.datatype.to_string(),
-                "a known datatype",
-            );
+            let got = tensor.datatype;
+            faults.add_with(|| fault("datatype", got.to_string(), "a known datatype".into()));
             return None;
         }
     };
@@ -52,8 +53,8 @@ pub(super) fn read(tensor: v1::Tensor, faults: &mut InputFaults) -> Option<Tenso
     ];
     for (name, holds, empty) in filled {
         if !empty && (holds != datatype || !tensor.raw.is_empty()) {
-            let wanted = format!("only the values of datatype {datatype}, or only `raw`");
-            faults.add(field(name), "values", wanted);
+            let wanted = || format!("only the values of datatype {datatype}, or only `raw`");
+            faults.add_with(|| fault(name, "values".into(), wanted()));
             return None;
         }
     }
@@ -70,7 +71,8 @@ pub(super) fn read(tensor: v1::Tensor, faults: &mut InputFaults) -> Option<Tenso
         match from_raw(datatype, &tensor.raw) {
             Ok(data) => data,
             Err(wanted) => {
-                faults.add(field("raw"), format!("{} bytes", tensor.raw.len()), wanted);
+                let got = || format!("{} bytes", tensor.raw.len());
+                faults.add_with(|| fault("raw", got(), wanted.into()));
                 return None;
             }
         }

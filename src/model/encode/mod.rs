@@ -18,7 +18,7 @@ mod tests;
 use super::Rows;
 use super::payload::Payload;
 use super::signature::{Affine, Range, Signature};
-use crate::error::InputFaults;
+use crate::error::{InputFault, InputFaults};
 
 impl Signature {
     /// Checks `payload` and turns it into columns.
@@ -36,8 +36,11 @@ impl Signature {
     fn takes(&self, rows: usize, field: &str, faults: &mut InputFaults) -> bool {
         let fits = (1..=self.max_rows).contains(&rows);
         if !fits {
-            let wanted = format!("1 to {} rows", self.max_rows);
-            faults.add(field, format!("{rows} rows"), wanted);
+            faults.add_with(|| InputFault {
+                field: field.into(),
+                got: format!("{rows} rows"),
+                wanted: format!("1 to {} rows", self.max_rows),
+            });
         }
         fits
     }

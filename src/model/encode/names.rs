@@ -1,49 +1,23 @@
 //! Finding inputs by the names a caller gives, and guessing what a misspelt one meant.
 
-use std::cell::OnceCell;
-use std::collections::HashMap;
-
 use super::value::{list, quote};
-use crate::model::signature::Input;
+use crate::model::signature::Signature;
 
-/// The names of a signature, for one request.
-pub(super) struct Names<'a> {
-    inputs: &'a [Input],
-    /// Only built for callers who send names in an order of their own.
-    index: OnceCell<HashMap<&'a str, usize>>,
-}
-
-impl<'a> Names<'a> {
-    pub(super) fn of(inputs: &'a [Input]) -> Self {
-        Self {
-            inputs,
-            index: OnceCell::new(),
+impl Signature {
+    /// Which input `name` is; `guess` is looked at first, since callers mostly keep to an order.
+    pub(super) fn find_from(&self, guess: usize, name: &str) -> Option<usize> {
+        let guessed = self.inputs().get(guess);
+        if guessed.is_some_and(|input| input.name == name) {
+            Some(guess)
+        } else {
+            self.find(name)
         }
     }
 
-    /// Which input `name` is; `guess` is looked at first.
-    pub(super) fn find(&self, name: &str, guess: usize) -> Option<usize> {
-        if self
-            .inputs
-            .get(guess)
-            .is_some_and(|input| input.name == name)
-        {
-            return Some(guess);
-        }
-        let index = self.index.get_or_init(|| {
-            let named = self.inputs.iter().enumerate();
-            named.map(|(at, input)| (input.name.as_str(), at)).collect()
-        });
-        index.get(name).copied()
-    }
-
-    /// What to say of a name that is no input.
+    /// What to say of a name that is no input. Looks at every input: only for faults that are told.
     pub(super) fn wanted_instead_of(&self, name: &str) -> String {
-        let names: Vec<_> = self
-            .inputs
-            .iter()
-            .map(|input| input.name.as_str())
-            .collect();
+        let inputs = self.inputs().iter();
+        let names: Vec<_> = inputs.map(|input| input.name.as_str()).collect();
         match nearest(name, &names) {
             Some(near) => format!("an input of the model; did you mean {}?", quote(near)),
             None => format!("an input of the model: {}", list(&names)),

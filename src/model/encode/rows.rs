@@ -1,6 +1,5 @@
 //! Named rows: cells in any order, each checked for its kind.
 
-use super::names::Names;
 use super::value::{self, Refusal, Value, cut};
 use crate::error::{InputFault, InputFaults};
 use crate::model::Rows;
@@ -14,7 +13,7 @@ pub(super) fn encode(signature: &Signature, rows: &[Row]) -> Result<Rows, InputF
     }
     let columns = signature.columns();
     let mut data = vec![0.0; rows.len() * columns];
-    let mut reader = Reader::of(&signature.inputs, faults);
+    let mut reader = Reader::of(signature, faults);
     for (at, row) in rows.iter().enumerate() {
         reader.read(at, row, &mut data[at * columns..(at + 1) * columns]);
     }
@@ -24,8 +23,8 @@ pub(super) fn encode(signature: &Signature, rows: &[Row]) -> Result<Rows, InputF
 
 /// What lives as long as one request.
 struct Reader<'a> {
+    signature: &'a Signature,
     inputs: &'a [Input],
-    names: Names<'a>,
     /// Where each input's columns begin.
     offsets: Vec<usize>,
     /// Which input the cell at a place was in the row before: rows of one request mostly agree.
@@ -36,15 +35,16 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn of(inputs: &'a [Input], faults: InputFaults) -> Self {
+    fn of(signature: &'a Signature, faults: InputFaults) -> Self {
+        let inputs = signature.inputs();
         let offsets = inputs.iter().scan(0, |next, input| {
             let offset = *next;
             *next += input.columns();
             Some(offset)
         });
         Self {
+            signature,
             inputs,
-            names: Names::of(inputs),
             offsets: offsets.collect(),
             guesses: (0..inputs.len()).collect(),
             seen: vec![0; inputs.len()],
@@ -63,11 +63,11 @@ impl<'a> Reader<'a> {
         }
         for (place, (name, cell)) in row.iter().enumerate() {
             let guess = self.guesses.get(place).copied().unwrap_or(place);
-            let Some(found) = self.names.find(name, guess) else {
+            let Some(found) = self.signature.find_from(guess, name) else {
                 self.faults.add_with(|| InputFault {
                     field: format!("rows[{at}].{}", cut(name)),
                     got: "an unknown name".into(),
-                    wanted: self.names.wanted_instead_of(name),
+                    wanted: self.signature.wanted_instead_of(name),
                 });
                 continue;
             };

@@ -1,6 +1,5 @@
 //! Typed tensors: one per input, written column by column straight into the batch.
 
-use super::names::Names;
 use super::value::{self, Value, cut};
 use crate::error::{InputFault, InputFaults};
 use crate::model::Rows;
@@ -9,8 +8,8 @@ use crate::model::signature::{Encoding, Input, Signature};
 
 pub(super) fn encode(signature: &Signature, tensors: &[Tensor]) -> Result<Rows, InputFaults> {
     let mut faults = InputFaults::default();
-    let found = matched(&signature.inputs, tensors, &mut faults);
-    let rows = agreed_rows(&signature.inputs, &found, &mut faults);
+    let found = matched(signature, tensors, &mut faults);
+    let rows = agreed_rows(signature.inputs(), &found, &mut faults);
     let given = if tensors.is_empty() { Some(0) } else { rows };
     match given.filter(|rows| signature.takes(*rows, "tensors", &mut faults)) {
         Some(rows) if faults.is_empty() => fill(signature, &found, rows),
@@ -20,36 +19,42 @@ pub(super) fn encode(signature: &Signature, tensors: &[Tensor]) -> Result<Rows, 
 
 /// The tensor of each input. Surplus, double and missing ones are faults.
 fn matched<'t>(
-    inputs: &[Input],
+    signature: &Signature,
     tensors: &'t [Tensor],
     faults: &mut InputFaults,
 ) -> Vec<Option<&'t Tensor>> {
+    let inputs = signature.inputs();
     let mut found = vec![None; inputs.len()];
     if tensors.len() > inputs.len() + InputFaults::MOST {
-        let wanted = format!("at most one for each of {} inputs", inputs.len());
-        faults.add("tensors", format!("{} tensors", tensors.len()), wanted);
+        faults.add_with(|| InputFault {
+            field: "tensors".into(),
+            got: format!("{} tensors", tensors.len()),
+            wanted: format!("at most one for each of {} inputs", inputs.len()),
+        });
         return found;
     }
-    let names = Names::of(inputs);
     for (at, tensor) in tensors.iter().enumerate() {
-        match names.find(&tensor.name, at) {
-            None => faults.add(
-                format!("tensors[{}]", cut(&tensor.name)),
-                "an unknown name",
-                names.wanted_instead_of(&tensor.name),
-            ),
-            Some(at) if found[at].is_some() => faults.add(
-                format!("tensors[{}]", tensor.name),
-                "the name again",
-                "each name once",
-            ),
+        match signature.find_from(at, &tensor.name) {
+            None => faults.add_with(|| InputFault {
+                field: format!("tensors[{}]", cut(&tensor.name)),
+                got: "an unknown name".into(),
+                wanted: signature.wanted_instead_of(&tensor.name),
+            }),
+            Some(at) if found[at].is_some() => faults.add_with(|| InputFault {
+                field: format!("tensors[{}]", tensor.name),
+                got: "the name again".into(),
+                wanted: "each name once".into(),
+            }),
             Some(at) => found[at] = Some(tensor),
         }
     }
     for (input, tensor) in inputs.iter().zip(&found) {
         if tensor.is_none() && !input.optional() {
-            let wanted = format!("{} {}", input.datatype, shape_of(input));
-            faults.add(format!("tensors[{}]", input.name), "nothing", wanted);
+            faults.add_with(|| InputFault {
+                field: format!("tensors[{}]", input.name),
+                got: "nothing".into(),
+                wanted: format!("{} {}", input.datatype, shape_of(input)),
+            });
         }
     }
     found
@@ -65,40 +70,59 @@ fn agreed_rows(
     for (input, tensor) in inputs.iter().zip(found) {
         let Some(tensor) = tensor else { continue };
         if tensor.data.datatype() != input.datatype {
-            faults.add(
-                format!("tensors[{}].datatype", input.name),
-                tensor.data.datatype().to_string(),
-                input.datatype.to_string(),
-            );
+            faults.add_with(|| InputFault {
+                field: format!("tensors[{}].datatype", input.name),
+                got: tensor.data.datatype().to_string(),
+                wanted: input.datatype.to_string(),
+            });
         }
-        let refused = match (rows_of(input, tensor), agreed) {
-            (Ok(rows), Some((others, first))) if rows != others => {
-                format!("{others} rows, as `{first}` has")
-            }
+        let misfit = match (rows_of(input, tensor), agreed) {
+            (Ok(rows), Some((others, first))) if rows != others => Misfit::Rows(others, first),
             (Ok(rows), _) => {
                 agreed = agreed.or(Some((rows, &input.name)));
                 continue;
             }
-            (Err(wanted), _) => wanted,
+            (Err(misfit), _) => misfit,
         };
-        let got = shape_text(&tensor.shape, tensor.data.len());
-        faults.add(format!("tensors[{}].shape", input.name), got, refused);
+        faults.add_with(|| InputFault {
+            field: format!("tensors[{}].shape", input.name),
+            got: shape_text(&tensor.shape, tensor.data.len()),
+            wanted: misfit.wanted(input),
+        });
     }
     agreed.map(|(rows, _)| rows)
 }
 
-/// The rows that the tensor's shape stands for, or what was wanted.
-fn rows_of(input: &Input, tensor: &Tensor) -> Result<usize, String> {
+/// What is wrong with a shape. Cheap to make: texts are built only for faults that are told.
+enum Misfit<'a> {
+    Axes,
+    Elements,
+    /// As many rows as the first tensor has, whose name this is.
+    Rows(usize, &'a str),
+}
+
+impl Misfit<'_> {
+    fn wanted(self, input: &Input) -> String {
+        match self {
+            Self::Axes => shape_of(input),
+            Self::Elements => "as many elements as the shape says".into(),
+            Self::Rows(others, first) => format!("{others} rows, as `{first}` has"),
+        }
+    }
+}
+
+/// The rows that the tensor's shape stands for.
+fn rows_of(input: &Input, tensor: &Tensor) -> Result<usize, Misfit<'static>> {
     let rows = match (tensor.shape.as_slice(), input.width) {
         ([rows], None) => *rows,
         ([rows, columns], Some(width)) if usize::try_from(*columns) == Ok(width) => *rows,
-        _ => return Err(shape_of(input)),
+        _ => return Err(Misfit::Axes),
     };
-    let rows = usize::try_from(rows).map_err(|_| shape_of(input))?;
+    let rows = usize::try_from(rows).map_err(|_| Misfit::Axes)?;
     if rows.checked_mul(input.values()) == Some(tensor.data.len()) {
         Ok(rows)
     } else {
-        Err("as many elements as the shape says".into())
+        Err(Misfit::Elements)
     }
 }
 
@@ -127,7 +151,7 @@ fn fill(
     let mut data = vec![0.0; rows * columns];
     let mut faults = InputFaults::default();
     let mut offset = 0;
-    for (input, tensor) in signature.inputs.iter().zip(found) {
+    for (input, tensor) in signature.inputs().iter().zip(found) {
         let width = input.columns();
         let mut block = Block {
             input,

@@ -57,26 +57,27 @@ fn signature() -> Signature {
         range: range(0.0, 24.0, false),
         missing: Some(0.0),
     };
-    Signature {
-        inputs: vec![
-            input("temp", Fp32, numeric(range(-40.0, 60.0, false), None)),
-            input("wind", Fp64, numeric(range(0.0, 50.0, true), Some(12.0))),
-            input("day", Int32, numeric(range(1.0, 31.0, false), None)),
-            input("seats", Int64, numeric(None, Some(20.0))),
-            input("rain", Bool, numeric(None, Some(0.0))),
-            input("hour", Fp64, cyclic),
-            input("carrier", Bytes, categorical(false, None)),
-            input("origin", Bytes, categorical(true, Some("AA"))),
-            input("note", Bytes, Encoding::Ignore { optional: true }),
-            pair,
-        ],
-        output: Output {
-            name: "value".into(),
-            columns: 1,
-        },
-        classes: Vec::new(),
-        max_rows: 4,
-    }
+    let inputs = vec![
+        input("temp", Fp32, numeric(range(-40.0, 60.0, false), None)),
+        input("wind", Fp64, numeric(range(0.0, 50.0, true), Some(12.0))),
+        input("day", Int32, numeric(range(1.0, 31.0, false), None)),
+        input("seats", Int64, numeric(None, Some(20.0))),
+        input("rain", Bool, numeric(None, Some(0.0))),
+        input("hour", Fp64, cyclic),
+        input("carrier", Bytes, categorical(false, None)),
+        input("origin", Bytes, categorical(true, Some("AA"))),
+        input("note", Bytes, Encoding::Ignore { optional: true }),
+        pair,
+    ];
+    taking(inputs)
+}
+
+fn taking(inputs: Vec<Input>) -> Signature {
+    let output = Output {
+        name: "value".into(),
+        columns: 1,
+    };
+    Signature::new(inputs, output, Vec::new(), 4)
 }
 
 fn good() -> Row {

@@ -70,6 +70,11 @@ pub(super) fn wanted(input: &Input) -> String {
             let end = |x| shown(input.datatype, x);
             format!("{kind} from {} to {}", end(range.min), end(range.max))
         }
+        // Its categories come from the rows of training, which are as sensitive as the caller's.
+        Encoding::Categorical {
+            unknown_bucket: false,
+            ..
+        } if input.sensitive => "a known category".into(),
         Encoding::Categorical {
             categories,
             unknown_bucket: false,

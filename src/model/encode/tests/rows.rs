@@ -180,11 +180,9 @@ fn all_faults_come_at_once_up_to_the_limit() {
 
 #[test]
 fn a_sensitive_value_is_never_repeated() {
-    let mut signature = signature();
-    signature
-        .inputs
-        .iter_mut()
-        .for_each(|input| input.sensitive = true);
+    let mut inputs = signature().inputs().to_vec();
+    inputs.iter_mut().for_each(|input| input.sensitive = true);
+    let signature = taking(inputs);
     for (name, cell) in [
         ("carrier", Cell::Text("secret".into())),
         ("temp", Cell::Text("secret".into())),
@@ -199,5 +197,13 @@ fn a_sensitive_value_is_never_repeated() {
             .unwrap_err()
             .to_string();
         assert!(!text.contains("secret") && !text.contains("4242"), "{text}");
+        let known = ["UA", "AA", "B6"].iter().any(|known| text.contains(known));
+        assert!(!known, "categories of a sensitive input are told: {text}");
     }
+    let mut row = good();
+    row.retain(|(given, _)| given != "carrier");
+    row.push(("carrier".into(), Cell::Text("ZZ".into())));
+    let faults = signature.encode(&Payload::Rows(vec![row])).unwrap_err();
+    let want = "rows[0].carrier: got a value that is not shown, wants a known category";
+    assert_eq!(lines(&faults), [want]);
 }

@@ -25,7 +25,7 @@ use crate::model::signature::Signature;
 const MOST_GOLDEN: usize = 1_024;
 /// Rows that one request may hold at all.
 const MOST_ROWS: usize = 65_536;
-/// Values of one encoded batch: 256 MiB of f32.
+/// Values of one encoded batch, and of its answer: 256 MiB of f32.
 const MOST_VALUES: usize = 1 << 26;
 
 impl Manifest {
@@ -44,11 +44,8 @@ impl Manifest {
         let files = files::check(&raw, &mut report);
         provenance(&raw, &mut report);
         reference::check(&raw, &mut report);
-        let signature = inputs.zip(output).map(|(inputs, output)| Signature {
-            inputs,
-            output,
-            classes: raw.classes.clone(),
-            max_rows: raw.batching.max_rows,
+        let signature = inputs.zip(output).map(|(inputs, output)| {
+            Signature::new(inputs, output, raw.classes.clone(), raw.batching.max_rows)
         });
         if let Some(signature) = &signature {
             network::widths(&raw, signature, &mut report);
@@ -143,9 +140,12 @@ fn provenance(raw: &RawManifest, report: &mut Report<'_>) {
 
 fn batching(signature: &Signature, report: &mut Report<'_>) {
     let (rows, columns) = (signature.max_rows, signature.columns());
-    let most = MOST_ROWS.min(MOST_VALUES / columns.max(1));
+    let output = signature.output.columns;
+    let most = MOST_ROWS.min(MOST_VALUES / columns.max(output).max(1));
     report.require((1..=most).contains(&rows), "$.batching.max_rows", || {
-        format!("got {rows}, wants 1 to {most} for rows of {columns} columns")
+        format!(
+            "got {rows}, wants 1 to {most} for rows of {columns} columns and {output} of output"
+        )
     });
 }
 

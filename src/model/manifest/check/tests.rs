@@ -86,8 +86,8 @@ fn a_good_manifest_becomes_its_signature() {
     assert_eq!(signature.columns(), 1 + 2 + 2 + 2);
     assert_eq!((signature.max_rows, signature.output.columns), (64, 1));
     assert_eq!(manifest.files[0].sha256, [0xab; 32]);
-    let Encoding::Numeric { range, missing, .. } = &signature.inputs[0].encoding else {
-        panic!("{:?}", signature.inputs[0]);
+    let Encoding::Numeric { range, missing, .. } = &signature.inputs()[0].encoding else {
+        panic!("{:?}", signature.inputs()[0]);
     };
     let tenth = f64::from(0.1_f32);
     let ends = range.map(|range| (range.min, range.max));
@@ -194,6 +194,24 @@ fn a_batch_that_would_fill_the_memory_is_refused() {
     document["inputs"][3]["encoding"] = json!({"kind": "categorical", "categories": names});
     document["golden"] = json!([]);
     document["batching"]["max_rows"] = json!(65_536);
-    let want = "m.json: $.batching.max_rows: got 65536, wants 1 to 6707 for rows of 10005 columns";
+    let want = "m.json: $.batching.max_rows: got 65536, wants 1 to 6707 for rows of 10005 columns and 1 of output";
     assert_eq!(check(document).unwrap_err(), [want]);
+}
+
+#[test]
+fn a_batch_whose_answer_would_fill_the_memory_is_refused() {
+    let answers = |columns: u64, rows: u64| {
+        let mut document = good();
+        document["architecture"]["head"] = json!("identity");
+        document["outputs"][0] =
+            json!({"name": "value", "datatype": "FP32", "shape": [-1, columns]});
+        document["classes"] = json!([]);
+        document["reference"] = json!({"rows": 1, "features": {}, "predictions": {}});
+        document["golden"] = json!([]);
+        document["batching"]["max_rows"] = json!(rows);
+        check(document).map(|manifest| manifest.signature.output.columns)
+    };
+    let want = "m.json: $.batching.max_rows: got 65536, wants 1 to 32768 for rows of 7 columns and 2048 of output";
+    assert_eq!(answers(2_048, 65_536).unwrap_err(), [want]);
+    assert_eq!(answers(2_048, 32_768), Ok(2_048));
 }
