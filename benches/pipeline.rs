@@ -1,5 +1,5 @@
-//! The request path without a socket, with everything on: snapshot, routing over two versions, encoding, forward pass,
-//! metrics, response id.
+//! The request path without a socket, with everything on: gate, snapshot, routing over two versions, encoding, forward
+//! pass, metrics, response id.
 #![expect(clippy::expect_used, clippy::panic, reason = "a bench")]
 
 mod common;
@@ -11,14 +11,15 @@ use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, 
 use taper::control::{self, MemoryStore, ModelSettings};
 use taper::insight::metrics::Telemetry;
 use taper::model::payload::{Cell, Payload, Row};
+use taper::serving::gate::{Gate, Limits};
 use taper::serving::live::Live;
 use taper::serving::route::{Policy, RawPolicy};
-use taper::serving::{Limits, Pipeline, Query};
+use taper::serving::{Pipeline, Query};
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::Instant;
 
-/// The example's versions 1 and 2 at 50/50.
-fn pipeline(runtime: &Runtime) -> Pipeline {
+/// The example's versions 1 and 2 at 50/50, behind a gate.
+fn pipeline(runtime: &Runtime) -> (Arc<Gate>, Pipeline) {
     let telemetry = Telemetry::new().expect("metrics");
     let loaded = control::load_registry(&registry(), &telemetry).expect("the example loads");
     let name = MODEL.parse().expect("a name");
@@ -36,20 +37,23 @@ fn pipeline(runtime: &Runtime) -> Pipeline {
     let live = Arc::new(Live::new(runtime.block_on(first).expect("a snapshot")));
     let limits = Limits {
         max_in_flight: 1_024,
+        max_in_flight_bytes: 1 << 30,
     };
-    Pipeline::new(live, telemetry, limits)
+    let gate = Gate::new(limits, Arc::clone(&telemetry));
+    (gate, Pipeline::new(live, telemetry))
 }
 
-fn query(payload: &Payload, key: &str) -> Query {
+/// `payload` as it arrives.
+fn query(gate: &Arc<Gate>, payload: Payload) -> Query {
+    let arrival = gate.enter(Instant::now(), None).expect("a place");
     Query {
         model: MODEL.into(),
         pin: None,
-        routing_key: key.into(),
+        routing_key: String::new(),
         response_id: None,
         headers: http::HeaderMap::new(),
-        payload: payload.clone(),
-        arrived: Instant::now(),
-        deadline: None,
+        payload,
+        arrival: Arc::new(arrival),
     }
 }
 
@@ -67,24 +71,22 @@ fn named(rows: usize) -> Payload {
 }
 
 fn predict(c: &mut Criterion) {
-    let runtime = Builder::new_current_thread().build().expect("a runtime");
-    let pipeline = pipeline(&runtime);
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    let (gate, pipeline) = pipeline(&runtime);
     let mut group = c.benchmark_group("pipeline/predict");
     for rows in [1, 64] {
         let typed = Payload::Tensors(tensors(&version(2), rows));
         group.throughput(Throughput::Elements(rows as u64));
-        for (name, payload, key) in [
-            ("tensors", &typed, ""),
-            ("tensors, sticky", &typed, "user-42"),
-            ("rows", &named(rows), ""),
-        ] {
+        for (name, payload) in [("tensors", &typed), ("rows", &named(rows))] {
             group.bench_function(BenchmarkId::new(name, rows), |b| {
                 b.iter_batched(
-                    || query(payload, key),
-                    |query| {
-                        runtime
-                            .block_on(pipeline.predict(query))
-                            .expect("an answer")
+                    || payload.clone(),
+                    |payload| {
+                        let answer = pipeline.predict(query(&gate, payload));
+                        runtime.block_on(answer).expect("an answer")
                     },
                     BatchSize::SmallInput,
                 );
