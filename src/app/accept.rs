@@ -83,7 +83,7 @@ pub(super) struct Connection {
     /// Bytes that must still come before the clock ends it.
     silence: Option<(usize, Pin<Box<Sleep>>)>,
     /// Done when every connection must end.
-    cut: Pin<Box<dyn Future<Output = ()> + Send>>,
+    cut: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
 impl Connection {
@@ -99,13 +99,19 @@ impl Connection {
             io,
             _place: place,
             silence,
-            cut: Box::pin(cut),
+            cut: Some(Box::pin(cut)),
         }
     }
 
     /// Whether the connection must end now, and why.
     fn ended(&mut self, cx: &mut Context<'_>) -> Option<io::Error> {
-        if self.cut.as_mut().poll(cx).is_ready() {
+        let cut = self
+            .cut
+            .as_mut()
+            .is_none_or(|cut| cut.as_mut().poll(cx).is_ready());
+        if cut {
+            // A future that is done must not be asked again.
+            self.cut = None;
             return Some(io::Error::new(
                 io::ErrorKind::ConnectionAborted,
                 "the gateway is gone",

@@ -152,6 +152,7 @@ impl Gateway {
             first,
         } = prepare(&config).await?;
         let live = Arc::new(Live::new(first));
+        raise_file_limit(config.max_connections);
         let [data, admin, http] = listen(&config).await?;
         let addresses = Addresses {
             data: data.local_addr().unwrap_or(config.data),
@@ -236,6 +237,24 @@ impl Gateway {
             Some(ended) = self.others.join_next() => ended,
         };
         ended.unwrap_or("a task that panicked")
+    }
+}
+
+/// Every connection is a file. The limit that a process begins with is often lower than what it may ask for.
+fn raise_file_limit(max_connections: usize) {
+    let faces = 3;
+    let wanted = u64::try_from(max_connections)
+        .unwrap_or(u64::MAX)
+        .saturating_mul(faces)
+        + 64;
+    match rlimit::increase_nofile_limit(u64::MAX) {
+        Ok(files) if files >= wanted => {}
+        Ok(files) => tracing::warn!(
+            files,
+            wanted,
+            "the limit on open files is below the limits on connections: lower max_connections or raise it"
+        ),
+        Err(error) => tracing::warn!(%error, "the limit on open files cannot be read"),
     }
 }
 

@@ -6,7 +6,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -64,6 +64,7 @@ impl Gate {
         let arrival = Arrival {
             gate: Arc::clone(self),
             bytes: AtomicUsize::new(0),
+            read: AtomicBool::new(false),
             at,
             deadline,
         };
@@ -96,6 +97,7 @@ impl Gate {
 pub struct Arrival {
     gate: Arc<Gate>,
     bytes: AtomicUsize,
+    read: AtomicBool,
     /// When the gateway saw the request.
     pub at: Instant,
     /// When the caller stops waiting.
@@ -121,6 +123,19 @@ impl Arrival {
         } else {
             Err(self.gate.refuse("bytes of requests in flight", limit))
         }
+    }
+}
+
+impl Arrival {
+    /// The whole message has come.
+    pub fn read(&self) {
+        self.read.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the whole message has come.
+    #[must_use]
+    pub fn is_read(&self) -> bool {
+        self.read.load(Ordering::Relaxed)
     }
 }
 

@@ -2,15 +2,18 @@
 
 use std::{sync::Arc, time::Duration};
 
+use prost::Message;
 use prost_types::{ListValue, Struct, Value, value::Kind};
 use taper::api::grpc::{Admission, Predictions};
 use taper::model::Model;
 use taper::proto::v1;
 use taper::proto::v1::prediction_service_client::PredictionServiceClient;
 use taper::proto::v1::prediction_service_server::PredictionServiceServer;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tonic::Code;
+use tonic::codegen::Service;
 use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Channel, Server};
-use tonic::{Code, Request};
 use tonic_types::StatusExt;
 
 use crate::harness::{Running, connect, good, rows};
@@ -43,31 +46,63 @@ async fn served(
 #[tokio::test]
 async fn a_call_that_its_deadline_ends_says_so_with_details_and_is_counted_so() {
     let (model, begun, let_go) = slow();
-    let (house, mut client) = served(model, 8).await;
-    let mut request = Request::new(rows("m", [good()]));
-    request.set_timeout(Duration::from_millis(150));
-    // The client has a clock of its own, which may be first; so this looks at what the server says to a raw call.
-    request
-        .metadata_mut()
-        .insert("grpc-timeout", "150m".parse().expect("a timeout"));
-    let status = client.predict(request).await.expect_err("too slow");
+    let house = house(model, 8);
+    let predictions = Predictions::new(Arc::clone(&house.pipeline), Arc::clone(&house.gate));
+    let service = PredictionServiceServer::new(predictions);
+    let mut service = Admission::new(
+        service,
+        Arc::clone(&house.gate),
+        Arc::clone(&house.telemetry),
+    );
+    // Without a transport on either side, which would have clocks of their own.
+    let message = rows("m", [good()]).encode_to_vec();
+    let length = u32::try_from(message.len()).expect("short").to_be_bytes();
+    let frame = [&[0][..], &length, &message].concat();
+    let request = http::Request::post("/taper.v1.PredictionService/Predict")
+        .header("content-type", "application/grpc")
+        .header("grpc-timeout", "150m")
+        .body(tonic::body::Body::new(http_body_util::Full::from(frame)))
+        .expect("request");
+    let response = service.call(request).await.expect("infallible");
     began(begun).await;
     let_go.send(()).expect("sent");
-    assert!(
-        matches!(status.code(), Code::DeadlineExceeded | Code::Cancelled),
-        "{status:?}"
+    let status = tonic::Status::from_header_map(response.headers()).expect("a status");
+    assert_eq!(status.code(), Code::DeadlineExceeded);
+    let details = status.get_error_details();
+    assert_eq!(
+        details.error_info().expect("info").reason,
+        "DEADLINE_EXCEEDED"
     );
-    if status.code() == Code::DeadlineExceeded && !status.details().is_empty() {
-        let info = status
-            .get_error_details()
-            .error_info()
-            .cloned()
-            .expect("info");
-        assert_eq!(info.reason, "DEADLINE_EXCEEDED");
-    }
     let text = house.telemetry.render();
     assert!(text.contains(r#"code="DEADLINE_EXCEEDED"} 1"#), "{text}");
+    drop(response);
     assert_eq!(house.gate.in_flight(), 0);
+}
+
+#[tokio::test]
+async fn silent_and_half_open_callers_do_not_hold_up_a_drain() {
+    let gateway = Running::start("", |root| tiny::publish(root, "m", 1)).await;
+    let addresses = gateway.addresses();
+    let mut silent = Vec::new();
+    for address in [addresses.data, addresses.admin, addresses.http] {
+        silent.push(
+            tokio::net::TcpStream::connect(address)
+                .await
+                .expect("connects"),
+        );
+        let mut half = tokio::net::TcpStream::connect(address)
+            .await
+            .expect("connects");
+        half.write_all(b"PRI * HTTP/2.0").await.expect("writes");
+        silent.push(half);
+    }
+    // Ends within 5 s, although a drain may take 30 by its settings.
+    gateway.drain().await;
+    for mut socket in silent {
+        let mut rest = Vec::new();
+        // Closed by the other side, with or without a reset.
+        let _ = socket.read_to_end(&mut rest).await;
+    }
 }
 
 #[tokio::test]

@@ -28,6 +28,34 @@ fn json_of(stdout: &str) -> Value {
 }
 
 #[test]
+fn a_check_refuses_what_a_start_would_refuse() {
+    let dir = two_versions();
+    let registry = dir.path().join("models");
+    let config = dir.path().join("taper.toml");
+    let check = |toml: String| {
+        fs::write(&config, toml).expect("configuration");
+        run(&[
+            "serve",
+            "--check",
+            "--config",
+            config.to_str().expect("UTF-8"),
+        ])
+    };
+    let folder = format!("registry = {:?}\n", registry.to_str().expect("UTF-8"));
+    let good = check(folder.clone());
+    assert_eq!(good.code, Some(0), "{good:?}");
+    let bad = check(folder + "[models.m.split]\n1 = 5000\n9 = 5000\n[models.ghost]\n");
+    assert_eq!(bad.code, Some(1), "{bad:?}");
+    for fault in ["$.models.m.split", "version 9", "$.models.ghost"] {
+        assert!(
+            bad.stderr.contains(fault),
+            "{fault} is missing in {}",
+            bad.stderr
+        );
+    }
+}
+
+#[test]
 fn a_bad_configuration_is_told_as_a_whole_before_any_port_is_bound() {
     let dir = two_versions();
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");

@@ -110,6 +110,41 @@ async fn every_version_has_its_own_series_and_no_client_can_make_one() {
 }
 
 #[tokio::test]
+async fn counted_shares_follow_the_split_also_to_nothing() {
+    let mut gateway = Running::start("[models.m]\nsplit = { 1 = 5000, 2 = 5000 }", |root| {
+        (1..=3).for_each(|version| tiny::publish(root, "m", version));
+    })
+    .await;
+    for _ in 0..40 {
+        gateway.predict(rows("m", [good()])).await.expect("answer");
+    }
+    let counted = |text: &str| -> Vec<f64> {
+        let lines = text
+            .lines()
+            .filter(|line| line.starts_with("taper_traffic_share_counted{"));
+        let value = |line: &str| line.rsplit(' ').next()?.parse().ok();
+        lines.filter_map(value).collect()
+    };
+    let shares = counted(&gateway.http_get("/metrics").await.1);
+    assert_eq!(shares.len(), 3, "every version has one");
+    assert!(
+        (shares.iter().sum::<f64>() - 1.0).abs() < 1e-9,
+        "{shares:?}"
+    );
+    assert!(shares.contains(&0.0), "version 3 got nothing: {shares:?}");
+    gateway
+        .set_split("m", &[(3, 10_000)], 1)
+        .await
+        .expect("changed");
+    let shares = counted(&gateway.http_get("/metrics").await.1);
+    assert_eq!(
+        shares, [0.0; 3],
+        "counting begins anew, and nobody keeps an old share"
+    );
+    gateway.drain().await;
+}
+
+#[tokio::test]
 async fn promtool_accepts_the_text() {
     let gateway = two_versions().await;
     let (_, text) = gateway.http_get("/metrics").await;

@@ -7,7 +7,8 @@ use std::{
     convert::Infallible,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -24,6 +25,9 @@ use crate::api::status;
 use crate::error::PredictError;
 use crate::insight::metrics::{Telemetry, Unreadable};
 use crate::serving::gate::{Arrival, Gate};
+
+/// How long a message may take to come as a whole. Without it a caller that stops half-way would keep its place.
+const MESSAGE_PATIENCE: Duration = Duration::from_secs(30);
 
 /// A gRPC service behind the gate.
 #[derive(Clone, Debug)]
@@ -73,15 +77,20 @@ where
                 return Admitted { state, telemetry };
             }
         };
-        let mut request = request.map(|inner| Counted {
+        let inner = |inner| Counted {
             inner,
             arrival: Arc::clone(&arrival),
-        });
-        request.extensions_mut().insert(arrival);
-        let clock = deadline.map(|deadline| Box::pin(sleep_until(deadline)));
+            direction: Direction::In,
+        };
+        let mut request = request.map(inner);
+        request.extensions_mut().insert(Arc::clone(&arrival));
         let answer = self.inner.call(request);
         Admitted {
-            state: State::Running { answer, clock },
+            state: State::Running {
+                answer,
+                arrival,
+                clock: None,
+            },
             telemetry,
         }
     }
@@ -99,6 +108,8 @@ enum State<F> {
     Refused(Option<Status>),
     Running {
         answer: F,
+        arrival: Arc<Arrival>,
+        /// Wound up when the answer is not there at once, which it is for most requests.
         clock: Option<Pin<Box<Sleep>>>,
     },
 }
@@ -111,30 +122,60 @@ where
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        let (answer, clock) = match &mut this.state {
+        let (answer, arrival, clock) = match &mut this.state {
             State::Refused(status) => {
                 let status = status
                     .take()
                     .unwrap_or_else(|| Status::internal("asked twice"));
                 return Poll::Ready(Ok(status.into_http()));
             }
-            State::Running { answer, clock } => (answer, clock),
+            State::Running {
+                answer,
+                arrival,
+                clock,
+            } => (answer, arrival, clock),
         };
-        if let Poll::Ready(answer) = Pin::new(answer).poll(cx) {
-            if let Ok(response) = &answer
-                && let Some(why) = unreadable(response)
-            {
+        if let Poll::Ready(Ok(response)) = Pin::new(answer).poll(cx) {
+            if let Some(why) = unreadable(&response) {
                 this.telemetry.unreadable(why);
             }
-            return Poll::Ready(answer);
+            // The place is held until the answer has left, so that answers nobody reads are bounded too.
+            let arrival = Arc::clone(arrival);
+            let sent = |inner| {
+                Body::new(Counted {
+                    inner,
+                    arrival,
+                    direction: Direction::Out,
+                })
+            };
+            return Poll::Ready(Ok(response.map(sent)));
         }
-        let Some(clock) = clock else {
-            return Poll::Pending;
-        };
-        let () = std::task::ready!(clock.as_mut().poll(cx));
-        Poll::Ready(Ok(
-            status::from_predict(&PredictError::DeadlineExceeded).into_http()
-        ))
+        let patience = arrival.at + MESSAGE_PATIENCE;
+        let end = arrival
+            .deadline
+            .map_or(patience, |deadline| deadline.min(patience));
+        let clock = clock.get_or_insert_with(|| Box::pin(sleep_until(end)));
+        let () = ready!(clock.as_mut().poll(cx));
+        if arrival
+            .deadline
+            .is_some_and(|deadline| deadline <= Instant::now())
+        {
+            return Poll::Ready(Ok(
+                status::from_predict(&PredictError::DeadlineExceeded).into_http()
+            ));
+        }
+        if !arrival.is_read() {
+            this.telemetry.unreadable(Unreadable::TooSlow);
+            let told = format!("the message did not come within {MESSAGE_PATIENCE:?}");
+            return Poll::Ready(Ok(Status::deadline_exceeded(told).into_http()));
+        }
+        // It was read in time. Without a deadline it may be computed for as long as it takes.
+        let later = arrival
+            .deadline
+            .unwrap_or_else(|| Instant::now() + MESSAGE_PATIENCE);
+        clock.as_mut().reset(later);
+        let _ = clock.as_mut().poll(cx);
+        Poll::Pending
     }
 }
 
@@ -153,11 +194,18 @@ fn unreadable(response: &Response<Body>) -> Option<Unreadable> {
     })
 }
 
-/// A request's body, whose bytes are counted as they come.
+/// A body that holds the request's place. The bytes of a request are counted as they come.
 #[derive(Debug)]
 pub struct Counted {
     inner: Body,
     arrival: Arc<Arrival>,
+    direction: Direction,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Direction {
+    In,
+    Out,
 }
 
 impl HttpBody for Counted {
@@ -168,14 +216,24 @@ impl HttpBody for Counted {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        let frame = Pin::new(&mut self.inner).poll_frame(cx);
-        if let Poll::Ready(Some(Ok(frame))) = &frame
-            && let Some(data) = frame.data_ref()
-            && let Err(error) = self.arrival.hold(data.len())
-        {
-            return Poll::Ready(Some(Err(status::from_predict(&error))));
+        let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
+        if self.direction == Direction::Out {
+            return Poll::Ready(frame);
         }
-        frame
+        match &frame {
+            Some(Ok(frame)) => {
+                let bytes = frame.data_ref().map_or(0, Bytes::len);
+                if let Err(error) = self.arrival.hold(bytes) {
+                    return Poll::Ready(Some(Err(status::from_predict(&error))));
+                }
+            }
+            Some(Err(_)) => {}
+            None => self.arrival.read(),
+        }
+        if self.inner.is_end_stream() {
+            self.arrival.read();
+        }
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {

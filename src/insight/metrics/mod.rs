@@ -43,7 +43,7 @@ pub struct Telemetry {
     versions: Mutex<Vec<Weak<Scope>>>,
     rejected: [Counter; PredictError::REASONS.len()],
     refused_connections: Counter,
-    unreadable: [Counter; 2],
+    unreadable: [Counter; 3],
 }
 
 /// Why the transport refused a message, so that no handler saw it.
@@ -53,6 +53,8 @@ pub enum Unreadable {
     TooLarge,
     /// No message of the method, compressed in a way that is not known, or no known method.
     Malformed,
+    /// It did not come as a whole in time.
+    TooSlow,
 }
 
 impl Telemetry {
@@ -67,7 +69,7 @@ impl Telemetry {
             let rejected = |reason| counter!("taper_rejected_requests_total", "reason" => reason);
             (
                 PredictError::REASONS.map(rejected),
-                ["MESSAGE_TOO_LARGE", "MALFORMED_MESSAGE"].map(rejected),
+                ["MESSAGE_TOO_LARGE", "MALFORMED_MESSAGE", "MESSAGE_TOO_SLOW"].map(rejected),
                 counter!("taper_refused_connections_total"),
             )
         });
