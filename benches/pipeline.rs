@@ -1,5 +1,5 @@
-//! The request path without a socket, with everything on: snapshot, routing over two versions, encoding, forward pass,
-//! metrics, response id.
+//! The request path without a socket, with everything on: gate, snapshot, routing over two versions, encoding, forward
+//! pass, metrics, response id.
 #![expect(clippy::expect_used, clippy::panic, reason = "a bench")]
 
 mod common;
@@ -18,8 +18,8 @@ use taper::serving::{Pipeline, Query};
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::Instant;
 
-/// The example's versions 1 and 2 at 50/50.
-fn pipeline(runtime: &Runtime) -> (Pipeline, Arc<Gate>) {
+/// The example's versions 1 and 2 at 50/50, behind a gate.
+fn pipeline(runtime: &Runtime) -> (Arc<Gate>, Pipeline) {
     let telemetry = Telemetry::new().expect("metrics");
     let loaded = control::load_registry(&registry(), &telemetry).expect("the example loads");
     let name = MODEL.parse().expect("a name");
@@ -37,21 +37,22 @@ fn pipeline(runtime: &Runtime) -> (Pipeline, Arc<Gate>) {
     let live = Arc::new(Live::new(runtime.block_on(first).expect("a snapshot")));
     let limits = Limits {
         max_in_flight: 1_024,
-        max_in_flight_bytes: 1 << 20,
+        max_in_flight_bytes: 1 << 30,
     };
     let gate = Gate::new(limits, Arc::clone(&telemetry));
-    (Pipeline::new(live, telemetry), gate)
+    (gate, Pipeline::new(live, telemetry))
 }
 
-fn query(gate: &Arc<Gate>, payload: &Payload, key: &str) -> Query {
+/// `payload` as it arrives.
+fn query(gate: &Arc<Gate>, payload: Payload) -> Query {
     let arrival = gate.enter(Instant::now(), None).expect("a place");
     Query {
         model: MODEL.into(),
         pin: None,
-        routing_key: key.into(),
+        routing_key: String::new(),
         response_id: None,
         headers: http::HeaderMap::new(),
-        payload: payload.clone(),
+        payload,
         arrival: Arc::new(arrival),
     }
 }
@@ -70,24 +71,22 @@ fn named(rows: usize) -> Payload {
 }
 
 fn predict(c: &mut Criterion) {
-    let runtime = Builder::new_current_thread().build().expect("a runtime");
-    let (pipeline, gate) = pipeline(&runtime);
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    let (gate, pipeline) = pipeline(&runtime);
     let mut group = c.benchmark_group("pipeline/predict");
     for rows in [1, 64] {
         let typed = Payload::Tensors(tensors(&version(2), rows));
         group.throughput(Throughput::Elements(rows as u64));
-        for (name, payload, key) in [
-            ("tensors", &typed, ""),
-            ("tensors, sticky", &typed, "user-42"),
-            ("rows", &named(rows), ""),
-        ] {
+        for (name, payload) in [("tensors", &typed), ("rows", &named(rows))] {
             group.bench_function(BenchmarkId::new(name, rows), |b| {
                 b.iter_batched(
-                    || query(&gate, payload, key),
-                    |query| {
-                        runtime
-                            .block_on(pipeline.predict(query))
-                            .expect("an answer")
+                    || payload.clone(),
+                    |payload| {
+                        let answer = pipeline.predict(query(&gate, payload));
+                        runtime.block_on(answer).expect("an answer")
                     },
                     BatchSize::SmallInput,
                 );

@@ -21,12 +21,14 @@ mod bare;
 mod client;
 #[path = "../common/mod.rs"]
 mod common;
+mod cpu;
 mod report;
 mod target;
 
 use std::{env, path::Path, time::Duration};
 
 use client::{Load, Sample};
+use cpu::Others;
 use prost::Message;
 use report::Report;
 use taper::model::payload::{Tensor, TensorData};
@@ -98,6 +100,7 @@ fn run(plan: &Plan) {
             lengths.0, lengths.1
         );
 
+        let others = Others::watch(&targets);
         let mut report = Report::default();
         for round in 0..plan.rounds {
             for load in CLOSED.map(Load::Closed) {
@@ -114,6 +117,8 @@ fn run(plan: &Plan) {
         }
         println!("{}", report.open());
 
+        let busy = others.cores(&targets);
+        println!("others kept {busy:.2} cores busy meanwhile; on a quiet machine it is below 0.1");
         let gateway = &targets[2];
         // The first call fetched the answer for the echo.
         let (sent, recorded) = (report.sent("gateway") + 1, gateway.recorded());

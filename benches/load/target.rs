@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use crate::common;
+use crate::{common, cpu};
 
 const CONFIG: &str = "[models.flight-delay]\nsplit = { 1 = 5000, 2 = 5000 }\n";
 
@@ -86,16 +86,7 @@ impl Target {
 
     /// CPU time of the whole process so far.
     pub(crate) fn cpu(&self) -> Duration {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).expect("alive");
-        // The name, field 2, may hold blanks; after it, user and system time are fields 14 and 15, in hundredths.
-        let (_, after) = stat.rsplit_once(')').expect("a name");
-        let ticks: u64 = after
-            .split_whitespace()
-            .skip(11)
-            .take(2)
-            .map(|ticks| ticks.parse::<u64>().expect("ticks"))
-            .sum();
-        Duration::from_millis(ticks * 10)
+        cpu::of(&self.child.id().to_string())
     }
 
     /// Answers that the gateway's metrics have counted.
