@@ -388,3 +388,30 @@ fn join(parts: impl IntoIterator<Item = impl ToString>) -> String {
         .collect::<Vec<_>>()
         .join("; ")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whoever sends a million bad values must not choose how much work their refusal is.
+    #[test]
+    fn past_the_limit_faults_are_counted_without_being_told() {
+        let mut told = 0;
+        let mut faults = InputFaults::default();
+        for at in 0..1_000_000 {
+            faults.add_with(|| {
+                told += 1;
+                InputFault {
+                    field: format!("rows[{at}]"),
+                    got: "nothing".into(),
+                    wanted: "something".into(),
+                }
+            });
+        }
+        assert_eq!(told, InputFaults::MOST);
+        assert!(
+            faults.to_string().ends_with("; and 999997 more"),
+            "{faults}"
+        );
+    }
+}

@@ -26,7 +26,7 @@ pub(crate) fn version(number: u64) -> Version {
 /// The first `rows` golden rows of `version`, over and over where there are fewer, one tensor an input.
 pub(crate) fn tensors(version: &Version, rows: usize) -> Vec<Tensor> {
     let golden = &version.manifest().golden;
-    let inputs = &version.signature().inputs;
+    let inputs = &version.signature().inputs();
     let column = |name: &str| -> Vec<Value> {
         let rows = golden.iter().cycle().take(rows);
         rows.map(|golden| golden.row.get(name).cloned().unwrap_or_default())

@@ -148,33 +148,3 @@ fn tensors_as_a_whole_are_refused_by_name() {
         assert_eq!(lines(&signature.encode(&payload).unwrap_err()), [want]);
     }
 }
-
-/// Both texts and the guess at what was meant cost work, which whoever sends the names must not choose.
-#[test]
-fn work_on_faults_stops_where_they_are_only_counted() {
-    let ignored = |i| {
-        let name = format!("input-number-{i}");
-        input(&name, Datatype::Fp64, Encoding::Ignore { optional: true })
-    };
-    let signature = taking((0..1_000).map(ignored).collect());
-    let unknown = |count: usize| {
-        let name = |i| {
-            tensor(
-                &format!("{i}-rebmun-tupni"),
-                &[1],
-                TensorData::Fp64(vec![1.0]),
-            )
-        };
-        Payload::Tensors((0..count).map(name).collect())
-    };
-    let took = |payload: &Payload| {
-        let begin = tokio::time::Instant::now();
-        let faults = signature.encode(payload).unwrap_err();
-        assert_eq!(faults.iter().count(), InputFaults::MOST);
-        begin.elapsed()
-    };
-    let fastest = |payload: &Payload| (0..3).map(|_| took(payload)).min().unwrap();
-    let (few, many) = (fastest(&unknown(16)), fastest(&unknown(1_016)));
-    // 63 times the names: 63 times the work if each of them were told.
-    assert!(many < few * 8, "{few:?} for 16 names, {many:?} for 1,016");
-}
