@@ -23,7 +23,8 @@ impl Signature {
     }
 
     /// Why a client of `self` could not be answered by a version with `other`: one line per difference in names, types,
-    /// shapes or classes. Encodings may differ, since they are the version's own business. Empty: they fit.
+    /// shapes, in what may be left out, in classes or in the most rows of a request. How values become columns, and which
+    /// values are allowed, is the version's own business. Empty: they fit.
     #[must_use]
     pub fn differences(&self, other: &Self) -> Vec<String> {
         let mut lines = Vec::new();
@@ -54,6 +55,12 @@ impl Signature {
             lines.push(format!(
                 "classes are {:?} there and {:?} here",
                 other.classes, self.classes
+            ));
+        }
+        if self.max_rows != other.max_rows {
+            lines.push(format!(
+                "a request may hold {} rows there and {} here",
+                other.max_rows, self.max_rows
             ));
         }
         lines
@@ -119,8 +126,14 @@ impl Input {
         }
     }
 
+    /// All that a client must know of it.
     fn tensor(&self) -> String {
-        format!("{} {:?}", self.datatype, self.shape())
+        let optional = if self.optional() {
+            " that may be left out"
+        } else {
+            ""
+        };
+        format!("{} {:?}{optional}", self.datatype, self.shape())
     }
 }
 
@@ -222,3 +235,6 @@ pub struct Output {
     /// At least 1.
     pub columns: usize,
 }
+
+#[cfg(test)]
+mod tests;
