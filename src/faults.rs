@@ -2,7 +2,9 @@
 //!
 //! [`parse`] reads any document that serde can (JSON manifests, TOML configuration, training specs) into its raw type.
 //! The type's own JSON Schema finds all structural faults in one pass; serde then cannot fail for another reason.
-//! Rules that a schema cannot say are checked where the raw type becomes a checked one, into the same [`Faults`].
+//! [`from_json`] and [`from_toml`] make a value of its text first. Rules that a schema cannot say are checked where the raw type becomes a checked one, into the same [`Faults`].
+
+mod document;
 
 use std::{fmt, path::PathBuf};
 
@@ -11,6 +13,8 @@ use jsonschema::error::{TypeKind, ValidationErrorKind};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+
+pub use document::{from_json, from_toml};
 
 /// How many faults are kept; past that only their number is told.
 const MOST: usize = 100;

@@ -3,7 +3,7 @@
 use std::{error::Error, io, net::SocketAddr, time::Duration};
 
 use tonic::{
-    Request,
+    Request, Response, Status, TimeoutExpired,
     transport::{Channel, Endpoint},
 };
 
@@ -83,6 +83,17 @@ impl DataPort {
                 .max_decoding_message_size(LONGEST_ANSWER),
         )
     }
+
+    /// What `call` to this port answers.
+    ///
+    /// # Errors
+    /// What the gateway says, or that it said nothing in time.
+    pub(super) async fn answer<T>(
+        &self,
+        call: impl Future<Output = Result<Response<T>, Status>>,
+    ) -> Result<T, Failure> {
+        answer(&self.address, self.patience, call).await
+    }
 }
 
 impl AdminPort {
@@ -100,6 +111,17 @@ impl AdminPort {
                 .max_decoding_message_size(LONGEST_ANSWER),
         )
     }
+
+    /// What `call` to this port answers.
+    ///
+    /// # Errors
+    /// What the gateway says, or that it said nothing in time.
+    pub(super) async fn answer<T>(
+        &self,
+        call: impl Future<Output = Result<Response<T>, Status>>,
+    ) -> Result<T, Failure> {
+        answer(&self.address, self.patience, call).await
+    }
 }
 
 async fn connect(address: &str, patience: Patience) -> Result<Channel, Failure> {
@@ -110,7 +132,34 @@ async fn connect(address: &str, patience: Patience) -> Result<Channel, Failure> 
         .tcp_nodelay(true)
         .connect()
         .await
-        .map_err(|error| unreachable(&url, &error))
+        .map_err(|error| unreachable(&url, patience, &error))
+}
+
+async fn answer<T>(
+    address: &str,
+    patience: Patience,
+    call: impl Future<Output = Result<Response<T>, Status>>,
+) -> Result<T, Failure> {
+    match call.await {
+        Ok(response) => Ok(response.into_inner()),
+        Err(status) if causes(&status).any(|cause| cause.is::<TimeoutExpired>()) => {
+            Err(silent(&url(address)?, patience))
+        }
+        Err(status) => Err(status.into()),
+    }
+}
+
+/// The causes of `error`, down to the first.
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(error.source(), |cause| (*cause).source())
+}
+
+fn silent(url: &str, patience: Patience) -> Failure {
+    Failure::new(format!(
+        "no answer from {url} in {} s: is that the gateway? Say with --address where it is, or with --timeout \
+         how many seconds to wait",
+        patience.timeout
+    ))
 }
 
 /// `127.0.0.1:8001`, and `grpc://127.0.0.1:8001` as a gateway tells it, mean `http://127.0.0.1:8001`.
@@ -124,23 +173,20 @@ fn url(address: &str) -> Result<String, Failure> {
     }
 }
 
-fn unreachable(url: &str, error: &tonic::transport::Error) -> Failure {
-    let mut cause: &dyn Error = error;
-    let mut refused = false;
-    while let Some(next) = cause.source() {
-        cause = next;
-        refused |= cause
-            .downcast_ref::<io::Error>()
-            .is_some_and(|io| io.kind() == io::ErrorKind::ConnectionRefused);
-    }
-    Failure::new(if refused {
-        format!(
+fn unreachable(url: &str, patience: Patience, error: &tonic::transport::Error) -> Failure {
+    let kinds = causes(error).filter_map(|cause| cause.downcast_ref::<io::Error>());
+    let kinds: Vec<_> = kinds.map(io::Error::kind).collect();
+    if kinds.contains(&io::ErrorKind::ConnectionRefused) {
+        Failure::new(format!(
             "nothing listens on {url}: start a gateway with `taper serve` (or `taper demo`), \
              or say with --address where it is"
-        )
+        ))
+    } else if kinds.contains(&io::ErrorKind::TimedOut) {
+        silent(url, patience)
     } else {
-        format!("cannot reach {url}: {cause}")
-    })
+        let cause = causes(error).last().unwrap_or(error);
+        Failure::new(format!("cannot reach {url}: {cause}"))
+    }
 }
 
 #[cfg(test)]

@@ -29,6 +29,8 @@ pub(super) fn read(path: &Path) -> Result<String, Failure> {
 /// Where something else is there, or nothing.
 pub(super) fn rows(origin: &str, text: &str) -> Result<Vec<Struct>, Failure> {
     let mut rows = Vec::new();
+    // Some editors begin a file with a byte order mark, which is no part of the text.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     for value in Deserializer::from_str(text).into_iter::<Value>() {
         let value = value.map_err(|error| Failure::new(format!("{origin}: not JSON: {error}")))?;
         let items = match value {
@@ -67,6 +69,7 @@ mod tests {
             ("[{\"a\": 1}, {\"a\": null}]", 2),
             ("{\"a\": 1}\n{\"a\": 2}\n{\"a\": [1, 2]}\n", 3),
             ("{\n  \"a\": 1\n}\n[{\"b\": true}]", 2),
+            ("\u{feff}{\"a\": 1}", 1),
         ] {
             assert_eq!(rows("--row", text).unwrap().len(), count, "{text}");
         }

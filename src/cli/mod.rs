@@ -94,7 +94,7 @@ impl Verb {
             Self::Predict(args) => on_runtime(predict::run(args)),
             Self::Models(args) => on_runtime(models::run(args)),
             Self::Split(verb) => on_runtime(split::run(verb)),
-            Self::Train(args) => train::run(args).map_err(|error| Failure::new(error.to_string())),
+            Self::Train(args) => train::run(args),
             Self::Check(args) => check::run(&args),
             Self::Schema(args) => schema::run(&args),
             Self::Demo(args) => on_runtime(demo::run(args)),

@@ -28,7 +28,7 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
     match args.name {
         Some(model) => {
             let request = patience.request(GetModelRequest { model });
-            let model = Model::from(client.get_model(request).await?.into_inner());
+            let model = Model::from(args.port.answer(client.get_model(request)).await?);
             if args.json {
                 out::print_json(&model)
             } else {
@@ -37,7 +37,7 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
         }
         None => {
             let request = patience.request(ListModelsRequest {});
-            let list = Listing::from(client.list_models(request).await?.into_inner());
+            let list = Listing::from(args.port.answer(client.list_models(request)).await?);
             if args.json {
                 out::print_json(&list)
             } else {

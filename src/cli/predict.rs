@@ -9,14 +9,15 @@ use crate::proto::v1::{PredictRequest, PredictResponse, Role, predict_request::P
 
 /// Arguments of `taper predict`.
 #[derive(Debug, clap::Args)]
+#[command(group(clap::ArgGroup::new("rows").required(true)))]
 pub(super) struct Args {
     /// Name of the model.
     model: String,
     /// One row as a JSON object, by input name.
-    #[arg(long, value_name = "JSON", required_unless_present = "file")]
+    #[arg(long, value_name = "JSON", group = "rows")]
     row: Option<String>,
     /// Rows in a file (`-` is stdin): a JSON object, a list of objects, or one object a line.
-    #[arg(long, value_name = "FILE", conflicts_with = "row")]
+    #[arg(long, value_name = "FILE", group = "rows")]
     file: Option<PathBuf>,
     /// Ask for this version, past the split.
     #[arg(long, value_name = "N")]
@@ -53,8 +54,9 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
         ..PredictRequest::default()
     };
     let mut client = args.port.connect().await?;
-    let response = client.predict(args.port.patience.request(request)).await?;
-    let answer = Answer::new(response.into_inner(), count)?;
+    let request = args.port.patience.request(request);
+    let response = args.port.answer(client.predict(request)).await?;
+    let answer = Answer::new(response, count)?;
     if args.json {
         out::print_json(&answer)
     } else {

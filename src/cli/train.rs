@@ -1,12 +1,12 @@
 //! `taper train`: a progress bar while it learns, then a table of what came out.
 
-use std::io::{self, Write};
 use std::path::PathBuf;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::{failure::Failure, out};
 use crate::ident::VersionNumber;
-use crate::train::{self, Options, Progress, TrainError};
+use crate::train::{self, Options, Progress};
 
 /// Train a new version of a model from a CSV file, and publish it to a registry
 #[derive(Clone, Debug, clap::Args)]
@@ -33,8 +33,8 @@ pub(super) struct Args {
 /// Trains, publishes and tells.
 ///
 /// # Errors
-/// Why nothing was published.
-pub(super) fn run(args: Args) -> Result<(), TrainError> {
+/// Why nothing was published, or that it could not be told what was.
+pub(super) fn run(args: Args) -> Result<(), Failure> {
     let bar = if args.quiet {
         ProgressBar::hidden()
     } else {
@@ -59,15 +59,19 @@ pub(super) fn run(args: Args) -> Result<(), TrainError> {
         ));
     });
     bar.finish_and_clear();
-    let report = trained?;
-    let mut out = io::stdout().lock();
-    // Whoever closed the pipe does not want the text; the version is published all the same.
-    let _ = if quiet {
-        writeln!(out, "{}", report.path.display())
+    let report = trained.map_err(|error| Failure::new(error.to_string()))?;
+    let told = if quiet {
+        out::print(&report.path.display().to_string())
     } else {
-        writeln!(out, "{report}")
+        out::print(&report.to_string())
     };
-    Ok(())
+    // A second run would publish a second version.
+    told.map_err(|failure| {
+        Failure::new(format!(
+            "{failure}; {} is published all the same",
+            report.path.display()
+        ))
+    })
 }
 
 /// Draws nothing where standard error is no terminal.

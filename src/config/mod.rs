@@ -100,11 +100,7 @@ impl Config {
 fn read(path: &Path) -> Result<RawConfig, Faults> {
     let text = fs::read_to_string(path)
         .map_err(|error| Faults::one(path, format!("cannot be read: {error}")))?;
-    let document: toml::Table = text
-        .parse()
-        .map_err(|error: toml::de::Error| Faults::one(path, error.to_string()))?;
-    let document =
-        serde_json::to_value(document).map_err(|error| Faults::one(path, error.to_string()))?;
+    let document = faults::from_toml(path, &text)?;
     faults::parse(path, document)
 }
 

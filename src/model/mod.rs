@@ -11,6 +11,7 @@ pub mod payload;
 mod dense;
 mod encode;
 mod load;
+mod open;
 mod signature;
 
 #[cfg(test)]

@@ -48,7 +48,8 @@ impl Signature {
     }
 
     /// Why a client of `self` could not be answered by a version with `other`: one line per difference in names, types,
-    /// shapes or classes. Encodings may differ, since they are the version's own business. Empty: they fit.
+    /// shapes, in what may be left out, in classes or in the most rows of a request. How values become columns, and which
+    /// values are allowed, is the version's own business. Empty: they fit.
     #[must_use]
     pub fn differences(&self, other: &Self) -> Vec<String> {
         let mut lines = Vec::new();
@@ -83,6 +84,12 @@ impl Signature {
             // The first is enough to see what was mixed up; there may be thousands.
             let (theirs, ours) = (&there[at], &here[at]);
             lines.push(format!("class {at} is {theirs:?} there and {ours:?} here"));
+        }
+        if self.max_rows != other.max_rows {
+            lines.push(format!(
+                "a request may hold {} rows there and {} here",
+                other.max_rows, self.max_rows
+            ));
         }
         lines
     }
@@ -147,8 +154,14 @@ impl Input {
         }
     }
 
+    /// All that a client must know of it.
     fn tensor(&self) -> String {
-        format!("{} {:?}", self.datatype, self.shape())
+        let optional = if self.optional() {
+            " that may be left out"
+        } else {
+            ""
+        };
+        format!("{} {:?}{optional}", self.datatype, self.shape())
     }
 }
 
@@ -266,56 +279,4 @@ pub struct Output {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn signature(names: &[&str], classes: &[&str]) -> Signature {
-        let input = |name: &&str| Input {
-            name: (*name).to_owned(),
-            datatype: Datatype::Fp32,
-            width: None,
-            encoding: Encoding::Ignore { optional: true },
-            sensitive: false,
-        };
-        let output = Output {
-            name: "probability".into(),
-            columns: 1,
-        };
-        let classes = classes.iter().map(|class| (*class).to_owned()).collect();
-        Signature::new(names.iter().map(input).collect(), output, classes, 1)
-    }
-
-    #[test]
-    fn every_input_is_found_at_its_place_and_nothing_else_is() {
-        let names = ["wind", "temp", "a", "zulu", "temp2", ""];
-        let signature = signature(&names, &[]);
-        for (at, name) in names.iter().enumerate() {
-            assert_eq!(signature.find(name), Some(at), "{name:?}");
-        }
-        for name in ["tem", "temp3", "A", "zulu "] {
-            assert_eq!(signature.find(name), None, "{name:?}");
-        }
-    }
-
-    #[test]
-    fn differences_name_the_first_other_class_and_not_whole_lists() {
-        let long: Vec<_> = (0..5_000).map(|i| format!("class-{i}")).collect();
-        let mut classes: Vec<_> = long.iter().map(String::as_str).collect();
-        let here = signature(&["x"], &classes);
-        assert!(here.differences(&here).is_empty());
-        (classes[7], classes[8]) = (classes[8], classes[7]);
-        let swapped = signature(&["x"], &classes);
-        assert_eq!(
-            here.differences(&swapped),
-            ["class 7 is \"class-8\" there and \"class-7\" here"]
-        );
-        assert_eq!(
-            here.differences(&signature(&["x"], &classes[1..])),
-            ["classes are 4999 there and 5000 here"]
-        );
-        assert_eq!(
-            signature(&["x", "y"], &[]).differences(&signature(&["z", "x"], &[])),
-            ["input `y` is missing", "input `z` is surplus"]
-        );
-    }
-}
+mod tests;

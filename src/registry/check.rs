@@ -102,7 +102,7 @@ fn wanted(dir: &Path) -> Result<Scan, Faults> {
     let full = dir
         .canonicalize()
         .map_err(|error| Faults::one(dir, format!("cannot be read: {error}")))?;
-    if dir.join(File::MANIFEST).exists() {
+    if has_manifest(dir) {
         let above = full.parent().unwrap_or(&full);
         return Ok(Scan {
             found: vec![Found {
@@ -133,9 +133,12 @@ fn wanted(dir: &Path) -> Result<Scan, Faults> {
 fn holds_versions(dir: &Path) -> Result<bool, Faults> {
     let mut refused = Faults::default();
     let below = folders::<ModelName>(dir, &mut refused)?;
-    Ok(below
-        .iter()
-        .any(|(_, dir)| dir.join(File::MANIFEST).exists()))
+    Ok(below.iter().any(|(_, dir)| has_manifest(dir)))
+}
+
+/// Whether anything has the manifest's name, be it a link that leads nowhere: then the folder is meant to be a version.
+fn has_manifest(dir: &Path) -> bool {
+    dir.join(File::MANIFEST).symlink_metadata().is_ok()
 }
 
 /// The folder's name, read as a `T`.

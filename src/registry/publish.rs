@@ -68,12 +68,17 @@ pub fn publish<E>(
 /// The model's folder cannot be read, or there is no higher number.
 pub fn next_version(root: &Path, model: &ModelName) -> Result<VersionNumber, Faults> {
     let home = root.join(model.as_str());
+    let mut refused = Faults::default();
     let versions = if home.exists() {
-        super::scan::folders::<VersionNumber>(&home, &mut Faults::default())?
+        super::scan::folders::<VersionNumber>(&home, &mut refused)?
     } else {
         Vec::new()
     };
-    let highest = versions.iter().map(|(version, _)| version.get()).max();
+    let found = versions.into_iter().map(|(version, _)| version);
+    // A number under which something unreadable stands is taken all the same.
+    let names = refused.iter().filter_map(|fault| fault.file.file_name());
+    let taken = names.filter_map(|name| name.to_str()?.parse().ok());
+    let highest = found.chain(taken).map(VersionNumber::get).max();
     VersionNumber::try_from(highest.unwrap_or(0) + 1)
         .map_err(|invalid| Faults::one(home, format!("no number is left: {invalid}")))
 }

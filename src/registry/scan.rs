@@ -23,7 +23,7 @@ pub struct Found {
 pub struct Scan {
     /// All versions, by model and number.
     pub found: Vec<Found>,
-    /// Folders that stand where a model or version should and are none.
+    /// What stands where a model or version should and is none: folders with other names, and links that lead nowhere.
     pub refused: Faults,
 }
 
@@ -61,7 +61,8 @@ pub fn scan(root: &Path) -> Result<Scan, Faults> {
     Ok(scan)
 }
 
-/// The folders in `dir` by their names read as `T`, sorted by name; other names go to `refused`. Files are passed over.
+/// The folders in `dir` by their names read as `T`, sorted by name; other names go to `refused`, and so does what cannot
+/// be told to be a folder or none. Files are passed over.
 pub(super) fn folders<T: FromStr<Err = InvalidIdent>>(
     dir: &Path,
     refused: &mut Faults,
@@ -69,11 +70,7 @@ pub(super) fn folders<T: FromStr<Err = InvalidIdent>>(
     let unreadable = |error: std::io::Error| Faults::one(dir, format!("cannot be read: {error}"));
     let mut paths = Vec::new();
     for entry in fs::read_dir(dir).map_err(unreadable)? {
-        let path = entry.map_err(unreadable)?.path();
-        // Follows links, which is how mounted folders come.
-        if path.is_dir() {
-            paths.push(path);
-        }
+        paths.push(entry.map_err(unreadable)?.path());
     }
     paths.sort();
     let mut folders = Vec::new();
@@ -82,10 +79,22 @@ pub(super) fn folders<T: FromStr<Err = InvalidIdent>>(
         if name.starts_with(['.', '_']) {
             continue;
         }
-        match name.parse() {
-            Ok(parsed) => folders.push((parsed, path)),
-            Err(invalid) => refused.add(&path, "", format!("folder name: {invalid}")),
+        // Follows links, which is how mounted folders come.
+        match fs::metadata(&path) {
+            Ok(about) if !about.is_dir() => {}
+            Ok(_) => match name.parse() {
+                Ok(parsed) => folders.push((parsed, path)),
+                Err(invalid) => refused.add(&path, "", format!("folder name: {invalid}")),
+            },
+            // Removed since it was listed; a link that leads nowhere is still there itself.
+            Err(_) if gone(&path) => {}
+            Err(error) => refused.add(&path, "", format!("cannot be read: {error}")),
         }
     }
     Ok(folders)
+}
+
+fn gone(path: &Path) -> bool {
+    let link = path.symlink_metadata();
+    link.is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
 }

@@ -83,6 +83,36 @@ fn a_registry_that_cannot_be_read_is_not_an_empty_one() {
     assert!(faults.contains("gone: cannot be read: "), "{faults}");
 }
 
+#[cfg(unix)]
+#[test]
+fn a_link_that_leads_nowhere_is_refused_and_not_passed_over() {
+    use std::os::unix::fs::symlink;
+    let root = tempfile::tempdir().unwrap();
+    let root = root.path();
+    write(root, "m", 1);
+    write(&root.join(".elsewhere"), "m", 3);
+    symlink("../.elsewhere/m/3", root.join("m/3")).unwrap();
+    symlink("../unmounted", root.join("m/2")).unwrap();
+    symlink("4", root.join("m/4")).unwrap();
+    symlink("unmounted", root.join("n")).unwrap();
+    symlink("unmounted", root.join("m/.staging")).unwrap();
+    fs::write(root.join("m/notes.txt"), "").unwrap();
+    symlink("notes.txt", root.join("m/notes")).unwrap();
+
+    let scan = scan(root).unwrap();
+    let found: Vec<_> = scan.found.iter().map(|f| f.version.get()).collect();
+    assert_eq!(found, [1, 3]);
+    let refused: Vec<_> = scan.refused.iter().map(ToString::to_string).collect();
+    let told = |at: &str, why: &str| format!("{}: cannot be read: {why}", root.join(at).display());
+    let why = |at: &str| fs::metadata(root.join(at)).unwrap_err().to_string();
+    let want = ["n", "m/2", "m/4"].map(|at| told(at, &why(at)));
+    assert_eq!(refused, want, "a model, nowhere, in a circle");
+    let checked = check(&root.join("m")).unwrap();
+    let wrong = checked.iter().filter(|one| one.outcome.is_err()).count();
+    assert_eq!((checked.len(), wrong), (4, 2), "{checked:?}");
+    assert_eq!(next_version(root, &name("m")).unwrap(), v(5), "4 is taken");
+}
+
 #[test]
 fn a_version_is_published_whole_or_not_at_all() {
     let root = tempfile::tempdir().unwrap();

@@ -69,6 +69,10 @@ fn samples(source: impl Read, file: &Path, spec: &Spec) -> Result<Vec<Sample>, F
         .headers()
         .map_err(|error| broken(file, &error))?
         .clone();
+    if header.iter().all(str::is_empty) {
+        let wanted = "has no header line, wants the names of the columns in the first";
+        return Err(Faults::one(file, wanted));
+    }
     let places = Places::find(&header, file, spec)?;
     let mut samples = Vec::new();
     let mut faults = Faults::default();

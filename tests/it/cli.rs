@@ -1,4 +1,4 @@
-//! The verbs, as a person types them.
+//! The verbs, as a person types them, and what a gateway says to them.
 
 use std::{fs, net::TcpListener};
 
@@ -16,7 +16,7 @@ fn serving(dir: &tempfile::TempDir) -> (Process, String, String) {
     (gateway, data, admin)
 }
 
-fn two_versions() -> tempfile::TempDir {
+pub fn two_versions() -> tempfile::TempDir {
     registry(|root| {
         tiny::publish(root, "m", 1);
         tiny::publish(root, "m", 2);
@@ -142,42 +142,6 @@ fn candle_runs_on_one_thread_unless_somebody_says_otherwise() {
         command.envs(said.map(|threads| ("RAYON_NUM_THREADS", threads)));
         let mut gateway = Process::start(&mut command);
         assert_eq!(gateway.line_with("candle threads"), told);
-    }
-}
-
-#[test]
-fn check_tells_good_versions_from_bad_ones() {
-    let dir = two_versions();
-    let models = dir.path().join("models");
-    let models = models.to_str().expect("UTF-8");
-    let good = run(&["check", models]);
-    assert_eq!(good.code, Some(0), "{good:?}");
-    assert_eq!(
-        run(&["serve", "--check", "--registry", models]).code,
-        Some(0)
-    );
-    tiny::publish_with(dir.path().join("models").as_path(), "m", 3, |manifest| {
-        manifest["architecture"]["head"] = json!("crystal ball");
-        manifest["nonsense"] = json!(1);
-    });
-    for args in [
-        &["check", models][..],
-        &["serve", "--check", "--registry", models],
-    ] {
-        let bad = run(args);
-        assert_eq!(bad.code, Some(1), "{bad:?}");
-        for fault in ["$.architecture.head", "$.nonsense: unknown field"] {
-            assert!(
-                bad.stdout.contains(fault),
-                "{fault} is missing in {}",
-                bad.stdout
-            );
-        }
-        assert!(
-            bad.stderr.contains("1 of 3 would not serve"),
-            "{}",
-            bad.stderr
-        );
     }
 }
 
@@ -359,12 +323,35 @@ fn who_calls_nobody_is_told_what_to_start() {
 }
 
 #[test]
+fn who_calls_something_that_never_answers_is_told_where_it_was_and_what_to_do() {
+    // Connections are made by the system and never looked at.
+    let mute = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}", mute.local_addr().expect("address"));
+    let row = ["predict", "m", "--row", "{}"];
+    let set = ["split", "set", "m", "1=100%"];
+    for verb in [&["models"][..], &["models", "m"], &set, &row] {
+        let ended = run(&[verb, &["--address", &url, "--timeout", "1"]].concat());
+        assert_eq!(ended.code, Some(1), "{ended:?}");
+        let told = format!("no answer from {url} in 1 s");
+        let helps = ended.stderr.contains("--address") && ended.stderr.contains("--timeout");
+        assert!(ended.stderr.contains(&told) && helps, "{}", ended.stderr);
+    }
+}
+
+#[test]
+fn rows_can_come_by_either_flag_and_not_by_both() {
+    let none = run(&["predict", "m"]);
+    assert_eq!(none.code, Some(2));
+    for flag in ["--row", "--file"] {
+        let required = none.stderr.split("Usage").next().unwrap_or_default();
+        assert!(required.contains(flag), "{flag}: {}", none.stderr);
+    }
+    let both = run(&["predict", "m", "--row", "{}", "--file", "-"]);
+    assert_eq!(both.code, Some(2), "{both:?}");
+}
+
+#[test]
 fn wrong_arguments_exit_with_2_and_help_with_0() {
-    assert_eq!(
-        run(&["predict", "m"]).code,
-        Some(2),
-        "neither --row nor --file"
-    );
     assert_eq!(
         run(&["split", "set", "m", "1=5"]).code,
         Some(2),

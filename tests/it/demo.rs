@@ -112,3 +112,11 @@ fn a_signal_ends_it_with_a_summary_and_0() {
         ended.stdout
     );
 }
+
+#[test]
+fn it_ends_when_nobody_reads_on() {
+    let base = free_ports().to_string();
+    let mut demo = Process::start(&mut taper(&["demo", "--rate", "200", "--port-base", &base]));
+    demo.line_with("/metrics | grep");
+    assert_eq!(demo.end_unread(), Some(0));
+}

@@ -21,6 +21,7 @@ mod fixtures;
 mod flights;
 mod harness;
 mod metrics;
+mod offline;
 mod pipeline;
 mod policies;
 mod process;

@@ -120,6 +120,18 @@ impl Process {
         assert!(status.success(), "{kill}: {status}");
     }
 
+    /// Reads stdout no further, as `head` does that has seen enough, waits for the end, and answers the exit code.
+    pub fn end_unread(mut self) -> Option<i32> {
+        drop(std::mem::replace(&mut self.lines, channel().1));
+        let stderr = self.child.stderr.take().expect("stderr");
+        let (send, ended) = channel();
+        // A process that has ended has closed it.
+        thread::spawn(move || send.send(text(stderr)));
+        let stderr = ended.recv_timeout(PATIENCE).expect("ends");
+        assert_eq!(stderr, "");
+        self.child.wait().expect("ends").code()
+    }
+
     /// Waits for the end.
     pub fn end(mut self) -> Ended {
         loop {

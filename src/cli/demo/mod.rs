@@ -14,7 +14,11 @@ mod view;
 use include_dir::{Dir, include_dir};
 use tempfile::TempDir;
 
-use super::{failure::Failure, out, signals::Signals};
+use super::{
+    failure::Failure,
+    out::{self, Reader},
+    signals::Signals,
+};
 use crate::app::{Gateway, StartError};
 use crate::config::{Config, Overrides};
 
@@ -53,8 +57,10 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
     let addresses = gateway.addresses();
     let played = async {
         let mut replay = Replay::new(addresses, MODEL, &flights, plan).await?;
-        out::print(&replay.opening(&program(), addresses).text())?;
-        replay.run(&mut signals).await
+        match out::tell(&replay.opening(&program(), addresses).text())? {
+            Reader::There => replay.run(&mut signals).await,
+            Reader::Gone => Ok(()),
+        }
     };
     let played = played.await;
     let report = gateway.drain().await;

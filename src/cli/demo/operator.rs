@@ -2,7 +2,7 @@
 
 use tonic::transport::Channel;
 
-use crate::cli::client::{AdminPort, Patience};
+use crate::cli::client::AdminPort;
 use crate::cli::failure::Failure;
 use crate::proto::v1::admin_service_client::AdminServiceClient;
 use crate::proto::v1::{
@@ -14,7 +14,7 @@ use crate::proto::v1::{
 #[derive(Debug)]
 pub(super) struct Operator {
     client: AdminServiceClient<Channel>,
-    patience: Patience,
+    port: AdminPort,
     model: String,
     /// The revision that this operator made last.
     own: u64,
@@ -23,10 +23,10 @@ pub(super) struct Operator {
 impl Operator {
     /// # Errors
     /// Where the admin port cannot be reached.
-    pub(super) async fn new(port: &AdminPort, model: &str) -> Result<Self, Failure> {
+    pub(super) async fn new(port: AdminPort, model: &str) -> Result<Self, Failure> {
         Ok(Self {
             client: port.connect().await?,
-            patience: port.patience,
+            port,
             model: model.to_owned(),
             own: 0,
         })
@@ -38,11 +38,8 @@ impl Operator {
         let request = GetModelRequest {
             model: self.model.clone(),
         };
-        Ok(self
-            .client
-            .get_model(self.patience.request(request))
-            .await?
-            .into_inner())
+        let request = self.port.patience.request(request);
+        self.port.answer(self.client.get_model(request)).await
     }
 
     /// The policy in force and what was counted under it.
@@ -53,11 +50,10 @@ impl Operator {
         let request = GetTrafficPolicyRequest {
             model: self.model.clone(),
         };
-        Ok(self
-            .client
-            .get_traffic_policy(self.patience.request(request))
-            .await?
-            .into_inner())
+        let request = self.port.patience.request(request);
+        self.port
+            .answer(self.client.get_traffic_policy(request))
+            .await
     }
 
     /// Sets the split that the replay begins with.
@@ -93,11 +89,9 @@ impl Operator {
             }),
             expected_revision,
         };
-        let answer = self
-            .client
-            .set_traffic_policy(self.patience.request(request))
-            .await?;
-        self.own = answer.into_inner().revision;
+        let request = self.port.patience.request(request);
+        let changed = self.port.answer(self.client.set_traffic_policy(request));
+        self.own = changed.await?.revision;
         Ok(())
     }
 }

@@ -19,6 +19,7 @@ use super::{
 use crate::app::Addresses;
 use crate::cli::client::{AdminPort, DataPort};
 use crate::cli::failure::{Failure, code_name};
+use crate::cli::out::Reader;
 use crate::cli::signals::Signals;
 use crate::cli::wire;
 use crate::proto::v1::prediction_service_client::PredictionServiceClient;
@@ -57,7 +58,7 @@ impl<'a> Replay<'a> {
         plan: Plan,
     ) -> Result<Self, Failure> {
         let client = DataPort::at(addresses.data).connect().await?;
-        let mut operator = Operator::new(&AdminPort::at(addresses.admin), model).await?;
+        let mut operator = Operator::new(AdminPort::at(addresses.admin), model).await?;
         operator.begin(&Plan::CAREFUL).await?;
         let model = operator.model().await?;
         Ok(Self {
@@ -86,7 +87,7 @@ impl<'a> Replay<'a> {
         }
     }
 
-    /// Sends the flights and shows what comes back, until the plan or a signal ends it.
+    /// Sends the flights and shows what comes back, until the plan or a signal ends it, or nobody reads on.
     ///
     /// # Errors
     /// Where a flight got no answer, or the operator's calls failed.
@@ -105,8 +106,8 @@ impl<'a> Replay<'a> {
             }
             tokio::select! {
                 () = pace.due(), if more && running.len() < IN_FLIGHT => {
-                    if self.sent == self.plan.move_before {
-                        self.move_split().await?;
+                    if self.sent == self.plan.move_before && self.move_split().await? == Reader::Gone {
+                        break;
                     }
                     let question = self.subject.question(&self.model.model, self.flights, self.at());
                     running.spawn(ask(self.client.clone(), question));
@@ -119,13 +120,15 @@ impl<'a> Replay<'a> {
                 },
                 _ = draw.tick() => {
                     self.board.tick(self.begin.elapsed());
-                    self.draw(Screen::draw).await?;
+                    if self.draw(Screen::draw).await? == Reader::Gone {
+                        break;
+                    }
                 }
                 _ = signals.next() => break,
             }
         }
         self.board.close(self.begin.elapsed());
-        self.draw(Screen::end).await?;
+        let _ = self.draw(Screen::end).await?;
         match self.board.failed() {
             0 => Ok(()),
             failed => Err(Failure::new(format!("{failed} flights got no answer"))),
@@ -137,9 +140,9 @@ impl<'a> Replay<'a> {
         self.sent * self.plan.stride
     }
 
-    async fn move_split(&mut self) -> Result<(), Failure> {
+    async fn move_split(&mut self) -> Result<Reader, Failure> {
         self.board.tick(self.begin.elapsed());
-        self.draw(Screen::draw).await?;
+        let _ = self.draw(Screen::draw).await?;
         let moved = self.operator.move_on(&Plan::EVEN).await?;
         self.screen.tell(if moved {
             "the split moves: version 1 from 95% to 50%, version 2 from 5% to 50%"
@@ -150,8 +153,8 @@ impl<'a> Replay<'a> {
 
     async fn draw(
         &mut self,
-        how: fn(&Screen, &Scene<'_>) -> Result<(), Failure>,
-    ) -> Result<(), Failure> {
+        how: fn(&Screen, &Scene<'_>) -> Result<Reader, Failure>,
+    ) -> Result<Reader, Failure> {
         let policy = self.operator.policy().await?;
         let scene = Scene {
             policy: &policy,

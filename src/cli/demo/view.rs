@@ -6,7 +6,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::tally::{Board, Tally};
 use crate::cli::failure::Failure;
-use crate::cli::out;
+use crate::cli::out::{self, Reader};
 use crate::cli::table::{part_of, per_cent, table, thousands};
 use crate::proto::v1::GetTrafficPolicyResponse;
 
@@ -209,14 +209,14 @@ impl Screen {
 
     /// # Errors
     /// Where stdout cannot be written.
-    pub(super) fn draw(&self, scene: &Scene<'_>) -> Result<(), Failure> {
+    pub(super) fn draw(&self, scene: &Scene<'_>) -> Result<Reader, Failure> {
         match self {
             Self::Terminal(bar) => {
                 bar.set_message(live(scene, width()));
                 bar.tick();
-                Ok(())
+                Ok(Reader::There)
             }
-            Self::Lines => out::print(&line(scene)),
+            Self::Lines => out::tell(&line(scene)),
         }
     }
 
@@ -224,13 +224,13 @@ impl Screen {
     ///
     /// # Errors
     /// Where stdout cannot be written.
-    pub(super) fn tell(&self, event: &str) -> Result<(), Failure> {
+    pub(super) fn tell(&self, event: &str) -> Result<Reader, Failure> {
         match self {
             Self::Terminal(bar) => {
                 bar.println(event);
-                Ok(())
+                Ok(Reader::There)
             }
-            Self::Lines => out::print(event),
+            Self::Lines => out::tell(event),
         }
     }
 
@@ -238,11 +238,11 @@ impl Screen {
     ///
     /// # Errors
     /// Where stdout cannot be written.
-    pub(super) fn end(&self, scene: &Scene<'_>) -> Result<(), Failure> {
+    pub(super) fn end(&self, scene: &Scene<'_>) -> Result<Reader, Failure> {
         if let Self::Terminal(bar) = self {
             bar.finish_and_clear();
         }
-        out::print(&live(scene, width()))
+        out::tell(&live(scene, width()))
     }
 }
 

@@ -99,15 +99,11 @@ async fn set(args: SetArgs) -> Result<(), Failure> {
     };
     let mut client = args.port.connect().await?;
     let request = args.port.patience.request(request);
-    let revision = client
-        .set_traffic_policy(request)
-        .await?
-        .into_inner()
-        .revision;
+    let changed = args.port.answer(client.set_traffic_policy(request)).await?;
     let after = GetTrafficPolicyResponse {
         model: args.model,
         policy: Some(policy),
-        revision,
+        revision: changed.revision,
         counted: Vec::new(),
     };
     if args.json {
@@ -123,5 +119,5 @@ async fn set(args: SetArgs) -> Result<(), Failure> {
 async fn in_force(port: &AdminPort, model: String) -> Result<GetTrafficPolicyResponse, Failure> {
     let mut client = port.connect().await?;
     let request = port.patience.request(GetTrafficPolicyRequest { model });
-    Ok(client.get_traffic_policy(request).await?.into_inner())
+    port.answer(client.get_traffic_policy(request)).await
 }

@@ -1,6 +1,5 @@
 //! The files of a version: read whole into memory, once, and held to their digests.
 
-use std::fs;
 use std::io::Read as _;
 use std::path::Path;
 
@@ -8,6 +7,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::faults::Faults;
 use crate::model::manifest::{File, Manifest};
+use crate::model::open::open;
 
 /// Reads and verifies every listed file; returns the bytes of the weights, if they hold.
 pub(super) fn read(manifest: &Manifest, dir: &Path, faults: &mut Faults) -> Option<Vec<u8>> {
@@ -24,17 +24,7 @@ pub(super) fn read(manifest: &Manifest, dir: &Path, faults: &mut Faults) -> Opti
 
 fn one(dir: &Path, file: &File) -> Result<Vec<u8>, String> {
     let unreadable = |error: std::io::Error| format!("cannot be read: {error}");
-    // The path is plain, but a link on it may lead anywhere. Links inside the folder are how ConfigMaps are mounted.
-    let home = fs::canonicalize(dir).map_err(unreadable)?;
-    let path = fs::canonicalize(dir.join(&file.path)).map_err(unreadable)?;
-    if !path.starts_with(&home) {
-        return Err("leads out of the version's folder, wants a file inside".into());
-    }
-    // Opening a pipe would wait for its writer.
-    if !fs::metadata(&path).map_err(unreadable)?.is_file() {
-        return Err("is no file".into());
-    }
-    let opened = fs::File::open(&path).map_err(unreadable)?;
+    let opened = open(dir, &file.path)?;
     let length = opened.metadata().map_err(unreadable)?.len();
     let mut bytes = Vec::new();
     if length == file.bytes {

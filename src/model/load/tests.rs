@@ -153,6 +153,13 @@ fn a_manifest_that_cannot_be_read_says_why() {
         faults,
         ["metadata.json: no JSON: EOF while parsing a value at line 1 column 19"]
     );
+    let twice = samples::document("m", 1).to_string();
+    fs::write(&manifest, twice.replacen('{', "{\"version\": 2, ", 1)).unwrap();
+    let faults = load_it(&dir).unwrap_err();
+    assert_eq!(
+        faults,
+        ["metadata.json: $.version: is there more than once"]
+    );
     fs::remove_file(&manifest).unwrap();
     let faults = load_it(&dir).unwrap_err();
     assert_eq!(
@@ -177,6 +184,29 @@ fn a_link_may_stay_inside_and_not_lead_out() {
     symlink("../w", &file).unwrap();
     let want = "weights.safetensors: leads out of the version's folder, wants a file inside";
     assert_eq!(load_it(&dir).unwrap_err(), [want]);
+}
+
+#[cfg(unix)]
+#[test]
+fn the_manifest_is_held_to_what_the_other_files_are() {
+    use std::os::unix::fs::symlink;
+    let (root, dir) = folder(|_| {});
+    let file = dir.join("metadata.json");
+    fs::create_dir(dir.join("..data")).unwrap();
+    fs::rename(&file, dir.join("..data/m")).unwrap();
+    symlink("..data/m", &file).unwrap();
+    assert!(load_it(&dir).is_ok(), "as a ConfigMap is mounted");
+
+    fs::rename(dir.join("..data/m"), root.path().join("m")).unwrap();
+    fs::remove_file(&file).unwrap();
+    symlink("../m", &file).unwrap();
+    let want = "metadata.json: leads out of the version's folder, wants a file inside";
+    assert_eq!(load_it(&dir).unwrap_err(), [want]);
+
+    // No pipe, which the standard library cannot make: what is no file is not opened, whatever it is.
+    fs::remove_file(&file).unwrap();
+    let _listener = std::os::unix::net::UnixListener::bind(&file).unwrap();
+    assert_eq!(load_it(&dir).unwrap_err(), ["metadata.json: is no file"]);
 }
 
 /// A network that does as it is told.

@@ -7,12 +7,12 @@ pub mod raw;
 
 mod check;
 
-use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use super::open::open;
 use super::signature::Signature;
 use crate::faults::{self, Faults};
 use crate::ident::{ModelName, VersionNumber};
@@ -49,9 +49,8 @@ impl Manifest {
     /// It cannot be read, or all that is wrong with it.
     pub fn read(dir: &Path) -> Result<Self, Faults> {
         let file = dir.join(File::MANIFEST);
-        let bytes = read_bounded(&file).map_err(|why| Faults::one(&file, why))?;
-        let document = serde_json::from_slice(&bytes)
-            .map_err(|error| Faults::one(&file, format!("no JSON: {error}")))?;
+        let bytes = read_bounded(dir).map_err(|why| Faults::one(&file, why))?;
+        let document = faults::from_json(&file, &bytes)?;
         Self::check(faults::parse::<RawManifest>(&file, document)?, &file)
     }
 
@@ -62,8 +61,8 @@ impl Manifest {
     }
 }
 
-fn read_bounded(file: &Path) -> Result<Vec<u8>, String> {
-    let opened = fs::File::open(file).map_err(|error| format!("cannot be read: {error}"))?;
+fn read_bounded(dir: &Path) -> Result<Vec<u8>, String> {
+    let opened = open(dir, Path::new(File::MANIFEST))?;
     let mut bytes = Vec::new();
     let read = opened.take(MOST_BYTES + 1).read_to_end(&mut bytes);
     read.map_err(|error| format!("cannot be read: {error}"))?;

@@ -11,7 +11,6 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use jiff::civil::Date;
-use serde_json::Value;
 
 pub use feature::{Feature, Kind, Missing};
 use raw::{Activation, RawData, RawNetwork, RawSpec, RawTarget, RawTraining};
@@ -95,9 +94,7 @@ impl Spec {
     /// # Errors
     /// Everything that is wrong with it.
     pub fn parse(file: &Path, text: &str) -> Result<Self, Faults> {
-        let document: toml::Value =
-            toml::from_str(text).map_err(|error| Faults::one(file, error.to_string()))?;
-        let raw: RawSpec = faults::parse(file, json(document))?;
+        let raw: RawSpec = faults::parse(file, faults::from_toml(file, text)?)?;
         let folder = file.parent().unwrap_or(Path::new(""));
         let mut check = Check::of(file);
 
@@ -321,24 +318,6 @@ fn training(raw: &RawTraining, check: &mut Check<'_>) {
 
 fn is_tail(fraction: f64) -> bool {
     fraction > 0.0 && fraction <= 0.5
-}
-
-/// TOML as JSON. Days need no quotes in TOML; here they become texts.
-fn json(value: toml::Value) -> Value {
-    match value {
-        toml::Value::String(text) => text.into(),
-        toml::Value::Integer(number) => number.into(),
-        toml::Value::Float(number) => number.into(),
-        toml::Value::Boolean(value) => value.into(),
-        toml::Value::Datetime(day) => day.to_string().into(),
-        toml::Value::Array(values) => values.into_iter().map(json).collect(),
-        toml::Value::Table(table) => Value::Object(
-            table
-                .into_iter()
-                .map(|(name, value)| (name, json(value)))
-                .collect(),
-        ),
-    }
 }
 
 #[cfg(test)]

@@ -173,6 +173,18 @@ epochs = 0
 }
 
 #[test]
+fn a_number_that_is_not_finite_is_named_as_such() {
+    let text = SOUND.replace("min = -60", "min = -inf") + "learning_rate = nan\n";
+    assert_eq!(
+        lines(&parse(&text).unwrap_err()),
+        [
+            "$.features[0].range.min: got -inf, wants a finite number",
+            "$.training.learning_rate: got NaN, wants a finite number",
+        ]
+    );
+}
+
+#[test]
 fn a_spec_that_is_no_toml_or_not_there_says_so() {
     let faults = parse("model = ").unwrap_err();
     assert!(

@@ -144,6 +144,13 @@ a.csv: column `Temperature`: no such column; the file has day, temp, seats, seat
 a.csv: column `seats`: is there more than once
 a.csv: column `carrier`: no such column; the file has day, temp, seats, seats, wifi, late"
     );
+    for text in ["", "\n\n", ",,\n1,2,3\n"] {
+        assert_eq!(
+            read_text("a.csv", text.as_bytes()).unwrap_err(),
+            "a.csv: has no header line, wants the names of the columns in the first",
+            "{text:?}"
+        );
+    }
     let text = format!("{SOUND}2013-02-04,1\n");
     assert_eq!(
         read_text("a.csv", text.as_bytes()).unwrap_err(),
