@@ -2,7 +2,7 @@
 //!
 //! The operator's verbs talk to a running gateway through its public RPCs only, so whatever they do, a program can do.
 //! What always holds: answers go to stdout and everything else to stderr; exit code 0 means done, 1 that it was not
-//! (one message says why), 2 that the arguments were wrong. All printing goes through [`out`].
+//! (one message says why), 2 that the arguments were wrong. All printing goes through `out`.
 //! Not here: rules. A verb reads arguments, calls, and shows.
 
 mod check;

@@ -22,10 +22,10 @@ pub(super) fn print(text: &str) -> Result<(), Failure> {
     tell(text).map(|_| ())
 }
 
-/// As [`print`], for those who would have more to tell.
+/// As [`print()`], for those who would have more to tell.
 ///
 /// # Errors
-/// As [`print`].
+/// As [`print()`].
 pub(super) fn tell(text: &str) -> Result<Reader, Failure> {
     let mut stdout = io::stdout().lock();
     match writeln!(stdout, "{text}").and_then(|()| stdout.flush()) {
@@ -38,7 +38,7 @@ pub(super) fn tell(text: &str) -> Result<Reader, Failure> {
 /// Writes `value` as indented JSON to stdout.
 ///
 /// # Errors
-/// As [`print`].
+/// As [`print()`].
 pub(super) fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(value)
         .map_err(|error| Failure::new(format!("cannot write JSON: {error}")))?;

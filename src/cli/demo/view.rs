@@ -1,4 +1,4 @@
-//! How the demo looks. [`live`] and [`line`] are pure; [`Screen`] draws.
+//! How the demo looks. [`live`] and [`line()`] are pure; [`Screen`] draws.
 
 use std::time::Duration;
 
