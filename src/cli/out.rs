@@ -22,10 +22,10 @@ pub(super) fn print(text: &str) -> Result<(), Failure> {
     tell(text).map(|_| ())
 }
 
-/// As [`print`], for those who would have more to tell.
+/// As [`print()`], for those who would have more to tell.
 ///
 /// # Errors
-/// As [`print`].
+/// As [`print()`].
 pub(super) fn tell(text: &str) -> Result<Reader, Failure> {
     let mut stdout = io::stdout().lock();
     match writeln!(stdout, "{text}").and_then(|()| stdout.flush()) {
