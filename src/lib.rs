@@ -9,7 +9,7 @@
 //! config/       raw TOML -> checked Config, all faults at once
 //! app/          the only wiring: Config -> running gateway; the only spawn; readiness; drain
 //! api/          the doors: gRPC and HTTP. Wire <-> domain, error -> status. Wire types end here
-//! serving/      one request's way: pipeline, route, execute, live (the ArcSwap)
+//! serving/      one request's way: gate, pipeline, route, execute, live (the ArcSwap)
 //! model/        what a version is: manifest, signature, encoding, formats
 //! train/        CSV and a spec in, a published version out
 //! registry/     which versions exist on disk; publishing by atomic rename
@@ -21,7 +21,7 @@
 //! # One request
 //!
 //! ```text
-//! api: decode, message limit, deadline
+//! api: a place at the gate before the message is read, limits, deadline, decode
 //!   -> serving::pipeline   snapshot = live.snapshot()        one load, kept to the end
 //!   -> route               pin | header rule | sticky hash | random draw -> version
 //!   -> encode              Payload x Signature -> Rows       once; wrong input is named and refused
