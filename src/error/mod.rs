@@ -65,7 +65,7 @@ pub enum PredictError {
     #[error("{0}")]
     InvalidInput(InputFaults),
     /// A limit is reached.
-    #[error("{what} is at its limit of {limit}")]
+    #[error("the limit on {what} is reached: {limit}")]
     Overloaded {
         /// Which limit.
         what: &'static str,

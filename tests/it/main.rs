@@ -25,6 +25,7 @@ mod offline;
 mod pipeline;
 mod policies;
 mod process;
+mod refusals;
 mod routing;
 mod shutdown;
 mod tiny;
