@@ -15,10 +15,10 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
-use tonic::Status;
 use tonic::body::Body;
 use tonic::codegen::Service;
 use tonic::server::NamedService;
+use tonic::{Code, Status};
 
 use super::deadline;
 use crate::api::status;
@@ -182,12 +182,11 @@ where
 /// Whether the transport refused the message, which no handler has seen then: its errors have no details, ours have.
 fn unreadable(response: &Response<Body>) -> Option<Unreadable> {
     let headers = response.headers();
-    let code = headers.get("grpc-status").filter(|code| *code != "0")?;
-    if headers.contains_key("grpc-status-details-bin") {
+    let code = Code::from_bytes(headers.get("grpc-status")?.as_bytes());
+    if code == Code::Ok || headers.contains_key("grpc-status-details-bin") {
         return None;
     }
-    let too_large = (tonic::Code::OutOfRange as i32).to_string();
-    Some(if code.as_bytes() == too_large.as_bytes() {
+    Some(if code == Code::OutOfRange {
         Unreadable::TooLarge
     } else {
         Unreadable::Malformed
