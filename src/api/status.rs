@@ -35,7 +35,8 @@ pub(super) fn from_predict(error: &PredictError) -> Status {
             details.set_retry_info(Some(*retry_after));
         }
         // Why a forward pass failed is in the log, not here.
-        PredictError::Forward { .. }
+        PredictError::Draining
+        | PredictError::Forward { .. }
         | PredictError::NotReady { .. }
         | PredictError::DeadlineExceeded => {}
     }
@@ -45,8 +46,13 @@ pub(super) fn from_predict(error: &PredictError) -> Status {
 pub(super) fn from_admin(error: &AdminError) -> Status {
     let mut details = info(error.reason());
     match error {
-        AdminError::InvalidPolicy(faults) => bad_fields(&mut details, faults),
+        AdminError::InvalidPolicy(faults) | AdminError::InvalidChange(faults) => {
+            bad_fields(&mut details, faults);
+        }
         AdminError::UnknownModel(_) => bad_field(&mut details, "model", error),
+        AdminError::UnknownVersion { .. } => bad_field(&mut details, "version", error),
+        AdminError::UnknownLabel { .. } => bad_field(&mut details, "label", error),
+        AdminError::UnknownRevision { .. } => bad_field(&mut details, "revision", error),
         AdminError::NotReady(versions) => {
             let subject = |(version, why): &(VersionNumber, String)| {
                 (format!("version {version}"), why.clone())
@@ -59,8 +65,24 @@ pub(super) fn from_admin(error: &AdminError) -> Status {
             let told = fitting(lines.iter().map(subject), lines.len());
             details.set_precondition_failure(precondition(error.reason(), told));
         }
+        AdminError::Held { what, by } => {
+            let subject = |who: &String| (what.clone(), format!("held by {who}"));
+            let told = fitting(by.iter().map(subject), by.len());
+            details.set_precondition_failure(precondition(error.reason(), told));
+        }
+        AdminError::RevisionConflict { current, .. } => {
+            // A program that tries again should not have to read the sentence.
+            let told = HashMap::from([("current_revision", current.to_string())]);
+            details = ErrorDetails::with_error_info(error.reason(), DOMAIN, told);
+        }
         AdminError::LabelNotReady { .. }
-        | AdminError::RevisionConflict { .. }
+        | AdminError::Unconfirmed(_)
+        | AdminError::NothingToChange(_)
+        | AdminError::VersionExists { .. }
+        | AdminError::UploadTooLarge { .. }
+        | AdminError::DiskFull(_)
+        | AdminError::Compacted(_)
+        | AdminError::Storage(_)
         | AdminError::Busy { .. }
         | AdminError::Draining => {}
     }
@@ -160,6 +182,8 @@ fn wire(code: Code) -> WireCode {
         Code::Aborted => WireCode::Aborted,
         Code::Internal => WireCode::Internal,
         Code::Unavailable => WireCode::Unavailable,
+        Code::AlreadyExists => WireCode::AlreadyExists,
+        Code::OutOfRange => WireCode::OutOfRange,
     }
 }
 

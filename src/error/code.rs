@@ -23,11 +23,15 @@ pub enum Code {
     Internal,
     /// Going down.
     Unavailable,
+    /// What is to be made is there already.
+    AlreadyExists,
+    /// What is asked for is no longer kept.
+    OutOfRange,
 }
 
 impl Code {
-    /// All of them, in the order of `code as usize`.
-    pub const ALL: [Self; 10] = [
+    /// Those that a prediction may end with, in the order of `code as usize`.
+    pub const PREDICTION: [Self; 10] = [
         Self::Ok,
         Self::Cancelled,
         Self::InvalidArgument,
@@ -40,7 +44,7 @@ impl Code {
         Self::Unavailable,
     ];
     /// How many there are, for tables indexed by `code as usize`.
-    pub const COUNT: usize = Self::ALL.len();
+    pub const COUNT: usize = Self::PREDICTION.len() + 2;
 
     /// The metric label: the code's name in gRPC.
     #[must_use]
@@ -56,6 +60,8 @@ impl Code {
             Self::Aborted => "ABORTED",
             Self::Internal => "INTERNAL",
             Self::Unavailable => "UNAVAILABLE",
+            Self::AlreadyExists => "ALREADY_EXISTS",
+            Self::OutOfRange => "OUT_OF_RANGE",
         }
     }
 }

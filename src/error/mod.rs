@@ -4,13 +4,15 @@
 //! `code()` is the gRPC code. Causes go to the log and to operators (`GetModel`, and the refusal of a policy), never to
 //! who asks for predictions. How much of a text fits into an answer is `api`'s business.
 
+mod admin;
 mod code;
 mod input;
 
 use std::time::Duration;
 
-use crate::ident::{Label, Revision, VersionNumber};
+use crate::ident::VersionNumber;
 
+pub use admin::AdminError;
 pub use code::Code;
 pub use input::{InputFault, InputFaults};
 
@@ -74,6 +76,9 @@ pub enum PredictError {
         /// When to try again.
         retry_after: Duration,
     },
+    /// The gateway went down before the request was answered.
+    #[error("the gateway is going down and its deadline for requests in flight has passed")]
+    Draining,
     /// The deadline passed before the forward pass began.
     #[error("the deadline passed before the forward pass began")]
     DeadlineExceeded,
@@ -89,7 +94,7 @@ pub enum PredictError {
 
 impl PredictError {
     /// Every word that [`reason`](Self::reason) can give.
-    pub const REASONS: [&str; 8] = [
+    pub const REASONS: [&str; 9] = [
         "UNKNOWN_MODEL",
         "UNKNOWN_VERSION",
         "UNKNOWN_LABEL",
@@ -98,6 +103,7 @@ impl PredictError {
         "OVERLOADED",
         "DEADLINE_EXCEEDED",
         "FORWARD_FAILED",
+        "DRAINING",
     ];
 
     /// The stable word for this kind of error.
@@ -112,6 +118,7 @@ impl PredictError {
             Self::Overloaded { .. } => "OVERLOADED",
             Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
             Self::Forward { .. } => "FORWARD_FAILED",
+            Self::Draining => "DRAINING",
         }
     }
 
@@ -127,6 +134,7 @@ impl PredictError {
             Self::Overloaded { .. } => Code::ResourceExhausted,
             Self::DeadlineExceeded => Code::DeadlineExceeded,
             Self::Forward { .. } => Code::Internal,
+            Self::Draining => Code::Unavailable,
         }
     }
 }
@@ -135,87 +143,4 @@ impl From<InputFaults> for PredictError {
     fn from(faults: InputFaults) -> Self {
         Self::InvalidInput(faults)
     }
-}
-
-/// Why an admin call was refused.
-#[derive(Debug, thiserror::Error)]
-pub enum AdminError {
-    /// Nobody serves this name.
-    #[error("no model named `{0}`")]
-    UnknownModel(String),
-    /// The policy itself is wrong, whatever the versions' state.
-    #[error("{0}")]
-    InvalidPolicy(InputFaults),
-    /// Versions that the policy gives traffic to cannot answer; here operators are told why.
-    #[error("{}", join(.0.iter().map(|(version, why)| format!("version {version} cannot take traffic: {why}"))))]
-    NotReady(Vec<(VersionNumber, String)>),
-    /// Versions of one policy take or give different tensors.
-    #[error("versions under one policy must have one signature: {}", join(.0))]
-    SignatureMismatch(Vec<String>),
-    /// Another revision is in force than the caller expected.
-    #[error(
-        "expected revision {expected}, but revision {current} is in force: read the policy again"
-    )]
-    RevisionConflict {
-        /// What the caller had seen.
-        expected: Revision,
-        /// What is in force.
-        current: Revision,
-    },
-    /// A label of the configuration names a version that cannot answer.
-    #[error("label `{label}` names version {version}, which is not READY")]
-    LabelNotReady {
-        /// The label.
-        label: Label,
-        /// The version.
-        version: VersionNumber,
-    },
-    /// Too many changes wait for the writer.
-    #[error("{limit} changes are waiting: try again")]
-    Busy {
-        /// How many may wait.
-        limit: usize,
-    },
-    /// The gateway is going down.
-    #[error("the gateway is going down; nothing was changed")]
-    Draining,
-}
-
-impl AdminError {
-    /// The stable word for this kind of error.
-    #[must_use]
-    pub fn reason(&self) -> &'static str {
-        match self {
-            Self::UnknownModel(_) => "UNKNOWN_MODEL",
-            Self::InvalidPolicy(_) => "INVALID_POLICY",
-            Self::NotReady(_) | Self::LabelNotReady { .. } => "VERSION_NOT_READY",
-            Self::SignatureMismatch(_) => "SIGNATURE_MISMATCH",
-            Self::RevisionConflict { .. } => "REVISION_CONFLICT",
-            Self::Busy { .. } => "OVERLOADED",
-            Self::Draining => "DRAINING",
-        }
-    }
-
-    /// The gRPC code.
-    #[must_use]
-    pub fn code(&self) -> Code {
-        match self {
-            Self::UnknownModel(_) => Code::NotFound,
-            Self::InvalidPolicy(_) => Code::InvalidArgument,
-            Self::NotReady(_) | Self::LabelNotReady { .. } | Self::SignatureMismatch(_) => {
-                Code::FailedPrecondition
-            }
-            Self::RevisionConflict { .. } => Code::Aborted,
-            Self::Busy { .. } => Code::ResourceExhausted,
-            Self::Draining => Code::Unavailable,
-        }
-    }
-}
-
-fn join(parts: impl IntoIterator<Item = impl ToString>) -> String {
-    parts
-        .into_iter()
-        .map(|part| part.to_string())
-        .collect::<Vec<_>>()
-        .join("; ")
 }

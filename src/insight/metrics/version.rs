@@ -89,7 +89,7 @@ impl VersionMeters {
             waiting: AtomicUsize::new(0),
         };
         // A counter that is born with the first failure hides it from `rate()`, which needs a value before.
-        for code in Code::ALL {
+        for code in Code::PREDICTION {
             let _ = meters.requests(Role::Primary, code);
         }
         Ok(meters)
