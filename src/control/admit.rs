@@ -1,52 +1,77 @@
-//! Whether a policy can be honoured by what is READY. Pure.
+//! Whether what is wanted can be honoured by what is READY. Pure.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::wanted::Wanted;
 use crate::error::AdminError;
-use crate::serving::live::ServingModel;
-use crate::serving::route::Policy;
+use crate::ident::{ModelName, Target, VersionNumber};
+use crate::serving::live::ServingVersion;
 
-/// Checks that every version that `policy` names can answer, and that all of them take and give the same tensors.
+/// What there is to honour a wish with.
+#[derive(Clone, Copy, Debug)]
+pub struct Means<'a> {
+    /// The model.
+    pub model: &'a ModelName,
+    /// Versions that can answer.
+    pub ready: &'a BTreeMap<VersionNumber, Arc<ServingVersion>>,
+    /// Why the other known versions cannot.
+    pub others: &'a BTreeMap<VersionNumber, String>,
+}
+
+/// Checks that every version that `wanted` gives traffic or a label to can answer, and that all those under its policy
+/// take and give the same tensors.
 ///
 /// # Errors
-/// [`AdminError::NotReady`] with every version that cannot take traffic, or [`AdminError::SignatureMismatch`] with every
-/// difference to the first version of the split.
-pub fn admit(policy: &Policy, model: &ServingModel) -> Result<(), AdminError> {
-    let mut not_ready = Vec::new();
-    let mut versions = Vec::new();
-    for number in policy.versions() {
-        match (model.ready.get(&number), model.failed.get(&number)) {
-            (Some(version), _) => versions.push(version),
-            (None, Some(faults)) => {
-                let first = faults.iter().next().map(|fault| fault.message.as_str());
-                not_ready.push((
-                    number,
-                    format!("it failed to load: {}", first.unwrap_or_default()),
-                ));
+/// [`AdminError::UnknownLabel`] for a target that names nothing, [`AdminError::NotReady`] with every version that cannot
+/// take traffic, or [`AdminError::SignatureMismatch`] with every difference to the first version of the policy.
+pub fn admit(wanted: &Wanted, means: Means<'_>) -> Result<(), AdminError> {
+    let policy = wanted.policy(means.model).map_err(AdminError::InvalidPolicy)?;
+    let latest = means.ready.keys().next_back().copied();
+    let mut targets = Vec::new();
+    for target in policy.targets() {
+        targets.push(match target {
+            Target::Version(version) => version,
+            Target::Label(label) => {
+                wanted.resolve(&label, latest).ok_or_else(|| AdminError::UnknownLabel {
+                    model: means.model.to_string(),
+                    label: label.to_string(),
+                })?
             }
-            (None, None) => not_ready.push((number, "it is not in the registry".to_owned())),
-        }
+        });
     }
+    targets.sort_unstable();
+    targets.dedup();
+    let mut named: Vec<_> = targets.iter().chain(wanted.labels.values()).copied().collect();
+    named.sort_unstable();
+    named.dedup();
+    let not_ready: Vec<_> = named
+        .into_iter()
+        .filter(|version| !means.ready.contains_key(version))
+        .map(|version| {
+            let why = means.others.get(&version).cloned();
+            (version, why.unwrap_or_else(|| "it is not in the registry".into()))
+        })
+        .collect();
     if !not_ready.is_empty() {
         return Err(AdminError::NotReady(not_ready));
     }
-    let Some((first, others)) = versions.split_first() else {
-        return Ok(());
-    };
-    let differences: Vec<String> = others
-        .iter()
-        .flat_map(|other| {
-            let between = format!("versions {} and {}", first.number(), other.number());
-            let lines = first
-                .version
-                .signature()
-                .differences(other.version.signature());
-            lines
-                .into_iter()
-                .map(move |line| format!("{between}: {line}"))
-        })
-        .collect();
+    let versions: Vec<_> = targets.iter().filter_map(|version| means.ready.get(version)).collect();
+    let differences = versions
+        .split_first()
+        .map_or_else(Vec::new, |(first, others)| {
+            others.iter().flat_map(|other| between(first, other)).collect()
+        });
     if differences.is_empty() {
         Ok(())
     } else {
         Err(AdminError::SignatureMismatch(differences))
     }
+}
+
+/// How the signatures of two versions differ, a line each.
+pub(super) fn between(one: &ServingVersion, other: &ServingVersion) -> Vec<String> {
+    let who = format!("versions {} and {}", one.number(), other.number());
+    let lines = one.version.signature().differences(other.version.signature());
+    lines.into_iter().map(|line| format!("{who}: {line}")).collect()
 }

@@ -1,0 +1,213 @@
+//! One model as control knows it: its versions, what is wanted of them, and the serving model that follows from both.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::admit::{Means, admit};
+use super::member::Member;
+use super::reconcile::{Situation, Standing, Step, VersionChoice, reconcile};
+use super::state::State;
+use super::store::Record;
+use super::view::ModelView;
+use super::wanted::Wanted;
+use crate::error::AdminError;
+use crate::ident::{ModelName, Revision, VersionNumber};
+use crate::insight::metrics::ModelMeters;
+use crate::registry::Seen;
+use crate::serving::live::{Routing, ServingModel, ServingVersion};
+
+/// One model.
+#[derive(Debug)]
+pub(super) struct Fleet {
+    pub(super) name: ModelName,
+    choice: VersionChoice,
+    /// The change in force; `None`: nobody has changed anything.
+    pub(super) record: Option<Record>,
+    pub(super) wanted: Arc<Wanted>,
+    /// What comes back when the change in force is not confirmed: its versions are kept.
+    pub(super) comes_back: Option<Arc<Wanted>>,
+    pub(super) members: BTreeMap<VersionNumber, Member>,
+    /// Whether the registry has a folder for it.
+    listed: bool,
+    meters: ModelMeters,
+    routing: Option<Arc<Routing>>,
+    /// Why a change that was not confirmed could not be reverted.
+    pub(super) stuck: Option<String>,
+}
+
+impl Fleet {
+    pub(super) fn new(name: ModelName, choice: VersionChoice, meters: ModelMeters) -> Self {
+        Self {
+            name,
+            choice,
+            record: None,
+            wanted: Arc::default(),
+            comes_back: None,
+            members: BTreeMap::new(),
+            listed: false,
+            meters,
+            routing: None,
+            stuck: None,
+        }
+    }
+
+    pub(super) fn revision(&self) -> Revision {
+        self.record.as_ref().map_or(Revision::default(), |record| record.revision)
+    }
+
+    /// Takes over what the store holds.
+    pub(super) fn follow(&mut self, record: Record, comes_back: Option<Wanted>) {
+        self.wanted = Arc::new(record.wanted.clone());
+        self.comes_back = comes_back.map(Arc::new);
+        self.record = Some(record);
+        self.stuck = None;
+    }
+
+    /// The folders as they are now; `None`: the model's own folder has gone. Tells whether anything differs.
+    pub(super) fn see(&mut self, listed: Option<&BTreeMap<VersionNumber, Seen>>) -> bool {
+        let mut differs = self.listed != listed.is_some();
+        self.listed = listed.is_some();
+        let none = BTreeMap::new();
+        let listed = listed.unwrap_or(&none);
+        for (version, member) in &mut self.members {
+            differs |= member.see(listed.get(version).cloned());
+        }
+        for (version, seen) in listed {
+            if !self.members.contains_key(version) {
+                self.members.insert(*version, Member::discovered(seen.clone()));
+                differs = true;
+            }
+        }
+        differs
+    }
+
+    /// Whether nothing is left of it: no folder, no version in memory, and nobody has ever wanted anything of it.
+    pub(super) fn is_gone(&self) -> bool {
+        !self.listed && self.members.is_empty() && self.record.is_none()
+    }
+
+    /// The highest READY version.
+    pub(super) fn latest(&self) -> Option<VersionNumber> {
+        let mut ready = self.members.iter().rev();
+        ready.find(|(_, member)| member.ready.is_some()).map(|(version, _)| *version)
+    }
+
+    /// Who holds which version, in words.
+    pub(super) fn holders(&self) -> BTreeMap<VersionNumber, Vec<String>> {
+        let latest = self.latest();
+        let mut holders = self.wanted.holders(&self.name, latest);
+        if let Some(back) = &self.comes_back {
+            let who = format!("the revert of revision {} unless it is confirmed", self.revision());
+            for version in back.holders(&self.name, latest).into_keys() {
+                holders.entry(version).or_default().push(who.clone());
+            }
+        }
+        holders
+    }
+
+    /// What to do next about its versions.
+    pub(super) fn steps(&self, now: Instant) -> Vec<Step> {
+        let versions: BTreeMap<VersionNumber, Standing> =
+            self.members.iter().map(|(version, member)| (*version, member.standing(now))).collect();
+        let held: BTreeSet<_> = self.holders().into_keys().collect();
+        reconcile(&Situation {
+            versions: &versions,
+            choice: &self.choice,
+            held: &held,
+            load: &self.wanted.load,
+            unload: &self.wanted.unload,
+        })
+    }
+
+    /// When a version that failed is to be tried again.
+    pub(super) fn next_retry(&self) -> Option<Instant> {
+        // One that is not wanted is not tried again, so its time must not wake anybody.
+        let due = |version: &VersionNumber| {
+            let at = self.members.get(version)?.retry_at()?;
+            self.steps(at).contains(&Step::Load(*version)).then_some(at)
+        };
+        self.members.keys().filter_map(due).min()
+    }
+
+    pub(super) fn ready(&self) -> BTreeMap<VersionNumber, Arc<ServingVersion>> {
+        let members = self.members.iter();
+        members
+            .filter_map(|(version, member)| Some((*version, Arc::clone(member.ready.as_ref()?))))
+            .collect()
+    }
+
+    /// Whether `wanted` could be honoured by what is READY.
+    pub(super) fn admits(&self, wanted: &Wanted) -> Result<(), AdminError> {
+        self.admits_with(wanted, None)
+    }
+
+    /// As [`admits`](Self::admits), as if `new` were READY too.
+    pub(super) fn admits_with(&self, wanted: &Wanted, new: Option<&Arc<ServingVersion>>) -> Result<(), AdminError> {
+        let mut ready = self.ready();
+        ready.extend(new.map(|new| (new.number(), Arc::clone(new))));
+        let others = self.members.iter().filter(|(_, member)| member.ready.is_none());
+        let others = others.map(|(version, member)| (*version, member.why_not())).collect();
+        admit(wanted, Means { model: &self.name, ready: &ready, others: &others })
+    }
+
+    /// What requests see of it from now on, and why it cannot answer, if it cannot.
+    pub(super) fn serving(&mut self) -> (ServingModel, Option<String>) {
+        let ready = self.ready();
+        let latest = self.latest();
+        let labels = self.wanted.all_labels(latest);
+        let problem = match (latest, self.admits(&self.wanted)) {
+            (None, _) => Some(if self.record.is_some() && !self.listed {
+                format!("revision {} is in force, and the registry has no such model", self.revision())
+            } else {
+                "no version is READY".to_owned()
+            }),
+            (Some(_), Err(error)) => Some(format!("revision {} cannot be honoured: {error}", self.revision())),
+            (Some(_), Ok(())) => None,
+        };
+        self.routing = match (&problem, self.wanted.policy(&self.name)) {
+            (None, Ok(policy)) => {
+                let next = Routing::resolve(self.revision(), policy, &labels, &ready);
+                // What was counted goes on where nothing moved.
+                match (next, self.routing.take()) {
+                    (Some(next), Some(old)) if old.is_as(&next) => Some(old),
+                    (next, _) => next.map(Arc::new),
+                }
+            }
+            _ => None,
+        };
+        let others = self.members.iter().filter(|(_, member)| member.ready.is_none());
+        let model = ServingModel {
+            name: self.name.clone(),
+            others: others.map(|(version, member)| (*version, member.state().as_str())).collect(),
+            ready,
+            labels,
+            routing: self.routing.clone(),
+        };
+        let mut counts = [0_usize; State::ALL.len()];
+        for member in self.members.values() {
+            counts[member.state() as usize] += 1;
+        }
+        self.meters.versions(&counts);
+        self.meters.revision(self.revision());
+        (model, problem.or_else(|| self.stuck.clone()))
+    }
+
+    pub(super) fn view(&self, problem: Option<String>, now: Instant) -> ModelView {
+        let mut holders = self.holders();
+        let view = |(version, member): (&VersionNumber, &Member)| {
+            let held_by = holders.remove(version).unwrap_or_default();
+            (*version, member.view(held_by, now))
+        };
+        let versions = self.members.iter().map(view).collect();
+        ModelView {
+            name: self.name.clone(),
+            revision: self.revision(),
+            wanted: Arc::clone(&self.wanted),
+            labels: self.wanted.all_labels(self.latest()),
+            versions,
+            problem,
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! What to do next about the versions of one model. Pure: facts in, steps out, the same steps for the same facts.
+//!
+//! It looks at how things stand, not at what happened, so an event that was lost or came twice changes nothing. What
+//! always holds: a version that anybody holds is never retired; the highest READY version stays until a higher one is
+//! READY, so `latest` never points at nothing; nothing is loaded that is not in the registry.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroUsize;
+
+use super::state::State;
+use crate::ident::VersionNumber;
+
+/// Which versions of a model are loaded without being asked for by number: the version policy.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum VersionChoice {
+    /// Every version in the registry.
+    #[default]
+    All,
+    /// The highest so many. One that failed does not count, and is tried again.
+    Latest(NonZeroUsize),
+    /// These.
+    List(BTreeSet<VersionNumber>),
+}
+
+/// How one version stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Its state.
+    pub state: State,
+    /// Whether its folder is in the registry.
+    pub listed: bool,
+    /// Whether its folder is complete, or has been left incomplete for so long that loading it shall say why.
+    pub complete: bool,
+    /// Whether a version that failed may be tried again now.
+    pub may_retry: bool,
+}
+
+/// How the versions of one model stand, and what is wanted of them.
+#[derive(Clone, Debug)]
+pub struct Situation<'a> {
+    /// Every version that is known.
+    pub versions: &'a BTreeMap<VersionNumber, Standing>,
+    /// The version policy.
+    pub choice: &'a VersionChoice,
+    /// Versions that a policy or a label names, in force or to come back when an unconfirmed change reverts.
+    pub held: &'a BTreeSet<VersionNumber>,
+    /// Versions that are loaded by hand.
+    pub load: &'a BTreeSet<VersionNumber>,
+    /// Versions that are unloaded by hand.
+    pub unload: &'a BTreeSet<VersionNumber>,
+}
+
+/// What to do about one version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Load it.
+    Load(VersionNumber),
+    /// Let no new request reach it, then give its memory back.
+    Retire(VersionNumber),
+    /// Forget it: it is neither in the registry nor in memory.
+    Forget(VersionNumber),
+}
+
+/// The steps to take now. Loads come in the order of their urgency: those that are held, then the higher ones.
+#[must_use]
+pub fn reconcile(situation: &Situation<'_>) -> Vec<Step> {
+    let chosen = chosen(situation);
+    let is_held = |version: &VersionNumber| situation.held.contains(version);
+    let is_wanted = |version: &VersionNumber| {
+        is_held(version)
+            || situation.load.contains(version)
+            || (chosen.contains(version) && !situation.unload.contains(version))
+    };
+    let highest_ready = situation
+        .versions
+        .iter()
+        .rev()
+        .find(|(_, standing)| standing.state == State::Ready)
+        .map(|(version, _)| *version);
+    let mut loads = Vec::new();
+    let mut steps = Vec::new();
+    for (version, standing) in situation.versions.iter().rev() {
+        match standing.state {
+            State::Discovered | State::Retired | State::Failed if !standing.listed => {
+                steps.push(Step::Forget(*version));
+            }
+            State::Discovered | State::Retired if standing.complete && is_wanted(version) => {
+                loads.push(*version);
+            }
+            State::Failed if standing.complete && standing.may_retry && is_wanted(version) => {
+                loads.push(*version);
+            }
+            State::Ready if !is_held(version) => {
+                let is_latest = highest_ready == Some(*version);
+                let stays = standing.listed
+                    && !situation.unload.contains(version)
+                    && (is_latest || is_wanted(version));
+                if !stays {
+                    steps.push(Step::Retire(*version));
+                }
+            }
+            _ => {}
+        }
+    }
+    loads.sort_by_key(|version| !is_held(version));
+    steps.extend(loads.into_iter().map(Step::Load));
+    steps
+}
+
+/// What the version policy chooses. Versions that failed do not count towards the latest, but are chosen where they are
+/// above them, so that they are tried again.
+fn chosen(situation: &Situation<'_>) -> BTreeSet<VersionNumber> {
+    let listed = situation.versions.iter().filter(|(_, standing)| standing.listed);
+    match situation.choice {
+        VersionChoice::All => listed.map(|(version, _)| *version).collect(),
+        VersionChoice::List(list) => list.clone(),
+        VersionChoice::Latest(most) => {
+            let mut left = most.get();
+            listed
+                .rev()
+                .filter(|(version, _)| !situation.unload.contains(version))
+                .take_while(|(_, standing)| {
+                    let takes = left > 0;
+                    if standing.state != State::Failed && standing.complete {
+                        left = left.saturating_sub(1);
+                    }
+                    takes
+                })
+                .map(|(version, _)| *version)
+                .collect()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

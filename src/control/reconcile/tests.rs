@@ -1,0 +1,200 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn v(number: u64) -> VersionNumber {
+    number.try_into().unwrap()
+}
+
+fn set(numbers: &[u64]) -> BTreeSet<VersionNumber> {
+    numbers.iter().map(|number| v(*number)).collect()
+}
+
+const FOUND: Standing = Standing {
+    state: State::Discovered,
+    listed: true,
+    complete: true,
+    may_retry: false,
+};
+
+fn at(state: State) -> Standing {
+    Standing { state, ..FOUND }
+}
+
+fn latest(most: usize) -> VersionChoice {
+    VersionChoice::Latest(NonZeroUsize::new(most).unwrap())
+}
+
+/// One situation and the steps that it calls for.
+struct Case {
+    versions: Vec<(u64, Standing)>,
+    choice: VersionChoice,
+    held: &'static [u64],
+    load: &'static [u64],
+    unload: &'static [u64],
+    steps: Vec<Step>,
+    why: &'static str,
+}
+
+fn case(versions: Vec<(u64, Standing)>, choice: VersionChoice, steps: Vec<Step>, why: &'static str) -> Case {
+    Case { versions, choice, held: &[], load: &[], unload: &[], steps, why }
+}
+
+#[test]
+fn each_situation_calls_for_its_steps() {
+    use State::{Discovered, Draining, Failed, Loading, Ready, Retired};
+    use Step::{Forget, Load, Retire};
+    let gone = |state| Standing { listed: false, ..at(state) };
+    let cases = [
+        case(vec![(1, FOUND), (2, FOUND)], VersionChoice::All, vec![Load(v(2)), Load(v(1))], "the highest first"),
+        Case {
+            held: &[1],
+            ..case(vec![(1, FOUND), (2, FOUND)], VersionChoice::All, vec![Load(v(1)), Load(v(2))], "who is held before all others")
+        },
+        case(vec![(1, at(Ready)), (2, FOUND)], latest(1), vec![Load(v(2))], "the old one stays until the new one is READY"),
+        case(vec![(1, at(Ready)), (2, at(Loading))], latest(1), vec![], "and while it loads"),
+        case(vec![(1, at(Ready)), (2, at(Ready))], latest(1), vec![Retire(v(1))], "then it goes"),
+        Case {
+            held: &[1],
+            ..case(vec![(1, at(Ready)), (2, at(Ready))], latest(1), vec![], "unless somebody holds it")
+        },
+        case(vec![(1, FOUND), (2, at(Failed))], latest(1), vec![Load(v(1))], "one that failed does not count"),
+        case(
+            vec![(1, at(Ready)), (2, Standing { may_retry: true, ..at(Failed) })],
+            latest(1),
+            vec![Load(v(2))],
+            "and is tried again",
+        ),
+        case(
+            vec![(1, at(Ready)), (2, Standing { complete: false, ..FOUND })],
+            latest(1),
+            vec![],
+            "a folder that is being written is waited for",
+        ),
+        case(vec![(1, gone(Ready)), (2, at(Ready))], VersionChoice::All, vec![Retire(v(1))], "its folder has gone"),
+        Case {
+            held: &[1],
+            ..case(vec![(1, gone(Ready))], VersionChoice::All, vec![], "a version that serves outlives its folder")
+        },
+        case(vec![(1, gone(Retired)), (2, gone(Failed))], VersionChoice::All, vec![Forget(v(2)), Forget(v(1))], "nothing is left of it"),
+        case(vec![(1, gone(Draining))], VersionChoice::All, vec![], "its memory is still held"),
+        Case {
+            unload: &[2],
+            ..case(vec![(1, at(Ready)), (2, at(Ready))], VersionChoice::All, vec![Retire(v(2))], "unloaded by hand, `latest` falls to 1")
+        },
+        Case {
+            unload: &[2],
+            ..case(vec![(1, FOUND), (2, FOUND)], latest(1), vec![Load(v(1))], "what is unloaded does not count")
+        },
+        Case {
+            load: &[1],
+            ..case(vec![(1, FOUND), (2, at(Ready))], latest(1), vec![Load(v(1))], "loaded by hand beside the latest")
+        },
+        case(vec![(1, FOUND), (2, FOUND)], VersionChoice::List(set(&[1])), vec![Load(v(1))], "only the list"),
+        case(vec![(1, at(Ready)), (2, at(Discovered))], VersionChoice::List(set(&[])), vec![], "the only one that can answer stays"),
+    ];
+    for case in cases {
+        let versions = case.versions.iter().map(|(version, standing)| (v(*version), *standing)).collect();
+        let situation = Situation {
+            versions: &versions,
+            choice: &case.choice,
+            held: &set(case.held),
+            load: &set(case.load),
+            unload: &set(case.unload),
+        };
+        assert_eq!(reconcile(&situation), case.steps, "{}", case.why);
+    }
+}
+
+/// A registry and a loader that events happen to.
+#[derive(Clone, Debug, Default)]
+struct World {
+    versions: BTreeMap<VersionNumber, Standing>,
+    bad: BTreeSet<VersionNumber>,
+}
+
+impl World {
+    /// Moves the version, and fails the test on a move that is not in the table.
+    fn become_(&mut self, version: VersionNumber, next: State) {
+        let standing = self.versions.get_mut(&version).unwrap();
+        assert!(standing.state.may_become(next), "{:?} to {next:?}", standing.state);
+        standing.state = next;
+    }
+
+    /// Takes steps until none is left; every load ends, every drain too.
+    fn settle(&mut self, choice: &VersionChoice, held: &BTreeSet<VersionNumber>, unload: &BTreeSet<VersionNumber>) {
+        for _ in 0..100 {
+            let none = BTreeSet::new();
+            let situation = Situation { versions: &self.versions, choice, held, load: &none, unload };
+            let steps = reconcile(&situation);
+            if steps.is_empty() {
+                return;
+            }
+            for step in steps {
+                match step {
+                    Step::Load(version) => {
+                        self.become_(version, State::Loading);
+                        if self.bad.contains(&version) {
+                            self.become_(version, State::Failed);
+                        } else {
+                            self.become_(version, State::Verifying);
+                            self.become_(version, State::Warming);
+                            self.become_(version, State::Ready);
+                        }
+                    }
+                    Step::Retire(version) => {
+                        assert!(!held.contains(&version), "{version} is held");
+                        self.become_(version, State::Draining);
+                        self.become_(version, State::Retired);
+                    }
+                    Step::Forget(version) => drop(self.versions.remove(&version)),
+                }
+            }
+        }
+        panic!("never settles: {self:?}");
+    }
+
+    fn ready(&self) -> BTreeSet<VersionNumber> {
+        let ready = self.versions.iter().filter(|(_, standing)| standing.state == State::Ready);
+        ready.map(|(version, _)| *version).collect()
+    }
+}
+
+proptest! {
+    /// Whatever order folders come and go in, and however often the loop runs in between, what is READY in the end is what
+    /// the version policy chooses of the folders that are there and good.
+    #[test]
+    fn any_order_of_events_ends_in_what_is_wanted(
+        events in prop::collection::vec((1..8_u64, prop::bool::ANY, prop::bool::ANY), 1..40),
+        bad in prop::collection::btree_set(1..8_u64, 0..3),
+        most in 1..4_usize,
+    ) {
+        let choice = latest(most);
+        let none = BTreeSet::new();
+        let mut world = World { bad: bad.iter().map(|number| v(*number)).collect(), ..World::default() };
+        for (number, comes, look) in events {
+            let standing = world.versions.entry(v(number)).or_insert(Standing { listed: false, ..FOUND });
+            standing.listed = comes;
+            if look {
+                world.settle(&choice, &none, &none);
+            }
+        }
+        world.settle(&choice, &none, &none);
+        let good = world.versions.iter().filter(|(version, standing)| standing.listed && !world.bad.contains(version));
+        let wanted: BTreeSet<_> = good.map(|(version, _)| *version).rev().take(most).collect();
+        prop_assert_eq!(world.ready(), wanted);
+    }
+
+    #[test]
+    fn whoever_is_held_stays(
+        numbers in prop::collection::btree_set(1..8_u64, 2..6),
+        unload in prop::collection::btree_set(1..8_u64, 0..6),
+    ) {
+        let held: BTreeSet<_> = numbers.iter().take(2).map(|number| v(*number)).collect();
+        let unload = unload.iter().map(|number| v(*number)).collect();
+        let versions = numbers.iter().map(|number| (v(*number), at(State::Ready))).collect();
+        let mut world = World { versions, ..World::default() };
+        world.settle(&latest(1), &held, &unload);
+        prop_assert!(world.ready().is_superset(&held));
+    }
+}
