@@ -1,18 +1,44 @@
-//! What is wanted: the traffic policy of each model, its revisions, and the one task that changes what is live.
+//! What is wanted: of each model its traffic policy, its labels and its versions; and the one task that makes it so.
 //!
-//! Every change goes the same way: the [`Control`] handle sends it to the writer, which checks it against what is READY
-//! ([`admit()`]), stores it under compare-and-set ([`Store`]), builds the next snapshot and publishes it with one store.
-//! It is acknowledged after that, so an acknowledged change is stored and live.
-//! Not here: routing by the policy ([`serving::route`](crate::serving::route)).
+//! Every change goes the same way: the [`Control`] handle sends it to the writer, which applies it ([`Edit`]), checks it
+//! against what is READY ([`admit`]), stores it under compare-and-set ([`Store`]), publishes the next snapshot with one store
+//! and writes it into the audit log. It is answered after that, so an acknowledged change is durable and live.
+//!
+//! Versions come and go the same way: the registry is looked at, [`reconcile()`] says what to do, the loader's thread loads
+//! and verifies, the writer publishes, and the reaper's thread frees the old weights after their last request.
+//!
+//! What always holds: what is stored is what was acknowledged; a version that a policy or a label names is never retired.
+//! Not here: routing by the policy ([`serving::route`](crate::serving::route)), what is inside a version
+//! ([`model`](crate::model)), which folders there are ([`registry`](crate::registry)).
 
 mod admit;
-mod boot;
-mod load;
+mod difference;
+mod edit;
+mod fleet;
+mod handle;
+mod loader;
+mod member;
+mod reaper;
+mod reconcile;
+mod settings;
+mod state;
 mod store;
+mod view;
+mod wanted;
 mod writer;
 
-pub use admit::admit;
-pub use boot::{ModelSettings, boot};
-pub use load::{LoadedModel, load_registry};
-pub use store::{MemoryStore, Store, StoreError, Stored};
-pub use writer::{Control, PolicyChange, Writer};
+pub use admit::{Means, admit};
+pub use difference::{Difference, differences};
+pub use edit::{Edit, Terms};
+pub use handle::{Changed, Control};
+pub use loader::{LoadEvent, Loader, Order, Report};
+pub use reaper::{Freed, Reaper, Retired};
+pub use reconcile::{Situation, Standing, Step, VersionChoice, reconcile};
+pub use settings::{ModelSettings, Settings};
+pub use state::State;
+pub use store::{
+    Draft, EmbeddedStore, MemoryStore, OpenError, Record, Signed, Span, Store, StoreError,
+};
+pub use view::{ModelView, VersionView, View};
+pub use wanted::{Pending, Wanted};
+pub use writer::{Beginning, Event, Tools, Writer};
