@@ -25,7 +25,8 @@ impl InvalidIdent {
 
 /// Name of a model, as clients call it: 1 to 128 of `a-z A-Z 0-9 . _ -`, starting with a letter or digit.
 /// Cheap to clone.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct ModelName(Arc<str>);
 
 impl ModelName {
@@ -49,6 +50,20 @@ impl FromStr for ModelName {
         } else {
             Err(InvalidIdent::new(raw, Self::WANTED))
         }
+    }
+}
+
+impl TryFrom<String> for ModelName {
+    type Error = InvalidIdent;
+
+    fn try_from(raw: String) -> Result<Self, Self::Error> {
+        raw.parse()
+    }
+}
+
+impl From<ModelName> for String {
+    fn from(name: ModelName) -> Self {
+        name.as_str().to_owned()
     }
 }
 
@@ -124,8 +139,9 @@ impl fmt::Display for VersionNumber {
 }
 
 /// A movable name for a version: 1 to 64 of `a-z A-Z 0-9 . _ -`, starting with a letter or digit, and not a number,
-/// so that no label can be taken for a version.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// so that no label can be taken for a version. Cheap to clone.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Label(Arc<str>);
 
 impl Label {
@@ -134,6 +150,12 @@ impl Label {
         "1 to 64 of a-z A-Z 0-9 . _ - starting with a letter or digit, and not a number";
     /// The built-in label of the highest READY version.
     pub const LATEST: &'static str = "latest";
+
+    /// The built-in label.
+    #[must_use]
+    pub fn latest() -> Self {
+        Self(Self::LATEST.into())
+    }
 
     /// The label as text.
     #[must_use]
@@ -151,6 +173,20 @@ impl FromStr for Label {
         } else {
             Err(InvalidIdent::new(raw, Self::WANTED))
         }
+    }
+}
+
+impl TryFrom<String> for Label {
+    type Error = InvalidIdent;
+
+    fn try_from(raw: String) -> Result<Self, Self::Error> {
+        raw.parse()
+    }
+}
+
+impl From<Label> for String {
+    fn from(label: Label) -> Self {
+        label.as_str().to_owned()
     }
 }
 
@@ -172,6 +208,37 @@ impl fmt::Debug for Label {
     }
 }
 
+/// Who is to answer: a version, or whichever version a label names at the time. Versions come before labels.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Target {
+    /// This version.
+    Version(VersionNumber),
+    /// The version that this label names.
+    Label(Label),
+}
+
+/// What is all digits is a version, everything else a label.
+impl FromStr for Target {
+    type Err = InvalidIdent;
+
+    fn from_str(raw: &str) -> Result<Self, Self::Err> {
+        if !raw.is_empty() && raw.bytes().all(|b| b.is_ascii_digit()) {
+            raw.parse().map(Self::Version)
+        } else {
+            raw.parse().map(Self::Label)
+        }
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Version(version) => version.fmt(f),
+            Self::Label(label) => label.fmt(f),
+        }
+    }
+}
+
 /// A share of traffic in basis points: `0..=10_000`, where 10 000 is everything. Integers, not floats: shares add up
 /// and compare exactly, also after a trip through TOML and protobuf.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -185,6 +252,12 @@ impl Share {
     #[must_use]
     pub fn basis_points(self) -> u32 {
         u32::from(self.0)
+    }
+
+    /// Both together, at most everything.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self(self.0.saturating_add(other.0).min(Self::FULL.0))
     }
 }
 
@@ -206,8 +279,11 @@ impl fmt::Display for Share {
     }
 }
 
-/// Counts the changes of one model's traffic policy: 1 for the first. 0 stands for "there is none yet".
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// Counts the changes of all models together: 1 for the first. 0 stands for "nobody has changed anything yet".
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(transparent)]
 pub struct Revision(pub u64);
 
 impl Revision {
@@ -295,51 +371,4 @@ fn is_name(raw: &str, longest: usize) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn version_numbers_have_one_spelling() {
-        for (raw, ok, why) in [
-            ("1", true, "the first version"),
-            ("9223372036854775807", true, "top of the range"),
-            (
-                "9223372036854775808",
-                false,
-                "does not fit the signed fields of other protocols",
-            ),
-            ("0", false, "versions start at one"),
-            ("01", false, "would be a second spelling of 1"),
-            ("+1", false, "a sign is a second spelling too"),
-            ("-1", false, "negative"),
-            ("1.0", false, "that is a label"),
-            ("", false, "empty"),
-        ] {
-            assert_eq!(raw.parse::<VersionNumber>().is_ok(), ok, "{raw:?}: {why}");
-        }
-    }
-
-    #[test]
-    fn names_and_labels_cannot_be_paths_or_numbers() {
-        for (raw, name, label) in [
-            ("flight-delay", true, true),
-            ("1.4.0", true, true),
-            ("42", true, false),
-            ("..", false, false),
-            ("a/b", false, false),
-            ("", false, false),
-            ("-rf", false, false),
-        ] {
-            assert_eq!(raw.parse::<ModelName>().is_ok(), name, "model {raw:?}");
-            assert_eq!(raw.parse::<Label>().is_ok(), label, "label {raw:?}");
-        }
-    }
-
-    #[test]
-    fn shares_print_as_per_cent() {
-        for (points, text) in [(9_500, "95%"), (50, "0.5%"), (1, "0.01%"), (10_000, "100%")] {
-            assert_eq!(Share::try_from(points).unwrap().to_string(), text);
-        }
-        assert!(Share::try_from(10_001).is_err(), "more than everything");
-    }
-}
+mod tests;

@@ -104,13 +104,10 @@ fn served(gateway: &Gateway) -> Vec<Served> {
     let snapshot = gateway.snapshot();
     let mut all = Vec::new();
     for model in snapshot.models.values() {
-        let rows = model
-            .routing
-            .iter()
-            .flat_map(|routing| routing.policy.split().rows());
-        let rows: Vec<_> = rows.copied().collect();
+        let shares = model.routing.iter().flat_map(|routing| routing.shares());
+        let shares: Vec<_> = shares.collect();
         for version in model.ready.keys() {
-            let share = rows.iter().find(|(target, _)| target == version);
+            let share = shares.iter().find(|(target, _)| target == version);
             all.push(Served {
                 model: model.name.to_string(),
                 version: version.get(),

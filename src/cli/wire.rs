@@ -3,7 +3,8 @@
 use prost_types::{ListValue, Struct, value::Kind};
 use serde_json::{Map, Value};
 
-use crate::proto::v1::Tensor;
+use crate::ident::{Label, Target, VersionNumber};
+use crate::proto::v1::{HeaderRule, Share, Tensor, header_rule, share};
 
 /// A JSON object as the message that carries a row.
 pub(super) fn row(fields: Map<String, Value>) -> Struct {
@@ -37,6 +38,55 @@ pub(super) fn fp32(tensor: &Tensor) -> Vec<f32> {
     }
     let (words, _) = tensor.raw.as_chunks::<4>();
     words.iter().map(|word| f32::from_le_bytes(*word)).collect()
+}
+
+/// A row of a split.
+pub(super) fn share(target: &Target, basis_points: u32) -> Share {
+    let target = Some(match target {
+        Target::Version(version) => share::Target::Version(version.get()),
+        Target::Label(label) => share::Target::Label(label.to_string()),
+    });
+    Share {
+        target,
+        basis_points,
+    }
+}
+
+/// A header rule.
+pub(super) fn header_rule(header: String, value: String, target: &Target) -> HeaderRule {
+    let target = Some(match target {
+        Target::Version(version) => header_rule::Target::Version(version.get()),
+        Target::Label(label) => header_rule::Target::Label(label.to_string()),
+    });
+    HeaderRule {
+        header,
+        value,
+        target,
+    }
+}
+
+/// Who gets a share; `None` only from a gateway that breaks its own rules.
+pub(super) fn target_of_share(share: &Share) -> Option<Target> {
+    match share.target.as_ref()? {
+        share::Target::Version(version) => version_target(*version),
+        share::Target::Label(label) => label_target(label),
+    }
+}
+
+/// Who answers by a header rule; `None` only from a gateway that breaks its own rules.
+pub(super) fn target_of_rule(rule: &HeaderRule) -> Option<Target> {
+    match rule.target.as_ref()? {
+        header_rule::Target::Version(version) => version_target(*version),
+        header_rule::Target::Label(label) => label_target(label),
+    }
+}
+
+fn version_target(version: u64) -> Option<Target> {
+    VersionNumber::try_from(version).ok().map(Target::Version)
+}
+
+fn label_target(label: &str) -> Option<Target> {
+    label.parse::<Label>().ok().map(Target::Label)
 }
 
 #[cfg(test)]

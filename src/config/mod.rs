@@ -17,9 +17,9 @@ use serde_json::Value;
 
 use crate::control::ModelSettings;
 use crate::faults::{self, Faults};
-use crate::ident::{Label, ModelName, VersionNumber};
+use crate::ident::{Label, ModelName, Target, VersionNumber};
 use crate::serving::gate::Limits;
-use crate::serving::route::{Policy, RawHeaderRule, RawPolicy};
+use crate::serving::route::{Policy, RawHeaderRule, RawPolicy, RawTarget};
 use raw::{RawConfig, RawModel};
 
 /// Everything that a gateway needs to know before it starts.
@@ -220,22 +220,29 @@ fn settings(
         return settings;
     };
     let mut split = Vec::with_capacity(shares.len());
-    for (version, share) in shares {
-        match version.parse::<VersionNumber>() {
-            Ok(version) => split.push((version.get(), share)),
-            Err(error) => faults.add(file, format!("{path}.split.{version}"), error.to_string()),
+    for (target, share) in shares {
+        match target.parse::<Target>() {
+            Ok(target) => split.push((RawTarget::from(&target), share)),
+            Err(error) => faults.add(file, format!("{path}.split.{target}"), error.to_string()),
         }
     }
+    // The numbers as numbers, not as texts.
     split.sort_unstable();
-    let header_rules = raw
-        .header_rules
-        .into_iter()
-        .map(|rule| RawHeaderRule {
+    let mut header_rules = Vec::with_capacity(raw.header_rules.len());
+    for (at, rule) in raw.header_rules.into_iter().enumerate() {
+        if rule.version.is_some() && rule.label.is_some() {
+            let told = "got both `version` and `label`, wants one of them";
+            faults.add(file, format!("{path}.header_rules[{at}]"), told);
+        }
+        let label = rule.label.map(RawTarget::Label);
+        let target = rule.version.map(RawTarget::Version).or(label);
+        header_rules.push(RawHeaderRule {
             header: rule.header,
             value: rule.value,
-            version: rule.version,
-        })
-        .collect();
+            // The check of the policy names a rule without a target.
+            target: target.unwrap_or_default(),
+        });
+    }
     let policy = RawPolicy {
         split,
         header_rules,

@@ -84,9 +84,10 @@ impl Default for RawLimits {
 pub(super) struct RawModel {
     /// Movable names: `{ stable = 1, canary = 2 }`.
     pub(super) labels: BTreeMap<String, u64>,
-    /// Shares in basis points by version, adding up to 10000: `{ 1 = 9500, 2 = 500 }`. Absent: everything to `latest`.
+    /// Shares in basis points by version or label, adding up to 10000: `{ 1 = 9500, 2 = 500 }`,
+    /// `{ stable = 9500, canary = 500 }`. A label's share moves with the label. Absent: everything to `latest`.
     pub(super) split: Option<BTreeMap<String, u32>>,
-    /// Sent to one version by header. First match wins.
+    /// Sent to one version or label by header. First match wins.
     pub(super) header_rules: Vec<RawRule>,
     /// Header whose value is the sticky key where a request carries no `routing_key`.
     pub(super) sticky_header: String,
@@ -94,7 +95,7 @@ pub(super) struct RawModel {
     pub(super) salt: String,
 }
 
-/// Requests with this header value go to this version.
+/// Requests with this header value go to this version, or to the version that this label names: exactly one of the two.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawRule {
@@ -102,6 +103,8 @@ pub(super) struct RawRule {
     pub(super) header: String,
     /// Its exact value.
     pub(super) value: String,
-    /// Who answers.
-    pub(super) version: u64,
+    /// The version that answers.
+    pub(super) version: Option<u64>,
+    /// The label whose version answers.
+    pub(super) label: Option<String>,
 }

@@ -11,10 +11,10 @@ use super::store::Store;
 use super::writer::routed;
 use crate::error::AdminError;
 use crate::faults::Faults;
-use crate::ident::{Label, ModelName, Revision, Share, VersionNumber};
+use crate::ident::{Label, ModelName, Revision, Target, VersionNumber};
 use crate::insight::metrics::Telemetry;
 use crate::serving::live::{ServingModel, Snapshot};
-use crate::serving::route::{Policy, RawPolicy};
+use crate::serving::route::Policy;
 
 /// What faults of the configuration are filed under: it may come from a file, from flags or from both.
 const CONFIGURATION: &str = "configuration";
@@ -63,19 +63,20 @@ pub async fn boot<S: Store>(
             }
         }
         let latest = ready.keys().next_back().copied();
-        if let (Some(latest), Ok(label)) = (latest, Label::LATEST.parse()) {
-            labels.insert(label, latest);
+        if let Some(latest) = latest {
+            labels.insert(Label::latest(), latest);
         }
         let model = ServingModel {
             name: name.clone(),
             ready,
+            others: failed.keys().map(|version| (*version, "FAILED")).collect(),
             failed,
             labels,
             routing: None,
         };
         let stored = store.get(&name).await;
         let kept = stored.as_ref().map(|stored| stored.policy.clone());
-        let first = || latest.and_then(|latest| all_to(latest, &name));
+        let first = || latest.map(|_| Policy::everything_to(Target::Label(Label::latest()), &name));
         let Some(policy) = kept.or(wanted.policy).or_else(first) else {
             tracing::warn!(model = %name, "no version is ready: the model cannot answer");
             models.insert(name, Arc::new(model));
@@ -113,16 +114,4 @@ pub async fn boot<S: Store>(
     }
     faults.into_result()?;
     Ok(Snapshot { models })
-}
-
-fn all_to(version: VersionNumber, model: &ModelName) -> Option<Policy> {
-    let split = vec![(version.get(), Share::FULL.basis_points())];
-    Policy::check(
-        RawPolicy {
-            split,
-            ..RawPolicy::default()
-        },
-        model,
-    )
-    .ok()
 }

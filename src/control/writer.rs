@@ -115,7 +115,7 @@ impl<S: Store> Writer<S> {
 
 /// `model` under another policy, which [`admit`] has let in.
 pub(super) fn routed(model: &ServingModel, revision: Revision, policy: Policy) -> ServingModel {
-    let routing = Routing::resolve(revision, policy, &model.ready).map(Arc::new);
+    let routing = Routing::resolve(revision, policy, &model.labels, &model.ready).map(Arc::new);
     debug_assert!(routing.is_some(), "admit has checked every version");
     ServingModel {
         routing,

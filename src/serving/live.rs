@@ -15,7 +15,7 @@ use arc_swap::ArcSwap;
 
 use super::route::Policy;
 use crate::faults::Faults;
-use crate::ident::{Label, ModelName, Revision, Share, VersionNumber};
+use crate::ident::{Label, ModelName, Revision, Share, Target, VersionNumber};
 use crate::insight::metrics::VersionMeters;
 use crate::model::Version;
 
@@ -61,17 +61,13 @@ impl Snapshot {
     /// Brings the gauges of counted shares up to date; versions outside the split have none.
     pub fn report_counted_shares(&self) {
         for model in self.models.values() {
-            let counted = model
-                .routing
-                .as_ref()
-                .map_or_else(Vec::new, |routing| routing.counted());
-            let all = counted.iter().sum();
-            let rows = model
-                .routing
-                .iter()
-                .flat_map(|routing| routing.policy.split().rows());
-            let by_version: BTreeMap<_, _> =
-                rows.map(|(version, _)| version).zip(counted).collect();
+            let mut by_version = BTreeMap::<_, u64>::new();
+            if let Some(routing) = &model.routing {
+                for (version, count) in routing.counted() {
+                    *by_version.entry(version).or_default() += count;
+                }
+            }
+            let all = by_version.values().sum();
             for (number, version) in &model.ready {
                 version
                     .meters
@@ -88,7 +84,9 @@ pub struct ServingModel {
     pub name: ModelName,
     /// Versions that can answer.
     pub ready: BTreeMap<VersionNumber, Arc<ServingVersion>>,
-    /// Versions that cannot, and why.
+    /// Versions that exist and cannot, with the word of their state: `FAILED`, `LOADING`.
+    pub others: BTreeMap<VersionNumber, &'static str>,
+    /// Those of them that failed, and why.
     pub failed: BTreeMap<VersionNumber, Arc<Faults>>,
     /// Labels, the built-in `latest` among them; each names a version in `ready`.
     pub labels: BTreeMap<Label, VersionNumber>,
@@ -99,15 +97,16 @@ pub struct ServingModel {
 impl ServingModel {
     /// Tells the gauges of every version which share the policy gives it.
     pub fn report_target_shares(&self) {
-        let rows = self
+        let shares: BTreeMap<_, _> = self
             .routing
             .as_ref()
-            .map_or(&[][..], |routing| routing.policy.split().rows());
+            .map(|routing| routing.shares())
+            .unwrap_or_default()
+            .into_iter()
+            .collect();
         for (number, version) in &self.ready {
-            let share = rows.iter().find(|(target, _)| target == number);
-            version
-                .meters
-                .target_share(share.map_or(Share::default(), |(_, share)| *share));
+            let share = shares.get(number).copied().unwrap_or_default();
+            version.meters.target_share(share);
         }
     }
 }
@@ -129,37 +128,52 @@ impl ServingVersion {
     }
 }
 
-/// A policy in force, with its versions resolved.
+/// A policy in force, with its targets resolved.
 #[derive(Debug)]
 pub struct Routing {
-    /// Counts the changes of this model's policy.
+    /// The change that brought it.
     pub revision: Revision,
     /// What is wanted.
     pub policy: Policy,
     /// The versions of the split, in its order.
     targets: Vec<Arc<ServingVersion>>,
+    /// The versions of the header rules, in their order.
+    rules: Vec<Arc<ServingVersion>>,
     /// Requests that the split sent to each target since this policy came into force.
     routed: Vec<AtomicU64>,
 }
 
 impl Routing {
-    /// Resolves `policy` among `ready`. `None` where a version of the split is not among them.
+    /// Resolves `policy` through `labels` among `ready`. `None` where a row of the split or a header rule names a label that
+    /// is not there, or a version that is not ready.
     #[must_use]
     pub fn resolve(
         revision: Revision,
         policy: Policy,
+        labels: &BTreeMap<Label, VersionNumber>,
         ready: &BTreeMap<VersionNumber, Arc<ServingVersion>>,
     ) -> Option<Self> {
-        let rows = policy.split().rows();
+        let version = |target: &Target| {
+            let number = match target {
+                Target::Version(number) => number,
+                Target::Label(label) => labels.get(label)?,
+            };
+            ready.get(number).cloned()
+        };
+        let rows = policy.split().rows().iter();
         let targets: Vec<_> = rows
-            .iter()
-            .map(|(version, _)| ready.get(version).cloned())
+            .map(|(target, _)| version(target))
             .collect::<Option<_>>()?;
-        let routed = rows.iter().map(|_| AtomicU64::new(0)).collect();
+        let rules = policy.header_rules().iter();
+        let rules = rules
+            .map(|rule| version(rule.target()))
+            .collect::<Option<_>>()?;
+        let routed = targets.iter().map(|_| AtomicU64::new(0)).collect();
         Some(Self {
             revision,
             policy,
             targets,
+            rules,
             routed,
         })
     }
@@ -171,12 +185,31 @@ impl Routing {
         &self.targets[at]
     }
 
-    /// Requests that the split sent to each of its versions, in its order.
+    /// The version of header rule `at`. Its requests are not counted here.
     #[must_use]
-    pub fn counted(&self) -> Vec<u64> {
-        self.routed
+    pub fn rule(&self, at: usize) -> &Arc<ServingVersion> {
+        &self.rules[at]
+    }
+
+    /// What the split gives to each version that it names, directly or by a label: ascending, each version once.
+    #[must_use]
+    pub fn shares(&self) -> Vec<(VersionNumber, Share)> {
+        let mut shares = BTreeMap::<_, Share>::new();
+        for (target, (_, share)) in self.targets.iter().zip(self.policy.split().rows()) {
+            let all = shares.entry(target.number()).or_default();
+            *all = all.and(*share);
+        }
+        shares.into_iter().collect()
+    }
+
+    /// The version that each row of the split sends to, and the requests that it sent there, in its order.
+    #[must_use]
+    pub fn counted(&self) -> Vec<(VersionNumber, u64)> {
+        let targets = self.targets.iter().map(|target| target.number());
+        let counts = self
+            .routed
             .iter()
-            .map(|count| count.load(Ordering::Relaxed))
-            .collect()
+            .map(|count| count.load(Ordering::Relaxed));
+        targets.zip(counts).collect()
     }
 }

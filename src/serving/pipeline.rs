@@ -103,7 +103,7 @@ fn choose(
         .ok_or_else(|| PredictError::UnknownModel(query.model.chars().take(128).collect()))?;
     let by = match (&query.pin, &model.routing) {
         (Some(pin), _) => pinned(model, pin)?,
-        (None, Some(routing)) => routed(model, routing, query)?,
+        (None, Some(routing)) => routed(routing, query),
         (None, None) => {
             let why = "no version is READY".into();
             return Err(PredictError::NotReady {
@@ -119,15 +119,11 @@ fn choose(
     Ok((Arc::clone(by), revision))
 }
 
-fn routed<'a>(
-    model: &'a ServingModel,
-    routing: &'a Routing,
-    query: &Query,
-) -> Result<&'a Arc<ServingVersion>, PredictError> {
+fn routed<'a>(routing: &'a Routing, query: &Query) -> &'a Arc<ServingVersion> {
     let key = query.routing_key.as_bytes();
     match route::route(&routing.policy, &query.headers, key, route::random_point) {
-        Choice::Sticky(at) | Choice::Drawn(at) => Ok(routing.take(at)),
-        Choice::HeaderRule(version) => ready(model, version),
+        Choice::Sticky(at) | Choice::Drawn(at) => routing.take(at),
+        Choice::HeaderRule(at) => routing.rule(at),
     }
 }
 
@@ -161,8 +157,8 @@ fn ready(
 ) -> Result<&Arc<ServingVersion>, PredictError> {
     model.ready.get(&version).ok_or_else(|| {
         let name = model.name.to_string();
-        if model.failed.contains_key(&version) {
-            let why = format!("version {version} failed to load; `GetModel` says why");
+        if let Some(state) = model.others.get(&version) {
+            let why = format!("version {version} is {state}; `GetModel` says why");
             PredictError::NotReady { model: name, why }
         } else {
             PredictError::UnknownVersion {

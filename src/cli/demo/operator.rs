@@ -6,8 +6,8 @@ use crate::cli::client::AdminPort;
 use crate::cli::failure::Failure;
 use crate::proto::v1::admin_service_client::AdminServiceClient;
 use crate::proto::v1::{
-    GetModelRequest, GetModelResponse, GetTrafficPolicyRequest, GetTrafficPolicyResponse,
-    SetTrafficPolicyRequest, Share, TrafficPolicy,
+    ChangeTerms, GetModelRequest, GetModelResponse, GetTrafficPolicyRequest,
+    GetTrafficPolicyResponse, SetTrafficPolicyRequest, Share, TrafficPolicy, share,
 };
 
 /// An operator of one model.
@@ -78,7 +78,7 @@ impl Operator {
 
     async fn set(&mut self, split: &[(u64, u32)], expected_revision: u64) -> Result<(), Failure> {
         let share = |&(version, basis_points)| Share {
-            version,
+            target: Some(share::Target::Version(version)),
             basis_points,
         };
         let request = SetTrafficPolicyRequest {
@@ -87,7 +87,10 @@ impl Operator {
                 split: split.iter().map(share).collect(),
                 ..TrafficPolicy::default()
             }),
-            expected_revision,
+            terms: Some(ChangeTerms {
+                expected_revision: Some(expected_revision),
+                ..ChangeTerms::default()
+            }),
         };
         let request = self.port.patience.request(request);
         let changed = self.port.answer(self.client.set_traffic_policy(request));

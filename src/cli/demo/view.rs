@@ -28,26 +28,28 @@ pub(super) struct Scene<'a> {
 impl Scene<'_> {
     /// Versions with a share, and those that answered before.
     fn versions(&self) -> Vec<u64> {
-        let split = self.policy.policy.iter().flat_map(|policy| &policy.split);
-        let mut versions: Vec<_> = split.map(|share| share.version).collect();
+        let split = self.policy.counted.iter().map(|row| row.version);
+        let mut versions: Vec<_> = split.collect();
         versions.extend(self.board.versions.keys());
         versions.sort_unstable();
         versions.dedup();
         versions
     }
 
+    /// What the split gives to `version`, directly or by labels.
     fn target(&self, version: u64) -> u32 {
-        let mut split = self.policy.policy.iter().flat_map(|policy| &policy.split);
-        split
-            .find(|share| share.version == version)
-            .map_or(0, |share| share.basis_points)
+        let split = self.policy.policy.iter().flat_map(|policy| &policy.split);
+        let rows = split.zip(&self.policy.counted);
+        rows.filter(|(_, row)| row.version == version)
+            .map(|(share, _)| share.basis_points)
+            .sum()
     }
 
     fn counted(&self, version: u64) -> String {
-        let counted = &self.policy.counted;
-        let all = counted.iter().map(|one| one.requests).sum();
-        let one = counted.iter().find(|one| one.version == version);
-        part_of(one.map_or(0, |one| one.requests), all)
+        let rows = &self.policy.counted;
+        let all = rows.iter().map(|row| row.requests).sum();
+        let own = rows.iter().filter(|row| row.version == version);
+        part_of(own.map(|row| row.requests).sum(), all)
     }
 
     fn errors(&self) -> String {
@@ -250,7 +252,8 @@ impl Screen {
 mod tests {
     use super::*;
     use crate::cli::demo::tally::Seen;
-    use crate::proto::v1::{CountedShare, Share, TrafficPolicy};
+    use crate::cli::wire;
+    use crate::proto::v1::{CountedShare, TrafficPolicy};
 
     #[test]
     fn the_table_and_the_line_show_versions_with_a_share_and_versions_that_answered() {
@@ -278,18 +281,19 @@ mod tests {
             model: "flight-delay".into(),
             revision: 3,
             policy: Some(TrafficPolicy {
-                split: [(1, 9_950), (3, 50)]
-                    .map(|(version, basis_points)| Share {
-                        version,
-                        basis_points,
-                    })
+                split: [("1", 9_000), ("stable", 950), ("3", 50)]
+                    .map(|(target, points)| wire::share(&target.parse().unwrap(), points))
                     .to_vec(),
                 ..TrafficPolicy::default()
             }),
             counted: vec![
                 CountedShare {
                     version: 1,
-                    requests: 3,
+                    requests: 2,
+                },
+                CountedShare {
+                    version: 1,
+                    requests: 1,
                 },
                 CountedShare {
                     version: 3,

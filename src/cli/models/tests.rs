@@ -83,6 +83,7 @@ fn a_model_shows_states_metrics_faults_and_one_signature_for_all_versions_that_s
         model: "flight-delay".into(),
         versions: vec![ready(1, 0.625), ready(2, 0.71), failed],
         labels: HashMap::from([("stable".into(), 1), ("latest".into(), 2)]),
+        ..GetModelResponse::default()
     });
     insta::assert_snapshot!(model.readable(), @r"
     flight-delay   latest = 2, stable = 1

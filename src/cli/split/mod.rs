@@ -8,10 +8,12 @@ mod show;
 
 use super::{client::AdminPort, failure::Failure, out};
 use crate::proto::v1::{
-    GetTrafficPolicyRequest, GetTrafficPolicyResponse, SetTrafficPolicyRequest,
+    ChangeTerms, GetModelRequest, GetTrafficPolicyRequest, GetTrafficPolicyResponse,
+    SetTrafficPolicyRequest,
 };
 
-use parse::{Rule, VersionShare, Wish};
+use parse::{Rule, TargetShare, Wish};
+use show::Labels;
 
 /// The two things to do with a split.
 #[derive(Debug, clap::Subcommand)]
@@ -39,11 +41,11 @@ pub(super) struct GetArgs {
 pub(super) struct SetArgs {
     /// Name of the model.
     model: String,
-    /// Every version that gets traffic, with its share: `1=95% 2=5%`, `2=0.5%`, `2=500bp`. They add up to 100%.
-    #[arg(required = true, value_name = "VERSION=SHARE")]
-    shares: Vec<VersionShare>,
-    /// Send requests with this header value to this version, past the split. May be given several times.
-    #[arg(long = "rule", value_name = "HEADER=VALUE:VERSION")]
+    /// Every version or label that gets traffic, with its share: `1=95% 2=5%`, `canary=0.5%`, `2=500bp`. They add up to 100%.
+    #[arg(required = true, value_name = "TARGET=SHARE")]
+    shares: Vec<TargetShare>,
+    /// Send requests with this header value to this version or label, past the split. May be given several times.
+    #[arg(long = "rule", value_name = "HEADER=VALUE:TARGET")]
     rules: Vec<Rule>,
     /// Drop the header rules in force.
     #[arg(long)]
@@ -72,9 +74,10 @@ pub(super) async fn run(verb: Verb) -> Result<(), Failure> {
 }
 
 async fn get(args: GetArgs) -> Result<(), Failure> {
-    let now = in_force(&args.port, args.model).await?;
+    let labels = labels(&args.port, args.model.clone()).await?;
+    let now = show::InForce::new(&in_force(&args.port, args.model).await?, &labels);
     if args.json {
-        out::print_json(&show::InForce::from(&now))
+        out::print_json(&now)
     } else {
         out::print(&show::in_force(&now))
     }
@@ -88,6 +91,7 @@ async fn set(args: SetArgs) -> Result<(), Failure> {
         sticky_header: args.sticky_header,
         salt: args.salt,
     };
+    let labels = labels(&args.port, args.model.clone()).await?;
     let before = in_force(&args.port, args.model.clone()).await?;
     let policy = wish
         .onto(before.policy.clone().unwrap_or_default())
@@ -95,7 +99,10 @@ async fn set(args: SetArgs) -> Result<(), Failure> {
     let request = SetTrafficPolicyRequest {
         model: args.model.clone(),
         policy: Some(policy.clone()),
-        expected_revision: args.expected_revision.unwrap_or(before.revision),
+        terms: Some(ChangeTerms {
+            expected_revision: Some(args.expected_revision.unwrap_or(before.revision)),
+            ..ChangeTerms::default()
+        }),
     };
     let mut client = args.port.connect().await?;
     let request = args.port.patience.request(request);
@@ -106,13 +113,14 @@ async fn set(args: SetArgs) -> Result<(), Failure> {
         revision: changed.revision,
         counted: Vec::new(),
     };
+    let change = show::Change {
+        before: show::InForce::new(&before, &labels),
+        after: show::InForce::new(&after, &labels),
+    };
     if args.json {
-        out::print_json(&show::Change {
-            before: show::InForce::from(&before),
-            after: show::InForce::from(&after),
-        })
+        out::print_json(&change)
     } else {
-        out::print(&show::change(&before, &after))
+        out::print(&show::change(&change))
     }
 }
 
@@ -120,4 +128,11 @@ async fn in_force(port: &AdminPort, model: String) -> Result<GetTrafficPolicyRes
     let mut client = port.connect().await?;
     let request = port.patience.request(GetTrafficPolicyRequest { model });
     port.answer(client.get_traffic_policy(request)).await
+}
+
+/// What each label of the model names now.
+async fn labels(port: &AdminPort, model: String) -> Result<Labels, Failure> {
+    let mut client = port.connect().await?;
+    let request = port.patience.request(GetModelRequest { model });
+    Ok(port.answer(client.get_model(request)).await?.labels)
 }

@@ -2,22 +2,23 @@
 
 use std::str::FromStr;
 
-use crate::ident::{InvalidIdent, Share, VersionNumber};
-use crate::proto::v1::{self, HeaderRule, TrafficPolicy};
+use crate::cli::wire;
+use crate::ident::{InvalidIdent, Share, Target};
+use crate::proto::v1::{HeaderRule, TrafficPolicy};
 
-/// `VERSION=SHARE`, such as `1=95%`, `2=0.5%` or `2=500bp`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct VersionShare {
-    pub(super) version: VersionNumber,
+/// `TARGET=SHARE`, such as `1=95%`, `2=0.5%` or `canary=500bp`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct TargetShare {
+    pub(super) target: Target,
     pub(super) share: Share,
 }
 
-impl VersionShare {
+impl TargetShare {
     const WANTED: &'static str =
-        "VERSION=SHARE, the share in per cent (1=95%, 2=0.25%) or basis points (2=500bp)";
+        "TARGET=SHARE, the share in per cent (1=95%, canary=0.25%) or basis points (2=500bp)";
 }
 
-impl FromStr for VersionShare {
+impl FromStr for TargetShare {
     type Err = InvalidIdent;
 
     fn from_str(raw: &str) -> Result<Self, InvalidIdent> {
@@ -25,7 +26,7 @@ impl FromStr for VersionShare {
             got: format!("{raw:?}"),
             wanted: Self::WANTED,
         };
-        let (version, share) = raw.split_once('=').ok_or_else(wrong)?;
+        let (target, share) = raw.split_once('=').ok_or_else(wrong)?;
         let points = if let Some(per_cent) = share.strip_suffix('%') {
             hundredths(per_cent)
         } else if let Some(points) = share.strip_suffix("bp") {
@@ -34,7 +35,7 @@ impl FromStr for VersionShare {
             None
         };
         Ok(Self {
-            version: version.parse()?,
+            target: target.parse()?,
             share: Share::try_from(points.ok_or_else(wrong)?)?,
         })
     }
@@ -56,12 +57,12 @@ fn digits(raw: &str) -> Option<u32> {
     if plain { raw.parse().ok() } else { None }
 }
 
-/// `HEADER=VALUE:VERSION`, such as `x-cohort=beta:2`. The value may hold colons.
+/// `HEADER=VALUE:TARGET`, such as `x-cohort=beta:2` or `x-cohort=beta:canary`. The value may hold colons.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Rule {
     header: String,
     value: String,
-    version: VersionNumber,
+    target: Target,
 }
 
 impl FromStr for Rule {
@@ -69,19 +70,19 @@ impl FromStr for Rule {
 
     fn from_str(raw: &str) -> Result<Self, InvalidIdent> {
         let parts = raw.split_once('=').and_then(|(header, rest)| {
-            let (value, version) = rest.rsplit_once(':')?;
-            Some((header, value, version))
+            let (value, target) = rest.rsplit_once(':')?;
+            Some((header, value, target))
         });
-        let Some((header, value, version)) = parts else {
+        let Some((header, value, target)) = parts else {
             return Err(InvalidIdent {
                 got: format!("{raw:?}"),
-                wanted: "HEADER=VALUE:VERSION, such as x-cohort=beta:2",
+                wanted: "HEADER=VALUE:TARGET, such as x-cohort=beta:2 or x-cohort=beta:canary",
             });
         };
         Ok(Self {
             header: header.to_ascii_lowercase(),
             value: value.to_owned(),
-            version: version.parse()?,
+            target: target.parse()?,
         })
     }
 }
@@ -89,7 +90,7 @@ impl FromStr for Rule {
 /// What is to change. Left out means: stays as it is.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Wish {
-    pub(super) shares: Vec<VersionShare>,
+    pub(super) shares: Vec<TargetShare>,
     pub(super) rules: Vec<Rule>,
     pub(super) clear_rules: bool,
     pub(super) sticky_header: Option<String>,
@@ -103,7 +104,7 @@ impl Wish {
     /// # Errors
     /// Where the shares do not add up to 100%.
     pub(super) fn onto(self, before: TrafficPolicy) -> Result<TrafficPolicy, String> {
-        let points = |share: &VersionShare| u64::from(share.share.basis_points());
+        let points = |share: &TargetShare| u64::from(share.share.basis_points());
         let sum: u64 = self.shares.iter().map(points).sum();
         if sum != u64::from(Share::FULL.basis_points()) {
             return Err(format!(
@@ -111,21 +112,15 @@ impl Wish {
                 sum as f64 / 100.0
             ));
         }
-        let split = self.shares.iter().map(|share| v1::Share {
-            version: share.version.get(),
-            basis_points: share.share.basis_points(),
-        });
+        let split = self.shares.iter();
+        let split = split.map(|one| wire::share(&one.target, one.share.basis_points()));
         let mut header_rules = if self.clear_rules {
             Vec::new()
         } else {
             before.header_rules
         };
         for rule in self.rules {
-            let rule = HeaderRule {
-                header: rule.header,
-                value: rule.value,
-                version: rule.version.get(),
-            };
+            let rule = wire::header_rule(rule.header, rule.value, &rule.target);
             let same = |old: &&mut HeaderRule| old.header == rule.header && old.value == rule.value;
             match header_rules.iter_mut().find(same) {
                 Some(old) => *old = rule,
@@ -145,7 +140,7 @@ impl Wish {
 mod tests {
     use super::*;
 
-    fn shares(raw: &[&str]) -> Vec<VersionShare> {
+    fn shares(raw: &[&str]) -> Vec<TargetShare> {
         raw.iter().map(|raw| raw.parse().unwrap()).collect()
     }
 
@@ -167,27 +162,31 @@ mod tests {
             ("1=+5bp", None),
             ("1=%", None),
             ("1=99999999999%", None),
+            ("canary=5%", Some(500)),
             ("01=5%", None),
+            ("a b=5%", None),
             ("5%", None),
         ] {
-            let got = raw.parse::<VersionShare>().ok();
+            let got = raw.parse::<TargetShare>().ok();
             assert_eq!(got.map(|one| one.share.basis_points()), points, "{raw}");
         }
     }
 
     #[test]
     fn a_bare_number_is_refused_because_it_could_mean_either_unit() {
-        insta::assert_snapshot!("2=5".parse::<VersionShare>().unwrap_err(), @r#"got "2=5", wants VERSION=SHARE, the share in per cent (1=95%, 2=0.25%) or basis points (2=500bp)"#);
+        insta::assert_snapshot!("2=5".parse::<TargetShare>().unwrap_err(), @r#"got "2=5", wants TARGET=SHARE, the share in per cent (1=95%, canary=0.25%) or basis points (2=500bp)"#);
     }
 
     #[test]
     fn a_rule_keeps_the_colons_of_its_value() {
         let rule: Rule = "X-Who=a:b=c:2".parse().unwrap();
         assert_eq!(
-            (&*rule.header, &*rule.value, rule.version.get()),
-            ("x-who", "a:b=c", 2)
+            (&*rule.header, &*rule.value, rule.target.to_string()),
+            ("x-who", "a:b=c", "2".to_owned())
         );
-        for raw in ["x-who", "x-who=a", "x-who=a:", "x-who=a:v2"] {
+        let rule: Rule = "x-who=a:canary".parse().unwrap();
+        assert_eq!(rule.target, Target::Label("canary".parse().unwrap()));
+        for raw in ["x-who", "x-who=a", "x-who=a:", "x-who=a:02"] {
             assert!(raw.parse::<Rule>().is_err(), "{raw}");
         }
     }
@@ -204,17 +203,12 @@ mod tests {
 
     #[test]
     fn what_is_not_named_stays() {
-        let rule = |value: &str, version| HeaderRule {
-            header: "x-cohort".into(),
-            value: value.into(),
-            version,
+        let rule = |value: &str, target: &str| {
+            wire::header_rule("x-cohort".into(), value.into(), &target.parse().unwrap())
         };
         let before = TrafficPolicy {
-            split: vec![v1::Share {
-                version: 1,
-                basis_points: 10_000,
-            }],
-            header_rules: vec![rule("beta", 1), rule("gamma", 1)],
+            split: vec![wire::share(&"1".parse().unwrap(), 10_000)],
+            header_rules: vec![rule("beta", "1"), rule("gamma", "1")],
             sticky_header: "x-user".into(),
             salt: "s".into(),
         };
@@ -222,7 +216,7 @@ mod tests {
             shares: shares(&["1=50%", "2=50%"]),
             rules: vec![
                 "x-cohort=beta:2".parse().unwrap(),
-                "x-cohort=delta:2".parse().unwrap(),
+                "x-cohort=delta:canary".parse().unwrap(),
             ],
             salt: Some("t".into()),
             ..Wish::default()
@@ -230,7 +224,11 @@ mod tests {
         let after = wish.clone().onto(before.clone()).unwrap();
         assert_eq!(
             after.header_rules,
-            [rule("beta", 2), rule("gamma", 1), rule("delta", 2)]
+            [
+                rule("beta", "2"),
+                rule("gamma", "1"),
+                rule("delta", "canary")
+            ]
         );
         assert_eq!((&*after.sticky_header, &*after.salt), ("x-user", "t"));
         let cleared = Wish {
@@ -239,6 +237,9 @@ mod tests {
         }
         .onto(before)
         .unwrap();
-        assert_eq!(cleared.header_rules, [rule("beta", 2), rule("delta", 2)]);
+        assert_eq!(
+            cleared.header_rules,
+            [rule("beta", "2"), rule("delta", "canary")]
+        );
     }
 }

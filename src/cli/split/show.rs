@@ -1,9 +1,16 @@
 //! How a policy looks on a terminal and as JSON. Pure.
 
+use std::{
+    collections::{BTreeSet, HashMap},
+    fmt,
+};
+
 use serde::Serialize;
 
 use crate::cli::table::{part_of, per_cent, table, thousands};
-use crate::proto::v1::{GetTrafficPolicyResponse, TrafficPolicy};
+use crate::cli::wire;
+use crate::ident::Target;
+use crate::proto::v1::GetTrafficPolicyResponse;
 
 /// A policy in force.
 #[derive(Debug, Serialize)]
@@ -23,9 +30,13 @@ pub(super) struct Change {
     pub(super) after: InForce,
 }
 
+/// What each label names.
+pub(super) type Labels = HashMap<String, u64>;
+
 #[derive(Debug, Serialize)]
 struct Line {
-    version: u64,
+    #[serde(flatten)]
+    target: Named,
     basis_points: u32,
     /// Requests since this revision came into force.
     requests: u64,
@@ -35,21 +46,70 @@ struct Line {
 struct RuleLine {
     header: String,
     value: String,
-    version: u64,
+    #[serde(flatten)]
+    target: Named,
 }
 
-impl From<&GetTrafficPolicyResponse> for InForce {
-    fn from(response: &GetTrafficPolicyResponse) -> Self {
+/// A version, or a label with the version that it names. Versions come before labels.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+struct Named {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    label: Option<String>,
+    /// `None` where the label names nothing any more.
+    version: Option<u64>,
+}
+
+impl Named {
+    fn new(target: Option<&Target>, labels: &Labels) -> Self {
+        match target {
+            Some(Target::Version(version)) => Self {
+                label: None,
+                version: Some(version.get()),
+            },
+            Some(Target::Label(label)) => Self {
+                label: Some(label.to_string()),
+                version: labels.get(label.as_str()).copied(),
+            },
+            None => Self {
+                label: None,
+                version: None,
+            },
+        }
+    }
+}
+
+/// `2`, `canary (2)`.
+impl fmt::Display for Named {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.label, self.version) {
+            (Some(label), Some(version)) => write!(f, "{label} ({version})"),
+            (Some(label), None) => f.write_str(label),
+            (None, Some(version)) => version.fmt(f),
+            (None, None) => f.write_str("-"),
+        }
+    }
+}
+
+impl InForce {
+    /// What `response` says, where labels name what `labels` says.
+    pub(super) fn new(response: &GetTrafficPolicyResponse, labels: &Labels) -> Self {
         let policy = response.policy.clone().unwrap_or_default();
-        let split = policy.split.iter().map(|share| Line {
-            version: share.version,
-            basis_points: share.basis_points,
-            requests: counted(response, share.version),
-        });
+        // A policy that was only just set has no counts yet.
+        let counted = response.counted.iter().map(|counted| counted.requests);
+        let counted = counted.chain(std::iter::repeat(0));
+        let split = policy
+            .split
+            .iter()
+            .zip(counted)
+            .map(|(share, requests)| Line {
+                target: Named::new(wire::target_of_share(share).as_ref(), labels),
+                basis_points: share.basis_points,
+                requests,
+            });
         let header_rules = policy.header_rules.iter().map(|rule| RuleLine {
             header: rule.header.clone(),
             value: rule.value.clone(),
-            version: rule.version,
+            target: Named::new(wire::target_of_rule(rule).as_ref(), labels),
         });
         Self {
             model: response.model.clone(),
@@ -63,12 +123,11 @@ impl From<&GetTrafficPolicyResponse> for InForce {
 }
 
 /// The split with target and counted shares.
-pub(super) fn in_force(response: &GetTrafficPolicyResponse) -> String {
-    let now = InForce::from(response);
+pub(super) fn in_force(now: &InForce) -> String {
     let all: u64 = now.split.iter().map(|line| line.requests).sum();
     let rows = now.split.iter().map(|line| {
         vec![
-            line.version.to_string(),
+            line.target.to_string(),
             per_cent(line.basis_points),
             part_of(line.requests, all),
             thousands(line.requests),
@@ -83,114 +142,95 @@ pub(super) fn in_force(response: &GetTrafficPolicyResponse) -> String {
             &[0, 1, 2, 3],
             rows
         ),
-        beside(response.policy.as_ref())
+        beside(now)
     )
 }
 
 /// The split before and after.
-pub(super) fn change(
-    before: &GetTrafficPolicyResponse,
-    after: &GetTrafficPolicyResponse,
-) -> String {
-    let (old, new) = (InForce::from(before), InForce::from(after));
-    let all: u64 = old.split.iter().map(|line| line.requests).sum();
-    let find = |lines: &[Line], version| {
-        let line = lines.iter().find(|line| line.version == version);
+pub(super) fn change(change: &Change) -> String {
+    let Change { before, after } = change;
+    let all: u64 = before.split.iter().map(|line| line.requests).sum();
+    let find = |lines: &[Line], target: &Named| {
+        let line = lines.iter().find(|line| line.target == *target);
         line.map(|line| (line.basis_points, line.requests))
     };
-    let mut versions: Vec<_> = old
-        .split
-        .iter()
-        .chain(&new.split)
-        .map(|line| line.version)
-        .collect();
-    versions.sort_unstable();
-    versions.dedup();
-    let rows = versions.into_iter().map(|version| {
-        let was = find(&old.split, version);
+    let both = before.split.iter().chain(&after.split);
+    let targets: BTreeSet<_> = both.map(|line| &line.target).collect();
+    let rows = targets.into_iter().map(|target| {
+        let was = find(&before.split, target);
         vec![
-            version.to_string(),
+            target.to_string(),
             was.map_or_else(|| "-".into(), |(points, _)| per_cent(points)),
             was.map_or_else(|| "-".into(), |(_, requests)| part_of(requests, all)),
-            find(&new.split, version).map_or_else(|| "-".into(), |(points, _)| per_cent(points)),
+            find(&after.split, target).map_or_else(|| "-".into(), |(points, _)| per_cent(points)),
         ]
     });
     format!(
         "{}   policy revision {} -> {}\n{}{}",
-        new.model,
-        old.revision,
-        new.revision,
+        after.model,
+        before.revision,
+        after.revision,
         table(
             &["version", "before", "counted", "now"],
             &[0, 1, 2, 3],
             rows
         ),
-        beside(after.policy.as_ref())
+        beside(after)
     )
 }
 
 /// What else the policy says, a line each.
-fn beside(policy: Option<&TrafficPolicy>) -> String {
+fn beside(now: &InForce) -> String {
     let mut text = String::new();
-    let Some(policy) = policy else { return text };
-    for rule in &policy.header_rules {
+    for rule in &now.header_rules {
+        let kind = rule.target.label.as_ref().map_or("version", |_| "label");
         text.push_str(&format!(
-            "\nrule: {} = {} goes to version {}",
-            rule.header, rule.value, rule.version
+            "\nrule: {} = {} goes to {kind} {}",
+            rule.header, rule.value, rule.target
         ));
     }
-    if !policy.sticky_header.is_empty() {
-        text.push_str(&format!("\nsticky by header {}", policy.sticky_header));
+    if !now.sticky_header.is_empty() {
+        text.push_str(&format!("\nsticky by header {}", now.sticky_header));
     }
-    if !policy.salt.is_empty() {
-        text.push_str(&format!("\nsalt {:?}", policy.salt));
+    if !now.salt.is_empty() {
+        text.push_str(&format!("\nsalt {:?}", now.salt));
     }
     text
-}
-
-fn counted(response: &GetTrafficPolicyResponse, version: u64) -> u64 {
-    let entry = response
-        .counted
-        .iter()
-        .find(|counted| counted.version == version);
-    entry.map_or(0, |counted| counted.requests)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proto::v1::{CountedShare, HeaderRule, Share};
+    use crate::proto::v1::{CountedShare, TrafficPolicy};
 
-    fn response(revision: u64, split: &[(u64, u32, u64)]) -> GetTrafficPolicyResponse {
-        GetTrafficPolicyResponse {
+    fn shown(revision: u64, split: &[(&str, u32, u64)], rule: &str) -> InForce {
+        let labels = HashMap::from([("stable".to_owned(), 1), ("canary".to_owned(), 2)]);
+        let share =
+            |&(target, points, _): &(&str, u32, u64)| wire::share(&target.parse().unwrap(), points);
+        let rule = rule.parse().unwrap();
+        let response = GetTrafficPolicyResponse {
             model: "flight-delay".into(),
             revision,
             policy: Some(TrafficPolicy {
-                split: split
-                    .iter()
-                    .map(|&(version, basis_points, _)| Share {
-                        version,
-                        basis_points,
-                    })
-                    .collect(),
-                header_rules: vec![HeaderRule {
-                    header: "x-cohort".into(),
-                    value: "beta".into(),
-                    version: 2,
-                }],
+                split: split.iter().map(share).collect(),
+                header_rules: vec![wire::header_rule("x-cohort".into(), "beta".into(), &rule)],
                 sticky_header: "x-user".into(),
                 salt: String::new(),
             }),
             counted: split
                 .iter()
-                .map(|&(version, _, requests)| CountedShare { version, requests })
+                .map(|&(_, _, requests)| CountedShare {
+                    requests,
+                    ..CountedShare::default()
+                })
                 .collect(),
-        }
+        };
+        InForce::new(&response, &labels)
     }
 
     #[test]
     fn a_split_shows_target_beside_counted() {
-        let now = response(3, &[(1, 9_500, 19_012), (2, 500, 988)]);
+        let now = shown(3, &[("1", 9_500, 19_012), ("2", 500, 988)], "2");
         insta::assert_snapshot!(in_force(&now), @r"
         flight-delay   policy revision 3
         ┌─────────┬────────┬─────────┬──────────┐
@@ -206,9 +246,9 @@ mod tests {
 
     #[test]
     fn a_change_shows_what_comes_and_what_goes() {
-        let before = response(3, &[(1, 9_500, 950), (2, 500, 50)]);
-        let after = response(4, &[(2, 5_000, 0), (3, 5_000, 0)]);
-        insta::assert_snapshot!(change(&before, &after), @r"
+        let before = shown(3, &[("1", 9_500, 950), ("2", 500, 50)], "2");
+        let after = shown(4, &[("2", 5_000, 0), ("3", 5_000, 0)], "2");
+        insta::assert_snapshot!(change(&Change { before, after }), @r"
         flight-delay   policy revision 3 -> 4
         ┌─────────┬────────┬─────────┬─────┐
         │ version ┆ before ┆ counted ┆ now │
@@ -220,5 +260,13 @@ mod tests {
         rule: x-cohort = beta goes to version 2
         sticky by header x-user
         ");
+    }
+
+    #[test]
+    fn labels_are_shown_with_the_versions_that_they_name() {
+        let split = [("stable", 9_000, 90), ("canary", 900, 9), ("gone", 100, 1)];
+        let now = shown(5, &split, "canary");
+        insta::assert_snapshot!(in_force(&now), @"");
+        insta::assert_snapshot!(serde_json::to_string(&now).unwrap(), @"");
     }
 }

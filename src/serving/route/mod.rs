@@ -1,17 +1,19 @@
-//! Decides which version answers a request.
+//! Decides which row of a policy answers a request.
 //!
 //! A [`Policy`] is checked once, when an operator sets it; after that [`route`] cannot fail. The order is: header rules,
 //! first match wins; the sticky key; a random draw. Everything here is a pure function of the policy, the request and a
-//! number, so that tests choose the number; [`random_point`] and [`random_bits`] are the only randomness of serving.
+//! number, so that tests choose the number; [`random_point`] and [`random_bits`] are the only randomness of serving. Rows
+//! name versions or labels; which version a label names makes no difference here.
 //!
-//! What always holds: a draw is exact to the basis point over the 10,000 points; a key gets the same version on every
-//! machine and in every build, for as long as salt and shares stay ([`Rendezvous`] says how it is computed); a version
-//! with share 0 gets nothing but what a header rule sends to it.
+//! What always holds: a draw is exact to the basis point over the 10,000 points; a key gets the same row on every
+//! machine and in every build, for as long as salt and shares stay ([`Rendezvous`] says how it is computed); a row with
+//! share 0 gets nothing.
 //!
-//! Not here: pins, which come before all of this; whether a version is ready (a policy that needs one that is not ready
+//! Not here: pins, which come before all of this; what labels name ([`live`](super::live)); whether a version is ready (a policy that needs one that is not ready
 //! is refused by [`control`](crate::control)); shadow traffic.
 
 mod policy;
+mod raw;
 mod rendezvous;
 mod split;
 
@@ -21,17 +23,18 @@ mod tests;
 use http::HeaderMap;
 use rand::RngExt;
 
-use crate::ident::{Share, VersionNumber};
+use crate::ident::Share;
 
-pub use policy::{HeaderRule, Policy, RawHeaderRule, RawPolicy};
+pub use policy::{HeaderRule, Policy};
+pub use raw::{RawHeaderRule, RawPolicy, RawTarget};
 pub use rendezvous::Rendezvous;
 pub use split::Split;
 
 /// Who answers, and what decided it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Choice {
-    /// The version of the first header rule that the request matches.
-    HeaderRule(VersionNumber),
+    /// The first header rule that the request matches, by its place.
+    HeaderRule(usize),
     /// The row of the split that the sticky key belongs to.
     Sticky(usize),
     /// The row of the split that the random point fell on.
@@ -48,12 +51,9 @@ pub fn route(
     key: &[u8],
     draw: impl FnOnce() -> u32,
 ) -> Choice {
-    if let Some(rule) = policy
-        .header_rules()
-        .iter()
-        .find(|rule| rule.matches(headers))
-    {
-        return Choice::HeaderRule(rule.version());
+    let rules = policy.header_rules();
+    if let Some(at) = rules.iter().position(|rule| rule.matches(headers)) {
+        return Choice::HeaderRule(at);
     }
     let key = match policy.sticky_header() {
         Some(name) if key.is_empty() => headers.get(name).map_or(key, |value| value.as_bytes()),

@@ -2,33 +2,10 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use super::raw::{RawHeaderRule, RawPolicy, RawTarget, quoted};
 use super::{Rendezvous, Split, split::add_repeated};
 use crate::error::InputFaults;
-use crate::ident::{ModelName, Share, VersionNumber};
-
-/// A policy as an operator wrote it: nothing is checked yet.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RawPolicy {
-    /// Version and basis points.
-    pub split: Vec<(u64, u32)>,
-    /// First match wins.
-    pub header_rules: Vec<RawHeaderRule>,
-    /// Header whose value is the sticky key where the request has no routing key. Empty: none.
-    pub sticky_header: String,
-    /// Mixed into the hash of every sticky key. Empty: the model's name.
-    pub salt: String,
-}
-
-/// A header rule as an operator wrote it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RawHeaderRule {
-    /// Name of the header.
-    pub header: String,
-    /// Its exact value.
-    pub value: String,
-    /// Who answers.
-    pub version: u64,
-}
+use crate::ident::{ModelName, Share, Target};
 
 /// A checked policy. Never changes: an edit is a new policy.
 #[derive(Clone, Debug, PartialEq)]
@@ -80,6 +57,20 @@ impl Policy {
         })
     }
 
+    /// All of `model`'s traffic to one target, and nothing else.
+    #[must_use]
+    pub fn everything_to(target: Target, model: &ModelName) -> Self {
+        let split = Split::everything_to(target);
+        let rendezvous = Rendezvous::new(split.rows(), model.as_str().as_bytes());
+        Self {
+            split,
+            header_rules: Vec::new(),
+            sticky_header: None,
+            salt: String::new(),
+            rendezvous,
+        }
+    }
+
     /// The policy in the operator's words, as it was given.
     #[must_use]
     pub fn to_raw(&self) -> RawPolicy {
@@ -88,7 +79,7 @@ impl Policy {
                 .split
                 .rows()
                 .iter()
-                .map(|(version, share)| (version.get(), share.basis_points()))
+                .map(|(target, share)| (target.into(), share.basis_points()))
                 .collect(),
             header_rules: self.header_rules.iter().map(HeaderRule::to_raw).collect(),
             sticky_header: self
@@ -100,7 +91,7 @@ impl Policy {
         }
     }
 
-    /// Versions and shares.
+    /// Targets and shares.
     #[must_use]
     pub fn split(&self) -> &Split {
         &self.split
@@ -130,24 +121,28 @@ impl Policy {
         &self.rendezvous
     }
 
-    /// Every version that the policy names, in the split with whatever share or in a header rule: ascending, each once.
+    /// Everyone whom the policy names: the split in its order, with whatever share, then the header rules; each once.
     #[must_use]
-    pub fn versions(&self) -> Vec<VersionNumber> {
-        let split = self.split.rows().iter().map(|(version, _)| *version);
-        let rules = self.header_rules.iter().map(HeaderRule::version);
-        let mut versions: Vec<_> = split.chain(rules).collect();
-        versions.sort_unstable();
-        versions.dedup();
-        versions
+    pub fn targets(&self) -> Vec<Target> {
+        let split = self.split.rows().iter().map(|(target, _)| target);
+        let rules = self.header_rules.iter().map(HeaderRule::target);
+        let mut targets: Vec<Target> = Vec::with_capacity(self.split.rows().len());
+        // At most 128 of them.
+        for target in split.chain(rules) {
+            if !targets.contains(target) {
+                targets.push(target.clone());
+            }
+        }
+        targets
     }
 }
 
-/// Sends requests with one header value to one version.
+/// Sends requests with one header value to one target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeaderRule {
     header: HeaderName,
     value: HeaderValue,
-    version: VersionNumber,
+    target: Target,
 }
 
 impl HeaderRule {
@@ -156,8 +151,8 @@ impl HeaderRule {
 
     /// Who answers.
     #[must_use]
-    pub fn version(&self) -> VersionNumber {
-        self.version
+    pub fn target(&self) -> &Target {
+        &self.target
     }
 
     /// Whether one of the values of this header is the value of the rule.
@@ -173,31 +168,30 @@ impl HeaderRule {
         RawHeaderRule {
             header: self.header.to_string(),
             value: String::from_utf8_lossy(self.value.as_bytes()).into_owned(),
-            version: self.version.get(),
+            target: (&self.target).into(),
         }
     }
 }
 
 /// `None` exactly where something was added to `faults`.
-fn check_split(raw: &[(u64, u32)], faults: &mut InputFaults) -> Option<Split> {
+fn check_split(raw: &[(RawTarget, u32)], faults: &mut InputFaults) -> Option<Split> {
     // A list that is too long is refused as such, not row by row.
     let raw = &raw[..raw.len().min(Split::MOST + 1)];
     let mut rows = Vec::with_capacity(raw.len());
-    for (at, (version, points)) in raw.iter().enumerate() {
-        let version = VersionNumber::try_from(*version)
-            .map_err(|e| faults.add(format!("split[{at}].version"), e.got, e.wanted));
+    for (at, (target, points)) in raw.iter().enumerate() {
+        let target = target.check(format_args!("split[{at}]"), faults);
         let share = Share::try_from(*points)
             .map_err(|e| faults.add(format!("split[{at}].basis_points"), e.got, e.wanted));
-        if let (Ok(version), Ok(share)) = (version, share) {
-            rows.push((version, share));
+        if let (Some(target), Ok(share)) = (target, share) {
+            rows.push((target, share));
         }
     }
     if rows.len() == raw.len() {
         return Split::check(rows, faults);
     }
-    // The sum means nothing yet; a version that comes twice is wrong whatever its share.
-    let versions: Vec<_> = raw.iter().map(|(version, _)| *version).collect();
-    add_repeated(&versions, faults);
+    // The sum means nothing yet; a target that comes twice is wrong whatever its share.
+    let targets: Vec<_> = raw.iter().map(|(target, _)| target.clone()).collect();
+    add_repeated(&targets, faults);
     None
 }
 
@@ -211,8 +205,8 @@ fn check_rules(raw: &[RawHeaderRule], faults: &mut InputFaults) -> Vec<HeaderRul
     for (at, rule) in raw.iter().enumerate() {
         let header = check_header(format!("header_rules[{at}].header"), &rule.header, faults);
         let value = check_value(format!("header_rules[{at}].value"), &rule.value, faults);
-        let version = VersionNumber::try_from(rule.version)
-            .map_err(|e| faults.add(format!("header_rules[{at}].version"), e.got, e.wanted));
+        let row = format_args!("header_rules[{at}]");
+        let target = rule.target.check(row, faults);
         if let Some(first) = raw[..at]
             .iter()
             .position(|earlier| (&earlier.header, &earlier.value) == (&rule.header, &rule.value))
@@ -223,11 +217,11 @@ fn check_rules(raw: &[RawHeaderRule], faults: &mut InputFaults) -> Vec<HeaderRul
                 "each header and value once",
             );
         }
-        if let (Some(header), Some(value), Ok(version)) = (header, value, version) {
+        if let (Some(header), Some(value), Some(target)) = (header, value, target) {
             rules.push(HeaderRule {
                 header,
                 value,
-                version,
+                target,
             });
         }
     }
@@ -259,9 +253,4 @@ fn check_value(field: String, raw: &str, faults: &mut InputFaults) -> Option<Hea
             None
         }
     }
-}
-
-/// For a message: in quotes, control characters escaped, cut to 64 characters.
-fn quoted(raw: &str) -> String {
-    format!("{:?}", raw.chars().take(64).collect::<String>())
 }

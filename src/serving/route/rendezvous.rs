@@ -2,28 +2,32 @@
 
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
-use crate::ident::{Share, VersionNumber};
+use crate::ident::{Share, Target};
 
-/// Weighted rendezvous hashing: every version draws a lot for the key, the larger its weight the smaller the lot, and the
-/// smallest lot wins. A lot depends on nothing but the key, the salt, the version and its own weight. So raising one
-/// weight moves keys only to that version, lowering it moves keys only away from it, and no other key moves; scaling all
-/// weights alike moves none. A version gets its share of the keys.
+/// Weighted rendezvous hashing: every row of the split draws a lot for the key, the larger its weight the smaller the lot,
+/// and the smallest lot wins. A lot depends on nothing but the key, the salt, the name of the row and its own weight. So
+/// raising one weight moves keys only to that row, lowering it moves keys only away from it, and no other key moves; scaling
+/// all weights alike moves none. A row gets its share of the keys.
+///
+/// The name of a row is its target as the operator wrote it: a label, and not the version that the label names. So when a
+/// label moves to another version, the callers of that row go with it and nobody else changes version.
 ///
 /// The computation is fixed for ever, since callers would change their version with it; any language can repeat it:
 ///
 /// ```text
+/// name_r  = a version as 8 bytes, little-endian; a label as its ASCII text
 /// seed    = xxh3_64(salt)
-/// seed_v  = xxh3_64(v as 8 bytes, little-endian; seed)        for each version v with a share above 0
+/// seed_r  = xxh3_64(name_r; seed)                             for each row r with a share above 0
 /// key     = xxh3_64(key; seed)
-/// u_v     = ((xxh3_64(key as 8 bytes, little-endian; seed_v) >> 12) + 0.5) / 2^52
-/// lot_v   = -ln(u_v) / basis points of v                      the smallest wins; a tie: the lower version
+/// u_r     = ((xxh3_64(key as 8 bytes, little-endian; seed_r) >> 12) + 0.5) / 2^52
+/// lot_r   = -ln(u_r) / basis points of r                      the smallest wins; a tie: versions before labels, then the lower
 /// ```
 ///
 /// with `ln` of `libm`, which rounds the same way on every machine.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rendezvous {
     seed: u64,
-    /// Ascending by version, so that the first of equal lots is the one of the lower version.
+    /// Ascending by target, so that the first of equal lots is the one of the lower target.
     rows: Vec<Row>,
 }
 
@@ -38,19 +42,19 @@ struct Row {
 impl Rendezvous {
     /// Prepares `rows`, where the shares are weights and need not add up to anything. At least one is above 0.
     #[must_use]
-    pub fn new(rows: &[(VersionNumber, Share)], salt: &[u8]) -> Self {
+    pub fn new(rows: &[(Target, Share)], salt: &[u8]) -> Self {
         let seed = xxh3_64(salt);
         let mut indexed: Vec<_> = rows
             .iter()
             .enumerate()
             .filter(|(_, (_, share))| *share > Share::default())
             .collect();
-        indexed.sort_by_key(|(_, (version, _))| *version);
+        indexed.sort_by(|(_, (one, _)), (_, (other, _))| one.cmp(other));
         let rows = indexed
             .into_iter()
-            .map(|(at, (version, share))| Row {
+            .map(|(at, (target, share))| Row {
                 at,
-                seed: xxh3_64_with_seed(&version.get().to_le_bytes(), seed),
+                seed: named(target, seed),
                 weight: f64::from(share.basis_points()),
             })
             .collect();
@@ -60,7 +64,7 @@ impl Rendezvous {
     /// The row that `key` belongs to, as its place among the rows given to [`new`](Self::new). Allocates nothing.
     #[must_use]
     pub fn pick(&self, key: &[u8]) -> usize {
-        // The key may be long, so it is read once and not once a version.
+        // The key may be long, so it is read once and not once a row.
         let key = xxh3_64_with_seed(key, self.seed).to_le_bytes();
         let mut best = (f64::INFINITY, 0);
         for row in &self.rows {
@@ -70,6 +74,14 @@ impl Rendezvous {
             }
         }
         best.1
+    }
+}
+
+/// The hash of the name of a row.
+fn named(target: &Target, seed: u64) -> u64 {
+    match target {
+        Target::Version(version) => xxh3_64_with_seed(&version.get().to_le_bytes(), seed),
+        Target::Label(label) => xxh3_64_with_seed(label.as_str().as_bytes(), seed),
     }
 }
 

@@ -1,13 +1,14 @@
-//! Versions and their shares, checked to add up.
+//! Who gets how much, checked to add up.
 
+use super::RawTarget;
 use crate::error::InputFaults;
-use crate::ident::{Share, VersionNumber};
+use crate::ident::{Share, Target};
 
-/// Which version gets how much: 1 to 64 rows, each version once, shares that add up to exactly 10,000 basis points.
-/// Never changes: an edit is a new split.
+/// Who gets how much: 1 to 64 rows, each version and each label once, shares that add up to exactly 10,000 basis points.
+/// Two labels may name one version, which then gets what both rows give. Never changes: an edit is a new split.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Split {
-    rows: Vec<(VersionNumber, Share)>,
+    rows: Vec<(Target, Share)>,
     /// Where each row ends on the line of 10,000 points; the first starts at 0.
     ends: Vec<u32>,
 }
@@ -19,32 +20,40 @@ impl Split {
     /// Checks the rows; their order stays.
     ///
     /// # Errors
-    /// Every row whose version came before (`split[1].version`), too few or too many rows, or a wrong sum (`split`).
-    pub fn new(
-        rows: impl IntoIterator<Item = (VersionNumber, Share)>,
-    ) -> Result<Self, InputFaults> {
+    /// Every row whose target came before (`split[1].version`, `split[1].label`), too few or too many rows, or a wrong sum
+    /// (`split`).
+    pub fn new(rows: impl IntoIterator<Item = (Target, Share)>) -> Result<Self, InputFaults> {
         let mut faults = InputFaults::default();
         Self::check(rows, &mut faults).ok_or(faults)
     }
 
+    /// A single row, which gets everything.
+    #[must_use]
+    pub fn everything_to(target: Target) -> Self {
+        Self {
+            rows: vec![(target, Share::FULL)],
+            ends: vec![Share::FULL.basis_points()],
+        }
+    }
+
     /// As [`new`](Self::new), beside the faults of other fields: `None` exactly where it added to `faults`.
     pub(super) fn check(
-        rows: impl IntoIterator<Item = (VersionNumber, Share)>,
+        rows: impl IntoIterator<Item = (Target, Share)>,
         faults: &mut InputFaults,
     ) -> Option<Self> {
         // One more than allowed is enough to know, whatever the iterator would still give.
         let rows: Vec<_> = rows.into_iter().take(Self::MOST + 1).collect();
         let got = match rows.len() {
-            0 => Some("no versions"),
+            0 => Some("no rows"),
             1..=Self::MOST => None,
-            _ => Some("more than 64 versions"),
+            _ => Some("more than 64 rows"),
         };
         if let Some(got) = got {
-            faults.add("split", got, "1 to 64 versions");
+            faults.add("split", got, "1 to 64 rows");
             return None;
         }
-        let versions: Vec<_> = rows.iter().map(|(version, _)| version.get()).collect();
-        let repeated = add_repeated(&versions, faults);
+        let targets: Vec<_> = rows.iter().map(|(target, _)| target.into()).collect();
+        let repeated = add_repeated(&targets, faults);
         let sum: u32 = rows.iter().map(|(_, share)| share.basis_points()).sum();
         if sum != Share::FULL.basis_points() {
             let got = format!("shares that add up to {sum} basis points");
@@ -61,7 +70,7 @@ impl Split {
 
     /// The rows, in the order given.
     #[must_use]
-    pub fn rows(&self) -> &[(VersionNumber, Share)] {
+    pub fn rows(&self) -> &[(Target, Share)] {
         &self.rows
     }
 
@@ -74,16 +83,20 @@ impl Split {
     }
 }
 
-/// Names every row whose version an earlier row has, and tells whether there is one. For at most 65 rows.
-pub(super) fn add_repeated(versions: &[u64], faults: &mut InputFaults) -> bool {
+/// Names every row whose target an earlier row has, and tells whether there is one. For at most 65 rows.
+pub(super) fn add_repeated(targets: &[RawTarget], faults: &mut InputFaults) -> bool {
     let mut repeated = false;
-    for (at, version) in versions.iter().enumerate() {
-        if let Some(first) = versions[..at].iter().position(|earlier| earlier == version) {
+    for (at, target) in targets.iter().enumerate() {
+        // Rows without a target are wrong already, and not because another one has none either.
+        if *target == RawTarget::None {
+            continue;
+        }
+        if let Some(first) = targets[..at].iter().position(|earlier| earlier == target) {
             repeated = true;
             faults.add(
-                format!("split[{at}].version"),
-                format!("{version}, as in split[{first}]"),
-                "each version once",
+                format!("split[{at}].{}", target.field()),
+                format!("{target}, as in split[{first}]"),
+                format!("each {} once", target.field()),
             );
         }
     }
