@@ -24,7 +24,7 @@ fn pipeline(runtime: &Runtime) -> (Arc<Gate>, Pipeline) {
     let loaded = control::load_registry(&registry(), &telemetry).expect("the example loads");
     let name = MODEL.parse().expect("a name");
     let split = RawPolicy {
-        split: vec![(1, 5_000), (2, 5_000)],
+        split: vec![(1.into(), 5_000), (2.into(), 5_000)],
         ..RawPolicy::default()
     };
     let settings = ModelSettings {

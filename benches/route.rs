@@ -12,7 +12,9 @@ const VERSIONS: [u64; 3] = [2, 8, 64];
 /// As even as basis points allow.
 fn even(versions: u64) -> RawPolicy {
     let share = 10_000 / u32::try_from(versions).expect("few versions");
-    let mut split: Vec<_> = (1..=versions).map(|version| (version, share)).collect();
+    let mut split: Vec<_> = (1..=versions)
+        .map(|version| (version.into(), share))
+        .collect();
     let given: u32 = split.iter().map(|(_, points)| points).sum();
     split[0].1 += 10_000 - given;
     RawPolicy {
@@ -54,7 +56,7 @@ fn by_rule(c: &mut Criterion) {
     let rule = |at| RawHeaderRule {
         header: format!("x-rule-{at}"),
         value: "on".into(),
-        version: 1,
+        target: 1.into(),
     };
     let policy = checked(RawPolicy {
         header_rules: (0..64).map(rule).collect(),

@@ -31,8 +31,11 @@ fn a_policy_is_read_as_a_whole() {
         r#"
         [models.flight-delay]
         labels = { stable = 1 }
-        split = { 10 = 500, 9 = 9500 }
-        header_rules = [{ header = "x-canary", value = "yes", version = 10 }]
+        split = { stable = 500, 10 = 500, 9 = 9000 }
+        header_rules = [
+            { header = "x-canary", value = "yes", version = 10 },
+            { header = "x-canary", value = "newest", label = "latest" },
+        ]
         "#,
     )
     .unwrap();
@@ -42,14 +45,21 @@ fn a_policy_is_read_as_a_whole() {
         .split()
         .rows()
         .iter()
-        .map(|(v, s)| (v.get(), s.basis_points()))
+        .map(|(target, share)| (target.to_string(), share.basis_points()))
         .collect();
     assert_eq!(
         rows,
-        [(9, 9500), (10, 500)],
+        [
+            ("9".to_owned(), 9000),
+            ("10".to_owned(), 500),
+            ("stable".to_owned(), 500)
+        ],
         "in the order of the numbers, not of the texts"
     );
     assert_eq!(settings.labels.len(), 1);
+    let rules = policy.header_rules().iter();
+    let rules: Vec<_> = rules.map(|rule| rule.target().to_string()).collect();
+    assert_eq!(rules, ["10", "latest"]);
 }
 
 #[test]
@@ -77,7 +87,7 @@ fn all_faults_of_the_meaning_come_at_once() {
         [models."a/b"]
         [models.m]
         labels = { latest = 1, 7 = 1 }
-        split = { 1 = 9000, x = 1000 }
+        split = { 1 = 9000, 02 = 1000 }
         "#,
     );
     let paths: Vec<_> = found
@@ -93,10 +103,35 @@ fn all_faults_of_the_meaning_come_at_once() {
             "$.models.a/b",
             "$.models.m.labels.7",
             "$.models.m.labels.latest",
-            "$.models.m.split.x",
+            "$.models.m.split.02",
             "$.models.m.split",
         ],
         "{found:#?}"
+    );
+}
+
+#[test]
+fn a_header_rule_names_a_version_or_a_label_and_not_both() {
+    let found = faults(
+        r#"
+        [models.m]
+        split = { 1 = 10000 }
+        header_rules = [
+            { header = "x-a", value = "1", version = 1 },
+            { header = "x-b", value = "1", version = 1, label = "canary" },
+            { header = "x-c", value = "1" },
+            { header = "x-d", value = "1", label = "7" },
+        ]
+        "#,
+    );
+    assert_eq!(
+        found,
+        [
+            "$.models.m.header_rules[1]: got both `version` and `label`, wants one of them",
+            "$.models.m.header_rules[2].target: got nothing, wants a version or a label",
+            "$.models.m.header_rules[3].label: got \"7\", wants 1 to 64 of a-z A-Z 0-9 . _ - starting with a letter or \
+             digit, and not a number",
+        ]
     );
 }
 

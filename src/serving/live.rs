@@ -213,3 +213,6 @@ impl Routing {
         targets.zip(counts).collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -257,6 +257,16 @@ fn a_split_is_moved_and_what_is_not_named_stays() {
     );
     assert_eq!(after["sticky_header"], "x-user");
 
+    let third = set(&["1=50%", "latest=50%", "--rule", "x-who=you:latest"]);
+    for told in ["latest (2)", "x-who = you goes to label latest (2)"] {
+        assert!(third.stdout.contains(told), "{told}: {third:?}");
+    }
+    let now = json_of(&run(&["split", "get", "m", "--address", &admin, "--json"]).stdout);
+    assert_eq!(
+        now["split"][1],
+        json!({"label": "latest", "version": 2, "basis_points": 5_000, "requests": 0})
+    );
+
     let late = set(&["1=50%", "2=50%", "--expected-revision", "2"]);
     assert_eq!(late.code, Some(1), "{late:?}");
     assert!(
@@ -273,7 +283,7 @@ fn a_split_is_moved_and_what_is_not_named_stays() {
     let now = run(&["split", "get", "m", "--address", &admin, "--json"]);
     assert_eq!(
         json_of(&now.stdout)["revision"],
-        3,
+        4,
         "neither changed anything"
     );
 }

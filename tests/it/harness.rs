@@ -94,7 +94,7 @@ impl Running {
         let request = v1::SetTrafficPolicyRequest {
             model: model.to_owned(),
             policy: Some(policy(split)),
-            expected_revision: expected,
+            terms: seen(expected),
         };
         Ok(self
             .admin
@@ -124,10 +124,18 @@ impl Running {
     }
 }
 
+/// The terms of a change by somebody who has seen `revision`.
+pub fn seen(revision: u64) -> Option<v1::ChangeTerms> {
+    Some(v1::ChangeTerms {
+        expected_revision: Some(revision),
+        ..Default::default()
+    })
+}
+
 /// A policy that is only a split.
 pub fn policy(split: &[(u64, u32)]) -> v1::TrafficPolicy {
     let share = |&(version, basis_points)| v1::Share {
-        version,
+        target: Some(v1::share::Target::Version(version)),
         basis_points,
     };
     v1::TrafficPolicy {

@@ -43,14 +43,15 @@ pub fn house(model: impl Model, max_in_flight: usize) -> House {
     let name: ModelName = "m".parse().expect("name");
     let ready = BTreeMap::from([(one, Arc::new(ServingVersion { version, meters }))]);
     let raw = RawPolicy {
-        split: vec![(1, 10_000)],
+        split: vec![(1.into(), 10_000)],
         ..RawPolicy::default()
     };
     let policy = Policy::check(raw, &name).expect("policy");
-    let routing = Routing::resolve(Revision(1), policy, &ready).map(Arc::new);
+    let routing = Routing::resolve(Revision(1), policy, &BTreeMap::new(), &ready).map(Arc::new);
     let model = ServingModel {
         name: name.clone(),
         ready,
+        others: BTreeMap::new(),
         failed: BTreeMap::new(),
         labels: BTreeMap::new(),
         routing,

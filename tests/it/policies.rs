@@ -12,7 +12,7 @@ use taper::proto::v1;
 use tonic::Code;
 use tonic_types::StatusExt;
 
-use crate::harness::{Running, good, only, policy, rows};
+use crate::harness::{Running, good, only, policy, rows, seen};
 use crate::tiny;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -129,17 +129,32 @@ async fn a_policy_that_cannot_be_honoured_is_refused_with_the_reason_and_changes
     let set = |policy| v1::SetTrafficPolicyRequest {
         model: "m".into(),
         policy: Some(policy),
-        expected_revision: 1,
+        terms: seen(1),
     };
     let ruled = v1::TrafficPolicy {
         header_rules: vec![v1::HeaderRule {
             header: "X-Upper".into(),
             value: "a b".into(),
-            version: 1,
+            target: Some(v1::header_rule::Target::Version(1)),
         }],
         sticky_header: "grpc-timeout".into(),
         ..policy(&[(1, 9_000), (1, 999)])
     };
+    let second = |share, rule| {
+        let mut policy = policy(&[(1, 5_000), (2, 5_000)]);
+        policy.split[1].target = share;
+        policy.header_rules.push(v1::HeaderRule {
+            header: "x-team".into(),
+            value: "qa".into(),
+            target: rule,
+        });
+        policy
+    };
+    let unnamed = second(None, None);
+    let unknown = second(
+        Some(v1::share::Target::Label("nobody".into())),
+        Some(v1::header_rule::Target::Label("nobody".into())),
+    );
     for (policy, code, reason, subjects) in [
         (
             policy(&[]),
@@ -169,6 +184,18 @@ async fn a_policy_that_cannot_be_honoured_is_refused_with_the_reason_and_changes
                 "header_rules[0].value",
                 "sticky_header",
             ],
+        ),
+        (
+            unnamed,
+            Code::InvalidArgument,
+            "INVALID_POLICY",
+            vec!["split[1].target", "header_rules[0].target"],
+        ),
+        (
+            unknown,
+            Code::InvalidArgument,
+            "INVALID_POLICY",
+            vec!["split[1].label", "header_rules[0].label"],
         ),
         (
             policy(&[(1, 5_000), (4, 2_500), (9, 2_500)]),
@@ -223,6 +250,20 @@ async fn a_policy_that_cannot_be_honoured_is_refused_with_the_reason_and_changes
         .await
         .expect_err("no policy");
     assert_eq!(status.code(), Code::InvalidArgument);
+    let blind = v1::SetTrafficPolicyRequest {
+        terms: None,
+        ..set(policy(&[(1, 10_000)]))
+    };
+    let status = gateway
+        .admin
+        .set_traffic_policy(blind)
+        .await
+        .expect_err("no revision");
+    assert_eq!(status.code(), Code::InvalidArgument);
+    assert!(
+        status.message().contains("terms.expected_revision"),
+        "{status:?}"
+    );
     let nobody = v1::SetTrafficPolicyRequest {
         model: "nobody".into(),
         ..set(policy(&[(1, 10_000)]))
@@ -254,7 +295,7 @@ async fn a_policy_reads_back_as_it_was_set() {
         header_rules: vec![v1::HeaderRule {
             header: "x-tester".into(),
             value: "yes".into(),
-            version: 2,
+            target: Some(v1::header_rule::Target::Label("latest".into())),
         }],
         sticky_header: "x-user-id".into(),
         salt: "spring".into(),
@@ -263,7 +304,7 @@ async fn a_policy_reads_back_as_it_was_set() {
     let request = v1::SetTrafficPolicyRequest {
         model: "m".into(),
         policy: Some(wanted.clone()),
-        expected_revision: 1,
+        terms: seen(1),
     };
     gateway
         .admin

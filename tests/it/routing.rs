@@ -183,3 +183,87 @@ async fn a_model_without_a_policy_sends_everything_to_the_highest_ready_version(
     assert_eq!(fault.path, "$.format", "{fault:?}");
     gateway.drain().await;
 }
+
+const BY_LABEL: &str = r#"
+    [models.m]
+    labels = { stable = 1, canary = CANARY, old = 1 }
+    split = { stable = 6000, canary = 2500, old = 1000, 3 = 500 }
+    header_rules = [
+        { header = "x-tester", value = "yes", label = "canary" },
+        { header = "x-tester", value = "newest", label = "latest" },
+    ]
+"#;
+
+/// A gateway with four versions whose split and rules name labels; `canary` names the version `canary`.
+async fn by_label(canary: u64) -> Running {
+    Running::start(&BY_LABEL.replace("CANARY", &canary.to_string()), |root| {
+        (1..=4).for_each(|version| tiny::publish(root, "m", version))
+    })
+    .await
+}
+
+#[tokio::test]
+async fn labels_in_splits_and_rules_send_to_the_versions_that_they_name() {
+    let (mut two, mut four) = (by_label(2).await, by_label(4).await);
+    let mut moved = 0;
+    for user in 0..300 {
+        let key = format!("user-{user}");
+        let before = two.predict(keyed(&key)).await.expect("answer").version;
+        let after = four.predict(keyed(&key)).await.expect("answer").version;
+        assert!((1..=3).contains(&before), "{key} got version {before}");
+        let want = if before == 2 { 4 } else { before };
+        assert_eq!(after, want, "{key}: only the canary's callers move with it");
+        moved += u32::from(after != before);
+    }
+    assert!((40..=110).contains(&moved), "a quarter of 300, not {moved}");
+    for (value, want) in [("yes", [2, 4]), ("newest", [4, 4])] {
+        for (gateway, want) in [&mut two, &mut four].into_iter().zip(want) {
+            let request = with_header(keyed("somebody"), "x-tester", value);
+            let answer = gateway.predict(request).await.expect("ruled");
+            assert_eq!(answer.version, want, "{value}");
+        }
+    }
+    two.drain().await;
+    four.drain().await;
+}
+
+#[tokio::test]
+async fn labels_of_one_version_add_up_in_the_metrics_and_are_counted_by_row() {
+    let mut gateway = by_label(2).await;
+    for _ in 0..200 {
+        gateway.predict(rows("m", [good()])).await.expect("answer");
+    }
+    let (_, text) = gateway.http_get("/metrics").await;
+    let value = |name: &str, version: u64| -> f64 {
+        let series = format!(r#"{name}{{model="m",version="{version}"}} "#);
+        let line = text.lines().find_map(|line| line.strip_prefix(&series));
+        line.expect("a series").parse().expect("a number")
+    };
+    for (version, share) in [(1, 0.7), (2, 0.25), (3, 0.05), (4, 0.0)] {
+        let target = value("taper_traffic_share", version);
+        assert!((target - share).abs() < 1e-9, "version {version}: {target}");
+    }
+    let request = v1::GetTrafficPolicyRequest { model: "m".into() };
+    let policy = gateway.admin.get_traffic_policy(request).await;
+    let policy = policy.expect("policy").into_inner();
+    let split = policy.policy.expect("a policy").split;
+    let named = split.into_iter().filter_map(|share| share.target);
+    use v1::share::Target::{Label, Version};
+    assert_eq!(
+        named.collect::<Vec<_>>(),
+        [
+            Version(3),
+            Label("canary".into()),
+            Label("old".into()),
+            Label("stable".into())
+        ]
+    );
+    let versions: Vec<_> = policy.counted.iter().map(|row| row.version).collect();
+    assert_eq!(versions, [3, 2, 1, 1], "what each row names");
+    let own = policy.counted[2].requests + policy.counted[3].requests;
+    #[expect(clippy::cast_precision_loss, reason = "two hundred")]
+    let counted = own as f64 / 200.0;
+    let told = value("taper_traffic_share_counted", 1);
+    assert!((told - counted).abs() < 1e-9, "{told}, not {counted}");
+    gateway.drain().await;
+}

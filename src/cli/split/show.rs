@@ -266,7 +266,25 @@ mod tests {
     fn labels_are_shown_with_the_versions_that_they_name() {
         let split = [("stable", 9_000, 90), ("canary", 900, 9), ("gone", 100, 1)];
         let now = shown(5, &split, "canary");
-        insta::assert_snapshot!(in_force(&now), @"");
-        insta::assert_snapshot!(serde_json::to_string(&now).unwrap(), @"");
+        insta::assert_snapshot!(in_force(&now), @r"
+        flight-delay   policy revision 5
+        ┌────────────┬────────┬─────────┬──────────┐
+        │    version ┆ target ┆ counted ┆ requests │
+        ╞════════════╪════════╪═════════╪══════════╡
+        │ stable (1) ┆    90% ┆  90.00% ┆       90 │
+        │ canary (2) ┆     9% ┆   9.00% ┆        9 │
+        │       gone ┆     1% ┆   1.00% ┆        1 │
+        └────────────┴────────┴─────────┴──────────┘
+        rule: x-cohort = beta goes to label canary (2)
+        sticky by header x-user
+        ");
+        assert_eq!(
+            serde_json::to_value(&now.split).unwrap(),
+            serde_json::json!([
+                {"label": "stable", "version": 1, "basis_points": 9_000, "requests": 90},
+                {"label": "canary", "version": 2, "basis_points": 900, "requests": 9},
+                {"label": "gone", "version": null, "basis_points": 100, "requests": 1},
+            ])
+        );
     }
 }

@@ -11,11 +11,11 @@ fn faults(raw: RawPolicy) -> Vec<String> {
 
 fn with_rule(header: &str, value: &str) -> RawPolicy {
     RawPolicy {
-        split: vec![(1, 10_000)],
+        split: vec![row(1, 10_000)],
         header_rules: vec![RawHeaderRule {
             header: header.into(),
             value: value.into(),
-            version: 1,
+            target: 1.into(),
         }],
         ..RawPolicy::default()
     }
@@ -23,14 +23,28 @@ fn with_rule(header: &str, value: &str) -> RawPolicy {
 
 #[test]
 fn all_faults_come_at_once_by_field() {
-    let rule = |header: &str, value: &str, version| RawHeaderRule {
+    let rule = |header: &str, value: &str, target: RawTarget| RawHeaderRule {
         header: header.into(),
         value: value.into(),
-        version,
+        target,
     };
     let raw = RawPolicy {
-        split: vec![(1, 5_000), (0, 10_001), (1, 5_000)],
-        header_rules: vec![rule("X-Team", "q a", 0), rule("x-team", "qa", 1)],
+        split: vec![
+            row(1, 3_000),
+            row(0, 10_001),
+            row(1, 3_000),
+            row("canary", 2_000),
+            row("canary", 2_000),
+            row("7", 0),
+            (RawTarget::None, 0),
+            (RawTarget::None, 0),
+        ],
+        header_rules: vec![
+            rule("X-Team", "q a", 0.into()),
+            rule("x-team", "qa", 1.into()),
+            rule("x-team", "a", "a/b".into()),
+            rule("x-team", "b", RawTarget::None),
+        ],
         sticky_header: "grpc-timeout".into(),
         salt: "s".repeat(129),
     };
@@ -44,10 +58,16 @@ fn all_faults_come_at_once_by_field() {
         [
             "split[1].version",
             "split[1].basis_points",
+            "split[5].label",
+            "split[6].target",
+            "split[7].target",
             "split[2].version",
+            "split[4].label",
             "header_rules[0].header",
             "header_rules[0].value",
             "header_rules[0].version",
+            "header_rules[2].label",
+            "header_rules[3].target",
             "sticky_header",
             "salt",
         ]
@@ -56,26 +76,37 @@ fn all_faults_come_at_once_by_field() {
 
 #[test]
 fn splits_are_refused_by_what_is_wrong_with_them() {
-    let many = |n: u64| (1..=n).map(|version| (version, 0)).collect::<Vec<_>>();
+    let many = |n: u64| (1..=n).map(|version| row(version, 0)).collect::<Vec<_>>();
     for (split, want) in [
-        (
-            vec![],
-            &["split: got no versions, wants 1 to 64 versions"][..],
-        ),
+        (vec![], &["split: got no rows, wants 1 to 64 rows"][..]),
         (
             many(65),
-            &["split: got more than 64 versions, wants 1 to 64 versions"],
+            &["split: got more than 64 rows, wants 1 to 64 rows"],
         ),
         (
-            vec![(1, 9_000), (2, 900)],
+            vec![row(1, 9_000), row(2, 900)],
             &["split: got shares that add up to 9900 basis points, wants exactly 10000"],
         ),
         (
-            vec![(1, 5_000), (1, 5_000)],
+            vec![row(1, 5_000), row(1, 5_000)],
             &["split[1].version: got 1, as in split[0], wants each version once"],
         ),
         (
-            vec![(1, 10_000), (2, 70_000)],
+            vec![row("stable", 5_000), row("stable", 5_000)],
+            &[r#"split[1].label: got "stable", as in split[0], wants each label once"#],
+        ),
+        (
+            vec![row(1, 10_000), row("a b", 0)],
+            &[
+                r#"split[1].label: got "a b", wants 1 to 64 of a-z A-Z 0-9 . _ - starting with a letter or digit, and not a number"#,
+            ],
+        ),
+        (
+            vec![row(1, 10_000), (RawTarget::None, 0)],
+            &["split[1].target: got nothing, wants a version or a label"],
+        ),
+        (
+            vec![row(1, 10_000), row(2, 70_000)],
             &["split[1].basis_points: got 70000, wants 0 to 10000 basis points"],
         ),
     ] {
@@ -91,7 +122,7 @@ fn splits_are_refused_by_what_is_wrong_with_them() {
         split: widest,
         ..RawPolicy::default()
     };
-    assert_eq!(faults(raw), [""; 0], "64 versions are allowed");
+    assert_eq!(faults(raw), [""; 0], "64 rows are allowed");
 }
 
 #[test]
@@ -149,24 +180,74 @@ fn rules_that_can_never_match_and_too_many_rules_are_refused() {
 }
 
 #[test]
-fn a_policy_comes_back_as_it_was_given_and_names_all_its_versions() {
+fn a_policy_comes_back_as_it_was_given_and_names_all_its_targets() {
     let raw = RawPolicy {
-        split: vec![(2, 10_000), (1, 0)],
+        split: vec![row("latest", 10_000), row(2, 0), row(1, 0)],
         sticky_header: "x-user".into(),
         salt: "2026-q1".into(),
         ..with_rule("x-team", "qa")
     };
     let mut raw = raw;
-    raw.header_rules[0].version = 9;
+    let rule = |value: &str, target: RawTarget| RawHeaderRule {
+        value: value.into(),
+        target,
+        ..raw.header_rules[0].clone()
+    };
+    raw.header_rules = vec![
+        rule("qa", "canary".into()),
+        rule("dev", 2.into()),
+        rule("ops", 9.into()),
+    ];
     let policy = Policy::check(raw.clone(), &model()).unwrap();
     assert_eq!(policy.to_raw(), raw);
-    assert_eq!(policy.versions(), [v(1), v(2), v(9)]);
+    assert_eq!(
+        policy.targets(),
+        [label("latest"), v(2), v(1), label("canary"), v(9)],
+        "the split in its order, then the rules, each once"
+    );
+}
+
+#[test]
+fn a_policy_is_kept_as_json_and_missing_fields_are_empty() {
+    let raw = RawPolicy {
+        split: vec![row(3, 9_500), row("canary", 500)],
+        ..with_rule("x-team", "qa")
+    };
+    let text = serde_json::to_string(&raw).unwrap();
+    assert_eq!(
+        text,
+        r#"{"split":[[3,9500],["canary",500]],"header_rules":[{"header":"x-team","value":"qa","target":1}],"sticky_header":"","salt":""}"#
+    );
+    assert_eq!(serde_json::from_str::<RawPolicy>(&text).unwrap(), raw);
+    let read = |text| serde_json::from_str::<RawPolicy>(text);
+    let none = read(r#"{"split":[[null,10000]],"header_rules":[{"header":"x-team"}]}"#).unwrap();
+    assert_eq!(none.split, [(RawTarget::None, 10_000)]);
+    assert_eq!(none.header_rules[0].target, RawTarget::None);
+    for wrong in [
+        r#"{"splits":[]}"#,
+        r#"{"split":[[-1,1]]}"#,
+        r#"{"split":[[true,1]]}"#,
+    ] {
+        assert!(read(wrong).is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn everything_to_one_target_is_the_policy_that_an_operator_would_write() {
+    for target in [label("latest"), v(7)] {
+        let raw = RawPolicy {
+            split: vec![((&target).into(), 10_000)],
+            ..RawPolicy::default()
+        };
+        let written = Policy::check(raw, &model()).unwrap();
+        assert_eq!(Policy::everything_to(target, &model()), written);
+    }
 }
 
 #[test]
 fn an_empty_salt_is_the_name_of_the_model() {
     let with_salt = |salt: &str| RawPolicy {
-        split: vec![(1, 5_000), (2, 5_000)],
+        split: vec![row(1, 5_000), row(2, 5_000)],
         salt: salt.into(),
         ..RawPolicy::default()
     };

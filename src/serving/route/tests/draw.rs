@@ -26,7 +26,7 @@ fn a_draw_walks_the_rows_in_order() {
 fn unkeyed_requests_follow_the_shares_within_four_standard_deviations() {
     const REQUESTS: u32 = 200_000;
     let raw = RawPolicy {
-        split: vec![(1, 9_000), (2, 900), (3, 100)],
+        split: vec![row(1, 9_000), row("canary", 900), row(3, 100)],
         ..RawPolicy::default()
     };
     let policy = Policy::check(raw, &model()).unwrap();
@@ -39,12 +39,12 @@ fn unkeyed_requests_follow_the_shares_within_four_standard_deviations() {
             other => panic!("neither key nor rule, and yet {other:?}"),
         }
     }
-    for (at, (version, share)) in policy.split().rows().iter().enumerate() {
+    for (at, (target, share)) in policy.split().rows().iter().enumerate() {
         let p = f64::from(share.basis_points()) / 10_000.0;
         let off = f64::from(counted[at]) - f64::from(REQUESTS) * p;
         assert!(
             off.abs() <= four_sigma(REQUESTS, p),
-            "version {version} at {share} was drawn {} times",
+            "{target} at {share} was drawn {} times",
             counted[at]
         );
     }

@@ -10,16 +10,25 @@ use proptest::prelude::*;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
 use super::*;
-use crate::ident::ModelName;
+use crate::ident::{ModelName, Target};
 
-fn v(number: u64) -> VersionNumber {
-    number.try_into().unwrap()
+fn v(number: u64) -> Target {
+    Target::Version(number.try_into().unwrap())
 }
 
-fn rows(raw: &[(u64, u32)]) -> Vec<(VersionNumber, Share)> {
+fn label(text: &str) -> Target {
+    Target::Label(text.parse().unwrap())
+}
+
+fn rows(raw: &[(u64, u32)]) -> Vec<(Target, Share)> {
     raw.iter()
         .map(|(version, points)| (v(*version), Share::try_from(*points).unwrap()))
         .collect()
+}
+
+/// A row of a split as an operator writes it.
+fn row(target: impl Into<RawTarget>, points: u32) -> (RawTarget, u32) {
+    (target.into(), points)
 }
 
 fn split_of(raw: &[(u64, u32)]) -> Split {
@@ -48,21 +57,29 @@ fn four_sigma(n: u32, p: f64) -> f64 {
     4.0 * (f64::from(n) * p * (1.0 - p)).sqrt()
 }
 
-/// 1 to 8 versions with shares that add up, zero shares among them.
+/// A version or a label.
+fn any_target() -> impl Strategy<Value = Target> {
+    prop_oneof![
+        (1_u64..20).prop_map(v),
+        "[a-z][a-z0-9.-]{0,11}".prop_map(|text| label(&text)),
+    ]
+}
+
+/// 1 to 8 targets with shares that add up, zero shares among them.
 fn any_split() -> impl Strategy<Value = Split> {
     (
-        prop::collection::btree_set(1_u64..20, 1..=8),
+        prop::collection::btree_set(any_target(), 1..=8),
         prop::collection::vec(0_u32..=10_000, 7),
     )
-        .prop_map(|(versions, mut edges)| {
-            edges.truncate(versions.len() - 1);
+        .prop_map(|(targets, mut edges)| {
+            edges.truncate(targets.len() - 1);
             edges.sort_unstable();
             edges.push(10_000);
             let mut start = 0;
-            let rows = versions.into_iter().zip(edges).map(|(version, end)| {
+            let rows = targets.into_iter().zip(edges).map(|(target, end)| {
                 let points = end - start;
                 start = end;
-                (v(version), Share::try_from(points).unwrap())
+                (target, Share::try_from(points).unwrap())
             });
             Split::new(rows.collect::<Vec<_>>()).unwrap()
         })

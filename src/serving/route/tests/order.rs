@@ -3,14 +3,17 @@
 use super::*;
 
 fn policy() -> Policy {
-    let rule = |header: &str, value: &str, version| RawHeaderRule {
+    let rule = |header: &str, value: &str, target: RawTarget| RawHeaderRule {
         header: header.into(),
         value: value.into(),
-        version,
+        target,
     };
     let raw = RawPolicy {
-        split: vec![(1, 5_000), (2, 5_000)],
-        header_rules: vec![rule("x-team", "qa", 3), rule("x-tier", "gold", 1)],
+        split: vec![row(1, 5_000), row(2, 5_000)],
+        header_rules: vec![
+            rule("x-team", "qa", 3.into()),
+            rule("x-tier", "gold", "canary".into()),
+        ],
         sticky_header: "x-user".into(),
         salt: String::new(),
     };
@@ -28,19 +31,19 @@ fn rules_come_first_then_the_key_then_the_draw() {
         (
             headers(&[("x-team", "qa"), ("x-tier", "gold")]),
             &b"ann"[..],
-            Choice::HeaderRule(v(3)),
+            Choice::HeaderRule(0),
             "the first rule wins, also over the key",
         ),
         (
             headers(&[("x-team", "dev"), ("x-tier", "gold")]),
             b"",
-            Choice::HeaderRule(v(1)),
+            Choice::HeaderRule(1),
             "another value does not match",
         ),
         (
             headers(&[("x-tier", "silver"), ("x-tier", "gold")]),
             b"",
-            Choice::HeaderRule(v(1)),
+            Choice::HeaderRule(1),
             "each value of a header counts",
         ),
         (

@@ -4,29 +4,31 @@ use std::fmt::Write;
 
 use super::*;
 
-/// The version that `key` belongs to.
-fn picked(rows: &[(VersionNumber, Share)], salt: &str, key: &[u8]) -> VersionNumber {
-    rows[Rendezvous::new(rows, salt.as_bytes()).pick(key)].0
+/// The target that `key` belongs to.
+fn picked(rows: &[(Target, Share)], salt: &str, key: &[u8]) -> Target {
+    rows[Rendezvous::new(rows, salt.as_bytes()).pick(key)]
+        .0
+        .clone()
 }
 
-fn share_in(rows: &[(VersionNumber, Share)], version: VersionNumber) -> Share {
+fn share_in(rows: &[(Target, Share)], target: &Target) -> Share {
     rows.iter()
-        .find(|(other, _)| *other == version)
+        .find(|(other, _)| other == target)
         .map(|(_, share)| *share)
         .unwrap_or_default()
 }
 
-/// `salt <tab> key <tab> version:basis points, ... <tab> version`. A key written `@n` is the first n bytes of
-/// `0123456789` repeated, so that every length class of the hash is here. The versions were computed apart from this
+/// `salt <tab> key <tab> target:basis points, ... <tab> target`. A key written `@n` is the first n bytes of
+/// `0123456789` repeated, so that every length class of the hash is here. The targets were computed apart from this
 /// code, by the formula of [`Rendezvous`] in Python with its `xxhash` package and `math.log`. A line that fails means
 /// that callers in the field change their version: never mend the table.
 const TABLE: &str = include_str!("sticky.tsv");
 
 #[test]
 fn keys_keep_their_versions_for_ever() {
-    let mut lines = 0;
+    let (mut lines, mut labels) = (0, 0);
     for line in TABLE.lines().filter(|line| !line.starts_with('#')) {
-        let [salt, key, shares, version] = line.split('\t').collect::<Vec<_>>()[..] else {
+        let [salt, key, shares, target] = line.split('\t').collect::<Vec<_>>()[..] else {
             panic!("{line}")
         };
         let key: Vec<u8> = match key.strip_prefix('@') {
@@ -36,20 +38,25 @@ fn keys_keep_their_versions_for_ever() {
                 .collect(),
             None => key.into(),
         };
-        let shares: Vec<_> = shares
+        let rows: Vec<(Target, Share)> = shares
             .split(',')
             .map(|row| row.split_once(':').unwrap())
-            .map(|(version, points)| (version.parse().unwrap(), points.parse().unwrap()))
+            .map(|(target, points)| {
+                let points: u32 = points.parse().unwrap();
+                (target.parse().unwrap(), points.try_into().unwrap())
+            })
             .collect();
-        let split = split_of(&shares);
+        let split = Split::new(rows).unwrap();
         assert_eq!(
             picked(split.rows(), salt, &key).to_string(),
-            version,
+            target,
             "{line}"
         );
+        labels += usize::from(target.parse::<u64>().is_err());
         lines += 1;
     }
     assert!(lines >= 40, "the table has {lines} lines");
+    assert!(labels >= 30, "{labels} of them give a label");
 }
 
 #[test]
@@ -146,8 +153,8 @@ proptest! {
         for key in 0..200_u32 {
             let key = key.to_le_bytes();
             let (before, after) = (picked(old.rows(), &salt, &key), picked(new.rows(), &salt, &key));
-            let lowered = share_in(new.rows(), before) < share_in(old.rows(), before);
-            let raised = share_in(new.rows(), after) > share_in(old.rows(), after);
+            let lowered = share_in(new.rows(), &before) < share_in(old.rows(), &before);
+            let raised = share_in(new.rows(), &after) > share_in(old.rows(), &after);
             prop_assert!(after == before || lowered || raised, "from {before} to {after}");
         }
     }

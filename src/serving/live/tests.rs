@@ -1,0 +1,155 @@
+//! What a policy means once its labels are resolved.
+
+use http::HeaderMap;
+use proptest::prelude::*;
+
+use super::*;
+use crate::error::ForwardError;
+use crate::insight::metrics::Telemetry;
+use crate::model::{Model, Rows, Scores, samples};
+use crate::serving::route::{Choice, RawHeaderRule, RawPolicy, RawTarget, route};
+
+/// Never asked.
+struct Silent;
+
+impl Model for Silent {
+    fn cost_per_row(&self) -> usize {
+        0
+    }
+
+    fn forward(&self, _: &Rows) -> Result<Scores, ForwardError> {
+        Err(ForwardError::Failed("nobody asks".into()))
+    }
+}
+
+type Ready = BTreeMap<VersionNumber, Arc<ServingVersion>>;
+
+/// Versions 1 to `most`.
+fn ready(most: u64) -> Ready {
+    let telemetry = Telemetry::new().unwrap();
+    (1..=most)
+        .map(|number| {
+            let manifest = samples::manifest(samples::document("m", number));
+            let meters = VersionMeters::new(&telemetry, &manifest).unwrap();
+            let version = Version::new(manifest, Box::new(Silent));
+            (v(number), Arc::new(ServingVersion { version, meters }))
+        })
+        .collect()
+}
+
+fn v(number: u64) -> VersionNumber {
+    number.try_into().unwrap()
+}
+
+fn labels(named: &[(&str, u64)]) -> BTreeMap<Label, VersionNumber> {
+    let label = |(label, version): &(&str, u64)| (label.parse().unwrap(), v(*version));
+    named.iter().map(label).collect()
+}
+
+/// A split of `rows`, and a rule that sends `x-team: qa` to `rule`.
+fn policy(rows: &[(RawTarget, u32)], rule: impl Into<RawTarget>) -> Policy {
+    let raw = RawPolicy {
+        split: rows.to_vec(),
+        header_rules: vec![RawHeaderRule {
+            header: "x-team".into(),
+            value: "qa".into(),
+            target: rule.into(),
+        }],
+        ..RawPolicy::default()
+    };
+    Policy::check(raw, &"m".parse().unwrap()).unwrap()
+}
+
+#[test]
+fn a_policy_is_resolved_only_where_everyone_whom_it_names_can_answer() {
+    let (ready, labels) = (ready(2), labels(&[("canary", 2), ("gone", 3)]));
+    for (row, rule, ok, why) in [
+        ("canary".into(), RawTarget::from(1), true, "all are there"),
+        (2.into(), "canary".into(), true, "the rule by a label"),
+        (
+            "nobody".into(),
+            1.into(),
+            false,
+            "no such label in the split",
+        ),
+        (
+            "gone".into(),
+            1.into(),
+            false,
+            "the label's version is not ready",
+        ),
+        (3.into(), 1.into(), false, "the version is not ready"),
+        (2.into(), "nobody".into(), false, "no such label in a rule"),
+        (2.into(), 3.into(), false, "a rule's version is not ready"),
+    ] {
+        let policy = policy(&[(1.into(), 9_500), (row, 500)], rule);
+        let routing = Routing::resolve(Revision(1), policy, &labels, &ready);
+        assert_eq!(routing.is_some(), ok, "{why}");
+    }
+}
+
+#[test]
+fn rows_of_one_version_share_its_gauge_and_keep_their_own_counts() {
+    let (ready, labels) = (
+        ready(3),
+        labels(&[("stable", 1), ("old", 1), ("canary", 2)]),
+    );
+    let rows = [
+        ("stable".into(), 6_000),
+        ("canary".into(), 1_000),
+        ("old".into(), 2_000),
+        (1.into(), 1_000),
+    ];
+    let policy = policy(&rows, "canary");
+    let routing = Routing::resolve(Revision(1), policy, &labels, &ready).unwrap();
+    let share = |points: u32| Share::try_from(points).unwrap();
+    assert_eq!(
+        routing.shares(),
+        [(v(1), share(9_000)), (v(2), share(1_000))]
+    );
+    for at in [0, 2, 2, 3] {
+        assert_eq!(routing.take(at).number(), v(1));
+    }
+    assert_eq!(routing.take(1).number(), v(2));
+    assert_eq!(routing.rule(0).number(), v(2));
+    assert_eq!(
+        routing.counted(),
+        [(v(1), 1), (v(2), 1), (v(1), 2), (v(1), 1)],
+        "the rule is not counted"
+    );
+}
+
+/// Who answers `key`.
+fn answers(routing: &Routing, key: &[u8]) -> VersionNumber {
+    match route(&routing.policy, &HeaderMap::new(), key, || 0) {
+        Choice::Sticky(at) => routing.take(at).number(),
+        other => panic!("a key decides, not {other:?}"),
+    }
+}
+
+proptest! {
+    #[test]
+    fn moving_one_label_moves_only_the_callers_of_its_row(
+        stable in 1_u64..=4, from in 1_u64..=4, to in 1_u64..=4, points in 0_u32..=9_000, salt in ".{0,20}",
+    ) {
+        let ready = ready(4);
+        let raw = RawPolicy {
+            split: vec![("stable".into(), 9_000 - points), ("canary".into(), points), (3.into(), 1_000)],
+            salt,
+            ..RawPolicy::default()
+        };
+        let policy = Policy::check(raw, &"m".parse().unwrap()).unwrap();
+        let with = |canary| {
+            let labels = labels(&[("stable", stable), ("canary", canary)]);
+            Routing::resolve(Revision(1), policy.clone(), &labels, &ready).unwrap()
+        };
+        let (before, after) = (with(from), with(to));
+        for key in 0..200_u32 {
+            let key = key.to_le_bytes();
+            let row = policy.rendezvous().pick(&key);
+            let want = |canary| [v(stable), v(canary), v(3)][row];
+            prop_assert_eq!(answers(&before, &key), want(from));
+            prop_assert_eq!(answers(&after, &key), want(to));
+        }
+    }
+}
