@@ -1,6 +1,6 @@
 //! What a version is: its manifest, its signature, how inputs become columns, and the network that scores them.
 //!
-//! A [`Version`] is loaded once by [`load()`], which verifies everything that can be verified without traffic: digests,
+//! A [`Version`] is loaded once by [`load_with`], which verifies everything that can be verified without traffic: digests,
 //! tensors, shapes, finite weights, golden requests. After that it never changes and never fails for a reason that
 //! loading could have found. One file a format; candle is used here and in [`train`](crate::train), nowhere else.
 //! Not here: which versions exist ([`registry`](crate::registry)), which one answers ([`serving`](crate::serving)).
@@ -17,7 +17,7 @@ mod signature;
 #[cfg(test)]
 pub(crate) mod samples;
 
-pub use load::{Version, load};
+pub use load::{Pace, Phase, Version, load, load_with, needs};
 pub use manifest::Manifest;
 pub use signature::{Affine, Categories, Encoding, Input, Output, Range, Signature};
 

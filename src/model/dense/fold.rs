@@ -2,6 +2,9 @@
 
 use super::{Activation, narrowed};
 
+/// Side of the squares in which weights are transposed.
+const TILE: usize = 32;
+
 /// One layer with its weights, on the way to a [`Step`](super::Step). Small vectors are f64, so that folding rounds
 /// only once.
 #[derive(Debug)]
@@ -80,6 +83,23 @@ impl Part {
 }
 
 impl Linear {
+    /// Its weights as `[ins, outs]`, row-major; `rest` is called between pieces of work.
+    pub(super) fn transposed(self, rest: &mut dyn FnMut()) -> Vec<f32> {
+        let mut turned = vec![0.0; self.weight.len()];
+        // Square by square, so that what is read and what is written both stay in the cache.
+        for rows in (0..self.outs).step_by(TILE) {
+            for columns in (0..self.ins).step_by(TILE) {
+                for row in rows..self.outs.min(rows + TILE) {
+                    for column in columns..self.ins.min(columns + TILE) {
+                        turned[column * self.outs + row] = self.weight[row * self.ins + column];
+                    }
+                }
+            }
+            rest();
+        }
+        turned
+    }
+
     /// This layer, then `affine` on what comes out.
     fn then(&mut self, affine: &Affine) {
         let rows = self.weight.chunks_exact_mut(self.ins);

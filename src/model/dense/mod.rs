@@ -55,19 +55,30 @@ enum Activation {
 }
 
 impl Dense {
-    /// Builds the network of `manifest` from the bytes of its weights; `file` is only named in faults.
+    /// Builds the network of `manifest` from the bytes of its weights; `file` is only named in faults. `rest` is called
+    /// between pieces of work. At most two copies of the weights are in memory at a time.
     ///
     /// # Errors
     /// Every tensor that is missing, surplus, or of another type or shape than the layers need, or not finite.
-    pub(super) fn read(manifest: &Manifest, bytes: &[u8], file: &Path) -> Result<Self, Faults> {
-        let parts = fold::batch_norms(weights::read(manifest, bytes, file)?);
+    pub(super) fn read(
+        manifest: &Manifest,
+        bytes: Vec<u8>,
+        file: &Path,
+        rest: &mut dyn FnMut(),
+    ) -> Result<Self, Faults> {
+        let parts = weights::read(manifest, &bytes, file, rest)?;
+        // Before the weights are laid out, which takes place for one layer more.
+        drop(bytes);
+        let parts = fold::batch_norms(parts);
+        rest();
         let cost = parts.iter().map(Part::cost).sum();
         let overflows: Vec<_> = parts.iter().filter_map(Part::overflow).collect();
         if let Some(name) = overflows.first() {
             let why = format!("{name}: batch norm makes weights that do not fit f32");
             return Err(Faults::one(file, why));
         }
-        let steps: candle_core::Result<Vec<_>> = parts.into_iter().map(Step::of).collect();
+        let steps = parts.into_iter().map(|part| Step::of(part, rest));
+        let steps: candle_core::Result<Vec<_>> = steps.collect();
         Ok(Self {
             steps: steps.map_err(|error| Faults::one(file, error.to_string()))?,
             head: manifest.head,
@@ -104,15 +115,15 @@ impl Model for Dense {
 }
 
 impl Step {
-    fn of(part: Part) -> candle_core::Result<Self> {
+    fn of(part: Part, rest: &mut dyn FnMut()) -> candle_core::Result<Self> {
         let vector = |values: &[f64]| Tensor::new(fold::rounded(values), &Device::Cpu);
         Ok(match part {
             Part::Linear(linear) => {
-                let shape = (linear.outs, linear.ins);
-                let weight = Tensor::from_vec(linear.weight, shape, &Device::Cpu)?;
+                let (shape, bias) = ((linear.ins, linear.outs), vector(&linear.bias)?);
+                let weight = linear.transposed(rest);
                 Self::Linear {
-                    weight: weight.t()?.contiguous()?,
-                    bias: vector(&linear.bias)?,
+                    weight: Tensor::from_vec(weight, shape, &Device::Cpu)?,
+                    bias,
                 }
             }
             Part::Affine(affine) => Self::Affine {

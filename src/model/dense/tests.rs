@@ -52,7 +52,7 @@ fn bytes(weights: &Weights) -> Vec<u8> {
 }
 
 fn read(manifest: &Manifest, weights: &Weights) -> Result<Dense, Vec<String>> {
-    Dense::read(manifest, &bytes(weights), Path::new("w"))
+    Dense::read(manifest, bytes(weights), Path::new("w"), &mut || {})
         .map_err(|faults| faults.iter().map(ToString::to_string).collect())
 }
 

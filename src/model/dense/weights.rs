@@ -11,16 +11,25 @@ use super::fold::{Affine, Linear, Part};
 use crate::faults::Faults;
 use crate::model::manifest::{Layer, Manifest};
 
-/// Every layer of the manifest with its weights.
+/// Values that are taken between two rests: a mebibyte of them.
+const PIECE: usize = 1 << 18;
+
+/// Every layer of the manifest with its weights. `rest` is called between pieces of work.
 ///
 /// # Errors
 /// Everything that is wrong with the tensors, by their names.
-pub(super) fn read(manifest: &Manifest, bytes: &[u8], file: &Path) -> Result<Vec<Part>, Faults> {
+pub(super) fn read(
+    manifest: &Manifest,
+    bytes: &[u8],
+    file: &Path,
+    rest: &mut dyn FnMut(),
+) -> Result<Vec<Part>, Faults> {
     let tensors = SafeTensors::deserialize(bytes)
         .map_err(|error| Faults::one(file, format!("no safetensors: {error}")))?;
     let mut shelf = Shelf {
         tensors: tensors.tensors().into_iter().collect(),
         file,
+        rest,
         faults: Faults::default(),
     };
     let last = |layer: &Layer| matches!(layer, Layer::Linear(_));
@@ -54,6 +63,7 @@ pub(super) fn read(manifest: &Manifest, bytes: &[u8], file: &Path) -> Result<Vec
 struct Shelf<'a> {
     tensors: BTreeMap<String, TensorView<'a>>,
     file: &'a Path,
+    rest: &'a mut dyn FnMut(),
     faults: Faults,
 }
 
@@ -134,17 +144,21 @@ impl Shelf<'_> {
             );
             return None;
         }
-        // Byte by byte, since nothing promises that the file's tensors are aligned.
-        let values = tensor.data().chunks_exact(4);
-        let values: Vec<f32> = values
-            .map(|bytes| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
-            .collect();
-        if let Some(at) = values.iter().position(|x| !x.is_finite()) {
-            self.add(
-                name,
-                format!("got {} at element {at}, wants finite weights", values[at]),
-            );
-            return None;
+        let mut values: Vec<f32> = Vec::with_capacity(tensor.data().len() / 4);
+        for piece in tensor.data().chunks(4 * PIECE) {
+            let before = values.len();
+            // Byte by byte, since nothing promises that the file's tensors are aligned.
+            let numbers = piece.chunks_exact(4);
+            let numbers = numbers.map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
+            values.extend(numbers);
+            let odd = values[before..].iter().position(|x| !x.is_finite());
+            if let Some(at) = odd.map(|at| before + at) {
+                let got = values[at];
+                let why = format!("got {got} at element {at}, wants finite weights");
+                self.add(name, why);
+                return None;
+            }
+            (self.rest)();
         }
         Some((shape, values))
     }

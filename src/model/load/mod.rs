@@ -1,10 +1,15 @@
 //! From a folder to a version that answers.
 //!
-//! [`load()`] does everything that can fail: it reads the manifest, holds every file to its digest, builds the network,
+//! [`load_with`] does everything that can fail: it reads the manifest, holds every file to its digest, builds the network,
 //! lets it answer the golden requests and warms it up. What it returns is ready to be published. Slow, and blocking:
-//! never on a thread that serves.
+//! never on a thread that serves. Beside requests it goes at [`Pace::Shared`].
+//!
+//! Memory: the file of the weights is read whole, the network's own weights are built from it, and the file's bytes are
+//! let go before the weights are laid out for scoring. So it never holds more than two copies of the weights; [`needs`]
+//! tells how much that is before anything is read.
 
 mod files;
+mod pace;
 mod trial;
 
 #[cfg(test)]
@@ -23,20 +28,48 @@ use super::{Model, Rows, Scores, TopClass};
 use crate::error::ForwardError;
 use crate::faults::Faults;
 use crate::ident::{ModelName, VersionNumber};
+use pace::Throttle;
 
-/// Loads version `version` of `model` from `dir` and tries it out.
+pub use pace::Pace;
+
+/// What loading does after it has read the files and built the network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// The golden requests are answered.
+    Verifying,
+    /// Batches of every size are scored.
+    Warming,
+}
+
+/// As [`load_with`], as fast as it can, telling nobody.
+///
+/// # Errors
+/// As [`load_with`].
+pub fn load(dir: &Path, model: &ModelName, version: VersionNumber) -> Result<Version, Faults> {
+    load_with(dir, model, version, Pace::Full, &mut |_| {})
+}
+
+/// Loads version `version` of `model` from `dir` and tries it out. `phase` is called as each phase begins, in order; the
+/// files are held to their digests before the first one.
 ///
 /// # Errors
 /// Everything that is wrong, as far as it can be judged: a manifest with faults has no files to look at, and a network
 /// that cannot be built answers no golden request.
-pub fn load(dir: &Path, model: &ModelName, version: VersionNumber) -> Result<Version, Faults> {
+pub fn load_with(
+    dir: &Path,
+    model: &ModelName,
+    version: VersionNumber,
+    pace: Pace,
+    phase: &mut dyn FnMut(Phase),
+) -> Result<Version, Faults> {
+    let mut throttle = Throttle::new(pace);
     let manifest = Manifest::read(dir)?;
     let mut faults = misplaced(&manifest, dir, model, version);
-    let weights = files::read(&manifest, dir, &mut faults);
+    let weights = files::read(&manifest, dir, &mut throttle, &mut faults);
     let network = weights.and_then(|bytes| {
         let file = dir.join(File::WEIGHTS);
         let network = match manifest.about.format {
-            Format::Dense => Dense::read(&manifest, &bytes, &file),
+            Format::Dense => Dense::read(&manifest, bytes, &file, &mut || throttle.rest()),
         };
         network.map_err(|wrong| faults.extend(wrong)).ok()
     });
@@ -45,9 +78,25 @@ pub fn load(dir: &Path, model: &ModelName, version: VersionNumber) -> Result<Ver
         return Err(Faults::one(dir, "has no weights"));
     };
     let version = Version::new(manifest, Box::new(network));
-    trial::golden(&version, &dir.join(File::MANIFEST))?;
-    trial::warm_up(&version, dir)?;
+    phase(Phase::Verifying);
+    trial::golden(&version, &dir.join(File::MANIFEST), &mut throttle)?;
+    phase(Phase::Warming);
+    trial::warm_up(&version, dir, &mut throttle)?;
     Ok(version)
+}
+
+/// Bytes that loading the version in `dir` takes at most, while it builds the network: the file of the weights, and the
+/// weights that are made of it. The manifest and what one forward pass needs come on top; requests need those at any time.
+/// Looks at the manifest and at the length of the weights; reads no other file.
+///
+/// # Errors
+/// The manifest's faults, or what is wrong with the file of the weights, in the words of [`load_with`].
+pub fn needs(dir: &Path) -> Result<u64, Faults> {
+    let manifest = Manifest::read(dir)?;
+    for file in manifest.files.iter().filter(|file| file.is_weights()) {
+        files::opened(dir, file).map_err(|why| Faults::one(dir.join(&file.path), why))?;
+    }
+    Ok(manifest.weight_bytes().saturating_mul(2))
 }
 
 /// The folder says who a version is; a manifest that says otherwise was copied and not changed.
@@ -94,6 +143,13 @@ impl Version {
     #[must_use]
     pub fn signature(&self) -> &Signature {
         &self.manifest.signature
+    }
+
+    /// Bytes of its weights in memory: the length of their file, which is what the network holds, give or take its header
+    /// and what was folded.
+    #[must_use]
+    pub fn weight_bytes(&self) -> u64 {
+        self.manifest.weight_bytes()
     }
 
     /// Multiply-adds of one row.

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::Version;
+use super::pace::Throttle;
 use crate::faults::Faults;
 use crate::model::Rows;
 use crate::model::manifest::raw::Head;
@@ -11,11 +12,16 @@ use crate::model::manifest::raw::Head;
 const ABSOLUTE: f32 = 1e-5;
 /// Predicted numbers agree to this, relatively.
 const RELATIVE: f32 = 1e-4;
-/// Batch sizes that are tried, as far as requests may have them.
-const BATCHES: [usize; 3] = [1, 8, 64];
+/// Multiply-adds that warming up may take in all: about a second of one core. A network so large that one row takes more
+/// is warmed up with that row.
+const WARM_UP: usize = 1 << 32;
 
 /// Holds every golden answer; `file` is the manifest.
-pub(super) fn golden(version: &Version, file: &Path) -> Result<(), Faults> {
+pub(super) fn golden(
+    version: &Version,
+    file: &Path,
+    throttle: &mut Throttle,
+) -> Result<(), Faults> {
     let mut faults = Faults::default();
     let golden = &version.manifest.golden;
     let answers = golden.iter().flat_map(|golden| &golden.answer);
@@ -26,6 +32,7 @@ pub(super) fn golden(version: &Version, file: &Path) -> Result<(), Faults> {
             Ok(rows) => version.forward(&rows).map_err(|error| error.to_string()),
             Err(refused) => Err(refused.to_string()),
         };
+        throttle.rest();
         let scores = match scores {
             Ok(scores) => scores.into_vec(),
             Err(why) => {
@@ -48,20 +55,67 @@ pub(super) fn golden(version: &Version, file: &Path) -> Result<(), Faults> {
     faults.into_result()
 }
 
-/// Scores batches of several sizes, so that what a network does on its first call of a size is done before traffic.
-pub(super) fn warm_up(version: &Version, dir: &Path) -> Result<(), Faults> {
+/// Scores batches of the sizes that requests may have, so that what a network does on its first call of a size is done
+/// before traffic.
+pub(super) fn warm_up(
+    version: &Version,
+    dir: &Path,
+    throttle: &mut Throttle,
+) -> Result<(), Faults> {
     let columns = version.signature().columns();
     let row = match version.manifest.golden.first() {
         Some(golden) => version.signature().encode(&golden.payload()).ok(),
         None => None,
     };
-    let row = row.map_or_else(|| vec![0.0; columns], |rows| rows.as_slice().to_vec());
-    for size in BATCHES {
-        if size <= version.signature().max_rows {
-            let rows = Rows::new(row.repeat(size), columns, size);
-            let scored = version.forward(&rows);
-            scored.map_err(|why| Faults::one(dir, format!("cannot score {size} rows: {why}")))?;
-        }
+    let row = row.map_or_else(
+        || vec![0.0; columns],
+        |rows| rows.as_slice()[..columns].to_vec(),
+    );
+    for size in batches(
+        version.signature().max_rows,
+        version.cost_per_row(),
+        WARM_UP,
+    ) {
+        let rows = Rows::new(row.repeat(size), columns, size);
+        let scored = version.forward(&rows);
+        scored.map_err(|why| Faults::one(dir, format!("cannot score {size} rows: {why}")))?;
+        throttle.rest();
     }
     Ok(())
+}
+
+/// The powers of two up to `most` rows and `most` itself, in order, as far as all of them together take no more than
+/// `budget` multiply-adds; one row always.
+fn batches(most: usize, cost_per_row: usize, budget: usize) -> Vec<usize> {
+    let powers = (0..usize::BITS).map(|power| 1_usize << power);
+    let sizes = powers.take_while(|size| *size < most).chain([most]);
+    let mut spent = 0_usize;
+    sizes
+        .take_while(|size| {
+            spent = spent.saturating_add(size.saturating_mul(cost_per_row));
+            *size == 1 || spent <= budget
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::batches;
+
+    #[test]
+    fn every_size_that_will_be_used_is_warmed_up_within_the_budget() {
+        let all: &[usize] = &[1, 2, 4, 8, 16];
+        for (most, cost, budget, want, why) in [
+            (16, 1, 1000, all, "a power of two is not tried twice"),
+            (13, 1, 1000, &[1, 2, 4, 8, 13], "the most comes last"),
+            (1, 1, 1000, &[1], "one row at a time"),
+            (16, 10, 150, &[1, 2, 4, 8], "15 rows of 10 are the budget"),
+            (16, 10, 149, &[1, 2, 4], "and one less is not enough"),
+            (16, 1000, 10, &[1], "one row, whatever it costs"),
+            (16, 0, 0, all, "what costs nothing is done"),
+            (4, usize::MAX, usize::MAX, &[1, 2, 4], "no overflow"),
+        ] {
+            assert_eq!(batches(most, cost, budget), want, "{why}");
+        }
+    }
 }

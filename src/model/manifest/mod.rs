@@ -54,6 +54,13 @@ impl Manifest {
         Self::check(faults::parse::<RawManifest>(&file, document)?, &file)
     }
 
+    /// Length of the file of the weights.
+    #[must_use]
+    pub fn weight_bytes(&self) -> u64 {
+        let weights = self.files.iter().filter(|file| file.is_weights());
+        weights.map(|file| file.bytes).sum()
+    }
+
     /// The JSON Schema of `metadata.json`.
     #[must_use]
     pub fn schema() -> Value {
@@ -116,4 +123,10 @@ impl File {
     pub const MANIFEST: &str = "metadata.json";
     /// The weights of format `dense`.
     pub const WEIGHTS: &str = "weights.safetensors";
+
+    /// Whether it holds the weights.
+    #[must_use]
+    pub fn is_weights(&self) -> bool {
+        self.path == Path::new(Self::WEIGHTS)
+    }
 }

@@ -112,13 +112,17 @@ fn tensors_that_do_not_fit_the_layers_are_refused_by_name() {
 #[test]
 fn other_types_and_other_files_are_refused() {
     let manifest = manifest(1, json!([{"kind": "linear", "name": "0"}]), "identity", 1);
+    let refused = |file: &[u8]| {
+        let read = Dense::read(&manifest, file.to_vec(), Path::new("w"), &mut || {});
+        read.unwrap_err()
+    };
     let data = [0_u8; 8];
     let view = TensorView::new(Dtype::F64, vec![1, 1], &data).unwrap();
     let file = safetensors::serialize([("0.weight", view)], None).unwrap();
-    let faults = Dense::read(&manifest, &file, Path::new("w")).unwrap_err();
+    let faults = refused(&file);
     assert_eq!(faults.to_string(), "w: 0.weight: got F64, wants F32");
     for broken in [&file[..20], b"", b"PK\x03\x04 a zip, as pickles are"] {
-        let faults = Dense::read(&manifest, broken, Path::new("w")).unwrap_err();
+        let faults = refused(broken);
         assert!(
             faults.to_string().starts_with("w: no safetensors: "),
             "{faults}"

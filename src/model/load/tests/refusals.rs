@@ -1,0 +1,190 @@
+//! What a folder may be instead of a version, and the phases that it gets to.
+
+use safetensors::{Dtype, tensor::TensorView};
+
+use super::*;
+
+/// Tensors by name: shape and values.
+type Tensors<'a> = &'a [(&'a str, &'a [usize], &'a [f32])];
+
+/// The sample's tensors.
+const GOOD: Tensors<'_> = &[
+    ("0.weight", &[1, 2], &[1.0, -1.0]),
+    ("0.bias", &[1], &[0.5]),
+];
+
+fn weights(tensors: Tensors<'_>) -> Vec<u8> {
+    let raw: Vec<_> = tensors
+        .iter()
+        .map(|(name, shape, values)| {
+            let bytes: Vec<u8> = values.iter().flat_map(|x| x.to_le_bytes()).collect();
+            (*name, shape.to_vec(), bytes)
+        })
+        .collect();
+    let views = raw.iter().map(|(name, shape, bytes)| {
+        let view = TensorView::new(Dtype::F32, shape.clone(), bytes);
+        (*name, view.unwrap())
+    });
+    safetensors::serialize(views, None).unwrap()
+}
+
+/// A folder whose weights are `bytes`, as its manifest says, after `change` to the manifest.
+fn with_weights(bytes: &[u8], change: impl FnOnce(&mut Value)) -> (tempfile::TempDir, PathBuf) {
+    let (root, dir) = folder(|document| {
+        document["files"][0] = samples::file("weights.safetensors", bytes);
+        change(document);
+    });
+    fs::write(dir.join("weights.safetensors"), bytes).unwrap();
+    (root, dir)
+}
+
+#[test]
+fn weights_that_make_no_network_are_refused_by_name() {
+    let (nan, wide) = (&[1.0, f32::NAN], &[1.0, 1.0, 1.0]);
+    for (tensors, want) in [
+        (&GOOD[1..], "weights.safetensors: 0.weight: missing"),
+        (
+            &[GOOD[0], GOOD[1], ("1.bias", &[1], &[0.0])],
+            "weights.safetensors: 1.bias: surplus: no layer takes it",
+        ),
+        (
+            &[("0.weight", &[1, 3], wide), GOOD[1]],
+            "weights.safetensors: 0.weight: got shape [1, 3], wants [1, 2]",
+        ),
+        (
+            &[("0.weight", &[1, 2], nan), GOOD[1]],
+            "weights.safetensors: 0.weight: got NaN at element 1, wants finite weights",
+        ),
+    ] {
+        let (_root, dir) = with_weights(&weights(tensors), |_| {});
+        assert_eq!(load_it(&dir).unwrap_err(), [want]);
+    }
+}
+
+/// What a header says of lengths is held against the file before anything is made of that length.
+#[test]
+fn a_header_that_claims_a_gigabyte_costs_nothing() {
+    let headed = |claimed: u64, header: &str| [&claimed.to_le_bytes(), header.as_bytes()].concat();
+    let tensor = |shape: &str, end: u64| {
+        let header =
+            format!(r#"{{"0.weight":{{"dtype":"F32","shape":{shape},"data_offsets":[0,{end}]}}}}"#);
+        headed(header.len() as u64, &header)
+    };
+    for (bytes, want) in [
+        (headed(1 << 30, "{}"), "header too large"),
+        (headed(u64::MAX, "{}"), "header too large"),
+        (headed(99_000_000, "{}"), "invalid header length"),
+        (tensor("[1,268435456]", 1 << 30), "incomplete metadata"),
+        (tensor("[4294967296,4294967296]", 8), "overflow computing"),
+        (tensor("[1,2]", 1 << 30), "invalid shape"),
+    ] {
+        let (_root, dir) = with_weights(&bytes, |_| {});
+        let faults = load_it(&dir).unwrap_err().join("\n");
+        assert!(
+            faults.starts_with("weights.safetensors: no safetensors: ") && faults.contains(want),
+            "{faults}, wants {want}"
+        );
+    }
+}
+
+#[test]
+fn weights_that_were_cut_off_are_refused_before_they_are_read() {
+    let (_root, dir) = folder(|_| {});
+    let file = fs::File::options()
+        .write(true)
+        .open(dir.join(File::WEIGHTS))
+        .unwrap();
+    let whole = file.metadata().unwrap().len();
+    file.set_len(whole - 4).unwrap();
+    let cut = whole - 4;
+    let want =
+        format!("weights.safetensors: changed since its digest: got {cut} bytes, wants {whole}");
+    assert_eq!(load_it(&dir).unwrap_err(), [want.as_str()]);
+    let told = needs(&dir).unwrap_err().to_string();
+    assert!(told.ends_with(&want), "{told}");
+}
+
+#[test]
+fn a_folder_that_has_gone_says_so() {
+    let (root, dir) = folder(|_| {});
+    fs::remove_dir_all(&dir).unwrap();
+    let want = ["metadata.json: cannot be read: No such file or directory (os error 2)"];
+    assert_eq!(load_it(&dir).unwrap_err(), want);
+    drop(root);
+}
+
+#[cfg(unix)]
+#[test]
+fn what_cannot_be_read_is_refused_and_nothing_waits_for_a_pipe() {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    let (_root, dir) = folder(|_| {});
+    let file = dir.join("weights.safetensors");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o000)).unwrap();
+    // Nothing is closed to root.
+    if fs::File::open(&file).is_err() {
+        let want = ["weights.safetensors: cannot be read: Permission denied (os error 13)"];
+        assert_eq!(load_it(&dir).unwrap_err(), want);
+    }
+    fs::remove_file(&file).unwrap();
+    symlink("weights.safetensors", &file).unwrap();
+    let circle = load_it(&dir).unwrap_err().join("\n");
+    assert!(
+        circle.starts_with("weights.safetensors: cannot be read: "),
+        "{circle}"
+    );
+    fs::remove_file(&file).unwrap();
+    let made = std::process::Command::new("mkfifo").arg(&file).status();
+    assert!(made.unwrap().success());
+    assert_eq!(
+        load_it(&dir).unwrap_err(),
+        ["weights.safetensors: is no file"]
+    );
+}
+
+/// The phases that loading `dir` went through, and whether it came to an end.
+fn phases(dir: &Path) -> (Vec<Phase>, bool) {
+    let (mut seen, one) = (Vec::new(), VersionNumber::try_from(1).unwrap());
+    let mut note = |phase| seen.push(phase);
+    let loaded = load_with(dir, &"m".parse().unwrap(), one, Pace::Shared, &mut note);
+    (seen, loaded.is_ok())
+}
+
+#[test]
+fn a_phase_is_told_as_it_begins() {
+    let (_root, dir) = folder(|_| {});
+    assert_eq!(phases(&dir), (vec![Phase::Verifying, Phase::Warming], true));
+    let (_root, dir) = folder(|document| document["golden"][0]["answer"] = json!([0.5]));
+    assert_eq!(phases(&dir), (vec![Phase::Verifying], false));
+    let (_root, dir) = folder(|document| document["files"][0]["sha256"] = json!("00".repeat(32)));
+    assert_eq!(phases(&dir), (vec![], false));
+}
+
+#[test]
+fn files_of_many_slices_are_held_to_their_digests() {
+    let (hidden, notes) = (200_000, vec![7; 2_500_000]);
+    let zeros = vec![0.0; 2 * hidden];
+    let bytes = weights(&[
+        ("0.weight", &[hidden, 2], &zeros),
+        ("1.weight", &[1, hidden], &zeros[..hidden]),
+        ("1.bias", &[1], &[0.5]),
+    ]);
+    let (_root, dir) = with_weights(&bytes, |document| {
+        let layer = |name: &str| json!({"kind": "linear", "name": name});
+        document["architecture"]["layers"] = json!([layer("0"), layer("1")]);
+        document["files"] = json!([document["files"][0], samples::file("notes", &notes)]);
+    });
+    fs::write(dir.join("notes"), &notes).unwrap();
+    assert_eq!(phases(&dir), (vec![Phase::Verifying, Phase::Warming], true));
+    let twice = 2 * u64::try_from(bytes.len()).unwrap();
+    assert_eq!(needs(&dir).unwrap(), twice, "the file, and what it becomes");
+    assert_eq!(load_it(&dir).unwrap().weight_bytes(), twice / 2);
+    for (file, whole) in [("notes", notes), ("weights.safetensors", bytes)] {
+        let mut changed = whole.clone();
+        *changed.last_mut().unwrap() ^= 1;
+        fs::write(dir.join(file), changed).unwrap();
+        let faults = load_it(&dir).unwrap_err();
+        let want = format!("{file}: changed since its digest: got sha256 ");
+        assert!(faults[0].starts_with(&want), "{faults:?}");
+        fs::write(dir.join(file), whole).unwrap();
+    }
+}
