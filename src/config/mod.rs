@@ -6,7 +6,7 @@
 mod raw;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -15,18 +15,21 @@ use std::{
 
 use serde_json::Value;
 
-use crate::control::ModelSettings;
+use crate::control::{ModelSettings, Settings, VersionChoice};
 use crate::faults::{self, Faults};
 use crate::ident::{Label, ModelName, Target, VersionNumber};
+use crate::registry::WatchSettings;
 use crate::serving::gate::Limits;
 use crate::serving::route::{Policy, RawHeaderRule, RawPolicy, RawTarget};
-use raw::{RawConfig, RawModel};
+use raw::{RawConfig, RawLatest, RawModel, RawVersions, RawVersionsWord};
 
 /// Everything that a gateway needs to know before it starts.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Folder with all models and versions.
     pub registry: PathBuf,
+    /// Folder for what operators change, and for the audit log. Need not exist yet.
+    pub state: PathBuf,
     /// Data port.
     pub data: SocketAddr,
     /// Admin port; on loopback.
@@ -43,8 +46,14 @@ pub struct Config {
     pub limits: Limits,
     /// How long requests in flight get to finish at shutdown.
     pub drain_deadline: Duration,
-    /// Labels and first policies.
-    pub models: BTreeMap<ModelName, ModelSettings>,
+    /// Largest version that can be uploaded, in bytes.
+    pub max_upload_bytes: u64,
+    /// Bytes of one file of the audit log.
+    pub max_audit_bytes: u64,
+    /// How the registry is looked at.
+    pub watch: WatchSettings,
+    /// Which versions are loaded, and the first labels and policies.
+    pub control: Settings,
 }
 
 /// What flags and environment variables say; each comes before the file.
@@ -52,6 +61,8 @@ pub struct Config {
 pub struct Overrides {
     /// Folder with all models and versions.
     pub registry: Option<PathBuf>,
+    /// Folder for what operators change.
+    pub state: Option<PathBuf>,
     /// Data address.
     pub data: Option<String>,
     /// Admin address.
@@ -78,6 +89,9 @@ impl Config {
             .registry
             .or(in_file)
             .unwrap_or_else(|| base.join("models"));
+        let in_file = raw.state.take().map(|state| base.join(state));
+        let state = overrides.state.or(in_file);
+        let state = state.unwrap_or_else(|| base.join("state"));
         for (setting, over) in [
             (&mut raw.listen.data, overrides.data),
             (&mut raw.listen.admin, overrides.admin),
@@ -87,7 +101,7 @@ impl Config {
                 *setting = over;
             }
         }
-        check(raw, registry, &name)
+        check(raw, registry, state, &name)
     }
 
     /// The JSON Schema of the file.
@@ -104,7 +118,12 @@ fn read(path: &Path) -> Result<RawConfig, Faults> {
     faults::parse(path, document)
 }
 
-fn check(raw: RawConfig, registry: PathBuf, file: &Path) -> Result<Config, Faults> {
+fn check(
+    raw: RawConfig,
+    registry: PathBuf,
+    state: PathBuf,
+    file: &Path,
+) -> Result<Config, Faults> {
     let mut faults = Faults::default();
     let unbound = SocketAddr::from(([127, 0, 0, 1], 0));
     let mut address = |name: &str, text: &str, loopback: bool| {
@@ -155,6 +174,11 @@ fn check(raw: RawConfig, registry: PathBuf, file: &Path) -> Result<Config, Fault
         let told = format!("got {got}, wants at least max_message_bytes, {least}");
         faults.add(file, "$.limits.max_in_flight_bytes", told);
     }
+    if state.exists() && !state.is_dir() {
+        let told = format!("{} is not a folder", state.display());
+        faults.add(file, "$.state", told);
+    }
+    let versions = choice(raw.versions, file, "$.versions", &mut faults);
     let mut models = BTreeMap::new();
     for (name, model) in raw.models {
         let path = format!("$.models.{name}");
@@ -169,6 +193,7 @@ fn check(raw: RawConfig, registry: PathBuf, file: &Path) -> Result<Config, Fault
     faults.into_result()?;
     Ok(Config {
         registry,
+        state,
         data,
         admin,
         http,
@@ -180,8 +205,36 @@ fn check(raw: RawConfig, registry: PathBuf, file: &Path) -> Result<Config, Fault
             max_in_flight_bytes: raw.limits.max_in_flight_bytes,
         },
         drain_deadline: Duration::from_secs(raw.limits.drain_seconds),
-        models,
+        max_upload_bytes: raw.limits.max_upload_bytes,
+        max_audit_bytes: raw.limits.max_audit_bytes,
+        watch: WatchSettings {
+            poll: Duration::from_millis(raw.watch.poll_ms),
+            settle: Duration::from_millis(raw.watch.settle_ms),
+        },
+        control: Settings {
+            versions,
+            max_weight_bytes: raw.limits.max_weight_bytes,
+            models,
+        },
     })
+}
+
+/// A version policy.
+fn choice(raw: RawVersions, file: &Path, path: &str, faults: &mut Faults) -> VersionChoice {
+    match raw {
+        RawVersions::Word(RawVersionsWord::All) => VersionChoice::All,
+        RawVersions::Latest(RawLatest { latest }) => VersionChoice::Latest(latest),
+        RawVersions::List(list) => {
+            let mut versions = BTreeSet::new();
+            for (at, version) in list.into_iter().enumerate() {
+                match VersionNumber::try_from(version) {
+                    Ok(version) => drop(versions.insert(version)),
+                    Err(error) => faults.add(file, format!("{path}[{at}]"), error.to_string()),
+                }
+            }
+            VersionChoice::List(versions)
+        }
+    }
 }
 
 fn settings(
@@ -191,7 +244,14 @@ fn settings(
     path: &str,
     faults: &mut Faults,
 ) -> ModelSettings {
-    let mut settings = ModelSettings::default();
+    let versions = raw.versions.map(|versions| {
+        let path = format!("{path}.versions");
+        choice(versions, file, &path, faults)
+    });
+    let mut settings = ModelSettings {
+        versions,
+        ..ModelSettings::default()
+    };
     for (label, version) in raw.labels {
         let path = format!("{path}.labels.{label}");
         if label == Label::LATEST {
@@ -249,8 +309,8 @@ fn settings(
         sticky_header: raw.sticky_header,
         salt: raw.salt,
     };
-    match Policy::check(policy, model) {
-        Ok(policy) => settings.policy = Some(policy),
+    match Policy::check(policy.clone(), model) {
+        Ok(_) => settings.policy = Some(policy),
         Err(wrong) => {
             for fault in wrong.iter() {
                 let message = format!("got {}, wants {}", fault.got, fault.wanted);

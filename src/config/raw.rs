@@ -1,6 +1,6 @@
 //! The configuration as it stands in the TOML file. The doc comments are the descriptions in `taper schema config`.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, num::NonZeroUsize, path::PathBuf};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -12,11 +12,20 @@ use serde::{Deserialize, Serialize};
 pub(super) struct RawConfig {
     /// Folder with all models and versions; relative paths are relative to this file. `models` where absent.
     pub(super) registry: Option<PathBuf>,
+    /// Folder for what operators change and for the audit log; made where it is missing, and used by one gateway at a time.
+    /// Relative paths are relative to this file. `state` where absent.
+    pub(super) state: Option<PathBuf>,
+    /// Which versions are loaded without being asked for: `"all"`, `{ latest = 2 }` or a list, `[1, 4]`. What a split, a label
+    /// or an operator names is loaded all the same. `"all"` where absent.
+    pub(super) versions: RawVersions,
     /// What listens where.
     pub(super) listen: RawListen,
     /// What one gateway takes at most.
     pub(super) limits: RawLimits,
-    /// Labels and first traffic policies, by model. A model that is not listed sends everything to `latest`.
+    /// How the registry is looked at.
+    pub(super) watch: RawWatch,
+    /// Labels and first traffic policies, by model. A model that is not listed sends everything to `latest`. They count at
+    /// the first start; after that, what the state folder holds does.
     pub(super) models: BTreeMap<String, RawModel>,
 }
 
@@ -63,6 +72,17 @@ pub(super) struct RawLimits {
     /// Seconds that requests in flight get to finish at shutdown, 0 to 3600. 30 where absent.
     #[schemars(range(min = 0, max = 3600))]
     pub(super) drain_seconds: u64,
+    /// Bytes of weights in memory at one time, those of a version that is being loaded and of old ones that a request still
+    /// holds among them: 1 MiB to 1 PiB. Three quarters of the machine's memory, or of the container's, where absent.
+    #[schemars(range(min = 1_048_576, max = 1_125_899_906_842_624_u64))]
+    pub(super) max_weight_bytes: Option<u64>,
+    /// Largest version that can be uploaded, in bytes: 1024 to 1 TiB. 4 GiB where absent.
+    #[schemars(range(min = 1024, max = 1_099_511_627_776_u64))]
+    pub(super) max_upload_bytes: u64,
+    /// Bytes of one file of the audit log, after which the next one begins: 64 KiB to 1 GiB. 64 MiB where absent. The last
+    /// eight are kept.
+    #[schemars(range(min = 65_536, max = 1_073_741_824))]
+    pub(super) max_audit_bytes: u64,
 }
 
 impl Default for RawLimits {
@@ -74,6 +94,66 @@ impl Default for RawLimits {
             max_connections: 1024,
             max_concurrent_streams: 1024,
             drain_seconds: 30,
+            max_weight_bytes: None,
+            max_upload_bytes: 4 << 30,
+            max_audit_bytes: 64 << 20,
+        }
+    }
+}
+
+/// Which versions are loaded without being asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub(super) enum RawVersions {
+    /// Every one.
+    Word(RawVersionsWord),
+    /// The highest so many.
+    Latest(RawLatest),
+    /// These.
+    List(Vec<u64>),
+}
+
+impl Default for RawVersions {
+    fn default() -> Self {
+        Self::Word(RawVersionsWord::All)
+    }
+}
+
+/// A version policy that is one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum RawVersionsWord {
+    /// Every version in the registry.
+    All,
+}
+
+/// The highest versions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawLatest {
+    /// How many, 1 to 1000. One that failed to load does not count.
+    #[schemars(range(min = 1, max = 1000))]
+    pub(super) latest: NonZeroUsize,
+}
+
+/// How the registry is looked at. File events come at once where the file system has them; looking is what counts.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawWatch {
+    /// Milliseconds between two looks, 100 to 3,600,000. 10,000 where absent.
+    #[schemars(range(min = 100, max = 3_600_000))]
+    pub(super) poll_ms: u64,
+    /// Milliseconds after the last change in an incomplete version folder until it counts as broken, not as half-written:
+    /// 100 to 3,600,000. 10,000 where absent.
+    #[schemars(range(min = 100, max = 3_600_000))]
+    pub(super) settle_ms: u64,
+}
+
+impl Default for RawWatch {
+    fn default() -> Self {
+        Self {
+            poll_ms: 10_000,
+            settle_ms: 10_000,
         }
     }
 }
@@ -82,6 +162,8 @@ impl Default for RawLimits {
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawModel {
+    /// Which of its versions are loaded without being asked for; as above where absent.
+    pub(super) versions: Option<RawVersions>,
     /// Movable names: `{ stable = 1, canary = 2 }`.
     pub(super) labels: BTreeMap<String, u64>,
     /// Shares in basis points by version or label, adding up to 10000: `{ 1 = 9500, 2 = 500 }`,

@@ -178,6 +178,19 @@ impl Routing {
         })
     }
 
+    /// Whether `other` sends every request where this one does, under the same revision.
+    #[must_use]
+    pub fn is_as(&self, other: &Self) -> bool {
+        let same = |ours: &[Arc<ServingVersion>], theirs: &[Arc<ServingVersion>]| {
+            ours.len() == theirs.len()
+                && ours.iter().zip(theirs).all(|(one, two)| Arc::ptr_eq(one, two))
+        };
+        self.revision == other.revision
+            && self.policy == other.policy
+            && same(&self.targets, &other.targets)
+            && same(&self.rules, &other.rules)
+    }
+
     /// The version in row `at` of the split, which gets one request more.
     #[must_use]
     pub fn take(&self, at: usize) -> &Arc<ServingVersion> {
