@@ -12,7 +12,6 @@ use super::writer::routed;
 use crate::error::AdminError;
 use crate::faults::Faults;
 use crate::ident::{Label, ModelName, Revision, Share, VersionNumber};
-use crate::insight::metrics::Telemetry;
 use crate::serving::live::{ServingModel, Snapshot};
 use crate::serving::route::{Policy, RawPolicy};
 
@@ -37,7 +36,6 @@ pub async fn boot<S: Store>(
     loaded: Vec<LoadedModel>,
     mut settings: BTreeMap<ModelName, ModelSettings>,
     store: &S,
-    telemetry: &Telemetry,
 ) -> Result<Snapshot, Faults> {
     let mut faults = Faults::default();
     let mut models = HashMap::new();
@@ -102,7 +100,6 @@ pub async fn boot<S: Store>(
                 }
             },
         };
-        telemetry.policy_revision(&name).set(revision);
         let model = routed(&model, revision, policy);
         model.report_target_shares();
         models.insert(name, Arc::new(model));

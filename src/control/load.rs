@@ -1,12 +1,20 @@
 //! From a registry on disk to versions that can answer. Blocks; runs off the serving threads.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
+    sync::Arc,
+};
 
+use tokio::time::Instant;
+
+use crate::error::panic_text;
 use crate::faults::Faults;
 use crate::ident::{ModelName, VersionNumber};
 use crate::insight::metrics::{Telemetry, VersionMeters};
-use crate::model;
-use crate::registry::{self, Found};
+use crate::model::{self, Pace, Phase};
+use crate::registry;
 use crate::serving::live::ServingVersion;
 
 /// All versions of one model.
@@ -40,7 +48,8 @@ pub fn load_registry(root: &Path, telemetry: &Telemetry) -> Result<Vec<LoadedMod
                 ready: BTreeMap::new(),
                 failed: BTreeMap::new(),
             });
-        match load_version(&found, telemetry) {
+        let at = (&found.model, found.version, &*found.dir);
+        match load_version(at, Pace::Full, telemetry, &mut |_| {}) {
             Ok(version) => {
                 tracing::info!(model = %found.model, version = %found.version, "version is ready");
                 entry.ready.insert(found.version, Arc::new(version));
@@ -54,9 +63,58 @@ pub fn load_registry(root: &Path, telemetry: &Telemetry) -> Result<Vec<LoadedMod
     Ok(models.into_values().collect())
 }
 
-fn load_version(found: &Found, telemetry: &Telemetry) -> Result<ServingVersion, Faults> {
-    let version = model::load(&found.dir, &found.model, found.version)?;
-    let meters = VersionMeters::new(telemetry, version.manifest())
-        .map_err(|error| Faults::one(&found.dir, error.to_string()))?;
-    Ok(ServingVersion { version, meters })
+/// Loads one version and makes its series. How it ended and how long it took is counted.
+///
+/// # Errors
+/// As [`model::load_with`]; a panic while loading is a fault, too.
+pub(super) fn load_version(
+    (name, version, dir): (&ModelName, VersionNumber, &Path),
+    pace: Pace,
+    telemetry: &Telemetry,
+    phase: &mut dyn FnMut(Phase),
+) -> Result<ServingVersion, Faults> {
+    timed(telemetry, dir, || {
+        let version = model::load_with(dir, name, version, pace, phase)?;
+        let meters = VersionMeters::new(telemetry, version.manifest())
+            .map_err(|error| Faults::one(dir, error.to_string()))?;
+        let weights = telemetry.weights(version.weight_bytes());
+        Ok(ServingVersion::new(version, meters, weights))
+    })
+}
+
+/// Does `load`, whatever comes of it, and counts it.
+fn timed<T>(
+    telemetry: &Telemetry,
+    dir: &Path,
+    load: impl FnOnce() -> Result<T, Faults>,
+) -> Result<T, Faults> {
+    let begin = Instant::now();
+    // What a panic leaves half done is the version that was being made, and nobody has that.
+    let loaded = catch_unwind(AssertUnwindSafe(load)).unwrap_or_else(|panic| {
+        let why = format!("loading panicked: {}", panic_text(&*panic));
+        Err(Faults::one(dir, why))
+    });
+    telemetry.load_ended(loaded.is_ok(), begin.elapsed());
+    loaded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_while_loading_is_a_fault_and_counted() {
+        let telemetry = Telemetry::new().unwrap();
+        let load = |text: &'static str| {
+            let panics = || -> Result<(), Faults> { panic!("{text}") };
+            timed(&telemetry, Path::new("m/1"), panics)
+        };
+        let fault = load("an index").unwrap_err().to_string();
+        assert_eq!(fault, "m/1: loading panicked: an index");
+        let text = telemetry.render();
+        assert!(
+            text.contains(r#"taper_loads_total{outcome="failed"} 1"#),
+            "{text}"
+        );
+    }
 }

@@ -1,7 +1,7 @@
 //! The one task that changes what is live. Changes come one after the other, so none can be lost between a read and a
 //! write, and no lock is needed.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
@@ -9,9 +9,9 @@ use tokio::sync::{mpsc, oneshot};
 use super::admit::admit;
 use super::store::{Store, StoreError};
 use crate::error::AdminError;
-use crate::ident::Revision;
-use crate::insight::metrics::Telemetry;
-use crate::serving::live::{Live, Routing, ServingModel};
+use crate::ident::{ModelName, Revision};
+use crate::insight::metrics::{ModelMeters, STATES, Telemetry};
+use crate::serving::live::{Live, Routing, ServingModel, Snapshot};
 use crate::serving::route::{Policy, RawPolicy};
 
 /// Changes that may wait for the writer.
@@ -56,21 +56,23 @@ impl Control {
 pub struct Writer<S> {
     live: Arc<Live>,
     store: S,
-    telemetry: Arc<Telemetry>,
+    /// Of every model in the first snapshot. Their series go with the writer.
+    meters: HashMap<ModelName, ModelMeters>,
     inbox: mpsc::Receiver<(PolicyChange, Reply)>,
 }
 
 impl<S: Store> Writer<S> {
     /// A writer and the handle that reaches it. It does nothing until [`run`](Self::run).
     #[must_use]
-    pub fn new(live: Arc<Live>, store: S, telemetry: Arc<Telemetry>) -> (Control, Self) {
+    pub fn new(live: Arc<Live>, store: S, telemetry: &Telemetry) -> (Control, Self) {
+        let meters = meters(&live.snapshot(), telemetry);
         let (sender, inbox) = mpsc::channel(WAITING);
         (
             Control(sender),
             Self {
                 live,
                 store,
-                telemetry,
+                meters,
                 inbox,
             },
         )
@@ -106,11 +108,35 @@ impl<S: Store> Writer<S> {
             )?;
         let next = routed(model, revision, policy);
         tracing::info!(model = %model.name, %revision, "traffic policy changed");
-        self.telemetry.policy_revision(&model.name).set(revision);
+        if let Some(meters) = self.meters.get(&model.name) {
+            meters.revision(revision);
+        }
         next.report_target_shares();
         self.live.publish(snapshot.with(next));
         Ok(revision)
     }
+}
+
+/// The series of every model, which tell what `snapshot` serves.
+fn meters(snapshot: &Snapshot, telemetry: &Telemetry) -> HashMap<ModelName, ModelMeters> {
+    let mut all = HashMap::new();
+    for (name, model) in &snapshot.models {
+        match telemetry.model(name) {
+            Ok(meters) => {
+                let counts = STATES.map(|state| match state {
+                    "READY" => model.ready.len(),
+                    "FAILED" => model.failed.len(),
+                    _ => 0,
+                });
+                meters.versions(&counts);
+                let routing = model.routing.as_ref();
+                meters.revision(routing.map_or(Revision::default(), |routing| routing.revision));
+                all.insert(name.clone(), meters);
+            }
+            Err(error) => tracing::error!(model = %name, %error, "model has no series"),
+        }
+    }
+    all
 }
 
 /// `model` under another policy, which [`admit`] has let in.

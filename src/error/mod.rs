@@ -7,7 +7,7 @@
 mod code;
 mod input;
 
-use std::time::Duration;
+use std::{any::Any, time::Duration};
 
 use crate::ident::{Label, Revision, VersionNumber};
 
@@ -210,6 +210,14 @@ impl AdminError {
             Self::Draining => Code::Unavailable,
         }
     }
+}
+
+/// What a panic said of itself, for the log and for operators.
+#[must_use]
+pub fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("no message")
 }
 
 fn join(parts: impl IntoIterator<Item = impl ToString>) -> String {
