@@ -33,7 +33,7 @@ fn pipeline(runtime: &Runtime) -> (Arc<Gate>, Pipeline) {
     };
     let settings = BTreeMap::from([(name, settings)]);
     let store = MemoryStore::default();
-    let first = control::boot(loaded, settings, &store, &telemetry);
+    let first = control::boot(loaded, settings, &store);
     let live = Arc::new(Live::new(runtime.block_on(first).expect("a snapshot")));
     let limits = Limits {
         max_in_flight: 1_024,

@@ -132,7 +132,7 @@ async fn prepare(config: &Config) -> Result<Prepared, StartError> {
     let loaded =
         tokio::task::spawn_blocking(move || control::load_registry(&root, &meters)).await??;
     let store = MemoryStore::default();
-    let first = control::boot(loaded, config.models.clone(), &store, &telemetry).await?;
+    let first = control::boot(loaded, config.models.clone(), &store).await?;
     Ok(Prepared {
         telemetry,
         store,
@@ -162,7 +162,7 @@ impl Gateway {
 
         let gate = Gate::new(config.limits, Arc::clone(&telemetry));
         let pipeline = Arc::new(Pipeline::new(Arc::clone(&live), Arc::clone(&telemetry)));
-        let (control, writer) = Writer::new(Arc::clone(&live), store, Arc::clone(&telemetry));
+        let (control, writer) = Writer::new(Arc::clone(&live), store, &telemetry);
         let draining = Arc::new(AtomicBool::new(false));
         let (close, closing) = watch::channel(false);
         let (cut, cutting) = watch::channel(false);

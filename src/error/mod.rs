@@ -8,7 +8,7 @@ mod admin;
 mod code;
 mod input;
 
-use std::time::Duration;
+use std::{any::Any, time::Duration};
 
 use crate::ident::VersionNumber;
 
@@ -143,4 +143,12 @@ impl From<InputFaults> for PredictError {
     fn from(faults: InputFaults) -> Self {
         Self::InvalidInput(faults)
     }
+}
+
+/// What a panic said of itself, for the log and for operators.
+#[must_use]
+pub fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("no message")
 }

@@ -16,7 +16,7 @@ use arc_swap::ArcSwap;
 use super::route::Policy;
 use crate::faults::Faults;
 use crate::ident::{Label, ModelName, Revision, Share, Target, VersionNumber};
-use crate::insight::metrics::VersionMeters;
+use crate::insight::metrics::{VersionMeters, Weights};
 use crate::model::Version;
 
 /// The one place that readers and the writer share.
@@ -118,9 +118,26 @@ pub struct ServingVersion {
     pub version: Version,
     /// Where its requests are recorded.
     pub meters: VersionMeters,
+    /// Counts the weights of `version`. Declared after it, so dropped after it: what is no longer counted is freed.
+    weights: Weights,
 }
 
 impl ServingVersion {
+    /// A version whose requests `meters` records and whose weights `weights` counts.
+    #[must_use]
+    pub fn new(version: Version, meters: VersionMeters, weights: Weights) -> Self {
+        Self {
+            version,
+            meters,
+            weights,
+        }
+    }
+
+    /// No snapshot that is published from now on holds it; the gauges tell it as draining until it is freed.
+    pub fn draining(&self) {
+        self.weights.draining();
+    }
+
     /// Its number.
     #[must_use]
     pub fn number(&self) -> VersionNumber {

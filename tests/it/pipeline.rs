@@ -41,7 +41,9 @@ pub fn house(model: impl Model, max_in_flight: usize) -> House {
     let version = Version::new(manifest, Box::new(model));
     let one: VersionNumber = "1".parse().expect("version");
     let name: ModelName = "m".parse().expect("name");
-    let ready = BTreeMap::from([(one, Arc::new(ServingVersion { version, meters }))]);
+    let weights = telemetry.weights(version.weight_bytes());
+    let serving = ServingVersion::new(version, meters, weights);
+    let ready = BTreeMap::from([(one, Arc::new(serving))]);
     let raw = RawPolicy {
         split: vec![(1.into(), 10_000)],
         ..RawPolicy::default()

@@ -63,8 +63,7 @@ impl VersionMeters {
             Label::new("model", manifest.model.as_str().to_owned()),
             Label::new("version", manifest.version.to_string()),
         ];
-        let scope = Arc::new(Scope::new(&labels, &score_buckets(manifest))?);
-        telemetry.add(&scope);
+        let scope = telemetry.scope(&labels, &score_buckets(manifest))?;
         let (share, counted, in_flight) = scope.enter(|| {
             (
                 gauge!("taper_traffic_share"),

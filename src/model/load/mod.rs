@@ -15,7 +15,6 @@ mod trial;
 #[cfg(test)]
 mod tests;
 
-use std::any::Any;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -25,7 +24,7 @@ use super::manifest::raw::{Format, Head};
 use super::manifest::{File, Manifest};
 use super::signature::Signature;
 use super::{Model, Rows, Scores, TopClass};
-use crate::error::ForwardError;
+use crate::error::{ForwardError, panic_text};
 use crate::faults::Faults;
 use crate::ident::{ModelName, VersionNumber};
 use pace::Throttle;
@@ -165,7 +164,8 @@ impl Version {
     pub fn forward(&self, rows: &Rows) -> Result<Scores, ForwardError> {
         // The network is immutable, so a panic leaves nothing half done.
         let answer = catch_unwind(AssertUnwindSafe(|| self.model.forward(rows)));
-        let scores = answer.map_err(|panic| ForwardError::Panicked(message(&*panic)))??;
+        let scores =
+            answer.map_err(|panic| ForwardError::Panicked(panic_text(&*panic).to_owned()))??;
         let columns = self.manifest.signature.output.columns;
         let (got, wanted) = (scores.data.len(), rows.len() * columns);
         if scores.columns != columns || got != wanted {
@@ -216,10 +216,4 @@ impl fmt::Debug for Version {
             self.manifest.model, self.manifest.version
         )
     }
-}
-
-fn message(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().copied();
-    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    text.unwrap_or("no message").to_owned()
 }
