@@ -6,7 +6,10 @@
 
 mod accept;
 mod drain;
+mod memory;
+mod prepare;
 mod serve;
+mod standing;
 
 use std::{
     fmt, io,
@@ -23,18 +26,23 @@ use tokio::{
 };
 use tonic_health::server::HealthReporter;
 
-use crate::api::grpc::{Admin, Predictions};
+use crate::api::grpc::{Admin, AdminSettings, Predictions};
 use crate::api::http::Faces;
+use crate::audit::AuditError;
 use crate::config::Config;
-use crate::control::{self, MemoryStore, Writer};
+use crate::control::{Beginning, Event, OpenError, View};
 use crate::faults::Faults;
 use crate::insight::metrics::{MetricsError, Telemetry};
+use crate::registry;
 use crate::serving::Pipeline;
 use crate::serving::gate::Gate;
 use crate::serving::live::{Live, Snapshot};
 
 use accept::Doorman;
+use prepare::{Prepared, open, prepare};
 pub use drain::DrainReport;
+pub use prepare::rehearse;
+pub use standing::Standing;
 
 /// How often recorded values are moved into histograms, and gauges brought up to date.
 const UPKEEP: Duration = Duration::from_secs(1);
@@ -51,6 +59,15 @@ pub enum StartError {
     /// The metrics could not be set up.
     #[error(transparent)]
     Metrics(#[from] MetricsError),
+    /// The state folder cannot be used.
+    #[error(transparent)]
+    State(#[from] OpenError),
+    /// The audit log cannot be continued.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
+    /// A thread could not be started.
+    #[error("cannot start a thread: {0}")]
+    Thread(#[from] io::Error),
     /// Reflection could not be set up from the compiled descriptors.
     #[error("reflection: {0}")]
     Reflection(#[from] tonic_reflection::server::Error),
@@ -99,6 +116,9 @@ impl fmt::Display for Addresses {
 pub struct Gateway {
     addresses: Addresses,
     live: Arc<Live>,
+    views: watch::Receiver<Arc<View>>,
+    /// Looks at the registry while the gateway runs.
+    watch: Option<registry::Watch>,
     gate: Arc<Gate>,
     health: HealthReporter,
     draining: Arc<AtomicBool>,
@@ -111,47 +131,22 @@ pub struct Gateway {
     others: JoinSet<&'static str>,
 }
 
-/// What a gateway serves first, and where it is kept.
-struct Prepared {
-    telemetry: Arc<Telemetry>,
-    store: MemoryStore,
-    first: Snapshot,
-}
-
-/// Loads every version and checks that the configuration can be honoured, without listening anywhere.
-///
-/// # Errors
-/// As [`Gateway::start`], but for the addresses.
-pub async fn rehearse(config: &Config) -> Result<(), StartError> {
-    prepare(config).await.map(drop)
-}
-
-async fn prepare(config: &Config) -> Result<Prepared, StartError> {
-    let telemetry = Telemetry::new()?;
-    let (root, meters) = (config.registry.clone(), Arc::clone(&telemetry));
-    let loaded =
-        tokio::task::spawn_blocking(move || control::load_registry(&root, &meters)).await??;
-    let store = MemoryStore::default();
-    let first = control::boot(loaded, config.models.clone(), &store).await?;
-    Ok(Prepared {
-        telemetry,
-        store,
-        first,
-    })
-}
-
 impl Gateway {
     /// Loads every version, binds the ports and serves.
     ///
     /// # Errors
     /// See [`StartError`]; nothing is left running then.
     pub async fn start(config: Config) -> Result<Self, StartError> {
+        let (store, audit) = open(&config).await?;
+        let prepared = prepare(&config, store, Some(audit), Beginning::ForGood).await?;
         let Prepared {
             telemetry,
-            store,
-            first,
-        } = prepare(&config).await?;
-        let live = Arc::new(Live::new(first));
+            control,
+            writer,
+            events,
+            listing,
+        } = prepared;
+        let live = writer.live();
         raise_file_limit(config.max_connections);
         let [data, admin, http] = listen(&config).await?;
         let addresses = Addresses {
@@ -182,15 +177,31 @@ impl Gateway {
             Arc::clone(&telemetry),
         )
         .await?;
+        let watch = registry::Watch::start(
+            config.registry.clone(),
+            config.watch,
+            listing,
+            move |listing| events.blocking_send(Event::Listed(listing)).is_ok(),
+        );
+        let looker = watch.looker();
+        let settings = AdminSettings {
+            registry: config.registry.clone(),
+            state: config.state.clone(),
+            max_upload_bytes: config.max_upload_bytes,
+            closing: closing.clone(),
+            look: Arc::new(move || looker.look_now()),
+        };
+        let views = control.views();
         grpc.spawn(serve::until(
             "data",
             door,
             doorman.admit(data),
             closing.clone(),
         ));
-        let door = serve::admin(&config, Admin::new(Arc::clone(&live), control))?;
+        let admin_service = Admin::new(Arc::clone(&live), control, settings);
+        let door = serve::admin(&config, admin_service)?;
         grpc.spawn(serve::until("admin", door, doorman.admit(admin), closing));
-        let faces = Faces::new(&live, &telemetry, &draining);
+        let faces = Faces::new(&live, &telemetry, &draining, views.clone());
         others.spawn(serve::http(
             doorman.admit(http),
             addresses.http,
@@ -206,6 +217,8 @@ impl Gateway {
         Ok(Self {
             addresses,
             live,
+            views,
+            watch: Some(watch),
             gate,
             health,
             draining,
