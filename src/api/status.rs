@@ -72,7 +72,7 @@ pub(super) fn from_admin(error: &AdminError) -> Status {
         }
         AdminError::RevisionConflict { current, .. } => {
             // A program that tries again should not have to read the sentence.
-            let told = HashMap::from([("current_revision", current.to_string())]);
+            let told = HashMap::from([("current_revision".to_owned(), current.to_string())]);
             details = ErrorDetails::with_error_info(error.reason(), DOMAIN, told);
         }
         AdminError::LabelNotReady { .. }

@@ -157,7 +157,6 @@ impl Gateway {
 
         let gate = Gate::new(config.limits, Arc::clone(&telemetry));
         let pipeline = Arc::new(Pipeline::new(Arc::clone(&live), Arc::clone(&telemetry)));
-        let (control, writer) = Writer::new(Arc::clone(&live), store, &telemetry);
         let draining = Arc::new(AtomicBool::new(false));
         let (close, closing) = watch::channel(false);
         let (cut, cutting) = watch::channel(false);

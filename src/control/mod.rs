@@ -16,6 +16,7 @@ mod difference;
 mod edit;
 mod fleet;
 mod handle;
+mod load;
 mod loader;
 mod member;
 mod reaper;

@@ -14,7 +14,6 @@ use std::{
 use arc_swap::ArcSwap;
 
 use super::route::Policy;
-use crate::faults::Faults;
 use crate::ident::{Label, ModelName, Revision, Share, Target, VersionNumber};
 use crate::insight::metrics::{VersionMeters, Weights};
 use crate::model::Version;
@@ -86,8 +85,6 @@ pub struct ServingModel {
     pub ready: BTreeMap<VersionNumber, Arc<ServingVersion>>,
     /// Versions that exist and cannot, with the word of their state: `FAILED`, `LOADING`.
     pub others: BTreeMap<VersionNumber, &'static str>,
-    /// Those of them that failed, and why.
-    pub failed: BTreeMap<VersionNumber, Arc<Faults>>,
     /// Labels, the built-in `latest` among them; each names a version in `ready`.
     pub labels: BTreeMap<Label, VersionNumber>,
     /// Who answers. `None` where no version is READY.

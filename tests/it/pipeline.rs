@@ -54,7 +54,6 @@ pub fn house(model: impl Model, max_in_flight: usize) -> House {
         name: name.clone(),
         ready,
         others: BTreeMap::new(),
-        failed: BTreeMap::new(),
         labels: BTreeMap::new(),
         routing,
     };

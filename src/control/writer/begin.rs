@@ -44,7 +44,7 @@ impl<S: Store> Writer<S> {
             .settings
             .models
             .iter()
-            .filter(|(name, _)| !stored.contains(name))
+            .filter(|(name, _)| !stored.contains(*name))
             .filter_map(|(name, settings)| Some((name.clone(), settings.first()?)))
             .collect();
         for name in self.settings.models.keys() {

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::{Event, Writer};
 use crate::control::fleet::Fleet;
-use crate::control::loader::{LoadEvent, Order, Pace, Report};
+use crate::control::loader::{LoadEvent, Order, Report};
 use crate::control::reaper::{Freed, Retired};
 use crate::control::reconcile::Step;
 use crate::control::state::State;
@@ -15,6 +15,7 @@ use crate::control::view::View;
 use crate::error::AdminError;
 use crate::faults::Faults;
 use crate::ident::{ModelName, VersionNumber};
+use crate::model::Pace;
 use crate::registry::Listing;
 use crate::serving::live::ServingVersion;
 
@@ -141,7 +142,7 @@ impl<S: Store> Writer<S> {
         self.publish(now);
         // Only now no new request can reach them.
         for retired in retired {
-            self.reaper.take(retired);
+            self.reaper.retire(retired);
         }
         self.loading.is_some()
     }

@@ -73,9 +73,10 @@ pub struct Writer<S> {
     audit: Option<Arc<Mutex<audit::Log>>>,
     /// The newest revision that stands in the audit log.
     audited: Revision,
+    /// Before the threads that send into it: dropped first, so that none of them waits for a place in it while it is joined.
+    events: mpsc::Receiver<Event>,
     loader: Loader,
     reaper: Reaper,
-    events: mpsc::Receiver<Event>,
     commands: mpsc::Receiver<Command>,
     views: watch::Sender<Arc<View>>,
     telemetry: Arc<Telemetry>,

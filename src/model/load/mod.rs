@@ -18,6 +18,7 @@ mod tests;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::Arc;
 
 use super::dense::Dense;
 use super::manifest::raw::{Format, Head};
@@ -121,7 +122,7 @@ fn misplaced(manifest: &Manifest, dir: &Path, model: &ModelName, version: Versio
 
 /// A version in memory: what it says about itself, and the network that answers.
 pub struct Version {
-    manifest: Manifest,
+    manifest: Arc<Manifest>,
     model: Box<dyn Model>,
 }
 
@@ -129,6 +130,7 @@ impl Version {
     /// A version whose network comes from elsewhere: trusted to fit the manifest's signature, and not tried out.
     #[must_use]
     pub fn new(manifest: Manifest, model: Box<dyn Model>) -> Self {
+        let manifest = Arc::new(manifest);
         Self { manifest, model }
     }
 
@@ -136,6 +138,12 @@ impl Version {
     #[must_use]
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
+    }
+
+    /// The same, for whoever wants to keep it without keeping the weights in memory.
+    #[must_use]
+    pub fn manifest_arc(&self) -> Arc<Manifest> {
+        Arc::clone(&self.manifest)
     }
 
     /// What it takes and gives.
