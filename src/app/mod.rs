@@ -6,6 +6,7 @@
 
 mod accept;
 mod drain;
+mod memory;
 mod serve;
 
 use std::{
@@ -35,6 +36,7 @@ use crate::serving::live::{Live, Snapshot};
 
 use accept::Doorman;
 pub use drain::DrainReport;
+pub use memory::give_back;
 
 /// How often recorded values are moved into histograms, and gauges brought up to date.
 const UPKEEP: Duration = Duration::from_secs(1);

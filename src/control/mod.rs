@@ -8,11 +8,15 @@
 mod admit;
 mod boot;
 mod load;
+mod loader;
+mod reaper;
 mod store;
 mod writer;
 
 pub use admit::admit;
 pub use boot::{ModelSettings, boot};
 pub use load::{LoadedModel, load_registry};
+pub use loader::{LoadEvent, Loader, Order, Report};
+pub use reaper::{Freed, Reaper, Retired};
 pub use store::{MemoryStore, Store, StoreError, Stored};
 pub use writer::{Control, PolicyChange, Writer};
