@@ -13,7 +13,7 @@
 //! model/        what a version is: manifest, signature, encoding, formats
 //! train/        CSV and a spec in, a published version out
 //! registry/     which versions exist on disk; publishing by atomic rename
-//! control/      what is wanted: policies, revisions, the single writer, the store
+//! control/      what is wanted: policies, revisions, the single writer, the store; loading and freeing on their own threads
 //! insight/      what was seen: the metrics
 //! proto.rs ident.rs error.rs faults.rs
 //! ```
@@ -48,7 +48,6 @@
 //! config > control, serving
 //! anyone > ident, error, faults.  No other arrow, and no circle: tests/architecture.rs checks it
 //! ```
-#![forbid(unsafe_code)]
 
 pub mod api;
 pub mod app;

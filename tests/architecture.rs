@@ -86,6 +86,21 @@ const DOORS: &[(&[&str], &[&str], &str)] = &[
         "names and labels of series are decided in one room",
     ),
     (
+        &["libc"],
+        &["src/app/memory.rs"],
+        "one function calls C, and says why it may",
+    ),
+    (
+        &["rustix"],
+        &["src/control/loader", "src/insight/"],
+        "what the system is asked for is a thread's priority and the size of a page",
+    ),
+    (
+        &["notify"],
+        &["src/registry/watch"],
+        "what comes of a change in the registry is the complete list, however it was noticed",
+    ),
+    (
         &["clap", "indicatif"],
         &["src/cli/"],
         "only the command line talks to a terminal",

@@ -48,8 +48,9 @@ async fn the_readme_lists_the_metrics_that_there_are() {
     let readme = fs::read_to_string(file("README.md")).expect("README");
     let listed: BTreeSet<_> = readme
         .lines()
-        .filter_map(|line| line.strip_prefix("| `taper_")?.split_once('`'))
-        .map(|(name, _)| format!("taper_{name}"))
+        .skip_while(|line| *line != "## Metrics")
+        .filter_map(|line| line.strip_prefix("| `")?.split_once('`'))
+        .map(|(name, _)| name.to_owned())
         .collect();
     let gateway = two_versions().await;
     let (_, text) = gateway.http_get("/metrics").await;
