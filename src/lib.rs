@@ -43,7 +43,7 @@
 //!
 //! ```text
 //! main > cli      cli > app, config, train, registry, model, proto      app > everything below
-//! api > serving, control, insight, model, proto     control > registry, model, serving, insight
+//! api > serving, control, registry, insight, model, proto     control > registry, model, serving, insight
 //! serving > model, insight      registry > model      train > model, registry      insight > model
 //! config > control, serving
 //! anyone > ident, error, faults.  No other arrow, and no circle: tests/architecture.rs checks it

@@ -32,7 +32,12 @@ const ARROWS: &[(&str, &[&str])] = &[
             "api", "config", "control", "insight", "model", "proto", "registry", "serving",
         ],
     ),
-    ("api", &["serving", "control", "insight", "model", "proto"]),
+    (
+        "api",
+        &[
+            "serving", "control", "registry", "insight", "model", "proto",
+        ],
+    ),
     ("control", &["registry", "model", "serving", "insight"]),
     ("serving", &["model", "insight"]),
     ("registry", &["model"]),

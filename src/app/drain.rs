@@ -2,41 +2,51 @@
 
 use std::{fmt, sync::atomic::Ordering, time::Duration};
 
+use tokio::task::spawn_blocking;
 use tokio::time::{self, Instant};
 use tonic_health::ServingStatus;
 
 use super::Gateway;
 use super::serve::HEALTH_NAMES;
+use crate::serving::gate::Left;
 
 /// How often it is looked whether the last request has been answered.
 const LOOK: Duration = Duration::from_millis(5);
-/// How long cut connections and the other tasks get: they have nothing to wait for but a scrape of the metrics.
+/// How long those get who have been answered, to take the last bytes and to close; and after them the other tasks, which have
+/// nothing to wait for but a scrape of the metrics.
 const REST: Duration = Duration::from_secs(1);
 
 /// How going down went.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DrainReport {
-    /// Requests that were being answered when it began.
-    pub in_flight: usize,
-    /// Requests that the deadline cut off.
-    pub abandoned: usize,
+    /// Requests in flight when it began, or later, that were answered as at any other time.
+    pub finished: usize,
+    /// Requests that were told `UNAVAILABLE` at the deadline.
+    pub told: usize,
+    /// Requests whose answer nobody took before their connection was cut.
+    pub cut: usize,
     /// How long it took.
     pub took: Duration,
 }
 
 impl fmt::Display for DrainReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let finished = self.in_flight.saturating_sub(self.abandoned);
+        let Self {
+            finished,
+            told,
+            cut,
+            took,
+        } = self;
+        let all = finished + told + cut;
         write!(
             f,
-            "drained in {:.1?}: {finished} of {} requests in flight finished, {} cut off",
-            self.took, self.in_flight, self.abandoned
+            "drained in {took:.1?}: {finished} of {all} requests in flight finished, {told} told UNAVAILABLE, {cut} cut off"
         )
     }
 }
 
 impl Gateway {
-    /// Takes no new work, lets requests in flight finish within the deadline, cuts off what is left, and ends everything.
+    /// Takes no new work, lets requests in flight finish within the deadline, tells those that are left, and ends everything.
     pub async fn drain(mut self) -> DrainReport {
         let begin = Instant::now();
         let deadline = begin + self.drain_deadline;
@@ -46,9 +56,12 @@ impl Gateway {
                 .set_service_status(name, ServingStatus::NotServing)
                 .await;
         }
-        let in_flight = self.gate.in_flight();
-        tracing::info!(in_flight, "draining");
+        self.gate.begin_drain();
+        tracing::info!(in_flight = self.gate.in_flight(), "draining");
         self.close.send_replace(true);
+        // Joins its thread, which may be reading a slow disk.
+        let watch = self.watch.take();
+        let watch = spawn_blocking(move || drop(watch));
         while self.gate.in_flight() > 0 && Instant::now() < deadline {
             time::sleep(LOOK).await;
         }
@@ -56,25 +69,40 @@ impl Gateway {
         for name in HEALTH_NAMES {
             self.health.clear_service_status(name).await;
         }
-        let abandoned = self.gate.in_flight();
-        // Every answer has been handed over; peers get a moment to take the last bytes and to close. Those that never
-        // would, because they are silent or not there, hold nobody up.
-        let doors = async { while self.grpc.join_next().await.is_some() {} };
-        let _ = time::timeout_at(deadline.min(Instant::now() + REST), doors).await;
+        if !self.leave().await && self.gate.in_flight() > 0 {
+            // They came after the others had gone, on a connection that had not heard of it.
+            self.leave().await;
+        }
+        let Left {
+            finished,
+            told,
+            inside,
+        } = self.gate.left();
         self.cut.send_replace(true);
         self.end.send_replace(true);
         let rest = async {
             while self.grpc.join_next().await.is_some() {}
             while self.others.join_next().await.is_some() {}
+            let _ = watch.await;
         };
         if time::timeout(REST, rest).await.is_err() {
             self.grpc.shutdown().await;
             self.others.shutdown().await;
         }
         DrainReport {
-            in_flight,
-            abandoned,
+            finished,
+            told,
+            cut: inside,
             took: begin.elapsed(),
         }
+    }
+    /// Tells whoever is not answered yet, and waits until everybody has gone. Peers get a moment to take the last bytes and to
+    /// close; those that never would, because they are silent or not there, hold nobody up. Tells whether all have gone.
+    async fn leave(&mut self) -> bool {
+        if self.gate.in_flight() > 0 {
+            self.gate.cut_off();
+        }
+        let doors = async { while self.grpc.join_next().await.is_some() {} };
+        time::timeout(REST, doors).await.is_ok()
     }
 }

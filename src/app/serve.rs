@@ -15,6 +15,7 @@ use super::accept::Connection;
 use crate::api::grpc::{Admin, Admission, Predictions};
 use crate::api::http::{Faces, router};
 use crate::config::Config;
+use crate::control::Store;
 use crate::insight::metrics::Telemetry;
 use crate::proto;
 use crate::proto::v1::admin_service_server::{self, AdminServiceServer};
@@ -52,7 +53,10 @@ pub(super) async fn data(
 }
 
 /// The admin port: the admin service and reflection.
-pub(super) fn admin(config: &Config, admin: Admin) -> Result<Router, StartError> {
+pub(super) fn admin<S: Store>(
+    config: &Config,
+    admin: Admin<S>,
+) -> Result<Router, StartError> {
     let admin = AdminServiceServer::new(admin)
         .max_decoding_message_size(config.max_message_bytes)
         .max_encoding_message_size(config.max_message_bytes);

@@ -97,8 +97,8 @@ pub enum AdminError {
     /// What a watcher wants to resume from is no longer kept.
     #[error("changes up to revision {0} are no longer kept: read the models, then watch from now on")]
     Compacted(Revision),
-    /// The store failed.
-    #[error("the change could not be stored and is not in force: {0}")]
+    /// What is kept on a disk could not be written or read.
+    #[error("the storage failed, nothing was changed: {0}")]
     Storage(String),
     /// A limit is reached.
     #[error("the limit on {what} is reached, {limit}: try again")]

@@ -1,7 +1,7 @@
 //! How many requests, and how many bytes of them, are in the house at one time.
 //!
 //! A request gets its [`Arrival`] before its message is read, so that what waits in memory is bounded, not only what is
-//! computed. The arrival also says when the clock began and when it ends.
+//! computed. The arrival also says when the clock began and when it ends, and hears when the gateway waits no longer.
 
 use std::{
     sync::{
@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::error::PredictError;
@@ -35,18 +36,42 @@ pub struct Gate {
     telemetry: Arc<Telemetry>,
     requests: AtomicUsize,
     bytes: AtomicUsize,
+    /// Whether those who leave are counted.
+    draining: AtomicBool,
+    /// Who left since then.
+    left: AtomicUsize,
+    /// Who of them was told to go.
+    told: AtomicUsize,
+    /// Whether nobody is waited for any longer, and whom to wake then.
+    cut: AtomicBool,
+    cut_off: Notify,
+}
+
+/// Who was in while the gateway went down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Left {
+    /// Answered as at any other time.
+    pub finished: usize,
+    /// Told that the gateway goes down.
+    pub told: usize,
+    /// Still in.
+    pub inside: usize,
 }
 
 impl Gate {
     /// Nobody is in. Refusals are counted in `telemetry`.
     #[must_use]
     pub fn new(limits: Limits, telemetry: Arc<Telemetry>) -> Arc<Self> {
-        let (requests, bytes) = Default::default();
         Arc::new(Self {
             limits,
             telemetry,
-            requests,
-            bytes,
+            requests: AtomicUsize::new(0),
+            bytes: AtomicUsize::new(0),
+            draining: AtomicBool::new(false),
+            left: AtomicUsize::new(0),
+            told: AtomicUsize::new(0),
+            cut: AtomicBool::new(false),
+            cut_off: Notify::new(),
         })
     }
 
@@ -79,6 +104,28 @@ impl Gate {
     #[must_use]
     pub fn in_flight(&self) -> usize {
         self.requests.load(Ordering::Relaxed)
+    }
+
+    /// Counts those who leave from now on, for [`left`](Self::left).
+    pub fn begin_drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Has every request that is in, and every one that still comes, answered with [`PredictError::Draining`].
+    pub fn cut_off(&self) {
+        self.cut.store(true, Ordering::SeqCst);
+        self.cut_off.notify_waiters();
+    }
+
+    /// How those have fared who were in since [`begin_drain`](Self::begin_drain). Exact once nobody moves any more.
+    #[must_use]
+    pub fn left(&self) -> Left {
+        let told = self.told.load(Ordering::Relaxed);
+        Left {
+            finished: self.left.load(Ordering::Relaxed).saturating_sub(told),
+            told,
+            inside: self.in_flight(),
+        }
     }
 
     fn refuse(&self, what: &'static str, limit: usize) -> PredictError {
@@ -137,6 +184,20 @@ impl Arrival {
     pub fn is_read(&self) -> bool {
         self.read.load(Ordering::Relaxed)
     }
+
+    /// Waits until the gate is [cut off](Gate::cut_off).
+    pub async fn cut_off(&self) {
+        // Made before the question, so that no call in between is missed.
+        let notified = self.gate.cut_off.notified();
+        if !self.gate.cut.load(Ordering::SeqCst) {
+            notified.await;
+        }
+    }
+
+    /// It was told that the gateway goes down.
+    pub fn told(&self) {
+        self.gate.told.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 impl Drop for Arrival {
@@ -144,6 +205,9 @@ impl Drop for Arrival {
         self.gate
             .bytes
             .fetch_sub(*self.bytes.get_mut(), Ordering::Relaxed);
+        if self.gate.draining.load(Ordering::Relaxed) {
+            self.gate.left.fetch_add(1, Ordering::Relaxed);
+        }
         self.gate.requests.fetch_sub(1, Ordering::Relaxed);
     }
 }

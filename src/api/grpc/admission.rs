@@ -1,10 +1,12 @@
-//! The first step of a prediction: a place at the gate before its message is read, and a clock that ends it in time.
+//! The first step of a prediction: a place at the gate before its message is read, and what ends it in time: a clock, or the
+//! gateway that goes down and waits no longer.
 //!
 //! The transport has a clock of its own, which ends a call without saying anything that a program could read. This one
 //! begins with the headers too, is asked first, and so ends the call with the details that every other error has.
 
 use std::{
     convert::Infallible,
+    fmt,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -14,7 +16,7 @@ use std::{
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::{Instant, sleep_until};
 use tonic::body::Body;
 use tonic::codegen::Service;
 use tonic::server::NamedService;
@@ -89,7 +91,7 @@ where
             state: State::Running {
                 answer,
                 arrival,
-                clock: None,
+                impatience: None,
             },
             telemetry,
         }
@@ -103,15 +105,26 @@ pub struct Admitted<F> {
     telemetry: Arc<Telemetry>,
 }
 
-#[derive(Debug)]
 enum State<F> {
     Refused(Option<Status>),
     Running {
         answer: F,
         arrival: Arc<Arrival>,
-        /// Wound up when the answer is not there at once, which it is for most requests.
-        clock: Option<Pin<Box<Sleep>>>,
+        /// Begun when the answer is not there at once, which it is for most requests.
+        impatience: Option<Pin<Box<dyn Future<Output = Status> + Send>>>,
     },
+}
+
+impl<F> fmt::Debug for State<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(status) => f.debug_tuple("Refused").field(status).finish(),
+            Self::Running { arrival, .. } => f
+                .debug_struct("Running")
+                .field("arrival", arrival)
+                .finish_non_exhaustive(),
+        }
+    }
 }
 
 impl<F> Future for Admitted<F>
@@ -122,7 +135,7 @@ where
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        let (answer, arrival, clock) = match &mut this.state {
+        let (answer, arrival, impatience) = match &mut this.state {
             State::Refused(status) => {
                 let status = status
                     .take()
@@ -132,8 +145,8 @@ where
             State::Running {
                 answer,
                 arrival,
-                clock,
-            } => (answer, arrival, clock),
+                impatience,
+            } => (answer, arrival, impatience),
         };
         if let Poll::Ready(Ok(response)) = Pin::new(answer).poll(cx) {
             if let Some(why) = unreadable(&response) {
@@ -150,33 +163,45 @@ where
             };
             return Poll::Ready(Ok(response.map(sent)));
         }
-        let patience = arrival.at + MESSAGE_PATIENCE;
-        let end = arrival
-            .deadline
-            .map_or(patience, |deadline| deadline.min(patience));
-        let clock = clock.get_or_insert_with(|| Box::pin(sleep_until(end)));
-        let () = ready!(clock.as_mut().poll(cx));
-        if arrival
-            .deadline
-            .is_some_and(|deadline| deadline <= Instant::now())
-        {
-            return Poll::Ready(Ok(
-                status::from_predict(&PredictError::DeadlineExceeded).into_http()
-            ));
-        }
-        if !arrival.is_read() {
-            this.telemetry.unreadable(Unreadable::TooSlow);
-            let told = format!("the message did not come within {MESSAGE_PATIENCE:?}");
-            return Poll::Ready(Ok(Status::deadline_exceeded(told).into_http()));
-        }
-        // It was read in time. Without a deadline it may be computed for as long as it takes.
-        let later = arrival
-            .deadline
-            .unwrap_or_else(|| Instant::now() + MESSAGE_PATIENCE);
-        clock.as_mut().reset(later);
-        let _ = clock.as_mut().poll(cx);
-        Poll::Pending
+        let begin = || {
+            Box::pin(impatience_of(
+                Arc::clone(arrival),
+                Arc::clone(&this.telemetry),
+            ))
+        };
+        let end = impatience.get_or_insert_with(|| begin() as _);
+        let status = ready!(end.as_mut().poll(cx));
+        Poll::Ready(Ok(status.into_http()))
     }
+}
+
+/// Waits until the request must be answered whatever has become of it, and says how.
+async fn impatience_of(arrival: Arc<Arrival>, telemetry: Arc<Telemetry>) -> Status {
+    tokio::select! {
+        () = arrival.cut_off() => {
+            arrival.told();
+            status::from_predict(&PredictError::Draining)
+        }
+        status = clock(&arrival, &telemetry) => status,
+    }
+}
+
+async fn clock(arrival: &Arrival, telemetry: &Telemetry) -> Status {
+    let patience = arrival.at + MESSAGE_PATIENCE;
+    let deadline = arrival.deadline;
+    sleep_until(deadline.map_or(patience, |deadline| deadline.min(patience))).await;
+    let is_over = || deadline.is_some_and(|deadline| deadline <= Instant::now());
+    if !is_over() && !arrival.is_read() {
+        telemetry.unreadable(Unreadable::TooSlow);
+        let told = format!("the message did not come within {MESSAGE_PATIENCE:?}");
+        return Status::deadline_exceeded(told);
+    }
+    // It was read in time. Without a deadline it may be computed for as long as it takes.
+    match deadline {
+        Some(deadline) => sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+    status::from_predict(&PredictError::DeadlineExceeded)
 }
 
 /// Whether the transport refused the message, which no handler has seen then: its errors have no details, ours have.

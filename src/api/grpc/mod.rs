@@ -7,6 +7,6 @@ mod deadline;
 mod predictions;
 mod tensor;
 
-pub use admin::Admin;
+pub use admin::{Admin, AdminSettings};
 pub use admission::{Admission, Admitted, Counted};
 pub use predictions::Predictions;

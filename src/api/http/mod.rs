@@ -13,8 +13,9 @@ use axum::{
     routing::get,
 };
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
+use crate::control::View;
 use crate::insight::metrics::Telemetry;
 use crate::serving::live::Live;
 
@@ -22,6 +23,7 @@ use crate::serving::live::Live;
 #[derive(Clone, Debug)]
 pub struct Faces {
     live: Arc<Live>,
+    views: watch::Receiver<Arc<View>>,
     telemetry: Arc<Telemetry>,
     draining: Arc<AtomicBool>,
     /// Rendering holds all series in memory once more, so it happens once at a time.
@@ -29,9 +31,14 @@ pub struct Faces {
 }
 
 impl Faces {
-    /// What is served, what was measured, and whether the gateway takes no new work any more.
+    /// What is served, what was measured, whether the gateway takes no new work any more, and what there is.
     #[must_use]
-    pub fn new(live: &Arc<Live>, telemetry: &Arc<Telemetry>, draining: &Arc<AtomicBool>) -> Self {
+    pub fn new(
+        live: &Arc<Live>,
+        telemetry: &Arc<Telemetry>,
+        draining: &Arc<AtomicBool>,
+        views: watch::Receiver<Arc<View>>,
+    ) -> Self {
         let (live, telemetry, draining) = (
             Arc::clone(live),
             Arc::clone(telemetry),
@@ -39,6 +46,7 @@ impl Faces {
         );
         Self {
             live,
+            views,
             telemetry,
             draining,
             rendering: Arc::new(Semaphore::new(1)),
@@ -67,22 +75,20 @@ async fn metrics(State(faces): State<Faces>) -> impl IntoResponse {
     )
 }
 
-/// Ready while every model can answer and the gateway is not going down; says why not, one reason a line.
+/// Ready while every model can answer as it is wanted and the gateway is not going down; says why not, one reason a line.
 async fn readyz(State(faces): State<Faces>) -> impl IntoResponse {
     let mut reasons = Vec::new();
     if faces.draining.load(Ordering::Relaxed) {
         reasons.push("going down: no new work is taken".to_owned());
     }
-    let snapshot = faces.live.snapshot();
-    if snapshot.models.is_empty() {
+    let view = Arc::clone(&faces.views.borrow());
+    if view.models.is_empty() {
         reasons.push("the registry holds no model".to_owned());
     }
-    for model in snapshot
-        .models
-        .values()
-        .filter(|model| model.routing.is_none())
-    {
-        reasons.push(format!("model {}: no version is READY", model.name));
+    for model in view.models.values() {
+        if let Some(problem) = &model.problem {
+            reasons.push(format!("model {}: {problem}", model.name));
+        }
     }
     reasons.sort();
     if reasons.is_empty() {

@@ -1,62 +1,109 @@
 //! `taper.v1.AdminService`.
 //!
-//! Reads are answered from what is live, changes go to the writer. Not here: rules.
+//! Reads are answered from what control has published, changes go to its writer. A handler turns a message into a domain type,
+//! calls one function and turns what comes back into a message. Not here: rules.
 
+mod audit;
+mod changes;
 mod policy;
+mod settle;
+mod upload;
 mod versions;
+mod watch;
 
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use tokio::sync::Semaphore;
 use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::api::status;
-use crate::control::{Control, PolicyChange};
+use crate::control::{Control, Edit, ModelView, Store};
 use crate::error::{AdminError, InputFaults};
 use crate::ident::Revision;
 use crate::proto::v1;
 use crate::proto::v1::admin_service_server::AdminService;
-use crate::serving::live::{Live, ServingModel};
+use crate::serving::live::Live;
 
-/// Answers reads from what is live, and hands changes to the writer.
-#[derive(Clone, Debug)]
-pub struct Admin {
-    live: Arc<Live>,
-    control: Control,
+/// What the admin face needs beside the writer.
+#[derive(Clone)]
+pub struct AdminSettings {
+    /// The registry's folder, into which uploads go.
+    pub registry: PathBuf,
+    /// The state folder, in which the audit log is.
+    pub state: PathBuf,
+    /// Bytes that one uploaded version may have.
+    pub max_upload_bytes: u64,
+    /// Turns to `true` when no new work is taken: calls that wait or stream end then.
+    pub closing: tokio::sync::watch::Receiver<bool>,
+    /// Has the registry looked at now; must not block.
+    pub look: Arc<dyn Fn() + Send + Sync>,
 }
 
-impl Admin {
-    /// Reads from `live`, changes through `control`.
+impl fmt::Debug for AdminSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AdminSettings")
+            .field("registry", &self.registry)
+            .field("state", &self.state)
+            .field("max_upload_bytes", &self.max_upload_bytes)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Answers reads from what there is, and hands changes to the writer.
+#[derive(Debug)]
+pub struct Admin<S> {
+    live: Arc<Live>,
+    control: Control<S>,
+    settings: AdminSettings,
+    uploads: Arc<Semaphore>,
+    watchers: Arc<Semaphore>,
+}
+
+impl<S: Store> Admin<S> {
+    /// Reads what was routed from `live`, everything else and changes through `control`.
     #[must_use]
-    pub fn new(live: Arc<Live>, control: Control) -> Self {
-        Self { live, control }
+    pub fn new(live: Arc<Live>, control: Control<S>, settings: AdminSettings) -> Self {
+        Self {
+            live,
+            control,
+            settings,
+            uploads: Arc::new(Semaphore::new(upload::AT_ONCE)),
+            watchers: Arc::new(Semaphore::new(watch::AT_ONCE)),
+        }
     }
 
-    fn model(&self, name: &str) -> Result<Arc<ServingModel>, Status> {
-        self.live
-            .snapshot()
-            .models
-            .get(name)
-            .cloned()
-            .ok_or_else(|| {
-                status::from_admin(&AdminError::UnknownModel(name.chars().take(128).collect()))
-            })
+    fn model(&self, name: &str) -> Result<Arc<ModelView>, Status> {
+        let view = self.control.view();
+        let model = view.models.get(name).cloned();
+        model.ok_or_else(|| status::from_admin(&unknown_model(name)))
+    }
+
+    async fn change(
+        &self,
+        peer: Option<SocketAddr>,
+        model: String,
+        edit: Edit,
+        terms: Option<v1::ChangeTerms>,
+    ) -> Result<Response<v1::ChangeResponse>, Status> {
+        let terms = changes::terms(terms, peer).map_err(invalid)?;
+        let changed = self.control.change(model, edit, terms).await;
+        answer(changed.map(changes::changed))
     }
 }
 
 #[tonic::async_trait]
-impl AdminService for Admin {
+impl<S: Store> AdminService for Admin<S> {
     async fn list_models(
         &self,
         _: Request<v1::ListModelsRequest>,
     ) -> Result<Response<v1::ListModelsResponse>, Status> {
-        let snapshot = self.live.snapshot();
-        let mut models: Vec<_> = snapshot
-            .models
-            .values()
-            .map(|model| versions::summary(model))
-            .collect();
-        models.sort_by(|one, other| one.name.cmp(&other.name));
+        let view = self.control.view();
+        let models = view.models.values().map(|model| versions::summary(model));
+        let models = models.collect();
         Ok(Response::new(v1::ListModelsResponse { models }))
     }
 
@@ -73,136 +120,171 @@ impl AdminService for Admin {
         request: Request<v1::GetTrafficPolicyRequest>,
     ) -> Result<Response<v1::GetTrafficPolicyResponse>, Status> {
         let model = self.model(&request.get_ref().model)?;
-        Ok(Response::new(policy::in_force(&model)))
+        let snapshot = self.live.snapshot();
+        let routing = snapshot.models.get(model.name.as_str());
+        let routing = routing.and_then(|model| model.routing.as_deref());
+        Ok(Response::new(policy::in_force(&model, routing)))
     }
 
     async fn set_traffic_policy(
         &self,
         request: Request<v1::SetTrafficPolicyRequest>,
     ) -> Result<Response<v1::ChangeResponse>, Status> {
+        let peer = request.remote_addr();
         let message = request.into_inner();
-        let invalid = |field, wanted| {
-            let faults = InputFaults::one(field, "nothing", wanted);
-            status::from_admin(&AdminError::InvalidPolicy(faults))
-        };
-        let terms = message.terms.unwrap_or_default();
-        if terms.dry_run || terms.confirm_within.is_some() {
-            return Err(unimplemented());
-        }
-        let wanted = "the whole new policy";
-        let policy = message.policy.ok_or_else(|| invalid("policy", wanted))?;
-        let wanted = "the revision that you have read";
-        let expected = terms.expected_revision;
-        let expected = expected.ok_or_else(|| invalid("terms.expected_revision", wanted))?;
-        let change = PolicyChange {
-            model: message.model,
-            policy: policy::from_wire(policy),
-            expected: Revision(expected),
-        };
-        let revision = self.control.set_policy(change).await;
-        let revision = revision.map_err(|error| status::from_admin(&error))?.0;
-        Ok(Response::new(v1::ChangeResponse {
-            revision,
-            ..v1::ChangeResponse::default()
-        }))
+        let (raw, terms) = policy::required(message.policy, message.terms).map_err(invalid)?;
+        let edit = Edit::SetPolicy(raw);
+        self.change(peer, message.model, edit, Some(terms)).await
     }
 
     async fn set_label(
         &self,
-        _: Request<v1::SetLabelRequest>,
+        request: Request<v1::SetLabelRequest>,
     ) -> Result<Response<v1::ChangeResponse>, Status> {
-        Err(unimplemented())
+        let peer = request.remote_addr();
+        let message = request.into_inner();
+        let (label, version) = (message.label, message.version);
+        let edit = Edit::SetLabel { label, version };
+        self.change(peer, message.model, edit, message.terms).await
     }
 
     async fn delete_label(
         &self,
-        _: Request<v1::DeleteLabelRequest>,
+        request: Request<v1::DeleteLabelRequest>,
     ) -> Result<Response<v1::ChangeResponse>, Status> {
-        Err(unimplemented())
+        let peer = request.remote_addr();
+        let message = request.into_inner();
+        let label = message.label;
+        let edit = Edit::DeleteLabel { label };
+        self.change(peer, message.model, edit, message.terms).await
     }
 
     async fn promote(
         &self,
-        _: Request<v1::PromoteRequest>,
+        request: Request<v1::PromoteRequest>,
     ) -> Result<Response<v1::ChangeResponse>, Status> {
-        Err(unimplemented())
+        let peer = request.remote_addr();
+        let message = request.into_inner();
+        let (label, to) = (message.label, message.to);
+        let edit = Edit::Promote { label, to };
+        self.change(peer, message.model, edit, message.terms).await
     }
 
     async fn undo(
         &self,
-        _: Request<v1::UndoRequest>,
+        request: Request<v1::UndoRequest>,
     ) -> Result<Response<v1::ChangeResponse>, Status> {
-        Err(unimplemented())
+        let peer = request.remote_addr();
+        let message = request.into_inner();
+        let edit = Edit::Undo;
+        self.change(peer, message.model, edit, message.terms).await
     }
 
     async fn rollback_to(
         &self,
-        _: Request<v1::RollbackToRequest>,
+        request: Request<v1::RollbackToRequest>,
     ) -> Result<Response<v1::ChangeResponse>, Status> {
-        Err(unimplemented())
+        let peer = request.remote_addr();
+        let message = request.into_inner();
+        let edit = Edit::RollbackTo(Revision(message.revision));
+        self.change(peer, message.model, edit, message.terms).await
     }
 
     async fn confirm(
         &self,
-        _: Request<v1::ConfirmRequest>,
+        request: Request<v1::ConfirmRequest>,
     ) -> Result<Response<v1::ChangeResponse>, Status> {
-        Err(unimplemented())
+        let peer = request.remote_addr();
+        let message = request.into_inner();
+        let edit = Edit::Confirm;
+        self.change(peer, message.model, edit, message.terms).await
     }
 
     async fn load_version(
         &self,
-        _: Request<v1::LoadVersionRequest>,
+        request: Request<v1::LoadVersionRequest>,
     ) -> Result<Response<v1::ChangeResponse>, Status> {
-        Err(unimplemented())
+        let peer = request.remote_addr();
+        let message = request.into_inner();
+        let terms = changes::terms(message.terms, peer).map_err(invalid)?;
+        answer(self.load(message.model, message.version, terms).await)
     }
 
     async fn unload_version(
         &self,
-        _: Request<v1::UnloadVersionRequest>,
+        request: Request<v1::UnloadVersionRequest>,
     ) -> Result<Response<v1::ChangeResponse>, Status> {
-        Err(unimplemented())
+        let peer = request.remote_addr();
+        let message = request.into_inner();
+        let edit = Edit::Unload(message.version);
+        self.change(peer, message.model, edit, message.terms).await
     }
 
     async fn retry_version(
         &self,
-        _: Request<v1::RetryVersionRequest>,
+        request: Request<v1::RetryVersionRequest>,
     ) -> Result<Response<v1::RetryVersionResponse>, Status> {
-        Err(unimplemented())
+        let peer = request.remote_addr();
+        let message = request.into_inner();
+        let signed = changes::signed(message.terms, peer);
+        let signed = signed.map_err(|error| status::from_admin(&error))?;
+        let retried = self.retry(message.model, message.version, signed).await;
+        answer(retried.map(|()| v1::RetryVersionResponse {}))
     }
 
     async fn upload_version(
         &self,
-        _: Request<Streaming<v1::UploadVersionRequest>>,
+        request: Request<Streaming<v1::UploadVersionRequest>>,
     ) -> Result<Response<v1::UploadVersionResponse>, Status> {
-        Err(unimplemented())
+        let peer = request.remote_addr();
+        answer(self.upload(request.into_inner(), peer).await)
     }
 
     async fn list_revisions(
         &self,
-        _: Request<v1::ListRevisionsRequest>,
+        request: Request<v1::ListRevisionsRequest>,
     ) -> Result<Response<v1::ListRevisionsResponse>, Status> {
-        Err(unimplemented())
+        let listed = changes::list(&self.control, request.get_ref()).await;
+        answer(listed.map(|revisions| v1::ListRevisionsResponse { revisions }))
     }
 
     type WatchStream = BoxStream<v1::WatchResponse>;
 
     async fn watch(
         &self,
-        _: Request<v1::WatchRequest>,
+        request: Request<v1::WatchRequest>,
     ) -> Result<Response<Self::WatchStream>, Status> {
-        Err(unimplemented())
+        let place = Arc::clone(&self.watchers).try_acquire_owned();
+        let closing = self.settings.closing.clone();
+        let request = request.into_inner();
+        let begun = watch::begin(self.control.clone(), closing, place, request).await;
+        answer(begun.map(watch::events))
     }
 
     type ReadAuditStream = BoxStream<v1::ReadAuditResponse>;
 
     async fn read_audit(
         &self,
-        _: Request<v1::ReadAuditRequest>,
+        request: Request<v1::ReadAuditRequest>,
     ) -> Result<Response<Self::ReadAuditStream>, Status> {
-        Err(unimplemented())
+        let (dir, closing) = (self.settings.state.clone(), self.settings.closing.clone());
+        let after = request.get_ref().after_sequence;
+        Ok(Response::new(audit::lines(dir, after, closing)))
     }
 }
 
-fn unimplemented() -> Status {
-    Status::unimplemented("this gateway cannot do that yet")
+fn answer<T>(outcome: Result<T, AdminError>) -> Result<Response<T>, Status> {
+    match outcome {
+        Ok(message) => Ok(Response::new(message)),
+        Err(error) => Err(status::from_admin(&error)),
+    }
+}
+
+fn invalid(faults: InputFaults) -> Status {
+    status::from_admin(&AdminError::InvalidChange(faults))
+}
+
+/// The model's name as a caller wrote it, cut to what a name may be.
+fn unknown_model(name: &str) -> AdminError {
+    AdminError::UnknownModel(name.chars().take(128).collect())
 }

@@ -1,29 +1,55 @@
 //! Policies on their way to and from the wire.
 
+use crate::control::ModelView;
+use crate::error::InputFaults;
 use crate::proto::v1;
-use crate::serving::live::ServingModel;
+use crate::serving::live::Routing;
 use crate::serving::route::{RawHeaderRule, RawPolicy, RawTarget};
 
-/// The policy of `model` and what it did; without one where nothing can be routed.
-pub(super) fn in_force(model: &ServingModel) -> v1::GetTrafficPolicyResponse {
-    let name = model.name.to_string();
-    let Some(routing) = &model.routing else {
-        return v1::GetTrafficPolicyResponse {
-            model: name,
-            ..v1::GetTrafficPolicyResponse::default()
-        };
-    };
-    let counted = routing.counted().into_iter();
+/// The policy of `model`, and what it did where `routing` is by it.
+pub(super) fn in_force(
+    model: &ModelView,
+    routing: Option<&Routing>,
+) -> v1::GetTrafficPolicyResponse {
+    // What is live and what is told of it are published one after the other.
+    let routing = routing.filter(|routing| routing.revision == model.revision);
+    let counted = routing.into_iter().flat_map(|routing| routing.counted());
     let counted = counted.map(|(version, requests)| v1::CountedShare {
         version: version.get(),
         requests,
     });
+    let policy = match model.wanted.policy(&model.name) {
+        Ok(policy) => policy.to_raw(),
+        // Written by hand: told as it stands.
+        Err(_) => model.wanted.policy.clone().unwrap_or_default(),
+    };
     v1::GetTrafficPolicyResponse {
-        model: name,
-        policy: Some(to_wire(routing.policy.to_raw())),
-        revision: routing.revision.0,
+        model: model.name.to_string(),
+        policy: Some(to_wire(policy)),
+        revision: model.revision.0,
         counted: counted.collect(),
     }
+}
+
+/// The parts that must be there where a whole policy is replaced.
+///
+/// # Errors
+/// Every part that is not.
+pub(super) fn required(
+    policy: Option<v1::TrafficPolicy>,
+    terms: Option<v1::ChangeTerms>,
+) -> Result<(RawPolicy, v1::ChangeTerms), InputFaults> {
+    let mut faults = InputFaults::default();
+    if policy.is_none() {
+        faults.add("policy", "nothing", "the whole new policy");
+    }
+    let terms = terms.unwrap_or_default();
+    if terms.expected_revision.is_none() {
+        let wanted = "the revision that you have read";
+        faults.add("terms.expected_revision", "nothing", wanted);
+    }
+    faults.into_result()?;
+    Ok((from_wire(policy.unwrap_or_default()), terms))
 }
 
 /// A policy as the wire has it.

@@ -1,57 +1,72 @@
 //! Models and versions as operators see them.
 
+use prost_types::Timestamp;
+
+use crate::control::{ModelView, Pending, State, VersionView};
 use crate::faults::Faults;
 use crate::ident::VersionNumber;
+use crate::model::Manifest;
 use crate::model::payload::Datatype;
 use crate::proto::v1;
-use crate::serving::live::{ServingModel, ServingVersion};
 
 /// One line of a listing.
-pub(super) fn summary(model: &ServingModel) -> v1::ModelSummary {
+pub(super) fn summary(model: &ModelView) -> v1::ModelSummary {
+    let of = |state| {
+        let versions = model.versions.iter();
+        let versions = versions.filter(move |(_, version)| version.state == state);
+        versions.map(|(number, _)| number.get()).collect()
+    };
     v1::ModelSummary {
         name: model.name.to_string(),
-        ready_versions: model.ready.keys().map(|version| version.get()).collect(),
-        failed_versions: model.failed.keys().map(|version| version.get()).collect(),
-        policy_revision: revision(model),
+        ready_versions: of(State::Ready),
+        failed_versions: of(State::Failed),
+        policy_revision: model.revision.0,
     }
 }
 
 /// One model with all its versions.
-pub(super) fn model(model: &ServingModel) -> v1::GetModelResponse {
-    let ready = model.ready.values().map(|version| ready(version));
-    let failed = model
-        .failed
-        .iter()
-        .map(|(number, faults)| failed(*number, faults));
-    let mut versions: Vec<_> = ready.chain(failed).collect();
-    versions.sort_by_key(|version| version.version);
+pub(super) fn model(model: &ModelView) -> v1::GetModelResponse {
+    let versions = model.versions.iter();
     let labels = model.labels.iter();
-    let labels = labels
-        .map(|(label, version)| (label.to_string(), version.get()))
-        .collect();
     v1::GetModelResponse {
         model: model.name.to_string(),
-        versions,
-        labels,
-        revision: revision(model),
-        ..v1::GetModelResponse::default()
+        versions: versions
+            .map(|(number, view)| version(*number, view))
+            .collect(),
+        labels: labels
+            .map(|(label, version)| (label.to_string(), version.get()))
+            .collect(),
+        revision: model.revision.0,
+        confirm_by: model
+            .wanted
+            .pending
+            .map(Pending::until)
+            .map(Timestamp::from),
+        problem: model.problem.clone().unwrap_or_default(),
     }
 }
 
-fn revision(model: &ServingModel) -> u64 {
-    model
-        .routing
-        .as_ref()
-        .map_or(0, |routing| routing.revision.0)
+fn version(number: VersionNumber, view: &VersionView) -> v1::VersionStatus {
+    let about = view.about.as_deref().map(about).unwrap_or_default();
+    v1::VersionStatus {
+        version: number.get(),
+        state: state(view.state).into(),
+        faults: view.faults.as_deref().map(faults).unwrap_or_default(),
+        since: Some(Timestamp::from(view.since)),
+        held_by: view.held_by.clone(),
+        weight_bytes: view.weight_bytes,
+        failures: view.failures,
+        retry_at: view.retry_at.map(Timestamp::from),
+        waits_for: view.waits_for.clone().unwrap_or_default(),
+        ..about
+    }
 }
 
-fn ready(version: &ServingVersion) -> v1::VersionStatus {
-    let manifest = version.version.manifest();
+/// What a version says about itself.
+fn about(manifest: &Manifest) -> v1::VersionStatus {
     let signature = &manifest.signature;
     let columns = i64::try_from(signature.output.columns).unwrap_or(i64::MAX);
     v1::VersionStatus {
-        version: manifest.version.get(),
-        state: v1::VersionState::Ready.into(),
         inputs: signature
             .inputs()
             .iter()
@@ -78,19 +93,25 @@ fn ready(version: &ServingVersion) -> v1::VersionStatus {
     }
 }
 
-fn failed(number: VersionNumber, faults: &Faults) -> v1::VersionStatus {
-    v1::VersionStatus {
-        version: number.get(),
-        state: v1::VersionState::Failed.into(),
-        faults: faults
-            .iter()
-            .map(|fault| v1::Fault {
-                file: fault.file.display().to_string(),
-                path: fault.path.clone(),
-                message: fault.message.clone(),
-            })
-            .collect(),
-        ..v1::VersionStatus::default()
+fn faults(faults: &Faults) -> Vec<v1::Fault> {
+    let told = faults.iter().map(|fault| v1::Fault {
+        file: fault.file.display().to_string(),
+        path: fault.path.clone(),
+        message: fault.message.clone(),
+    });
+    told.collect()
+}
+
+fn state(state: State) -> v1::VersionState {
+    match state {
+        State::Discovered => v1::VersionState::Discovered,
+        State::Loading => v1::VersionState::Loading,
+        State::Verifying => v1::VersionState::Verifying,
+        State::Warming => v1::VersionState::Warming,
+        State::Ready => v1::VersionState::Ready,
+        State::Draining => v1::VersionState::Draining,
+        State::Retired => v1::VersionState::Retired,
+        State::Failed => v1::VersionState::Failed,
     }
 }
 
