@@ -1,14 +1,15 @@
 //! The store of one gateway: a database file in its state folder.
 //!
 //! redb keeps it: pure Rust, well kept, copy-on-write B-trees with a checksum on every page, transactions that are on the
-//! disk (fsync) before they are acknowledged, and a file that any crash leaves readable. Given up for it: a format that
-//! people can read with a pager, as one file of fsynced lines would be, and the tools that SQLite has; and the file does not
-//! shrink. The lines would have needed an index, a way to cut the tail and a recovery of their own.
+//! disk (fsync) before they are acknowledged, and a file that a process killed at any moment leaves readable. Given up for
+//! it: a format that people can read with a pager, as one file of fsynced lines would be, and the tools that SQLite has; and
+//! the file does not shrink. The lines would have needed an index, a way to cut the tail and a recovery of their own.
 //!
 //! What always holds: one process at a time has it, which a lock beside the file makes sure of; a change, its place in the
 //! history and what the history drops for it are one transaction; after an error of the disk the file is opened anew before
-//! it is used again, and a change that was answered with an error is taken back if it got into the file after all; a file
-//! that is damaged or from a newer taper is refused with its name and never replaced.
+//! it is used again, and a change that was answered with an error is taken back if it got into the file after all (it stays,
+//! as a whole, if the process ends before that); a file that is damaged or from a newer taper is refused with its name and
+//! never replaced.
 //! Not here: what a change may do.
 
 mod open;
