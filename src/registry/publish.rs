@@ -83,9 +83,12 @@ pub fn next_version(root: &Path, model: &ModelName) -> Result<VersionNumber, Fau
         .map_err(|invalid| Faults::one(home, format!("no number is left: {invalid}")))
 }
 
+/// What the names of staging folders begin with.
+pub(super) const STAGING: &str = ".staging-";
+
 /// A folder that no scan sees and that goes when it is dropped.
 fn staging(home: &Path, version: VersionNumber) -> io::Result<tempfile::TempDir> {
-    let prefix = format!(".staging-{version}-");
+    let prefix = format!("{STAGING}{version}-");
     let mut builder = tempfile::Builder::new();
     builder.prefix(&prefix);
     // As any folder, by the umask: a temporary folder is closed to other users, a published one is not.
