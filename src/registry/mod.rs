@@ -11,6 +11,7 @@ mod complete;
 mod publish;
 mod scan;
 mod stamp;
+mod upload;
 mod watch;
 
 #[cfg(test)]
@@ -21,4 +22,5 @@ pub use complete::{Completeness, complete};
 pub use publish::{PublishError, next_version, publish};
 pub use scan::{Found, Scan, scan};
 pub use stamp::Stamp;
+pub use upload::{Aborted, Part, Received, UploadError, receive};
 pub use watch::{Listing, Seen, Watch, WatchSettings, look, watch};

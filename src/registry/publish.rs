@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::faults::Faults;
 use crate::ident::{ModelName, VersionNumber};
 
-/// Why a version was not published. Nothing is visible then, and nothing is left but perhaps an empty folder of the model.
+/// Why a version was not published. Nothing is visible then, and nothing is left.
 #[derive(Debug, thiserror::Error)]
 pub enum PublishError<E> {
     /// The version is there already, and a version never changes.
@@ -47,19 +47,27 @@ pub fn publish<E>(
     if taken() {
         return Err(PublishError::Exists(place));
     }
-    fs::create_dir_all(&home).map_err(failed)?;
-    let staging = staging(&home, version).map_err(failed)?;
-    fill(staging.path()).map_err(PublishError::Fill)?;
-    sync(staging.path()).map_err(failed)?;
-    // A rename does not replace a folder that holds anything, so of two publishers at once one gets an error here.
-    match fs::rename(staging.path(), &place) {
-        Ok(()) => drop(staging.keep()),
-        Err(_) if taken() => return Err(PublishError::Exists(place)),
-        Err(error) => return Err(failed(error)),
+    let is_new = !home.exists();
+    let publish = || {
+        fs::create_dir_all(&home).map_err(failed)?;
+        let staging = staging(&home, version).map_err(failed)?;
+        fill(staging.path()).map_err(PublishError::Fill)?;
+        sync(staging.path()).map_err(failed)?;
+        // A rename does not replace a folder that holds anything, so of two publishers at once one gets an error here.
+        match fs::rename(staging.path(), &place) {
+            Ok(()) => drop(staging.keep()),
+            Err(_) if taken() => return Err(PublishError::Exists(place.clone())),
+            Err(error) => return Err(failed(error)),
+        }
+        sync_folder(&home).map_err(failed)?;
+        sync_folder(root).map_err(failed)
+    };
+    let published = publish();
+    if published.is_err() && is_new {
+        // Goes only if it is empty: somebody else may have put something there meanwhile.
+        let _ = fs::remove_dir(&home);
     }
-    sync_folder(&home).map_err(failed)?;
-    sync_folder(root).map_err(failed)?;
-    Ok(place)
+    published.map(|()| place)
 }
 
 /// The number after the highest version of `model`; 1 if there is none.
