@@ -118,7 +118,7 @@ pub struct Gateway {
     live: Arc<Live>,
     views: watch::Receiver<Arc<View>>,
     /// Looks at the registry while the gateway runs.
-    watch: Option<registry::Watch>,
+    _watch: Arc<registry::Watch>,
     gate: Arc<Gate>,
     health: HealthReporter,
     draining: Arc<AtomicBool>,
@@ -144,7 +144,6 @@ impl Gateway {
             control,
             writer,
             events,
-            listing,
         } = prepared;
         let live = writer.live();
         raise_file_limit(config.max_connections);
@@ -176,19 +175,22 @@ impl Gateway {
             Arc::clone(&telemetry),
         )
         .await?;
-        let watch = registry::Watch::start(
-            config.registry.clone(),
-            config.watch,
-            listing,
-            move |listing| events.blocking_send(Event::Listed(listing)).is_ok(),
-        );
-        let looker = watch.looker();
+        let watch = registry::watch(config.registry.clone(), config.watch, move |listing| {
+            // An error means that the writer has ended, and then nobody wants to know.
+            let _ = events.blocking_send(Event::Listed(listing));
+        });
+        let watch = Arc::new(watch?);
+        let looker = Arc::downgrade(&watch);
         let settings = AdminSettings {
             registry: config.registry.clone(),
             state: config.state.clone(),
             max_upload_bytes: config.max_upload_bytes,
             closing: closing.clone(),
-            look: Arc::new(move || looker.look_now()),
+            look: Arc::new(move || {
+                if let Some(watch) = looker.upgrade() {
+                    watch.look_now();
+                }
+            }),
         };
         let views = control.views();
         grpc.spawn(serve::until(
@@ -217,7 +219,7 @@ impl Gateway {
             addresses,
             live,
             views,
-            watch: Some(watch),
+            _watch: watch,
             gate,
             health,
             draining,

@@ -12,7 +12,7 @@ use crate::control::{
     Beginning, Control, EmbeddedStore, Event, Loader, MemoryStore, Reaper, Store, Tools, Writer,
 };
 use crate::insight::metrics::Telemetry;
-use crate::registry::{self, Listing};
+use crate::registry;
 
 /// Events that may wait for the writer. Whoever has one more waits: the loader, the reaper and the watch can.
 const EVENTS: usize = 64;
@@ -25,7 +25,6 @@ pub(super) struct Prepared<S> {
     pub(super) control: Control<S>,
     pub(super) writer: Writer<S>,
     pub(super) events: mpsc::Sender<Event>,
-    pub(super) listing: Listing,
 }
 
 /// Loads every version that is wanted and checks that the configuration can be honoured, without listening anywhere. What
@@ -93,6 +92,5 @@ pub(super) async fn prepare<S: Store>(
         control,
         writer,
         events: sender,
-        listing,
     })
 }

@@ -2,7 +2,7 @@
 //!
 //! One order after the other, so that two loads never take memory and time at once. Whatever comes of an order is reported:
 //! a version that can answer, or all that is wrong with it; a panic is one of the things that can be wrong.
-//! Not here: what is loaded and when, and whether there is memory for it (the writer).
+//! Not here: what is loaded and when, and how much memory there is for it (the writer).
 
 use std::{
     io,
@@ -18,7 +18,7 @@ use super::load::load_version;
 use crate::faults::Faults;
 use crate::ident::{ModelName, VersionNumber};
 use crate::insight::metrics::Telemetry;
-use crate::model::{Pace, Phase};
+use crate::model::{Pace, Phase, needs};
 use crate::serving::live::ServingVersion;
 
 /// Orders that may wait for the one before them.
@@ -35,6 +35,8 @@ pub struct Order {
     pub dir: PathBuf,
     /// How much of the machine loading may take.
     pub pace: Pace,
+    /// Bytes of memory that there are for it; `None`: no limit.
+    pub room: Option<u64>,
 }
 
 /// How an order is getting on.
@@ -92,6 +94,7 @@ impl Loader {
     ) -> io::Result<Self> {
         let load = move |order: &Order, phase: &mut dyn FnMut(Phase)| {
             let at = (&order.model, order.version, &*order.dir);
+            fits(order)?;
             load_version(at, order.pace, &telemetry, phase).map(Arc::new)
         };
         Self::with(Box::new(load), report)
@@ -118,6 +121,22 @@ impl Loader {
         let sent = self.orders.as_ref().map(|orders| orders.try_send(order));
         matches!(sent, Some(Ok(())))
     }
+}
+
+/// Whether there is memory for what is ordered, the old versions beside it: asked before a byte of the weights is read.
+fn fits(order: &Order) -> Result<(), Faults> {
+    let Some(room) = order.room else {
+        return Ok(());
+    };
+    let needs = needs(&order.dir)?;
+    if needs <= room {
+        return Ok(());
+    }
+    let told = format!(
+        "needs {needs} bytes of memory while it is loaded, and {room} are left of `limits.max_weight_bytes`: unload \
+         another version, or raise the limit"
+    );
+    Err(Faults::one(&order.dir, told))
 }
 
 impl Drop for Loader {

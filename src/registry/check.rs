@@ -105,26 +105,22 @@ fn wanted(dir: &Path) -> Result<Scan, Faults> {
     if has_manifest(dir) {
         let above = full.parent().unwrap_or(&full);
         return Ok(Scan {
-            found: vec![Found {
-                model: named(above)?,
-                version: named(&full)?,
-                dir: dir.to_owned(),
-            }],
-            refused: Faults::default(),
+            found: vec![Found::new(named(above)?, named(&full)?, dir.to_owned())],
+            ..Scan::default()
         });
     }
     if holds_versions(dir)? {
         let model: ModelName = named(&full)?;
         let mut refused = Faults::default();
         let found = folders(dir, &mut refused)?.into_iter();
-        let found = found.map(|(version, dir)| Found {
-            model: model.clone(),
-            version,
-            dir,
-        });
+        let found = found.map(|(version, dir)| Found::new(model.clone(), version, dir));
         let mut found: Vec<_> = found.collect();
-        found.sort();
-        return Ok(Scan { found, refused });
+        found.sort_by(Found::by_name);
+        return Ok(Scan {
+            models: vec![model.clone()],
+            found,
+            refused,
+        });
     }
     scan(dir)
 }

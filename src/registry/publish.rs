@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::faults::Faults;
 use crate::ident::{ModelName, VersionNumber};
 
-/// Why a version was not published. Nothing is visible then, and nothing is left but perhaps an empty folder of the model.
+/// Why a version was not published. Nothing is visible then, and nothing is left.
 #[derive(Debug, thiserror::Error)]
 pub enum PublishError<E> {
     /// The version is there already, and a version never changes.
@@ -47,19 +47,27 @@ pub fn publish<E>(
     if taken() {
         return Err(PublishError::Exists(place));
     }
-    fs::create_dir_all(&home).map_err(failed)?;
-    let staging = staging(&home, version).map_err(failed)?;
-    fill(staging.path()).map_err(PublishError::Fill)?;
-    sync(staging.path()).map_err(failed)?;
-    // A rename does not replace a folder that holds anything, so of two publishers at once one gets an error here.
-    match fs::rename(staging.path(), &place) {
-        Ok(()) => drop(staging.keep()),
-        Err(_) if taken() => return Err(PublishError::Exists(place)),
-        Err(error) => return Err(failed(error)),
+    let is_new = !home.exists();
+    let publish = || {
+        fs::create_dir_all(&home).map_err(failed)?;
+        let staging = staging(&home, version).map_err(failed)?;
+        fill(staging.path()).map_err(PublishError::Fill)?;
+        sync(staging.path()).map_err(failed)?;
+        // A rename does not replace a folder that holds anything, so of two publishers at once one gets an error here.
+        match fs::rename(staging.path(), &place) {
+            Ok(()) => drop(staging.keep()),
+            Err(_) if taken() => return Err(PublishError::Exists(place.clone())),
+            Err(error) => return Err(failed(error)),
+        }
+        sync_folder(&home).map_err(failed)?;
+        sync_folder(root).map_err(failed)
+    };
+    let published = publish();
+    if published.is_err() && is_new {
+        // Goes only if it is empty: somebody else may have put something there meanwhile.
+        let _ = fs::remove_dir(&home);
     }
-    sync_folder(&home).map_err(failed)?;
-    sync_folder(root).map_err(failed)?;
-    Ok(place)
+    published.map(|()| place)
 }
 
 /// The number after the highest version of `model`; 1 if there is none.
@@ -83,9 +91,12 @@ pub fn next_version(root: &Path, model: &ModelName) -> Result<VersionNumber, Fau
         .map_err(|invalid| Faults::one(home, format!("no number is left: {invalid}")))
 }
 
+/// What the names of staging folders begin with.
+pub(super) const STAGING: &str = ".staging-";
+
 /// A folder that no scan sees and that goes when it is dropped.
 fn staging(home: &Path, version: VersionNumber) -> io::Result<tempfile::TempDir> {
-    let prefix = format!(".staging-{version}-");
+    let prefix = format!("{STAGING}{version}-");
     let mut builder = tempfile::Builder::new();
     builder.prefix(&prefix);
     // As any folder, by the umask: a temporary folder is closed to other users, a published one is not.

@@ -1,14 +1,16 @@
 //! The list of all versions.
 
+use std::cmp::Ordering;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use super::stamp::Stamp;
 use crate::faults::Faults;
 use crate::ident::{InvalidIdent, ModelName, VersionNumber};
 
-/// One version's folder. Nothing inside it has been looked at.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// One version's folder. No file inside it has been opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
     /// The model.
     pub model: ModelName,
@@ -16,11 +18,34 @@ pub struct Found {
     pub version: VersionNumber,
     /// Its folder.
     pub dir: PathBuf,
+    /// Another one than before: something in the folder has changed.
+    pub stamp: Stamp,
+}
+
+impl Found {
+    /// Version `version` of `model`, which stands in `dir`.
+    pub(super) fn new(model: ModelName, version: VersionNumber, dir: PathBuf) -> Self {
+        let stamp = Stamp::of(&dir);
+        Self {
+            model,
+            version,
+            dir,
+            stamp,
+        }
+    }
+
+    /// By model, then by number.
+    pub(super) fn by_name(&self, other: &Self) -> Ordering {
+        let order = self.model.cmp(&other.model);
+        order.then(self.version.cmp(&other.version))
+    }
 }
 
 /// What a registry holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Scan {
+    /// All models, by name; also those without a version.
+    pub models: Vec<ModelName>,
     /// All versions, by model and number.
     pub found: Vec<Found>,
     /// What stands where a model or version should and is none: folders with other names, and links that lead nowhere.
@@ -39,25 +64,21 @@ pub fn scan(root: &Path) -> Result<Scan, Faults> {
         Ok(models) => {
             for (model, dir) in models {
                 match folders(&dir, &mut scan.refused) {
-                    Ok(versions) => {
-                        scan.found
-                            .extend(versions.into_iter().map(|(version, dir)| {
-                                let model = model.clone();
-                                Found {
-                                    model,
-                                    version,
-                                    dir,
-                                }
-                            }))
-                    }
+                    Ok(versions) => scan.found.extend(
+                        versions
+                            .into_iter()
+                            .map(|(version, dir)| Found::new(model.clone(), version, dir)),
+                    ),
                     Err(faults) => unreadable.extend(faults),
                 }
+                scan.models.push(model);
             }
         }
         Err(faults) => unreadable.extend(faults),
     }
     unreadable.into_result()?;
-    scan.found.sort();
+    scan.models.sort();
+    scan.found.sort_by(Found::by_name);
     Ok(scan)
 }
 

@@ -220,3 +220,114 @@ fn check_takes_a_registry_a_model_or_a_version() {
     let nothing = check(&root.join("m/v5")).unwrap_err().to_string();
     assert!(nothing.contains("no version in it"), "{nothing}");
 }
+
+#[test]
+fn a_model_without_versions_is_listed_as_one() {
+    let root = tempfile::tempdir().unwrap();
+    fs::create_dir(root.path().join("empty")).unwrap();
+    write(root.path(), "m", 1);
+    let scan = scan(root.path()).unwrap();
+    assert_eq!(scan.models, [name("empty"), name("m")]);
+    let listing = look(root.path()).unwrap();
+    assert!(listing.versions["empty"].is_empty());
+    let seen = &listing.versions["m"][&v(1)];
+    assert_eq!((&seen.stamp, &seen.waits), (&scan.found[0].stamp, &None));
+}
+
+#[test]
+fn a_stamp_changes_with_the_folder_and_only_then() {
+    let root = tempfile::tempdir().unwrap();
+    let (root, aside) = (root.path().join("m"), root.path().join("n"));
+    write(&root, "m", 1);
+    let dir = root.join("m/1");
+    let mut last = Stamp::of(&dir);
+    assert_eq!(Stamp::of(&dir), last, "reading changes nothing");
+    let mut changed = |why: &str| {
+        let now = Stamp::of(&dir);
+        assert_ne!(now, last, "{why}");
+        assert_eq!(Stamp::of(&dir), now, "{why}");
+        last = now;
+    };
+    fs::write(dir.join("more"), "").unwrap();
+    changed("a file came");
+    fs::write(dir.join("more"), "1").unwrap();
+    changed("it grew");
+    let file = fs::File::options().write(true).open(dir.join("more"));
+    file.unwrap().set_modified(std::time::UNIX_EPOCH).unwrap();
+    changed("it was written again");
+    fs::rename(dir.join("more"), dir.join("other")).unwrap();
+    changed("it has another name");
+    fs::create_dir(dir.join("sub")).unwrap();
+    changed("a folder came");
+    fs::write(dir.join("sub/file"), "1").unwrap();
+    changed("a file came into it");
+    #[cfg(unix)]
+    {
+        fs::write(root.join("target"), "1").unwrap();
+        std::os::unix::fs::symlink(root.join("target"), dir.join("link")).unwrap();
+        changed("a link came");
+        fs::write(root.join("target"), "12").unwrap();
+        changed("what it leads to has changed");
+    }
+    fs::rename(&dir, &aside).unwrap();
+    changed("it has gone");
+    fs::rename(&aside, &dir).unwrap();
+    changed("it is back");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_folder_of_very_many_files_costs_no_more_than_one_of_some() {
+    let root = tempfile::tempdir().unwrap();
+    for at in 0..200 {
+        fs::write(root.path().join(at.to_string()), "").unwrap();
+    }
+    let folder = fs::File::open(root.path()).unwrap();
+    folder.set_modified(std::time::UNIX_EPOCH).unwrap();
+    let stamp = Stamp::of(root.path());
+    assert_eq!(Stamp::of(root.path()), stamp);
+    fs::write(root.path().join("200"), "").unwrap();
+    assert_ne!(Stamp::of(root.path()), stamp, "the folder's own time tells");
+}
+
+#[test]
+fn a_folder_waits_for_what_may_still_come_and_for_nothing_else() {
+    let root = tempfile::tempdir().unwrap();
+    let (dir, text) = (root.path(), samples::document("m", 1).to_string());
+    let weights = samples::weights();
+    let (all, half) = (weights.len(), weights[..10].to_vec());
+    let two = text.replacen(
+        "\"files\":[",
+        "\"files\":[{\"path\":\"a/more\",\"bytes\":1,\"sha256\":\"00\"},",
+        1,
+    );
+    let two = two.replacen("\"00\"", &format!("\"{}\"", "00".repeat(32)), 1);
+    let longer = [weights.clone(), vec![0]].concat();
+    let (no_manifest, cut) = ("metadata.json is missing", "metadata.json is cut off");
+    let short = format!("weights.safetensors has 10 of {all} bytes");
+    let more = "a/more is missing, and 1 more";
+    type Case<'a> = (Option<&'a str>, Option<&'a [u8]>, Option<&'a str>);
+    let cases: [Case<'_>; 10] = [
+        (None, None, Some(no_manifest)),
+        (None, Some(&weights), Some(no_manifest)),
+        (Some(""), None, Some(cut)),
+        (Some(&text[..text.len() / 2]), None, Some(cut)),
+        (Some("{}"), None, None),
+        (Some("no JSON at all"), None, None),
+        (Some(&text), Some(&half), Some(&short)),
+        (Some(&text), Some(&weights), None),
+        (Some(&text), Some(&longer), None),
+        (Some(&two), Some(&half), Some(more)),
+    ];
+    for (manifest, weights, want) in cases {
+        let dir = tempfile::tempdir_in(dir).unwrap();
+        let put = |name: &str, bytes: &[u8]| fs::write(dir.path().join(name), bytes).unwrap();
+        manifest.inspect(|text| put("metadata.json", text.as_bytes()));
+        weights.inspect(|bytes| put("weights.safetensors", bytes));
+        let want = match want {
+            Some(missing) => Completeness::Waits(missing.to_owned()),
+            None => Completeness::Complete,
+        };
+        assert_eq!(complete(dir.path()), want, "{manifest:?}");
+    }
+}

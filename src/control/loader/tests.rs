@@ -16,6 +16,7 @@ fn order(root: &Path, version: u64) -> Order {
         version: version.try_into().unwrap(),
         dir: root.join(version.to_string()),
         pace: Pace::Shared,
+        room: None,
     }
 }
 

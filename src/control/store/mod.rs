@@ -6,8 +6,11 @@
 
 mod embedded;
 mod memory;
+#[cfg(test)]
+mod tests;
 
 use std::future::Future;
+use std::ops::RangeInclusive;
 use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
@@ -46,6 +49,16 @@ impl Record {
     pub fn at(&self) -> SystemTime {
         SystemTime::UNIX_EPOCH + std::time::Duration::from_millis(self.at_ms)
     }
+
+    /// Revisions that must be kept, however old, while this is the model's last change: what an undo brings back, and what
+    /// comes back unless the change is confirmed.
+    fn needs(&self) -> impl Iterator<Item = u64> + use<> {
+        let restores = self.wanted.pending.map(|pending| pending.restores);
+        [Some(self.base), restores]
+            .into_iter()
+            .flatten()
+            .map(|revision| revision.0)
+    }
 }
 
 /// Who makes a change, and why.
@@ -70,6 +83,22 @@ pub struct Draft {
     pub base: Revision,
     /// What is to be wanted.
     pub wanted: Wanted,
+}
+
+impl Draft {
+    /// The change of `model` that it becomes, as the one after `newest` of all models and after `previous` of this one.
+    fn into_record(self, model: &ModelName, newest: Revision, previous: Revision) -> Record {
+        Record {
+            revision: newest.next(),
+            model: model.clone(),
+            at_ms: self.at_ms,
+            signed: self.signed,
+            action: self.action,
+            previous,
+            base: self.base,
+            wanted: self.wanted,
+        }
+    }
 }
 
 /// Why the store did not do it.
@@ -102,6 +131,18 @@ pub struct Span<'a> {
     pub limit: usize,
 }
 
+impl Span<'_> {
+    /// The revisions asked for; `None`: there can be none.
+    fn revisions(&self) -> Option<RangeInclusive<u64>> {
+        let first = self.after.0.checked_add(1)?;
+        let last = match self.before {
+            Some(before) => before.0.checked_sub(1)?,
+            None => u64::MAX,
+        };
+        (first <= last && self.limit > 0).then_some(first..=last)
+    }
+}
+
 /// Keeps what is wanted of every model, and what was.
 ///
 /// Whoever implements it guarantees: of two calls of [`compare_and_set`](Store::compare_and_set) for one model with the
@@ -116,7 +157,10 @@ pub trait Store: Send + Sync + 'static {
     fn all(&self) -> impl Future<Output = Result<Vec<Record>, StoreError>> + Send;
 
     /// The change with this revision, if it is kept.
-    fn at(&self, revision: Revision) -> impl Future<Output = Result<Option<Record>, StoreError>> + Send;
+    fn at(
+        &self,
+        revision: Revision,
+    ) -> impl Future<Output = Result<Option<Record>, StoreError>> + Send;
 
     /// Stores `draft` as the next revision of `model`, whose revision must be `expected`: 0 where it has none.
     fn compare_and_set(
@@ -127,7 +171,10 @@ pub trait Store: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Record, StoreError>> + Send;
 
     /// The changes in `span`, ascending.
-    fn history(&self, span: Span<'_>) -> impl Future<Output = Result<Vec<Record>, StoreError>> + Send;
+    fn history(
+        &self,
+        span: Span<'_>,
+    ) -> impl Future<Output = Result<Vec<Record>, StoreError>> + Send;
 
     /// The highest revision that is no longer kept, over all models: a reader who has seen it, or a later one, has missed
     /// nothing. 0 where everything is kept.

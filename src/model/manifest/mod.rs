@@ -7,9 +7,11 @@ pub mod raw;
 
 mod check;
 
-use std::io::Read as _;
+use std::fs;
+use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 
+use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::open::open;
@@ -39,6 +41,17 @@ pub struct Manifest {
     pub about: RawManifest,
 }
 
+/// How far a manifest has come that somebody may be writing.
+#[derive(Debug)]
+pub enum Draft {
+    /// It is not there, or a link to it leads nowhere yet.
+    Missing,
+    /// Its JSON ends before it is complete.
+    CutOff,
+    /// More does not have to come; what there is may be faulty.
+    Whole(Result<Box<Manifest>, Faults>),
+}
+
 /// Length of `metadata.json` at most.
 const MOST_BYTES: u64 = 16 << 20;
 
@@ -50,8 +63,36 @@ impl Manifest {
     pub fn read(dir: &Path) -> Result<Self, Faults> {
         let file = dir.join(File::MANIFEST);
         let bytes = read_bounded(dir).map_err(|why| Faults::one(&file, why))?;
-        let document = faults::from_json(&file, &bytes)?;
-        Self::check(faults::parse::<RawManifest>(&file, document)?, &file)
+        Self::parse(&file, &bytes)
+    }
+
+    /// Checks `bytes`, the text of a manifest; `file` is only named in faults.
+    ///
+    /// # Errors
+    /// All that is wrong with it.
+    pub fn parse(file: &Path, bytes: &[u8]) -> Result<Self, Faults> {
+        let document = faults::from_json(file, bytes)?;
+        Self::check(faults::parse::<RawManifest>(file, document)?, file)
+    }
+
+    /// As [`read`](Self::read), telling apart what may still be on its way.
+    #[must_use]
+    pub fn draft(dir: &Path) -> Draft {
+        let file = dir.join(File::MANIFEST);
+        let about = fs::metadata(&file);
+        if about.is_err_and(|error| error.kind() == ErrorKind::NotFound) {
+            return Draft::Missing;
+        }
+        let bytes = match read_bounded(dir) {
+            Ok(bytes) => bytes,
+            Err(why) => return Draft::Whole(Err(Faults::one(&file, why))),
+        };
+        let json: Result<IgnoredAny, _> = serde_json::from_slice(&bytes);
+        if json.is_err_and(|error| error.is_eof()) {
+            Draft::CutOff
+        } else {
+            Draft::Whole(Self::parse(&file, &bytes).map(Box::new))
+        }
     }
 
     /// Length of the file of the weights.
