@@ -39,6 +39,7 @@ pub fn config(dir: &Path, toml: &str) -> Config {
     let any = || Some("127.0.0.1:0".to_owned());
     let overrides = Overrides {
         registry: Some(PathBuf::from(dir).join("models")),
+        state: Some(PathBuf::from(dir).join("state")),
         data: any(),
         admin: any(),
         http: any(),
