@@ -34,6 +34,7 @@ impl<S: Store> Writer<S> {
     pub async fn begin(&mut self, listing: &Listing, how: Beginning) -> Result<(), Faults> {
         let records = self.store.all().await;
         let records = records.map_err(|error| Faults::one("state", error.to_string()))?;
+        self.hold_to_the_audit_log()?;
         let stored: BTreeSet<ModelName> =
             records.iter().map(|record| record.model.clone()).collect();
         let mut faults = Faults::default();
@@ -82,6 +83,21 @@ impl<S: Store> Writer<S> {
         }
         self.settle();
         Ok(())
+    }
+
+    /// The audit log is written after the store. Where it knows a later revision, the store is an old copy, or was damaged:
+    /// going on from there would give revisions out twice.
+    fn hold_to_the_audit_log(&self) -> Result<(), Faults> {
+        let newest = *self.store.watch().borrow();
+        if self.audited <= newest {
+            return Ok(());
+        }
+        let told = format!(
+            "the audit log ends with revision {}, and the store with revision {newest}: the store was replaced by an older \
+             one or has lost changes. Put the right one back, or move the files audit*.jsonl elsewhere to go on from here",
+            self.audited
+        );
+        Err(Faults::one("state", told))
     }
 
     /// Takes over what the store holds of one model.

@@ -40,6 +40,10 @@ impl<S: Store> Writer<S> {
                     }
                     _ => {}
                 }
+                if let (Edit::Load(version), Ok(_), false) = (&edit, &outcome, terms.dry_run) {
+                    // Who asks for it by hand does not want to wait for the next retry.
+                    self.retry_soon(&model, *version);
+                }
                 // Who went away meanwhile reads the revisions and sees what happened.
                 let _ = reply.send(outcome.map(|(changed, _)| changed));
             }
@@ -234,6 +238,17 @@ impl<S: Store> Writer<S> {
                 model: model.to_string(),
                 revision,
             }),
+        }
+    }
+
+    fn retry_soon(&mut self, model: &str, version: u64) {
+        let member = self
+            .fleets
+            .get_mut(model)
+            .zip(VersionNumber::try_from(version).ok());
+        let member = member.and_then(|(fleet, version)| fleet.members.get_mut(&version));
+        if let Some(member) = member.filter(|member| member.state() == State::Failed) {
+            member.retry_now(Instant::now());
         }
     }
 

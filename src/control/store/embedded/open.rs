@@ -4,7 +4,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use redb::backends::FileBackend;
@@ -131,7 +131,12 @@ pub(super) fn folder(dir: &Path) -> Result<(PathBuf, File), OpenError> {
         .map_err(io_at(dir))?;
     let path = dir.join(LOCK);
     let mut options = OpenOptions::new();
-    let options = options.read(true).write(true).create(true).truncate(false);
+    let options = options
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600);
     let mut lock = options.open(&path).map_err(io_at(&path))?;
     match lock.try_lock() {
         Ok(()) => {}

@@ -10,7 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use redb::{
     Database, Durability, ReadableDatabase, ReadableTable, StorageError, TableDefinition,
-    TableError,
+    TableError, WriteTransaction,
 };
 
 use crate::control::store::{Record, StoreError};
@@ -91,10 +91,18 @@ pub(super) struct Held {
     pub(super) revision: Revision,
 }
 
+/// Has `transaction` on the disk when its commit returns, in two phases: with one, damage to the newest commit would bring
+/// back the one before it without a word, and an acknowledged change would be gone.
+fn durable(transaction: &mut WriteTransaction) -> Result<(), Fault> {
+    transaction.set_durability(Durability::Immediate)?;
+    transaction.set_two_phase_commit(true);
+    Ok(())
+}
+
 /// Makes the tables of a new database.
 pub(super) fn create(database: &Database) -> Result<(), Fault> {
     let mut transaction = database.begin_write()?;
-    transaction.set_durability(Durability::Immediate)?;
+    durable(&mut transaction)?;
     {
         transaction.open_table(CHANGES)?;
         transaction.open_table(MODELS)?;
@@ -150,7 +158,7 @@ pub(super) fn append(database: &Database, record: &Record, kept: usize) -> Resul
     let (model, revision) = (record.model.as_str(), record.revision.0);
     let needed: BTreeSet<u64> = record.needs().collect();
     let mut transaction = database.begin_write()?;
-    transaction.set_durability(Durability::Immediate)?;
+    durable(&mut transaction)?;
     {
         let mut changes = transaction.open_table(CHANGES)?;
         let mut histories = transaction.open_table(HISTORIES)?;
@@ -185,7 +193,7 @@ pub(super) fn append(database: &Database, record: &Record, kept: usize) -> Resul
 pub(super) fn take_back(database: &Database, record: &Record) -> Result<(), Fault> {
     let (model, revision) = (record.model.as_str(), record.revision.0);
     let mut transaction = database.begin_write()?;
-    transaction.set_durability(Durability::Immediate)?;
+    durable(&mut transaction)?;
     {
         let mut changes = transaction.open_table(CHANGES)?;
         if changes.remove(revision)?.is_none() {
