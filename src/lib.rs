@@ -12,8 +12,10 @@
 //! serving/      one request's way: gate, pipeline, route, execute, live (the ArcSwap)
 //! model/        what a version is: manifest, signature, encoding, formats
 //! train/        CSV and a spec in, a published version out
-//! registry/     which versions exist on disk; publishing by atomic rename
-//! control/      what is wanted: policies, revisions, the single writer, the store; loading and freeing on their own threads
+//! registry/     which versions exist on disk, and watching them; publishing by atomic rename
+//! control/      what is wanted: policies, labels, revisions, the single writer, the store; loading and freeing on their own
+//!               threads
+//! audit/        who changed what and why: hash-chained lines
 //! insight/      what was seen: the metrics
 //! proto.rs ident.rs error.rs faults.rs
 //! ```
@@ -35,17 +37,22 @@
 //! # Control
 //!
 //! ```text
-//! admin RPC --> control::writer (one task) --> store --> snapshot + 1 --> one ArcSwap store
-//! registry::scan --> model::load (verify, golden requests) --/    may fail: the others keep serving
+//! admin RPC -----------\
+//! registry::watch ------+--> control::writer (one task) --> edit, admit --> store (fsync) --> audit --> answer
+//! control::loader ------/        | after each: reconcile (pure) says which versions to load and to retire,
+//! control::reaper -----/         | snapshot + 1 is published with one ArcSwap store
+//!                                +--> loader   one slow thread: read, verify, golden requests, warm up; may fail
+//!                                +--> reaper   waits for the last request of a retired version, frees it, tells
 //! ```
 //!
 //! # Arrows
 //!
 //! ```text
-//! main > cli      cli > app, config, train, registry, model, proto      app > everything below
-//! api > serving, control, registry, insight, model, proto     control > registry, model, serving, insight
+//! main > cli      cli > app, config, train, registry, model, proto, audit      app > everything below
+//! api > serving, control, registry, insight, model, proto, audit
+//! control > registry, model, serving, insight, audit
 //! serving > model, insight      registry > model      train > model, registry      insight > model
-//! config > control, serving
+//! config > control, registry, serving
 //! anyone > ident, error, faults.  No other arrow, and no circle: tests/architecture.rs checks it
 //! ```
 

@@ -24,26 +24,32 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
     (
         "cli",
-        &["app", "config", "train", "registry", "model", "proto"],
+        &[
+            "app", "config", "train", "registry", "model", "proto", "audit",
+        ],
     ),
     (
         "app",
         &[
-            "api", "config", "control", "insight", "model", "proto", "registry", "serving",
+            "api", "audit", "config", "control", "insight", "model", "proto", "registry", "serving",
         ],
     ),
     (
         "api",
         &[
-            "serving", "control", "registry", "insight", "model", "proto",
+            "serving", "control", "registry", "insight", "model", "proto", "audit",
         ],
     ),
-    ("control", &["registry", "model", "serving", "insight"]),
+    (
+        "control",
+        &["registry", "model", "serving", "insight", "audit"],
+    ),
     ("serving", &["model", "insight"]),
     ("registry", &["model"]),
     ("train", &["model", "registry"]),
     ("insight", &["model"]),
-    ("config", &["control", "serving"]),
+    ("config", &["control", "registry", "serving"]),
+    ("audit", &[]),
     ("model", &[]),
     ("proto", &[]),
     ("ident", &[]),

@@ -2,11 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use tokio::time::Instant;
 
-use super::{REVERT_AGAIN, Writer, now_ms};
+use super::{Writer, now_ms};
 use crate::control::difference::differences;
 use crate::control::edit::{After, Before, Edit, Terms, apply, base};
 use crate::control::fleet::Fleet;
@@ -16,9 +15,6 @@ use crate::control::store::{Draft, Record, Signed, Store, StoreError};
 use crate::control::wanted::{Pending, Wanted};
 use crate::error::{AdminError, InputFaults};
 use crate::ident::{ModelName, Revision, VersionNumber};
-
-/// Who reverts what was not confirmed.
-const OURSELVES: &str = "taper";
 
 impl<S: Store> Writer<S> {
     pub(super) async fn obey(&mut self, command: Command) {
@@ -84,7 +80,7 @@ impl<S: Store> Writer<S> {
         }
     }
 
-    fn wanted_of(&self, model: &str) -> Arc<Wanted> {
+    pub(super) fn wanted_of(&self, model: &str) -> Arc<Wanted> {
         self.fleets
             .get(model)
             .map_or_else(Arc::default, |fleet| Arc::clone(&fleet.wanted))
@@ -172,7 +168,7 @@ impl<S: Store> Writer<S> {
     }
 
     /// Stores `draft` and makes it live.
-    async fn commit(
+    pub(super) async fn commit(
         &mut self,
         model: &str,
         expected: Revision,
@@ -280,77 +276,6 @@ impl<S: Store> Writer<S> {
                 format!("version {version} is not wanted by the version policy: load it instead");
             Err(AdminError::NothingToChange(told))
         }
-    }
-
-    /// Brings back what changes that nobody confirmed have replaced.
-    pub(super) async fn revert_what_is_due(&mut self) {
-        let now = SystemTime::now();
-        if self
-            .revert_again
-            .is_some_and(|again| again > Instant::now())
-        {
-            return;
-        }
-        self.revert_again = None;
-        let due: Vec<ModelName> = self
-            .fleets
-            .iter()
-            .filter(|(_, fleet)| {
-                fleet
-                    .wanted
-                    .pending
-                    .is_some_and(|pending| pending.until() <= now)
-            })
-            .map(|(name, _)| name.clone())
-            .collect();
-        for model in due {
-            let before = self.wanted_of(model.as_str());
-            match self.revert(&model).await {
-                Ok(record) => self.tell(&record, &before).await,
-                Err(error) => {
-                    tracing::error!(%model, %error, "a change that nobody confirmed cannot be reverted");
-                    self.revert_again = Some(Instant::now() + REVERT_AGAIN);
-                    if let Some(fleet) = self.fleets.get_mut(&model) {
-                        let revision = fleet.revision();
-                        fleet.stuck = Some(format!(
-                            "revision {revision} was not confirmed and cannot be reverted: {error}"
-                        ));
-                        self.moved.insert(model);
-                    }
-                }
-            }
-        }
-    }
-
-    async fn revert(&mut self, model: &ModelName) -> Result<Record, AdminError> {
-        let unknown = || AdminError::UnknownModel(model.to_string());
-        let fleet = self.fleets.get(model).ok_or_else(unknown)?;
-        let current = fleet.revision();
-        let back = fleet
-            .wanted
-            .pending
-            .map_or(current, |pending| pending.restores);
-        let restored = self.record_of(model, back).await?;
-        let wanted = restored
-            .as_ref()
-            .map(|record| record.wanted.clone())
-            .unwrap_or_default();
-        // Traffic stays where it is rather than go to a version that cannot answer.
-        fleet.admits(&wanted)?;
-        let draft = Draft {
-            at_ms: now_ms(),
-            signed: Signed {
-                actor: OURSELVES.into(),
-                reason: format!("revision {current} was not confirmed in time"),
-            },
-            action: format!("revert to revision {back}"),
-            base: restored.map_or(Revision::default(), |record| record.base),
-            wanted: Wanted {
-                pending: None,
-                ..wanted
-            },
-        };
-        self.commit(model.as_str(), current, draft, None).await
     }
 }
 

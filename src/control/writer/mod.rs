@@ -6,6 +6,7 @@ mod begin;
 mod change;
 mod lifecycle;
 mod records;
+mod revert;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
