@@ -161,7 +161,7 @@ async fn forward(
         };
         let piece = match message {
             Ok(Some(Message::Chunk(chunk))) => Piece::Part(Part {
-                path: chunk.path,
+                path: (!chunk.path.is_empty()).then_some(chunk.path),
                 data: Bytes::from(chunk.data),
             }),
             Ok(Some(Message::Header(_))) => {
@@ -227,11 +227,11 @@ fn refusal(
         },
         UploadError::TooLarge { limit } => AdminError::UploadTooLarge { limit },
         UploadError::DiskFull => AdminError::DiskFull("registry"),
-        UploadError::Invalid(faults) => AdminError::InvalidChange(faults),
+        UploadError::Invalid(faults) => AdminError::InvalidVersion(faults),
         UploadError::Aborted => {
             why.unwrap_or_else(|| fault("part", "a caller that went away", "all of the version"))
         }
-        UploadError::Io(why) => AdminError::Storage(why),
+        UploadError::Io(error) => AdminError::Storage(error.to_string()),
     }
 }
 
