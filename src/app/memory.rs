@@ -7,7 +7,7 @@ use std::fs;
 /// threads that serve, and not after every small thing. Does nothing where the allocator is not glibc's.
 #[cfg(target_env = "gnu")]
 #[expect(unsafe_code, reason = "the C library is the only one who can do this")]
-pub fn give_back() {
+pub(super) fn give_back() {
     // SAFETY: takes no pointer, may be called from any thread at any time, and touches only memory that is free:
     // https://man7.org/linux/man-pages/man3/malloc_trim.3.html
     unsafe {
@@ -17,7 +17,7 @@ pub fn give_back() {
 
 /// Does nothing: only glibc can be asked to hand freed memory back.
 #[cfg(not(target_env = "gnu"))]
-pub fn give_back() {}
+pub(super) fn give_back() {}
 
 /// Bytes of weights that may be in memory where the configuration does not say: three quarters of the machine's memory, or
 /// of what the container may use; the rest is for requests and for the allocator. `None` where the system does not tell.
@@ -25,15 +25,22 @@ pub(super) fn budget() -> Option<u64> {
     let machine = fs::read_to_string("/proc/meminfo").ok();
     let machine = machine.and_then(|text| total(&text));
     // Version 2 has one file; version 1 had another. Both are those of this process's own group inside a container.
-    let limits = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
-    let limits = limits.iter().filter_map(|path| fs::read_to_string(path).ok()?.trim().parse().ok());
+    let limits = [
+        "/sys/fs/cgroup/memory.max",
+        "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+    ];
+    let limits = limits
+        .iter()
+        .filter_map(|path| fs::read_to_string(path).ok()?.trim().parse().ok());
     let least = limits.chain(machine).min()?;
     Some(least / 4 * 3)
 }
 
 /// `MemTotal` of `/proc/meminfo`, in bytes: <https://man7.org/linux/man-pages/man5/proc_meminfo.5.html>
 fn total(meminfo: &str) -> Option<u64> {
-    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let line = meminfo
+        .lines()
+        .find_map(|line| line.strip_prefix("MemTotal:"))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     kib.checked_mul(1024)
 }

@@ -39,9 +39,9 @@ use crate::serving::gate::Gate;
 use crate::serving::live::{Live, Snapshot};
 
 use accept::Doorman;
-use prepare::{Prepared, open, prepare};
 pub use drain::DrainReport;
 pub use prepare::rehearse;
+use prepare::{Prepared, open, prepare};
 pub use standing::Standing;
 
 /// How often recorded values are moved into histograms, and gauges brought up to date.
@@ -118,7 +118,7 @@ pub struct Gateway {
     live: Arc<Live>,
     views: watch::Receiver<Arc<View>>,
     /// Looks at the registry while the gateway runs.
-    _watch: Arc<registry::Watch>,
+    watch: Option<Arc<registry::Watch>>,
     gate: Arc<Gate>,
     health: HealthReporter,
     draining: Arc<AtomicBool>,
@@ -219,7 +219,7 @@ impl Gateway {
             addresses,
             live,
             views,
-            _watch: watch,
+            watch: Some(watch),
             gate,
             health,
             draining,

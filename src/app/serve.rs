@@ -53,10 +53,7 @@ pub(super) async fn data(
 }
 
 /// The admin port: the admin service and reflection.
-pub(super) fn admin<S: Store>(
-    config: &Config,
-    admin: Admin<S>,
-) -> Result<Router, StartError> {
+pub(super) fn admin<S: Store>(config: &Config, admin: Admin<S>) -> Result<Router, StartError> {
     let admin = AdminServiceServer::new(admin)
         .max_decoding_message_size(config.max_message_bytes)
         .max_encoding_message_size(config.max_message_bytes);

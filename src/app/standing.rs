@@ -29,8 +29,14 @@ impl Gateway {
         let snapshot = self.live.snapshot();
         let views = Arc::clone(&self.views.borrow());
         let of_model = |model: &Arc<ModelView>| {
-            let routing = snapshot.models.get(&model.name).and_then(|model| model.routing.clone());
-            let shares: BTreeMap<_, _> = routing.iter().flat_map(|routing| routing.shares()).collect();
+            let routing = snapshot
+                .models
+                .get(&model.name)
+                .and_then(|model| model.routing.clone());
+            let shares: BTreeMap<_, _> = routing
+                .iter()
+                .flat_map(|routing| routing.shares())
+                .collect();
             let standing = |(version, view): (&VersionNumber, &VersionView)| Standing {
                 model: model.name.to_string(),
                 version: version.get(),

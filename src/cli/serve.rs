@@ -3,7 +3,7 @@
 use std::{env, path::PathBuf};
 
 use super::{check, failure::Failure, out, signals::Signals, table::table};
-use crate::app::{self, Addresses, Gateway};
+use crate::app::{self, Addresses, Gateway, Standing};
 use crate::config::{Config, Overrides};
 
 /// Arguments of `taper serve`. Flags come before environment variables, and both before the file.
@@ -15,6 +15,9 @@ pub(super) struct Args {
     /// Folder with all models and versions [default: models].
     #[arg(long, value_name = "DIR", env = "TAPER_REGISTRY")]
     registry: Option<PathBuf>,
+    /// Folder for what operators change, and for the audit log; one gateway at a time [default: state].
+    #[arg(long, value_name = "DIR", env = "TAPER_STATE")]
+    state: Option<PathBuf>,
     /// gRPC for services: predictions, health, reflection [default: 127.0.0.1:8001].
     #[arg(long, value_name = "ADDR", env = "TAPER_DATA_ADDR")]
     data: Option<String>,
@@ -32,6 +35,7 @@ pub(super) struct Args {
 pub(super) async fn run(args: Args) -> Result<(), Failure> {
     let overrides = Overrides {
         registry: args.registry,
+        state: args.state,
         data: args.data,
         admin: args.admin,
         http: args.http,
@@ -55,7 +59,7 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
             gateway.addresses(),
             env::var("RAYON_NUM_THREADS").ok().as_deref()
         ),
-        listing(&served(&gateway))
+        listing(&gateway.standings(), &gateway.problems())
     ))?;
     let broken = tokio::select! {
         name = signals.next() => {
@@ -89,46 +93,7 @@ fn banner(addresses: Addresses, threads: Option<&str>) -> String {
     )
 }
 
-/// One version as the gateway came up with it.
-#[derive(Debug)]
-struct Served {
-    model: String,
-    version: u64,
-    /// What the split gives to it; `None` where it cannot answer.
-    share: Option<String>,
-    /// Why it cannot answer, a line each.
-    faults: Vec<String>,
-}
-
-fn served(gateway: &Gateway) -> Vec<Served> {
-    let snapshot = gateway.snapshot();
-    let mut all = Vec::new();
-    for model in snapshot.models.values() {
-        let shares = model.routing.iter().flat_map(|routing| routing.shares());
-        let shares: Vec<_> = shares.collect();
-        for version in model.ready.keys() {
-            let share = shares.iter().find(|(target, _)| target == version);
-            all.push(Served {
-                model: model.name.to_string(),
-                version: version.get(),
-                share: Some(share.map_or_else(|| "0%".into(), |(_, share)| share.to_string())),
-                faults: Vec::new(),
-            });
-        }
-        for (version, faults) in &model.failed {
-            all.push(Served {
-                model: model.name.to_string(),
-                version: version.get(),
-                share: None,
-                faults: faults.iter().map(ToString::to_string).collect(),
-            });
-        }
-    }
-    all.sort_by(|one, other| (&one.model, one.version).cmp(&(&other.model, other.version)));
-    all
-}
-
-fn listing(versions: &[Served]) -> String {
+fn listing(versions: &[Standing], problems: &[String]) -> String {
     if versions.is_empty() {
         return "no models: the registry is empty".into();
     }
@@ -136,24 +101,22 @@ fn listing(versions: &[Served]) -> String {
         vec![
             served.model.clone(),
             served.version.to_string(),
-            if served.share.is_some() {
-                "READY"
-            } else {
-                "FAILED"
-            }
-            .to_owned(),
+            served.state.to_owned(),
             served.share.clone().unwrap_or_else(|| "-".into()),
         ]
     });
     let mut text = table(&["model", "version", "state", "share"], &[1, 3], rows);
-    for served in versions.iter().filter(|served| !served.faults.is_empty()) {
+    for served in versions.iter().filter(|served| !served.why.is_empty()) {
         text.push_str(&format!(
             "\n{} version {} cannot answer:",
             served.model, served.version
         ));
-        for fault in &served.faults {
+        for fault in &served.why {
             text.push_str(&format!("\n  {fault}"));
         }
+    }
+    for problem in problems {
+        text.push_str(&format!("\nnot ready: {problem}"));
     }
     text
 }
@@ -164,11 +127,12 @@ mod tests {
 
     #[test]
     fn the_listing_shows_shares_and_why_a_version_cannot_answer() {
-        let served = |version, share: Option<&str>, faults: &[&str]| Served {
+        let served = |version, share: Option<&str>, why: &[&str]| Standing {
             model: "flight-delay".into(),
             version,
+            state: if share.is_some() { "READY" } else { "FAILED" },
             share: share.map(Into::into),
-            faults: faults.iter().map(ToString::to_string).collect(),
+            why: why.iter().map(ToString::to_string).collect(),
         };
         let versions = [
             served(1, Some("95%"), &[]),
@@ -182,7 +146,8 @@ mod tests {
                 ],
             ),
         ];
-        insta::assert_snapshot!(listing(&versions), @r"
+        let problems = ["model flight-delay: version 3 is wanted".to_owned()];
+        insta::assert_snapshot!(listing(&versions, &problems), @r"
         ┌──────────────┬─────────┬────────┬───────┐
         │ model        ┆ version ┆ state  ┆ share │
         ╞══════════════╪═════════╪════════╪═══════╡
@@ -193,7 +158,8 @@ mod tests {
         flight-delay version 3 cannot answer:
           weights.safetensors: missing
           metadata.json: $.head: missing
+        not ready: model flight-delay: version 3 is wanted
         ");
-        assert_eq!(listing(&[]), "no models: the registry is empty");
+        assert_eq!(listing(&[], &[]), "no models: the registry is empty");
     }
 }

@@ -118,12 +118,7 @@ fn read(path: &Path) -> Result<RawConfig, Faults> {
     faults::parse(path, document)
 }
 
-fn check(
-    raw: RawConfig,
-    registry: PathBuf,
-    state: PathBuf,
-    file: &Path,
-) -> Result<Config, Faults> {
+fn check(raw: RawConfig, registry: PathBuf, state: PathBuf, file: &Path) -> Result<Config, Faults> {
     let mut faults = Faults::default();
     let unbound = SocketAddr::from(([127, 0, 0, 1], 0));
     let mut address = |name: &str, text: &str, loopback: bool| {

@@ -39,8 +39,9 @@ fn a_policy_is_read_as_a_whole() {
         "#,
     )
     .unwrap();
-    let settings = &config.models["flight-delay"];
-    let policy = settings.policy.as_ref().unwrap();
+    let settings = &config.control.models["flight-delay"];
+    let policy = settings.policy.clone().unwrap();
+    let policy = Policy::check(policy, &"flight-delay".parse().unwrap()).unwrap();
     let rows: Vec<_> = policy
         .split()
         .rows()

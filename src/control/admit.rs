@@ -26,23 +26,31 @@ pub struct Means<'a> {
 /// [`AdminError::UnknownLabel`] for a target that names nothing, [`AdminError::NotReady`] with every version that cannot
 /// take traffic, or [`AdminError::SignatureMismatch`] with every difference to the first version of the policy.
 pub fn admit(wanted: &Wanted, means: Means<'_>) -> Result<(), AdminError> {
-    let policy = wanted.policy(means.model).map_err(AdminError::InvalidPolicy)?;
+    let policy = wanted
+        .policy(means.model)
+        .map_err(AdminError::InvalidPolicy)?;
     let latest = means.ready.keys().next_back().copied();
     let mut targets = Vec::new();
     for target in policy.targets() {
         targets.push(match target {
             Target::Version(version) => version,
             Target::Label(label) => {
-                wanted.resolve(&label, latest).ok_or_else(|| AdminError::UnknownLabel {
-                    model: means.model.to_string(),
-                    label: label.to_string(),
-                })?
+                wanted
+                    .resolve(&label, latest)
+                    .ok_or_else(|| AdminError::UnknownLabel {
+                        model: means.model.to_string(),
+                        label: label.to_string(),
+                    })?
             }
         });
     }
     targets.sort_unstable();
     targets.dedup();
-    let mut named: Vec<_> = targets.iter().chain(wanted.labels.values()).copied().collect();
+    let mut named: Vec<_> = targets
+        .iter()
+        .chain(wanted.labels.values())
+        .copied()
+        .collect();
     named.sort_unstable();
     named.dedup();
     let not_ready: Vec<_> = named
@@ -50,17 +58,26 @@ pub fn admit(wanted: &Wanted, means: Means<'_>) -> Result<(), AdminError> {
         .filter(|version| !means.ready.contains_key(version))
         .map(|version| {
             let why = means.others.get(&version).cloned();
-            (version, why.unwrap_or_else(|| "it is not in the registry".into()))
+            (
+                version,
+                why.unwrap_or_else(|| "it is not in the registry".into()),
+            )
         })
         .collect();
     if !not_ready.is_empty() {
         return Err(AdminError::NotReady(not_ready));
     }
-    let versions: Vec<_> = targets.iter().filter_map(|version| means.ready.get(version)).collect();
+    let versions: Vec<_> = targets
+        .iter()
+        .filter_map(|version| means.ready.get(version))
+        .collect();
     let differences = versions
         .split_first()
         .map_or_else(Vec::new, |(first, others)| {
-            others.iter().flat_map(|other| between(first, other)).collect()
+            others
+                .iter()
+                .flat_map(|other| between(first, other))
+                .collect()
         });
     if differences.is_empty() {
         Ok(())
@@ -72,6 +89,12 @@ pub fn admit(wanted: &Wanted, means: Means<'_>) -> Result<(), AdminError> {
 /// How the signatures of two versions differ, a line each.
 pub(super) fn between(one: &ServingVersion, other: &ServingVersion) -> Vec<String> {
     let who = format!("versions {} and {}", one.number(), other.number());
-    let lines = one.version.signature().differences(other.version.signature());
-    lines.into_iter().map(|line| format!("{who}: {line}")).collect()
+    let lines = one
+        .version
+        .signature()
+        .differences(other.version.signature());
+    lines
+        .into_iter()
+        .map(|line| format!("{who}: {line}"))
+        .collect()
 }

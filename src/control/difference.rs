@@ -23,18 +23,36 @@ pub fn differences(before: &Wanted, after: &Wanted) -> Vec<Difference> {
     let [old, new] = [before, after].map(|wanted| {
         let mut fields = BTreeMap::new();
         let policy = wanted.policy.clone().unwrap_or_else(|| RawPolicy {
-            split: vec![(RawTarget::Label("latest".into()), Share::FULL.basis_points())],
+            split: vec![(
+                RawTarget::Label("latest".into()),
+                Share::FULL.basis_points(),
+            )],
             ..RawPolicy::default()
         });
         for (target, points) in &policy.split {
-            let share = Share::try_from(*points).map_or_else(|_| points.to_string(), |share| share.to_string());
+            let share = Share::try_from(*points)
+                .map_or_else(|_| points.to_string(), |share| share.to_string());
             fields.insert(format!("split[{target}]"), share);
         }
-        for (at, RawHeaderRule { header, value, target }) in policy.header_rules.iter().enumerate() {
+        for (
+            at,
+            RawHeaderRule {
+                header,
+                value,
+                target,
+            },
+        ) in policy.header_rules.iter().enumerate()
+        {
             // The place counts too: the first match wins.
-            fields.insert(format!("header_rules[{at}]"), format!("{header}={value} to {target}"));
+            fields.insert(
+                format!("header_rules[{at}]"),
+                format!("{header}={value} to {target}"),
+            );
         }
-        for (field, text) in [("sticky_header", policy.sticky_header), ("salt", policy.salt)] {
+        for (field, text) in [
+            ("sticky_header", policy.sticky_header),
+            ("salt", policy.salt),
+        ] {
             fields.insert(field.to_owned(), text);
         }
         for (label, version) in &wanted.labels {
@@ -48,8 +66,13 @@ pub fn differences(before: &Wanted, after: &Wanted) -> Vec<Difference> {
     fields
         .into_iter()
         .filter_map(|field| {
-            let [before, after] = [&old, &new].map(|side| side.get(field).cloned().unwrap_or_default());
-            (before != after).then(|| Difference { field: field.clone(), before, after })
+            let [before, after] =
+                [&old, &new].map(|side| side.get(field).cloned().unwrap_or_default());
+            (before != after).then(|| Difference {
+                field: field.clone(),
+                before,
+                after,
+            })
         })
         .collect()
 }

@@ -88,7 +88,11 @@ impl Terms {
         if let Some(wait) = self.confirm_within
             && !(Duration::from_secs(1)..=Self::LONGEST_WAIT).contains(&wait)
         {
-            faults.add("terms.confirm_within", format!("{wait:?}"), "1 second to 24 hours");
+            faults.add(
+                "terms.confirm_within",
+                format!("{wait:?}"),
+                "1 second to 24 hours",
+            );
         }
         faults.into_result().map_err(AdminError::InvalidChange)
     }
@@ -96,25 +100,25 @@ impl Terms {
 
 /// What an edit is applied to.
 #[derive(Clone, Debug)]
-pub struct Before<'a> {
+pub(super) struct Before<'a> {
     /// The model.
-    pub model: &'a ModelName,
+    pub(super) model: &'a ModelName,
     /// The change in force; `None`: nobody has changed anything.
-    pub record: Option<&'a Record>,
+    pub(super) record: Option<&'a Record>,
     /// What is wanted.
-    pub wanted: &'a Wanted,
+    pub(super) wanted: &'a Wanted,
     /// The highest READY version.
-    pub latest: Option<VersionNumber>,
+    pub(super) latest: Option<VersionNumber>,
     /// Versions that are known.
-    pub known: &'a BTreeSet<VersionNumber>,
+    pub(super) known: &'a BTreeSet<VersionNumber>,
     /// For [`Edit::Undo`] and [`Edit::RollbackTo`]: the revision to bring back, and what it wanted. `None` where the history
     /// holds no such revision of this model.
-    pub restored: Option<(Revision, &'a Wanted)>,
+    pub(super) restored: Option<(Revision, &'a Wanted)>,
 }
 
 /// What is to be wanted, and what the history says about it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct After {
+pub(super) struct After {
     /// What is to be wanted.
     pub wanted: Wanted,
     /// What kind of change it was, in words.
@@ -127,11 +131,13 @@ pub struct After {
 ///
 /// # Errors
 /// What is wrong with the edit itself, or with making it now.
-pub fn apply(edit: &Edit, before: &Before<'_>) -> Result<After, AdminError> {
+pub(super) fn apply(edit: &Edit, before: &Before<'_>) -> Result<After, AdminError> {
     if before.wanted.pending.is_some()
         && !matches!(edit, Edit::Undo | Edit::RollbackTo(_) | Edit::Confirm)
     {
-        let revision = before.record.map_or(Revision::default(), |record| record.revision);
+        let revision = before
+            .record
+            .map_or(Revision::default(), |record| record.revision);
         return Err(AdminError::Unconfirmed(revision));
     }
     let mut wanted = before.wanted.clone();
@@ -190,7 +196,10 @@ pub fn apply(edit: &Edit, before: &Before<'_>) -> Result<After, AdminError> {
         Edit::Confirm => {
             moves_traffic = false;
             if wanted.pending.take().is_none() {
-                let told = format!("no change of model `{}` waits to be confirmed", before.model);
+                let told = format!(
+                    "no change of model `{}` waits to be confirmed",
+                    before.model
+                );
                 return Err(AdminError::NothingToChange(told));
             }
             "confirm".to_owned()
@@ -206,9 +215,11 @@ pub fn apply(edit: &Edit, before: &Before<'_>) -> Result<After, AdminError> {
 /// What [`Record::base`] of the change after `current` is to be: an undo continues from where the restored revision came
 /// from, so that the next undo goes one further back; confirming is not a step of its own.
 #[must_use]
-pub fn base(edit: &Edit, current: Option<&Record>, restored: Option<&Record>) -> Revision {
+pub(super) fn base(edit: &Edit, current: Option<&Record>, restored: Option<&Record>) -> Revision {
     match edit {
-        Edit::Undo | Edit::RollbackTo(_) => restored.map_or(Revision::default(), |record| record.base),
+        Edit::Undo | Edit::RollbackTo(_) => {
+            restored.map_or(Revision::default(), |record| record.base)
+        }
         Edit::Confirm => current.map_or(Revision::default(), |record| record.base),
         _ => current.map_or(Revision::default(), |record| record.revision),
     }
@@ -242,13 +253,17 @@ fn known(before: &Before<'_>, raw: u64) -> Result<VersionNumber, AdminError> {
 
 /// A label that operators may move.
 fn own_label(field: &str, raw: &str) -> Result<Label, AdminError> {
-    let refuse = |got: String, wanted: &str| AdminError::InvalidChange(InputFaults::one(field, got, wanted));
+    let refuse =
+        |got: String, wanted: &str| AdminError::InvalidChange(InputFaults::one(field, got, wanted));
     let label: Label = raw.parse().map_err(|_| {
         let got = format!("{:?}", raw.chars().take(64).collect::<String>());
         refuse(got, Label::WANTED)
     })?;
     if label.as_str() == Label::LATEST {
-        return Err(refuse("latest".into(), "another label: `latest` is built in and names the highest READY version"));
+        return Err(refuse(
+            "latest".into(),
+            "another label: `latest` is built in and names the highest READY version",
+        ));
     }
     Ok(label)
 }
@@ -257,28 +272,44 @@ fn delete(wanted: &mut Wanted, label: &Label, before: &Before<'_>) -> Result<(),
     if wanted.labels.remove(label).is_none() {
         return Err(unknown_label(before, label.as_str()));
     }
-    let policy = before.wanted.policy(before.model).map_err(AdminError::InvalidPolicy)?;
+    let policy = before
+        .wanted
+        .policy(before.model)
+        .map_err(AdminError::InvalidPolicy)?;
     let target = Target::Label(label.clone());
     let mut by = Vec::new();
     if policy.split().rows().iter().any(|(row, _)| *row == target) {
         by.push("the split".to_owned());
     }
-    let rules = policy.header_rules().iter().filter(|rule| *rule.target() == target);
+    let rules = policy
+        .header_rules()
+        .iter()
+        .filter(|rule| *rule.target() == target);
     by.extend((rules.count() > 0).then(|| "a header rule".to_owned()));
     if by.is_empty() {
         Ok(())
     } else {
-        Err(AdminError::Held { what: format!("label {label}"), by })
+        Err(AdminError::Held {
+            what: format!("label {label}"),
+            by,
+        })
     }
 }
 
-fn promote(wanted: &mut Wanted, label: &str, to: &str, before: &Before<'_>) -> Result<String, AdminError> {
+fn promote(
+    wanted: &mut Wanted,
+    label: &str,
+    to: &str,
+    before: &Before<'_>,
+) -> Result<String, AdminError> {
     let to = own_label("to", if to.is_empty() { "stable" } else { to })?;
     let from: Label = label.parse().map_err(|_| {
         let got = format!("{:?}", label.chars().take(64).collect::<String>());
         AdminError::InvalidChange(InputFaults::one("label", got, Label::WANTED))
     })?;
-    let version = wanted.resolve(&from, before.latest).ok_or_else(|| unknown_label(before, label))?;
+    let version = wanted
+        .resolve(&from, before.latest)
+        .ok_or_else(|| unknown_label(before, label))?;
     // All else of the policy stays: who is pinned by a header stays pinned.
     let mut policy = wanted.policy.take().unwrap_or_default();
     policy.split = vec![(RawTarget::Label(to.to_string()), Share::FULL.basis_points())];
@@ -294,6 +325,3 @@ fn unknown_label(before: &Before<'_>, label: &str) -> AdminError {
         label: label.chars().take(64).collect(),
     }
 }
-
-#[cfg(test)]
-mod tests;

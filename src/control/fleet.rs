@@ -54,7 +54,9 @@ impl Fleet {
     }
 
     pub(super) fn revision(&self) -> Revision {
-        self.record.as_ref().map_or(Revision::default(), |record| record.revision)
+        self.record
+            .as_ref()
+            .map_or(Revision::default(), |record| record.revision)
     }
 
     /// Takes over what the store holds.
@@ -76,7 +78,8 @@ impl Fleet {
         }
         for (version, seen) in listed {
             if !self.members.contains_key(version) {
-                self.members.insert(*version, Member::discovered(seen.clone()));
+                self.members
+                    .insert(*version, Member::discovered(seen.clone()));
                 differs = true;
             }
         }
@@ -91,7 +94,9 @@ impl Fleet {
     /// The highest READY version.
     pub(super) fn latest(&self) -> Option<VersionNumber> {
         let mut ready = self.members.iter().rev();
-        ready.find(|(_, member)| member.ready.is_some()).map(|(version, _)| *version)
+        ready
+            .find(|(_, member)| member.ready.is_some())
+            .map(|(version, _)| *version)
     }
 
     /// Who holds which version, in words.
@@ -99,7 +104,10 @@ impl Fleet {
         let latest = self.latest();
         let mut holders = self.wanted.holders(&self.name, latest);
         if let Some(back) = &self.comes_back {
-            let who = format!("the revert of revision {} unless it is confirmed", self.revision());
+            let who = format!(
+                "the revert of revision {} unless it is confirmed",
+                self.revision()
+            );
             for version in back.holders(&self.name, latest).into_keys() {
                 holders.entry(version).or_default().push(who.clone());
             }
@@ -109,8 +117,11 @@ impl Fleet {
 
     /// What to do next about its versions.
     pub(super) fn steps(&self, now: Instant) -> Vec<Step> {
-        let versions: BTreeMap<VersionNumber, Standing> =
-            self.members.iter().map(|(version, member)| (*version, member.standing(now))).collect();
+        let versions: BTreeMap<VersionNumber, Standing> = self
+            .members
+            .iter()
+            .map(|(version, member)| (*version, member.standing(now)))
+            .collect();
         let held: BTreeSet<_> = self.holders().into_keys().collect();
         reconcile(&Situation {
             versions: &versions,
@@ -144,12 +155,28 @@ impl Fleet {
     }
 
     /// As [`admits`](Self::admits), as if `new` were READY too.
-    pub(super) fn admits_with(&self, wanted: &Wanted, new: Option<&Arc<ServingVersion>>) -> Result<(), AdminError> {
+    pub(super) fn admits_with(
+        &self,
+        wanted: &Wanted,
+        new: Option<&Arc<ServingVersion>>,
+    ) -> Result<(), AdminError> {
         let mut ready = self.ready();
         ready.extend(new.map(|new| (new.number(), Arc::clone(new))));
-        let others = self.members.iter().filter(|(_, member)| member.ready.is_none());
-        let others = others.map(|(version, member)| (*version, member.why_not())).collect();
-        admit(wanted, Means { model: &self.name, ready: &ready, others: &others })
+        let others = self
+            .members
+            .iter()
+            .filter(|(_, member)| member.ready.is_none());
+        let others = others
+            .map(|(version, member)| (*version, member.why_not()))
+            .collect();
+        admit(
+            wanted,
+            Means {
+                model: &self.name,
+                ready: &ready,
+                others: &others,
+            },
+        )
     }
 
     /// What requests see of it from now on, and why it cannot answer, if it cannot.
@@ -159,11 +186,17 @@ impl Fleet {
         let labels = self.wanted.all_labels(latest);
         let problem = match (latest, self.admits(&self.wanted)) {
             (None, _) => Some(if self.record.is_some() && !self.listed {
-                format!("revision {} is in force, and the registry has no such model", self.revision())
+                format!(
+                    "revision {} is in force, and the registry has no such model",
+                    self.revision()
+                )
             } else {
                 "no version is READY".to_owned()
             }),
-            (Some(_), Err(error)) => Some(format!("revision {} cannot be honoured: {error}", self.revision())),
+            (Some(_), Err(error)) => Some(format!(
+                "revision {} cannot be honoured: {error}",
+                self.revision()
+            )),
             (Some(_), Ok(())) => None,
         };
         self.routing = match (&problem, self.wanted.policy(&self.name)) {
@@ -177,10 +210,15 @@ impl Fleet {
             }
             _ => None,
         };
-        let others = self.members.iter().filter(|(_, member)| member.ready.is_none());
+        let others = self
+            .members
+            .iter()
+            .filter(|(_, member)| member.ready.is_none());
         let model = ServingModel {
             name: self.name.clone(),
-            others: others.map(|(version, member)| (*version, member.state().as_str())).collect(),
+            others: others
+                .map(|(version, member)| (*version, member.state().as_str()))
+                .collect(),
             ready,
             labels,
             routing: self.routing.clone(),

@@ -74,16 +74,38 @@ impl<S: Store> Control<S> {
     ///
     /// # Errors
     /// See [`AdminError`]; nothing was changed then.
-    pub async fn change(&self, model: String, edit: Edit, terms: Terms) -> Result<Changed, AdminError> {
-        self.ask(|reply| Command::Change { model, edit, terms, reply }).await
+    pub async fn change(
+        &self,
+        model: String,
+        edit: Edit,
+        terms: Terms,
+    ) -> Result<Changed, AdminError> {
+        self.ask(|reply| Command::Change {
+            model,
+            edit,
+            terms,
+            reply,
+        })
+        .await
     }
 
     /// Has a version that failed tried again now; does not wait for it.
     ///
     /// # Errors
     /// See [`AdminError`].
-    pub async fn retry(&self, model: String, version: u64, signed: Signed) -> Result<(), AdminError> {
-        self.ask(|reply| Command::Retry { model, version, signed, reply }).await
+    pub async fn retry(
+        &self,
+        model: String,
+        version: u64,
+        signed: Signed,
+    ) -> Result<(), AdminError> {
+        self.ask(|reply| Command::Retry {
+            model,
+            version,
+            signed,
+            reply,
+        })
+        .await
     }
 
     /// Puts an upload and how it ended into the audit log.
@@ -97,7 +119,14 @@ impl<S: Store> Control<S> {
         signed: Signed,
         outcome: Result<(), AdminError>,
     ) -> Result<(), AdminError> {
-        self.ask(|reply| Command::Uploaded { model, version, signed, outcome, reply }).await
+        self.ask(|reply| Command::Uploaded {
+            model,
+            version,
+            signed,
+            outcome,
+            reply,
+        })
+        .await
     }
 
     /// What there is now.
@@ -147,10 +176,15 @@ impl<S: Store> Control<S> {
         command: impl FnOnce(oneshot::Sender<Result<T, AdminError>>) -> Command,
     ) -> Result<T, AdminError> {
         let (reply, answer) = oneshot::channel();
-        self.commands.try_send(command(reply)).map_err(|refused| match refused {
-            TrySendError::Full(_) => AdminError::Busy { what: "changes that wait", limit: WAITING },
-            TrySendError::Closed(_) => AdminError::Draining,
-        })?;
+        self.commands
+            .try_send(command(reply))
+            .map_err(|refused| match refused {
+                TrySendError::Full(_) => AdminError::Busy {
+                    what: "changes that wait",
+                    limit: WAITING,
+                },
+                TrySendError::Closed(_) => AdminError::Draining,
+            })?;
         answer.await.map_err(|_| AdminError::Draining)?
     }
 }

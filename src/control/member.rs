@@ -62,7 +62,11 @@ impl Member {
         let legal = self.state.may_become(next);
         debug_assert!(legal, "{:?} to {next:?}", self.state);
         if !legal {
-            tracing::error!(from = self.state.as_str(), to = next.as_str(), "no legal move");
+            tracing::error!(
+                from = self.state.as_str(),
+                to = next.as_str(),
+                "no legal move"
+            );
         }
         self.state = next;
         self.since = SystemTime::now();
@@ -96,7 +100,9 @@ impl Member {
     pub(super) fn fail(&mut self, faults: Faults, now: Instant) {
         self.move_to(State::Failed);
         self.faults = Some(Arc::new(faults));
-        let wait = FIRST_RETRY.saturating_mul(1 << self.failures.min(16)).min(LAST_RETRY);
+        let wait = FIRST_RETRY
+            .saturating_mul(1 << self.failures.min(16))
+            .min(LAST_RETRY);
         self.failures = self.failures.saturating_add(1);
         self.retry_at = Some(now + wait);
         self.failed = self.seen.as_ref().map(|seen| seen.stamp);
@@ -171,5 +177,8 @@ impl Member {
 }
 
 fn first(faults: &Faults) -> String {
-    faults.iter().next().map_or_else(String::new, |fault| fault.message.clone())
+    faults
+        .iter()
+        .next()
+        .map_or_else(String::new, |fault| fault.message.clone())
 }

@@ -110,7 +110,10 @@ pub fn reconcile(situation: &Situation<'_>) -> Vec<Step> {
 /// What the version policy chooses. Versions that failed do not count towards the latest, but are chosen where they are
 /// above them, so that they are tried again.
 fn chosen(situation: &Situation<'_>) -> BTreeSet<VersionNumber> {
-    let listed = situation.versions.iter().filter(|(_, standing)| standing.listed);
+    let listed = situation
+        .versions
+        .iter()
+        .filter(|(_, standing)| standing.listed);
     match situation.choice {
         VersionChoice::All => listed.map(|(version, _)| *version).collect(),
         VersionChoice::List(list) => list.clone(),

@@ -97,7 +97,10 @@ impl Wanted {
                 hold(version_of(target), format!("split ({target}: {share})"));
             }
             for rule in policy.header_rules() {
-                hold(version_of(rule.target()), format!("header rule ({})", rule.target()));
+                hold(
+                    version_of(rule.target()),
+                    format!("header rule ({})", rule.target()),
+                );
             }
         }
         for (label, version) in &self.labels {

@@ -99,7 +99,9 @@ pub enum AdminError {
     #[error("the disk of the {0} is full; nothing was changed")]
     DiskFull(&'static str),
     /// What a watcher wants to resume from is no longer kept.
-    #[error("changes up to revision {0} are no longer kept: read the models, then watch from now on")]
+    #[error(
+        "changes up to revision {0} are no longer kept: read the models, then watch from now on"
+    )]
     Compacted(Revision),
     /// What is kept on a disk could not be written or read.
     #[error("the storage failed, nothing was changed: {0}")]

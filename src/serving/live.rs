@@ -197,7 +197,10 @@ impl Routing {
     pub fn is_as(&self, other: &Self) -> bool {
         let same = |ours: &[Arc<ServingVersion>], theirs: &[Arc<ServingVersion>]| {
             ours.len() == theirs.len()
-                && ours.iter().zip(theirs).all(|(one, two)| Arc::ptr_eq(one, two))
+                && ours
+                    .iter()
+                    .zip(theirs)
+                    .all(|(one, two)| Arc::ptr_eq(one, two))
         };
         self.revision == other.revision
             && self.policy == other.policy

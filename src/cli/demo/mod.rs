@@ -52,8 +52,8 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
     let mut signals = Signals::listen()?;
     let flights = Flights::read(FLIGHTS)?;
     let plan = Plan::new(args.once, args.rate, flights.len());
-    let registry = unpack()?;
-    let gateway = start(&registry, args.port_base).await?;
+    let folder = unpack()?;
+    let gateway = start(&folder, args.port_base).await?;
     let addresses = gateway.addresses();
     let played = async {
         let mut replay = Replay::new(addresses, MODEL, &flights, plan).await?;
@@ -73,20 +73,25 @@ fn program() -> String {
     std::env::args().next().unwrap_or_else(|| "taper".into())
 }
 
-/// The example registry as a folder, which goes away with the value.
+/// A folder with the example registry, and with room for what is changed; it goes away with the value.
 fn unpack() -> Result<TempDir, Failure> {
     let folder = tempfile::Builder::new().prefix("taper-demo-").tempdir();
     folder
-        .and_then(|folder| MODELS.extract(folder.path()).map(|()| folder))
+        .and_then(|folder| {
+            let models = folder.path().join("models");
+            std::fs::create_dir(&models)?;
+            MODELS.extract(models).map(|()| folder)
+        })
         .map_err(|error| Failure::new(format!("cannot unpack the example models: {error}")))
 }
 
-async fn start(registry: &TempDir, base: u16) -> Result<Gateway, Failure> {
+async fn start(folder: &TempDir, base: u16) -> Result<Gateway, Failure> {
     let address = |offset| Some(format!("127.0.0.1:{}", base + offset));
     let config = Config::load(
         None,
         Overrides {
-            registry: Some(registry.path().to_path_buf()),
+            registry: Some(folder.path().join("models")),
+            state: Some(folder.path().join("state")),
             http: address(0),
             data: address(1),
             admin: address(2),

@@ -36,65 +36,183 @@ struct Case {
     why: &'static str,
 }
 
-fn case(versions: Vec<(u64, Standing)>, choice: VersionChoice, steps: Vec<Step>, why: &'static str) -> Case {
-    Case { versions, choice, held: &[], load: &[], unload: &[], steps, why }
+fn case(
+    versions: Vec<(u64, Standing)>,
+    choice: VersionChoice,
+    steps: Vec<Step>,
+    why: &'static str,
+) -> Case {
+    Case {
+        versions,
+        choice,
+        held: &[],
+        load: &[],
+        unload: &[],
+        steps,
+        why,
+    }
 }
 
 #[test]
 fn each_situation_calls_for_its_steps() {
     use State::{Discovered, Draining, Failed, Loading, Ready, Retired};
     use Step::{Forget, Load, Retire};
-    let gone = |state| Standing { listed: false, ..at(state) };
+    let gone = |state| Standing {
+        listed: false,
+        ..at(state)
+    };
     let cases = [
-        case(vec![(1, FOUND), (2, FOUND)], VersionChoice::All, vec![Load(v(2)), Load(v(1))], "the highest first"),
-        Case {
-            held: &[1],
-            ..case(vec![(1, FOUND), (2, FOUND)], VersionChoice::All, vec![Load(v(1)), Load(v(2))], "who is held before all others")
-        },
-        case(vec![(1, at(Ready)), (2, FOUND)], latest(1), vec![Load(v(2))], "the old one stays until the new one is READY"),
-        case(vec![(1, at(Ready)), (2, at(Loading))], latest(1), vec![], "and while it loads"),
-        case(vec![(1, at(Ready)), (2, at(Ready))], latest(1), vec![Retire(v(1))], "then it goes"),
-        Case {
-            held: &[1],
-            ..case(vec![(1, at(Ready)), (2, at(Ready))], latest(1), vec![], "unless somebody holds it")
-        },
-        case(vec![(1, FOUND), (2, at(Failed))], latest(1), vec![Load(v(1))], "one that failed does not count"),
         case(
-            vec![(1, at(Ready)), (2, Standing { may_retry: true, ..at(Failed) })],
+            vec![(1, FOUND), (2, FOUND)],
+            VersionChoice::All,
+            vec![Load(v(2)), Load(v(1))],
+            "the highest first",
+        ),
+        Case {
+            held: &[1],
+            ..case(
+                vec![(1, FOUND), (2, FOUND)],
+                VersionChoice::All,
+                vec![Load(v(1)), Load(v(2))],
+                "who is held before all others",
+            )
+        },
+        case(
+            vec![(1, at(Ready)), (2, FOUND)],
+            latest(1),
+            vec![Load(v(2))],
+            "the old one stays until the new one is READY",
+        ),
+        case(
+            vec![(1, at(Ready)), (2, at(Loading))],
+            latest(1),
+            vec![],
+            "and while it loads",
+        ),
+        case(
+            vec![(1, at(Ready)), (2, at(Ready))],
+            latest(1),
+            vec![Retire(v(1))],
+            "then it goes",
+        ),
+        Case {
+            held: &[1],
+            ..case(
+                vec![(1, at(Ready)), (2, at(Ready))],
+                latest(1),
+                vec![],
+                "unless somebody holds it",
+            )
+        },
+        case(
+            vec![(1, FOUND), (2, at(Failed))],
+            latest(1),
+            vec![Load(v(1))],
+            "one that failed does not count",
+        ),
+        case(
+            vec![
+                (1, at(Ready)),
+                (
+                    2,
+                    Standing {
+                        may_retry: true,
+                        ..at(Failed)
+                    },
+                ),
+            ],
             latest(1),
             vec![Load(v(2))],
             "and is tried again",
         ),
         case(
-            vec![(1, at(Ready)), (2, Standing { complete: false, ..FOUND })],
+            vec![
+                (1, at(Ready)),
+                (
+                    2,
+                    Standing {
+                        complete: false,
+                        ..FOUND
+                    },
+                ),
+            ],
             latest(1),
             vec![],
             "a folder that is being written is waited for",
         ),
-        case(vec![(1, gone(Ready)), (2, at(Ready))], VersionChoice::All, vec![Retire(v(1))], "its folder has gone"),
+        case(
+            vec![(1, gone(Ready)), (2, at(Ready))],
+            VersionChoice::All,
+            vec![Retire(v(1))],
+            "its folder has gone",
+        ),
         Case {
             held: &[1],
-            ..case(vec![(1, gone(Ready))], VersionChoice::All, vec![], "a version that serves outlives its folder")
+            ..case(
+                vec![(1, gone(Ready))],
+                VersionChoice::All,
+                vec![],
+                "a version that serves outlives its folder",
+            )
         },
-        case(vec![(1, gone(Retired)), (2, gone(Failed))], VersionChoice::All, vec![Forget(v(2)), Forget(v(1))], "nothing is left of it"),
-        case(vec![(1, gone(Draining))], VersionChoice::All, vec![], "its memory is still held"),
+        case(
+            vec![(1, gone(Retired)), (2, gone(Failed))],
+            VersionChoice::All,
+            vec![Forget(v(2)), Forget(v(1))],
+            "nothing is left of it",
+        ),
+        case(
+            vec![(1, gone(Draining))],
+            VersionChoice::All,
+            vec![],
+            "its memory is still held",
+        ),
         Case {
             unload: &[2],
-            ..case(vec![(1, at(Ready)), (2, at(Ready))], VersionChoice::All, vec![Retire(v(2))], "unloaded by hand, `latest` falls to 1")
+            ..case(
+                vec![(1, at(Ready)), (2, at(Ready))],
+                VersionChoice::All,
+                vec![Retire(v(2))],
+                "unloaded by hand, `latest` falls to 1",
+            )
         },
         Case {
             unload: &[2],
-            ..case(vec![(1, FOUND), (2, FOUND)], latest(1), vec![Load(v(1))], "what is unloaded does not count")
+            ..case(
+                vec![(1, FOUND), (2, FOUND)],
+                latest(1),
+                vec![Load(v(1))],
+                "what is unloaded does not count",
+            )
         },
         Case {
             load: &[1],
-            ..case(vec![(1, FOUND), (2, at(Ready))], latest(1), vec![Load(v(1))], "loaded by hand beside the latest")
+            ..case(
+                vec![(1, FOUND), (2, at(Ready))],
+                latest(1),
+                vec![Load(v(1))],
+                "loaded by hand beside the latest",
+            )
         },
-        case(vec![(1, FOUND), (2, FOUND)], VersionChoice::List(set(&[1])), vec![Load(v(1))], "only the list"),
-        case(vec![(1, at(Ready)), (2, at(Discovered))], VersionChoice::List(set(&[])), vec![], "the only one that can answer stays"),
+        case(
+            vec![(1, FOUND), (2, FOUND)],
+            VersionChoice::List(set(&[1])),
+            vec![Load(v(1))],
+            "only the list",
+        ),
+        case(
+            vec![(1, at(Ready)), (2, at(Discovered))],
+            VersionChoice::List(set(&[])),
+            vec![],
+            "the only one that can answer stays",
+        ),
     ];
     for case in cases {
-        let versions = case.versions.iter().map(|(version, standing)| (v(*version), *standing)).collect();
+        let versions = case
+            .versions
+            .iter()
+            .map(|(version, standing)| (v(*version), *standing))
+            .collect();
         let situation = Situation {
             versions: &versions,
             choice: &case.choice,
@@ -117,15 +235,30 @@ impl World {
     /// Moves the version, and fails the test on a move that is not in the table.
     fn become_(&mut self, version: VersionNumber, next: State) {
         let standing = self.versions.get_mut(&version).unwrap();
-        assert!(standing.state.may_become(next), "{:?} to {next:?}", standing.state);
+        assert!(
+            standing.state.may_become(next),
+            "{:?} to {next:?}",
+            standing.state
+        );
         standing.state = next;
     }
 
     /// Takes steps until none is left; every load ends, every drain too.
-    fn settle(&mut self, choice: &VersionChoice, held: &BTreeSet<VersionNumber>, unload: &BTreeSet<VersionNumber>) {
+    fn settle(
+        &mut self,
+        choice: &VersionChoice,
+        held: &BTreeSet<VersionNumber>,
+        unload: &BTreeSet<VersionNumber>,
+    ) {
         for _ in 0..100 {
             let none = BTreeSet::new();
-            let situation = Situation { versions: &self.versions, choice, held, load: &none, unload };
+            let situation = Situation {
+                versions: &self.versions,
+                choice,
+                held,
+                load: &none,
+                unload,
+            };
             let steps = reconcile(&situation);
             if steps.is_empty() {
                 return;
@@ -155,7 +288,10 @@ impl World {
     }
 
     fn ready(&self) -> BTreeSet<VersionNumber> {
-        let ready = self.versions.iter().filter(|(_, standing)| standing.state == State::Ready);
+        let ready = self
+            .versions
+            .iter()
+            .filter(|(_, standing)| standing.state == State::Ready);
         ready.map(|(version, _)| *version).collect()
     }
 }

@@ -34,7 +34,8 @@ impl<S: Store> Writer<S> {
     pub async fn begin(&mut self, listing: &Listing, how: Beginning) -> Result<(), Faults> {
         let records = self.store.all().await;
         let records = records.map_err(|error| Faults::one("state", error.to_string()))?;
-        let stored: BTreeSet<ModelName> = records.iter().map(|record| record.model.clone()).collect();
+        let stored: BTreeSet<ModelName> =
+            records.iter().map(|record| record.model.clone()).collect();
         let mut faults = Faults::default();
         self.see(listing);
         for record in records {
@@ -64,7 +65,12 @@ impl<S: Store> Writer<S> {
             self.check_first(name, &mut faults);
         }
         faults.into_result()?;
-        for name in stored.iter().filter(|name| self.settings.models.get(*name).is_some_and(|s| s.first().is_some())) {
+        for name in stored.iter().filter(|name| {
+            self.settings
+                .models
+                .get(*name)
+                .is_some_and(|s| s.first().is_some())
+        }) {
             tracing::info!(model = %name, "its policy and labels come from the state folder, not from the configuration");
         }
         if how == Beginning::ForGood {
@@ -119,7 +125,11 @@ impl<S: Store> Writer<S> {
             if !ready.contains_key(version) {
                 let (label, version): (Label, _) = (label.clone(), *version);
                 let path = format!("$.models.{name}.labels.{label}");
-                faults.add(CONFIGURATION, path, AdminError::LabelNotReady { label, version }.to_string());
+                faults.add(
+                    CONFIGURATION,
+                    path,
+                    AdminError::LabelNotReady { label, version }.to_string(),
+                );
                 by_label = true;
             }
         }
@@ -127,7 +137,11 @@ impl<S: Store> Writer<S> {
             // The labels have been told.
             Err(AdminError::NotReady(_)) if by_label && fleet.wanted.policy.is_none() => {}
             Err(error) if fleet.wanted.policy.is_some() => {
-                faults.add(CONFIGURATION, format!("$.models.{name}.split"), error.to_string());
+                faults.add(
+                    CONFIGURATION,
+                    format!("$.models.{name}.split"),
+                    error.to_string(),
+                );
             }
             Ok(()) | Err(_) => {}
         }
@@ -147,7 +161,10 @@ impl<S: Store> Writer<S> {
             base: Revision::default(),
             wanted: (*fleet.wanted).clone(),
         };
-        let stored = self.store.compare_and_set(name, Revision::default(), draft).await;
+        let stored = self
+            .store
+            .compare_and_set(name, Revision::default(), draft)
+            .await;
         let record = stored.map_err(|error| Faults::one("state", error.to_string()))?;
         fleet.follow(record, None);
         self.moved.insert(name.clone());

@@ -23,35 +23,56 @@ const OURSELVES: &str = "taper";
 impl<S: Store> Writer<S> {
     pub(super) async fn obey(&mut self, command: Command) {
         match command {
-            Command::Change { model, edit, terms, reply } => {
+            Command::Change {
+                model,
+                edit,
+                terms,
+                reply,
+            } => {
                 let before = self.wanted_of(&model);
                 let outcome = self.change(&model, &edit, &terms).await;
                 match &outcome {
                     Ok((_, Some(record))) => self.tell(record, &before).await,
                     Err(error) if !terms.dry_run => {
                         let action = action(&edit);
-                        self.tell_refused(&model, &action, signed(&terms), terms.expected, error).await;
+                        self.tell_refused(&model, &action, signed(&terms), terms.expected, error)
+                            .await;
                     }
                     _ => {}
                 }
                 // Who went away meanwhile reads the revisions and sees what happened.
                 let _ = reply.send(outcome.map(|(changed, _)| changed));
             }
-            Command::Retry { model, version, signed, reply } => {
+            Command::Retry {
+                model,
+                version,
+                signed,
+                reply,
+            } => {
                 let outcome = self.retry(&model, version);
                 let action = format!("retry version {version}");
                 match &outcome {
                     Ok(()) => self.tell_done(&model, &action, signed).await,
-                    Err(error) => self.tell_refused(&model, &action, signed, None, error).await,
+                    Err(error) => {
+                        self.tell_refused(&model, &action, signed, None, error)
+                            .await
+                    }
                 }
                 let _ = reply.send(outcome);
             }
-            Command::Uploaded { model, version, signed, outcome, reply } => {
+            Command::Uploaded {
+                model,
+                version,
+                signed,
+                outcome,
+                reply,
+            } => {
                 let action = format!("upload version {version}");
                 match &outcome {
                     Ok(()) => self.tell_done(model.as_str(), &action, signed).await,
                     Err(error) => {
-                        self.tell_refused(model.as_str(), &action, signed, None, error).await;
+                        self.tell_refused(model.as_str(), &action, signed, None, error)
+                            .await;
                     }
                 }
                 let _ = reply.send(outcome);
@@ -60,7 +81,9 @@ impl<S: Store> Writer<S> {
     }
 
     fn wanted_of(&self, model: &str) -> Arc<Wanted> {
-        self.fleets.get(model).map_or_else(Arc::default, |fleet| Arc::clone(&fleet.wanted))
+        self.fleets
+            .get(model)
+            .map_or_else(Arc::default, |fleet| Arc::clone(&fleet.wanted))
     }
 
     /// Makes one change; the record is that of a change that was stored.
@@ -71,7 +94,10 @@ impl<S: Store> Writer<S> {
         terms: &Terms,
     ) -> Result<(Changed, Option<Record>), AdminError> {
         terms.check()?;
-        let fleet = self.fleets.get(model).ok_or_else(|| AdminError::UnknownModel(shortened(model)))?;
+        let fleet = self
+            .fleets
+            .get(model)
+            .ok_or_else(|| AdminError::UnknownModel(shortened(model)))?;
         let current = fleet.revision();
         if let Some(expected) = terms.expected
             && expected != current
@@ -88,10 +114,17 @@ impl<S: Store> Writer<S> {
             latest: fleet.latest(),
             known: &known,
             restored: restored.as_ref().map(|(revision, record)| {
-                (*revision, record.as_ref().map_or(&nothing, |record| &record.wanted))
+                (
+                    *revision,
+                    record.as_ref().map_or(&nothing, |record| &record.wanted),
+                )
             }),
         };
-        let After { mut wanted, action, moves_traffic } = apply(edit, &before)?;
+        let After {
+            mut wanted,
+            action,
+            moves_traffic,
+        } = apply(edit, &before)?;
         if moves_traffic {
             fleet.admits(&wanted)?;
         }
@@ -101,19 +134,37 @@ impl<S: Store> Writer<S> {
         let unchanged = wanted == *fleet.wanted;
         if terms.dry_run || unchanged {
             let revision = current;
-            return Ok((Changed { revision, differences, confirm_by }, None));
+            return Ok((
+                Changed {
+                    revision,
+                    differences,
+                    confirm_by,
+                },
+                None,
+            ));
         }
         let draft = Draft {
             at_ms: now_ms(),
             signed: signed(terms),
             action,
-            base: base(edit, fleet.record.as_ref(), restored.as_ref().and_then(|(_, record)| record.as_ref())),
+            base: base(
+                edit,
+                fleet.record.as_ref(),
+                restored.as_ref().and_then(|(_, record)| record.as_ref()),
+            ),
             wanted,
         };
         let comes_back = draft.wanted.pending.map(|_| (*fleet.wanted).clone());
         let record = self.commit(model, current, draft, comes_back).await?;
         let revision = record.revision;
-        Ok((Changed { revision, differences, confirm_by }, Some(record)))
+        Ok((
+            Changed {
+                revision,
+                differences,
+                confirm_by,
+            },
+            Some(record),
+        ))
     }
 
     /// Stores `draft` and makes it live.
@@ -124,8 +175,14 @@ impl<S: Store> Writer<S> {
         draft: Draft,
         comes_back: Option<Wanted>,
     ) -> Result<Record, AdminError> {
-        let fleet = self.fleets.get_mut(model).ok_or_else(|| AdminError::UnknownModel(shortened(model)))?;
-        let stored = self.store.compare_and_set(&fleet.name, expected, draft).await;
+        let fleet = self
+            .fleets
+            .get_mut(model)
+            .ok_or_else(|| AdminError::UnknownModel(shortened(model)))?;
+        let stored = self
+            .store
+            .compare_and_set(&fleet.name, expected, draft)
+            .await;
         let record = stored.map_err(|error| match error {
             StoreError::Conflict { current } => AdminError::RevisionConflict { expected, current },
             StoreError::Full => AdminError::DiskFull("state folder"),
@@ -173,26 +230,39 @@ impl<S: Store> Writer<S> {
         let record = record.map_err(|error| AdminError::Storage(error.to_string()))?;
         match record.filter(|record| record.model == *model) {
             Some(record) => Ok(Some(record)),
-            None => Err(AdminError::UnknownRevision { model: model.to_string(), revision }),
+            None => Err(AdminError::UnknownRevision {
+                model: model.to_string(),
+                revision,
+            }),
         }
     }
 
     fn retry(&mut self, model: &str, raw: u64) -> Result<(), AdminError> {
-        let fleet = self.fleets.get_mut(model).ok_or_else(|| AdminError::UnknownModel(shortened(model)))?;
-        let unknown = || AdminError::UnknownVersion { model: shortened(model), version: raw };
+        let fleet = self
+            .fleets
+            .get_mut(model)
+            .ok_or_else(|| AdminError::UnknownModel(shortened(model)))?;
+        let unknown = || AdminError::UnknownVersion {
+            model: shortened(model),
+            version: raw,
+        };
         let version = VersionNumber::try_from(raw).map_err(|_| unknown())?;
         let member = fleet.members.get_mut(&version).ok_or_else(unknown)?;
         if member.state() != State::Failed {
             let state = member.state().as_str();
-            let told = format!("version {version} is {state}: only a FAILED version is tried again");
+            let told =
+                format!("version {version} is {state}: only a FAILED version is tried again");
             return Err(AdminError::NothingToChange(told));
         }
         member.retry_now(Instant::now());
-        let tried = fleet.steps(Instant::now()).contains(&crate::control::reconcile::Step::Load(version));
+        let tried = fleet
+            .steps(Instant::now())
+            .contains(&crate::control::reconcile::Step::Load(version));
         if tried {
             Ok(())
         } else {
-            let told = format!("version {version} is not wanted by the version policy: load it instead");
+            let told =
+                format!("version {version} is not wanted by the version policy: load it instead");
             Err(AdminError::NothingToChange(told))
         }
     }
@@ -200,14 +270,22 @@ impl<S: Store> Writer<S> {
     /// Brings back what changes that nobody confirmed have replaced.
     pub(super) async fn revert_what_is_due(&mut self) {
         let now = SystemTime::now();
-        if self.revert_again.is_some_and(|again| again > Instant::now()) {
+        if self
+            .revert_again
+            .is_some_and(|again| again > Instant::now())
+        {
             return;
         }
         self.revert_again = None;
         let due: Vec<ModelName> = self
             .fleets
             .iter()
-            .filter(|(_, fleet)| fleet.wanted.pending.is_some_and(|pending| pending.until() <= now))
+            .filter(|(_, fleet)| {
+                fleet
+                    .wanted
+                    .pending
+                    .is_some_and(|pending| pending.until() <= now)
+            })
             .map(|(name, _)| name.clone())
             .collect();
         for model in due {
@@ -233,9 +311,15 @@ impl<S: Store> Writer<S> {
         let unknown = || AdminError::UnknownModel(model.to_string());
         let fleet = self.fleets.get(model).ok_or_else(unknown)?;
         let current = fleet.revision();
-        let back = fleet.wanted.pending.map_or(current, |pending| pending.restores);
+        let back = fleet
+            .wanted
+            .pending
+            .map_or(current, |pending| pending.restores);
         let restored = self.record_of(model, back).await?;
-        let wanted = restored.as_ref().map(|record| record.wanted.clone()).unwrap_or_default();
+        let wanted = restored
+            .as_ref()
+            .map(|record| record.wanted.clone())
+            .unwrap_or_default();
         // Traffic stays where it is rather than go to a version that cannot answer.
         fleet.admits(&wanted)?;
         let draft = Draft {
@@ -246,7 +330,10 @@ impl<S: Store> Writer<S> {
             },
             action: format!("revert to revision {back}"),
             base: restored.map_or(Revision::default(), |record| record.base),
-            wanted: Wanted { pending: None, ..wanted },
+            wanted: Wanted {
+                pending: None,
+                ..wanted
+            },
         };
         self.commit(model.as_str(), current, draft, None).await
     }
@@ -280,7 +367,9 @@ fn signed(terms: &Terms) -> Signed {
 fn action(edit: &Edit) -> String {
     match edit {
         Edit::SetPolicy(_) => "set policy".into(),
-        Edit::SetLabel { label, version } => format!("move label {} to {version}", shortened(label)),
+        Edit::SetLabel { label, version } => {
+            format!("move label {} to {version}", shortened(label))
+        }
         Edit::DeleteLabel { label } => format!("delete label {}", shortened(label)),
         Edit::Promote { label, to } => format!("promote {} to {}", shortened(label), shortened(to)),
         Edit::Load(version) => format!("load version {version}"),

@@ -72,7 +72,11 @@ impl<S: Store> Writer<S> {
     }
 
     fn hear(&mut self, report: Report) {
-        let Report { model, version, event } = report;
+        let Report {
+            model,
+            version,
+            event,
+        } = report;
         let Some(fleet) = self.fleets.get_mut(&model) else {
             return;
         };
@@ -124,7 +128,11 @@ impl<S: Store> Writer<S> {
                         let member = fleet.members.get_mut(&version);
                         if let Some(last) = member.and_then(|member| member.retire()) {
                             tracing::info!(model = %name, %version, "version is draining");
-                            retired.push(Retired { model: name.clone(), version, last });
+                            retired.push(Retired {
+                                model: name.clone(),
+                                version,
+                                last,
+                            });
                         }
                     }
                     Step::Forget(version) => drop(fleet.members.remove(&version)),
@@ -148,10 +156,20 @@ impl<S: Store> Writer<S> {
     }
 
     fn load(&mut self, model: ModelName, version: VersionNumber, now: Instant) {
-        let in_memory = self.fleets.values().flat_map(|fleet| fleet.members.values());
+        let in_memory = self
+            .fleets
+            .values()
+            .flat_map(|fleet| fleet.members.values());
         let in_memory: u64 = in_memory.map(|member| member.weight_bytes()).sum();
-        let room = self.settings.max_weight_bytes.map(|most| most.saturating_sub(in_memory));
-        let pace = if self.serving { Pace::Shared } else { Pace::Full };
+        let room = self
+            .settings
+            .max_weight_bytes
+            .map(|most| most.saturating_sub(in_memory));
+        let pace = if self.serving {
+            Pace::Shared
+        } else {
+            Pace::Full
+        };
         let Some(member) = self.member(&model, version) else {
             return;
         };
@@ -194,7 +212,8 @@ impl<S: Store> Writer<S> {
             }
             let (model, problem) = fleet.serving();
             model.report_target_shares();
-            view.models.insert(name.clone(), Arc::new(fleet.view(problem, now)));
+            view.models
+                .insert(name.clone(), Arc::new(fleet.view(problem, now)));
             snapshot.models.insert(name, Arc::new(model));
         }
         self.live.publish(snapshot);
@@ -211,10 +230,17 @@ impl Fleet {
         match self.admits_with(&self.wanted, Some(new)) {
             Err(AdminError::SignatureMismatch(lines)) => {
                 let mut faults = Faults::default();
-                let file = self.members.get(&new.number()).and_then(|member| member.seen.clone());
+                let file = self
+                    .members
+                    .get(&new.number())
+                    .and_then(|member| member.seen.clone());
                 let file = file.map_or_else(Default::default, |seen| seen.dir);
                 for line in lines {
-                    faults.add(&file, "", format!("would share the split through `latest`, and {line}"));
+                    faults.add(
+                        &file,
+                        "",
+                        format!("would share the split through `latest`, and {line}"),
+                    );
                 }
                 Err(faults)
             }

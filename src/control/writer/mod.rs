@@ -112,7 +112,9 @@ impl<S: Store> Writer<S> {
             views: view,
             store: Arc::clone(&store),
         };
-        let audited = audit.as_ref().map_or(Revision::default(), |log| Revision(log.last_revision()));
+        let audited = audit
+            .as_ref()
+            .map_or(Revision::default(), |log| Revision(log.last_revision()));
         let writer = Self {
             live: Arc::new(Live::new(Snapshot::default())),
             store,
@@ -164,18 +166,28 @@ impl<S: Store> Writer<S> {
     fn next_wake(&self) -> Instant {
         let now = Instant::now();
         let retry = self.fleets.values().filter_map(Fleet::next_retry).min();
-        let revert = self.fleets.values().filter_map(|fleet| fleet.wanted.pending).map(|pending| {
-            let wait = pending.until().duration_since(SystemTime::now());
-            now + wait.unwrap_or_default()
-        });
+        let revert = self
+            .fleets
+            .values()
+            .filter_map(|fleet| fleet.wanted.pending)
+            .map(|pending| {
+                let wait = pending.until().duration_since(SystemTime::now());
+                now + wait.unwrap_or_default()
+            });
         // One that is due and failed waits its time.
-        let revert = revert.min().map(|due| self.revert_again.map_or(due, |again| due.max(again)));
+        let revert = revert
+            .min()
+            .map(|due| self.revert_again.map_or(due, |again| due.max(again)));
         let due = [retry, revert].into_iter().flatten().min();
         due.map_or(now + LONGEST_SLEEP, |due| due.min(now + LONGEST_SLEEP))
     }
 
     fn choice(&self, model: &ModelName) -> VersionChoice {
-        let own = self.settings.models.get(model).and_then(|settings| settings.versions.clone());
+        let own = self
+            .settings
+            .models
+            .get(model)
+            .and_then(|settings| settings.versions.clone());
         own.unwrap_or_else(|| self.settings.versions.clone())
     }
 }
@@ -183,5 +195,7 @@ impl<S: Store> Writer<S> {
 /// Milliseconds since 1970.
 fn now_ms() -> u64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    since.map_or(0, |since| {
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    })
 }

@@ -85,7 +85,9 @@ impl<S: Store> Writer<S> {
             for record in records {
                 tracing::warn!(revision = %record.revision, "the audit log lacked this change");
                 let before = match self.record_of(&record.model, record.previous).await {
-                    Ok(previous) => Some(previous.map(|previous| previous.wanted).unwrap_or_default()),
+                    Ok(previous) => {
+                        Some(previous.map(|previous| previous.wanted).unwrap_or_default())
+                    }
                     Err(_) => None,
                 };
                 if !self.append(entry(&record, before.as_ref())).await {
@@ -117,7 +119,10 @@ impl<S: Store> Writer<S> {
 }
 
 fn write(log: &Arc<Mutex<Log>>, entry: &Entry) -> Result<(), AuditError> {
-    log.lock().unwrap_or_else(PoisonError::into_inner).append(entry).map(drop)
+    log.lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .append(entry)
+        .map(drop)
 }
 
 fn entry(record: &Record, before: Option<&Wanted>) -> Entry {

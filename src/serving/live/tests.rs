@@ -32,7 +32,11 @@ fn ready(most: u64) -> Ready {
             let manifest = samples::manifest(samples::document("m", number));
             let meters = VersionMeters::new(&telemetry, &manifest).unwrap();
             let version = Version::new(manifest, Box::new(Silent));
-            (v(number), Arc::new(ServingVersion { version, meters }))
+            let weights = telemetry.weights(0);
+            (
+                v(number),
+                Arc::new(ServingVersion::new(version, meters, weights)),
+            )
         })
         .collect()
 }
