@@ -49,6 +49,15 @@ pub(super) fn from_admin(error: &AdminError) -> Status {
         AdminError::InvalidPolicy(faults) | AdminError::InvalidChange(faults) => {
             bad_fields(&mut details, faults);
         }
+        AdminError::InvalidVersion(faults) => {
+            let told = faults.iter().map(|fault| {
+                let field = format!("{} {}", fault.file.display(), fault.path);
+                (field.trim_end().to_owned(), fault.message.clone())
+            });
+            for (field, description) in fitting(told, faults.iter().count()) {
+                details.add_bad_request_violation(field, description);
+            }
+        }
         AdminError::UnknownModel(_) => bad_field(&mut details, "model", error),
         AdminError::UnknownVersion { .. } => bad_field(&mut details, "version", error),
         AdminError::UnknownLabel { .. } => bad_field(&mut details, "label", error),

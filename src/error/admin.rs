@@ -1,6 +1,7 @@
 //! Why an admin call was refused.
 
 use super::{Code, InputFaults};
+use crate::faults::Faults;
 use crate::ident::{Label, Revision, VersionNumber};
 
 /// Why an admin call was refused. Nothing was changed then.
@@ -39,6 +40,9 @@ pub enum AdminError {
     /// Another part of the request is wrong.
     #[error("{0}")]
     InvalidChange(InputFaults),
+    /// What was uploaded is no version, or not the one that was announced.
+    #[error("{0}")]
+    InvalidVersion(Faults),
     /// Versions that are to take traffic cannot answer; here operators are told why.
     #[error("{}", join(.0.iter().map(|(version, why)| format!("version {version} cannot take traffic: {why}"))))]
     NotReady(Vec<(VersionNumber, String)>),
@@ -125,7 +129,7 @@ impl AdminError {
             Self::UnknownLabel { .. } => "UNKNOWN_LABEL",
             Self::UnknownRevision { .. } => "UNKNOWN_REVISION",
             Self::InvalidPolicy(_) => "INVALID_POLICY",
-            Self::InvalidChange(_) => "INVALID_CHANGE",
+            Self::InvalidChange(_) | Self::InvalidVersion(_) => "INVALID_CHANGE",
             Self::NotReady(_) | Self::LabelNotReady { .. } => "VERSION_NOT_READY",
             Self::SignatureMismatch(_) => "SIGNATURE_MISMATCH",
             Self::Held { .. } => "VERSION_HELD",
@@ -150,7 +154,9 @@ impl AdminError {
             | Self::UnknownVersion { .. }
             | Self::UnknownLabel { .. }
             | Self::UnknownRevision { .. } => Code::NotFound,
-            Self::InvalidPolicy(_) | Self::InvalidChange(_) => Code::InvalidArgument,
+            Self::InvalidPolicy(_) | Self::InvalidChange(_) | Self::InvalidVersion(_) => {
+                Code::InvalidArgument
+            }
             Self::NotReady(_)
             | Self::LabelNotReady { .. }
             | Self::SignatureMismatch(_)

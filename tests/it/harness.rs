@@ -14,6 +14,7 @@ use taper::proto::v1::prediction_service_client::PredictionServiceClient;
 use tempfile::TempDir;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
+use tonic_types::StatusExt;
 
 /// A running gateway with its registry in a folder of its own.
 pub struct Running {
@@ -22,7 +23,7 @@ pub struct Running {
     pub data: PredictionServiceClient<Channel>,
     /// Client of the admin port.
     pub admin: AdminServiceClient<Channel>,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 /// A folder for a registry, which `fill` fills.
@@ -65,8 +66,13 @@ impl Running {
             gateway,
             data,
             admin,
-            _dir: dir,
+            dir,
         }
+    }
+
+    /// The folder of its registry.
+    pub fn models(&self) -> PathBuf {
+        self.dir.path().join("models")
     }
 
     /// Where it listens.
@@ -112,17 +118,53 @@ impl Running {
 
     /// Stops the gateway; fails unless nothing is left after five seconds.
     pub async fn drain(self) {
+        drop(self.drain_and_keep().await);
+    }
+
+    /// As [`drain`](Self::drain), and answers the folder of the registry.
+    pub async fn drain_and_keep(self) -> TempDir {
         let Self {
             gateway,
             data,
             admin,
-            _dir,
+            dir,
         } = self;
         drop((data, admin));
         tokio::time::timeout(Duration::from_secs(5), gateway.drain())
             .await
             .expect("the gateway is drained within 5 s");
+        dir
     }
+}
+
+/// The stable word for why a call was refused.
+pub fn reason(status: &Status) -> String {
+    let info = status.get_details_error_info();
+    info.unwrap_or_else(|| panic!("{status:?} has a reason")).reason
+}
+
+/// The fields that a refusal names.
+pub fn fields(status: &Status) -> Vec<String> {
+    let bad = status.get_details_bad_request();
+    let violations = bad.into_iter().flat_map(|bad| bad.field_violations);
+    violations.map(|violation| violation.field).collect()
+}
+
+/// Waits until `probe` finds something; fails after ten seconds.
+pub async fn eventually<T, F>(what: &str, mut probe: impl FnMut() -> F) -> T
+where
+    F: Future<Output = Option<T>>,
+{
+    let found = async {
+        loop {
+            if let Some(found) = probe().await {
+                return found;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let found = tokio::time::timeout(Duration::from_secs(10), found).await;
+    found.unwrap_or_else(|_| panic!("not within 10 s: {what}"))
 }
 
 /// The terms of a change by somebody who has seen `revision`.

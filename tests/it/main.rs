@@ -11,6 +11,7 @@
 #![expect(unreachable_pub, reason = "nobody uses a test as a library")]
 
 mod admission;
+mod audit;
 mod bad_requests;
 mod cli;
 mod demo;
@@ -20,12 +21,17 @@ mod faces;
 mod fixtures;
 mod flights;
 mod harness;
+mod labels;
+mod loading;
 mod metrics;
 mod offline;
 mod pipeline;
 mod policies;
 mod process;
 mod refusals;
+mod revisions;
 mod routing;
 mod shutdown;
 mod tiny;
+mod upload;
+mod watch;

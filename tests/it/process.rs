@@ -173,6 +173,7 @@ pub fn serve(dir: &Path) -> Command {
     let any = "127.0.0.1:0";
     let mut command = taper(&["serve", "--data", any, "--admin", any, "--http", any]);
     command.arg("--registry").arg(dir.join("models"));
+    command.arg("--state").arg(dir.join("state"));
     command
 }
 

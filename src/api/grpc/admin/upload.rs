@@ -20,7 +20,6 @@ use tonic::Streaming;
 use super::{Admin, changes};
 use crate::control::{Control, Signed, Store};
 use crate::error::{AdminError, InputFaults};
-use crate::faults::Faults;
 use crate::ident::{ModelName, VersionNumber};
 use crate::proto::v1;
 use crate::proto::v1::upload_version_request::Part as Message;
@@ -162,7 +161,7 @@ async fn forward(
         };
         let piece = match message {
             Ok(Some(Message::Chunk(chunk))) => Piece::Part(Part {
-                path: Some(chunk.path).filter(|path| !path.is_empty()),
+                path: (!chunk.path.is_empty()).then_some(chunk.path),
                 data: Bytes::from(chunk.data),
             }),
             Ok(Some(Message::Header(_))) => {
@@ -228,26 +227,12 @@ fn refusal(
         },
         UploadError::TooLarge { limit } => AdminError::UploadTooLarge { limit },
         UploadError::DiskFull => AdminError::DiskFull("registry"),
-        UploadError::Invalid(faults) => AdminError::InvalidChange(by_file(&faults)),
+        UploadError::Invalid(faults) => AdminError::InvalidVersion(faults),
         UploadError::Aborted => {
             why.unwrap_or_else(|| fault("part", "a caller that went away", "all of the version"))
         }
-        UploadError::Io(why) => AdminError::Storage(why.to_string()),
+        UploadError::Io(error) => AdminError::Storage(error.to_string()),
     }
-}
-
-/// The faults of a version's files, each named by its file and by where in it.
-fn by_file(faults: &Faults) -> InputFaults {
-    let mut named = InputFaults::default();
-    for fault in faults.iter() {
-        let file = fault.file.display();
-        let field = match fault.path.trim_start_matches('$') {
-            "" => file.to_string(),
-            path => format!("{file}{path}"),
-        };
-        named.add(field, "what it has", fault.message.clone());
-    }
-    named
 }
 
 fn fault(field: &str, got: &str, wanted: &str) -> AdminError {

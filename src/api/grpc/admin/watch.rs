@@ -161,10 +161,10 @@ impl<S: Store> Watcher<S> {
                     .is_some_and(|sent| Arc::ptr_eq(sent, model))
         };
         let after = match &self.last {
-            Some(last) => view
-                .models
-                .range::<ModelName, _>((Excluded(last), Unbounded))
-                .find(is_news),
+            Some(last) => {
+                let after = (Excluded(last), Unbounded);
+                view.models.range::<ModelName, _>(after).find(is_news)
+            }
             None => None,
         };
         if let Some((name, model)) = after.or_else(|| view.models.iter().find(is_news)) {

@@ -1,0 +1,208 @@
+//! Watching changes and states as they come.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use taper::proto::v1;
+use taper::proto::v1::watch_response::Event;
+use tonic::{Status, Streaming};
+
+use crate::harness::{Running, fields, reason};
+use crate::tiny;
+
+type Events = Streaming<v1::WatchResponse>;
+
+fn two_models(root: &Path) {
+    (1..=2).for_each(|version| tiny::publish(root, "m", version));
+    tiny::publish(root, "other", 1);
+}
+
+async fn watch(gateway: &mut Running, model: &str, after_revision: Option<u64>) -> Result<Events, Status> {
+    let request = v1::WatchRequest {
+        model: model.into(),
+        after_revision,
+    };
+    Ok(gateway.admin.watch(request).await?.into_inner())
+}
+
+async fn label(gateway: &mut Running, model: &str, version: u64) {
+    let request = v1::SetLabelRequest {
+        model: model.into(),
+        label: "stable".into(),
+        version,
+        terms: None,
+    };
+    gateway.admin.set_label(request).await.expect("changed");
+}
+
+async fn next(events: &mut Events) -> Event {
+    let event = tokio::time::timeout(Duration::from_secs(10), events.message()).await;
+    let event = event.expect("an event within 10 s").expect("no error");
+    event.expect("no end").event.expect("an event")
+}
+
+/// `change 3 of m`, `state of m at 3`, `m is gone`.
+fn told(event: &Event) -> String {
+    match event {
+        Event::Change(change) => format!("change {} of {}", change.revision, change.model),
+        Event::Model(model) => format!("state of {} at {}", model.model, model.revision),
+        Event::Gone(model) => format!("{model} is gone"),
+    }
+}
+
+#[tokio::test]
+async fn a_watch_begins_with_what_was_missed_and_goes_on_with_what_comes() {
+    let mut gateway = Running::start("", two_models).await;
+    label(&mut gateway, "m", 1).await;
+    label(&mut gateway, "other", 1).await;
+    label(&mut gateway, "m", 2).await;
+    let mut events = watch(&mut gateway, "", Some(1)).await.expect("watch");
+    for want in ["change 2 of other", "change 3 of m", "state of m at 3", "state of other at 2"] {
+        assert_eq!(told(&next(&mut events).await), want);
+    }
+    label(&mut gateway, "m", 1).await;
+    let Event::Change(change) = next(&mut events).await else {
+        panic!("the change comes before the state that follows from it")
+    };
+    assert_eq!((change.revision, &*change.differences[0].after), (4, "1"));
+    let Event::Model(model) = next(&mut events).await else {
+        panic!("the state follows")
+    };
+    assert_eq!((model.revision, model.labels["stable"]), (4, 1));
+    gateway.drain().await;
+}
+
+#[tokio::test]
+async fn without_a_revision_only_what_comes_is_told_and_one_model_can_be_chosen() {
+    let mut gateway = Running::start("", two_models).await;
+    label(&mut gateway, "m", 1).await;
+    let mut all = watch(&mut gateway, "", None).await.expect("watch");
+    let mut other = watch(&mut gateway, "other", Some(0)).await.expect("watch");
+    for want in ["state of m at 1", "state of other at 0"] {
+        assert_eq!(told(&next(&mut all).await), want);
+    }
+    assert_eq!(told(&next(&mut other).await), "state of other at 0");
+    label(&mut gateway, "m", 2).await;
+    label(&mut gateway, "other", 1).await;
+    for want in ["change 3 of other", "state of other at 3"] {
+        assert_eq!(told(&next(&mut other).await), want);
+    }
+    let status = watch(&mut gateway, "nobody", None).await.expect_err("unknown");
+    assert_eq!(reason(&status), "UNKNOWN_MODEL");
+    let status = watch(&mut gateway, "", Some(9)).await.expect_err("not yet");
+    assert_eq!((&*reason(&status), fields(&status)), ("INVALID_CHANGE", vec!["after_revision".to_owned()]));
+    gateway.drain().await;
+}
+
+#[tokio::test]
+async fn a_slow_reader_gets_every_change_and_of_the_states_the_newest() {
+    let mut gateway = Running::start("", two_models).await;
+    let mut events = watch(&mut gateway, "m", Some(0)).await.expect("watch");
+    assert_eq!(told(&next(&mut events).await), "state of m at 0");
+    // More than what the transport holds while nobody reads.
+    let changes = 500;
+    for change in 1..=changes {
+        label(&mut gateway, "m", change % 2 + 1).await;
+    }
+    let (mut known, mut states) = (0, 0);
+    loop {
+        match next(&mut events).await {
+            Event::Change(change) => {
+                assert_eq!(change.revision, known + 1, "in order, and none is missing");
+                known = change.revision;
+            }
+            Event::Model(model) => {
+                states += 1;
+                assert!(model.revision <= known, "no state before the change that it follows from");
+                if model.revision == changes {
+                    break;
+                }
+            }
+            Event::Gone(model) => panic!("{model} is not gone"),
+        }
+    }
+    assert_eq!(known, changes);
+    assert!(states < changes, "{states} states were told one by one");
+    gateway.drain().await;
+}
+
+#[tokio::test]
+async fn versions_that_come_and_models_that_go_are_told() {
+    let mut gateway = Running::start("[watch]\npoll_ms = 100", two_models).await;
+    let mut events = watch(&mut gateway, "", None).await.expect("watch");
+    for want in ["state of m at 0", "state of other at 0"] {
+        assert_eq!(told(&next(&mut events).await), want);
+    }
+    tiny::publish(&gateway.models(), "m", 3);
+    loop {
+        if let Event::Model(model) = next(&mut events).await
+            && model.labels["latest"] == 3
+        {
+            break;
+        }
+    }
+    fs::remove_dir_all(gateway.models().join("other")).expect("removed");
+    loop {
+        match next(&mut events).await {
+            Event::Gone(model) => break assert_eq!(model, "other"),
+            Event::Model(model) => assert!(matches!(&*model.model, "m" | "other"), "{model:?}"),
+            Event::Change(change) => panic!("nobody changed anything: {change:?}"),
+        }
+    }
+    gateway.drain().await;
+}
+
+#[tokio::test]
+async fn the_next_watcher_past_the_limit_is_refused_until_one_goes() {
+    let mut gateway = Running::start("", two_models).await;
+    let mut watchers = Vec::new();
+    for _ in 0..64 {
+        watchers.push(watch(&mut gateway, "", None).await.expect("watch"));
+    }
+    let status = watch(&mut gateway, "", None).await.expect_err("one too many");
+    assert_eq!(reason(&status), "OVERLOADED");
+    assert!(status.message().contains("watchers is reached, 64"), "{status:?}");
+    watchers.pop();
+    let admin = gateway.admin.clone();
+    crate::harness::eventually("a place", || {
+        let mut admin = admin.clone();
+        async move { admin.watch(v1::WatchRequest::default()).await.ok() }
+    })
+    .await;
+    gateway.drain().await;
+}
+
+#[tokio::test]
+async fn a_revision_that_is_no_longer_kept_cannot_be_resumed_from() {
+    let mut gateway = Running::start("", two_models).await;
+    let mut changes = 0;
+    // A thousand changes of one model are kept at least; how many more is the store's own business.
+    let status = loop {
+        assert!(changes < 5_000, "nothing is given up");
+        for _ in 0..250 {
+            label(&mut gateway, "m", changes % 2 + 1).await;
+            changes += 1;
+        }
+        if changes > 1_000
+            && let Err(status) = watch(&mut gateway, "", Some(0)).await
+        {
+            break status;
+        }
+    };
+    assert_eq!((status.code(), &*reason(&status)), (tonic::Code::OutOfRange, "REVISION_COMPACTED"));
+    let mut events = watch(&mut gateway, "", Some(changes - 1)).await.expect("the newest are kept");
+    assert_eq!(told(&next(&mut events).await), format!("change {changes} of m"));
+    gateway.drain().await;
+}
+
+#[tokio::test]
+async fn watchers_do_not_hold_up_the_drain_and_are_told() {
+    let mut gateway = Running::start("", two_models).await;
+    let mut events = watch(&mut gateway, "m", None).await.expect("watch");
+    assert_eq!(told(&next(&mut events).await), "state of m at 0");
+    let drained = tokio::task::spawn(gateway.drain());
+    let status = events.message().await.expect_err("the end");
+    assert_eq!(reason(&status), "DRAINING", "{status:?}");
+    drained.await.expect("drained");
+}
