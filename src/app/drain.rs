@@ -2,6 +2,7 @@
 
 use std::{fmt, sync::atomic::Ordering, time::Duration};
 
+use tokio::task::spawn_blocking;
 use tokio::time::{self, Instant};
 use tonic_health::ServingStatus;
 
@@ -58,6 +59,9 @@ impl Gateway {
         self.gate.begin_drain();
         tracing::info!(in_flight = self.gate.in_flight(), "draining");
         self.close.send_replace(true);
+        // Joins its thread, which may be reading a slow disk.
+        let watch = self.watch.take();
+        let watch = spawn_blocking(move || drop(watch));
         while self.gate.in_flight() > 0 && Instant::now() < deadline {
             time::sleep(LOOK).await;
         }
@@ -79,6 +83,7 @@ impl Gateway {
         let rest = async {
             while self.grpc.join_next().await.is_some() {}
             while self.others.join_next().await.is_some() {}
+            let _ = watch.await;
         };
         if time::timeout(REST, rest).await.is_err() {
             self.grpc.shutdown().await;

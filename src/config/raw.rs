@@ -107,10 +107,10 @@ impl Default for RawLimits {
 pub(super) enum RawVersions {
     /// Every one.
     Word(RawVersionsWord),
+    /// These. Before the next, as which a list of one number could be read too.
+    List(Vec<u64>),
     /// The highest so many.
     Latest(RawLatest),
-    /// These.
-    List(Vec<u64>),
 }
 
 impl Default for RawVersions {

@@ -32,7 +32,7 @@ pub fn differences(before: &Wanted, after: &Wanted) -> Vec<Difference> {
         for (target, points) in &policy.split {
             let share = Share::try_from(*points)
                 .map_or_else(|_| points.to_string(), |share| share.to_string());
-            fields.insert(format!("split[{target}]"), share);
+            fields.insert(format!("split[{}]", name(target)), share);
         }
         for (
             at,
@@ -46,7 +46,7 @@ pub fn differences(before: &Wanted, after: &Wanted) -> Vec<Difference> {
             // The place counts too: the first match wins.
             fields.insert(
                 format!("header_rules[{at}]"),
-                format!("{header}={value} to {target}"),
+                format!("{header}={value} to {}", name(target)),
             );
         }
         for (field, text) in [
@@ -75,6 +75,14 @@ pub fn differences(before: &Wanted, after: &Wanted) -> Vec<Difference> {
             })
         })
         .collect()
+}
+
+fn name(target: &RawTarget) -> String {
+    match target {
+        RawTarget::Version(version) => version.to_string(),
+        RawTarget::Label(label) => label.clone(),
+        RawTarget::None => String::new(),
+    }
 }
 
 fn list(versions: &BTreeSet<VersionNumber>) -> String {

@@ -7,10 +7,19 @@ use crate::tiny;
 
 async fn lines(gateway: &mut Running, after_sequence: u64) -> Vec<String> {
     let request = v1::ReadAuditRequest { after_sequence };
-    let mut stream = gateway.admin.read_audit(request).await.expect("audit").into_inner();
+    let mut stream = gateway
+        .admin
+        .read_audit(request)
+        .await
+        .expect("audit")
+        .into_inner();
     let mut lines = Vec::new();
     while let Some(some) = stream.message().await.expect("no error") {
-        assert!((1..=256).contains(&some.lines.len()), "{} lines in one message", some.lines.len());
+        assert!(
+            (1..=256).contains(&some.lines.len()),
+            "{} lines in one message",
+            some.lines.len()
+        );
         lines.extend(some.lines);
     }
     lines
@@ -34,9 +43,21 @@ async fn every_change_and_every_refusal_is_a_line_and_reading_goes_on_after_any(
             ..Default::default()
         }),
     };
-    gateway.admin.set_label(label(1, false)).await.expect("changed");
-    gateway.admin.set_label(label(9, false)).await.expect_err("refused");
-    gateway.admin.set_label(label(2, true)).await.expect("only asked");
+    gateway
+        .admin
+        .set_label(label(1, false))
+        .await
+        .expect("changed");
+    gateway
+        .admin
+        .set_label(label(9, false))
+        .await
+        .expect_err("refused");
+    gateway
+        .admin
+        .set_label(label(2, true))
+        .await
+        .expect("only asked");
     let told: Vec<serde_json::Value> = lines(&mut gateway, before)
         .await
         .iter()
@@ -46,10 +67,16 @@ async fn every_change_and_every_refusal_is_a_line_and_reading_goes_on_after_any(
         panic!("a change and a refusal, and no question: {told:?}")
     };
     for line in [done, refused] {
-        assert_eq!((&line["actor"], &line["reason"]), (&"ann".into(), &"why not".into()));
+        assert_eq!(
+            (&line["actor"], &line["reason"]),
+            (&"ann".into(), &"why not".into())
+        );
         assert_eq!(line["model"], "m");
     }
-    assert_eq!((&done["revision"], &done["action"]), (&1.into(), &"move label stable to 1".into()));
+    assert_eq!(
+        (&done["revision"], &done["action"]),
+        (&1.into(), &"move label stable to 1".into())
+    );
     assert_eq!(refused["outcome"], "UNKNOWN_VERSION");
     assert_eq!(lines(&mut gateway, before + 1).await.len(), 1);
     assert_eq!(lines(&mut gateway, before + 2).await, [""; 0]);
@@ -60,8 +87,15 @@ async fn every_change_and_every_refusal_is_a_line_and_reading_goes_on_after_any(
 async fn a_long_log_comes_as_a_whole_in_several_messages() {
     let mut gateway = Running::start("", |root| tiny::publish(root, "m", 1)).await;
     for _ in 0..600 {
-        let request = v1::UndoRequest { model: "m".into(), terms: None };
-        gateway.admin.undo(request).await.expect_err("nothing to undo");
+        let request = v1::UndoRequest {
+            model: "m".into(),
+            terms: None,
+        };
+        gateway
+            .admin
+            .undo(request)
+            .await
+            .expect_err("nothing to undo");
     }
     let all = lines(&mut gateway, 0).await;
     assert!(all.len() >= 600, "only {} lines", all.len());

@@ -140,7 +140,8 @@ impl Running {
 /// The stable word for why a call was refused.
 pub fn reason(status: &Status) -> String {
     let info = status.get_details_error_info();
-    info.unwrap_or_else(|| panic!("{status:?} has a reason")).reason
+    info.unwrap_or_else(|| panic!("{status:?} has a reason"))
+        .reason
 }
 
 /// The fields that a refusal names.

@@ -43,8 +43,16 @@ fn broken(root: &Path, version: u64) {
 
 async fn status_of(gateway: &mut Running, version: u64) -> v1::VersionStatus {
     let request = v1::GetModelRequest { model: "m".into() };
-    let model = gateway.admin.get_model(request).await.expect("model").into_inner();
-    let found = model.versions.into_iter().find(|status| status.version == version);
+    let model = gateway
+        .admin
+        .get_model(request)
+        .await
+        .expect("model")
+        .into_inner();
+    let found = model
+        .versions
+        .into_iter()
+        .find(|status| status.version == version);
     found.expect("listed")
 }
 
@@ -62,15 +70,31 @@ async fn a_version_is_loaded_when_the_call_is_answered_and_unloaded_likewise() {
     .await;
     let one = status_of(&mut gateway, 1).await;
     assert_eq!(one.state(), v1::VersionState::Discovered);
-    assert_eq!((one.weight_bytes, one.inputs.len()), (0, 0), "it is not in memory");
+    assert_eq!(
+        (one.weight_bytes, one.inputs.len()),
+        (0, 0),
+        "it is not in memory"
+    );
     gateway.admin.load_version(load(1)).await.expect("loaded");
     assert_eq!(pinned(&mut gateway, 1).await.expect("answer"), 1);
     let one = status_of(&mut gateway, 1).await;
     assert_eq!(one.state(), v1::VersionState::Ready);
-    assert!(one.weight_bytes > 0 && one.inputs.len() == 4 && one.since.is_some(), "{one:?}");
-    let again = gateway.admin.load_version(load(1)).await.expect("still").into_inner();
+    assert!(
+        one.weight_bytes > 0 && one.inputs.len() == 4 && one.since.is_some(),
+        "{one:?}"
+    );
+    let again = gateway
+        .admin
+        .load_version(load(1))
+        .await
+        .expect("still")
+        .into_inner();
     assert_eq!(again.differences, [], "it was wanted already");
-    gateway.admin.unload_version(unload(1)).await.expect("unloaded");
+    gateway
+        .admin
+        .unload_version(unload(1))
+        .await
+        .expect("unloaded");
     let status = pinned(&mut gateway, 1).await.expect_err("gone");
     assert_eq!(status.code(), Code::FailedPrecondition, "{status:?}");
     gateway.drain().await;
@@ -83,7 +107,11 @@ async fn a_version_that_somebody_needs_is_not_unloaded() {
     })
     .await;
     for (version, who) in [(1, "label stable"), (2, "split (latest: 100%)")] {
-        let status = gateway.admin.unload_version(unload(version)).await.expect_err(who);
+        let status = gateway
+            .admin
+            .unload_version(unload(version))
+            .await
+            .expect_err(who);
         assert_eq!(reason(&status), "VERSION_HELD", "{status:?}");
         let failure = status.get_details_precondition_failure().expect("details");
         assert_eq!(failure.violations[0].description, format!("held by {who}"));
@@ -100,19 +128,41 @@ async fn a_version_that_fails_is_told_with_its_faults_and_comes_up_once_it_is_me
     })
     .await;
     let question = v1::LoadVersionRequest {
-        terms: Some(v1::ChangeTerms { dry_run: true, ..Default::default() }),
+        terms: Some(v1::ChangeTerms {
+            dry_run: true,
+            ..Default::default()
+        }),
         ..load(2)
     };
-    let would = gateway.admin.load_version(question).await.expect("only asked").into_inner();
+    let would = gateway
+        .admin
+        .load_version(question)
+        .await
+        .expect("only asked")
+        .into_inner();
     assert_eq!(would.differences[0].field, "loaded");
-    assert_eq!(status_of(&mut gateway, 2).await.state(), v1::VersionState::Discovered);
-    let status = gateway.admin.load_version(load(2)).await.expect_err("broken");
+    assert_eq!(
+        status_of(&mut gateway, 2).await.state(),
+        v1::VersionState::Discovered
+    );
+    let status = gateway
+        .admin
+        .load_version(load(2))
+        .await
+        .expect_err("broken");
     assert_eq!(reason(&status), "VERSION_NOT_READY", "{status:?}");
     assert!(status.message().contains("golden"), "{status:?}");
     let failed = status_of(&mut gateway, 2).await;
     assert_eq!(failed.state(), v1::VersionState::Failed);
-    assert!(failed.failures >= 1 && !failed.faults.is_empty() && failed.retry_at.is_some(), "{failed:?}");
-    let status = gateway.admin.retry_version(retry(2)).await.expect_err("still broken");
+    assert!(
+        failed.failures >= 1 && !failed.faults.is_empty() && failed.retry_at.is_some(),
+        "{failed:?}"
+    );
+    let status = gateway
+        .admin
+        .retry_version(retry(2))
+        .await
+        .expect_err("still broken");
     assert_eq!(reason(&status), "VERSION_NOT_READY", "{status:?}");
     assert!(status_of(&mut gateway, 2).await.failures > failed.failures);
     fs::remove_dir_all(gateway.models().join("m/2")).expect("removed");
@@ -124,11 +174,17 @@ async fn a_version_that_fails_is_told_with_its_faults_and_comes_up_once_it_is_me
             let request = v1::GetModelRequest { model: "m".into() };
             let model = admin.get_model(request).await.expect("model").into_inner();
             let mut versions = model.versions.iter();
-            versions.find(|one| one.version == 2 && one.state() == v1::VersionState::Ready).map(drop)
+            versions
+                .find(|one| one.version == 2 && one.state() == v1::VersionState::Ready)
+                .map(drop)
         }
     })
     .await;
-    let status = gateway.admin.retry_version(retry(2)).await.expect_err("READY");
+    let status = gateway
+        .admin
+        .retry_version(retry(2))
+        .await
+        .expect_err("READY");
     assert_eq!(reason(&status), "NOTHING_TO_CHANGE", "{status:?}");
     gateway.drain().await;
 }
@@ -140,17 +196,36 @@ async fn a_half_written_version_is_not_waited_for() {
         fs::remove_file(root.join("m/2/weights.safetensors")).expect("removed");
     })
     .await;
-    let status = gateway.admin.load_version(load(2)).await.expect_err("half written");
+    let status = gateway
+        .admin
+        .load_version(load(2))
+        .await
+        .expect_err("half written");
     assert_eq!(reason(&status), "VERSION_NOT_READY", "{status:?}");
     assert!(status.message().contains("it waits"), "{status:?}");
     let two = status_of(&mut gateway, 2).await;
     assert!(two.waits_for.contains("weights.safetensors"), "{two:?}");
     for (status, why) in [
-        (gateway.admin.load_version(load(9)).await.map(drop), "UNKNOWN_VERSION"),
-        (gateway.admin.unload_version(unload(9)).await.map(drop), "UNKNOWN_VERSION"),
-        (gateway.admin.retry_version(retry(9)).await.map(drop), "UNKNOWN_VERSION"),
-        (gateway.admin.load_version(load(0)).await.map(drop), "INVALID_CHANGE"),
-        (gateway.admin.retry_version(retry(2)).await.map(drop), "NOTHING_TO_CHANGE"),
+        (
+            gateway.admin.load_version(load(9)).await.map(drop),
+            "UNKNOWN_VERSION",
+        ),
+        (
+            gateway.admin.unload_version(unload(9)).await.map(drop),
+            "UNKNOWN_VERSION",
+        ),
+        (
+            gateway.admin.retry_version(retry(9)).await.map(drop),
+            "UNKNOWN_VERSION",
+        ),
+        (
+            gateway.admin.load_version(load(0)).await.map(drop),
+            "INVALID_CHANGE",
+        ),
+        (
+            gateway.admin.retry_version(retry(2)).await.map(drop),
+            "NOTHING_TO_CHANGE",
+        ),
     ] {
         assert_eq!(reason(&status.expect_err(why)), why);
     }

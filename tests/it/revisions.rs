@@ -14,7 +14,12 @@ fn two(root: &Path) {
     tiny::publish(root, "other", 1);
 }
 
-async fn label(gateway: &mut Running, name: &str, version: u64, terms: v1::ChangeTerms) -> Result<u64, Status> {
+async fn label(
+    gateway: &mut Running,
+    name: &str,
+    version: u64,
+    terms: v1::ChangeTerms,
+) -> Result<u64, Status> {
     let request = v1::SetLabelRequest {
         model: "m".into(),
         label: name.into(),
@@ -27,8 +32,17 @@ async fn label(gateway: &mut Running, name: &str, version: u64, terms: v1::Chang
 
 async fn labels(gateway: &mut Running) -> Vec<(String, u64)> {
     let request = v1::GetModelRequest { model: "m".into() };
-    let model = gateway.admin.get_model(request).await.expect("model").into_inner();
-    let mut labels: Vec<_> = model.labels.into_iter().filter(|(name, _)| name != "latest").collect();
+    let model = gateway
+        .admin
+        .get_model(request)
+        .await
+        .expect("model")
+        .into_inner();
+    let mut labels: Vec<_> = model
+        .labels
+        .into_iter()
+        .filter(|(name, _)| name != "latest")
+        .collect();
     labels.sort();
     labels
 }
@@ -39,12 +53,18 @@ async fn history(gateway: &mut Running, request: v1::ListRevisionsRequest) -> Ve
 }
 
 async fn undo(gateway: &mut Running) -> Result<u64, Status> {
-    let request = v1::UndoRequest { model: "m".into(), terms: None };
+    let request = v1::UndoRequest {
+        model: "m".into(),
+        terms: None,
+    };
     Ok(gateway.admin.undo(request).await?.into_inner().revision)
 }
 
 fn named(pairs: &[(&str, u64)]) -> Vec<(String, u64)> {
-    pairs.iter().map(|(name, version)| ((*name).to_owned(), *version)).collect()
+    pairs
+        .iter()
+        .map(|(name, version)| ((*name).to_owned(), *version))
+        .collect()
 }
 
 #[tokio::test]
@@ -55,15 +75,25 @@ async fn the_history_tells_who_changed_what_and_why_newest_first() {
         reason: "the new one is better".into(),
         ..Default::default()
     };
-    label(&mut gateway, "stable", 1, v1::ChangeTerms::default()).await.expect("first");
-    label(&mut gateway, "stable", 2, terms).await.expect("second");
+    label(&mut gateway, "stable", 1, v1::ChangeTerms::default())
+        .await
+        .expect("first");
+    label(&mut gateway, "stable", 2, terms)
+        .await
+        .expect("second");
     let all = history(&mut gateway, v1::ListRevisionsRequest::default()).await;
     let [second, first] = &all[..] else {
         panic!("two changes: {all:?}")
     };
     assert_eq!((second.revision, first.revision), (2, 1));
-    assert_eq!((&*second.actor, &*second.reason), ("ann", "the new one is better"));
-    assert!(first.actor.starts_with("127.0.0.1:"), "called by the address: {first:?}");
+    assert_eq!(
+        (&*second.actor, &*second.reason),
+        ("ann", "the new one is better")
+    );
+    assert!(
+        first.actor.starts_with("127.0.0.1:"),
+        "called by the address: {first:?}"
+    );
     assert_eq!(second.action, "move label stable to 2");
     assert_eq!((second.undoes_to, first.undoes_to), (1, 0));
     assert!(second.time.is_some() && second.policy.is_none());
@@ -71,7 +101,10 @@ async fn the_history_tells_who_changed_what_and_why_newest_first() {
     let [difference] = &second.differences[..] else {
         panic!("one difference: {second:?}")
     };
-    assert_eq!((&*difference.field, &*difference.before, &*difference.after), ("labels.stable", "1", "2"));
+    assert_eq!(
+        (&*difference.field, &*difference.before, &*difference.after),
+        ("labels.stable", "1", "2")
+    );
     assert_eq!(first.differences[0].before, "", "there was nothing before");
     gateway.drain().await;
 }
@@ -80,7 +113,14 @@ async fn the_history_tells_who_changed_what_and_why_newest_first() {
 async fn the_history_comes_in_pages_and_by_model() {
     let mut gateway = Running::start("", two).await;
     for change in 0..5 {
-        label(&mut gateway, "stable", change % 2 + 1, v1::ChangeTerms::default()).await.expect("changed");
+        label(
+            &mut gateway,
+            "stable",
+            change % 2 + 1,
+            v1::ChangeTerms::default(),
+        )
+        .await
+        .expect("changed");
     }
     let other = v1::SetLabelRequest {
         model: "other".into(),
@@ -102,12 +142,27 @@ async fn the_history_comes_in_pages_and_by_model() {
         (page("other", 0, 1000), vec![6]),
     ] {
         let told = format!("{request:?}");
-        let got: Vec<_> = history(&mut gateway, request).await.iter().map(|one| one.revision).collect();
+        let got: Vec<_> = history(&mut gateway, request)
+            .await
+            .iter()
+            .map(|one| one.revision)
+            .collect();
         assert_eq!(got, want, "{told}");
     }
-    let status = gateway.admin.list_revisions(page("", 0, 1001)).await.expect_err("too long");
-    assert_eq!((&*reason(&status), fields(&status)), ("INVALID_CHANGE", vec!["limit".to_owned()]));
-    let status = gateway.admin.list_revisions(page("nobody", 0, 0)).await.expect_err("unknown");
+    let status = gateway
+        .admin
+        .list_revisions(page("", 0, 1001))
+        .await
+        .expect_err("too long");
+    assert_eq!(
+        (&*reason(&status), fields(&status)),
+        ("INVALID_CHANGE", vec!["limit".to_owned()])
+    );
+    let status = gateway
+        .admin
+        .list_revisions(page("nobody", 0, 0))
+        .await
+        .expect_err("unknown");
     assert_eq!(reason(&status), "UNKNOWN_MODEL");
     gateway.drain().await;
 }
@@ -115,11 +170,19 @@ async fn the_history_comes_in_pages_and_by_model() {
 #[tokio::test]
 async fn undo_goes_back_one_change_after_the_other_and_rollback_to_any() {
     let mut gateway = Running::start("", two).await;
-    let status = undo(&mut gateway).await.expect_err("nothing was changed yet");
+    let status = undo(&mut gateway)
+        .await
+        .expect_err("nothing was changed yet");
     assert_eq!(reason(&status), "NOTHING_TO_CHANGE");
-    label(&mut gateway, "a", 1, v1::ChangeTerms::default()).await.expect("first");
-    label(&mut gateway, "b", 1, v1::ChangeTerms::default()).await.expect("second");
-    label(&mut gateway, "a", 2, v1::ChangeTerms::default()).await.expect("third");
+    label(&mut gateway, "a", 1, v1::ChangeTerms::default())
+        .await
+        .expect("first");
+    label(&mut gateway, "b", 1, v1::ChangeTerms::default())
+        .await
+        .expect("second");
+    label(&mut gateway, "a", 2, v1::ChangeTerms::default())
+        .await
+        .expect("third");
     undo(&mut gateway).await.expect("the third");
     assert_eq!(labels(&mut gateway).await, named(&[("a", 1), ("b", 1)]));
     undo(&mut gateway).await.expect("the second");
@@ -133,23 +196,40 @@ async fn undo_goes_back_one_change_after_the_other_and_rollback_to_any() {
     };
     gateway.admin.rollback_to(back(3)).await.expect("all three");
     assert_eq!(labels(&mut gateway).await, named(&[("a", 2), ("b", 1)]));
-    gateway.admin.rollback_to(back(0)).await.expect("the beginning");
+    gateway
+        .admin
+        .rollback_to(back(0))
+        .await
+        .expect("the beginning");
     assert_eq!(labels(&mut gateway).await, []);
-    let status = gateway.admin.rollback_to(back(99)).await.expect_err("not there");
+    let status = gateway
+        .admin
+        .rollback_to(back(99))
+        .await
+        .expect_err("not there");
     assert_eq!(reason(&status), "UNKNOWN_REVISION", "{status:?}");
-    assert!(status.message().contains("99"), "names the revision: {status:?}");
+    assert!(
+        status.message().contains("99"),
+        "names the revision: {status:?}"
+    );
     gateway.drain().await;
 }
 
 #[tokio::test]
 async fn who_has_seen_another_revision_is_told_the_current_one() {
     let mut gateway = Running::start("", two).await;
-    label(&mut gateway, "a", 1, seen(0).expect("terms")).await.expect("from the beginning");
-    let status = label(&mut gateway, "a", 2, seen(0).expect("terms")).await.expect_err("too late");
+    label(&mut gateway, "a", 1, seen(0).expect("terms"))
+        .await
+        .expect("from the beginning");
+    let status = label(&mut gateway, "a", 2, seen(0).expect("terms"))
+        .await
+        .expect_err("too late");
     assert_eq!(reason(&status), "REVISION_CONFLICT");
     let info = status.get_details_error_info().expect("info");
     assert_eq!(info.metadata["current_revision"], "1");
-    label(&mut gateway, "a", 2, seen(1).expect("terms")).await.expect("read again");
+    label(&mut gateway, "a", 2, seen(1).expect("terms"))
+        .await
+        .expect("read again");
     gateway.drain().await;
 }
 
@@ -160,33 +240,72 @@ async fn a_change_that_nobody_confirms_reverts_and_one_that_is_confirmed_stays()
         confirm_within: Some(prost_types::Duration { seconds, nanos: 0 }),
         ..Default::default()
     };
-    let confirm = || v1::ConfirmRequest { model: "m".into(), terms: None };
-    let status = gateway.admin.confirm(confirm()).await.expect_err("nothing waits");
+    let confirm = || v1::ConfirmRequest {
+        model: "m".into(),
+        terms: None,
+    };
+    let status = gateway
+        .admin
+        .confirm(confirm())
+        .await
+        .expect_err("nothing waits");
     assert_eq!(reason(&status), "NOTHING_TO_CHANGE");
-    label(&mut gateway, "a", 1, v1::ChangeTerms::default()).await.expect("for good");
-    label(&mut gateway, "a", 2, within(1)).await.expect("for a second");
+    label(&mut gateway, "a", 1, v1::ChangeTerms::default())
+        .await
+        .expect("for good");
+    label(&mut gateway, "a", 2, within(1))
+        .await
+        .expect("for a second");
     let request = v1::GetModelRequest { model: "m".into() };
-    let model = gateway.admin.get_model(request).await.expect("model").into_inner();
+    let model = gateway
+        .admin
+        .get_model(request)
+        .await
+        .expect("model")
+        .into_inner();
     assert!(model.confirm_by.is_some(), "{model:?}");
-    let status = label(&mut gateway, "b", 1, v1::ChangeTerms::default()).await.expect_err("not now");
+    let status = label(&mut gateway, "b", 1, v1::ChangeTerms::default())
+        .await
+        .expect_err("not now");
     assert_eq!(reason(&status), "UNCONFIRMED_CHANGE", "{status:?}");
     let admin = gateway.admin.clone();
     let reverted = eventually("the revert", || {
         let mut admin = admin.clone();
         async move {
             let request = v1::ListRevisionsRequest::default();
-            let listed = admin.list_revisions(request).await.expect("history").into_inner();
+            let listed = admin
+                .list_revisions(request)
+                .await
+                .expect("history")
+                .into_inner();
             listed.revisions.into_iter().find(|one| one.revision == 3)
         }
     })
     .await;
-    assert_eq!((&*reverted.action, &*reverted.actor), ("revert to revision 1", "taper"));
+    assert_eq!(
+        (&*reverted.action, &*reverted.actor),
+        ("revert to revision 1", "taper")
+    );
     assert_eq!(labels(&mut gateway).await, named(&[("a", 1)]));
-    label(&mut gateway, "a", 2, within(3600)).await.expect("for an hour");
+    label(&mut gateway, "a", 2, within(3600))
+        .await
+        .expect("for an hour");
     gateway.admin.confirm(confirm()).await.expect("kept");
     let request = v1::GetModelRequest { model: "m".into() };
-    let model = gateway.admin.get_model(request).await.expect("model").into_inner();
+    let model = gateway
+        .admin
+        .get_model(request)
+        .await
+        .expect("model")
+        .into_inner();
     assert_eq!((model.confirm_by, model.labels["a"]), (None, 2));
-    assert_eq!(gateway.predict(rows("m", [good()])).await.expect("answer").version, 2);
+    assert_eq!(
+        gateway
+            .predict(rows("m", [good()]))
+            .await
+            .expect("answer")
+            .version,
+        2
+    );
     gateway.drain().await;
 }

@@ -114,7 +114,9 @@ async fn an_uploaded_version_is_published_and_answers() {
     let mut gateway = one_version("[watch]\npoll_ms = 3600000").await;
     for (model, version) in [("m", 2), ("new", 7)] {
         let messages = tiny_version(model, version);
-        let uploaded = upload(&mut gateway.admin, messages).await.expect("uploaded");
+        let uploaded = upload(&mut gateway.admin, messages)
+            .await
+            .expect("uploaded");
         let folder = gateway.models().join(model).join(version.to_string());
         let bytes: u64 = everything(&folder).iter().map(|(_, length)| length).sum();
         assert_eq!((uploaded.version, uploaded.bytes), (version, bytes));
@@ -131,7 +133,10 @@ async fn an_uploaded_version_is_published_and_answers() {
             panic!("one line")
         };
         assert_eq!(actor, "ann");
-        assert!(!outcome.chars().any(char::is_uppercase), "no reason to refuse: {outcome}");
+        assert!(
+            !outcome.chars().any(char::is_uppercase),
+            "no reason to refuse: {outcome}"
+        );
     }
     gateway.drain().await;
 }
@@ -155,7 +160,10 @@ async fn what_is_no_version_is_refused_by_name_and_leaves_nothing_behind() {
     }
     let mut signed = good();
     if let Some(Part::Header(header)) = &mut signed[0].part {
-        header.terms = Some(v1::ChangeTerms { reason: "x".repeat(513), ..Default::default() });
+        header.terms = Some(v1::ChangeTerms {
+            reason: "x".repeat(513),
+            ..Default::default()
+        });
     }
     for (messages, why, field) in [
         (vec![], "INVALID_CHANGE", "header"),
@@ -163,30 +171,69 @@ async fn what_is_no_version_is_refused_by_name_and_leaves_nothing_behind() {
         (with(0, header("", 2)), "INVALID_CHANGE", "header.model"),
         (with(0, header("m", 0)), "INVALID_CHANGE", "header.version"),
         (signed, "INVALID_CHANGE", "header.terms.reason"),
-        (with(0, v1::UploadVersionRequest { part: None }), "INVALID_CHANGE", "part"),
-        (with(2, v1::UploadVersionRequest { part: None }), "INVALID_CHANGE", "part"),
+        (
+            with(0, v1::UploadVersionRequest { part: None }),
+            "INVALID_CHANGE",
+            "part",
+        ),
+        (
+            with(2, v1::UploadVersionRequest { part: None }),
+            "INVALID_CHANGE",
+            "part",
+        ),
         (with(2, header("m", 2)), "INVALID_CHANGE", "header"),
         (with(0, header("m", 1)), "VERSION_EXISTS", ""),
-        (with(0, header("m", 3)), "INVALID_CHANGE", "metadata.json $.version"),
-        (with(0, header("other", 2)), "INVALID_CHANGE", "metadata.json $.model_name"),
+        (
+            with(0, header("m", 3)),
+            "INVALID_CHANGE",
+            "metadata.json $.version",
+        ),
+        (
+            with(0, header("other", 2)),
+            "INVALID_CHANGE",
+            "metadata.json $.model_name",
+        ),
         (cut(1), "INVALID_CHANGE", "metadata.json"),
         (cut(2), "INVALID_CHANGE", "weights.safetensors"),
         (cut(3), "INVALID_CHANGE", "weights.safetensors"),
         (flipped, "INVALID_CHANGE", "weights.safetensors"),
-        (with(2, chunk("../../out", [0; 8])), "INVALID_CHANGE", "../../out"),
-        (with(1, chunk("metadata.json", "{}")), "INVALID_CHANGE", "metadata.json $.model_name"),
-        (with(1, chunk("metadata.json", vec![b' '; 5000])), "UPLOAD_TOO_LARGE", ""),
+        (
+            with(2, chunk("../../out", [0; 8])),
+            "INVALID_CHANGE",
+            "../../out",
+        ),
+        (
+            with(1, chunk("metadata.json", "{}")),
+            "INVALID_CHANGE",
+            "metadata.json $.model_name",
+        ),
+        (
+            with(1, chunk("metadata.json", vec![b' '; 5000])),
+            "UPLOAD_TOO_LARGE",
+            "",
+        ),
     ] {
-        let told = format!("{messages:?}").chars().take(200).collect::<String>();
+        let told = format!("{messages:?}")
+            .chars()
+            .take(200)
+            .collect::<String>();
         let status = upload(&mut gateway.admin, messages).await.expect_err(why);
         assert_eq!(reason(&status), why, "{told}: {status:?}");
         let fields = fields(&status);
-        assert!(field.is_empty() || fields.iter().any(|one| one == field), "{field} is not among {fields:?}");
+        assert!(
+            field.is_empty() || fields.iter().any(|one| one == field),
+            "{field} is not among {fields:?}"
+        );
         assert_eq!(everything(&gateway.models()), before, "after {told}");
     }
     let refused = audited(&gateway, 2).await;
     assert!(refused.len() >= 5, "{refused:?}");
-    assert!(refused.iter().all(|(_, outcome)| outcome == "INVALID_CHANGE" || outcome == "UPLOAD_TOO_LARGE"), "{refused:?}");
+    assert!(
+        refused
+            .iter()
+            .all(|(_, outcome)| outcome == "INVALID_CHANGE" || outcome == "UPLOAD_TOO_LARGE"),
+        "{refused:?}"
+    );
     gateway.drain().await;
 }
 
@@ -194,22 +241,29 @@ async fn what_is_no_version_is_refused_by_name_and_leaves_nothing_behind() {
 async fn begun(
     gateway: &Running,
     version: u64,
-) -> (mpsc::Sender<v1::UploadVersionRequest>, tokio::task::JoinHandle<Result<(), Status>>) {
+) -> (
+    mpsc::Sender<v1::UploadVersionRequest>,
+    tokio::task::JoinHandle<Result<(), Status>>,
+) {
     let (rest, messages) = mpsc::channel(8);
     let mut admin = gateway.admin.clone();
     let call = tokio::task::spawn(async move {
-        admin.upload_version(ReceiverStream::new(messages)).await.map(drop)
+        admin
+            .upload_version(ReceiverStream::new(messages))
+            .await
+            .map(drop)
     });
     let mut messages = tiny_version("m", version).into_iter();
     for message in messages.by_ref().take(3) {
         rest.send(message).await.expect("taken");
     }
     let models = gateway.models();
-    // The staging folder shows that the gateway has begun to write.
-    eventually("the upload has begun", || {
-        let written = everything(&models);
-        let needle = "weights.safetensors";
-        async move { (written.iter().filter(|(path, _)| path.ends_with(needle)).count() > 1).then_some(()) }
+    let staging = format!(".staging-{version}-");
+    eventually("the gateway has begun to write", || {
+        let begun = everything(&models)
+            .iter()
+            .any(|(path, _)| path.contains(&staging));
+        async move { begun.then_some(()) }
     })
     .await;
     (rest, call)
@@ -229,25 +283,18 @@ async fn a_caller_that_goes_away_leaves_nothing_but_a_line_in_the_log() {
 
 #[tokio::test]
 async fn a_third_upload_at_one_time_is_refused_and_the_drain_ends_the_others() {
-    let mut gateway = one_version("").await;
+    let gateway = one_version("").await;
     let before = everything(&gateway.models());
     let (_one, first) = begun(&gateway, 2).await;
-    let (rest, messages) = mpsc::channel(8);
+    let (_other, second) = begun(&gateway, 3).await;
     let mut admin = gateway.admin.clone();
-    let second = tokio::task::spawn(async move {
-        admin.upload_version(ReceiverStream::new(messages)).await.map(drop)
-    });
-    rest.send(header("m", 3)).await.expect("taken");
-    let admin = gateway.admin.clone();
-    let status = eventually("a refusal", || {
-        let mut admin = admin.clone();
-        async move {
-            let refused = upload(&mut admin, tiny_version("m", 1)).await.expect_err("there already");
-            (reason(&refused) == "OVERLOADED").then_some(refused)
-        }
-    })
-    .await;
-    assert!(status.message().contains("uploads is reached, 2"), "{status:?}");
+    let refused = upload(&mut admin, tiny_version("m", 4)).await;
+    let status = refused.expect_err("one too many");
+    assert_eq!(reason(&status), "OVERLOADED", "{status:?}");
+    assert!(
+        status.message().contains("uploads is reached, 2"),
+        "{status:?}"
+    );
     let models = gateway.models();
     let dir = gateway.drain_and_keep().await;
     for call in [first, second] {
@@ -267,16 +314,21 @@ async fn an_upload_that_fills_the_disk_is_refused_and_what_serves_goes_on() {
     let serve = process::serve(dir.path());
     let script = "cp -a \"$1\" \"$1.kept\" && mount -t tmpfs -o size=1m tmpfs \"$1\" && cp -a \"$1.kept/.\" \"$1\" && shift && exec \"$@\"";
     let mut command = Command::new("unshare");
-    command.args(["-Urm", "sh", "-c", script, "sh"]).arg(&models);
+    command
+        .args(["-Urm", "sh", "-c", script, "sh"])
+        .arg(&models);
     command.arg(serve.get_program()).args(serve.get_args());
     let mut gateway = Process::start(&mut command);
     let data = gateway.address("data");
     let mut admin = AdminServiceClient::new(connect(gateway.address("admin")).await);
     let big = vec![7u8; 4 << 20];
-    let digest: String = sha2::Digest::finalize(sha2::Digest::chain_update(<sha2::Sha256 as sha2::Digest>::new(), &big))
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let digest: String = sha2::Digest::finalize(sha2::Digest::chain_update(
+        <sha2::Sha256 as sha2::Digest>::new(),
+        &big,
+    ))
+    .iter()
+    .map(|byte| format!("{byte:02x}"))
+    .collect();
     let mut messages = tiny_version("m", 2);
     if let Some(Part::Chunk(chunk)) = &mut messages[1].part {
         let mut manifest: serde_json::Value = serde_json::from_slice(&chunk.data).expect("JSON");
@@ -294,9 +346,16 @@ async fn an_upload_that_fills_the_disk_is_refused_and_what_serves_goes_on() {
     assert_eq!(reason(&status), "DISK_FULL", "{status:?}");
     assert!(status.message().contains("registry"), "{status:?}");
     // There is room again: nothing was left behind.
-    upload(&mut admin, tiny_version("m", 2)).await.expect("a small one fits");
-    let mut client = taper::proto::v1::prediction_service_client::PredictionServiceClient::new(connect(data).await);
-    client.predict(rows("m", [good()])).await.expect("it serves on");
+    upload(&mut admin, tiny_version("m", 2))
+        .await
+        .expect("a small one fits");
+    let mut client = taper::proto::v1::prediction_service_client::PredictionServiceClient::new(
+        connect(data).await,
+    );
+    client
+        .predict(rows("m", [good()]))
+        .await
+        .expect("it serves on");
     gateway.signal("TERM");
     assert_eq!(gateway.end().code, Some(0));
 }
