@@ -111,10 +111,17 @@ async fn without_a_revision_only_what_comes_is_told_and_one_model_can_be_chosen(
 
 #[tokio::test]
 async fn a_slow_reader_gets_every_change_and_of_the_states_the_newest() {
-    let mut gateway = Running::start("", two_models).await;
+    // All states together are more than what the transport holds while nobody reads.
+    let mut gateway = Running::start("", |root| {
+        (1..=2).for_each(|version| {
+            tiny::publish_with(root, "m", version, |manifest| {
+                manifest["description"] = "x".repeat(20_000).into();
+            });
+        });
+    })
+    .await;
     let mut events = watch(&mut gateway, "m", Some(0)).await.expect("watch");
     assert_eq!(told(&next(&mut events).await), "state of m at 0");
-    // More than what the transport holds while nobody reads.
     let changes = 500;
     for change in 1..=changes {
         label(&mut gateway, "m", change % 2 + 1).await;
