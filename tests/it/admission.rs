@@ -9,6 +9,7 @@ use taper::model::Model;
 use taper::proto::v1;
 use taper::proto::v1::prediction_service_client::PredictionServiceClient;
 use taper::proto::v1::prediction_service_server::PredictionServiceServer;
+use taper::serving::gate::Left;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tonic::Code;
 use tonic::codegen::Service;
@@ -16,7 +17,7 @@ use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Channel, Server};
 use tonic_types::StatusExt;
 
-use crate::harness::{Running, connect, good, rows};
+use crate::harness::{Running, connect, eventually, good, reason, rows};
 use crate::pipeline::{House, MOST_BYTES, began, house, slow};
 use crate::tiny;
 
@@ -184,4 +185,29 @@ async fn a_small_message_of_very_many_things_is_refused_before_it_is_unpacked() 
         );
     }
     gateway.drain().await;
+}
+
+#[tokio::test]
+async fn a_request_amid_its_forward_pass_is_told_when_nobody_waits_any_longer() {
+    let (model, begun, let_go) = slow();
+    let (house, mut client) = served(model, 8).await;
+    house.gate.begin_drain();
+    let call = tokio::task::spawn(async move { client.predict(rows("m", [good()])).await });
+    began(begun).await;
+    house.gate.cut_off();
+    let status = call.await.expect("no panic").expect_err("told");
+    assert_eq!(
+        (status.code(), &*reason(&status)),
+        (Code::Unavailable, "DRAINING")
+    );
+    let want = Left {
+        finished: 0,
+        told: 1,
+        inside: 0,
+    };
+    eventually("its place is given back", || async {
+        (house.gate.left() == want).then_some(())
+    })
+    .await;
+    let_go.send(()).expect("the forward pass still runs");
 }

@@ -227,6 +227,34 @@ async fn a_drain_under_load_cuts_off_no_request_that_was_taken() {
 }
 
 #[tokio::test]
+async fn what_was_wanted_and_cannot_be_honoured_after_a_restart_is_told_and_the_others_serve() {
+    let toml = "[models.m]\nlabels = { stable = 1 }\nsplit = { stable = 10000 }";
+    let gateway = Running::start(toml, |root| {
+        (1..=2).for_each(|version| tiny::publish(root, "m", version));
+        tiny::publish(root, "other", 1);
+    })
+    .await;
+    let dir = gateway.drain_and_keep().await;
+    std::fs::remove_dir_all(dir.path().join("models/m/1")).expect("removed");
+    let mut gateway = Running::over(dir, "").await;
+    let (status, reasons) = gateway.http_get("/readyz").await;
+    assert!(status.contains("503"), "{status}");
+    let want = "model m: revision 1 cannot be honoured: version 1 cannot take traffic";
+    assert!(reasons.starts_with(want), "{reasons}");
+    assert_eq!(reasons.lines().count(), 1, "{reasons}");
+    let refused = gateway.predict(rows("m", [good()])).await;
+    assert_eq!(
+        refused.expect_err("never by another version").code(),
+        Code::FailedPrecondition
+    );
+    gateway
+        .predict(rows("other", [good()]))
+        .await
+        .expect("the others serve");
+    gateway.drain().await;
+}
+
+#[tokio::test]
 async fn past_the_limit_on_connections_the_next_is_closed_and_the_others_go_on() {
     let mut gateway = Running::start("[limits]\nmax_connections = 1", |root| {
         tiny::publish(root, "m", 1);

@@ -246,7 +246,7 @@ async fn drain_200(drain_seconds: u64, rows: usize, silent: usize) -> Drained {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_hundred_requests_in_flight_are_all_finished_and_the_report_says_so() {
-    let drained = drain_200(300, 64, 0).await;
+    let drained = drain_200(300, 160, 0).await;
     assert_eq!((drained.finished, drained.told), (200, 0));
     let want = "200 of 200 requests in flight finished, 0 told UNAVAILABLE, 0 cut off";
     assert!(drained.report.ends_with(want), "{}", drained.report);
