@@ -31,7 +31,7 @@ pub(super) struct Prepared<S> {
 /// the state folder holds counts, and stays as it is, also where a gateway is using it.
 ///
 /// # Errors
-/// As [`Gateway::start`], but for the addresses; and every fault of a version that was loaded.
+/// As [`Gateway::start`](super::Gateway::start), but for the addresses; and every fault of a version that was loaded.
 pub async fn rehearse(config: &Config) -> Result<(), StartError> {
     let dir = config.state.clone();
     let records = spawn_blocking(move || EmbeddedStore::read_only_records(&dir)).await??;

@@ -191,12 +191,7 @@ async fn a_policy_that_cannot_be_honoured_is_refused_with_the_reason_and_changes
             "INVALID_POLICY",
             vec!["split[1].target", "header_rules[0].target"],
         ),
-        (
-            unknown,
-            Code::NotFound,
-            "UNKNOWN_LABEL",
-            vec!["label"],
-        ),
+        (unknown, Code::NotFound, "UNKNOWN_LABEL", vec!["label"]),
         (
             policy(&[(1, 5_000), (4, 2_500), (9, 2_500)]),
             Code::FailedPrecondition,

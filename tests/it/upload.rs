@@ -37,7 +37,7 @@ fn header(model: &str, version: u64) -> v1::UploadVersionRequest {
 fn chunk(path: &str, data: impl Into<Vec<u8>>) -> v1::UploadVersionRequest {
     message(Part::Chunk(v1::UploadChunk {
         path: path.into(),
-        data: data.into().into(),
+        data: data.into(),
     }))
 }
 
@@ -154,9 +154,9 @@ async fn what_is_no_version_is_refused_by_name_and_leaves_nothing_behind() {
     let cut = |length: usize| good().into_iter().take(length).collect::<Messages>();
     let mut flipped = good();
     if let Some(Part::Chunk(chunk)) = &mut flipped[3].part {
-        let mut data = chunk.data.to_vec();
+        let mut data = std::mem::take(&mut chunk.data);
         data[0] ^= 1;
-        chunk.data = data.into();
+        chunk.data = data;
     }
     let mut signed = good();
     if let Some(Part::Header(header)) = &mut signed[0].part {
@@ -334,7 +334,7 @@ async fn an_upload_that_fills_the_disk_is_refused_and_what_serves_goes_on() {
         let mut manifest: serde_json::Value = serde_json::from_slice(&chunk.data).expect("JSON");
         manifest["files"][0]["sha256"] = digest.into();
         manifest["files"][0]["bytes"] = big.len().into();
-        chunk.data = manifest.to_string().into_bytes().into();
+        chunk.data = manifest.to_string().into_bytes();
     }
     messages.truncate(2);
     let pieces = big.chunks(256 << 10).enumerate();
