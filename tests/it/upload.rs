@@ -308,6 +308,12 @@ async fn a_third_upload_at_one_time_is_refused_and_the_drain_ends_the_others() {
 /// Runs the binary in a namespace of its own, where it may mount a disk of 1 MiB over its registry.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upload_that_fills_the_disk_is_refused_and_what_serves_goes_on() {
+    let may = Command::new("unshare").args(["-Urm", "true"]).output();
+    let may = may.expect("unshare, which is part of util-linux");
+    assert!(
+        may.status.success(),
+        "this system lets nobody make a namespace, and so no small disk: {may:?}"
+    );
     let dir = tempfile::tempdir().expect("temporary folder");
     tiny::publish(&dir.path().join("models"), "m", 1);
     let models = dir.path().join("models");
