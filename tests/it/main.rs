@@ -20,6 +20,7 @@ mod deploy;
 mod faces;
 mod fixtures;
 mod flights;
+mod folders;
 mod harness;
 mod labels;
 mod loading;
