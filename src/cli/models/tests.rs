@@ -94,7 +94,6 @@ fn a_model_shows_states_metrics_faults_and_one_signature_for_all_versions_that_s
         confirm_by: Some(prost_types::Timestamp::default()),
         problem: "version 4 is wanted, and not there".into(),
         labels: HashMap::from([("stable".into(), 1), ("latest".into(), 2)]),
-        ..GetModelResponse::default()
     });
     insta::assert_snapshot!(model.readable(), @r"
     flight-delay   latest = 2, stable = 1   revision 7
