@@ -146,7 +146,7 @@ fn read(
             let path = std::mem::take(&mut path);
             let chunk = Part::Chunk(UploadChunk {
                 path,
-                data: data,
+                data,
             });
             if send.blocking_send(message(chunk)).is_err() {
                 return Ok(());
