@@ -144,10 +144,7 @@ fn read(
             }
             bar.inc(data.len() as u64);
             let path = std::mem::take(&mut path);
-            let chunk = Part::Chunk(UploadChunk {
-                path,
-                data,
-            });
+            let chunk = Part::Chunk(UploadChunk { path, data });
             if send.blocking_send(message(chunk)).is_err() {
                 return Ok(());
             }
