@@ -150,17 +150,7 @@ impl From<VersionStatus> for Version {
             message: fault.message.clone(),
         });
         Self {
-            state: match status.state() {
-                VersionState::Unspecified => "UNKNOWN",
-                VersionState::Ready => "READY",
-                VersionState::Failed => "FAILED",
-                VersionState::Discovered => "DISCOVERED",
-                VersionState::Loading => "LOADING",
-                VersionState::Verifying => "VERIFYING",
-                VersionState::Warming => "WARMING",
-                VersionState::Draining => "DRAINING",
-                VersionState::Retired => "RETIRED",
-            },
+            state: state_name(status.state()),
             faults: faults.collect(),
             version: status.version,
             description: status.description,
@@ -312,6 +302,21 @@ impl Model {
             text.push_str(&format!(", classes {}", version.classes.join(" | ")));
         }
         text
+    }
+}
+
+/// The name that the protocol documents give to a state.
+pub(super) fn state_name(state: VersionState) -> &'static str {
+    match state {
+        VersionState::Unspecified => "UNKNOWN",
+        VersionState::Ready => "READY",
+        VersionState::Failed => "FAILED",
+        VersionState::Discovered => "DISCOVERED",
+        VersionState::Loading => "LOADING",
+        VersionState::Verifying => "VERIFYING",
+        VersionState::Warming => "WARMING",
+        VersionState::Draining => "DRAINING",
+        VersionState::Retired => "RETIRED",
     }
 }
 
