@@ -62,6 +62,9 @@ fn describe(status: &Status) -> String {
     if let Some(delay) = details.retry_info().and_then(|retry| retry.retry_delay) {
         text.push_str(&format!("\n  try again after {delay:?}"));
     }
+    if let Some(help) = details.error_info().and_then(|info| help(&info.reason)) {
+        text.push_str(&format!("\n  {help}"));
+    }
     if status.code() == Code::Unimplemented {
         text.push_str(
             "\n  predictions and administration have a port each (8001 and 8002 by default): \
@@ -69,6 +72,21 @@ fn describe(status: &Status) -> String {
         );
     }
     text
+}
+
+/// What to do about a refusal that a person can do something about, by its stable word.
+fn help(reason: &str) -> Option<&'static str> {
+    Some(match reason {
+        "REVISION_CONFLICT" => {
+            "look at what is in force now (`taper versions`, `taper label list`, `taper split get`), then try again with \
+             --expect and its revision"
+        }
+        "VERSION_HELD" => "move who holds it first, with `taper split set` or `taper label set`",
+        "UNCONFIRMED_CHANGE" => {
+            "keep that change with `taper confirm`, or take it back with `taper undo`"
+        }
+        _ => return None,
+    })
 }
 
 /// The name that the gRPC documents give to a code.

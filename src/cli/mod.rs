@@ -6,28 +6,37 @@
 //! Not here: rules. A verb reads arguments, calls, and shows.
 
 mod audit;
+mod change;
 mod check;
 mod client;
+mod completions;
+mod confirm;
 mod demo;
 mod failure;
 mod history;
 mod input;
+mod label;
+mod model;
 mod models;
 mod out;
 mod predict;
+mod promote;
 mod push;
+mod rollback;
 mod schema;
 mod serve;
 mod signals;
 mod split;
 mod table;
 mod train;
+mod undo;
+mod versions;
 mod watch;
 mod wire;
 
 use std::{io::IsTerminal, process::ExitCode};
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 use failure::Failure;
@@ -65,6 +74,19 @@ enum Verb {
     Push(push::Args),
     /// Prove that the audit log was not changed, and show its last lines.
     Audit(audit::Args),
+    /// Show or move the labels of a model's versions.
+    #[command(subcommand)]
+    Label(label::Verb),
+    /// Let the version of a label take over all traffic.
+    Promote(promote::Args),
+    /// Bring back what was in force before the last change.
+    Undo(undo::Args),
+    /// Bring back what an earlier revision wanted.
+    Rollback(rollback::Args),
+    /// Keep a change that would otherwise revert by itself.
+    Confirm(confirm::Args),
+    /// Show where the versions of a model stand; load, unload or retry one.
+    Versions(Box<versions::Args>),
     /// Train a model from a CSV file and publish it as a new version.
     Train(train::Args),
     /// Check every version of a registry folder and list what is wrong.
@@ -73,6 +95,8 @@ enum Verb {
     Schema(schema::Args),
     /// Serve three versions of a real model and replay real flights through them.
     Demo(demo::Args),
+    /// Print completions for a shell.
+    Completions(completions::Args),
 }
 
 /// Does what the process's arguments say.
@@ -110,10 +134,17 @@ impl Verb {
             Self::Watch(args) => on_runtime(watch::run(args)),
             Self::Push(args) => on_runtime(push::run(args)),
             Self::Audit(args) => on_runtime(audit::run(args)),
+            Self::Label(verb) => on_runtime(label::run(verb)),
+            Self::Promote(args) => on_runtime(promote::run(args)),
+            Self::Undo(args) => on_runtime(undo::run(args)),
+            Self::Rollback(args) => on_runtime(rollback::run(args)),
+            Self::Confirm(args) => on_runtime(confirm::run(args)),
+            Self::Versions(args) => on_runtime(versions::run(*args)),
             Self::Train(args) => train::run(args),
             Self::Check(args) => check::run(&args),
             Self::Schema(args) => schema::run(&args),
             Self::Demo(args) => on_runtime(demo::run(args)),
+            Self::Completions(args) => completions::run(&args, &mut Cli::command()),
         }
     }
 }
@@ -148,8 +179,6 @@ fn log_to_stderr(cli: &Cli) {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

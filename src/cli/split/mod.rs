@@ -6,7 +6,12 @@
 mod parse;
 mod show;
 
-use super::{client::AdminPort, failure::Failure, out};
+use super::{
+    change::{self, Change},
+    client::AdminPort,
+    failure::Failure,
+    out,
+};
 use crate::proto::v1::{
     ChangeTerms, GetModelRequest, GetTrafficPolicyRequest, GetTrafficPolicyResponse,
     SetTrafficPolicyRequest,
@@ -56,9 +61,8 @@ pub(super) struct SetArgs {
     /// Deal all sticky callers anew with this salt; empty for the model's name.
     #[arg(long)]
     salt: Option<String>,
-    /// Change nothing unless this revision is in force [default: the one in force now].
-    #[arg(long, value_name = "N")]
-    expected_revision: Option<u64>,
+    #[command(flatten)]
+    change: Change,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -100,27 +104,29 @@ async fn set(args: SetArgs) -> Result<(), Failure> {
         model: args.model.clone(),
         policy: Some(policy.clone()),
         terms: Some(ChangeTerms {
-            expected_revision: Some(args.expected_revision.unwrap_or(before.revision)),
-            ..ChangeTerms::default()
+            expected_revision: Some(args.change.expect.unwrap_or(before.revision)),
+            ..args.change.terms()
         }),
     };
     let mut client = args.port.connect().await?;
     let request = args.port.patience.request(request);
     let changed = args.port.answer(client.set_traffic_policy(request)).await?;
     let after = GetTrafficPolicyResponse {
-        model: args.model,
+        model: args.model.clone(),
         policy: Some(policy),
         revision: changed.revision,
         counted: Vec::new(),
     };
-    let change = show::Change {
+    let shown = show::Change {
         before: show::InForce::new(&before, &labels),
         after: show::InForce::new(&after, &labels),
+        confirm_by: change::confirm_by(&changed),
     };
     if args.json {
-        out::print_json(&change)
+        out::print_json(&shown)
     } else {
-        out::print(&show::change(&change))
+        let beside = args.change.beside(&args.model, &changed);
+        out::print(&(show::change(&shown) + &beside))
     }
 }
 

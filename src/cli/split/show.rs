@@ -28,6 +28,9 @@ pub(super) struct InForce {
 pub(super) struct Change {
     pub(super) before: InForce,
     pub(super) after: InForce,
+    /// When it reverts by itself, RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) confirm_by: Option<String>,
 }
 
 /// What each label names.
@@ -148,7 +151,7 @@ pub(super) fn in_force(now: &InForce) -> String {
 
 /// The split before and after.
 pub(super) fn change(change: &Change) -> String {
-    let Change { before, after } = change;
+    let Change { before, after, .. } = change;
     let all: u64 = before.split.iter().map(|line| line.requests).sum();
     let find = |lines: &[Line], target: &Named| {
         let line = lines.iter().find(|line| line.target == *target);
@@ -248,7 +251,7 @@ mod tests {
     fn a_change_shows_what_comes_and_what_goes() {
         let before = shown(3, &[("1", 9_500, 950), ("2", 500, 50)], "2");
         let after = shown(4, &[("2", 5_000, 0), ("3", 5_000, 0)], "2");
-        insta::assert_snapshot!(change(&Change { before, after }), @r"
+        insta::assert_snapshot!(change(&Change { before, after, confirm_by: None }), @r"
         flight-delay   policy revision 3 -> 4
         ┌─────────┬────────┬─────────┬─────┐
         │ version ┆ before ┆ counted ┆ now │

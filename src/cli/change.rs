@@ -1,0 +1,218 @@
+//! What every verb that changes something takes, and how it shows what changed.
+//!
+//! Not here: limits of the terms. The gateway knows them, and names the field.
+
+use std::time::Duration;
+
+use prost_types::Timestamp;
+use serde::Serialize;
+
+use super::{failure::Failure, out, table::table};
+use crate::proto::v1::{ChangeResponse, ChangeTerms};
+
+/// The terms of a change.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct Change {
+    /// Change nothing unless this revision of the model is in force.
+    #[arg(long, value_name = "REVISION", alias = "expected-revision")]
+    pub(super) expect: Option<u64>,
+    /// Only show what would differ.
+    #[arg(long)]
+    dry_run: bool,
+    /// Revert by itself after this time, 1s to 24h, unless `taper confirm` comes before: `90s`, `10m`, `2h`.
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    confirm_within: Option<Duration>,
+    /// Why, for the history and the audit log.
+    #[arg(short = 'm', long, value_name = "TEXT", default_value = "")]
+    reason: String,
+    /// Who makes the change [default: $USER, or the address that it comes from].
+    #[arg(long, value_name = "NAME", env = "TAPER_ACTOR")]
+    actor: Option<String>,
+}
+
+/// What a change did, as JSON has it.
+#[derive(Debug, Serialize)]
+struct Answer<'a> {
+    revision: u64,
+    differences: Vec<Line<'a>>,
+    confirm_by: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Line<'a> {
+    field: &'a str,
+    before: &'a str,
+    after: &'a str,
+}
+
+impl Change {
+    /// The terms as the gateway takes them.
+    pub(super) fn terms(&self) -> ChangeTerms {
+        let user = || std::env::var("USER").unwrap_or_default();
+        ChangeTerms {
+            expected_revision: self.expect,
+            dry_run: self.dry_run,
+            // The parser keeps it within what a message can say.
+            confirm_within: self.confirm_within.and_then(|time| time.try_into().ok()),
+            actor: self.actor.clone().unwrap_or_else(user),
+            reason: self.reason.clone(),
+        }
+    }
+
+    /// Shows what `response` says about `model`.
+    ///
+    /// # Errors
+    /// Where stdout cannot be written.
+    pub(super) fn tell(
+        &self,
+        model: &str,
+        response: &ChangeResponse,
+        json: bool,
+    ) -> Result<(), Failure> {
+        if json {
+            out::print_json(&Answer::from(response))
+        } else {
+            out::print(&self.readable(model, response))
+        }
+    }
+
+    fn readable(&self, model: &str, response: &ChangeResponse) -> String {
+        let mut text = format!("{model}   revision {}", response.revision);
+        if response.differences.is_empty() {
+            text.push_str("\nnothing differs: this is how it was already");
+        } else {
+            let or_none = |value: &str| if value.is_empty() { "-" } else { value }.to_owned();
+            let rows = response
+                .differences
+                .iter()
+                .map(|one| vec![one.field.clone(), or_none(&one.before), or_none(&one.after)]);
+            text.push('\n');
+            text.push_str(&table(&["field", "before", "after"], &[], rows));
+        }
+        text + &self.beside(model, response)
+    }
+
+    /// What else there is to know about a change, a line each with an end of line before it.
+    pub(super) fn beside(&self, model: &str, response: &ChangeResponse) -> String {
+        let mut text = String::new();
+        if self.dry_run {
+            text.push_str("\ndry run: nothing was changed");
+        }
+        if let Some(by) = confirm_by(response) {
+            text.push_str(&format!(
+                "\nreverts by itself at {by}: keep it with `taper confirm --model {model}`"
+            ));
+        }
+        text
+    }
+}
+
+impl<'a> From<&'a ChangeResponse> for Answer<'a> {
+    fn from(response: &'a ChangeResponse) -> Self {
+        let differences = response.differences.iter().map(|one| Line {
+            field: &one.field,
+            before: &one.before,
+            after: &one.after,
+        });
+        Self {
+            revision: response.revision,
+            differences: differences.collect(),
+            confirm_by: confirm_by(response),
+        }
+    }
+}
+
+/// When a change reverts by itself.
+pub(super) fn confirm_by(response: &ChangeResponse) -> Option<String> {
+    response.confirm_by.as_ref().and_then(time)
+}
+
+/// RFC 3339, to the second; `None` only from a gateway that breaks its own rules.
+pub(super) fn time(time: &Timestamp) -> Option<String> {
+    let second = jiff::Timestamp::from_second(time.seconds).ok()?;
+    Some(second.to_string())
+}
+
+/// `90s`, `10m`, `2h`.
+fn duration(raw: &str) -> Result<Duration, String> {
+    let wrong = || format!("got {raw:?}, wants a whole number and a unit: 90s, 10m, 2h");
+    let units = [('s', 1), ('m', 60), ('h', 3_600)];
+    let read = units.into_iter().find_map(|(unit, seconds)| {
+        let number = raw.strip_suffix(unit)?;
+        let plain = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+        let number = plain.then(|| number.parse::<u32>().ok()).flatten()?;
+        Some(Duration::from_secs(u64::from(number) * seconds))
+    });
+    read.ok_or_else(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::v1::Difference;
+
+    fn change(dry_run: bool) -> Change {
+        Change {
+            expect: None,
+            dry_run,
+            confirm_within: None,
+            reason: String::new(),
+            actor: None,
+        }
+    }
+
+    fn moved() -> ChangeResponse {
+        ChangeResponse {
+            revision: 7,
+            differences: vec![Difference {
+                field: "labels.stable".into(),
+                before: String::new(),
+                after: "2".into(),
+            }],
+            confirm_by: Some(Timestamp::default()),
+        }
+    }
+
+    #[test]
+    fn durations_have_a_unit() {
+        for (raw, seconds) in [
+            ("90s", Some(90)),
+            ("10m", Some(600)),
+            ("2h", Some(7_200)),
+            ("90", None),
+            ("s", None),
+            ("+1s", None),
+            ("1.5h", None),
+            ("9999999999s", None),
+        ] {
+            let got = duration(raw).ok().map(|time| time.as_secs());
+            assert_eq!(got, seconds, "{raw}");
+        }
+    }
+
+    #[test]
+    fn a_change_shows_each_field_and_how_to_keep_it() {
+        insta::assert_snapshot!(change(false).readable("m", &moved()), @r"
+        m   revision 7
+        ┌───────────────┬────────┬───────┐
+        │ field         ┆ before ┆ after │
+        ╞═══════════════╪════════╪═══════╡
+        │ labels.stable ┆ -      ┆ 2     │
+        └───────────────┴────────┴───────┘
+        reverts by itself at 1970-01-01T00:00:00Z: keep it with `taper confirm --model m`
+        ");
+    }
+
+    #[test]
+    fn what_changes_nothing_says_so() {
+        let same = ChangeResponse {
+            revision: 7,
+            ..ChangeResponse::default()
+        };
+        insta::assert_snapshot!(change(true).readable("m", &same), @r"
+        m   revision 7
+        nothing differs: this is how it was already
+        dry run: nothing was changed
+        ");
+    }
+}
