@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use crate::faults::Faults;
 use crate::ident::{ModelName, VersionNumber};
@@ -50,6 +51,7 @@ pub fn publish<E>(
     let is_new = !home.exists();
     let publish = || {
         fs::create_dir_all(&home).map_err(failed)?;
+        sweep(&home);
         let staging = staging(&home, version).map_err(failed)?;
         fill(staging.path()).map_err(PublishError::Fill)?;
         sync(staging.path()).map_err(failed)?;
@@ -93,6 +95,51 @@ pub fn next_version(root: &Path, model: &ModelName) -> Result<VersionNumber, Fau
 
 /// What the names of staging folders begin with.
 pub(super) const STAGING: &str = ".staging-";
+
+/// A staging folder in which nothing was written for so long has lost its process.
+const STALE: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Removes what killed processes have left in `home`. What cannot be removed stays until the next time.
+fn sweep(home: &Path) {
+    let Some(since) = SystemTime::now().checked_sub(STALE) else {
+        return;
+    };
+    for entry in fs::read_dir(home).into_iter().flatten().flatten() {
+        let is_staging = entry.file_name().to_string_lossy().starts_with(STAGING);
+        let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+        let path = entry.path();
+        if !is_staging || !is_folder || touched(&path, since) {
+            continue;
+        }
+        match fs::remove_dir_all(&path) {
+            Ok(()) => {
+                tracing::info!(path = %path.display(), "removed a staging folder that a killed process has left")
+            }
+            Err(error) => {
+                tracing::warn!(path = %path.display(), %error, "a stale staging folder cannot be removed")
+            }
+        }
+    }
+}
+
+/// Whether anything at or below `path` was written after `since`, or cannot be told not to have been.
+fn touched(path: &Path, since: SystemTime) -> bool {
+    let own = || -> io::Result<(bool, SystemTime)> {
+        let about = path.symlink_metadata()?;
+        Ok((about.is_dir(), about.modified()?))
+    };
+    match own() {
+        Ok((_, modified)) if modified > since => true,
+        Ok((false, _)) => false,
+        Ok((true, _)) => match fs::read_dir(path) {
+            Ok(mut entries) => {
+                entries.any(|entry| entry.map_or(true, |entry| touched(&entry.path(), since)))
+            }
+            Err(_) => true,
+        },
+        Err(_) => true,
+    }
+}
 
 /// A folder that no scan sees and that goes when it is dropped.
 fn staging(home: &Path, version: VersionNumber) -> io::Result<tempfile::TempDir> {

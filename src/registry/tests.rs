@@ -180,6 +180,46 @@ fn a_published_folder_is_as_open_as_any_other() {
     assert_eq!(mode(&dir), mode(&plain));
 }
 
+#[cfg(unix)]
+#[test]
+fn what_a_killed_process_left_goes_after_a_day_and_nothing_else_does() {
+    use std::time::{Duration, SystemTime};
+    let root = tempfile::tempdir().unwrap();
+    let home = root.path().join("m");
+    let (hours, now) = (|n: u64| Duration::from_secs(n * 3600), SystemTime::now());
+    for (dir, folder, file) in [
+        (".staging-1-old", 25, 25),
+        (".staging-1-recent", 23, 25),
+        (".staging-1-growing", 25, 1),
+        (".notes", 25, 25),
+        ("2", 25, 25),
+    ] {
+        let sub = home.join(dir).join("sub");
+        fs::create_dir_all(&sub).unwrap();
+        fs::write(sub.join("file"), "").unwrap();
+        // A folder can only be opened for reading, which is enough to change its times.
+        let age = |path: &Path, age| {
+            let opened = fs::File::options().read(true).open(path).unwrap();
+            opened.set_modified(now - hours(age)).unwrap();
+        };
+        age(&sub.join("file"), file);
+        age(&sub, folder);
+        age(&home.join(dir), folder);
+    }
+    publish(root.path(), &name("m"), v(1), |dir| {
+        fs::write(dir.join("f"), "")
+    })
+    .unwrap();
+    let want = [
+        ".notes",
+        ".staging-1-growing",
+        ".staging-1-recent",
+        "1",
+        "2",
+    ];
+    assert_eq!(names(&home), want);
+}
+
 #[test]
 fn check_takes_a_registry_a_model_or_a_version() {
     let root = tempfile::tempdir().unwrap();

@@ -22,7 +22,7 @@ use crate::ident::{ModelName, VersionNumber};
 use crate::model::manifest::{File, Manifest};
 
 /// Bytes of an uploaded manifest at most; it is the one file that is held in memory.
-const MOST_MANIFEST: usize = 1 << 20;
+const MOST_MANIFEST: usize = 4 << 20;
 /// Characters of a path that a fault repeats.
 const MOST_PATH: usize = 255;
 
@@ -243,7 +243,8 @@ impl Desk<'_> {
             let message = wants(&self.version.get(), &manifest.version.get());
             faults.add(File::MANIFEST, "$.version", message);
         }
-        let files: BTreeSet<&Path> = manifest.files.iter().map(|file| &*file.path).collect();
+        let listed = manifest.files.iter().map(|file| &*file.path);
+        let files: BTreeSet<&Path> = listed.chain([Path::new(File::MANIFEST)]).collect();
         for (at, file) in manifest.files.iter().enumerate() {
             let mut folders = file.path.ancestors().skip(1);
             if let Some(both) = folders.find(|folder| files.contains(folder)) {

@@ -95,6 +95,7 @@ fn what_does_not_hold_is_refused_by_name_and_leaves_nothing() {
         let notes = samples::file("a", b"ok");
         d["files"].as_array_mut().unwrap().push(notes);
     });
+    let below = document(|d| d["files"][1]["path"] = json!("metadata.json/notes"));
     let out = document(|d| d["files"][1]["path"] = json!("../notes"));
     let length = weights.len();
     for (files, want) in cases([
@@ -102,7 +103,7 @@ fn what_does_not_hold_is_refused_by_name_and_leaves_nothing() {
         (&[(w, &weights)], format!("{w}: comes before {m}")),
         (&[(m, b"{")], format!("{m}: no JSON: EOF")),
         (&[(m, b"{}")], format!("{m}: $.")),
-        (&[(m, &huge)], format!("{m}: longer than 1048576 bytes")),
+        (&[(m, &huge)], format!("{m}: longer than 4194304 bytes")),
         (
             &[(m, &other)],
             format!(
@@ -112,6 +113,10 @@ fn what_does_not_hold_is_refused_by_name_and_leaves_nothing() {
         (
             &[(m, &both)],
             format!("{m}: $.files[1].path: \"a\" would be a file and a folder"),
+        ),
+        (
+            &[(m, &below)],
+            format!("{m}: $.files[1].path: \"{m}\" would be a file and a folder"),
         ),
         (
             &[(m, &out)],
@@ -148,7 +153,7 @@ fn what_does_not_hold_is_refused_by_name_and_leaves_nothing() {
         ),
     ]) {
         let root = tempfile::tempdir().unwrap();
-        match upload(root.path(), 2 * LIMIT, files).unwrap_err() {
+        match upload(root.path(), 8 * LIMIT, files).unwrap_err() {
             UploadError::Invalid(faults) => {
                 let told = faults.to_string();
                 assert!(told.starts_with(&want), "got {told}, wants {want}");
