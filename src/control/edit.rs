@@ -1,5 +1,5 @@
 //! What an operator may change, and what is wanted after it. Pure: whether the versions can honour it is
-//! [`admit`](super::admit)'s business.
+//! [`admit`](super::admit::admit)'s business.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! What is wanted: of each model its traffic policy, its labels and its versions; and the one task that makes it so.
 //!
 //! Every change goes the same way: the [`Control`] handle sends it to the writer, which applies it ([`Edit`]), checks it
-//! against what is READY ([`admit`]), stores it under compare-and-set ([`Store`]), publishes the next snapshot with one store
+//! against what is READY ([`admit()`]), stores it under compare-and-set ([`Store`]), publishes the next snapshot with one store
 //! and writes it into the audit log. It is answered after that, so an acknowledged change is durable and live.
 //!
 //! Versions come and go the same way: the registry is looked at, [`reconcile()`] says what to do, the loader's thread loads

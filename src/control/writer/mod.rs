@@ -1,6 +1,6 @@
 //! The one task that changes what is live. Whatever happens (a command, a look at the registry, a version that came up or
 //! was freed, a time that is due) is taken in one after the other, so none is lost between a read and a write, and no lock
-//! is needed. After each, [`reconcile`](super::reconcile) says what to do, and the next snapshot is published with one store.
+//! is needed. After each, [`reconcile`](super::reconcile::reconcile) says what to do, and the next snapshot is published with one store.
 
 mod begin;
 mod change;
