@@ -38,7 +38,7 @@ lint:
 doc:
 	RUSTDOCFLAGS="--deny warnings" $(CARGO) doc --locked --no-deps --document-private-items
 
-# Micro-benches, then the gateway under load beside a bare tonic echo.
+# Micro-benches, the gateway under load beside a bare tonic echo, then the gateway with versions swapped under load.
 bench:
 	$(CARGO) bench --locked
 

@@ -1,6 +1,7 @@
 //! The floors: tonic without a gateway.
 
 use std::{
+    env,
     hint::black_box,
     io::{self, Read},
     path::Path,
@@ -19,11 +20,25 @@ use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status};
 
 use crate::common;
+use crate::target::{Cores, Target, on_server_core};
 
 /// Makes this binary a bare server.
 pub(crate) const VERB: &str = "bare-server";
 /// Makes the bare server run forward passes.
 pub(crate) const FORWARD: &str = "forward";
+
+/// This binary as a bare server that gives back the answer in the file at `answer`.
+pub(crate) fn target(
+    name: &'static str,
+    answer: &Path,
+    args: &[&str],
+    cores: Option<Cores>,
+) -> Target {
+    let own = env::current_exe().expect("its own path");
+    let mut command = on_server_core(&own.to_string_lossy(), cores);
+    command.arg(VERB).arg(answer).args(args);
+    Target::start(name, command, &["data"])
+}
 
 struct Bare {
     answer: v1::PredictResponse,

@@ -65,7 +65,7 @@ const MEASURE: u8 = 1;
 const STOP: u8 = 2;
 
 async fn closed(target: &Target, callers: usize, body: Bytes, seconds: Duration) -> Sample {
-    let channels = channels(target.address, callers.min(CONNECTIONS)).await;
+    let channels = channels(target.address(0), callers.min(CONNECTIONS)).await;
     let phase = Arc::new(AtomicU8::new(WARM_UP));
     let mut running = JoinSet::new();
     for caller in 0..callers {
@@ -101,7 +101,7 @@ async fn closed(target: &Target, callers: usize, body: Bytes, seconds: Duration)
 }
 
 async fn open(target: &Target, rate: u32, body: Bytes, seconds: Duration) -> Sample {
-    let clients: Vec<_> = channels(target.address, CONNECTIONS)
+    let clients: Vec<_> = channels(target.address(0), CONNECTIONS)
         .await
         .into_iter()
         .map(Grpc::new)

@@ -35,6 +35,8 @@ use taper::model::payload::{Tensor, TensorData};
 use taper::proto::v1;
 use target::{Cores, Target};
 
+const CONFIG: &str = "[models.flight-delay]\nsplit = { 1 = 5000, 2 = 5000 }\n";
+
 /// Concurrency of the closed loops.
 const CLOSED: [usize; 3] = [1, 8, 64];
 
@@ -77,13 +79,13 @@ fn run(plan: &Plan) {
         .expect("a runtime");
     runtime.block_on(async {
         let dir = tempfile::tempdir().expect("a temporary folder");
-        let gateway = Target::gateway(dir.path(), cores);
+        let gateway = Target::gateway(dir.path(), &common::registry(), CONFIG, cores);
         // What the bare servers give back is what the gateway answers.
-        let answer = client::one(gateway.address, &body).await;
+        let answer = client::one(gateway.address(0), &body).await;
         let path = dir.path().join("answer");
         std::fs::write(&path, &answer).expect("written");
-        let echo = Target::bare("echo", &path, &[], cores);
-        let forward = Target::bare("echo + forward", &path, &[bare::FORWARD], cores);
+        let echo = bare::target("echo", &path, &[], cores);
+        let forward = bare::target("echo + forward", &path, &[bare::FORWARD], cores);
         let targets = [echo, forward, gateway];
 
         match cores {
@@ -121,10 +123,17 @@ fn run(plan: &Plan) {
         println!("others kept {busy:.2} cores busy meanwhile; on a quiet machine it is below 0.1");
         let gateway = &targets[2];
         // The first call fetched the answer for the echo.
-        let (sent, recorded) = (report.sent("gateway") + 1, gateway.recorded());
+        let (sent, recorded) = (report.sent("gateway") + 1, recorded(gateway));
         println!("the gateway's own metrics recorded {recorded} answers; {sent} were received");
         assert_eq!(recorded, sent, "telemetry was on and complete");
     });
+}
+
+/// Answers that the gateway's metrics have counted.
+fn recorded(gateway: &Target) -> u64 {
+    let counted = gateway.series("taper_requests_total{").into_iter();
+    let right = counted.filter(|(series, _)| series.contains("code=\"OK\""));
+    right.map(|(_, count)| count as u64).sum()
 }
 
 async fn measure(

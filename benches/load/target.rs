@@ -1,7 +1,7 @@
 //! The servers as processes of their own, and the cores that everyone gets.
 
 use std::{
-    env, fs,
+    fs,
     io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpStream},
     path::Path,
@@ -9,52 +9,39 @@ use std::{
     time::Duration,
 };
 
-use crate::{common, cpu};
-
-const CONFIG: &str = "[models.flight-delay]\nsplit = { 1 = 5000, 2 = 5000 }\n";
+use crate::cpu;
 
 /// A server under test; ends with this value.
 pub(crate) struct Target {
     pub(crate) name: &'static str,
-    /// Where it takes predictions.
-    pub(crate) address: SocketAddr,
-    http: Option<SocketAddr>,
+    /// Where it listens, in the order in which its faces were named.
+    addresses: Vec<SocketAddr>,
     child: Child,
     /// Held open, or the next line it prints would end it.
     _stdout: BufReader<ChildStdout>,
 }
 
+/// The faces of a gateway.
+const FACES: [&str; 3] = ["data", "admin", "http"];
+
 impl Target {
-    /// A gateway over the example's versions 1 and 2.
-    pub(crate) fn gateway(dir: &Path, cores: Option<Cores>) -> Self {
+    /// A gateway over `registry`, configured by `toml`, which keeps its files in `dir`.
+    pub(crate) fn gateway(dir: &Path, registry: &Path, toml: &str, cores: Option<Cores>) -> Self {
         let config = dir.join("taper.toml");
-        fs::write(&config, CONFIG).expect("written");
+        fs::write(&config, toml).expect("written");
         let mut command = on_server_core(env!("CARGO_BIN_EXE_taper"), cores);
         command
             .args(["--log", "error", "serve", "--config"])
             .arg(config);
-        command.arg("--registry").arg(common::registry());
-        for face in ["--data", "--admin", "--http"] {
-            command.args([face, "127.0.0.1:0"]);
+        command.arg("--registry").arg(registry);
+        for face in FACES {
+            command.args([&format!("--{face}"), "127.0.0.1:0"]);
         }
-        Self::start("gateway", command, &["data", "http"])
-    }
-
-    /// This binary as a bare server that gives back the answer in the file at `answer`.
-    pub(crate) fn bare(
-        name: &'static str,
-        answer: &Path,
-        args: &[&str],
-        cores: Option<Cores>,
-    ) -> Self {
-        let own = env::current_exe().expect("its own path");
-        let mut command = on_server_core(&own.to_string_lossy(), cores);
-        command.arg(crate::bare::VERB).arg(answer).args(args);
-        Self::start(name, command, &["data"])
+        Self::start("gateway", command, &FACES)
     }
 
     /// Reads the addresses of `faces` from the lines that the server prints when it listens.
-    fn start(name: &'static str, mut command: Command, faces: &[&str]) -> Self {
+    pub(crate) fn start(name: &'static str, mut command: Command, faces: &[&str]) -> Self {
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -73,35 +60,43 @@ impl Target {
                 }
             }
         };
-        let data = address(faces[0]);
-        let http = faces.get(1).map(|face| address(face));
+        let addresses = faces.iter().map(|face| address(face)).collect();
         Self {
             name,
-            address: data,
-            http,
+            addresses,
             child,
             _stdout: stdout,
         }
     }
 
-    /// CPU time of the whole process so far.
-    pub(crate) fn cpu(&self) -> Duration {
-        cpu::of(&self.child.id().to_string())
+    /// Where its face `at` listens; the first takes predictions.
+    pub(crate) fn address(&self, at: usize) -> SocketAddr {
+        self.addresses[at]
     }
 
-    /// Answers that the gateway's metrics have counted.
-    pub(crate) fn recorded(&self) -> u64 {
-        let address = self.http.expect("a gateway");
+    /// The number of its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// CPU time of the whole process so far.
+    pub(crate) fn cpu(&self) -> Duration {
+        cpu::of(&self.id().to_string())
+    }
+
+    /// The series of a gateway's metrics whose names and labels begin with `prefix`, with their values.
+    pub(crate) fn series(&self, prefix: &str) -> Vec<(String, f64)> {
+        let address = self.address(FACES.len() - 1);
         let mut stream = TcpStream::connect(address).expect("the HTTP door");
         let request = format!("GET /metrics HTTP/1.0\r\nHost: {address}\r\n\r\n");
         stream.write_all(request.as_bytes()).expect("asked");
         let mut text = String::new();
         stream.read_to_string(&mut text).expect("answered");
         text.lines()
-            .filter(|line| line.starts_with("taper_requests_total{"))
-            .filter(|line| line.contains("code=\"OK\""))
-            .filter_map(|line| line.rsplit_once(' ')?.1.parse::<u64>().ok())
-            .sum()
+            .filter(|line| line.starts_with(prefix))
+            .filter_map(|line| line.rsplit_once(' '))
+            .filter_map(|(name, value)| Some((name.to_owned(), value.parse().ok()?)))
+            .collect()
     }
 }
 
@@ -149,7 +144,8 @@ fn allowed() -> impl Iterator<Item = usize> {
     ranges.flatten().collect::<Vec<_>>().into_iter()
 }
 
-fn on_server_core(program: &str, cores: Option<Cores>) -> Command {
+/// `program` on the core of the servers.
+pub(crate) fn on_server_core(program: &str, cores: Option<Cores>) -> Command {
     let Some(Cores { server, .. }) = cores else {
         return Command::new(program);
     };

@@ -1,0 +1,300 @@
+//! What a swap costs those who ask meanwhile: a real `taper serve` under open-loop load, calm and with swaps by turns.
+//!
+//! * `calm`: nothing but requests;
+//! * `swaps`: one version of the model that answers after the other is renamed into the registry, the next as soon as the
+//!   last has answered;
+//! * `calm, 200 MB beside`: versions of another model, of 200 MB of random weights each, load one after the other;
+//! * `swaps, 200 MB beside`: both.
+//!
+//! The server has one core and the generator another, where there are two. Latencies count from the moment a request was due.
+//! Every answer is held to the version that it names. A ratio is the median over the rounds of p99 in that round to p99
+//! of the calm in the same round and the same process, with the lowest and the highest. In the end, resident memory after the
+//! tenth swap and after the last, each once all old weights are freed.
+//!
+//! `cargo bench --bench swap -- --rounds 2 --swaps 50` for a quick look.
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a bench tells what it saw, and stops at the first thing that is wrong"
+)]
+
+mod client;
+#[path = "../load/cpu.rs"]
+mod cpu;
+mod pool;
+#[path = "../load/target.rs"]
+mod target;
+#[path = "../../tests/it/tiny.rs"]
+#[expect(unreachable_pub, reason = "the tests have it, too")]
+mod tiny;
+
+use std::cell::RefCell;
+use std::env;
+use std::fs;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use client::{Clients, Sample, connect};
+use cpu::Others;
+use pool::{LARGE, Pool};
+use taper::proto::v1;
+use taper::proto::v1::admin_service_client::AdminServiceClient;
+use target::{Cores, Target};
+use tokio::time::{Instant, sleep, timeout};
+use tonic::transport::Channel;
+
+/// The newest version serves. Events say when to look.
+const CONFIG: &str = "versions = { latest = 1 }\n";
+/// Swaps before anything is measured.
+const FIRST: u64 = 10;
+/// A large version loads beside so many swaps.
+const SWAPS_PER_LARGE: u64 = 50;
+/// Longer than anything here takes: what takes longer hangs.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// What the command line asks for.
+struct Plan {
+    rounds: u64,
+    /// Swaps in each round.
+    swaps: u64,
+    /// Requests per second.
+    rate: u32,
+}
+
+/// What happens while requests come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Calm,
+    Swaps,
+    Large,
+    SwapsAndLarge,
+}
+
+impl Phase {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Calm => "calm",
+            Self::Swaps => "swaps",
+            Self::Large => "calm, 200 MB beside",
+            Self::SwapsAndLarge => "swaps, 200 MB beside",
+        }
+    }
+}
+
+fn main() {
+    let args: Vec<_> = env::args().skip(1).collect();
+    let after = |flag: &str| {
+        let at = args.iter().position(|arg| arg == flag)?;
+        let value = args.get(at + 1).and_then(|value| value.parse().ok());
+        Some(value.unwrap_or_else(|| panic!("{flag} wants a number")))
+    };
+    let plan = Plan {
+        rounds: after("--rounds").unwrap_or(10).into(),
+        swaps: after("--swaps").unwrap_or(100).into(),
+        rate: after("--rate").unwrap_or(1_000),
+    };
+    let cores = Cores::split();
+    match cores {
+        Some(Cores { server, generator }) => {
+            println!("server on core {server}, generator on core {generator}");
+        }
+        None => println!("server and generator share all cores, so take no latency seriously"),
+    }
+    let Plan {
+        rounds,
+        swaps,
+        rate,
+    } = plan;
+    println!("{rate} requests/s, {rounds} rounds of {swaps} swaps\n");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    runtime.block_on(run(&plan, cores, &[Phase::Calm, Phase::Swaps]));
+    let beside = [Phase::Calm, Phase::Large, Phase::SwapsAndLarge];
+    runtime.block_on(run(&plan, cores, &beside));
+}
+
+/// One gateway through all rounds of `phases`, the first of which is the calm.
+async fn run(plan: &Plan, cores: Option<Cores>, phases: &[Phase]) {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let has_large = phases.contains(&Phase::Large);
+    let pool = Pool::new(dir.path(), 1 + FIRST + plan.rounds * plan.swaps, has_large);
+    let target = Target::gateway(dir.path(), &pool.registry(), CONFIG, cores);
+    let bench = Bench {
+        clients: Clients::of(target.address(0)).await,
+        admin: AdminServiceClient::new(connect(target.address(1)).await),
+        pool: RefCell::new(pool),
+    };
+    let targets = [target];
+    let [target] = &targets;
+    // Connections, and what memory needs for the first time.
+    bench.clients.load(plan.rate, bench.first(has_large)).await;
+    let tenth = settled(target).await;
+
+    let others = Others::watch(&targets);
+    let mut rounds: Vec<Vec<Sample>> = phases.iter().map(|_| Vec::new()).collect();
+    let mut took = Duration::from_secs(5);
+    for round in 0..plan.rounds {
+        for turn in 0..phases.len() {
+            // Another one goes first in each round, so that a drift of the machine hits all alike.
+            let at = (turn + round as usize) % phases.len();
+            let begin = Instant::now();
+            let what = bench.during(phases[at], plan.swaps, took);
+            let sample = bench.clients.load(plan.rate, what).await;
+            if phases[at] == Phase::Swaps {
+                took = begin.elapsed();
+            }
+            rounds[at].push(sample);
+            bench.large_is_ready().await;
+            settled(target).await;
+        }
+    }
+    let busy = others.cores(&targets);
+    let last = settled(target).await;
+
+    println!(
+        "| | sent | failed | wrong | p50 µs | p99 µs | p99.9 µs | p99 to calm |\n|---|---|---|---|---|---|---|---|"
+    );
+    for (phase, samples) in phases.iter().zip(&rounds) {
+        println!("{}", line(phase.name(), samples, &rounds[0]));
+    }
+    let newest = bench.pool.borrow().newest;
+    println!(
+        "\n{} swaps, the last {took:?} for {}",
+        newest - 1,
+        plan.swaps
+    );
+    if has_large {
+        println!("{} versions of 200 MB loaded", bench.pool.borrow().large);
+    }
+    let ratio = last as f64 / tenth as f64;
+    println!(
+        "resident memory of the {}: {tenth} kB after swap {FIRST}, {last} kB after the last, ratio {ratio:.3}",
+        target.name
+    );
+    for (series, value) in target.series("taper_draining_") {
+        println!("{series} {value}");
+    }
+    println!("others kept {busy:.2} cores busy meanwhile; on a quiet machine it is below 0.1\n");
+}
+
+/// A row of the table.
+fn line(name: &str, samples: &[Sample], calm: &[Sample]) -> String {
+    let mut all = Sample::new();
+    samples.iter().for_each(|sample| all.add(sample));
+    let quantile = |sample: &Sample, q| sample.latency.value_at_quantile(q) as f64 / 1e3;
+    let pairs = samples.iter().zip(calm);
+    let mut ratios: Vec<_> = pairs
+        .map(|(own, calm)| quantile(own, 0.99) / quantile(calm, 0.99))
+        .collect();
+    ratios.sort_by(f64::total_cmp);
+    let (lowest, median, highest) = (
+        ratios[0],
+        ratios[ratios.len() / 2],
+        ratios[ratios.len() - 1],
+    );
+    let [p50, p99, p999] = [0.5, 0.99, 0.999].map(|q| quantile(&all, q));
+    format!(
+        "| {name} | {} | {} | {} | {p50:.0} | {p99:.0} | {p999:.0} | {median:.2} [{lowest:.2} to {highest:.2}] |",
+        all.sent, all.failed, all.wrong
+    )
+}
+
+/// One gateway, its registry and those who ask.
+struct Bench {
+    clients: Clients,
+    admin: AdminServiceClient<Channel>,
+    pool: RefCell<Pool>,
+}
+
+impl Bench {
+    async fn first(&self, large: bool) {
+        if large {
+            self.pool.borrow_mut().swap_large();
+        }
+        self.swaps(FIRST, false).await;
+        self.large_is_ready().await;
+    }
+
+    /// Makes happen what `phase` is about; the calm lasts `took`.
+    async fn during(&self, phase: Phase, swaps: u64, took: Duration) {
+        match phase {
+            Phase::Calm => sleep(took).await,
+            Phase::Swaps => self.swaps(swaps, false).await,
+            Phase::SwapsAndLarge => self.swaps(swaps, true).await,
+            Phase::Large => {
+                for _ in 0..swaps.div_ceil(SWAPS_PER_LARGE) {
+                    self.pool.borrow_mut().swap_large();
+                    self.large_is_ready().await;
+                }
+            }
+        }
+    }
+
+    async fn swaps(&self, number: u64, large: bool) {
+        for swap in 0..number {
+            if large && swap % SWAPS_PER_LARGE == 0 {
+                self.pool.borrow_mut().swap_large();
+            }
+            self.pool.borrow_mut().swap();
+            let newest = self.pool.borrow().newest;
+            let answers = async {
+                while self.clients.newest.load(Ordering::Relaxed) < newest {
+                    sleep(Duration::from_millis(1)).await;
+                }
+            };
+            let served = timeout(PATIENCE, answers).await;
+            served.unwrap_or_else(|_| panic!("version {newest} does not answer"));
+        }
+    }
+
+    /// Waits until the newest large version can answer.
+    async fn large_is_ready(&self) {
+        let newest = self.pool.borrow().large;
+        if newest == 0 {
+            return;
+        }
+        let is_ready = async {
+            loop {
+                let request = v1::GetModelRequest {
+                    model: LARGE.into(),
+                };
+                let model = self.admin.clone().get_model(request).await;
+                let model = model.expect("the large model").into_inner();
+                let mut ready = model.versions.iter();
+                if ready.any(|one| one.version == newest && one.state() == v1::VersionState::Ready)
+                {
+                    return;
+                }
+                sleep(Duration::from_millis(100)).await;
+            }
+        };
+        timeout(PATIENCE, is_ready)
+            .await
+            .expect("the large model loads");
+    }
+}
+
+/// Resident memory in kB, once all old weights are freed and their memory is given back.
+async fn settled(target: &Target) -> u64 {
+    let freed = async {
+        while target
+            .series("taper_draining_")
+            .iter()
+            .any(|(_, value)| *value != 0.0)
+        {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(PATIENCE, freed)
+        .await
+        .expect("old weights are freed");
+    // It goes back to the system once a second.
+    sleep(Duration::from_millis(1_200)).await;
+    let status = fs::read_to_string(format!("/proc/{}/status", target.id())).expect("alive");
+    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let resident = resident.and_then(|rest| rest.split_whitespace().next()?.parse().ok());
+    resident.expect("the size of a process")
+}

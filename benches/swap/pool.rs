@@ -1,0 +1,84 @@
+//! Versions that were made before anything is measured, so that publishing one is one rename.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use crate::tiny;
+
+/// The model that answers and is swapped.
+pub(crate) const MODEL: &str = "m";
+/// The model that loads beside it.
+pub(crate) const LARGE: &str = "large";
+/// Its second layer is as wide as it is high, which makes 200 MB.
+const WIDTH: usize = 7_072;
+
+/// A registry and the versions that will come into it.
+pub(crate) struct Pool {
+    dir: PathBuf,
+    /// The version of each model that was published last.
+    pub(crate) newest: u64,
+    pub(crate) large: u64,
+}
+
+impl Pool {
+    /// A registry below `dir` with the first version of the model, and `versions` to come, the first among them; with
+    /// `large`, those of the large model too.
+    pub(crate) fn new(dir: &Path, versions: u64, large: bool) -> Self {
+        let pool = Self {
+            dir: dir.to_owned(),
+            newest: 1,
+            large: 0,
+        };
+        (2..=versions).for_each(|version| tiny::publish(&pool.to_come(), MODEL, version));
+        tiny::drop_in(&pool.registry(), MODEL, 1, |root| {
+            tiny::publish(root, MODEL, 1);
+        });
+        if large {
+            tiny::publish_wide(&pool.to_come(), LARGE, 1, WIDTH);
+            fs::create_dir_all(pool.registry().join(LARGE)).expect("made");
+        }
+        pool
+    }
+
+    pub(crate) fn registry(&self) -> PathBuf {
+        self.dir.join("models")
+    }
+
+    fn to_come(&self) -> PathBuf {
+        self.dir.join("to-come")
+    }
+
+    /// Publishes the next version of the model. The folder of the last but one goes.
+    pub(crate) fn swap(&mut self) {
+        let folder = |root: PathBuf, version: u64| root.join(MODEL).join(version.to_string());
+        let next = self.newest + 1;
+        let [from, to] = [self.to_come(), self.registry()].map(|root| folder(root, next));
+        fs::rename(from, to).expect("published");
+        if let Some(old) = self.newest.checked_sub(1).filter(|old| *old > 0) {
+            fs::remove_dir_all(folder(self.registry(), old)).expect("removed");
+        }
+        self.newest = next;
+    }
+
+    /// Publishes the next version of the large model: the same weights under another number. The folder of the last but
+    /// one goes.
+    pub(crate) fn swap_large(&mut self) {
+        let folder = |root: PathBuf, version: u64| root.join(LARGE).join(version.to_string());
+        let (first, next) = (folder(self.to_come(), 1), self.large + 1);
+        let beside = folder(self.to_come(), next).with_extension("new");
+        fs::create_dir(&beside).expect("made");
+        let weights = "weights.safetensors";
+        fs::hard_link(first.join(weights), beside.join(weights)).expect("linked");
+        let manifest = fs::read(first.join("metadata.json")).expect("read");
+        let mut manifest: Value = serde_json::from_slice(&manifest).expect("JSON");
+        manifest["version"] = json!(next);
+        fs::write(beside.join("metadata.json"), manifest.to_string()).expect("written");
+        fs::rename(beside, folder(self.registry(), next)).expect("published");
+        if let Some(old) = self.large.checked_sub(1).filter(|old| *old > 0) {
+            fs::remove_dir_all(folder(self.registry(), old)).expect("removed");
+        }
+        self.large = next;
+    }
+}
