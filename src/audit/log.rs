@@ -84,13 +84,13 @@ impl Log {
     /// Holds the lines of one file to the chain.
     fn take_in(&mut self, path: &Path, chain: &mut Chain) -> Result<(), Broken> {
         let (mut at, mut whole) = (0, 0);
-        let torn = walk(path, chain, |line, parsed| {
+        let torn = walk(path, chain, |bytes, parsed| {
             at += 1;
             if at == 1 {
                 self.first = parsed.sequence;
             }
             self.last_revision = self.last_revision.max(parsed.revision.unwrap_or(0));
-            whole += line.len() as u64 + 1;
+            whole += bytes;
         })?;
         if first_sequence(path).is_none() {
             (self.length, self.torn) = (whole, torn > 0);

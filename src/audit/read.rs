@@ -61,10 +61,21 @@ pub(super) fn first_sequence(path: &Path) -> Option<u64> {
 /// The first line that is not what it was, or a file that cannot be read. While a gateway writes, its last line may be there
 /// in part.
 pub fn verify(files: &[PathBuf]) -> Result<Head, Broken> {
+    verify_each(files, drop)
+}
+
+/// As [`verify`], and gives `each` line that held, oldest first.
+///
+/// # Errors
+/// As [`verify`].
+pub fn verify_each(files: &[PathBuf], mut each: impl FnMut(Parsed)) -> Result<Head, Broken> {
     let mut chain = Chain::default();
     for file in files {
         let mut lines = 0;
-        let torn = walk(file, &mut chain, |_, _| lines += 1)?;
+        let torn = walk(file, &mut chain, |_, parsed| {
+            lines += 1;
+            each(parsed);
+        })?;
         if torn > 0 {
             return Err(Broken {
                 file: file.clone(),
@@ -76,11 +87,11 @@ pub fn verify(files: &[PathBuf]) -> Result<Head, Broken> {
     Ok(chain.head().clone())
 }
 
-/// Holds the lines of one file to the chain, and shows each. Gives the bytes of a last line without an end.
+/// Holds the lines of one file to the chain, and hands out each with its bytes. Gives the bytes of a last line without an end.
 pub(super) fn walk(
     path: &Path,
     chain: &mut Chain,
-    mut each: impl FnMut(&str, &Parsed),
+    mut each: impl FnMut(u64, Parsed),
 ) -> Result<u64, Broken> {
     let broken = |line, why| Broken {
         file: path.to_owned(),
@@ -102,7 +113,7 @@ pub(super) fn walk(
             let why = format!("got sequence {got}, wants {named} as the file's name says");
             return Err(broken(at, why));
         }
-        each(&line, &parsed);
+        each(line.len() as u64 + 1, parsed);
     }
     Ok(0)
 }
