@@ -1,21 +1,26 @@
 //! One thing that happened, and its line.
 
+use std::borrow::Cow;
+
 use jiff::Timestamp;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-/// Characters of an actor, an action or a model that are kept.
+/// Characters of an actor, an action, a model or an outcome that are kept.
 const NAME: usize = 256;
 /// Characters of a reason that are kept.
 const REASON: usize = 1024;
 /// Characters of a message that are kept.
 const MESSAGE: usize = 2048;
 
+/// Bytes of a document that is told as it is.
+const DOCUMENT: usize = 256 << 10;
+
 /// One thing that was changed, or was not.
 ///
-/// Long texts are cut. The two documents are not: who makes them bounds them, which for a policy of 64 rows and 64 rules is
-/// some 40 KiB each.
+/// Long texts are cut, and of a document above 256 KiB only its size and digest are told: `{"bytes":..,"sha256":".."}`. So a
+/// line has at most 640 KiB.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Entry {
     /// When, in milliseconds since 1970.
@@ -55,13 +60,13 @@ struct Body<'a> {
     expected: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     revision: Option<u64>,
-    outcome: &'a str,
+    outcome: String,
     #[serde(skip_serializing_if = "String::is_empty")]
     message: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    before: Option<&'a Value>,
+    before: Option<Cow<'a, Value>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    after: Option<&'a Value>,
+    after: Option<Cow<'a, Value>>,
     previous: &'a str,
 }
 
@@ -79,19 +84,20 @@ impl Entry {
         let ms = i64::try_from(self.at_ms).unwrap_or(i64::MAX);
         let body = Body {
             sequence,
-            time: Timestamp::from_millisecond(ms)
-                .unwrap_or(Timestamp::MAX)
-                .to_string(),
+            time: format!(
+                "{:.3}",
+                Timestamp::from_millisecond(ms).unwrap_or(Timestamp::MAX)
+            ),
             actor: cut(&self.actor, NAME),
             reason: cut(&self.reason, REASON),
             action: cut(&self.action, NAME),
             model: cut(&self.model, NAME),
             expected: self.expected,
             revision: self.revision,
-            outcome: &self.outcome,
+            outcome: cut(&self.outcome, NAME),
             message: cut(&self.message, MESSAGE),
-            before: self.before.as_ref(),
-            after: self.after.as_ref(),
+            before: self.before.as_ref().map(document).transpose()?,
+            after: self.after.as_ref().map(document).transpose()?,
             previous,
         };
         let mut line = serde_json::to_string(&body)?;
@@ -103,11 +109,21 @@ impl Entry {
     }
 }
 
+/// What is told of a document.
+fn document(document: &Value) -> serde_json::Result<Cow<'_, Value>> {
+    let text = serde_json::to_string(document)?;
+    Ok(if text.len() > DOCUMENT {
+        Cow::Owned(json!({"bytes": text.len(), "sha256": hash(&text)}))
+    } else {
+        Cow::Borrowed(document)
+    })
+}
+
 /// What stands between a line's body and its hash.
 pub(super) const HASH: &str = ",\"hash\":\"";
 
-/// The hash of a line's body, in hexadecimal.
-pub(super) fn hash(body: &str) -> String {
-    let digest: [u8; 32] = Sha256::digest(body.as_bytes()).into();
+/// SHA-256 in hexadecimal.
+pub(super) fn hash(text: &str) -> String {
+    let digest: [u8; 32] = Sha256::digest(text.as_bytes()).into();
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
