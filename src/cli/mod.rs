@@ -5,20 +5,24 @@
 //! (one message says why), 2 that the arguments were wrong. All printing goes through `out`.
 //! Not here: rules. A verb reads arguments, calls, and shows.
 
+mod audit;
 mod check;
 mod client;
 mod demo;
 mod failure;
+mod history;
 mod input;
 mod models;
 mod out;
 mod predict;
+mod push;
 mod schema;
 mod serve;
 mod signals;
 mod split;
 mod table;
 mod train;
+mod watch;
 mod wire;
 
 use std::{io::IsTerminal, process::ExitCode};
@@ -53,6 +57,14 @@ enum Verb {
     /// Show or change how a model's traffic is split between its versions.
     #[command(subcommand)]
     Split(split::Verb),
+    /// Show what was changed, when, by whom and why.
+    History(history::Args),
+    /// Follow changes and states as they come.
+    Watch(watch::Args),
+    /// Send a version's folder to a running gateway.
+    Push(push::Args),
+    /// Prove that the audit log was not changed, and show its last lines.
+    Audit(audit::Args),
     /// Train a model from a CSV file and publish it as a new version.
     Train(train::Args),
     /// Check every version of a registry folder and list what is wrong.
@@ -94,6 +106,10 @@ impl Verb {
             Self::Predict(args) => on_runtime(predict::run(args)),
             Self::Models(args) => on_runtime(models::run(args)),
             Self::Split(verb) => on_runtime(split::run(verb)),
+            Self::History(args) => on_runtime(history::run(args)),
+            Self::Watch(args) => on_runtime(watch::run(args)),
+            Self::Push(args) => on_runtime(push::run(args)),
+            Self::Audit(args) => on_runtime(audit::run(args)),
             Self::Train(args) => train::run(args),
             Self::Check(args) => check::run(&args),
             Self::Schema(args) => schema::run(&args),
