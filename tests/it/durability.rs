@@ -438,6 +438,10 @@ impl Ledger {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[expect(
+    clippy::print_stdout,
+    reason = "a test that fails tells the seed, and how much it tried"
+)]
 async fn killed_200_times_amid_changes_it_keeps_what_it_acknowledged_and_nothing_by_half() {
     let seed = rand::random();
     println!("seed {seed}");
