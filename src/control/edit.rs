@@ -205,6 +205,11 @@ pub(super) fn apply(edit: &Edit, before: &Before<'_>) -> Result<After, AdminErro
             "confirm".to_owned()
         }
     };
+    if wanted.labels.len() > Wanted::MOST_LABELS {
+        let got = format!("{} labels", wanted.labels.len());
+        let faults = InputFaults::one("label", got, "at most 64 labels of one model: delete one");
+        return Err(AdminError::InvalidChange(faults));
+    }
     Ok(After {
         wanted,
         action,

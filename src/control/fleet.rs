@@ -117,10 +117,19 @@ impl Fleet {
 
     /// What to do next about its versions.
     pub(super) fn steps(&self, now: Instant) -> Vec<Step> {
+        self.steps_with(now, true)
+    }
+
+    /// As [`steps`](Self::steps); without `retries`, a version that failed stays as it is.
+    pub(super) fn steps_with(&self, now: Instant, retries: bool) -> Vec<Step> {
         let versions: BTreeMap<VersionNumber, Standing> = self
             .members
             .iter()
-            .map(|(version, member)| (*version, member.standing(now)))
+            .map(|(version, member)| {
+                let mut standing = member.standing(now);
+                standing.may_retry &= retries;
+                (*version, standing)
+            })
             .collect();
         let held = self.held();
         reconcile(&Situation {
@@ -200,7 +209,13 @@ impl Fleet {
     pub(super) fn serving(&mut self) -> (ServingModel, Option<String>) {
         let ready = self.ready();
         let latest = self.latest();
-        let labels = self.wanted.all_labels(latest);
+        // A label whose version cannot answer is told as a problem, and costs only those who name it.
+        let mut usable = (*self.wanted).clone();
+        usable
+            .labels
+            .retain(|_, version| ready.contains_key(version));
+        let labels = usable.all_labels(latest);
+        let can_route = latest.is_some() && self.admits(&usable).is_ok();
         let problem = match (latest, self.admits(&self.wanted)) {
             (None, _) => Some(if self.record.is_some() && !self.listed {
                 format!(
@@ -216,8 +231,8 @@ impl Fleet {
             )),
             (Some(_), Ok(())) => None,
         };
-        self.routing = match (&problem, self.wanted.policy(&self.name)) {
-            (None, Ok(policy)) => {
+        self.routing = match self.wanted.policy(&self.name) {
+            Ok(policy) if can_route => {
                 let next = Routing::resolve(self.revision(), policy, &labels, &ready);
                 // What was counted goes on where nothing moved.
                 match (next, self.routing.take()) {

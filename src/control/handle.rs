@@ -108,10 +108,10 @@ impl<S: Store> Control<S> {
         .await
     }
 
-    /// Puts an upload and how it ended into the audit log.
+    /// Puts an upload and how it ended into the audit log. Waits for its turn: what has happened already cannot be refused.
     ///
     /// # Errors
-    /// The error that it ended with, or that there is no way to the log.
+    /// The error that it ended with, or that the gateway went down before it was told.
     pub async fn uploaded(
         &self,
         model: ModelName,
@@ -119,14 +119,17 @@ impl<S: Store> Control<S> {
         signed: Signed,
         outcome: Result<(), AdminError>,
     ) -> Result<(), AdminError> {
-        self.ask(|reply| Command::Uploaded {
+        let (reply, answer) = oneshot::channel();
+        let told = Command::Uploaded {
             model,
             version,
             signed,
             outcome,
             reply,
-        })
-        .await
+        };
+        let sent = self.commands.send(told).await;
+        sent.map_err(|_| AdminError::Draining)?;
+        answer.await.map_err(|_| AdminError::Draining)?
     }
 
     /// What there is now.

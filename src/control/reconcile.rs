@@ -77,6 +77,24 @@ pub fn reconcile(situation: &Situation<'_>) -> Vec<Step> {
         .rev()
         .find(|(_, standing)| standing.state == State::Ready)
         .map(|(version, _)| *version);
+    // Of the latest n, one stays until as many above it can really answer: a new one may still fail.
+    let mut standing_in: Vec<_> = match situation.choice {
+        VersionChoice::Latest(_) => situation
+            .versions
+            .iter()
+            .filter(|(version, standing)| {
+                let wanted = standing.listed && !situation.unload.contains(version);
+                wanted && standing.state == State::Ready
+            })
+            .map(|(version, _)| *version)
+            .collect(),
+        VersionChoice::All | VersionChoice::List(_) => Vec::new(),
+    };
+    if let VersionChoice::Latest(most) = situation.choice {
+        let surplus = standing_in.len().saturating_sub(most.get());
+        standing_in.drain(..surplus);
+    }
+    let stands_in = |version: &VersionNumber| standing_in.contains(version);
     let mut loads = Vec::new();
     let mut steps = Vec::new();
     for (version, standing) in situation.versions.iter().rev() {
@@ -94,7 +112,7 @@ pub fn reconcile(situation: &Situation<'_>) -> Vec<Step> {
                 let is_latest = highest_ready == Some(*version);
                 let stays = standing.listed
                     && !situation.unload.contains(version)
-                    && (is_latest || is_wanted(version));
+                    && (is_latest || is_wanted(version) || stands_in(version));
                 if !stays {
                     steps.push(Step::Retire(*version));
                 }

@@ -46,6 +46,9 @@ impl Pending {
 }
 
 impl Wanted {
+    /// How many labels a model may have.
+    pub const MOST_LABELS: usize = 64;
+
     /// The policy in force, made ready for routing.
     ///
     /// # Errors

@@ -1,8 +1,4 @@
 //! What a process that is killed at any moment leaves behind: all that it acknowledged, and nothing by half.
-#![expect(
-    clippy::print_stdout,
-    reason = "a failure must tell its seed, and a success what was really tried"
-)]
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;

@@ -84,6 +84,12 @@ fn each_situation_calls_for_its_steps() {
             "the old one stays until the new one is READY",
         ),
         case(
+            vec![(1, at(Ready)), (2, at(Ready)), (3, at(Loading))],
+            latest(2),
+            vec![],
+            "of two, none goes before the third can answer: it may fail",
+        ),
+        case(
             vec![(1, at(Ready)), (2, at(Loading))],
             latest(1),
             vec![],

@@ -117,7 +117,8 @@ impl<S: Store> Writer<S> {
         let mut retired = Vec::new();
         let mut loads: Vec<(bool, ModelName, VersionNumber)> = Vec::new();
         for (name, fleet) in &mut self.fleets {
-            for step in fleet.steps(now) {
+            // Before anybody is served, a version that failed must not hold up the others again and again.
+            for step in fleet.steps_with(now, self.serving) {
                 match step {
                     Step::Load(version) => {
                         let held = fleet.holders().contains_key(&version);

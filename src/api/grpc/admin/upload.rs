@@ -209,8 +209,10 @@ fn receive<S: Store>(job: Job<S>, mut pieces: mpsc::Receiver<Piece>) -> Result<u
     drop(pieces);
     let bytes = received.as_ref().copied().unwrap_or_default();
     let outcome = received.map(drop);
+    if outcome.is_ok() {
+        (job.look)();
+    }
     Handle::current().block_on(job.control.uploaded(model, version, signed, outcome))?;
-    (job.look)();
     Ok(bytes)
 }
 

@@ -151,8 +151,13 @@ pub(super) fn folder(dir: &Path) -> Result<(PathBuf, File), OpenError> {
         }
         Err(TryLockError::Error(source)) => return Err(OpenError::Io { path, source }),
     }
-    lock.set_len(0).map_err(io_at(&path))?;
-    writeln!(lock, "{}", std::process::id()).map_err(io_at(&path))?;
+    // Who holds the lock is good to know; on a full disk it is held all the same.
+    let told = lock
+        .set_len(0)
+        .and_then(|()| writeln!(lock, "{}", std::process::id()));
+    if let Err(error) = told {
+        tracing::warn!(%error, file = %path.display(), "the lock cannot say who holds it");
+    }
     Ok((dir.join(DATABASE), lock))
 }
 
