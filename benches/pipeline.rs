@@ -4,43 +4,62 @@
 
 mod common;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
-use common::{MODEL, registry, tensors, version};
+use common::{MODEL, tensors, version};
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use taper::control::{self, MemoryStore, ModelSettings};
-use taper::insight::metrics::Telemetry;
+use taper::ident::{ModelName, Revision, VersionNumber};
+use taper::insight::metrics::{Telemetry, VersionMeters};
 use taper::model::payload::{Cell, Payload, Row};
 use taper::serving::gate::{Gate, Limits};
-use taper::serving::live::Live;
+use taper::serving::live::{Live, Routing, ServingModel, ServingVersion, Snapshot};
 use taper::serving::route::{Policy, RawPolicy};
 use taper::serving::{Pipeline, Query};
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Builder;
 use tokio::time::Instant;
 
 /// The example's versions 1 and 2 at 50/50, behind a gate.
-fn pipeline(runtime: &Runtime) -> (Arc<Gate>, Pipeline) {
+fn pipeline() -> (Arc<Gate>, Pipeline) {
     let telemetry = Telemetry::new().expect("metrics");
-    let loaded = control::load_registry(&registry(), &telemetry).expect("the example loads");
-    let name = MODEL.parse().expect("a name");
+    let name: ModelName = MODEL.parse().expect("a name");
+    let ready: BTreeMap<_, _> = [1, 2]
+        .into_iter()
+        .map(|number| serving(&telemetry, number))
+        .collect();
     let split = RawPolicy {
         split: vec![(1.into(), 5_000), (2.into(), 5_000)],
         ..RawPolicy::default()
     };
-    let settings = ModelSettings {
-        policy: Some(Policy::check(split, &name).expect("a policy")),
-        ..ModelSettings::default()
+    let policy = Policy::check(split, &name).expect("a policy");
+    let labels = BTreeMap::new();
+    let routing = Routing::resolve(Revision(1), policy, &labels, &ready).expect("both are there");
+    let model = ServingModel {
+        name: name.clone(),
+        ready,
+        others: BTreeMap::new(),
+        labels,
+        routing: Some(Arc::new(routing)),
     };
-    let settings = BTreeMap::from([(name, settings)]);
-    let store = MemoryStore::default();
-    let first = control::boot(loaded, settings, &store);
-    let live = Arc::new(Live::new(runtime.block_on(first).expect("a snapshot")));
+    let models = HashMap::from([(name, Arc::new(model))]);
+    let live = Arc::new(Live::new(Snapshot { models }));
     let limits = Limits {
         max_in_flight: 1_024,
         max_in_flight_bytes: 1 << 30,
     };
     let gate = Gate::new(limits, Arc::clone(&telemetry));
     (gate, Pipeline::new(live, telemetry))
+}
+
+/// One version, as the loader makes it.
+fn serving(telemetry: &Telemetry, number: u64) -> (VersionNumber, Arc<ServingVersion>) {
+    let version = version(number);
+    let meters = VersionMeters::new(telemetry, version.manifest()).expect("meters");
+    let weights = telemetry.weights(version.weight_bytes());
+    let serving = ServingVersion::new(version, meters, weights);
+    (serving.number(), Arc::new(serving))
 }
 
 /// `payload` as it arrives.
@@ -75,7 +94,7 @@ fn predict(c: &mut Criterion) {
         .enable_all()
         .build()
         .expect("a runtime");
-    let (gate, pipeline) = pipeline(&runtime);
+    let (gate, pipeline) = pipeline();
     let mut group = c.benchmark_group("pipeline/predict");
     for rows in [1, 64] {
         let typed = Payload::Tensors(tensors(&version(2), rows));

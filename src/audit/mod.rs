@@ -35,7 +35,7 @@ use std::path::PathBuf;
 pub use chain::{Chain, Head, Parsed};
 pub use entry::Entry;
 pub use log::{Log, LogSettings};
-pub use read::{Broken, files, read, verify};
+pub use read::{Broken, files, read, verify, verify_each};
 
 /// Name of the file that is being written.
 const CURRENT: &str = "audit.jsonl";

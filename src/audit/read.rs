@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::CURRENT;
-use super::chain::{Chain, Head};
+use super::chain::{Chain, Head, Parsed};
 
 /// Longest line that is read: far more than one that [`Log`](super::Log) writes.
 const LONGEST: u64 = 1 << 20;
@@ -58,6 +58,14 @@ pub(super) fn first_sequence(path: &Path) -> Option<u64> {
 /// # Errors
 /// The first line that is not what it was, or a file that cannot be read, as its line 0.
 pub fn verify(files: &[PathBuf]) -> Result<Head, Broken> {
+    verify_each(files, drop)
+}
+
+/// As [`verify`], and gives `each` line that held, oldest first.
+///
+/// # Errors
+/// As [`verify`].
+pub fn verify_each(files: &[PathBuf], mut each: impl FnMut(Parsed)) -> Result<Head, Broken> {
     let mut chain = Chain::default();
     for file in files {
         let broken = |line, why: String| Broken {
@@ -70,7 +78,7 @@ pub fn verify(files: &[PathBuf]) -> Result<Head, Broken> {
         let mut reader = BufReader::new(opened);
         for at in 1.. {
             match next_line(&mut reader) {
-                Ok(Line::Whole(line)) => drop(chain.line(&line).map_err(|why| broken(at, why))?),
+                Ok(Line::Whole(line)) => each(chain.line(&line).map_err(|why| broken(at, why))?),
                 Ok(Line::Torn) => {
                     return Err(broken(at, "it has no end: writing it was cut short".into()));
                 }

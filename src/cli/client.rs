@@ -66,6 +66,23 @@ impl Patience {
         request.set_timeout(Duration::from_secs(self.timeout));
         request
     }
+
+    /// What comes of `work` with the gateway at `address`, which gets as long as one answer. For what a deadline of the
+    /// whole call would cut short.
+    ///
+    /// # Errors
+    /// Nothing came in time.
+    pub(super) async fn within<T>(
+        self,
+        address: &str,
+        work: impl Future<Output = T>,
+    ) -> Result<T, Failure> {
+        let limit = Duration::from_secs(self.timeout);
+        match tokio::time::timeout(limit, work).await {
+            Ok(done) => Ok(done),
+            Err(_) => Err(silent(&url(address)?, self)),
+        }
+    }
 }
 
 impl DataPort {
@@ -130,6 +147,8 @@ async fn connect(address: &str, patience: Patience) -> Result<Channel, Failure> 
         .map_err(|error| Failure::new(format!("--address: got {address:?}: {error}")))?
         .connect_timeout(Duration::from_secs(patience.timeout))
         .tcp_nodelay(true)
+        // A watch may be silent for hours: this tells it from a gateway whose machine has gone.
+        .http2_keep_alive_interval(Duration::from_secs(20))
         .connect()
         .await
         .map_err(|error| unreachable(&url, patience, &error))

@@ -5,6 +5,7 @@
 //! (one message says why), 2 that the arguments were wrong. All printing goes through `out`.
 //! Not here: rules. A verb reads arguments, calls, and shows.
 
+mod audit;
 mod change;
 mod check;
 mod client;
@@ -12,6 +13,7 @@ mod completions;
 mod confirm;
 mod demo;
 mod failure;
+mod history;
 mod input;
 mod label;
 mod model;
@@ -19,6 +21,7 @@ mod models;
 mod out;
 mod predict;
 mod promote;
+mod push;
 mod rollback;
 mod schema;
 mod serve;
@@ -28,6 +31,7 @@ mod table;
 mod train;
 mod undo;
 mod versions;
+mod watch;
 mod wire;
 
 use std::{io::IsTerminal, process::ExitCode};
@@ -75,6 +79,14 @@ enum Verb {
     Confirm(confirm::Args),
     /// Show where the versions of a model stand; load, unload or retry one.
     Versions(Box<versions::Args>),
+    /// Show what was changed, when, by whom and why.
+    History(history::Args),
+    /// Follow changes and states as they come.
+    Watch(watch::Args),
+    /// Send a version's folder to a running gateway.
+    Push(push::Args),
+    /// Prove that the audit log was not changed, and show its last lines.
+    Audit(audit::Args),
     /// Train a model from a CSV file and publish it as a new version.
     Train(train::Args),
     /// Check every version of a registry folder and list what is wrong.
@@ -124,6 +136,10 @@ impl Verb {
             Self::Rollback(args) => on_runtime(rollback::run(args)),
             Self::Confirm(args) => on_runtime(confirm::run(args)),
             Self::Versions(args) => on_runtime(versions::run(*args)),
+            Self::History(args) => on_runtime(history::run(args)),
+            Self::Watch(args) => on_runtime(watch::run(args)),
+            Self::Push(args) => on_runtime(push::run(args)),
+            Self::Audit(args) => on_runtime(audit::run(args)),
             Self::Train(args) => train::run(args),
             Self::Check(args) => check::run(&args),
             Self::Schema(args) => schema::run(&args),

@@ -97,8 +97,11 @@ impl Listing {
 
 /// One model.
 #[derive(Debug, Serialize)]
-struct Model {
+pub(super) struct Model {
     model: String,
+    revision: u64,
+    confirm_by: Option<String>,
+    problem: String,
     labels: BTreeMap<String, u64>,
     versions: Vec<Version>,
 }
@@ -107,6 +110,9 @@ struct Model {
 struct Version {
     version: u64,
     state: &'static str,
+    held_by: Vec<String>,
+    waits_for: String,
+    retry_at: Option<String>,
     description: String,
     created_at: String,
     metrics: BTreeMap<String, f64>,
@@ -136,6 +142,9 @@ impl From<GetModelResponse> for Model {
     fn from(response: GetModelResponse) -> Self {
         Self {
             model: response.model,
+            revision: response.revision,
+            confirm_by: response.confirm_by.map(|time| time.to_string()),
+            problem: response.problem,
             labels: sorted(response.labels),
             versions: response.versions.into_iter().map(Version::from).collect(),
         }
@@ -150,7 +159,10 @@ impl From<VersionStatus> for Version {
             message: fault.message.clone(),
         });
         Self {
-            state: state_name(status.state()),
+            state: word(status.state()),
+            held_by: status.held_by,
+            waits_for: status.waits_for,
+            retry_at: status.retry_at.map(|time| time.to_string()),
             faults: faults.collect(),
             version: status.version,
             description: status.description,
@@ -160,6 +172,21 @@ impl From<VersionStatus> for Version {
             inputs: status.inputs.iter().map(TensorLine::from).collect(),
             outputs: status.outputs.iter().map(TensorLine::from).collect(),
         }
+    }
+}
+
+/// The word for a state.
+pub(super) fn word(state: VersionState) -> &'static str {
+    match state {
+        VersionState::Unspecified => "UNKNOWN",
+        VersionState::Ready => "READY",
+        VersionState::Failed => "FAILED",
+        VersionState::Discovered => "DISCOVERED",
+        VersionState::Loading => "LOADING",
+        VersionState::Verifying => "VERIFYING",
+        VersionState::Warming => "WARMING",
+        VersionState::Draining => "DRAINING",
+        VersionState::Retired => "RETIRED",
     }
 }
 
@@ -193,7 +220,16 @@ impl Model {
                 .map(|(label, version)| format!("{label} = {version}"));
             text.push_str(&format!("   {}", labels.collect::<Vec<_>>().join(", ")));
         }
+        if self.revision > 0 {
+            text.push_str(&format!("   revision {}", self.revision));
+        }
         text.push('\n');
+        if !self.problem.is_empty() {
+            text.push_str(&format!("problem: {}\n", self.problem));
+        }
+        if let Some(time) = &self.confirm_by {
+            text.push_str(&format!("reverts at {time} unless it is confirmed\n"));
+        }
         text.push_str(&self.version_table());
         if let Some(metrics) = self.metric_table() {
             text.push_str(&format!("\nmeasured on held-out rows\n{metrics}"));
@@ -233,11 +269,24 @@ impl Model {
             vec![
                 version.version.to_string(),
                 version.state.to_owned(),
+                dash(&version.held_by.join(", ")),
+                dash(&version.waits()),
                 version.created_at.clone(),
                 version.description.clone(),
             ]
         });
-        table(&["version", "state", "created", "description"], &[0], rows)
+        table(
+            &[
+                "version",
+                "state",
+                "held by",
+                "waits for",
+                "created",
+                "description",
+            ],
+            &[0],
+            rows,
+        )
     }
 
     /// What training measured: a column for each metric that some version has.
@@ -305,19 +354,19 @@ impl Model {
     }
 }
 
-/// The name that the protocol documents give to a state.
-pub(super) fn state_name(state: VersionState) -> &'static str {
-    match state {
-        VersionState::Unspecified => "UNKNOWN",
-        VersionState::Ready => "READY",
-        VersionState::Failed => "FAILED",
-        VersionState::Discovered => "DISCOVERED",
-        VersionState::Loading => "LOADING",
-        VersionState::Verifying => "VERIFYING",
-        VersionState::Warming => "WARMING",
-        VersionState::Draining => "DRAINING",
-        VersionState::Retired => "RETIRED",
+impl Version {
+    /// What it waits for: its turn, its files, or its next try.
+    fn waits(&self) -> String {
+        match &self.retry_at {
+            Some(time) => format!("next try at {time}"),
+            None => self.waits_for.clone(),
+        }
     }
+}
+
+/// `text`; `-` for none.
+fn dash(text: &str) -> String {
+    if text.is_empty() { "-" } else { text }.to_owned()
 }
 
 /// `1, 2, 3`; `-` for none.

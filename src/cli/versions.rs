@@ -9,7 +9,7 @@ use super::{
     client::AdminPort,
     failure::Failure,
     model::Model,
-    models::state_name,
+    models::word,
     out,
     table::table,
 };
@@ -173,7 +173,7 @@ impl From<VersionStatus> for Line {
         });
         Self {
             version: status.version,
-            state: state_name(status.state()),
+            state: word(status.state()),
             since: status.since.as_ref().and_then(change::time),
             since_second: status.since.as_ref().map(|since| since.seconds),
             weight_bytes: status.weight_bytes,

@@ -122,7 +122,7 @@ impl Fleet {
             .iter()
             .map(|(version, member)| (*version, member.standing(now)))
             .collect();
-        let held: BTreeSet<_> = self.holders().into_keys().collect();
+        let held = self.held();
         reconcile(&Situation {
             versions: &versions,
             choice: &self.choice,
@@ -130,6 +130,23 @@ impl Fleet {
             load: &self.wanted.load,
             unload: &self.wanted.unload,
         })
+    }
+
+    /// Versions that must stay. Where nobody has ever wanted anything of the model, its folders are its operator: one that
+    /// was removed holds nothing, as long as another version can take over or the model's own folder has gone too.
+    fn held(&self) -> BTreeSet<VersionNumber> {
+        let mut held: BTreeSet<_> = self.holders().into_keys().collect();
+        let is_there = |member: &Member| member.seen.is_some() && member.ready.is_some();
+        if *self.wanted == Wanted::default()
+            && (!self.listed || self.members.values().any(is_there))
+        {
+            held.retain(|version| {
+                self.members
+                    .get(version)
+                    .is_some_and(|member| member.seen.is_some())
+            });
+        }
+        held
     }
 
     /// When a version that failed is to be tried again.

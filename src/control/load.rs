@@ -5,30 +5,51 @@ use std::path::Path;
 
 use tokio::time::Instant;
 
+use super::loader::Order;
 use crate::error::panic_text;
 use crate::faults::Faults;
-use crate::ident::{ModelName, VersionNumber};
 use crate::insight::metrics::{Telemetry, VersionMeters};
-use crate::model::{self, Pace, Phase};
+use crate::model::{self, Phase};
 use crate::serving::live::ServingVersion;
 
-/// Loads one version and makes its series. How it ended and how long it took is counted.
+/// Loads what is ordered and makes its series. How it ended and how long it took is counted.
 ///
 /// # Errors
-/// As [`model::load_with`]; a panic while loading is a fault, too.
+/// There is no room for it; as [`model::load_with`]; its folder has gone meanwhile. A panic while loading is a fault, too.
 pub(super) fn load_version(
-    (name, version, dir): (&ModelName, VersionNumber, &Path),
-    pace: Pace,
+    order: &Order,
     telemetry: &Telemetry,
     phase: &mut dyn FnMut(Phase),
 ) -> Result<ServingVersion, Faults> {
+    let dir = &*order.dir;
     timed(telemetry, dir, || {
-        let version = model::load_with(dir, name, version, pace, phase)?;
+        fits(order)?;
+        let version = model::load_with(dir, &order.model, order.version, order.pace, phase)?;
+        // What was read is whole, but it would come up only to be gone after the next start.
+        if !dir.exists() {
+            return Err(Faults::one(dir, "has gone while it was loaded"));
+        }
         let meters = VersionMeters::new(telemetry, version.manifest())
             .map_err(|error| Faults::one(dir, error.to_string()))?;
         let weights = telemetry.weights(version.weight_bytes());
         Ok(ServingVersion::new(version, meters, weights))
     })
+}
+
+/// Whether there is memory for what is ordered, the old versions beside it: asked before a byte of the weights is read.
+fn fits(order: &Order) -> Result<(), Faults> {
+    let Some(room) = order.room else {
+        return Ok(());
+    };
+    let needs = model::needs(&order.dir)?;
+    if needs <= room {
+        return Ok(());
+    }
+    let told = format!(
+        "needs {needs} bytes of memory while it is loaded, and {room} are left of `limits.max_weight_bytes`: unload \
+         another version, or raise the limit"
+    );
+    Err(Faults::one(&order.dir, told))
 }
 
 /// Does `load`, whatever comes of it, and counts it.

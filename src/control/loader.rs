@@ -18,7 +18,7 @@ use super::load::load_version;
 use crate::faults::Faults;
 use crate::ident::{ModelName, VersionNumber};
 use crate::insight::metrics::Telemetry;
-use crate::model::{Pace, Phase, needs};
+use crate::model::{Pace, Phase};
 use crate::serving::live::ServingVersion;
 
 /// Orders that may wait for the one before them.
@@ -93,9 +93,7 @@ impl Loader {
         report: impl FnMut(Report) + Send + 'static,
     ) -> io::Result<Self> {
         let load = move |order: &Order, phase: &mut dyn FnMut(Phase)| {
-            let at = (&order.model, order.version, &*order.dir);
-            fits(order)?;
-            load_version(at, order.pace, &telemetry, phase).map(Arc::new)
+            load_version(order, &telemetry, phase).map(Arc::new)
         };
         Self::with(Box::new(load), report)
     }
@@ -121,22 +119,6 @@ impl Loader {
         let sent = self.orders.as_ref().map(|orders| orders.try_send(order));
         matches!(sent, Some(Ok(())))
     }
-}
-
-/// Whether there is memory for what is ordered, the old versions beside it: asked before a byte of the weights is read.
-fn fits(order: &Order) -> Result<(), Faults> {
-    let Some(room) = order.room else {
-        return Ok(());
-    };
-    let needs = needs(&order.dir)?;
-    if needs <= room {
-        return Ok(());
-    }
-    let told = format!(
-        "needs {needs} bytes of memory while it is loaded, and {room} are left of `limits.max_weight_bytes`: unload \
-         another version, or raise the limit"
-    );
-    Err(Faults::one(&order.dir, told))
 }
 
 impl Drop for Loader {

@@ -331,3 +331,23 @@ fn a_folder_waits_for_what_may_still_come_and_for_nothing_else() {
         assert_eq!(complete(dir.path()), want, "{manifest:?}");
     }
 }
+
+#[test]
+fn a_manifest_that_is_cut_off_anywhere_is_waited_for() {
+    let root = tempfile::tempdir().unwrap();
+    let dir = root.path();
+    let mut document = samples::document("m", 1);
+    document["golden"][0]["row"]["a"] = (-1.5e-20).into();
+    document["description"] = "\u{e9}\n".into();
+    let text = document.to_string();
+    for length in 0..text.len() {
+        fs::write(dir.join("metadata.json"), &text.as_bytes()[..length]).unwrap();
+        let want = Completeness::Waits("metadata.json is cut off".to_owned());
+        assert_eq!(
+            complete(dir),
+            want,
+            "after {}",
+            String::from_utf8_lossy(&text.as_bytes()[..length])
+        );
+    }
+}

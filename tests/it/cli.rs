@@ -177,7 +177,7 @@ fn rows_from_stdin_are_answered_in_order() {
     assert!(
         shown
             .stdout
-            .contains("m version 2, primary, policy revision 1"),
+            .contains("m version 2, primary, policy revision 0"),
         "{}",
         shown.stdout
     );
@@ -227,7 +227,7 @@ fn a_split_is_moved_and_what_is_not_named_stays() {
     ]);
     assert_eq!(first.code, Some(0), "{first:?}");
     assert!(
-        first.stdout.contains("policy revision 1 -> 2"),
+        first.stdout.contains("policy revision 0 -> 1"),
         "{}",
         first.stdout
     );
@@ -246,7 +246,7 @@ fn a_split_is_moved_and_what_is_not_named_stays() {
         .filter_map(|at| before["split"][at]["requests"].as_u64())
         .sum();
     assert_eq!(counted, 3, "{second}");
-    assert_eq!(after["revision"], 3);
+    assert_eq!(after["revision"], 2);
     assert_eq!(
         after["split"][1],
         json!({"version": 2, "basis_points": 50, "requests": 0})
@@ -267,7 +267,7 @@ fn a_split_is_moved_and_what_is_not_named_stays() {
         json!({"label": "latest", "version": 2, "basis_points": 5_000, "requests": 0})
     );
 
-    let late = set(&["1=50%", "2=50%", "--expected-revision", "2"]);
+    let late = set(&["1=50%", "2=50%", "--expected-revision", "1"]);
     assert_eq!(late.code, Some(1), "{late:?}");
     assert!(
         late.stderr.contains("ABORTED (REVISION_CONFLICT)"),
@@ -283,7 +283,7 @@ fn a_split_is_moved_and_what_is_not_named_stays() {
     let now = run(&["split", "get", "m", "--address", &admin, "--json"]);
     assert_eq!(
         json_of(&now.stdout)["revision"],
-        4,
+        3,
         "neither changed anything"
     );
 }
@@ -298,7 +298,7 @@ fn models_are_listed_with_what_is_wrong_with_them() {
     let all = json_of(&run(&["models", "--address", &admin, "--json"]).stdout);
     assert_eq!(
         all["models"],
-        json!([{"name": "m", "ready_versions": [1, 2], "failed_versions": [3], "policy_revision": 1}])
+        json!([{"name": "m", "ready_versions": [1, 2], "failed_versions": [3], "policy_revision": 0}])
     );
     let one = run(&["models", "m", "--address", &admin]);
     for told in [

@@ -151,7 +151,10 @@ pub fn fields(status: &Status) -> Vec<String> {
     violations.map(|violation| violation.field).collect()
 }
 
-/// Waits until `probe` finds something; fails after ten seconds.
+/// Longer than anything here takes, on a machine that does much else: what takes longer never comes.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits until `probe` finds something; fails when patience is at its end.
 pub async fn eventually<T, F>(what: &str, mut probe: impl FnMut() -> F) -> T
 where
     F: Future<Output = Option<T>>,
@@ -164,8 +167,8 @@ where
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    let found = tokio::time::timeout(Duration::from_secs(10), found).await;
-    found.unwrap_or_else(|_| panic!("not within 10 s: {what}"))
+    let found = tokio::time::timeout(PATIENCE, found).await;
+    found.unwrap_or_else(|_| panic!("not within {PATIENCE:?}: {what}"))
 }
 
 /// The terms of a change by somebody who has seen `revision`.

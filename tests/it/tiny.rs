@@ -1,6 +1,6 @@
 //! Tiny versions whose answer tells which weights gave it: version `v` of a tiny model answers `v` for every row.
 
-use std::{collections::HashMap, fs, path::Path};
+use std::{fs, path::Path};
 
 use safetensors::{Dtype, tensor::TensorView};
 use serde_json::{Value, json};
@@ -14,18 +14,88 @@ pub fn publish(root: &Path, model: &str, version: u64) {
 
 /// Like [`publish`], with a manifest that `edit` may change before it is written.
 pub fn publish_with(root: &Path, model: &str, version: u64, edit: impl FnOnce(&mut Value)) {
+    publish_tensors(root, model, version, &tensors(version), edit);
+}
+
+/// Like [`publish_with`], with weights of `width` by `width` and more in front: `4 * width * width` bytes of random
+/// numbers. The last layer takes no notice of them, so version `v` answers `v` all the same.
+pub fn publish_wide(root: &Path, model: &str, version: u64, width: usize) {
+    let [weight, bias] = [vec![width, width], vec![width]].map(|shape| {
+        let bytes = random(shape.iter().product());
+        (shape, bytes)
+    });
+    let zeros = |shape: Vec<usize>| {
+        let bytes = vec![0; shape.iter().product::<usize>() * 4];
+        (shape, bytes)
+    };
+    let tensors = [
+        ("0.weight", zeros(vec![width, COLUMNS])),
+        ("0.bias", bias),
+        ("1.weight", weight),
+        ("2.weight", zeros(vec![1, width])),
+        ("2.bias", (vec![1], answer(version))),
+    ];
+    publish_tensors(root, model, version, &tensors, |manifest| {
+        let linear = |name: &str| json!({"kind": "linear", "name": name});
+        let relu = json!({"kind": "relu"});
+        let layers = json!([linear("0"), relu, linear("1"), relu, linear("2")]);
+        manifest["architecture"]["layers"] = layers;
+        manifest["batching"]["max_rows"] = MOST_ROWS.into();
+    });
+}
+
+/// The most rows that a wide version takes at a time.
+pub const MOST_ROWS: usize = 512;
+
+/// Columns of an encoded row.
+const COLUMNS: usize = 6;
+
+/// A tensor by name: its shape, and its values in f32.
+pub type Named = (&'static str, (Vec<usize>, Vec<u8>));
+
+/// The weights of a tiny version.
+pub fn tensors(version: u64) -> [Named; 2] {
+    [
+        ("0.weight", (vec![1, COLUMNS], vec![0; COLUMNS * 4])),
+        ("0.bias", (vec![1], answer(version))),
+    ]
+}
+
+#[expect(clippy::cast_precision_loss, reason = "versions in tests are small")]
+fn answer(version: u64) -> Vec<u8> {
+    (version as f32).to_le_bytes().to_vec()
+}
+
+/// As many small numbers, one random block of them over and over.
+fn random(number: usize) -> Vec<u8> {
+    let mut state = 1_u32;
+    let block: Vec<u8> = (0..number.min(1 << 16))
+        .flat_map(|_| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            // The sign, then an exponent below that of one.
+            (state & 0x83ff_ffff | 0x3800_0000).to_le_bytes()
+        })
+        .collect();
+    let mut bytes = block.repeat(number * 4 / block.len() + 1);
+    bytes.truncate(number * 4);
+    bytes
+}
+
+/// Like [`publish_with`], with these weights.
+pub fn publish_tensors(
+    root: &Path,
+    model: &str,
+    version: u64,
+    tensors: &[Named],
+    edit: impl FnOnce(&mut Value),
+) {
     let dir = root.join(model).join(version.to_string());
     fs::create_dir_all(&dir).expect("registry folder");
-    let columns = 6;
-    let weight = vec![0u8; columns * 4];
-    #[expect(clippy::cast_precision_loss, reason = "versions in tests are small")]
-    let bias = (version as f32).to_le_bytes();
-    let view = |shape: Vec<usize>, data| TensorView::new(Dtype::F32, shape, data).expect("tensor");
-    let tensors = HashMap::from([
-        ("0.weight".to_owned(), view(vec![1, columns], &weight)),
-        ("0.bias".to_owned(), view(vec![1], &bias)),
-    ]);
-    let weights = safetensors::serialize(tensors, None).expect("serialize");
+    let views = tensors.iter().map(|(name, (shape, bytes))| {
+        let view = TensorView::new(Dtype::F32, shape.clone(), bytes);
+        (*name, view.expect("tensor"))
+    });
+    let weights = safetensors::serialize(views, None).expect("serialize");
     let mut manifest = json!({
         "model_name": model,
         "version": version,
@@ -43,13 +113,29 @@ pub fn publish_with(root: &Path, model: &str, version: u64, edit: impl FnOnce(&m
             {"name": "pair", "datatype": "FP32", "shape": [-1, 2], "encoding": {"kind": "numeric"}},
         ],
         "outputs": [{"name": "value", "datatype": "FP32", "shape": [-1, 1]}],
-        "files": [{"path": "weights.safetensors", "sha256": hex(&Sha256::digest(&weights)), "bytes": weights.len()}],
+        "files": [file("weights.safetensors", &weights)],
         "golden": [{"row": {"x": 1.5, "n": 2, "color": "red", "pair": [0.0, 1.0]}, "answer": [version]}],
         "batching": {"max_rows": 64},
     });
     edit(&mut manifest);
     fs::write(dir.join("weights.safetensors"), weights).expect("weights");
     fs::write(dir.join("metadata.json"), manifest.to_string()).expect("manifest");
+}
+
+/// What a manifest says of a file that holds `bytes`.
+pub fn file(path: &str, bytes: &[u8]) -> Value {
+    json!({"path": path, "sha256": hex(&Sha256::digest(bytes)), "bytes": bytes.len()})
+}
+
+/// Puts the version that `fill` publishes below the root that it is given into the registry `root`, by one rename of
+/// its whole folder.
+pub fn drop_in(root: &Path, model: &str, version: u64, fill: impl FnOnce(&Path)) {
+    let around = root.parent().expect("a folder around the registry");
+    let beside = tempfile::tempdir_in(around).expect("a folder beside the registry");
+    fill(beside.path());
+    let place = Path::new(model).join(version.to_string());
+    fs::create_dir_all(root.join(model)).expect("the model's folder");
+    fs::rename(beside.path().join(&place), root.join(&place)).expect("renamed");
 }
 
 fn hex(bytes: &[u8]) -> String {

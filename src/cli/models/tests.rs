@@ -71,6 +71,7 @@ fn an_empty_registry_says_so() {
 fn a_model_shows_states_metrics_faults_and_one_signature_for_all_versions_that_share_it() {
     let failed = VersionStatus {
         version: 3,
+        retry_at: Some(prost_types::Timestamp::default()),
         state: VersionState::Failed.into(),
         faults: vec![Fault {
             file: "models/flight-delay/3/metadata.json".into(),
@@ -81,19 +82,30 @@ fn a_model_shows_states_metrics_faults_and_one_signature_for_all_versions_that_s
     };
     let model = Model::from(GetModelResponse {
         model: "flight-delay".into(),
-        versions: vec![ready(1, 0.625), ready(2, 0.71), failed],
+        versions: vec![
+            VersionStatus {
+                held_by: vec!["split".into(), "label stable".into()],
+                ..ready(1, 0.625)
+            },
+            ready(2, 0.71),
+            failed,
+        ],
+        revision: 7,
+        confirm_by: Some(prost_types::Timestamp::default()),
+        problem: "version 4 is wanted, and not there".into(),
         labels: HashMap::from([("stable".into(), 1), ("latest".into(), 2)]),
-        ..GetModelResponse::default()
     });
     insta::assert_snapshot!(model.readable(), @r"
-    flight-delay   latest = 2, stable = 1
-    ┌─────────┬────────┬──────────────────────┬─────────────────────┐
-    │ version ┆ state  ┆ created              ┆ description         │
-    ╞═════════╪════════╪══════════════════════╪═════════════════════╡
-    │       1 ┆ READY  ┆ 2013-07-01T00:00:00Z ┆ logistic regression │
-    │       2 ┆ READY  ┆ 2013-07-01T00:00:00Z ┆ logistic regression │
-    │       3 ┆ FAILED ┆                      ┆                     │
-    └─────────┴────────┴──────────────────────┴─────────────────────┘
+    flight-delay   latest = 2, stable = 1   revision 7
+    problem: version 4 is wanted, and not there
+    reverts at 1970-01-01T00:00:00Z unless it is confirmed
+    ┌─────────┬────────┬─────────────────────┬──────────────────────────────────┬──────────────────────┬─────────────────────┐
+    │ version ┆ state  ┆ held by             ┆ waits for                        ┆ created              ┆ description         │
+    ╞═════════╪════════╪═════════════════════╪══════════════════════════════════╪══════════════════════╪═════════════════════╡
+    │       1 ┆ READY  ┆ split, label stable ┆ -                                ┆ 2013-07-01T00:00:00Z ┆ logistic regression │
+    │       2 ┆ READY  ┆ -                   ┆ -                                ┆ 2013-07-01T00:00:00Z ┆ logistic regression │
+    │       3 ┆ FAILED ┆ -                   ┆ next try at 1970-01-01T00:00:00Z ┆                      ┆                     │
+    └─────────┴────────┴─────────────────────┴──────────────────────────────────┴──────────────────────┴─────────────────────┘
     measured on held-out rows
     ┌─────────┬────────┐
     │ version ┆    auc │

@@ -149,8 +149,6 @@ impl<S: Store> Writer<S> {
         loop {
             let wake = self.next_wake();
             tokio::select! {
-                // A change that an operator waits for comes before what the house does by itself.
-                biased;
                 command = self.commands.recv() => match command {
                     Some(command) => self.obey(command).await,
                     None => return,

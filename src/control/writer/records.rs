@@ -93,6 +93,7 @@ impl<S: Store> Writer<S> {
                 if !self.append(entry(&record, before.as_ref())).await {
                     return;
                 }
+                self.audited = record.revision;
             }
             self.audited = through;
         }

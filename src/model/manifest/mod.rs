@@ -11,7 +11,6 @@ use std::fs;
 use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 
-use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::open::open;
@@ -87,7 +86,8 @@ impl Manifest {
             Ok(bytes) => bytes,
             Err(why) => return Draft::Whole(Err(Faults::one(&file, why))),
         };
-        let json: Result<IgnoredAny, _> = serde_json::from_slice(&bytes);
+        // Not only passed over: a number that ends in the middle is then no fault of syntax.
+        let json: Result<Value, _> = serde_json::from_slice(&bytes);
         if json.is_err_and(|error| error.is_eof()) {
             Draft::CutOff
         } else {

@@ -1,0 +1,187 @@
+//! `taper audit`: holds every line of the audit log to the chain, and shows the last ones.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+use tonic::Request;
+
+use super::{client::AdminPort, failure::Failure, out, table::table};
+use crate::audit::{self, Chain, Head, Parsed};
+use crate::proto::v1::ReadAuditRequest;
+
+/// Arguments of `taper audit`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Show so many of the last lines; all are held to the chain.
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u16).range(0..=10_000))]
+    last: u16,
+    /// Read these files of a log, oldest first, and ask no gateway.
+    #[arg(long = "file", value_name = "PATH", num_args = 1..)]
+    files: Vec<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    port: AdminPort,
+}
+
+pub(super) async fn run(args: Args) -> Result<(), Failure> {
+    let mut tail = Tail::new(args.last.into());
+    let head = if args.files.is_empty() {
+        from_gateway(&args.port, &mut tail).await?
+    } else {
+        let held = audit::verify_each(&args.files, |line| tail.push(line));
+        held.map_err(|broken| Failure::new(format!("{broken}\n{NEXT}")))?
+    };
+    if args.json {
+        out::print_json(&as_json(&head, &tail.lines))
+    } else {
+        out::print(&readable(&head, &tail.lines))
+    }
+}
+
+/// What to do about a broken chain.
+const NEXT: &str = "  from this line on nothing is proven: keep a copy of the files, and find out who changed them";
+
+async fn from_gateway(port: &AdminPort, tail: &mut Tail) -> Result<Head, Failure> {
+    let mut client = port.connect().await?;
+    // A long log takes its time, so each message has the deadline and not all of them together.
+    let request = Request::new(ReadAuditRequest { after_sequence: 0 });
+    let call = port
+        .patience
+        .within(&port.address, client.read_audit(request));
+    let mut stream = call.await??.into_inner();
+    let mut chain = Chain::default();
+    loop {
+        let next = port.patience.within(&port.address, stream.message());
+        let Some(some) = next.await?? else {
+            return Ok(chain.head().clone());
+        };
+        for line in some.lines {
+            let at = chain.head().lines + 1;
+            let after = chain.head().last_sequence;
+            let held = chain.line(&line).map_err(|why| {
+                Failure::new(format!(
+                    "the audit log is broken at line {at}, after sequence {after}: {why}\n{NEXT}"
+                ))
+            });
+            tail.push(held?);
+        }
+    }
+}
+
+/// The last few lines.
+#[derive(Debug)]
+struct Tail {
+    most: usize,
+    lines: VecDeque<Parsed>,
+}
+
+impl Tail {
+    fn new(most: usize) -> Self {
+        let lines = VecDeque::new();
+        Self { most, lines }
+    }
+
+    fn push(&mut self, line: Parsed) {
+        self.lines.push_back(line);
+        if self.lines.len() > self.most {
+            self.lines.pop_front();
+        }
+    }
+}
+
+fn as_json(head: &Head, lines: &VecDeque<Parsed>) -> Value {
+    let lines = lines.iter().map(|line| {
+        json!({
+            "sequence": line.sequence,
+            "time": line.time,
+            "actor": line.actor,
+            "reason": line.reason,
+            "action": line.action,
+            "model": line.model,
+            "expected": line.expected,
+            "revision": line.revision,
+            "outcome": line.outcome,
+            "message": line.message,
+        })
+    });
+    json!({
+        "lines": head.lines,
+        "first_sequence": head.first_sequence,
+        "last_sequence": head.last_sequence,
+        "hash": head.hash,
+        "last": lines.collect::<Vec<_>>(),
+    })
+}
+
+fn readable(head: &Head, lines: &VecDeque<Parsed>) -> String {
+    if head.lines == 0 {
+        return "the audit log is empty".into();
+    }
+    let mut text = String::new();
+    if !lines.is_empty() {
+        let rows = lines.iter().map(|line| {
+            vec![
+                line.sequence.to_string(),
+                line.time.clone(),
+                line.actor.clone(),
+                line.model.clone(),
+                line.action.clone(),
+                line.revision
+                    .map_or_else(|| "-".to_owned(), |revision| revision.to_string()),
+                line.outcome.clone(),
+                line.reason.clone(),
+            ]
+        });
+        let header = [
+            "sequence", "time", "who", "model", "action", "revision", "outcome", "why",
+        ];
+        text = table(&header, &[0, 5], rows);
+        text.push('\n');
+    }
+    text.push_str(&format!(
+        "the chain holds: {} lines, sequence {} to {}\nhead {}\n  note this hash elsewhere: it proves all lines up to here",
+        head.lines, head.first_sequence, head.last_sequence, head.hash
+    ));
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_lines_are_shown_and_the_hash_is_to_be_noted() {
+        let mut tail = Tail::new(1);
+        for sequence in 3..=4 {
+            tail.push(Parsed {
+                sequence,
+                time: "1970-01-01T00:00:00Z".into(),
+                actor: "ann".into(),
+                model: "m".into(),
+                action: "undo".into(),
+                outcome: "done".into(),
+                revision: Some(sequence),
+                ..Parsed::default()
+            });
+        }
+        let head = Head {
+            lines: 2,
+            first_sequence: 3,
+            last_sequence: 4,
+            hash: "ab".into(),
+        };
+        insta::assert_snapshot!(readable(&head, &tail.lines), @r"
+        ┌──────────┬──────────────────────┬─────┬───────┬────────┬──────────┬─────────┬─────┐
+        │ sequence ┆ time                 ┆ who ┆ model ┆ action ┆ revision ┆ outcome ┆ why │
+        ╞══════════╪══════════════════════╪═════╪═══════╪════════╪══════════╪═════════╪═════╡
+        │        4 ┆ 1970-01-01T00:00:00Z ┆ ann ┆ m     ┆ undo   ┆        4 ┆ done    ┆     │
+        └──────────┴──────────────────────┴─────┴───────┴────────┴──────────┴─────────┴─────┘
+        the chain holds: 2 lines, sequence 3 to 4
+        head ab
+          note this hash elsewhere: it proves all lines up to here
+        ");
+    }
+}

@@ -1,0 +1,121 @@
+//! The verbs that read, and `taper push`, against a real gateway.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::cli::two_versions;
+use crate::process::{Process, run, taper};
+use crate::tiny;
+
+fn serving(dir: &tempfile::TempDir) -> (Process, String, String) {
+    let mut gateway = Process::serve(dir.path());
+    let data = gateway.address("data").to_string();
+    let admin = gateway.address("admin").to_string();
+    (gateway, data, admin)
+}
+
+/// What the verb prints; it must end well.
+fn told(args: &[&str]) -> String {
+    let ended = run(args);
+    assert_eq!(ended.code, Some(0), "{args:?}: {ended:?}");
+    ended.stdout
+}
+
+fn json(args: &[&str]) -> Value {
+    serde_json::from_str(&told(args)).expect("JSON")
+}
+
+#[test]
+fn a_change_is_watched_is_history_and_is_audited() {
+    let dir = two_versions();
+    let (_gateway, _, admin) = serving(&dir);
+    let watch = ["watch", "--after", "0", "--address", &admin];
+    let mut watching = Process::start(&mut taper(&watch));
+    watching.line_with("state   m");
+    told(&["split", "set", "m", "1=100%", "--address", &admin]);
+    let line = watching.line_with("change  m revision 1");
+    assert!(line.contains("split"), "{line}");
+    watching.signal("INT");
+    assert_eq!(watching.end().code, Some(0));
+
+    let first = told(&[
+        "watch",
+        "--after",
+        "0",
+        "--count",
+        "1",
+        "--json",
+        "--address",
+        &admin,
+    ]);
+    let first: Value = serde_json::from_str(first.trim_end()).expect("one JSON line");
+    assert_eq!(first["change"]["revision"], 1);
+
+    let history = json(&["history", "--model", "m", "--json", "--address", &admin]);
+    assert_eq!(history["revisions"][0]["revision"], 1, "{history}");
+    assert!(told(&["history", "--address", &admin]).contains("what differs"));
+    assert_eq!(
+        json(&["models", "m", "--json", "--address", &admin])["revision"],
+        1
+    );
+
+    let audit = json(&["audit", "--json", "--address", &admin]);
+    assert_eq!(audit["last"][0]["revision"], 1, "{audit}");
+    let file = dir.path().join("state/audit.jsonl");
+    let file = file.to_str().expect("UTF-8");
+    assert_eq!(json(&["audit", "--json", "--file", file]), audit);
+    assert!(told(&["audit", "--address", &admin]).contains("the chain holds"));
+
+    let copy = dir.path().join("copy.jsonl");
+    let text = fs::read_to_string(file).expect("the log");
+    fs::write(
+        &copy,
+        text.replacen("\"model\":\"m\"", "\"model\":\"n\"", 1),
+    )
+    .expect("a copy");
+    let broken = run(&["audit", "--file", copy.to_str().expect("UTF-8")]);
+    assert_eq!(broken.code, Some(1), "{broken:?}");
+    assert!(broken.stderr.contains("broken at line 1 of"), "{broken:?}");
+}
+
+#[test]
+fn a_pushed_version_is_served_and_a_broken_folder_is_not_sent() {
+    let dir = two_versions();
+    let (_gateway, _, admin) = serving(&dir);
+    let from = tempfile::tempdir().expect("temporary folder");
+    tiny::publish(from.path(), "m", 3);
+    tiny::publish_with(from.path(), "m", 4, |manifest| {
+        manifest["golden"][0]["answer"] = 5.into();
+    });
+    let push = |version: &str| {
+        let folder = from.path().join("m").join(version);
+        run(&[
+            "push",
+            folder.to_str().expect("UTF-8"),
+            "--json",
+            "--address",
+            &admin,
+        ])
+    };
+    let pushed = push("3");
+    assert_eq!(pushed.code, Some(0), "{pushed:?}");
+    let pushed: Value = serde_json::from_str(&pushed.stdout).expect("JSON");
+    assert_eq!(
+        (&pushed["version"], &pushed["state"]),
+        (&3.into(), &"READY".into())
+    );
+    let again = push("3");
+    assert!(again.stderr.contains("VERSION_EXISTS"), "{again:?}");
+    let broken = push("4");
+    assert_eq!(broken.code, Some(1), "{broken:?}");
+    assert!(broken.stderr.contains("nothing was sent"), "{broken:?}");
+    assert!(!dir.path().join("models/m/4").exists());
+}
+
+#[test]
+fn a_watch_of_nobody_is_an_error_at_once() {
+    let ended = run(&["watch", "--address", "127.0.0.1:1"]);
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.stderr.contains("nothing listens"), "{ended:?}");
+}

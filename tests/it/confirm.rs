@@ -1,0 +1,300 @@
+//! Changes that revert by themselves unless they are confirmed, in a process that is killed in between.
+
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use taper::proto::v1;
+use taper::proto::v1::admin_service_client::AdminServiceClient;
+use taper::proto::v1::prediction_service_client::PredictionServiceClient;
+use tempfile::TempDir;
+use tonic::transport::Channel;
+use tonic::{Code, Status};
+
+use crate::harness::{connect, eventually, good, policy, reason, registry, rows};
+use crate::process::{Process, serve};
+use crate::tiny;
+
+/// A gateway in a process of its own, with two versions of `m`.
+struct Killable {
+    process: Process,
+    data: PredictionServiceClient<Channel>,
+    admin: AdminServiceClient<Channel>,
+}
+
+fn two_versions() -> TempDir {
+    registry(|root| (1..=2).for_each(|version| tiny::publish(root, "m", version)))
+}
+
+impl Killable {
+    async fn start(dir: &Path) -> Self {
+        Self::of(Process::serve(dir)).await
+    }
+
+    async fn of(mut process: Process) -> Self {
+        let data = PredictionServiceClient::new(connect(process.address("data")).await);
+        let admin = AdminServiceClient::new(connect(process.address("admin")).await);
+        Self {
+            process,
+            data,
+            admin,
+        }
+    }
+
+    /// The version that answers, and under which revision.
+    async fn answers(&mut self) -> (u64, u64) {
+        let answer = self
+            .data
+            .predict(rows("m", [good()]))
+            .await
+            .expect("answer")
+            .into_inner();
+        (answer.version, answer.policy_revision)
+    }
+
+    /// Sends everything to `version`; reverts after `seconds` unless confirmed, 0: stays.
+    async fn all_to(
+        &mut self,
+        version: u64,
+        expected: u64,
+        seconds: i64,
+    ) -> Result<v1::ChangeResponse, Status> {
+        let request = v1::SetTrafficPolicyRequest {
+            model: "m".into(),
+            policy: Some(policy(&[(version, 10_000)])),
+            terms: Some(v1::ChangeTerms {
+                expected_revision: Some(expected),
+                confirm_within: (seconds > 0)
+                    .then_some(prost_types::Duration { seconds, nanos: 0 }),
+                actor: "ann".into(),
+                ..Default::default()
+            }),
+        };
+        self.admin
+            .set_traffic_policy(request)
+            .await
+            .map(tonic::Response::into_inner)
+    }
+
+    async fn model(&mut self) -> v1::GetModelResponse {
+        let request = v1::GetModelRequest { model: "m".into() };
+        self.admin
+            .get_model(request)
+            .await
+            .expect("model")
+            .into_inner()
+    }
+
+    /// Revisions, who made them, and what they did; the newest first.
+    async fn history(&mut self) -> Vec<(u64, String, String)> {
+        let listed = self
+            .admin
+            .list_revisions(v1::ListRevisionsRequest::default())
+            .await;
+        let revisions = listed.expect("history").into_inner().revisions;
+        let told = |one: v1::Revision| (one.revision, one.actor, one.action);
+        revisions.into_iter().map(told).collect()
+    }
+
+    /// Waits until revision 2 has been reverted by revision 3.
+    async fn reverted(&mut self) {
+        let data = self.data.clone();
+        eventually("the revert", || {
+            let mut data = data.clone();
+            async move {
+                let answer = data
+                    .predict(rows("m", [good()]))
+                    .await
+                    .expect("answer")
+                    .into_inner();
+                (answer.policy_revision == 3).then_some(())
+            }
+        })
+        .await;
+    }
+}
+
+/// Whether the last change in the audit log is that revision 3 brought back revision 1, and the chain holds.
+fn audited_as_reverted(dir: &Path) {
+    let state = dir.join("state");
+    taper::audit::verify(&taper::audit::files(&state).expect("state folder"))
+        .expect("the chain holds");
+    let lines = taper::audit::read(&state, 0).expect("state folder");
+    let lines = lines.map(|line| serde_json::from_str(&line.expect("line")).expect("JSON"));
+    let reverts: Vec<serde_json::Value> = lines
+        .filter(|line: &serde_json::Value| line["revision"] == 3)
+        .collect();
+    let [line] = &reverts[..] else {
+        panic!("one line: {reverts:?}")
+    };
+    assert_eq!(
+        (&line["actor"], &line["action"]),
+        (&"taper".into(), &"revert to revision 1".into())
+    );
+    assert_eq!(
+        (&line["outcome"], &line["model"]),
+        (&"done".into(), &"m".into())
+    );
+    assert_eq!(line["before"]["pending"]["restores"], 1);
+    assert!(line["after"]["pending"].is_null(), "{line}");
+}
+
+fn revert() -> (u64, String, String) {
+    (3, "taper".into(), "revert to revision 1".into())
+}
+
+#[tokio::test]
+async fn what_nobody_confirms_reverts_at_its_time() {
+    let dir = two_versions();
+    let mut gateway = Killable::start(dir.path()).await;
+    gateway.all_to(1, 0, 0).await.expect("for good");
+    let changed = gateway.all_to(2, 1, 1).await.expect("for a second");
+    let until = SystemTime::try_from(changed.confirm_by.expect("a time")).expect("a time");
+    assert_eq!(gateway.answers().await, (2, 2), "in force meanwhile");
+    gateway.reverted().await;
+    assert!(SystemTime::now() >= until, "not before its time");
+    assert_eq!(gateway.answers().await, (1, 3));
+    assert_eq!(gateway.history().await[0], revert());
+    audited_as_reverted(dir.path());
+}
+
+#[tokio::test]
+async fn what_became_due_while_the_gateway_was_down_is_never_served_again() {
+    let dir = two_versions();
+    let mut gateway = Killable::start(dir.path()).await;
+    gateway.all_to(1, 0, 0).await.expect("for good");
+    gateway.all_to(2, 1, 1).await.expect("for a second");
+    gateway.process.kill();
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    let mut gateway = Killable::start(dir.path()).await;
+    assert_eq!(gateway.answers().await, (1, 3), "the first request");
+    assert_eq!(gateway.history().await[0], revert());
+    assert_eq!(gateway.model().await.confirm_by, None);
+    audited_as_reverted(dir.path());
+    gateway.process.kill();
+    let mut gateway = Killable::start(dir.path()).await;
+    assert_eq!(gateway.answers().await, (1, 3), "reverted once");
+}
+
+#[tokio::test]
+async fn what_becomes_due_after_a_restart_reverts_at_its_time() {
+    let dir = two_versions();
+    let mut gateway = Killable::start(dir.path()).await;
+    gateway.all_to(1, 0, 0).await.expect("for good");
+    let changed = gateway.all_to(2, 1, 4).await.expect("for four seconds");
+    gateway.process.kill();
+    let mut gateway = Killable::start(dir.path()).await;
+    assert_eq!(
+        gateway.model().await.confirm_by,
+        changed.confirm_by,
+        "the time stays"
+    );
+    assert_eq!(gateway.answers().await, (2, 2), "still in force");
+    let until = SystemTime::try_from(changed.confirm_by.expect("a time")).expect("a time");
+    gateway.reverted().await;
+    assert!(SystemTime::now() >= until, "not before its time");
+    assert_eq!(gateway.history().await[0], revert());
+    audited_as_reverted(dir.path());
+}
+
+#[tokio::test]
+async fn what_was_confirmed_stays_over_restarts() {
+    let dir = two_versions();
+    let mut gateway = Killable::start(dir.path()).await;
+    gateway.all_to(1, 0, 0).await.expect("for good");
+    gateway.all_to(2, 1, 2).await.expect("for two seconds");
+    gateway.process.kill();
+    let mut gateway = Killable::start(dir.path()).await;
+    let request = v1::ConfirmRequest {
+        model: "m".into(),
+        terms: None,
+    };
+    gateway.admin.confirm(request).await.expect("confirmed");
+    tokio::time::sleep(Duration::from_millis(2_200)).await;
+    assert_eq!(gateway.answers().await, (2, 3));
+    gateway.process.kill();
+    let mut gateway = Killable::start(dir.path()).await;
+    assert_eq!(gateway.answers().await, (2, 3));
+    let history = gateway.history().await;
+    assert_eq!((history.len(), &*history[0].2), (3, "confirm"));
+}
+
+#[tokio::test]
+async fn undoing_an_unconfirmed_change_ends_the_wait() {
+    let dir = two_versions();
+    let mut gateway = Killable::start(dir.path()).await;
+    gateway.all_to(1, 0, 0).await.expect("for good");
+    gateway.all_to(2, 1, 2).await.expect("for two seconds");
+    let request = v1::UndoRequest {
+        model: "m".into(),
+        terms: None,
+    };
+    gateway.admin.undo(request).await.expect("undone");
+    assert_eq!(gateway.answers().await, (1, 3));
+    assert_eq!(gateway.model().await.confirm_by, None);
+    let changed = gateway
+        .all_to(2, 3, 0)
+        .await
+        .expect("changes are taken again");
+    assert_eq!(changed.revision, 4);
+    tokio::time::sleep(Duration::from_millis(2_200)).await;
+    assert_eq!(gateway.answers().await, (2, 4), "nothing reverts any more");
+    assert_eq!(gateway.history().await.len(), 4);
+}
+
+#[tokio::test]
+async fn while_a_change_waits_no_other_is_made_and_what_would_come_back_is_kept_loaded() {
+    let dir = two_versions();
+    let mut gateway = Killable::start(dir.path()).await;
+    gateway.all_to(1, 0, 0).await.expect("for good");
+    gateway.all_to(2, 1, 3600).await.expect("for an hour");
+    gateway.process.kill();
+    // From now on only what would come back wants version 1.
+    std::fs::write(dir.path().join("taper.toml"), "versions = { latest = 1 }")
+        .expect("configuration");
+    let mut command = serve(dir.path());
+    let process = Process::start(command.arg("--config").arg(dir.path().join("taper.toml")));
+    let mut gateway = Killable::of(process).await;
+    let status = gateway.all_to(1, 2, 0).await.expect_err("not now");
+    assert_eq!(
+        (status.code(), &*reason(&status)),
+        (Code::FailedPrecondition, "UNCONFIRMED_CHANGE"),
+        "{status:?}"
+    );
+    let label = v1::SetLabelRequest {
+        model: "m".into(),
+        label: "stable".into(),
+        version: 2,
+        terms: None,
+    };
+    let status = gateway.admin.set_label(label).await.expect_err("not now");
+    assert_eq!(reason(&status), "UNCONFIRMED_CHANGE", "{status:?}");
+    let model = gateway.model().await;
+    let first = &model.versions[0];
+    assert_eq!((first.version, first.state()), (1, v1::VersionState::Ready));
+    assert!(
+        first.held_by.iter().any(|who| who.contains("revision 2")),
+        "{first:?}"
+    );
+    let unload = v1::UnloadVersionRequest {
+        model: "m".into(),
+        version: 1,
+        terms: None,
+    };
+    let status = gateway
+        .admin
+        .unload_version(unload)
+        .await
+        .expect_err("it may come back");
+    assert_eq!(reason(&status), "UNCONFIRMED_CHANGE", "{status:?}");
+    assert_eq!(
+        gateway.model().await.versions[0].state(),
+        v1::VersionState::Ready
+    );
+    assert_eq!(gateway.answers().await, (2, 2), "nothing has moved");
+    let request = v1::UndoRequest {
+        model: "m".into(),
+        terms: None,
+    };
+    gateway.admin.undo(request).await.expect("undone");
+    assert_eq!(gateway.answers().await, (1, 3), "at once");
+}

@@ -1,0 +1,492 @@
+//! What a process that is killed at any moment leaves behind: all that it acknowledged, and nothing by half.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng};
+use taper::proto::v1;
+use taper::proto::v1::admin_service_client::AdminServiceClient;
+use taper::proto::v1::prediction_service_client::PredictionServiceClient;
+use tempfile::TempDir;
+use tokio::sync::Notify;
+use tonic::Status;
+use tonic::transport::Channel;
+use tonic_types::StatusExt;
+
+use crate::harness::{connect, good, policy, rows};
+use crate::process::Process;
+use crate::tiny;
+
+const ROUNDS: u64 = 200;
+const CLIENTS: u64 = 6;
+const MODELS: [&str; 2] = ["a", "b"];
+const VERSIONS: u64 = 2;
+const LABELS: [&str; 3] = ["stable", "canary", "shadow"];
+
+/// What one request asked for. Its reason names it, so that it is found again in the history and in the audit log.
+#[derive(Clone, Debug)]
+struct Asked {
+    model: &'static str,
+    edit: Edit,
+    dry_run: bool,
+    /// `None`: the connection broke before an answer came.
+    answer: Option<Answer>,
+}
+
+#[derive(Clone, Debug)]
+enum Edit {
+    Policy(v1::TrafficPolicy),
+    Label(&'static str, u64),
+    Promote(&'static str),
+    Undo,
+}
+
+#[derive(Clone, Debug)]
+enum Answer {
+    /// It made this revision.
+    Made(u64),
+    /// It changed nothing: nothing differs, or it only asked.
+    Nothing,
+    /// Refused, with this word.
+    Refused(String),
+}
+
+/// What is wanted of one model, as the history tells it.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Content {
+    policy: Option<v1::TrafficPolicy>,
+    labels: BTreeMap<String, u64>,
+}
+
+/// One revision as it was read.
+#[derive(Clone, Debug, PartialEq)]
+struct Kept {
+    model: String,
+    reason: String,
+    undoes_to: u64,
+    content: Content,
+}
+
+/// All that is known about what was asked and what became of it.
+#[derive(Default)]
+struct Ledger {
+    /// By reason.
+    asked: HashMap<String, Asked>,
+    /// By revision.
+    kept: BTreeMap<u64, Kept>,
+}
+
+/// A folder with the registry. In memory where the system has a place for that: what a killed process leaves to the files is
+/// the same there as on a disk, and is left more often in the same time.
+fn folder() -> TempDir {
+    let memory = Path::new("/dev/shm");
+    let dir = if memory.is_dir() {
+        tempfile::tempdir_in(memory)
+    } else {
+        tempfile::tempdir()
+    };
+    let dir = dir.expect("temporary folder");
+    for model in MODELS {
+        for version in 1..=VERSIONS {
+            // Small batches, which are quickly warmed up: they are not what is looked at here.
+            tiny::publish_with(&dir.path().join("models"), model, version, |manifest| {
+                manifest["batching"]["max_rows"] = 2.into();
+            });
+        }
+    }
+    dir
+}
+
+type AdminClient = AdminServiceClient<Channel>;
+
+/// A request at random, some of which are refused.
+async fn draw(admin: &mut AdminClient, rng: &mut StdRng) -> Result<(Asked, Option<u64>), Status> {
+    let model = MODELS[rng.random_range(0..MODELS.len())];
+    let label = LABELS[rng.random_range(0..LABELS.len())];
+    // One of them is not there.
+    let version = rng.random_range(1..=VERSIONS + 1);
+    let mut expected = None;
+    let edit = match rng.random_range(0..8) {
+        0..3 => {
+            let request = v1::GetTrafficPolicyRequest {
+                model: model.into(),
+            };
+            let read = admin.get_traffic_policy(request).await?.into_inner();
+            // Some have read something older.
+            expected = Some(read.revision.saturating_sub(rng.random_range(0..5_u64) / 4));
+            let share = rng.random_range(1..10_000);
+            let rest = 10_000 - share - u32::from(rng.random_range(0..8) == 0);
+            Edit::Policy(v1::TrafficPolicy {
+                salt: format!("{}", rng.random_range(0..1_000_000)),
+                ..policy(&[(1, share), (VERSIONS, rest)])
+            })
+        }
+        3..6 => Edit::Label(label, version),
+        6 => Edit::Promote(label),
+        _ => Edit::Undo,
+    };
+    let asked = Asked {
+        model,
+        edit,
+        dry_run: rng.random_range(0..8) == 0,
+        answer: None,
+    };
+    Ok((asked, expected))
+}
+
+async fn send(
+    admin: &mut AdminClient,
+    asked: &Asked,
+    expected_revision: Option<u64>,
+    reason: &str,
+) -> Result<v1::ChangeResponse, Status> {
+    let model = asked.model.to_owned();
+    let terms = Some(v1::ChangeTerms {
+        expected_revision,
+        dry_run: asked.dry_run,
+        actor: "client".into(),
+        reason: reason.into(),
+        ..Default::default()
+    });
+    let changed = match asked.edit.clone() {
+        Edit::Policy(policy) => {
+            let policy = Some(policy);
+            let request = v1::SetTrafficPolicyRequest {
+                model,
+                policy,
+                terms,
+            };
+            admin.set_traffic_policy(request).await
+        }
+        Edit::Label(label, version) => {
+            let label = label.to_owned();
+            let request = v1::SetLabelRequest {
+                model,
+                label,
+                version,
+                terms,
+            };
+            admin.set_label(request).await
+        }
+        Edit::Promote(label) => {
+            let request = v1::PromoteRequest {
+                model,
+                label: label.into(),
+                to: String::new(),
+                terms,
+            };
+            admin.promote(request).await
+        }
+        Edit::Undo => admin.undo(v1::UndoRequest { model, terms }).await,
+    };
+    changed.map(tonic::Response::into_inner)
+}
+
+/// Makes changes until the connection breaks; tells when one was acknowledged.
+async fn client(
+    mut admin: AdminClient,
+    name: String,
+    mut rng: StdRng,
+    acknowledged: Arc<Notify>,
+) -> Vec<(String, Asked)> {
+    let mut all = Vec::new();
+    for turn in 0.. {
+        let Ok((mut asked, expected)) = draw(&mut admin, &mut rng).await else {
+            break;
+        };
+        let reason = format!("{name}, change {turn}");
+        match send(&mut admin, &asked, expected, &reason).await {
+            Ok(changed) => {
+                let made = !asked.dry_run && !changed.differences.is_empty();
+                asked.answer = Some(if made {
+                    acknowledged.notify_one();
+                    Answer::Made(changed.revision)
+                } else {
+                    Answer::Nothing
+                });
+            }
+            Err(status) => {
+                let info = status.get_details_error_info();
+                asked.answer = info.map(|info| Answer::Refused(info.reason));
+            }
+        }
+        let broken = asked.answer.is_none();
+        all.push((reason, asked));
+        if broken {
+            break;
+        }
+    }
+    all
+}
+
+/// The changes above `after`, oldest first.
+async fn history(admin: &mut AdminClient, after: u64) -> Vec<v1::Revision> {
+    let mut all = Vec::new();
+    let mut before_revision = 0;
+    loop {
+        let request = v1::ListRevisionsRequest {
+            before_revision,
+            limit: if after == 0 { 1000 } else { 100 },
+            ..Default::default()
+        };
+        let page = admin
+            .list_revisions(request)
+            .await
+            .expect("history")
+            .into_inner()
+            .revisions;
+        let last = page.last().map_or(0, |change| change.revision);
+        all.extend(page.into_iter().filter(|change| change.revision > after));
+        if last <= after + 1 {
+            all.reverse();
+            return all;
+        }
+        before_revision = last;
+    }
+}
+
+fn kept(change: v1::Revision) -> Kept {
+    assert!(
+        change.loaded.is_empty() && change.unloaded.is_empty(),
+        "nobody asked for that: {change:?}"
+    );
+    assert_eq!((change.confirm_by, &*change.actor), (None, "client"));
+    Kept {
+        model: change.model,
+        reason: change.reason,
+        undoes_to: change.undoes_to,
+        content: Content {
+            policy: change.policy,
+            labels: change.labels.into_iter().collect(),
+        },
+    }
+}
+
+impl Ledger {
+    /// The newest revision of `model` below `below`, 0 where there is none, and what it wants.
+    fn newest(&self, model: &str, below: u64) -> (u64, Content) {
+        let newest = self
+            .kept
+            .range(..below)
+            .rev()
+            .find(|(_, kept)| kept.model == model);
+        newest.map_or_else(Default::default, |(revision, kept)| {
+            (*revision, kept.content.clone())
+        })
+    }
+
+    /// What `asked` makes of the revision before `revision`, and what an undo of it brings back.
+    fn expected(&self, asked: &Asked, revision: u64) -> (u64, Content) {
+        let (previous, mut content) = self.newest(asked.model, revision);
+        match &asked.edit {
+            Edit::Policy(policy) => content.policy = Some(policy.clone()),
+            Edit::Label(label, version) => drop(content.labels.insert((*label).into(), *version)),
+            Edit::Promote(label) => {
+                let version = content.labels[*label];
+                content.labels.insert("stable".into(), version);
+                content.policy.get_or_insert_default().split = vec![v1::Share {
+                    target: Some(v1::share::Target::Label("stable".into())),
+                    basis_points: 10_000,
+                }];
+            }
+            Edit::Undo => {
+                let back = self.kept.get(&previous).map_or(0, |kept| kept.undoes_to);
+                let restored = self.kept.get(&back);
+                return restored.map_or_else(Default::default, |kept| {
+                    (kept.undoes_to, kept.content.clone())
+                });
+            }
+        }
+        (previous, content)
+    }
+
+    /// Holds the gateway to all that is known, and learns what it has kept of what it did not acknowledge.
+    async fn check(&mut self, admin: &mut AdminClient) {
+        let known = self
+            .kept
+            .last_key_value()
+            .map_or(0, |(revision, _)| *revision);
+        for change in history(admin, known).await {
+            let revision = change.revision;
+            assert_eq!(
+                revision,
+                self.kept.len() as u64 + 1,
+                "no revision is left out"
+            );
+            let kept = kept(change);
+            let asked = self.asked.get(&kept.reason);
+            let asked =
+                asked.unwrap_or_else(|| panic!("nobody asked for revision {revision}: {kept:?}"));
+            assert!(!asked.dry_run, "only asked: {kept:?}");
+            match &asked.answer {
+                None => {}
+                Some(Answer::Made(made)) => assert_eq!(*made, revision, "{asked:?}"),
+                other => panic!("revision {revision} was answered with {other:?}"),
+            }
+            let (undoes_to, content) = self.expected(asked, revision);
+            assert_eq!(
+                (&*kept.model, kept.undoes_to),
+                (asked.model, undoes_to),
+                "{kept:?}"
+            );
+            assert_eq!(
+                kept.content, content,
+                "revision {revision} is what was asked for: {asked:?}"
+            );
+            self.kept.insert(revision, kept);
+        }
+        for (reason, asked) in &self.asked {
+            if let Some(Answer::Made(revision)) = asked.answer {
+                let kept = self.kept.get(&revision);
+                assert!(
+                    kept.is_some_and(|kept| kept.reason == *reason),
+                    "{reason} made {revision}, which is {kept:?}"
+                );
+            }
+        }
+        for model in MODELS {
+            let (revision, content) = self.newest(model, u64::MAX);
+            let request = v1::GetModelRequest {
+                model: model.into(),
+            };
+            let mut got = admin.get_model(request).await.expect("model").into_inner();
+            assert_eq!(got.labels.remove("latest"), Some(VERSIONS));
+            assert_eq!((got.revision, &*got.problem), (revision, ""), "{model}");
+            assert_eq!(
+                got.labels.into_iter().collect::<BTreeMap<_, _>>(),
+                content.labels,
+                "{model}"
+            );
+            let request = v1::GetTrafficPolicyRequest {
+                model: model.into(),
+            };
+            let got = admin
+                .get_traffic_policy(request)
+                .await
+                .expect("policy")
+                .into_inner();
+            if content.policy.is_some() {
+                assert_eq!(
+                    (got.revision, got.policy),
+                    (revision, content.policy),
+                    "{model}"
+                );
+            }
+        }
+    }
+
+    /// Reads the whole history anew, and the audit log as it lies on the disk.
+    async fn check_all(&self, admin: &mut AdminClient, state: &Path) {
+        let listed: BTreeMap<_, _> = history(admin, 0)
+            .await
+            .into_iter()
+            .map(|change| (change.revision, kept(change)))
+            .collect();
+        for model in MODELS {
+            let of_model = |(_, kept): &(&u64, &Kept)| kept.model == model;
+            let mine: Vec<_> = self.kept.iter().filter(of_model).rev().take(1000).collect();
+            let told: Vec<_> = listed.iter().filter(of_model).rev().take(1000).collect();
+            assert_eq!(mine, told, "what was once in the history stays there");
+        }
+        let files = taper::audit::files(state).expect("state folder");
+        taper::audit::verify(&files).expect("the chain holds");
+        // How often each thing stands in the log, by its reason.
+        let mut lines: HashMap<String, Vec<(Option<u64>, String)>> = HashMap::new();
+        let mut newest = 0;
+        for line in taper::audit::read(state, 0).expect("state folder") {
+            let line: serde_json::Value = serde_json::from_str(&line.expect("line")).expect("JSON");
+            let text = |name: &str| line[name].as_str().expect("text").to_owned();
+            let revision = line["revision"].as_u64();
+            if let Some(revision) = revision {
+                assert_eq!(revision, newest + 1, "changes stand in their order");
+                assert_eq!(text("reason"), self.kept[&revision].reason);
+                newest = revision;
+            }
+            lines
+                .entry(text("reason"))
+                .or_default()
+                .push((revision, text("outcome")));
+        }
+        assert_eq!(
+            newest,
+            self.kept.len() as u64,
+            "each change stands in the audit log"
+        );
+        for (reason, asked) in &self.asked {
+            let told = lines.remove(reason).unwrap_or_default();
+            let right = match &asked.answer {
+                _ if asked.dry_run => told.is_empty(),
+                Some(Answer::Made(revision)) => told == [(Some(*revision), "done".into())],
+                Some(Answer::Refused(why)) => told == [(None, why.clone())],
+                Some(Answer::Nothing) => told.is_empty(),
+                None => told.len() <= 1,
+            };
+            assert!(
+                right,
+                "{reason}: {asked:?} stands in the audit log as {told:?}"
+            );
+        }
+        assert!(lines.is_empty(), "nobody asked for {lines:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_200_times_amid_changes_it_keeps_what_it_acknowledged_and_nothing_by_half() {
+    let seed = rand::random();
+    println!("seed {seed}");
+    let mut rng = StdRng::seed_from_u64(seed);
+    let dir = folder();
+    let mut ledger = Ledger::default();
+    for round in 0..=ROUNDS {
+        let mut gateway = Process::serve(dir.path());
+        let data = gateway.address("data");
+        let address = gateway.address("admin");
+        let mut admin = AdminServiceClient::new(connect(address).await);
+        ledger.check(&mut admin).await;
+        if round % 20 == 0 {
+            ledger
+                .check_all(&mut admin, &dir.path().join("state"))
+                .await;
+        }
+        let mut data = PredictionServiceClient::new(connect(data).await);
+        for model in MODELS {
+            let answer = data
+                .predict(rows(model, [good()]))
+                .await
+                .expect("it serves")
+                .into_inner();
+            assert_eq!(answer.policy_revision, ledger.newest(model, u64::MAX).0);
+        }
+        let acknowledged = Arc::new(Notify::new());
+        let mut clients = Vec::new();
+        for number in 0..CLIENTS {
+            let admin = AdminServiceClient::new(connect(address).await);
+            let name = format!("round {round}, client {number}");
+            let rng = StdRng::seed_from_u64(rng.random());
+            clients.push(tokio::spawn(client(
+                admin,
+                name,
+                rng,
+                Arc::clone(&acknowledged),
+            )));
+        }
+        acknowledged.notified().await;
+        tokio::time::sleep(Duration::from_micros(rng.random_range(5_000..60_000))).await;
+        gateway.kill();
+        for client in clients {
+            ledger.asked.extend(client.await.expect("no client failed"));
+        }
+    }
+    let count = |is: fn(&Asked) -> bool| ledger.asked.values().filter(|asked| is(asked)).count();
+    let made = count(|asked| matches!(asked.answer, Some(Answer::Made(_))));
+    let refused = count(|asked| matches!(asked.answer, Some(Answer::Refused(_))));
+    let lost = count(|asked| asked.answer.is_none());
+    println!(
+        "{made} made, {refused} refused, {lost} without an answer, {} in the history",
+        ledger.kept.len()
+    );
+    assert!(made as u64 >= ROUNDS && refused > 0 && lost > 0);
+}

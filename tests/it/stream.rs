@@ -1,0 +1,111 @@
+//! Requests that keep coming, whatever happens to earlier ones, and every answer held to the version that says it gave it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use taper::proto::v1::prediction_service_client::PredictionServiceClient;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::{Instant, sleep_until};
+use tonic::transport::Channel;
+
+use crate::harness::{eventually, good, only, rows};
+
+/// Time between two requests to the model.
+const GAP: Duration = Duration::from_millis(5);
+
+/// Two hundred requests a second to one model, each sent when it is due and not when the one before is answered.
+pub struct Stream {
+    stop: Arc<AtomicBool>,
+    newest: Arc<AtomicU64>,
+    task: JoinHandle<Tally>,
+}
+
+/// What became of the requests.
+#[derive(Debug, Default)]
+pub struct Tally {
+    /// Requests sent; each has ended.
+    pub sent: usize,
+    /// What is wrong with those that failed or got another version's answer.
+    pub wrong: Vec<String>,
+}
+
+impl Stream {
+    /// Begins to ask the tiny `model`.
+    pub fn start(data: &PredictionServiceClient<Channel>, model: &'static str) -> Self {
+        let (stop, newest) = (
+            Arc::new(AtomicBool::new(false)),
+            Arc::new(AtomicU64::new(0)),
+        );
+        let task = run(data.clone(), model, Arc::clone(&stop), Arc::clone(&newest));
+        let task = tokio::task::spawn(task);
+        Self { stop, newest, task }
+    }
+
+    /// Waits until `version` has answered a request.
+    pub async fn answered_by(&self, version: u64) {
+        let what = format!("version {version} answers");
+        eventually(&what, || async {
+            (self.newest.load(Ordering::Relaxed) >= version).then_some(())
+        })
+        .await;
+    }
+
+    /// Sends no more, waits for the answers, and fails unless there are some and all of them are right.
+    pub async fn end(self) -> Tally {
+        self.stop.store(true, Ordering::Relaxed);
+        let tally = self.task.await.expect("the stream lives");
+        assert!(tally.sent > 0, "nothing was asked");
+        assert!(
+            tally.wrong.is_empty(),
+            "of {}: {:?}",
+            tally.sent,
+            tally.wrong
+        );
+        tally
+    }
+}
+
+async fn run(
+    data: PredictionServiceClient<Channel>,
+    model: &'static str,
+    stop: Arc<AtomicBool>,
+    newest: Arc<AtomicU64>,
+) -> Tally {
+    let mut tally = Tally::default();
+    let mut asked = JoinSet::new();
+    let mut due = Instant::now();
+    while !stop.load(Ordering::Relaxed) {
+        due += GAP;
+        sleep_until(due).await;
+        let mut data = data.clone();
+        asked.spawn(async move {
+            let answer = data.predict(rows(model, [good()])).await;
+            let answer = answer.map_err(|status| format!("{status:?}"))?.into_inner();
+            #[expect(clippy::cast_precision_loss, reason = "versions in tests are small")]
+            let right = (only(&answer) - answer.version as f32).abs() < f32::EPSILON;
+            if right {
+                Ok(answer.version)
+            } else {
+                Err(format!("{answer:?}"))
+            }
+        });
+        tally.sent += 1;
+        while let Some(answered) = asked.try_join_next() {
+            tally.count(answered.expect("joins"), &newest);
+        }
+    }
+    while let Some(answered) = asked.join_next().await {
+        tally.count(answered.expect("joins"), &newest);
+    }
+    tally
+}
+
+impl Tally {
+    fn count(&mut self, answered: Result<u64, String>, newest: &AtomicU64) {
+        match answered {
+            Ok(version) => drop(newest.fetch_max(version, Ordering::Relaxed)),
+            Err(wrong) => self.wrong.push(wrong),
+        }
+    }
+}

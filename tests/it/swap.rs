@@ -1,0 +1,200 @@
+//! A swap hurts nobody: no request fails, none gets another version's answer, and old weights go with their last request.
+
+use std::fs;
+
+use taper::proto::v1::VersionState;
+use tokio::task::JoinSet;
+
+use crate::harness::{Running, eventually, good, only, rows};
+use crate::lifecycle::{NEWEST, becomes, status_of};
+use crate::stream::Stream;
+use crate::tiny;
+
+/// Puts `version` of `model` into the registry.
+fn swap_in(gateway: &Running, model: &str, version: u64) {
+    tiny::drop_in(&gateway.models(), model, version, |root| {
+        tiny::publish(root, model, version)
+    });
+}
+
+/// The value of a series of `/metrics`, 0 where it is not there.
+async fn gauge(gateway: &Running, series: &str) -> f64 {
+    let (_, text) = gateway.http_get("/metrics").await;
+    let value = text
+        .lines()
+        .find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+    value.map_or(0.0, |value| value.parse().expect("a number"))
+}
+
+/// Waits until nothing is left in memory but what serves.
+async fn all_is_freed(gateway: &Running) {
+    for series in ["taper_draining_versions", "taper_draining_weights_bytes"] {
+        eventually(series, || async {
+            (gauge(gateway, series).await == 0.0).then_some(())
+        })
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn fifty_swaps_fail_no_request_and_give_no_wrong_answer() {
+    let gateway = Running::start(NEWEST, |root| tiny::publish(root, "m", 1)).await;
+    let stream = Stream::start(&gateway.data, "m");
+    stream.answered_by(1).await;
+    for version in 2..=51 {
+        swap_in(&gateway, "m", version);
+        stream.answered_by(version).await;
+        fs::remove_dir_all(gateway.models().join("m").join((version - 1).to_string()))
+            .expect("removed");
+    }
+    let tally = stream.end().await;
+    assert!(tally.sent > 50, "{tally:?}");
+    all_is_freed(&gateway).await;
+    let weights = status_of(&gateway, 51).await.expect("known").weight_bytes;
+    #[expect(clippy::cast_precision_loss, reason = "tiny weights")]
+    let weights = weights as f64;
+    assert_eq!(
+        gauge(&gateway, "taper_weights_bytes").await,
+        weights,
+        "only the last is in memory"
+    );
+    gateway.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_large_model_that_loads_beside_changes_nothing_about_that() {
+    let gateway = Running::start(NEWEST, |root| tiny::publish(root, "m", 1)).await;
+    let stream = Stream::start(&gateway.data, "m");
+    let mut version = 1;
+    for large in 1..=2 {
+        // 36 MB.
+        let fill = |root: &std::path::Path| tiny::publish_wide(root, "large", large, 3000);
+        tiny::drop_in(&gateway.models(), "large", large, fill);
+        let loads = async {
+            eventually("the large model answers", || {
+                let mut data = gateway.data.clone();
+                async move {
+                    let answer = data
+                        .predict(rows("large", [good()]))
+                        .await
+                        .ok()?
+                        .into_inner();
+                    (answer.version == large).then_some(())
+                }
+            })
+            .await;
+        };
+        tokio::pin!(loads);
+        // Swaps go on as long as it loads, and ten in any case.
+        let (least, mut loaded) = (version + 10, false);
+        while !loaded || version < least {
+            version += 1;
+            swap_in(&gateway, "m", version);
+            tokio::select! {
+                () = &mut loads, if !loaded => loaded = true,
+                () = stream.answered_by(version) => {}
+            }
+            stream.answered_by(version).await;
+        }
+    }
+    stream.end().await;
+    all_is_freed(&gateway).await;
+    gateway.drain().await;
+}
+
+/// Slow requests to the version that serves are in flight while it is replaced. How slow a request is differs from machine to
+/// machine, so as many are sent at once as it takes for the last of them to outlive the swap.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn old_weights_go_with_the_last_request_that_holds_them_and_not_before() {
+    let mut gateway = Running::start(NEWEST, |root| tiny::publish_wide(root, "m", 1, 1024)).await;
+    let wide = status_of(&gateway, 1).await.expect("known").weight_bytes;
+    let mut held = false;
+    for round in 0..10 {
+        let (old, new) = (2 * round + 1, 2 * round + 2);
+        let mut slow = JoinSet::new();
+        for _ in 0..(4 << round) {
+            let mut data = gateway.data.clone();
+            let request = rows("m", [(); tiny::MOST_ROWS].map(|()| good()));
+            slow.spawn(async move { data.predict(request).await });
+        }
+        let series = format!("taper_in_flight_requests{{model=\"m\",version=\"{old}\"}}");
+        eventually("they are in flight", || async {
+            (slow.is_empty() || gauge(&gateway, &series).await > 0.0).then_some(())
+        })
+        .await;
+        swap_in(&gateway, "m", new);
+        eventually("the new version answers", || {
+            let mut data = gateway.data.clone();
+            async move {
+                let answer = data
+                    .predict(rows("m", [good()]))
+                    .await
+                    .expect("an answer")
+                    .into_inner();
+                (answer.version == new).then_some(())
+            }
+        })
+        .await;
+        let mut answers = Vec::new();
+        while let Some(answer) = slow.try_join_next() {
+            answers.push(answer);
+        }
+        let (draining, bytes) = (
+            gauge(&gateway, "taper_draining_versions").await,
+            gauge(&gateway, "taper_draining_weights_bytes").await,
+        );
+        let state = status_of(&gateway, old).await.expect("known").state();
+        while let Some(answer) = slow.try_join_next() {
+            answers.push(answer);
+        }
+        // What was looked at while one of them was still running counts.
+        if !slow.is_empty() {
+            #[expect(clippy::cast_precision_loss, reason = "a few megabytes")]
+            let wide = wide as f64;
+            assert_eq!(
+                (draining, bytes, state),
+                (1.0, wide, VersionState::Draining)
+            );
+            held = true;
+        }
+        while let Some(answer) = slow.join_next().await {
+            answers.push(answer);
+        }
+        for answer in answers {
+            let answer = answer.expect("joins").expect("answered").into_inner();
+            assert_eq!(answer.version, old, "the version that it began with");
+            let scores = &answer.outputs[0].fp32_values;
+            #[expect(clippy::cast_precision_loss, reason = "versions in tests are small")]
+            let right = |score: &f32| (score - old as f32).abs() < f32::EPSILON;
+            assert!(
+                scores.len() == tiny::MOST_ROWS && scores.iter().all(right),
+                "{scores:?}"
+            );
+        }
+        all_is_freed(&gateway).await;
+        becomes(&gateway, old, VersionState::Retired).await;
+        let new = status_of(&gateway, new).await.expect("known").weight_bytes;
+        #[expect(clippy::cast_precision_loss, reason = "tiny weights")]
+        let new = new as f64;
+        assert_eq!(
+            gauge(&gateway, "taper_weights_bytes").await,
+            new,
+            "the new version's only"
+        );
+        if held {
+            break;
+        }
+        let next = old + 2;
+        tiny::drop_in(&gateway.models(), "m", next, |root| {
+            tiny::publish_wide(root, "m", next, 1024)
+        });
+        becomes(&gateway, next, VersionState::Ready).await;
+    }
+    assert!(held, "no request was slow enough");
+    let answer = gateway
+        .predict(rows("m", [good()]))
+        .await
+        .expect("an answer");
+    assert!(only(&answer) > 1.0, "{answer:?}");
+    gateway.drain().await;
+}
