@@ -211,6 +211,12 @@ fn a_failed_version_that_is_tried_again_says_what_is_still_wrong() {
         failed.contains("(VERSION_NOT_READY)") && failed.contains("wants 30"),
         "{failed}"
     );
+    let dry = gateway.ends(&["versions", "retry", "3", "--dry-run"]);
+    assert_eq!(
+        dry.code,
+        Some(2),
+        "there is no trying without trying: {dry:?}"
+    );
     let listed = gateway.does(&["versions"]);
     assert!(
         listed.contains("FAILED") && listed.contains("tried"),
