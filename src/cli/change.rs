@@ -22,6 +22,13 @@ pub(super) struct Change {
     /// Revert by itself after this time, 1s to 24h, unless `taper confirm` comes before: `90s`, `10m`, `2h`.
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     confirm_within: Option<Duration>,
+    #[command(flatten)]
+    who: Who,
+}
+
+/// Who makes a change, and why.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct Who {
     /// Why, for the history and the audit log.
     #[arg(short = 'm', long, value_name = "TEXT", default_value = "")]
     reason: String,
@@ -45,17 +52,27 @@ struct Line<'a> {
     after: &'a str,
 }
 
+impl Who {
+    /// Terms that say nothing else.
+    pub(super) fn terms(&self) -> ChangeTerms {
+        let user = || std::env::var("USER").unwrap_or_default();
+        ChangeTerms {
+            actor: self.actor.clone().unwrap_or_else(user),
+            reason: self.reason.clone(),
+            ..ChangeTerms::default()
+        }
+    }
+}
+
 impl Change {
     /// The terms as the gateway takes them.
     pub(super) fn terms(&self) -> ChangeTerms {
-        let user = || std::env::var("USER").unwrap_or_default();
         ChangeTerms {
             expected_revision: self.expect,
             dry_run: self.dry_run,
             // The parser keeps it within what a message can say.
             confirm_within: self.confirm_within.and_then(|time| time.try_into().ok()),
-            actor: self.actor.clone().unwrap_or_else(user),
-            reason: self.reason.clone(),
+            ..self.who.terms()
         }
     }
 
@@ -156,8 +173,10 @@ mod tests {
             expect: None,
             dry_run,
             confirm_within: None,
-            reason: String::new(),
-            actor: None,
+            who: Who {
+                reason: String::new(),
+                actor: None,
+            },
         }
     }
 

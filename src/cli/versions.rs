@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::Serialize;
 
 use super::{
-    change::{self, Change},
+    change::{self, Change, Who},
     client::AdminPort,
     failure::Failure,
     model::Model,
@@ -38,7 +38,7 @@ enum Verb {
     /// Unload a version that no split, header rule or label names.
     Unload(ChangeArgs),
     /// Try a FAILED version again, now.
-    Retry(ChangeArgs),
+    Retry(RetryArgs),
 }
 
 #[derive(Debug, clap::Args)]
@@ -60,6 +60,21 @@ struct ChangeArgs {
     model: Model,
     #[command(flatten)]
     change: Change,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    port: AdminPort,
+}
+
+#[derive(Debug, clap::Args)]
+struct RetryArgs {
+    /// The version.
+    version: u64,
+    #[command(flatten)]
+    model: Model,
+    #[command(flatten)]
+    who: Who,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -114,13 +129,13 @@ async fn unload(args: ChangeArgs) -> Result<(), Failure> {
     args.change.tell(&model, &changed, args.json)
 }
 
-async fn retry(args: ChangeArgs) -> Result<(), Failure> {
+async fn retry(args: RetryArgs) -> Result<(), Failure> {
     let model = args.model.resolve(&args.port).await?;
     let mut client = args.port.connect().await?;
     let request = args.port.patience.request(RetryVersionRequest {
         model: model.clone(),
         version: args.version,
-        terms: Some(args.change.terms()),
+        terms: Some(args.who.terms()),
     });
     args.port.answer(client.retry_version(request)).await?;
     if args.json {

@@ -14,6 +14,7 @@ mod admission;
 mod audit;
 mod bad_requests;
 mod cli;
+mod cli_changes;
 mod cli_reads;
 mod confirm;
 mod demo;

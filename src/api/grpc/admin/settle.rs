@@ -21,6 +21,8 @@ impl<S: Store> Admin<S> {
         terms: Terms,
     ) -> Result<v1::ChangeResponse, AdminError> {
         let dry_run = terms.dry_run;
+        // An answer about the last failure is none: this asks for another try.
+        let past = past(&self.control, &model, number);
         let edit = Edit::Load(number);
         let changed = self.control.change(model.clone(), edit, terms).await?;
         if !dry_run {
@@ -30,7 +32,7 @@ impl<S: Store> Admin<S> {
             };
             self.settled(&model, number, |view, version| {
                 if wanted(view, version) {
-                    outcome(view, &model, version, None)
+                    outcome(view, &model, version, past)
                 } else {
                     let why = "somebody has changed meanwhile that it is to be loaded".into();
                     Some(Err(AdminError::NotReady(vec![(version, why)])))

@@ -1,0 +1,273 @@
+//! The verbs that change something, as a person types them, and the traffic that moves.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::cli::two_versions;
+use crate::harness::good;
+use crate::process::{self, Ended, Process, run, taper};
+use crate::tiny;
+
+const CANARY: &str =
+    "[models.m]\nlabels = { stable = 1, canary = 2 }\nsplit = { stable = 10000 }\n";
+
+/// A gateway in a process over two versions of `m`, where `stable` has all the traffic and `canary` none.
+struct Serving {
+    _gateway: Process,
+    data: String,
+    admin: String,
+    _dir: tempfile::TempDir,
+}
+
+impl Serving {
+    fn start() -> Self {
+        Self::over(two_versions())
+    }
+
+    fn over(dir: tempfile::TempDir) -> Self {
+        let config = dir.path().join("taper.toml");
+        fs::write(&config, CANARY).expect("configuration");
+        let mut serve = process::serve(dir.path());
+        let mut gateway = Process::start(serve.arg("--config").arg(&config));
+        let data = gateway.address("data").to_string();
+        let admin = gateway.address("admin").to_string();
+        Self {
+            _gateway: gateway,
+            data,
+            admin,
+            _dir: dir,
+        }
+    }
+
+    /// `taper ARGS` to its end.
+    fn ends(&self, args: &[&str]) -> Ended {
+        run(&[args, &["--address", &self.admin]].concat())
+    }
+
+    /// What `taper ARGS` that must work prints.
+    fn does(&self, args: &[&str]) -> String {
+        let ended = self.ends(args);
+        assert_eq!(ended.code, Some(0), "{args:?}: {ended:?}");
+        ended.stdout
+    }
+
+    /// What `taper ARGS` that must be refused complains.
+    fn refuses(&self, args: &[&str]) -> String {
+        let ended = self.ends(args);
+        assert_eq!(ended.code, Some(1), "{args:?}: {ended:?}");
+        assert_eq!(ended.stdout, "", "{args:?}");
+        ended.stderr
+    }
+
+    fn json(&self, args: &[&str]) -> Value {
+        let stdout = self.does(&[args, &["--json"]].concat());
+        serde_json::from_str(&stdout).unwrap_or_else(|error| panic!("{error}: {stdout}"))
+    }
+
+    /// The version that answers.
+    fn who_answers(&self) -> Value {
+        let row = good().to_string();
+        let ended = run(&[
+            "predict",
+            "m",
+            "--row",
+            &row,
+            "--json",
+            "--address",
+            &self.data,
+        ]);
+        let answer: Value = serde_json::from_str(&ended.stdout)
+            .unwrap_or_else(|error| panic!("{error}: {ended:?}"));
+        answer["version"].clone()
+    }
+
+    fn labels(&self) -> Value {
+        self.json(&["label", "list"])["labels"].clone()
+    }
+}
+
+#[test]
+fn labels_are_made_moved_and_deleted_and_traffic_moves_along() {
+    let gateway = Serving::start();
+    assert_eq!(gateway.who_answers(), 1);
+    let told = gateway.does(&["label", "set", "stable", "2", "-m", "better"]);
+    assert!(told.contains("labels.stable"), "{told}");
+    assert_eq!(gateway.who_answers(), 2);
+    let made = gateway.json(&["label", "set", "trial", "1"]);
+    assert_eq!(
+        made["differences"],
+        json!([{"field": "labels.trial", "before": "", "after": "1"}])
+    );
+    assert!(gateway.does(&["label", "list"]).contains("trial"));
+    let same = gateway.does(&["label", "set", "trial", "1"]);
+    assert!(same.contains("nothing differs"), "{same}");
+    gateway.does(&["label", "delete", "trial"]);
+    assert_eq!(
+        gateway.labels(),
+        json!({"canary": 2, "latest": 2, "stable": 2})
+    );
+    let held = gateway.refuses(&["label", "delete", "stable"]);
+    assert!(
+        held.contains("(VERSION_HELD)") && held.contains("taper split set"),
+        "{held}"
+    );
+}
+
+#[test]
+fn promoting_undoing_and_rolling_back_move_traffic() {
+    let gateway = Serving::start();
+    let first = gateway.json(&["label", "list"])["revision"].to_string();
+    let told = gateway.does(&["promote", "canary"]);
+    assert!(told.contains("labels.stable"), "{told}");
+    assert_eq!(gateway.who_answers(), 2);
+    gateway.does(&["undo"]);
+    assert_eq!(gateway.who_answers(), 1);
+    gateway.does(&["promote", "canary", "--to", "stable"]);
+    assert_eq!(gateway.who_answers(), 2);
+    gateway.does(&["rollback", &first]);
+    assert_eq!(gateway.who_answers(), 1);
+    let unknown = gateway.refuses(&["rollback", "99"]);
+    assert!(unknown.contains("(UNKNOWN_REVISION)"), "{unknown}");
+}
+
+#[test]
+fn a_dry_run_shows_what_would_differ_and_changes_nothing() {
+    let gateway = Serving::start();
+    let before = gateway.json(&["label", "list"]);
+    for change in [
+        &["promote", "canary"][..],
+        &["label", "set", "stable", "2"],
+        &["split", "set", "m", "2=100%"],
+    ] {
+        let told = gateway.does(&[change, &["--dry-run"]].concat());
+        assert!(told.contains("dry run: nothing was changed"), "{told}");
+    }
+    assert_eq!(gateway.json(&["label", "list"]), before);
+    assert_eq!(gateway.who_answers(), 1);
+}
+
+#[test]
+fn a_change_on_trial_says_how_to_keep_it_and_is_kept() {
+    let gateway = Serving::start();
+    let trial = gateway.does(&["promote", "canary", "--confirm-within", "10m"]);
+    assert!(trial.contains("`taper confirm --model m`"), "{trial}");
+    let second = gateway.refuses(&["label", "set", "canary", "1"]);
+    assert!(
+        second.contains("(UNCONFIRMED_CHANGE)") && second.contains("`taper confirm`"),
+        "{second}"
+    );
+    gateway.does(&["confirm"]);
+    gateway.does(&["label", "set", "canary", "1"]);
+    assert_eq!(gateway.who_answers(), 2);
+    let nothing = gateway.refuses(&["confirm"]);
+    assert!(nothing.contains("(NOTHING_TO_CHANGE)"), "{nothing}");
+    let trial = gateway.json(&["split", "set", "m", "1=100%", "--confirm-within", "1h"]);
+    assert!(trial["confirm_by"].is_string(), "{trial}");
+}
+
+#[test]
+fn who_has_seen_an_old_revision_is_told_what_to_do() {
+    let gateway = Serving::start();
+    let seen = gateway.json(&["label", "list"])["revision"].to_string();
+    gateway.does(&["label", "set", "canary", "1", "--expect", &seen]);
+    let late = gateway.refuses(&["label", "set", "canary", "2", "--expect", &seen]);
+    for told in ["(REVISION_CONFLICT)", "taper label list", "--expect"] {
+        assert!(late.contains(told), "{told}: {late}");
+    }
+    assert_eq!(gateway.labels()["canary"], 1);
+}
+
+#[test]
+fn a_version_is_unloaded_only_when_nobody_holds_it_and_can_be_loaded_again() {
+    let gateway = Serving::start();
+    let listed = gateway.does(&["versions"]);
+    assert!(listed.contains("label stable"), "{listed}");
+    let held = gateway.refuses(&["versions", "unload", "1"]);
+    for told in ["(VERSION_HELD)", "stable", "taper label set"] {
+        assert!(held.contains(told), "{told}: {held}");
+    }
+    gateway.does(&["label", "set", "stable", "2"]);
+    let unloaded = gateway.json(&["versions", "unload", "1"]);
+    assert_eq!(unloaded["differences"][0]["field"], "unloaded");
+    gateway.does(&["versions", "load", "1"]);
+    let listed = gateway.json(&["versions", "list"]);
+    assert_eq!(listed["versions"][0]["state"], "READY", "{listed}");
+    assert!(
+        listed["versions"][0]["weight_bytes"].as_u64() > Some(0),
+        "{listed}"
+    );
+}
+
+#[test]
+fn a_failed_version_that_is_tried_again_says_what_is_still_wrong() {
+    let dir = two_versions();
+    tiny::publish_with(&dir.path().join("models"), "m", 3, |manifest| {
+        manifest["golden"][0]["answer"] = json!([30]);
+    });
+    let gateway = Serving::over(dir);
+    let failed = gateway.refuses(&["versions", "retry", "3"]);
+    assert!(
+        failed.contains("(VERSION_NOT_READY)") && failed.contains("wants 30"),
+        "{failed}"
+    );
+    let dry = gateway.ends(&["versions", "retry", "3", "--dry-run"]);
+    assert_eq!(
+        dry.code,
+        Some(2),
+        "there is no trying without trying: {dry:?}"
+    );
+    let listed = gateway.does(&["versions"]);
+    assert!(
+        listed.contains("FAILED") && listed.contains("tried"),
+        "{listed}"
+    );
+}
+
+#[test]
+fn of_several_models_one_must_be_named() {
+    let dir = two_versions();
+    tiny::publish(&dir.path().join("models"), "other", 1);
+    let gateway = Serving::over(dir);
+    let which = gateway.refuses(&["label", "list"]);
+    assert!(
+        which.contains("(m, other)") && which.contains("--model NAME"),
+        "{which}"
+    );
+    assert_eq!(
+        gateway.json(&["label", "list", "--model", "other"])["model"],
+        "other"
+    );
+}
+
+#[test]
+fn who_and_why_stand_in_the_history() {
+    let gateway = Serving::start();
+    let set = [
+        "label",
+        "set",
+        "canary",
+        "1",
+        "-m",
+        "a try",
+        "--address",
+        &gateway.admin,
+    ];
+    let ended = Process::start(taper(&set).env("TAPER_ACTOR", "ops")).end();
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let history = gateway.does(&["history"]);
+    assert!(
+        history.contains("ops") && history.contains("a try"),
+        "{history}"
+    );
+}
+
+#[test]
+fn every_shell_gets_completions_that_know_the_verbs() {
+    for shell in ["bash", "zsh", "fish"] {
+        let ended = run(&["completions", shell]);
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        assert!(ended.stdout.contains("rollback"), "{shell}");
+    }
+    assert_eq!(run(&["completions", "nonsense"]).code, Some(2));
+}
