@@ -27,11 +27,28 @@ async fn everything(store: &EmbeddedStore) -> Vec<Record> {
 /// A folder with the changes a: 1 3, b: 2.
 async fn folder_of_three() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
-    let store = EmbeddedStore::open(dir.path()).unwrap();
+    let store = patiently(dir.path()).unwrap();
     set(&store, "a", 0).await;
     set(&store, "b", 0).await;
     set(&store, "a", 1).await;
     dir
+}
+
+/// Opens once the lock is free: a child that another test starts holds copies of all files until its program begins.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test waits for another process"
+)]
+fn patiently(dir: &Path) -> Result<EmbeddedStore, OpenError> {
+    for _ in 0..500 {
+        match EmbeddedStore::open(dir) {
+            Err(OpenError::InUse { .. }) => {
+                std::thread::sleep(std::time::Duration::from_millis(10))
+            }
+            other => return other,
+        }
+    }
+    EmbeddedStore::open(dir)
 }
 
 #[tokio::test]
@@ -61,7 +78,7 @@ async fn what_was_stored_is_there_after_reopening() {
 #[tokio::test]
 async fn a_second_process_is_told_who_has_the_folder() {
     let dir = folder_of_three().await;
-    let store = EmbeddedStore::open(dir.path()).unwrap();
+    let store = patiently(dir.path()).unwrap();
     let error = EmbeddedStore::open(dir.path()).unwrap_err();
     let wants = format!(
         "the state folder {} is used by another taper, process {}: stop it, or give this one another state folder",
@@ -70,7 +87,7 @@ async fn a_second_process_is_told_who_has_the_folder() {
     );
     assert_eq!(error.to_string(), wants);
     drop(store);
-    EmbeddedStore::open(dir.path()).unwrap();
+    patiently(dir.path()).unwrap();
 }
 
 #[tokio::test]
@@ -78,7 +95,7 @@ async fn the_newest_records_are_read_while_the_store_is_open_and_written() {
     let dir = tempfile::tempdir().unwrap();
     let absent = EmbeddedStore::read_only_records(&dir.path().join("none")).unwrap();
     assert!(absent.is_empty() && fs::read_dir(dir.path()).unwrap().next().is_none());
-    let store = Arc::new(EmbeddedStore::open(dir.path()).unwrap());
+    let store = Arc::new(patiently(dir.path()).unwrap());
     assert!(
         EmbeddedStore::read_only_records(dir.path())
             .unwrap()
@@ -172,7 +189,7 @@ async fn a_damaged_file_is_refused_by_name_and_left_alone() {
 async fn a_flipped_byte_is_refused_or_harmless() {
     let dir = folder_of_three().await;
     let file = dir.path().join("state.redb");
-    let store = EmbeddedStore::open(dir.path()).unwrap();
+    let store = patiently(dir.path()).unwrap();
     assert_eq!(set(&store, "c", 0).await, 4);
     // As a process that is killed leaves it: closing would tidy up.
     let whole = fs::read(&file).unwrap();
@@ -183,7 +200,7 @@ async fn a_flipped_byte_is_refused_or_harmless() {
         let mut damaged = whole.clone();
         damaged[place] ^= 0x55;
         fs::write(&file, damaged).unwrap();
-        match EmbeddedStore::open(dir.path()) {
+        match patiently(dir.path()) {
             Ok(store) => assert_eq!(
                 revisions(&everything(&store).await),
                 [1, 2, 3, 4],
@@ -199,7 +216,7 @@ async fn a_flipped_byte_is_refused_or_harmless() {
 #[tokio::test]
 async fn a_change_that_was_answered_with_an_error_is_taken_back() {
     let dir = folder_of_three().await;
-    let store = EmbeddedStore::open(dir.path()).unwrap();
+    let store = patiently(dir.path()).unwrap();
     // As after a transaction that failed at the end, and is in the file all the same.
     for (name, previous) in [("a", Revision(3)), ("c", Revision(0))] {
         let record = draft("set", 0).into_record(&model(name), Revision(3), previous);
@@ -213,7 +230,7 @@ async fn a_change_that_was_answered_with_an_error_is_taken_back() {
     }
     assert_eq!(set(&store, "c", 0).await, 4);
     drop(store);
-    let store = EmbeddedStore::open(dir.path()).unwrap();
+    let store = patiently(dir.path()).unwrap();
     assert_eq!(revisions(&store.all().await.unwrap()), [3, 2, 4]);
 }
 
@@ -295,7 +312,7 @@ async fn every_acknowledged_change_survives_kill_9() {
         child.wait().unwrap();
         highest = acknowledged(&text).fold(highest, u64::max);
 
-        let store = EmbeddedStore::open(dir.path()).unwrap();
+        let store = patiently(dir.path()).unwrap();
         let kept = everything(&store).await;
         let there = revisions(&kept);
         let wants: Vec<u64> = (1..=there.len() as u64).collect();
@@ -361,7 +378,7 @@ async fn a_full_disk_is_told_and_the_store_goes_on_once_there_is_room() {
         .unwrap();
     let said = String::from_utf8(ended.stdout).unwrap();
     assert!(ended.status.success(), "{said}");
-    let store = EmbeddedStore::open(dir.path()).unwrap();
+    let store = patiently(dir.path()).unwrap();
     let last = acknowledged(&said).last();
     assert_eq!(last, Some(store.watch().borrow().0), "{said}");
 }
