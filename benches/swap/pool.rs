@@ -36,7 +36,7 @@ impl Pool {
             tiny::publish(root, MODEL, 1);
         });
         if large {
-            tiny::publish_wide(&pool.to_come(), LARGE, 1, WIDTH);
+            tiny::publish_wide(&pool.to_come(), LARGE, 1, WIDTH, 64);
             fs::create_dir_all(pool.registry().join(LARGE)).expect("made");
         }
         pool

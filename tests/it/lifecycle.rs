@@ -154,7 +154,7 @@ async fn a_version_that_there_is_no_room_for_fails_and_the_old_one_stays() {
     let stream = Stream::start(&gateway.data, "m");
     // A mebibyte and more, of which there are two for a moment.
     tiny::drop_in(&gateway.models(), "m", 2, |root| {
-        tiny::publish_wide(root, "m", 2, 520)
+        tiny::publish_wide(root, "m", 2, 520, 8)
     });
     let why = faults(&becomes(&gateway, 2, VersionState::Failed).await);
     assert!(
@@ -165,7 +165,7 @@ async fn a_version_that_there_is_no_room_for_fails_and_the_old_one_stays() {
     assert_eq!(one.state(), VersionState::Ready);
     answers(&mut gateway, 1).await;
     tiny::drop_in(&gateway.models(), "m", 3, |root| {
-        tiny::publish_wide(root, "m", 3, 300)
+        tiny::publish_wide(root, "m", 3, 300, 8)
     });
     stream.answered_by(3).await;
     stream.end().await;

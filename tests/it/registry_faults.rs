@@ -179,7 +179,7 @@ async fn a_folder_that_goes_while_it_is_loaded_costs_nothing_but_itself() {
     let mut gateway = Running::start(NEWEST, |root| tiny::publish(root, "m", 1)).await;
     let stream = Stream::start(&gateway.data, "m");
     for version in 2..5 {
-        let fill = |root: &Path| tiny::publish_wide(root, "m", version, 1500);
+        let fill = |root: &Path| tiny::publish_wide(root, "m", version, 1500, 64);
         tiny::drop_in(&gateway.models(), "m", version, fill);
         eventually("it is being loaded", || async {
             let status = status_of(&gateway, version).await?;

@@ -10,6 +10,9 @@ use crate::lifecycle::{NEWEST, becomes, status_of};
 use crate::stream::Stream;
 use crate::tiny;
 
+/// Rows of a slow request.
+const MOST_ROWS: usize = 512;
+
 /// Puts `version` of `model` into the registry.
 fn swap_in(gateway: &Running, model: &str, version: u64) {
     tiny::drop_in(&gateway.models(), model, version, |root| {
@@ -67,8 +70,8 @@ async fn a_large_model_that_loads_beside_changes_nothing_about_that() {
     let stream = Stream::start(&gateway.data, "m");
     let mut version = 1;
     for large in 1..=2 {
-        // 36 MB.
-        let fill = |root: &std::path::Path| tiny::publish_wide(root, "large", large, 3000);
+        // 16 MB.
+        let fill = |root: &std::path::Path| tiny::publish_wide(root, "large", large, 2000, 8);
         tiny::drop_in(&gateway.models(), "large", large, fill);
         let loads = async {
             eventually("the large model answers", || {
@@ -106,7 +109,10 @@ async fn a_large_model_that_loads_beside_changes_nothing_about_that() {
 /// machine, so as many are sent at once as it takes for the last of them to outlive the swap.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn old_weights_go_with_the_last_request_that_holds_them_and_not_before() {
-    let mut gateway = Running::start(NEWEST, |root| tiny::publish_wide(root, "m", 1, 1024)).await;
+    let mut gateway = Running::start(NEWEST, |root| {
+        tiny::publish_wide(root, "m", 1, 1024, MOST_ROWS)
+    })
+    .await;
     let wide = status_of(&gateway, 1).await.expect("known").weight_bytes;
     let mut held = false;
     for round in 0..10 {
@@ -114,7 +120,7 @@ async fn old_weights_go_with_the_last_request_that_holds_them_and_not_before() {
         let mut slow = JoinSet::new();
         for _ in 0..(4 << round) {
             let mut data = gateway.data.clone();
-            let request = rows("m", [(); tiny::MOST_ROWS].map(|()| good()));
+            let request = rows("m", [(); MOST_ROWS].map(|()| good()));
             slow.spawn(async move { data.predict(request).await });
         }
         let series = format!("taper_in_flight_requests{{model=\"m\",version=\"{old}\"}}");
@@ -167,7 +173,7 @@ async fn old_weights_go_with_the_last_request_that_holds_them_and_not_before() {
             #[expect(clippy::cast_precision_loss, reason = "versions in tests are small")]
             let right = |score: &f32| (score - old as f32).abs() < f32::EPSILON;
             assert!(
-                scores.len() == tiny::MOST_ROWS && scores.iter().all(right),
+                scores.len() == MOST_ROWS && scores.iter().all(right),
                 "{scores:?}"
             );
         }
@@ -186,7 +192,7 @@ async fn old_weights_go_with_the_last_request_that_holds_them_and_not_before() {
         }
         let next = old + 2;
         tiny::drop_in(&gateway.models(), "m", next, |root| {
-            tiny::publish_wide(root, "m", next, 1024)
+            tiny::publish_wide(root, "m", next, 1024, MOST_ROWS)
         });
         becomes(&gateway, next, VersionState::Ready).await;
     }

@@ -18,8 +18,9 @@ pub fn publish_with(root: &Path, model: &str, version: u64, edit: impl FnOnce(&m
 }
 
 /// Like [`publish_with`], with weights of `width` by `width` and more in front: `4 * width * width` bytes of random
-/// numbers. The last layer takes no notice of them, so version `v` answers `v` all the same.
-pub fn publish_wide(root: &Path, model: &str, version: u64, width: usize) {
+/// numbers, scored in batches of up to `most_rows`. The last layer takes no notice of them, so version `v` answers `v` all
+/// the same.
+pub fn publish_wide(root: &Path, model: &str, version: u64, width: usize, most_rows: usize) {
     let [weight, bias] = [vec![width, width], vec![width]].map(|shape| {
         let bytes = random(shape.iter().product());
         (shape, bytes)
@@ -40,12 +41,9 @@ pub fn publish_wide(root: &Path, model: &str, version: u64, width: usize) {
         let relu = json!({"kind": "relu"});
         let layers = json!([linear("0"), relu, linear("1"), relu, linear("2")]);
         manifest["architecture"]["layers"] = layers;
-        manifest["batching"]["max_rows"] = MOST_ROWS.into();
+        manifest["batching"]["max_rows"] = most_rows.into();
     });
 }
-
-/// The most rows that a wide version takes at a time.
-pub const MOST_ROWS: usize = 512;
 
 /// Columns of an encoded row.
 const COLUMNS: usize = 6;
