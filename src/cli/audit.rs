@@ -48,14 +48,10 @@ async fn from_gateway(port: &AdminPort, tail: &mut Tail) -> Result<Head, Failure
     let mut client = port.connect().await?;
     // A long log takes its time, so each message has the deadline and not all of them together.
     let request = Request::new(ReadAuditRequest { after_sequence: 0 });
-    let call = port
-        .patience
-        .within(&port.address, client.read_audit(request));
-    let mut stream = call.await??.into_inner();
+    let mut stream = port.within(client.read_audit(request)).await??.into_inner();
     let mut chain = Chain::default();
     loop {
-        let next = port.patience.within(&port.address, stream.message());
-        let Some(some) = next.await?? else {
+        let Some(some) = port.within(stream.message()).await?? else {
             return Ok(chain.head().clone());
         };
         for line in some.lines {

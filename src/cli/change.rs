@@ -7,7 +7,7 @@ use std::time::Duration;
 use prost_types::Timestamp;
 use serde::Serialize;
 
-use super::{failure::Failure, out, table::table};
+use super::{client::AdminPort, failure::Failure, out, table::table};
 use crate::proto::v1::{ChangeResponse, ChangeTerms};
 
 /// The terms of a change.
@@ -27,14 +27,32 @@ pub(super) struct Change {
 }
 
 /// Who makes a change, and why.
-#[derive(Clone, Debug, clap::Args)]
+#[derive(Clone, Debug, Default, clap::Args)]
 pub(super) struct Who {
     /// Why, for the history and the audit log.
-    #[arg(short = 'm', long, value_name = "TEXT", default_value = "")]
+    #[arg(
+        short = 'm',
+        long,
+        value_name = "TEXT",
+        default_value = "",
+        hide_default_value = true
+    )]
     reason: String,
     /// Who makes the change [default: $USER, or the address that it comes from].
     #[arg(long, value_name = "NAME", env = "TAPER_ACTOR")]
     actor: Option<String>,
+}
+
+impl Who {
+    /// Terms that say only who and why.
+    pub(super) fn terms(&self) -> ChangeTerms {
+        let user = || std::env::var("USER").unwrap_or_default();
+        ChangeTerms {
+            actor: self.actor.clone().unwrap_or_else(user),
+            reason: self.reason.clone(),
+            ..ChangeTerms::default()
+        }
+    }
 }
 
 /// What a change did, as JSON has it.
@@ -52,18 +70,6 @@ struct Line<'a> {
     after: &'a str,
 }
 
-impl Who {
-    /// Terms that say nothing else.
-    pub(super) fn terms(&self) -> ChangeTerms {
-        let user = || std::env::var("USER").unwrap_or_default();
-        ChangeTerms {
-            actor: self.actor.clone().unwrap_or_else(user),
-            reason: self.reason.clone(),
-            ..ChangeTerms::default()
-        }
-    }
-}
-
 impl Change {
     /// The terms as the gateway takes them.
     pub(super) fn terms(&self) -> ChangeTerms {
@@ -76,27 +82,47 @@ impl Change {
         }
     }
 
-    /// Shows what `response` says about `model`.
+    /// Shows what `response` of the gateway behind `port` says about `model`.
     ///
     /// # Errors
     /// Where stdout cannot be written.
     pub(super) fn tell(
         &self,
+        port: &AdminPort,
         model: &str,
         response: &ChangeResponse,
         json: bool,
     ) -> Result<(), Failure> {
+        self.tell_or(
+            port,
+            model,
+            response,
+            json,
+            "nothing differs: this is how it was already",
+        )
+    }
+
+    /// As [`tell`](Self::tell), with what to say in words where nothing differs.
+    pub(super) fn tell_or(
+        &self,
+        port: &AdminPort,
+        model: &str,
+        response: &ChangeResponse,
+        json: bool,
+        same: &str,
+    ) -> Result<(), Failure> {
         if json {
             out::print_json(&Answer::from(response))
         } else {
-            out::print(&self.readable(model, response))
+            out::print(&self.readable(&port.flag(), model, response, same))
         }
     }
 
-    fn readable(&self, model: &str, response: &ChangeResponse) -> String {
+    /// `flag` says where the gateway is, for a command that somebody is to type; `same` is told where nothing differs.
+    fn readable(&self, flag: &str, model: &str, response: &ChangeResponse, same: &str) -> String {
         let mut text = format!("{model}   revision {}", response.revision);
         if response.differences.is_empty() {
-            text.push_str("\nnothing differs: this is how it was already");
+            text.push_str(&format!("\n{same}"));
         } else {
             let or_none = |value: &str| if value.is_empty() { "-" } else { value }.to_owned();
             let rows = response
@@ -106,18 +132,18 @@ impl Change {
             text.push('\n');
             text.push_str(&table(&["field", "before", "after"], &[], rows));
         }
-        text + &self.beside(model, response)
+        text + &self.beside(flag, model, response)
     }
 
     /// What else there is to know about a change, a line each with an end of line before it.
-    pub(super) fn beside(&self, model: &str, response: &ChangeResponse) -> String {
+    pub(super) fn beside(&self, flag: &str, model: &str, response: &ChangeResponse) -> String {
         let mut text = String::new();
         if self.dry_run {
             text.push_str("\ndry run: nothing was changed");
         }
         if let Some(by) = confirm_by(response) {
             text.push_str(&format!(
-                "\nreverts by itself at {by}: keep it with `taper confirm --model {model}`"
+                "\nreverts by itself at {by}: keep it with `taper confirm --model {model}{flag}`"
             ));
         }
         text
@@ -173,10 +199,7 @@ mod tests {
             expect: None,
             dry_run,
             confirm_within: None,
-            who: Who {
-                reason: String::new(),
-                actor: None,
-            },
+            who: Who::default(),
         }
     }
 
@@ -211,14 +234,14 @@ mod tests {
 
     #[test]
     fn a_change_shows_each_field_and_how_to_keep_it() {
-        insta::assert_snapshot!(change(false).readable("m", &moved()), @r"
+        insta::assert_snapshot!(change(false).readable(" --address u", "m", &moved(), ""), @r"
         m   revision 7
         ┌───────────────┬────────┬───────┐
         │ field         ┆ before ┆ after │
         ╞═══════════════╪════════╪═══════╡
         │ labels.stable ┆ -      ┆ 2     │
         └───────────────┴────────┴───────┘
-        reverts by itself at 1970-01-01T00:00:00Z: keep it with `taper confirm --model m`
+        reverts by itself at 1970-01-01T00:00:00Z: keep it with `taper confirm --model m --address u`
         ");
     }
 
@@ -228,9 +251,9 @@ mod tests {
             revision: 7,
             ..ChangeResponse::default()
         };
-        insta::assert_snapshot!(change(true).readable("m", &same), @r"
+        insta::assert_snapshot!(change(true).readable("", "m", &same, "nothing differs"), @r"
         m   revision 7
-        nothing differs: this is how it was already
+        nothing differs
         dry run: nothing was changed
         ");
     }

@@ -1,7 +1,8 @@
 //! The way from a verb to a running gateway.
 
-use std::{error::Error, io, net::SocketAddr, time::Duration};
+use std::{error::Error, fmt, io, marker::PhantomData, net::SocketAddr, time::Duration};
 
+use tokio::time;
 use tonic::{
     Request, Response, Status, TimeoutExpired,
     transport::{Channel, Endpoint},
@@ -20,124 +21,149 @@ pub(super) const ADMIN_URL: &str = "http://127.0.0.1:8002";
 /// Answers of many rows are longer than tonic's default of 4 MiB.
 const LONGEST_ANSWER: usize = 256 * 1024 * 1024;
 
-/// Where the data port of the gateway is, and how long to wait for it.
-#[derive(Clone, Debug, clap::Args)]
-pub(super) struct DataPort {
-    /// Data port of the gateway.
-    #[arg(long, value_name = "URL", default_value = DATA_URL)]
-    pub(super) address: String,
-    #[command(flatten)]
-    pub(super) patience: Patience,
+/// One of the ports of a gateway.
+pub(super) trait Face: Clone + fmt::Debug + Send + Sync + 'static {
+    /// Where it is with default settings.
+    const URL: &'static str;
+    /// What it is, for the help.
+    const HELP: &'static str;
+    /// What calls it.
+    type Client;
+
+    /// A client on this connection.
+    fn client(channel: Channel) -> Self::Client;
 }
 
-/// Where the admin port of the gateway is, and how long to wait for it.
-#[derive(Clone, Debug, clap::Args)]
-pub(super) struct AdminPort {
-    /// Admin port of the gateway.
-    #[arg(long, value_name = "URL", default_value = ADMIN_URL)]
-    pub(super) address: String,
-    #[command(flatten)]
-    pub(super) patience: Patience,
-}
+/// The port for services.
+#[derive(Clone, Debug)]
+pub(super) struct Data;
 
-/// How long to wait for one answer.
-#[derive(Clone, Copy, Debug, clap::Args)]
-pub(super) struct Patience {
-    /// Seconds to wait for an answer.
-    #[arg(long, value_name = "SECONDS", default_value_t = Self::SECONDS,
-          value_parser = clap::value_parser!(u64).range(1..=3600))]
-    timeout: u64,
-}
+/// The port for operators.
+#[derive(Clone, Debug)]
+pub(super) struct Admin;
 
-impl Default for Patience {
-    fn default() -> Self {
-        Self {
-            timeout: Self::SECONDS,
-        }
+impl Face for Data {
+    const URL: &'static str = DATA_URL;
+    const HELP: &'static str = "Data port of the gateway";
+    type Client = PredictionServiceClient<Channel>;
+
+    fn client(channel: Channel) -> Self::Client {
+        PredictionServiceClient::new(channel).max_decoding_message_size(LONGEST_ANSWER)
     }
 }
 
+impl Face for Admin {
+    const URL: &'static str = ADMIN_URL;
+    const HELP: &'static str = "Admin port of the gateway";
+    type Client = AdminServiceClient<Channel>;
+
+    fn client(channel: Channel) -> Self::Client {
+        AdminServiceClient::new(channel).max_decoding_message_size(LONGEST_ANSWER)
+    }
+}
+
+/// Where a port of the gateway is, and how long to wait for it.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct Port<F: Face> {
+    #[arg(long, value_name = "URL", default_value = F::URL, help = F::HELP)]
+    pub(super) address: String,
+    #[command(flatten)]
+    pub(super) patience: Patience,
+    #[arg(skip)]
+    face: PhantomData<F>,
+}
+
+/// The data port.
+pub(super) type DataPort = Port<Data>;
+/// The admin port.
+pub(super) type AdminPort = Port<Admin>;
+
+/// How long to wait for one answer.
+#[derive(Clone, Copy, Debug, Default, clap::Args)]
+pub(super) struct Patience {
+    /// Seconds to wait for an answer [default: 10, and 600 until a version is loaded].
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
+    timeout: Option<u64>,
+}
+
 impl Patience {
+    /// Where the caller does not say.
     const SECONDS: u64 = 10;
+    /// As [`SECONDS`](Self::SECONDS), for what is done once a version is loaded.
+    const LOADING: u64 = 600;
+
+    /// For what is done once a version is loaded.
+    pub(super) fn for_loading(self) -> Self {
+        Self {
+            timeout: self.timeout.or(Some(Self::LOADING)),
+        }
+    }
 
     /// `message` with the deadline, which the gateway is told too.
     pub(super) fn request<T>(self, message: T) -> Request<T> {
         let mut request = Request::new(message);
-        request.set_timeout(Duration::from_secs(self.timeout));
+        request.set_timeout(self.duration());
         request
     }
 
-    /// What comes of `work` with the gateway at `address`, which gets as long as one answer. For what a deadline of the
-    /// whole call would cut short.
+    /// The wait as a duration.
+    pub(super) fn duration(self) -> Duration {
+        Duration::from_secs(self.timeout.unwrap_or(Self::SECONDS))
+    }
+}
+
+impl<F: Face> Port<F> {
+    /// The port at a known address.
+    pub(super) fn at(address: SocketAddr) -> Self {
+        Self {
+            address: format!("http://{address}"),
+            patience: Patience::default(),
+            face: PhantomData,
+        }
+    }
+
+    /// # Errors
+    /// Where nothing answers there.
+    pub(super) async fn connect(&self) -> Result<F::Client, Failure> {
+        connect(&self.address, self.patience).await.map(F::client)
+    }
+
+    /// What `call` to this port answers.
+    ///
+    /// # Errors
+    /// What the gateway says, or that it said nothing in time.
+    pub(super) async fn answer<T>(
+        &self,
+        call: impl Future<Output = Result<Response<T>, Status>>,
+    ) -> Result<T, Failure> {
+        match call.await {
+            Ok(response) => Ok(response.into_inner()),
+            Err(status) if causes(&status).any(|cause| cause.is::<TimeoutExpired>()) => {
+                Err(silent(&url(&self.address)?, self.patience))
+            }
+            Err(status) => Err(status.into()),
+        }
+    }
+
+    /// What comes of `work` with this port, which gets as long as one answer. For what a deadline of the whole call would
+    /// cut short.
     ///
     /// # Errors
     /// Nothing came in time.
-    pub(super) async fn within<T>(
-        self,
-        address: &str,
-        work: impl Future<Output = T>,
-    ) -> Result<T, Failure> {
-        let limit = Duration::from_secs(self.timeout);
-        match tokio::time::timeout(limit, work).await {
+    pub(super) async fn within<T>(&self, work: impl Future<Output = T>) -> Result<T, Failure> {
+        match time::timeout(self.patience.duration(), work).await {
             Ok(done) => Ok(done),
-            Err(_) => Err(silent(&url(address)?, self)),
+            Err(_) => Err(silent(&url(&self.address)?, self.patience)),
         }
     }
-}
 
-impl DataPort {
-    /// The data port at a known address.
-    pub(super) fn at(address: SocketAddr) -> Self {
-        let (address, patience) = (format!("http://{address}"), Patience::default());
-        Self { address, patience }
-    }
-
-    /// # Errors
-    /// Where nothing answers there.
-    pub(super) async fn connect(&self) -> Result<PredictionServiceClient<Channel>, Failure> {
-        Ok(
-            PredictionServiceClient::new(connect(&self.address, self.patience).await?)
-                .max_decoding_message_size(LONGEST_ANSWER),
-        )
-    }
-
-    /// What `call` to this port answers.
-    ///
-    /// # Errors
-    /// What the gateway says, or that it said nothing in time.
-    pub(super) async fn answer<T>(
-        &self,
-        call: impl Future<Output = Result<Response<T>, Status>>,
-    ) -> Result<T, Failure> {
-        answer(&self.address, self.patience, call).await
-    }
-}
-
-impl AdminPort {
-    /// The admin port at a known address.
-    pub(super) fn at(address: SocketAddr) -> Self {
-        let (address, patience) = (format!("http://{address}"), Patience::default());
-        Self { address, patience }
-    }
-
-    /// # Errors
-    /// Where nothing answers there.
-    pub(super) async fn connect(&self) -> Result<AdminServiceClient<Channel>, Failure> {
-        Ok(
-            AdminServiceClient::new(connect(&self.address, self.patience).await?)
-                .max_decoding_message_size(LONGEST_ANSWER),
-        )
-    }
-
-    /// What `call` to this port answers.
-    ///
-    /// # Errors
-    /// What the gateway says, or that it said nothing in time.
-    pub(super) async fn answer<T>(
-        &self,
-        call: impl Future<Output = Result<Response<T>, Status>>,
-    ) -> Result<T, Failure> {
-        answer(&self.address, self.patience, call).await
+    /// `--address URL` with a space before it, for a command that somebody is to type; empty where it is not needed.
+    pub(super) fn flag(&self) -> String {
+        if self.address == F::URL {
+            String::new()
+        } else {
+            format!(" --address {}", self.address)
+        }
     }
 }
 
@@ -145,27 +171,13 @@ async fn connect(address: &str, patience: Patience) -> Result<Channel, Failure> 
     let url = url(address)?;
     Endpoint::from_shared(url.clone())
         .map_err(|error| Failure::new(format!("--address: got {address:?}: {error}")))?
-        .connect_timeout(Duration::from_secs(patience.timeout))
+        .connect_timeout(patience.duration())
         .tcp_nodelay(true)
         // A watch may be silent for hours: this tells it from a gateway whose machine has gone.
         .http2_keep_alive_interval(Duration::from_secs(20))
         .connect()
         .await
         .map_err(|error| unreachable(&url, patience, &error))
-}
-
-async fn answer<T>(
-    address: &str,
-    patience: Patience,
-    call: impl Future<Output = Result<Response<T>, Status>>,
-) -> Result<T, Failure> {
-    match call.await {
-        Ok(response) => Ok(response.into_inner()),
-        Err(status) if causes(&status).any(|cause| cause.is::<TimeoutExpired>()) => {
-            Err(silent(&url(address)?, patience))
-        }
-        Err(status) => Err(status.into()),
-    }
 }
 
 /// The causes of `error`, down to the first.
@@ -177,7 +189,7 @@ fn silent(url: &str, patience: Patience) -> Failure {
     Failure::new(format!(
         "no answer from {url} in {} s: is that the gateway? Say with --address where it is, or with --timeout \
          how many seconds to wait",
-        patience.timeout
+        patience.duration().as_secs()
     ))
 }
 

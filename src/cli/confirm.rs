@@ -25,5 +25,7 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
         terms: Some(args.change.terms()),
     });
     let changed = args.port.answer(client.confirm(request)).await?;
-    args.change.tell(&model, &changed, args.json)
+    let kept = "kept: it no longer reverts by itself";
+    args.change
+        .tell_or(&args.port, &model, &changed, args.json, kept)
 }

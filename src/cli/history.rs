@@ -1,9 +1,15 @@
 //! `taper history`: what was changed, when, by whom and why.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
-use super::{client::AdminPort, failure::Failure, out, table::table};
-use crate::proto::v1::{ListRevisionsRequest, Revision};
+use super::{client::AdminPort, failure::Failure, out, table::table, wire};
+use crate::ident::Target;
+use crate::proto::v1::{ListRevisionsRequest, Revision, TrafficPolicy};
+
+/// Changes that one call may ask for.
+const PAGE: u32 = 1000;
 
 /// Arguments of `taper history`.
 #[derive(Debug, clap::Args)]
@@ -12,8 +18,11 @@ pub(super) struct Args {
     #[arg(long, value_name = "NAME")]
     model: Option<String>,
     /// At most so many changes, the newest first.
-    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=i64::from(PAGE)))]
     limit: u32,
+    /// Every change that is kept.
+    #[arg(long, conflicts_with = "limit")]
+    all: bool,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -22,18 +31,24 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(args: Args) -> Result<(), Failure> {
-    let wanted = args.limit as usize;
+    let wanted = if args.all {
+        usize::MAX
+    } else {
+        args.limit as usize
+    };
     let mut client = args.port.connect().await?;
     let mut changes: Vec<Change> = Vec::new();
-    // A page may be shorter than asked for; an empty one is the end.
+    // A page may be shorter than asked for; an empty one is the end, and so is one that does not go back in time.
     while changes.len() < wanted {
+        let before = changes.last().map_or(0, |last| last.revision);
         let request = args.port.patience.request(ListRevisionsRequest {
             model: args.model.clone().unwrap_or_default(),
-            before_revision: changes.last().map_or(0, |last| last.revision),
-            limit: u32::try_from(wanted - changes.len()).unwrap_or(u32::MAX),
+            before_revision: before,
+            limit: u32::try_from(wanted - changes.len()).map_or(PAGE, |left| left.min(PAGE)),
         });
         let page = args.port.answer(client.list_revisions(request)).await?;
-        if page.revisions.is_empty() {
+        let goes_back = |one: &Revision| before == 0 || one.revision < before;
+        if page.revisions.is_empty() || !page.revisions.iter().all(goes_back) {
             break;
         }
         changes.extend(page.revisions.into_iter().map(Change::from));
@@ -54,8 +69,39 @@ pub(super) struct Change {
     pub(super) actor: String,
     pub(super) action: String,
     pub(super) reason: String,
+    /// The revision that an undo would bring back.
+    undoes_to: u64,
+    /// What is wanted since; `null`: everything to `latest`.
+    policy: Option<Policy>,
+    labels: BTreeMap<String, u64>,
+    /// Versions that are loaded, and unloaded, by hand.
+    loaded: Vec<u64>,
+    unloaded: Vec<u64>,
     pub(super) confirm_by: Option<String>,
     pub(super) differences: Vec<Differs>,
+}
+
+#[derive(Debug, Serialize)]
+struct Policy {
+    split: Vec<Share>,
+    header_rules: Vec<Rule>,
+    sticky_header: String,
+    salt: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Share {
+    /// A version, or a label.
+    target: String,
+    basis_points: u32,
+}
+
+#[derive(Debug, Serialize)]
+struct Rule {
+    header: String,
+    value: String,
+    /// A version, or a label.
+    target: String,
 }
 
 /// One field that differs from the revision before.
@@ -64,6 +110,27 @@ pub(super) struct Differs {
     field: String,
     before: String,
     after: String,
+}
+
+impl From<TrafficPolicy> for Policy {
+    fn from(policy: TrafficPolicy) -> Self {
+        let named = |target: Option<Target>| target.map_or_else(String::new, |one| one.to_string());
+        let split = policy.split.iter().map(|share| Share {
+            target: named(wire::target_of_share(share)),
+            basis_points: share.basis_points,
+        });
+        let header_rules = policy.header_rules.iter().map(|rule| Rule {
+            header: rule.header.clone(),
+            value: rule.value.clone(),
+            target: named(wire::target_of_rule(rule)),
+        });
+        Self {
+            split: split.collect(),
+            header_rules: header_rules.collect(),
+            sticky_header: policy.sticky_header,
+            salt: policy.salt,
+        }
+    }
 }
 
 impl From<Revision> for Change {
@@ -82,6 +149,11 @@ impl From<Revision> for Change {
             actor: revision.actor,
             action: revision.action,
             reason: revision.reason,
+            undoes_to: revision.undoes_to,
+            policy: revision.policy.map(Policy::from),
+            labels: revision.labels.into_iter().collect(),
+            loaded: revision.loaded,
+            unloaded: revision.unloaded,
             confirm_by: revision.confirm_by.map(|time| time.to_string()),
             differences: differences.collect(),
         }
@@ -166,6 +238,36 @@ mod tests {
         │          ┆                      ┆       ┆     ┆         ┆     ┆ labels.stable: - -> 2   │
         └──────────┴──────────────────────┴───────┴─────┴─────────┴─────┴─────────────────────────┘
         ");
+    }
+
+    #[test]
+    fn json_says_what_is_wanted_since() {
+        let change = Change::from(Revision {
+            revision: 7,
+            policy: Some(TrafficPolicy {
+                split: vec![wire::share(&"stable".parse().unwrap(), 10_000)],
+                header_rules: vec![wire::header_rule(
+                    "x-who".into(),
+                    "me".into(),
+                    &"2".parse().unwrap(),
+                )],
+                ..TrafficPolicy::default()
+            }),
+            labels: [("stable".into(), 2)].into(),
+            undoes_to: 6,
+            ..Revision::default()
+        });
+        let json = serde_json::to_value(&change).unwrap();
+        let split = &json["policy"]["split"][0];
+        assert_eq!(
+            (&split["target"], &split["basis_points"]),
+            (&"stable".into(), &10_000.into())
+        );
+        assert_eq!(json["policy"]["header_rules"][0]["target"], "2");
+        assert_eq!(
+            (&json["labels"]["stable"], &json["undoes_to"]),
+            (&2.into(), &6.into())
+        );
     }
 
     #[test]

@@ -119,7 +119,7 @@ async fn set(args: SetArgs) -> Result<(), Failure> {
         terms: Some(args.change.terms()),
     });
     let changed = args.port.answer(client.set_label(request)).await?;
-    args.change.tell(&model, &changed, args.json)
+    args.change.tell(&args.port, &model, &changed, args.json)
 }
 
 async fn delete(args: DeleteArgs) -> Result<(), Failure> {
@@ -131,7 +131,7 @@ async fn delete(args: DeleteArgs) -> Result<(), Failure> {
         terms: Some(args.change.terms()),
     });
     let changed = args.port.answer(client.delete_label(request)).await?;
-    args.change.tell(&model, &changed, args.json)
+    args.change.tell(&args.port, &model, &changed, args.json)
 }
 
 #[cfg(test)]

@@ -9,17 +9,20 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Request;
 
-use super::{client::AdminPort, failure::Failure, models, out};
+use super::{change::Who, client::AdminPort, failure::Failure, models, out};
+use crate::faults::Faults;
+use crate::ident::{ModelName, VersionNumber};
+use crate::model::load;
 use crate::model::manifest::{File, Manifest};
 use crate::proto::v1::upload_version_request::Part;
 use crate::proto::v1::{
     GetModelRequest, UploadChunk, UploadHeader, UploadVersionRequest, UploadVersionResponse,
     VersionState, VersionStatus,
 };
-use crate::registry;
 
 /// Bytes of one message.
 const CHUNK: usize = 256 * 1024;
@@ -27,15 +30,25 @@ const CHUNK: usize = 256 * 1024;
 const AHEAD: usize = 4;
 /// Time between two looks at the new version.
 const LOOK: Duration = Duration::from_millis(100);
+/// What nobody has begun to load after this time is not wanted, or waits for its turn.
+const UNTOUCHED: Duration = Duration::from_secs(15);
 
 /// Arguments of `taper push`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The version's folder, `MODEL/VERSION`, with its metadata.json.
+    /// The version's folder, of any name, with its metadata.json.
     dir: PathBuf,
+    /// Name of the model, which the manifest must say too [default: what it says].
+    #[arg(long, value_name = "NAME")]
+    model: Option<ModelName>,
+    /// Number of the version, which the manifest must say too [default: what it says].
+    #[arg(long, value_name = "N")]
+    version: Option<VersionNumber>,
     /// End when the version is published; do not wait until it is loaded.
     #[arg(long)]
     no_wait: bool,
+    #[command(flatten)]
+    who: Who,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -44,7 +57,7 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(args: Args) -> Result<(), Failure> {
-    let manifest = checked(&args.dir)?;
+    let manifest = checked(&args)?;
     let (model, version) = (manifest.model.to_string(), manifest.version.get());
     let sent = upload(&args, manifest).await?;
     let mut told = json!({ "model": model, "version": version, "bytes": sent.bytes });
@@ -73,8 +86,9 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
     }
 }
 
-/// The manifest of the one version in `dir`, which would serve.
-fn checked(dir: &Path) -> Result<Manifest, Failure> {
+/// The manifest of the version, which would serve under the name and number that it is to have.
+fn checked(args: &Args) -> Result<Manifest, Failure> {
+    let dir = &args.dir;
     if !dir.join(File::MANIFEST).is_file() {
         return Err(Failure::new(format!(
             "{}: no {} in it; wants the folder of one version",
@@ -82,20 +96,32 @@ fn checked(dir: &Path) -> Result<Manifest, Failure> {
             File::MANIFEST
         )));
     }
-    for one in registry::check(dir)? {
-        one.outcome.map_err(|faults| {
-            Failure::new(format!("nothing was sent: it would not serve\n{faults}"))
-        })?;
-    }
-    Ok(Manifest::read(dir)?)
+    let manifest = Manifest::read(dir).map_err(unsent)?;
+    let name = args.model.as_ref().unwrap_or(&manifest.model);
+    let version = args.version.unwrap_or(manifest.version);
+    load(dir, name, version).map_err(unsent)?;
+    Ok(manifest)
+}
+
+fn unsent(faults: Faults) -> Failure {
+    Failure::new(format!("nothing was sent: it would not serve\n{faults}"))
 }
 
 async fn upload(args: &Args, manifest: Manifest) -> Result<UploadVersionResponse, Failure> {
     let mut client = args.port.connect().await?;
     let bar = bar(manifest.files.iter().map(|file| file.bytes).sum());
     let (send, messages) = mpsc::channel(AHEAD);
-    let (dir, shown) = (args.dir.clone(), bar.clone());
-    let reading = tokio::task::spawn_blocking(move || read(&dir, &manifest, &send, &shown));
+    let (dir, shown, terms) = (args.dir.clone(), bar.clone(), args.who.terms());
+    let header = UploadHeader {
+        model: manifest.model.to_string(),
+        version: manifest.version.get(),
+        terms: Some(terms),
+    };
+    let files = manifest.files.into_iter().map(|file| file.path);
+    let files: Vec<_> = std::iter::once(File::MANIFEST.into())
+        .chain(files)
+        .collect();
+    let reading = tokio::task::spawn_blocking(move || read(&dir, header, &files, &send, &shown));
     // No deadline: the gateway wants a message every so often, and that is all.
     let request = Request::new(ReceiverStream::new(messages));
     let answer = client.upload_version(request).await;
@@ -112,24 +138,19 @@ async fn upload(args: &Args, manifest: Manifest) -> Result<UploadVersionResponse
     }
 }
 
-/// Sends the messages of an upload, the manifest first. Ends early where nobody takes them any more.
+/// Sends the messages of an upload: the header, then `files`. Ends early where nobody takes them any more.
 fn read(
     dir: &Path,
-    manifest: &Manifest,
+    header: UploadHeader,
+    files: &[PathBuf],
     send: &mpsc::Sender<UploadVersionRequest>,
     bar: &ProgressBar,
 ) -> Result<(), (PathBuf, io::Error)> {
     let message = |part| UploadVersionRequest { part: Some(part) };
-    let header = Part::Header(UploadHeader {
-        model: manifest.model.to_string(),
-        version: manifest.version.get(),
-        terms: None,
-    });
-    if send.blocking_send(message(header)).is_err() {
+    if send.blocking_send(message(Part::Header(header))).is_err() {
         return Ok(());
     }
-    let files = manifest.files.iter().map(|file| file.path.as_path());
-    for name in std::iter::once(Path::new(File::MANIFEST)).chain(files) {
+    for name in files {
         let full = dir.join(name);
         let failed = |error| (full.clone(), error);
         let mut file = std::fs::File::open(&full).map_err(failed)?;
@@ -153,8 +174,9 @@ fn read(
     Ok(())
 }
 
-/// Waits until the version can answer, or has been refused.
+/// Waits until the version can answer, has been refused, or nobody seems to want it.
 async fn settled(port: &AdminPort, model: &str, version: u64) -> Result<VersionStatus, Failure> {
+    let begin = Instant::now();
     let look = async {
         let mut client = port.connect().await?;
         loop {
@@ -165,7 +187,8 @@ async fn settled(port: &AdminPort, model: &str, version: u64) -> Result<VersionS
                 Ok(answer) => {
                     let mut versions = answer.into_inner().versions.into_iter();
                     let found = versions.find(|one| one.version == version);
-                    if let Some(found) = found.filter(is_settled) {
+                    let idle = begin.elapsed() >= UNTOUCHED;
+                    if let Some(found) = found.filter(|status| is_settled(status, idle)) {
                         return Ok(found);
                     }
                 }
@@ -176,22 +199,35 @@ async fn settled(port: &AdminPort, model: &str, version: u64) -> Result<VersionS
             tokio::time::sleep(LOOK).await;
         }
     };
-    let waited = port.patience.within(&port.address, look).await;
-    waited.map_err(|_| {
+    let mut patient = port.clone();
+    patient.patience = port.patience.for_loading();
+    patient.within(look).await.map_err(|_| {
         Failure::new(format!(
-            "{model} {version} is published, and not loaded yet: `taper models {model}` shows what it waits for; \
-             --timeout says how many seconds to wait"
+            "{model} {version} is published, and not loaded yet: `taper versions --model {model}{}` shows what it \
+             waits for; --timeout says how many seconds to wait",
+            port.flag()
         ))
     })?
 }
 
-fn is_settled(status: &VersionStatus) -> bool {
-    matches!(status.state(), VersionState::Ready | VersionState::Failed)
+/// `idle`: whether it has had the time to be looked at.
+fn is_settled(status: &VersionStatus, idle: bool) -> bool {
+    match status.state() {
+        VersionState::Ready | VersionState::Failed => true,
+        VersionState::Discovered => idle && status.waits_for.is_empty(),
+        _ => false,
+    }
 }
 
 /// What to tell of a version that was published and does not serve.
 fn refused(model: &str, status: &VersionStatus) -> Failure {
     let version = status.version;
+    if status.state() == VersionState::Discovered {
+        return Failure::new(format!(
+            "{model} {version} is published, and not loaded: the version policy does not ask for it, or it waits for its \
+             turn\n  `taper versions load {version} --model {model}` loads it in any case"
+        ));
+    }
     let mut text = format!("{model} {version} is published, and the gateway cannot load it:");
     for fault in &status.faults {
         text.push_str(&format!(
@@ -218,6 +254,21 @@ fn bar(bytes: u64) -> ProgressBar {
 mod tests {
     use super::*;
     use crate::proto::v1::Fault;
+
+    #[test]
+    fn a_version_that_nobody_loads_is_not_waited_for() {
+        let status = |waits_for: &str| VersionStatus {
+            version: 2,
+            state: VersionState::Discovered.into(),
+            waits_for: waits_for.into(),
+            ..VersionStatus::default()
+        };
+        assert!(!is_settled(&status(""), false), "nobody has looked yet");
+        assert!(!is_settled(&status("a file"), true));
+        assert!(is_settled(&status(""), true));
+        let told = refused("m", &status("")).to_string();
+        assert!(told.contains("`taper versions load 2 --model m`"), "{told}");
+    }
 
     #[test]
     fn a_refused_version_names_its_faults_and_what_to_do() {

@@ -28,5 +28,5 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
         terms: Some(args.change.terms()),
     });
     let changed = args.port.answer(client.rollback_to(request)).await?;
-    args.change.tell(&model, &changed, args.json)
+    args.change.tell(&args.port, &model, &changed, args.json)
 }

@@ -67,6 +67,7 @@ struct ChangeArgs {
     port: AdminPort,
 }
 
+/// A retry changes nothing that is wanted, so it has no terms.
 #[derive(Debug, clap::Args)]
 struct RetryArgs {
     /// The version.
@@ -105,7 +106,8 @@ async fn list(args: ListArgs) -> Result<(), Failure> {
     out::print(&listing.readable(now.unwrap_or_default()))
 }
 
-async fn load(args: ChangeArgs) -> Result<(), Failure> {
+async fn load(mut args: ChangeArgs) -> Result<(), Failure> {
+    args.port.patience = args.port.patience.for_loading();
     let model = args.model.resolve(&args.port).await?;
     let mut client = args.port.connect().await?;
     let request = args.port.patience.request(LoadVersionRequest {
@@ -114,7 +116,7 @@ async fn load(args: ChangeArgs) -> Result<(), Failure> {
         terms: Some(args.change.terms()),
     });
     let changed = args.port.answer(client.load_version(request)).await?;
-    args.change.tell(&model, &changed, args.json)
+    args.change.tell(&args.port, &model, &changed, args.json)
 }
 
 async fn unload(args: ChangeArgs) -> Result<(), Failure> {
@@ -126,10 +128,11 @@ async fn unload(args: ChangeArgs) -> Result<(), Failure> {
         terms: Some(args.change.terms()),
     });
     let changed = args.port.answer(client.unload_version(request)).await?;
-    args.change.tell(&model, &changed, args.json)
+    args.change.tell(&args.port, &model, &changed, args.json)
 }
 
-async fn retry(args: RetryArgs) -> Result<(), Failure> {
+async fn retry(mut args: RetryArgs) -> Result<(), Failure> {
+    args.port.patience = args.port.patience.for_loading();
     let model = args.model.resolve(&args.port).await?;
     let mut client = args.port.connect().await?;
     let request = args.port.patience.request(RetryVersionRequest {

@@ -2,6 +2,7 @@
 //!
 //! A connection that breaks is made again, and the watch goes on after the last revision seen; states are told anew then.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -108,8 +109,10 @@ async fn open(args: &Args, seen: Option<u64>) -> Result<Streaming<WatchResponse>
         model: args.model.clone().unwrap_or_default(),
         after_revision: seen,
     });
-    let answer = client.watch(request).await.map_err(Refused::Status)?;
-    Ok(answer.into_inner())
+    // What is to last is the stream; that it begins is to come in time.
+    let begun = args.port.within(client.watch(request)).await;
+    let begun = begun.map_err(Refused::Unreachable)?;
+    Ok(begun.map_err(Refused::Status)?.into_inner())
 }
 
 /// Whether asking again would be refused again.
@@ -169,6 +172,10 @@ fn model_line(model: &GetModelResponse) -> String {
         "state   {name} revision {revision}: {}",
         versions.join(", ")
     );
+    let labels: BTreeMap<_, _> = model.labels.iter().collect();
+    for (label, version) in labels {
+        line.push_str(&format!(", {label} = {version}"));
+    }
     if !model.problem.is_empty() {
         line.push_str(&format!("; problem: {}", model.problem));
     }
@@ -208,6 +215,7 @@ mod tests {
         let model = Event::Model(GetModelResponse {
             model: "m".into(),
             revision: 3,
+            labels: [("stable".into(), 1), ("latest".into(), 1)].into(),
             versions: vec![
                 version(1, VersionState::Ready),
                 version(2, VersionState::Loading),
@@ -215,7 +223,10 @@ mod tests {
             ..GetModelResponse::default()
         });
         assert_eq!(revision(&model), Some(3));
-        assert_eq!(as_line(model), "state   m revision 3: 1 READY, 2 LOADING");
+        assert_eq!(
+            as_line(model),
+            "state   m revision 3: 1 READY, 2 LOADING, latest = 1, stable = 1"
+        );
         assert_eq!(as_line(Event::Gone("m".into())), "gone    m");
     }
 }

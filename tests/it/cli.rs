@@ -339,7 +339,18 @@ fn who_calls_something_that_never_answers_is_told_where_it_was_and_what_to_do() 
     let url = format!("http://{}", mute.local_addr().expect("address"));
     let row = ["predict", "m", "--row", "{}"];
     let set = ["split", "set", "m", "1=100%"];
-    for verb in [&["models"][..], &["models", "m"], &set, &row] {
+    let promote = ["promote", "canary", "--model", "m"];
+    for verb in [
+        &["models"][..],
+        &["models", "m"],
+        &set,
+        &row,
+        &promote,
+        &["undo"],
+        &["history"],
+        &["watch"],
+        &["audit"],
+    ] {
         let ended = run(&[verb, &["--address", &url, "--timeout", "1"]].concat());
         assert_eq!(ended.code, Some(1), "{ended:?}");
         let told = format!("no answer from {url} in 1 s");

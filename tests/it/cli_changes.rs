@@ -151,13 +151,15 @@ fn a_dry_run_shows_what_would_differ_and_changes_nothing() {
 fn a_change_on_trial_says_how_to_keep_it_and_is_kept() {
     let gateway = Serving::start();
     let trial = gateway.does(&["promote", "canary", "--confirm-within", "10m"]);
-    assert!(trial.contains("`taper confirm --model m`"), "{trial}");
+    let keep = format!("`taper confirm --model m --address {}`", gateway.admin);
+    assert!(trial.contains(&keep), "{trial}");
     let second = gateway.refuses(&["label", "set", "canary", "1"]);
     assert!(
         second.contains("(UNCONFIRMED_CHANGE)") && second.contains("`taper confirm`"),
         "{second}"
     );
-    gateway.does(&["confirm"]);
+    let kept = gateway.does(&["confirm"]);
+    assert!(kept.contains("kept: it no longer reverts"), "{kept}");
     gateway.does(&["label", "set", "canary", "1"]);
     assert_eq!(gateway.who_answers(), 2);
     let nothing = gateway.refuses(&["confirm"]);

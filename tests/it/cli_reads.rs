@@ -54,6 +54,11 @@ fn a_change_is_watched_is_history_and_is_audited() {
 
     let history = json(&["history", "--model", "m", "--json", "--address", &admin]);
     assert_eq!(history["revisions"][0]["revision"], 1, "{history}");
+    assert_eq!(history["revisions"][0]["policy"]["split"][0]["target"], "1");
+    assert_eq!(
+        json(&["history", "--all", "--json", "--address", &admin]),
+        history
+    );
     assert!(told(&["history", "--address", &admin]).contains("what differs"));
     assert_eq!(
         json(&["models", "m", "--json", "--address", &admin])["revision"],
@@ -111,6 +116,61 @@ fn a_pushed_version_is_served_and_a_broken_folder_is_not_sent() {
     assert_eq!(broken.code, Some(1), "{broken:?}");
     assert!(broken.stderr.contains("nothing was sent"), "{broken:?}");
     assert!(!dir.path().join("models/m/4").exists());
+}
+
+#[test]
+fn a_pushed_folder_may_have_any_name_and_who_and_why_are_audited() {
+    let dir = two_versions();
+    let (_gateway, _, admin) = serving(&dir);
+    let from = tempfile::tempdir().expect("temporary folder");
+    tiny::publish(from.path(), "m", 3);
+    let folder = from.path().join("candidate");
+    fs::rename(from.path().join("m/3"), &folder).expect("renamed");
+    let folder = folder.to_str().expect("UTF-8");
+    let other = run(&["push", folder, "--version", "4", "--address", &admin]);
+    assert_eq!(other.code, Some(1), "{other:?}");
+    assert!(
+        other.stderr.contains("nothing was sent") && other.stderr.contains("$.version"),
+        "{other:?}"
+    );
+    let why = ["--actor", "ann", "-m", "the third", "--no-wait"];
+    let pushed = told(&[&["push", folder, "--address", &admin], &why[..]].concat());
+    assert!(pushed.contains("m 3 is published"), "{pushed}");
+    let audit = json(&["audit", "--json", "--address", &admin]);
+    let line = &audit["last"][0];
+    assert_eq!(
+        (&line["actor"], &line["reason"]),
+        (&"ann".into(), &"the third".into())
+    );
+}
+
+#[test]
+fn a_watch_goes_on_after_the_last_revision_when_the_gateway_comes_back() {
+    let dir = two_versions();
+    let (mut gateway, _, admin) = serving(&dir);
+    let watch = ["watch", "--after", "0", "--address", &admin];
+    let mut watching = Process::start(&mut taper(&watch));
+    told(&["label", "set", "stable", "1", "--address", &admin]);
+    watching.line_with("change  m revision 1");
+    gateway.signal("TERM");
+    assert_eq!(gateway.end().code, Some(0));
+    // The same folder and the same port, as a service that is started again has them.
+    let any = "127.0.0.1:0";
+    let mut again = taper(&["serve", "--data", any, "--http", any, "--admin", &admin]);
+    again.arg("--registry").arg(dir.path().join("models"));
+    again.arg("--state").arg(dir.path().join("state"));
+    gateway = Process::start(&mut again);
+    gateway.address("admin");
+    told(&["label", "set", "stable", "2", "--address", &admin]);
+    watching.line_with("change  m revision 2");
+    watching.signal("INT");
+    let ended = watching.end();
+    assert_eq!(ended.code, Some(0));
+    let changes = ended
+        .stdout
+        .lines()
+        .filter(|line| line.starts_with("change"));
+    assert_eq!(changes.count(), 2, "none twice: {}", ended.stdout);
 }
 
 #[test]

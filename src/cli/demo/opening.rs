@@ -51,10 +51,13 @@ impl Opening<'_> {
             "{} real flights out of New York, July to December 2013, in order of time: {sent}\n\
              \n{addresses}\n\
              \n{name}: will the flight be 15 minutes late or more?\n{}\n\
-             \nThe split begins at 95/5 and moves to 50/50. In a second terminal:\n\
+             \nThe split begins at 95% stable, 5% canary, and moves to 50/50. In a second terminal:\n\
              \n  {program} models {name}{admin}\
              \n  {program} split get {name}{admin}\
-             \n  {program} split set {name} 1=20% 2=70% 3=10%{admin}\
+             \n  {program} split set {name} stable=20% canary=70% 3=10%{admin}\
+             \n  {program} promote canary{admin}\
+             \n  {program} undo{admin}\
+             \n  {program} history{admin}\
              \n  {program} predict {name}{data} --row '{}'\
              \n  curl -s http://{}/metrics | grep taper_requests_total\n",
             thousands(self.flights as u64),
@@ -124,11 +127,14 @@ mod tests {
         flight-delay: will the flight be 15 minutes late or more?
           version 1  logistic regression on the schedule
 
-        The split begins at 95/5 and moves to 50/50. In a second terminal:
+        The split begins at 95% stable, 5% canary, and moves to 50/50. In a second terminal:
 
           taper models flight-delay
           taper split get flight-delay
-          taper split set flight-delay 1=20% 2=70% 3=10%
+          taper split set flight-delay stable=20% canary=70% 3=10%
+          taper promote canary
+          taper undo
+          taper history
           taper predict flight-delay --row '{"carrier":"UA","temp":37.9}'
           curl -s http://127.0.0.1:8000/metrics | grep taper_requests_total
         "#);
@@ -140,7 +146,8 @@ mod tests {
         for wanted in [
             "taper models flight-delay --address http://127.0.0.1:9002\n",
             "taper split get flight-delay --address http://127.0.0.1:9002\n",
-            "1=20% 2=70% 3=10% --address http://127.0.0.1:9002\n",
+            "stable=20% canary=70% 3=10% --address http://127.0.0.1:9002\n",
+            "taper promote canary --address http://127.0.0.1:9002\n",
             "taper predict flight-delay --address http://127.0.0.1:9001 --row",
             "curl -s http://127.0.0.1:9000/metrics",
             "500 a second, round and round until Ctrl-C",

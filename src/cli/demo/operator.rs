@@ -7,7 +7,8 @@ use crate::cli::failure::Failure;
 use crate::proto::v1::admin_service_client::AdminServiceClient;
 use crate::proto::v1::{
     ChangeTerms, GetModelRequest, GetModelResponse, GetTrafficPolicyRequest,
-    GetTrafficPolicyResponse, SetTrafficPolicyRequest, Share, TrafficPolicy, share,
+    GetTrafficPolicyResponse, SetLabelRequest, SetTrafficPolicyRequest, Share, TrafficPolicy,
+    share,
 };
 
 /// An operator of one model.
@@ -56,11 +57,24 @@ impl Operator {
             .await
     }
 
-    /// Sets the split that the replay begins with.
+    /// Sets the labels and the split that the replay begins with.
     ///
     /// # Errors
     /// What the gateway says.
-    pub(super) async fn begin(&mut self, split: &[(u64, u32)]) -> Result<(), Failure> {
+    pub(super) async fn begin(
+        &mut self,
+        labels: &[(&str, u64)],
+        split: &[(&str, u32)],
+    ) -> Result<(), Failure> {
+        for &(label, version) in labels {
+            let request = self.port.patience.request(SetLabelRequest {
+                model: self.model.clone(),
+                label: label.to_owned(),
+                version,
+                terms: Some(terms(None)),
+            });
+            self.port.answer(self.client.set_label(request)).await?;
+        }
         let in_force = self.policy().await?.revision;
         self.set(split, in_force).await
     }
@@ -69,16 +83,16 @@ impl Operator {
     ///
     /// # Errors
     /// What the gateway says.
-    pub(super) async fn move_on(&mut self, split: &[(u64, u32)]) -> Result<bool, Failure> {
+    pub(super) async fn move_on(&mut self, split: &[(&str, u32)]) -> Result<bool, Failure> {
         if self.policy().await?.revision != self.own {
             return Ok(false);
         }
         self.set(split, self.own).await.map(|()| true)
     }
 
-    async fn set(&mut self, split: &[(u64, u32)], expected_revision: u64) -> Result<(), Failure> {
-        let share = |&(version, basis_points)| Share {
-            target: Some(share::Target::Version(version)),
+    async fn set(&mut self, split: &[(&str, u32)], expected_revision: u64) -> Result<(), Failure> {
+        let share = |&(label, basis_points): &(&str, u32)| Share {
+            target: Some(share::Target::Label(label.to_owned())),
             basis_points,
         };
         let request = SetTrafficPolicyRequest {
@@ -87,14 +101,20 @@ impl Operator {
                 split: split.iter().map(share).collect(),
                 ..TrafficPolicy::default()
             }),
-            terms: Some(ChangeTerms {
-                expected_revision: Some(expected_revision),
-                ..ChangeTerms::default()
-            }),
+            terms: Some(terms(Some(expected_revision))),
         };
         let request = self.port.patience.request(request);
         let changed = self.port.answer(self.client.set_traffic_policy(request));
         self.own = changed.await?.revision;
         Ok(())
+    }
+}
+
+/// What the history says of this operator's changes.
+fn terms(expected_revision: Option<u64>) -> ChangeTerms {
+    ChangeTerms {
+        expected_revision,
+        actor: "demo".into(),
+        ..ChangeTerms::default()
     }
 }

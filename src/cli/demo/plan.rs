@@ -19,10 +19,12 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// Shares in basis points at first, ...
-    pub(super) const CAREFUL: [(u64, u32); 2] = [(1, 9_500), (2, 500)];
+    /// The labels and the versions that they name.
+    pub(super) const LABELS: [(&str, u64); 2] = [("stable", 1), ("canary", 2)];
+    /// Shares of the labels in basis points at first, ...
+    pub(super) const CAREFUL: [(&str, u32); 2] = [("stable", 9_500), ("canary", 500)];
     /// ... and after the move.
-    pub(super) const EVEN: [(u64, u32); 2] = [(1, 5_000), (2, 5_000)];
+    pub(super) const EVEN: [(&str, u32); 2] = [("stable", 5_000), ("canary", 5_000)];
 
     /// A bounded replay where `once`, else one without end, of so many flights.
     pub(super) fn new(once: bool, per_second: Option<u32>, flights: usize) -> Self {

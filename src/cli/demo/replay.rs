@@ -47,7 +47,7 @@ pub(super) struct Replay<'a> {
 }
 
 impl<'a> Replay<'a> {
-    /// Connects, and sets the split that the plan begins with.
+    /// Connects, and sets the labels and the split that the plan begins with.
     ///
     /// # Errors
     /// Where the gateway cannot be reached, or holds no such model.
@@ -59,7 +59,7 @@ impl<'a> Replay<'a> {
     ) -> Result<Self, Failure> {
         let client = DataPort::at(addresses.data).connect().await?;
         let mut operator = Operator::new(AdminPort::at(addresses.admin), model).await?;
-        operator.begin(&Plan::CAREFUL).await?;
+        operator.begin(&Plan::LABELS, &Plan::CAREFUL).await?;
         let model = operator.model().await?;
         Ok(Self {
             flights,

@@ -125,7 +125,7 @@ async fn set(args: SetArgs) -> Result<(), Failure> {
     if args.json {
         out::print_json(&shown)
     } else {
-        let beside = args.change.beside(&args.model, &changed);
+        let beside = args.change.beside(&args.port.flag(), &args.model, &changed);
         out::print(&(show::change(&shown) + &beside))
     }
 }
