@@ -148,7 +148,7 @@ impl Label {
     /// The rule, for messages.
     pub const WANTED: &'static str =
         "1 to 64 of a-z A-Z 0-9 . _ - starting with a letter or digit, and not a number";
-    /// The built-in label of the highest READY version.
+    /// The built-in label of the highest READY version that the version policy or an operator asks for.
     pub const LATEST: &'static str = "latest";
 
     /// The built-in label.

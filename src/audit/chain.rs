@@ -44,6 +44,8 @@ pub struct Parsed {
     pub expected: Option<u64>,
     /// The revision that the change made.
     pub revision: Option<u64>,
+    /// The highest revision in the lines before it, where it made none itself.
+    pub through: Option<u64>,
     /// `done`, or the reason word of the error.
     pub outcome: String,
     /// What the caller was told, where it was refused.

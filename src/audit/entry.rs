@@ -60,6 +60,8 @@ struct Body<'a> {
     expected: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     revision: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    through: Option<u64>,
     outcome: String,
     #[serde(skip_serializing_if = "String::is_empty")]
     message: String,
@@ -74,11 +76,12 @@ impl Entry {
     /// The outcome of what was done.
     pub const DONE: &'static str = "done";
 
-    /// Its line, with the line end, and the line's hash.
+    /// Its line, with the line end, and the line's hash. `through` is the highest revision in the lines before it.
     pub(super) fn line(
         &self,
         sequence: u64,
         previous: &str,
+        through: u64,
     ) -> serde_json::Result<(String, String)> {
         let cut = |text: &str, most| text.chars().take(most).collect::<String>();
         let ms = i64::try_from(self.at_ms).unwrap_or(i64::MAX);
@@ -94,6 +97,7 @@ impl Entry {
             model: cut(&self.model, NAME),
             expected: self.expected,
             revision: self.revision,
+            through: (self.revision.is_none() && through > 0).then_some(through),
             outcome: cut(&self.outcome, NAME),
             message: cut(&self.message, MESSAGE),
             before: self.before.as_ref().map(document).transpose()?,

@@ -89,7 +89,8 @@ impl Log {
             if at == 1 {
                 self.first = parsed.sequence;
             }
-            self.last_revision = self.last_revision.max(parsed.revision.unwrap_or(0));
+            let told = parsed.revision.max(parsed.through);
+            self.last_revision = self.last_revision.max(told.unwrap_or(0));
             whole += bytes;
         })?;
         if first_sequence(path).is_none() {
@@ -126,7 +127,7 @@ impl Log {
     fn try_append(&mut self, entry: &Entry) -> io::Result<u64> {
         self.mend()?;
         let sequence = self.sequence + 1;
-        let (line, hash) = entry.line(sequence, &self.previous)?;
+        let (line, hash) = entry.line(sequence, &self.previous, self.last_revision)?;
         let bytes = line.len() as u64;
         if self.length > 0 && self.length + bytes > self.settings.max_bytes {
             self.rotate()?;
@@ -163,7 +164,7 @@ impl Log {
         Ok(())
     }
 
-    /// The highest revision that stands in the log; 0 for none. Changes above it that the store holds were made just before
+    /// The highest revision that stands in the log, or stood there before old files were removed; 0 for none. Changes above it that the store holds were made just before
     /// a crash: whoever opens both adds their lines.
     #[must_use]
     pub fn last_revision(&self) -> u64 {

@@ -2,7 +2,7 @@
 //!
 //! `audit.jsonl` in the state folder holds one JSON object a line, in UTF-8, each ended by `\n`. Its members, absent ones
 //! left out: `sequence` (1, 2, 3, ...), `time` (RFC 3339, UTC), `actor`, `reason`, `action`, `model`, `expected` and
-//! `revision` (numbers), `outcome` (`done`, or the reason word of the error), `message`, `before` and `after` (documents),
+//! `revision` (numbers), `through` (the highest revision before a line that made none), `outcome` (`done`, or the reason word of the error), `message`, `before` and `after` (documents),
 //! `previous`, `hash`.
 //!
 //! The chain: `previous` is the `hash` of the line before, 64 zeros for line 1. `hash` is the last member, and is the SHA-256

@@ -83,7 +83,7 @@ fn the_bytes_of_a_line_and_its_hash_are_those_of_the_specification() {
         concat!(
             r#"{"sequence":1,"time":"2026-01-02T03:04:05.678Z","actor":"ann","reason":"","action":"set policy","model":"fraud","expected":0,"revision":1,"outcome":"done","before":{},"after":{"labels":{"stable":2}},"previous":"0000000000000000000000000000000000000000000000000000000000000000","hash":"754522de49f1a9258389a66f6463c925e8f5023cb8a451dccd6ba638823ce43e"}"#,
             "\n",
-            r#"{"sequence":2,"time":"2026-01-02T03:04:06.000Z","actor":"b\"é\n","reason":"try","action":"undo","model":"fraud","outcome":"REVISION_CONFLICT","message":"`,\"hash\":\"` inside","previous":"754522de49f1a9258389a66f6463c925e8f5023cb8a451dccd6ba638823ce43e","hash":"5829c1f8c00f1c7e620be9434be5b6178de8d136671ee870010ab5b250a8edf8"}"#,
+            r#"{"sequence":2,"time":"2026-01-02T03:04:06.000Z","actor":"b\"é\n","reason":"try","action":"undo","model":"fraud","through":1,"outcome":"REVISION_CONFLICT","message":"`,\"hash\":\"` inside","previous":"754522de49f1a9258389a66f6463c925e8f5023cb8a451dccd6ba638823ce43e","hash":"6067e0440596afb8960ef6d8f20fcfe3c49cc9be845eb8b3106166d8619efb7c"}"#,
             "\n"
         )
     );
@@ -95,7 +95,7 @@ fn the_bytes_of_a_line_and_its_hash_are_those_of_the_specification() {
         lines: 2,
         first_sequence: 1,
         last_sequence: 2,
-        hash: "5829c1f8c00f1c7e620be9434be5b6178de8d136671ee870010ab5b250a8edf8".into(),
+        hash: "6067e0440596afb8960ef6d8f20fcfe3c49cc9be845eb8b3106166d8619efb7c".into(),
     };
     assert_eq!(*chain.head(), want);
     assert_eq!(verify(&files(dir.path()).unwrap()), Ok(want));
@@ -128,7 +128,12 @@ fn tampering_is_named_with_its_line() {
             // A line whose own hash was made anew.
             |lines| {
                 let previous = &serde_json::from_str::<Parsed>(&lines[0]).unwrap().hash;
-                lines[1] = entry(9).line(2, previous).unwrap().0.trim_end().to_owned();
+                lines[1] = entry(9)
+                    .line(2, previous, 1)
+                    .unwrap()
+                    .0
+                    .trim_end()
+                    .to_owned();
             },
             3,
             "does not follow",
@@ -249,6 +254,24 @@ fn the_chain_goes_on_where_the_gateway_ended_between_two_files() {
     drop(log);
     assert_eq!(Log::open(dir.path(), ROOMY).unwrap().last_revision(), 5);
     assert_eq!(verify(&files(dir.path()).unwrap()).unwrap().lines, 6);
+}
+
+/// Else whoever is refused often enough would have every change that is kept told a second time.
+#[test]
+fn the_last_revision_is_known_when_its_line_is_among_those_that_are_gone() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut log = fill(dir.path(), TIGHT, 5);
+    let refused = Entry {
+        revision: None,
+        outcome: "REVISION_CONFLICT".into(),
+        ..entry(0)
+    };
+    for _ in 0..20 {
+        log.append(&refused).unwrap();
+    }
+    drop(log);
+    assert!(verify(&files(dir.path()).unwrap()).unwrap().first_sequence > 5);
+    assert_eq!(Log::open(dir.path(), TIGHT).unwrap().last_revision(), 5);
 }
 
 #[test]

@@ -15,7 +15,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::control::{ModelSettings, Settings, VersionChoice};
+use crate::control::{ModelSettings, Settings, VersionChoice, Wanted};
 use crate::faults::{self, Faults};
 use crate::ident::{Label, ModelName, Target, VersionNumber};
 use crate::registry::WatchSettings;
@@ -263,6 +263,12 @@ fn settings(
             }
             (Err(error), _) | (_, Err(error)) => faults.add(file, path, error.to_string()),
         }
+    }
+    let most = Wanted::MOST_LABELS;
+    if settings.labels.len() > most {
+        let got = settings.labels.len();
+        let told = format!("got {got} labels, wants at most {most}");
+        faults.add(file, format!("{path}.labels"), told);
     }
     let Some(shares) = raw.split else {
         if !raw.header_rules.is_empty() || !raw.sticky_header.is_empty() || !raw.salt.is_empty() {

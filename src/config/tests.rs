@@ -112,6 +112,20 @@ fn all_faults_of_the_meaning_come_at_once() {
 }
 
 #[test]
+fn a_model_begins_with_no_more_labels_than_it_may_have() {
+    let labels = |most: usize| {
+        let rows: Vec<_> = (0..most).map(|at| format!("l{at} = 1")).collect();
+        format!("[models.m]\nlabels = {{ {} }}", rows.join(", "))
+    };
+    let found = faults(&labels(65));
+    assert_eq!(
+        found,
+        ["$.models.m.labels: got 65 labels, wants at most 64"]
+    );
+    assert!(load(&labels(64)).is_ok());
+}
+
+#[test]
 fn a_header_rule_names_a_version_or_a_label_and_not_both() {
     let found = faults(
         r#"

@@ -13,6 +13,8 @@ use crate::serving::live::ServingVersion;
 pub struct Means<'a> {
     /// The model.
     pub model: &'a ModelName,
+    /// The version that `latest` would name.
+    pub latest: Option<VersionNumber>,
     /// Versions that can answer.
     pub ready: &'a BTreeMap<VersionNumber, Arc<ServingVersion>>,
     /// Why the other known versions cannot.
@@ -29,14 +31,13 @@ pub fn admit(wanted: &Wanted, means: Means<'_>) -> Result<(), AdminError> {
     let policy = wanted
         .policy(means.model)
         .map_err(AdminError::InvalidPolicy)?;
-    let latest = means.ready.keys().next_back().copied();
     let mut targets = Vec::new();
     for target in policy.targets() {
         targets.push(match target {
             Target::Version(version) => version,
             Target::Label(label) => {
                 wanted
-                    .resolve(&label, latest)
+                    .resolve(&label, means.latest)
                     .ok_or_else(|| AdminError::UnknownLabel {
                         model: means.model.to_string(),
                         label: label.to_string(),

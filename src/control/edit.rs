@@ -107,7 +107,7 @@ pub(super) struct Before<'a> {
     pub(super) record: Option<&'a Record>,
     /// What is wanted.
     pub(super) wanted: &'a Wanted,
-    /// The highest READY version.
+    /// The version that `latest` names.
     pub(super) latest: Option<VersionNumber>,
     /// Versions that are known.
     pub(super) known: &'a BTreeSet<VersionNumber>,
@@ -207,7 +207,9 @@ pub(super) fn apply(edit: &Edit, before: &Before<'_>) -> Result<After, AdminErro
     };
     if wanted.labels.len() > Wanted::MOST_LABELS {
         let got = format!("{} labels", wanted.labels.len());
-        let faults = InputFaults::one("label", got, "at most 64 labels of one model: delete one");
+        let most = Wanted::MOST_LABELS;
+        let told = format!("at most {most} labels of one model: delete one");
+        let faults = InputFaults::one("label", got, told);
         return Err(AdminError::InvalidChange(faults));
     }
     Ok(After {

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::admit::{Means, admit};
 use super::member::Member;
-use super::reconcile::{Situation, Standing, Step, VersionChoice, reconcile};
+use super::reconcile::{Situation, Standing, Step, VersionChoice, latest, reconcile};
 use super::state::State;
 use super::store::Record;
 use super::view::ModelView;
@@ -91,24 +91,45 @@ impl Fleet {
         !self.listed && self.members.is_empty() && self.record.is_none()
     }
 
-    /// The highest READY version.
+    /// The version that `latest` names.
     pub(super) fn latest(&self) -> Option<VersionNumber> {
-        let mut ready = self.members.iter().rev();
-        ready
-            .find(|(_, member)| member.ready.is_some())
-            .map(|(version, _)| *version)
+        self.latest_by(&self.wanted, None)
+    }
+
+    /// The version that `latest` would name if `wanted` were in force, and `new` READY too.
+    fn latest_by(&self, wanted: &Wanted, new: Option<VersionNumber>) -> Option<VersionNumber> {
+        let mut versions = self.standings(Instant::now());
+        if let Some(standing) = new.and_then(|new| versions.get_mut(&new)) {
+            standing.state = State::Ready;
+        }
+        latest(&Situation {
+            versions: &versions,
+            choice: &self.choice,
+            held: &BTreeSet::new(),
+            load: &wanted.load,
+            unload: &wanted.unload,
+        })
+    }
+
+    fn standings(&self, now: Instant) -> BTreeMap<VersionNumber, Standing> {
+        let members = self.members.iter();
+        members
+            .map(|(version, member)| (*version, member.standing(now)))
+            .collect()
     }
 
     /// Who holds which version, in words.
     pub(super) fn holders(&self) -> BTreeMap<VersionNumber, Vec<String>> {
-        let latest = self.latest();
-        let mut holders = self.wanted.holders(&self.name, latest);
+        let mut holders = self.wanted.holders(&self.name, self.latest());
         if let Some(back) = &self.comes_back {
             let who = format!(
                 "the revert of revision {} unless it is confirmed",
                 self.revision()
             );
-            for version in back.holders(&self.name, latest).into_keys() {
+            for version in back
+                .holders(&self.name, self.latest_by(back, None))
+                .into_keys()
+            {
                 holders.entry(version).or_default().push(who.clone());
             }
         }
@@ -122,15 +143,10 @@ impl Fleet {
 
     /// As [`steps`](Self::steps); without `retries`, a version that failed stays as it is.
     pub(super) fn steps_with(&self, now: Instant, retries: bool) -> Vec<Step> {
-        let versions: BTreeMap<VersionNumber, Standing> = self
-            .members
-            .iter()
-            .map(|(version, member)| {
-                let mut standing = member.standing(now);
-                standing.may_retry &= retries;
-                (*version, standing)
-            })
-            .collect();
+        let mut versions = self.standings(now);
+        for standing in versions.values_mut() {
+            standing.may_retry &= retries;
+        }
         let held = self.held();
         reconcile(&Situation {
             versions: &versions,
@@ -199,6 +215,7 @@ impl Fleet {
             wanted,
             Means {
                 model: &self.name,
+                latest: self.latest_by(wanted, new.map(|new| new.number())),
                 ready: &ready,
                 others: &others,
             },

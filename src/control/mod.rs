@@ -34,7 +34,7 @@ pub use edit::{Edit, Terms};
 pub use handle::{Changed, Control};
 pub use loader::{LoadEvent, Loader, Order, Report};
 pub use reaper::{Freed, Reaper, Retired};
-pub use reconcile::{Situation, Standing, Step, VersionChoice, reconcile};
+pub use reconcile::{Situation, Standing, Step, VersionChoice, latest, reconcile};
 pub use settings::{ModelSettings, Settings};
 pub use state::State;
 pub use store::{

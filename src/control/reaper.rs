@@ -37,6 +37,8 @@ pub struct Retired {
     pub version: VersionNumber,
     /// The version; requests may still hold it.
     pub last: Arc<ServingVersion>,
+    /// Whether [`Freed`] is told of it. Not for a version that was loaded and then refused: it never served.
+    pub tells: bool,
 }
 
 /// A version whose weights are no longer in memory.
@@ -122,30 +124,32 @@ fn run(inbox: &Receiver<Retired>, give_back: fn(), freed: &mut dyn FnMut(Freed))
             give_back();
             (owed, given) = (false, Some(Instant::now()));
         }
-        gone.into_iter().for_each(&mut *freed);
+        gone.into_iter().flatten().for_each(&mut *freed);
     }
 }
 
-/// Drops every version that nobody else holds.
-fn free(held: &mut Vec<Retired>) -> Vec<Freed> {
+/// Drops every version that nobody else holds. An item for each; `None` for one that nobody is told of.
+fn free(held: &mut Vec<Retired>) -> Vec<Option<Freed>> {
     let mut gone = Vec::new();
     for retired in std::mem::take(held) {
         let Retired {
             model,
             version,
             last,
+            tells,
         } = retired;
         // Only a holder can make another holder, so who is the only one stays that.
         match Arc::try_unwrap(last) {
             Ok(serving) => {
                 drop(serving);
                 tracing::info!(%model, %version, "version is freed");
-                gone.push(Freed { model, version });
+                gone.push(tells.then_some(Freed { model, version }));
             }
             Err(last) => held.push(Retired {
                 model,
                 version,
                 last,
+                tells,
             }),
         }
     }
@@ -198,6 +202,7 @@ mod tests {
             model: "m".parse().unwrap(),
             version: number.try_into().unwrap(),
             last: Arc::new(ServingVersion::new(version, meters, weights)),
+            tells: true,
         }
     }
 
@@ -236,6 +241,22 @@ mod tests {
         }
         let text = telemetry.render();
         assert!(!text.contains("model=\"m\""), "its series are gone: {text}");
+    }
+
+    #[test]
+    fn a_refused_version_is_freed_on_the_reapers_thread_and_nobody_is_told() {
+        let telemetry = Telemetry::new().unwrap();
+        let ((tells, told), (freed, seen)) = (mpsc::channel(), mpsc::channel());
+        let reaper = Reaper::start(|| {}, move |f| freed.send(f.version.get()).unwrap()).unwrap();
+        reaper.retire(Retired {
+            tells: false,
+            ..version(1, &telemetry, &tells)
+        });
+        reaper.retire(version(2, &telemetry, &tells));
+        assert_eq!(told.recv_timeout(SOON).unwrap(), "taper-reap");
+        assert_eq!(told.recv_timeout(SOON).unwrap(), "taper-reap");
+        drop(reaper);
+        assert_eq!(seen.iter().collect::<Vec<_>>(), [2]);
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! What to do next about the versions of one model. Pure: facts in, steps out, the same steps for the same facts.
 //!
 //! It looks at how things stand, not at what happened, so an event that was lost or came twice changes nothing. What
-//! always holds: a version that anybody holds is never retired; the highest READY version stays until a higher one is
-//! READY, so `latest` never points at nothing; nothing is loaded that is not in the registry.
+//! always holds: a version that anybody holds is never retired; the [`latest()`] version stays until another one can
+//! take its place, so that label never points at nothing; nothing is loaded that is not in the registry.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
@@ -64,19 +64,10 @@ pub enum Step {
 /// The steps to take now. Loads come in the order of their urgency: those that are held, then the higher ones.
 #[must_use]
 pub fn reconcile(situation: &Situation<'_>) -> Vec<Step> {
-    let chosen = chosen(situation);
+    let asked_for = asked_for(situation);
     let is_held = |version: &VersionNumber| situation.held.contains(version);
-    let is_wanted = |version: &VersionNumber| {
-        is_held(version)
-            || situation.load.contains(version)
-            || (chosen.contains(version) && !situation.unload.contains(version))
-    };
-    let highest_ready = situation
-        .versions
-        .iter()
-        .rev()
-        .find(|(_, standing)| standing.state == State::Ready)
-        .map(|(version, _)| *version);
+    let is_wanted = |version: &VersionNumber| is_held(version) || asked_for.contains(version);
+    let latest = latest(situation);
     // Of the latest n, one stays until as many above it can really answer: a new one may still fail.
     let mut standing_in: Vec<_> = match situation.choice {
         VersionChoice::Latest(_) => situation
@@ -109,7 +100,7 @@ pub fn reconcile(situation: &Situation<'_>) -> Vec<Step> {
                 loads.push(*version);
             }
             State::Ready if !is_held(version) => {
-                let is_latest = highest_ready == Some(*version);
+                let is_latest = latest == Some(*version);
                 let stays = standing.listed
                     && !situation.unload.contains(version)
                     && (is_latest || is_wanted(version) || stands_in(version));
@@ -123,6 +114,32 @@ pub fn reconcile(situation: &Situation<'_>) -> Vec<Step> {
     loads.sort_by_key(|version| !is_held(version));
     steps.extend(loads.into_iter().map(Step::Load));
     steps
+}
+
+/// The version that `latest` names: the highest that is READY and asked for. Where none is, as while the only one that is
+/// asked for still loads: the highest READY one that nobody has unloaded, and at last the highest READY one.
+#[must_use]
+pub fn latest(situation: &Situation<'_>) -> Option<VersionNumber> {
+    let asked_for = asked_for(situation);
+    let ready = situation.versions.iter().rev();
+    let ready = ready.filter(|(_, standing)| standing.state == State::Ready);
+    let ready = ready.map(|(version, _)| *version);
+    let mut first = ready.clone().filter(|version| asked_for.contains(version));
+    let mut second = ready
+        .clone()
+        .filter(|version| !situation.unload.contains(version));
+    first
+        .next()
+        .or_else(|| second.next())
+        .or_else(|| ready.clone().next())
+}
+
+/// What is to be loaded whoever holds it: by hand or by the version policy.
+fn asked_for(situation: &Situation<'_>) -> BTreeSet<VersionNumber> {
+    let mut asked_for = chosen(situation);
+    asked_for.retain(|version| !situation.unload.contains(version));
+    asked_for.extend(situation.load);
+    asked_for
 }
 
 /// What the version policy chooses. Versions that failed do not count towards the latest, but are chosen where they are

@@ -57,12 +57,18 @@ pub fn publish<E>(
         sync(staging.path()).map_err(failed)?;
         // A rename does not replace a folder that holds anything, so of two publishers at once one gets an error here.
         match fs::rename(staging.path(), &place) {
-            Ok(()) => drop(staging.keep()),
+            Ok(()) => {}
             Err(_) if taken() => return Err(PublishError::Exists(place.clone())),
             Err(error) => return Err(failed(error)),
         }
-        sync_folder(&home).map_err(failed)?;
-        sync_folder(root).map_err(failed)
+        if let Err(error) = sync_folder(&home).and_then(|()| sync_folder(root)) {
+            // It might be gone after a crash, so it was not published: back to where it is removed.
+            let _ = fs::rename(&place, staging.path());
+            return Err(failed(error));
+        }
+        // Its name is free again, and nothing is left to remove.
+        drop(staging.keep());
+        Ok(())
     };
     let published = publish();
     if published.is_err() && is_new {

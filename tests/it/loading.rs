@@ -101,6 +101,28 @@ async fn a_version_is_loaded_when_the_call_is_answered_and_unloaded_likewise() {
 }
 
 #[tokio::test]
+async fn to_undo_a_load_is_to_send_latest_back_and_to_unload_it() {
+    let mut gateway = Running::start("versions = [1]", |root| {
+        (1..=2).for_each(|version| tiny::publish(root, "m", version));
+    })
+    .await;
+    let answers = async |gateway: &mut Running| {
+        let answer = gateway.predict(rows("m", [good()])).await;
+        answer.expect("an answer").version
+    };
+    gateway.admin.load_version(load(2)).await.expect("loaded");
+    assert_eq!(answers(&mut gateway).await, 2, "`latest`");
+    let undo = v1::UndoRequest {
+        model: "m".into(),
+        terms: None,
+    };
+    gateway.admin.undo(undo).await.expect("undone");
+    assert_eq!(answers(&mut gateway).await, 1, "`latest` as it was");
+    crate::lifecycle::becomes(&gateway, 2, v1::VersionState::Retired).await;
+    gateway.drain().await;
+}
+
+#[tokio::test]
 async fn a_version_that_somebody_needs_is_not_unloaded() {
     let mut gateway = Running::start("[models.m]\nlabels = { stable = 1 }", |root| {
         (1..=2).for_each(|version| tiny::publish(root, "m", version));

@@ -230,6 +230,80 @@ fn each_situation_calls_for_its_steps() {
     }
 }
 
+#[test]
+fn latest_is_the_highest_that_is_ready_and_asked_for() {
+    use State::{Loading, Ready};
+    for (two, choice, load, unload, want, why) in [
+        (
+            Ready,
+            VersionChoice::All,
+            &[][..],
+            &[][..],
+            2,
+            "the highest",
+        ),
+        (Loading, VersionChoice::All, &[], &[], 1, "that can answer"),
+        (
+            Ready,
+            VersionChoice::List(set(&[1])),
+            &[],
+            &[],
+            1,
+            "that is asked for",
+        ),
+        (
+            Ready,
+            VersionChoice::List(set(&[1])),
+            &[2],
+            &[],
+            2,
+            "or loaded by hand",
+        ),
+        (
+            Ready,
+            VersionChoice::All,
+            &[],
+            &[2],
+            1,
+            "not unloaded by hand",
+        ),
+        (
+            Loading,
+            latest(1),
+            &[],
+            &[],
+            1,
+            "until the one that is asked for can answer",
+        ),
+        (
+            Ready,
+            VersionChoice::List(set(&[])),
+            &[],
+            &[2],
+            1,
+            "nobody asks for any: not the unloaded one",
+        ),
+        (
+            Ready,
+            VersionChoice::All,
+            &[],
+            &[1, 2],
+            2,
+            "somebody must answer",
+        ),
+    ] {
+        let versions = [(v(1), at(Ready)), (v(2), at(two))].into_iter().collect();
+        let situation = Situation {
+            versions: &versions,
+            choice: &choice,
+            held: &set(&[]),
+            load: &set(load),
+            unload: &set(unload),
+        };
+        assert_eq!(super::latest(&situation), Some(v(want)), "{why}");
+    }
+}
+
 /// A registry and a loader that events happen to.
 #[derive(Clone, Debug, Default)]
 struct World {

@@ -81,7 +81,19 @@ impl<S: Store> Writer<S> {
             return;
         };
         let outcome = match event {
-            LoadEvent::Ready(new) => fleet.fits(&new).map(|()| new),
+            LoadEvent::Ready(new) => match fleet.fits(&new) {
+                Ok(()) => Ok(new),
+                Err(faults) => {
+                    // Freeing it takes time as well, and this task has none to spare.
+                    self.reaper.retire(Retired {
+                        model: model.clone(),
+                        version,
+                        last: new,
+                        tells: false,
+                    });
+                    Err(faults)
+                }
+            },
             LoadEvent::Failed(faults) => Err(faults),
             LoadEvent::Verifying | LoadEvent::Warming => {
                 if let Some(member) = fleet.members.get_mut(&version) {
@@ -133,6 +145,7 @@ impl<S: Store> Writer<S> {
                                 model: name.clone(),
                                 version,
                                 last,
+                                tells: true,
                             });
                         }
                     }

@@ -35,6 +35,8 @@ pub use begin::Beginning;
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 /// How long until a revert that failed is tried again.
 const REVERT_AGAIN: Duration = Duration::from_secs(1);
+/// How long until lines that could not be written into the audit log are tried again.
+const AUDIT_AGAIN: Duration = Duration::from_secs(5);
 
 /// What happens by itself.
 #[derive(Debug)]
@@ -91,6 +93,8 @@ pub struct Writer<S> {
     serving: bool,
     /// When a revert that failed is tried again.
     revert_again: Option<Instant>,
+    /// When lines that the audit log lacks are tried again.
+    audit_again: Option<Instant>,
 }
 
 impl<S: Store> Writer<S> {
@@ -133,6 +137,7 @@ impl<S: Store> Writer<S> {
             loading: None,
             serving: false,
             revert_again: None,
+            audit_again: None,
         };
         (control, writer)
     }
@@ -157,6 +162,12 @@ impl<S: Store> Writer<S> {
                 () = tokio::time::sleep_until(wake) => {}
             }
             self.revert_what_is_due().await;
+            if self
+                .audit_again
+                .is_some_and(|again| again <= Instant::now())
+            {
+                self.catch_up().await;
+            }
             self.settle();
         }
     }
@@ -177,7 +188,10 @@ impl<S: Store> Writer<S> {
         let revert = revert
             .min()
             .map(|due| self.revert_again.map_or(due, |again| due.max(again)));
-        let due = [retry, revert].into_iter().flatten().min();
+        let due = [retry, revert, self.audit_again]
+            .into_iter()
+            .flatten()
+            .min();
         due.map_or(now + LONGEST_SLEEP, |due| due.min(now + LONGEST_SLEEP))
     }
 

@@ -1,9 +1,11 @@
-//! What happened, into the audit log. A line that cannot be written is told in the log of the process, and written from
-//! the history as soon as the next one can be.
+//! What happened, into the audit log. A line that cannot be written is told in the log of the process; that of a change is
+//! written from the history as soon as the disk takes it.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{Writer, now_ms};
+use tokio::time::Instant;
+
+use super::{AUDIT_AGAIN, Writer, now_ms};
 use crate::audit::{AuditError, Entry, Log};
 use crate::control::store::{Record, Signed, Span, Store};
 use crate::control::wanted::Wanted;
@@ -19,8 +21,12 @@ impl<S: Store> Writer<S> {
         if record.revision.0 > self.audited.0 + 1 {
             self.catch_up().await;
         }
-        if record.revision > self.audited && self.append(entry(record, Some(before))).await {
-            self.audited = record.revision;
+        if record.revision > self.audited {
+            if self.append(entry(record, Some(before))).await {
+                self.audited = record.revision;
+            } else {
+                self.audit_again = Some(Instant::now() + AUDIT_AGAIN);
+            }
         }
     }
 
@@ -63,10 +69,18 @@ impl<S: Store> Writer<S> {
 
     /// Writes the lines of changes that are stored and not told: the process or the disk ended between the two.
     pub(super) async fn catch_up(&mut self) {
+        self.audit_again = Some(Instant::now() + AUDIT_AGAIN);
+        if self.try_to_catch_up().await {
+            self.audit_again = None;
+        }
+    }
+
+    /// Whether no line is lacking any more.
+    async fn try_to_catch_up(&mut self) -> bool {
         loop {
             let newest = *self.store.watch().borrow();
             if newest <= self.audited || self.audit.is_none() {
-                return;
+                return true;
             }
             let span = Span {
                 after: self.audited,
@@ -78,7 +92,7 @@ impl<S: Store> Writer<S> {
                 Ok(records) => records,
                 Err(error) => {
                     tracing::error!(%error, "the audit log lacks changes, and the history cannot be read");
-                    return;
+                    return false;
                 }
             };
             let through = Revision(self.audited.0.saturating_add(AT_ONCE as u64)).min(newest);
@@ -91,7 +105,7 @@ impl<S: Store> Writer<S> {
                     Err(_) => None,
                 };
                 if !self.append(entry(&record, before.as_ref())).await {
-                    return;
+                    return false;
                 }
                 self.audited = record.revision;
             }
