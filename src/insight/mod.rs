@@ -5,3 +5,4 @@
 //! The metrics facade is write-only; nothing here is read back to decide anything.
 
 pub mod metrics;
+pub mod sketch;

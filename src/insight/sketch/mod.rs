@@ -1,0 +1,236 @@
+//! A distribution of numbers in bounded memory, with a stated error.
+//!
+//! A [`Sketch`] counts values in buckets whose bounds are the floating-point numbers with [`MANTISSA_BITS`] bits after the
+//! leading one: 128 buckets between each power of two and the next, so a value is known to [`RELATIVE_ERROR`]. It is the log-linear
+//! histogram of HdrHistogram over floating-point numbers, and gives the guarantee of DDSketch (Masson, Rim, Lee 2019,
+//! <https://arxiv.org/abs/1908.10693>): every quantile is within that relative error of a value of that rank. All sketches
+//! have the same bounds, so merging two is adding their counts: it loses nothing, in whatever order.
+//!
+//! What always holds: whole numbers up to 256 have a bucket of their own, so for them nothing is lost at all; zero has one,
+//! too, and values closer to it than [`SMALLEST`] count as zero; values beyond [`LARGEST`] count as that; of one sign there
+//! are at most [`MOST_BUCKETS`] buckets, and where the values span more than that (a factor of 2^32), the smallest
+//! magnitudes share one; minimum, maximum, mean and variance are exact to rounding.
+//! Not here: time ([`stats`](super::stats)), and what to conclude ([`drift`](super::drift)).
+
+mod store;
+#[cfg(test)]
+mod tests;
+
+use store::Store;
+
+/// Bits of the mantissa that tell two buckets apart.
+pub const MANTISSA_BITS: u32 = 7;
+/// Largest relative distance between a value and the middle of its bucket.
+pub const RELATIVE_ERROR: f64 = 1.0 / 256.0;
+/// Magnitudes below count as zero: 2^-40, about 9.1e-13.
+pub const SMALLEST: f64 = 1.0 / (1_u64 << 40) as f64;
+/// Magnitudes above count as this: 2^64, about 1.8e19.
+pub const LARGEST: f64 = (1_u128 << 64) as f64;
+/// Buckets of one sign at most, 8 bytes each.
+pub const MOST_BUCKETS: usize = 32 << MANTISSA_BITS;
+
+/// Counts of finite numbers. See the module for what it keeps and what it loses.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sketch {
+    negative: Store,
+    zero: u64,
+    positive: Store,
+    count: u64,
+    mean: f64,
+    /// Sum of squared distances to the mean.
+    squares: f64,
+    min: f64,
+    max: f64,
+}
+
+/// Values that are told apart no further: all of them lie in `low..high`, or are equal where `low == high`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Bucket {
+    /// Smallest value that it can hold.
+    pub low: f64,
+    /// No value in it is larger.
+    pub high: f64,
+    /// How many it holds; never 0.
+    pub count: u64,
+}
+
+impl Bucket {
+    /// The value that stands for all in it.
+    #[must_use]
+    pub fn middle(&self) -> f64 {
+        self.low + (self.high - self.low) / 2.0
+    }
+}
+
+impl Default for Sketch {
+    fn default() -> Self {
+        Self {
+            negative: Store::default(),
+            zero: 0,
+            positive: Store::default(),
+            count: 0,
+            mean: 0.0,
+            squares: 0.0,
+            min: f64::INFINITY,
+            max: f64::NEG_INFINITY,
+        }
+    }
+}
+
+impl Sketch {
+    /// Counts `value`. What is not finite is not counted, which the answer tells.
+    #[inline]
+    pub fn record(&mut self, value: f64) -> bool {
+        if !value.is_finite() {
+            return false;
+        }
+        let magnitude = value.abs();
+        if magnitude < SMALLEST {
+            self.zero += 1;
+        } else if value > 0.0 {
+            self.positive.add(magnitude, 1);
+        } else {
+            self.negative.add(magnitude, 1);
+        }
+        // Welford's recurrence: no cancellation however far the mean is from zero.
+        self.count += 1;
+        let from = value - self.mean;
+        self.mean += from / as_f64(self.count);
+        self.squares += from * (value - self.mean);
+        self.min = self.min.min(value);
+        self.max = self.max.max(value);
+        true
+    }
+
+    /// Adds all that `other` has counted.
+    pub fn merge(&mut self, other: &Self) {
+        if other.count == 0 {
+            return;
+        }
+        self.negative.merge(&other.negative);
+        self.positive.merge(&other.positive);
+        self.zero += other.zero;
+        // Chan, Golub, LeVeque 1979.
+        let (own, theirs) = (as_f64(self.count), as_f64(other.count));
+        let both = own + theirs;
+        let apart = other.mean - self.mean;
+        self.mean += apart * (theirs / both);
+        self.squares += other.squares + apart * apart * (own * theirs / both);
+        self.count += other.count;
+        self.min = self.min.min(other.min);
+        self.max = self.max.max(other.max);
+    }
+
+    /// Forgets all, and keeps the memory for what comes next.
+    pub fn clear(&mut self) {
+        self.negative.clear();
+        self.positive.clear();
+        let (negative, positive) = (
+            std::mem::take(&mut self.negative),
+            std::mem::take(&mut self.positive),
+        );
+        *self = Self {
+            negative,
+            positive,
+            ..Self::default()
+        };
+    }
+
+    /// How many values were counted.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// The smallest value, exactly; `None` without values.
+    #[must_use]
+    pub fn min(&self) -> Option<f64> {
+        (self.count > 0).then_some(self.min)
+    }
+
+    /// The largest value, exactly; `None` without values.
+    #[must_use]
+    pub fn max(&self) -> Option<f64> {
+        (self.count > 0).then_some(self.max)
+    }
+
+    /// The mean; `None` without values.
+    #[must_use]
+    pub fn mean(&self) -> Option<f64> {
+        (self.count > 0).then_some(self.mean)
+    }
+
+    /// The variance of the values themselves (divided by their number); `None` without values.
+    #[must_use]
+    pub fn variance(&self) -> Option<f64> {
+        (self.count > 0).then(|| (self.squares / as_f64(self.count)).max(0.0))
+    }
+
+    /// The value below or at which the share `q` of all lies, within [`RELATIVE_ERROR`] of a value of that rank (the `⌈q n⌉`-th
+    /// smallest), or [`SMALLEST`] around zero. `q` is cut to 0 to 1. `None` without values.
+    #[must_use]
+    pub fn quantile(&self, q: f64) -> Option<f64> {
+        if self.count == 0 {
+            return None;
+        }
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "between 1 and the count"
+        )]
+        let rank = ((q.clamp(0.0, 1.0) * as_f64(self.count)).ceil() as u64).clamp(1, self.count);
+        let mut below = 0;
+        for bucket in self.buckets() {
+            below += bucket.count;
+            if below >= rank {
+                return Some(bucket.middle().clamp(self.min, self.max));
+            }
+        }
+        Some(self.max)
+    }
+
+    /// All buckets that hold anything, ascending, without overlap.
+    pub fn buckets(&self) -> impl Iterator<Item = Bucket> + '_ {
+        let negative = self.negative.buckets().rev().map(|bucket| Bucket {
+            low: -bucket.high,
+            high: -bucket.low,
+            count: bucket.count,
+        });
+        let zero = (self.zero > 0).then_some(Bucket {
+            low: 0.0,
+            high: 0.0,
+            count: self.zero,
+        });
+        negative.chain(zero).chain(self.positive.buckets())
+    }
+
+    /// Bytes on the heap.
+    #[must_use]
+    pub fn heap_bytes(&self) -> usize {
+        self.negative.heap_bytes() + self.positive.heap_bytes()
+    }
+}
+
+impl Extend<f64> for Sketch {
+    fn extend<T: IntoIterator<Item = f64>>(&mut self, values: T) {
+        for value in values {
+            self.record(value);
+        }
+    }
+}
+
+impl FromIterator<f64> for Sketch {
+    fn from_iter<T: IntoIterator<Item = f64>>(values: T) -> Self {
+        let mut sketch = Self::default();
+        sketch.extend(values);
+        sketch
+    }
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "counts stay far below 2^52, where every whole number is exact"
+)]
+fn as_f64(count: u64) -> f64 {
+    count as f64
+}
