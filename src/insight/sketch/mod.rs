@@ -10,7 +10,7 @@
 //! too, and values closer to it than [`SMALLEST`] count as zero; values beyond [`LARGEST`] count as that; of one sign there
 //! are at most [`MOST_BUCKETS`] buckets, and where the values span more than that (a factor of 2^32), the smallest
 //! magnitudes share one; minimum, maximum, mean and variance are exact to rounding.
-//! Not here: time ([`stats`](super::stats)), and what to conclude ([`drift`](super::drift)).
+//! Not here: time, and what to conclude.
 
 mod store;
 #[cfg(test)]
