@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fs, path::Path};
 use taper::app::Gateway;
 use taper::config::{Config, Overrides};
 
-use crate::metrics::{installed, two_versions};
+use crate::metrics::two_versions;
 
 fn file(path: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
@@ -29,20 +29,6 @@ async fn the_sample_configuration_starts_a_gateway() {
     assert_eq!(model.ready.len(), 3, "{:?}", model.others);
     assert_eq!(model.labels.len(), 3, "stable, canary, latest");
     gateway.drain().await;
-}
-
-#[test]
-fn promtool_accepts_the_sample_configuration_of_prometheus() {
-    let checked = installed("promtool")
-        .args(["check", "config"])
-        .arg(file("deploy/prometheus/prometheus.yml"))
-        .output()
-        .expect("promtool runs");
-    assert!(
-        checked.status.success(),
-        "{}",
-        String::from_utf8_lossy(&checked.stderr)
-    );
 }
 
 #[tokio::test]

@@ -17,6 +17,7 @@ mod cli;
 mod cli_changes;
 mod cli_reads;
 mod confirm;
+mod dashboards;
 mod demo;
 mod dense;
 mod deploy;

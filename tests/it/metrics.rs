@@ -4,7 +4,7 @@ use std::{
     collections::BTreeSet,
     io::Write,
     net::SocketAddr,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::Duration,
 };
@@ -12,7 +12,7 @@ use std::{
 use serde_json::{Value, json};
 use taper::proto::v1;
 
-use crate::harness::{Running, good, http_get, rows, with_header};
+use crate::harness::{Running, good, rows, with_header};
 use crate::tiny;
 
 /// Fails with the line that installs what is missing.
@@ -20,7 +20,7 @@ pub fn installed(program: &str) -> Command {
     let found = Command::new(program).arg("--version").output().is_ok();
     assert!(
         found,
-        "`{program}` is missing: run `apt-get install --no-install-recommends prometheus`"
+        "`{program}` is missing: run `apt-get install --no-install-recommends prometheus curl`"
     );
     Command::new(program)
 }
@@ -249,43 +249,68 @@ async fn promtool_accepts_the_text() {
     gateway.drain().await;
 }
 
-/// Ends the process that it holds, whatever happens to the test.
-struct Killed(Child);
+/// A real Prometheus that scrapes one gateway every second; ends with this value.
+pub struct Prometheus {
+    child: Child,
+    address: SocketAddr,
+    /// Its files; removed after it has ended.
+    _dir: tempfile::TempDir,
+}
 
-impl Drop for Killed {
+impl Prometheus {
+    /// Starts one that scrapes `target` and computes `rules`.
+    pub fn start(target: SocketAddr, rules: &[PathBuf]) -> Self {
+        let dir = tempfile::tempdir().expect("temporary folder");
+        let config = json!({
+            "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+            "rule_files": rules,
+            "scrape_configs": [{"job_name": "taper", "static_configs": [{"targets": [target.to_string()]}]}],
+        });
+        // JSON is YAML.
+        let file = dir.path().join("prometheus.yml");
+        std::fs::write(&file, config.to_string()).expect("configuration");
+        let address = free_port();
+        let child = installed("prometheus")
+            .arg(format!("--config.file={}", file.display()))
+            .arg(format!(
+                "--storage.tsdb.path={}",
+                dir.path().join("data").display()
+            ))
+            .arg(format!("--web.listen-address={address}"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("prometheus starts");
+        Self {
+            child,
+            address,
+            _dir: dir,
+        }
+    }
+
+    /// What its API answers under `path`, with `query` as the parameter of that name; `None` while it does not answer.
+    pub fn ask(&self, path: &str, query: &str) -> Option<Value> {
+        let answered = installed("curl")
+            .args(["--silent", "--get", "--max-time", "10"])
+            .args(["--data-urlencode", &format!("query={query}")])
+            .arg(format!("http://{}/api/v1/{path}", self.address))
+            .output()
+            .expect("curl runs");
+        serde_json::from_slice(&answered.stdout).ok()
+    }
+}
+
+impl Drop for Prometheus {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
 #[tokio::test]
 async fn prometheus_scrapes_both_versions() {
     let gateway = two_versions().await;
-    let dir = tempfile::tempdir().expect("temporary folder");
-    let target = gateway.addresses().http;
-    let config = json!({
-        "global": {"scrape_interval": "1s"},
-        "scrape_configs": [{"job_name": "taper", "static_configs": [{"targets": [target.to_string()]}]}],
-    });
-    // JSON is YAML.
-    std::fs::write(dir.path().join("prometheus.yml"), config.to_string()).expect("configuration");
-    let address = free_port();
-    let prometheus = installed("prometheus")
-        .arg(format!(
-            "--config.file={}",
-            dir.path().join("prometheus.yml").display()
-        ))
-        .arg(format!(
-            "--storage.tsdb.path={}",
-            dir.path().join("data").display()
-        ))
-        .arg(format!("--web.listen-address={address}"))
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("prometheus starts");
-    let _prometheus = Killed(prometheus);
+    let prometheus = Prometheus::start(gateway.addresses().http, &[]);
     for (query, versions) in [
         (r#"taper_requests_total{code="OK",model="m"}"#, ["1", "2"]),
         (
@@ -294,7 +319,7 @@ async fn prometheus_scrapes_both_versions() {
         ),
         (r#"taper_prediction_score_count{model="m"}"#, ["1", "2"]),
     ] {
-        let mut found = eventually(address, query).await;
+        let mut found = eventually(&prometheus, query).await;
         found.sort();
         assert_eq!(found, versions, "{query}");
     }
@@ -302,18 +327,12 @@ async fn prometheus_scrapes_both_versions() {
 }
 
 /// The versions that `query` gives, once it gives two.
-async fn eventually(prometheus: SocketAddr, query: &str) -> Vec<String> {
-    let encoded: String = query.bytes().map(|byte| format!("%{byte:02X}")).collect();
+async fn eventually(prometheus: &Prometheus, query: &str) -> Vec<String> {
     for _ in 0..150 {
         tokio::time::sleep(Duration::from_millis(200)).await;
-        if tokio::net::TcpStream::connect(prometheus).await.is_err() {
-            continue;
-        }
-        let (_, body) = http_get(prometheus, &format!("/api/v1/query?query={encoded}")).await;
-        let Some(json) = body.lines().find(|line| line.starts_with('{')) else {
+        let Some(answer) = prometheus.ask("query", query) else {
             continue;
         };
-        let answer: Value = serde_json::from_str(json).expect("JSON");
         let results = answer["data"]["result"]
             .as_array()
             .cloned()

@@ -1,0 +1,140 @@
+//! Rules, alerts and dashboards ask for what the gateway exports: checked against the real Prometheus over a real gateway.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::harness::{Running, good, rows};
+use crate::metrics::{Prometheus, installed, two_versions};
+
+fn deploy(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("deploy")
+        .join(path)
+}
+
+fn promtool(args: &[&str], file: &str) -> String {
+    let mut command: Command = installed("promtool");
+    let told = command.args(args).arg(deploy(file)).output();
+    let told = told.expect("promtool runs");
+    let said = String::from_utf8_lossy(&[told.stdout, told.stderr].concat()).into_owned();
+    assert!(told.status.success(), "{file}: {said}");
+    said
+}
+
+#[test]
+fn promtool_accepts_configuration_and_rules_and_their_tests_pass() {
+    promtool(&["check", "config"], "prometheus/prometheus.yml");
+    promtool(&["check", "rules"], "prometheus/rules.yml");
+    promtool(&["check", "rules"], "prometheus/alerts.yml");
+    promtool(&["test", "rules"], "prometheus/rules_test.yml");
+}
+
+/// The metrics that `text` names, without the endings of histograms.
+fn named(text: &str) -> BTreeSet<String> {
+    let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+    let metrics = words.filter(|word| word.starts_with("taper_") || word.starts_with("process_"));
+    let stem = |word: &str| {
+        ["_bucket", "_sum", "_count"]
+            .iter()
+            .find_map(|ending| word.strip_suffix(ending))
+            .unwrap_or(word)
+            .to_owned()
+    };
+    metrics.map(stem).collect()
+}
+
+#[tokio::test]
+async fn deployed_files_name_only_metrics_that_are_exported() {
+    let gateway = two_versions().await;
+    let (_, text) = gateway.http_get("/metrics").await;
+    let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+    let exported: BTreeSet<_> = types.filter_map(|rest| rest.split(' ').next()).collect();
+    for file in [
+        "prometheus/rules.yml",
+        "prometheus/alerts.yml",
+        "prometheus/rules_test.yml",
+        "grafana/taper.json",
+    ] {
+        let text = fs::read_to_string(deploy(file)).expect("read");
+        let named = named(&text);
+        assert!(!named.is_empty(), "{file}");
+        for metric in named {
+            assert!(exported.contains(&*metric), "{file} names {metric}");
+        }
+    }
+    gateway.drain().await;
+}
+
+#[tokio::test]
+async fn every_panel_and_every_rule_gives_data_of_a_running_gateway() {
+    let gateway = two_versions().await;
+    let rules = tempfile::tempdir().expect("temporary folder");
+    let quick = ["rules.yml", "alerts.yml"].map(|file| {
+        let text = fs::read_to_string(deploy(&format!("prometheus/{file}"))).expect("read");
+        let to = rules.path().join(file);
+        fs::write(&to, text.replace("interval: 15s", "interval: 1s")).expect("written");
+        to
+    });
+    let prometheus = Prometheus::start(gateway.addresses().http, &quick);
+    let panels = fs::read_to_string(deploy("grafana/taper.json")).expect("read");
+    let panels: Value = serde_json::from_str(&panels).expect("JSON");
+    let mut asked = Vec::new();
+    for panel in panels["panels"].as_array().expect("panels") {
+        for target in panel["targets"].as_array().into_iter().flatten() {
+            let title = panel["title"].as_str().expect("a title").to_owned();
+            let expr = target["expr"].as_str().expect("an expression").to_owned();
+            asked.push((title, expr));
+        }
+    }
+    assert!(asked.len() > 15, "{asked:?}");
+    for (title, expr) in asked {
+        let expr = expr
+            .replace("$__rate_interval", "30s")
+            .replace("$model", ".*")
+            .replace("$version", ".*");
+        traffic_until(&gateway, &title, || has_data(&prometheus, &expr)).await;
+    }
+    // Recording rules give data; alerts are evaluated without an error.
+    traffic_until(&gateway, "the rules", || {
+        let rules = prometheus.ask("rules", "").unwrap_or_default();
+        let groups = rules["data"]["groups"].as_array().into_iter().flatten();
+        let rules: Vec<&Value> = groups
+            .flat_map(|group| group["rules"].as_array().into_iter().flatten())
+            .collect();
+        let healthy = rules.iter().filter(|rule| rule["health"] == "ok").count();
+        healthy == rules.len() && healthy >= 12
+    })
+    .await;
+    gateway.drain().await;
+}
+
+/// Keeps both versions answering until `found` finds what it looks for.
+async fn traffic_until(gateway: &Running, what: &str, found: impl Fn() -> bool) {
+    let mut client = gateway.data.clone();
+    for _ in 0..300 {
+        if found() {
+            return;
+        }
+        for model in ["m", "classes"] {
+            let answered = client.predict(rows(model, [good()])).await;
+            answered.expect("answer");
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("no data for {what}");
+}
+
+/// Whether `expr` has a value now. It must be one that Prometheus understands.
+fn has_data(prometheus: &Prometheus, expr: &str) -> bool {
+    let Some(answer) = prometheus.ask("query", expr) else {
+        return false;
+    };
+    assert_eq!(answer["status"], "success", "{expr}: {answer}");
+    let result = answer["data"]["result"].as_array();
+    result.is_some_and(|result| !result.is_empty())
+}
