@@ -1,6 +1,6 @@
 //! What a swap costs those who ask meanwhile: a real `taper serve` under open-loop load, calm and with swaps by turns.
 //!
-//! * `calm`: nothing but requests;
+//! * `calm`: nothing but requests, and folders that are moved where the gateway does not look, as many as in a swap;
 //! * `swaps`: one version of the model that answers after the other is renamed into the registry, the next as soon as the
 //!   last has answered;
 //! * `calm, 200 MB beside`: versions of another model, of 200 MB of random weights each, load one after the other;
@@ -32,6 +32,7 @@ mod tiny;
 use std::cell::RefCell;
 use std::env;
 use std::fs;
+use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -41,7 +42,7 @@ use pool::{LARGE, Pool};
 use taper::proto::v1;
 use taper::proto::v1::admin_service_client::AdminServiceClient;
 use target::{Cores, Target};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tonic::transport::Channel;
 
 /// The newest version serves. Events say when to look.
@@ -118,7 +119,15 @@ fn main() {
 
 /// One gateway through all rounds of `phases`, the first of which is the calm.
 async fn run(plan: &Plan, cores: Option<Cores>, phases: &[Phase]) {
-    let dir = tempfile::tempdir().expect("a temporary folder");
+    // In memory where there is such a place: the generator publishes by itself, and a disk that makes it wait delays what
+    // it is to send.
+    let memory = Path::new("/dev/shm");
+    let root = if memory.is_dir() {
+        memory.to_owned()
+    } else {
+        env::temp_dir()
+    };
+    let dir = tempfile::tempdir_in(root).expect("a temporary folder");
     let has_large = phases.contains(&Phase::Large);
     let pool = Pool::new(dir.path(), 1 + FIRST + plan.rounds * plan.swaps, has_large);
     let target = Target::gateway(dir.path(), &pool.registry(), CONFIG, cores);
@@ -221,7 +230,7 @@ impl Bench {
     /// Makes happen what `phase` is about; the calm lasts `took`.
     async fn during(&self, phase: Phase, swaps: u64, took: Duration) {
         match phase {
-            Phase::Calm => sleep(took).await,
+            Phase::Calm => self.decoys(swaps, took).await,
             Phase::Swaps => self.swaps(swaps, false).await,
             Phase::SwapsAndLarge => self.swaps(swaps, true).await,
             Phase::Large => {
@@ -230,6 +239,16 @@ impl Bench {
                     self.large_is_ready().await;
                 }
             }
+        }
+    }
+
+    /// Takes `took`, and moves as many folders meanwhile as swaps do: the generator does that itself, and it delays what is
+    /// due, whoever is asked.
+    async fn decoys(&self, number: u64, took: Duration) {
+        let begin = Instant::now();
+        for swap in 0..number {
+            self.pool.borrow_mut().decoy();
+            sleep_until(begin + took * (swap + 1) as u32 / number as u32).await;
         }
     }
 

@@ -20,6 +20,8 @@ pub(crate) struct Pool {
     /// The version of each model that was published last.
     pub(crate) newest: u64,
     pub(crate) large: u64,
+    /// Versions that were moved where nobody looks.
+    decoys: u64,
 }
 
 impl Pool {
@@ -30,7 +32,10 @@ impl Pool {
             dir: dir.to_owned(),
             newest: 1,
             large: 0,
+            decoys: 0,
         };
+        fs::create_dir_all(dir.join("aside")).expect("made");
+        (1..=versions).for_each(|version| tiny::publish(&dir.join("decoys"), MODEL, version));
         (2..=versions).for_each(|version| tiny::publish(&pool.to_come(), MODEL, version));
         tiny::drop_in(&pool.registry(), MODEL, 1, |root| {
             tiny::publish(root, MODEL, 1);
@@ -48,6 +53,18 @@ impl Pool {
 
     fn to_come(&self) -> PathBuf {
         self.dir.join("to-come")
+    }
+
+    /// The same work on the disk as [`swap`](Self::swap), where nobody looks.
+    pub(crate) fn decoy(&mut self) {
+        let folder = |version: u64| self.dir.join("aside").join(version.to_string());
+        let next = self.decoys + 1;
+        let from = self.dir.join("decoys").join(MODEL).join(next.to_string());
+        fs::rename(from, folder(next)).expect("moved");
+        if self.decoys > 0 {
+            fs::remove_dir_all(folder(self.decoys)).expect("removed");
+        }
+        self.decoys = next;
     }
 
     /// Publishes the next version of the model. The folder of the last but one goes.

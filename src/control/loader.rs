@@ -18,7 +18,7 @@ use super::load::load_version;
 use crate::faults::Faults;
 use crate::ident::{ModelName, VersionNumber};
 use crate::insight::metrics::Telemetry;
-use crate::model::{Pace, Phase};
+use crate::model::{Pace, Phase, step_back};
 use crate::serving::live::ServingVersion;
 
 /// Orders that may wait for the one before them.
@@ -139,19 +139,6 @@ impl Drop for Loader {
 fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
-
-/// Lets every other thread go first. Loading goes on without it, only with more of the machine.
-fn step_back() {
-    // On Linux this is the calling thread; elsewhere it would be the whole process.
-    #[cfg(target_os = "linux")]
-    if let Err(error) = rustix::process::setpriority_process(None, LOWEST) {
-        tracing::warn!(%error, "loading runs at the priority of everything else");
-    }
-}
-
-/// As nice as a thread can be: <https://man7.org/linux/man-pages/man2/setpriority.2.html>
-#[cfg(target_os = "linux")]
-const LOWEST: i32 = 19;
 
 fn run(inbox: &Receiver<Order>, state: &Mutex<State>, load: &Load, report: &mut dyn FnMut(Report)) {
     for order in inbox {

@@ -25,6 +25,7 @@ use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 
 use super::publish::STAGING;
 use super::scan::scan;
+use crate::model::step_back;
 use listing::Memory;
 
 pub use listing::{Listing, Seen, look};
@@ -80,9 +81,11 @@ pub fn watch(
         wake,
     });
     let (theirs, mut on_list) = (Arc::clone(&shared), on_list);
-    let thread = Builder::new()
-        .name("taper-watch".into())
-        .spawn(move || run(&root, settings, &theirs, &inbox, &mut on_list))?;
+    let thread = Builder::new().name("taper-watch".into()).spawn(move || {
+        // Looking reads folders, and nobody waits for it by the millisecond.
+        step_back();
+        run(&root, settings, &theirs, &inbox, &mut on_list);
+    })?;
     Ok(Watch {
         shared,
         thread: Some(thread),
