@@ -1,5 +1,5 @@
 //! What statistics cost a request: watching its inputs while it is encoded, and recording it; and what a reader pays.
-#![expect(clippy::expect_used, reason = "a bench")]
+#![expect(clippy::expect_used, clippy::panic, reason = "a bench")]
 
 mod common;
 

@@ -1,9 +1,13 @@
 //! What operators read of the versions' requests: `GetStats` and `taper stats`.
 
+use std::{fs, path::Path};
+
 use serde_json::{Value, json};
+use taper::model::payload::{Cell, Row};
 use taper::proto::v1;
 use tonic::Code;
 
+use crate::flights;
 use crate::harness::{Running, fields, good, reason, row, rows};
 use crate::process::{Process, run};
 use crate::tiny;
@@ -114,6 +118,114 @@ async fn statistics_tell_codes_predictions_and_inputs_and_nothing_sensitive() {
             assert_eq!(fields(&status), ["windows[1]"]);
         }
     }
+    gateway.drain().await;
+}
+
+/// Copies a folder with all below it.
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("a folder");
+    for entry in fs::read_dir(from).expect("a folder") {
+        let (from, to) = entry
+            .map(|one| (one.path(), to.join(one.file_name())))
+            .expect("an entry");
+        if from.is_dir() {
+            copy(&from, &to);
+        } else {
+            fs::copy(&from, &to).expect("a copy");
+        }
+    }
+}
+
+/// The `q`-quantile as the sketch defines it: the `⌈q n⌉`-th smallest.
+fn exact(sorted: &[f64], q: f64) -> f64 {
+    let rank = (q * sorted.len() as f64).ceil() as usize;
+    sorted[rank.max(1) - 1]
+}
+
+#[tokio::test]
+async fn quantiles_of_real_flights_are_within_the_stated_error_of_the_exact_ones() {
+    let mut gateway = Running::start("", |root| copy(&flights::example("models"), root)).await;
+    let version = flights::versions().remove(1);
+    let (rows, _) = flights::live(version.signature());
+    let rows = &rows[..2_000];
+    let mut scores = Vec::new();
+    for chunk in rows.chunks(50) {
+        let json = |row: &Row| {
+            let cells = row.iter().map(|(name, cell)| match cell {
+                Cell::Number(x) => (name.clone(), json!(x)),
+                Cell::Text(text) => (name.clone(), json!(text)),
+                other => panic!("no flight has {other}"),
+            });
+            Value::Object(cells.collect())
+        };
+        let request = v1::PredictRequest {
+            model: "flight-delay".into(),
+            rows: chunk.iter().map(|one| row(&json(one))).collect(),
+            pin: Some(v1::predict_request::Pin::Version(2)),
+            ..Default::default()
+        };
+        let answer = gateway.predict(request).await.expect("an answer");
+        scores.extend(answer.outputs[0].fp32_values.iter().map(|x| f64::from(*x)));
+    }
+    let request = v1::GetStatsRequest {
+        model: "flight-delay".into(),
+        windows: vec![v1::StatsWindow::SinceLoad.into()],
+        features: true,
+        ..Default::default()
+    };
+    let answer = stats(&mut gateway, request).await;
+    let [told] = &answer.stats[..] else {
+        panic!("one version answered: {answer:?}")
+    };
+    let held = |values: &mut Vec<f64>, told: &v1::Distribution, name: &str| {
+        values.sort_by(f64::total_cmp);
+        assert_eq!(told.count, values.len() as u64, "{name}");
+        for (q, got) in [
+            (0.5, told.p50),
+            (0.9, told.p90),
+            (0.95, told.p95),
+            (0.99, told.p99),
+        ] {
+            let want = exact(values, q);
+            assert!(near(got, want), "{name} at {q}: {got}, exactly {want}");
+        }
+        assert_eq!(
+            (told.min, told.max),
+            (values[0], values[values.len() - 1]),
+            "{name}"
+        );
+        let bars: u64 = told.bars.iter().map(|bar| bar.count).sum();
+        assert!(bars == told.count && told.bars.len() <= 40, "{name}");
+    };
+    let score = told.scores[0].distribution.as_ref().expect("scores");
+    held(&mut scores, score, "score");
+    let classes: u64 = told.classes.iter().map(|class| class.count).sum();
+    assert_eq!((told.scores[0].name.as_str(), classes), ("late", 2_000));
+    let mut checked = 0;
+    for (at, input) in version.signature().inputs().iter().enumerate() {
+        let feature = told.features.iter().find(|one| one.name == input.name);
+        let Some(feature) = feature else {
+            assert!(input.sensitive || input.columns() == 0, "{}", input.name);
+            continue;
+        };
+        assert_eq!(
+            (feature.count, feature.missing),
+            (2_000, 0),
+            "{}",
+            input.name
+        );
+        let values = rows.iter().filter_map(|row| match row[at].1 {
+            Cell::Number(x) => Some(x),
+            _ => None,
+        });
+        let mut values: Vec<f64> = values.collect();
+        match &feature.numbers {
+            Some(numbers) => held(&mut values, numbers, &input.name),
+            None => assert!(values.is_empty(), "{}", input.name),
+        }
+        checked += 1;
+    }
+    assert!(checked > 5, "{checked} inputs");
     gateway.drain().await;
 }
 
