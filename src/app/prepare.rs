@@ -62,7 +62,7 @@ pub(super) async fn prepare<S: Store>(
     audit: Option<audit::Log>,
     how: Beginning,
 ) -> Result<Prepared<S>, StartError> {
-    let telemetry = Telemetry::new()?;
+    let telemetry = Telemetry::with(config.insight)?;
     let root = config.registry.clone();
     let listing = spawn_blocking(move || registry::look(&root)).await??;
     let (sender, events) = mpsc::channel(EVENTS);

@@ -27,6 +27,7 @@ mod schema;
 mod serve;
 mod signals;
 mod split;
+mod stats;
 mod table;
 mod train;
 mod undo;
@@ -66,6 +67,8 @@ enum Verb {
     /// Show or change how a model's traffic is split between its versions.
     #[command(subcommand)]
     Split(split::Verb),
+    /// Show what the versions of a model saw lately: how many, how fast, what they predicted.
+    Stats(stats::Args),
     /// Show what was changed, when, by whom and why.
     History(history::Args),
     /// Follow changes and states as they come.
@@ -130,6 +133,7 @@ impl Verb {
             Self::Predict(args) => on_runtime(predict::run(args)),
             Self::Models(args) => on_runtime(models::run(args)),
             Self::Split(verb) => on_runtime(split::run(verb)),
+            Self::Stats(args) => on_runtime(stats::run(args)),
             Self::History(args) => on_runtime(history::run(args)),
             Self::Watch(args) => on_runtime(watch::run(args)),
             Self::Push(args) => on_runtime(push::run(args)),

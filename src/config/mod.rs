@@ -18,6 +18,7 @@ use serde_json::Value;
 use crate::control::{ModelSettings, Settings, VersionChoice, Wanted};
 use crate::faults::{self, Faults};
 use crate::ident::{Label, ModelName, Target, VersionNumber};
+use crate::insight::stats;
 use crate::registry::WatchSettings;
 use crate::serving::gate::Limits;
 use crate::serving::route::{Policy, RawHeaderRule, RawPolicy, RawTarget};
@@ -52,6 +53,8 @@ pub struct Config {
     pub max_audit_bytes: u64,
     /// How the registry is looked at.
     pub watch: WatchSettings,
+    /// What is recorded of requests.
+    pub insight: stats::Settings,
     /// Which versions are loaded, and the first labels and policies.
     pub control: Settings,
 }
@@ -205,6 +208,10 @@ fn check(raw: RawConfig, registry: PathBuf, state: PathBuf, file: &Path) -> Resu
         watch: WatchSettings {
             poll: Duration::from_millis(raw.watch.poll_ms),
             settle: Duration::from_millis(raw.watch.settle_ms),
+        },
+        insight: stats::Settings {
+            features: raw.insight.features,
+            max_features: raw.insight.max_features,
         },
         control: Settings {
             versions,

@@ -24,6 +24,8 @@ pub(super) struct RawConfig {
     pub(super) limits: RawLimits,
     /// How the registry is looked at.
     pub(super) watch: RawWatch,
+    /// What is recorded of requests.
+    pub(super) insight: RawInsight,
     /// Labels and first traffic policies, by model. A model that is not listed sends everything to `latest`. They count at
     /// the first start; after that, what the state folder holds does.
     pub(super) models: BTreeMap<String, RawModel>,
@@ -154,6 +156,26 @@ impl Default for RawWatch {
         Self {
             poll_ms: 10_000,
             settle_ms: 10_000,
+        }
+    }
+}
+
+/// What is recorded of requests, for `taper stats` and what builds on it. Inputs that a manifest marks as sensitive never are.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawInsight {
+    /// Whether the distributions of inputs are. `true` where absent.
+    pub(super) features: bool,
+    /// Inputs of one version whose distributions are kept, 1 to 10,000: the first in the manifest's order. 256 where absent.
+    #[schemars(range(min = 1, max = 10_000))]
+    pub(super) max_features: usize,
+}
+
+impl Default for RawInsight {
+    fn default() -> Self {
+        Self {
+            features: true,
+            max_features: 256,
         }
     }
 }

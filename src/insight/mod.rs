@@ -1,8 +1,11 @@
 //! What was seen: how often, how fast and with what result each version answered.
 //!
 //! Everything that a request records goes through handles that were resolved when its version was loaded, so that
-//! recording builds no label and takes no lock. Series belong to a version: when its last holder lets it go, they go.
-//! The metrics facade is write-only; nothing here is read back to decide anything.
+//! recording builds no label and takes no lock that requests share. Series and statistics belong to a version: when its last
+//! holder lets it go, they go. The metrics facade is write-only; what is decided is decided from [`stats`].
 
 pub mod metrics;
 pub mod sketch;
+pub mod stats;
+
+mod outputs;

@@ -17,6 +17,7 @@ mod signature;
 #[cfg(test)]
 pub(crate) mod samples;
 
+pub use encode::{Observe, Observed};
 pub use load::{Pace, Phase, Version, load, load_with, needs, step_back};
 pub use manifest::Manifest;
 pub use signature::{Affine, Categories, Encoding, Input, Output, Range, Signature};

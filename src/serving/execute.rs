@@ -7,6 +7,8 @@ use tokio::{sync::Semaphore, task, time::Instant};
 
 use super::live::ServingVersion;
 use crate::error::{ForwardError, PredictError};
+use crate::ident::Role;
+use crate::insight::stats::Scoring;
 use crate::model::payload::Payload;
 use crate::model::{Scores, TopClass, Version};
 
@@ -33,6 +35,17 @@ pub struct Scored {
     pub inference: Duration,
 }
 
+/// What the executor must know of a request beside its payload.
+#[derive(Clone, Copy, Debug)]
+pub struct Call {
+    /// The part that the version plays.
+    pub role: Role,
+    /// When the request came.
+    pub at: Instant,
+    /// When its caller stops waiting.
+    pub deadline: Option<Instant>,
+}
+
 /// Runs forward passes.
 #[derive(Debug)]
 pub struct Executor {
@@ -50,7 +63,7 @@ impl Default for Executor {
 }
 
 impl Executor {
-    /// Encodes and scores `payload`.
+    /// Encodes and scores `payload`, and records what was seen where that went well.
     ///
     /// Work whose deadline has passed is dropped before it begins; so is work whose caller has gone, because then this
     /// future is no longer polled.
@@ -61,10 +74,10 @@ impl Executor {
         &self,
         by: &Arc<ServingVersion>,
         payload: Payload,
-        deadline: Option<Instant>,
+        call: Call,
     ) -> Result<Scored, PredictError> {
         if cost(&payload, by.version.cost_per_row()) <= INLINE_COST {
-            return score(&by.version, &payload, deadline);
+            return score(by, &payload, call);
         }
         let Ok(permit) = Arc::clone(&self.cores).acquire_owned().await else {
             // Nobody closes the semaphore.
@@ -76,7 +89,7 @@ impl Executor {
         let worker = Arc::clone(by);
         task::spawn_blocking(move || {
             let _permit = permit;
-            score(&worker.version, &payload, deadline)
+            score(&worker, &payload, call)
         })
         .await
         .unwrap_or_else(|error| {
@@ -111,24 +124,30 @@ fn cost(payload: &Payload, network: usize) -> usize {
         .saturating_add(encoding)
 }
 
-fn score(
-    version: &Version,
-    payload: &Payload,
-    deadline: Option<Instant>,
-) -> Result<Scored, PredictError> {
-    if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+fn score(by: &ServingVersion, payload: &Payload, call: Call) -> Result<Scored, PredictError> {
+    let (version, stats) = (&by.version, &by.meters.stats);
+    let begin = Instant::now();
+    if call.deadline.is_some_and(|deadline| deadline <= begin) {
         return Err(PredictError::DeadlineExceeded);
     }
-    let rows = version.signature().encode(payload)?;
+    let mut seen = stats.watch();
+    let rows = version.signature().encode_with(payload, &mut seen)?;
     let start = Instant::now();
     let scores = version
         .forward(&rows)
         .map_err(|source| failed(version, source))?;
     let inference = start.elapsed();
-    let top = scores
+    let top: Vec<_> = scores
         .rows()
         .filter_map(|row| version.top_class(row))
         .collect();
+    let scoring = Scoring {
+        queue: begin.saturating_duration_since(call.at),
+        inference,
+        scores: &scores,
+        top: &top,
+    };
+    stats.scored(call.role, &seen, scoring);
     Ok(Scored {
         scores,
         top,

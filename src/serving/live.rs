@@ -57,7 +57,7 @@ impl Snapshot {
         next
     }
 
-    /// Brings the gauges of counted shares up to date; versions outside the split have none.
+    /// Brings the gauges of counted shares, and of the memory of statistics, up to date; of shares, versions outside the split have none.
     pub fn report_counted_shares(&self) {
         for model in self.models.values() {
             let mut by_version = BTreeMap::<_, u64>::new();
@@ -71,6 +71,7 @@ impl Snapshot {
                 version
                     .meters
                     .counted_share(by_version.get(number).copied().unwrap_or(0), all);
+                version.meters.look_at_memory();
             }
         }
     }

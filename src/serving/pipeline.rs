@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use super::execute::{Executor, Scored};
+use super::execute::{Call, Executor, Scored};
 use super::live::{Live, Routing, ServingModel, ServingVersion};
 use super::query::{Answer, Pin, Query};
 use super::route::{self, Choice};
@@ -52,7 +52,12 @@ impl Pipeline {
             ..
         } = query;
         let mut record = Record::start(&by.meters, Role::Primary, arrival.at, arrival.deadline);
-        let scored = self.executor.run(&by, payload, arrival.deadline).await;
+        let call = Call {
+            role: Role::Primary,
+            at: arrival.at,
+            deadline: arrival.deadline,
+        };
+        let scored = self.executor.run(&by, payload, call).await;
         match &scored {
             Ok(Scored {
                 scores,

@@ -12,13 +12,14 @@ use taper::registry;
 use taper::train::metrics;
 use taper::train::spec::Spec;
 
-fn example(path: &str) -> PathBuf {
+/// A file of the example.
+pub fn example(path: &str) -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     root.join("examples/flights").join(path)
 }
 
 /// All versions in order. Loading holds each of them to its golden rows.
-fn versions() -> Vec<Version> {
+pub fn versions() -> Vec<Version> {
     let scan = registry::scan(&example("models")).expect("the registry is there");
     assert!(scan.refused.is_empty(), "{}", scan.refused);
     let model: ModelName = "flight-delay".parse().expect("a name");
@@ -32,7 +33,7 @@ fn versions() -> Vec<Version> {
 }
 
 /// The rows of `live.csv.gz` as requests would hold them, and whether each flight was late.
-fn live(signature: &Signature) -> (Vec<Row>, Vec<bool>) {
+pub fn live(signature: &Signature) -> (Vec<Row>, Vec<bool>) {
     let file = File::open(example("live.csv.gz")).expect("the live flights");
     let mut reader = csv::Reader::from_reader(GzDecoder::new(file));
     let header = reader.headers().expect("a header").clone();

@@ -41,6 +41,7 @@ mod restart;
 mod revisions;
 mod routing;
 mod shutdown;
+mod stats;
 mod stream;
 mod swap;
 mod tiny;

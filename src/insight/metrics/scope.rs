@@ -157,6 +157,10 @@ fn describe() {
         "Share of the traffic that the split gave the version since the policy's revision came into force, 0 to 1"
     );
     describe_gauge!(
+        "taper_insight_bytes",
+        "Bytes of the version's statistics in memory"
+    );
+    describe_gauge!(
         "taper_in_flight_requests",
         "Requests that the version is answering now"
     );

@@ -15,12 +15,10 @@ use tokio::time::Instant;
 use super::{MetricsError, PROBABILITY, Scope, Telemetry};
 use crate::error::Code;
 use crate::ident::{Role, Share};
+use crate::insight::outputs;
+use crate::insight::stats::VersionStats;
 use crate::model::manifest::Manifest;
 use crate::model::{Scores, TopClass};
-
-/// Up to this many columns each have their own score series, so that a model of a thousand classes does not make a
-/// thousand histograms. Past it, classes share one series for the most probable, and only the first numbers have one.
-const OUTPUTS_WITH_OWN_SCORE: usize = 10;
 
 /// Buckets that the score histogram of a regression has at most.
 const SCORE_BUCKETS: usize = 40;
@@ -31,12 +29,15 @@ const MOST_WAITING: usize = 1 << 20;
 
 /// The series of one version. They end when the last clone of the surrounding `Arc` does.
 pub struct VersionMeters {
+    /// What is recorded beside them, and can be read.
+    pub stats: VersionStats,
     scope: Arc<Scope>,
     roles: [OnceLock<RoleMeters>; Role::COUNT],
     outputs: Vec<String>,
     classes: Vec<String>,
     share: Gauge,
     counted: Gauge,
+    bytes: Gauge,
     in_flight: Gauge,
     /// Values recorded since somebody last counted to [`MOST_WAITING`].
     waiting: AtomicUsize,
@@ -64,26 +65,25 @@ impl VersionMeters {
             Label::new("version", manifest.version.to_string()),
         ];
         let scope = telemetry.scope(&labels, &score_buckets(manifest))?;
-        let (share, counted, in_flight) = scope.enter(|| {
+        let (share, counted, bytes, in_flight) = scope.enter(|| {
             (
                 gauge!("taper_traffic_share"),
                 gauge!("taper_traffic_share_counted"),
+                gauge!("taper_insight_bytes"),
                 gauge!("taper_in_flight_requests"),
             )
         });
         let signature = &manifest.signature;
-        let outputs = output_labels(
-            &signature.classes,
-            &signature.output.name,
-            signature.output.columns,
-        );
+        let outputs = outputs::labels(signature);
         let meters = Self {
+            stats: VersionStats::new(signature, telemetry.stats),
             scope,
             roles: Default::default(),
             outputs,
             classes: signature.classes.clone(),
             share,
             counted,
+            bytes,
             in_flight,
             waiting: AtomicUsize::new(0),
         };
@@ -111,6 +111,15 @@ impl VersionMeters {
         } else {
             own as f64 / all as f64
         });
+    }
+
+    /// Brings the gauge of the memory of its statistics up to date.
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "bytes in memory are fewer than 2^52"
+    )]
+    pub fn look_at_memory(&self) {
+        self.bytes.set(self.stats.heap_bytes() as f64);
     }
 
     /// `values` were put into histograms.
@@ -200,17 +209,10 @@ impl<'a> Record<'a> {
             reason = "the limit on rows is far below 2^52"
         )]
         meters.rows.record(rows as f64);
-        if self.meters.classes.len() > OUTPUTS_WITH_OWN_SCORE {
-            for (meter, class) in meters.scores.iter().cycle().zip(top) {
-                meter.record(f64::from(class.probability));
-            }
-        } else {
-            for row in scores.rows() {
-                for (score, meter) in row.iter().zip(&meters.scores) {
-                    meter.record(f64::from(*score));
-                }
-            }
-        }
+        let (classes, labels) = (self.meters.classes.len(), meters.scores.len());
+        outputs::each_score(scores, top, classes, labels, |at, score| {
+            meters.scores[at].record(score);
+        });
         for class in top {
             meters.confidence.record(f64::from(class.probability));
             if let Some(counter) = meters.classes.get(class.index) {
@@ -241,24 +243,10 @@ impl Drop for Record<'_> {
         });
         self.meters.in_flight.decrement(1.0);
         self.meters.requests(self.role, code).increment(1);
-        self.meters
-            .role(self.role)
-            .request_seconds
-            .record(now - self.start);
+        let total = now - self.start;
+        self.meters.role(self.role).request_seconds.record(total);
+        self.meters.stats.ended(self.role, code, total);
         self.meters.recorded(1);
-    }
-}
-
-/// Which score series a version has: one per column, named after what the column predicts.
-fn output_labels(classes: &[String], output: &str, columns: usize) -> Vec<String> {
-    match (classes, columns) {
-        ([_, second], 1) => vec![second.clone()],
-        ([], 1) => vec![output.to_owned()],
-        ([], _) => (0..columns.min(OUTPUTS_WITH_OWN_SCORE))
-            .map(|column| format!("{output}[{column}]"))
-            .collect(),
-        (classes, _) if classes.len() <= OUTPUTS_WITH_OWN_SCORE => classes.to_vec(),
-        _ => vec!["top".to_owned()],
     }
 }
 

@@ -109,8 +109,10 @@ impl Store {
     }
 
     pub(super) fn clear(&mut self) {
-        self.counts.fill(0);
-        (self.floor, self.folded) = (0, false);
+        // Its room stays. The window begins anew where the next value is: kept where it was, it would have to reach from
+        // there to values of quite another size.
+        self.counts.clear();
+        (self.first, self.floor, self.folded) = (0, 0, false);
     }
 
     pub(super) fn buckets(&self) -> impl DoubleEndedIterator<Item = Bucket> + '_ {

@@ -6,10 +6,12 @@
 //! Not here: how values arrive on a wire (`api`), and what the rules of a version are (the manifest).
 
 mod names;
+mod observe;
 mod rows;
 mod tensors;
 mod value;
 
+pub use observe::{Observe, Observed};
 pub(super) use value::shown;
 
 #[cfg(test)]
@@ -26,9 +28,21 @@ impl Signature {
     /// # Errors
     /// Everything that is wrong, by field: `tensors[temp][3]`, `tensors[temp].shape`, `rows[3].temp`, `rows`.
     pub fn encode(&self, payload: &Payload) -> Result<Rows, InputFaults> {
+        self.encode_with(payload, &mut ())
+    }
+
+    /// As [`encode`](Self::encode), and tells `observer` what every cell held.
+    ///
+    /// # Errors
+    /// As [`encode`](Self::encode); what the observer was told by then is of no use.
+    pub fn encode_with(
+        &self,
+        payload: &Payload,
+        observer: &mut impl Observe,
+    ) -> Result<Rows, InputFaults> {
         match payload {
-            Payload::Tensors(tensors) => tensors::encode(self, tensors),
-            Payload::Rows(rows) => rows::encode(self, rows),
+            Payload::Tensors(tensors) => tensors::encode(self, tensors, observer),
+            Payload::Rows(rows) => rows::encode(self, rows, observer),
         }
     }
 

@@ -1,19 +1,24 @@
 //! Named rows: cells in any order, each checked for its kind.
 
+use super::observe::{Observe, Observed};
 use super::value::{self, Refusal, Value, cut};
 use crate::error::{InputFault, InputFaults};
 use crate::model::Rows;
 use crate::model::payload::{Cell, Datatype, Row};
 use crate::model::signature::{Input, Signature};
 
-pub(super) fn encode(signature: &Signature, rows: &[Row]) -> Result<Rows, InputFaults> {
+pub(super) fn encode(
+    signature: &Signature,
+    rows: &[Row],
+    observer: &mut impl Observe,
+) -> Result<Rows, InputFaults> {
     let mut faults = InputFaults::default();
     if !signature.takes(rows.len(), "rows", &mut faults) {
         return Err(faults);
     }
     let columns = signature.columns();
     let mut data = vec![0.0; rows.len() * columns];
-    let mut reader = Reader::of(signature, faults);
+    let mut reader = Reader::of(signature, faults, observer);
     for (at, row) in rows.iter().enumerate() {
         reader.read(at, row, &mut data[at * columns..(at + 1) * columns]);
     }
@@ -22,7 +27,7 @@ pub(super) fn encode(signature: &Signature, rows: &[Row]) -> Result<Rows, InputF
 }
 
 /// What lives as long as one request.
-struct Reader<'a> {
+struct Reader<'a, O> {
     signature: &'a Signature,
     inputs: &'a [Input],
     /// Where each input's columns begin.
@@ -32,10 +37,11 @@ struct Reader<'a> {
     /// Row in which each input was last seen, counted from 1.
     seen: Vec<usize>,
     faults: InputFaults,
+    observer: &'a mut O,
 }
 
-impl<'a> Reader<'a> {
-    fn of(signature: &'a Signature, faults: InputFaults) -> Self {
+impl<'a, O: Observe> Reader<'a, O> {
+    fn of(signature: &'a Signature, faults: InputFaults, observer: &'a mut O) -> Self {
         let inputs = signature.inputs();
         let offsets = inputs.iter().scan(0, |next, input| {
             let offset = *next;
@@ -49,6 +55,7 @@ impl<'a> Reader<'a> {
             guesses: (0..inputs.len()).collect(),
             seen: vec![0; inputs.len()],
             faults,
+            observer,
         }
     }
 
@@ -96,24 +103,27 @@ impl<'a> Reader<'a> {
     fn put(&mut self, at: usize, found: usize, cell: &Cell, line: &mut [f32]) {
         let input = &self.inputs[found];
         let columns = &mut line[self.offsets[found]..][..input.columns()];
-        let faults = &mut self.faults;
+        let (faults, observer) = (&mut self.faults, &mut *self.observer);
+        let mut one = |place, cell| {
+            observer.cell(found, put(input, place, cell, columns)?);
+            Ok::<_, Refused<'_>>(())
+        };
         let field = || format!("rows[{at}].{}", input.name);
         match (input.width, cell) {
             (None, cell) => {
-                if let Err(refused) = one(input, 0, cell, columns) {
+                if let Err(refused) = one(0, cell) {
                     faults.add_with(|| refused.told(field(), input));
                 }
             }
             (Some(width), Cell::List(cells)) if cells.len() == width => {
                 for (place, cell) in cells.iter().enumerate() {
-                    if let Err(refused) = one(input, place, cell, columns) {
+                    if let Err(refused) = one(place, cell) {
                         faults.add_with(|| refused.told(format!("{}[{place}]", field()), input));
                     }
                 }
             }
             // A list that is left out is a list of missing values.
-            (Some(width), Cell::Missing)
-                if (0..width).all(|place| one(input, place, cell, columns).is_ok()) => {}
+            (Some(width), Cell::Missing) if (0..width).all(|place| one(place, cell).is_ok()) => {}
             (Some(width), cell) => faults.add_with(|| InputFault {
                 field: field(),
                 got: shown(cell, input),
@@ -140,12 +150,12 @@ impl Refused<'_> {
     }
 }
 
-fn one<'a>(
+fn put<'a>(
     input: &Input,
     place: usize,
     cell: &'a Cell,
     columns: &mut [f32],
-) -> Result<(), Refused<'a>> {
+) -> Result<Observed, Refused<'a>> {
     let value = typed(input.datatype, cell).ok_or(Refused::Kind(cell))?;
     value::put(input, place, value, columns).map_err(Refused::Value)
 }

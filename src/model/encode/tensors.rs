@@ -1,18 +1,23 @@
 //! Typed tensors: one per input, written column by column straight into the batch.
 
+use super::observe::{Observe, Observed};
 use super::value::{self, Value, cut};
 use crate::error::{InputFault, InputFaults};
 use crate::model::Rows;
 use crate::model::payload::{Tensor, TensorData};
 use crate::model::signature::{Encoding, Input, Signature};
 
-pub(super) fn encode(signature: &Signature, tensors: &[Tensor]) -> Result<Rows, InputFaults> {
+pub(super) fn encode(
+    signature: &Signature,
+    tensors: &[Tensor],
+    observer: &mut impl Observe,
+) -> Result<Rows, InputFaults> {
     let mut faults = InputFaults::default();
     let found = matched(signature, tensors, &mut faults);
     let rows = agreed_rows(signature.inputs(), &found, &mut faults);
     let given = if tensors.is_empty() { Some(0) } else { rows };
     match given.filter(|rows| signature.takes(*rows, "tensors", &mut faults)) {
-        Some(rows) if faults.is_empty() => fill(signature, &found, rows),
+        Some(rows) if faults.is_empty() => fill(signature, &found, rows, observer),
         _ => Err(faults),
     }
 }
@@ -146,19 +151,22 @@ fn fill(
     signature: &Signature,
     found: &[Option<&Tensor>],
     rows: usize,
+    observer: &mut impl Observe,
 ) -> Result<Rows, InputFaults> {
     let columns = signature.columns();
     let mut data = vec![0.0; rows * columns];
     let mut faults = InputFaults::default();
     let mut offset = 0;
-    for (input, tensor) in signature.inputs().iter().zip(found) {
+    for (at, (input, tensor)) in signature.inputs().iter().zip(found).enumerate() {
         let width = input.columns();
         let mut block = Block {
+            at,
             input,
             data: &mut data,
             columns,
             cells: offset..offset + width,
             faults: &mut faults,
+            observer: &mut *observer,
         };
         match tensor.map(|tensor| &tensor.data) {
             None => block.absent(rows),
@@ -182,15 +190,18 @@ fn whole(x: i64) -> f64 {
 }
 
 /// The columns of one input in the whole batch.
-struct Block<'a> {
+struct Block<'a, O> {
+    /// Which input it is.
+    at: usize,
     input: &'a Input,
     data: &'a mut [f32],
     columns: usize,
     cells: std::ops::Range<usize>,
     faults: &'a mut InputFaults,
+    observer: &'a mut O,
 }
 
-impl Block<'_> {
+impl<O: Observe> Block<'_, O> {
     fn absent(&mut self, rows: usize) {
         let values = self.input.values();
         for element in 0..rows * values {
@@ -224,6 +235,7 @@ impl Block<'_> {
                     match value::finite(affine.apply(x)) {
                         Some(scaled) if range.is_none_or(|range| range.holds(x)) => {
                             self.data[begin + at] = scaled;
+                            self.observer.cell(self.at, Observed::Number(x));
                         }
                         _ => self.put(row * values + at, values, given(x)),
                     }
@@ -240,13 +252,16 @@ impl Block<'_> {
     fn put(&mut self, element: usize, values: usize, value: Value<'_>) {
         let begin = element / values * self.columns;
         let cells = &mut self.data[begin + self.cells.start..begin + self.cells.end];
-        if let Err(refusal) = value::put(self.input, element % values, value, cells) {
-            let input = self.input;
-            self.faults.add_with(|| InputFault {
-                field: format!("tensors[{}][{element}]", input.name),
-                got: refusal.got(input),
-                wanted: refusal.wanted(input),
-            });
+        match value::put(self.input, element % values, value, cells) {
+            Ok(held) => self.observer.cell(self.at, held),
+            Err(refusal) => {
+                let input = self.input;
+                self.faults.add_with(|| InputFault {
+                    field: format!("tensors[{}][{element}]", input.name),
+                    got: refusal.got(input),
+                    wanted: refusal.wanted(input),
+                });
+            }
         }
     }
 }

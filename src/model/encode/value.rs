@@ -2,6 +2,7 @@
 
 use std::f64::consts::TAU;
 
+use super::observe::Observed;
 use crate::model::payload::{Cell, Datatype};
 use crate::model::signature::{Encoding, Input, Range};
 
@@ -124,33 +125,35 @@ pub(super) fn cut(text: &str) -> String {
     }
 }
 
-/// Writes value `at` of a row's values of `input` into `columns`, the input's columns of that row.
+/// Writes value `at` of a row's values of `input` into `columns`, the input's columns of that row, and tells what it was.
 pub(super) fn put<'a>(
     input: &Input,
     at: usize,
     value: Value<'a>,
     columns: &mut [f32],
-) -> Result<(), Refusal<'a>> {
+) -> Result<Observed, Refusal<'a>> {
     match &input.encoding {
         Encoding::Numeric {
             scale,
             range,
             missing,
         } => {
-            let x = number(value, range.as_ref(), *missing)?;
+            let (x, held) = number(value, range.as_ref(), *missing)?;
             columns[at] = finite(scale[at].apply(x)).ok_or(Refusal::Overflow(x))?;
+            Ok(held)
         }
         Encoding::Cyclic {
             period,
             range,
             missing,
         } => {
-            let x = number(value, range.as_ref(), *missing)?;
+            let (x, held) = number(value, range.as_ref(), *missing)?;
             let turns = x / period;
             // libm and not the platform's sine: the same bits wherever a version was trained and is served.
             let (sin, cos) = libm::sincos(TAU * (turns - turns.floor()));
             columns[0] = finite(sin).ok_or(Refusal::Overflow(x))?;
             columns[1] = finite(cos).ok_or(Refusal::Overflow(x))?;
+            Ok(held)
         }
         Encoding::Categorical {
             categories,
@@ -163,33 +166,36 @@ pub(super) fn put<'a>(
                 (Value::Missing, None) => return Err(Refusal::Missing),
                 (Value::Number(_), _) => return Err(Refusal::Kind),
             };
-            let column = match (categories.find(text), value) {
-                (Some(column), _) => column,
-                (None, _) if *unknown_bucket => categories.names().len(),
+            let (column, held) = match (categories.find(text), value) {
+                (Some(column), _) => (column, Observed::Category(column)),
+                (None, _) if *unknown_bucket => (categories.names().len(), Observed::Unknown),
                 (None, Value::Text(text)) => return Err(Refusal::Unknown(text)),
                 (None, _) => return Err(Refusal::Missing),
             };
             columns.fill(0.0);
             columns[column] = 1.0;
+            Ok(match value {
+                Value::Missing => Observed::Missing,
+                _ => held,
+            })
         }
         Encoding::Ignore { optional } => match value {
-            Value::Missing if !optional => return Err(Refusal::Missing),
-            Value::Number(x) if x.is_infinite() => return Err(Refusal::Infinite(x)),
-            _ => {}
+            Value::Missing if !optional => Err(Refusal::Missing),
+            Value::Number(x) if x.is_infinite() => Err(Refusal::Infinite(x)),
+            _ => Ok(Observed::Unused),
         },
     }
-    Ok(())
 }
 
-/// The number to encode: imputed and clipped.
+/// The number to encode, imputed and clipped, and what it was before.
 fn number<'a>(
     value: Value<'a>,
     range: Option<&Range>,
     missing: Option<f64>,
-) -> Result<f64, Refusal<'a>> {
-    let x = match (value, missing) {
-        (Value::Number(x), _) => x,
-        (Value::Missing, Some(x)) => x,
+) -> Result<(f64, Observed), Refusal<'a>> {
+    let (x, held) = match (value, missing) {
+        (Value::Number(x), _) => (x, Observed::Number(x)),
+        (Value::Missing, Some(x)) => (x, Observed::Missing),
         (Value::Missing, None) => return Err(Refusal::Missing),
         (Value::Text(_), _) => return Err(Refusal::Kind),
     };
@@ -198,13 +204,16 @@ fn number<'a>(
     }
     match range {
         Some(range) if !range.holds(x) => {
-            if range.clip {
-                Ok(x.max(range.min).min(range.max))
-            } else {
-                Err(Refusal::Outside(x))
+            if !range.clip {
+                return Err(Refusal::Outside(x));
             }
+            let held = match held {
+                Observed::Number(x) => Observed::Clipped(x),
+                held => held,
+            };
+            Ok((x.max(range.min).min(range.max), held))
         }
-        _ => Ok(x),
+        _ => Ok((x, held)),
     }
 }
 

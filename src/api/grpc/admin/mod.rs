@@ -7,6 +7,7 @@ mod audit;
 mod changes;
 mod policy;
 mod settle;
+mod stats;
 mod upload;
 mod versions;
 mod watch;
@@ -124,6 +125,14 @@ impl<S: Store> AdminService for Admin<S> {
         let routing = snapshot.models.get(model.name.as_str());
         let routing = routing.and_then(|model| model.routing.as_deref());
         Ok(Response::new(policy::in_force(&model, routing)))
+    }
+
+    async fn get_stats(
+        &self,
+        request: Request<v1::GetStatsRequest>,
+    ) -> Result<Response<v1::GetStatsResponse>, Status> {
+        let model = self.model(&request.get_ref().model)?;
+        answer(stats::get(&self.live.snapshot(), &model, request.get_ref()))
     }
 
     async fn set_traffic_policy(

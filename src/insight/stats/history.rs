@@ -1,0 +1,122 @@
+//! The slices of time of each window, and which of them count. Pure arithmetic on ticks of [`TICK`] since the version came.
+
+use std::time::Duration;
+
+use super::layout::Layout;
+use super::summary::Summary;
+
+/// The finest slice.
+pub const TICK: Duration = Duration::from_secs(10);
+
+/// A stretch of time that ends now. It is made of whole slices and the one that runs, so it is up to one slice shorter than
+/// its name says, and never longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Window {
+    /// Slices of 10 seconds.
+    Minute,
+    /// Slices of a minute.
+    FiveMinutes,
+    /// Slices of ten minutes.
+    Hour,
+    /// Everything since the version was loaded.
+    SinceLoad,
+}
+
+impl Window {
+    /// All, the shortest first.
+    pub const ALL: [Self; 4] = [Self::Minute, Self::FiveMinutes, Self::Hour, Self::SinceLoad];
+
+    /// Ticks of a slice and how many slices it is; `None`: no end.
+    fn slices(self) -> Option<(u64, u64)> {
+        match self {
+            Self::Minute => Some((1, 6)),
+            Self::FiveMinutes => Some((6, 5)),
+            Self::Hour => Some((60, 6)),
+            Self::SinceLoad => None,
+        }
+    }
+
+    /// The tick with which the window that ends with tick `now` begins.
+    pub(super) fn begin(self, now: u64) -> u64 {
+        self.slices().map_or(0, |(ticks, slices)| {
+            (now / ticks + 1).saturating_sub(slices) * ticks
+        })
+    }
+}
+
+/// One slot of a ring.
+#[derive(Debug)]
+struct Slice {
+    /// Which slice since the beginning; an older one is forgotten when a newer comes to its slot.
+    number: u64,
+    summary: Summary,
+}
+
+/// What one version saw in one role. A ring for each window; what comes in goes into one slot of each.
+#[derive(Debug)]
+pub(super) struct History {
+    rings: [Vec<Slice>; 3],
+    all: Summary,
+}
+
+/// Summaries that a history holds.
+pub(super) const SUMMARIES: usize = 6 + 5 + 6 + 1;
+
+impl History {
+    pub(super) fn new(layout: &Layout) -> Self {
+        let ring = |window: Window| {
+            let (_, slices) = window.slices().unwrap_or_default();
+            let slice = |number| Slice {
+                number,
+                summary: Summary::empty(layout),
+            };
+            (0..slices).map(slice).collect()
+        };
+        Self {
+            rings: [Window::Minute, Window::FiveMinutes, Window::Hour].map(ring),
+            all: Summary::empty(layout),
+        }
+    }
+
+    /// Adds what was seen in `tick`. What a window no longer holds is left out of it.
+    pub(super) fn add(&mut self, tick: u64, seen: &Summary) {
+        self.all.merge(seen);
+        for (ring, window) in self.rings.iter_mut().zip(Window::ALL) {
+            let Some((ticks, slices)) = window.slices() else {
+                continue;
+            };
+            let number = tick / ticks;
+            let at = usize::try_from(number % slices).unwrap_or_default();
+            let slice = &mut ring[at];
+            if slice.number < number {
+                slice.summary.clear();
+                slice.number = number;
+            }
+            if slice.number == number {
+                slice.summary.merge(seen);
+            }
+        }
+    }
+
+    /// Adds to `sum` what `window` holds where it ends with tick `now`.
+    pub(super) fn sum(&self, window: Window, now: u64, sum: &mut Summary) {
+        let Some((ticks, slices)) = window.slices() else {
+            return sum.merge(&self.all);
+        };
+        let last = now / ticks;
+        let ring = match window {
+            Window::Minute => &self.rings[0],
+            Window::FiveMinutes => &self.rings[1],
+            Window::Hour | Window::SinceLoad => &self.rings[2],
+        };
+        for slice in ring.iter().filter(|slice| slice.number + slices > last) {
+            sum.merge(&slice.summary);
+        }
+    }
+
+    pub(super) fn heap_bytes(&self) -> usize {
+        let slices = self.rings.iter().flatten();
+        let bytes = slices.map(|slice| size_of::<Slice>() + slice.summary.heap_bytes());
+        bytes.sum::<usize>() + self.all.heap_bytes()
+    }
+}

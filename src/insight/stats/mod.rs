@@ -1,0 +1,188 @@
+//! What each version saw in the last minute, five minutes, hour, and since it was loaded: for `GetStats`, drift, comparison
+//! and whatever decides. The metrics facade is write-only; this is what can be read.
+//!
+//! A [`VersionStats`] belongs to a loaded version and goes with it. For each role that the version plays it keeps a
+//! [`Summary`] for every slice of every [`Window`]; a [`Snapshot`] is the sum of the slices of one window.
+//!
+//! What always holds: a request counts once in every window, whichever thread it was on; recording takes no lock that another
+//! request waits for, and allocates nothing but room for values that are new; inputs and predictions are those of rows that
+//! were scored, so a request that was refused or failed counts by its code and its time alone; a caller that goes away while
+//! its rows are scored is `CANCELLED`, and its rows count. A sensitive input is never recorded, nor named.
+//!
+//! Memory of one version in one role: at most [`MOST_SUMMARIES`] summaries, each a sketch of at most
+//! [`MOST_SKETCH_BYTES`] for every number that is counted. [`heap_bytes`](VersionStats::heap_bytes) tells what it is: some
+//! kilobytes a feature.
+//! Not here: what the numbers mean (`drift`), and series for dashboards ([`metrics`](super::metrics)).
+
+mod bars;
+mod history;
+mod layout;
+mod recorder;
+mod seen;
+mod summary;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use super::outputs;
+use super::sketch::MOST_BUCKETS;
+use crate::error::Code;
+use crate::ident::Role;
+use crate::model::{Scores, Signature, TopClass};
+use recorder::Recorder;
+
+pub use bars::bars;
+pub use history::{TICK, Window};
+pub use layout::{Feature, Layout, MOST_CATEGORIES};
+pub use seen::Seen;
+pub use summary::{Inputs, Summary, Values};
+
+/// Summaries that one version keeps in one role at most.
+pub const MOST_SUMMARIES: usize = history::SUMMARIES + recorder::MOST_SHARDS + 1;
+
+/// Bytes of one sketch at most: two signs, and room that has doubled when it last grew.
+pub const MOST_SKETCH_BYTES: usize = 2 * 2 * MOST_BUCKETS * size_of::<u64>();
+
+/// What is recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Whether inputs are.
+    pub features: bool,
+    /// Inputs of one version whose distributions are kept at most: the first in the signature's order.
+    pub max_features: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            features: true,
+            max_features: 256,
+        }
+    }
+}
+
+/// What one version saw, by role.
+#[derive(Debug)]
+pub struct VersionStats {
+    layout: Arc<Layout>,
+    begin: Instant,
+    roles: [OnceLock<Recorder>; Role::COUNT],
+}
+
+/// What a version saw in one role and one window.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// What the tables of `summary` are about.
+    pub layout: Arc<Layout>,
+    /// Counts and distributions.
+    pub summary: Summary,
+    /// How long the window reaches back from now: not past the version's loading.
+    pub length: Duration,
+}
+
+/// What scoring a request gave.
+#[derive(Clone, Copy, Debug)]
+pub struct Scoring<'a> {
+    /// From the request's coming to the start of its computing.
+    pub queue: Duration,
+    /// The forward pass.
+    pub inference: Duration,
+    /// The answers.
+    pub scores: &'a Scores,
+    /// The most probable class of each row; empty for a regression.
+    pub top: &'a [TopClass],
+}
+
+impl VersionStats {
+    /// Of a version with this signature, that came just now.
+    #[must_use]
+    pub fn new(signature: &Signature, settings: Settings) -> Self {
+        Self {
+            layout: Arc::new(Layout::of(signature, settings)),
+            begin: Instant::now(),
+            roles: Default::default(),
+        }
+    }
+
+    /// What it counts.
+    #[must_use]
+    pub fn layout(&self) -> &Arc<Layout> {
+        &self.layout
+    }
+
+    /// An observer for the inputs of one request; hand it to [`scored`](Self::scored).
+    #[must_use]
+    pub fn watch(&self) -> Seen<'_> {
+        Seen::of(&self.layout)
+    }
+
+    /// A request was scored: its inputs, its answers and how long they took.
+    pub fn scored(&self, role: Role, seen: &Seen<'_>, scoring: Scoring<'_>) {
+        let (classes, labels) = (self.layout.classes.len(), self.layout.outputs.len());
+        self.recorder(role).record(self.now(), |summary| {
+            summary.rows += scoring.scores.rows().len() as u64;
+            summary.queue.record(scoring.queue.as_secs_f64());
+            summary.inference.record(scoring.inference.as_secs_f64());
+            for (place, held) in &seen.cells {
+                summary.input(*place, *held);
+            }
+            let Summary { scores, .. } = summary;
+            outputs::each_score(scoring.scores, scoring.top, classes, labels, |at, x| {
+                if let Some(sketch) = scores.get_mut(at) {
+                    sketch.record(x);
+                }
+            });
+            for class in scoring.top {
+                summary.confidence.record(f64::from(class.probability));
+                if let Some(count) = summary.classes.get_mut(class.index) {
+                    *count += 1;
+                }
+            }
+        });
+    }
+
+    /// A request ended with `code`, `total` after it came.
+    pub fn ended(&self, role: Role, code: Code, total: Duration) {
+        self.recorder(role).record(self.now(), |summary| {
+            summary.codes[code as usize] += 1;
+            summary.total.record(total.as_secs_f64());
+        });
+    }
+
+    /// What it saw in `role` and `window`, until now; `None` where it never played the role.
+    #[must_use]
+    pub fn read(&self, role: Role, window: Window) -> Option<Snapshot> {
+        let recorder = self.roles[role as usize].get()?;
+        let (since, now) = (self.begin.elapsed(), self.now());
+        let mut summary = Summary::empty(&self.layout);
+        recorder.sum(window, now, &mut summary);
+        let begin = u32::try_from(window.begin(now)).unwrap_or(u32::MAX);
+        Some(Snapshot {
+            layout: Arc::clone(&self.layout),
+            summary,
+            length: since.saturating_sub(TICK.saturating_mul(begin)),
+        })
+    }
+
+    /// Bytes on the heap.
+    #[must_use]
+    pub fn heap_bytes(&self) -> usize {
+        let roles = self.roles.iter().filter_map(OnceLock::get);
+        roles.map(Recorder::heap_bytes).sum()
+    }
+
+    fn recorder(&self, role: Role) -> &Recorder {
+        self.roles[role as usize].get_or_init(|| Recorder::new(&self.layout))
+    }
+
+    /// The tick that runs.
+    fn now(&self) -> u64 {
+        self.begin.elapsed().as_secs() / TICK.as_secs()
+    }
+}

@@ -1,0 +1,232 @@
+//! All that is counted in one stretch of time.
+
+use super::layout::Layout;
+use crate::error::Code;
+use crate::insight::sketch::Sketch;
+use crate::model::Observed;
+
+/// Counts and distributions of the requests of one version in one role. Merging two adds them and loses nothing.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Summary {
+    /// Requests that ended, by `code as usize`.
+    pub codes: [u64; Code::COUNT],
+    /// Rows that were scored.
+    pub rows: u64,
+    /// Seconds from a request's coming to the start of its computing; of those that were scored.
+    pub queue: Sketch,
+    /// Seconds in the forward pass; of those that were scored.
+    pub inference: Sketch,
+    /// Seconds from a request's coming to its end, however it ended.
+    pub total: Sketch,
+    /// Predicted values, by [`Layout::outputs`].
+    pub scores: Vec<Sketch>,
+    /// Rows by most probable class, by [`Layout::classes`].
+    pub classes: Vec<u64>,
+    /// Probability of the most probable class of each row; empty for a regression.
+    pub confidence: Sketch,
+    /// Inputs of the rows that were scored, by [`Layout::features`].
+    pub features: Vec<Inputs>,
+}
+
+/// The values of one input, as the callers sent them; of several values a row, all together.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Inputs {
+    /// Those that were there.
+    pub values: Values,
+    /// Those that were not, and for which the manifest's stand-in was used. Not among `values`.
+    pub missing: u64,
+    /// Numbers outside the manifest's range, which were moved to its end. Among `values` as they came.
+    pub clipped: u64,
+}
+
+/// Values of one kind.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Values {
+    /// Of a numeric or cyclic input.
+    Numbers(Sketch),
+    /// Of a categorical input.
+    Categories {
+        /// By [`Feature::categories`](super::Feature::categories).
+        counts: Vec<u64>,
+        /// Categories of the manifest that are not counted one by one.
+        other: u64,
+        /// Categories that the manifest does not have.
+        unknown: u64,
+    },
+}
+
+impl Inputs {
+    /// Values that came, the missing ones among them.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.missing
+            + match &self.values {
+                Values::Numbers(sketch) => sketch.count(),
+                Values::Categories {
+                    counts,
+                    other,
+                    unknown,
+                } => counts.iter().sum::<u64>() + other + unknown,
+            }
+    }
+
+    #[inline]
+    fn record(&mut self, held: Observed) {
+        match (held, &mut self.values) {
+            (Observed::Number(x), Values::Numbers(sketch)) => {
+                sketch.record(x);
+            }
+            (Observed::Clipped(x), Values::Numbers(sketch)) => {
+                sketch.record(x);
+                self.clipped += 1;
+            }
+            (Observed::Category(at), Values::Categories { counts, other, .. }) => {
+                *counts.get_mut(at).unwrap_or(other) += 1;
+            }
+            (Observed::Unknown, Values::Categories { unknown, .. }) => *unknown += 1,
+            (Observed::Missing, _) => self.missing += 1,
+            // What the layout does not have; it is made of the same signature.
+            _ => {}
+        }
+    }
+
+    fn merge(&mut self, from: &Self) {
+        self.missing += from.missing;
+        self.clipped += from.clipped;
+        match (&mut self.values, &from.values) {
+            (Values::Numbers(to), Values::Numbers(from)) => to.merge(from),
+            (
+                Values::Categories {
+                    counts,
+                    other,
+                    unknown,
+                },
+                Values::Categories {
+                    counts: more,
+                    other: others,
+                    unknown: unknowns,
+                },
+            ) => {
+                add(counts, more);
+                *other += others;
+                *unknown += unknowns;
+            }
+            _ => {}
+        }
+    }
+
+    fn clear(&mut self) {
+        (self.missing, self.clipped) = (0, 0);
+        match &mut self.values {
+            Values::Numbers(sketch) => sketch.clear(),
+            Values::Categories {
+                counts,
+                other,
+                unknown,
+            } => {
+                counts.fill(0);
+                (*other, *unknown) = (0, 0);
+            }
+        }
+    }
+}
+
+impl Summary {
+    /// Nothing.
+    pub(super) fn empty(layout: &Layout) -> Self {
+        let features = layout.features.iter().map(|feature| Inputs {
+            values: match &feature.categories {
+                None => Values::Numbers(Sketch::default()),
+                Some(categories) => Values::Categories {
+                    counts: vec![0; categories.len()],
+                    other: 0,
+                    unknown: 0,
+                },
+            },
+            missing: 0,
+            clipped: 0,
+        });
+        Self {
+            codes: [0; Code::COUNT],
+            rows: 0,
+            queue: Sketch::default(),
+            inference: Sketch::default(),
+            total: Sketch::default(),
+            scores: vec![Sketch::default(); layout.outputs.len()],
+            classes: vec![0; layout.classes.len()],
+            confidence: Sketch::default(),
+            features: features.collect(),
+        }
+    }
+
+    /// Requests that ended.
+    #[must_use]
+    pub fn requests(&self) -> u64 {
+        self.codes.iter().sum()
+    }
+
+    #[inline]
+    pub(super) fn input(&mut self, place: u32, held: Observed) {
+        if let Some(inputs) = self.features.get_mut(place as usize) {
+            inputs.record(held);
+        }
+    }
+
+    /// Adds all that `from`, which is of the same layout, has counted.
+    pub(super) fn merge(&mut self, from: &Self) {
+        add(&mut self.codes, &from.codes);
+        self.rows += from.rows;
+        add(&mut self.classes, &from.classes);
+        let theirs = from.sketches();
+        for (to, from) in self.sketches_mut().zip(theirs) {
+            to.merge(from);
+        }
+        for (to, from) in self.features.iter_mut().zip(&from.features) {
+            to.merge(from);
+        }
+    }
+
+    /// Forgets all, and keeps the memory for what comes next.
+    pub(super) fn clear(&mut self) {
+        self.codes.fill(0);
+        self.rows = 0;
+        self.classes.fill(0);
+        self.sketches_mut().for_each(Sketch::clear);
+        self.features.iter_mut().for_each(Inputs::clear);
+    }
+
+    fn sketches(&self) -> impl Iterator<Item = &Sketch> {
+        let times = [&self.queue, &self.inference, &self.total, &self.confidence];
+        times.into_iter().chain(&self.scores)
+    }
+
+    fn sketches_mut(&mut self) -> impl Iterator<Item = &mut Sketch> {
+        let times = [
+            &mut self.queue,
+            &mut self.inference,
+            &mut self.total,
+            &mut self.confidence,
+        ];
+        times.into_iter().chain(&mut self.scores)
+    }
+
+    /// Bytes on the heap.
+    #[must_use]
+    pub fn heap_bytes(&self) -> usize {
+        let features = self.features.iter().map(|inputs| match &inputs.values {
+            Values::Numbers(sketch) => sketch.heap_bytes(),
+            Values::Categories { counts, .. } => counts.capacity() * size_of::<u64>(),
+        });
+        features.sum::<usize>()
+            + self.sketches().map(Sketch::heap_bytes).sum::<usize>()
+            + self.scores.capacity() * size_of::<Sketch>()
+            + self.features.capacity() * size_of::<Inputs>()
+            + self.classes.capacity() * size_of::<u64>()
+    }
+}
+
+fn add(to: &mut [u64], from: &[u64]) {
+    for (to, from) in to.iter_mut().zip(from) {
+        *to += from;
+    }
+}

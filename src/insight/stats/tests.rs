@@ -1,0 +1,274 @@
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::time;
+
+use super::*;
+use crate::model::payload::{Cell, Payload, Row, Tensor, TensorData};
+use crate::model::{Manifest, Observe, Observed, samples};
+
+/// Two numbers (`a` clipped to 0..=10, `b` imputed), a category with more than are counted, and a sensitive number.
+fn manifest() -> Manifest {
+    let mut document = samples::document("m", 1);
+    let categories: Vec<_> = (0..70).map(|at| format!("c{at}")).collect();
+    document["features"] = json!(["a", "b", "c", "secret"]);
+    document["inputs"] = json!([
+        {"name": "a", "datatype": "FP32", "shape": [-1], "encoding": {
+            "kind": "numeric", "range": {"min": 0.0, "max": 10.0, "outside": "clip"}}},
+        {"name": "b", "datatype": "FP64", "shape": [-1], "encoding": {
+            "kind": "numeric", "missing": "impute", "impute": 1.0}},
+        {"name": "c", "datatype": "BYTES", "shape": [-1], "encoding": {
+            "kind": "categorical", "categories": categories, "unknown": "bucket"}},
+        {"name": "secret", "datatype": "FP32", "shape": [-1], "sensitive": true, "encoding": {"kind": "numeric"}},
+    ]);
+    document["golden"] = json!([]);
+    samples::manifest(document)
+}
+
+fn stats() -> VersionStats {
+    VersionStats::new(&manifest().signature, Settings::default())
+}
+
+const PRIMARY: Role = Role::Primary;
+
+/// One row whose `a` is `a` and whose score is 0.75.
+fn score(stats: &VersionStats, a: f64) {
+    let mut seen = stats.watch();
+    seen.cell(0, Observed::Number(a));
+    answer(stats, &seen);
+}
+
+fn answer(stats: &VersionStats, seen: &Seen<'_>) {
+    let scores = Scores::new(vec![0.75], 1).unwrap();
+    let top = [TopClass {
+        index: 1,
+        probability: 0.75,
+    }];
+    let scoring = Scoring {
+        queue: Duration::from_millis(1),
+        inference: Duration::from_millis(2),
+        scores: &scores,
+        top: &top,
+    };
+    stats.scored(PRIMARY, seen, scoring);
+    stats.ended(PRIMARY, Code::Ok, Duration::from_millis(4));
+}
+
+fn requests(stats: &VersionStats) -> [u64; 4] {
+    Window::ALL.map(|window| stats.read(PRIMARY, window).unwrap().summary.requests())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_leaves_one_window_after_the_other() {
+    let stats = stats();
+    assert!(stats.read(PRIMARY, Window::Minute).is_none(), "no role yet");
+    score(&stats, 1.0);
+    assert_eq!(requests(&stats), [1, 1, 1, 1]);
+    for (after, want) in [
+        (49, [1, 1, 1, 1]),
+        (11, [0, 1, 1, 1]),
+        (239, [0, 1, 1, 1]),
+        (2, [0, 0, 1, 1]),
+        (3_298, [0, 0, 1, 1]),
+        (2, [0, 0, 0, 1]),
+        (1_000_000, [0, 0, 0, 1]),
+    ] {
+        time::advance(Duration::from_secs(after)).await;
+        assert_eq!(requests(&stats), want, "{after} s later");
+    }
+    score(&stats, 1.0);
+    assert_eq!(requests(&stats), [1, 1, 1, 2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_window_is_as_long_as_the_version_is_old_and_then_up_to_a_slice_shorter_than_its_name() {
+    let stats = stats();
+    score(&stats, 1.0);
+    let lengths =
+        || Window::ALL.map(|window| stats.read(PRIMARY, window).unwrap().length.as_secs());
+    for (after, want) in [
+        (5, [5, 5, 5, 5]),
+        (60, [55, 65, 65, 65]),
+        (10_000, [55, 285, 3_465, 10_065]),
+    ] {
+        time::advance(Duration::from_secs(after)).await;
+        assert_eq!(lengths(), want, "{after} s later");
+    }
+}
+
+#[test]
+fn what_many_threads_record_at_one_time_is_all_there() {
+    let stats = stats();
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| (0..500).for_each(|a| score(&stats, f64::from(a))));
+        }
+        for _ in 0..50 {
+            let _ = requests(&stats);
+        }
+    });
+    let all = stats.read(PRIMARY, Window::SinceLoad).unwrap().summary;
+    assert_eq!(
+        (all.requests(), all.rows, &all.classes[..]),
+        (4_000, 4_000, &[0, 4_000][..])
+    );
+    assert_eq!(all.codes[Code::Ok as usize], 4_000);
+    assert_eq!(
+        (all.total.count(), all.queue.count(), all.scores[0].count()),
+        (4_000, 4_000, 4_000)
+    );
+    let Values::Numbers(a) = &all.features[0].values else {
+        panic!("a is a number")
+    };
+    assert_eq!(
+        (a.count(), a.min(), a.max()),
+        (4_000, Some(0.0), Some(499.0))
+    );
+    assert!((a.mean().unwrap() - 249.5).abs() < 1e-9);
+}
+
+#[tokio::test(start_paused = true)]
+async fn memory_stays_flat_however_long_it_runs_and_whatever_comes() {
+    let stats = stats();
+    let mut x = 1_u64;
+    let mut round = async |rounds: usize| {
+        for _ in 0..rounds {
+            for _ in 0..60 {
+                x = x.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                // Every magnitude that there is, and both signs.
+                score(&stats, f64::from_bits(x & 0xbfff_ffff_ffff_ffff));
+            }
+            time::advance(Duration::from_secs(7)).await;
+        }
+        stats.heap_bytes()
+    };
+    // Longer than an hour, so that every slice has been in use.
+    let warm = round(700).await;
+    let later = round(1_400).await;
+    let sketches = 4 + stats.layout.outputs.len() + stats.layout.features.len();
+    let most = MOST_SUMMARIES * (sketches * (MOST_SKETCH_BYTES + 256) + 2_048);
+    assert!(
+        later <= warm + warm / 10 && later < most,
+        "{warm} {later} {most}"
+    );
+}
+
+fn rows() -> Vec<Row> {
+    let row = |a: f64, b: Option<f64>, c: &str| -> Row {
+        vec![
+            ("a".into(), Cell::Number(a)),
+            ("b".into(), b.map_or(Cell::Missing, Cell::Number)),
+            ("c".into(), Cell::Text(c.into())),
+            ("secret".into(), Cell::Number(123_456.0)),
+        ]
+    };
+    vec![
+        row(0.1, Some(2.5), "c1"),
+        row(99.0, None, "c1"),
+        row(5.0, Some(-3.0), "c69"),
+        row(5.0, Some(-3.0), "never seen"),
+    ]
+}
+
+fn tensors() -> Vec<Tensor> {
+    let tensor = |name: &str, data| Tensor {
+        name: name.into(),
+        shape: vec![4],
+        data,
+    };
+    let texts = ["c1", "c1", "c69", "never seen"];
+    vec![
+        tensor("a", TensorData::Fp32(vec![0.1, 99.0, 5.0, 5.0])),
+        tensor("b", TensorData::Fp64(vec![2.5, f64::NAN, -3.0, -3.0])),
+        tensor("c", TensorData::Bytes(texts.map(Into::into).to_vec())),
+        tensor("secret", TensorData::Fp32(vec![123_456.0; 4])),
+    ]
+}
+
+fn features_of(payload: &Payload) -> Vec<Inputs> {
+    let (manifest, stats) = (manifest(), stats());
+    let mut seen = stats.watch();
+    manifest.signature.encode_with(payload, &mut seen).unwrap();
+    answer(&stats, &seen);
+    stats
+        .read(PRIMARY, Window::Minute)
+        .unwrap()
+        .summary
+        .features
+}
+
+#[test]
+fn inputs_count_as_they_came_the_same_by_rows_and_by_tensors() {
+    let features = features_of(&Payload::Rows(rows()));
+    assert_eq!(features_of(&Payload::Tensors(tensors())), features);
+    let [a, b, c] = &features[..] else {
+        panic!("three inputs that are not sensitive, not {features:?}")
+    };
+    let Values::Numbers(sketch) = &a.values else {
+        panic!("{a:?}")
+    };
+    assert_eq!(
+        (sketch.max(), a.clipped, a.missing),
+        (Some(99.0), 1, 0),
+        "as it came"
+    );
+    assert_eq!((b.count(), b.missing, b.clipped), (4, 1, 0));
+    let Values::Categories {
+        counts,
+        other,
+        unknown,
+    } = &c.values
+    else {
+        panic!("{c:?}")
+    };
+    assert_eq!(
+        (counts.len(), counts[1], *other, *unknown),
+        (MOST_CATEGORIES, 2, 1, 1)
+    );
+    let told = format!("{:?} {features:?}", stats().layout());
+    assert!(
+        !told.contains("secret") && !told.contains("123456"),
+        "{told}"
+    );
+}
+
+#[test]
+fn the_first_inputs_count_where_there_are_too_many_and_none_where_nobody_wants_them() {
+    let names = |settings| {
+        let stats = VersionStats::new(&manifest().signature, settings);
+        let layout = stats.layout();
+        let names: Vec<_> = layout
+            .features
+            .iter()
+            .map(|feature| feature.name.clone())
+            .collect();
+        (names, layout.left_out)
+    };
+    let (some, none) = (
+        Settings {
+            max_features: 1,
+            ..Settings::default()
+        },
+        Settings {
+            features: false,
+            ..Settings::default()
+        },
+    );
+    assert_eq!(names(some), (vec!["a".to_owned()], 2));
+    assert_eq!(names(none), (vec![], 0));
+}
+
+#[test]
+fn bars_hold_every_value_and_do_not_overlap() {
+    let sketch: super::super::sketch::Sketch = (0..1_000).map(f64::from).collect();
+    let bars = bars(&sketch, 40);
+    assert_eq!(bars.len(), 40);
+    assert_eq!(bars.iter().map(|bar| bar.count).sum::<u64>(), 1_000);
+    assert!(bars.windows(2).all(|two| two[0].high <= two[1].low + 1e-9));
+    let one = super::bars(&[3.0; 7].into_iter().collect(), 40);
+    assert_eq!(
+        (one.len(), one[0].count, one[0].low, one[0].high),
+        (1, 7, 3.0, 3.0)
+    );
+    assert!(super::bars(&Default::default(), 40).is_empty());
+}

@@ -1,0 +1,275 @@
+//! What operators read of the versions' requests: `GetStats` and `taper stats`.
+
+use std::{fs, path::Path};
+
+use serde_json::{Value, json};
+use taper::model::payload::{Cell, Row};
+use taper::proto::v1;
+use tonic::Code;
+
+use crate::flights;
+use crate::harness::{Running, fields, good, reason, row, rows};
+use crate::process::{Process, run};
+use crate::tiny;
+
+async fn stats(gateway: &mut Running, request: v1::GetStatsRequest) -> v1::GetStatsResponse {
+    let answer = gateway.admin.get_stats(request).await;
+    answer.expect("statistics").into_inner()
+}
+
+/// The sketches' stated error, and a last digit of f64.
+fn near(got: f64, exact: f64) -> bool {
+    (got - exact).abs() <= exact.abs() / 256.0 + 1e-9
+}
+
+#[tokio::test]
+async fn statistics_tell_codes_predictions_and_inputs_and_nothing_sensitive() {
+    let mut gateway = Running::start("[models.m]\nsplit = { 1 = 10000 }", |root| {
+        tiny::publish(root, "m", 2);
+        tiny::publish_with(root, "m", 1, |manifest| {
+            manifest["inputs"][1]["sensitive"] = true.into()
+        });
+    })
+    .await;
+    let many =
+        (0..60).map(|x| json!({"x": x, "n": 777_777, "color": "green", "pair": [0.5, -0.5]}));
+    let request = v1::PredictRequest {
+        rows: many.map(|one| row(&one)).collect(),
+        ..rows("m", [good()])
+    };
+    gateway.predict(request).await.expect("an answer");
+    let bad = rows("m", [good(), json!({"x": 1_000_000})]);
+    gateway.predict(bad).await.expect_err("out of range");
+
+    let request = v1::GetStatsRequest {
+        model: "m".into(),
+        features: true,
+        ..Default::default()
+    };
+    let answer = stats(&mut gateway, request).await;
+    assert_eq!(
+        answer.stats.len(),
+        4,
+        "four windows of the version that answered"
+    );
+    for told in &answer.stats {
+        assert_eq!((told.version, told.role()), (1, v1::Role::Primary));
+        assert_eq!(
+            (
+                told.codes["OK"],
+                told.codes["INVALID_ARGUMENT"],
+                told.codes.len()
+            ),
+            (1, 1, 2)
+        );
+        assert_eq!(told.rows, 60, "rows that were refused are none");
+        let total = told.total_seconds.as_ref().expect("times");
+        assert_eq!(total.count, 2);
+        let score = told.scores[0].distribution.as_ref().expect("scores");
+        assert_eq!(
+            (told.scores[0].name.as_str(), score.count, score.min),
+            ("value", 60, 1.0)
+        );
+        let names: Vec<_> = told.features.iter().map(|one| one.name.as_str()).collect();
+        assert_eq!(names, ["x", "color", "pair"]);
+        let x = told.features[0].numbers.as_ref().expect("numbers");
+        assert_eq!((x.count, x.min, x.max, x.mean), (60, 0.0, 59.0, 29.5));
+        assert!(near(x.p50, 29.0) && near(x.p90, 53.0), "{x:?}");
+        assert_eq!(told.features[1].categories[0].count, 60);
+        assert_eq!(told.features[2].count, 120, "two values a row");
+    }
+    let told = format!("{answer:?}");
+    assert!(
+        !told.contains("777777") && !told.contains("\"n\""),
+        "{told}"
+    );
+
+    for (request, code, why) in [
+        (
+            v1::GetStatsRequest {
+                model: "x".into(),
+                ..Default::default()
+            },
+            Code::NotFound,
+            "UNKNOWN_MODEL",
+        ),
+        (
+            v1::GetStatsRequest {
+                model: "m".into(),
+                versions: vec![9],
+                ..Default::default()
+            },
+            Code::NotFound,
+            "UNKNOWN_VERSION",
+        ),
+        (
+            v1::GetStatsRequest {
+                model: "m".into(),
+                windows: vec![2, 99],
+                ..Default::default()
+            },
+            Code::InvalidArgument,
+            "INVALID_CHANGE",
+        ),
+    ] {
+        let status = gateway.admin.get_stats(request).await.expect_err(why);
+        assert_eq!((status.code(), reason(&status).as_str()), (code, why));
+        if code == Code::InvalidArgument {
+            assert_eq!(fields(&status), ["windows[1]"]);
+        }
+    }
+    gateway.drain().await;
+}
+
+/// Copies a folder with all below it.
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("a folder");
+    for entry in fs::read_dir(from).expect("a folder") {
+        let (from, to) = entry
+            .map(|one| (one.path(), to.join(one.file_name())))
+            .expect("an entry");
+        if from.is_dir() {
+            copy(&from, &to);
+        } else {
+            fs::copy(&from, &to).expect("a copy");
+        }
+    }
+}
+
+/// The `q`-quantile as the sketch defines it: the `⌈q n⌉`-th smallest.
+fn exact(sorted: &[f64], q: f64) -> f64 {
+    let rank = (q * sorted.len() as f64).ceil() as usize;
+    sorted[rank.max(1) - 1]
+}
+
+#[tokio::test]
+async fn quantiles_of_real_flights_are_within_the_stated_error_of_the_exact_ones() {
+    let mut gateway = Running::start("", |root| copy(&flights::example("models"), root)).await;
+    let version = flights::versions().remove(1);
+    let (rows, _) = flights::live(version.signature());
+    let rows = &rows[..2_000];
+    let mut scores = Vec::new();
+    for chunk in rows.chunks(50) {
+        let json = |row: &Row| {
+            let cells = row.iter().map(|(name, cell)| match cell {
+                Cell::Number(x) => (name.clone(), json!(x)),
+                Cell::Text(text) => (name.clone(), json!(text)),
+                other => panic!("no flight has {other}"),
+            });
+            Value::Object(cells.collect())
+        };
+        let request = v1::PredictRequest {
+            model: "flight-delay".into(),
+            rows: chunk.iter().map(|one| row(&json(one))).collect(),
+            pin: Some(v1::predict_request::Pin::Version(2)),
+            ..Default::default()
+        };
+        let answer = gateway.predict(request).await.expect("an answer");
+        scores.extend(answer.outputs[0].fp32_values.iter().map(|x| f64::from(*x)));
+    }
+    let request = v1::GetStatsRequest {
+        model: "flight-delay".into(),
+        windows: vec![v1::StatsWindow::SinceLoad.into()],
+        features: true,
+        ..Default::default()
+    };
+    let answer = stats(&mut gateway, request).await;
+    let [told] = &answer.stats[..] else {
+        panic!("one version answered: {answer:?}")
+    };
+    let held = |values: &mut Vec<f64>, told: &v1::Distribution, name: &str| {
+        values.sort_by(f64::total_cmp);
+        assert_eq!(told.count, values.len() as u64, "{name}");
+        for (q, got) in [
+            (0.5, told.p50),
+            (0.9, told.p90),
+            (0.95, told.p95),
+            (0.99, told.p99),
+        ] {
+            let want = exact(values, q);
+            assert!(near(got, want), "{name} at {q}: {got}, exactly {want}");
+        }
+        assert_eq!(
+            (told.min, told.max),
+            (values[0], values[values.len() - 1]),
+            "{name}"
+        );
+        let bars: u64 = told.bars.iter().map(|bar| bar.count).sum();
+        assert!(bars == told.count && told.bars.len() <= 40, "{name}");
+    };
+    let score = told.scores[0].distribution.as_ref().expect("scores");
+    held(&mut scores, score, "score");
+    let classes: u64 = told.classes.iter().map(|class| class.count).sum();
+    assert_eq!((told.scores[0].name.as_str(), classes), ("late", 2_000));
+    let mut checked = 0;
+    for (at, input) in version.signature().inputs().iter().enumerate() {
+        let feature = told.features.iter().find(|one| one.name == input.name);
+        let Some(feature) = feature else {
+            assert!(input.sensitive || input.columns() == 0, "{}", input.name);
+            continue;
+        };
+        assert_eq!(
+            (feature.count, feature.missing),
+            (2_000, 0),
+            "{}",
+            input.name
+        );
+        let values = rows.iter().filter_map(|row| match row[at].1 {
+            Cell::Number(x) => Some(x),
+            _ => None,
+        });
+        let mut values: Vec<f64> = values.collect();
+        match &feature.numbers {
+            Some(numbers) => held(&mut values, numbers, &input.name),
+            None => assert!(values.is_empty(), "{}", input.name),
+        }
+        checked += 1;
+    }
+    assert!(checked > 5, "{checked} inputs");
+    gateway.drain().await;
+}
+
+#[test]
+fn the_command_line_shows_a_row_for_each_version_and_a_histogram_for_each_input() {
+    let dir = crate::cli::two_versions();
+    let mut gateway = Process::serve(dir.path());
+    let data = gateway.address("data").to_string();
+    let admin = gateway.address("admin").to_string();
+    let told = |args: &[&str]| {
+        let ended = run(args);
+        assert_eq!(ended.code, Some(0), "{args:?}: {ended:?}");
+        ended.stdout
+    };
+    let empty = told(&["stats", "--address", &admin]);
+    assert!(empty.contains("no requests"), "{empty}");
+    let row = good().to_string();
+    told(&["predict", "m", "--row", &row, "--address", &data]);
+    let json = told(&[
+        "stats",
+        "--features",
+        "--window",
+        "all",
+        "--json",
+        "--address",
+        &admin,
+    ]);
+    let json: Value = serde_json::from_str(&json).expect("JSON");
+    let line = &json["stats"][0];
+    assert_eq!(
+        (&line["window"], &line["codes"]["OK"]),
+        (&"all".into(), &1.into()),
+        "{json}"
+    );
+    assert_eq!(line["features"][0]["numbers"]["p50"], 1.0);
+    let text = told(&["stats", "--features", "--address", &admin]);
+    for part in [
+        "window 5m",
+        "primary",
+        "queue p50",
+        "color",
+        "green 100.00%",
+        "█",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+}
