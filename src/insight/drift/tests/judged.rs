@@ -48,9 +48,12 @@ fn draw(dice: &mut Dice, rows: usize) -> Vec<u64> {
     counts
 }
 
+/// One value of a kind.
+type Draw = fn(&mut Dice) -> f64;
+
 /// Numbers of five kinds and two texts, `rows` now against 5000 before.
 fn alike(dice: &mut Dice, rows: usize) -> Vec<FeaturePair> {
-    let kinds: [(&str, fn(&mut Dice) -> f64); 5] = [
+    let kinds: [(&str, Draw); 5] = [
         ("normal", Dice::normal),
         ("skewed", |dice| dice.normal().exp()),
         ("weekday", |dice| (7.0 * dice.unit()).ceil()),
