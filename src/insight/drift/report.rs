@@ -1,0 +1,265 @@
+//! Every statistic for every feature and prediction, and the verdict on each.
+
+use super::statistics::{
+    Bins, ChiSquared, benjamini_hochberg, chi_squared, jensen_shannon, jensen_shannon_of_counts,
+    kolmogorov_smirnov, pooled, population_stability, population_stability_of_counts, two_sample_p,
+    wasserstein,
+};
+use super::{Categories, Distribution, Measured, TooFew};
+
+/// When a difference counts as drift.
+///
+/// Two things must hold. The difference must be more than chance: its corrected probability is below `alpha`. And it must be large
+/// enough to matter: with a million rows every difference is more than chance, so a population stability index of
+/// [`psi`](Self::psi) (Siddiqi 2006: "stable" below 0.1) or, for numbers, a Kolmogorov-Smirnov statistic of [`ks`](Self::ks)
+/// (one row in ten has moved) is asked for as well.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rule {
+    /// Corrected probability below which a difference is more than chance; the false discovery rate. Default 0.05.
+    pub alpha: f64,
+    /// The fewest rows on either side. Default 200: fewer say nothing about tenths of a distribution.
+    pub min_rows: u64,
+    /// Population stability index from which a difference matters. Default 0.1.
+    pub psi: f64,
+    /// Kolmogorov-Smirnov statistic from which a difference matters. Default 0.1.
+    pub ks: f64,
+}
+
+impl Default for Rule {
+    fn default() -> Self {
+        Self {
+            alpha: 0.05,
+            min_rows: 200,
+            psi: 0.1,
+            ks: 0.1,
+        }
+    }
+}
+
+/// How many times as large as what matters a difference is that is severe: a population stability index of 0.25 (Siddiqi 2006), a
+/// Kolmogorov-Smirnov statistic of 0.25.
+const SEVERE: f64 = 2.5;
+
+/// A column before and now.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FeaturePair {
+    /// Name of the feature or of the output. Not of a sensitive one: the caller leaves those out.
+    pub name: String,
+    /// What is known of it.
+    pub pair: Pair,
+}
+
+/// What is known of a column before and now.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Pair {
+    /// Numbers.
+    Numbers {
+        /// Before.
+        reference: Distribution,
+        /// Now.
+        current: Distribution,
+    },
+    /// Texts.
+    Categories {
+        /// Before.
+        reference: Categories,
+        /// Now.
+        current: Categories,
+    },
+}
+
+impl Pair {
+    /// Rows before and now.
+    fn rows(&self) -> [u64; 2] {
+        match self {
+            Self::Numbers { reference, current } => [reference.count(), current.count()],
+            Self::Categories { reference, current } => [reference.total(), current.total()],
+        }
+    }
+}
+
+/// What drifted and what did not.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DriftReport {
+    /// The rule that was applied.
+    pub rule: Rule,
+    /// One for each feature, in the order given.
+    pub features: Vec<Finding>,
+    /// One for each output and for the classes, in the order given.
+    pub predictions: Vec<Finding>,
+}
+
+impl DriftReport {
+    /// Those that drifted, features first.
+    pub fn drifted(&self) -> impl Iterator<Item = &Finding> {
+        let all = self.features.iter().chain(&self.predictions);
+        all.filter(|finding| finding.severity() != Severity::None)
+    }
+}
+
+/// About one column.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Finding {
+    /// Its name.
+    pub name: String,
+    /// Rows before and now.
+    pub rows: [u64; 2],
+    /// What was found.
+    pub outcome: Outcome,
+}
+
+impl Finding {
+    /// How bad it is; none where nothing could be measured.
+    #[must_use]
+    pub fn severity(&self) -> Severity {
+        match &self.outcome {
+            Outcome::Measured(statistics) => statistics.severity,
+            Outcome::TooFew(_) => Severity::None,
+        }
+    }
+}
+
+/// What was found.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// Enough rows on both sides.
+    Measured(Statistics),
+    /// No number would mean anything.
+    TooFew(TooFew),
+}
+
+/// The statistics of one column.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Statistics {
+    /// Kolmogorov-Smirnov, of numbers.
+    pub ks: Option<Measured>,
+    /// Wasserstein distance in the feature's own unit, of numbers.
+    pub wasserstein: Option<Measured>,
+    /// The chi-squared test, of texts; rare ones are joined.
+    pub chi_squared: Option<ChiSquared>,
+    /// Population stability index: over ten bins at the reference's deciles, or over the texts.
+    pub psi: Measured,
+    /// Jensen-Shannon distance to base 2, 0 to 1, over the same bins.
+    pub js: Measured,
+    /// How likely such a difference is by chance: of the least Kolmogorov-Smirnov statistic that is certain, or of chi-squared.
+    pub p: f64,
+    /// The same, corrected for the number of columns tested.
+    pub p_corrected: f64,
+    /// The verdict.
+    pub severity: Severity,
+}
+
+/// How bad a drift is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// Chance, or too small to matter.
+    None,
+    /// Not chance, and it matters.
+    Moderate,
+    /// Two and a half times as large as what matters.
+    Severe,
+}
+
+impl Severity {
+    /// The word for it: `stable`, `moderate` or `severe`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "stable",
+            Self::Moderate => "moderate",
+            Self::Severe => "severe",
+        }
+    }
+}
+
+/// Compares all `features` and `predictions` and judges them by `rule`. Probabilities are corrected over all columns that have enough
+/// rows, predictions included.
+#[must_use]
+pub fn assess(features: &[FeaturePair], predictions: &[FeaturePair], rule: Rule) -> DriftReport {
+    let mut findings: Vec<Finding> = features
+        .iter()
+        .chain(predictions)
+        .map(|column| measure(column, rule))
+        .collect();
+    let mut tested: Vec<&mut Statistics> = findings
+        .iter_mut()
+        .filter_map(|finding| match &mut finding.outcome {
+            Outcome::Measured(statistics) => Some(statistics),
+            Outcome::TooFew(_) => None,
+        })
+        .collect();
+    let p: Vec<f64> = tested.iter().map(|statistics| statistics.p).collect();
+    for (statistics, corrected) in tested.iter_mut().zip(benjamini_hochberg(&p)) {
+        statistics.p_corrected = corrected;
+        statistics.severity = judge(statistics, rule);
+    }
+    let predictions = findings.split_off(features.len());
+    DriftReport {
+        rule,
+        features: findings,
+        predictions,
+    }
+}
+
+/// The statistics of one column, not yet corrected nor judged.
+fn measure(column: &FeaturePair, rule: Rule) -> Finding {
+    let rows = column.pair.rows();
+    let (have, want) = (rows[0].min(rows[1]), rule.min_rows);
+    let outcome = if have < want {
+        Outcome::TooFew(TooFew { have, want })
+    } else {
+        Outcome::Measured(match &column.pair {
+            Pair::Numbers { reference, current } => of_numbers(reference, current),
+            Pair::Categories { reference, current } => of_categories(reference, current),
+        })
+    };
+    Finding {
+        name: column.name.clone(),
+        rows,
+        outcome,
+    }
+}
+
+fn of_numbers(reference: &Distribution, current: &Distribution) -> Statistics {
+    let bins = Bins::deciles(reference);
+    let ks = kolmogorov_smirnov(reference, current);
+    Statistics {
+        ks: Some(ks),
+        wasserstein: Some(wasserstein(reference, current)),
+        chi_squared: None,
+        psi: population_stability(&bins, reference, current),
+        js: jensen_shannon(&bins, reference, current),
+        // What is not known must not look like drift.
+        p: two_sample_p(ks.low, reference.count(), current.count()),
+        p_corrected: 1.0,
+        severity: Severity::None,
+    }
+}
+
+fn of_categories(reference: &Categories, current: &Categories) -> Statistics {
+    let cells = super::categories::aligned(reference, current);
+    let test = chi_squared(&pooled(&cells));
+    let exact = |value: f64| Measured::new(value, value, value);
+    Statistics {
+        ks: None,
+        wasserstein: None,
+        chi_squared: Some(test),
+        psi: exact(population_stability_of_counts(&cells)),
+        js: exact(jensen_shannon_of_counts(&cells)),
+        p: test.p,
+        p_corrected: 1.0,
+        severity: Severity::None,
+    }
+}
+
+fn judge(statistics: &Statistics, rule: Rule) -> Severity {
+    let reaches = |times: f64| {
+        let moved = statistics.ks.is_some_and(|ks| ks.value >= times * rule.ks);
+        moved || statistics.psi.value >= times * rule.psi
+    };
+    match statistics.p_corrected < rule.alpha {
+        true if reaches(SEVERE) => Severity::Severe,
+        true if reaches(1.0) => Severity::Moderate,
+        _ => Severity::None,
+    }
+}

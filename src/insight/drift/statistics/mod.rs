@@ -1,0 +1,20 @@
+//! Statistics of two distributions, and of two tables of counts.
+//!
+//! One file a statistic. Of numbers they take [`Distribution`](super::Distribution)s and give [`Measured`](super::Measured)s: from
+//! samples exactly, from a sketch or a profile with the ends that enclose what the samples would give.
+
+mod bins;
+mod chi_squared;
+mod discovery;
+mod gamma;
+mod kolmogorov;
+mod ks;
+mod wasserstein;
+
+pub use bins::{Bins, SHARE_FLOOR, jensen_shannon, population_stability};
+pub(super) use bins::{jensen_shannon_of_counts, population_stability_of_counts};
+pub use chi_squared::{ChiSquared, EXPECTED_FLOOR, chi_squared, pooled};
+pub use discovery::benjamini_hochberg;
+pub use kolmogorov::survival as kolmogorov_survival;
+pub use ks::{kolmogorov_smirnov, two_sample_p};
+pub use wasserstein::wasserstein;

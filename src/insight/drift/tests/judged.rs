@@ -1,0 +1,212 @@
+//! The verdict.
+
+use super::super::*;
+use super::{Dice, percentiles};
+
+fn numbers(name: &str, before: &[f64], now: &[f64]) -> FeaturePair {
+    FeaturePair {
+        name: name.into(),
+        pair: Pair::Numbers {
+            reference: Distribution::of_quantiles(&percentiles(before), before.len() as u64)
+                .unwrap(),
+            current: Distribution::of_sketch(&now.iter().copied().collect()),
+        },
+    }
+}
+
+fn texts(name: &str, before: &[u64], now: &[u64]) -> FeaturePair {
+    let of = |counts: &[u64]| Categories {
+        counts: counts
+            .iter()
+            .enumerate()
+            .map(|(at, count)| (at.to_string(), *count))
+            .collect(),
+        other: 0,
+        missing: 0,
+    };
+    FeaturePair {
+        name: name.into(),
+        pair: Pair::Categories {
+            reference: of(before),
+            current: of(now),
+        },
+    }
+}
+
+/// How often each of 8 texts came in `rows`, less and less.
+fn draw(dice: &mut Dice, rows: usize) -> Vec<u64> {
+    let mut counts = vec![0; 8];
+    for _ in 0..rows {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "0 to 7"
+        )]
+        let text = (8.0 * dice.unit().powi(2)) as usize;
+        counts[text.min(7)] += 1;
+    }
+    counts
+}
+
+/// One value of a kind.
+type Draw = fn(&mut Dice) -> f64;
+
+/// Numbers of five kinds and two texts, `rows` now against 5000 before.
+fn alike(dice: &mut Dice, rows: usize) -> Vec<FeaturePair> {
+    let kinds: [(&str, Draw); 5] = [
+        ("normal", Dice::normal),
+        ("skewed", |dice| dice.normal().exp()),
+        ("weekday", |dice| (7.0 * dice.unit()).ceil()),
+        (
+            "rain",
+            |dice| if dice.unit() < 0.9 { 0.0 } else { dice.unit() },
+        ),
+        ("rounded", |dice| (20.0 * dice.normal()).round() / 2.0),
+    ];
+    let mut pairs: Vec<FeaturePair> = kinds
+        .into_iter()
+        .map(|(name, one)| {
+            let before: Vec<f64> = (0..5000).map(|_| one(dice)).collect();
+            let now: Vec<f64> = (0..rows).map(|_| one(dice)).collect();
+            numbers(name, &before, &now)
+        })
+        .collect();
+    for name in ["carrier", "origin"] {
+        pairs.push(texts(name, &draw(dice, 5000), &draw(dice, rows)));
+    }
+    pairs
+}
+
+#[test]
+fn what_counts_as_drift() {
+    let dice = &mut Dice(7);
+    let before = dice.normals(5000, 0.0);
+    let mut many = |mean: f64| dice.normals(5000, mean);
+    for (name, pair, want, why) in [
+        (
+            "alike",
+            numbers("x", &before, &many(0.0)),
+            Severity::None,
+            "chance",
+        ),
+        (
+            "small",
+            numbers("x", &before, &many(0.12)),
+            Severity::None,
+            "more than chance, but it does not matter",
+        ),
+        (
+            "half",
+            numbers("x", &before, &many(0.4)),
+            Severity::Moderate,
+            "both",
+        ),
+        (
+            "far",
+            numbers("x", &before, &many(1.5)),
+            Severity::Severe,
+            "far beyond",
+        ),
+        (
+            "constant",
+            numbers("x", &[3.0; 500], &[3.0; 500]),
+            Severity::None,
+            "nothing moves",
+        ),
+        (
+            "jump",
+            numbers("x", &[3.0; 500], &[4.0; 500]),
+            Severity::Severe,
+            "everything moved",
+        ),
+        (
+            "texts alike",
+            texts("t", &[500, 300, 200], &[251, 149, 100]),
+            Severity::None,
+            "chance",
+        ),
+        (
+            "texts",
+            texts("t", &[500, 300, 200], &[150, 150, 200]),
+            Severity::Moderate,
+            "PSI 0.28 is severe, 0.2 not",
+        ),
+        (
+            "texts gone",
+            texts("t", &[500, 500], &[0, 500]),
+            Severity::Severe,
+            "one is gone",
+        ),
+    ] {
+        let report = assess(&[pair], &[], Rule::default());
+        assert_eq!(
+            report.features[0].severity(),
+            want,
+            "{name}: {why}: {report:?}"
+        );
+        assert_eq!(
+            report.drifted().count(),
+            usize::from(want != Severity::None)
+        );
+    }
+}
+
+#[test]
+fn too_few_rows_give_no_number_and_do_not_count_as_tested() {
+    let dice = &mut Dice(3);
+    let before = dice.normals(1000, 0.0);
+    let few = numbers("few", &before, &dice.normals(199, 2.0));
+    let fewest = texts("few texts", &[500, 500], &[100, 99]);
+    let enough = numbers("enough", &before, &dice.normals(200, 0.5));
+    let report = assess(&[few, enough], &[fewest], Rule::default());
+    let want = Outcome::TooFew(TooFew {
+        have: 199,
+        want: 200,
+    });
+    assert_eq!(report.features[0].outcome, want);
+    assert_eq!(report.predictions[0].outcome, want);
+    let Outcome::Measured(statistics) = &report.features[1].outcome else {
+        panic!("{report:?}");
+    };
+    assert_eq!(statistics.p, statistics.p_corrected, "the only one tested");
+}
+
+#[test]
+fn without_drift_false_alarms_stay_within_the_rate_that_was_asked_for() {
+    let dice = &mut Dice(20_130_101);
+    let (mut significant, mut flagged) = (0, 0);
+    for _ in 0..200 {
+        let report = assess(&alike(dice, 500), &[], Rule::default());
+        let any = report
+            .features
+            .iter()
+            .any(|finding| match &finding.outcome {
+                Outcome::Measured(statistics) => statistics.p_corrected < report.rule.alpha,
+                Outcome::TooFew(_) => false,
+            });
+        significant += u32::from(any);
+        flagged += u32::from(report.drifted().count() > 0);
+    }
+    // 5 % of 200, and what chance adds to that in one case of a hundred.
+    assert!(
+        significant <= 18,
+        "{significant} of 200 by probability alone"
+    );
+    assert!(flagged <= 10, "{flagged} of 200 flagged");
+}
+
+#[test]
+fn a_shift_of_half_a_standard_deviation_is_found_in_a_thousand_rows() {
+    for seed in 0..20 {
+        let dice = &mut Dice(seed);
+        let mut pairs = alike(dice, 1000);
+        let before = dice.normals(5000, 0.0);
+        pairs.push(numbers("shifted", &before, &dice.normals(1000, 0.5)));
+        let report = assess(&pairs, &[], Rule::default());
+        let names: Vec<&str> = report
+            .drifted()
+            .map(|finding| finding.name.as_str())
+            .collect();
+        assert_eq!(names, ["shifted"], "seed {seed}");
+    }
+}
