@@ -16,7 +16,7 @@
 //! control/      what is wanted: policies, labels, revisions, the single writer, the store; loading and freeing on their own
 //!               threads
 //! audit/        who changed what and why: hash-chained lines
-//! insight/      what was seen: the metrics
+//! insight/      what was seen: the metrics, and what the truths say that come later
 //! proto.rs ident.rs error.rs faults.rs
 //! ```
 //!
@@ -52,7 +52,7 @@
 //! api > serving, control, registry, insight, model, proto, audit
 //! control > registry, model, serving, insight, audit
 //! serving > model, insight      registry > model      train > model, registry      insight > model
-//! config > control, registry, serving
+//! config > control, registry, serving, insight
 //! anyone > ident, error, faults.  No other arrow, and no circle: tests/architecture.rs checks it
 //! ```
 

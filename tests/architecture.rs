@@ -48,7 +48,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("registry", &["model"]),
     ("train", &["model", "registry"]),
     ("insight", &["model"]),
-    ("config", &["control", "registry", "serving"]),
+    ("config", &["control", "registry", "serving", "insight"]),
     ("audit", &[]),
     ("model", &[]),
     ("proto", &[]),

@@ -18,6 +18,7 @@ use serde_json::Value;
 use crate::control::{ModelSettings, Settings, VersionChoice, Wanted};
 use crate::faults::{self, Faults};
 use crate::ident::{Label, ModelName, Target, VersionNumber};
+use crate::insight::outcomes::OutcomeSettings;
 use crate::registry::WatchSettings;
 use crate::serving::gate::Limits;
 use crate::serving::route::{Policy, RawHeaderRule, RawPolicy, RawTarget};
@@ -52,6 +53,8 @@ pub struct Config {
     pub max_audit_bytes: u64,
     /// How the registry is looked at.
     pub watch: WatchSettings,
+    /// How much of what was answered waits for its truth.
+    pub outcomes: OutcomeSettings,
     /// Which versions are loaded, and the first labels and policies.
     pub control: Settings,
 }
@@ -205,6 +208,10 @@ fn check(raw: RawConfig, registry: PathBuf, state: PathBuf, file: &Path) -> Resu
         watch: WatchSettings {
             poll: Duration::from_millis(raw.watch.poll_ms),
             settle: Duration::from_millis(raw.watch.settle_ms),
+        },
+        outcomes: OutcomeSettings {
+            buffer_rows: raw.insight.outcome_buffer_rows,
+            expires: Duration::from_secs(raw.insight.outcome_expires_seconds),
         },
         control: Settings {
             versions,

@@ -24,6 +24,8 @@ pub(super) struct RawConfig {
     pub(super) limits: RawLimits,
     /// How the registry is looked at.
     pub(super) watch: RawWatch,
+    /// What is kept of what was seen.
+    pub(super) insight: RawInsight,
     /// Labels and first traffic policies, by model. A model that is not listed sends everything to `latest`. They count at
     /// the first start; after that, what the state folder holds does.
     pub(super) models: BTreeMap<String, RawModel>,
@@ -154,6 +156,29 @@ impl Default for RawWatch {
         Self {
             poll_ms: 10_000,
             settle_ms: 10_000,
+        }
+    }
+}
+
+/// What is kept of what was seen.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawInsight {
+    /// Answered rows that wait for the truth about them (`ReportOutcomes`), 0 to 100,000,000; 0: none. 100,000 where absent. Only
+    /// scores are kept, no inputs; a row takes some 200 bytes, and one of more than four scores counts as several. When it is full,
+    /// the oldest is overwritten.
+    #[schemars(range(min = 0, max = 100_000_000))]
+    pub(super) outcome_buffer_rows: usize,
+    /// Seconds within which a truth must come, 1 to 31,536,000. 86,400 where absent.
+    #[schemars(range(min = 1, max = 31_536_000))]
+    pub(super) outcome_expires_seconds: u64,
+}
+
+impl Default for RawInsight {
+    fn default() -> Self {
+        Self {
+            outcome_buffer_rows: 100_000,
+            outcome_expires_seconds: 86_400,
         }
     }
 }

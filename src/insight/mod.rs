@@ -5,4 +5,5 @@
 //! The metrics facade is write-only; nothing here is read back to decide anything.
 
 pub mod metrics;
+pub mod outcomes;
 pub mod sketch;

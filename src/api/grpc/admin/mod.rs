@@ -20,6 +20,7 @@ use tokio::sync::Semaphore;
 use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status, Streaming};
 
+use super::outcomes;
 use crate::api::status;
 use crate::control::{Control, Edit, ModelView, Store};
 use crate::error::{AdminError, InputFaults};
@@ -124,6 +125,19 @@ impl<S: Store> AdminService for Admin<S> {
         let routing = snapshot.models.get(model.name.as_str());
         let routing = routing.and_then(|model| model.routing.as_deref());
         Ok(Response::new(policy::in_force(&model, routing)))
+    }
+
+    async fn get_outcomes(
+        &self,
+        request: Request<v1::GetOutcomesRequest>,
+    ) -> Result<Response<v1::GetOutcomesResponse>, Status> {
+        let model = self.model(&request.get_ref().model)?;
+        let snapshot = self.live.snapshot();
+        let served = snapshot.models.get(model.name.as_str());
+        Ok(Response::new(v1::GetOutcomesResponse {
+            model: model.name.to_string(),
+            versions: served.map_or_else(Vec::new, |model| outcomes::versions(model)),
+        }))
     }
 
     async fn set_traffic_policy(
