@@ -314,6 +314,18 @@ impl ResponseId {
         Self(format!("{bits:032x}"))
     }
 
+    /// Whether `raw` keeps the rule.
+    #[must_use]
+    pub fn is_valid(raw: &str) -> bool {
+        (1..=128).contains(&raw.len()) && raw.bytes().all(|b| b.is_ascii_graphic())
+    }
+
+    /// The id as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// The id as text, without copying it.
     #[must_use]
     pub fn into_string(self) -> String {
@@ -325,7 +337,7 @@ impl TryFrom<String> for ResponseId {
     type Error = InvalidIdent;
 
     fn try_from(raw: String) -> Result<Self, Self::Error> {
-        if (1..=128).contains(&raw.len()) && raw.bytes().all(|b| b.is_ascii_graphic()) {
+        if Self::is_valid(&raw) {
             Ok(Self(raw))
         } else {
             Err(InvalidIdent::new(
@@ -350,6 +362,8 @@ pub enum Role {
 impl Role {
     /// How many roles there are, for tables indexed by `role as usize`.
     pub const COUNT: usize = 3;
+    /// All of them, in that order.
+    pub const ALL: [Self; Self::COUNT] = [Self::Primary, Self::Shadow, Self::Fallback];
 
     /// The metric label.
     #[must_use]

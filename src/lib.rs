@@ -16,7 +16,7 @@
 //! control/      what is wanted: policies, labels, revisions, the single writer, the store; loading and freeing on their own
 //!               threads
 //! audit/        who changed what and why: hash-chained lines
-//! insight/      what was seen: the metrics, statistics that can be read, drift between distributions
+//! insight/      what was seen: the metrics, statistics that can be read, drift, and what the truths say that come later
 //! proto.rs ident.rs error.rs faults.rs
 //! ```
 //!

@@ -33,6 +33,7 @@ use crate::config::Config;
 use crate::control::{Beginning, Event, OpenError, View};
 use crate::faults::Faults;
 use crate::insight::metrics::{MetricsError, Telemetry};
+use crate::insight::outcomes::Outcomes;
 use crate::registry;
 use crate::serving::Pipeline;
 use crate::serving::gate::Gate;
@@ -155,7 +156,9 @@ impl Gateway {
         };
 
         let gate = Gate::new(config.limits, Arc::clone(&telemetry));
-        let pipeline = Arc::new(Pipeline::new(Arc::clone(&live), Arc::clone(&telemetry)));
+        let outcomes = Arc::new(Outcomes::new(config.outcomes, telemetry.outcomes()));
+        let pipeline = Pipeline::new(Arc::clone(&live), Arc::clone(&telemetry));
+        let pipeline = Arc::new(pipeline.with_outcomes(Arc::clone(&outcomes)));
         let draining = Arc::new(AtomicBool::new(false));
         let (close, closing) = watch::channel(false);
         let (cut, cutting) = watch::channel(false);
@@ -202,7 +205,7 @@ impl Gateway {
         let admin_service = Admin::new(Arc::clone(&live), control, settings);
         let door = serve::admin(&config, admin_service)?;
         grpc.spawn(serve::until("admin", door, doorman.admit(admin), closing));
-        let faces = Faces::new(&live, &telemetry, &draining, views.clone());
+        let faces = Faces::new(&live, &telemetry, &draining, views.clone(), outcomes);
         others.spawn(serve::http(
             doorman.admit(http),
             addresses.http,

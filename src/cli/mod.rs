@@ -19,6 +19,7 @@ mod label;
 mod model;
 mod models;
 mod out;
+mod outcomes;
 mod predict;
 mod promote;
 mod push;
@@ -90,6 +91,8 @@ enum Verb {
     Confirm(confirm::Args),
     /// Show where the versions of a model stand; load, unload or retry one.
     Versions(Box<versions::Args>),
+    /// Show what the truths that came later say about each version, or send such truths.
+    Outcomes(Box<outcomes::Args>),
     /// Train a model from a CSV file and publish it as a new version.
     Train(train::Args),
     /// Check every version of a registry folder and list what is wrong.
@@ -144,6 +147,7 @@ impl Verb {
             Self::Rollback(args) => on_runtime(rollback::run(args)),
             Self::Confirm(args) => on_runtime(confirm::run(args)),
             Self::Versions(args) => on_runtime(versions::run(*args)),
+            Self::Outcomes(args) => on_runtime(outcomes::run(*args)),
             Self::Train(args) => train::run(args),
             Self::Check(args) => check::run(&args),
             Self::Schema(args) => schema::run(&args),

@@ -18,6 +18,7 @@ use serde_json::Value;
 use crate::control::{ModelSettings, Settings, VersionChoice, Wanted};
 use crate::faults::{self, Faults};
 use crate::ident::{Label, ModelName, Target, VersionNumber};
+use crate::insight::outcomes::OutcomeSettings;
 use crate::insight::stats;
 use crate::registry::WatchSettings;
 use crate::serving::gate::Limits;
@@ -55,6 +56,8 @@ pub struct Config {
     pub watch: WatchSettings,
     /// What is recorded of requests.
     pub insight: stats::Settings,
+    /// How much of what was answered waits for its truth.
+    pub outcomes: OutcomeSettings,
     /// Which versions are loaded, and the first labels and policies.
     pub control: Settings,
 }
@@ -212,6 +215,10 @@ fn check(raw: RawConfig, registry: PathBuf, state: PathBuf, file: &Path) -> Resu
         insight: stats::Settings {
             features: raw.insight.features,
             max_features: raw.insight.max_features,
+        },
+        outcomes: OutcomeSettings {
+            buffer_rows: raw.insight.outcome_buffer_rows,
+            expires: Duration::from_secs(raw.insight.outcome_expires_seconds),
         },
         control: Settings {
             versions,

@@ -160,7 +160,8 @@ impl Default for RawWatch {
     }
 }
 
-/// What is recorded of requests, for `taper stats` and what builds on it. Inputs that a manifest marks as sensitive never are.
+/// What is recorded of requests, for `taper stats`, `taper outcomes` and what builds on them. Inputs that a manifest marks as
+/// sensitive never are.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawInsight {
@@ -169,6 +170,14 @@ pub(super) struct RawInsight {
     /// Inputs of one version whose distributions are kept, 1 to 10,000: the first in the manifest's order. 256 where absent.
     #[schemars(range(min = 1, max = 10_000))]
     pub(super) max_features: usize,
+    /// Answered rows that wait for the truth about them (`ReportOutcomes`), 0 to 100,000,000; 0: none. 100,000 where absent. Only
+    /// scores are kept, no inputs; a row takes some 200 bytes, and one of more than four scores counts as several. When it is full,
+    /// the oldest is overwritten.
+    #[schemars(range(min = 0, max = 100_000_000))]
+    pub(super) outcome_buffer_rows: usize,
+    /// Seconds within which a truth must come, 1 to 31,536,000. 86,400 where absent.
+    #[schemars(range(min = 1, max = 31_536_000))]
+    pub(super) outcome_expires_seconds: u64,
 }
 
 impl Default for RawInsight {
@@ -176,6 +185,8 @@ impl Default for RawInsight {
         Self {
             features: true,
             max_features: 256,
+            outcome_buffer_rows: 100_000,
+            outcome_expires_seconds: 86_400,
         }
     }
 }

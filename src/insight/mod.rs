@@ -6,6 +6,7 @@
 
 pub mod drift;
 pub mod metrics;
+pub mod outcomes;
 pub mod sketch;
 pub mod stats;
 

@@ -75,6 +75,13 @@ impl Snapshot {
             }
         }
     }
+
+    /// Brings the gauges of quality up to date.
+    pub fn report_quality(&self) {
+        for version in self.models.values().flat_map(|model| model.ready.values()) {
+            version.meters.quality().tell();
+        }
+    }
 }
 
 /// One model and its versions.

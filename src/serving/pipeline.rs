@@ -9,6 +9,7 @@ use super::route::{self, Choice};
 use crate::error::{Code, InputFaults, PredictError};
 use crate::ident::{ModelName, ResponseId, Revision, Role, VersionNumber};
 use crate::insight::metrics::{Record, Telemetry};
+use crate::insight::outcomes::{Outcome, Outcomes, Report};
 
 /// Answers queries from what is live.
 #[derive(Debug)]
@@ -16,7 +17,11 @@ pub struct Pipeline {
     live: Arc<Live>,
     telemetry: Arc<Telemetry>,
     executor: Executor,
+    outcomes: Option<Arc<Outcomes>>,
 }
+
+/// Truths that are joined before the thread is left to others for a moment.
+const TRUTHS_AT_ONCE: usize = 256;
 
 impl Pipeline {
     /// Serves what `live` holds.
@@ -26,6 +31,16 @@ impl Pipeline {
             live,
             telemetry,
             executor: Executor::default(),
+            outcomes: None,
+        }
+    }
+
+    /// Has what is answered remembered in `outcomes`, until its truth is reported.
+    #[must_use]
+    pub fn with_outcomes(self, outcomes: Arc<Outcomes>) -> Self {
+        Self {
+            outcomes: Some(outcomes),
+            ..self
         }
     }
 
@@ -78,6 +93,9 @@ impl Pipeline {
         let Scored { scores, top, .. } = scored?;
         let response_id =
             response_id.unwrap_or_else(|| ResponseId::from_random(route::random_bits()));
+        if let Some(outcomes) = &self.outcomes {
+            outcomes.remember(&response_id, by.meters.quality(), Role::Primary, &scores);
+        }
         Ok(Answer {
             model,
             by,
@@ -87,6 +105,34 @@ impl Pipeline {
             scores,
             top,
         })
+    }
+
+    /// Joins truths to what was answered. Some may not fit; the report says what became of each.
+    ///
+    /// # Errors
+    /// There are none, or more than [`Outcomes::MOST`], or not one of them can be read.
+    pub async fn report(&self, truths: &[Outcome]) -> Result<Report, PredictError> {
+        let most = Outcomes::MOST;
+        if truths.is_empty() || truths.len() > most {
+            let (got, wanted) = (truths.len(), format!("1 to {most} outcomes"));
+            let faults = InputFaults::one("outcomes", got.to_string(), wanted);
+            return Err(self.refuse(faults));
+        }
+        let mut report = Report::default();
+        for (at, some) in truths.chunks(TRUTHS_AT_ONCE).enumerate() {
+            if at > 0 {
+                tokio::task::yield_now().await;
+            }
+            let Some(outcomes) = &self.outcomes else {
+                report.unmatched += some.len() as u64;
+                continue;
+            };
+            outcomes.report(at * TRUTHS_AT_ONCE, some, &mut report);
+        }
+        if report.malformed == truths.len() as u64 {
+            return Err(self.refuse(report.faults));
+        }
+        Ok(report)
     }
 
     /// Counts a query that could not even be read, and gives the error to answer with.

@@ -32,6 +32,7 @@ mod lifecycle;
 mod loading;
 mod metrics;
 mod offline;
+mod outcomes;
 mod pipeline;
 mod policies;
 mod process;

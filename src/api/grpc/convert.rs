@@ -121,7 +121,7 @@ pub(super) fn response(answer: Answer) -> v1::PredictResponse {
     }
 }
 
-fn role(role: Role) -> v1::Role {
+pub(super) fn role(role: Role) -> v1::Role {
     match role {
         Role::Primary => v1::Role::Primary,
         Role::Shadow => v1::Role::Shadow,

@@ -4,6 +4,7 @@ mod admin;
 mod admission;
 mod convert;
 mod deadline;
+mod outcomes;
 mod predictions;
 mod tensor;
 

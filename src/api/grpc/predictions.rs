@@ -5,11 +5,13 @@ use std::sync::Arc;
 use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 
-use super::convert;
+use super::{convert, outcomes};
 use crate::api::status;
 use crate::error::PredictError;
 use crate::proto::v1::prediction_service_server::PredictionService;
-use crate::proto::v1::{PredictRequest, PredictResponse};
+use crate::proto::v1::{
+    PredictRequest, PredictResponse, ReportOutcomesRequest, ReportOutcomesResponse,
+};
 use crate::serving::gate::{Arrival, Gate};
 use crate::serving::{Answer, Pipeline};
 
@@ -48,6 +50,17 @@ impl PredictionService for Predictions {
     ) -> Result<Response<PredictResponse>, Status> {
         match self.answer(request).await {
             Ok(answer) => Ok(Response::new(convert::response(answer))),
+            Err(error) => Err(status::from_predict(&error)),
+        }
+    }
+
+    async fn report_outcomes(
+        &self,
+        request: Request<ReportOutcomesRequest>,
+    ) -> Result<Response<ReportOutcomesResponse>, Status> {
+        let truths = outcomes::truths(request.into_inner());
+        match self.pipeline.report(&truths).await {
+            Ok(report) => Ok(Response::new(outcomes::report(&report))),
             Err(error) => Err(status::from_predict(&error)),
         }
     }

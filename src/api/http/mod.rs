@@ -17,6 +17,7 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::control::View;
 use crate::insight::metrics::Telemetry;
+use crate::insight::outcomes::Outcomes;
 use crate::serving::live::Live;
 
 /// What the HTTP door reads.
@@ -26,18 +27,21 @@ pub struct Faces {
     views: watch::Receiver<Arc<View>>,
     telemetry: Arc<Telemetry>,
     draining: Arc<AtomicBool>,
+    outcomes: Arc<Outcomes>,
     /// Rendering holds all series in memory once more, so it happens once at a time.
     rendering: Arc<Semaphore>,
 }
 
 impl Faces {
-    /// What is served, what was measured, whether the gateway takes no new work any more, and what there is.
+    /// What is served, what was measured, whether the gateway takes no new work any more, what there is, and what waits
+    /// for its truth.
     #[must_use]
     pub fn new(
         live: &Arc<Live>,
         telemetry: &Arc<Telemetry>,
         draining: &Arc<AtomicBool>,
         views: watch::Receiver<Arc<View>>,
+        outcomes: Arc<Outcomes>,
     ) -> Self {
         let (live, telemetry, draining) = (
             Arc::clone(live),
@@ -49,6 +53,7 @@ impl Faces {
             views,
             telemetry,
             draining,
+            outcomes,
             rendering: Arc::new(Semaphore::new(1)),
         }
     }
@@ -65,7 +70,10 @@ pub fn router(faces: Faces) -> Router {
 
 async fn metrics(State(faces): State<Faces>) -> impl IntoResponse {
     let _turn = faces.rendering.acquire().await;
-    faces.live.snapshot().report_counted_shares();
+    let snapshot = faces.live.snapshot();
+    snapshot.report_counted_shares();
+    snapshot.report_quality();
+    faces.outcomes.look();
     (
         [(
             header::CONTENT_TYPE,

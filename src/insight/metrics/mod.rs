@@ -6,6 +6,7 @@
 
 mod merge;
 mod model;
+mod outcomes;
 mod process;
 mod scope;
 mod version;
@@ -25,6 +26,7 @@ use process::Process;
 use scope::{PROBABILITY, Scope};
 
 pub use model::{ModelMeters, STATES};
+pub use outcomes::{JoinedCounter, OutcomeMeters, QualityMeters};
 pub use process::Weights;
 pub use scope::SECONDS;
 pub use version::{Record, VersionMeters};
@@ -102,6 +104,12 @@ impl Telemetry {
     #[must_use]
     pub fn weights(&self, bytes: u64) -> Weights {
         self.process.weights(bytes)
+    }
+
+    /// The series of truths that are not counted with a version.
+    #[must_use]
+    pub fn outcomes(&self) -> OutcomeMeters {
+        OutcomeMeters::new(&self.process.scope)
     }
 
     /// The series of one model. They go with the last of what this returned for it.

@@ -164,4 +164,24 @@ fn describe() {
         "taper_in_flight_requests",
         "Requests that the version is answering now"
     );
+    describe_counter!(
+        "taper_outcomes_total",
+        "Rows whose truth was reported and counted, by the version that answered and its role"
+    );
+    describe_gauge!(
+        "taper_outcome_quality",
+        "What the reported truths say about the version's predictions since it was loaded"
+    );
+    describe_counter!(
+        "taper_outcomes_unmatched_total",
+        "Reported truths that were not counted, by reason"
+    );
+    describe_counter!(
+        "taper_outcome_rows_lost_total",
+        "Answered rows that were forgotten without a truth before they expired, by reason"
+    );
+    describe_gauge!(
+        "taper_outcome_buffer_rows",
+        "Answered rows that are remembered until their truth is reported"
+    );
 }

@@ -12,9 +12,10 @@ use std::{
 use metrics::{Counter, Gauge, Histogram, Label, counter, gauge, histogram};
 use tokio::time::Instant;
 
-use super::{MetricsError, PROBABILITY, Scope, Telemetry};
+use super::{MetricsError, PROBABILITY, QualityMeters, Scope, Telemetry};
 use crate::error::Code;
 use crate::ident::{Role, Share};
+use crate::insight::outcomes::VersionQuality;
 use crate::insight::outputs;
 use crate::insight::stats::VersionStats;
 use crate::model::manifest::Manifest;
@@ -39,6 +40,7 @@ pub struct VersionMeters {
     counted: Gauge,
     bytes: Gauge,
     in_flight: Gauge,
+    quality: Arc<VersionQuality>,
     /// Values recorded since somebody last counted to [`MOST_WAITING`].
     waiting: AtomicUsize,
 }
@@ -75,6 +77,7 @@ impl VersionMeters {
         });
         let signature = &manifest.signature;
         let outputs = outputs::labels(signature);
+        let quality = VersionQuality::new(signature, QualityMeters::new(Arc::clone(&scope)));
         let meters = Self {
             stats: VersionStats::new(signature, telemetry.stats),
             scope,
@@ -85,6 +88,7 @@ impl VersionMeters {
             counted,
             bytes,
             in_flight,
+            quality,
             waiting: AtomicUsize::new(0),
         };
         // A counter that is born with the first failure hides it from `rate()`, which needs a value before.
@@ -92,6 +96,12 @@ impl VersionMeters {
             let _ = meters.requests(Role::Primary, code);
         }
         Ok(meters)
+    }
+
+    /// The truths about what it answered.
+    #[must_use]
+    pub fn quality(&self) -> &Arc<VersionQuality> {
+        &self.quality
     }
 
     /// A policy came into force that gives the version this share.

@@ -21,6 +21,7 @@ use tokio::sync::Semaphore;
 use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status, Streaming};
 
+use super::outcomes;
 use crate::api::status;
 use crate::control::{Control, Edit, ModelView, Store};
 use crate::error::{AdminError, InputFaults};
@@ -133,6 +134,19 @@ impl<S: Store> AdminService for Admin<S> {
     ) -> Result<Response<v1::GetStatsResponse>, Status> {
         let model = self.model(&request.get_ref().model)?;
         answer(stats::get(&self.live.snapshot(), &model, request.get_ref()))
+    }
+
+    async fn get_outcomes(
+        &self,
+        request: Request<v1::GetOutcomesRequest>,
+    ) -> Result<Response<v1::GetOutcomesResponse>, Status> {
+        let model = self.model(&request.get_ref().model)?;
+        let snapshot = self.live.snapshot();
+        let served = snapshot.models.get(model.name.as_str());
+        Ok(Response::new(v1::GetOutcomesResponse {
+            model: model.name.to_string(),
+            versions: served.map_or_else(Vec::new, |model| outcomes::versions(model)),
+        }))
     }
 
     async fn set_traffic_policy(

@@ -1,0 +1,200 @@
+//! `taper outcomes report`: truths from a CSV file or JSON lines, in batches.
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+use crate::cli::client::DataPort;
+use crate::cli::failure::Failure;
+use crate::cli::{input, out};
+use crate::proto::v1::{
+    Outcome, OutcomeFault, ReportOutcomesRequest, ReportOutcomesResponse, outcome,
+};
+
+/// Truths of one call: the most that the gateway takes.
+const BATCH: usize = 10_000;
+/// Faults that are shown.
+const SHOWN: usize = 16;
+
+/// Arguments of `taper outcomes report`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// CSV with the columns `response_id`, `row` (0 where it is left out) and `truth`, or JSON lines with these fields; `-` is
+    /// stdin. A truth that is a number is one for models of numbers; give `--classes` where classes are called by numbers.
+    #[arg(long, value_name = "PATH")]
+    file: PathBuf,
+    /// Truths are labels of classes, also where they look like numbers.
+    #[arg(long)]
+    classes: bool,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    port: DataPort,
+}
+
+/// One line of the file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Line {
+    response_id: String,
+    #[serde(default)]
+    row: u32,
+    truth: Cell,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Cell {
+    Number(f64),
+    Text(String),
+}
+
+pub(super) async fn run(args: Args) -> Result<(), Failure> {
+    let origin = args.file.display().to_string();
+    let text = input::read(&args.file)?;
+    let truths = truths(&origin, &text, args.classes)?;
+    let mut client = args.port.connect().await?;
+    let mut sum = ReportOutcomesResponse::default();
+    for (at, batch) in truths.chunks(BATCH).enumerate() {
+        let outcomes = batch.to_vec();
+        let request = args
+            .port
+            .patience
+            .request(ReportOutcomesRequest { outcomes });
+        let told = args.port.answer(client.report_outcomes(request)).await?;
+        add(&mut sum, told, at * BATCH);
+    }
+    if args.json {
+        let faults = sum.faults.iter().map(|fault| {
+            serde_json::json!({"field": fault.field, "got": fault.got, "wanted": fault.wanted})
+        });
+        out::print_json(&serde_json::json!({
+            "accepted": sum.accepted, "unmatched": sum.unmatched, "duplicate": sum.duplicate,
+            "expired": sum.expired, "gone": sum.gone, "invalid": sum.invalid,
+            "faults": faults.collect::<Vec<_>>(),
+        }))
+    } else {
+        out::print(&readable(&sum))
+    }
+}
+
+/// The truths in `text`. JSON lines begin with a brace.
+fn truths(origin: &str, text: &str, classes: bool) -> Result<Vec<Outcome>, Failure> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let wrong = |line: usize, error: &dyn std::fmt::Display| {
+        let wants = "wants response_id, row and truth";
+        Failure::new(format!("{origin}: truth {line}: {error}; {wants}"))
+    };
+    let lines: Vec<Line> = if text.trim_start().starts_with('{') {
+        let read = serde_json::Deserializer::from_str(text).into_iter();
+        let read = read.enumerate();
+        read.map(|(at, line)| line.map_err(|error| wrong(at, &error)))
+            .collect::<Result<_, _>>()?
+    } else {
+        let mut reader = csv::Reader::from_reader(text.as_bytes());
+        let read = reader.deserialize().enumerate();
+        read.map(|(at, line)| line.map_err(|error| wrong(at, &error)))
+            .collect::<Result<_, _>>()?
+    };
+    if lines.is_empty() {
+        return Err(Failure::new(format!("{origin}: there is no truth in it")));
+    }
+    let truth = |cell| match cell {
+        Cell::Number(number) if classes => outcome::Truth::Class(number.to_string()),
+        Cell::Number(number) => outcome::Truth::Number(number),
+        Cell::Text(class) => outcome::Truth::Class(class),
+    };
+    let outcomes = lines.into_iter().map(|line| Outcome {
+        response_id: line.response_id,
+        row: line.row,
+        truth: Some(truth(line.truth)),
+    });
+    Ok(outcomes.collect())
+}
+
+/// Adds what was told of the batch that begins with truth `begin` of the file.
+fn add(sum: &mut ReportOutcomesResponse, told: ReportOutcomesResponse, begin: usize) {
+    sum.accepted += told.accepted;
+    sum.unmatched += told.unmatched;
+    sum.duplicate += told.duplicate;
+    sum.expired += told.expired;
+    sum.gone += told.gone;
+    sum.invalid += told.invalid;
+    let room = SHOWN.saturating_sub(sum.faults.len());
+    let faults = told.faults.into_iter().take(room);
+    sum.faults.extend(faults.map(|fault| OutcomeFault {
+        field: in_file(&fault.field, begin),
+        ..fault
+    }));
+}
+
+/// `outcomes[3].truth` of a batch as a place in the file.
+fn in_file(field: &str, begin: usize) -> String {
+    let split = field
+        .strip_prefix("outcomes[")
+        .and_then(|rest| rest.split_once(']'));
+    let place = split.and_then(|(at, rest)| Some((at.parse::<usize>().ok()?, rest)));
+    place.map_or_else(
+        || field.to_owned(),
+        |(at, rest)| format!("truth {}{rest}", at + begin),
+    )
+}
+
+fn readable(sum: &ReportOutcomesResponse) -> String {
+    let mut text = format!("{} accepted", sum.accepted);
+    for (count, what) in [
+        (sum.unmatched, "unmatched: no such answer is remembered"),
+        (sum.duplicate, "duplicate: counted before"),
+        (sum.expired, "expired: too late"),
+        (sum.gone, "gone: the version is no longer in memory"),
+        (sum.invalid, "invalid"),
+    ] {
+        if count > 0 {
+            text.push_str(&format!("\n{count} {what}"));
+        }
+    }
+    for fault in &sum.faults {
+        let (field, got, wanted) = (&fault.field, &fault.got, &fault.wanted);
+        text.push_str(&format!("\n  {field}: got {got}, wants {wanted}"));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn csv_and_json_lines_say_the_same() {
+        let csv = "response_id,row,truth\na,0,late\nb,1,2.5\n";
+        let json = "{\"response_id\":\"a\",\"truth\":\"late\"}\n{\"response_id\":\"b\",\"row\":1,\"truth\":2.5}\n";
+        let read = truths("x", csv, false).unwrap();
+        assert_eq!(read, truths("x", json, false).unwrap());
+        assert_eq!(read[0].truth, Some(outcome::Truth::Class("late".into())));
+        assert_eq!(read[1].truth, Some(outcome::Truth::Number(2.5)));
+        let digits = truths("x", "response_id,row,truth\na,0,7\n", true).unwrap();
+        assert_eq!(digits[0].truth, Some(outcome::Truth::Class("7".into())));
+    }
+
+    #[test]
+    fn a_fault_is_named_by_its_place_in_the_file() {
+        assert_eq!(in_file("outcomes[3].row", 10_000), "truth 10003.row");
+        assert_eq!(in_file("outcomes", 10_000), "outcomes");
+    }
+
+    #[test]
+    fn what_is_no_truth_is_named() {
+        for (text, told) in [
+            ("", "x: there is no truth in it"),
+            ("response_id,row,truth\na,one,late\n", "x: truth 0:"),
+            (
+                "{\"response_id\":\"a\"}",
+                "x: truth 0: missing field `truth`",
+            ),
+        ] {
+            let error = truths("x", text, false).unwrap_err().to_string();
+            assert!(error.starts_with(told), "{error}");
+        }
+    }
+}

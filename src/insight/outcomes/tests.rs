@@ -1,0 +1,256 @@
+use std::thread;
+
+use tokio::time;
+
+use super::*;
+use crate::error::InputFaults;
+use crate::insight::metrics::{Telemetry, VersionMeters};
+use crate::model::samples;
+
+/// A version whose answers are one probability of the second class, `yes`.
+fn version(telemetry: &Telemetry) -> VersionMeters {
+    let manifest = samples::manifest(samples::document("m", 1));
+    VersionMeters::new(telemetry, &manifest).unwrap()
+}
+
+fn id(name: &str) -> ResponseId {
+    ResponseId::try_from(name.to_owned()).unwrap()
+}
+
+fn truth(name: &str, row: u32, class: &str) -> Outcome {
+    Outcome {
+        response_id: name.into(),
+        row,
+        truth: Some(Truth::Class(class.into())),
+    }
+}
+
+/// A book, and a version to remember answers of.
+struct Desk {
+    telemetry: Arc<Telemetry>,
+    version: VersionMeters,
+    outcomes: Outcomes,
+}
+
+impl Desk {
+    fn new(buffer_rows: usize) -> Self {
+        let telemetry = Telemetry::new().unwrap();
+        let settings = OutcomeSettings {
+            buffer_rows,
+            expires: Duration::from_secs(60),
+        };
+        Self {
+            version: version(&telemetry),
+            outcomes: Outcomes::new(settings, telemetry.outcomes()),
+            telemetry,
+        }
+    }
+
+    fn answer(&self, name: &str, role: Role, scores: &[f32]) {
+        let scores = Scores::new(scores.to_vec(), 1).unwrap();
+        let by = self.version.quality();
+        self.outcomes.remember(&id(name), by, role, &scores);
+    }
+
+    fn report(&self, outcomes: &[Outcome]) -> Report {
+        let mut report = Report::default();
+        self.outcomes.report(0, outcomes, &mut report);
+        report
+    }
+
+    fn one(&self, name: &str, row: u32, class: &str) -> Report {
+        self.report(&[truth(name, row, class)])
+    }
+
+    fn rows(&self, role: Role) -> u64 {
+        let read = self.version.quality().read(role);
+        read.map_or(0, |read| read.all.rows())
+    }
+
+    fn has(&self, line: &str) {
+        self.outcomes.look();
+        self.version.quality().tell();
+        let text = self.telemetry.render();
+        assert!(
+            text.lines().any(|have| have == line),
+            "{line}\nis not in\n{text}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_truth_is_counted_with_the_version_that_answered_and_once() {
+    let desk = Desk::new(100);
+    desk.answer("a", Role::Primary, &[0.75, 0.25]);
+    let report = desk.report(&[
+        truth("a", 0, "yes"),
+        truth("a", 1, "yes"),
+        truth("a", 1, "no"),
+        truth("b", 0, "yes"),
+    ]);
+    let counts = (report.accepted, report.duplicate, report.unmatched);
+    assert_eq!(counts, (2, 1, 1), "{report:?}");
+    assert_eq!(report.faults, InputFaults::default());
+    for line in [
+        r#"taper_outcomes_total{model="m",version="1",role="primary",result="joined"} 2"#,
+        r#"taper_outcome_quality{model="m",version="1",role="primary",metric="accuracy"} 0.5"#,
+        r#"taper_outcomes_unmatched_total{reason="duplicate"} 1"#,
+        r#"taper_outcomes_unmatched_total{reason="unmatched"} 1"#,
+        r#"taper_outcomes_unmatched_total{reason="expired"} 0"#,
+        "taper_outcome_buffer_rows 2",
+    ] {
+        desk.has(line);
+    }
+    let Desk {
+        telemetry, version, ..
+    } = desk;
+    drop(version);
+    let left = telemetry.render();
+    assert!(
+        !left.contains("version=\"1\""),
+        "series go with the version: {left}"
+    );
+}
+
+#[tokio::test]
+async fn what_does_not_fit_is_named_by_its_place() {
+    let desk = Desk::new(100);
+    desk.answer("a", Role::Primary, &[0.75]);
+    let number = |number| Outcome {
+        truth: Some(Truth::Number(number)),
+        ..truth("a", 0, "")
+    };
+    let none = Outcome {
+        truth: None,
+        ..truth("a", 0, "")
+    };
+    let mut report = Report::default();
+    let wrong = [
+        truth("a", 1, "yes"),
+        truth("a", 0, "maybe"),
+        number(1.0),
+        number(f64::NAN),
+        none,
+        truth("", 0, "yes"),
+    ];
+    desk.outcomes.report(256, &wrong, &mut report);
+    assert_eq!((report.invalid, report.malformed), (6, 3));
+    let told: Vec<_> = report.faults.iter().map(ToString::to_string).collect();
+    insta::assert_snapshot!(told.join("\n"), @r#"
+    outcomes[256].row: got 1, wants 0: the answer has one row
+    outcomes[257].truth: got "maybe", wants one of ["no", "yes"]
+    outcomes[258].truth: got 1, wants one of ["no", "yes"]
+    outcomes[259].truth: got NaN, wants a finite number
+    outcomes[260].truth: got nothing, wants `class` or `number`
+    outcomes[261].response_id: got "", wants 1 to 128 visible ASCII characters
+    "#);
+    assert_eq!(desk.one("a", 0, "yes").accepted, 1, "nothing was used up");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_late_truth_counts_until_its_time_is_over() {
+    let desk = Desk::new(100);
+    desk.answer("a", Role::Primary, &[0.75]);
+    desk.answer("b", Role::Primary, &[0.75]);
+    time::advance(Duration::from_secs(60)).await;
+    assert_eq!(desk.one("a", 0, "yes").accepted, 1);
+    time::advance(Duration::from_secs(1)).await;
+    assert_eq!(desk.one("b", 0, "yes").expired, 1);
+    assert_eq!(desk.rows(Role::Primary), 1);
+}
+
+#[tokio::test]
+async fn a_full_buffer_forgets_the_oldest_and_says_how_many() {
+    let desk = Desk::new(100);
+    for at in 0..1_000 {
+        desk.answer(&at.to_string(), Role::Primary, &[0.75]);
+    }
+    assert_eq!(desk.one("899", 0, "yes").unmatched, 1);
+    for at in 900..1_000 {
+        assert_eq!(desk.one(&at.to_string(), 0, "yes").accepted, 1, "{at}");
+    }
+    desk.has(r#"taper_outcome_rows_lost_total{reason="evicted"} 900"#);
+    desk.has("taper_outcome_buffer_rows 100");
+    desk.answer("wide", Role::Primary, &[0.5; 101]);
+    desk.has(r#"taper_outcome_rows_lost_total{reason="too_large"} 101"#);
+    desk.answer("all", Role::Primary, &[0.5; 100]);
+    assert_eq!(desk.one("999", 0, "yes").unmatched, 1, "overwritten");
+    assert_eq!(desk.one("all", 99, "yes").accepted, 1);
+    desk.has(r#"taper_outcome_rows_lost_total{reason="evicted"} 900"#);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_has_expired_is_not_lost_by_being_overwritten() {
+    let desk = Desk::new(1);
+    desk.answer("a", Role::Primary, &[0.75]);
+    time::advance(Duration::from_secs(61)).await;
+    desk.answer("b", Role::Primary, &[0.75]);
+    desk.has(r#"taper_outcome_rows_lost_total{reason="evicted"} 0"#);
+}
+
+#[tokio::test]
+async fn a_response_id_that_is_used_again_means_its_last_answer() {
+    let desk = Desk::new(100);
+    desk.answer("a", Role::Primary, &[0.75, 0.75]);
+    desk.answer("a", Role::Primary, &[0.25]);
+    let row = desk.one("a", 1, "yes");
+    assert_eq!(row.invalid, 1, "the last answer has one row: {row:?}");
+    assert_eq!(desk.one("a", 0, "yes").accepted, 1);
+    desk.has(r#"taper_outcome_rows_lost_total{reason="replaced"} 2"#);
+    desk.has(r#"taper_outcome_quality{model="m",version="1",role="primary",metric="accuracy"} 0"#);
+}
+
+#[tokio::test]
+async fn one_truth_judges_the_primary_and_its_shadows() {
+    let desk = Desk::new(100);
+    for role in [Role::Shadow, Role::Primary] {
+        desk.answer("a", role, &[0.75]);
+    }
+    assert_eq!(desk.one("a", 0, "yes").accepted, 1);
+    assert_eq!(desk.one("a", 0, "yes").duplicate, 1);
+    assert_eq!((desk.rows(Role::Primary), desk.rows(Role::Shadow)), (1, 1));
+}
+
+#[tokio::test]
+async fn a_truth_for_a_version_that_has_gone_is_told_so() {
+    let mut desk = Desk::new(100);
+    desk.answer("a", Role::Primary, &[0.75]);
+    desk.version = version(&Telemetry::new().unwrap());
+    assert_eq!(desk.one("a", 0, "yes").gone, 1);
+    desk.has(r#"taper_outcomes_unmatched_total{reason="gone"} 1"#);
+}
+
+#[tokio::test]
+async fn without_a_buffer_nothing_is_remembered() {
+    let desk = Desk::new(0);
+    desk.answer("a", Role::Primary, &[0.75]);
+    assert_eq!(desk.one("a", 0, "yes").unmatched, 1);
+    desk.has("taper_outcome_buffer_rows 0");
+}
+
+/// Rings that wrap round over and over hold what they should: each truth meets its own score.
+#[tokio::test]
+async fn eight_callers_at_once_lose_nothing() {
+    let desk = Desk::new(20_000);
+    let per_caller: u32 = 2_000;
+    thread::scope(|scope| {
+        for caller in 0..8 {
+            let desk = &desk;
+            scope.spawn(move || {
+                for at in 0..per_caller {
+                    let name = format!("{caller}-{at}");
+                    let scores = [0.875, 0.125, 0.625];
+                    desk.answer(&name, Role::Primary, &scores[..1 + at as usize % 3]);
+                    assert_eq!(desk.one(&name, 0, "yes").accepted, 1);
+                }
+            });
+        }
+    });
+    let read = desk.version.quality().read(Role::Primary).unwrap();
+    assert_eq!(read.all.rows(), u64::from(8 * per_caller));
+    let quality = desk.version.quality().measure(&read.all).unwrap();
+    let quality::Quality::Classes { brier, .. } = quality else {
+        panic!("two classes");
+    };
+    assert_eq!(brier, 0.125_f64.powi(2), "each truth met the score 0.875");
+}

@@ -1,0 +1,103 @@
+//! Sums in time: of the last hour, and since the version was loaded.
+//!
+//! The hour is [`SLICES`] slices of [`SLICE`] each, so it reaches back between 55 minutes and an hour. A slice that is
+//! taken for a new time is cleared and keeps its memory.
+
+use std::time::Duration;
+
+use super::quality::Sums;
+
+/// How long one slice is.
+pub const SLICE: Duration = Duration::from_secs(300);
+/// How many slices the hour has.
+pub const SLICES: usize = 12;
+
+/// The rows of one version in one role that have a truth.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Windows {
+    slices: [(u64, Sums); SLICES],
+    all: Sums,
+}
+
+/// What the windows hold at one moment.
+#[derive(Clone, Debug)]
+pub struct Reading {
+    /// Truths that came in the last hour.
+    pub hour: Sums,
+    /// All truths.
+    pub all: Sums,
+}
+
+impl Windows {
+    /// Counts with `add` what comes `at` this time since the version was loaded.
+    pub(super) fn add(&mut self, at: Duration, add: impl Fn(&mut Sums)) {
+        let number = number(at);
+        let (held, slice) = &mut self.slices[place(number)];
+        if *held != number {
+            slice.clear();
+            *held = number;
+        }
+        add(slice);
+        add(&mut self.all);
+    }
+
+    /// What is in the windows at `now`.
+    pub(super) fn read(&self, now: Duration) -> Reading {
+        let mut hour = Sums::default();
+        let now = number(now);
+        for (held, slice) in &self.slices {
+            if held + SLICES as u64 > now {
+                hour.merge(slice);
+            }
+        }
+        let all = self.all.clone();
+        Reading { hour, all }
+    }
+}
+
+fn number(at: Duration) -> u64 {
+    at.as_secs() / SLICE.as_secs()
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the remainder is below the number of slices"
+)]
+fn place(number: u64) -> usize {
+    (number % SLICES as u64) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_hour_forgets_and_the_whole_does_not() {
+        let mut windows = Windows::default();
+        for minute in 0..120 {
+            let at = Duration::from_secs(minute * 60);
+            windows.add(at, |sums| sums.add_value(1.0, 0.0));
+            let read = windows.read(at);
+            assert_eq!(read.all.rows(), minute + 1);
+            let hour = read.hour.rows();
+            let most = (minute + 1).min(60);
+            assert!(
+                (most.saturating_sub(4)..=most).contains(&hour),
+                "{hour} after {minute} minutes"
+            );
+        }
+        let later = windows.read(Duration::from_secs(4 * 3600));
+        assert_eq!(
+            (later.hour.rows(), later.all.rows()),
+            (0, 120),
+            "silence is forgotten too"
+        );
+        let next = Duration::from_secs(5 * 3600);
+        windows.add(next, |sums| sums.add_value(1.0, 0.0));
+        assert_eq!(
+            windows.read(next).hour.rows(),
+            1,
+            "nothing of a slice's former time is left"
+        );
+    }
+}
