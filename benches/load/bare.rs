@@ -61,6 +61,13 @@ impl PredictionService for Bare {
         }
         Ok(Response::new(self.answer.clone()))
     }
+
+    async fn report_outcomes(
+        &self,
+        _: Request<v1::ReportOutcomesRequest>,
+    ) -> Result<Response<v1::ReportOutcomesResponse>, Status> {
+        Err(Status::unimplemented("a floor only predicts"))
+    }
 }
 
 /// Serves the answer in the file at `answer` until stdin ends, on a runtime like the gateway's.

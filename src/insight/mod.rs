@@ -6,4 +6,5 @@
 
 pub mod metrics;
 pub mod outcomes;
+pub mod prediction_log;
 pub mod sketch;

@@ -34,6 +34,7 @@ mod offline;
 mod outcomes;
 mod pipeline;
 mod policies;
+mod prediction_log;
 mod process;
 mod refusals;
 mod registry_faults;
