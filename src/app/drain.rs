@@ -85,7 +85,12 @@ impl Gateway {
             while self.others.join_next().await.is_some() {}
             let _ = watch.await;
         };
-        if time::timeout(REST, rest).await.is_err() {
+        let ended = time::timeout(REST, rest).await;
+        // After the last request, so that its line is there; a disk that does not answer holds nobody up.
+        if let Some(log) = self.log.take() {
+            let _ = time::timeout(REST, spawn_blocking(move || log.finish())).await;
+        }
+        if ended.is_err() {
             self.grpc.shutdown().await;
             self.others.shutdown().await;
         }

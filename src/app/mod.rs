@@ -21,7 +21,7 @@ use std::{
 use tokio::{
     net::TcpListener,
     sync::watch,
-    task::JoinSet,
+    task::{JoinSet, spawn_blocking},
     time::{self, MissedTickBehavior},
 };
 use tonic_health::server::HealthReporter;
@@ -34,6 +34,7 @@ use crate::control::{Beginning, Event, OpenError, View};
 use crate::faults::Faults;
 use crate::insight::metrics::{MetricsError, Telemetry};
 use crate::insight::outcomes::Outcomes;
+use crate::insight::prediction_log::{LogThread, PredictionLog};
 use crate::registry;
 use crate::serving::Pipeline;
 use crate::serving::gate::Gate;
@@ -66,6 +67,14 @@ pub enum StartError {
     /// The audit log cannot be continued.
     #[error(transparent)]
     Audit(#[from] AuditError),
+    /// The prediction log cannot be written.
+    #[error("the prediction log {path} cannot be written: {source}")]
+    PredictionLog {
+        /// Its file.
+        path: String,
+        /// Why.
+        source: io::Error,
+    },
     /// A thread could not be started.
     #[error("cannot start a thread: {0}")]
     Thread(#[from] io::Error),
@@ -120,6 +129,8 @@ pub struct Gateway {
     views: watch::Receiver<Arc<View>>,
     /// Looks at the registry while the gateway runs.
     watch: Option<Arc<registry::Watch>>,
+    /// Writes the prediction log.
+    log: Option<LogThread>,
     gate: Arc<Gate>,
     health: HealthReporter,
     draining: Arc<AtomicBool>,
@@ -158,7 +169,9 @@ impl Gateway {
         let gate = Gate::new(config.limits, Arc::clone(&telemetry));
         let outcomes = Arc::new(Outcomes::new(config.outcomes, telemetry.outcomes()));
         let pipeline = Pipeline::new(Arc::clone(&live), Arc::clone(&telemetry));
-        let pipeline = Arc::new(pipeline.with_outcomes(Arc::clone(&outcomes)));
+        let pipeline = pipeline.with_outcomes(Arc::clone(&outcomes));
+        let (log, log_thread) = prediction_log(&config, &telemetry).await?;
+        let pipeline = Arc::new(pipeline.with_log(log));
         let draining = Arc::new(AtomicBool::new(false));
         let (close, closing) = watch::channel(false);
         let (cut, cutting) = watch::channel(false);
@@ -223,6 +236,7 @@ impl Gateway {
             live,
             views,
             watch: Some(watch),
+            log: log_thread,
             gate,
             health,
             draining,
@@ -254,6 +268,23 @@ impl Gateway {
             Some(ended) = self.others.join_next() => ended,
         };
         ended.unwrap_or("a task that panicked")
+    }
+}
+
+/// Opens the prediction log, if one is wanted. What it left uncompressed is compressed first, so this may take a while.
+async fn prediction_log(
+    config: &Config,
+    telemetry: &Telemetry,
+) -> Result<(Option<PredictionLog>, Option<LogThread>), StartError> {
+    let Some(settings) = config.prediction_log.clone() else {
+        return Ok((None, None));
+    };
+    let path = settings.path.display().to_string();
+    let meters = telemetry.log();
+    let started = spawn_blocking(move || PredictionLog::start(settings, meters)).await?;
+    match started {
+        Ok((log, thread)) => Ok((Some(log), Some(thread))),
+        Err(source) => Err(StartError::PredictionLog { path, source }),
     }
 }
 

@@ -19,11 +19,12 @@ use crate::control::{ModelSettings, Settings, VersionChoice, Wanted};
 use crate::faults::{self, Faults};
 use crate::ident::{Label, ModelName, Target, VersionNumber};
 use crate::insight::outcomes::OutcomeSettings;
+use crate::insight::prediction_log::LogSettings;
 use crate::insight::stats;
 use crate::registry::WatchSettings;
 use crate::serving::gate::Limits;
 use crate::serving::route::{Policy, RawHeaderRule, RawPolicy, RawTarget};
-use raw::{RawConfig, RawLatest, RawModel, RawVersions, RawVersionsWord};
+use raw::{RawConfig, RawLatest, RawModel, RawPredictionLog, RawVersions, RawVersionsWord};
 
 /// Everything that a gateway needs to know before it starts.
 #[derive(Clone, Debug)]
@@ -58,6 +59,8 @@ pub struct Config {
     pub insight: stats::Settings,
     /// How much of what was answered waits for its truth.
     pub outcomes: OutcomeSettings,
+    /// The prediction log; `None`: there is none.
+    pub prediction_log: Option<LogSettings>,
     /// Which versions are loaded, and the first labels and policies.
     pub control: Settings,
 }
@@ -95,6 +98,8 @@ impl Config {
             .registry
             .or(in_file)
             .unwrap_or_else(|| base.join("models"));
+        let log = &mut raw.prediction_log.path;
+        *log = log.take().map(|path| base.join(path));
         let in_file = raw.state.take().map(|state| base.join(state));
         let state = overrides.state.or(in_file);
         let state = state.unwrap_or_else(|| base.join("state"));
@@ -220,11 +225,23 @@ fn check(raw: RawConfig, registry: PathBuf, state: PathBuf, file: &Path) -> Resu
             buffer_rows: raw.insight.outcome_buffer_rows,
             expires: Duration::from_secs(raw.insight.outcome_expires_seconds),
         },
+        prediction_log: log_settings(raw.prediction_log),
         control: Settings {
             versions,
             max_weight_bytes: raw.limits.max_weight_bytes,
             models,
         },
+    })
+}
+
+/// `None` where no path is given.
+fn log_settings(raw: RawPredictionLog) -> Option<LogSettings> {
+    Some(LogSettings {
+        path: raw.path?,
+        sample: raw.sample,
+        max_bytes: raw.max_bytes,
+        max_age: Duration::from_secs(raw.max_age_seconds),
+        keep: raw.keep,
     })
 }
 

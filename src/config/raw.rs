@@ -26,6 +26,8 @@ pub(super) struct RawConfig {
     pub(super) watch: RawWatch,
     /// What is recorded of requests.
     pub(super) insight: RawInsight,
+    /// A sample of the requests as JSON lines. Off where it has no `path`.
+    pub(super) prediction_log: RawPredictionLog,
     /// Labels and first traffic policies, by model. A model that is not listed sends everything to `latest`. They count at
     /// the first start; after that, what the state folder holds does.
     pub(super) models: BTreeMap<String, RawModel>,
@@ -187,6 +189,41 @@ impl Default for RawInsight {
             max_features: 256,
             outcome_buffer_rows: 100_000,
             outcome_expires_seconds: 86_400,
+        }
+    }
+}
+
+/// A sample of the requests as JSON lines: inputs by name, answers, who answered, latency. Inputs that a manifest marks
+/// sensitive are left out.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawPredictionLog {
+    /// The file; its folder must be there. Full files stand beside it, compressed: `PATH.000001.gz`, the highest number is the
+    /// newest. Relative paths are relative to this file. No log where absent.
+    pub(super) path: Option<PathBuf>,
+    /// Share of the requests that are logged, 0 to 1. 0.01 where absent.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub(super) sample: f64,
+    /// Bytes after which a new file begins, 64 KiB to 1 TiB. 64 MiB where absent.
+    #[schemars(range(min = 65_536, max = 1_099_511_627_776_u64))]
+    pub(super) max_bytes: u64,
+    /// Age in seconds at which a new file begins, counted from the start of the gateway or of the file: 1 to 31,536,000.
+    /// 86,400 where absent.
+    #[schemars(range(min = 1, max = 31_536_000))]
+    pub(super) max_age_seconds: u64,
+    /// Full files that are kept, 0 to 10,000; the oldest are removed. 8 where absent.
+    #[schemars(range(min = 0, max = 10_000))]
+    pub(super) keep: usize,
+}
+
+impl Default for RawPredictionLog {
+    fn default() -> Self {
+        Self {
+            path: None,
+            sample: 0.01,
+            max_bytes: 64 << 20,
+            max_age_seconds: 86_400,
+            keep: 8,
         }
     }
 }

@@ -7,6 +7,7 @@
 pub mod drift;
 pub mod metrics;
 pub mod outcomes;
+pub mod prediction_log;
 pub mod sketch;
 pub mod stats;
 

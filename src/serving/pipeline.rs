@@ -10,6 +10,7 @@ use crate::error::{Code, InputFaults, PredictError};
 use crate::ident::{ModelName, ResponseId, Revision, Role, VersionNumber};
 use crate::insight::metrics::{Record, Telemetry};
 use crate::insight::outcomes::{Outcome, Outcomes, Report};
+use crate::insight::prediction_log::{Entry, PredictionLog};
 
 /// Answers queries from what is live.
 #[derive(Debug)]
@@ -18,6 +19,7 @@ pub struct Pipeline {
     telemetry: Arc<Telemetry>,
     executor: Executor,
     outcomes: Option<Arc<Outcomes>>,
+    log: Option<PredictionLog>,
 }
 
 /// Truths that are joined before the thread is left to others for a moment.
@@ -32,6 +34,7 @@ impl Pipeline {
             telemetry,
             executor: Executor::default(),
             outcomes: None,
+            log: None,
         }
     }
 
@@ -42,6 +45,12 @@ impl Pipeline {
             outcomes: Some(outcomes),
             ..self
         }
+    }
+
+    /// Has a sample of the requests written to `log`.
+    #[must_use]
+    pub fn with_log(self, log: Option<PredictionLog>) -> Self {
+        Self { log, ..self }
     }
 
     /// Answers one query by one version, under one snapshot.
@@ -66,6 +75,10 @@ impl Pipeline {
             arrival,
             ..
         } = query;
+        let response_id =
+            response_id.unwrap_or_else(|| ResponseId::from_random(route::random_bits()));
+        let sampled = self.log.as_ref().filter(|log| log.samples(random_word()));
+        let logged = sampled.map(|log| (log, payload.clone()));
         let mut record = Record::start(&by.meters, Role::Primary, arrival.at, arrival.deadline);
         let call = Call {
             role: Role::Primary,
@@ -84,15 +97,23 @@ impl Pipeline {
             }
             Err(_) => {}
         }
-        record.ended(
-            scored
-                .as_ref()
-                .map_or_else(PredictError::code, |_| Code::Ok),
-        );
+        let code = scored
+            .as_ref()
+            .map_or_else(PredictError::code, |_| Code::Ok);
+        record.ended(code);
         drop(record);
+        if let Some((log, inputs)) = logged {
+            log.leave(Entry {
+                subject: Arc::clone(by.meters.subject()),
+                role: Role::Primary,
+                request_id: response_id.clone(),
+                inputs,
+                outputs: scored.as_ref().ok().map(|scored| scored.scores.clone()),
+                code,
+                latency: arrival.at.elapsed(),
+            });
+        }
         let Scored { scores, top, .. } = scored?;
-        let response_id =
-            response_id.unwrap_or_else(|| ResponseId::from_random(route::random_bits()));
         if let Some(outcomes) = &self.outcomes {
             outcomes.remember(&response_id, by.meters.quality(), Role::Primary, &scores);
         }
@@ -142,6 +163,12 @@ impl Pipeline {
         self.telemetry.rejected(&error);
         error
     }
+}
+
+/// A number for drawing a sample.
+#[expect(clippy::cast_possible_truncation, reason = "any 32 of the bits")]
+fn random_word() -> u32 {
+    route::random_bits() as u32
 }
 
 /// Who answers, and under which revision. Order: pin, header rule, sticky key, random draw.

@@ -35,6 +35,7 @@ mod offline;
 mod outcomes;
 mod pipeline;
 mod policies;
+mod prediction_log;
 mod process;
 mod refusals;
 mod registry_faults;

@@ -25,9 +25,11 @@ pub fn installed(program: &str) -> Command {
     Command::new(program)
 }
 
-/// A gateway that has answered by two versions of `m` and by one classifier, and refused twice.
+/// A gateway that has answered by two versions of `m` and by one classifier, heard of one truth, and refused twice.
 pub async fn two_versions() -> Running {
-    let mut gateway = Running::start("[models.m]\nsplit = { 1 = 7000, 2 = 3000 }", |root| {
+    let config =
+        "[models.m]\nsplit = { 1 = 7000, 2 = 3000 }\n[prediction_log]\npath = \"log.jsonl\"";
+    let mut gateway = Running::start(config, |root| {
         (1..=2).for_each(|version| tiny::publish(root, "m", version));
         classifier(root, 3);
     })
@@ -50,10 +52,15 @@ pub async fn two_versions() -> Running {
         .predict(rows("client-chosen-name", [good()]))
         .await
         .expect_err("unknown model");
-    gateway
-        .predict(rows("classes", [good(), good()]))
-        .await
-        .expect("answer");
+    let answer = gateway.predict(rows("classes", [good(), good()])).await;
+    let truth = v1::Outcome {
+        response_id: answer.expect("answer").response_id,
+        row: 0,
+        truth: Some(v1::outcome::Truth::Class("yes".into())),
+    };
+    let outcomes = vec![truth];
+    let report = v1::ReportOutcomesRequest { outcomes };
+    gateway.data.report_outcomes(report).await.expect("report");
     gateway
 }
 

@@ -4,6 +4,7 @@
 //! which dies with it, and [`Telemetry::render`] puts their texts together. Every label value comes from the registry or
 //! from a fixed list: a client can never create a series.
 
+mod log;
 mod merge;
 mod model;
 mod outcomes;
@@ -25,6 +26,7 @@ use crate::insight::stats;
 use process::Process;
 use scope::{PROBABILITY, Scope};
 
+pub use log::LogMeters;
 pub use model::{ModelMeters, STATES};
 pub use outcomes::{JoinedCounter, OutcomeMeters, QualityMeters};
 pub use process::Weights;
@@ -110,6 +112,12 @@ impl Telemetry {
     #[must_use]
     pub fn outcomes(&self) -> OutcomeMeters {
         OutcomeMeters::new(&self.process.scope)
+    }
+
+    /// The series of the prediction log.
+    #[must_use]
+    pub fn log(&self) -> LogMeters {
+        LogMeters::new(&self.process.scope)
     }
 
     /// The series of one model. They go with the last of what this returned for it.

@@ -184,4 +184,12 @@ fn describe() {
         "taper_outcome_buffer_rows",
         "Answered rows that are remembered until their truth is reported"
     );
+    describe_counter!(
+        "taper_prediction_log_lines_total",
+        "Lines that were written to the prediction log"
+    );
+    describe_counter!(
+        "taper_prediction_log_dropped_total",
+        "Lines of the prediction log that were dropped, because too many waited or the disk refused"
+    );
 }

@@ -17,6 +17,7 @@ use crate::error::Code;
 use crate::ident::{Role, Share};
 use crate::insight::outcomes::VersionQuality;
 use crate::insight::outputs;
+use crate::insight::prediction_log::Subject;
 use crate::insight::stats::VersionStats;
 use crate::model::manifest::Manifest;
 use crate::model::{Scores, TopClass};
@@ -41,6 +42,7 @@ pub struct VersionMeters {
     bytes: Gauge,
     in_flight: Gauge,
     quality: Arc<VersionQuality>,
+    subject: Arc<Subject>,
     /// Values recorded since somebody last counted to [`MOST_WAITING`].
     waiting: AtomicUsize,
 }
@@ -89,6 +91,7 @@ impl VersionMeters {
             bytes,
             in_flight,
             quality,
+            subject: Arc::new(Subject::new(manifest)),
             waiting: AtomicUsize::new(0),
         };
         // A counter that is born with the first failure hides it from `rate()`, which needs a value before.
@@ -102,6 +105,12 @@ impl VersionMeters {
     #[must_use]
     pub fn quality(&self) -> &Arc<VersionQuality> {
         &self.quality
+    }
+
+    /// What the prediction log knows of it.
+    #[must_use]
+    pub fn subject(&self) -> &Arc<Subject> {
+        &self.subject
     }
 
     /// A policy came into force that gives the version this share.

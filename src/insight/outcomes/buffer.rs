@@ -83,7 +83,6 @@ impl Buffer {
 
     fn shard(&self, id: &str) -> Option<(MutexGuard<'_, Shard>, u128)> {
         let key = xxh3_128_with_seed(id.as_bytes(), self.seed);
-        #[expect(clippy::cast_possible_truncation, reason = "the last bits are wanted")]
         let at = (key as usize) & self.shards.len().saturating_sub(1);
         Some((lock(self.shards.get(at)?), key))
     }
@@ -366,10 +365,6 @@ impl Hasher for IsHashed {
         }
     }
 
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "half of it is random enough"
-    )]
     fn write_u128(&mut self, key: u128) {
         self.0 = (key >> 64) as u64;
     }

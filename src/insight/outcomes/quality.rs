@@ -69,7 +69,7 @@ pub enum Quality {
         /// Expected calibration error, 0 to 1.
         ece: f64,
         /// What the calibration error is made of.
-        calibration: [Bin; BINS],
+        calibration: Box<[Bin; BINS]>,
     },
     /// Of a regression, in the unit of the number.
     Value {
@@ -235,7 +235,7 @@ impl Sums {
             brier: self.squares / rows,
             auc: auc(&self.given[1], &self.given[0]),
             ece: self.bins.iter().map(apart).sum::<f64>() / rows,
-            calibration: self.bins,
+            calibration: Box::new(self.bins),
         })
     }
 

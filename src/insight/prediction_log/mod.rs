@@ -1,0 +1,214 @@
+//! The prediction log: a sample of the requests as JSON lines, for whoever trains the next version. Off unless configured.
+//!
+//! The request path decides by one comparison whether a request is sampled, and hands a copy to a bounded channel; where that
+//! is full, the line is dropped and counted. One thread writes them ([`line`] says what stands in a line), begins a new file when the
+//! old one is too large or too old, compresses the old one and removes the oldest ([`file`]).
+//!
+//! What always holds: no request waits for the log; values of inputs that the manifest marks sensitive, and of names that the
+//! signature does not have, are never written; a crash leaves whole lines, but for the last.
+//! Not here: requests that were refused before a version was chosen, since nobody can say then which inputs are sensitive, and those whose caller
+//! went away before the answer.
+
+mod file;
+mod line;
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread;
+use std::time::{Duration, SystemTime};
+
+use crate::error::Code;
+use crate::ident::{ResponseId, Role};
+use crate::insight::metrics::LogMeters;
+use crate::model::Scores;
+use crate::model::payload::Payload;
+use file::Rotating;
+
+pub use line::Subject;
+
+/// Where the log is, and how much of it is kept.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LogSettings {
+    /// The file that is written. Full ones stand beside it: `NAME.000001.gz`, the highest number is the newest.
+    pub path: PathBuf,
+    /// Share of the requests that are logged, 0 to 1.
+    pub sample: f64,
+    /// Bytes after which a new file begins.
+    pub max_bytes: u64,
+    /// Age at which a new file begins.
+    pub max_age: Duration,
+    /// Full files that are kept.
+    pub keep: usize,
+}
+
+/// Lines that wait to be written at most, ...
+const LINES: usize = 1024;
+/// ... and their bytes in memory, about.
+const BYTES: usize = 32 << 20;
+/// Bytes that are written at once.
+const AT_ONCE: usize = 64 << 10;
+/// How often the age of the file is looked at while nothing is written.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// One request, as it will stand in the log.
+#[derive(Debug)]
+pub struct Entry {
+    /// Who answered.
+    pub subject: Arc<Subject>,
+    /// In which role.
+    pub role: Role,
+    /// Names the response.
+    pub request_id: ResponseId,
+    /// What was asked.
+    pub inputs: Payload,
+    /// What was answered; `None` where nothing was.
+    pub outputs: Option<Scores>,
+    /// How it ended.
+    pub code: Code,
+    /// From the decoded request to the answer.
+    pub latency: Duration,
+}
+
+enum Message {
+    Line(Box<Entry>, SystemTime, usize),
+    End,
+}
+
+/// Where the request path leaves its lines.
+#[derive(Debug)]
+pub struct PredictionLog {
+    lines: SyncSender<Message>,
+    /// Bytes of those that wait.
+    waiting: Arc<AtomicUsize>,
+    /// Of 2^32 random numbers, those below are sampled.
+    below: u64,
+    meters: LogMeters,
+}
+
+/// The thread that writes.
+#[derive(Debug)]
+pub struct LogThread {
+    lines: SyncSender<Message>,
+    thread: thread::JoinHandle<()>,
+}
+
+impl PredictionLog {
+    /// Opens the log and starts its thread.
+    ///
+    /// # Errors
+    /// The file cannot be written, or no thread can be started.
+    pub fn start(settings: LogSettings, meters: LogMeters) -> io::Result<(Self, LogThread)> {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a share of 2^32"
+        )]
+        let below = (settings.sample.clamp(0.0, 1.0) * (1_u64 << 32) as f64) as u64;
+        let file = Rotating::open(settings)?;
+        let (lines, inbox) = sync_channel(LINES);
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let writer = Writer {
+            inbox,
+            file,
+            waiting: Arc::clone(&waiting),
+            meters: meters.clone(),
+        };
+        let thread = thread::Builder::new()
+            .name("prediction-log".into())
+            .spawn(move || writer.run())?;
+        let log = Self {
+            lines: lines.clone(),
+            waiting,
+            below,
+            meters,
+        };
+        Ok((log, LogThread { lines, thread }))
+    }
+
+    /// Whether a request that drew `random` is logged.
+    #[inline]
+    #[must_use]
+    pub fn samples(&self, random: u32) -> bool {
+        u64::from(random) < self.below
+    }
+
+    /// Leaves a line to be written; never waits.
+    pub fn leave(&self, entry: Entry) {
+        let bytes = line::weight(&entry);
+        let before = self.waiting.fetch_add(bytes, Ordering::Relaxed);
+        let message = Message::Line(Box::new(entry), SystemTime::now(), bytes);
+        if before + bytes > BYTES || self.lines.try_send(message).is_err() {
+            self.waiting.fetch_sub(bytes, Ordering::Relaxed);
+            self.meters.dropped(1);
+        }
+    }
+}
+
+impl LogThread {
+    /// Waits until everything that was left is written, and ends the thread. Blocks.
+    pub fn finish(self) {
+        // An error means that the thread has ended already.
+        let _ = self.lines.send(Message::End);
+        let _ = self.thread.join();
+    }
+}
+
+struct Writer {
+    inbox: Receiver<Message>,
+    file: Rotating,
+    waiting: Arc<AtomicUsize>,
+    meters: LogMeters,
+}
+
+impl Writer {
+    fn run(mut self) {
+        let (mut text, mut lines, mut ended) = (Vec::new(), 0, false);
+        while !ended {
+            match self.inbox.recv_timeout(LOOK) {
+                Ok(message) => ended = self.take(message, &mut text, &mut lines),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => ended = true,
+            }
+            while !ended && text.len() < AT_ONCE {
+                let Ok(message) = self.inbox.try_recv() else {
+                    break;
+                };
+                ended = self.take(message, &mut text, &mut lines);
+            }
+            self.write(&mut text, &mut lines);
+        }
+    }
+
+    /// Adds a line; whether it was the end.
+    fn take(&self, message: Message, text: &mut Vec<u8>, lines: &mut u64) -> bool {
+        let Message::Line(entry, at, bytes) = message else {
+            return true;
+        };
+        self.waiting.fetch_sub(bytes, Ordering::Relaxed);
+        line::write(&entry, at, text);
+        *lines += 1;
+        false
+    }
+
+    /// Writes whole lines. A disk that refuses costs these lines, is told once, and is tried again with the next.
+    fn write(&mut self, text: &mut Vec<u8>, lines: &mut u64) {
+        let was_well = self.file.is_well();
+        match self.file.write(text) {
+            Ok(()) => self.meters.written(*lines),
+            Err(error) => {
+                self.meters.dropped(*lines);
+                if was_well {
+                    tracing::warn!(%error, "the prediction log cannot be written: its lines are dropped until it can");
+                }
+            }
+        }
+        text.clear();
+        *lines = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,242 @@
+use std::fs::{self, OpenOptions};
+use std::io::{Read as _, Write as _};
+use std::path::Path;
+
+use flate2::read::GzDecoder;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::insight::metrics::Telemetry;
+use crate::model::payload::{Cell, Tensor, TensorData};
+use crate::model::samples;
+
+fn settings(path: PathBuf) -> LogSettings {
+    LogSettings {
+        path,
+        sample: 1.0,
+        max_bytes: 100,
+        max_age: Duration::from_secs(3600),
+        keep: 2,
+    }
+}
+
+fn names(dir: &Path) -> Vec<String> {
+    let entries = fs::read_dir(dir).unwrap();
+    let mut names: Vec<_> = entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+fn unpacked(path: &Path) -> String {
+    let mut text = String::new();
+    let mut packed = GzDecoder::new(fs::File::open(path).unwrap());
+    packed.read_to_string(&mut text).unwrap();
+    text
+}
+
+fn entry(inputs: Payload) -> Entry {
+    // `b` is sensitive.
+    let mut document = samples::document("m", 3);
+    document["inputs"][1]["sensitive"] = true.into();
+    Entry {
+        subject: Arc::new(Subject::new(&samples::manifest(document))),
+        role: Role::Primary,
+        request_id: ResponseId::try_from("an-id".to_owned()).unwrap(),
+        inputs,
+        outputs: Some(Scores::new(vec![0.25], 1).unwrap()),
+        code: Code::Ok,
+        latency: Duration::from_micros(1_500),
+    }
+}
+
+fn row() -> Payload {
+    let cell = |name: &str, cell| (name.to_owned(), cell);
+    Payload::Rows(vec![vec![
+        cell("a", Cell::Number(1.5)),
+        cell("b", Cell::Number(42.0)),
+        cell("nobody-knows", Cell::Text("secret".into())),
+    ]])
+}
+
+fn written(entry: &Entry) -> Value {
+    let mut text = Vec::new();
+    line::write(entry, SystemTime::UNIX_EPOCH, &mut text);
+    assert_eq!(text.pop(), Some(b'\n'));
+    serde_json::from_slice(&text).unwrap()
+}
+
+#[test]
+fn a_line_holds_what_was_asked_and_answered_but_nothing_sensitive() {
+    let wanted = json!({
+        "timestamp": "1970-01-01T00:00:00Z", "request_id": "an-id", "model": "m", "version": 3,
+        "role": "primary", "inputs": [{"a": 1.5}], "outputs": [[0.25]], "latency_ms": 1.5, "code": "OK",
+    });
+    assert_eq!(written(&entry(row())), wanted);
+    let tensor = |name: &str, shape: &[i64], values: &[f32]| Tensor {
+        name: name.into(),
+        shape: shape.to_vec(),
+        data: TensorData::Fp32(values.to_vec()),
+    };
+    let tensors = Payload::Tensors(vec![tensor("a", &[1], &[1.5]), tensor("b", &[1], &[42.0])]);
+    assert_eq!(written(&entry(tensors)), wanted, "the same as tensors");
+    let wide = Payload::Tensors(vec![tensor("a", &[2, 2], &[1.0, f32::NAN, 3.0, 4.0])]);
+    let rows = json!([{"a": [1.0, null]}, {"a": [3.0, 4.0]}]);
+    assert_eq!(written(&entry(wide))["inputs"], rows);
+    let refused = Entry {
+        outputs: None,
+        code: Code::InvalidArgument,
+        ..entry(row())
+    };
+    let line = written(&refused);
+    assert_eq!(
+        (&line["outputs"], &line["code"]),
+        (&Value::Null, &json!("INVALID_ARGUMENT"))
+    );
+}
+
+#[test]
+fn full_files_are_compressed_and_the_oldest_are_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("log.jsonl");
+    let mut file = Rotating::open(settings(path.clone())).unwrap();
+    for at in 0..10 {
+        file.write(format!("{at:059}\n").as_bytes()).unwrap();
+    }
+    let kept = ["log.jsonl", "log.jsonl.000008.gz", "log.jsonl.000009.gz"];
+    assert_eq!(names(dir.path()), kept);
+    assert_eq!(fs::read_to_string(&path).unwrap(), format!("{:059}\n", 9));
+    let old = unpacked(&dir.path().join("log.jsonl.000009.gz"));
+    assert_eq!(old, format!("{:059}\n", 8));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_old_file_is_put_aside_without_a_new_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut file = Rotating::open(settings(dir.path().join("log.jsonl"))).unwrap();
+    file.write(b"one\n").unwrap();
+    tokio::time::advance(Duration::from_secs(3599)).await;
+    file.write(b"").unwrap();
+    assert_eq!(names(dir.path()), ["log.jsonl"]);
+    tokio::time::advance(Duration::from_secs(1)).await;
+    file.write(b"").unwrap();
+    assert_eq!(names(dir.path()), ["log.jsonl.000001.gz"]);
+}
+
+#[test]
+fn the_next_start_mends_what_a_crash_left() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    fs::write(at("log.jsonl"), "whole\nhal").unwrap();
+    fs::write(at("log.jsonl.000001"), "not yet compressed\n").unwrap();
+    fs::write(at("log.jsonl.000001.part"), "half of it").unwrap();
+    fs::write(at("log.jsonl.bak"), "somebody's own").unwrap();
+    let mut file = Rotating::open(settings(at("log.jsonl"))).unwrap();
+    file.write(b"next\n").unwrap();
+    assert_eq!(
+        fs::read_to_string(at("log.jsonl")).unwrap(),
+        "whole\nnext\n"
+    );
+    assert_eq!(unpacked(&at("log.jsonl.000001.gz")), "not yet compressed\n");
+    assert_eq!(
+        names(dir.path()),
+        ["log.jsonl", "log.jsonl.000001.gz", "log.jsonl.bak"]
+    );
+}
+
+#[test]
+fn a_disk_that_refuses_costs_lines_and_is_tried_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("gone/log.jsonl");
+    fs::create_dir(dir.path().join("gone")).unwrap();
+    let telemetry = Telemetry::new().unwrap();
+    let (log, thread) = PredictionLog::start(settings(path.clone()), telemetry.log()).unwrap();
+    let settle = |log: &PredictionLog, lines: u64| {
+        log.leave(entry(row()));
+        let line = |name: &str| format!("taper_prediction_log_{name}_total ");
+        let count = |name| {
+            let text = telemetry.render();
+            let found = text
+                .lines()
+                .find_map(|have| have.strip_prefix(&line(name)).map(str::to_owned));
+            found.and_then(|count| count.parse::<u64>().ok()).unwrap()
+        };
+        while count("lines") + count("dropped") < lines {
+            thread::yield_now();
+        }
+        (count("lines"), count("dropped"))
+    };
+    assert_eq!(settle(&log, 1), (1, 0));
+    // The next line does not fit, and there is nowhere to put the old one aside.
+    fs::rename(dir.path().join("gone"), dir.path().join("away")).unwrap();
+    assert_eq!(settle(&log, 2), (1, 1));
+    fs::rename(dir.path().join("away"), dir.path().join("gone")).unwrap();
+    assert_eq!(settle(&log, 3), (2, 1));
+    thread.finish();
+    assert_eq!(fs::read_to_string(path).unwrap().lines().count(), 1);
+}
+
+#[test]
+fn a_full_channel_drops_and_counts_and_holds_nobody_up() {
+    let telemetry = Telemetry::new().unwrap();
+    let (lines, inbox) = sync_channel(2);
+    let log = PredictionLog {
+        lines,
+        waiting: Arc::default(),
+        below: 1,
+        meters: telemetry.log(),
+    };
+    // Nobody reads: were this to wait, it would wait for ever.
+    (0..5).for_each(|_| log.leave(entry(row())));
+    let text = telemetry.render();
+    assert!(
+        text.contains("taper_prediction_log_dropped_total 3"),
+        "{text}"
+    );
+    drop(inbox);
+    log.leave(entry(row()));
+    assert!(
+        telemetry
+            .render()
+            .contains("taper_prediction_log_dropped_total 4")
+    );
+    assert!(log.samples(0) && !log.samples(1), "one in 2^32");
+}
+
+#[test]
+fn everything_left_before_the_end_is_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("log.jsonl");
+    let of = LogSettings {
+        max_bytes: 1 << 20,
+        ..settings(path.clone())
+    };
+    let mut old = OpenOptions::new()
+        .append(true)
+        .create(true)
+        .open(&path)
+        .unwrap();
+    old.write_all(b"{}\n").unwrap();
+    let telemetry = Telemetry::new().unwrap();
+    let (log, thread) = PredictionLog::start(of, telemetry.log()).unwrap();
+    assert!(log.samples(u32::MAX), "a sample of 1 is everything");
+    (0..500).for_each(|_| log.leave(entry(row())));
+    thread.finish();
+    let text = fs::read_to_string(path).unwrap();
+    assert_eq!(text.lines().count(), 501);
+    assert!(
+        text.lines()
+            .all(|line| serde_json::from_str::<Value>(line).is_ok())
+    );
+    assert!(
+        !text.contains("\"b\"") && !text.contains("secret"),
+        "sensitive"
+    );
+    log.leave(entry(row()));
+    assert!(
+        telemetry
+            .render()
+            .contains("taper_prediction_log_dropped_total 1")
+    );
+}

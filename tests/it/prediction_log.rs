@@ -1,0 +1,82 @@
+//! The prediction log: a sample of the requests on disk, without what is sensitive; and no other log holds an input.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::harness::{Running, good, rows};
+use crate::process::{Process, run, taper};
+use crate::tiny;
+
+/// A version of `m` whose `color` is sensitive.
+fn sensitive(root: &Path) {
+    tiny::publish_with(root, "m", 1, |manifest| {
+        manifest["inputs"][2]["sensitive"] = true.into();
+    });
+}
+
+#[tokio::test]
+async fn what_was_asked_and_answered_is_on_disk_after_the_drain() {
+    let config = "[prediction_log]\npath = \"predictions.jsonl\"\nsample = 1.0";
+    let mut gateway = Running::start(config, sensitive).await;
+    let mut ids = Vec::new();
+    for _ in 0..20 {
+        let answer = gateway.predict(rows("m", [good()])).await.expect("answer");
+        ids.push(answer.response_id);
+    }
+    let mut wrong = good();
+    wrong["x"] = 1000.0.into();
+    let refused = gateway.predict(rows("m", [wrong])).await;
+    refused.expect_err("out of range");
+    let dir = gateway.drain_and_keep().await;
+    let text = fs::read_to_string(dir.path().join("predictions.jsonl")).expect("a log");
+    let lines = text.lines().map(serde_json::from_str);
+    let lines: Vec<Value> = lines.collect::<Result<_, _>>().expect("JSON lines");
+    assert_eq!(lines.len(), 21, "{text}");
+    for (line, id) in lines.iter().zip(&ids) {
+        assert_eq!(line["request_id"], **id);
+        assert_eq!((&line["model"], &line["version"]), (&"m".into(), &1.into()));
+        assert_eq!(line["inputs"][0]["x"], 1.0);
+        assert_eq!(line["outputs"][0][0], 1.0);
+        assert_eq!(line["inputs"][0].get("color"), None, "sensitive: {line}");
+    }
+    assert_eq!(lines[20]["code"], "INVALID_ARGUMENT");
+    assert!(!text.contains("green"), "{text}");
+}
+
+#[test]
+fn no_other_log_holds_an_input() {
+    let dir = tempfile::tempdir().expect("a folder");
+    tiny::publish(&dir.path().join("models"), "m", 1);
+    let folder = |name: &str| dir.path().join(name).display().to_string();
+    let (models, state) = (folder("models"), folder("state"));
+    let mut gateway = Process::start(&mut taper(&[
+        "serve",
+        "--log",
+        "debug",
+        "--registry",
+        &models,
+        "--state",
+        &state,
+        "--data",
+        "127.0.0.1:0",
+        "--admin",
+        "127.0.0.1:0",
+        "--http",
+        "127.0.0.1:0",
+    ]));
+    let data = gateway.address("data").to_string();
+    let ask = |row: &str| run(&["predict", "m", "--row", row, "--address", &data]);
+    let told = ask(r#"{"x": 61.25, "n": 3, "color": "red", "pair": [0, 1]}"#);
+    assert_eq!(told.code, Some(0), "{told:?}");
+    let told = ask(r#"{"x": 1, "color": "marker-of-a-caller", "pair": [0, 1]}"#);
+    assert_eq!(told.code, Some(1), "{told:?}");
+    gateway.signal("TERM");
+    let ended = gateway.end();
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.stderr.contains("DEBUG"), "{}", ended.stderr);
+    for marker in ["61.25", "marker-of-a-caller"] {
+        assert!(!ended.stderr.contains(marker), "{}", ended.stderr);
+    }
+}
