@@ -37,6 +37,7 @@ use crate::registry;
 use crate::serving::Pipeline;
 use crate::serving::gate::Gate;
 use crate::serving::live::{Live, Snapshot};
+use crate::serving::shadow::Crew;
 
 use accept::Doorman;
 pub use drain::DrainReport;
@@ -155,7 +156,9 @@ impl Gateway {
         };
 
         let gate = Gate::new(config.limits, Arc::clone(&telemetry));
-        let pipeline = Arc::new(Pipeline::new(Arc::clone(&live), Arc::clone(&telemetry)));
+        let crew = Crew::start(config.shadows)?;
+        let pipeline = Pipeline::new(Arc::clone(&live), Arc::clone(&telemetry));
+        let pipeline = Arc::new(pipeline.with_shadows(crew));
         let draining = Arc::new(AtomicBool::new(false));
         let (close, closing) = watch::channel(false);
         let (cut, cutting) = watch::channel(false);

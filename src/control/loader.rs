@@ -20,6 +20,7 @@ use crate::ident::{ModelName, VersionNumber};
 use crate::insight::metrics::Telemetry;
 use crate::model::{Pace, Phase};
 use crate::serving::live::ServingVersion;
+use crate::serving::priority::step_back;
 
 /// Orders that may wait for the one before them.
 const WAITING: usize = 16;
@@ -103,7 +104,7 @@ impl Loader {
         let state = Arc::new(Mutex::new(State::default()));
         let (shared, mut report) = (Arc::clone(&state), report);
         let thread = Builder::new().name("taper-load".into()).spawn(move || {
-            step_back();
+            step_back("loading runs");
             run(&inbox, &shared, &load, &mut report);
         })?;
         Ok(Self {
@@ -139,19 +140,6 @@ impl Drop for Loader {
 fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
-
-/// Lets every other thread go first. Loading goes on without it, only with more of the machine.
-fn step_back() {
-    // On Linux this is the calling thread; elsewhere it would be the whole process.
-    #[cfg(target_os = "linux")]
-    if let Err(error) = rustix::process::setpriority_process(None, LOWEST) {
-        tracing::warn!(%error, "loading runs at the priority of everything else");
-    }
-}
-
-/// As nice as a thread can be: <https://man7.org/linux/man-pages/man2/setpriority.2.html>
-#[cfg(target_os = "linux")]
-const LOWEST: i32 = 19;
 
 fn run(inbox: &Receiver<Order>, state: &Mutex<State>, load: &Load, report: &mut dyn FnMut(Report)) {
     for order in inbox {

@@ -4,5 +4,6 @@
 //! recording builds no label and takes no lock. Series belong to a version: when its last holder lets it go, they go.
 //! The metrics facade is write-only; nothing here is read back to decide anything.
 
+pub mod compare;
 pub mod metrics;
 pub mod sketch;

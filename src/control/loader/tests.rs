@@ -171,6 +171,9 @@ fn loading_has_the_lowest_priority_and_nobody_else_has() {
     let loader = Loader::with(Box::new(load), |_| {}).unwrap();
     assert!(loader.order(order(Path::new("m"), 1)));
     let told = seen.recv_timeout(SOON).unwrap();
-    assert_eq!(told, ("taper-load".to_owned(), LOWEST));
+    assert_eq!(
+        told,
+        ("taper-load".to_owned(), crate::serving::priority::LOWEST)
+    );
     assert_eq!(rustix::process::getpriority_process(None).unwrap(), before);
 }

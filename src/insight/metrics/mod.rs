@@ -4,6 +4,7 @@
 //! which dies with it, and [`Telemetry::render`] puts their texts together. Every label value comes from the registry or
 //! from a fixed list: a client can never create a series.
 
+mod helper;
 mod merge;
 mod model;
 mod process;
@@ -23,6 +24,7 @@ use crate::ident::ModelName;
 use process::Process;
 use scope::{PROBABILITY, Scope};
 
+pub use helper::{ComparedMeters, Dropped, Failed, Queued};
 pub use model::{ModelMeters, STATES};
 pub use process::Weights;
 pub use scope::SECONDS;

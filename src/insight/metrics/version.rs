@@ -12,6 +12,7 @@ use std::{
 use metrics::{Counter, Gauge, Histogram, Label, counter, gauge, histogram};
 use tokio::time::Instant;
 
+use super::helper::{Failed, ShadowMeters};
 use super::{MetricsError, PROBABILITY, Scope, Telemetry};
 use crate::error::Code;
 use crate::ident::{Role, Share};
@@ -31,7 +32,9 @@ const MOST_WAITING: usize = 1 << 20;
 
 /// The series of one version. They end when the last clone of the surrounding `Arc` does.
 pub struct VersionMeters {
-    scope: Arc<Scope>,
+    pub(super) scope: Arc<Scope>,
+    pub(super) shadow: OnceLock<ShadowMeters>,
+    pub(super) fallbacks: OnceLock<[Counter; Failed::REASONS.len()]>,
     roles: [OnceLock<RoleMeters>; Role::COUNT],
     outputs: Vec<String>,
     classes: Vec<String>,
@@ -79,6 +82,8 @@ impl VersionMeters {
         );
         let meters = Self {
             scope,
+            shadow: OnceLock::new(),
+            fallbacks: OnceLock::new(),
             roles: Default::default(),
             outputs,
             classes: signature.classes.clone(),
@@ -146,7 +151,7 @@ impl VersionMeters {
         })
     }
 
-    fn requests(&self, role: Role, code: Code) -> &Counter {
+    pub(super) fn requests(&self, role: Role, code: Code) -> &Counter {
         self.role(role).requests[code as usize].get_or_init(|| {
             self.scope.enter(|| {
                 counter!("taper_requests_total", "role" => role.as_str(), "code" => code.as_str())
@@ -169,6 +174,8 @@ pub struct Record<'a> {
     start: Instant,
     deadline: Option<Instant>,
     code: Option<Code>,
+    /// Whether somebody else has counted how it ended.
+    counted: bool,
 }
 
 impl<'a> Record<'a> {
@@ -187,6 +194,7 @@ impl<'a> Record<'a> {
             start,
             deadline,
             code: None,
+            counted: false,
         }
     }
 
@@ -225,6 +233,11 @@ impl<'a> Record<'a> {
     pub fn ended(&mut self, code: Code) {
         self.code = Some(code);
     }
+
+    /// Somebody else has counted how it ended, while it still ran.
+    pub fn was_counted(&mut self) {
+        self.counted = true;
+    }
 }
 
 impl Drop for Record<'_> {
@@ -240,6 +253,9 @@ impl Drop for Record<'_> {
             }
         });
         self.meters.in_flight.decrement(1.0);
+        if self.counted {
+            return;
+        }
         self.meters.requests(self.role, code).increment(1);
         self.meters
             .role(self.role)
