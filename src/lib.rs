@@ -9,14 +9,15 @@
 //! config/       raw TOML -> checked Config, all faults at once
 //! app/          the only wiring: Config -> running gateway; the only spawn; readiness; drain
 //! api/          the doors: gRPC and HTTP. Wire <-> domain, error -> status. Wire types end here
-//! serving/      one request's way: gate, pipeline, route, execute, live (the ArcSwap)
+//! serving/      one request's way: gate, pipeline, route, execute, fallback, shadow, live (the ArcSwap)
 //! model/        what a version is: manifest, signature, encoding, formats
 //! train/        CSV and a spec in, a published version out
 //! registry/     which versions exist on disk, and watching them; publishing by atomic rename
 //! control/      what is wanted: policies, labels, revisions, the single writer, the store; loading and freeing on their own
 //!               threads
 //! audit/        who changed what and why: hash-chained lines
-//! insight/      what was seen: the metrics, statistics that can be read, drift, and what the truths say that come later
+//! insight/      what was seen: the metrics, statistics that can be read, drift, shadows beside primaries, and what the truths
+//!               say that come later
 //! proto.rs ident.rs error.rs faults.rs
 //! ```
 //!
@@ -28,6 +29,8 @@
 //!   -> route               pin | header rule | sticky hash | random draw -> version
 //!   -> encode              Payload x Signature -> Rows       once; wrong input is named and refused
 //!   -> execute             on this thread when cheap, on the compute pool when not
+//!   -> fallback            where the policy has one and the version failed or was too slow: the same, by the fallback
+//!   -> shadow              try_send to a bounded queue; full: drop and count
 //!   -> insight             recorded on drop, whatever happened
 //!   -> api: encode         version, role, response id, revision in every reply
 //! ```

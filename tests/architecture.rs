@@ -103,8 +103,12 @@ const DOORS: &[(&[&str], &[&str], &str)] = &[
     ),
     (
         &["rustix"],
-        &["src/control/loader", "src/insight/"],
-        "what the system is asked for is a thread's priority and the size of a page",
+        &[
+            "src/serving/priority.rs",
+            "src/control/loader/tests.rs",
+            "src/insight/",
+        ],
+        "what the system is asked for is a thread's priority and its time, and the size of a page",
     ),
     (
         &["notify"],

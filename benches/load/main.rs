@@ -2,7 +2,9 @@
 //!
 //! * `echo`: a bare tonic server that decodes the same request and gives back one prebuilt answer, the floor of transport;
 //! * `echo + forward`: the same, which also runs the same forward passes, the floor of transport and compute;
-//! * `gateway`: a real `taper serve` with two versions at 50/50 and its metrics on.
+//! * `gateway`: a real `taper serve` with two versions at 50/50 and its metrics on;
+//! * `gateway + shadow`: the same with a third version as a shadow of all traffic. Told at the end is its p99 in the open loop
+//!   over that of the gateway without one.
 //!
 //! The servers share one core and the generator has another, where there are two. Closed loops at concurrency 1, 8 and 64, then an
 //! open loop at one rate for all, whose latencies count from the moment a request was due and not from when it could be
@@ -36,6 +38,9 @@ use taper::proto::v1;
 use target::{Cores, Target};
 
 const CONFIG: &str = "[models.flight-delay]\nsplit = { 1 = 5000, 2 = 5000 }\n";
+
+/// The same with a shadow.
+const SHADOWED: &str = "[models.flight-delay]\nsplit = { 1 = 5000, 2 = 5000 }\nshadows = [{ version = 3, share = 10000 }]\n";
 
 /// Concurrency of the closed loops.
 const CLOSED: [usize; 3] = [1, 8, 64];
@@ -80,13 +85,17 @@ fn run(plan: &Plan) {
     runtime.block_on(async {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let gateway = Target::gateway(dir.path(), &common::registry(), CONFIG, cores);
+        let beside = dir.path().join("shadow");
+        std::fs::create_dir(&beside).expect("a folder");
+        let mut shadowed = Target::gateway(&beside, &common::registry(), SHADOWED, cores);
+        shadowed.name = "gateway + shadow";
         // What the bare servers give back is what the gateway answers.
         let answer = client::one(gateway.address(0), &body).await;
         let path = dir.path().join("answer");
         std::fs::write(&path, &answer).expect("written");
         let echo = bare::target("echo", &path, &[], cores);
         let forward = bare::target("echo + forward", &path, &[bare::FORWARD], cores);
-        let targets = [echo, forward, gateway];
+        let targets = [echo, forward, gateway, shadowed];
 
         match cores {
             Some(Cores { server, generator }) => {
@@ -118,6 +127,10 @@ fn run(plan: &Plan) {
             measure(plan, round, Load::Open(rate), &targets, &body, &mut report).await;
         }
         println!("{}", report.open());
+        let ratio = report.p99_ratio(Load::Open(rate), "gateway + shadow", "gateway");
+        let (scored, dropped) = copies(&targets[3]);
+        println!("p99 with a shadow of all traffic to p99 without, at {rate} requests/s: {ratio}");
+        println!("the shadow scored {scored} copies and dropped {dropped} over all loops\n");
 
         let busy = others.cores(&targets);
         println!("others kept {busy:.2} cores busy meanwhile; on a quiet machine it is below 0.1");
@@ -134,6 +147,16 @@ fn recorded(gateway: &Target) -> u64 {
     let counted = gateway.series("taper_requests_total{").into_iter();
     let right = counted.filter(|(series, _)| series.contains("code=\"OK\""));
     right.map(|(_, count)| count as u64).sum()
+}
+
+/// Copies that the shadow scored, and that were dropped.
+fn copies(gateway: &Target) -> (u64, u64) {
+    let sum = |prefix: &str| {
+        let series = gateway.series(prefix).into_iter();
+        series.map(|(_, count)| count as u64).sum()
+    };
+    let scored = "taper_requests_total{model=\"flight-delay\",version=\"3\",role=\"shadow\"";
+    (sum(scored), sum("taper_shadow_dropped_total{"))
 }
 
 async fn measure(

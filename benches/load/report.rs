@@ -88,7 +88,13 @@ impl Report {
         table.text
     }
 
-    /// Loads in the order measured, with the servers by name: the echo first, the gateway last.
+    /// The p99 of `server` over that of `other`, both as medians.
+    pub(crate) fn p99_ratio(&self, load: Load, server: &str, other: &str) -> String {
+        let p99 = |server| self.quantile(load, server, 0.99);
+        ratio(p99(server), p99(other))
+    }
+
+    /// Loads in the order measured, with the servers by name: the echoes first, the gateways last.
     fn rows(&self, wanted: impl Fn(Load) -> bool) -> Vec<(Load, &'static str)> {
         let mut loads: Vec<Load> = Vec::new();
         for (load, _, _) in self.samples.iter().filter(|(load, _, _)| wanted(*load)) {

@@ -39,6 +39,7 @@ use crate::registry;
 use crate::serving::Pipeline;
 use crate::serving::gate::Gate;
 use crate::serving::live::{Live, Snapshot};
+use crate::serving::shadow::Crew;
 
 use accept::Doorman;
 pub use drain::DrainReport;
@@ -168,10 +169,11 @@ impl Gateway {
 
         let gate = Gate::new(config.limits, Arc::clone(&telemetry));
         let outcomes = Arc::new(Outcomes::new(config.outcomes, telemetry.outcomes()));
+        let crew = Crew::start(config.shadows)?;
         let pipeline = Pipeline::new(Arc::clone(&live), Arc::clone(&telemetry));
         let pipeline = pipeline.with_outcomes(Arc::clone(&outcomes));
         let (log, log_thread) = prediction_log(&config, &telemetry).await?;
-        let pipeline = Arc::new(pipeline.with_log(log));
+        let pipeline = Arc::new(pipeline.with_log(log).with_shadows(crew));
         let draining = Arc::new(AtomicBool::new(false));
         let (close, closing) = watch::channel(false);
         let (cut, cutting) = watch::channel(false);

@@ -13,6 +13,7 @@ mod completions;
 mod confirm;
 mod demo;
 mod failure;
+mod fallback;
 mod history;
 mod input;
 mod label;
@@ -26,6 +27,7 @@ mod push;
 mod rollback;
 mod schema;
 mod serve;
+mod shadow;
 mod signals;
 mod split;
 mod stats;
@@ -70,6 +72,12 @@ enum Verb {
     Split(split::Verb),
     /// Show what the versions of a model saw lately: how many, how fast, what they predicted.
     Stats(stats::Args),
+    /// Show or change which versions get copies of a model's traffic.
+    #[command(subcommand)]
+    Shadow(Box<shadow::Verb>),
+    /// Change who answers where another version fails or takes too long.
+    #[command(subcommand)]
+    Fallback(Box<fallback::Verb>),
     /// Show what was changed, when, by whom and why.
     History(history::Args),
     /// Follow changes and states as they come.
@@ -137,6 +145,8 @@ impl Verb {
             Self::Models(args) => on_runtime(models::run(args)),
             Self::Split(verb) => on_runtime(split::run(verb)),
             Self::Stats(args) => on_runtime(stats::run(args)),
+            Self::Shadow(verb) => on_runtime(shadow::run(*verb)),
+            Self::Fallback(verb) => on_runtime(fallback::run(*verb)),
             Self::History(args) => on_runtime(history::run(args)),
             Self::Watch(args) => on_runtime(watch::run(args)),
             Self::Push(args) => on_runtime(push::run(args)),

@@ -199,6 +199,7 @@ mod tests {
             role: Role::Primary.into(),
             response_id: "abc".into(),
             policy_revision: 7,
+            failed_version: 0,
             outputs: vec![tensor("probability", 1, &[0.25, 0.875])],
             top_classes: vec![
                 TopClass {

@@ -4,7 +4,9 @@ use prost_types::{ListValue, Struct, value::Kind};
 use serde_json::{Map, Value};
 
 use crate::ident::{Label, Target, VersionNumber};
-use crate::proto::v1::{HeaderRule, Share, Tensor, header_rule, share};
+use crate::proto::v1::{
+    Fallback, HeaderRule, Shadow, Share, Tensor, fallback, header_rule, shadow, share,
+};
 
 /// A JSON object as the message that carries a row.
 pub(super) fn row(fields: Map<String, Value>) -> Struct {
@@ -62,6 +64,44 @@ pub(super) fn header_rule(header: String, value: String, target: &Target) -> Hea
         header,
         value,
         target,
+    }
+}
+
+/// A shadow; what it does not say is as the gateway has it by default.
+pub(super) fn shadow(target: &Target, basis_points: u32) -> Shadow {
+    let target = Some(match target {
+        Target::Version(version) => shadow::Target::Version(version.get()),
+        Target::Label(label) => shadow::Target::Label(label.to_string()),
+    });
+    Shadow {
+        target,
+        basis_points,
+        ..Shadow::default()
+    }
+}
+
+/// A fallback.
+pub(super) fn fallback(target: &Target, within_ms: Option<u32>) -> Fallback {
+    let target = Some(match target {
+        Target::Version(version) => fallback::Target::Version(version.get()),
+        Target::Label(label) => fallback::Target::Label(label.to_string()),
+    });
+    Fallback { target, within_ms }
+}
+
+/// Who gets copies; `None` only from a gateway that breaks its own rules.
+pub(super) fn target_of_shadow(shadow: &Shadow) -> Option<Target> {
+    match shadow.target.as_ref()? {
+        shadow::Target::Version(version) => version_target(*version),
+        shadow::Target::Label(label) => label_target(label),
+    }
+}
+
+/// Who answers in another's place; `None` only from a gateway that breaks its own rules.
+pub(super) fn target_of_fallback(fallback: &Fallback) -> Option<Target> {
+    match fallback.target.as_ref()? {
+        fallback::Target::Version(version) => version_target(*version),
+        fallback::Target::Label(label) => label_target(label),
     }
 }
 

@@ -3,6 +3,7 @@
 //! Nothing is bound or read from the registry here. Whoever holds a `Config` checks nothing again, except what only the
 //! registry can tell: whether the versions that labels and policies name are READY.
 
+mod policy;
 mod raw;
 
 use std::{
@@ -17,13 +18,13 @@ use serde_json::Value;
 
 use crate::control::{ModelSettings, Settings, VersionChoice, Wanted};
 use crate::faults::{self, Faults};
-use crate::ident::{Label, ModelName, Target, VersionNumber};
+use crate::ident::{Label, ModelName, VersionNumber};
 use crate::insight::outcomes::OutcomeSettings;
 use crate::insight::prediction_log::LogSettings;
 use crate::insight::stats;
 use crate::registry::WatchSettings;
 use crate::serving::gate::Limits;
-use crate::serving::route::{Policy, RawHeaderRule, RawPolicy, RawTarget};
+use crate::serving::shadow::CrewSettings;
 use raw::{RawConfig, RawLatest, RawModel, RawPredictionLog, RawVersions, RawVersionsWord};
 
 /// Everything that a gateway needs to know before it starts.
@@ -41,6 +42,8 @@ pub struct Config {
     pub http: SocketAddr,
     /// Largest message, in and out, in bytes.
     pub max_message_bytes: usize,
+    /// What all shadows may take together.
+    pub shadows: CrewSettings,
     /// Connections at one time on each port.
     pub max_connections: usize,
     /// Requests at one time on one connection.
@@ -204,6 +207,11 @@ fn check(raw: RawConfig, registry: PathBuf, state: PathBuf, file: &Path) -> Resu
         admin,
         http,
         max_message_bytes: raw.limits.max_message_bytes,
+        shadows: CrewSettings {
+            compute_share: raw.limits.shadow_compute_share,
+            max_threads: raw.limits.max_shadow_threads,
+            max_bytes: raw.limits.max_shadow_bytes,
+        },
         max_connections: raw.limits.max_connections,
         max_concurrent_streams: raw.limits.max_concurrent_streams,
         limits: Limits {
@@ -264,13 +272,13 @@ fn choice(raw: RawVersions, file: &Path, path: &str, faults: &mut Faults) -> Ver
 }
 
 fn settings(
-    raw: RawModel,
+    mut raw: RawModel,
     model: &ModelName,
     file: &Path,
     path: &str,
     faults: &mut Faults,
 ) -> ModelSettings {
-    let versions = raw.versions.map(|versions| {
+    let versions = raw.versions.take().map(|versions| {
         let path = format!("{path}.versions");
         choice(versions, file, &path, faults)
     });
@@ -278,7 +286,7 @@ fn settings(
         versions,
         ..ModelSettings::default()
     };
-    for (label, version) in raw.labels {
+    for (label, version) in std::mem::take(&mut raw.labels) {
         let path = format!("{path}.labels.{label}");
         if label == Label::LATEST {
             faults.add(
@@ -301,55 +309,7 @@ fn settings(
         let told = format!("got {got} labels, wants at most {most}");
         faults.add(file, format!("{path}.labels"), told);
     }
-    let Some(shares) = raw.split else {
-        if !raw.header_rules.is_empty() || !raw.sticky_header.is_empty() || !raw.salt.is_empty() {
-            faults.add(
-                file,
-                format!("{path}.split"),
-                "missing; the rest of the policy needs it",
-            );
-        }
-        return settings;
-    };
-    let mut split = Vec::with_capacity(shares.len());
-    for (target, share) in shares {
-        match target.parse::<Target>() {
-            Ok(target) => split.push((RawTarget::from(&target), share)),
-            Err(error) => faults.add(file, format!("{path}.split.{target}"), error.to_string()),
-        }
-    }
-    // The numbers as numbers, not as texts.
-    split.sort_unstable();
-    let mut header_rules = Vec::with_capacity(raw.header_rules.len());
-    for (at, rule) in raw.header_rules.into_iter().enumerate() {
-        if rule.version.is_some() && rule.label.is_some() {
-            let told = "got both `version` and `label`, wants one of them";
-            faults.add(file, format!("{path}.header_rules[{at}]"), told);
-        }
-        let label = rule.label.map(RawTarget::Label);
-        let target = rule.version.map(RawTarget::Version).or(label);
-        header_rules.push(RawHeaderRule {
-            header: rule.header,
-            value: rule.value,
-            // The check of the policy names a rule without a target.
-            target: target.unwrap_or_default(),
-        });
-    }
-    let policy = RawPolicy {
-        split,
-        header_rules,
-        sticky_header: raw.sticky_header,
-        salt: raw.salt,
-    };
-    match Policy::check(policy.clone(), model) {
-        Ok(_) => settings.policy = Some(policy),
-        Err(wrong) => {
-            for fault in wrong.iter() {
-                let message = format!("got {}, wants {}", fault.got, fault.wanted);
-                faults.add(file, format!("{path}.{}", fault.field), message);
-            }
-        }
-    }
+    settings.policy = policy::first(raw, model, file, path, faults);
     settings
 }
 

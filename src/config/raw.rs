@@ -5,6 +5,8 @@ use std::{collections::BTreeMap, num::NonZeroUsize, path::PathBuf};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::serving::shadow::CrewSettings;
+
 /// Configuration of `taper serve`. Everything has a default; flags and environment variables come before the file.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -87,10 +89,20 @@ pub(super) struct RawLimits {
     /// eight are kept.
     #[schemars(range(min = 65_536, max = 1_073_741_824))]
     pub(super) max_audit_bytes: u64,
+    /// Compute time that all shadows may take together, in per cent of one core: 1 to 6400. 100 where absent.
+    #[schemars(range(min = 1, max = 6_400))]
+    pub(super) shadow_compute_share: u32,
+    /// Threads of all shadows together, 1 to 1024. 64 where absent.
+    #[schemars(range(min = 1, max = 1_024))]
+    pub(super) max_shadow_threads: usize,
+    /// Bytes of the copies that wait for shadows, as they came over the wire: 1024 to 64 GiB. 16 MiB where absent.
+    #[schemars(range(min = 1024, max = 68_719_476_736_u64))]
+    pub(super) max_shadow_bytes: usize,
 }
 
 impl Default for RawLimits {
     fn default() -> Self {
+        let shadows = CrewSettings::default();
         Self {
             max_message_bytes: 16 << 20,
             max_in_flight: 4096,
@@ -101,6 +113,9 @@ impl Default for RawLimits {
             max_weight_bytes: None,
             max_upload_bytes: 4 << 30,
             max_audit_bytes: 64 << 20,
+            shadow_compute_share: shadows.compute_share,
+            max_shadow_threads: shadows.max_threads,
+            max_shadow_bytes: shadows.max_bytes,
         }
     }
 }
@@ -245,6 +260,46 @@ pub(super) struct RawModel {
     pub(super) sticky_header: String,
     /// Mixed into the hash of sticky keys; the model's name where absent.
     pub(super) salt: String,
+    /// Versions that get copies of the traffic and whose answers nobody waits for. At most 8.
+    pub(super) shadows: Vec<RawShadowed>,
+    /// Who answers where another version fails or takes too long. Absent: nobody.
+    pub(super) fallback: Option<RawBackup>,
+}
+
+/// Copies for this version, or for the version that this label names: exactly one of the two.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawShadowed {
+    /// The version that gets copies.
+    pub(super) version: Option<u64>,
+    /// The label whose version gets copies.
+    pub(super) label: Option<String>,
+    /// Of the traffic, in basis points: 1 to 10000.
+    #[schemars(range(min = 1, max = 10_000))]
+    pub(super) share: u32,
+    /// Milliseconds after which a copy is dropped, 1 to 60,000. 1000 where absent.
+    #[schemars(range(min = 1, max = 60_000))]
+    pub(super) deadline_ms: Option<u32>,
+    /// Copies that may wait, 1 to 4096. 64 where absent.
+    #[schemars(range(min = 1, max = 4_096))]
+    pub(super) max_queue: Option<u32>,
+    /// Copies that may be computed at one time, 1 to 16. 1 where absent.
+    #[schemars(range(min = 1, max = 16))]
+    pub(super) max_concurrent: Option<u32>,
+}
+
+/// This version, or the version that this label names, answers in another's place: exactly one of the two.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawBackup {
+    /// The version that answers.
+    pub(super) version: Option<u64>,
+    /// The label whose version answers.
+    pub(super) label: Option<String>,
+    /// Milliseconds that the other version gets, 1 to 60,000, but never more than half of what the caller's deadline leaves.
+    /// That half where absent.
+    #[schemars(range(min = 1, max = 60_000))]
+    pub(super) within_ms: Option<u32>,
 }
 
 /// Requests with this header value go to this version, or to the version that this label names: exactly one of the two.

@@ -1,4 +1,5 @@
 use super::*;
+use crate::serving::route::Policy;
 
 fn load(text: &str) -> Result<Config, Faults> {
     let dir = tempfile::tempdir().unwrap();

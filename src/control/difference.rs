@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::wanted::Wanted;
 use crate::ident::{Share, VersionNumber};
-use crate::serving::route::{RawHeaderRule, RawPolicy, RawTarget};
+use crate::serving::route::{RawFallback, RawHeaderRule, RawPolicy, RawShadow, RawTarget};
 
 /// One field that differs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
-    /// `split[canary]`, `header_rules[team=blue]`, `sticky_header`, `salt`, `labels.stable`, `loaded`, `unloaded`.
+    /// `split[canary]`, `header_rules[team=blue]`, `shadows[3]`, `fallback`, `sticky_header`, `salt`, `labels.stable`, `loaded`, `unloaded`.
     pub field: String,
     /// What it was; empty: nothing.
     pub before: String,
@@ -49,6 +49,14 @@ pub fn differences(before: &Wanted, after: &Wanted) -> Vec<Difference> {
                 format!("{header}={value} to {}", name(target)),
             );
         }
+        for shadow in &policy.shadows {
+            let field = format!("shadows[{}]", name(&shadow.target));
+            fields.insert(field, shadow_text(shadow));
+        }
+        if let Some(RawFallback { target, within_ms }) = &policy.fallback {
+            let within = within_ms.map_or_else(String::new, |ms| format!(" within {ms} ms"));
+            fields.insert("fallback".to_owned(), name(target) + &within);
+        }
         for (field, text) in [
             ("sticky_header", policy.sticky_header),
             ("salt", policy.salt),
@@ -75,6 +83,16 @@ pub fn differences(before: &Wanted, after: &Wanted) -> Vec<Difference> {
             })
         })
         .collect()
+}
+
+fn shadow_text(shadow: &RawShadow) -> String {
+    let points = shadow.basis_points;
+    let share =
+        Share::try_from(points).map_or_else(|_| points.to_string(), |share| share.to_string());
+    format!(
+        "{share}, deadline {} ms, queue {}, concurrent {}",
+        shadow.deadline_ms, shadow.max_queue, shadow.max_concurrent
+    )
 }
 
 fn name(target: &RawTarget) -> String {

@@ -8,7 +8,7 @@ use super::store::Record;
 use super::wanted::Wanted;
 use crate::error::{AdminError, InputFaults};
 use crate::ident::{Label, ModelName, Revision, Share, Target, VersionNumber};
-use crate::serving::route::{Policy, RawPolicy, RawTarget};
+use crate::serving::route::{Fallback, Policy, RawPolicy, RawTarget, Shadow};
 
 /// One change, in the caller's words: nothing in it is checked yet.
 #[derive(Clone, Debug, PartialEq)]
@@ -293,6 +293,21 @@ fn delete(wanted: &mut Wanted, label: &Label, before: &Before<'_>) -> Result<(),
         .iter()
         .filter(|rule| *rule.target() == target);
     by.extend((rules.count() > 0).then(|| "a header rule".to_owned()));
+    let shadow = |shadow: &Shadow| *shadow.target() == target;
+    by.extend(
+        policy
+            .shadows()
+            .iter()
+            .any(shadow)
+            .then(|| "a shadow".to_owned()),
+    );
+    let fallback = |fallback: &Fallback| *fallback.target() == target;
+    by.extend(
+        policy
+            .fallback()
+            .is_some_and(fallback)
+            .then(|| "the fallback".to_owned()),
+    );
     if by.is_empty() {
         Ok(())
     } else {

@@ -17,6 +17,7 @@ use crate::ident::{ModelName, Revision, VersionNumber};
 use crate::insight::metrics::ModelMeters;
 use crate::registry::Seen;
 use crate::serving::live::{Routing, ServingModel, ServingVersion};
+use crate::serving::route::RawPolicy;
 
 /// One model.
 #[derive(Debug)]
@@ -232,7 +233,11 @@ impl Fleet {
             .labels
             .retain(|_, version| ready.contains_key(version));
         let labels = usable.all_labels(latest);
-        let can_route = latest.is_some() && self.admits(&usable).is_ok();
+        let mut can_route = latest.is_some() && self.admits(&usable).is_ok();
+        if !can_route && let Some(less) = self.without_helpers(&usable) {
+            usable = less;
+            can_route = latest.is_some();
+        }
         let problem = match (latest, self.admits(&self.wanted)) {
             (None, _) => Some(if self.record.is_some() && !self.listed {
                 format!(
@@ -248,7 +253,7 @@ impl Fleet {
             )),
             (Some(_), Ok(())) => None,
         };
-        self.routing = match self.wanted.policy(&self.name) {
+        self.routing = match usable.policy(&self.name) {
             Ok(policy) if can_route => {
                 let next = Routing::resolve(self.revision(), policy, &labels, &ready);
                 // What was counted goes on where nothing moved.
@@ -279,6 +284,32 @@ impl Fleet {
         self.meters.versions(&counts);
         self.meters.revision(self.revision());
         (model, problem.or_else(|| self.stuck.clone()))
+    }
+
+    /// What is left of `wanted` where a shadow or the fallback cannot be honoured: neither may cost anybody an answer. `None`
+    /// where it cannot be honoured without them either.
+    fn without_helpers(&self, wanted: &Wanted) -> Option<Wanted> {
+        let policy = wanted.policy.as_ref()?;
+        let mut left = wanted.clone();
+        left.policy = Some(RawPolicy {
+            shadows: Vec::new(),
+            fallback: None,
+            ..policy.clone()
+        });
+        self.admits(&left).ok()?;
+        // Each is put back alone, so that one that cannot does not take the others along.
+        let mut put_back = |change: &dyn Fn(&mut RawPolicy)| {
+            let mut more = left.clone();
+            more.policy.iter_mut().for_each(change);
+            if self.admits(&more).is_ok() {
+                left = more;
+            }
+        };
+        put_back(&|left| left.fallback = policy.fallback.clone());
+        for shadow in &policy.shadows {
+            put_back(&|left| left.shadows.push(shadow.clone()));
+        }
+        Some(left)
     }
 
     pub(super) fn view(&self, problem: Option<String>, now: Instant) -> ModelView {

@@ -105,6 +105,15 @@ impl Wanted {
                     format!("header rule ({})", rule.target()),
                 );
             }
+            for shadow in policy.shadows() {
+                let target = shadow.target();
+                let who = format!("shadow ({target}: {})", shadow.share());
+                hold(version_of(target), who);
+            }
+            if let Some(fallback) = policy.fallback() {
+                let target = fallback.target();
+                hold(version_of(target), format!("fallback ({target})"));
+            }
         }
         for (label, version) in &self.labels {
             hold(Some(*version), format!("label {label}"));

@@ -1,9 +1,22 @@
 //! From a payload to scores, on the thread that has the request while that is cheaper than a thread hop, else on the
 //! blocking pool, as many at once as there are cores, so that dear requests never hold up the async workers.
 
-use std::{num::NonZero, sync::Arc, thread, time::Duration};
+use std::{
+    num::NonZero,
+    ops::Deref,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+    time::Duration,
+};
 
-use tokio::{sync::Semaphore, task, time::Instant};
+use tokio::{
+    sync::Semaphore,
+    task,
+    time::{self, Instant},
+};
 
 use super::live::ServingVersion;
 use crate::error::{ForwardError, PredictError};
@@ -23,6 +36,46 @@ const PER_CELL: usize = 400;
 const PER_ELEMENT: usize = 70;
 /// Cost of one row beside its encoding and its network: most probable class, recording.
 const PER_ROW: usize = 2_500;
+
+/// Forward passes of one version that may run at one time while a fallback stands by. Those that hang are among them.
+const APART: usize = 16;
+
+/// What is to be scored: for one version only, or for others too.
+#[derive(Debug)]
+pub enum Work {
+    /// For one.
+    Own(Payload),
+    /// For several.
+    Shared(Arc<Payload>),
+}
+
+impl Deref for Work {
+    type Target = Payload;
+
+    fn deref(&self) -> &Payload {
+        match self {
+            Self::Own(payload) => payload,
+            Self::Shared(payload) => payload,
+        }
+    }
+}
+
+/// Where one version computes while a fallback stands by: apart from all others, because it may never come back.
+#[derive(Debug)]
+pub struct Apart {
+    permits: Arc<Semaphore>,
+    /// Passes that nobody waits for any more and that have not ended.
+    left_behind: AtomicUsize,
+}
+
+impl Default for Apart {
+    fn default() -> Self {
+        Self {
+            permits: Arc::new(Semaphore::new(APART)),
+            left_behind: AtomicUsize::new(0),
+        }
+    }
+}
 
 /// What a request gets from its version.
 #[derive(Debug)]
@@ -73,7 +126,7 @@ impl Executor {
     pub async fn run(
         &self,
         by: &Arc<ServingVersion>,
-        payload: Payload,
+        payload: Work,
         call: Call,
     ) -> Result<Scored, PredictError> {
         if cost(&payload, by.version.cost_per_row()) <= INLINE_COST {
@@ -98,6 +151,84 @@ impl Executor {
                 ForwardError::Panicked(error.to_string()),
             ))
         })
+    }
+
+    /// As [`run`](Self::run), but never on the calling thread, and given up after `limit`: then the pass is left behind, and
+    /// ends when it does. At most [`APART`] passes of a version run like this; where all of them were left behind, it is
+    /// given up at once.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run); [`PredictError::DeadlineExceeded`] past the limit.
+    pub async fn run_within(
+        &self,
+        by: &Arc<ServingVersion>,
+        payload: Work,
+        call: Call,
+        limit: Duration,
+    ) -> Result<Scored, PredictError> {
+        let apart = &by.apart;
+        if apart.left_behind.load(Ordering::Acquire) >= APART {
+            return Err(PredictError::DeadlineExceeded);
+        }
+        let pass = async {
+            let Ok(permit) = Arc::clone(&apart.permits).acquire_owned().await else {
+                // Nobody closes the semaphore.
+                return Err(PredictError::DeadlineExceeded);
+            };
+            let here = Arc::new(Pass::of(by));
+            let there = Arc::clone(&here);
+            let _waits = Waits(&here);
+            let pass = task::spawn_blocking(move || {
+                let _permit = permit;
+                let scored = score(&there.by, &payload, call);
+                there.ended();
+                scored
+            });
+            pass.await.unwrap_or_else(|error| {
+                let panicked = ForwardError::Panicked(error.to_string());
+                Err(failed(&by.version, panicked))
+            })
+        };
+        let answered = time::timeout(limit, pass).await;
+        answered.unwrap_or(Err(PredictError::DeadlineExceeded))
+    }
+}
+
+/// A pass apart: who waits for it and who computes it tell each other which of them was first to go.
+#[derive(Debug)]
+struct Pass {
+    by: Arc<ServingVersion>,
+    /// How many of the two have gone.
+    gone: AtomicUsize,
+}
+
+impl Pass {
+    fn of(by: &Arc<ServingVersion>) -> Self {
+        Self {
+            by: Arc::clone(by),
+            gone: AtomicUsize::new(0),
+        }
+    }
+
+    /// It has been computed.
+    fn ended(&self) {
+        if self.gone.fetch_add(1, Ordering::AcqRel) == 1 {
+            self.by.apart.left_behind.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+}
+
+/// Somebody waits for a pass; dropped when nobody does any more.
+struct Waits<'a>(&'a Pass);
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        // Counted first, so that the other side never takes away what was not added yet.
+        let left_behind = &self.0.by.apart.left_behind;
+        left_behind.fetch_add(1, Ordering::AcqRel);
+        if self.0.gone.fetch_add(1, Ordering::AcqRel) == 1 {
+            left_behind.fetch_sub(1, Ordering::AcqRel);
+        }
     }
 }
 
@@ -124,7 +255,11 @@ fn cost(payload: &Payload, network: usize) -> usize {
         .saturating_add(encoding)
 }
 
-fn score(by: &ServingVersion, payload: &Payload, call: Call) -> Result<Scored, PredictError> {
+pub(super) fn score(
+    by: &ServingVersion,
+    payload: &Payload,
+    call: Call,
+) -> Result<Scored, PredictError> {
     let (version, stats) = (&by.version, &by.meters.stats);
     let begin = Instant::now();
     if call.deadline.is_some_and(|deadline| deadline <= begin) {

@@ -174,6 +174,12 @@ impl Arrival {
 }
 
 impl Arrival {
+    /// Bytes of the message that have come.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
     /// The whole message has come.
     pub fn read(&self) {
         self.read.store(true, Ordering::Relaxed);

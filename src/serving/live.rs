@@ -9,12 +9,16 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use arc_swap::ArcSwap;
 
-use super::route::Policy;
+use super::execute::Apart;
+use super::route::{self, Copies, Policy};
+use super::shadow::{Lane, Slots};
 use crate::ident::{Label, ModelName, Revision, Share, Target, VersionNumber};
+use crate::insight::compare::Comparisons;
 use crate::insight::metrics::{VersionMeters, Weights};
 use crate::model::Version;
 
@@ -123,6 +127,12 @@ pub struct ServingVersion {
     pub version: Version,
     /// Where its requests are recorded.
     pub meters: VersionMeters,
+    /// What it computes as a shadow.
+    pub slots: Slots,
+    /// What it answered as a shadow, beside primaries.
+    pub comparisons: Comparisons,
+    /// What it computes while a fallback stands by.
+    pub apart: Apart,
     /// Counts the weights of `version`. Declared after it, so dropped after it: what is no longer counted is freed.
     weights: Weights,
 }
@@ -134,6 +144,9 @@ impl ServingVersion {
         Self {
             version,
             meters,
+            slots: Slots::default(),
+            comparisons: Comparisons::default(),
+            apart: Apart::default(),
             weights,
         }
     }
@@ -163,6 +176,10 @@ pub struct Routing {
     rules: Vec<Arc<ServingVersion>>,
     /// Requests that the split sent to each target since this policy came into force.
     routed: Vec<AtomicU64>,
+    /// The shadows, in their order.
+    lanes: Vec<Lane>,
+    /// Who answers where another version cannot.
+    fallback: Option<Arc<ServingVersion>>,
 }
 
 impl Routing {
@@ -187,9 +204,27 @@ impl Routing {
             .map(|(target, _)| version(target))
             .collect::<Option<_>>()?;
         let rules = policy.header_rules().iter();
-        let rules = rules
+        let rules: Vec<_> = rules
             .map(|rule| version(rule.target()))
             .collect::<Option<_>>()?;
+        let shadows = policy.shadows().iter();
+        let lanes: Vec<_> = shadows
+            .map(|shadow| Some(Lane::new(shadow.clone(), version(shadow.target())?)))
+            .collect::<Option<_>>()?;
+        let fallback = match policy.fallback() {
+            Some(fallback) => Some(version(fallback.target())?),
+            None => None,
+        };
+        for lane in &lanes {
+            lane.version().meters.is_shadow();
+        }
+        if let Some(fallback) = &fallback {
+            for other in targets.iter().chain(&rules) {
+                if !Arc::ptr_eq(other, fallback) {
+                    other.meters.has_fallback();
+                }
+            }
+        }
         let routed = targets.iter().map(|_| AtomicU64::new(0)).collect();
         Some(Self {
             revision,
@@ -197,6 +232,8 @@ impl Routing {
             targets,
             rules,
             routed,
+            lanes,
+            fallback,
         })
     }
 
@@ -214,6 +251,41 @@ impl Routing {
             && self.policy == other.policy
             && same(&self.targets, &other.targets)
             && same(&self.rules, &other.rules)
+            && same(self.fallback.as_slice(), other.fallback.as_slice())
+            && self.lanes.len() == other.lanes.len()
+            && self
+                .lanes
+                .iter()
+                .zip(&other.lanes)
+                .all(|(one, two)| Arc::ptr_eq(one.version(), two.version()))
+    }
+
+    /// Whether requests may be copied, or answered by another version than the one that was chosen.
+    #[must_use]
+    pub fn has_helpers(&self) -> bool {
+        !self.lanes.is_empty() || self.fallback.is_some()
+    }
+
+    /// Which shadows get a copy of one request; see [`route::copies`].
+    pub fn copies(&self, draw: impl FnOnce() -> u32) -> Copies {
+        route::copies(self.policy.shadows(), draw)
+    }
+
+    /// The queue of shadow `at`.
+    #[must_use]
+    pub fn lane(&self, at: usize) -> &Lane {
+        &self.lanes[at]
+    }
+
+    /// Who answers where `by` cannot, and how long `by` gets. `None` where nobody would.
+    #[must_use]
+    pub fn stand_in(
+        &self,
+        by: &Arc<ServingVersion>,
+    ) -> Option<(&Arc<ServingVersion>, Option<Duration>)> {
+        let fallback = self.fallback.as_ref()?;
+        let within = self.policy.fallback().and_then(route::Fallback::within);
+        (!Arc::ptr_eq(fallback, by)).then_some((fallback, within))
     }
 
     /// The version in row `at` of the split, which gets one request more.

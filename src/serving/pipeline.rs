@@ -1,16 +1,22 @@
 //! The request path, step by step.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use super::execute::{Call, Executor, Scored};
+use tokio::time::Instant;
+
+use super::execute::{Call, Executor, Scored, Work};
+use super::fallback;
+use super::gate::Arrival;
 use super::live::{Live, Routing, ServingModel, ServingVersion};
 use super::query::{Answer, Pin, Query};
-use super::route::{self, Choice};
+use super::route::{self, Choice, Copies};
+use super::shadow::{Copied, Crew, Primary};
 use crate::error::{Code, InputFaults, PredictError};
 use crate::ident::{ModelName, ResponseId, Revision, Role, VersionNumber};
 use crate::insight::metrics::{Record, Telemetry};
 use crate::insight::outcomes::{Outcome, Outcomes, Report};
 use crate::insight::prediction_log::{Entry, PredictionLog};
+use crate::model::payload::Payload;
 
 /// Answers queries from what is live.
 #[derive(Debug)]
@@ -20,6 +26,7 @@ pub struct Pipeline {
     executor: Executor,
     outcomes: Option<Arc<Outcomes>>,
     log: Option<PredictionLog>,
+    crew: Option<Crew>,
 }
 
 /// Truths that are joined before the thread is left to others for a moment.
@@ -35,6 +42,16 @@ impl Pipeline {
             executor: Executor::default(),
             outcomes: None,
             log: None,
+            crew: None,
+        }
+    }
+
+    /// The same, with copies for shadows, which `crew` scores. Without it, shadows get none.
+    #[must_use]
+    pub fn with_shadows(self, crew: Crew) -> Self {
+        Self {
+            crew: Some(crew),
+            ..self
         }
     }
 
@@ -53,20 +70,17 @@ impl Pipeline {
         Self { log, ..self }
     }
 
-    /// Answers one query by one version, under one snapshot.
+    /// Answers one query under one snapshot: by the version that is pinned or routed to, or where that one cannot, by the
+    /// fallback.
     ///
     /// # Errors
     /// See [`PredictError`]. Each is counted: under the version where one was chosen, else by its reason.
     pub async fn predict(&self, query: Query) -> Result<Answer, PredictError> {
         let snapshot = self.live.snapshot();
-        let (by, revision) = match choose(&snapshot.models, &query) {
-            Ok(chosen) => chosen,
-            Err(error) => {
-                self.telemetry.rejected(&error);
-                return Err(error);
-            }
-        };
-        // Only the version is needed from here on; a replaced snapshot can go while a long batch is computed.
+        let chosen = choose(&snapshot.models, &query).inspect_err(|error| {
+            self.telemetry.rejected(error);
+        })?;
+        // Only what was chosen is needed from here on; a replaced snapshot can go while a long batch is computed.
         drop(snapshot);
         let Query {
             model,
@@ -75,17 +89,100 @@ impl Pipeline {
             arrival,
             ..
         } = query;
+        let Chosen {
+            by,
+            revision,
+            helpers,
+        } = chosen;
         let response_id =
             response_id.unwrap_or_else(|| ResponseId::from_random(route::random_bits()));
-        let sampled = self.log.as_ref().filter(|log| log.samples(random_word()));
-        let logged = sampled.map(|log| (log, payload.clone()));
-        let mut record = Record::start(&by.meters, Role::Primary, arrival.at, arrival.deadline);
-        let call = Call {
+        let copies = match (&helpers, &self.crew) {
+            (Some(routing), Some(_)) => routing.copies(route::random_point),
+            _ => Copies::default(),
+        };
+        let stand_in = helpers.as_ref().and_then(|routing| routing.stand_in(&by));
+        let (work, shared) = if copies.is_empty() && stand_in.is_none() {
+            (Work::Own(payload), None)
+        } else {
+            let shared = Arc::new(payload);
+            (Work::Shared(Arc::clone(&shared)), Some(shared))
+        };
+        let limit = stand_in.and_then(|(_, within)| fallback::patience(within, left(&arrival)));
+        let first = Attempt {
+            by: &by,
             role: Role::Primary,
+            arrival: &arrival,
+            limit,
+            response_id: &response_id,
+        };
+        let first = self.attempt(first, work).await;
+        if let (false, Some(payload), Some(routing)) = (copies.is_empty(), &shared, &helpers) {
+            let primary = Primary {
+                version: by.number(),
+                response_id: response_id.clone(),
+                revision,
+                answer: first
+                    .as_ref()
+                    .ok()
+                    .map(|scored| (scored.scores.clone(), scored.top.clone())),
+            };
+            if is_worth_copying(&first) {
+                self.copy(copies, routing, payload, primary, &arrival);
+            }
+        }
+        let (answered, by, role, failed) = match (first, stand_in, shared) {
+            (Err(error), Some((other, _)), Some(payload)) => {
+                let Some(why) = fallback::reason(&error, left(&arrival)) else {
+                    return Err(error);
+                };
+                by.meters.fell_back(why);
+                let work = Work::Shared(payload);
+                let second = Attempt {
+                    by: other,
+                    role: Role::Fallback,
+                    arrival: &arrival,
+                    limit: None,
+                    response_id: &response_id,
+                };
+                let answered = self.attempt(second, work).await?;
+                let failed = Some(by.number());
+                (answered, Arc::clone(other), Role::Fallback, failed)
+            }
+            (first, ..) => (first?, by, Role::Primary, None),
+        };
+        Ok(Answer {
+            model,
+            by,
+            role,
+            failed,
+            response_id,
+            revision,
+            scores: answered.scores,
+            top: answered.top,
+        })
+    }
+
+    /// Lets a version answer, for as long as it may, and records how it went.
+    async fn attempt(&self, attempt: Attempt<'_>, work: Work) -> Result<Scored, PredictError> {
+        let Attempt {
+            by,
+            role,
+            arrival,
+            limit,
+            response_id,
+        } = attempt;
+        let sampled = self.log.as_ref().filter(|log| log.samples(random_word()));
+        let logged = sampled.map(|log| (log, Payload::clone(&work)));
+        let mut record = Record::start(&by.meters, role, arrival.at, arrival.deadline);
+        let call = Call {
+            role,
             at: arrival.at,
             deadline: arrival.deadline,
         };
-        let scored = self.executor.run(&by, payload, call).await;
+        let scored = match limit {
+            None => self.executor.run(by, work, call).await,
+            Some(limit) => self.executor.run_within(by, work, call, limit).await,
+        };
         match &scored {
             Ok(Scored {
                 scores,
@@ -93,6 +190,7 @@ impl Pipeline {
                 inference,
             }) => record.scored(*inference, scores, top),
             Err(PredictError::Forward { version, source }) => {
+                let model = &by.version.manifest().model;
                 tracing::error!(%model, %version, error = %source, "forward pass failed");
             }
             Err(_) => {}
@@ -105,7 +203,7 @@ impl Pipeline {
         if let Some((log, inputs)) = logged {
             log.leave(Entry {
                 subject: Arc::clone(by.meters.subject()),
-                role: Role::Primary,
+                role,
                 request_id: response_id.clone(),
                 inputs,
                 outputs: scored.as_ref().ok().map(|scored| scored.scores.clone()),
@@ -113,19 +211,30 @@ impl Pipeline {
                 latency: arrival.at.elapsed(),
             });
         }
-        let Scored { scores, top, .. } = scored?;
-        if let Some(outcomes) = &self.outcomes {
-            outcomes.remember(&response_id, by.meters.quality(), Role::Primary, &scores);
+        if let (Some(outcomes), Ok(scored)) = (&self.outcomes, &scored) {
+            outcomes.remember(response_id, by.meters.quality(), role, &scored.scores);
         }
-        Ok(Answer {
-            model,
-            by,
-            role: Role::Primary,
-            response_id,
-            revision,
-            scores,
-            top,
-        })
+        scored
+    }
+
+    /// Offers a request to the shadows in `copies`.
+    fn copy(
+        &self,
+        copies: Copies,
+        routing: &Routing,
+        payload: &Arc<Payload>,
+        primary: Primary,
+        arrival: &Arrival,
+    ) {
+        let Some(crew) = &self.crew else { return };
+        let copied = Copied {
+            payload: Arc::clone(payload),
+            primary: Arc::new(primary),
+            bytes: arrival.bytes(),
+        };
+        for at in copies.places() {
+            crew.offer(routing.lane(at), copied.clone());
+        }
     }
 
     /// Joins truths to what was answered. Some may not fit; the report says what became of each.
@@ -171,11 +280,40 @@ fn random_word() -> u32 {
     route::random_bits() as u32
 }
 
+/// How long the caller still waits; `None`: for ever.
+fn left(arrival: &Arrival) -> Option<Duration> {
+    let deadline = arrival.deadline?;
+    Some(deadline.saturating_duration_since(Instant::now()))
+}
+
+/// Whether a shadow can learn from a request that ended like this: not where the caller was wrong or there was no time.
+fn is_worth_copying(ended: &Result<Scored, PredictError>) -> bool {
+    matches!(ended, Ok(_) | Err(PredictError::Forward { .. }))
+}
+
+/// One version that is to answer one request.
+struct Attempt<'a> {
+    by: &'a Arc<ServingVersion>,
+    role: Role,
+    arrival: &'a Arrival,
+    /// How long it gets; `None`: as long as the caller waits.
+    limit: Option<Duration>,
+    response_id: &'a ResponseId,
+}
+
+/// Who answers.
+struct Chosen {
+    by: Arc<ServingVersion>,
+    revision: Revision,
+    /// The policy, where it has shadows or a fallback and the request is its business: a pin is not.
+    helpers: Option<Arc<Routing>>,
+}
+
 /// Who answers, and under which revision. Order: pin, header rule, sticky key, random draw.
 fn choose(
     models: &HashMap<ModelName, Arc<ServingModel>>,
     query: &Query,
-) -> Result<(Arc<ServingVersion>, Revision), PredictError> {
+) -> Result<Chosen, PredictError> {
     let model = models
         .get(query.model.as_str())
         .ok_or_else(|| PredictError::UnknownModel(query.model.chars().take(128).collect()))?;
@@ -190,11 +328,13 @@ fn choose(
             });
         }
     };
-    let revision = model
-        .routing
-        .as_ref()
-        .map_or(Revision::default(), |routing| routing.revision);
-    Ok((Arc::clone(by), revision))
+    let routing = model.routing.as_ref();
+    let helpers = routing.filter(|routing| query.pin.is_none() && routing.has_helpers());
+    Ok(Chosen {
+        by: Arc::clone(by),
+        revision: routing.map_or(Revision::default(), |routing| routing.revision),
+        helpers: helpers.cloned(),
+    })
 }
 
 fn routed<'a>(routing: &'a Routing, query: &Query) -> &'a Arc<ServingVersion> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::gate::Arrival;
 use super::live::ServingVersion;
-use crate::ident::{ResponseId, Revision, Role};
+use crate::ident::{ResponseId, Revision, Role, VersionNumber};
 use crate::model::payload::Payload;
 use crate::model::{Scores, TopClass};
 use http::HeaderMap;
@@ -46,6 +46,8 @@ pub struct Answer {
     pub by: Arc<ServingVersion>,
     /// In which role.
     pub role: Role,
+    /// With [`Role::Fallback`]: the version that should have answered and could not.
+    pub failed: Option<VersionNumber>,
     /// Names this response.
     pub response_id: ResponseId,
     /// The policy that routed it.

@@ -273,3 +273,35 @@ fn every_shell_gets_completions_that_know_the_verbs() {
     }
     assert_eq!(run(&["completions", "nonsense"]).code, Some(2));
 }
+
+#[test]
+fn shadows_and_the_fallback_are_set_listed_and_kept_by_a_new_split() {
+    let gateway = Serving::start();
+    let set = gateway.does(&["shadow", "set", "m", "canary=100%", "--max-queue", "9"]);
+    assert!(set.contains("shadows[canary]"), "{set}");
+    gateway.does(&["fallback", "set", "m", "stable", "--within-ms", "500"]);
+    gateway.does(&["split", "set", "m", "stable=100%"]);
+    let listed = gateway.json(&["shadow", "list", "m"]);
+    let shadow = &listed["shadows"][0];
+    assert_eq!(
+        (&shadow["target"], &shadow["version"], &shadow["max_queue"]),
+        (&json!("canary"), &json!(2), &json!(9)),
+        "{listed}"
+    );
+    let split = gateway.does(&["split", "get", "m"]);
+    for told in [
+        "shadow: canary (2) gets copies of 100%",
+        "fallback: stable (1)",
+    ] {
+        assert!(split.contains(told), "{told}: {split}");
+    }
+    let held = gateway.refuses(&["label", "delete", "canary"]);
+    assert!(held.contains("a shadow"), "{held}");
+    let wrong = gateway.refuses(&["shadow", "set", "m", "2=0%"]);
+    assert!(wrong.contains("shadows[0].basis_points"), "{wrong}");
+    gateway.does(&["shadow", "clear", "m"]);
+    gateway.does(&["fallback", "clear", "m"]);
+    let told = gateway.does(&["shadow", "list", "m"]);
+    assert!(told.contains("no shadows"), "{told}");
+    assert!(!gateway.does(&["split", "get", "m"]).contains("fallback"));
+}

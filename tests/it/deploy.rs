@@ -4,8 +4,11 @@ use std::{collections::BTreeSet, fs, path::Path};
 
 use taper::app::Gateway;
 use taper::config::{Config, Overrides};
+use taper::proto::v1;
 
+use crate::harness::{eventually, good, rows, seen};
 use crate::metrics::two_versions;
+use crate::shadow_policy::with_helpers;
 
 fn file(path: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
@@ -40,9 +43,24 @@ async fn the_readme_lists_the_metrics_that_there_are() {
         .filter_map(|line| line.strip_prefix("| `")?.split_once('`'))
         .map(|(name, _)| name.to_owned())
         .collect();
-    let gateway = two_versions().await;
-    let (_, text) = gateway.http_get("/metrics").await;
+    let mut gateway = two_versions().await;
+    let read = v1::GetTrafficPolicyRequest { model: "m".into() };
+    let read = gateway.admin.get_traffic_policy(read).await.expect("read");
+    let set = v1::SetTrafficPolicyRequest {
+        model: "m".into(),
+        policy: Some(with_helpers(2)),
+        terms: seen(read.into_inner().revision),
+    };
+    gateway.admin.set_traffic_policy(set).await.expect("set");
+    let request = rows("m", [good()]);
+    gateway.predict(request).await.expect("copied");
+    let compared = "taper_shadow_compared_rows_total{";
+    let text = eventually("the copy is compared", || async {
+        let text = gateway.http_get("/metrics").await.1;
+        text.contains(compared).then_some(text)
+    });
     let there: BTreeSet<_> = text
+        .await
         .lines()
         .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next())
         .map(str::to_owned)

@@ -7,7 +7,7 @@ use tonic::Request;
 
 use super::tensor;
 use crate::error::InputFaults;
-use crate::ident::{ResponseId, Role};
+use crate::ident::{ResponseId, Role, VersionNumber};
 use crate::model::payload::{Cell, Payload, Row};
 use crate::proto::v1;
 use crate::serving::gate::Arrival;
@@ -117,6 +117,7 @@ pub(super) fn response(answer: Answer) -> v1::PredictResponse {
         policy_revision: answer.revision.0,
         top_classes: top_classes.collect(),
         outputs: vec![tensor::write(&signature.output.name, answer.scores)],
+        failed_version: answer.failed.map_or(0, VersionNumber::get),
         model: answer.model,
     }
 }

@@ -17,8 +17,9 @@ use crate::proto::v1::{
     SetTrafficPolicyRequest,
 };
 
-use parse::{Rule, TargetShare, Wish};
-use show::Labels;
+pub(super) use parse::TargetShare;
+use parse::{Rule, Wish};
+pub(super) use show::Labels;
 
 /// The two things to do with a split.
 #[derive(Debug, clap::Subcommand)]
@@ -130,14 +131,17 @@ async fn set(args: SetArgs) -> Result<(), Failure> {
     }
 }
 
-async fn in_force(port: &AdminPort, model: String) -> Result<GetTrafficPolicyResponse, Failure> {
+pub(super) async fn in_force(
+    port: &AdminPort,
+    model: String,
+) -> Result<GetTrafficPolicyResponse, Failure> {
     let mut client = port.connect().await?;
     let request = port.patience.request(GetTrafficPolicyRequest { model });
     port.answer(client.get_traffic_policy(request)).await
 }
 
 /// What each label of the model names now.
-async fn labels(port: &AdminPort, model: String) -> Result<Labels, Failure> {
+pub(super) async fn labels(port: &AdminPort, model: String) -> Result<Labels, Failure> {
     let mut client = port.connect().await?;
     let request = port.patience.request(GetModelRequest { model });
     Ok(port.answer(client.get_model(request)).await?.labels)

@@ -8,9 +8,9 @@ use crate::proto::v1::{HeaderRule, TrafficPolicy};
 
 /// `TARGET=SHARE`, such as `1=95%`, `2=0.5%` or `canary=500bp`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct TargetShare {
-    pub(super) target: Target,
-    pub(super) share: Share,
+pub(in crate::cli) struct TargetShare {
+    pub(in crate::cli) target: Target,
+    pub(in crate::cli) share: Share,
 }
 
 impl TargetShare {
@@ -132,6 +132,7 @@ impl Wish {
             header_rules,
             sticky_header: self.sticky_header.unwrap_or(before.sticky_header),
             salt: self.salt.unwrap_or(before.salt),
+            ..before
         })
     }
 }
@@ -211,6 +212,8 @@ mod tests {
             header_rules: vec![rule("beta", "1"), rule("gamma", "1")],
             sticky_header: "x-user".into(),
             salt: "s".into(),
+            shadows: vec![wire::shadow(&"3".parse().unwrap(), 10_000)],
+            fallback: Some(wire::fallback(&"1".parse().unwrap(), None)),
         };
         let wish = Wish {
             shares: shares(&["1=50%", "2=50%"]),
@@ -231,6 +234,8 @@ mod tests {
             ]
         );
         assert_eq!((&*after.sticky_header, &*after.salt), ("x-user", "t"));
+        assert_eq!(after.shadows, before.shadows);
+        assert_eq!(after.fallback, before.fallback);
         let cleared = Wish {
             clear_rules: true,
             ..wish

@@ -21,6 +21,16 @@ pub(super) struct InForce {
     header_rules: Vec<RuleLine>,
     sticky_header: String,
     salt: String,
+    shadows: Vec<ShadowLine>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fallback: Option<Named>,
+}
+
+#[derive(Debug, Serialize)]
+struct ShadowLine {
+    #[serde(flatten)]
+    target: Named,
+    basis_points: u32,
 }
 
 /// A change of policy.
@@ -34,7 +44,7 @@ pub(super) struct Change {
 }
 
 /// What each label names.
-pub(super) type Labels = HashMap<String, u64>;
+pub(in crate::cli) type Labels = HashMap<String, u64>;
 
 #[derive(Debug, Serialize)]
 struct Line {
@@ -114,7 +124,15 @@ impl InForce {
             value: rule.value.clone(),
             target: Named::new(wire::target_of_rule(rule).as_ref(), labels),
         });
+        let shadows = policy.shadows.iter().map(|shadow| ShadowLine {
+            target: Named::new(wire::target_of_shadow(shadow).as_ref(), labels),
+            basis_points: shadow.basis_points,
+        });
+        let fallback = policy.fallback.as_ref();
         Self {
+            shadows: shadows.collect(),
+            fallback: fallback
+                .map(|one| Named::new(wire::target_of_fallback(one).as_ref(), labels)),
             model: response.model.clone(),
             revision: response.revision,
             split: split.collect(),
@@ -192,6 +210,16 @@ fn beside(now: &InForce) -> String {
             rule.header, rule.value, rule.target
         ));
     }
+    for shadow in &now.shadows {
+        let share = per_cent(shadow.basis_points);
+        text.push_str(&format!(
+            "\nshadow: {} gets copies of {share}",
+            shadow.target
+        ));
+    }
+    if let Some(fallback) = &now.fallback {
+        text.push_str(&format!("\nfallback: {fallback}"));
+    }
     if !now.sticky_header.is_empty() {
         text.push_str(&format!("\nsticky by header {}", now.sticky_header));
     }
@@ -219,6 +247,7 @@ mod tests {
                 header_rules: vec![wire::header_rule("x-cohort".into(), "beta".into(), &rule)],
                 sticky_header: "x-user".into(),
                 salt: String::new(),
+                ..TrafficPolicy::default()
             }),
             counted: split
                 .iter()

@@ -156,6 +156,26 @@ fn describe() {
         "taper_traffic_share_counted",
         "Share of the traffic that the split gave the version since the policy's revision came into force, 0 to 1"
     );
+    describe_counter!(
+        "taper_shadow_dropped_total",
+        "Copies for a shadow that were not scored, by reason"
+    );
+    describe_gauge!(
+        "taper_shadow_queue_requests",
+        "Copies that wait for the shadow"
+    );
+    describe_counter!(
+        "taper_shadow_compared_rows_total",
+        "Rows that the shadow and the primary both answered"
+    );
+    describe_counter!(
+        "taper_shadow_disagreed_rows_total",
+        "Compared rows whose most probable classes differ"
+    );
+    describe_counter!(
+        "taper_fallbacks_total",
+        "Requests that another version had to answer in the place of this one, by reason"
+    );
     describe_gauge!(
         "taper_insight_bytes",
         "Bytes of the version's statistics in memory"

@@ -12,6 +12,7 @@ use std::{
 use metrics::{Counter, Gauge, Histogram, Label, counter, gauge, histogram};
 use tokio::time::Instant;
 
+use super::helper::{Failed, ShadowMeters};
 use super::{MetricsError, PROBABILITY, QualityMeters, Scope, Telemetry};
 use crate::error::Code;
 use crate::ident::{Role, Share};
@@ -33,7 +34,9 @@ const MOST_WAITING: usize = 1 << 20;
 pub struct VersionMeters {
     /// What is recorded beside them, and can be read.
     pub stats: VersionStats,
-    scope: Arc<Scope>,
+    pub(super) scope: Arc<Scope>,
+    pub(super) shadow: OnceLock<ShadowMeters>,
+    pub(super) fallbacks: OnceLock<[Counter; Failed::REASONS.len()]>,
     roles: [OnceLock<RoleMeters>; Role::COUNT],
     outputs: Vec<String>,
     classes: Vec<String>,
@@ -83,6 +86,8 @@ impl VersionMeters {
         let meters = Self {
             stats: VersionStats::new(signature, telemetry.stats),
             scope,
+            shadow: OnceLock::new(),
+            fallbacks: OnceLock::new(),
             roles: Default::default(),
             outputs,
             classes: signature.classes.clone(),
@@ -174,7 +179,7 @@ impl VersionMeters {
         })
     }
 
-    fn requests(&self, role: Role, code: Code) -> &Counter {
+    pub(super) fn requests(&self, role: Role, code: Code) -> &Counter {
         self.role(role).requests[code as usize].get_or_init(|| {
             self.scope.enter(|| {
                 counter!("taper_requests_total", "role" => role.as_str(), "code" => code.as_str())
@@ -197,6 +202,8 @@ pub struct Record<'a> {
     start: Instant,
     deadline: Option<Instant>,
     code: Option<Code>,
+    /// Whether somebody else has counted how it ended.
+    counted: bool,
 }
 
 impl<'a> Record<'a> {
@@ -215,6 +222,7 @@ impl<'a> Record<'a> {
             start,
             deadline,
             code: None,
+            counted: false,
         }
     }
 
@@ -246,6 +254,11 @@ impl<'a> Record<'a> {
     pub fn ended(&mut self, code: Code) {
         self.code = Some(code);
     }
+
+    /// Somebody else has counted how it ended, while it still ran.
+    pub fn was_counted(&mut self) {
+        self.counted = true;
+    }
 }
 
 impl Drop for Record<'_> {
@@ -261,6 +274,9 @@ impl Drop for Record<'_> {
             }
         });
         self.meters.in_flight.decrement(1.0);
+        if self.counted {
+            return;
+        }
         self.meters.requests(self.role, code).increment(1);
         let total = now - self.start;
         self.meters.role(self.role).request_seconds.record(total);

@@ -1,6 +1,6 @@
 //! Outcomes: the truths about predictions, reported later by response id, joined to what was answered.
 //!
-//! [`Outcomes`] remembers what was answered, the scores only and never an input, in a [`buffer`] whose memory is taken once
+//! [`Outcomes`] remembers what was answered, the scores only and never an input, in a buffer whose memory is taken once
 //! and never grows. A truth that finds its row is counted in the [`VersionQuality`] of the version that answered, which lives
 //! and dies with that version; whatever becomes of a truth, its sender is told. [`quality`] turns counts into accuracy,
 //! log-loss, Brier score, AUC and calibration, or into errors of a regression.

@@ -1,8 +1,8 @@
 //! The prediction log: a sample of the requests as JSON lines, for whoever trains the next version. Off unless configured.
 //!
 //! The request path decides by one comparison whether a request is sampled, and hands a copy to a bounded channel; where that
-//! is full, the line is dropped and counted. One thread writes them ([`line`] says what stands in a line), begins a new file when the
-//! old one is too large or too old, compresses the old one and removes the oldest ([`file`]).
+//! is full, the line is dropped and counted. One thread writes them (`line.rs` says what stands in a line), begins a new file when the
+//! old one is too large or too old, compresses the old one and removes the oldest (`file.rs`).
 //!
 //! What always holds: no request waits for the log; values of inputs that the manifest marks sensitive, and of names that the
 //! signature does not have, are never written; a crash leaves whole lines, but for the last.

@@ -10,11 +10,12 @@
 //! share 0 gets nothing.
 //!
 //! Not here: pins, which come before all of this; what labels name ([`live`](super::live)); whether a version is ready (a policy that needs one that is not ready
-//! is refused by [`control`](crate::control)); shadow traffic.
+//! is refused by [`control`](crate::control)); how copies are scored ([`shadow`](super::shadow)).
 
 mod policy;
 mod raw;
 mod rendezvous;
+mod shadow;
 mod split;
 
 #[cfg(test)]
@@ -26,8 +27,9 @@ use rand::RngExt;
 use crate::ident::Share;
 
 pub use policy::{HeaderRule, Policy};
-pub use raw::{RawHeaderRule, RawPolicy, RawTarget};
+pub use raw::{RawFallback, RawHeaderRule, RawPolicy, RawShadow, RawTarget};
 pub use rendezvous::Rendezvous;
+pub use shadow::{Copies, Fallback, Shadow, copies};
 pub use split::Split;
 
 /// Who answers, and what decided it.

@@ -3,7 +3,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::raw::{RawHeaderRule, RawPolicy, RawTarget, quoted};
-use super::{Rendezvous, Split, split::add_repeated};
+use super::{Fallback, Rendezvous, Shadow, Split, shadow::check_shadows, split::add_repeated};
 use crate::error::InputFaults;
 use crate::ident::{ModelName, Share, Target};
 
@@ -15,6 +15,8 @@ pub struct Policy {
     sticky_header: Option<HeaderName>,
     salt: String,
     rendezvous: Rendezvous,
+    shadows: Vec<Shadow>,
+    fallback: Option<Fallback>,
 }
 
 impl Policy {
@@ -39,6 +41,9 @@ impl Policy {
             let got = format!("{} bytes", raw.salt.len());
             faults.add("salt", got, "at most 128 bytes");
         }
+        let shadows = check_shadows(&raw.shadows, &mut faults);
+        let fallback = raw.fallback.as_ref();
+        let fallback = fallback.and_then(|fallback| Fallback::check(fallback, &mut faults));
         // Without a split there is a fault, so the error here is never an empty one.
         let (Some(split), true) = (split, faults.is_empty()) else {
             return Err(faults);
@@ -54,6 +59,8 @@ impl Policy {
             sticky_header,
             salt: raw.salt,
             rendezvous,
+            shadows,
+            fallback,
         })
     }
 
@@ -68,6 +75,8 @@ impl Policy {
             sticky_header: None,
             salt: String::new(),
             rendezvous,
+            shadows: Vec::new(),
+            fallback: None,
         }
     }
 
@@ -88,6 +97,8 @@ impl Policy {
                 .map(ToString::to_string)
                 .unwrap_or_default(),
             salt: self.salt.clone(),
+            shadows: self.shadows.iter().map(Shadow::to_raw).collect(),
+            fallback: self.fallback.as_ref().map(Fallback::to_raw),
         }
     }
 
@@ -121,14 +132,29 @@ impl Policy {
         &self.rendezvous
     }
 
-    /// Everyone whom the policy names: the split in its order, with whatever share, then the header rules; each once.
+    /// Who gets copies, in the order given.
+    #[must_use]
+    pub fn shadows(&self) -> &[Shadow] {
+        &self.shadows
+    }
+
+    /// Who answers where another version cannot.
+    #[must_use]
+    pub fn fallback(&self) -> Option<&Fallback> {
+        self.fallback.as_ref()
+    }
+
+    /// Everyone whom the policy names: the split in its order, with whatever share, then the header rules, the shadows and the
+    /// fallback; each once.
     #[must_use]
     pub fn targets(&self) -> Vec<Target> {
         let split = self.split.rows().iter().map(|(target, _)| target);
         let rules = self.header_rules.iter().map(HeaderRule::target);
+        let shadows = self.shadows.iter().map(Shadow::target);
+        let fallback = self.fallback.iter().map(Fallback::target);
         let mut targets: Vec<Target> = Vec::with_capacity(self.split.rows().len());
-        // At most 128 of them.
-        for target in split.chain(rules) {
+        // At most 137 of them.
+        for target in split.chain(rules).chain(shadows).chain(fallback) {
             if !targets.contains(target) {
                 targets.push(target.clone());
             }

@@ -19,6 +19,50 @@ pub struct RawPolicy {
     pub sticky_header: String,
     /// Mixed into the hash of every sticky key. Empty: the model's name.
     pub salt: String,
+    /// Who gets copies. Not written where there are none, so that an older gateway reads what it understands.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub shadows: Vec<RawShadow>,
+    /// Who answers where another version cannot.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fallback: Option<RawFallback>,
+}
+
+/// A shadow as an operator wrote it. What is left out in JSON is as in [`RawShadow::default`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RawShadow {
+    /// Who gets the copies.
+    pub target: RawTarget,
+    /// Of the traffic, in basis points. Each shadow has its own; they need not add up to anything.
+    pub basis_points: u32,
+    /// Milliseconds after which a copy is worth nothing any more.
+    pub deadline_ms: u32,
+    /// Copies that may wait.
+    pub max_queue: u32,
+    /// Copies that may be computed at one time.
+    pub max_concurrent: u32,
+}
+
+impl Default for RawShadow {
+    fn default() -> Self {
+        Self {
+            target: RawTarget::None,
+            basis_points: 0,
+            deadline_ms: 1_000,
+            max_queue: 64,
+            max_concurrent: 1,
+        }
+    }
+}
+
+/// A fallback as an operator wrote it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RawFallback {
+    /// Who answers.
+    pub target: RawTarget,
+    /// Milliseconds that the others get to answer. `None`: as long as the caller's deadline leaves time for the fallback.
+    pub within_ms: Option<u32>,
 }
 
 /// A header rule as an operator wrote it.

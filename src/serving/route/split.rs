@@ -85,6 +85,11 @@ impl Split {
 
 /// Names every row whose target an earlier row has, and tells whether there is one. For at most 65 rows.
 pub(super) fn add_repeated(targets: &[RawTarget], faults: &mut InputFaults) -> bool {
+    add_repeated_in("split", targets, faults)
+}
+
+/// The same for the rows of any `list`.
+pub(super) fn add_repeated_in(list: &str, targets: &[RawTarget], faults: &mut InputFaults) -> bool {
     let mut repeated = false;
     for (at, target) in targets.iter().enumerate() {
         // Rows without a target are wrong already, and not because another one has none either.
@@ -94,8 +99,8 @@ pub(super) fn add_repeated(targets: &[RawTarget], faults: &mut InputFaults) -> b
         if let Some(first) = targets[..at].iter().position(|earlier| earlier == target) {
             repeated = true;
             faults.add(
-                format!("split[{at}].{}", target.field()),
-                format!("{target}, as in split[{first}]"),
+                format!("{list}[{at}].{}", target.field()),
+                format!("{target}, as in {list}[{first}]"),
                 format!("each {} once", target.field()),
             );
         }

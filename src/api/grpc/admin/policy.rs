@@ -4,7 +4,7 @@ use crate::control::ModelView;
 use crate::error::InputFaults;
 use crate::proto::v1;
 use crate::serving::live::Routing;
-use crate::serving::route::{RawHeaderRule, RawPolicy, RawTarget};
+use crate::serving::route::{RawFallback, RawHeaderRule, RawPolicy, RawShadow, RawTarget};
 
 /// The policy of `model`, and what it did where `routing` is by it.
 pub(super) fn in_force(
@@ -83,6 +83,67 @@ pub(super) fn to_wire(raw: RawPolicy) -> v1::TrafficPolicy {
         header_rules: rules.collect(),
         sticky_header: raw.sticky_header,
         salt: raw.salt,
+        shadows: raw.shadows.into_iter().map(shadow_to_wire).collect(),
+        fallback: raw.fallback.map(fallback_to_wire),
+    }
+}
+
+fn shadow_to_wire(raw: RawShadow) -> v1::Shadow {
+    use v1::shadow::Target;
+    let target = match raw.target {
+        RawTarget::Version(version) => Some(Target::Version(version)),
+        RawTarget::Label(label) => Some(Target::Label(label)),
+        RawTarget::None => None,
+    };
+    v1::Shadow {
+        target,
+        basis_points: raw.basis_points,
+        deadline_ms: Some(raw.deadline_ms),
+        max_queue: Some(raw.max_queue),
+        max_concurrent: Some(raw.max_concurrent),
+    }
+}
+
+fn fallback_to_wire(raw: RawFallback) -> v1::Fallback {
+    use v1::fallback::Target;
+    let target = match raw.target {
+        RawTarget::Version(version) => Some(Target::Version(version)),
+        RawTarget::Label(label) => Some(Target::Label(label)),
+        RawTarget::None => None,
+    };
+    v1::Fallback {
+        target,
+        within_ms: raw.within_ms,
+    }
+}
+
+fn shadow_from_wire(shadow: v1::Shadow) -> RawShadow {
+    use v1::shadow::Target;
+    let target = match shadow.target {
+        Some(Target::Version(version)) => RawTarget::Version(version),
+        Some(Target::Label(label)) => RawTarget::Label(label),
+        None => RawTarget::None,
+    };
+    let default = RawShadow::default();
+    RawShadow {
+        target,
+        basis_points: shadow.basis_points,
+        deadline_ms: shadow.deadline_ms.unwrap_or(default.deadline_ms),
+        max_queue: shadow.max_queue.unwrap_or(default.max_queue),
+        max_concurrent: shadow.max_concurrent.unwrap_or(default.max_concurrent),
+    }
+}
+
+fn fallback_from_wire(fallback: v1::Fallback) -> RawFallback {
+    use v1::fallback::Target;
+    let target = match fallback.target {
+        Some(Target::Version(version)) => RawTarget::Version(version),
+        Some(Target::Label(label)) => RawTarget::Label(label),
+        None => RawTarget::None,
+    };
+    RawFallback {
+        target,
+        within_ms: fallback.within_ms,
     }
 }
 
@@ -114,6 +175,8 @@ pub(super) fn from_wire(policy: v1::TrafficPolicy) -> RawPolicy {
         header_rules: rules.collect(),
         sticky_header: policy.sticky_header,
         salt: policy.salt,
+        shadows: policy.shadows.into_iter().map(shadow_from_wire).collect(),
+        fallback: policy.fallback.map(fallback_from_wire),
     }
 }
 
@@ -137,6 +200,17 @@ mod tests {
             header_rules: vec![rule(3.into()), rule("canary".into()), rule(RawTarget::None)],
             sticky_header: "x-user".into(),
             salt: "s".into(),
+            shadows: vec![RawShadow {
+                target: "canary".into(),
+                basis_points: 7,
+                deadline_ms: 8,
+                max_queue: 9,
+                max_concurrent: 10,
+            }],
+            fallback: Some(RawFallback {
+                target: 3.into(),
+                within_ms: Some(11),
+            }),
         };
         assert_eq!(from_wire(to_wire(raw.clone())), raw);
     }

@@ -47,6 +47,7 @@ fn all_faults_come_at_once_by_field() {
         ],
         sticky_header: "grpc-timeout".into(),
         salt: "s".repeat(129),
+        ..RawPolicy::default()
     };
     let fields: Vec<_> = Policy::check(raw, &model())
         .unwrap_err()

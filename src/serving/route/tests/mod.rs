@@ -3,6 +3,7 @@
 mod check;
 mod draw;
 mod order;
+mod shadow;
 mod sticky;
 
 use http::{HeaderMap, HeaderName, HeaderValue};

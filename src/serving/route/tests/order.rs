@@ -15,7 +15,7 @@ fn policy() -> Policy {
             rule("x-tier", "gold", "canary".into()),
         ],
         sticky_header: "x-user".into(),
-        salt: String::new(),
+        ..RawPolicy::default()
     };
     Policy::check(raw, &model()).unwrap()
 }

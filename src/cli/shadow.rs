@@ -1,0 +1,234 @@
+//! `taper shadow`: which versions get copies of a model's traffic.
+//!
+//! A change replaces the policy as a whole, so these verbs read it first, change its shadows, and send the revision that they
+//! read: where somebody else was faster, nothing changes.
+
+use serde::Serialize;
+
+use super::change::Change;
+use super::split::{Labels, TargetShare, in_force, labels};
+use super::table::{per_cent, table};
+use super::{client::AdminPort, failure::Failure, out, wire};
+use crate::proto::v1::{ChangeTerms, SetTrafficPolicyRequest, Shadow, TrafficPolicy};
+
+/// What to do with shadows.
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Verb {
+    /// List the shadows in force.
+    List(ListArgs),
+    /// Replace the shadows. What else the policy says stays.
+    Set(SetArgs),
+    /// Take all shadows away.
+    Clear(ClearArgs),
+}
+
+/// Arguments of `taper shadow list`.
+#[derive(Debug, clap::Args)]
+pub(super) struct ListArgs {
+    /// Name of the model.
+    model: String,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    port: AdminPort,
+}
+
+/// Arguments of `taper shadow set`.
+#[derive(Debug, clap::Args)]
+pub(super) struct SetArgs {
+    /// Name of the model.
+    model: String,
+    /// Every version or label that gets copies, with its share of the traffic: `3=100%`, `canary=0.5%`, `4=500bp`.
+    #[arg(required = true, value_name = "TARGET=SHARE")]
+    shares: Vec<TargetShare>,
+    /// Drop copies that are older than this many milliseconds [default: 1000].
+    #[arg(long, value_name = "MILLISECONDS")]
+    deadline_ms: Option<u32>,
+    /// Let this many copies wait for each shadow [default: 64].
+    #[arg(long, value_name = "COPIES")]
+    max_queue: Option<u32>,
+    /// Compute this many copies of each shadow at one time [default: 1].
+    #[arg(long, value_name = "COPIES")]
+    max_concurrent: Option<u32>,
+    #[command(flatten)]
+    change: Change,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    port: AdminPort,
+}
+
+/// Arguments of `taper shadow clear`.
+#[derive(Debug, clap::Args)]
+pub(super) struct ClearArgs {
+    /// Name of the model.
+    model: String,
+    #[command(flatten)]
+    change: Change,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    port: AdminPort,
+}
+
+pub(super) async fn run(verb: Verb) -> Result<(), Failure> {
+    match verb {
+        Verb::List(args) => list(args).await,
+        Verb::Set(args) => {
+            let shadows = args.shares.iter().map(|one| Shadow {
+                deadline_ms: args.deadline_ms,
+                max_queue: args.max_queue,
+                max_concurrent: args.max_concurrent,
+                ..wire::shadow(&one.target, one.share.basis_points())
+            });
+            let shadows = shadows.collect();
+            let edit = |policy: &mut TrafficPolicy| policy.shadows = shadows;
+            change(&args.port, args.model, &args.change, args.json, edit).await
+        }
+        Verb::Clear(args) => {
+            let edit = |policy: &mut TrafficPolicy| policy.shadows.clear();
+            change(&args.port, args.model, &args.change, args.json, edit).await
+        }
+    }
+}
+
+/// Reads the policy of `model`, lets `edit` change it, and sets it where nobody was faster.
+pub(super) async fn change(
+    port: &AdminPort,
+    model: String,
+    change: &Change,
+    json: bool,
+    edit: impl FnOnce(&mut TrafficPolicy),
+) -> Result<(), Failure> {
+    let before = in_force(port, model.clone()).await?;
+    let mut policy = before.policy.unwrap_or_default();
+    edit(&mut policy);
+    let request = port.patience.request(SetTrafficPolicyRequest {
+        model: model.clone(),
+        policy: Some(policy),
+        terms: Some(ChangeTerms {
+            expected_revision: Some(change.expect.unwrap_or(before.revision)),
+            ..change.terms()
+        }),
+    });
+    let mut client = port.connect().await?;
+    let changed = port.answer(client.set_traffic_policy(request)).await?;
+    change.tell(port, &model, &changed, json)
+}
+
+/// The shadows of one model.
+#[derive(Debug, Serialize)]
+struct Listing {
+    model: String,
+    revision: u64,
+    shadows: Vec<Line>,
+}
+
+#[derive(Debug, Serialize)]
+struct Line {
+    target: String,
+    /// `None` where the target is a label that names nothing.
+    version: Option<u64>,
+    basis_points: u32,
+    deadline_ms: u32,
+    max_queue: u32,
+    max_concurrent: u32,
+}
+
+impl Line {
+    fn new(shadow: &Shadow, labels: &Labels) -> Self {
+        let target = wire::target_of_shadow(shadow).map(|target| target.to_string());
+        let target = target.unwrap_or_default();
+        Self {
+            version: target.parse().ok().or_else(|| labels.get(&target).copied()),
+            target,
+            basis_points: shadow.basis_points,
+            deadline_ms: shadow.deadline_ms(),
+            max_queue: shadow.max_queue(),
+            max_concurrent: shadow.max_concurrent(),
+        }
+    }
+
+    fn cells(&self) -> Vec<String> {
+        let version = self.version.map(|version| version.to_string());
+        vec![
+            self.target.clone(),
+            version.unwrap_or_else(|| "-".into()),
+            per_cent(self.basis_points),
+            format!("{} ms", self.deadline_ms),
+            self.max_queue.to_string(),
+            self.max_concurrent.to_string(),
+        ]
+    }
+}
+
+impl Listing {
+    fn readable(&self) -> String {
+        let head = format!("{}   policy revision {}", self.model, self.revision);
+        if self.shadows.is_empty() {
+            let set = format!("taper shadow set {} VERSION=SHARE", self.model);
+            return format!("{head}\nno shadows: set them with `{set}`");
+        }
+        let header = [
+            "shadow", "version", "copies", "deadline", "queue", "at once",
+        ];
+        let rows = self.shadows.iter().map(Line::cells);
+        format!("{head}\n{}", table(&header, &[1, 2, 3, 4, 5], rows))
+    }
+}
+
+async fn list(args: ListArgs) -> Result<(), Failure> {
+    let labels = labels(&args.port, args.model.clone()).await?;
+    let now = in_force(&args.port, args.model).await?;
+    let policy = now.policy.unwrap_or_default();
+    let shadows = policy.shadows.iter();
+    let listing = Listing {
+        model: now.model,
+        revision: now.revision,
+        shadows: shadows.map(|one| Line::new(one, &labels)).collect(),
+    };
+    if args.json {
+        out::print_json(&listing)
+    } else {
+        out::print(&listing.readable())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shadows_are_listed_with_their_limits() {
+        let labels = Labels::from([("canary".to_owned(), 2)]);
+        let shadow = |target: &str, points| Shadow {
+            deadline_ms: Some(1_000),
+            max_queue: Some(64),
+            max_concurrent: Some(1),
+            ..wire::shadow(&target.parse().unwrap(), points)
+        };
+        let shadows = [shadow("3", 10_000), shadow("canary", 50)];
+        let mut listing = Listing {
+            model: "m".into(),
+            revision: 4,
+            shadows: shadows.iter().map(|one| Line::new(one, &labels)).collect(),
+        };
+        insta::assert_snapshot!(listing.readable(), @r"
+        m   policy revision 4
+        ┌────────┬─────────┬────────┬──────────┬───────┬─────────┐
+        │ shadow ┆ version ┆ copies ┆ deadline ┆ queue ┆ at once │
+        ╞════════╪═════════╪════════╪══════════╪═══════╪═════════╡
+        │ 3      ┆       3 ┆   100% ┆  1000 ms ┆    64 ┆       1 │
+        │ canary ┆       2 ┆   0.5% ┆  1000 ms ┆    64 ┆       1 │
+        └────────┴─────────┴────────┴──────────┴───────┴─────────┘
+        ");
+        listing.shadows.clear();
+        insta::assert_snapshot!(listing.readable(), @r"
+        m   policy revision 4
+        no shadows: set them with `taper shadow set m VERSION=SHARE`
+        ");
+    }
+}

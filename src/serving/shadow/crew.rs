@@ -1,0 +1,258 @@
+//! The threads that score copies, and what they may take together.
+
+use std::{
+    io,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+        mpsc::{self, Receiver, SyncSender},
+    },
+    thread::Builder,
+};
+
+use tokio::time::Instant;
+
+use super::super::execute::{Call, score};
+use super::super::priority::cpu_time;
+use super::budget::Budget;
+use super::lane::{Copied, Lane, Post, Waiting};
+use crate::error::{Code, PredictError};
+use crate::ident::Role;
+use crate::insight::compare::{Pair, Side};
+use crate::insight::metrics::{Dropped, Record};
+use crate::model::step_back;
+
+/// Lanes that may wait for their threads.
+const WAITING: usize = 64;
+/// A copy counts for at least this much memory.
+const LEAST_BYTES: usize = 1_024;
+
+/// What all shadows of a gateway may take together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CrewSettings {
+    /// Compute time, in per cent of one core.
+    pub compute_share: u32,
+    /// Threads.
+    pub max_threads: usize,
+    /// Bytes of the copies that wait, as they came over the wire.
+    pub max_bytes: usize,
+}
+
+impl Default for CrewSettings {
+    fn default() -> Self {
+        Self {
+            compute_share: 100,
+            max_threads: 64,
+            max_bytes: 16 << 20,
+        }
+    }
+}
+
+/// Scores copies. When it is dropped, nothing new is scored; a thread in a forward pass goes on by itself until that ends,
+/// or the process does.
+#[derive(Debug)]
+pub struct Crew {
+    lanes: SyncSender<Arc<Post>>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    settings: CrewSettings,
+    threads: AtomicUsize,
+    bytes: AtomicUsize,
+    budget: Mutex<Budget>,
+    ended: AtomicBool,
+}
+
+/// Bytes of a copy; given back when dropped.
+#[derive(Debug)]
+pub(super) struct Held {
+    shared: Arc<Shared>,
+    bytes: usize,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.shared.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+impl Crew {
+    /// Starts the thread that starts the others, so that no request ever does.
+    ///
+    /// # Errors
+    /// The system gives no thread.
+    pub fn start(settings: CrewSettings) -> io::Result<Self> {
+        let (lanes, inbox) = mpsc::sync_channel(WAITING);
+        let shared = Arc::new(Shared {
+            settings,
+            threads: AtomicUsize::new(0),
+            bytes: AtomicUsize::new(0),
+            budget: Mutex::new(Budget::new(settings.compute_share, Instant::now())),
+            ended: AtomicBool::new(false),
+        });
+        let all = Arc::clone(&shared);
+        Builder::new()
+            .name("taper-shadows".into())
+            .spawn(move || man(&inbox, &all))?;
+        Ok(Self { lanes, shared })
+    }
+
+    /// Gives `lane` a copy, or drops and counts it. Never waits.
+    pub fn offer(&self, lane: &Lane, copied: Copied) {
+        let Post {
+            shadow, version, ..
+        } = &*lane.post;
+        let meters = &version.meters;
+        let now = Instant::now();
+        let overdue = version.slots.overdue(now, || meters.shadow_overdue());
+        if overdue >= shadow.max_concurrent() {
+            return meters.shadow_dropped(Dropped::Stuck);
+        }
+        let bytes = copied.bytes.max(LEAST_BYTES);
+        let before = self.shared.bytes.fetch_add(bytes, Ordering::Relaxed);
+        let held = Held {
+            shared: Arc::clone(&self.shared),
+            bytes,
+        };
+        let waiting = Waiting {
+            copied,
+            expires: now + shadow.deadline(),
+            queued: meters.shadow_queued(),
+            held,
+        };
+        let fits = before.saturating_add(bytes) <= self.shared.settings.max_bytes;
+        if !fits || !lane.push(waiting) {
+            return meters.shadow_dropped(Dropped::QueueFull);
+        }
+        let manned = &lane.post.manned;
+        if !manned.load(Ordering::Relaxed)
+            && !manned.swap(true, Ordering::AcqRel)
+            && self.lanes.try_send(Arc::clone(&lane.post)).is_err()
+        {
+            manned.store(false, Ordering::Release);
+        }
+    }
+}
+
+impl Drop for Crew {
+    fn drop(&mut self) {
+        self.shared.ended.store(true, Ordering::Release);
+    }
+}
+
+/// Gives each lane its threads.
+fn man(lanes: &Receiver<Arc<Post>>, shared: &Arc<Shared>) {
+    for post in lanes {
+        let wanted = post.shadow.max_concurrent();
+        let started = (0..wanted).filter(|_| start(&post, shared)).count();
+        if started < wanted {
+            let version = post.version.number();
+            tracing::warn!(%version, started, wanted, "too few threads for a shadow: see limits.max_shadow_threads");
+        }
+        if started == 0 {
+            // The next copy asks again.
+            post.manned.store(false, Ordering::Release);
+        }
+    }
+}
+
+fn start(post: &Arc<Post>, shared: &Arc<Shared>) -> bool {
+    if shared.threads.fetch_add(1, Ordering::AcqRel) >= shared.settings.max_threads {
+        shared.threads.fetch_sub(1, Ordering::AcqRel);
+        return false;
+    }
+    let (post, all) = (Arc::clone(post), Arc::clone(shared));
+    let started = Builder::new().name("taper-shadow".into()).spawn(move || {
+        step_back();
+        while let Some(waiting) = next(&post) {
+            one(&post, &all, waiting);
+        }
+        // The version first, so that whoever waits for it need not wait for this thread.
+        drop(post);
+        all.threads.fetch_sub(1, Ordering::AcqRel);
+    });
+    if started.is_err() {
+        shared.threads.fetch_sub(1, Ordering::AcqRel);
+    }
+    started.is_ok()
+}
+
+/// The next copy; `None` once the lane has gone and nothing waits any more.
+fn next(post: &Post) -> Option<Waiting> {
+    lock(&post.inbox).recv().ok()
+}
+
+/// Scores one copy, or drops it.
+fn one(post: &Post, shared: &Shared, waiting: Waiting) {
+    let meters = &post.version.meters;
+    let Waiting {
+        copied,
+        expires,
+        queued,
+        held,
+    } = waiting;
+    drop(queued);
+    let now = Instant::now();
+    if post.closed.load(Ordering::Acquire) || shared.ended.load(Ordering::Acquire) {
+        return meters.shadow_dropped(Dropped::Draining);
+    }
+    if expires <= now {
+        return meters.shadow_dropped(Dropped::Deadline);
+    }
+    if !lock(&shared.budget).may_begin(now) {
+        return meters.shadow_dropped(Dropped::Budget);
+    }
+    // Threads of an earlier policy may still compute for the same version.
+    let most = post.shadow.max_concurrent();
+    let Some(claim) = post.version.slots.claim(most, expires) else {
+        return meters.shadow_dropped(Dropped::QueueFull);
+    };
+    let mut record = Record::start(meters, Role::Shadow, now, Some(expires));
+    let began = cpu_time();
+    let call = Call {
+        role: Role::Shadow,
+        at: now,
+        deadline: None,
+    };
+    let scored = score(&post.version, &copied.payload, call);
+    lock(&shared.budget).spend(cpu_time().saturating_sub(began));
+    drop(held);
+    let late = claim.release();
+    if late {
+        record.was_counted();
+    }
+    match &scored {
+        Ok(scored) if !late => record.scored(scored.inference, &scored.scores, &scored.top),
+        Err(PredictError::Forward { version, source }) => {
+            tracing::debug!(%version, error = %source, "a shadow failed");
+        }
+        _ => {}
+    }
+    record.ended(match &scored {
+        _ if expires <= Instant::now() => Code::DeadlineExceeded,
+        Ok(_) => Code::Ok,
+        Err(error) => error.code(),
+    });
+    drop(record);
+    if let (Ok(scored), Some((scores, top))) = (&scored, &copied.primary.answer) {
+        let pair = Pair {
+            primary: Side {
+                version: copied.primary.version,
+                scores,
+                top,
+            },
+            shadow: Side {
+                version: post.version.number(),
+                scores: &scored.scores,
+                top: &scored.top,
+            },
+        };
+        post.version.comparisons.paired(&pair, meters);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

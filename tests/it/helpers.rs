@@ -1,0 +1,161 @@
+//! A house of several versions of the model `m`, each of which may misbehave, under one policy.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use taper::error::{ForwardError, PredictError};
+use taper::ident::{ModelName, Revision};
+use taper::insight::metrics::{Telemetry, VersionMeters};
+use taper::model::payload::{Cell, Payload};
+use taper::model::{Manifest, Model, Rows, Scores, Version};
+use taper::serving::gate::{Gate, Limits};
+use taper::serving::live::{Live, Routing, ServingModel, ServingVersion, Snapshot};
+use taper::serving::route::{Policy, RawPolicy};
+use taper::serving::shadow::{Crew, CrewSettings};
+use taper::serving::{Answer, Pin, Pipeline, Query};
+use tokio::time::Instant;
+
+use crate::harness::eventually;
+use crate::tiny;
+
+/// What a model does with the value `x` of its only row.
+pub type Does = Box<dyn Fn(f32) -> Result<f32, ForwardError> + Send + Sync>;
+
+struct Acting(Does);
+
+impl Model for Acting {
+    fn cost_per_row(&self) -> usize {
+        1
+    }
+
+    fn forward(&self, rows: &Rows) -> Result<Scores, ForwardError> {
+        Scores::new(vec![(self.0)(rows.as_slice()[0])?], 1)
+    }
+}
+
+/// A model that does as `does` does.
+pub fn does(does: impl Fn(f32) -> Result<f32, ForwardError> + Send + Sync + 'static) -> Does {
+    Box::new(does)
+}
+
+/// Answers `x`.
+pub fn well() -> Does {
+    does(Ok)
+}
+
+/// A pipeline and what stands around it.
+pub struct House {
+    pub pipeline: Arc<Pipeline>,
+    pub live: Arc<Live>,
+    pub telemetry: Arc<Telemetry>,
+    gate: Arc<Gate>,
+}
+
+/// A house whose versions 1, 2, ... do as `models` do.
+pub fn house(models: Vec<Does>, policy: RawPolicy, settings: CrewSettings) -> Arc<House> {
+    let dir = tempfile::tempdir().expect("temporary folder");
+    let telemetry = Telemetry::new().expect("metrics");
+    let mut ready = BTreeMap::new();
+    for (number, model) in (1..).zip(models) {
+        tiny::publish(dir.path(), "m", number);
+        let folder = dir.path().join(format!("m/{number}"));
+        let manifest = Manifest::read(&folder).expect("manifest");
+        let meters = VersionMeters::new(&telemetry, &manifest).expect("meters");
+        let version = Version::new(manifest, Box::new(Acting(model)));
+        let weights = telemetry.weights(version.weight_bytes());
+        let serving = ServingVersion::new(version, meters, weights);
+        ready.insert(serving.number(), Arc::new(serving));
+    }
+    let name: ModelName = "m".parse().expect("name");
+    let policy = Policy::check(policy, &name).expect("policy");
+    let routing = Routing::resolve(Revision(1), policy, &BTreeMap::new(), &ready);
+    let model = ServingModel {
+        name: name.clone(),
+        ready,
+        others: BTreeMap::new(),
+        labels: BTreeMap::new(),
+        routing: Some(Arc::new(routing.expect("everyone is there"))),
+    };
+    let models = HashMap::from([(name, Arc::new(model))]);
+    let live = Arc::new(Live::new(Snapshot { models }));
+    let limits = Limits {
+        max_in_flight: 1_000,
+        max_in_flight_bytes: 1 << 20,
+    };
+    let crew = Crew::start(settings).expect("a thread");
+    let pipeline = Pipeline::new(Arc::clone(&live), Arc::clone(&telemetry)).with_shadows(crew);
+    Arc::new(House {
+        pipeline: Arc::new(pipeline),
+        gate: Gate::new(limits, Arc::clone(&telemetry)),
+        live,
+        telemetry,
+    })
+}
+
+impl House {
+    /// Asks for the score of `x`.
+    pub async fn ask(&self, x: f64) -> Result<Answer, PredictError> {
+        self.ask_pinned(x, None).await
+    }
+
+    /// The same, of one version.
+    pub async fn ask_pinned(&self, x: f64, pin: Option<u64>) -> Result<Answer, PredictError> {
+        let arrival = Arc::new(self.gate.enter(Instant::now(), None)?);
+        let pair = Cell::List(vec![Cell::Number(0.0), Cell::Number(0.0)]);
+        let cells = [
+            ("x", Cell::Number(x)),
+            ("color", Cell::Text("red".into())),
+            ("pair", pair),
+        ];
+        let row = cells.map(|(name, cell)| (name.to_owned(), cell)).into();
+        let query = Query {
+            model: "m".into(),
+            pin: pin.map(Pin::Version),
+            routing_key: String::new(),
+            response_id: None,
+            headers: http::HeaderMap::new(),
+            payload: Payload::Rows(vec![row]),
+            arrival,
+        };
+        self.pipeline.predict(query).await
+    }
+
+    /// The value of the series of `name` with these labels of a version; 0 where there is none.
+    pub fn metric(&self, name: &str, version: u64, labels: &str) -> f64 {
+        let comma = if labels.is_empty() { "" } else { "," };
+        let series = format!(r#"{name}{{model="m",version="{version}"{comma}{labels}}} "#);
+        let text = self.telemetry.render();
+        let line = text.lines().find_map(|line| line.strip_prefix(&*series));
+        line.map_or(0.0, |value| value.parse().expect("a number"))
+    }
+
+    /// Requests of a version in a role that ended with a code.
+    pub fn ended(&self, version: u64, role: &str, code: &str) -> f64 {
+        let labels = format!(r#"role="{role}",code="{code}""#);
+        self.metric("taper_requests_total", version, &labels)
+    }
+
+    /// Waits until so many have ended like this.
+    pub async fn has_ended(&self, version: u64, role: &str, code: &str, many: f64) {
+        let what = format!("{many} of version {version} as {role} with {code}");
+        let there = || async { (self.ended(version, role, code) >= many).then_some(()) };
+        eventually(&what, there).await;
+        assert!(
+            (self.ended(version, role, code) - many).abs() < 0.5,
+            "{what}, not more"
+        );
+    }
+
+    /// Copies for a version that were dropped.
+    pub fn dropped(&self, version: u64, reason: &str) -> f64 {
+        let labels = format!(r#"reason="{reason}""#);
+        self.metric("taper_shadow_dropped_total", version, &labels)
+    }
+}
+
+/// The only score.
+pub fn score(answer: &Answer) -> f32 {
+    answer.scores.rows().next().expect("a row")[0]
+}

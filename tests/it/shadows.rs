@@ -1,0 +1,198 @@
+//! Shadows that misbehave, and callers who do not notice.
+
+use std::sync::{
+    Mutex,
+    mpsc::{self, Receiver, Sender},
+};
+use std::time::Duration;
+
+use taper::error::ForwardError;
+use taper::ident::Role;
+use taper::serving::live::Snapshot;
+use taper::serving::priority::cpu_time;
+use taper::serving::route::{RawPolicy, RawShadow};
+use taper::serving::shadow::CrewSettings;
+
+use crate::harness::eventually;
+use crate::helpers::{Does, House, does, house, score, well};
+
+/// A shadow that gets everything.
+fn all(version: u64) -> RawShadow {
+    RawShadow {
+        target: version.into(),
+        basis_points: 10_000,
+        deadline_ms: 60_000,
+        max_queue: 1_000,
+        max_concurrent: 1,
+    }
+}
+
+/// Version 1 answers; the others are shadows.
+fn policy(shadows: Vec<RawShadow>) -> RawPolicy {
+    RawPolicy {
+        split: vec![(1.into(), 10_000)],
+        shadows,
+        ..RawPolicy::default()
+    }
+}
+
+fn plenty() -> CrewSettings {
+    CrewSettings {
+        compute_share: 6_400,
+        ..CrewSettings::default()
+    }
+}
+
+/// A model that tells when it begins and hangs until it is let go, once for each; then answers 7.
+fn hanging() -> (Does, Receiver<()>, Sender<()>) {
+    let ((began, begun), (let_go, go)) = (mpsc::channel(), mpsc::channel());
+    let go: Mutex<Receiver<()>> = Mutex::new(go);
+    let model = does(move |_| {
+        // Nobody listens any more in a test that is over.
+        let _ = began.send(());
+        let _ = go.lock().expect("lock").recv();
+        Ok(7.0)
+    });
+    (model, begun, let_go)
+}
+
+/// Waits until a hanging model has begun.
+async fn began(begun: Receiver<()>) -> Receiver<()> {
+    let wait = move || begun.recv().map(|()| begun);
+    let begun = tokio::task::spawn_blocking(wait).await;
+    begun.expect("joins").expect("it began")
+}
+
+/// Asks `many` times; every answer is the primary's.
+async fn ask(house: &House, many: u8) {
+    for x in 0..many {
+        let answer = house.ask(f64::from(x)).await.expect("the primary answers");
+        assert_eq!(answer.role, Role::Primary);
+        assert!((score(&answer) - f32::from(x)).abs() < f32::EPSILON);
+    }
+}
+
+#[tokio::test]
+async fn a_shadow_that_fails_in_any_way_costs_the_caller_nothing_and_is_counted() {
+    let shadows = (2..=4).map(all).collect();
+    let models = vec![
+        well(),
+        does(|_| panic!("a shadow")),
+        does(|_| Ok(f32::NAN)),
+        does(|_| Err(ForwardError::Failed("a shadow".into()))),
+    ];
+    let house = house(models, policy(shadows), plenty());
+    ask(&house, 50).await;
+    for version in 2..=4 {
+        house.has_ended(version, "shadow", "INTERNAL", 50.0).await;
+        assert!(house.ended(version, "primary", "INTERNAL") < 0.5);
+    }
+    assert!((house.ended(1, "primary", "OK") - 50.0).abs() < 0.5);
+}
+
+#[tokio::test]
+async fn a_shadow_that_hangs_fills_its_own_queue_and_nobody_waits() {
+    let (model, begun, let_go) = hanging();
+    let hangs = RawShadow {
+        max_queue: 4,
+        ..all(2)
+    };
+    let models = vec![well(), model, well()];
+    let house = house(models, policy(vec![hangs, all(3)]), plenty());
+    ask(&house, 1).await;
+    let _begun = began(begun).await;
+    // All of these are answered while the shadow hangs, and the other shadow gets its copies.
+    ask(&house, 50).await;
+    assert!((house.dropped(2, "queue_full") - 46.0).abs() < 0.5);
+    let queue = house.metric("taper_shadow_queue_requests", 2, "");
+    assert!((queue - 4.0).abs() < 0.5, "{queue} wait");
+    house.has_ended(3, "shadow", "OK", 51.0).await;
+    let compared = || house.metric("taper_shadow_compared_rows_total", 3, r#"primary="1""#);
+    eventually("every row is compared", || async {
+        (compared() > 50.5).then_some(())
+    })
+    .await;
+    drop(let_go);
+    house.has_ended(2, "shadow", "OK", 5.0).await;
+    assert!(house.metric("taper_shadow_queue_requests", 2, "") < 0.5);
+}
+
+#[tokio::test]
+async fn a_shadow_past_its_deadline_counts_once_and_gets_nothing_until_it_comes_back() {
+    let (model, begun, let_go) = hanging();
+    let hangs = RawShadow {
+        deadline_ms: 50,
+        ..all(2)
+    };
+    let house = house(vec![well(), model], policy(vec![hangs]), plenty());
+    ask(&house, 1).await;
+    let _begun = began(begun).await;
+    tokio::time::sleep(Duration::from_millis(60)).await;
+    ask(&house, 20).await;
+    assert!((house.dropped(2, "stuck") - 20.0).abs() < 0.5);
+    assert!((house.ended(2, "shadow", "DEADLINE_EXCEEDED") - 1.0).abs() < 0.5);
+    drop(let_go);
+    eventually("it is asked again", || async {
+        ask(&house, 1).await;
+        (house.ended(2, "shadow", "OK") > 0.5).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn past_the_compute_time_of_all_shadows_copies_are_dropped() {
+    let burns = does(|x| {
+        let begin = cpu_time();
+        while cpu_time() - begin < Duration::from_millis(110) {
+            std::hint::spin_loop();
+        }
+        Ok(x)
+    });
+    let settings = CrewSettings {
+        compute_share: 1,
+        ..CrewSettings::default()
+    };
+    let house = house(vec![well(), burns], policy(vec![all(2)]), settings);
+    ask(&house, 1).await;
+    house.has_ended(2, "shadow", "OK", 1.0).await;
+    ask(&house, 3).await;
+    eventually("three are dropped", || async {
+        (house.dropped(2, "budget") > 2.5).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_version_in_the_split_can_be_a_shadow_too_and_pins_are_not_copied() {
+    let house = house(vec![well()], policy(vec![all(1)]), plenty());
+    ask(&house, 10).await;
+    house.ask_pinned(1.0, Some(1)).await.expect("answer");
+    house.has_ended(1, "shadow", "OK", 10.0).await;
+    assert!((house.ended(1, "primary", "OK") - 11.0).abs() < 0.5);
+}
+
+#[tokio::test]
+async fn a_shadow_that_is_taken_away_loses_its_queue_and_is_freed() {
+    let (model, begun, let_go) = hanging();
+    let house = house(vec![well(), model], policy(vec![all(2)]), plenty());
+    ask(&house, 6).await;
+    let _begun = began(begun).await;
+    let queue = house.metric("taper_shadow_queue_requests", 2, "");
+    assert!((queue - 5.0).abs() < 0.5, "{queue} wait");
+    let mut next = Snapshot::clone(&house.live.snapshot());
+    let number = 2.try_into().expect("a version");
+    let version = std::sync::Arc::downgrade(&next.models["m"].ready[&number]);
+    next.models.clear();
+    house.live.publish(next);
+    drop(let_go);
+    eventually("nobody holds the version", || async {
+        version.upgrade().is_none().then_some(())
+    })
+    .await;
+    let text = house.telemetry.render();
+    assert!(text.contains("taper_weights_bytes 0\n"), "{text}");
+    assert!(
+        !text.contains("taper_shadow"),
+        "series outlived their version:\n{text}"
+    );
+}
