@@ -98,17 +98,13 @@ const DOORS: &[(&[&str], &[&str], &str)] = &[
     ),
     (
         &["libc"],
-        &["src/app/memory.rs"],
-        "one function calls C, and says why it may",
+        &["src/app/memory.rs", "src/model/load/priority.rs"],
+        "two functions call C, and say why they may",
     ),
     (
         &["rustix"],
-        &[
-            "src/serving/priority.rs",
-            "src/control/loader/tests.rs",
-            "src/insight/",
-        ],
-        "what the system is asked for is a thread's priority and its time, and the size of a page",
+        &["src/insight/", "src/serving/priority.rs"],
+        "what the system is asked for is the size of a page and how long a thread has computed",
     ),
     (
         &["notify"],
