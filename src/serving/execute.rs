@@ -154,7 +154,7 @@ impl Executor {
     }
 
     /// As [`run`](Self::run), but never on the calling thread, and given up after `limit`: then the pass is left behind, and
-    /// ends when it does. At most [`APART`] passes of a version run like this; where all of them were left behind, it is
+    /// ends when it does. At most 16 passes of a version run like this; where all of them were left behind, it is
     /// given up at once.
     ///
     /// # Errors
