@@ -149,6 +149,11 @@ impl Member {
         let waits = self.seen.as_ref().and_then(|seen| seen.waits.as_ref());
         match (self.state, &self.faults, waits) {
             (State::Failed, Some(faults), _) => format!("it failed to load: {}", first(faults)),
+            // Whoever asks while it is tried again wants to know the reason as well.
+            (state, Some(faults), _) if state.is_loading() => {
+                let (state, why) = (state.as_str(), first(faults));
+                format!("it is {state} again after it failed to load: {why}")
+            }
             (State::Discovered, _, Some(waits)) => format!("it is DISCOVERED and waits: {waits}"),
             (State::Discovered | State::Retired, _, _) => {
                 format!("it is {}: load it first", self.state.as_str())
