@@ -69,9 +69,11 @@ impl Gateway {
         for name in HEALTH_NAMES {
             self.health.clear_service_status(name).await;
         }
-        if !self.leave().await && self.gate.in_flight() > 0 {
+        let all_left = self.leave().await
             // They came after the others had gone, on a connection that had not heard of it.
-            self.leave().await;
+            || (self.gate.in_flight() > 0 && self.leave().await);
+        if all_left {
+            self.settle().await;
         }
         let Left {
             finished,
@@ -101,6 +103,7 @@ impl Gateway {
             took: begin.elapsed(),
         }
     }
+
     /// Tells whoever is not answered yet, and waits until everybody has gone. Peers get a moment to take the last bytes and to
     /// close; those that never would, because they are silent or not there, hold nobody up. Tells whether all have gone.
     async fn leave(&mut self) -> bool {
@@ -109,5 +112,16 @@ impl Gateway {
         }
         let doors = async { while self.grpc.join_next().await.is_some() {} };
         time::timeout(REST, doors).await.is_ok()
+    }
+
+    /// Waits until those who have gone are counted out. A connection ends with the last byte of its last answer; the task that
+    /// wrote the answer may still be about to let go of its place, and has cut nobody off.
+    async fn settle(&self) {
+        let counted = async {
+            while self.gate.in_flight() > 0 {
+                time::sleep(LOOK).await;
+            }
+        };
+        let _ = time::timeout(REST, counted).await;
     }
 }
