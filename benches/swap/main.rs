@@ -1,15 +1,16 @@
 //! What a swap costs those who ask meanwhile: a real `taper serve` under open-loop load, calm and with swaps by turns.
 //!
 //! * `calm`: nothing but requests, and folders that are moved where the gateway does not look, as many as in a swap;
-//! * `swaps`: one version of the model that answers after the other is renamed into the registry, the next as soon as the
-//!   last has answered;
+//! * `swaps`: one version of the model that answers after the other is renamed into the registry, one in every fifth of a
+//!   second, or in what `--every` says; with 0, the next as soon as the last has answered;
 //! * `calm, 200 MB beside`: versions of another model, of 200 MB of random weights each, load one after the other;
 //! * `swaps, 200 MB beside`: both.
 //!
 //! The server has one core and the generator another, where there are two. Latencies count from the moment a request was due.
 //! Every answer is held to the version that it names. A ratio is the median over the rounds of p99 in that round to p99
 //! of the calm in the same round and the same process, with the lowest and the highest. In the end, resident memory after the
-//! tenth swap and after the last, each once all old weights are freed.
+//! tenth swap and after the last, each once all old weights are freed. Before the tenth, requests come until what remembers
+//! answers for their outcomes is full: it grows with requests, up to its bound, and not with swaps.
 //!
 //! `cargo bench --bench swap -- --rounds 2 --swaps 50` for a quick look.
 #![expect(
@@ -49,6 +50,9 @@ use tonic::transport::Channel;
 const CONFIG: &str = "versions = { latest = 1 }\n";
 /// Swaps before anything is measured.
 const FIRST: u64 = 10;
+/// Requests that fill everything that grows with requests, sent at this rate.
+const FILL: u32 = 110_000;
+const FILL_RATE: u32 = 8_000;
 /// A large version loads beside so many swaps.
 const SWAPS_PER_LARGE: u64 = 50;
 /// Longer than anything here takes: what takes longer hangs.
@@ -61,6 +65,8 @@ struct Plan {
     swaps: u64,
     /// Requests per second.
     rate: u32,
+    /// From one swap to the next, at least.
+    every: Duration,
 }
 
 /// What happens while requests come.
@@ -94,6 +100,7 @@ fn main() {
         rounds: after("--rounds").unwrap_or(10).into(),
         swaps: after("--swaps").unwrap_or(100).into(),
         rate: after("--rate").unwrap_or(1_000),
+        every: Duration::from_millis(after("--every").unwrap_or(200).into()),
     };
     let cores = Cores::split();
     match cores {
@@ -106,8 +113,11 @@ fn main() {
         rounds,
         swaps,
         rate,
+        every,
     } = plan;
-    println!("{rate} requests/s, {rounds} rounds of {swaps} swaps\n");
+    println!(
+        "{rate} requests/s, {rounds} rounds of {swaps} swaps, {every:?} from one to the next\n"
+    );
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -135,16 +145,20 @@ async fn run(plan: &Plan, cores: Option<Cores>, phases: &[Phase]) {
         clients: Clients::of(target.address(0)).await,
         admin: AdminServiceClient::new(connect(target.address(1)).await),
         pool: RefCell::new(pool),
+        every: plan.every,
     };
     let targets = [target];
     let [target] = &targets;
     // Connections, and what memory needs for the first time.
+    let fill = sleep(Duration::from_secs(1) * FILL / FILL_RATE);
+    bench.clients.load(FILL_RATE, fill).await;
     bench.clients.load(plan.rate, bench.first(has_large)).await;
     let tenth = settled(target).await;
 
     let others = Others::watch(&targets);
     let mut rounds: Vec<Vec<Sample>> = phases.iter().map(|_| Vec::new()).collect();
-    let mut took = Duration::from_secs(5);
+    // Each lasts about as long as the swaps do, so that all see the machine alike.
+    let mut took = (plan.every * plan.swaps as u32).max(Duration::from_secs(5));
     for round in 0..plan.rounds {
         for turn in 0..phases.len() {
             // Another one goes first in each round, so that a drift of the machine hits all alike.
@@ -216,6 +230,7 @@ struct Bench {
     clients: Clients,
     admin: AdminServiceClient<Channel>,
     pool: RefCell<Pool>,
+    every: Duration,
 }
 
 impl Bench {
@@ -234,9 +249,12 @@ impl Bench {
             Phase::Swaps => self.swaps(swaps, false).await,
             Phase::SwapsAndLarge => self.swaps(swaps, true).await,
             Phase::Large => {
-                for _ in 0..swaps.div_ceil(SWAPS_PER_LARGE) {
+                let number = swaps.div_ceil(SWAPS_PER_LARGE) as u32;
+                for _ in 0..number {
+                    let next = Instant::now() + took / number;
                     self.pool.borrow_mut().swap_large();
                     self.large_is_ready().await;
+                    sleep_until(next).await;
                 }
             }
         }
@@ -253,7 +271,10 @@ impl Bench {
     }
 
     async fn swaps(&self, number: u64, large: bool) {
+        let mut due = Instant::now();
         for swap in 0..number {
+            sleep_until(due).await;
+            due = Instant::now() + self.every;
             if large && swap % SWAPS_PER_LARGE == 0 {
                 self.pool.borrow_mut().swap_large();
             }

@@ -19,6 +19,7 @@ use std::{
 use tokio::time::Instant;
 
 use crate::ident::{ModelName, VersionNumber};
+use crate::model::step_back;
 use crate::serving::live::ServingVersion;
 
 /// First pause between two looks. A request takes about as long.
@@ -68,9 +69,11 @@ impl Reaper {
     pub fn start(give_back: fn(), freed: impl FnMut(Freed) + Send + 'static) -> io::Result<Self> {
         let (retired, inbox) = mpsc::channel();
         let mut freed = freed;
-        let thread = Builder::new()
-            .name("taper-reap".into())
-            .spawn(move || run(&inbox, give_back, &mut freed))?;
+        let thread = Builder::new().name("taper-reap".into()).spawn(move || {
+            // Handing back hundreds of megabytes takes milliseconds, in which no request should wait.
+            step_back();
+            run(&inbox, give_back, &mut freed);
+        })?;
         Ok(Self {
             retired: Some(retired),
             thread: Some(thread),
