@@ -38,7 +38,8 @@ lint:
 doc:
 	RUSTDOCFLAGS="--deny warnings" $(CARGO) doc --locked --no-deps --document-private-items
 
-# Micro-benches, the gateway under load beside a bare tonic echo, then the gateway with versions swapped under load.
+# Micro-benches, the gateway under load beside a bare tonic echo, then the gateway with versions swapped under load,
+# and its memory over two million predictions with everything on.
 bench:
 	$(CARGO) bench --locked
 
