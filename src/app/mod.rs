@@ -6,6 +6,7 @@
 
 mod accept;
 mod drain;
+mod drift;
 mod memory;
 mod prepare;
 mod serve;
@@ -160,6 +161,10 @@ impl Gateway {
         } = prepared;
         let live = writer.live();
         raise_file_limit(config.max_connections);
+        if config.drift_interval.is_some() {
+            // Nothing was seen yet, so this only makes the series.
+            live.snapshot().report_drift();
+        }
         let [data, admin, http] = listen(&config).await?;
         let addresses = Addresses {
             data: data.local_addr().unwrap_or(config.data),
@@ -227,6 +232,9 @@ impl Gateway {
             faces,
             ending.clone(),
         ));
+        if let Some(interval) = config.drift_interval {
+            others.spawn(drift::look(Arc::clone(&live), interval, ending.clone()));
+        }
         others.spawn(upkeep(Arc::clone(&live), telemetry, ending));
         others.spawn(async {
             writer.run().await;

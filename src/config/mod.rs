@@ -60,6 +60,8 @@ pub struct Config {
     pub watch: WatchSettings,
     /// What is recorded of requests.
     pub insight: stats::Settings,
+    /// How often the gauges of drift are brought up to date; `None`: there are none.
+    pub drift_interval: Option<Duration>,
     /// How much of what was answered waits for its truth.
     pub outcomes: OutcomeSettings,
     /// The prediction log; `None`: there is none.
@@ -229,6 +231,8 @@ fn check(raw: RawConfig, registry: PathBuf, state: PathBuf, file: &Path) -> Resu
             features: raw.insight.features,
             max_features: raw.insight.max_features,
         },
+        drift_interval: (raw.insight.drift_interval_seconds > 0)
+            .then(|| Duration::from_secs(raw.insight.drift_interval_seconds)),
         outcomes: OutcomeSettings {
             buffer_rows: raw.insight.outcome_buffer_rows,
             expires: Duration::from_secs(raw.insight.outcome_expires_seconds),

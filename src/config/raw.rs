@@ -195,6 +195,10 @@ pub(super) struct RawInsight {
     /// Seconds within which a truth must come, 1 to 31,536,000. 86,400 where absent.
     #[schemars(range(min = 1, max = 31_536_000))]
     pub(super) outcome_expires_seconds: u64,
+    /// Seconds between two looks at the drift of every version against its reference profile, for the gauges, 0 to 86,400; 0: no
+    /// look and no gauges. 30 where absent. `taper drift` looks by itself.
+    #[schemars(range(min = 0, max = 86_400))]
+    pub(super) drift_interval_seconds: u64,
 }
 
 impl Default for RawInsight {
@@ -204,6 +208,7 @@ impl Default for RawInsight {
             max_features: 256,
             outcome_buffer_rows: 100_000,
             outcome_expires_seconds: 86_400,
+            drift_interval_seconds: 30,
         }
     }
 }

@@ -80,6 +80,13 @@ impl Snapshot {
         }
     }
 
+    /// Brings the gauges of drift up to date. Takes some milliseconds a version of many inputs: not for a thread that serves.
+    pub fn report_drift(&self) {
+        for version in self.models.values().flat_map(|model| model.ready.values()) {
+            version.meters.look_at_drift(version.version.manifest());
+        }
+    }
+
     /// Brings the gauges of quality up to date.
     pub fn report_quality(&self) {
         for version in self.models.values().flat_map(|model| model.ready.values()) {

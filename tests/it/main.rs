@@ -21,6 +21,7 @@ mod dashboards;
 mod demo;
 mod dense;
 mod deploy;
+mod drift;
 mod durability;
 mod faces;
 mod fallback;

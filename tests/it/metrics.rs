@@ -71,6 +71,15 @@ fn classifier(root: &Path, version: u64) {
         manifest["outputs"][0]["name"] = "probability".into();
         manifest["classes"] = json!(["no", "yes"]);
         manifest["golden"] = json!([]);
+        let profile = |at: fn(u32) -> f64| {
+            let quantiles: Vec<f64> = (0..=100).map(at).collect();
+            json!({"missing": 0, "quantiles": quantiles})
+        };
+        manifest["reference"] = json!({
+            "rows": 1_000,
+            "features": {"x": profile(|at| f64::from(at) - 50.0)},
+            "predictions": {"probability": profile(|at| f64::from(at) / 100.0)},
+        });
     });
 }
 

@@ -33,7 +33,7 @@ pub(super) struct Args {
 
 /// A window by its short name.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Window {
+pub(super) enum Window {
     /// The last minute.
     #[value(name = "1m")]
     Minute,
@@ -50,25 +50,37 @@ enum Window {
 
 /// A role.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Part {
+pub(super) enum Part {
     Primary,
     Shadow,
     Fallback,
 }
 
+impl From<Window> for StatsWindow {
+    fn from(window: Window) -> Self {
+        match window {
+            Window::Minute => Self::Minute,
+            Window::FiveMinutes => Self::FiveMinutes,
+            Window::Hour => Self::Hour,
+            Window::SinceLoad => Self::SinceLoad,
+        }
+    }
+}
+
+impl From<Part> for Role {
+    fn from(part: Part) -> Self {
+        match part {
+            Part::Primary => Self::Primary,
+            Part::Shadow => Self::Shadow,
+            Part::Fallback => Self::Fallback,
+        }
+    }
+}
+
 pub(super) async fn run(args: Args) -> Result<(), Failure> {
     let model = args.model.resolve(&args.port).await?;
-    let window = match args.window {
-        Window::Minute => StatsWindow::Minute,
-        Window::FiveMinutes => StatsWindow::FiveMinutes,
-        Window::Hour => StatsWindow::Hour,
-        Window::SinceLoad => StatsWindow::SinceLoad,
-    };
-    let role = args.role.map(|role| match role {
-        Part::Primary => Role::Primary,
-        Part::Shadow => Role::Shadow,
-        Part::Fallback => Role::Fallback,
-    });
+    let window = StatsWindow::from(args.window);
+    let role = args.role.map(Role::from);
     let mut client = args.port.connect().await?;
     let request = args.port.patience.request(GetStatsRequest {
         model,

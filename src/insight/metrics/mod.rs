@@ -4,6 +4,7 @@
 //! which dies with it, and [`Telemetry::render`] puts their texts together. Every label value comes from the registry or
 //! from a fixed list: a client can never create a series.
 
+mod drift;
 mod helper;
 mod log;
 mod merge;

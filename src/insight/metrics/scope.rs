@@ -181,6 +181,14 @@ fn describe() {
         "Bytes of the version's statistics in memory"
     );
     describe_gauge!(
+        "taper_feature_drift",
+        "How far the version's inputs of the last hour as primary are from its reference profile, by statistic; NaN where too few rows came"
+    );
+    describe_gauge!(
+        "taper_prediction_drift",
+        "How far the version's predictions of the last hour as primary are from its reference profile, by statistic; NaN where too few rows came"
+    );
+    describe_gauge!(
         "taper_in_flight_requests",
         "Requests that the version is answering now"
     );

@@ -12,6 +12,7 @@ use std::{
 use metrics::{Counter, Gauge, Histogram, Label, counter, gauge, histogram};
 use tokio::time::Instant;
 
+use super::drift::DriftMeters;
 use super::helper::{Failed, ShadowMeters};
 use super::{MetricsError, PROBABILITY, QualityMeters, Scope, Telemetry};
 use crate::error::Code;
@@ -37,6 +38,7 @@ pub struct VersionMeters {
     pub(super) scope: Arc<Scope>,
     pub(super) shadow: OnceLock<ShadowMeters>,
     pub(super) fallbacks: OnceLock<[Counter; Failed::REASONS.len()]>,
+    pub(super) drift: OnceLock<DriftMeters>,
     roles: [OnceLock<RoleMeters>; Role::COUNT],
     outputs: Vec<String>,
     classes: Vec<String>,
@@ -88,6 +90,7 @@ impl VersionMeters {
             scope,
             shadow: OnceLock::new(),
             fallbacks: OnceLock::new(),
+            drift: OnceLock::new(),
             roles: Default::default(),
             outputs,
             classes: signature.classes.clone(),

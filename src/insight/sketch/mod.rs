@@ -121,6 +121,26 @@ impl Sketch {
         self.max = self.max.max(other.max);
     }
 
+    /// Takes back all that `part` has counted, which was merged into this one. The buckets are then as if it had never been; the
+    /// minimum and the maximum stay and enclose what is left, and mean and variance are rounded where little is left of much.
+    pub fn take_back(&mut self, part: &Self) {
+        let left = self.count.saturating_sub(part.count);
+        if left == 0 {
+            return self.clear();
+        }
+        self.negative.take_back(&part.negative);
+        self.positive.take_back(&part.positive);
+        self.zero = self.zero.saturating_sub(part.zero);
+        // The recurrence of `merge`, solved for what was there before.
+        let (all, theirs, own) = (as_f64(self.count), as_f64(part.count), as_f64(left));
+        let mean = self.mean + (self.mean - part.mean) * (theirs / own);
+        let apart = part.mean - mean;
+        self.squares =
+            (self.squares - part.squares - apart * apart * (own * theirs / all)).max(0.0);
+        self.mean = mean;
+        self.count = left;
+    }
+
     /// Forgets all, and keeps the memory for what comes next.
     pub fn clear(&mut self) {
         self.negative.clear();

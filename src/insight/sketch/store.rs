@@ -101,6 +101,17 @@ impl Store {
         self.folded |= other.folded;
     }
 
+    /// Takes back what `part`, which was merged into this one, has counted.
+    pub(super) fn take_back(&mut self, part: &Self) {
+        for (at, count) in part.counts.iter().enumerate() {
+            // What was merged below the floor was counted there.
+            let place = (part.first + at).max(self.floor);
+            if let Some(held) = self.counts.get_mut(place.wrapping_sub(self.first)) {
+                *held = held.saturating_sub(*count);
+            }
+        }
+    }
+
     /// The part of the window that holds anything.
     fn used(&self) -> Option<std::ops::Range<usize>> {
         let first = self.counts.iter().position(|count| *count > 0)?;

@@ -121,6 +121,19 @@ proptest! {
     }
 
     #[test]
+    fn what_is_taken_back_leaves_the_rest(one in numbers(), two in numbers()) {
+        let mut sketch = of(&one);
+        sketch.merge(&of(&two));
+        sketch.take_back(&of(&two));
+        let buckets: Vec<Bucket> = sketch.buckets().collect();
+        prop_assert_eq!(buckets.iter().map(|bucket| bucket.count).sum::<u64>(), one.len() as u64);
+        prop_assert_eq!(sketch.count(), one.len() as u64);
+        for value in one {
+            prop_assert!(buckets.iter().any(|b| b.low <= value && value <= b.high), "{value}");
+        }
+    }
+
+    #[test]
     fn buckets_ascend_and_hold_what_was_counted(values in numbers()) {
         let sketch = of(&values);
         let buckets: Vec<Bucket> = sketch.buckets().collect();

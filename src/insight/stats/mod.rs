@@ -82,7 +82,7 @@ pub struct Snapshot {
     pub layout: Arc<Layout>,
     /// Counts and distributions.
     pub summary: Summary,
-    /// How long the window reaches back from now: not past the version's loading.
+    /// How long it is: not past the version's loading.
     pub length: Duration,
 }
 
@@ -161,13 +161,46 @@ impl VersionStats {
         let recorder = self.roles[role as usize].get()?;
         let (since, now) = (self.begin.elapsed(), self.now());
         let mut summary = Summary::empty(&self.layout);
-        recorder.sum(window, now, &mut summary);
-        let begin = u32::try_from(window.begin(now)).unwrap_or(u32::MAX);
+        recorder.sum(now, [(window, &mut summary)]);
         Some(Snapshot {
             layout: Arc::clone(&self.layout),
             summary,
-            length: since.saturating_sub(TICK.saturating_mul(begin)),
+            length: length(window, since, now),
         })
+    }
+
+    /// What it saw in `role` and `window` until now, and before that, since `longer` begins: no request is in both. `None` where
+    /// it never played the role. `longer` should be the longer one, otherwise there is nothing before.
+    #[must_use]
+    pub fn read_and_before(
+        &self,
+        role: Role,
+        window: Window,
+        longer: Window,
+    ) -> Option<[Snapshot; 2]> {
+        let recorder = self.roles[role as usize].get()?;
+        let (since, now) = (self.begin.elapsed(), self.now());
+        let [mut last, mut before] = [(); 2].map(|()| Summary::empty(&self.layout));
+        recorder.sum(now, [(window, &mut last), (longer, &mut before)]);
+        before.take_back(&last);
+        let last_length = length(window, since, now);
+        let before_length = length(longer, since, now).saturating_sub(last_length);
+        let read = [(last, last_length), (before, before_length)];
+        Some(read.map(|(summary, length)| Snapshot {
+            layout: Arc::clone(&self.layout),
+            summary,
+            length,
+        }))
+    }
+
+    /// What is read of a version that saw nothing.
+    #[must_use]
+    pub fn nothing(&self) -> Snapshot {
+        Snapshot {
+            layout: Arc::clone(&self.layout),
+            summary: Summary::empty(&self.layout),
+            length: Duration::ZERO,
+        }
     }
 
     /// Bytes on the heap.
@@ -185,4 +218,10 @@ impl VersionStats {
     fn now(&self) -> u64 {
         self.begin.elapsed().as_secs() / TICK.as_secs()
     }
+}
+
+/// How far a window reaches back in tick `now` of a version that came `since` ago.
+fn length(window: Window, since: Duration, now: u64) -> Duration {
+    let begin = u32::try_from(window.begin(now)).unwrap_or(u32::MAX);
+    since.saturating_sub(TICK.saturating_mul(begin))
 }

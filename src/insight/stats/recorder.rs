@@ -107,8 +107,8 @@ impl Recorder {
         lock(&self.shards[own])
     }
 
-    /// Adds to `sum` what `window` holds where it ends with tick `now`.
-    pub(super) fn sum(&self, window: Window, now: u64, sum: &mut Summary) {
+    /// Adds to each sum what its window holds where it ends with tick `now`: of the same requests in all of them.
+    pub(super) fn sum<const N: usize>(&self, now: u64, sums: [(Window, &mut Summary); N]) {
         let mut past = lock(&self.past);
         let Past { history, spare } = &mut *past;
         for shard in &self.shards {
@@ -122,7 +122,9 @@ impl Recorder {
             history.add(tick, spare);
             spare.clear();
         }
-        history.sum(window, now, sum);
+        for (window, sum) in sums {
+            history.sum(window, now, sum);
+        }
     }
 
     pub(super) fn heap_bytes(&self) -> usize {

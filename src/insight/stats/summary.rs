@@ -115,6 +115,31 @@ impl Inputs {
         }
     }
 
+    fn take_back(&mut self, part: &Self) {
+        self.missing = self.missing.saturating_sub(part.missing);
+        self.clipped = self.clipped.saturating_sub(part.clipped);
+        match (&mut self.values, &part.values) {
+            (Values::Numbers(from), Values::Numbers(part)) => from.take_back(part),
+            (
+                Values::Categories {
+                    counts,
+                    other,
+                    unknown,
+                },
+                Values::Categories {
+                    counts: fewer,
+                    other: others,
+                    unknown: unknowns,
+                },
+            ) => {
+                subtract(counts, fewer);
+                *other = other.saturating_sub(*others);
+                *unknown = unknown.saturating_sub(*unknowns);
+            }
+            _ => {}
+        }
+    }
+
     fn clear(&mut self) {
         (self.missing, self.clipped) = (0, 0);
         match &mut self.values {
@@ -186,6 +211,20 @@ impl Summary {
         }
     }
 
+    /// Takes back all that `part`, which was merged into this one, has counted.
+    pub(super) fn take_back(&mut self, part: &Self) {
+        subtract(&mut self.codes, &part.codes);
+        self.rows = self.rows.saturating_sub(part.rows);
+        subtract(&mut self.classes, &part.classes);
+        let theirs = part.sketches();
+        for (from, part) in self.sketches_mut().zip(theirs) {
+            from.take_back(part);
+        }
+        for (from, part) in self.features.iter_mut().zip(&part.features) {
+            from.take_back(part);
+        }
+    }
+
     /// Forgets all, and keeps the memory for what comes next.
     pub(super) fn clear(&mut self) {
         self.codes.fill(0);
@@ -228,5 +267,11 @@ impl Summary {
 fn add(to: &mut [u64], from: &[u64]) {
     for (to, from) in to.iter_mut().zip(from) {
         *to += from;
+    }
+}
+
+fn subtract(from: &mut [u64], part: &[u64]) {
+    for (from, part) in from.iter_mut().zip(part) {
+        *from = from.saturating_sub(*part);
     }
 }

@@ -273,3 +273,33 @@ fn bars_hold_every_value_and_do_not_overlap() {
     );
     assert!(super::bars(&Default::default(), 40).is_empty());
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_was_before_a_window_is_what_the_longer_one_holds_beside_it() {
+    let stats = stats();
+    for a in 0..30 {
+        score(&stats, f64::from(a % 10));
+    }
+    time::advance(Duration::from_secs(400)).await;
+    for _ in 0..7 {
+        score(&stats, 9.0);
+    }
+    let read = stats.read_and_before(PRIMARY, Window::Minute, Window::SinceLoad);
+    let [last, before] = read.unwrap();
+    assert_eq!((last.summary.rows, before.summary.rows), (7, 30));
+    assert_eq!(
+        (last.summary.requests(), before.summary.requests()),
+        (7, 30)
+    );
+    let Values::Numbers(a) = &before.summary.features[0].values else {
+        panic!("numbers")
+    };
+    let alone: crate::insight::sketch::Sketch = (0..30).map(|a| f64::from(a % 10)).collect();
+    assert!(a.buckets().eq(alone.buckets()));
+    assert!((a.mean().unwrap() - 4.5).abs() < 1e-9);
+    assert_eq!(last.length + before.length, Duration::from_secs(400));
+    let [all, none] = stats
+        .read_and_before(PRIMARY, Window::SinceLoad, Window::Minute)
+        .unwrap();
+    assert_eq!((all.summary.rows, none.summary.rows), (37, 0));
+}

@@ -5,6 +5,7 @@
 
 mod audit;
 mod changes;
+mod drift;
 mod policy;
 mod settle;
 mod stats;
@@ -134,6 +135,14 @@ impl<S: Store> AdminService for Admin<S> {
     ) -> Result<Response<v1::GetStatsResponse>, Status> {
         let model = self.model(&request.get_ref().model)?;
         answer(stats::get(&self.live.snapshot(), &model, request.get_ref()))
+    }
+
+    async fn get_drift(
+        &self,
+        request: Request<v1::GetDriftRequest>,
+    ) -> Result<Response<v1::GetDriftResponse>, Status> {
+        let model = self.model(&request.get_ref().model)?;
+        answer(drift::get(self.live.snapshot(), model, request.into_inner()).await)
     }
 
     async fn get_outcomes(

@@ -1,6 +1,7 @@
 //! What versions saw, on its way to the wire.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::control::ModelView;
@@ -9,12 +10,12 @@ use crate::ident::{Role, VersionNumber};
 use crate::insight::sketch::{RELATIVE_ERROR, Sketch};
 use crate::insight::stats::{Feature, Inputs, Snapshot, Values, Window, bars};
 use crate::proto::v1;
-use crate::serving::live;
+use crate::serving::live::{self, ServingModel, ServingVersion};
 
 /// Bars of one distribution.
 const BARS: usize = 40;
 /// Roles in the order of the answer.
-const ROLES: [Role; Role::COUNT] = [Role::Primary, Role::Shadow, Role::Fallback];
+pub(super) const ROLES: [Role; Role::COUNT] = [Role::Primary, Role::Shadow, Role::Fallback];
 
 /// The statistics of the versions, roles and windows that `request` names, of each where it names none.
 ///
@@ -39,19 +40,7 @@ pub(super) fn get(
     let ready = serving.map(|serving| &serving.ready);
     let mut versions = BTreeSet::new();
     for number in &request.versions {
-        let known = VersionNumber::try_from(*number).ok();
-        let known = known.filter(|number| model.versions.contains_key(number));
-        let Some(number) = known else {
-            return Err(AdminError::UnknownVersion {
-                model: model.name.to_string(),
-                version: *number,
-            });
-        };
-        if ready.is_none_or(|ready| !ready.contains_key(&number)) {
-            let why = "it is not READY, and statistics go with a version".to_owned();
-            return Err(AdminError::NotReady(vec![(number, why)]));
-        }
-        versions.insert(number);
+        versions.insert(version(serving, model, *number)?.number());
     }
     let mut stats = Vec::new();
     for (number, version) in ready.into_iter().flatten() {
@@ -76,6 +65,30 @@ pub(super) fn get(
         model: model.name.to_string(),
         stats,
         relative_error: RELATIVE_ERROR,
+    })
+}
+
+/// The version of this number.
+///
+/// # Errors
+/// It is not known, or not READY.
+pub(super) fn version<'s>(
+    serving: Option<&'s Arc<ServingModel>>,
+    model: &ModelView,
+    number: u64,
+) -> Result<&'s Arc<ServingVersion>, AdminError> {
+    let known = VersionNumber::try_from(number).ok();
+    let known = known.filter(|number| model.versions.contains_key(number));
+    let Some(known) = known else {
+        return Err(AdminError::UnknownVersion {
+            model: model.name.to_string(),
+            version: number,
+        });
+    };
+    let ready = serving.and_then(|serving| serving.ready.get(&known));
+    ready.ok_or_else(|| {
+        let why = "it is not READY, and statistics go with a version".to_owned();
+        AdminError::NotReady(vec![(known, why)])
     })
 }
 
@@ -108,7 +121,7 @@ fn window(window: Window) -> i32 {
     wire_window(window).into()
 }
 
-fn wire_role(role: Role) -> v1::Role {
+pub(super) fn wire_role(role: Role) -> v1::Role {
     match role {
         Role::Primary => v1::Role::Primary,
         Role::Shadow => v1::Role::Shadow,
@@ -116,7 +129,7 @@ fn wire_role(role: Role) -> v1::Role {
     }
 }
 
-fn wire_window(window: Window) -> v1::StatsWindow {
+pub(super) fn wire_window(window: Window) -> v1::StatsWindow {
     match window {
         Window::Minute => v1::StatsWindow::Minute,
         Window::FiveMinutes => v1::StatsWindow::FiveMinutes,
