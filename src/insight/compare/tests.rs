@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::insight::metrics::Telemetry;
 use crate::model::payload::{Cell, Tensor, TensorData};
 use crate::model::samples;
 
@@ -95,14 +96,15 @@ fn classes_past_the_bound_share_a_row() {
     let (one, response_id) = (scores(&[0.5]), ResponseId::from_random(1));
     let (open, inputs) = (about(&[]), Payload::Rows(Vec::new()));
     let mut seen = Seen::of(1_000);
+    let (last, past) = ([top(999)], [top(16)]);
     assert_eq!(
         seen.confusion.len(),
         (MOST_CLASSES + 1) * (MOST_CLASSES + 1)
     );
     let pair = Pair {
-        primary: side(1, &one, &[top(999)], 1),
+        primary: side(1, &one, &last, 1),
         about: &open,
-        shadow: side(2, &one, &[top(16)], 1),
+        shadow: side(2, &one, &past, 1),
         response_id: &response_id,
         inputs: &inputs,
     };
@@ -157,4 +159,44 @@ fn the_most_different_rows_are_kept_and_what_is_sensitive_to_either_is_not() {
         assert!(text.chars().all(|c| c == 'é'), "{text}");
         assert!(example.left_out >= 1 && example.classes.is_none());
     }
+}
+
+#[test]
+fn a_pair_goes_with_its_primary_and_begins_anew_when_that_is_loaded_again() {
+    let manifest = samples::manifest(samples::document("m", 2));
+    let telemetry = Telemetry::new().unwrap();
+    let meters = VersionMeters::new(&telemetry, &manifest).unwrap();
+    let comparisons = Comparisons::of(&manifest.signature);
+    let (one, response_id) = (scores(&[0.5]), ResponseId::from_random(1));
+    let (tops, inputs) = ([top(0)], Payload::Rows(vec![row("x")]));
+    let ask = |about: &Arc<About>, primary: u64| {
+        let pair = Pair {
+            primary: side(primary, &one, &tops, 1),
+            about,
+            shadow: side(2, &one, &tops, 1),
+            response_id: &response_id,
+            inputs: &inputs,
+        };
+        comparisons.paired(&pair, &meters);
+    };
+    let rows = || {
+        comparisons
+            .beside(1.try_into().unwrap())
+            .map(|told| told.seen.rows)
+    };
+    let first = about(&[]);
+    ask(&first, 1);
+    ask(&first, 1);
+    assert_eq!(rows(), Some(2));
+    let again = about(&[]);
+    ask(&again, 1);
+    assert_eq!(rows(), Some(1), "loaded again");
+    drop(again);
+    assert_eq!(rows(), None, "gone");
+    comparisons.forget_retired();
+    assert!(lock(&comparisons.by_primary).is_empty());
+    for primary in 1..=70 {
+        ask(&first, primary);
+    }
+    assert_eq!(lock(&comparisons.by_primary).len(), MOST_PRIMARIES);
 }
