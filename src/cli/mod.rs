@@ -9,6 +9,7 @@ mod audit;
 mod change;
 mod check;
 mod client;
+mod compare;
 mod completions;
 mod confirm;
 mod demo;
@@ -75,6 +76,8 @@ enum Verb {
     Stats(stats::Args),
     /// Show whether what versions see and predict differs from training, from another version or from before.
     Drift(Box<drift::Args>),
+    /// Show two versions beside each other: on the same requests, and on what each took of the split.
+    Compare(Box<compare::Args>),
     /// Show or change which versions get copies of a model's traffic.
     #[command(subcommand)]
     Shadow(Box<shadow::Verb>),
@@ -149,6 +152,7 @@ impl Verb {
             Self::Split(verb) => on_runtime(split::run(verb)),
             Self::Stats(args) => on_runtime(stats::run(args)),
             Self::Drift(args) => on_runtime(drift::run(*args)),
+            Self::Compare(args) => on_runtime(compare::run(*args)),
             Self::Shadow(verb) => on_runtime(shadow::run(*verb)),
             Self::Fallback(verb) => on_runtime(fallback::run(*verb)),
             Self::History(args) => on_runtime(history::run(args)),

@@ -5,6 +5,7 @@
 
 mod audit;
 mod changes;
+mod compare;
 mod drift;
 mod policy;
 mod settle;
@@ -143,6 +144,15 @@ impl<S: Store> AdminService for Admin<S> {
     ) -> Result<Response<v1::GetDriftResponse>, Status> {
         let model = self.model(&request.get_ref().model)?;
         answer(drift::get(self.live.snapshot(), model, request.into_inner()).await)
+    }
+
+    async fn compare_versions(
+        &self,
+        request: Request<v1::CompareVersionsRequest>,
+    ) -> Result<Response<v1::CompareVersionsResponse>, Status> {
+        let model = self.model(&request.get_ref().model)?;
+        let snapshot = self.live.snapshot();
+        answer(compare::versions(&snapshot, &model, request.get_ref()))
     }
 
     async fn get_outcomes(

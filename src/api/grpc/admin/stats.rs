@@ -13,7 +13,7 @@ use crate::proto::v1;
 use crate::serving::live::{self, ServingModel, ServingVersion};
 
 /// Bars of one distribution.
-const BARS: usize = 40;
+pub(super) const BARS: usize = 40;
 /// Roles in the order of the answer.
 pub(super) const ROLES: [Role; Role::COUNT] = [Role::Primary, Role::Shadow, Role::Fallback];
 
@@ -207,7 +207,7 @@ fn named(name: &str, count: u64) -> v1::NamedCount {
     v1::NamedCount { name, count }
 }
 
-fn distribution(sketch: &Sketch, most_bars: usize) -> v1::Distribution {
+pub(super) fn distribution(sketch: &Sketch, most_bars: usize) -> v1::Distribution {
     let at = |q| sketch.quantile(q).unwrap_or_default();
     let shown = if most_bars > 0 {
         bars(sketch, most_bars)
