@@ -174,7 +174,7 @@ impl Gateway {
 
         let gate = Gate::new(config.limits, Arc::clone(&telemetry));
         let outcomes = Arc::new(Outcomes::new(config.outcomes, telemetry.outcomes()));
-        let crew = Crew::start(config.shadows)?;
+        let crew = Crew::start(config.shadows, Some(Arc::clone(&outcomes)))?;
         let pipeline = Pipeline::new(Arc::clone(&live), Arc::clone(&telemetry));
         let pipeline = pipeline.with_outcomes(Arc::clone(&outcomes));
         let (log, log_thread) = prediction_log(&config, &telemetry).await?;

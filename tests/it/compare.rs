@@ -185,7 +185,7 @@ async fn versions_that_took_split_traffic_are_compared_and_too_few_are_told_as_s
         "{statistic:?}"
     );
     let few = v1::TooFew { have: 2, want: 30 };
-    let test = named("inference_seconds").test.clone();
+    let test = named("inference_seconds").test;
     assert_eq!(test, Some(v1::two_distributions::Test::TooFew(few)));
     gateway.drain().await;
 }

@@ -27,9 +27,17 @@ fn once_replays_moves_the_split_shows_the_summary_and_ends_with_0() {
         .lines()
         .filter(|line| line.starts_with('│'))
         .collect();
-    let [_, first, second] = &table[..] else {
-        panic!("two versions: {table:?}")
+    let [_, first, second, _, one, two, three] = &table[..] else {
+        panic!("two versions, then three that are judged: {table:?}")
     };
+    for (row, start) in [
+        (one, "│       1 ┆ primary ┆"),
+        (two, "│       2 ┆ primary ┆"),
+        (three, "│       3 ┆  shadow ┆"),
+    ] {
+        assert!(row.starts_with(start), "{row}");
+        assert!(row.contains('%'), "an accuracy: {row}");
+    }
     assert!(first.starts_with("│       1 ┆    50% ┆"), "{first}");
     assert!(second.starts_with("│       2 ┆    50% ┆"), "{second}");
     assert_eq!(ended.stderr, "");

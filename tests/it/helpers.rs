@@ -84,7 +84,7 @@ pub fn house(models: Vec<Does>, policy: RawPolicy, settings: CrewSettings) -> Ar
         max_in_flight: 1_000,
         max_in_flight_bytes: 1 << 20,
     };
-    let crew = Crew::start(settings).expect("a thread");
+    let crew = Crew::start(settings, None).expect("a thread");
     let pipeline = Pipeline::new(Arc::clone(&live), Arc::clone(&telemetry)).with_shadows(crew);
     Arc::new(House {
         pipeline: Arc::new(pipeline),

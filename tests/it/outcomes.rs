@@ -110,6 +110,43 @@ async fn numbers_that_come_later_become_errors_of_the_version() {
 }
 
 #[tokio::test]
+async fn one_truth_judges_a_shadow_apart_from_the_primary_and_counts_once() {
+    let fill = |root: &Path| (1..=2).for_each(|version| tiny::publish(root, "m", version));
+    let config = "[models.m]\nsplit = { 1 = 10000 }\nshadows = [{ version = 2, share = 10000 }]";
+    let mut gateway = Running::start(config, fill).await;
+    let mut truths = Vec::new();
+    for _ in 0..3 {
+        let answer = gateway.predict(rows("m", [good()])).await.expect("answer");
+        truths.push(truth(&answer.response_id, 0, Truth::Number(1.5)));
+    }
+    let asked = &gateway;
+    crate::harness::eventually("the shadow has answered", || async move {
+        let (_, text) = asked.http_get("/metrics").await;
+        text.contains("taper_outcome_buffer_rows 6\n").then_some(())
+    })
+    .await;
+    let told = report(&mut gateway, truths.clone()).await.expect("report");
+    assert_eq!(told.accepted, 3, "{told:?}");
+    truths.push(truth("nobody", 0, Truth::Number(1.5)));
+    let told = report(&mut gateway, truths).await.expect("report");
+    assert_eq!((told.accepted, told.duplicate, told.unmatched), (0, 3, 1));
+    let measured = outcomes(&mut gateway, "m").await;
+    let wanted = [(1, v1::Role::Primary, -0.5), (2, v1::Role::Shadow, 0.5)];
+    assert_eq!(measured.len(), wanted.len(), "{measured:?}");
+    for (of, (version, role, mean_error)) in measured.iter().zip(wanted) {
+        assert_eq!((of.version, of.role()), (version, role));
+        let quality = v1::ValueQuality {
+            mae: 0.5,
+            rmse: 0.5,
+            mean_error,
+        };
+        assert_eq!(of.windows[1].rows, 3);
+        assert_eq!(of.windows[1].quality, Some(Quality::Value(quality)));
+    }
+    gateway.drain().await;
+}
+
+#[tokio::test]
 async fn a_report_in_which_nothing_can_be_read_is_refused() {
     let mut gateway = Running::start("", |root| tiny::publish(root, "m", 1)).await;
     let empty = v1::Outcome::default();

@@ -140,6 +140,87 @@ async fn a_shadow_past_its_deadline_counts_once_and_gets_nothing_until_it_comes_
 }
 
 #[tokio::test]
+async fn copies_whose_time_is_over_while_they_wait_are_dropped() {
+    let (model, begun, let_go) = hanging();
+    let hangs = RawShadow {
+        deadline_ms: 500,
+        ..all(2)
+    };
+    let house = house(vec![well(), model], policy(vec![hangs]), plenty());
+    ask(&house, 6).await;
+    let _begun = began(begun).await;
+    let waiting = house.metric("taper_shadow_queue_requests", 2, "");
+    assert!(waiting > 0.5, "some wait");
+    tokio::time::sleep(Duration::from_millis(510)).await;
+    drop(let_go);
+    let dropped = || house.dropped(2, "deadline");
+    eventually("what waited is dropped", || async {
+        (dropped() >= waiting).then_some(())
+    })
+    .await;
+    assert!((dropped() - waiting).abs() < 0.5, "once each");
+    assert!(house.ended(2, "shadow", "OK") < 0.5, "none was computed");
+}
+
+#[tokio::test]
+async fn copies_that_wait_when_their_shadow_is_taken_away_are_counted_as_draining() {
+    let (model, begun, let_go) = hanging();
+    let house = house(vec![well(), model], policy(vec![all(2)]), plenty());
+    ask(&house, 6).await;
+    let _begun = began(begun).await;
+    let mut next = Snapshot::clone(&house.live.snapshot());
+    let number = 2.try_into().expect("a version");
+    // Held, so that its counters can still be read.
+    let _version = std::sync::Arc::clone(&next.models["m"].ready[&number]);
+    next.models.clear();
+    house.live.publish(next);
+    drop(let_go);
+    eventually("what waited is dropped", || async {
+        (house.dropped(2, "draining") > 4.5).then_some(())
+    })
+    .await;
+    assert!((house.dropped(2, "draining") - 5.0).abs() < 0.5);
+}
+
+#[tokio::test]
+async fn a_shadow_a_hundred_times_slower_keeps_its_queue_short_and_the_primary_right() {
+    let takes = |time: Duration| {
+        does(move |x| {
+            let begin = cpu_time();
+            while cpu_time() - begin < time {
+                std::hint::spin_loop();
+            }
+            Ok(x)
+        })
+    };
+    let slow = RawShadow {
+        max_queue: 4,
+        ..all(2)
+    };
+    let models = vec![
+        takes(Duration::from_micros(200)),
+        takes(Duration::from_millis(20)),
+    ];
+    let house = house(models, policy(vec![slow]), plenty());
+    for _ in 0..20 {
+        ask(&house, 10).await;
+        let queue = house.metric("taper_shadow_queue_requests", 2, "");
+        assert!(queue < 4.5, "{queue} wait");
+    }
+    assert!((house.ended(1, "primary", "OK") - 200.0).abs() < 0.5);
+    let (scored, dropped) = (
+        || house.ended(2, "shadow", "OK"),
+        || house.dropped(2, "queue_full"),
+    );
+    eventually("every copy is scored or counted as dropped", || async {
+        (scored() + dropped() > 199.5).then_some(())
+    })
+    .await;
+    assert!((scored() + dropped() - 200.0).abs() < 0.5);
+    assert!(scored() > 0.5 && dropped() > 0.5, "{} dropped", dropped());
+}
+
+#[tokio::test]
 async fn past_the_compute_time_of_all_shadows_copies_are_dropped() {
     let burns = does(|x| {
         let begin = cpu_time();

@@ -1,12 +1,14 @@
-//! `taper demo`: three versions of a real model, real flights, and a split that moves.
+//! `taper demo`: three versions of a real model, one of them in shadow, real flights, a split that moves, and the truths.
 //!
 //! The example registry and half a year of flights are part of the binary. A gateway starts in this process on real
 //! ports; everything after that goes through the public RPCs, so a second terminal can do what the demo does.
 
 mod flights;
+mod labels;
 mod opening;
 mod operator;
 mod plan;
+mod quality;
 mod replay;
 mod tally;
 mod view;

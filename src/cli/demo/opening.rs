@@ -51,13 +51,14 @@ impl Opening<'_> {
             "{} real flights out of New York, July to December 2013, in order of time: {sent}\n\
              \n{addresses}\n\
              \n{name}: will the flight be 15 minutes late or more?\n{}\n\
-             \nThe split begins at 95% stable, 5% canary, and moves to 50/50. In a second terminal:\n\
+             \nThe split begins at 95% stable, 5% canary, and moves to 50/50; version 3 gets a copy of everything. In a second terminal:\n\
              \n  {program} models {name}{admin}\
              \n  {program} split get {name}{admin}\
              \n  {program} split set {name} stable=20% canary=70% 3=10%{admin}\
              \n  {program} promote canary{admin}\
              \n  {program} undo{admin}\
              \n  {program} history{admin}\
+             \n  {program} stats {name}{admin}\
              \n  {program} predict {name}{data} --row '{}'\
              \n  curl -s http://{}/metrics | grep taper_requests_total\n",
             thousands(self.flights as u64),
@@ -127,7 +128,7 @@ mod tests {
         flight-delay: will the flight be 15 minutes late or more?
           version 1  logistic regression on the schedule
 
-        The split begins at 95% stable, 5% canary, and moves to 50/50. In a second terminal:
+        The split begins at 95% stable, 5% canary, and moves to 50/50; version 3 gets a copy of everything. In a second terminal:
 
           taper models flight-delay
           taper split get flight-delay
@@ -135,6 +136,7 @@ mod tests {
           taper promote canary
           taper undo
           taper history
+          taper stats flight-delay
           taper predict flight-delay --row '{"carrier":"UA","temp":37.9}'
           curl -s http://127.0.0.1:8000/metrics | grep taper_requests_total
         "#);

@@ -6,9 +6,9 @@ use crate::cli::client::AdminPort;
 use crate::cli::failure::Failure;
 use crate::proto::v1::admin_service_client::AdminServiceClient;
 use crate::proto::v1::{
-    ChangeTerms, GetModelRequest, GetModelResponse, GetTrafficPolicyRequest,
-    GetTrafficPolicyResponse, SetLabelRequest, SetTrafficPolicyRequest, Share, TrafficPolicy,
-    share,
+    ChangeTerms, GetModelRequest, GetModelResponse, GetOutcomesRequest, GetTrafficPolicyRequest,
+    GetTrafficPolicyResponse, SetLabelRequest, SetTrafficPolicyRequest, Shadow, Share,
+    TrafficPolicy, VersionOutcomes, shadow, share,
 };
 
 /// An operator of one model.
@@ -57,7 +57,20 @@ impl Operator {
             .await
     }
 
-    /// Sets the labels and the split that the replay begins with.
+    /// How good the versions were, by the truths that were reported.
+    ///
+    /// # Errors
+    /// What the gateway says.
+    pub(super) async fn outcomes(&mut self) -> Result<Vec<VersionOutcomes>, Failure> {
+        let request = GetOutcomesRequest {
+            model: self.model.clone(),
+        };
+        let request = self.port.patience.request(request);
+        let answer = self.port.answer(self.client.get_outcomes(request));
+        Ok(answer.await?.versions)
+    }
+
+    /// Sets the labels, the split and the shadow of all traffic that the replay begins with.
     ///
     /// # Errors
     /// What the gateway says.
@@ -65,6 +78,7 @@ impl Operator {
         &mut self,
         labels: &[(&str, u64)],
         split: &[(&str, u32)],
+        shadow: u64,
     ) -> Result<(), Failure> {
         for &(label, version) in labels {
             let request = self.port.patience.request(SetLabelRequest {
@@ -75,8 +89,14 @@ impl Operator {
             });
             self.port.answer(self.client.set_label(request)).await?;
         }
-        let in_force = self.policy().await?.revision;
-        self.set(split, in_force).await
+        let in_force = self.policy().await?;
+        let mut policy = in_force.policy.unwrap_or_default();
+        policy.shadows = vec![Shadow {
+            target: Some(shadow::Target::Version(shadow)),
+            basis_points: 10_000,
+            ..Shadow::default()
+        }];
+        self.set(with_split(policy, split), in_force.revision).await
     }
 
     /// Moves the split on, unless somebody else has moved it: then it is theirs, and this tells `false`.
@@ -84,23 +104,19 @@ impl Operator {
     /// # Errors
     /// What the gateway says.
     pub(super) async fn move_on(&mut self, split: &[(&str, u32)]) -> Result<bool, Failure> {
-        if self.policy().await?.revision != self.own {
+        let in_force = self.policy().await?;
+        if in_force.revision != self.own {
             return Ok(false);
         }
-        self.set(split, self.own).await.map(|()| true)
+        let policy = in_force.policy.unwrap_or_default();
+        let moved = self.set(with_split(policy, split), self.own);
+        moved.await.map(|()| true)
     }
 
-    async fn set(&mut self, split: &[(&str, u32)], expected_revision: u64) -> Result<(), Failure> {
-        let share = |&(label, basis_points): &(&str, u32)| Share {
-            target: Some(share::Target::Label(label.to_owned())),
-            basis_points,
-        };
+    async fn set(&mut self, policy: TrafficPolicy, expected_revision: u64) -> Result<(), Failure> {
         let request = SetTrafficPolicyRequest {
             model: self.model.clone(),
-            policy: Some(TrafficPolicy {
-                split: split.iter().map(share).collect(),
-                ..TrafficPolicy::default()
-            }),
+            policy: Some(policy),
             terms: Some(terms(Some(expected_revision))),
         };
         let request = self.port.patience.request(request);
@@ -110,11 +126,50 @@ impl Operator {
     }
 }
 
+/// The same policy with another split: its shadows, its fallback and all else stay.
+fn with_split(policy: TrafficPolicy, split: &[(&str, u32)]) -> TrafficPolicy {
+    let share = |&(label, basis_points): &(&str, u32)| Share {
+        target: Some(share::Target::Label(label.to_owned())),
+        basis_points,
+    };
+    TrafficPolicy {
+        split: split.iter().map(share).collect(),
+        ..policy
+    }
+}
+
 /// What the history says of this operator's changes.
 fn terms(expected_revision: Option<u64>) -> ChangeTerms {
     ChangeTerms {
         expected_revision,
         actor: "demo".into(),
         ..ChangeTerms::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::v1::{Fallback, fallback};
+
+    #[test]
+    fn moving_the_split_keeps_everything_else() {
+        let policy = TrafficPolicy {
+            shadows: vec![Shadow {
+                target: Some(shadow::Target::Version(3)),
+                basis_points: 10_000,
+                ..Shadow::default()
+            }],
+            fallback: Some(Fallback {
+                target: Some(fallback::Target::Label("stable".into())),
+                within_ms: Some(50),
+            }),
+            salt: "salt".into(),
+            ..with_split(TrafficPolicy::default(), &[("stable", 10_000)])
+        };
+        let moved = with_split(policy.clone(), &[("canary", 10_000)]);
+        assert_ne!(moved.split, policy.split);
+        let split = policy.split.clone();
+        assert_eq!(TrafficPolicy { split, ..moved }, policy);
     }
 }

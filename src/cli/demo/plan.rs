@@ -21,6 +21,8 @@ pub(super) struct Plan {
 impl Plan {
     /// The labels and the versions that they name.
     pub(super) const LABELS: [(&str, u64); 2] = [("stable", 1), ("canary", 2)];
+    /// The version that gets a copy of everything.
+    pub(super) const SHADOW: u64 = 3;
     /// Shares of the labels in basis points at first, ...
     pub(super) const CAREFUL: [(&str, u32); 2] = [("stable", 9_500), ("canary", 500)];
     /// ... and after the move.

@@ -10,6 +10,7 @@ use tonic::{Status, transport::Channel};
 
 use super::{
     flights::Flights,
+    labels::Labels,
     opening::Opening,
     operator::Operator,
     plan::Plan,
@@ -40,6 +41,7 @@ pub(super) struct Replay<'a> {
     model: GetModelResponse,
     subject: Subject,
     board: Board,
+    labels: Labels,
     screen: Screen,
     /// Flights sent.
     sent: usize,
@@ -59,7 +61,9 @@ impl<'a> Replay<'a> {
     ) -> Result<Self, Failure> {
         let client = DataPort::at(addresses.data).connect().await?;
         let mut operator = Operator::new(AdminPort::at(addresses.admin), model).await?;
-        operator.begin(&Plan::LABELS, &Plan::CAREFUL).await?;
+        operator
+            .begin(&Plan::LABELS, &Plan::CAREFUL, Plan::SHADOW)
+            .await?;
         let model = operator.model().await?;
         Ok(Self {
             flights,
@@ -69,6 +73,7 @@ impl<'a> Replay<'a> {
             subject: Subject::of(&model)?,
             model,
             board: Board::default(),
+            labels: Labels::default(),
             screen: Screen::of_stdout(),
             sent: 0,
             begin: Instant::now(),
@@ -114,11 +119,15 @@ impl<'a> Replay<'a> {
                     self.sent += 1;
                 }
                 Some(done) = running.join_next() => match done {
-                    Ok(Ok(seen)) => self.board.record(seen),
+                    Ok(Ok((seen, id, truth))) => {
+                        self.board.record(seen);
+                        self.labels.add(Instant::now(), id, truth);
+                    }
                     Ok(Err(status)) => self.board.fail(code_name(status.code())),
                     Err(_) => self.board.fail("PANIC"),
                 },
                 _ = draw.tick() => {
+                    self.labels.report(&mut self.client, Instant::now()).await?;
                     self.board.tick(self.begin.elapsed());
                     if self.draw(Screen::draw).await? == Reader::Gone {
                         break;
@@ -128,6 +137,10 @@ impl<'a> Replay<'a> {
             }
         }
         self.board.close(self.begin.elapsed());
+        if self.labels.any() {
+            time::sleep(Labels::DELAY).await;
+            self.labels.report(&mut self.client, Instant::now()).await?;
+        }
         let _ = self.draw(Screen::end).await?;
         match self.board.failed() {
             0 => Ok(()),
@@ -156,8 +169,10 @@ impl<'a> Replay<'a> {
         how: fn(&Screen, &Scene<'_>) -> Result<Reader, Failure>,
     ) -> Result<Reader, Failure> {
         let policy = self.operator.policy().await?;
+        let outcomes = self.operator.outcomes().await?;
         let scene = Scene {
             policy: &policy,
+            outcomes: &outcomes,
             board: &self.board,
             classes: &self.subject.classes,
             date: self
@@ -247,14 +262,16 @@ struct Question {
     truth: String,
 }
 
-/// Asks the gateway about one flight.
+/// Asks the gateway about one flight: what it said, the id of the answer, and the class that came true.
 async fn ask(
     mut client: PredictionServiceClient<Channel>,
     question: Question,
-) -> Result<Seen, Status> {
+) -> Result<(Seen, String, String), Status> {
     let sent = Instant::now();
     let answer = client.predict(question.request).await?.into_inner();
-    seen(answer, sent.elapsed(), question.late, &question.truth)
+    let id = answer.response_id.clone();
+    let seen = seen(answer, sent.elapsed(), question.late, &question.truth)?;
+    Ok((seen, id, question.truth))
 }
 
 fn seen(

@@ -4,17 +4,20 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::quality;
 use super::tally::{Board, Tally};
 use crate::cli::failure::Failure;
 use crate::cli::out::{self, Reader};
 use crate::cli::table::{part_of, per_cent, table, thousands};
-use crate::proto::v1::GetTrafficPolicyResponse;
+use crate::proto::v1::{GetTrafficPolicyResponse, VersionOutcomes};
 
 /// Where the demo is.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Scene<'a> {
     /// The policy in force and what was counted under it.
     pub(super) policy: &'a GetTrafficPolicyResponse,
+    /// How good the gateway says the versions were.
+    pub(super) outcomes: &'a [VersionOutcomes],
     /// What was seen.
     pub(super) board: &'a Board,
     /// The two classes, on time and late, as the model calls them.
@@ -67,14 +70,14 @@ impl Scene<'_> {
 /// One table row a version, at most `width` characters wide: the columns that matter least come last, and those that do
 /// not fit are left out.
 pub(super) fn live(scene: &Scene<'_>, width: usize) -> String {
-    let mut columns = columns(scene);
-    let mut text = aligned(&columns);
-    while columns.len() > 1 && text.lines().any(|line| line.chars().count() > width) {
-        columns.pop();
-        text = aligned(&columns);
+    let answers = fitted(columns(scene), width);
+    let mut judged = String::new();
+    if !scene.outcomes.is_empty() {
+        let table = fitted(quality::columns(scene.outcomes), width);
+        judged = format!("\nby the truths that were reported since:\n{table}");
     }
     format!(
-        "{}   policy revision {}   flights of {}   {} answered, {}\n{text}",
+        "{}   policy revision {}   flights of {}   {} answered, {}\n{answers}{judged}",
         scene.policy.model,
         scene.policy.revision,
         scene.date,
@@ -83,8 +86,18 @@ pub(super) fn live(scene: &Scene<'_>, width: usize) -> String {
     )
 }
 
+/// The first of these columns, as many as fit.
+fn fitted(mut columns: Vec<Column>, width: usize) -> String {
+    let mut text = aligned(&columns);
+    while columns.len() > 1 && text.lines().any(|line| line.chars().count() > width) {
+        columns.pop();
+        text = aligned(&columns);
+    }
+    text
+}
+
 /// A header and one cell a version.
-type Column = (String, Vec<String>);
+pub(super) type Column = (String, Vec<String>);
 
 fn columns(scene: &Scene<'_>) -> Vec<Column> {
     let nothing = Tally::default();
@@ -303,6 +316,7 @@ mod tests {
         };
         let scene = Scene {
             policy: &policy,
+            outcomes: &[],
             board: &board,
             classes: &classes,
             date: "2013-07-01",

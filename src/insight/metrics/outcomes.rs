@@ -12,8 +12,8 @@ use crate::insight::outcomes::Joined;
 /// Handles to the series of truths that are not counted with a version, and of the buffer.
 pub struct OutcomeMeters {
     refused: [Counter; Joined::REFUSED.len()],
-    /// Evicted, replaced, too large.
-    lost: [Counter; 3],
+    /// Evicted, replaced, too large, after the truth.
+    lost: [Counter; 4],
     held: Gauge,
 }
 
@@ -22,7 +22,7 @@ impl OutcomeMeters {
         process.enter(|| Self {
             refused: Joined::REFUSED
                 .map(|(_, reason)| counter!("taper_outcomes_unmatched_total", "reason" => reason)),
-            lost: ["evicted", "replaced", "too_large"]
+            lost: ["evicted", "replaced", "too_large", "after_truth"]
                 .map(|reason| counter!("taper_outcome_rows_lost_total", "reason" => reason)),
             held: gauge!("taper_outcome_buffer_rows"),
         })
@@ -37,8 +37,9 @@ impl OutcomeMeters {
     }
 
     /// Rows were forgotten without a truth.
-    pub fn lost(&self, evicted: u64, replaced: u64, too_large: u64) {
-        for (counter, rows) in self.lost.iter().zip([evicted, replaced, too_large]) {
+    pub fn lost(&self, evicted: u64, replaced: u64, too_large: u64, after_truth: u64) {
+        let each = [evicted, replaced, too_large, after_truth];
+        for (counter, rows) in self.lost.iter().zip(each) {
             counter.increment(rows);
         }
     }

@@ -6,13 +6,14 @@
 //! which no answer holds.
 
 use std::collections::{HashMap, VecDeque};
-use std::hash::{BuildHasherDefault, Hasher};
+use std::hash::BuildHasherDefault;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
-use super::report::{Joined, Misfit, Truth};
+use super::key::{IsHashed, seed};
+use super::report::{Joined, Misfit, Truth, rank};
 use super::version::VersionQuality;
 use crate::ident::Role;
 use crate::model::Scores;
@@ -39,6 +40,8 @@ pub(super) struct Lost {
     pub(super) evicted: u64,
     /// Answered again under the same id.
     pub(super) replaced: u64,
+    /// Answered by a shadow after the truth about the row had come.
+    pub(super) after_truth: u64,
     /// Never remembered: more than a shard holds.
     pub(super) too_large: u64,
 }
@@ -101,7 +104,8 @@ impl Buffer {
         })
     }
 
-    /// Joins a truth to every answer under this id, a shadow's too.
+    /// Joins a truth to every answer under this id, a shadow's too. What is told is what became of it with the answer that
+    /// the caller got; where only shadows' are remembered, the best that came of those.
     pub(super) fn settle(
         &self,
         id: &str,
@@ -190,6 +194,7 @@ impl Shard {
             self.drop_oldest(answered.at.saturating_sub(expires), &mut lost);
         }
         self.replace(key, answered, &mut lost);
+        let closed = self.closed(key, answered.role);
         let number = self.first + self.entries.len() as u64;
         let before = self.newest.insert(key, number);
         self.entries.push_back(Entry {
@@ -208,19 +213,65 @@ impl Shard {
             scores.rows().for_each(|row| self.values.extend(row));
         }
         self.held += needs;
+        if columns > 0 {
+            let closed = closed.iter().take_while(|row| **row < rows);
+            lost.after_truth += closed.map(|row| self.close(number, *row)).sum::<u64>();
+        }
         lost
     }
 
-    /// Closes what was answered before under `key` in the same place: by the same shadow, or to the caller.
+    /// Rows whose truth has been counted with the answer that the caller got. A shadow that answers later is not judged by
+    /// them: the truth is not kept, and one that is told again is told to be a duplicate, as it is.
+    fn closed(&mut self, key: u128, role: Role) -> Vec<u32> {
+        let mut next = self.newest.get(&key).copied();
+        next = next.filter(|_| role == Role::Shadow);
+        while let Some(entry) = next.and_then(|number| self.entry(number)) {
+            if entry.role == Role::Shadow || entry.rows == 0 {
+                next = entry.before;
+                continue;
+            }
+            if entry.open == entry.rows {
+                break;
+            }
+            let (rows, columns, values) = (entry.rows, entry.columns as usize, entry.values);
+            let begin = usize::try_from(values - self.first_value).unwrap_or(usize::MAX);
+            let is_closed = |row: &u32| {
+                let first = self.values.get(begin + *row as usize * columns);
+                first.is_some_and(|score| score.is_nan())
+            };
+            return (0..rows).filter(is_closed).collect();
+        }
+        Vec::new()
+    }
+
+    /// Lets no truth count any more for a row that had none, and says how many that are: one.
+    fn close(&mut self, number: u64, row: u32) -> u64 {
+        let first_value = self.first_value;
+        let Some(entry) = self.entry(number) else {
+            return 0;
+        };
+        entry.open = entry.open.saturating_sub(1);
+        let begin = usize::try_from(entry.values - first_value).unwrap_or(usize::MAX);
+        let begin = begin.saturating_add(row as usize * entry.columns as usize);
+        if let Some(score) = self.values.get_mut(begin) {
+            *score = f32::NAN;
+        }
+        1
+    }
+
+    /// Closes what was answered before under `key` in the same place: by the same shadow, or to the caller. A primary's answer
+    /// closes the shadows' too, which are of an earlier request: those of its own are asked after it.
     fn replace(&mut self, key: u128, answered: Answered<'_>, lost: &mut Lost) {
         let mut next = self.newest.get(&key).copied();
         while let Some(entry) = next.and_then(|number| self.entry(number)) {
             next = entry.before;
             let is_shadow = |role| role == Role::Shadow;
-            let same = if is_shadow(answered.role) {
-                is_shadow(entry.role) && entry.by.as_ptr() == Arc::as_ptr(answered.by)
-            } else {
-                !is_shadow(entry.role)
+            let same = match answered.role {
+                Role::Primary => true,
+                Role::Fallback => !is_shadow(entry.role),
+                Role::Shadow => {
+                    is_shadow(entry.role) && entry.by.as_ptr() == Arc::as_ptr(answered.by)
+                }
             };
             if same && entry.rows > 0 {
                 lost.replaced += u64::from(entry.open);
@@ -264,16 +315,23 @@ impl Shard {
         now: Duration,
         expires: Duration,
     ) -> Result<Joined, Misfit> {
-        let mut best = Ok(Joined::Unmatched);
+        let mut shadows = Ok(Joined::Unmatched);
+        let mut caller = None;
         let mut next = self.newest.get(&key).copied();
-        while let Some(number) = next.filter(|number| self.entry(*number).is_some()) {
+        while let Some(number) = next {
+            let Some(entry) = self.entry(number) else {
+                break;
+            };
+            let is_callers = entry.role != Role::Shadow && entry.rows > 0;
+            next = entry.before;
             let joined = self.settle_one(number, row, truth, now, expires);
-            if rank(&joined) > rank(&best) {
-                best = joined;
+            if is_callers {
+                caller = Some(joined);
+            } else if rank(&joined) > rank(&shadows) {
+                shadows = joined;
             }
-            next = self.entry(number).and_then(|entry| entry.before);
         }
-        best
+        caller.unwrap_or(shadows)
     }
 
     fn settle_one(
@@ -322,10 +380,7 @@ impl Shard {
             let both: Vec<f32> = self.values.range(begin..end).copied().collect();
             by.count(role, &both, meaning);
         }
-        self.values[begin] = f32::NAN;
-        if let Some(entry) = self.entry(number) {
-            entry.open = entry.open.saturating_sub(1);
-        }
+        self.close(number, row);
         Ok(Joined::Accepted)
     }
 }
@@ -333,45 +388,6 @@ impl Shard {
 /// How many rows a row of so many values counts as.
 fn counts_as(columns: usize) -> usize {
     columns.div_ceil(VALUES_PER_ROW).max(1)
-}
-
-/// What to tell where one truth meets several answers: the best that came of it.
-fn rank(joined: &Result<Joined, Misfit>) -> u8 {
-    match joined {
-        Ok(Joined::Unmatched) => 0,
-        Ok(Joined::Gone) => 1,
-        Ok(Joined::Expired) => 2,
-        Ok(Joined::Duplicate) => 3,
-        Err(_) | Ok(Joined::Invalid) => 4,
-        Ok(Joined::Accepted) => 5,
-    }
-}
-
-/// A number that nobody outside this process knows, so that no caller can choose ids that meet.
-fn seed() -> u64 {
-    use std::hash::{BuildHasher, RandomState};
-    RandomState::new().hash_one(0)
-}
-
-/// Keys are hashes already.
-#[derive(Clone, Copy, Debug, Default)]
-struct IsHashed(u64);
-
-impl Hasher for IsHashed {
-    fn write(&mut self, bytes: &[u8]) {
-        // Not the last bits, which are the same in all of a shard.
-        for (at, byte) in bytes.iter().rev().take(8).enumerate() {
-            self.0 ^= u64::from(*byte) << (at * 8);
-        }
-    }
-
-    fn write_u128(&mut self, key: u128) {
-        self.0 = (key >> 64) as u64;
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
 }
 
 fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {

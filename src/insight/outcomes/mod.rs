@@ -12,6 +12,7 @@
 pub mod quality;
 
 mod buffer;
+mod key;
 mod report;
 mod version;
 mod window;
@@ -74,8 +75,9 @@ impl Outcomes {
         }
     }
 
-    /// The request `id` was answered with `scores` by the version of `by`, in this role. An earlier answer of the same id
-    /// is forgotten, unless it was a shadow's and this is not, or the other way round.
+    /// The request `id` was answered with `scores` by the version of `by`, in this role. One truth judges the answer that the
+    /// caller got and each shadow's. Of each there is one: a later answer to the same id takes its place, and a primary's
+    /// takes that of the shadows too. What a shadow answers when the truth has come already is counted as lost.
     pub fn remember(&self, id: &ResponseId, by: &Arc<VersionQuality>, role: Role, scores: &Scores) {
         if self.buffer.is_off() {
             return;
@@ -89,8 +91,12 @@ impl Outcomes {
             .buffer
             .push(id.as_str(), answered, scores, self.expires);
         if lost.any() {
-            self.meters
-                .lost(lost.evicted, lost.replaced, lost.too_large);
+            self.meters.lost(
+                lost.evicted,
+                lost.replaced,
+                lost.too_large,
+                lost.after_truth,
+            );
         }
     }
 

@@ -106,6 +106,18 @@ impl Report {
     }
 }
 
+/// What to tell where one truth meets several shadows' answers: the best that came of it.
+pub(super) fn rank(joined: &Result<Joined, Misfit>) -> u8 {
+    match joined {
+        Ok(Joined::Unmatched) => 0,
+        Ok(Joined::Gone) => 1,
+        Ok(Joined::Expired) => 2,
+        Ok(Joined::Duplicate) => 3,
+        Err(_) | Ok(Joined::Invalid) => 4,
+        Ok(Joined::Accepted) => 5,
+    }
+}
+
 /// What can be said without knowing what was answered.
 pub(super) fn checked(outcome: &Outcome) -> Result<(&str, &Truth), Misfit> {
     let malformed = |field, got, wanted: &str| Misfit {

@@ -203,12 +203,63 @@ async fn a_response_id_that_is_used_again_means_its_last_answer() {
 #[tokio::test]
 async fn one_truth_judges_the_primary_and_its_shadows() {
     let desk = Desk::new(100);
-    for role in [Role::Shadow, Role::Primary] {
+    for role in [Role::Primary, Role::Shadow] {
         desk.answer("a", role, &[0.75]);
     }
     assert_eq!(desk.one("a", 0, "yes").accepted, 1);
     assert_eq!(desk.one("a", 0, "yes").duplicate, 1);
     assert_eq!((desk.rows(Role::Primary), desk.rows(Role::Shadow)), (1, 1));
+}
+
+#[tokio::test]
+async fn a_shadow_that_answers_before_the_fallback_is_judged_with_it() {
+    let desk = Desk::new(100);
+    desk.answer("a", Role::Shadow, &[0.75]);
+    desk.answer("a", Role::Fallback, &[0.75]);
+    assert_eq!(desk.one("a", 0, "yes").accepted, 1);
+    assert_eq!((desk.rows(Role::Fallback), desk.rows(Role::Shadow)), (1, 1));
+}
+
+#[tokio::test]
+async fn a_shadow_that_answers_after_the_truth_is_not_judged_and_makes_no_duplicate_new() {
+    let desk = Desk::new(100);
+    desk.answer("a", Role::Primary, &[0.75, 0.25]);
+    assert_eq!(desk.one("a", 1, "yes").accepted, 1);
+    desk.answer("a", Role::Shadow, &[0.75, 0.25]);
+    assert_eq!(desk.one("a", 1, "yes").duplicate, 1);
+    assert_eq!((desk.rows(Role::Primary), desk.rows(Role::Shadow)), (1, 0));
+    desk.has(r#"taper_outcome_rows_lost_total{reason="after_truth"} 1"#);
+    assert_eq!(desk.one("a", 0, "yes").accepted, 1);
+    assert_eq!((desk.rows(Role::Primary), desk.rows(Role::Shadow)), (2, 1));
+}
+
+#[tokio::test]
+async fn what_is_told_is_what_became_of_the_callers_answer() {
+    let mut desk = Desk::new(100);
+    let stays = version(&desk.telemetry);
+    desk.answer("a", Role::Primary, &[0.75]);
+    let scores = Scores::new(vec![0.75], 1).unwrap();
+    let by = stays.quality();
+    desk.outcomes.remember(&id("a"), by, Role::Shadow, &scores);
+    desk.version = version(&Telemetry::new().unwrap());
+    assert_eq!(
+        desk.one("a", 0, "yes").gone,
+        1,
+        "though the shadow is judged"
+    );
+    let read = by.read(Role::Shadow).unwrap();
+    assert_eq!(read.all.rows(), 1);
+}
+
+#[tokio::test]
+async fn a_primarys_answer_takes_the_place_of_the_shadows_of_an_earlier_request() {
+    let desk = Desk::new(100);
+    for role in [Role::Primary, Role::Shadow, Role::Primary] {
+        desk.answer("a", role, &[0.75]);
+    }
+    assert_eq!(desk.one("a", 0, "yes").accepted, 1);
+    assert_eq!((desk.rows(Role::Primary), desk.rows(Role::Shadow)), (1, 0));
+    desk.has(r#"taper_outcome_rows_lost_total{reason="replaced"} 2"#);
 }
 
 #[tokio::test]

@@ -20,6 +20,7 @@ use crate::error::{Code, PredictError};
 use crate::ident::{Role, VersionNumber};
 use crate::insight::compare::{Pair, Side};
 use crate::insight::metrics::{Dropped, Record};
+use crate::insight::outcomes::Outcomes;
 use crate::model::step_back;
 
 /// Lanes that may wait for their threads.
@@ -63,6 +64,8 @@ struct Shared {
     bytes: AtomicUsize,
     budget: Mutex<Budget>,
     ended: AtomicBool,
+    /// Where answers wait for their truth, as those of primaries do.
+    outcomes: Option<Arc<Outcomes>>,
 }
 
 /// Bytes of a copy; given back when dropped.
@@ -79,11 +82,12 @@ impl Drop for Held {
 }
 
 impl Crew {
-    /// Starts the thread that starts the others, so that no request ever does.
+    /// Starts the thread that starts the others, so that no request ever does. What shadows answer is remembered in
+    /// `outcomes`, until its truth is reported.
     ///
     /// # Errors
     /// The system gives no thread.
-    pub fn start(settings: CrewSettings) -> io::Result<Self> {
+    pub fn start(settings: CrewSettings, outcomes: Option<Arc<Outcomes>>) -> io::Result<Self> {
         let (lanes, inbox) = mpsc::sync_channel(WAITING);
         let shared = Arc::new(Shared {
             settings,
@@ -91,6 +95,7 @@ impl Crew {
             bytes: AtomicUsize::new(0),
             budget: Mutex::new(Budget::new(settings.compute_share, Instant::now())),
             ended: AtomicBool::new(false),
+            outcomes,
         });
         let all = Arc::clone(&shared);
         Builder::new()
@@ -236,6 +241,11 @@ fn one(post: &Post, shared: &Shared, waiting: Waiting) {
         Err(error) => error.code(),
     });
     drop(record);
+    // Also an answer that comes after its deadline: that says nothing about how right it is.
+    if let (Some(outcomes), Ok(scored)) = (&shared.outcomes, &scored) {
+        let (id, by) = (&copied.primary.response_id, meters.quality());
+        outcomes.remember(id, by, Role::Shadow, &scored.scores);
+    }
     if let (Ok(scored), Some(answer)) = (&scored, &copied.primary.answer) {
         let pair = Pair {
             primary: side(copied.primary.version, answer),
