@@ -78,7 +78,7 @@ impl Default for Apart {
 }
 
 /// What a request gets from its version.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Scored {
     /// One row per row of the request.
     pub scores: Scores,

@@ -61,7 +61,8 @@ impl Snapshot {
         next
     }
 
-    /// Brings the gauges of counted shares, and of the memory of statistics, up to date; of shares, versions outside the split have none.
+    /// Brings the gauges of counted shares, and of the memory of statistics, up to date; of shares, versions outside the split have none. What was
+    /// compared with versions that are gone is forgotten.
     pub fn report_counted_shares(&self) {
         for model in self.models.values() {
             let mut by_version = BTreeMap::<_, u64>::new();
@@ -76,6 +77,7 @@ impl Snapshot {
                     .meters
                     .counted_share(by_version.get(number).copied().unwrap_or(0), all);
                 version.meters.look_at_memory();
+                version.comparisons.forget_retired();
             }
         }
     }
@@ -141,11 +143,12 @@ impl ServingVersion {
     /// A version whose requests `meters` records and whose weights `weights` counts.
     #[must_use]
     pub fn new(version: Version, meters: VersionMeters, weights: Weights) -> Self {
+        let comparisons = Comparisons::of(version.signature());
         Self {
             version,
             meters,
             slots: Slots::default(),
-            comparisons: Comparisons::default(),
+            comparisons,
             apart: Apart::default(),
             weights,
         }

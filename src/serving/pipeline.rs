@@ -116,19 +116,18 @@ impl Pipeline {
             response_id: &response_id,
         };
         let first = self.attempt(first, work).await;
-        if let (false, Some(payload), Some(routing)) = (copies.is_empty(), &shared, &helpers) {
+        // Asked before anything is copied.
+        if let (false, Some(payload), Some(routing)) = (copies.is_empty(), &shared, &helpers)
+            && is_worth_copying(&first)
+        {
             let primary = Primary {
                 version: by.number(),
+                about: Arc::clone(by.comparisons.about()),
                 response_id: response_id.clone(),
                 revision,
-                answer: first
-                    .as_ref()
-                    .ok()
-                    .map(|scored| (scored.scores.clone(), scored.top.clone())),
+                answer: first.as_ref().ok().cloned(),
             };
-            if is_worth_copying(&first) {
-                self.copy(copies, routing, payload, primary, &arrival);
-            }
+            self.copy(copies, routing, payload, primary, &arrival);
         }
         let (answered, by, role, failed) = match (first, stand_in, shared) {
             (Err(error), Some((other, _)), Some(payload)) => {

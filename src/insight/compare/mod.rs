@@ -1,21 +1,40 @@
-//! What a shadow answered beside what the primary answered, on the same requests.
+//! What two versions said: a shadow beside the primary on the same requests, and two versions that took split traffic.
 //!
-//! Every version that is a shadow has one [`Comparisons`], which goes with it. The threads of shadows write to it, never one
-//! that answers a caller; each pair of versions has a lock of its own.
-//! Not here: which requests are copied ([`serving`](crate::serving)), and what to conclude.
+//! Every version has one [`Comparisons`], which goes with it; it fills where the version is a shadow. The threads of shadows
+//! write to it, never one that answers a caller, and each pair of versions has a lock of its own. A pair goes when one of its
+//! two versions does. [`rates`] and [`numbers`] are what can be concluded: pure functions of counts and sketches.
+//!
+//! What always holds: memory is bounded, by [`MOST_PRIMARIES`] pairs a shadow and [`examples::MOST`] examples a pair; an input
+//! that either of two versions marks sensitive is in no example. A version may be its own shadow: the control, which says how
+//! much two answers differ where nothing does.
+//! Not here: which requests are copied ([`serving`](crate::serving)), and the windows of split traffic ([`stats`](super::stats)).
+
+mod about;
+pub mod examples;
+pub mod numbers;
+pub mod rates;
+mod seen;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::Duration,
 };
 
+use tokio::time::Instant;
+
 use super::metrics::{ComparedMeters, VersionMeters};
-use super::sketch::Sketch;
-use crate::ident::VersionNumber;
-use crate::model::{Scores, TopClass};
+use crate::ident::{ResponseId, VersionNumber};
+use crate::model::payload::Payload;
+use crate::model::{Scores, Signature, TopClass};
+
+pub use about::About;
+pub use seen::{MOST_CLASSES, Seen};
 
 /// Primaries that one shadow is compared with; past it, the one with the lowest number is forgotten.
-const MOST_PRIMARIES: usize = 64;
+pub const MOST_PRIMARIES: usize = 64;
 
 /// What one version answered to a request.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +45,8 @@ pub struct Side<'a> {
     pub scores: &'a Scores,
     /// The most probable class of each row; empty without classes.
     pub top: &'a [TopClass],
+    /// The forward pass.
+    pub inference: Duration,
 }
 
 /// What both answered to one request.
@@ -33,136 +54,108 @@ pub struct Side<'a> {
 pub struct Pair<'a> {
     /// Whose answer the caller got.
     pub primary: Side<'a>,
+    /// Of the primary.
+    pub about: &'a Arc<About>,
     /// Who got a copy.
     pub shadow: Side<'a>,
-}
-
-/// What was seen of one pair of versions since the shadow was loaded.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Seen {
-    /// Rows that both answered.
-    pub rows: u64,
-    /// Rows whose most probable classes differ. 0 without classes.
-    pub disagreed: u64,
-    /// Shadow minus primary, every value of every row.
-    pub difference: Sketch,
-}
-
-impl Seen {
-    /// Adds one request. Nothing is added where the two answers are not of one shape. Gives rows and disagreements.
-    fn add(&mut self, pair: &Pair<'_>) -> (u64, u64) {
-        let (primary, shadow) = (pair.primary.scores, pair.shadow.scores);
-        let same = primary.columns() == shadow.columns();
-        if !same || primary.rows().len() != shadow.rows().len() {
-            return (0, 0);
-        }
-        let values = primary.rows().flatten().zip(shadow.rows().flatten());
-        for (primary, shadow) in values {
-            self.difference
-                .record(f64::from(*shadow) - f64::from(*primary));
-        }
-        let tops = pair.primary.top.iter().zip(pair.shadow.top);
-        let disagreed = tops.filter(|(one, other)| one.index != other.index).count() as u64;
-        let rows = primary.rows().len() as u64;
-        self.rows += rows;
-        self.disagreed += disagreed;
-        (rows, disagreed)
-    }
+    /// Names the answer that the caller got.
+    pub response_id: &'a ResponseId,
+    /// What both were asked.
+    pub inputs: &'a Payload,
 }
 
 /// One shadow beside every primary whose requests it got.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Comparisons {
+    about: Arc<About>,
     /// Locked to find the pair; what is counted is behind a lock of the pair's own.
     by_primary: Mutex<BTreeMap<VersionNumber, Arc<One>>>,
 }
 
 #[derive(Debug)]
 struct One {
+    /// Gone when the primary is.
+    primary: Weak<About>,
     meters: ComparedMeters,
+    begin: Instant,
     seen: Mutex<Seen>,
 }
 
+/// What was seen of one pair.
+#[derive(Clone, Debug)]
+pub struct Told {
+    /// Whose answers callers got.
+    pub primary: VersionNumber,
+    /// How long ago the first request came.
+    pub length: Duration,
+    /// All since then.
+    pub seen: Seen,
+}
+
 impl Comparisons {
+    /// Of a version with this signature, that was never a shadow.
+    #[must_use]
+    pub fn of(signature: &Signature) -> Self {
+        Self {
+            about: Arc::new(About::of(signature)),
+            by_primary: Mutex::default(),
+        }
+    }
+
+    /// What others must know of the version to be compared with it. It lives as long as the version, and holds no weights.
+    #[must_use]
+    pub fn about(&self) -> &Arc<About> {
+        &self.about
+    }
+
     /// Both have answered one request. `meters` are those of the shadow.
     pub fn paired(&self, pair: &Pair<'_>, meters: &VersionMeters) {
-        let one = {
-            let mut all = lock(&self.by_primary);
-            let primary = pair.primary.version;
-            let one = all.entry(primary).or_insert_with(|| {
-                Arc::new(One {
-                    meters: meters.compared(primary),
-                    seen: Mutex::default(),
-                })
-            });
-            let one = Arc::clone(one);
-            if all.len() > MOST_PRIMARIES {
-                all.pop_first();
-            }
-            one
-        };
-        let (rows, disagreed) = lock(&one.seen).add(pair);
+        let one = self.one(pair, meters);
+        let (rows, disagreed) = lock(&one.seen).add(pair, &self.about);
         one.meters.compared(rows, disagreed);
     }
 
-    /// What was seen beside each primary, ascending.
+    /// The pair; a new one where there is none, or where the primary was loaded again since.
+    fn one(&self, pair: &Pair<'_>, meters: &VersionMeters) -> Arc<One> {
+        let primary = pair.primary.version;
+        let mut all = lock(&self.by_primary);
+        if let Some(one) = all.get(&primary)
+            && std::ptr::eq(one.primary.as_ptr(), Arc::as_ptr(pair.about))
+        {
+            return Arc::clone(one);
+        }
+        all.retain(|_, one| one.primary.strong_count() > 0);
+        let one = Arc::new(One {
+            primary: Arc::downgrade(pair.about),
+            meters: meters.compared(primary),
+            begin: Instant::now(),
+            seen: Mutex::new(Seen::of(self.about.classes())),
+        });
+        all.insert(primary, Arc::clone(&one));
+        if all.len() > MOST_PRIMARIES {
+            all.pop_first();
+        }
+        one
+    }
+
+    /// Forgets the primaries that are no longer loaded.
+    pub fn forget_retired(&self) {
+        lock(&self.by_primary).retain(|_, one| one.primary.strong_count() > 0);
+    }
+
+    /// What was seen beside `primary`; `None` where nothing was.
     #[must_use]
-    pub fn seen(&self) -> Vec<(VersionNumber, Seen)> {
-        let all: Vec<_> = lock(&self.by_primary)
-            .iter()
-            .map(|(primary, one)| (*primary, Arc::clone(one)))
-            .collect();
-        all.into_iter()
-            .map(|(primary, one)| (primary, lock(&one.seen).clone()))
-            .collect()
+    pub fn beside(&self, primary: VersionNumber) -> Option<Told> {
+        let one = lock(&self.by_primary).get(&primary).cloned()?;
+        let seen = lock(&one.seen).clone();
+        (one.primary.strong_count() > 0).then(|| Told {
+            primary,
+            length: one.begin.elapsed(),
+            seen,
+        })
     }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn rows_classes_and_differences_are_counted() {
-        let scores = |values: &[f32]| Scores::new(values.to_vec(), 1).unwrap();
-        let top = |index: usize| TopClass {
-            index,
-            probability: 0.5,
-        };
-        let (one, other) = (scores(&[0.25, 0.5]), scores(&[0.75, 0.5]));
-        let (tops, others) = ([top(0), top(1)], [top(1), top(1)]);
-        let side = |number: u64| number.try_into().unwrap();
-        let pair = Pair {
-            primary: Side {
-                version: side(1),
-                scores: &one,
-                top: &tops,
-            },
-            shadow: Side {
-                version: side(2),
-                scores: &other,
-                top: &others,
-            },
-        };
-        let mut seen = Seen::default();
-        assert_eq!(seen.add(&pair), (2, 1));
-        assert_eq!((seen.rows, seen.disagreed), (2, 1));
-        assert_eq!(
-            (seen.difference.min(), seen.difference.max()),
-            (Some(0.0), Some(0.5))
-        );
-        let short = scores(&[0.25]);
-        let torn = Pair {
-            shadow: Side {
-                scores: &short,
-                ..pair.shadow
-            },
-            ..pair
-        };
-        assert_eq!(seen.add(&torn), (0, 0), "not of one shape");
-    }
 }

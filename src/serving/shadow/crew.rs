@@ -12,12 +12,12 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::super::execute::{Call, score};
+use super::super::execute::{Call, Scored, score};
 use super::super::priority::cpu_time;
 use super::budget::Budget;
 use super::lane::{Copied, Lane, Post, Waiting};
 use crate::error::{Code, PredictError};
-use crate::ident::Role;
+use crate::ident::{Role, VersionNumber};
 use crate::insight::compare::{Pair, Side};
 use crate::insight::metrics::{Dropped, Record};
 use crate::model::step_back;
@@ -236,20 +236,24 @@ fn one(post: &Post, shared: &Shared, waiting: Waiting) {
         Err(error) => error.code(),
     });
     drop(record);
-    if let (Ok(scored), Some((scores, top))) = (&scored, &copied.primary.answer) {
+    if let (Ok(scored), Some(answer)) = (&scored, &copied.primary.answer) {
         let pair = Pair {
-            primary: Side {
-                version: copied.primary.version,
-                scores,
-                top,
-            },
-            shadow: Side {
-                version: post.version.number(),
-                scores: &scored.scores,
-                top: &scored.top,
-            },
+            primary: side(copied.primary.version, answer),
+            about: &copied.primary.about,
+            shadow: side(post.version.number(), scored),
+            response_id: &copied.primary.response_id,
+            inputs: &copied.payload,
         };
         post.version.comparisons.paired(&pair, meters);
+    }
+}
+
+fn side(version: VersionNumber, scored: &Scored) -> Side<'_> {
+    Side {
+        version,
+        scores: &scored.scores,
+        top: &scored.top,
+        inference: scored.inference,
     }
 }
 

@@ -8,25 +8,28 @@ use std::sync::{
 
 use tokio::time::Instant;
 
+use super::super::execute::Scored;
 use super::super::live::ServingVersion;
 use super::super::route::Shadow;
 use super::crew::Held;
 use crate::ident::{ResponseId, Revision, VersionNumber};
+use crate::insight::compare::About;
 use crate::insight::metrics::Queued;
 use crate::model::payload::Payload;
-use crate::model::{Scores, TopClass};
 
 /// What the caller was told.
 #[derive(Debug)]
 pub struct Primary {
     /// Who was chosen to answer.
     pub version: VersionNumber,
+    /// What a comparison must know of it.
+    pub about: Arc<About>,
     /// Names the response.
     pub response_id: ResponseId,
     /// The policy that routed it.
     pub revision: Revision,
     /// The answer; `None` where the version failed.
-    pub answer: Option<(Scores, Vec<TopClass>)>,
+    pub answer: Option<Scored>,
 }
 
 /// A request for a shadow.
