@@ -9,6 +9,7 @@ mod audit;
 mod change;
 mod check;
 mod client;
+mod compare;
 mod completions;
 mod confirm;
 mod demo;
@@ -72,6 +73,8 @@ enum Verb {
     Split(split::Verb),
     /// Show what the versions of a model saw lately: how many, how fast, what they predicted.
     Stats(stats::Args),
+    /// Show two versions beside each other: on the same requests, and on what each took of the split.
+    Compare(Box<compare::Args>),
     /// Show or change which versions get copies of a model's traffic.
     #[command(subcommand)]
     Shadow(Box<shadow::Verb>),
@@ -145,6 +148,7 @@ impl Verb {
             Self::Models(args) => on_runtime(models::run(args)),
             Self::Split(verb) => on_runtime(split::run(verb)),
             Self::Stats(args) => on_runtime(stats::run(args)),
+            Self::Compare(args) => on_runtime(compare::run(*args)),
             Self::Shadow(verb) => on_runtime(shadow::run(*verb)),
             Self::Fallback(verb) => on_runtime(fallback::run(*verb)),
             Self::History(args) => on_runtime(history::run(args)),

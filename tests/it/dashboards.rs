@@ -7,8 +7,9 @@ use std::process::Command;
 use std::time::Duration;
 
 use serde_json::Value;
+use taper::proto::v1;
 
-use crate::harness::{Running, good, rows};
+use crate::harness::{Running, eventually, good, policy, rows, seen};
 use crate::metrics::{Prometheus, installed, two_versions};
 
 fn deploy(path: &str) -> PathBuf {
@@ -48,9 +49,38 @@ fn named(text: &str) -> BTreeSet<String> {
     metrics.map(stem).collect()
 }
 
+/// Two versions, and one that is its own shadow.
+async fn with_a_shadow() -> Running {
+    let mut gateway = two_versions().await;
+    let shadow = v1::Shadow {
+        target: Some(v1::shadow::Target::Version(3)),
+        basis_points: 10_000,
+        ..Default::default()
+    };
+    let set = v1::SetTrafficPolicyRequest {
+        model: "classes".into(),
+        policy: Some(v1::TrafficPolicy {
+            shadows: vec![shadow],
+            ..policy(&[(3, 10_000)])
+        }),
+        terms: seen(0),
+    };
+    gateway.admin.set_traffic_policy(set).await.expect("set");
+    eventually("a row is compared", || async {
+        let mut client = gateway.data.clone();
+        let answered = client.predict(rows("classes", [good()])).await;
+        answered.expect("answer");
+        let (_, text) = gateway.http_get("/metrics").await;
+        text.contains("taper_shadow_compared_rows_total{")
+            .then_some(())
+    })
+    .await;
+    gateway
+}
+
 #[tokio::test]
 async fn deployed_files_name_only_metrics_that_are_exported() {
-    let gateway = two_versions().await;
+    let gateway = with_a_shadow().await;
     let (_, text) = gateway.http_get("/metrics").await;
     let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
     let exported: BTreeSet<_> = types.filter_map(|rest| rest.split(' ').next()).collect();
@@ -72,7 +102,7 @@ async fn deployed_files_name_only_metrics_that_are_exported() {
 
 #[tokio::test]
 async fn every_panel_and_every_rule_gives_data_of_a_running_gateway() {
-    let gateway = two_versions().await;
+    let gateway = with_a_shadow().await;
     let rules = tempfile::tempdir().expect("temporary folder");
     let quick = ["rules.yml", "alerts.yml"].map(|file| {
         let text = fs::read_to_string(deploy(&format!("prometheus/{file}"))).expect("read");

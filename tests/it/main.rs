@@ -16,6 +16,7 @@ mod bad_requests;
 mod cli;
 mod cli_changes;
 mod cli_reads;
+mod compare;
 mod confirm;
 mod dashboards;
 mod demo;

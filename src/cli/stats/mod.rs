@@ -33,7 +33,7 @@ pub(super) struct Args {
 
 /// A window by its short name.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Window {
+pub(super) enum Window {
     /// The last minute.
     #[value(name = "1m")]
     Minute,
@@ -48,6 +48,18 @@ enum Window {
     SinceLoad,
 }
 
+impl Window {
+    /// As the protocol calls it.
+    pub(super) fn wire(self) -> StatsWindow {
+        match self {
+            Self::Minute => StatsWindow::Minute,
+            Self::FiveMinutes => StatsWindow::FiveMinutes,
+            Self::Hour => StatsWindow::Hour,
+            Self::SinceLoad => StatsWindow::SinceLoad,
+        }
+    }
+}
+
 /// A role.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Part {
@@ -58,12 +70,6 @@ enum Part {
 
 pub(super) async fn run(args: Args) -> Result<(), Failure> {
     let model = args.model.resolve(&args.port).await?;
-    let window = match args.window {
-        Window::Minute => StatsWindow::Minute,
-        Window::FiveMinutes => StatsWindow::FiveMinutes,
-        Window::Hour => StatsWindow::Hour,
-        Window::SinceLoad => StatsWindow::SinceLoad,
-    };
     let role = args.role.map(|role| match role {
         Part::Primary => Role::Primary,
         Part::Shadow => Role::Shadow,
@@ -74,7 +80,7 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
         model,
         versions: args.versions,
         roles: role.into_iter().map(i32::from).collect(),
-        windows: vec![window.into()],
+        windows: vec![args.window.wire().into()],
         features: args.features,
     });
     let answer = args.port.answer(client.get_stats(request)).await?;

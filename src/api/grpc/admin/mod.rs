@@ -5,6 +5,7 @@
 
 mod audit;
 mod changes;
+mod compare;
 mod policy;
 mod settle;
 mod stats;
@@ -134,6 +135,15 @@ impl<S: Store> AdminService for Admin<S> {
     ) -> Result<Response<v1::GetStatsResponse>, Status> {
         let model = self.model(&request.get_ref().model)?;
         answer(stats::get(&self.live.snapshot(), &model, request.get_ref()))
+    }
+
+    async fn compare_versions(
+        &self,
+        request: Request<v1::CompareVersionsRequest>,
+    ) -> Result<Response<v1::CompareVersionsResponse>, Status> {
+        let model = self.model(&request.get_ref().model)?;
+        let snapshot = self.live.snapshot();
+        answer(compare::versions(&snapshot, &model, request.get_ref()))
     }
 
     async fn get_outcomes(

@@ -1,6 +1,7 @@
 //! What versions saw, on its way to the wire.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::control::ModelView;
@@ -12,7 +13,7 @@ use crate::proto::v1;
 use crate::serving::live;
 
 /// Bars of one distribution.
-const BARS: usize = 40;
+pub(super) const BARS: usize = 40;
 /// Roles in the order of the answer.
 const ROLES: [Role; Role::COUNT] = [Role::Primary, Role::Shadow, Role::Fallback];
 
@@ -39,19 +40,7 @@ pub(super) fn get(
     let ready = serving.map(|serving| &serving.ready);
     let mut versions = BTreeSet::new();
     for number in &request.versions {
-        let known = VersionNumber::try_from(*number).ok();
-        let known = known.filter(|number| model.versions.contains_key(number));
-        let Some(number) = known else {
-            return Err(AdminError::UnknownVersion {
-                model: model.name.to_string(),
-                version: *number,
-            });
-        };
-        if ready.is_none_or(|ready| !ready.contains_key(&number)) {
-            let why = "it is not READY, and statistics go with a version".to_owned();
-            return Err(AdminError::NotReady(vec![(number, why)]));
-        }
-        versions.insert(number);
+        versions.insert(ready_version(live, model, *number)?.number());
     }
     let mut stats = Vec::new();
     for (number, version) in ready.into_iter().flatten() {
@@ -77,6 +66,32 @@ pub(super) fn get(
         stats,
         relative_error: RELATIVE_ERROR,
     })
+}
+
+/// Version `number` of `model`, which must be READY.
+///
+/// # Errors
+/// It is not known or not READY.
+pub(super) fn ready_version<'l>(
+    live: &'l live::Snapshot,
+    model: &ModelView,
+    number: u64,
+) -> Result<&'l Arc<live::ServingVersion>, AdminError> {
+    let known = VersionNumber::try_from(number).ok();
+    let known = known.filter(|number| model.versions.contains_key(number));
+    let Some(known) = known else {
+        return Err(AdminError::UnknownVersion {
+            model: model.name.to_string(),
+            version: number,
+        });
+    };
+    let serving = live.models.get(model.name.as_str());
+    serving
+        .and_then(|serving| serving.ready.get(&known))
+        .ok_or_else(|| {
+            let why = "it is not READY, and statistics go with a version".to_owned();
+            AdminError::NotReady(vec![(known, why)])
+        })
 }
 
 /// Those of `all` whose numbers are among `named`; all of them, where it is empty.
@@ -116,7 +131,7 @@ fn wire_role(role: Role) -> v1::Role {
     }
 }
 
-fn wire_window(window: Window) -> v1::StatsWindow {
+pub(super) fn wire_window(window: Window) -> v1::StatsWindow {
     match window {
         Window::Minute => v1::StatsWindow::Minute,
         Window::FiveMinutes => v1::StatsWindow::FiveMinutes,
@@ -194,7 +209,7 @@ fn named(name: &str, count: u64) -> v1::NamedCount {
     v1::NamedCount { name, count }
 }
 
-fn distribution(sketch: &Sketch, most_bars: usize) -> v1::Distribution {
+pub(super) fn distribution(sketch: &Sketch, most_bars: usize) -> v1::Distribution {
     let at = |q| sketch.quantile(q).unwrap_or_default();
     let shown = if most_bars > 0 {
         bars(sketch, most_bars)
