@@ -58,7 +58,9 @@ impl Opening<'_> {
              \n  {program} promote canary{admin}\
              \n  {program} undo{admin}\
              \n  {program} history{admin}\
-             \n  {program} stats {name}{admin}\
+             \n  {program} stats{admin}\
+             \n  {program} drift{admin}\
+             \n  {program} compare 1 3{admin}\
              \n  {program} predict {name}{data} --row '{}'\
              \n  curl -s http://{}/metrics | grep taper_requests_total\n",
             thousands(self.flights as u64),
@@ -136,7 +138,9 @@ mod tests {
           taper promote canary
           taper undo
           taper history
-          taper stats flight-delay
+          taper stats
+          taper drift
+          taper compare 1 3
           taper predict flight-delay --row '{"carrier":"UA","temp":37.9}'
           curl -s http://127.0.0.1:8000/metrics | grep taper_requests_total
         "#);
