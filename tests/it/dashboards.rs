@@ -7,8 +7,9 @@ use std::process::Command;
 use std::time::Duration;
 
 use serde_json::Value;
+use taper::proto::v1;
 
-use crate::harness::{Running, good, rows};
+use crate::harness::{Running, eventually, good, rows};
 use crate::metrics::{Prometheus, installed, two_versions};
 
 fn deploy(path: &str) -> PathBuf {
@@ -48,9 +49,53 @@ fn named(text: &str) -> BTreeSet<String> {
     metrics.map(stem).collect()
 }
 
+/// Two versions that share the traffic, the second of which gets a copy of everything too.
+async fn with_shadow() -> Running {
+    let mut gateway = two_versions().await;
+    let version = |number| Some(v1::share::Target::Version(number));
+    let policy = v1::TrafficPolicy {
+        split: [(1, 7_000), (2, 3_000)]
+            .map(|(number, basis_points)| v1::Share {
+                target: version(number),
+                basis_points,
+            })
+            .to_vec(),
+        shadows: vec![v1::Shadow {
+            target: Some(v1::shadow::Target::Version(2)),
+            basis_points: 10_000,
+            ..Default::default()
+        }],
+        ..Default::default()
+    };
+    let model = "m".into();
+    let read = v1::GetTrafficPolicyRequest { model };
+    let in_force = gateway.admin.get_traffic_policy(read).await;
+    let terms = v1::ChangeTerms {
+        expected_revision: Some(in_force.expect("a policy").into_inner().revision),
+        ..Default::default()
+    };
+    let change = v1::SetTrafficPolicyRequest {
+        model: "m".into(),
+        policy: Some(policy),
+        terms: Some(terms),
+    };
+    let set = gateway.admin.set_traffic_policy(change).await;
+    set.expect("a shadow");
+    gateway
+}
+
 #[tokio::test]
 async fn deployed_files_name_only_metrics_that_are_exported() {
-    let gateway = two_versions().await;
+    let gateway = with_shadow().await;
+    let (client, asked) = (&gateway.data, &gateway);
+    eventually("a shadow has been compared", || async move {
+        let answered = client.clone().predict(rows("m", [good()])).await;
+        answered.expect("answer");
+        let (_, text) = asked.http_get("/metrics").await;
+        text.contains("taper_shadow_compared_rows_total{")
+            .then_some(())
+    })
+    .await;
     let (_, text) = gateway.http_get("/metrics").await;
     let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
     let exported: BTreeSet<_> = types.filter_map(|rest| rest.split(' ').next()).collect();
@@ -72,7 +117,7 @@ async fn deployed_files_name_only_metrics_that_are_exported() {
 
 #[tokio::test]
 async fn every_panel_and_every_rule_gives_data_of_a_running_gateway() {
-    let gateway = two_versions().await;
+    let gateway = with_shadow().await;
     let rules = tempfile::tempdir().expect("temporary folder");
     let quick = ["rules.yml", "alerts.yml"].map(|file| {
         let text = fs::read_to_string(deploy(&format!("prometheus/{file}"))).expect("read");
