@@ -25,7 +25,6 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
 
 use flate2::read::GzDecoder;
 use prost_types::{Struct, Value, value::Kind};
@@ -33,6 +32,7 @@ use taper::proto::v1;
 use taper::proto::v1::prediction_service_client::PredictionServiceClient;
 use target::Target;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tonic::transport::{Channel, Endpoint};
 
 const MODEL: &str = "flight-delay";
