@@ -15,6 +15,8 @@
 #[path = "../load/cpu.rs"]
 #[expect(dead_code, reason = "the bench of load looks at more of it")]
 mod cpu;
+#[path = "../swap/resident.rs"]
+mod resident;
 #[path = "../load/target.rs"]
 #[expect(dead_code, reason = "the bench of load looks at more of it")]
 mod target;
@@ -100,7 +102,7 @@ async fn run(wanted: usize) {
             ended.expect("a caller");
         }
         next.store(until, Ordering::Relaxed);
-        let now = resident_of(target.id());
+        let now = resident::of(target.id());
         resident.push(now);
         let sum = |prefix: &str| -> f64 {
             let series = target.series(prefix);
@@ -202,12 +204,4 @@ async fn connect(target: &Target) -> PredictionServiceClient<Channel> {
     let endpoint = Endpoint::from_shared(format!("http://{}", target.address(0)));
     let endpoint = endpoint.expect("an address").tcp_nodelay(true);
     PredictionServiceClient::new(endpoint.connect().await.expect("connects"))
-}
-
-/// Resident memory of a process in kB.
-fn resident_of(id: u32) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{id}/status")).expect("alive");
-    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let resident = resident.and_then(|rest| rest.split_whitespace().next()?.parse().ok());
-    resident.expect("the size of a process")
 }

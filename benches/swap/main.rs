@@ -24,6 +24,7 @@ mod client;
 #[path = "../load/cpu.rs"]
 mod cpu;
 mod pool;
+mod resident;
 #[path = "../load/target.rs"]
 mod target;
 #[path = "../../tests/it/tiny.rs"]
@@ -32,7 +33,6 @@ mod tiny;
 
 use std::cell::RefCell;
 use std::env;
-use std::fs;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -333,8 +333,5 @@ async fn settled(target: &Target) -> u64 {
         .expect("old weights are freed");
     // It goes back to the system once a second.
     sleep(Duration::from_millis(1_200)).await;
-    let status = fs::read_to_string(format!("/proc/{}/status", target.id())).expect("alive");
-    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let resident = resident.and_then(|rest| rest.split_whitespace().next()?.parse().ok());
-    resident.expect("the size of a process")
+    resident::of(target.id())
 }

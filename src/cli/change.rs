@@ -7,8 +7,8 @@ use std::time::Duration;
 use prost_types::Timestamp;
 use serde::Serialize;
 
-use super::{client::AdminPort, failure::Failure, out, table::table};
-use crate::proto::v1::{ChangeResponse, ChangeTerms};
+use super::{client::AdminPort, failure::Failure, out, split::in_force, table::table};
+use crate::proto::v1::{ChangeResponse, ChangeTerms, SetTrafficPolicyRequest, TrafficPolicy};
 
 /// The terms of a change.
 #[derive(Clone, Debug, clap::Args)]
@@ -24,6 +24,71 @@ pub(super) struct Change {
     confirm_within: Option<Duration>,
     #[command(flatten)]
     who: Who,
+}
+
+/// What a verb that changes something takes beside what it is about.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct Changing {
+    #[command(flatten)]
+    pub(super) change: Change,
+    /// Print JSON.
+    #[arg(long)]
+    pub(super) json: bool,
+    #[command(flatten)]
+    pub(super) port: AdminPort,
+}
+
+impl Changing {
+    /// Reads the policy of `model`, lets `edit` change it, sets it where nobody was faster, and shows what changed.
+    ///
+    /// # Errors
+    /// The gateway does not answer or refuses, or stdout cannot be written.
+    pub(super) async fn edit_policy(
+        &self,
+        model: String,
+        edit: impl FnOnce(&mut TrafficPolicy),
+    ) -> Result<(), Failure> {
+        let before = in_force(&self.port, model.clone()).await?;
+        let mut policy = before.policy.unwrap_or_default();
+        edit(&mut policy);
+        let request = self.port.patience.request(SetTrafficPolicyRequest {
+            model: model.clone(),
+            policy: Some(policy),
+            terms: Some(ChangeTerms {
+                expected_revision: Some(self.change.expect.unwrap_or(before.revision)),
+                ..self.change.terms()
+            }),
+        });
+        let mut client = self.port.connect().await?;
+        let changed = self.port.answer(client.set_traffic_policy(request)).await?;
+        self.tell(&model, &changed)
+    }
+
+    /// Shows what `response` of the gateway says about `model`.
+    ///
+    /// # Errors
+    /// Where stdout cannot be written.
+    pub(super) fn tell(&self, model: &str, response: &ChangeResponse) -> Result<(), Failure> {
+        self.tell_or(
+            model,
+            response,
+            "nothing differs: this is how it was already",
+        )
+    }
+
+    /// As [`tell`](Self::tell), with what to say in words where nothing differs.
+    pub(super) fn tell_or(
+        &self,
+        model: &str,
+        response: &ChangeResponse,
+        same: &str,
+    ) -> Result<(), Failure> {
+        if self.json {
+            return out::print_json(&Answer::from(response));
+        }
+        let flag = self.port.flag();
+        out::print(&self.change.readable(&flag, model, response, same))
+    }
 }
 
 /// Who makes a change, and why.
@@ -79,42 +144,6 @@ impl Change {
             // The parser keeps it within what a message can say.
             confirm_within: self.confirm_within.and_then(|time| time.try_into().ok()),
             ..self.who.terms()
-        }
-    }
-
-    /// Shows what `response` of the gateway behind `port` says about `model`.
-    ///
-    /// # Errors
-    /// Where stdout cannot be written.
-    pub(super) fn tell(
-        &self,
-        port: &AdminPort,
-        model: &str,
-        response: &ChangeResponse,
-        json: bool,
-    ) -> Result<(), Failure> {
-        self.tell_or(
-            port,
-            model,
-            response,
-            json,
-            "nothing differs: this is how it was already",
-        )
-    }
-
-    /// As [`tell`](Self::tell), with what to say in words where nothing differs.
-    pub(super) fn tell_or(
-        &self,
-        port: &AdminPort,
-        model: &str,
-        response: &ChangeResponse,
-        json: bool,
-        same: &str,
-    ) -> Result<(), Failure> {
-        if json {
-            out::print_json(&Answer::from(response))
-        } else {
-            out::print(&self.readable(&port.flag(), model, response, same))
         }
     }
 

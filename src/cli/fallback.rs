@@ -1,8 +1,7 @@
 //! `taper fallback`: who answers where another version fails or takes too long. `taper split get` shows it.
 
-use super::change::Change;
-use super::shadow::change;
-use super::{client::AdminPort, failure::Failure, wire};
+use super::change::Changing;
+use super::{failure::Failure, wire};
 use crate::ident::Target;
 use crate::proto::v1::TrafficPolicy;
 
@@ -27,12 +26,7 @@ pub(super) struct SetArgs {
     #[arg(long, value_name = "MILLISECONDS")]
     within_ms: Option<u32>,
     #[command(flatten)]
-    change: Change,
-    /// Print JSON.
-    #[arg(long)]
-    json: bool,
-    #[command(flatten)]
-    port: AdminPort,
+    how: Changing,
 }
 
 /// Arguments of `taper fallback clear`.
@@ -41,12 +35,7 @@ pub(super) struct ClearArgs {
     /// Name of the model.
     model: String,
     #[command(flatten)]
-    change: Change,
-    /// Print JSON.
-    #[arg(long)]
-    json: bool,
-    #[command(flatten)]
-    port: AdminPort,
+    how: Changing,
 }
 
 pub(super) async fn run(verb: Verb) -> Result<(), Failure> {
@@ -54,11 +43,11 @@ pub(super) async fn run(verb: Verb) -> Result<(), Failure> {
         Verb::Set(args) => {
             let fallback = Some(wire::fallback(&args.target, args.within_ms));
             let edit = |policy: &mut TrafficPolicy| policy.fallback = fallback;
-            change(&args.port, args.model, &args.change, args.json, edit).await
+            args.how.edit_policy(args.model, edit).await
         }
         Verb::Clear(args) => {
             let edit = |policy: &mut TrafficPolicy| policy.fallback = None;
-            change(&args.port, args.model, &args.change, args.json, edit).await
+            args.how.edit_policy(args.model, edit).await
         }
     }
 }

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{change::Change, client::AdminPort, failure::Failure, model::Model, out, table::table};
+use super::{
+    change::Changing, client::AdminPort, failure::Failure, model::Model, out, table::table,
+};
 use crate::proto::v1::{DeleteLabelRequest, GetModelRequest, SetLabelRequest};
 
 /// What to do with labels.
@@ -40,12 +42,7 @@ pub(super) struct SetArgs {
     #[command(flatten)]
     model: Model,
     #[command(flatten)]
-    change: Change,
-    /// Print JSON.
-    #[arg(long)]
-    json: bool,
-    #[command(flatten)]
-    port: AdminPort,
+    how: Changing,
 }
 
 /// Arguments of `taper label delete`.
@@ -56,12 +53,7 @@ pub(super) struct DeleteArgs {
     #[command(flatten)]
     model: Model,
     #[command(flatten)]
-    change: Change,
-    /// Print JSON.
-    #[arg(long)]
-    json: bool,
-    #[command(flatten)]
-    port: AdminPort,
+    how: Changing,
 }
 
 pub(super) async fn run(verb: Verb) -> Result<(), Failure> {
@@ -110,28 +102,28 @@ async fn list(args: ListArgs) -> Result<(), Failure> {
 }
 
 async fn set(args: SetArgs) -> Result<(), Failure> {
-    let model = args.model.resolve(&args.port).await?;
-    let mut client = args.port.connect().await?;
-    let request = args.port.patience.request(SetLabelRequest {
+    let model = args.model.resolve(&args.how.port).await?;
+    let mut client = args.how.port.connect().await?;
+    let request = args.how.port.patience.request(SetLabelRequest {
         model: model.clone(),
         label: args.label,
         version: args.version,
-        terms: Some(args.change.terms()),
+        terms: Some(args.how.change.terms()),
     });
-    let changed = args.port.answer(client.set_label(request)).await?;
-    args.change.tell(&args.port, &model, &changed, args.json)
+    let changed = args.how.port.answer(client.set_label(request)).await?;
+    args.how.tell(&model, &changed)
 }
 
 async fn delete(args: DeleteArgs) -> Result<(), Failure> {
-    let model = args.model.resolve(&args.port).await?;
-    let mut client = args.port.connect().await?;
-    let request = args.port.patience.request(DeleteLabelRequest {
+    let model = args.model.resolve(&args.how.port).await?;
+    let mut client = args.how.port.connect().await?;
+    let request = args.how.port.patience.request(DeleteLabelRequest {
         model: model.clone(),
         label: args.label,
-        terms: Some(args.change.terms()),
+        terms: Some(args.how.change.terms()),
     });
-    let changed = args.port.answer(client.delete_label(request)).await?;
-    args.change.tell(&args.port, &model, &changed, args.json)
+    let changed = args.how.port.answer(client.delete_label(request)).await?;
+    args.how.tell(&model, &changed)
 }
 
 #[cfg(test)]

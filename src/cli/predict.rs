@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::{client::DataPort, failure::Failure, input, out, table::table, wire};
-use crate::proto::v1::{PredictRequest, PredictResponse, Role, predict_request::Pin};
+use crate::proto::v1::{PredictRequest, PredictResponse, predict_request::Pin};
 
 /// Arguments of `taper predict`.
 #[derive(Debug, clap::Args)]
@@ -118,7 +118,7 @@ impl Answer {
             }
         }
         Ok(Self {
-            role: role_name(response.role()),
+            role: wire::role(response.role()),
             model: response.model,
             version: response.version,
             response_id: response.response_id,
@@ -168,15 +168,6 @@ impl Answer {
     }
 }
 
-fn role_name(role: Role) -> &'static str {
-    match role {
-        Role::Unspecified => "unknown",
-        Role::Primary => "primary",
-        Role::Shadow => "shadow",
-        Role::Fallback => "fallback",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -196,7 +187,7 @@ mod tests {
         PredictResponse {
             model: "flight-delay".into(),
             version: 2,
-            role: Role::Primary.into(),
+            role: crate::proto::v1::Role::Primary.into(),
             response_id: "abc".into(),
             policy_revision: 7,
             failed_version: 0,

@@ -1,6 +1,6 @@
 //! `taper promote`: a label takes over all traffic in one step.
 
-use super::{change::Change, client::AdminPort, failure::Failure, model::Model};
+use super::{change::Changing, failure::Failure, model::Model};
 use crate::proto::v1::PromoteRequest;
 
 /// Arguments of `taper promote`.
@@ -14,23 +14,18 @@ pub(super) struct Args {
     #[command(flatten)]
     model: Model,
     #[command(flatten)]
-    change: Change,
-    /// Print JSON.
-    #[arg(long)]
-    json: bool,
-    #[command(flatten)]
-    port: AdminPort,
+    how: Changing,
 }
 
 pub(super) async fn run(args: Args) -> Result<(), Failure> {
-    let model = args.model.resolve(&args.port).await?;
-    let mut client = args.port.connect().await?;
-    let request = args.port.patience.request(PromoteRequest {
+    let model = args.model.resolve(&args.how.port).await?;
+    let mut client = args.how.port.connect().await?;
+    let request = args.how.port.patience.request(PromoteRequest {
         model: model.clone(),
         label: args.label,
         to: args.to,
-        terms: Some(args.change.terms()),
+        terms: Some(args.how.change.terms()),
     });
-    let changed = args.port.answer(client.promote(request)).await?;
-    args.change.tell(&args.port, &model, &changed, args.json)
+    let changed = args.how.port.answer(client.promote(request)).await?;
+    args.how.tell(&model, &changed)
 }

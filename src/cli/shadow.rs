@@ -5,11 +5,11 @@
 
 use serde::Serialize;
 
-use super::change::Change;
+use super::change::Changing;
 use super::split::{Labels, TargetShare, in_force, labels};
 use super::table::{per_cent, table};
 use super::{client::AdminPort, failure::Failure, out, wire};
-use crate::proto::v1::{ChangeTerms, SetTrafficPolicyRequest, Shadow, TrafficPolicy};
+use crate::proto::v1::{Shadow, TrafficPolicy};
 
 /// What to do with shadows.
 #[derive(Debug, clap::Subcommand)]
@@ -52,12 +52,7 @@ pub(super) struct SetArgs {
     #[arg(long, value_name = "COPIES")]
     max_concurrent: Option<u32>,
     #[command(flatten)]
-    change: Change,
-    /// Print JSON.
-    #[arg(long)]
-    json: bool,
-    #[command(flatten)]
-    port: AdminPort,
+    how: Changing,
 }
 
 /// Arguments of `taper shadow clear`.
@@ -66,12 +61,7 @@ pub(super) struct ClearArgs {
     /// Name of the model.
     model: String,
     #[command(flatten)]
-    change: Change,
-    /// Print JSON.
-    #[arg(long)]
-    json: bool,
-    #[command(flatten)]
-    port: AdminPort,
+    how: Changing,
 }
 
 pub(super) async fn run(verb: Verb) -> Result<(), Failure> {
@@ -86,37 +76,13 @@ pub(super) async fn run(verb: Verb) -> Result<(), Failure> {
             });
             let shadows = shadows.collect();
             let edit = |policy: &mut TrafficPolicy| policy.shadows = shadows;
-            change(&args.port, args.model, &args.change, args.json, edit).await
+            args.how.edit_policy(args.model, edit).await
         }
         Verb::Clear(args) => {
             let edit = |policy: &mut TrafficPolicy| policy.shadows.clear();
-            change(&args.port, args.model, &args.change, args.json, edit).await
+            args.how.edit_policy(args.model, edit).await
         }
     }
-}
-
-/// Reads the policy of `model`, lets `edit` change it, and sets it where nobody was faster.
-pub(super) async fn change(
-    port: &AdminPort,
-    model: String,
-    change: &Change,
-    json: bool,
-    edit: impl FnOnce(&mut TrafficPolicy),
-) -> Result<(), Failure> {
-    let before = in_force(port, model.clone()).await?;
-    let mut policy = before.policy.unwrap_or_default();
-    edit(&mut policy);
-    let request = port.patience.request(SetTrafficPolicyRequest {
-        model: model.clone(),
-        policy: Some(policy),
-        terms: Some(ChangeTerms {
-            expected_revision: Some(change.expect.unwrap_or(before.revision)),
-            ..change.terms()
-        }),
-    });
-    let mut client = port.connect().await?;
-    let changed = port.answer(client.set_traffic_policy(request)).await?;
-    change.tell(port, &model, &changed, json)
 }
 
 /// The shadows of one model.

@@ -1,6 +1,6 @@
 //! `taper undo`: what was in force before the last change comes back.
 
-use super::{change::Change, client::AdminPort, failure::Failure, model::Model};
+use super::{change::Changing, failure::Failure, model::Model};
 use crate::proto::v1::UndoRequest;
 
 /// Arguments of `taper undo`.
@@ -9,21 +9,16 @@ pub(super) struct Args {
     #[command(flatten)]
     model: Model,
     #[command(flatten)]
-    change: Change,
-    /// Print JSON.
-    #[arg(long)]
-    json: bool,
-    #[command(flatten)]
-    port: AdminPort,
+    how: Changing,
 }
 
 pub(super) async fn run(args: Args) -> Result<(), Failure> {
-    let model = args.model.resolve(&args.port).await?;
-    let mut client = args.port.connect().await?;
-    let request = args.port.patience.request(UndoRequest {
+    let model = args.model.resolve(&args.how.port).await?;
+    let mut client = args.how.port.connect().await?;
+    let request = args.how.port.patience.request(UndoRequest {
         model: model.clone(),
-        terms: Some(args.change.terms()),
+        terms: Some(args.how.change.terms()),
     });
-    let changed = args.port.answer(client.undo(request)).await?;
-    args.change.tell(&args.port, &model, &changed, args.json)
+    let changed = args.how.port.answer(client.undo(request)).await?;
+    args.how.tell(&model, &changed)
 }

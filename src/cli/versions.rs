@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::Serialize;
 
 use super::{
-    change::{self, Change, Who},
+    change::{self, Changing, Who},
     client::AdminPort,
     failure::Failure,
     model::Model,
@@ -59,12 +59,7 @@ struct ChangeArgs {
     #[command(flatten)]
     model: Model,
     #[command(flatten)]
-    change: Change,
-    /// Print JSON.
-    #[arg(long)]
-    json: bool,
-    #[command(flatten)]
-    port: AdminPort,
+    how: Changing,
 }
 
 /// A retry changes nothing that is wanted, so it has no terms.
@@ -107,28 +102,28 @@ async fn list(args: ListArgs) -> Result<(), Failure> {
 }
 
 async fn load(mut args: ChangeArgs) -> Result<(), Failure> {
-    args.port.patience = args.port.patience.for_loading();
-    let model = args.model.resolve(&args.port).await?;
-    let mut client = args.port.connect().await?;
-    let request = args.port.patience.request(LoadVersionRequest {
+    args.how.port.patience = args.how.port.patience.for_loading();
+    let model = args.model.resolve(&args.how.port).await?;
+    let mut client = args.how.port.connect().await?;
+    let request = args.how.port.patience.request(LoadVersionRequest {
         model: model.clone(),
         version: args.version,
-        terms: Some(args.change.terms()),
+        terms: Some(args.how.change.terms()),
     });
-    let changed = args.port.answer(client.load_version(request)).await?;
-    args.change.tell(&args.port, &model, &changed, args.json)
+    let changed = args.how.port.answer(client.load_version(request)).await?;
+    args.how.tell(&model, &changed)
 }
 
 async fn unload(args: ChangeArgs) -> Result<(), Failure> {
-    let model = args.model.resolve(&args.port).await?;
-    let mut client = args.port.connect().await?;
-    let request = args.port.patience.request(UnloadVersionRequest {
+    let model = args.model.resolve(&args.how.port).await?;
+    let mut client = args.how.port.connect().await?;
+    let request = args.how.port.patience.request(UnloadVersionRequest {
         model: model.clone(),
         version: args.version,
-        terms: Some(args.change.terms()),
+        terms: Some(args.how.change.terms()),
     });
-    let changed = args.port.answer(client.unload_version(request)).await?;
-    args.change.tell(&args.port, &model, &changed, args.json)
+    let changed = args.how.port.answer(client.unload_version(request)).await?;
+    args.how.tell(&model, &changed)
 }
 
 async fn retry(mut args: RetryArgs) -> Result<(), Failure> {

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use crate::ident::{Label, Target, VersionNumber};
 use crate::proto::v1::{
-    Fallback, HeaderRule, Shadow, Share, Tensor, fallback, header_rule, shadow, share,
+    Fallback, HeaderRule, Role, Shadow, Share, Tensor, fallback, header_rule, shadow, share,
 };
 
 /// A JSON object as the message that carries a row.
@@ -40,6 +40,16 @@ pub(super) fn fp32(tensor: &Tensor) -> Vec<f32> {
     }
     let (words, _) = tensor.raw.as_chunks::<4>();
     words.iter().map(|word| f32::from_le_bytes(*word)).collect()
+}
+
+/// The word for a role; `unknown` for one that this program does not know.
+pub(super) fn role(role: Role) -> &'static str {
+    match role {
+        Role::Unspecified => "unknown",
+        Role::Primary => "primary",
+        Role::Shadow => "shadow",
+        Role::Fallback => "fallback",
+    }
 }
 
 /// A row of a split.

@@ -8,7 +8,6 @@
 pub mod execute;
 pub mod gate;
 pub mod live;
-pub mod priority;
 pub mod route;
 pub mod shadow;
 

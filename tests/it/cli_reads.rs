@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::Value;
 
 use crate::cli::two_versions;
-use crate::process::{Process, run, taper};
+use crate::process::{Process, run, taper, told};
 use crate::tiny;
 
 fn serving(dir: &tempfile::TempDir) -> (Process, String, String) {
@@ -13,13 +13,6 @@ fn serving(dir: &tempfile::TempDir) -> (Process, String, String) {
     let data = gateway.address("data").to_string();
     let admin = gateway.address("admin").to_string();
     (gateway, data, admin)
-}
-
-/// What the verb prints; it must end well.
-fn told(args: &[&str]) -> String {
-    let ended = run(args);
-    assert_eq!(ended.code, Some(0), "{args:?}: {ended:?}");
-    ended.stdout
 }
 
 fn json(args: &[&str]) -> Value {

@@ -7,7 +7,7 @@ use taper::proto::v1;
 use tonic::Code;
 
 use crate::harness::{Running, eventually, fields, good, policy, reason, row, rows, seen};
-use crate::process::{Process, run};
+use crate::process::{Process, told};
 use crate::tiny;
 
 /// Version `v` says `yes` where `x` is above `5 (v - 1)`. The input `n` is sensitive in version 2 alone.
@@ -227,11 +227,6 @@ fn the_command_line_shows_both_parts_and_says_where_there_is_nothing() {
     let mut gateway = Process::serve(dir.path());
     let data = gateway.address("data").to_string();
     let admin = gateway.address("admin").to_string();
-    let told = |args: &[&str]| {
-        let ended = run(args);
-        assert_eq!(ended.code, Some(0), "{args:?}: {ended:?}");
-        ended.stdout
-    };
     let empty = told(&["compare", "1", "2", "--address", &admin]);
     assert!(empty.contains("nothing to compare"), "{empty}");
     let row = good().to_string();

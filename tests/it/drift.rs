@@ -1,8 +1,7 @@
 //! Whether what versions see differs from training: `GetDrift`, `taper drift` and the gauges, on real flights.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
-use std::path::Path;
+use std::fs::File;
 
 use flate2::read::GzDecoder;
 use serde_json::{Map, Value, json};
@@ -13,24 +12,10 @@ use tonic::Code;
 
 use crate::flights;
 use crate::harness::{Running, eventually, fields, good, reason, row, rows};
-use crate::process::{Process, run};
+use crate::process::{Process, run, told};
 use crate::tiny;
 
 const FLIGHTS: &str = "[insight]\ndrift_interval_seconds = 1";
-
-/// Copies a folder with all below it.
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).expect("a folder");
-    for entry in fs::read_dir(from).expect("a folder") {
-        let entry = entry.expect("an entry");
-        let (from, to) = (entry.path(), to.join(entry.file_name()));
-        if from.is_dir() {
-            copy(&from, &to);
-        } else {
-            fs::copy(&from, &to).expect("a copy");
-        }
-    }
-}
 
 /// The flights of a file of the example as JSON rows: what version 2 takes, as numbers where they are.
 fn flights_of(file: &str) -> Vec<Value> {
@@ -99,7 +84,7 @@ async fn gauge(gateway: &Running, series: &str) -> Option<f64> {
 
 #[tokio::test]
 async fn the_second_half_of_the_year_has_drifted_from_the_profile_of_version_2() {
-    let mut gateway = Running::start(FLIGHTS, |root| copy(&flights::example("models"), root)).await;
+    let mut gateway = Running::start(FLIGHTS, flights::copy_models).await;
     let psi =
         r#"taper_feature_drift{model="flight-delay",version="2",feature="temp",statistic="psi"}"#;
     let before = gauge(&gateway, psi).await.expect("a series from the start");
@@ -168,7 +153,7 @@ async fn the_second_half_of_the_year_has_drifted_from_the_profile_of_version_2()
 /// The version learnt from the first 85 % of the rows in order of time, so these are what its profile describes.
 #[tokio::test]
 async fn flights_of_the_training_months_have_not_drifted() {
-    let mut gateway = Running::start(FLIGHTS, |root| copy(&flights::example("models"), root)).await;
+    let mut gateway = Running::start(FLIGHTS, flights::copy_models).await;
     let train = flights_of("train.csv.gz");
     send(&mut gateway, train.iter().take(20_400).step_by(17)).await;
     let told = drift(&mut gateway, version_2()).await;
@@ -338,11 +323,6 @@ fn the_command_line_shows_a_table_for_each_version() {
     let mut gateway = Process::serve(dir.path());
     let data = gateway.address("data").to_string();
     let admin = gateway.address("admin").to_string();
-    let told = |args: &[&str]| {
-        let ended = run(args);
-        assert_eq!(ended.code, Some(0), "{args:?}: {ended:?}");
-        ended.stdout
-    };
     let empty = told(&["drift", "--address", &admin]);
     assert!(empty.contains("no reference profile"), "{empty}");
     let row = good().to_string();

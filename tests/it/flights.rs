@@ -18,6 +18,25 @@ pub fn example(path: &str) -> PathBuf {
     root.join("examples/flights").join(path)
 }
 
+/// Copies the registry of the example to `to`.
+pub fn copy_models(to: &Path) {
+    copy(&example("models"), to);
+}
+
+/// Copies a folder with all below it.
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("a folder");
+    for entry in fs::read_dir(from).expect("a folder") {
+        let entry = entry.expect("an entry");
+        let (from, to) = (entry.path(), to.join(entry.file_name()));
+        if from.is_dir() {
+            copy(&from, &to);
+        } else {
+            fs::copy(&from, &to).expect("a copy");
+        }
+    }
+}
+
 /// All versions in order. Loading holds each of them to its golden rows.
 pub fn versions() -> Vec<Version> {
     let scan = registry::scan(&example("models")).expect("the registry is there");

@@ -212,19 +212,6 @@ async fn what_an_unloaded_version_answered_is_told_to_be_gone() {
     gateway.drain().await;
 }
 
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).expect("a folder");
-    for entry in fs::read_dir(from).expect("a folder") {
-        let entry = entry.expect("an entry");
-        let place = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy(&entry.path(), &place);
-        } else {
-            fs::copy(entry.path(), place).expect("copied");
-        }
-    }
-}
-
 /// The first `most` flights of the second half of the year, and whether each was late.
 fn flights(inputs: &[v1::TensorSignature], most: usize) -> Vec<(Value, bool)> {
     let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/flights");
@@ -258,9 +245,8 @@ struct Seen {
 
 #[tokio::test]
 async fn quality_of_real_flights_equals_an_offline_computation() {
-    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/flights/models");
     let config = "[models.flight-delay]\nsplit = { 1 = 5000, 2 = 5000 }";
-    let mut gateway = Running::start(config, |root| copy(&examples, root)).await;
+    let mut gateway = Running::start(config, crate::flights::copy_models).await;
     let model = v1::GetModelRequest {
         model: "flight-delay".into(),
     };

@@ -41,6 +41,13 @@ pub fn run(args: &[&str]) -> Ended {
     Process::start(&mut taper(args)).end()
 }
 
+/// What `taper ARGS` prints; it must end well.
+pub fn told(args: &[&str]) -> String {
+    let ended = run(args);
+    assert_eq!(ended.code, Some(0), "{args:?}: {ended:?}");
+    ended.stdout
+}
+
 /// Runs `taper ARGS` to its end, with `input` on stdin.
 pub fn run_with_input(args: &[&str], input: &str) -> Ended {
     let mut process = Process::start(taper(args).stdin(Stdio::piped()));

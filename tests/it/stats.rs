@@ -1,7 +1,5 @@
 //! What operators read of the versions' requests: `GetStats` and `taper stats`.
 
-use std::{fs, path::Path};
-
 use serde_json::{Value, json};
 use taper::model::payload::{Cell, Row};
 use taper::proto::v1;
@@ -9,7 +7,7 @@ use tonic::Code;
 
 use crate::flights;
 use crate::harness::{Running, fields, good, reason, row, rows};
-use crate::process::{Process, run};
+use crate::process::{Process, told};
 use crate::tiny;
 
 async fn stats(gateway: &mut Running, request: v1::GetStatsRequest) -> v1::GetStatsResponse {
@@ -121,21 +119,6 @@ async fn statistics_tell_codes_predictions_and_inputs_and_nothing_sensitive() {
     gateway.drain().await;
 }
 
-/// Copies a folder with all below it.
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).expect("a folder");
-    for entry in fs::read_dir(from).expect("a folder") {
-        let (from, to) = entry
-            .map(|one| (one.path(), to.join(one.file_name())))
-            .expect("an entry");
-        if from.is_dir() {
-            copy(&from, &to);
-        } else {
-            fs::copy(&from, &to).expect("a copy");
-        }
-    }
-}
-
 /// The `q`-quantile as the sketch defines it: the `⌈q n⌉`-th smallest.
 fn exact(sorted: &[f64], q: f64) -> f64 {
     let rank = (q * sorted.len() as f64).ceil() as usize;
@@ -144,7 +127,7 @@ fn exact(sorted: &[f64], q: f64) -> f64 {
 
 #[tokio::test]
 async fn quantiles_of_real_flights_are_within_the_stated_error_of_the_exact_ones() {
-    let mut gateway = Running::start("", |root| copy(&flights::example("models"), root)).await;
+    let mut gateway = Running::start("", flights::copy_models).await;
     let version = flights::versions().remove(1);
     let (rows, _) = flights::live(version.signature());
     let rows = &rows[..2_000];
@@ -235,11 +218,6 @@ fn the_command_line_shows_a_row_for_each_version_and_a_histogram_for_each_input(
     let mut gateway = Process::serve(dir.path());
     let data = gateway.address("data").to_string();
     let admin = gateway.address("admin").to_string();
-    let told = |args: &[&str]| {
-        let ended = run(args);
-        assert_eq!(ended.code, Some(0), "{args:?}: {ended:?}");
-        ended.stdout
-    };
     let empty = told(&["stats", "--address", &admin]);
     assert!(empty.contains("no requests"), "{empty}");
     let row = good().to_string();

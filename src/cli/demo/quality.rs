@@ -1,9 +1,9 @@
 //! How good the versions are, by the gateway's own numbers. Pure.
 
 use super::view::Column;
-use crate::cli::table::thousands;
+use crate::cli::{table::thousands, wire};
 use crate::proto::v1::outcome_window::Quality;
-use crate::proto::v1::{ClassQuality, Role, VersionOutcomes};
+use crate::proto::v1::{ClassQuality, VersionOutcomes};
 
 /// One cell for each version and role for which a truth has come, since it was loaded.
 pub(super) fn columns(outcomes: &[VersionOutcomes]) -> Vec<Column> {
@@ -39,14 +39,9 @@ fn row(of: &VersionOutcomes) -> Option<Row<'_>> {
     let Some(Quality::Classes(quality)) = &whole.quality else {
         return None;
     };
-    let role = match of.role() {
-        Role::Shadow => "shadow",
-        Role::Fallback => "fallback",
-        Role::Primary | Role::Unspecified => "primary",
-    };
     Some(Row {
         version: of.version,
-        role,
+        role: wire::role(of.role()),
         truths: whole.rows,
         quality,
     })

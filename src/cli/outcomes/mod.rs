@@ -12,11 +12,10 @@ use super::{
     model::Model,
     out,
     table::{table, thousands},
+    wire,
 };
 use crate::proto::v1::outcome_window::Quality;
-use crate::proto::v1::{
-    GetOutcomesRequest, GetOutcomesResponse, OutcomeWindow, Role, VersionOutcomes,
-};
+use crate::proto::v1::{GetOutcomesRequest, GetOutcomesResponse, OutcomeWindow, VersionOutcomes};
 
 /// Arguments of `taper outcomes`.
 #[derive(Debug, clap::Args)]
@@ -93,7 +92,7 @@ impl From<&VersionOutcomes> for Version {
         };
         Self {
             version: version.version,
-            role: role(version.role()),
+            role: wire::role(version.role()),
             windows: version.windows.iter().map(window).collect(),
         }
     }
@@ -128,14 +127,6 @@ fn measures(window: &OutcomeWindow) -> serde_json::Map<String, serde_json::Value
     match json {
         serde_json::Value::Object(fields) => fields,
         _ => serde_json::Map::new(),
-    }
-}
-
-fn role(role: Role) -> &'static str {
-    match role {
-        Role::Shadow => "shadow",
-        Role::Fallback => "fallback",
-        Role::Primary | Role::Unspecified => "primary",
     }
 }
 
@@ -175,7 +166,7 @@ fn readable(answer: &GetOutcomesResponse) -> String {
     let rows = windows().map(|(version, window)| {
         let mut cells = vec![
             version.version.to_string(),
-            role(version.role()).to_owned(),
+            wire::role(version.role()).to_owned(),
             length(window),
             thousands(window.rows),
         ];
@@ -218,7 +209,7 @@ mod tests {
             model: "m".into(),
             versions: vec![VersionOutcomes {
                 version: 2,
-                role: Role::Primary.into(),
+                role: crate::proto::v1::Role::Primary.into(),
                 windows: vec![
                     window(Some(60), 0, None),
                     window(None, 1_234, Some(quality)),

@@ -7,7 +7,7 @@ mod parse;
 mod show;
 
 use super::{
-    change::{self, Change},
+    change::{self, Changing},
     client::AdminPort,
     failure::Failure,
     out,
@@ -63,12 +63,7 @@ pub(super) struct SetArgs {
     #[arg(long)]
     salt: Option<String>,
     #[command(flatten)]
-    change: Change,
-    /// Print JSON.
-    #[arg(long)]
-    json: bool,
-    #[command(flatten)]
-    port: AdminPort,
+    how: Changing,
 }
 
 pub(super) async fn run(verb: Verb) -> Result<(), Failure> {
@@ -96,8 +91,8 @@ async fn set(args: SetArgs) -> Result<(), Failure> {
         sticky_header: args.sticky_header,
         salt: args.salt,
     };
-    let labels = labels(&args.port, args.model.clone()).await?;
-    let before = in_force(&args.port, args.model.clone()).await?;
+    let labels = labels(&args.how.port, args.model.clone()).await?;
+    let before = in_force(&args.how.port, args.model.clone()).await?;
     let policy = wish
         .onto(before.policy.clone().unwrap_or_default())
         .map_err(Failure::new)?;
@@ -105,13 +100,17 @@ async fn set(args: SetArgs) -> Result<(), Failure> {
         model: args.model.clone(),
         policy: Some(policy.clone()),
         terms: Some(ChangeTerms {
-            expected_revision: Some(args.change.expect.unwrap_or(before.revision)),
-            ..args.change.terms()
+            expected_revision: Some(args.how.change.expect.unwrap_or(before.revision)),
+            ..args.how.change.terms()
         }),
     };
-    let mut client = args.port.connect().await?;
-    let request = args.port.patience.request(request);
-    let changed = args.port.answer(client.set_traffic_policy(request)).await?;
+    let mut client = args.how.port.connect().await?;
+    let request = args.how.port.patience.request(request);
+    let changed = args
+        .how
+        .port
+        .answer(client.set_traffic_policy(request))
+        .await?;
     let after = GetTrafficPolicyResponse {
         model: args.model.clone(),
         policy: Some(policy),
@@ -123,10 +122,13 @@ async fn set(args: SetArgs) -> Result<(), Failure> {
         after: show::InForce::new(&after, &labels),
         confirm_by: change::confirm_by(&changed),
     };
-    if args.json {
+    if args.how.json {
         out::print_json(&shown)
     } else {
-        let beside = args.change.beside(&args.port.flag(), &args.model, &changed);
+        let beside = args
+            .how
+            .change
+            .beside(&args.how.port.flag(), &args.model, &changed);
         out::print(&(show::change(&shown) + &beside))
     }
 }

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::cli::table::{part_of, table, thousands};
+use crate::cli::{
+    table::{part_of, table, thousands},
+    wire,
+};
 use crate::proto::v1;
 
 /// The statistics of one model.
@@ -94,6 +97,7 @@ impl From<v1::GetStatsResponse> for Listing {
 
 impl From<v1::VersionStats> for Line {
     fn from(stats: v1::VersionStats) -> Self {
+        let role = wire::role(stats.role());
         let length = stats.length.unwrap_or_default();
         let scores = stats.scores.into_iter().map(|score| Score {
             output: score.name,
@@ -101,12 +105,7 @@ impl From<v1::VersionStats> for Line {
         });
         Self {
             version: stats.version,
-            role: match v1::Role::try_from(stats.role) {
-                Ok(v1::Role::Primary) => "primary",
-                Ok(v1::Role::Shadow) => "shadow",
-                Ok(v1::Role::Fallback) => "fallback",
-                _ => "unknown",
-            },
+            role,
             window: match v1::StatsWindow::try_from(stats.window) {
                 Ok(v1::StatsWindow::Minute) => "1m",
                 Ok(v1::StatsWindow::FiveMinutes) => "5m",

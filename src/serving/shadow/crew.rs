@@ -13,8 +13,8 @@ use std::{
 use tokio::time::Instant;
 
 use super::super::execute::{Call, Scored, score};
-use super::super::priority::cpu_time;
 use super::budget::Budget;
+use super::cpu_time::cpu_time;
 use super::lane::{Copied, Lane, Post, Waiting};
 use crate::error::{Code, PredictError};
 use crate::ident::{Role, VersionNumber};

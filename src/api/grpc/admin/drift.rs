@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use tokio::task::spawn_blocking;
 
-use super::stats::{ROLES, version, wire_role, wire_window};
+use super::stats::{ROLES, version, wire_window};
+use crate::api::grpc::convert;
 use crate::control::ModelView;
 use crate::error::{AdminError, InputFaults};
 use crate::ident::Role;
@@ -93,7 +94,7 @@ fn count(
             },
         };
         told.version = version.number().get();
-        told.set_role(wire_role(seen.role));
+        told.set_role(convert::role(seen.role));
         told.set_window(wire_window(seen.window));
         told
     });
@@ -141,7 +142,7 @@ fn columns(version: &ServingVersion, seen: Seen, beside: &Beside<'_>) -> Result<
 
 /// The role of this number; 0: `absent`.
 fn role(field: &str, number: i32, absent: Role, faults: &mut InputFaults) -> Role {
-    let all = ROLES.map(|role| (role, wire_role(role).into()));
+    let all = ROLES.map(|role| (role, convert::role(role).into()));
     chosen(field, number, absent, &all, faults)
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use crate::api::grpc::convert;
 use crate::control::ModelView;
 use crate::error::{AdminError, Code, InputFaults};
 use crate::ident::{Role, VersionNumber};
@@ -53,7 +54,7 @@ pub(super) fn get(
                     let told = told(&read, request.features);
                     stats.push(v1::VersionStats {
                         version: number.get(),
-                        role: wire_role(*role).into(),
+                        role: convert::role(*role).into(),
                         window: wire_window(*window).into(),
                         ..told
                     });
@@ -114,19 +115,11 @@ fn chosen<T: Copy>(
 }
 
 fn role(role: Role) -> i32 {
-    wire_role(role).into()
+    convert::role(role).into()
 }
 
 fn window(window: Window) -> i32 {
     wire_window(window).into()
-}
-
-pub(super) fn wire_role(role: Role) -> v1::Role {
-    match role {
-        Role::Primary => v1::Role::Primary,
-        Role::Shadow => v1::Role::Shadow,
-        Role::Fallback => v1::Role::Fallback,
-    }
 }
 
 pub(super) fn wire_window(window: Window) -> v1::StatsWindow {
