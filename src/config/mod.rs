@@ -20,7 +20,7 @@ use crate::control::{ModelSettings, Settings, VersionChoice, Wanted};
 use crate::faults::{self, Faults};
 use crate::ident::{Label, ModelName, VersionNumber};
 use crate::insight::outcomes::OutcomeSettings;
-use crate::insight::prediction_log::LogSettings;
+use crate::insight::prediction_log::{HashKey, LogSettings};
 use crate::insight::stats;
 use crate::registry::WatchSettings;
 use crate::serving::gate::Limits;
@@ -103,8 +103,10 @@ impl Config {
             .registry
             .or(in_file)
             .unwrap_or_else(|| base.join("models"));
-        let log = &mut raw.prediction_log.path;
-        *log = log.take().map(|path| base.join(path));
+        let log = &mut raw.prediction_log;
+        for path in [&mut log.path, &mut log.hash_key_file] {
+            *path = path.take().map(|path| base.join(path));
+        }
         let in_file = raw.state.take().map(|state| base.join(state));
         let state = overrides.state.or(in_file);
         let state = state.unwrap_or_else(|| base.join("state"));
@@ -201,6 +203,7 @@ fn check(raw: RawConfig, registry: PathBuf, state: PathBuf, file: &Path) -> Resu
             Err(error) => faults.add(file, path, error.to_string()),
         }
     }
+    let prediction_log = log_settings(raw.prediction_log, file, &mut faults);
     faults.into_result()?;
     Ok(Config {
         registry,
@@ -237,7 +240,7 @@ fn check(raw: RawConfig, registry: PathBuf, state: PathBuf, file: &Path) -> Resu
             buffer_rows: raw.insight.outcome_buffer_rows,
             expires: Duration::from_secs(raw.insight.outcome_expires_seconds),
         },
-        prediction_log: log_settings(raw.prediction_log),
+        prediction_log,
         control: Settings {
             versions,
             max_weight_bytes: raw.limits.max_weight_bytes,
@@ -247,13 +250,19 @@ fn check(raw: RawConfig, registry: PathBuf, state: PathBuf, file: &Path) -> Resu
 }
 
 /// `None` where no path is given.
-fn log_settings(raw: RawPredictionLog) -> Option<LogSettings> {
+fn log_settings(raw: RawPredictionLog, file: &Path, faults: &mut Faults) -> Option<LogSettings> {
+    let key = raw.hash_key_file.and_then(|key| {
+        let read = HashKey::read(&key);
+        read.map_err(|why| faults.add(file, "$.prediction_log.hash_key_file", why))
+            .ok()
+    });
     Some(LogSettings {
         path: raw.path?,
         sample: raw.sample,
         max_bytes: raw.max_bytes,
         max_age: Duration::from_secs(raw.max_age_seconds),
         keep: raw.keep,
+        key,
     })
 }
 

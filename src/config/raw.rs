@@ -214,7 +214,7 @@ impl Default for RawInsight {
 }
 
 /// A sample of the requests as JSON lines: inputs by name, answers, who answered, latency. Inputs that a manifest marks
-/// sensitive are left out.
+/// sensitive are left out; of those marked `"hash"` keyed hashes are written.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawPredictionLog {
@@ -234,6 +234,10 @@ pub(super) struct RawPredictionLog {
     /// Full files that are kept, 0 to 10,000; the oldest are removed. 8 where absent.
     #[schemars(range(min = 0, max = 10_000))]
     pub(super) keep: usize,
+    /// A file with a secret key of 16 to 4096 bytes, `openssl rand -hex 32`. A value of an input that is marked `"hash"` is
+    /// written as the first 32 hexadecimal digits of HMAC-SHA-256(key, name of the input, a zero byte, value). Those inputs
+    /// are left out where this is absent. Relative paths are relative to this file.
+    pub(super) hash_key_file: Option<PathBuf>,
 }
 
 impl Default for RawPredictionLog {
@@ -244,6 +248,7 @@ impl Default for RawPredictionLog {
             max_bytes: 64 << 20,
             max_age_seconds: 86_400,
             keep: 8,
+            hash_key_file: None,
         }
     }
 }

@@ -127,6 +127,17 @@ fn a_model_begins_with_no_more_labels_than_it_may_have() {
 }
 
 #[test]
+fn a_key_of_the_prediction_log_is_read_before_anything_starts() {
+    let found = faults("[prediction_log]\npath = \"log\"\nhash_key_file = \"no-such-key\"\n");
+    assert_eq!(found.len(), 1, "{found:#?}");
+    let begin = "$.prediction_log.hash_key_file: ";
+    assert!(
+        found[0].starts_with(begin) && found[0].contains("no-such-key cannot be read"),
+        "{found:#?}"
+    );
+}
+
+#[test]
 fn a_header_rule_names_a_version_or_a_label_and_not_both() {
     let found = faults(
         r#"

@@ -12,6 +12,7 @@ mod dense;
 mod encode;
 mod load;
 mod open;
+mod sensitivity;
 mod signature;
 
 #[cfg(test)]
@@ -20,6 +21,7 @@ pub(crate) mod samples;
 pub use encode::{Observe, Observed};
 pub use load::{Pace, Phase, Version, load, load_with, needs, step_back};
 pub use manifest::Manifest;
+pub use sensitivity::Sensitivity;
 pub use signature::{Affine, Categories, Encoding, Input, Output, Range, Signature};
 
 use crate::error::ForwardError;

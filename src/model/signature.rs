@@ -1,6 +1,6 @@
 //! What a version takes and gives: names, types and shapes, and how each input becomes columns of the network.
 
-use super::payload::Datatype;
+use super::{Sensitivity, payload::Datatype};
 
 /// The inputs in the order of the network's columns, the one output, and the limit on rows.
 #[derive(Clone, Debug, PartialEq)]
@@ -106,11 +106,17 @@ pub struct Input {
     pub width: Option<usize>,
     /// How it enters the network.
     pub encoding: Encoding,
-    /// Its values are never logged.
-    pub sensitive: bool,
+    /// What may be kept of its values.
+    pub sensitive: Sensitivity,
 }
 
 impl Input {
+    /// Whether its values must not be shown.
+    #[must_use]
+    pub fn is_sensitive(&self) -> bool {
+        self.sensitive.is_sensitive()
+    }
+
     /// Columns of the network that it fills.
     #[must_use]
     pub fn columns(&self) -> usize {

@@ -70,7 +70,7 @@ pub(super) fn golden_rows(
         let value =
             |((feature, (name, cell)), stand_in): ((&Feature, &(String, Cell)), &Option<Value>)| {
                 let value = match cell {
-                    _ if feature.sensitive => stand_in.clone()?,
+                    _ if feature.sensitive.is_sensitive() => stand_in.clone()?,
                     Cell::Number(x) => number(*x, feature.datatype),
                     Cell::Bool(value) => (*value).into(),
                     Cell::Text(text) => text.as_str().into(),
@@ -105,6 +105,7 @@ pub(super) fn cells(row: &BTreeMap<String, Value>) -> Row {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Sensitivity;
     use crate::model::manifest::raw::ScaleKind;
     use crate::train::spec::Missing;
 
@@ -159,23 +160,23 @@ mod tests {
             missing,
         };
         let features = [
-            feature("age", Datatype::Int64, true, numeric),
+            feature("age", Datatype::Int64, Sensitivity::Hidden, numeric),
             feature(
                 "seat",
                 Datatype::Int64,
-                false,
+                Sensitivity::Open,
                 Kind::Ignore { optional: true },
             ),
             feature(
                 "name",
                 Datatype::Bytes,
-                true,
+                Sensitivity::Hidden,
                 Kind::Ignore { optional: false },
             ),
             feature(
                 "phone",
                 Datatype::Bytes,
-                true,
+                Sensitivity::Hidden,
                 Kind::Ignore { optional: true },
             ),
         ];

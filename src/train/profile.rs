@@ -21,7 +21,7 @@ pub(super) fn reference(
     let shown = features
         .iter()
         .enumerate()
-        .filter(|(_, feature)| !feature.sensitive);
+        .filter(|(_, feature)| !feature.sensitive.is_sensitive());
     let profile = |(at, feature): (usize, &Feature)| {
         (
             feature.name.clone(),

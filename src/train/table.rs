@@ -149,7 +149,7 @@ fn sample(
 
     let cell = |(feature, at): (&Feature, &usize)| {
         let cell = cell(feature.datatype, text(*at)).unwrap_or_else(|wanted| {
-            let shown = if feature.sensitive {
+            let shown = if feature.sensitive.is_sensitive() {
                 "a value that is not shown"
             } else {
                 text(*at)

@@ -49,7 +49,7 @@ fn named(text: &str) -> BTreeSet<String> {
     metrics.map(stem).collect()
 }
 
-/// Two versions, and one that is its own shadow.
+/// Two versions, of which one stands by for the other, and one that is its own shadow.
 async fn with_a_shadow() -> Running {
     let mut gateway = two_versions().await;
     let shadow = v1::Shadow {
@@ -64,6 +64,19 @@ async fn with_a_shadow() -> Running {
             ..policy(&[(3, 10_000)])
         }),
         terms: seen(0),
+    };
+    gateway.admin.set_traffic_policy(set).await.expect("set");
+    let stands_by = v1::Fallback {
+        target: Some(v1::fallback::Target::Version(1)),
+        within_ms: None,
+    };
+    let set = v1::SetTrafficPolicyRequest {
+        model: "m".into(),
+        policy: Some(v1::TrafficPolicy {
+            fallback: Some(stands_by),
+            ..policy(&[(1, 7_000), (2, 3_000)])
+        }),
+        terms: seen(1),
     };
     gateway.admin.set_traffic_policy(set).await.expect("set");
     eventually("a row is compared", || async {

@@ -115,7 +115,7 @@ async fn the_second_half_of_the_year_has_drifted_from_the_profile_of_version_2()
     let version = flights::versions().remove(1);
     for column in &told.features {
         let input = version.signature().find(&column.name).expect("an input");
-        assert!(!version.signature().inputs()[input].sensitive);
+        assert!(!version.signature().inputs()[input].is_sensitive());
         let ends = [
             &column.kolmogorov_smirnov,
             &column.psi,
@@ -130,7 +130,7 @@ async fn the_second_half_of_the_year_has_drifted_from_the_profile_of_version_2()
         assert!(column.p <= column.p_corrected, "{column:?}");
     }
     let sensitive = version.signature().inputs().iter();
-    let sensitive = sensitive.filter(|input| input.sensitive).count() as u64;
+    let sensitive = sensitive.filter(|input| input.is_sensitive()).count() as u64;
     assert_eq!(told.features_sensitive, sensitive);
     assert_eq!(told.predictions[0].name, "late");
 

@@ -9,16 +9,19 @@ use crate::harness::{Running, good, rows};
 use crate::process::{Process, run, taper};
 use crate::tiny;
 
-/// A version of `m` whose `color` is sensitive.
+/// A version of `m` whose `color` is sensitive, and whose `n` is hashed.
 fn sensitive(root: &Path) {
     tiny::publish_with(root, "m", 1, |manifest| {
+        manifest["inputs"][1]["sensitive"] = "hash".into();
         manifest["inputs"][2]["sensitive"] = true.into();
     });
+    fs::write(root.with_file_name("log.key"), "0123456789abcdef").expect("a key");
 }
 
 #[tokio::test]
 async fn what_was_asked_and_answered_is_on_disk_after_the_drain() {
-    let config = "[prediction_log]\npath = \"predictions.jsonl\"\nsample = 1.0";
+    let config =
+        "[prediction_log]\npath = \"predictions.jsonl\"\nsample = 1.0\nhash_key_file = \"log.key\"";
     let mut gateway = Running::start(config, sensitive).await;
     let mut ids = Vec::new();
     for _ in 0..20 {
@@ -40,6 +43,11 @@ async fn what_was_asked_and_answered_is_on_disk_after_the_drain() {
         assert_eq!(line["inputs"][0]["x"], 1.0);
         assert_eq!(line["outputs"][0][0], 1.0);
         assert_eq!(line["inputs"][0].get("color"), None, "sensitive: {line}");
+        let hash = line["inputs"][0]["n"].as_str().expect("a hash");
+        assert!(
+            hash.len() == 32 && line["inputs"][0]["n"] == lines[0]["inputs"][0]["n"],
+            "{line}"
+        );
     }
     assert_eq!(lines[20]["code"], "INVALID_ARGUMENT");
     assert!(!text.contains("green"), "{text}");

@@ -188,7 +188,11 @@ async fn quantiles_of_real_flights_are_within_the_stated_error_of_the_exact_ones
     for (at, input) in version.signature().inputs().iter().enumerate() {
         let feature = told.features.iter().find(|one| one.name == input.name);
         let Some(feature) = feature else {
-            assert!(input.sensitive || input.columns() == 0, "{}", input.name);
+            assert!(
+                input.is_sensitive() || input.columns() == 0,
+                "{}",
+                input.name
+            );
             continue;
         };
         assert_eq!(

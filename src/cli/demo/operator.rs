@@ -6,9 +6,9 @@ use crate::cli::client::AdminPort;
 use crate::cli::failure::Failure;
 use crate::proto::v1::admin_service_client::AdminServiceClient;
 use crate::proto::v1::{
-    ChangeTerms, GetModelRequest, GetModelResponse, GetOutcomesRequest, GetTrafficPolicyRequest,
-    GetTrafficPolicyResponse, SetLabelRequest, SetTrafficPolicyRequest, Shadow, Share,
-    TrafficPolicy, VersionOutcomes, shadow, share,
+    ChangeTerms, CompareVersionsRequest, GetModelRequest, GetModelResponse, GetOutcomesRequest,
+    GetTrafficPolicyRequest, GetTrafficPolicyResponse, PairedComparison, SetLabelRequest,
+    SetTrafficPolicyRequest, Shadow, Share, TrafficPolicy, VersionOutcomes, shadow, share,
 };
 
 /// An operator of one model.
@@ -68,6 +68,29 @@ impl Operator {
         let request = self.port.patience.request(request);
         let answer = self.port.answer(self.client.get_outcomes(request));
         Ok(answer.await?.versions)
+    }
+
+    /// What `shadow` answered beside each of `primaries`, since both are loaded.
+    pub(super) async fn pairs(
+        &mut self,
+        primaries: impl Iterator<Item = u64>,
+        shadow: u64,
+    ) -> Vec<PairedComparison> {
+        let mut pairs = Vec::new();
+        for primary in primaries {
+            let request = CompareVersionsRequest {
+                model: self.model.clone(),
+                baseline: primary,
+                candidate: shadow,
+                ..CompareVersionsRequest::default()
+            };
+            let request = self.port.patience.request(request);
+            let answer = self.port.answer(self.client.compare_versions(request));
+            // You may have sent one of the two away meanwhile: then there is nothing to compare.
+            pairs.extend(answer.await.into_iter().flat_map(|answer| answer.paired));
+        }
+        pairs.retain(|pair| pair.shadow == shadow);
+        pairs
     }
 
     /// Sets the labels, the split and the shadow of all traffic that the replay begins with.

@@ -14,6 +14,7 @@ use super::{
     opening::Opening,
     operator::Operator,
     plan::Plan,
+    quality::Verdicts,
     tally::{Board, Seen},
     view::{Scene, Screen},
 };
@@ -169,10 +170,14 @@ impl<'a> Replay<'a> {
         how: fn(&Screen, &Scene<'_>) -> Result<Reader, Failure>,
     ) -> Result<Reader, Failure> {
         let policy = self.operator.policy().await?;
-        let outcomes = self.operator.outcomes().await?;
+        let primaries = policy.counted.iter().map(|row| row.version);
+        let verdicts = Verdicts {
+            outcomes: self.operator.outcomes().await?,
+            pairs: self.operator.pairs(primaries, Plan::SHADOW).await,
+        };
         let scene = Scene {
             policy: &policy,
-            outcomes: &outcomes,
+            verdicts: &verdicts,
             board: &self.board,
             classes: &self.subject.classes,
             date: self

@@ -4,20 +4,20 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::quality;
+use super::quality::{self, Verdicts};
 use super::tally::{Board, Tally};
 use crate::cli::failure::Failure;
 use crate::cli::out::{self, Reader};
 use crate::cli::table::{part_of, per_cent, table, thousands};
-use crate::proto::v1::{GetTrafficPolicyResponse, VersionOutcomes};
+use crate::proto::v1::GetTrafficPolicyResponse;
 
 /// Where the demo is.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Scene<'a> {
     /// The policy in force and what was counted under it.
     pub(super) policy: &'a GetTrafficPolicyResponse,
-    /// How good the gateway says the versions were.
-    pub(super) outcomes: &'a [VersionOutcomes],
+    /// What the gateway says of the versions.
+    pub(super) verdicts: &'a Verdicts,
     /// What was seen.
     pub(super) board: &'a Board,
     /// The two classes, on time and late, as the model calls them.
@@ -72,8 +72,8 @@ impl Scene<'_> {
 pub(super) fn live(scene: &Scene<'_>, width: usize) -> String {
     let answers = fitted(columns(scene), width);
     let mut judged = String::new();
-    if !scene.outcomes.is_empty() {
-        let table = fitted(quality::columns(scene.outcomes), width);
+    if !scene.verdicts.outcomes.is_empty() {
+        let table = fitted(quality::columns(scene.verdicts), width);
         judged = format!("\nby the truths that were reported since:\n{table}");
     }
     format!(
@@ -167,8 +167,12 @@ pub(super) fn line(scene: &Scene<'_>) -> String {
             or_dash(tally.mean_score(), |mean| format!("{mean:.3}")),
         )
     });
+    let judged = match quality::line(scene.verdicts) {
+        judged if judged.is_empty() => judged,
+        judged => format!(" | by the truths: {judged}"),
+    };
     format!(
-        "{:5.1}s {} {} answered, {} | {}",
+        "{:5.1}s {} {} answered, {} | {}{judged}",
         scene.elapsed.as_secs_f64(),
         scene.date,
         thousands(scene.board.answers()),
@@ -316,7 +320,7 @@ mod tests {
         };
         let scene = Scene {
             policy: &policy,
-            outcomes: &[],
+            verdicts: &Verdicts::default(),
             board: &board,
             classes: &classes,
             date: "2013-07-01",

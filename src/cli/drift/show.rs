@@ -184,7 +184,17 @@ impl Version {
             two.severity.cmp(&one.severity).then(by_size)
         });
         let header = [
-            "verdict", "what", "name", "rows", "before", "p", "psi", "KS", "JS", "moved by", "chi2",
+            "verdict",
+            "what",
+            "name",
+            "rows",
+            "reference",
+            "p",
+            "psi",
+            "KS",
+            "JS",
+            "moved by",
+            "chi2",
         ];
         let rows = columns.into_iter().map(|(what, column)| column.row(what));
         text.push_str(&table(&header, &[3, 4, 5, 6, 7, 8, 9, 10], rows));

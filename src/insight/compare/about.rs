@@ -14,7 +14,10 @@ impl About {
     /// Of a version with this signature.
     #[must_use]
     pub fn of(signature: &Signature) -> Self {
-        let inputs = signature.inputs().iter().filter(|input| !input.sensitive);
+        let inputs = signature
+            .inputs()
+            .iter()
+            .filter(|input| !input.is_sensitive());
         let mut open: Vec<_> = inputs.map(|input| input.name.clone()).collect();
         open.sort_unstable();
         Self {

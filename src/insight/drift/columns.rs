@@ -116,7 +116,7 @@ impl Columns {
         };
         let mut seen = columns(now);
         for input in signature.inputs() {
-            if input.sensitive {
+            if input.is_sensitive() {
                 found.sensitive += 1;
                 continue;
             }

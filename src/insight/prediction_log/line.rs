@@ -2,24 +2,25 @@
 //!
 //! `{"timestamp", "request_id", "model", "version", "role", "inputs": [{name: value}], "outputs": [[number]], "latency_ms",
 //! "code"}`: one object and one list a row, however the request spelt its rows. An input that was left out is left out here;
-//! NaN, which means missing, is `null`.
+//! NaN, which means missing, is `null`. An input that is marked `hash` stands here as hashes, each value of a list by
+//! itself, and what is missing stays `null`.
 
 use std::time::SystemTime;
 
 use serde_json::{Map, Value, json};
 
-use super::Entry;
+use super::{Entry, HashKey};
 use crate::ident::{ModelName, VersionNumber};
-use crate::model::Manifest;
 use crate::model::payload::{Cell, Payload, Tensor, TensorData};
+use crate::model::{Manifest, Sensitivity};
 
 /// What the log knows of a version; it holds no weights.
 #[derive(Debug)]
 pub struct Subject {
     model: ModelName,
     version: VersionNumber,
-    /// Inputs whose values may be written.
-    open: Vec<String>,
+    /// Inputs whose values may be written, some of them hashed.
+    inputs: Vec<(String, Sensitivity)>,
 }
 
 impl Subject {
@@ -27,16 +28,62 @@ impl Subject {
     #[must_use]
     pub fn new(manifest: &Manifest) -> Self {
         let inputs = manifest.signature.inputs().iter();
-        let open = inputs.filter(|input| !input.sensitive);
+        let told = inputs.filter(|input| input.sensitive != Sensitivity::Hidden);
         Self {
             model: manifest.model.clone(),
             version: manifest.version,
-            open: open.map(|input| input.name.clone()).collect(),
+            inputs: told
+                .map(|input| (input.name.clone(), input.sensitive))
+                .collect(),
         }
     }
+}
 
-    fn shows(&self, name: &str) -> bool {
-        self.open.iter().any(|open| open == name)
+/// What may be written of the inputs of one line.
+#[derive(Clone, Copy)]
+struct Pen<'a> {
+    subject: &'a Subject,
+    key: Option<&'a HashKey>,
+}
+
+impl<'a> Pen<'a> {
+    /// How a value of `input` is written. `None`: not at all.
+    fn of(self, input: &'a str) -> Option<Ink<'a>> {
+        let mut known = self.subject.inputs.iter();
+        match known.find(|(name, _)| name == input)?.1 {
+            Sensitivity::Open => Some(Ink::Plain),
+            Sensitivity::Hashed => self.key.map(|key| Ink::Hashed { key, input }),
+            Sensitivity::Hidden => None,
+        }
+    }
+}
+
+/// How a value is written.
+#[derive(Clone, Copy)]
+enum Ink<'a> {
+    Plain,
+    Hashed { key: &'a HashKey, input: &'a str },
+}
+
+impl Ink<'_> {
+    /// `value` as it stands in the line. What is hashed is what would have stood there: a text without its quotes, a whole
+    /// number without a point, so that 3 and 3.0 are the same.
+    fn write(self, value: Value) -> Value {
+        let Self::Hashed { key, input } = self else {
+            return value;
+        };
+        let text = match value {
+            Value::Null => return Value::Null,
+            Value::Array(values) => {
+                return values.into_iter().map(|value| self.write(value)).collect();
+            }
+            Value::String(text) => text,
+            other => {
+                let text = other.to_string();
+                text.strip_suffix(".0").map(str::to_owned).unwrap_or(text)
+            }
+        };
+        Value::String(key.hash(input, text.as_bytes()))
     }
 }
 
@@ -70,8 +117,8 @@ fn of_tensor(tensor: &Tensor) -> usize {
     128 + tensor.data.len() * 8 + texts
 }
 
-/// Adds the line of `entry`, which ended `at` this time, to `text`.
-pub(super) fn write(entry: &Entry, at: SystemTime, text: &mut Vec<u8>) {
+/// Adds the line of `entry`, which ended `at` this time, to `text`. Without a key what would be hashed is left out.
+pub(super) fn write(entry: &Entry, at: SystemTime, key: Option<&HashKey>, text: &mut Vec<u8>) {
     let subject = &*entry.subject;
     let outputs = entry.outputs.as_ref();
     let timestamp = jiff::Timestamp::try_from(at).map(|at| at.to_string());
@@ -81,7 +128,7 @@ pub(super) fn write(entry: &Entry, at: SystemTime, text: &mut Vec<u8>) {
         "model": subject.model.as_str(),
         "version": subject.version.get(),
         "role": entry.role.as_str(),
-        "inputs": inputs(subject, &entry.inputs),
+        "inputs": inputs(Pen { subject, key }, &entry.inputs),
         "outputs": outputs.map(|scores| scores.rows().map(<[f32]>::to_vec).collect::<Vec<_>>()),
         "latency_ms": entry.latency.as_secs_f64() * 1_000.0,
         "code": entry.code.as_str(),
@@ -90,23 +137,29 @@ pub(super) fn write(entry: &Entry, at: SystemTime, text: &mut Vec<u8>) {
     text.push(b'\n');
 }
 
-fn inputs(subject: &Subject, payload: &Payload) -> Vec<Map<String, Value>> {
+fn inputs(pen: Pen<'_>, payload: &Payload) -> Vec<Map<String, Value>> {
     match payload {
         Payload::Rows(rows) => {
             let row = |row: &Vec<(String, Cell)>| {
-                let shown = row.iter().filter(|(name, _)| subject.shows(name));
-                shown.map(|(name, of)| (name.clone(), cell(of))).collect()
+                let shown = row.iter().filter_map(|(name, of)| {
+                    let ink = pen.of(name)?;
+                    Some((name.clone(), ink.write(cell(of))))
+                });
+                shown.collect()
             };
             rows.iter().map(row).collect()
         }
         Payload::Tensors(tensors) => {
             let mut rows: Vec<Map<String, Value>> = Vec::new();
-            for tensor in tensors.iter().filter(|tensor| subject.shows(&tensor.name)) {
+            for tensor in tensors {
+                let Some(ink) = pen.of(&tensor.name) else {
+                    continue;
+                };
                 for (at, value) in column(tensor).into_iter().enumerate() {
                     if rows.len() == at {
                         rows.push(Map::new());
                     }
-                    rows[at].insert(tensor.name.clone(), value);
+                    rows[at].insert(tensor.name.clone(), ink.write(value));
                 }
             }
             rows

@@ -5,11 +5,12 @@
 //! old one is too large or too old, compresses the old one and removes the oldest (`file.rs`).
 //!
 //! What always holds: no request waits for the log; values of inputs that the manifest marks sensitive, and of names that the
-//! signature does not have, are never written; a crash leaves whole lines, but for the last.
+//! signature does not have, are never written; of those marked `hash` keyed hashes are, where there is a key (`key.rs`); a crash leaves whole lines, but for the last.
 //! Not here: requests that were refused before a version was chosen, since nobody can say then which inputs are sensitive, and those whose caller
 //! went away before the answer.
 
 mod file;
+mod key;
 mod line;
 
 use std::io;
@@ -27,6 +28,7 @@ use crate::model::Scores;
 use crate::model::payload::Payload;
 use file::Rotating;
 
+pub use key::HashKey;
 pub use line::Subject;
 
 /// Where the log is, and how much of it is kept.
@@ -42,6 +44,8 @@ pub struct LogSettings {
     pub max_age: Duration,
     /// Full files that are kept.
     pub keep: usize,
+    /// With which inputs that are marked `hash` are hashed; `None`: they are left out.
+    pub key: Option<HashKey>,
 }
 
 /// Lines that wait to be written at most, ...
@@ -107,12 +111,14 @@ impl PredictionLog {
             reason = "a share of 2^32"
         )]
         let below = (settings.sample.clamp(0.0, 1.0) * (1_u64 << 32) as f64) as u64;
+        let key = settings.key.clone();
         let file = Rotating::open(settings)?;
         let (lines, inbox) = sync_channel(LINES);
         let waiting = Arc::new(AtomicUsize::new(0));
         let writer = Writer {
             inbox,
             file,
+            key,
             waiting: Arc::clone(&waiting),
             meters: meters.clone(),
         };
@@ -159,6 +165,7 @@ impl LogThread {
 struct Writer {
     inbox: Receiver<Message>,
     file: Rotating,
+    key: Option<HashKey>,
     waiting: Arc<AtomicUsize>,
     meters: LogMeters,
 }
@@ -188,7 +195,7 @@ impl Writer {
             return true;
         };
         self.waiting.fetch_sub(bytes, Ordering::Relaxed);
-        line::write(&entry, at, text);
+        line::write(&entry, at, self.key.as_ref(), text);
         *lines += 1;
         false
     }

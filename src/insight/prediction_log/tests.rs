@@ -17,6 +17,7 @@ fn settings(path: PathBuf) -> LogSettings {
         max_bytes: 100,
         max_age: Duration::from_secs(3600),
         keep: 2,
+        key: None,
     }
 }
 
@@ -61,8 +62,12 @@ fn row() -> Payload {
 }
 
 fn written(entry: &Entry) -> Value {
+    written_with(None, entry)
+}
+
+fn written_with(key: Option<&HashKey>, entry: &Entry) -> Value {
     let mut text = Vec::new();
-    line::write(entry, SystemTime::UNIX_EPOCH, &mut text);
+    line::write(entry, SystemTime::UNIX_EPOCH, key, &mut text);
     assert_eq!(text.pop(), Some(b'\n'));
     serde_json::from_slice(&text).unwrap()
 }
@@ -94,6 +99,83 @@ fn a_line_holds_what_was_asked_and_answered_but_nothing_sensitive() {
         (&line["outputs"], &line["code"]),
         (&Value::Null, &json!("INVALID_ARGUMENT"))
     );
+}
+
+/// HMAC-SHA-256 by Python's `hmac`: `hmac.new(b"0123456789abcdef", b"b\0" + value, "sha256").hexdigest()[:32]`.
+const HASHED: [(&str, &str); 3] = [
+    ("42", "b46d3b220aaa5cbcd85ac9519c77596b"),
+    ("0.1", "3f4e1f109565a0e35f77f0f6ab0bf45f"),
+    ("secret", "ceee2dcc15896daeb717543678ab329c"),
+];
+
+#[test]
+fn an_input_marked_hash_is_written_as_keyed_hashes_and_not_at_all_without_a_key() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("key");
+    fs::write(&file, "0123456789abcdef\n").unwrap();
+    let key = HashKey::read(&file).unwrap();
+    let mut document = samples::document("m", 3);
+    document["inputs"][1]["sensitive"] = "hash".into();
+    let subject = Arc::new(Subject::new(&samples::manifest(document)));
+    let of = |inputs| Entry {
+        subject: Arc::clone(&subject),
+        ..entry(inputs)
+    };
+    let cell = |cell| Payload::Rows(vec![vec![("b".to_owned(), cell)]]);
+    let [(_, whole), (_, tenth), (_, text)] = HASHED;
+    for (value, wanted) in [
+        (Cell::Number(42.0), json!(whole)),
+        (Cell::Number(0.1), json!(tenth)),
+        (Cell::Text("42".into()), json!(whole)),
+        (Cell::Text("secret".into()), json!(text)),
+        (
+            Cell::List(vec![Cell::Number(42.0), Cell::Missing]),
+            json!([whole, null]),
+        ),
+        (Cell::Missing, json!(null)),
+    ] {
+        let asked = of(cell(value));
+        assert_eq!(
+            written_with(Some(&key), &asked)["inputs"],
+            json!([{"b": wanted}])
+        );
+        assert_eq!(written(&asked)["inputs"], json!([{}]), "no key");
+    }
+    let tensor = |data| {
+        Payload::Tensors(vec![Tensor {
+            name: "b".into(),
+            shape: vec![1],
+            data,
+        }])
+    };
+    for data in [
+        TensorData::Int64(vec![42]),
+        TensorData::Fp32(vec![42.0]),
+        TensorData::Bytes(vec!["42".into()]),
+    ] {
+        let line = written_with(Some(&key), &of(tensor(data)));
+        assert_eq!(line["inputs"], json!([{"b": whole}]), "of any type");
+    }
+    let hidden = written_with(Some(&key), &entry(row()));
+    assert_eq!(
+        hidden["inputs"],
+        json!([{"a": 1.5}]),
+        "true means nothing at all"
+    );
+}
+
+#[test]
+fn a_key_is_neither_short_nor_shown() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("key");
+    let why = HashKey::read(&file).unwrap_err();
+    assert!(why.contains("cannot be read"), "{why}");
+    fs::write(&file, "0123456789abcde\n").unwrap();
+    let why = HashKey::read(&file).unwrap_err();
+    assert!(why.contains("holds 15 bytes, wants 16 to 4096"), "{why}");
+    fs::write(&file, "0123456789abcdef").unwrap();
+    let shown = format!("{:?}", HashKey::read(&file).unwrap());
+    assert_eq!(shown, "HashKey(..)");
 }
 
 #[test]

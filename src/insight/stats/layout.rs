@@ -43,7 +43,7 @@ impl Layout {
         };
         for input in signature.inputs() {
             let categories = match &input.encoding {
-                _ if input.sensitive || !settings.features => None,
+                _ if input.is_sensitive() || !settings.features => None,
                 Encoding::Ignore { .. } => None,
                 Encoding::Numeric { .. } | Encoding::Cyclic { .. } => Some(None),
                 Encoding::Categorical { categories, .. } => {

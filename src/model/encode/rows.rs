@@ -183,9 +183,9 @@ fn typed(datatype: Datatype, cell: &Cell) -> Option<Value<'_>> {
 /// The cell for a fault; of a sensitive input only its kind.
 fn shown(cell: &Cell, input: &Input) -> String {
     match cell {
-        Cell::Number(_) if input.sensitive => "a number".into(),
-        Cell::Text(_) if input.sensitive => "a text".into(),
-        Cell::Bool(_) if input.sensitive => "a boolean".into(),
+        Cell::Number(_) if input.is_sensitive() => "a number".into(),
+        Cell::Text(_) if input.is_sensitive() => "a text".into(),
+        Cell::Bool(_) if input.is_sensitive() => "a boolean".into(),
         other => other.to_string(),
     }
 }

@@ -3,6 +3,7 @@ mod rows;
 mod tensors;
 
 use crate::error::InputFaults;
+use crate::model::Sensitivity;
 use crate::model::payload::{Cell, Datatype, Payload, Row, Tensor, TensorData};
 use crate::model::signature::{Affine, Categories, Encoding, Input, Output, Range, Signature};
 use bytes::Bytes;
@@ -13,7 +14,7 @@ fn input(name: &str, datatype: Datatype, encoding: Encoding) -> Input {
         datatype,
         width: None,
         encoding,
-        sensitive: false,
+        sensitive: Sensitivity::Open,
     }
 }
 

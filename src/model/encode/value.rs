@@ -36,7 +36,7 @@ impl Refusal<'_> {
         match self {
             Self::Missing => "nothing".into(),
             Self::Kind => "a value of another kind".into(),
-            _ if input.sensitive => "a value that is not shown".into(),
+            _ if input.is_sensitive() => "a value that is not shown".into(),
             Self::Infinite(x) | Self::Outside(x) | Self::Overflow(x) => shown(input.datatype, x),
             Self::Unknown(text) => quote(text),
         }
@@ -75,7 +75,7 @@ pub(super) fn wanted(input: &Input) -> String {
         Encoding::Categorical {
             unknown_bucket: false,
             ..
-        } if input.sensitive => "a known category".into(),
+        } if input.is_sensitive() => "a known category".into(),
         Encoding::Categorical {
             categories,
             unknown_bucket: false,

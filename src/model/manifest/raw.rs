@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::model::Sensitivity;
 use crate::model::payload::Datatype;
 
 /// All about one version of a model: what it takes and gives, how its inputs are encoded, which files it is made of,
@@ -172,9 +173,9 @@ pub struct RawInput {
     pub shape: Vec<i64>,
     /// How it enters the network.
     pub encoding: RawEncoding,
-    /// Its values are never logged.
-    #[serde(default, skip_serializing_if = "is_false")]
-    pub sensitive: bool,
+    /// Whether its values are never logged, shown or profiled. `"hash"`: keyed hashes of them may stand in the prediction log.
+    #[serde(default, skip_serializing_if = "Sensitivity::is_open")]
+    pub sensitive: Sensitivity,
 }
 
 /// How an input becomes columns of the network. Which fields belong to which `kind` is said at each.
@@ -371,9 +372,4 @@ impl Default for RawBatching {
     fn default() -> Self {
         Self { max_rows: 1024 }
     }
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
-fn is_false(value: &bool) -> bool {
-    !value
 }

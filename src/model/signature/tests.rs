@@ -69,7 +69,7 @@ fn named(names: &[&str], classes: &[&str]) -> Signature {
         datatype: Datatype::Fp32,
         width: None,
         encoding: Encoding::Ignore { optional: true },
-        sensitive: false,
+        sensitive: Sensitivity::Open,
     };
     let output = Output {
         name: "probability".into(),

@@ -1,4 +1,5 @@
 use super::*;
+use crate::model::Sensitivity;
 
 fn column(cells: &[Cell]) -> Vec<Sample> {
     let sample = |(at, cell): (usize, &Cell)| Sample {
@@ -29,7 +30,7 @@ fn feature(datatype: Datatype, kind: Kind) -> Feature {
         name,
         column,
         datatype,
-        sensitive: false,
+        sensitive: Sensitivity::Open,
         kind,
     }
 }

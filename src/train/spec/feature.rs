@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::Check;
 use super::raw::RawFeature;
+use crate::model::Sensitivity;
 use crate::model::manifest::raw::{
     EncodingKind, MissingPolicy, OutsidePolicy, RawRange, ScaleKind, UnknownPolicy,
 };
@@ -18,8 +19,8 @@ pub struct Feature {
     pub column: String,
     /// Type of its values; `BYTES` for categorical features only, and for ignored ones.
     pub datatype: Datatype,
-    /// Its values are never logged and never published.
-    pub sensitive: bool,
+    /// What may be kept of its values; those that are sensitive are not published either.
+    pub sensitive: Sensitivity,
     /// How it enters the network.
     pub kind: Kind,
 }

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::model::Sensitivity;
 use crate::model::manifest::raw::{
     EncodingKind, MissingPolicy, RawRange, ScaleKind, UnknownPolicy,
 };
@@ -114,9 +115,10 @@ pub struct RawFeature {
     /// With missing `impute`: what stands in. Where absent, the median or the most frequent category of the training rows.
     #[serde(default)]
     pub impute: Option<Value>,
-    /// Its values are never logged, and no real value of it goes into the manifest's profile and golden rows.
+    /// Whether its values are never logged, and no real value of it goes into the manifest's profile and golden rows.
+    /// `"hash"`: the same, but keyed hashes of them may stand in the prediction log.
     #[serde(default)]
-    pub sensitive: bool,
+    pub sensitive: Sensitivity,
 }
 
 /// The layers between the inputs and the answer.

@@ -75,7 +75,7 @@ fn about(manifest: &Manifest) -> v1::VersionStatus {
                 datatype: datatype(input.datatype).into(),
                 shape: input.shape(),
                 optional: input.optional(),
-                sensitive: input.sensitive,
+                sensitive: input.is_sensitive(),
             })
             .collect(),
         outputs: vec![v1::TensorSignature {

@@ -181,7 +181,9 @@ fn all_faults_come_at_once_up_to_the_limit() {
 #[test]
 fn a_sensitive_value_is_never_repeated() {
     let mut inputs = signature().inputs().to_vec();
-    inputs.iter_mut().for_each(|input| input.sensitive = true);
+    inputs
+        .iter_mut()
+        .for_each(|input| input.sensitive = Sensitivity::Hidden);
     let signature = taking(inputs);
     for (name, cell) in [
         ("carrier", Cell::Text("secret".into())),

@@ -14,7 +14,7 @@ pub(super) fn check(raw: &RawManifest, report: &mut Report<'_>) {
         let path = format!("$.reference.features.{name}");
         match raw.inputs.iter().find(|input| input.name == *name) {
             None => report.add(path, "no input has this name"),
-            Some(input) if input.sensitive => {
+            Some(input) if input.sensitive.is_sensitive() => {
                 report.add(
                     path,
                     "describes a sensitive input, which must not be profiled",
