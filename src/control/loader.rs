@@ -19,6 +19,7 @@ use crate::faults::Faults;
 use crate::ident::{ModelName, VersionNumber};
 use crate::insight::metrics::Telemetry;
 use crate::model::{Pace, Phase, step_back};
+use crate::serving::batch::BatchingHints;
 use crate::serving::live::ServingVersion;
 
 /// Orders that may wait for the one before them.
@@ -37,6 +38,8 @@ pub struct Order {
     pub pace: Pace,
     /// Bytes of memory that there are for it; `None`: no limit.
     pub room: Option<u64>,
+    /// How its requests are put together, before what its manifest hints at.
+    pub batching: BatchingHints,
 }
 
 /// How an order is getting on.
