@@ -119,8 +119,8 @@ impl Loader {
     /// Orders a load. `false`: too many wait, or the thread has ended; nothing will be reported then.
     #[must_use]
     pub fn order(&self, order: Order) -> bool {
-        let sent = self.orders.as_ref().map(|orders| orders.try_send(order));
-        matches!(sent, Some(Ok(())))
+        let orders = self.orders.as_ref();
+        orders.is_some_and(|orders| orders.try_send(order).is_ok())
     }
 }
 

@@ -170,10 +170,7 @@ async fn what_waits_while_the_threads_are_busy_goes_together_and_each_gets_its_o
     held.let_go().await;
     for (x, answer) in (0..80_u8).zip(join_all(asked).await) {
         let answer = answer.expect("joins").expect("an answer");
-        assert!(
-            (answer - 20.0 + f32::from(x) / 4.0).abs() < 1e-6,
-            "{x}: {answer}"
-        );
+        assert_eq!(answer, 20.0 + f32::from(x) / 4.0);
     }
     let mut passes = held.passes();
     passes.sort_unstable();

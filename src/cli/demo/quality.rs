@@ -123,7 +123,6 @@ mod tests {
                 })),
                 ..OutcomeWindow::default()
             }],
-            ..VersionOutcomes::default()
         };
         let pair = |primary, shadow, count, total| PairedComparison {
             primary,
