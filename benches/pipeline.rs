@@ -14,6 +14,7 @@ use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, 
 use taper::ident::{ModelName, Revision, VersionNumber};
 use taper::insight::metrics::{Telemetry, VersionMeters};
 use taper::model::payload::{Cell, Payload, Row};
+use taper::serving::batch::Pool;
 use taper::serving::gate::{Gate, Limits};
 use taper::serving::live::{Live, Routing, ServingModel, ServingVersion, Snapshot};
 use taper::serving::route::{Policy, RawPolicy};
@@ -50,7 +51,10 @@ fn pipeline() -> (Arc<Gate>, Pipeline) {
         max_in_flight_bytes: 1 << 30,
     };
     let gate = Gate::new(limits, Arc::clone(&telemetry));
-    (gate, Pipeline::new(live, telemetry))
+    (
+        gate,
+        Pipeline::new(live, telemetry, Pool::start().expect("threads")),
+    )
 }
 
 /// One version, as the loader makes it.

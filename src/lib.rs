@@ -9,7 +9,7 @@
 //! config/       raw TOML -> checked Config, all faults at once
 //! app/          the only wiring: Config -> running gateway; the only spawn; readiness; drain
 //! api/          the doors: gRPC and HTTP. Wire <-> domain, error -> status. Wire types end here
-//! serving/      one request's way: gate, pipeline, route, execute, fallback, shadow, live (the ArcSwap)
+//! serving/      one request's way: gate, pipeline, route, execute, batch, fallback, shadow, live (the ArcSwap)
 //! model/        what a version is: manifest, signature, encoding, formats
 //! train/        CSV and a spec in, a published version out
 //! registry/     which versions exist on disk, and watching them; publishing by atomic rename
@@ -28,7 +28,7 @@
 //!   -> serving::pipeline   snapshot = live.snapshot()        one load, kept to the end
 //!   -> route               pin | header rule | sticky hash | random draw -> version
 //!   -> encode              Payload x Signature -> Rows       once; wrong input is named and refused
-//!   -> execute             on this thread when cheap, on the compute pool when not
+//!   -> execute             on this thread when cheap; when dear in the version's queue, computed with what waits there
 //!   -> fallback            where the policy has one and the version failed or was too slow: the same, by the fallback
 //!   -> shadow              try_send to a bounded queue; full: drop and count
 //!   -> insight             recorded on drop, whatever happened

@@ -34,6 +34,9 @@ pub(super) fn from_predict(error: &PredictError) -> Status {
         PredictError::Overloaded { retry_after, .. } => {
             details.set_retry_info(Some(*retry_after));
         }
+        PredictError::TooLate { needs, .. } => {
+            details.set_retry_info(Some(*needs));
+        }
         // Why a forward pass failed is in the log, not here.
         PredictError::Draining
         | PredictError::Forward { .. }

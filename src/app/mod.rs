@@ -38,6 +38,7 @@ use crate::insight::outcomes::Outcomes;
 use crate::insight::prediction_log::{LogThread, PredictionLog};
 use crate::registry;
 use crate::serving::Pipeline;
+use crate::serving::batch::Pool;
 use crate::serving::gate::Gate;
 use crate::serving::live::{Live, Snapshot};
 use crate::serving::shadow::Crew;
@@ -175,7 +176,8 @@ impl Gateway {
         let gate = Gate::new(config.limits, Arc::clone(&telemetry));
         let outcomes = Arc::new(Outcomes::new(config.outcomes, telemetry.outcomes()));
         let crew = Crew::start(config.shadows, Some(Arc::clone(&outcomes)))?;
-        let pipeline = Pipeline::new(Arc::clone(&live), Arc::clone(&telemetry));
+        let pool = Pool::start()?;
+        let pipeline = Pipeline::new(Arc::clone(&live), Arc::clone(&telemetry), pool);
         let pipeline = pipeline.with_outcomes(Arc::clone(&outcomes));
         let (log, log_thread) = prediction_log(&config, &telemetry).await?;
         let pipeline = Arc::new(pipeline.with_log(log).with_shadows(crew));

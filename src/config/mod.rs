@@ -23,6 +23,7 @@ use crate::insight::outcomes::OutcomeSettings;
 use crate::insight::prediction_log::{HashKey, LogSettings};
 use crate::insight::stats;
 use crate::registry::WatchSettings;
+use crate::serving::batch::BatchingHints;
 use crate::serving::gate::Limits;
 use crate::serving::shadow::CrewSettings;
 use raw::{RawConfig, RawLatest, RawModel, RawPredictionLog, RawVersions, RawVersionsWord};
@@ -297,6 +298,14 @@ fn settings(
     });
     let mut settings = ModelSettings {
         versions,
+        batching: BatchingHints {
+            max_batch_rows: raw.batching.max_batch_rows,
+            max_queue_rows: raw.batching.max_queue_rows,
+            max_queue_delay: raw
+                .batching
+                .max_queue_delay_ms
+                .map(|ms| Duration::from_millis(ms.into())),
+        },
         ..ModelSettings::default()
     };
     for (label, version) in std::mem::take(&mut raw.labels) {

@@ -270,10 +270,27 @@ pub(super) struct RawModel {
     pub(super) sticky_header: String,
     /// Mixed into the hash of sticky keys; the model's name where absent.
     pub(super) salt: String,
+    /// How requests that wait are computed together, for those whose forward pass is dear; before what manifests hint at.
+    pub(super) batching: RawModelBatching,
     /// Versions that get copies of the traffic and whose answers nobody waits for. At most 8.
     pub(super) shadows: Vec<RawShadowed>,
     /// Who answers where another version fails or takes too long. Absent: nobody.
     pub(super) fallback: Option<RawBackup>,
+}
+
+/// A forward pass begins as soon as a thread is free, with what waits for its version then.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawModelBatching {
+    /// Rows of one forward pass, 1 to 65,536. As many as one request may hold where absent. A larger request goes alone.
+    #[schemars(range(min = 1, max = 65_536))]
+    pub(super) max_batch_rows: Option<usize>,
+    /// Rows that wait for one version at most, 1 to 1,000,000. 4096 where absent.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub(super) max_queue_rows: Option<usize>,
+    /// Milliseconds that the first request waits for others while a thread is free, 0 to 10,000. 0 where absent.
+    #[schemars(range(min = 0, max = 10_000))]
+    pub(super) max_queue_delay_ms: Option<u32>,
 }
 
 /// Copies for this version, or for the version that this label names: exactly one of the two.

@@ -32,7 +32,12 @@ pub(super) fn load_version(
         let meters = VersionMeters::new(telemetry, version.manifest())
             .map_err(|error| Faults::one(dir, error.to_string()))?;
         let weights = telemetry.weights(version.weight_bytes());
-        Ok(ServingVersion::new(version, meters, weights))
+        Ok(ServingVersion::configured(
+            version,
+            meters,
+            weights,
+            &order.batching,
+        ))
     })
 }
 

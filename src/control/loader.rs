@@ -19,6 +19,7 @@ use crate::faults::Faults;
 use crate::ident::{ModelName, VersionNumber};
 use crate::insight::metrics::Telemetry;
 use crate::model::{Pace, Phase, step_back};
+use crate::serving::batch::BatchingHints;
 use crate::serving::live::ServingVersion;
 
 /// Orders that may wait for the one before them.
@@ -37,6 +38,8 @@ pub struct Order {
     pub pace: Pace,
     /// Bytes of memory that there are for it; `None`: no limit.
     pub room: Option<u64>,
+    /// How its requests are put together, before what its manifest hints at.
+    pub batching: BatchingHints,
 }
 
 /// How an order is getting on.
@@ -116,8 +119,8 @@ impl Loader {
     /// Orders a load. `false`: too many wait, or the thread has ended; nothing will be reported then.
     #[must_use]
     pub fn order(&self, order: Order) -> bool {
-        let sent = self.orders.as_ref().map(|orders| orders.try_send(order));
-        matches!(sent, Some(Ok(())))
+        let orders = self.orders.as_ref();
+        orders.is_some_and(|orders| orders.try_send(order).is_ok())
     }
 }
 

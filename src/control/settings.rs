@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::reconcile::VersionChoice;
 use super::wanted::Wanted;
 use crate::ident::{Label, ModelName, VersionNumber};
+use crate::serving::batch::BatchingHints;
 use crate::serving::route::RawPolicy;
 
 /// What the configuration says about all models.
@@ -27,6 +28,8 @@ pub struct ModelSettings {
     pub labels: BTreeMap<Label, VersionNumber>,
     /// The traffic policy to begin with, checked; `None`: everything to `latest`.
     pub policy: Option<RawPolicy>,
+    /// How requests of its versions are put together, before what manifests hint at.
+    pub batching: BatchingHints,
 }
 
 impl ModelSettings {

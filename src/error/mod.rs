@@ -76,6 +76,16 @@ pub enum PredictError {
         /// When to try again.
         retry_after: Duration,
     },
+    /// So much waits before it that it would not be answered in time.
+    #[error(
+        "the deadline is {left:.1?} away and what waits before the request takes {needs:.1?}: give it more time, or send less"
+    )]
+    TooLate {
+        /// Until the deadline.
+        left: Duration,
+        /// Until it would be answered.
+        needs: Duration,
+    },
     /// The gateway went down before the request was answered.
     #[error("the gateway is going down and its deadline for requests in flight has passed")]
     Draining,
@@ -94,13 +104,14 @@ pub enum PredictError {
 
 impl PredictError {
     /// Every word that [`reason`](Self::reason) can give.
-    pub const REASONS: [&str; 9] = [
+    pub const REASONS: [&str; 10] = [
         "UNKNOWN_MODEL",
         "UNKNOWN_VERSION",
         "UNKNOWN_LABEL",
         "VERSION_NOT_READY",
         "INVALID_INPUT",
         "OVERLOADED",
+        "TOO_LATE",
         "DEADLINE_EXCEEDED",
         "FORWARD_FAILED",
         "DRAINING",
@@ -116,6 +127,7 @@ impl PredictError {
             Self::NotReady { .. } => "VERSION_NOT_READY",
             Self::InvalidInput(_) => "INVALID_INPUT",
             Self::Overloaded { .. } => "OVERLOADED",
+            Self::TooLate { .. } => "TOO_LATE",
             Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
             Self::Forward { .. } => "FORWARD_FAILED",
             Self::Draining => "DRAINING",
@@ -131,7 +143,7 @@ impl PredictError {
             }
             Self::NotReady { .. } => Code::FailedPrecondition,
             Self::InvalidInput(_) => Code::InvalidArgument,
-            Self::Overloaded { .. } => Code::ResourceExhausted,
+            Self::Overloaded { .. } | Self::TooLate { .. } => Code::ResourceExhausted,
             Self::DeadlineExceeded => Code::DeadlineExceeded,
             Self::Forward { .. } => Code::Internal,
             Self::Draining => Code::Unavailable,

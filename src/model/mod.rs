@@ -48,6 +48,18 @@ impl Rows {
         }
     }
 
+    /// The rows of all `parts`, at least one, in their order; all of one width.
+    pub(crate) fn joined(parts: &[&Self]) -> Self {
+        let columns = parts.first().map_or(0, |part| part.columns);
+        debug_assert!(
+            parts.iter().all(|part| part.columns == columns),
+            "of one signature"
+        );
+        let data: Vec<f32> = parts.iter().flat_map(|part| &part.data).copied().collect();
+        let rows = parts.iter().map(|part| part.rows).sum();
+        Self::new(data, columns, rows)
+    }
+
     /// Number of rows, at least 1.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -103,6 +115,18 @@ impl Scores {
     /// The rows, in the order of the request.
     pub fn rows(&self) -> impl ExactSizeIterator<Item = &[f32]> {
         self.data.chunks_exact(self.columns)
+    }
+
+    /// So many rows each, from the first on; what is missing is left out.
+    pub(crate) fn split(&self, lengths: &[usize]) -> Vec<Self> {
+        let mut rest = &self.data[..];
+        let part = |rows: &usize| {
+            let (data, after) = rest.split_at_checked(rows * self.columns)?;
+            rest = after;
+            let (data, columns) = (data.to_vec(), self.columns);
+            Some(Self { data, columns })
+        };
+        lengths.iter().map_while(part).collect()
     }
 
     /// All values, row-major, without copying them.

@@ -1,14 +1,12 @@
-//! From a payload to scores, on the thread that has the request while that is cheaper than a thread hop, else on the
-//! blocking pool, as many at once as there are cores, so that dear requests never hold up the async workers.
+//! Where a request is computed: on the thread that has it while that is cheaper than a change of threads, else in the pool of
+//! `batch/`, so that dear requests never hold up the async workers; beside a fallback, apart from both.
 
 use std::{
-    num::NonZero,
     ops::Deref,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    thread,
     time::Duration,
 };
 
@@ -18,24 +16,28 @@ use tokio::{
     time::{self, Instant},
 };
 
+use super::batch::Pool;
 use super::live::ServingVersion;
+use super::score::{self, Scored, failed};
 use crate::error::{ForwardError, PredictError};
 use crate::ident::Role;
-use crate::insight::stats::Scoring;
 use crate::model::payload::Payload;
-use crate::model::{Scores, TopClass, Version};
 
-/// Up to this cost a request is worked on in place. The unit is one multiply-add, about 0.2 ns on one slow core, so this
-/// is about 50 µs, which an async worker can spare.
-pub const INLINE_COST: usize = 250_000;
+/// Up to this a request is worked on in place: an async worker can spare it, and going to another thread and back costs a
+/// good part of it.
+pub const INLINE: Duration = Duration::from_micros(50);
 
-/// Cost of encoding one named cell: it is found by name and checked. This and the next two are what `benches/pipeline.rs`
-/// and `benches/dense.rs` gave for the flights (about 80, 14 and 500 ns); what matters is the order of magnitude.
-const PER_CELL: usize = 400;
-/// Cost of encoding one element of a tensor.
-const PER_ELEMENT: usize = 70;
-/// Cost of one row beside its encoding and its network: most probable class, recording.
-const PER_ROW: usize = 2_500;
+/// Encoding one named cell: it is found by name and checked. This and the next two are what `benches/pipeline.rs` gave for
+/// the flights; what matters is the order of magnitude.
+const PER_CELL: Duration = Duration::from_nanos(80);
+/// Encoding one element of a tensor.
+const PER_ELEMENT: Duration = Duration::from_nanos(14);
+/// One row beside its encoding and its network: most probable class, recording.
+const PER_ROW: Duration = Duration::from_nanos(500);
+/// So many multiply-adds, where no pass was measured yet, ...
+const ADDS: u32 = 5;
+/// ... take so long on one slow core.
+const PER_ADD: Duration = Duration::from_nanos(1);
 
 /// Forward passes of one version that may run at one time while a fallback stands by. Those that hang are among them.
 const APART: usize = 16;
@@ -77,17 +79,6 @@ impl Default for Apart {
     }
 }
 
-/// What a request gets from its version.
-#[derive(Clone, Debug)]
-pub struct Scored {
-    /// One row per row of the request.
-    pub scores: Scores,
-    /// The most probable class of each row; empty without classes.
-    pub top: Vec<TopClass>,
-    /// How long the forward pass itself took.
-    pub inference: Duration,
-}
-
 /// What the executor must know of a request beside its payload.
 #[derive(Clone, Copy, Debug)]
 pub struct Call {
@@ -102,54 +93,43 @@ pub struct Call {
 /// Runs forward passes.
 #[derive(Debug)]
 pub struct Executor {
-    /// Permits to compute on the blocking pool. Who waits here is bounded by the gate.
-    cores: Arc<Semaphore>,
-}
-
-impl Default for Executor {
-    fn default() -> Self {
-        let cores = thread::available_parallelism().map_or(1, NonZero::get);
-        Self {
-            cores: Arc::new(Semaphore::new(cores)),
-        }
-    }
+    pool: Pool,
 }
 
 impl Executor {
-    /// Encodes and scores `payload`, and records what was seen where that went well.
+    /// Dear passes run in `pool`.
+    #[must_use]
+    pub fn new(pool: Pool) -> Self {
+        Self { pool }
+    }
+
+    /// Encodes and scores `payload`, and records what was seen where that went well: on this thread where that costs less than
+    /// a change of threads, else in the pool.
     ///
     /// Work whose deadline has passed is dropped before it begins; so is work whose caller has gone, because then this
-    /// future is no longer polled.
+    /// future is no longer polled, or its queue sees it.
     ///
     /// # Errors
-    /// [`PredictError::InvalidInput`], [`PredictError::DeadlineExceeded`] or [`PredictError::Forward`].
+    /// [`PredictError::InvalidInput`], [`PredictError::DeadlineExceeded`] or [`PredictError::Forward`]; where it would have
+    /// to wait, [`PredictError::Overloaded`] and [`PredictError::TooLate`].
     pub async fn run(
         &self,
         by: &Arc<ServingVersion>,
         payload: Work,
         call: Call,
     ) -> Result<Scored, PredictError> {
-        if cost(&payload, by.version.cost_per_row()) <= INLINE_COST {
-            return score(by, &payload, call);
+        let rows = claimed(&payload);
+        let forward = by.queue.costs().estimate(rows).unwrap_or_else(|| {
+            let adds = by.version.cost_per_row().saturating_mul(rows);
+            PER_ADD * u32::try_from(adds).unwrap_or(u32::MAX) / ADDS
+        });
+        if forward.saturating_add(around(&payload, rows)) <= INLINE {
+            return score::alone(by, &payload, call);
         }
-        let Ok(permit) = Arc::clone(&self.cores).acquire_owned().await else {
-            // Nobody closes the semaphore.
-            return Err(failed(
-                &by.version,
-                ForwardError::Failed("the compute pool is closed".into()),
-            ));
-        };
-        let worker = Arc::clone(by);
-        task::spawn_blocking(move || {
-            let _permit = permit;
-            score(&worker, &payload, call)
-        })
-        .await
-        .unwrap_or_else(|error| {
-            Err(failed(
-                &by.version,
-                ForwardError::Panicked(error.to_string()),
-            ))
+        let answered = self.pool.submit(by, payload, call, rows)?;
+        answered.await.unwrap_or_else(|_| {
+            let lost = "the compute pool gave no answer".to_owned();
+            Err(failed(&by.version, ForwardError::Panicked(lost)))
         })
     }
 
@@ -180,7 +160,7 @@ impl Executor {
             let _waits = Waits(&here);
             let pass = task::spawn_blocking(move || {
                 let _permit = permit;
-                let scored = score(&there.by, &payload, call);
+                let scored = score::alone(&there.by, &payload, call);
                 there.ended();
                 scored
             });
@@ -232,69 +212,31 @@ impl Drop for Waits<'_> {
     }
 }
 
-/// What `payload` will cost, before it is known to be well-formed: what it claims counts, and is refused later if untrue.
-fn cost(payload: &Payload, network: usize) -> usize {
-    let (rows, encoding) = match payload {
-        Payload::Rows(rows) => {
-            let cells: usize = rows.iter().map(Vec::len).sum();
-            (rows.len(), cells.saturating_mul(PER_CELL))
-        }
-        Payload::Tensors(tensors) => {
-            let elements: usize = tensors.iter().map(|tensor| tensor.data.len()).sum();
-            let rows = tensors.first().map_or(0, |tensor| {
-                let claimed = tensor
-                    .shape
-                    .first()
-                    .and_then(|rows| usize::try_from(*rows).ok());
-                claimed.unwrap_or(0).min(tensor.data.len())
-            });
-            (rows, elements.saturating_mul(PER_ELEMENT))
-        }
+/// The rows that `payload` claims, at least 1, before it is known to be well-formed: what it claims counts, and is refused
+/// later if untrue.
+fn claimed(payload: &Payload) -> usize {
+    let rows = match payload {
+        Payload::Rows(rows) => rows.len(),
+        Payload::Tensors(tensors) => tensors.first().map_or(0, |tensor| {
+            let rows = tensor.shape.first().copied().unwrap_or(0);
+            usize::try_from(rows).unwrap_or(0).min(tensor.data.len())
+        }),
     };
-    rows.saturating_mul(network.saturating_add(PER_ROW))
-        .saturating_add(encoding)
+    rows.max(1)
 }
 
-pub(super) fn score(
-    by: &ServingVersion,
-    payload: &Payload,
-    call: Call,
-) -> Result<Scored, PredictError> {
-    let (version, stats) = (&by.version, &by.meters.stats);
-    let begin = Instant::now();
-    if call.deadline.is_some_and(|deadline| deadline <= begin) {
-        return Err(PredictError::DeadlineExceeded);
-    }
-    let mut seen = stats.watch();
-    let rows = version.signature().encode_with(payload, &mut seen)?;
-    let start = Instant::now();
-    let scores = version
-        .forward(&rows)
-        .map_err(|source| failed(version, source))?;
-    let inference = start.elapsed();
-    let top: Vec<_> = scores
-        .rows()
-        .filter_map(|row| version.top_class(row))
-        .collect();
-    let scoring = Scoring {
-        queue: begin.saturating_duration_since(call.at),
-        inference,
-        scores: &scores,
-        top: &top,
+/// What `payload` costs beside the network.
+fn around(payload: &Payload, rows: usize) -> Duration {
+    let times =
+        |each: Duration, n: usize| each.saturating_mul(u32::try_from(n).unwrap_or(u32::MAX));
+    let encoding = match payload {
+        Payload::Rows(rows) => times(PER_CELL, rows.iter().map(Vec::len).sum()),
+        Payload::Tensors(tensors) => times(
+            PER_ELEMENT,
+            tensors.iter().map(|tensor| tensor.data.len()).sum(),
+        ),
     };
-    stats.scored(call.role, &seen, scoring);
-    Ok(Scored {
-        scores,
-        top,
-        inference,
-    })
-}
-
-fn failed(version: &Version, source: ForwardError) -> PredictError {
-    PredictError::Forward {
-        version: version.manifest().version,
-        source,
-    }
+    encoding.saturating_add(times(PER_ROW, rows))
 }
 
 #[cfg(test)]
@@ -311,10 +253,10 @@ mod tests {
         };
         let rows = |n| Payload::Rows((0..n).map(|_| row()).collect());
         assert!(
-            cost(&rows(1), 4_000) <= INLINE_COST,
+            around(&rows(1), 1) < INLINE / 10,
             "one row stays on its thread"
         );
-        assert!(cost(&rows(1_000), 4) > INLINE_COST, "a thousand do not");
+        assert!(around(&rows(1_000), 1_000) > INLINE, "a thousand do not");
     }
 
     #[test]
@@ -327,17 +269,15 @@ mod tests {
                 data,
             }])
         };
-        assert_eq!(
-            cost(&tensor(8, 240), 6_144),
-            8 * (6_144 + PER_ROW) + 240 * PER_ELEMENT
-        );
-        assert!(
-            cost(&tensor(i64::MAX, 10), 6_144) <= INLINE_COST,
-            "a lie about rows is cut to the data"
-        );
-        assert!(
-            cost(&tensor(-1, 30), usize::MAX) <= INLINE_COST,
-            "a negative axis is refused at once"
-        );
+        for (rows, elements, want, why) in [
+            (8, 240, 8, "as it says"),
+            (i64::MAX, 10, 10, "a lie about rows is cut to the data"),
+            (-1, 30, 1, "a negative axis is refused at once"),
+            (0, 0, 1, "and so is nothing"),
+        ] {
+            assert_eq!(claimed(&tensor(rows, elements)), want, "{why}");
+        }
+        let wanted = PER_ELEMENT * 240 + PER_ROW * 8;
+        assert_eq!(around(&tensor(8, 240), 8), wanted);
     }
 }

@@ -14,6 +14,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 
+use super::batch::{Batching, BatchingHints, Costs, Queue};
 use super::execute::Apart;
 use super::route::{self, Copies, Policy};
 use super::shadow::{Lane, Slots};
@@ -142,21 +143,38 @@ pub struct ServingVersion {
     pub comparisons: Comparisons,
     /// What it computes while a fallback stands by.
     pub apart: Apart,
+    /// What waits to be computed.
+    pub queue: Queue,
     /// Counts the weights of `version`. Declared after it, so dropped after it: what is no longer counted is freed.
     weights: Weights,
 }
 
 impl ServingVersion {
-    /// A version whose requests `meters` records and whose weights `weights` counts.
+    /// A version whose requests `meters` records and whose weights `weights` counts. They are put together as its manifest
+    /// hints.
     #[must_use]
     pub fn new(version: Version, meters: VersionMeters, weights: Weights) -> Self {
+        Self::configured(version, meters, weights, &BatchingHints::default())
+    }
+
+    /// The same, put together as `batching` says.
+    #[must_use]
+    pub fn configured(
+        version: Version,
+        meters: VersionMeters,
+        weights: Weights,
+        batching: &BatchingHints,
+    ) -> Self {
         let comparisons = Comparisons::of(version.signature());
+        let rules = Batching::of(version.manifest(), batching);
+        let queue = Queue::new(rules, Costs::of(version.measured()));
         Self {
             version,
             meters,
             slots: Slots::default(),
             comparisons,
             apart: Apart::default(),
+            queue,
             weights,
         }
     }

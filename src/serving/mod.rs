@@ -2,9 +2,10 @@
 //!
 //! [`Pipeline::predict`] loads one [`Snapshot`](live::Snapshot) and keeps it to the end, so that a change of policy or
 //! of versions never tears a request. Decisions are in [`route`], which is pure; where the forward pass runs is decided
-//! in [`execute`]; versions that only get copies are in [`shadow`].
+//! in [`execute`], and what waits together in [`batch`]; versions that only get copies are in [`shadow`].
 //! Not here: the wire ([`api`](crate::api)), how snapshots come to be ([`control`](crate::control)).
 
+pub mod batch;
 pub mod execute;
 pub mod gate;
 pub mod live;
@@ -14,6 +15,8 @@ pub mod shadow;
 mod fallback;
 mod pipeline;
 mod query;
+mod score;
 
 pub use pipeline::Pipeline;
 pub use query::{Answer, Pin, Query};
+pub use score::Scored;

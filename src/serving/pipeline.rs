@@ -4,12 +4,14 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-use super::execute::{Call, Executor, Scored, Work};
+use super::batch::Pool;
+use super::execute::{Call, Executor, Work};
 use super::fallback;
 use super::gate::Arrival;
 use super::live::{Live, Routing, ServingModel, ServingVersion};
 use super::query::{Answer, Pin, Query};
 use super::route::{self, Choice, Copies};
+use super::score::Scored;
 use super::shadow::{Copied, Crew, Primary};
 use crate::error::{Code, InputFaults, PredictError};
 use crate::ident::{ModelName, ResponseId, Revision, Role, VersionNumber};
@@ -33,13 +35,13 @@ pub struct Pipeline {
 const TRUTHS_AT_ONCE: usize = 256;
 
 impl Pipeline {
-    /// Serves what `live` holds.
+    /// Serves what `live` holds; what is dear is computed in `pool`.
     #[must_use]
-    pub fn new(live: Arc<Live>, telemetry: Arc<Telemetry>) -> Self {
+    pub fn new(live: Arc<Live>, telemetry: Arc<Telemetry>, pool: Pool) -> Self {
         Self {
             live,
             telemetry,
-            executor: Executor::default(),
+            executor: Executor::new(pool),
             outcomes: None,
             log: None,
             crew: None,

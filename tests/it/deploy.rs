@@ -52,7 +52,8 @@ async fn the_readme_lists_the_metrics_that_there_are() {
         terms: seen(read.into_inner().revision),
     };
     gateway.admin.set_traffic_policy(set).await.expect("set");
-    let request = rows("m", [good()]);
+    // So many rows that they are computed in the pool.
+    let request = rows("m", std::array::from_fn::<_, 64, _>(|_| good()));
     gateway.predict(request).await.expect("copied");
     let compared = "taper_shadow_compared_rows_total{";
     let text = eventually("the copy is compared", || async {

@@ -10,6 +10,7 @@ use taper::ident::{ModelName, Revision};
 use taper::insight::metrics::{Telemetry, VersionMeters};
 use taper::model::payload::{Cell, Payload};
 use taper::model::{Manifest, Model, Rows, Scores, Version};
+use taper::serving::batch::Pool;
 use taper::serving::gate::{Gate, Limits};
 use taper::serving::live::{Live, Routing, ServingModel, ServingVersion, Snapshot};
 use taper::serving::route::{Policy, RawPolicy};
@@ -45,6 +46,9 @@ pub fn well() -> Does {
     does(Ok)
 }
 
+/// Rows that may wait for a version of a house.
+pub const MOST_WAITING: usize = 10_000;
+
 /// A pipeline and what stands around it.
 pub struct House {
     pub pipeline: Arc<Pipeline>,
@@ -55,15 +59,27 @@ pub struct House {
 
 /// A house whose versions 1, 2, ... do as `models` do.
 pub fn house(models: Vec<Does>, policy: RawPolicy, settings: CrewSettings) -> Arc<House> {
+    let act = |does| Box::new(Acting(does)) as Box<dyn Model>;
+    house_of(models.into_iter().map(act).collect(), policy, settings)
+}
+
+/// A house whose versions 1, 2, ... are `models`.
+pub fn house_of(
+    models: Vec<Box<dyn Model>>,
+    policy: RawPolicy,
+    settings: CrewSettings,
+) -> Arc<House> {
     let dir = tempfile::tempdir().expect("temporary folder");
     let telemetry = Telemetry::new().expect("metrics");
     let mut ready = BTreeMap::new();
     for (number, model) in (1..).zip(models) {
-        tiny::publish(dir.path(), "m", number);
+        tiny::publish_with(dir.path(), "m", number, |manifest| {
+            manifest["batching"]["max_queue_rows"] = MOST_WAITING.into();
+        });
         let folder = dir.path().join(format!("m/{number}"));
         let manifest = Manifest::read(&folder).expect("manifest");
         let meters = VersionMeters::new(&telemetry, &manifest).expect("meters");
-        let version = Version::new(manifest, Box::new(Acting(model)));
+        let version = Version::new(manifest, model);
         let weights = telemetry.weights(version.weight_bytes());
         let serving = ServingVersion::new(version, meters, weights);
         ready.insert(serving.number(), Arc::new(serving));
@@ -81,11 +97,16 @@ pub fn house(models: Vec<Does>, policy: RawPolicy, settings: CrewSettings) -> Ar
     let models = HashMap::from([(name, Arc::new(model))]);
     let live = Arc::new(Live::new(Snapshot { models }));
     let limits = Limits {
-        max_in_flight: 1_000,
-        max_in_flight_bytes: 1 << 20,
+        max_in_flight: 20_000,
+        max_in_flight_bytes: 1 << 30,
     };
     let crew = Crew::start(settings, None).expect("a thread");
-    let pipeline = Pipeline::new(Arc::clone(&live), Arc::clone(&telemetry)).with_shadows(crew);
+    let pipeline = Pipeline::new(
+        Arc::clone(&live),
+        Arc::clone(&telemetry),
+        Pool::start().expect("threads"),
+    )
+    .with_shadows(crew);
     Arc::new(House {
         pipeline: Arc::new(pipeline),
         gate: Gate::new(limits, Arc::clone(&telemetry)),
@@ -102,7 +123,17 @@ impl House {
 
     /// The same, of one version.
     pub async fn ask_pinned(&self, x: f64, pin: Option<u64>) -> Result<Answer, PredictError> {
-        let arrival = Arc::new(self.gate.enter(Instant::now(), None)?);
+        self.ask_until(x, pin, None).await
+    }
+
+    /// The same, for a caller who does not wait for ever.
+    pub async fn ask_until(
+        &self,
+        x: f64,
+        pin: Option<u64>,
+        deadline: Option<Instant>,
+    ) -> Result<Answer, PredictError> {
+        let arrival = Arc::new(self.gate.enter(Instant::now(), deadline)?);
         let pair = Cell::List(vec![Cell::Number(0.0), Cell::Number(0.0)]);
         let cells = [
             ("x", Cell::Number(x)),

@@ -14,7 +14,7 @@ use taper::ident::{ModelName, Revision, VersionNumber};
 use taper::insight::metrics::{Telemetry, VersionMeters};
 use taper::model::payload::{Cell, Payload};
 use taper::model::{Manifest, Model, Rows, Scores, Version};
-use taper::serving::execute::INLINE_COST;
+use taper::serving::batch::Pool;
 use taper::serving::gate::{Gate, Limits};
 use taper::serving::live::{Live, Routing, ServingModel, ServingVersion, Snapshot};
 use taper::serving::route::{Policy, RawPolicy};
@@ -64,7 +64,11 @@ pub fn house(model: impl Model, max_in_flight: usize) -> House {
         max_in_flight_bytes: MOST_BYTES,
     };
     House {
-        pipeline: Arc::new(Pipeline::new(Arc::clone(&live), Arc::clone(&telemetry))),
+        pipeline: Arc::new(Pipeline::new(
+            Arc::clone(&live),
+            Arc::clone(&telemetry),
+            Pool::start().expect("threads"),
+        )),
         gate: Gate::new(limits, Arc::clone(&telemetry)),
         live,
         telemetry,
@@ -161,7 +165,7 @@ pub struct Slow {
 
 impl Model for Slow {
     fn cost_per_row(&self) -> usize {
-        INLINE_COST + 1
+        1 << 20
     }
 
     fn forward(&self, _: &Rows) -> Result<Scores, ForwardError> {

@@ -17,6 +17,7 @@ fn order(root: &Path, version: u64) -> Order {
         dir: root.join(version.to_string()),
         pace: Pace::Shared,
         room: None,
+        batching: BatchingHints::default(),
     }
 }
 

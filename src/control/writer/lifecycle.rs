@@ -17,6 +17,7 @@ use crate::faults::Faults;
 use crate::ident::{ModelName, VersionNumber};
 use crate::model::Pace;
 use crate::registry::Listing;
+use crate::serving::batch::BatchingHints;
 use crate::serving::live::ServingVersion;
 
 impl<S: Store> Writer<S> {
@@ -191,12 +192,15 @@ impl<S: Store> Writer<S> {
             return;
         };
         member.move_to(State::Loading);
+        let batching = self.settings.models.get(&model);
+        let batching = batching.map_or_else(BatchingHints::default, |of| of.batching);
         let order = Order {
             model: model.clone(),
             version,
             dir: seen.dir.clone(),
             pace,
             room,
+            batching,
         };
         if self.loader.order(order) {
             self.loading = Some((model.clone(), version));

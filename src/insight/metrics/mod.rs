@@ -4,6 +4,7 @@
 //! which dies with it, and [`Telemetry::render`] puts their texts together. Every label value comes from the registry or
 //! from a fixed list: a client can never create a series.
 
+mod batch;
 mod drift;
 mod helper;
 mod log;
@@ -28,6 +29,7 @@ use crate::insight::stats;
 use process::Process;
 use scope::{PROBABILITY, Scope};
 
+pub use batch::{Abandoned, Waiting};
 pub use helper::{ComparedMeters, Dropped, Failed, Queued};
 pub use log::LogMeters;
 pub use model::{ModelMeters, STATES};

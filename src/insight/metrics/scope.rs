@@ -37,6 +37,8 @@ impl Scope {
             ("taper_load_seconds", &LOAD_SECONDS),
             ("taper_prediction_confidence", &PROBABILITY),
             ("taper_request_rows", &ROWS),
+            ("taper_batch_rows", &ROWS),
+            ("taper_batch_requests", &ROWS),
             ("taper_prediction_score", score_buckets),
         ] {
             if !buckets.is_empty() {
@@ -155,6 +157,19 @@ fn describe() {
     describe_gauge!(
         "taper_traffic_share_counted",
         "Share of the traffic that the split gave the version since the policy's revision came into force, 0 to 1"
+    );
+    describe_histogram!(
+        "taper_batch_rows",
+        "Rows per forward pass of the compute pool"
+    );
+    describe_histogram!(
+        "taper_batch_requests",
+        "Requests per forward pass of the compute pool"
+    );
+    describe_gauge!("taper_queue_rows", "Rows that wait for the compute pool");
+    describe_counter!(
+        "taper_queue_abandoned_total",
+        "Requests that left the queue without being computed, by reason"
     );
     describe_counter!(
         "taper_shadow_dropped_total",

@@ -12,6 +12,7 @@ use std::{
 use metrics::{Counter, Gauge, Histogram, Label, counter, gauge, histogram};
 use tokio::time::Instant;
 
+use super::batch::BatchMeters;
 use super::drift::DriftMeters;
 use super::helper::{Failed, ShadowMeters};
 use super::{MetricsError, PROBABILITY, QualityMeters, Scope, Telemetry};
@@ -37,6 +38,7 @@ pub struct VersionMeters {
     pub stats: VersionStats,
     pub(super) scope: Arc<Scope>,
     pub(super) shadow: OnceLock<ShadowMeters>,
+    pub(super) batches: OnceLock<BatchMeters>,
     pub(super) fallbacks: OnceLock<[Counter; Failed::REASONS.len()]>,
     pub(super) drift: OnceLock<DriftMeters>,
     roles: [OnceLock<RoleMeters>; Role::COUNT],
@@ -89,6 +91,7 @@ impl VersionMeters {
             stats: VersionStats::new(signature, telemetry.stats),
             scope,
             shadow: OnceLock::new(),
+            batches: OnceLock::new(),
             fallbacks: OnceLock::new(),
             drift: OnceLock::new(),
             roles: Default::default(),
@@ -150,7 +153,7 @@ impl VersionMeters {
     }
 
     /// `values` were put into histograms.
-    fn recorded(&self, values: usize) {
+    pub(super) fn recorded(&self, values: usize) {
         if self.waiting.fetch_add(values, Ordering::Relaxed) > MOST_WAITING {
             self.waiting.store(0, Ordering::Relaxed);
             self.scope.handle.run_upkeep();

@@ -20,6 +20,7 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::dense::Dense;
 use super::manifest::raw::{Format, Head};
@@ -83,8 +84,11 @@ pub fn load_with(
     phase(Phase::Verifying);
     trial::golden(&version, &dir.join(File::MANIFEST), &mut throttle)?;
     phase(Phase::Warming);
-    trial::warm_up(&version, dir, &mut throttle)?;
-    Ok(version)
+    let measured = trial::warm_up(&version, dir, &mut throttle)?;
+    Ok(Version {
+        measured,
+        ..version
+    })
 }
 
 /// Bytes that loading the version in `dir` takes at most, while it builds the network: the file of the weights, and the
@@ -126,6 +130,8 @@ fn misplaced(manifest: &Manifest, dir: &Path, model: &ModelName, version: Versio
 pub struct Version {
     manifest: Arc<Manifest>,
     model: Box<dyn Model>,
+    /// Rows, and what a pass of them took.
+    measured: Vec<(usize, Duration)>,
 }
 
 impl Version {
@@ -133,7 +139,17 @@ impl Version {
     #[must_use]
     pub fn new(manifest: Manifest, model: Box<dyn Model>) -> Self {
         let manifest = Arc::new(manifest);
-        Self { manifest, model }
+        Self {
+            manifest,
+            model,
+            measured: Vec::new(),
+        }
+    }
+
+    /// What forward passes took while it was warmed up: rows, and how long. Ascending; empty where it was not.
+    #[must_use]
+    pub fn measured(&self) -> &[(usize, Duration)] {
+        &self.measured
     }
 
     /// What it says about itself.

@@ -366,10 +366,28 @@ pub struct RawBatching {
     /// Rows that one request may hold, 1 to 65536.
     #[schemars(range(min = 1, max = 65_536))]
     pub max_rows: usize,
+    /// Rows of one forward pass, of several requests together, 1 to 65536; `max_rows` where absent. Told to the gateway, which
+    /// may be configured otherwise, as are the next two.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 65_536))]
+    pub max_batch_rows: Option<usize>,
+    /// Rows that wait at most, 1 to 1,000,000; 4096 where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub max_queue_rows: Option<usize>,
+    /// Milliseconds that the first request waits for others while a thread is free, 0 to 10,000; 0 where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 10_000))]
+    pub max_queue_delay_ms: Option<u32>,
 }
 
 impl Default for RawBatching {
     fn default() -> Self {
-        Self { max_rows: 1024 }
+        Self {
+            max_rows: 1024,
+            max_batch_rows: None,
+            max_queue_rows: None,
+            max_queue_delay_ms: None,
+        }
     }
 }

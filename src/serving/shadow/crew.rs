@@ -12,7 +12,8 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::super::execute::{Call, Scored, score};
+use super::super::execute::Call;
+use super::super::score::{self, Scored};
 use super::budget::Budget;
 use super::cpu_time::cpu_time;
 use super::lane::{Copied, Lane, Post, Waiting};
@@ -221,7 +222,7 @@ fn one(post: &Post, shared: &Shared, waiting: Waiting) {
         at: now,
         deadline: None,
     };
-    let scored = score(&post.version, &copied.payload, call);
+    let scored = score::alone(&post.version, &copied.payload, call);
     lock(&shared.budget).spend(cpu_time().saturating_sub(began));
     drop(held);
     let late = claim.release();

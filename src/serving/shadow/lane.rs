@@ -8,9 +8,9 @@ use std::sync::{
 
 use tokio::time::Instant;
 
-use super::super::execute::Scored;
 use super::super::live::ServingVersion;
 use super::super::route::Shadow;
+use super::super::score::Scored;
 use super::crew::Held;
 use crate::ident::{ResponseId, Revision, VersionNumber};
 use crate::insight::compare::About;

@@ -1,0 +1,136 @@
+//! From payloads to scores, on this thread: one request, or several in one forward pass.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::execute::{Call, Work};
+use super::live::ServingVersion;
+use crate::error::{ForwardError, PredictError};
+use crate::ident::Role;
+use crate::insight::stats::{Scoring, Seen};
+use crate::model::payload::Payload;
+use crate::model::{Rows, Scores, TopClass, Version};
+
+/// What a request gets from its version.
+#[derive(Clone, Debug)]
+pub struct Scored {
+    /// One row per row of the request.
+    pub scores: Scores,
+    /// The most probable class of each row; empty without classes.
+    pub top: Vec<TopClass>,
+    /// How long the forward pass itself took, with all that were in it.
+    pub inference: Duration,
+}
+
+/// Encodes and scores one request, and records what was seen where that went well.
+pub(super) fn alone(
+    by: &ServingVersion,
+    payload: &Payload,
+    call: Call,
+) -> Result<Scored, PredictError> {
+    let begin = Instant::now();
+    let (seen, rows) = encoded(by, payload, call, begin)?;
+    let (scores, inference) = pass(by, &rows, call.role)?;
+    Ok(recorded(by, call, begin, &seen, scores, inference))
+}
+
+/// The same for several requests in one forward pass; the answers come in their order. What is wrong with one is its own: where
+/// the pass fails, each goes through one of its own.
+pub(super) fn together(
+    by: &ServingVersion,
+    asked: &[(Work, Call)],
+) -> Vec<Result<Scored, PredictError>> {
+    let begin = Instant::now();
+    let encoded: Vec<_> = asked
+        .iter()
+        .map(|(work, call)| encoded(by, work, *call, begin))
+        .collect();
+    let good: Vec<&Rows> = encoded
+        .iter()
+        .filter_map(|one| one.as_ref().ok().map(|(_, rows)| rows))
+        .collect();
+    let rows: usize = good.iter().map(|rows| rows.len()).sum();
+    if !good.is_empty() {
+        by.meters.batch(good.len(), rows);
+    }
+    let mut passed = match (&good[..], asked.first()) {
+        ([_, _, ..], Some((_, call))) => pass(by, &Rows::joined(&good), call.role).ok(),
+        _ => None,
+    };
+    let mut parts = passed.take().map(|(scores, inference)| {
+        let lengths: Vec<usize> = good.iter().map(|rows| rows.len()).collect();
+        (scores.split(&lengths).into_iter(), inference)
+    });
+    let answers = encoded.into_iter().zip(asked).map(|(one, (_, call))| {
+        let (seen, rows) = one?;
+        let (scores, inference) = match parts.as_mut() {
+            Some((parts, inference)) => match parts.next() {
+                Some(scores) => (scores, *inference),
+                None => pass(by, &rows, call.role)?,
+            },
+            None => pass(by, &rows, call.role)?,
+        };
+        Ok(recorded(by, *call, begin, &seen, scores, inference))
+    });
+    answers.collect()
+}
+
+/// The rows of a request, unless it is too late or something is wrong with it.
+fn encoded<'a>(
+    by: &'a ServingVersion,
+    payload: &Payload,
+    call: Call,
+    now: Instant,
+) -> Result<(Seen<'a>, Rows), PredictError> {
+    if call.deadline.is_some_and(|deadline| deadline <= now) {
+        return Err(PredictError::DeadlineExceeded);
+    }
+    let mut seen = by.meters.stats.watch();
+    let rows = by.version.signature().encode_with(payload, &mut seen)?;
+    Ok((seen, rows))
+}
+
+/// One forward pass, and how long it took.
+fn pass(by: &ServingVersion, rows: &Rows, role: Role) -> Result<(Scores, Duration), PredictError> {
+    let start = Instant::now();
+    let scores = by.version.forward(rows);
+    let scores = scores.map_err(|source| failed(&by.version, source))?;
+    let took = start.elapsed();
+    // A shadow's thread runs only where nothing else wants to, so it says nothing about the network.
+    if role != Role::Shadow {
+        by.queue.costs().learn(rows.len(), took);
+    }
+    Ok((scores, took))
+}
+
+fn recorded(
+    by: &ServingVersion,
+    call: Call,
+    begin: Instant,
+    seen: &Seen<'_>,
+    scores: Scores,
+    inference: Duration,
+) -> Scored {
+    let classes = scores.rows().filter_map(|row| by.version.top_class(row));
+    let top: Vec<_> = classes.collect();
+    let scoring = Scoring {
+        queue: begin.saturating_duration_since(call.at),
+        inference,
+        scores: &scores,
+        top: &top,
+    };
+    by.meters.stats.scored(call.role, seen, scoring);
+    Scored {
+        scores,
+        top,
+        inference,
+    }
+}
+
+pub(super) fn failed(version: &Version, source: ForwardError) -> PredictError {
+    PredictError::Forward {
+        version: version.manifest().version,
+        source,
+    }
+}
