@@ -285,7 +285,7 @@ pub(super) struct RawModelBatching {
     /// Rows of one forward pass, 1 to 65,536. As many as one request may hold where absent. A larger request goes alone.
     #[schemars(range(min = 1, max = 65_536))]
     pub(super) max_batch_rows: Option<usize>,
-    /// Rows that wait for one version at most, 1 to 1,000,000. 4096 where absent.
+    /// Rows that wait for one version at most, 1 to 1,000,000. 65,536 where absent.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub(super) max_queue_rows: Option<usize>,
     /// Milliseconds that the first request waits for others while a thread is free, 0 to 10,000. 0 where absent.

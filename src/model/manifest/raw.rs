@@ -371,7 +371,7 @@ pub struct RawBatching {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 65_536))]
     pub max_batch_rows: Option<usize>,
-    /// Rows that wait at most, 1 to 1,000,000; 4096 where absent.
+    /// Rows that wait at most, 1 to 1,000,000; 65,536 where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub max_queue_rows: Option<usize>,

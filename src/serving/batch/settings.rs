@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::model::Manifest;
 
 /// Rows that wait for a version at most, where nobody says.
-const QUEUE_ROWS: usize = 4_096;
+const QUEUE_ROWS: usize = 65_536;
 
 /// How the requests of one version are put together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub struct BatchingHints {
 
 impl Batching {
     /// What the configuration says of the model, before what the manifest hints at. Without either a batch is as large as a
-    /// request may be, 4096 rows may wait, and nobody waits for others.
+    /// request may be, 65,536 rows may wait, and nobody waits for others.
     #[must_use]
     pub fn of(manifest: &Manifest, configured: &BatchingHints) -> Self {
         let hints = &manifest.about.batching;
