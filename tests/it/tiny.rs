@@ -41,7 +41,8 @@ pub fn publish_wide(root: &Path, model: &str, version: u64, width: usize, most_r
         let relu = json!({"kind": "relu"});
         let layers = json!([linear("0"), relu, linear("1"), relu, linear("2")]);
         manifest["architecture"]["layers"] = layers;
-        manifest["batching"]["max_rows"] = most_rows.into();
+        // A queue of a few such requests.
+        manifest["batching"] = json!({"max_rows": most_rows, "max_queue_rows": 1_000_000});
     });
 }
 
