@@ -15,10 +15,11 @@ const RUN: usize = 256;
 /// Panels that are looked at together.
 const TOGETHER: usize = 4;
 
-/// What goes in: rows of `width` values.
+/// What goes in: `rows` rows of `width` values.
 #[derive(Clone, Copy)]
 pub(super) struct Input<'a> {
     pub(super) values: &'a [f32],
+    pub(super) rows: usize,
     pub(super) width: usize,
 }
 
@@ -38,7 +39,6 @@ pub(super) fn panels<S: Simd, const V: usize>(
     x: Input<'_>,
     out: &mut Output<'_>,
 ) {
-    let count = out.values.len() / out.width;
     let weights = Panels::<S, V> {
         weights: S::as_simd_f32s(weights).0.as_chunks().0,
         bias: S::as_simd_f32s(bias).0.as_chunks().0,
@@ -51,9 +51,9 @@ pub(super) fn panels<S: Simd, const V: usize>(
         while first < weights.bias.len() {
             let last = weights.bias.len().min(first + TOGETHER);
             let mut row = 0;
-            while row < count {
+            while row < x.rows {
                 // As many sums at once as there are registers for: of many rows, else of many outputs.
-                let left = count - row;
+                let left = x.rows - row;
                 let mut at = first;
                 macro_rules! tiles {
                     ($rows:literal, $panels:literal) => {
@@ -166,12 +166,12 @@ pub(super) fn dots<S: Simd>(
     x: Input<'_>,
     out: &mut Output<'_>,
 ) {
-    let rows = x.values.chunks_exact(x.width);
     let column = out.width - bias.len();
-    for (x, out) in rows.zip(out.values.chunks_exact_mut(out.width)) {
-        let weights = weights.chunks_exact(x.len()).zip(bias);
-        for (out, (weights, bias)) in out[column..].iter_mut().zip(weights) {
-            *out = bias + dot(simd, weights, x);
+    for row in 0..x.rows {
+        let x_row = &x.values[row * x.width..][..x.width];
+        for (at, bias) in bias.iter().enumerate() {
+            let weights = &weights[at * x.width..][..x.width];
+            out.values[row * out.width + column + at] = bias + dot(simd, weights, x_row);
         }
     }
 }

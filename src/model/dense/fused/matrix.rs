@@ -68,11 +68,12 @@ impl Matrix {
         self.bias.len()
     }
 
-    /// `x weight + bias` for whole rows of `x`, into as many rows.
+    /// `x weight + bias` for the `rows` rows of `x`, into as many rows.
     #[inline(always)]
-    pub(super) fn apply<S: Simd>(&self, simd: S, x: &[f32], out: &mut [f32]) {
+    pub(super) fn apply<S: Simd>(&self, simd: S, rows: usize, x: &[f32], out: &mut [f32]) {
         let x = Input {
             values: x,
+            rows,
             width: self.ins,
         };
         let mut out = Output {
@@ -81,15 +82,15 @@ impl Matrix {
             column: 0,
         };
         let (wide, weights) = self.weights.split_at(self.wide * self.ins);
-        let (narrow, rows) = weights.split_at(self.narrow * self.ins);
+        let (narrow, single) = weights.split_at(self.narrow * self.ins);
         let (wide_bias, bias) = self.bias.split_at(self.wide);
-        let (narrow_bias, rows_bias) = bias.split_at(self.narrow);
+        let (narrow_bias, single_bias) = bias.split_at(self.narrow);
         kernel::panels::<S, WIDE>(simd, wide, wide_bias, x, &mut out);
         if !narrow.is_empty() {
             out.column = self.wide;
             kernel::panels::<S, 1>(simd, narrow, narrow_bias, x, &mut out);
         }
-        kernel::dots(simd, rows, rows_bias, x, &mut out);
+        kernel::dots(simd, single, single_bias, x, &mut out);
     }
 }
 

@@ -148,7 +148,9 @@ impl WithSimd for Block<'_> {
                 &mut from[..x.len()]
             };
             first.copy_from_slice(x);
-            network.start.iter().for_each(|each| each.apply(first));
+            for each in &network.start {
+                each.apply(first);
+            }
         }
         for (at, layer) in network.layers.iter().enumerate() {
             let x = if came {
@@ -161,8 +163,10 @@ impl WithSimd for Block<'_> {
             } else {
                 &mut to[..rows * layer.matrix.outs()]
             };
-            layer.matrix.apply(simd, x, out);
-            layer.then.iter().for_each(|each| each.apply(out));
+            layer.matrix.apply(simd, rows, x, out);
+            for each in &layer.then {
+                each.apply(out);
+            }
             mem::swap(&mut from, &mut to);
             came = false;
         }
