@@ -157,6 +157,59 @@ fn tile<S: Simd, const R: usize, const P: usize, const V: usize>(
     }
 }
 
+/// One panel of fewer outputs than a register holds, the last columns of `out`: `[inputs, outputs]`, and as much behind it as
+/// the last read of a whole register needs.
+#[inline(always)]
+pub(super) fn odd_panel<S: Simd>(
+    simd: S,
+    weights: &[f32],
+    bias: &[f32],
+    x: Input<'_>,
+    out: &mut Output<'_>,
+) {
+    let mut row = 0;
+    while row < x.rows {
+        let left = x.rows - row;
+        row += if left >= 6 {
+            odd_tile::<S, 6>(simd, weights, bias, x, row, out);
+            6
+        } else if left >= 3 {
+            odd_tile::<S, 3>(simd, weights, bias, x, row, out);
+            3
+        } else {
+            odd_tile::<S, 1>(simd, weights, bias, x, row, out);
+            1
+        };
+    }
+}
+
+#[inline(always)]
+fn odd_tile<S: Simd, const R: usize>(
+    simd: S,
+    weights: &[f32],
+    bias: &[f32],
+    x: Input<'_>,
+    row: usize,
+    out: &mut Output<'_>,
+) {
+    let mut xs = [&x.values[..0]; R];
+    for (r, xs) in xs.iter_mut().enumerate() {
+        *xs = &x.values[(row + r) * x.width..][..x.width];
+    }
+    let mut sums = [simd.partial_load_f32s(bias); R];
+    for k in 0..x.width {
+        let w = &weights[k * bias.len()..][..S::F32_LANES];
+        let w = S::as_simd_f32s(w).0[0];
+        for (sum, xs) in sums.iter_mut().zip(xs) {
+            *sum = simd.mul_add_e_f32s(w, simd.splat_f32s(xs[k]), *sum);
+        }
+    }
+    for (r, sum) in sums.iter().enumerate() {
+        let end = (row + r + 1) * out.width;
+        simd.partial_store_f32s(&mut out.values[end - bias.len()..end], *sum);
+    }
+}
+
 /// Rows of weights, one an output.
 #[inline(always)]
 pub(super) fn dots<S: Simd>(

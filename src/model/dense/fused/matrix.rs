@@ -1,8 +1,9 @@
 //! The weights of one linear layer, in the order in which a pass reads them.
 //!
 //! Outputs are cut into panels as wide as two registers, then one panel as wide as one; a panel holds its weights input by
-//! input, so a pass reads it from end to end. The few outputs that are left over stay the rows of weights that they
-//! were. Nothing is padded, so the weights take as much memory as in their file.
+//! input, so a pass reads it from end to end. The few outputs that are left over are a panel that fills its register
+//! only in part, or stay the rows of weights that they were ([`dots_pay`]). So the weights take as much memory as in their
+//! file, and a register more at most.
 
 use pulp::Simd;
 
@@ -11,15 +12,20 @@ use super::kernel::{self, Input, Output, WIDE};
 
 /// Inputs that are turned together: what is read and what is written then both stay in the cache.
 const TILE: usize = 32;
+/// Inputs of one panel that are turned between two rests.
+const PIECE: usize = 1 << 12;
 
 /// `[ins, outs]` and its bias.
 #[derive(Debug)]
 pub(super) struct Matrix {
     ins: usize,
     bias: Vec<f32>,
-    /// Outputs in panels of two registers, then in those of one register; the rest are in rows.
+    /// Outputs in panels of two registers, and in the one of one register.
     wide: usize,
     narrow: usize,
+    /// Whether the others are rows.
+    dots: bool,
+    /// The panels in this order, then the others.
     weights: Vec<f32>,
 }
 
@@ -35,20 +41,25 @@ impl Matrix {
         } = linear;
         let wide = outs - outs % (WIDE * lanes);
         let narrow = (outs - wide) / lanes * lanes;
-        let weights = if wide + narrow == 0 {
+        let left = outs - wide - narrow;
+        let dots = dots_pay(left, ins, lanes);
+        let weights = if dots && left == outs {
             weight
         } else {
-            let (in_wide, left) = weight.split_at(wide * ins);
-            let (in_narrow, in_rows) = left.split_at(narrow * ins);
-            let mut turned = Vec::with_capacity(weight.len());
-            for panel in in_wide
-                .chunks_exact(WIDE * lanes * ins)
-                .chain(in_narrow.chunks_exact(lanes * ins))
-            {
-                turn(panel, &mut turned, ins);
-                rest();
+            let room = if dots { 0 } else { lanes };
+            let mut turned = Vec::with_capacity(weight.len() + room);
+            let (in_wide, others) = weight.split_at(wide * ins);
+            for panel in in_wide.chunks_exact(WIDE * lanes * ins) {
+                turn(panel, &mut turned, ins, rest);
             }
-            turned.extend_from_slice(in_rows);
+            let (in_narrow, others) = others.split_at(narrow * ins);
+            turn(in_narrow, &mut turned, ins, rest);
+            if dots {
+                turned.extend_from_slice(others);
+            } else {
+                turn(others, &mut turned, ins, rest);
+                turned.resize(weight.len() + room, 0.0);
+            }
             turned
         };
         Self {
@@ -56,6 +67,7 @@ impl Matrix {
             bias: fold::rounded(&bias),
             wide,
             narrow,
+            dots,
             weights,
         }
     }
@@ -82,25 +94,39 @@ impl Matrix {
             column: 0,
         };
         let (wide, weights) = self.weights.split_at(self.wide * self.ins);
-        let (narrow, single) = weights.split_at(self.narrow * self.ins);
+        let (narrow, others) = weights.split_at(self.narrow * self.ins);
         let (wide_bias, bias) = self.bias.split_at(self.wide);
-        let (narrow_bias, single_bias) = bias.split_at(self.narrow);
+        let (narrow_bias, others_bias) = bias.split_at(self.narrow);
         kernel::panels::<S, WIDE>(simd, wide, wide_bias, x, &mut out);
         if !narrow.is_empty() {
             out.column = self.wide;
             kernel::panels::<S, 1>(simd, narrow, narrow_bias, x, &mut out);
         }
-        kernel::dots(simd, single, single_bias, x, &mut out);
+        if self.dots {
+            kernel::dots(simd, others, others_bias, x, &mut out);
+        } else {
+            kernel::odd_panel(simd, others, others_bias, x, &mut out);
+        }
     }
 }
 
-/// Appends `[outs, ins]` as `[ins, outs]`.
-fn turn(from: &[f32], to: &mut Vec<f32>, ins: usize) {
+/// Whether `left` outputs, fewer than a register's `lanes`, had better be sums side by side along their `ins` inputs, which
+/// then are added up, than one register that is not full. A sum takes `ins / lanes` steps and about twelve to add up; the
+/// register takes four times `ins` for one row, and half of `ins` a row for many: twice `ins` lies between.
+fn dots_pay(left: usize, ins: usize, lanes: usize) -> bool {
+    left * (ins / lanes + 12) < 2 * ins || left < 2
+}
+
+/// Appends `[outs, ins]` as `[ins, outs]`; `rest` is called between pieces of work.
+fn turn(from: &[f32], to: &mut Vec<f32>, ins: usize, rest: &mut dyn FnMut()) {
     let outs = from.len() / ins;
     let start = to.len();
     to.resize(start + from.len(), 0.0);
     let to = &mut to[start..];
     for tile in (0..ins).step_by(TILE) {
+        if tile.is_multiple_of(PIECE) {
+            rest();
+        }
         for (out, row) in from.chunks_exact(ins).enumerate() {
             for k in tile..ins.min(tile + TILE) {
                 to[k * outs + out] = row[k];
@@ -115,33 +141,33 @@ mod tests {
 
     #[test]
     fn weights_take_as_much_memory_as_in_their_file() {
-        for (outs, ins, lanes, wide, narrow) in [
-            (1, 30, 8, 0, 0),
-            (7, 30, 8, 0, 0),
-            (8, 30, 8, 0, 8),
-            (15, 3, 8, 0, 8),
-            (16, 3, 8, 16, 0),
-            (73, 5, 8, 64, 8),
-            (9, 5, 4, 8, 0),
-            (3, 5, 1, 2, 1),
+        for (outs, ins, lanes, wide, narrow, dots) in [
+            (1, 30, 8, 0, 0, true),
+            (2, 64, 8, 0, 0, true),
+            (7, 30, 8, 0, 0, false),
+            (8, 30, 8, 0, 8, true),
+            (15, 3, 8, 0, 8, false),
+            (16, 3, 8, 16, 0, true),
+            (73, 5, 8, 64, 8, true),
+            (79, 4096, 8, 64, 8, true),
+            (9, 5, 4, 8, 0, true),
+            (3, 5, 1, 2, 1, true),
         ] {
             let weight: Vec<f32> = (0..outs * ins).map(|at| at as f32).collect();
-            let (name, bias) = ("0".into(), vec![0.0; outs]);
             let linear = Linear {
-                name,
+                name: "0".into(),
                 outs,
                 ins,
                 weight: weight.clone(),
-                bias,
+                bias: vec![0.0; outs],
             };
             let matrix = Matrix::new(linear, lanes, &mut || {});
-            assert_eq!(
-                (matrix.wide, matrix.narrow),
-                (wide, narrow),
-                "{outs} by {lanes}"
-            );
-            assert_eq!(matrix.weights.capacity(), weight.len());
+            let got = (matrix.wide, matrix.narrow, matrix.dots);
+            assert_eq!(got, (wide, narrow, dots), "{ins} to {outs} by {lanes}");
+            let more = if dots { 0 } else { lanes };
+            assert_eq!(matrix.weights.capacity(), weight.len() + more);
             let mut laid_out = matrix.weights;
+            laid_out.truncate(weight.len());
             laid_out.sort_by(f32::total_cmp);
             assert_eq!(laid_out, weight, "each once");
         }

@@ -98,6 +98,8 @@ fn sums_that_are_put_down_and_blocks_of_rows_change_no_bit() {
         (255, 31, 13, "one run of inputs, and every kind of panel"),
         (256, 16, 7, "one run to the last input"),
         (257, 24, 6, "a run of one input"),
+        (300, 31, 14, "runs, and a register in part over all of them"),
+        (9, 5, 11, "nothing but a register in part"),
         (
             700,
             73,
