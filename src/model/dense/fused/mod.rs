@@ -9,6 +9,7 @@
 //! bits alone and in any batch. Between CPUs bits may differ, because some multiply and add in one rounding and others in two.
 //! Not here: heads, which are [`Dense`](super::Dense)'s, and what is tested against: candle, in the tests.
 
+mod curves;
 mod kernel;
 mod matrix;
 mod pointwise;

@@ -5,6 +5,7 @@ use std::f32::consts::FRAC_1_SQRT_2;
 use super::super::Activation;
 use super::super::fold::{self, Affine};
 use super::super::narrowed;
+use super::curves;
 
 /// One thing done to each value of a row.
 #[derive(Debug)]
@@ -47,9 +48,9 @@ impl Pointwise {
                 each(rows, |x| if x < 0.0 { x * slope } else { x });
             }
             Activation::Gelu => each(rows, |x| (libm::erff(x * FRAC_1_SQRT_2) + 1.0) * 0.5 * x),
-            Activation::Silu => each(rows, |x| x / (1.0 + (-x).exp())),
-            Activation::Tanh => each(rows, f32::tanh),
-            Activation::Sigmoid => each(rows, |x| (1.0 + (-x).exp()).recip()),
+            Activation::Silu => each(rows, curves::silu),
+            Activation::Tanh => each(rows, curves::tanh),
+            Activation::Sigmoid => each(rows, curves::sigmoid),
         }
     }
 }
