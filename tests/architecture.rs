@@ -83,7 +83,7 @@ const DOORS: &[(&[&str], &[&str], &str)] = &[
     ),
     (
         &["pulp"],
-        &["src/model/dense/fused/"],
+        &["src/model/dense/"],
         "one pass is compiled for several CPUs; nothing else needs it",
     ),
     (

@@ -5,9 +5,9 @@
 //! between two activations, one factor and shift per column. Weights are f32 in memory of our own; nothing maps the file,
 //! so a file that changes later changes nothing here.
 //!
-//! Rows are scored by [`Fused`], one pass over all layers, which costs a tenth of candle's for a row of a small network and
-//! no more for any. Only a large network, where candle was given several threads, is scored by candle ([`Reference`]), which
-//! then is faster.
+//! Rows are scored by [`Fused`], one pass over all layers, which costs a tenth of candle's for a row of a small network, and
+//! less or as much for the largest. Only a large network is scored by candle ([`Reference`]) where that is faster: it was given several
+//! threads, or this is a debug build.
 
 mod fold;
 mod fused;
@@ -28,7 +28,7 @@ use fold::Part;
 use fused::Fused;
 use reference::Reference;
 
-/// Multiply-adds from which a layer is large: several threads share its work.
+/// Multiply-adds from which a layer is large: several threads share its work, and what a call of candle's costs is nothing.
 const LARGE: usize = 1 << 20;
 
 /// A network whose weights are loaded.
@@ -81,7 +81,8 @@ impl Dense {
             return Err(Faults::one(file, why));
         }
         let largest = parts.iter().map(Part::cost).max().unwrap_or(0);
-        let network = if threads_pay(candle_core::utils::get_num_threads(), largest) {
+        let threads = candle_core::utils::get_num_threads();
+        let network = if candle_is_faster(threads, !cfg!(debug_assertions), largest) {
             let network = Reference::new(parts, rest);
             Network::Candle(network.map_err(|error| Faults::one(file, error.to_string()))?)
         } else {
@@ -122,9 +123,10 @@ impl Model for Dense {
     }
 }
 
-/// Whether candle is faster, with as many threads, for a network whose largest layer takes as many multiply-adds.
-fn threads_pay(threads: usize, largest: usize) -> bool {
-    threads > 1 && largest >= LARGE
+/// Whether candle is faster for a network whose largest layer takes as many multiply-adds: with several threads, or where
+/// this crate is not `optimised`, because candle's kernels always are.
+fn candle_is_faster(threads: usize, optimised: bool, largest: usize) -> bool {
+    (threads > 1 || !optimised) && largest >= LARGE
 }
 
 /// `1 / (1 + e^-z)`. In f64: there e^-z of any f32 logit that matters is finite.

@@ -264,19 +264,16 @@ fn batch_norm_costs_nothing_where_a_linear_layer_takes_it_in() {
 }
 
 #[test]
-fn candle_scores_only_what_its_threads_make_faster() {
-    for (threads, largest, candle, why) in [
-        (
-            1,
-            LARGE * 16,
-            false,
-            "one thread: the fused pass is as fast",
-        ),
-        (2, LARGE - 1, false, "too little to share"),
-        (2, LARGE, true, "both threads work on it"),
-        (0, LARGE, false, "no such thing"),
+fn candle_scores_only_what_it_is_faster_with() {
+    for (threads, optimised, largest, candle, why) in [
+        (1, true, LARGE * 16, false, "one thread is no faster"),
+        (2, true, LARGE - 1, false, "too little to share"),
+        (2, true, LARGE, true, "both threads work on it"),
+        (1, false, LARGE, true, "only candle is optimised"),
+        (1, false, LARGE - 1, false, "small ones are always fused"),
     ] {
-        assert_eq!(threads_pay(threads, largest), candle, "{why}");
+        let got = candle_is_faster(threads, optimised, largest);
+        assert_eq!(got, candle, "{why}");
     }
 }
 
