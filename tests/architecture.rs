@@ -82,6 +82,11 @@ const DOORS: &[(&[&str], &[&str], &str)] = &[
         "the rest of the house sees rows and scores",
     ),
     (
+        &["pulp"],
+        &["src/model/dense/"],
+        "one pass is compiled for several CPUs; nothing else needs it",
+    ),
+    (
         &["arc_swap"],
         &["src/serving/live.rs"],
         "one place decides how a snapshot is held",

@@ -10,8 +10,8 @@ use std::{
 };
 
 use prost::Message;
+use taper::model::Rows;
 use taper::model::payload::Payload;
-use taper::model::{Rows, Version};
 use taper::proto::v1;
 use taper::proto::v1::prediction_service_server::{PredictionService, PredictionServiceServer};
 use tokio::sync::oneshot;
@@ -19,6 +19,7 @@ use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status};
 
+use crate::candle::Perceptron;
 use crate::common;
 use crate::target::{Cores, Target, on_server_core};
 
@@ -42,8 +43,8 @@ pub(crate) fn target(
 
 struct Bare {
     answer: v1::PredictResponse,
-    /// Versions with a request that is already encoded, taken in turn; empty: no forward pass.
-    versions: Vec<(Version, Rows)>,
+    /// candle's networks of versions with a request that is already encoded, taken in turn; empty: no forward pass.
+    versions: Vec<(Perceptron, Rows)>,
     next: AtomicUsize,
 }
 
@@ -56,8 +57,8 @@ impl PredictionService for Bare {
         black_box(request);
         if !self.versions.is_empty() {
             let turn = self.next.fetch_add(1, Ordering::Relaxed) % self.versions.len();
-            let (version, rows) = &self.versions[turn];
-            black_box(version.forward(rows)).expect("an answer");
+            let (network, rows) = &self.versions[turn];
+            black_box(network.forward(rows.as_slice(), rows.columns()));
         }
         Ok(Response::new(self.answer.clone()))
     }
@@ -79,7 +80,8 @@ pub(crate) fn serve(answer: &Path, forward: bool) {
         let version = common::version(*number);
         let payload = Payload::Tensors(common::tensors(&version, 1));
         let rows = version.signature().encode(&payload).expect("a golden row");
-        (version, rows)
+        let dir = common::registry().join(common::MODEL);
+        (Perceptron::read(&dir.join(number.to_string())), rows)
     });
     let service = PredictionServiceServer::new(Bare {
         answer,

@@ -1,7 +1,7 @@
 //! The gateway under load beside what it is built from, in one run on one machine:
 //!
 //! * `echo`: a bare tonic server that decodes the same request and gives back one prebuilt answer, the floor of transport;
-//! * `echo + forward`: the same, which also runs the same forward passes, the floor of transport and compute;
+//! * `echo + forward`: the same, which also runs the same forward passes on candle, the floor of transport and compute;
 //! * `gateway`: a real `taper serve` with two versions at 50/50 and its metrics on;
 //! * `gateway + shadow`: the same with a third version as a shadow of all traffic. Told at the end is its p99 in the open loop
 //!   over that of the gateway without one.
@@ -20,6 +20,8 @@
 )]
 
 mod bare;
+#[path = "../common/candle.rs"]
+mod candle;
 mod client;
 #[path = "../common/mod.rs"]
 mod common;

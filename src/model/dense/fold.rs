@@ -5,7 +5,7 @@ use super::{Activation, narrowed};
 /// Side of the squares in which weights are transposed.
 const TILE: usize = 32;
 
-/// One layer with its weights, on the way to a [`Step`](super::Step). Small vectors are f64, so that folding rounds
+/// One layer with its weights, on the way to its place in memory. Small vectors are f64, so that folding rounds
 /// only once.
 #[derive(Debug)]
 pub(super) enum Part {

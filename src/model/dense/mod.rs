@@ -1,11 +1,17 @@
-//! Format `dense`: a stack of layers in one safetensors file, scored on candle.
+//! Format `dense`: a stack of layers in one safetensors file.
 //!
 //! [`Dense::read`] refuses everything that would make an answer wrong: a tensor too few or too many, another type or
 //! shape, a weight that is not finite. Batch norm is gone after loading: folded into a neighbouring linear layer, or,
-//! between two activations, one factor and shift per column. Weights are plain tensors on the CPU in f32; nothing maps
-//! the file, so a file that changes later changes nothing here.
+//! between two activations, one factor and shift per column. Weights are f32 in memory of our own; nothing maps the file,
+//! so a file that changes later changes nothing here.
+//!
+//! Rows are scored by [`Fused`], one pass over all layers, which costs a tenth of candle's for a row of a small network, and
+//! less or as much for the largest. Only a large network is scored by candle ([`Reference`]) where that is faster: it was given several
+//! threads, or this is a debug build.
 
 mod fold;
+mod fused;
+mod reference;
 mod weights;
 
 #[cfg(test)]
@@ -13,34 +19,31 @@ mod tests;
 
 use std::path::Path;
 
-use candle_core::{Device, Tensor};
-
 use super::manifest::Manifest;
 use super::manifest::raw::Head;
 use super::{Model, Rows, Scores};
 use crate::error::ForwardError;
 use crate::faults::Faults;
 use fold::Part;
+use fused::Fused;
+use reference::Reference;
+
+/// Multiply-adds from which a layer is large: several threads share its work, and what a call of candle's costs is nothing.
+const LARGE: usize = 1 << 20;
 
 /// A network whose weights are loaded.
 #[derive(Debug)]
 pub(super) struct Dense {
-    steps: Vec<Step>,
+    network: Network,
     head: Head,
     columns: usize,
     cost: usize,
 }
 
-/// One step of a forward pass over `[rows, width]`.
 #[derive(Debug)]
-enum Step {
-    /// `x weight + bias`; `weight [in, out]` lies contiguous in that order, which halves the time of a batch of 8
-    /// against a transposed view.
-    Linear { weight: Tensor, bias: Tensor },
-    /// `x factor + shift`, both `[width]`.
-    Affine { factor: Tensor, shift: Tensor },
-    /// Value by value.
-    Activation(Activation),
+enum Network {
+    Fused(Fused),
+    Candle(Reference),
 }
 
 /// What happens to each value between layers.
@@ -77,23 +80,30 @@ impl Dense {
             let why = format!("{name}: batch norm makes weights that do not fit f32");
             return Err(Faults::one(file, why));
         }
-        let steps = parts.into_iter().map(|part| Step::of(part, rest));
-        let steps: candle_core::Result<Vec<_>> = steps.collect();
+        let largest = parts.iter().map(Part::cost).max().unwrap_or(0);
+        let threads = candle_core::utils::get_num_threads();
+        let network = if candle_is_faster(threads, !cfg!(debug_assertions), largest) {
+            let network = Reference::new(parts, rest);
+            Network::Candle(network.map_err(|error| Faults::one(file, error.to_string()))?)
+        } else {
+            let columns = manifest.signature.columns();
+            Network::Fused(Fused::new(parts, columns, rest))
+        };
         Ok(Self {
-            steps: steps.map_err(|error| Faults::one(file, error.to_string()))?,
+            network,
             head: manifest.head,
             columns: manifest.signature.output.columns,
             cost,
         })
     }
 
-    fn logits(&self, rows: &Rows) -> candle_core::Result<Vec<f32>> {
-        let shape = (rows.len(), rows.columns());
-        let mut x = Tensor::from_slice(rows.as_slice(), shape, &Device::Cpu)?;
-        for step in &self.steps {
-            x = step.apply(&x)?;
+    fn logits(&self, rows: &Rows) -> Result<Vec<f32>, ForwardError> {
+        match &self.network {
+            Network::Fused(network) => Ok(network.forward(rows.as_slice())),
+            Network::Candle(network) => network
+                .forward(rows)
+                .map_err(|error| ForwardError::Failed(error.to_string())),
         }
-        x.flatten_all()?.to_vec1()
     }
 }
 
@@ -103,8 +113,7 @@ impl Model for Dense {
     }
 
     fn forward(&self, rows: &Rows) -> Result<Scores, ForwardError> {
-        let logits = self.logits(rows);
-        let mut values = logits.map_err(|error| ForwardError::Failed(error.to_string()))?;
+        let mut values = self.logits(rows)?;
         match self.head {
             Head::Sigmoid => values.iter_mut().for_each(|z| *z = sigmoid(*z)),
             Head::Softmax => values.chunks_exact_mut(self.columns).for_each(softmax),
@@ -114,40 +123,10 @@ impl Model for Dense {
     }
 }
 
-impl Step {
-    fn of(part: Part, rest: &mut dyn FnMut()) -> candle_core::Result<Self> {
-        let vector = |values: &[f64]| Tensor::new(fold::rounded(values), &Device::Cpu);
-        Ok(match part {
-            Part::Linear(linear) => {
-                let (shape, bias) = ((linear.ins, linear.outs), vector(&linear.bias)?);
-                let weight = linear.transposed(rest);
-                Self::Linear {
-                    weight: Tensor::from_vec(weight, shape, &Device::Cpu)?,
-                    bias,
-                }
-            }
-            Part::Affine(affine) => Self::Affine {
-                factor: vector(&affine.factor)?,
-                shift: vector(&affine.shift)?,
-            },
-            Part::Activation(activation) => Self::Activation(activation),
-        })
-    }
-
-    fn apply(&self, x: &Tensor) -> candle_core::Result<Tensor> {
-        match self {
-            Self::Linear { weight, bias } => x.matmul(weight)?.broadcast_add(bias),
-            Self::Affine { factor, shift } => x.broadcast_mul(factor)?.broadcast_add(shift),
-            Self::Activation(activation) => match activation {
-                Activation::Relu => x.relu(),
-                Activation::Gelu => x.gelu_erf(),
-                Activation::Silu => x.silu(),
-                Activation::Tanh => x.tanh(),
-                Activation::Sigmoid => candle_nn::ops::sigmoid(x),
-                Activation::LeakyRelu(slope) => candle_nn::ops::leaky_relu(x, *slope),
-            },
-        }
-    }
+/// Whether candle is faster for a network whose largest layer takes as many multiply-adds: with several threads, or where
+/// this crate is not `optimised`, because candle's kernels always are.
+fn candle_is_faster(threads: usize, optimised: bool, largest: usize) -> bool {
+    (threads > 1 || !optimised) && largest >= LARGE
 }
 
 /// `1 / (1 + e^-z)`. In f64: there e^-z of any f32 logit that matters is finite.

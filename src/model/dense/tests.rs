@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::model::payload::{Payload, Tensor as Given, TensorData};
 
+mod fused;
 mod refusals;
 
 /// Tensors by name: shape and values.
@@ -244,10 +245,7 @@ fn every_stack_answers_as_its_layers_say_and_alone_as_in_a_batch() {
                     (f64::from(*got) - wanted).abs() < 1e-5,
                     "{why}: got {got}, wants {wanted}"
                 );
-                assert!(
-                    (got - alone).abs() < 1e-6,
-                    "{why}: {got} in a batch, {alone} alone"
-                );
+                assert_eq!(got.to_bits(), alone.to_bits(), "{why}: alone");
             }
         }
     }
@@ -263,6 +261,20 @@ fn batch_norm_costs_nothing_where_a_linear_layer_takes_it_in() {
     };
     assert_eq!(cost(json!([0, 6, 0, "relu", 0, 2])), 5 * 6 + 6 * 2);
     assert_eq!(cost(json!([6, "relu", 0])), 5 * 6 + 6);
+}
+
+#[test]
+fn candle_scores_only_what_it_is_faster_with() {
+    for (threads, optimised, largest, candle, why) in [
+        (1, true, LARGE * 16, false, "one thread is no faster"),
+        (2, true, LARGE - 1, false, "too little to share"),
+        (2, true, LARGE, true, "both threads work on it"),
+        (1, false, LARGE, true, "only candle is optimised"),
+        (1, false, LARGE - 1, false, "small ones are always fused"),
+    ] {
+        let got = candle_is_faster(threads, optimised, largest);
+        assert_eq!(got, candle, "{why}");
+    }
 }
 
 #[test]

@@ -1,0 +1,47 @@
+//! candle's own forward pass over a perceptron: what taper's is measured against.
+
+use std::path::Path;
+
+use candle_core::{Device, Tensor};
+
+/// Linear layers with ReLU between them, and with a sigmoid behind the last one where that has one output.
+pub(crate) struct Perceptron {
+    layers: Vec<(Tensor, Tensor)>,
+}
+
+impl Perceptron {
+    /// The one whose version is in `dir`; its linear layers are `0`, `2`, `4` and so on.
+    pub(crate) fn read(dir: &Path) -> Self {
+        let file = dir.join("weights.safetensors");
+        let tensors = candle_core::safetensors::load(file, &Device::Cpu).expect("weights");
+        let layers = (0..).step_by(2).map_while(|at| {
+            let weight = tensors.get(&format!("{at}.weight"))?;
+            // As taper lays them out for candle: a transposed view costs twice the time.
+            let weight = weight.t().and_then(|weight| weight.contiguous());
+            let bias = tensors.get(&format!("{at}.bias")).expect("a bias");
+            Some((weight.expect("a matrix"), bias.clone()))
+        });
+        let layers = layers.collect();
+        Self { layers }
+    }
+
+    /// Answers for `rows` of `columns` values.
+    pub(crate) fn forward(&self, rows: &[f32], columns: usize) -> Vec<f32> {
+        self.apply(rows, columns).expect("layers that fit")
+    }
+
+    fn apply(&self, rows: &[f32], columns: usize) -> candle_core::Result<Vec<f32>> {
+        let shape = (rows.len() / columns, columns);
+        let mut x = Tensor::from_slice(rows, shape, &Device::Cpu)?;
+        for (at, (weight, bias)) in self.layers.iter().enumerate() {
+            if at > 0 {
+                x = x.relu()?;
+            }
+            x = x.matmul(weight)?.broadcast_add(bias)?;
+        }
+        if x.dim(1)? == 1 {
+            x = candle_nn::ops::sigmoid(&x)?;
+        }
+        x.flatten_all()?.to_vec1()
+    }
+}
