@@ -13,6 +13,7 @@
 mod admission;
 mod audit;
 mod bad_requests;
+mod bench;
 mod cli;
 mod cli_changes;
 mod cli_reads;
