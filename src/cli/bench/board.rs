@@ -116,7 +116,8 @@ impl Tally {
     }
 
     fn version(&mut self, version: u64) -> &mut Times {
-        let known = self.versions.contains_key(&version) || self.versions.len() < MOST_VERSIONS;
+        let named = || self.versions.range(1..).count();
+        let known = self.versions.contains_key(&version) || named() < MOST_VERSIONS;
         let version = if known { version } else { 0 };
         self.versions.entry(version).or_default()
     }

@@ -170,7 +170,23 @@ mod tests {
     #[test]
     fn one_target_has_a_table_of_its_versions() {
         let told = told("--rate 2500 --keys 1000", &[(2, 2)], true);
-        insta::assert_snapshot!(told, @"");
+        insta::assert_snapshot!(told, @r"
+        m: open loop, 2500 requests/s, poisson arrivals, 1 row a request, 4 connections, 1,000 routing keys
+
+        h:1: 100 answers/s over 2.0 s, after 11 requests to warm up
+        202 sent: 200 answered, 2 failed
+          2 RESOURCE_EXHAUSTED, the first: compute is at its limit
+        ┌─────────┬──────────┬─────────┬────────┬────────┬────────┬──────────┬────────┐
+        │ version ┆ requests ┆   share ┆ p50 ms ┆ p90 ms ┆ p99 ms ┆ p99.9 ms ┆ max ms │
+        ╞═════════╪══════════╪═════════╪════════╪════════╪════════╪══════════╪════════╡
+        │       1 ┆      150 ┆  75.00% ┆  2.001 ┆  2.001 ┆  2.001 ┆    2.001 ┆  2.001 │
+        │       2 ┆       50 ┆  25.00% ┆  2.001 ┆  2.001 ┆  2.001 ┆    2.001 ┆  2.001 │
+        │     all ┆      200 ┆ 100.00% ┆  2.001 ┆  2.001 ┆  2.001 ┆    2.001 ┆  2.001 │
+        └─────────┴──────────┴─────────┴────────┴────────┴────────┴──────────┴────────┘
+        requests went out after they were due by p50 0.010 ms, p99 0.010 ms, at most 0.010 ms; latencies contain that
+
+        ended early: this is what was measured until then
+        ");
     }
 
     #[test]
@@ -181,7 +197,18 @@ mod tests {
             false,
         );
         let (_, ratio) = told.split_once("lowest and highest\n").expect("a ratio");
-        insta::assert_snapshot!(ratio, @"");
+        insta::assert_snapshot!(ratio, @r"
+        ┌───────────┬───────┬────────┬─────────┐
+        │ ratio of  ┆   all ┆ lowest ┆ highest │
+        ╞═══════════╪═══════╪════════╪═════════╡
+        │ answers/s ┆ 1.000 ┆  1.000 ┆   1.000 │
+        │ p50       ┆ 1.000 ┆  1.000 ┆   2.000 │
+        │ p90       ┆ 2.000 ┆  1.000 ┆   2.000 │
+        │ p99       ┆ 2.000 ┆  1.000 ┆   2.000 │
+        │ p99.9     ┆ 2.000 ┆  1.000 ┆   2.000 │
+        │ max       ┆ 2.000 ┆  1.000 ┆   2.000 │
+        └───────────┴───────┴────────┴─────────┘
+        ");
         assert!(told.starts_with("m: closed loop, 1 caller, 8 rows a request, 1 connection\n"));
     }
 }
