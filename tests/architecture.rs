@@ -93,7 +93,7 @@ const DOORS: &[(&[&str], &[&str], &str)] = &[
     ),
     (
         &["rand"],
-        &["src/serving/route/", "src/train/"],
+        &["src/serving/route/", "src/train/", "src/cli/bench/"],
         "randomness is an argument everywhere else",
     ),
     (
@@ -120,6 +120,11 @@ const DOORS: &[(&[&str], &[&str], &str)] = &[
         &["clap", "indicatif"],
         &["src/cli/"],
         "only the command line talks to a terminal",
+    ),
+    (
+        &["hdrhistogram"],
+        &["src/cli/bench/"],
+        "what the gateway itself measures goes into sketches that travel",
     ),
     (
         &["comfy_table"],

@@ -1,19 +1,12 @@
-//! The generator. Requests are encoded once and answers are not decoded, so that it costs as little as it can.
+//! What `taper bench` sends with, over clients of its own: requests are encoded once and answers are not decoded, so that it
+//! costs as little as it can.
 
-use std::{
-    net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicU8, Ordering},
-    },
-    time::Duration,
-};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::{Buf, BufMut, Bytes};
-use hdrhistogram::Histogram;
 use http::uri::PathAndQuery;
-use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep};
+pub(crate) use taper::cli::bench::Load;
+use taper::cli::bench::{Arrivals, Board, Caller, Outcome, Times, generate};
 use tonic::client::Grpc;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::transport::{Channel, Endpoint};
@@ -24,34 +17,30 @@ use crate::target::Target;
 /// HTTP/2 connections that concurrent requests share.
 const CONNECTIONS: usize = 4;
 
-/// How requests are sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Load {
-    /// So many callers, each of which sends its next request when it has its answer.
-    Closed(usize),
-    /// So many requests a second, whether earlier ones are answered or not.
-    Open(u32),
+/// A closed loop of so many callers.
+pub(crate) fn closed(callers: usize) -> Load {
+    Load::Closed(callers)
+}
+
+/// An open loop of so many requests a second, evenly spread.
+pub(crate) fn open(rate: u32) -> Load {
+    Load::Open {
+        rate: rate.into(),
+        arrivals: Arrivals::Even,
+        most_in_flight: usize::MAX,
+    }
 }
 
 /// What one run saw.
 pub(crate) struct Sample {
     /// Answers a second.
     pub(crate) throughput: f64,
-    /// In nanoseconds.
-    pub(crate) latency: Histogram<u64>,
+    /// From the moment a request was due, in an open loop.
+    pub(crate) latency: Times,
     /// CPU time of the server per answer.
     pub(crate) cpu: Duration,
     /// Answers in all, those of the warm-up too.
     pub(crate) sent: u64,
-}
-
-/// Sends `load` to `target`: a warm-up of a third of `seconds`, then the measurement.
-pub(crate) async fn drive(target: &Target, load: Load, body: &[u8], seconds: Duration) -> Sample {
-    let body = Bytes::copy_from_slice(body);
-    match load {
-        Load::Closed(callers) => closed(target, callers, body, seconds).await,
-        Load::Open(rate) => open(target, rate, body, seconds).await,
-    }
 }
 
 /// The answer to one request.
@@ -60,110 +49,53 @@ pub(crate) async fn one(address: SocketAddr, body: &[u8]) -> Bytes {
     call(&mut client, Bytes::copy_from_slice(body)).await
 }
 
-const WARM_UP: u8 = 0;
-const MEASURE: u8 = 1;
-const STOP: u8 = 2;
-
-async fn closed(target: &Target, callers: usize, body: Bytes, seconds: Duration) -> Sample {
-    let channels = channels(target.address(0), callers.min(CONNECTIONS)).await;
-    let phase = Arc::new(AtomicU8::new(WARM_UP));
-    let mut running = JoinSet::new();
-    for caller in 0..callers {
-        let mut client = Grpc::new(channels[caller % channels.len()].clone());
-        let (phase, body) = (Arc::clone(&phase), body.clone());
-        running.spawn(async move {
-            let (mut latency, mut sent) = (histogram(), 0);
-            loop {
-                let start = Instant::now();
-                call(&mut client, body.clone()).await;
-                sent += 1;
-                match phase.load(Ordering::Relaxed) {
-                    WARM_UP => {}
-                    MEASURE => record(&mut latency, start.elapsed()),
-                    _ => return (latency, sent),
-                }
-            }
-        });
-    }
-    sleep(seconds / 3).await;
-    let (begin, cpu) = (Instant::now(), target.cpu());
-    phase.store(MEASURE, Ordering::Relaxed);
-    sleep(seconds).await;
-    phase.store(STOP, Ordering::Relaxed);
-    let (took, cpu) = (begin.elapsed(), target.cpu() - cpu);
-    let (mut latency, mut sent) = (histogram(), 0);
-    while let Some(caller) = running.join_next().await {
-        let (own, own_sent) = caller.expect("the caller lives");
-        latency.add(own).expect("one range");
-        sent += own_sent;
-    }
-    sample(latency, took, cpu, sent)
-}
-
-async fn open(target: &Target, rate: u32, body: Bytes, seconds: Duration) -> Sample {
-    let clients: Vec<_> = channels(target.address(0), CONNECTIONS)
-        .await
-        .into_iter()
-        .map(Grpc::new)
+/// Sends `load` to `target`: a warm-up of a third of `seconds`, then the measurement.
+pub(crate) async fn drive(target: &Target, load: Load, body: &[u8], seconds: Duration) -> Sample {
+    let connections = match load {
+        Load::Closed(callers) => callers.min(CONNECTIONS),
+        Load::Open { .. } => CONNECTIONS,
+    };
+    let body = Bytes::copy_from_slice(body);
+    let channels = channels(target.address(0), connections).await.into_iter();
+    let callers: Vec<_> = channels
+        .map(|channel| Sender {
+            client: Grpc::new(channel),
+            body: body.clone(),
+        })
         .collect();
-    let gap = Duration::from_secs(1) / rate;
-    let warm_up = (seconds / 3).as_nanos() / gap.as_nanos();
-    let all = warm_up + seconds.as_nanos() / gap.as_nanos();
-    let mut running = JoinSet::new();
-    let (mut latency, mut sent) = (histogram(), 0);
-    let (mut begin, mut cpu) = (Instant::now(), target.cpu());
-    let mut due = Instant::now();
-    for turn in 0..all {
-        due += gap;
-        if turn == warm_up {
-            (begin, cpu) = (Instant::now(), target.cpu());
-        }
-        // Timers are too coarse to send by. Between requests this gives way to whatever else can run.
-        while Instant::now() < due {
-            tokio::task::yield_now().await;
-            while let Some(answered) = running.try_join_next() {
-                count(&mut latency, answered.expect("answered"));
-                sent += 1;
-            }
-        }
-        let mut client = clients[(turn % clients.len() as u128) as usize].clone();
-        let body = body.clone();
-        running.spawn(async move {
-            call(&mut client, body).await;
-            (turn >= warm_up).then(|| due.elapsed())
-        });
-    }
-    while let Some(answered) = running.join_next().await {
-        count(&mut latency, answered.expect("answered"));
-        sent += 1;
-    }
-    sample(latency, begin.elapsed(), target.cpu() - cpu, sent)
-}
-
-fn sample(latency: Histogram<u64>, took: Duration, cpu: Duration, sent: u64) -> Sample {
-    let answers = latency.len();
-    assert!(answers > 0, "nothing was answered in {took:?}");
+    let warm_up = Arc::new(Board::default());
+    generate(&callers, load, seconds / 3, 0, &warm_up).await;
+    let (board, cpu) = (Arc::new(Board::default()), target.cpu());
+    generate(&callers, load, seconds, 0, &board).await;
+    let (cpu, total) = (target.cpu() - cpu, board.total());
+    let counts = total.counts;
+    assert!(counts.in_time > 0, "nothing was answered in {seconds:?}");
+    assert_eq!(
+        counts.open() + counts.not_sent,
+        0,
+        "every request is sent and ends"
+    );
     Sample {
-        throughput: answers as f64 / took.as_secs_f64(),
-        cpu: cpu.div_f64(answers as f64),
-        latency,
-        sent,
+        throughput: counts.in_time as f64 / seconds.as_secs_f64(),
+        cpu: cpu.div_f64(counts.answered as f64),
+        latency: total.latency(),
+        sent: warm_up.counts().sent + counts.sent,
     }
 }
 
-/// Three digits, up to a minute.
-fn histogram() -> Histogram<u64> {
-    Histogram::new_with_bounds(1_000, 60_000_000_000, 3).expect("bounds")
+/// One connection. Its requests are all the same.
+#[derive(Clone)]
+struct Sender {
+    client: Grpc<Channel>,
+    body: Bytes,
 }
 
-fn count(latency: &mut Histogram<u64>, took: Option<Duration>) {
-    if let Some(took) = took {
-        record(latency, took);
+impl Caller for Sender {
+    async fn call(&mut self, _: u64) -> Outcome {
+        call(&mut self.client, self.body.clone()).await;
+        // Which version it was stands in the answer, which is not decoded.
+        Outcome::Answered(0)
     }
-}
-
-fn record(latency: &mut Histogram<u64>, took: Duration) {
-    latency.saturating_record(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
 }
 
 async fn channels(address: SocketAddr, number: usize) -> Vec<Channel> {

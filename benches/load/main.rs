@@ -116,20 +116,28 @@ fn run(plan: &Plan) {
         let others = Others::watch(&targets);
         let mut report = Report::default();
         for round in 0..plan.rounds {
-            for load in CLOSED.map(Load::Closed) {
+            for load in CLOSED.map(client::closed) {
                 measure(plan, round, load, &targets, &body, &mut report).await;
             }
         }
         println!("{}", report.closed());
-        let half = report.throughput(Load::Closed(64), "gateway") / 2.0;
+        let half = report.throughput(client::closed(64), "gateway") / 2.0;
         let rate = plan
             .rate
             .unwrap_or((half / 500.0).floor().max(1.0) as u32 * 500);
         for round in 0..plan.rounds {
-            measure(plan, round, Load::Open(rate), &targets, &body, &mut report).await;
+            measure(
+                plan,
+                round,
+                client::open(rate),
+                &targets,
+                &body,
+                &mut report,
+            )
+            .await;
         }
         println!("{}", report.open());
-        let ratio = report.p99_ratio(Load::Open(rate), "gateway + shadow", "gateway");
+        let ratio = report.p99_ratio(client::open(rate), "gateway + shadow", "gateway");
         let (scored, dropped) = copies(&targets[3]);
         println!("p99 with a shadow of all traffic to p99 without, at {rate} requests/s: {ratio}");
         println!("the shadow scored {scored} copies and dropped {dropped} over all loops\n");

@@ -72,8 +72,10 @@ impl Report {
             "p99.9 µs",
             "server CPU µs",
         ]);
-        for (load, server) in self.rows(|load| matches!(load, Load::Open(_))) {
-            let Load::Open(rate) = load else { continue };
+        for (load, server) in self.rows(|load| matches!(load, Load::Open { .. })) {
+            let Load::Open { rate, .. } = load else {
+                continue;
+            };
             let p99 = self.quantile(load, server, 0.99);
             table.row([
                 rate.to_string(),
@@ -113,7 +115,7 @@ impl Report {
 
     fn quantile(&self, load: Load, server: &str, quantile: f64) -> Spread {
         self.of(load, server, |sample| {
-            sample.latency.value_at_quantile(quantile) as f64 / 1e3
+            sample.latency.quantile(quantile).as_secs_f64() * 1e6
         })
     }
 

@@ -115,9 +115,14 @@ impl Patience {
 impl<F: Face> Port<F> {
     /// The port at a known address.
     pub(super) fn at(address: SocketAddr) -> Self {
+        Self::to(format!("http://{address}"), Patience::default())
+    }
+
+    /// The port at `address`, with this patience.
+    pub(super) fn to(address: String, patience: Patience) -> Self {
         Self {
-            address: format!("http://{address}"),
-            patience: Patience::default(),
+            address,
+            patience,
             face: PhantomData,
         }
     }
@@ -138,9 +143,7 @@ impl<F: Face> Port<F> {
     ) -> Result<T, Failure> {
         match call.await {
             Ok(response) => Ok(response.into_inner()),
-            Err(status) if causes(&status).any(|cause| cause.is::<TimeoutExpired>()) => {
-                Err(silent(&url(&self.address)?, self.patience))
-            }
+            Err(status) if timed_out(&status) => Err(silent(&url(&self.address)?, self.patience)),
             Err(status) => Err(status.into()),
         }
     }
@@ -178,6 +181,11 @@ async fn connect(address: &str, patience: Patience) -> Result<Channel, Failure> 
         .connect()
         .await
         .map_err(|error| unreachable(&url, patience, &error))
+}
+
+/// Whether it is this side that gave up waiting.
+pub(super) fn timed_out(status: &Status) -> bool {
+    causes(status).any(|cause| cause.is::<TimeoutExpired>())
 }
 
 /// The causes of `error`, down to the first.

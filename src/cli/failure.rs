@@ -9,29 +9,48 @@ use crate::faults::Faults;
 
 /// A message of one line or more; says what came, what was wanted, and where there is something to do, what.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Failure(String);
+pub(super) struct Failure {
+    message: String,
+    usage: bool,
+}
 
 impl Failure {
     pub(super) fn new(message: impl Into<String>) -> Self {
-        Self(message.into())
+        Self {
+            message: message.into(),
+            usage: false,
+        }
+    }
+
+    /// The arguments were wrong, and nothing was done.
+    pub(super) fn usage(faults: &Faults) -> Self {
+        Self {
+            message: faults.to_string(),
+            usage: true,
+        }
+    }
+
+    /// 2 where the arguments were wrong, 1 otherwise.
+    pub(super) fn exit_code(&self) -> u8 {
+        if self.usage { 2 } else { 1 }
     }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.message)
     }
 }
 
 impl From<Faults> for Failure {
     fn from(faults: Faults) -> Self {
-        Self(faults.to_string())
+        Self::new(faults.to_string())
     }
 }
 
 impl From<Status> for Failure {
     fn from(status: Status) -> Self {
-        Self(describe(&status))
+        Self::new(describe(&status))
     }
 }
 

@@ -7,6 +7,7 @@ use serde_json::{Deserializer, Value};
 
 use super::{failure::Failure, wire};
 use crate::faults;
+use crate::proto::v1::Datatype;
 
 /// Reads `path`; `-` is stdin.
 ///
@@ -56,6 +57,21 @@ pub(super) fn rows(origin: &str, text: &str) -> Result<Vec<Struct>, Failure> {
         )));
     }
     Ok(rows)
+}
+
+/// A cell of a table, for an input of this type; an empty one is a missing value.
+pub(super) fn cell(text: &str, datatype: Datatype) -> Value {
+    match datatype {
+        _ if text.is_empty() => Value::Null,
+        Datatype::Bytes => Value::from(text),
+        // Whole numbers stay whole, which is how they read best; what is no number is left to the gateway.
+        _ => text
+            .parse::<i64>()
+            .map(Value::from)
+            .or_else(|_| text.parse::<f64>().map(Value::from))
+            .or_else(|_| text.parse::<bool>().map(Value::from))
+            .unwrap_or_else(|_| Value::from(text)),
+    }
 }
 
 #[cfg(test)]

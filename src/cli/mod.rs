@@ -6,6 +6,7 @@
 //! Not here: rules. A verb reads arguments, calls, and shows.
 
 mod audit;
+pub mod bench;
 mod change;
 mod check;
 mod client;
@@ -90,6 +91,8 @@ enum Verb {
     Watch(watch::Args),
     /// Send a version's folder to a running gateway.
     Push(push::Args),
+    /// Load a running gateway and tell how fast it answers: at a steady rate, or with callers that wait.
+    Bench(Box<bench::Args>),
     /// Prove that the audit log was not changed, and show its last lines.
     Audit(audit::Args),
     /// Show or move the labels of a model's versions.
@@ -138,7 +141,7 @@ pub fn run() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             out::complain(&format!("error: {failure}"));
-            ExitCode::FAILURE
+            ExitCode::from(failure.exit_code())
         }
     }
 }
@@ -158,6 +161,7 @@ impl Verb {
             Self::History(args) => on_runtime(history::run(args)),
             Self::Watch(args) => on_runtime(watch::run(args)),
             Self::Push(args) => on_runtime(push::run(args)),
+            Self::Bench(args) => bench::run(*args),
             Self::Audit(args) => on_runtime(audit::run(args)),
             Self::Label(verb) => on_runtime(label::run(verb)),
             Self::Promote(args) => on_runtime(promote::run(args)),

@@ -14,6 +14,7 @@ mod admission;
 mod audit;
 mod bad_requests;
 mod batching;
+mod bench;
 mod cli;
 mod cli_changes;
 mod cli_reads;

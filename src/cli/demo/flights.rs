@@ -4,8 +4,8 @@ use csv::{ReaderBuilder, StringRecord};
 use flate2::read::GzDecoder;
 use serde_json::{Map, Value};
 
-use crate::cli::failure::Failure;
-use crate::proto::v1::{Datatype, TensorSignature};
+use crate::cli::{failure::Failure, input};
+use crate::proto::v1::TensorSignature;
 
 /// Flights in order of time, as they stand in the CSV file.
 #[derive(Debug)]
@@ -66,22 +66,13 @@ impl Flights {
     /// What a model with these inputs is told about flight `at`.
     pub(super) fn row(&self, at: usize, inputs: &[TensorSignature]) -> Map<String, Value> {
         let mut row = Map::new();
-        for input in inputs {
-            let Some(column) = self.header.iter().position(|name| name == input.name) else {
+        for one in inputs {
+            let Some(column) = self.header.iter().position(|name| name == one.name) else {
                 continue;
             };
             let text = self.cell(at, column);
-            let value = match input.datatype() {
-                _ if text.is_empty() => Value::Null,
-                Datatype::Bytes => Value::from(text),
-                // Whole numbers stay whole, which is how they read best; what is no number is left to the gateway.
-                _ => text
-                    .parse::<i64>()
-                    .map(Value::from)
-                    .or_else(|_| text.parse::<f64>().map(Value::from))
-                    .unwrap_or_else(|_| Value::from(text)),
-            };
-            row.insert(input.name.clone(), value);
+            let value = input::cell(text, one.datatype());
+            row.insert(one.name.clone(), value);
         }
         row
     }
@@ -101,6 +92,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::proto::v1::Datatype;
 
     fn gzipped(text: &str) -> Vec<u8> {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());

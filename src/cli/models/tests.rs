@@ -8,6 +8,7 @@ fn input(name: &str, datatype: Datatype, optional: bool) -> TensorSignature {
         shape: vec![-1],
         optional,
         sensitive: false,
+        ..TensorSignature::default()
     }
 }
 

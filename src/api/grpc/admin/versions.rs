@@ -5,9 +5,12 @@ use prost_types::Timestamp;
 use crate::control::{ModelView, Pending, State, VersionView};
 use crate::faults::Faults;
 use crate::ident::VersionNumber;
-use crate::model::Manifest;
 use crate::model::payload::Datatype;
+use crate::model::{Encoding, Input, Manifest};
 use crate::proto::v1;
+
+/// Categories of an input that are told: a manifest may have thousands, and a listing has every version.
+const MOST_CATEGORIES: usize = 64;
 
 /// One line of a listing.
 pub(super) fn summary(model: &ModelView) -> v1::ModelSummary {
@@ -67,29 +70,40 @@ fn about(manifest: &Manifest) -> v1::VersionStatus {
     let signature = &manifest.signature;
     let columns = i64::try_from(signature.output.columns).unwrap_or(i64::MAX);
     v1::VersionStatus {
-        inputs: signature
-            .inputs()
-            .iter()
-            .map(|input| v1::TensorSignature {
-                name: input.name.clone(),
-                datatype: datatype(input.datatype).into(),
-                shape: input.shape(),
-                optional: input.optional(),
-                sensitive: input.is_sensitive(),
-            })
-            .collect(),
+        inputs: signature.inputs().iter().map(tensor).collect(),
         outputs: vec![v1::TensorSignature {
             name: signature.output.name.clone(),
             datatype: v1::Datatype::Fp32.into(),
             shape: vec![-1, columns],
-            optional: false,
-            sensitive: false,
+            ..v1::TensorSignature::default()
         }],
         classes: signature.classes.clone(),
         metrics: manifest.about.metrics.clone().into_iter().collect(),
         created_at: manifest.about.created_at.clone().unwrap_or_default(),
         description: manifest.about.description.clone().unwrap_or_default(),
         ..v1::VersionStatus::default()
+    }
+}
+
+/// One input. Of a sensitive one nothing is told that hints at values.
+fn tensor(input: &Input) -> v1::TensorSignature {
+    let (range, categories) = match &input.encoding {
+        _ if input.is_sensitive() => (None, &[][..]),
+        Encoding::Numeric { range, .. } | Encoding::Cyclic { range, .. } => (*range, &[][..]),
+        Encoding::Categorical { categories, .. } => (None, categories.names()),
+        Encoding::Ignore { .. } => (None, &[][..]),
+    };
+    v1::TensorSignature {
+        name: input.name.clone(),
+        datatype: datatype(input.datatype).into(),
+        shape: input.shape(),
+        optional: input.optional(),
+        sensitive: input.is_sensitive(),
+        range: range.map(|range| v1::ValueRange {
+            min: range.min,
+            max: range.max,
+        }),
+        categories: categories.iter().take(MOST_CATEGORIES).cloned().collect(),
     }
 }
 

@@ -1,0 +1,150 @@
+use proptest::prelude::*;
+use rand::SeedableRng;
+use rand::rngs::Xoshiro256PlusPlus;
+
+use super::*;
+
+fn input(name: &str, datatype: Datatype, width: Option<i64>) -> TensorSignature {
+    TensorSignature {
+        name: name.into(),
+        datatype: datatype.into(),
+        shape: std::iter::once(-1).chain(width).collect(),
+        ..TensorSignature::default()
+    }
+}
+
+fn number(min: f64, max: f64) -> TensorSignature {
+    TensorSignature {
+        range: Some(ValueRange { min, max }),
+        ..input("x", Datatype::Fp64, None)
+    }
+}
+
+fn texts(names: &[&str]) -> TensorSignature {
+    TensorSignature {
+        categories: names.iter().map(|name| (*name).to_owned()).collect(),
+        ..input("c", Datatype::Bytes, None)
+    }
+}
+
+fn version(version: u64, state: VersionState, inputs: &[TensorSignature]) -> VersionStatus {
+    VersionStatus {
+        version,
+        state: state.into(),
+        inputs: inputs.to_vec(),
+        ..VersionStatus::default()
+    }
+}
+
+fn model(versions: Vec<VersionStatus>) -> GetModelResponse {
+    GetModelResponse {
+        model: "m".into(),
+        versions,
+        labels: [("stable".to_owned(), 1)].into(),
+        ..GetModelResponse::default()
+    }
+}
+
+#[test]
+fn what_every_ready_version_takes_is_kept() {
+    let ready = VersionState::Ready;
+    let model = model(vec![
+        version(1, ready, &[number(0.0, 5.0), texts(&["a", "b", "c"])]),
+        version(2, ready, &[number(-1.0, 4.0), texts(&["d", "c", "b"])]),
+        version(3, VersionState::Failed, &[number(9.0, 9.0)]),
+    ]);
+    let all = inputs(&model, None).unwrap();
+    assert_eq!(all, [number(0.0, 4.0), texts(&["c", "b"])]);
+    let pin = Pin::Label("stable".into());
+    let one = inputs(&model, Some(&pin)).unwrap();
+    assert_eq!(one, [number(0.0, 5.0), texts(&["a", "b", "c"])]);
+}
+
+#[test]
+fn versions_that_nothing_suits_and_pins_of_nobody_are_refused() {
+    let ready = VersionState::Ready;
+    for (first, second) in [
+        (number(0.0, 1.0), number(2.0, 3.0)),
+        (texts(&["a"]), texts(&["b"])),
+    ] {
+        let model = model(vec![
+            version(1, ready, &[first]),
+            version(2, ready, &[second]),
+        ]);
+        let told = inputs(&model, None).unwrap_err().to_string();
+        assert!(told.starts_with("there is no value of `"), "{told}");
+    }
+    let model = model(vec![version(1, VersionState::Loading, &[])]);
+    for (pin, want) in [
+        (None, "`m` has no version that is READY"),
+        (Some(Pin::Version(7)), "`m` has no version 7 that is READY"),
+        (
+            Some(Pin::Label("x".into())),
+            "--label: got \"x\", which `m` has not",
+        ),
+    ] {
+        let told = inputs(&model, pin.as_ref()).unwrap_err().to_string();
+        assert_eq!(told, want);
+    }
+}
+
+#[test]
+fn every_type_and_shape_is_filled() {
+    let kinds = [
+        Datatype::Bool,
+        Datatype::Int32,
+        Datatype::Int64,
+        Datatype::Fp32,
+        Datatype::Fp64,
+        Datatype::Bytes,
+    ];
+    for (kind, width) in kinds
+        .into_iter()
+        .flat_map(|kind| [(kind, None), (kind, Some(3))])
+    {
+        let mut rng = Xoshiro256PlusPlus::seed_from_u64(1);
+        let made = tensors(&[input("x", kind, width)], 5, &mut rng).remove(0);
+        let filled = [
+            made.bool_values.len(),
+            made.int32_values.len(),
+            made.int64_values.len(),
+            made.fp32_values.len(),
+            made.fp64_values.len(),
+            made.bytes_values.len(),
+        ];
+        let values = usize::try_from(width.unwrap_or(1)).unwrap() * 5;
+        assert_eq!(filled.iter().sum::<usize>(), values, "{kind:?} {width:?}");
+        assert_eq!((made.datatype(), made.shape[0]), (kind, 5));
+        assert_eq!(made.shape.get(1).copied(), width);
+    }
+}
+
+proptest! {
+    #[test]
+    fn numbers_stay_within_their_range(min in -1e9..1e9f64, width in 0.0..1e9f64, seed: u64) {
+        let range = ValueRange { min, max: min + width };
+        let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
+        let of = |datatype| TensorSignature {
+            range: Some(range),
+            ..input("x", datatype, None)
+        };
+        let inputs = [of(Datatype::Fp64), of(Datatype::Fp32), of(Datatype::Int64)];
+        let made = tensors(&inputs, 20, &mut rng);
+        let allowed = |value: f64| (range.min..=range.max).contains(&value);
+        prop_assert!(made[0].fp64_values.iter().all(|value| allowed(*value)));
+        // A range may be too narrow to hold any single, or any whole number.
+        if width > 1e3 {
+            prop_assert!(made[1].fp32_values.iter().all(|value| allowed((*value).into())));
+            prop_assert!(made[2].int64_values.iter().all(|value| allowed(*value as f64)));
+        }
+    }
+
+    #[test]
+    fn the_same_seed_makes_the_same_rows(seed: u64) {
+        let made = || {
+            let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
+            tensors(&[number(0.0, 1.0), texts(&["a", "b"])], 10, &mut rng)
+        };
+        prop_assert_eq!(made(), made());
+    }
+}
