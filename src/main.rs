@@ -5,6 +5,11 @@ use std::{env, process::ExitCode};
 /// candle reads /proc/cpuinfo at every matmul unless this is set; for a small network that costs 40 times the network.
 const CANDLE_THREADS: &str = "RAYON_NUM_THREADS";
 
+/// Requests allocate and free small things on many threads, which costs a good part of their time with glibc's allocator. Without
+/// huge pages, which make a small process large.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[expect(
     unsafe_code,
     reason = "the environment can only be written while there is one thread, which is true here and nowhere later"

@@ -102,6 +102,11 @@ const DOORS: &[(&[&str], &[&str], &str)] = &[
         "names and labels of series are decided in one room",
     ),
     (
+        &["mimalloc", "libmimalloc_sys"],
+        &["src/main.rs", "src/app/memory.rs"],
+        "the binary chooses the allocator, and one function asks it for what is free",
+    ),
+    (
         &["libc"],
         &["src/app/memory.rs", "src/model/load/priority.rs"],
         "two functions call C, and say why they may",

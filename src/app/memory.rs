@@ -2,22 +2,23 @@
 
 use std::fs;
 
-/// Hands freed memory back to the system. The allocator keeps what was freed for later, which after a version's weights is
-/// far more than requests will ask for. Takes milliseconds, and locks the allocator's heaps one after the other: not for
-/// threads that serve, and not after every small thing. Does nothing where the allocator is not glibc's.
-#[cfg(target_env = "gnu")]
-#[expect(unsafe_code, reason = "the C library is the only one who can do this")]
+/// Hands freed memory back to the system. Allocators keep what was freed for later, which after a version's weights is far
+/// more than requests will ask for. Takes milliseconds, and may lock an allocator's heaps one after the other: not for threads
+/// that serve, and not after every small thing. Asks mimalloc, which the binary allocates from, and glibc, from which
+/// programs that use the library may.
+#[expect(unsafe_code, reason = "only the allocators themselves can do this")]
 pub(super) fn give_back() {
     // SAFETY: takes no pointer, may be called from any thread at any time, and touches only memory that is free:
-    // https://man7.org/linux/man-pages/man3/malloc_trim.3.html
+    // https://microsoft.github.io/mimalloc/group__extended.html
+    unsafe {
+        libmimalloc_sys::mi_collect(true);
+    }
+    // SAFETY: the same: https://man7.org/linux/man-pages/man3/malloc_trim.3.html
+    #[cfg(target_env = "gnu")]
     unsafe {
         libc::malloc_trim(0);
     }
 }
-
-/// Does nothing: only glibc can be asked to hand freed memory back.
-#[cfg(not(target_env = "gnu"))]
-pub(super) fn give_back() {}
 
 /// Bytes of weights that may be in memory where the configuration does not say: three quarters of the machine's memory, or
 /// of what the container may use; the rest is for requests and for the allocator. `None` where the system does not tell.
