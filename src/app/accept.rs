@@ -19,6 +19,7 @@ use tokio::{
 use tokio_stream::{Stream, StreamExt, wrappers::TcpListenerStream};
 use tonic::transport::server::{Connected, TcpConnectInfo};
 
+use super::threads::Place;
 use crate::insight::metrics::Telemetry;
 
 /// Time for connections to end after one could not be accepted.
@@ -44,7 +45,7 @@ impl Doorman {
     pub(super) fn admit(
         &self,
         listener: TcpListener,
-    ) -> impl Stream<Item = io::Result<Connection>> + Send + 'static {
+    ) -> impl Stream<Item = Admitted> + Send + 'static {
         let (most, places) = (self.most, Arc::new(Semaphore::new(self.most)));
         let (telemetry, cut) = (Arc::clone(&self.telemetry), self.cut.clone());
         let accepted = TcpListenerStream::new(listener).then(async |accepted| {
@@ -71,8 +72,38 @@ impl Doorman {
                 );
                 return None;
             };
-            Some(Ok(Connection::new(io, place, cut.clone())))
+            let io = io.into_std().ok()?;
+            let cut = cut.clone();
+            Some(Admitted { io, place, cut })
         })
+    }
+
+    /// The same, for whoever serves them on the thread that accepts them.
+    pub(super) fn admit_here(
+        &self,
+        listener: TcpListener,
+    ) -> impl Stream<Item = io::Result<Connection>> + Send + 'static {
+        let admitted = self.admit(listener);
+        admitted.filter_map(|admitted| admitted.open(None).ok().map(Ok))
+    }
+}
+
+/// A connection that has its place, and that no thread serves yet.
+#[derive(Debug)]
+pub(super) struct Admitted {
+    io: std::net::TcpStream,
+    place: OwnedSemaphorePermit,
+    cut: watch::Receiver<bool>,
+}
+
+impl Admitted {
+    /// On the thread that serves it; `thread` is what counts it there.
+    ///
+    /// # Errors
+    /// The thread's runtime cannot watch it.
+    pub(super) fn open(self, thread: Option<Place>) -> io::Result<Connection> {
+        let io = TcpStream::from_std(self.io)?;
+        Ok(Connection::new(io, self.place, thread, self.cut))
     }
 }
 
@@ -80,6 +111,7 @@ impl Doorman {
 pub(super) struct Connection {
     io: TcpStream,
     _place: OwnedSemaphorePermit,
+    _thread: Option<Place>,
     /// Bytes that must still come before the clock ends it.
     silence: Option<(usize, Pin<Box<Sleep>>)>,
     /// Done when every connection must end.
@@ -87,7 +119,12 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    fn new(io: TcpStream, place: OwnedSemaphorePermit, mut cut: watch::Receiver<bool>) -> Self {
+    fn new(
+        io: TcpStream,
+        place: OwnedSemaphorePermit,
+        thread: Option<Place>,
+        mut cut: watch::Receiver<bool>,
+    ) -> Self {
         let cut = async move {
             if cut.wait_for(|cut| *cut).await.is_err() {
                 // The gateway is gone without a word, as when a test lets go of it: nobody cuts then.
@@ -98,6 +135,7 @@ impl Connection {
         Self {
             io,
             _place: place,
+            _thread: thread,
             silence,
             cut: Some(Box::pin(cut)),
         }

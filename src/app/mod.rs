@@ -11,6 +11,7 @@ mod memory;
 mod prepare;
 mod serve;
 mod standing;
+mod threads;
 
 use std::{
     fmt, io,
@@ -218,18 +219,18 @@ impl Gateway {
             }),
         };
         let views = control.views();
-        grpc.spawn(serve::until(
-            "data",
-            door,
-            doorman.admit(data),
-            closing.clone(),
-        ));
+        threads::spread("data", &door, doorman.admit(data), &closing, &mut grpc)?;
         let admin_service = Admin::new(Arc::clone(&live), control, settings);
         let door = serve::admin(&config, admin_service)?;
-        grpc.spawn(serve::until("admin", door, doorman.admit(admin), closing));
+        grpc.spawn(serve::until(
+            "admin",
+            door,
+            doorman.admit_here(admin),
+            closing,
+        ));
         let faces = Faces::new(&live, &telemetry, &draining, views.clone(), outcomes);
         others.spawn(serve::http(
-            doorman.admit(http),
+            doorman.admit_here(http),
             addresses.http,
             faces,
             ending.clone(),
