@@ -51,6 +51,8 @@ struct Numbers {
     p95: f64,
     p99: f64,
     p999: f64,
+    relative_error: f64,
+    beyond: u64,
     bars: Vec<Bar>,
 }
 
@@ -147,6 +149,8 @@ impl From<v1::Distribution> for Numbers {
             p95: one.p95,
             p99: one.p99,
             p999: one.p999,
+            relative_error: one.relative_error,
+            beyond: one.beyond,
             bars: bars.collect(),
         }
     }
@@ -264,7 +268,7 @@ impl Line {
         if self.features_left_out > 0 {
             let more = self.features_left_out;
             text.push_str(&format!(
-                "\n{more} more are not recorded: `insight.max_features`"
+                "\n{more} more are not recorded: `insight.max_features`, `insight.max_bytes_per_version`"
             ));
         }
         text
@@ -332,10 +336,12 @@ fn short(x: f64) -> String {
 fn spark(numbers: &Numbers) -> String {
     const WIDTH: usize = 20;
     const BLOCKS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
-    let span = numbers.max - numbers.min;
+    let ends = numbers.bars.first().zip(numbers.bars.last());
+    let (low, high) = ends.map_or((0.0, 0.0), |(first, last)| (first.low, last.high));
+    let span = high - low;
     let mut heights = [0_u64; WIDTH];
     for bar in &numbers.bars {
-        let middle = (bar.low + bar.high) / 2.0 - numbers.min;
+        let middle = (bar.low + bar.high) / 2.0 - low;
         let at = if span > 0.0 {
             middle / span * WIDTH as f64
         } else {

@@ -65,7 +65,9 @@ fn a_value_of_an_odd_size_takes_nothing_from_what_is_known_of_the_others() {
                 let (want, got) = (known.quantile(q).unwrap(), sketch.quantile(q).unwrap());
                 assert!((got / want - 1.0).abs() < 0.01, "{odd}: {got} wants {want}");
             }
-            let held = known.buckets().all(|one| sketch.buckets().any(|b| b == one));
+            let held = known
+                .buckets()
+                .all(|one| sketch.buckets().any(|b| b == one));
             assert!(held, "{odd}");
         }
     }

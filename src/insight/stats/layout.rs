@@ -101,11 +101,12 @@ impl Layout {
             };
             layout.places.push(place);
         }
-        let more = left / (numbers + SHARES_OF_OTHER * others);
-        let room = |shares: usize| (FEWEST_BYTES + shares * more).min(MOST_BYTES);
+        let share = left / (numbers + SHARES_OF_OTHER * others);
+        let more = (SHARES_OF_OTHER * share).min(MOST_BYTES - FEWEST_BYTES);
+        let rest = (left - others * more) / numbers.max(1);
         layout.room = Room {
-            input: room(1),
-            other: room(SHARES_OF_OTHER),
+            input: FEWEST_BYTES + rest.min(MOST_BYTES - FEWEST_BYTES),
+            other: FEWEST_BYTES + more,
         };
         layout
     }
