@@ -10,6 +10,9 @@ use crate::cli::{
 };
 use crate::proto::v1;
 
+/// The relative error of quantiles that is usual, and not worth a word.
+const FINEST: f64 = 1.0 / 256.0;
+
 /// The statistics of one model.
 #[derive(Debug, Serialize)]
 pub(super) struct Listing {
@@ -265,6 +268,17 @@ impl Line {
         let rows = self.features.iter().map(Feature::row);
         let mut text = format!("\n\nversion {}   {}\n", self.version, self.role);
         text.push_str(&table(&header, &[1, 2, 3, 4, 5, 6, 7], rows));
+        let is_coarse = |one: &&Feature| {
+            let numbers = one.numbers.as_ref();
+            numbers.is_some_and(|one| one.relative_error > FINEST)
+        };
+        for one in self.features.iter().filter(is_coarse) {
+            let error = told(one.numbers.as_ref(), |one| short(one.relative_error));
+            text.push_str(&format!(
+                "\n{}: quantiles within {error} only, values of too many sizes for `insight.max_bytes_per_version`",
+                one.name
+            ));
+        }
         if self.features_left_out > 0 {
             let more = self.features_left_out;
             text.push_str(&format!(

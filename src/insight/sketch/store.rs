@@ -31,7 +31,7 @@ pub(super) struct Store {
     keys: Vec<isize>,
     /// Beside their keys.
     chunks: Vec<[u64; CHUNK]>,
-    /// Which one counted last.
+    /// One that counted not long ago: where others are sought from.
     last: usize,
 }
 
@@ -91,10 +91,13 @@ impl Store {
     fn add_at(&mut self, finest: isize, times: u64) {
         let place = finest >> (MANTISSA_BITS - self.bits);
         let key = place >> CHUNK_BITS;
-        if self.keys.get(self.last) != Some(&key) {
+        // Chunks are mostly without a gap, so it is as far from a known one as their keys are apart.
+        let known = self.keys.get(self.last).copied().unwrap_or_default();
+        let at = self.last.wrapping_add_signed(key.wrapping_sub(known));
+        if self.keys.get(at) != Some(&key) {
             return self.add_elsewhere(finest, times);
         }
-        self.chunks[self.last][within(place)] += times;
+        self.chunks[at][within(place)] += times;
     }
 
     fn add_elsewhere(&mut self, finest: isize, times: u64) {
