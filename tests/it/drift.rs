@@ -167,7 +167,7 @@ async fn one_odd_value_blinds_nothing_and_an_input_that_comes_no_more_is_told() 
         features: true,
         ..Default::default()
     };
-    let mut wind = async |gateway: &mut Running| {
+    let wind = async |gateway: &mut Running| {
         let read = gateway.admin.get_stats(stats.clone()).await.expect("stats");
         let mut read = read.into_inner();
         let mut features = read.stats.remove(0).features.into_iter();
