@@ -234,6 +234,7 @@ fn check(raw: RawConfig, registry: PathBuf, state: PathBuf, file: &Path) -> Resu
         insight: stats::Settings {
             features: raw.insight.features,
             max_features: raw.insight.max_features,
+            max_bytes: raw.insight.max_bytes_per_version,
         },
         drift_interval: (raw.insight.drift_interval_seconds > 0)
             .then(|| Duration::from_secs(raw.insight.drift_interval_seconds)),

@@ -187,6 +187,11 @@ pub(super) struct RawInsight {
     /// Inputs of one version whose distributions are kept, 1 to 10,000: the first in the manifest's order. 256 where absent.
     #[schemars(range(min = 1, max = 10_000))]
     pub(super) max_features: usize,
+    /// Bytes that all statistics of one version may take, 4,194,304 to 1,099,511,627,776; 67,108,864 where absent. They take that much
+    /// only where values of very many sizes come; then quantiles are known less finely, as `taper stats` tells. Inputs for which
+    /// there would be no room at all are not recorded.
+    #[schemars(range(min = 4_194_304, max = 1_099_511_627_776_u64))]
+    pub(super) max_bytes_per_version: usize,
     /// Answered rows that wait for the truth about them (`ReportOutcomes`), 0 to 100,000,000; 0: none. 100,000 where absent. Only
     /// scores are kept, no inputs; a row takes some 200 bytes, and one of more than four scores counts as several. When it is full,
     /// the oldest is overwritten.
@@ -206,6 +211,7 @@ impl Default for RawInsight {
         Self {
             features: true,
             max_features: 256,
+            max_bytes_per_version: 67_108_864,
             outcome_buffer_rows: 100_000,
             outcome_expires_seconds: 86_400,
             drift_interval_seconds: 30,

@@ -139,7 +139,8 @@ async fn every_panel_and_every_rule_gives_data_of_a_running_gateway() {
         let expr = expr
             .replace("$__rate_interval", "30s")
             .replace("$model", ".*")
-            .replace("$version", ".*");
+            .replace("$version", ".*")
+            .replace("$output", ".*");
         traffic_until(&gateway, &title, || has_data(&prometheus, &expr)).await;
     }
     // Recording rules give data; alerts are evaluated without an error.

@@ -1,6 +1,7 @@
 //! What operators read of the versions' requests: `GetStats` and `taper stats`.
 
 use serde_json::{Value, json};
+use taper::model::Encoding;
 use taper::model::payload::{Cell, Row};
 use taper::proto::v1;
 use tonic::Code;
@@ -201,8 +202,15 @@ async fn quantiles_of_real_flights_are_within_the_stated_error_of_the_exact_ones
             "{}",
             input.name
         );
+        // Numbers outside the range count as its nearest end.
+        let (least, most) = match &input.encoding {
+            Encoding::Numeric { range, .. } | Encoding::Cyclic { range, .. } => {
+                range.map_or((f64::MIN, f64::MAX), |range| (range.min, range.max))
+            }
+            _ => (f64::MIN, f64::MAX),
+        };
         let values = rows.iter().filter_map(|row| match row[at].1 {
-            Cell::Number(x) => Some(x),
+            Cell::Number(x) => Some(x.clamp(least, most)),
             _ => None,
         });
         let mut values: Vec<f64> = values.collect();

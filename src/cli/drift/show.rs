@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::cli::table::{table, thousands};
+use crate::cli::table::{part_of, table, thousands};
 use crate::proto::v1;
 
 /// The drift of one model.
@@ -42,6 +42,8 @@ struct Column {
     verdict: &'static str,
     reference_rows: u64,
     rows: u64,
+    reference_missing: u64,
+    missing: u64,
     kolmogorov_smirnov: Option<Measured>,
     wasserstein: Option<Measured>,
     chi_squared: Option<ChiSquared>,
@@ -143,6 +145,8 @@ impl From<v1::ColumnDrift> for Column {
             name: one.name,
             reference_rows: one.reference_rows,
             rows: one.rows,
+            reference_missing: one.reference_missing,
+            missing: one.missing,
             kolmogorov_smirnov: measured(one.kolmogorov_smirnov),
             wasserstein: measured(one.wasserstein),
             chi_squared: one.chi_squared.map(|test| ChiSquared {
@@ -189,6 +193,7 @@ impl Version {
             "name",
             "rows",
             "reference",
+            "missing",
             "p",
             "psi",
             "KS",
@@ -197,7 +202,7 @@ impl Version {
             "chi2",
         ];
         let rows = columns.into_iter().map(|(what, column)| column.row(what));
-        text.push_str(&table(&header, &[3, 4, 5, 6, 7, 8, 9, 10], rows));
+        text.push_str(&table(&header, &[3, 4, 5, 6, 7, 8, 9, 10, 11], rows));
         if let Some(rule) = &listing.rule {
             text.push_str(&format!(
                 "\ndrift: corrected p below {} and psi from {} or KS from {}, on at least {} rows",
@@ -224,8 +229,11 @@ impl Column {
     }
 
     fn row(&self, what: &str) -> Vec<String> {
-        let value = |one: Option<Measured>| {
-            one.map_or_else(|| "-".into(), |one| format!("{:.3}", one.value))
+        let value = |one: Option<Measured>| one.map_or_else(|| "-".into(), |one| short(one.value));
+        // Of texts, rows without one are among the rows.
+        let all = match self.kind.as_str() {
+            "numbers" => self.rows + self.missing,
+            _ => self.rows,
         };
         vec![
             self.verdict.to_owned(),
@@ -233,6 +241,7 @@ impl Column {
             self.name.clone(),
             thousands(self.rows),
             thousands(self.reference_rows),
+            part_of(self.missing, all),
             self.p_corrected.map_or_else(|| "-".into(), chance),
             value(self.psi),
             value(self.kolmogorov_smirnov),
@@ -242,6 +251,15 @@ impl Column {
                 .as_ref()
                 .map_or_else(|| "-".into(), |test| format!("{:.1}", test.statistic)),
         ]
+    }
+}
+
+/// `0.043`, `3.2e15`.
+fn short(value: f64) -> String {
+    if value.abs() < 1e7 {
+        format!("{value:.3}")
+    } else {
+        format!("{value:.1e}")
     }
 }
 
@@ -275,6 +293,8 @@ mod tests {
             rows: if measured { 1_000 } else { 20 },
             psi: measured.then(|| at(psi)).flatten(),
             kolmogorov_smirnov: measured.then(|| at(psi / 2.0)).flatten(),
+            wasserstein: measured.then(|| at(psi * 1e300)).flatten(),
+            missing: 50,
             p_corrected: measured.then_some(1e-9),
             ..Default::default()
         }

@@ -10,6 +10,9 @@ use crate::cli::{
 };
 use crate::proto::v1;
 
+/// The relative error of quantiles that is usual, and not worth a word.
+const FINEST: f64 = 1.0 / 256.0;
+
 /// The statistics of one model.
 #[derive(Debug, Serialize)]
 pub(super) struct Listing {
@@ -51,6 +54,8 @@ struct Numbers {
     p95: f64,
     p99: f64,
     p999: f64,
+    relative_error: f64,
+    beyond: u64,
     bars: Vec<Bar>,
 }
 
@@ -147,6 +152,8 @@ impl From<v1::Distribution> for Numbers {
             p95: one.p95,
             p99: one.p99,
             p999: one.p999,
+            relative_error: one.relative_error,
+            beyond: one.beyond,
             bars: bars.collect(),
         }
     }
@@ -261,10 +268,21 @@ impl Line {
         let rows = self.features.iter().map(Feature::row);
         let mut text = format!("\n\nversion {}   {}\n", self.version, self.role);
         text.push_str(&table(&header, &[1, 2, 3, 4, 5, 6, 7], rows));
+        let is_coarse = |one: &&Feature| {
+            let numbers = one.numbers.as_ref();
+            numbers.is_some_and(|one| one.relative_error > FINEST)
+        };
+        for one in self.features.iter().filter(is_coarse) {
+            let error = told(one.numbers.as_ref(), |one| short(one.relative_error));
+            text.push_str(&format!(
+                "\n{}: quantiles within {error} only, values of too many sizes for `insight.max_bytes_per_version`",
+                one.name
+            ));
+        }
         if self.features_left_out > 0 {
             let more = self.features_left_out;
             text.push_str(&format!(
-                "\n{more} more are not recorded: `insight.max_features`"
+                "\n{more} more are not recorded: `insight.max_features`, `insight.max_bytes_per_version`"
             ));
         }
         text
@@ -332,10 +350,12 @@ fn short(x: f64) -> String {
 fn spark(numbers: &Numbers) -> String {
     const WIDTH: usize = 20;
     const BLOCKS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
-    let span = numbers.max - numbers.min;
+    let ends = numbers.bars.first().zip(numbers.bars.last());
+    let (low, high) = ends.map_or((0.0, 0.0), |(first, last)| (first.low, last.high));
+    let span = high - low;
     let mut heights = [0_u64; WIDTH];
     for bar in &numbers.bars {
-        let middle = (bar.low + bar.high) / 2.0 - numbers.min;
+        let middle = (bar.low + bar.high) / 2.0 - low;
         let at = if span > 0.0 {
             middle / span * WIDTH as f64
         } else {

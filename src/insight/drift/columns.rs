@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::{Categories, Distribution, FeaturePair, Pair};
 use crate::insight::stats::{Inputs, Snapshot, Values};
-use crate::model::Signature;
 use crate::model::manifest::raw::{Profile, Reference};
+use crate::model::{Encoding, Signature};
 
 /// Name of the column that counts rows by their most probable class.
 const CLASS: &str = "class";
@@ -37,7 +37,7 @@ impl Columns {
         };
         let outputs = now.layout.outputs.iter().zip(&now.summary.scores);
         let predictions = outputs.filter_map(|(name, sketch)| {
-            let reference = numbers(of_output(name)?, reference.rows)?;
+            let reference = numbers(of_output(name)?, reference.rows, None)?;
             let current = Distribution::of_sketch(sketch);
             let pair = Pair::Numbers { reference, current };
             let name = name.clone();
@@ -48,7 +48,7 @@ impl Columns {
             let profile = reference.features.get(name)?;
             match current {
                 Column::Numbers(current) => Some(Pair::Numbers {
-                    reference: numbers(profile, reference.rows)?,
+                    reference: numbers(profile, reference.rows, moved_to(signature, name))?,
                     current,
                 }),
                 Column::Categories(current) => Some(Pair::Categories {
@@ -143,7 +143,9 @@ enum Column {
 fn columns(seen: &Snapshot) -> BTreeMap<&str, Column> {
     let features = seen.layout.features.iter().zip(&seen.summary.features);
     let column = |inputs: &Inputs, names: &Option<Vec<String>>| match &inputs.values {
-        Values::Numbers(sketch) => Column::Numbers(Distribution::of_sketch(sketch)),
+        Values::Numbers(sketch) => {
+            Column::Numbers(Distribution::of_sketch(sketch).with_missing(inputs.missing))
+        }
         Values::Categories {
             counts,
             other,
@@ -175,8 +177,26 @@ fn classes(seen: &Snapshot) -> Categories {
     }
 }
 
-/// Of the numbers in a profile of `rows` rows.
-fn numbers(profile: &Profile, rows: u64) -> Option<Distribution> {
-    let quantiles = profile.quantiles.as_ref()?;
-    Distribution::of_quantiles(quantiles, rows.saturating_sub(profile.missing))
+/// Of the numbers in a profile of `rows` rows, with those outside `moved` at its nearest end.
+fn numbers(profile: &Profile, rows: u64, moved: Option<[f64; 2]>) -> Option<Distribution> {
+    let mut quantiles = profile.quantiles.clone()?;
+    if let Some([min, max]) = moved {
+        // As what came is counted.
+        quantiles.iter_mut().for_each(|x| *x = x.max(min).min(max));
+    }
+    let present = rows.saturating_sub(profile.missing);
+    let known = Distribution::of_quantiles(&quantiles, present)?;
+    Some(known.with_missing(profile.missing))
+}
+
+/// The range of an input to whose ends numbers outside are moved; `None`: there is none, or they are refused.
+fn moved_to(signature: &Signature, name: &str) -> Option<[f64; 2]> {
+    let input = &signature.inputs()[signature.find(name)?];
+    match &input.encoding {
+        Encoding::Numeric { range, .. } | Encoding::Cyclic { range, .. } => {
+            let range = range.as_ref().filter(|range| range.clip)?;
+            Some([range.min, range.max])
+        }
+        _ => None,
+    }
 }

@@ -1,13 +1,15 @@
 //! What is known of the distribution of a column of numbers.
 
 use super::as_f64;
-use crate::insight::sketch::{Bucket, LARGEST, SMALLEST, Sketch};
+use crate::insight::sketch::{Bucket, LARGEST, MANTISSA_BITS, SMALLEST, Sketch, around};
 
 /// What is known of a distribution: how much of it lies in each of some closed intervals, in ascending order.
 ///
 /// Single values are intervals of no width, so of samples everything is known. A bucket of a sketch is an interval; so is what
 /// lies between two neighbouring quantiles of a profile, and quantiles that repeat are an *atom*: an interval of no width, where
 /// many rows have the very same value. So a feature that has few values (the day of the week) is not taken for a smooth one.
+///
+/// Rows without a value are counted beside it: they are no part of any share.
 ///
 /// Invariants: intervals do not overlap, but may touch; shares are cumulated and end at 1; empty if nothing was counted.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,6 +18,10 @@ pub struct Distribution {
     count: u64,
     /// How far the cumulated shares may be off everywhere.
     slack: f64,
+    /// Rows without a value.
+    missing: u64,
+    /// How finely it tells values apart, as [`Sketch::bits`] of a sketch.
+    bits: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -49,13 +55,17 @@ impl Distribution {
     #[must_use]
     pub fn of_sketch(sketch: &Sketch) -> Self {
         let (min, max) = (sketch.min().unwrap_or(0.0), sketch.max().unwrap_or(0.0));
-        Self::of_counts(sketch.buckets().map(|bucket| {
+        let counts = sketch.buckets().map(|bucket| {
             let (low, high) = closed(&bucket);
             // The last bucket of each sign is open.
             let low = if low <= -LARGEST { low.min(min) } else { low };
             let high = if high >= LARGEST { high.max(max) } else { high };
             (low, high, bucket.count)
-        }))
+        });
+        Self {
+            bits: sketch.bits(),
+            ..Self::of_counts(counts)
+        }
     }
 
     /// Of a profile: `quantiles` at equal steps from the smallest to the largest of `count` values (linear interpolation, Hyndman
@@ -81,7 +91,15 @@ impl Distribution {
             pieces,
             count,
             slack: 1.0 / as_f64(count),
+            missing: 0,
+            bits: MANTISSA_BITS,
         })
+    }
+
+    /// The same beside `missing` rows without a value.
+    #[must_use]
+    pub fn with_missing(self, missing: u64) -> Self {
+        Self { missing, ..self }
     }
 
     fn of_counts(counts: impl Iterator<Item = (f64, f64, u64)>) -> Self {
@@ -101,6 +119,8 @@ impl Distribution {
             pieces: pieces.collect(),
             count,
             slack: 0.0,
+            missing: 0,
+            bits: MANTISSA_BITS,
         }
     }
 
@@ -108,6 +128,22 @@ impl Distribution {
     #[must_use]
     pub fn count(&self) -> u64 {
         self.count
+    }
+
+    /// Rows without a value, which are not among them.
+    #[must_use]
+    pub fn missing(&self) -> u64 {
+        self.missing
+    }
+
+    /// How many rows it describes, those without a value included.
+    pub(super) fn total(&self) -> u64 {
+        self.count + self.missing
+    }
+
+    /// How finely it tells values apart.
+    pub(super) fn bits(&self) -> u32 {
+        self.bits
     }
 
     /// How far cumulated shares may be off everywhere.
@@ -190,9 +226,7 @@ pub(super) fn closed(bucket: &Bucket) -> (f64, f64) {
     }
 }
 
-/// The smallest and the largest number that a sketch does not tell from `x`, which is finite.
-pub(super) fn cell(x: f64) -> (f64, f64) {
-    let one: Sketch = std::iter::once(x).collect();
-    let bucket = one.buckets().next();
-    bucket.map_or((x, x), |bucket| closed(&bucket))
+/// The smallest and the largest number that a sketch of so many bits does not tell from `x`, which is finite.
+pub(super) fn cell(x: f64, bits: u32) -> (f64, f64) {
+    closed(&around(x, bits))
 }

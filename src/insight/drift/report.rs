@@ -12,7 +12,7 @@ use super::{Categories, Distribution, Measured, TooFew};
 /// Two things must hold. The difference must be more than chance: its corrected probability is below `alpha`. And it must be large
 /// enough to matter: with a million rows every difference is more than chance, so a population stability index of
 /// [`psi`](Self::psi) (Siddiqi 2006: "stable" below 0.1) or, for numbers, a Kolmogorov-Smirnov statistic of [`ks`](Self::ks)
-/// (one row in ten has moved) is asked for as well.
+/// (one row in ten has moved) is asked for as well. Both are taken at their low ends: what is not known must not look like drift.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rule {
     /// Corrected probability below which a difference is more than chance; the false discovery rate. Default 0.05.
@@ -69,11 +69,27 @@ pub enum Pair {
 }
 
 impl Pair {
-    /// Rows before and now.
+    /// Rows before and now; of numbers, those with one.
     fn rows(&self) -> [u64; 2] {
         match self {
             Self::Numbers { reference, current } => [reference.count(), current.count()],
             Self::Categories { reference, current } => [reference.total(), current.total()],
+        }
+    }
+
+    /// Rows without a value, before and now.
+    fn missing(&self) -> [u64; 2] {
+        match self {
+            Self::Numbers { reference, current } => [reference.missing(), current.missing()],
+            Self::Categories { reference, current } => [reference.missing, current.missing],
+        }
+    }
+
+    /// Rows with a value or without, of the side that has fewer.
+    fn fewest(&self) -> u64 {
+        match self {
+            Self::Numbers { reference, current } => reference.total().min(current.total()),
+            Self::Categories { reference, current } => reference.total().min(current.total()),
         }
     }
 }
@@ -102,8 +118,10 @@ impl DriftReport {
 pub struct Finding {
     /// Its name.
     pub name: String,
-    /// Rows before and now.
+    /// Rows before and now; of numbers, those with one.
     pub rows: [u64; 2],
+    /// Rows without a value, before and now; of texts, they are among `rows`.
+    pub missing: [u64; 2],
     /// What was found.
     pub outcome: Outcome,
 }
@@ -131,17 +149,18 @@ pub enum Outcome {
 /// The statistics of one column.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Statistics {
-    /// Kolmogorov-Smirnov, of numbers.
+    /// Kolmogorov-Smirnov, of numbers; `None` where too few rows have one.
     pub ks: Option<Measured>,
-    /// Wasserstein distance in the feature's own unit, of numbers.
+    /// Wasserstein distance in the feature's own unit, of numbers; `None` where too few rows have one.
     pub wasserstein: Option<Measured>,
-    /// The chi-squared test, of texts; rare ones are joined.
+    /// The chi-squared test: of texts, where rare ones are joined; of numbers, of rows with and without one, where any is without.
     pub chi_squared: Option<ChiSquared>,
-    /// Population stability index: over ten bins at the reference's deciles, or over the texts.
+    /// Population stability index: over ten bins at the reference's deciles, or over the texts; rows without a value are one more.
     pub psi: Measured,
     /// Jensen-Shannon distance to base 2, 0 to 1, over the same bins.
     pub js: Measured,
-    /// How likely such a difference is by chance: of the least Kolmogorov-Smirnov statistic that is certain, or of chi-squared.
+    /// How likely such a difference is by chance: of the least Kolmogorov-Smirnov statistic that is certain, or of chi-squared; of
+    /// both, twice the smaller (Bonferroni).
     pub p: f64,
     /// The same, corrected for the number of columns tested.
     pub p_corrected: f64,
@@ -203,34 +222,44 @@ pub fn assess(features: &[FeaturePair], predictions: &[FeaturePair], rule: Rule)
 
 /// The statistics of one column, not yet corrected nor judged.
 fn measure(column: &FeaturePair, rule: Rule) -> Finding {
-    let rows = column.pair.rows();
-    let (have, want) = (rows[0].min(rows[1]), rule.min_rows);
+    let (have, want) = (column.pair.fewest(), rule.min_rows);
     let outcome = if have < want {
         Outcome::TooFew(TooFew { have, want })
     } else {
         Outcome::Measured(match &column.pair {
-            Pair::Numbers { reference, current } => of_numbers(reference, current),
+            Pair::Numbers { reference, current } => of_numbers(reference, current, rule),
             Pair::Categories { reference, current } => of_categories(reference, current),
         })
     };
     Finding {
         name: column.name.clone(),
-        rows,
+        rows: column.pair.rows(),
+        missing: column.pair.missing(),
         outcome,
     }
 }
 
-fn of_numbers(reference: &Distribution, current: &Distribution) -> Statistics {
-    let bins = Bins::deciles(reference);
-    let ks = kolmogorov_smirnov(reference, current);
+fn of_numbers(reference: &Distribution, current: &Distribution, rule: Rule) -> Statistics {
+    let bins = Bins::deciles_for(reference, current);
+    let present = [reference.count(), current.count()];
+    let missing = [reference.missing(), current.missing()];
+    // An input that comes no more has too few numbers to compare, and that is what there is to tell.
+    let enough = present.iter().all(|count| *count >= rule.min_rows);
+    let ks = enough.then(|| kolmogorov_smirnov(reference, current));
+    let gone = (missing != [0, 0]).then(|| chi_squared(&pooled(&[present, missing])));
+    let p_of_ks = ks.map(|ks| two_sample_p(ks.low, present[0], present[1]));
+    let p = match (p_of_ks, gone) {
+        (Some(p), Some(test)) => (2.0 * p.min(test.p)).min(1.0),
+        (Some(p), None) => p,
+        (None, test) => test.map_or(1.0, |test| test.p),
+    };
     Statistics {
-        ks: Some(ks),
-        wasserstein: Some(wasserstein(reference, current)),
-        chi_squared: None,
+        ks,
+        wasserstein: enough.then(|| wasserstein(reference, current)),
+        chi_squared: gone,
         psi: population_stability(&bins, reference, current),
         js: jensen_shannon(&bins, reference, current),
-        // What is not known must not look like drift.
-        p: two_sample_p(ks.low, reference.count(), current.count()),
+        p,
         p_corrected: 1.0,
         severity: Severity::None,
     }
@@ -252,10 +281,10 @@ fn of_categories(reference: &Categories, current: &Categories) -> Statistics {
     }
 }
 
-fn judge(statistics: &Statistics, rule: Rule) -> Severity {
+pub(super) fn judge(statistics: &Statistics, rule: Rule) -> Severity {
     let reaches = |times: f64| {
-        let moved = statistics.ks.is_some_and(|ks| ks.value >= times * rule.ks);
-        moved || statistics.psi.value >= times * rule.psi
+        let moved = statistics.ks.is_some_and(|ks| ks.low >= times * rule.ks);
+        moved || statistics.psi.low >= times * rule.psi
     };
     match statistics.p_corrected < rule.alpha {
         true if reaches(SEVERE) => Severity::Severe,

@@ -1,7 +1,8 @@
 //! The series of drift against the reference profile.
 //!
 //! There are as many as the version has columns that can be compared, [`STATISTICS`] each: at most `insight.max_features` inputs, none of
-//! them sensitive, and ten outputs. Where too few rows came they are NaN, with which no comparison of an alert holds.
+//! them sensitive, and ten outputs. Where too few rows came they are NaN, with which no comparison of an alert holds. Statistics are
+//! best guesses; the verdict is made of their low ends, so an alert should read the verdict.
 
 use std::fmt;
 
@@ -10,19 +11,20 @@ use metrics::{Gauge, gauge};
 use super::VersionMeters;
 use crate::ident::Role;
 use crate::insight::drift::{
-    Columns, DriftReport, FeaturePair, Finding, Measured, Outcome, Pair, Rule, assess,
+    Columns, DriftReport, FeaturePair, Finding, Measured, Outcome, Pair, Rule, Severity, assess,
 };
 use crate::insight::stats::Window;
 use crate::model::Manifest;
 
 /// The values of the label `statistic`, and whether it is one of numbers and one of texts.
-const STATISTICS: [(&str, bool, bool); 6] = [
+const STATISTICS: [(&str, bool, bool); 7] = [
+    ("verdict", true, true),
     ("corrected_p", true, true),
     ("psi", true, true),
     ("jensen_shannon", true, true),
     ("ks", true, false),
     ("wasserstein", true, false),
-    ("chi_squared", false, true),
+    ("chi_squared", true, true),
 ];
 
 /// The gauges of each column, in the order of the reports.
@@ -93,6 +95,11 @@ fn values(finding: &Finding) -> [f64; STATISTICS.len()] {
     };
     let value = |one: Option<Measured>| one.map_or(f64::NAN, |one| one.value);
     [
+        match statistics.severity {
+            Severity::None => 0.0,
+            Severity::Moderate => 1.0,
+            Severity::Severe => 2.0,
+        },
         statistics.p_corrected,
         statistics.psi.value,
         statistics.js.value,

@@ -6,10 +6,14 @@
 //! <https://arxiv.org/abs/1908.10693>): every quantile is within that relative error of a value of that rank. All sketches
 //! have the same bounds, so merging two is adding their counts: it loses nothing, in whatever order.
 //!
-//! What always holds: whole numbers up to 256 have a bucket of their own, so for them nothing is lost at all; zero has one,
-//! too, and values closer to it than [`SMALLEST`] count as zero; values beyond [`LARGEST`] count as that; of one sign there
-//! are at most [`MOST_BUCKETS`] buckets, and where the values span more than that (a factor of 2^32), the smallest
-//! magnitudes share one; minimum, maximum, mean and variance are exact to rounding.
+//! Memory is bounded, too: buckets come in chunks of sixteen, made where values come, and where a sketch would need more of them
+//! than it may have, every two neighbouring buckets become one, which doubles the error (Epicoco et al. 2020, "UDDSketch").
+//! A value of an odd size costs one chunk, so a few of them take nothing from what is known of the others.
+//!
+//! What always holds: [`Sketch::relative_error`] tells the error, which is [`RELATIVE_ERROR`] until there are too many chunks; then
+//! whole numbers up to 256 have a bucket of their own, so for them nothing is lost at all; zero has one, too, and values closer to
+//! it than [`SMALLEST`] count as zero; values beyond [`LARGEST`] count as that, in mean and variance, too, and
+//! [`Sketch::beyond`] tells how many there are; minimum and maximum are exact, mean and variance to rounding.
 //! Not here: time, and what to conclude.
 
 mod store;
@@ -26,15 +30,16 @@ pub const RELATIVE_ERROR: f64 = 1.0 / 256.0;
 pub const SMALLEST: f64 = 1.0 / (1_u64 << 40) as f64;
 /// Magnitudes above count as this: 2^64, about 1.8e19.
 pub const LARGEST: f64 = (1_u128 << 64) as f64;
-/// Buckets of one sign at most, 8 bytes each.
-pub const MOST_BUCKETS: usize = 32 << MANTISSA_BITS;
+/// Bytes on the heap that a sketch may take where nobody says how many: all of 32 powers of two of each sign.
+pub const MOST_BYTES: usize = 512 * store::CHUNK_BYTES;
+/// Bytes on the heap that a sketch may take in any case: with them it tells numbers apart that differ by a factor of two.
+pub const FEWEST_BYTES: usize = store::FEWEST_CHUNKS * store::CHUNK_BYTES;
 
 /// Counts of finite numbers. See the module for what it keeps and what it loses.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sketch {
-    negative: Store,
+    store: Store,
     zero: u64,
-    positive: Store,
     count: u64,
     mean: f64,
     /// Sum of squared distances to the mean.
@@ -65,9 +70,8 @@ impl Bucket {
 impl Default for Sketch {
     fn default() -> Self {
         Self {
-            negative: Store::default(),
+            store: Store::of(MOST_BYTES / store::CHUNK_BYTES),
             zero: 0,
-            positive: Store::default(),
             count: 0,
             mean: 0.0,
             squares: 0.0,
@@ -78,25 +82,33 @@ impl Default for Sketch {
 }
 
 impl Sketch {
+    /// Nothing yet, of at most so many `bytes` on the heap, cut to [`FEWEST_BYTES`] to [`MOST_BYTES`].
+    #[must_use]
+    pub fn within(bytes: usize) -> Self {
+        let store = Store::of(bytes.min(MOST_BYTES) / store::CHUNK_BYTES);
+        Self {
+            store,
+            ..Self::default()
+        }
+    }
+
     /// Counts `value`. What is not finite is not counted, which the answer tells.
     #[inline]
     pub fn record(&mut self, value: f64) -> bool {
         if !value.is_finite() {
             return false;
         }
-        let magnitude = value.abs();
-        if magnitude < SMALLEST {
+        if value.abs() < SMALLEST {
             self.zero += 1;
-        } else if value > 0.0 {
-            self.positive.add(magnitude, 1);
         } else {
-            self.negative.add(magnitude, 1);
+            self.store.add(value);
         }
-        // Welford's recurrence: no cancellation however far the mean is from zero.
+        // Welford's recurrence: no cancellation however far the mean is from zero. Cut, so that no square is infinite.
         self.count += 1;
-        let from = value - self.mean;
+        let cut = value.clamp(-LARGEST, LARGEST);
+        let from = cut - self.mean;
         self.mean += from / as_f64(self.count);
-        self.squares += from * (value - self.mean);
+        self.squares += from * (cut - self.mean);
         self.min = self.min.min(value);
         self.max = self.max.max(value);
         true
@@ -107,8 +119,7 @@ impl Sketch {
         if other.count == 0 {
             return;
         }
-        self.negative.merge(&other.negative);
-        self.positive.merge(&other.positive);
+        self.store.merge(&other.store);
         self.zero += other.zero;
         // Chan, Golub, LeVeque 1979.
         let (own, theirs) = (as_f64(self.count), as_f64(other.count));
@@ -128,8 +139,7 @@ impl Sketch {
         if left == 0 {
             return self.clear();
         }
-        self.negative.take_back(&part.negative);
-        self.positive.take_back(&part.positive);
+        self.store.take_back(&part.store);
         self.zero = self.zero.saturating_sub(part.zero);
         // The recurrence of `merge`, solved for what was there before.
         let (all, theirs, own) = (as_f64(self.count), as_f64(part.count), as_f64(left));
@@ -143,15 +153,10 @@ impl Sketch {
 
     /// Forgets all, and keeps the memory for what comes next.
     pub fn clear(&mut self) {
-        self.negative.clear();
-        self.positive.clear();
-        let (negative, positive) = (
-            std::mem::take(&mut self.negative),
-            std::mem::take(&mut self.positive),
-        );
+        let mut store = std::mem::replace(&mut self.store, Store::of(0));
+        store.clear();
         *self = Self {
-            negative,
-            positive,
+            store,
             ..Self::default()
         };
     }
@@ -174,20 +179,41 @@ impl Sketch {
         (self.count > 0).then_some(self.max)
     }
 
-    /// The mean; `None` without values.
+    /// How many values lie at or beyond [`LARGEST`], on either side.
+    #[must_use]
+    pub fn beyond(&self) -> u64 {
+        let beyond = self
+            .buckets()
+            .filter(|bucket| bucket.low >= LARGEST || bucket.high <= -LARGEST);
+        beyond.map(|bucket| bucket.count).sum()
+    }
+
+    /// Bits of the mantissa that tell two buckets apart: [`MANTISSA_BITS`], and fewer where there were too many chunks.
+    #[must_use]
+    pub fn bits(&self) -> u32 {
+        self.store.bits()
+    }
+
+    /// Largest relative distance between a value, up to [`LARGEST`], and the middle of its bucket.
+    #[must_use]
+    pub fn relative_error(&self) -> f64 {
+        0.5 / f64::from(1_u32 << self.bits())
+    }
+
+    /// The mean, of values cut to [`LARGEST`]; `None` without values.
     #[must_use]
     pub fn mean(&self) -> Option<f64> {
         (self.count > 0).then_some(self.mean)
     }
 
-    /// The variance of the values themselves (divided by their number); `None` without values.
+    /// The variance of the values themselves (divided by their number), cut to [`LARGEST`]; `None` without values.
     #[must_use]
     pub fn variance(&self) -> Option<f64> {
         (self.count > 0).then(|| (self.squares / as_f64(self.count)).max(0.0))
     }
 
-    /// The value below or at which the share `q` of all lies, within [`RELATIVE_ERROR`] of a value of that rank (the `⌈q n⌉`-th
-    /// smallest), or [`SMALLEST`] around zero. `q` is cut to 0 to 1. `None` without values.
+    /// The value below or at which the share `q` of all lies, within [`relative_error`](Self::relative_error) of a value of that rank
+    /// (the `⌈q n⌉`-th smallest), or [`SMALLEST`] around zero. `q` is cut to 0 to 1. `None` without values.
     #[must_use]
     pub fn quantile(&self, q: f64) -> Option<f64> {
         if self.count == 0 {
@@ -211,24 +237,33 @@ impl Sketch {
 
     /// All buckets that hold anything, ascending, without overlap.
     pub fn buckets(&self) -> impl Iterator<Item = Bucket> + '_ {
-        let negative = self.negative.buckets().rev().map(|bucket| Bucket {
-            low: -bucket.high,
-            high: -bucket.low,
-            count: bucket.count,
-        });
         let zero = (self.zero > 0).then_some(Bucket {
             low: 0.0,
             high: 0.0,
             count: self.zero,
         });
-        negative.chain(zero).chain(self.positive.buckets())
+        self.store.below().chain(zero).chain(self.store.above())
     }
 
     /// Bytes on the heap.
     #[must_use]
     pub fn heap_bytes(&self) -> usize {
-        self.negative.heap_bytes() + self.positive.heap_bytes()
+        self.store.heap_bytes()
     }
+}
+
+/// The bucket that a sketch of so many [`bits`](Sketch::bits) counts `value`, which is finite, in.
+#[must_use]
+pub fn around(value: f64, bits: u32) -> Bucket {
+    if value.abs() < SMALLEST {
+        let (low, high) = (0.0, 0.0);
+        return Bucket {
+            low,
+            high,
+            count: 1,
+        };
+    }
+    store::around(value, bits)
 }
 
 impl Extend<f64> for Sketch {

@@ -1,167 +1,230 @@
-//! The buckets of one sign: a window over their places that grows where values come.
+//! The buckets: chunks of neighbours that are made where values come, and joined two by two where there would be too many.
+//!
+//! A place is a whole number that grows with the value: 0 and more from [`SMALLEST`] up, below 0 from minus that down. How coarse
+//! the buckets are follows from which of the finest are in use and nothing else, so neither the order of values nor that of
+//! merging makes a difference.
 
-use super::{Bucket, LARGEST, MANTISSA_BITS, MOST_BUCKETS};
+use super::{Bucket, LARGEST, MANTISSA_BITS, SMALLEST};
 
-/// A new window is so many buckets wider than it has to be on the side that grows, so that it does not grow each time.
-const SPARE: usize = 8;
+/// Bits of a place that are told apart within a chunk.
+const CHUNK_BITS: u32 = 4;
+/// Buckets of a chunk.
+const CHUNK: usize = 1 << CHUNK_BITS;
+/// Bytes of a chunk, and of what finds it.
+pub(super) const CHUNK_BYTES: usize = CHUNK * size_of::<u64>() + size_of::<isize>();
+/// Chunks that hold every place where a bucket is as wide as its lower edge: seven of each sign.
+pub(super) const FEWEST_CHUNKS: usize = 14;
 
-/// Counts by place, ascending by magnitude.
-#[derive(Clone, Debug, Default)]
+/// Shift that leaves of a number its exponent and `bits` of its mantissa, which for numbers above zero grow with the number.
+const fn shift(bits: u32) -> u32 {
+    f64::MANTISSA_DIGITS - 1 - bits
+}
+
+/// Counts by place.
+#[derive(Clone, Debug)]
 pub(super) struct Store {
-    /// Place of the first count.
-    first: usize,
-    counts: Vec<u64>,
-    /// Smaller places are counted here. What is read follows from the highest place alone, so neither the order of values nor
-    /// that of merging makes a difference.
-    floor: usize,
-    /// Whether any were.
-    folded: bool,
+    /// Bits of the mantissa that tell two buckets apart.
+    bits: u32,
+    /// Chunks at most.
+    most: usize,
+    /// Places of the chunks over the width of one, ascending.
+    keys: Vec<isize>,
+    /// Beside their keys.
+    chunks: Vec<[u64; CHUNK]>,
+    /// One that counted not long ago: where others are sought from.
+    last: usize,
 }
 
-/// Where a magnitude is counted: the bits of its exponent and the first of its mantissa, which for numbers above zero grow
-/// with the number.
-fn place(magnitude: f64) -> usize {
-    (magnitude.min(LARGEST).to_bits() >> (f64::MANTISSA_DIGITS - 1 - MANTISSA_BITS)) as usize
+/// Where a value, which is finite and no closer to zero than [`SMALLEST`], is counted, as fine as it gets.
+#[inline]
+fn place(value: f64) -> isize {
+    let above = |magnitude: f64| (magnitude.to_bits() >> shift(MANTISSA_BITS)) as usize;
+    let from_zero = (above(value.abs().min(LARGEST)) - above(SMALLEST)).cast_signed();
+    if value > 0.0 { from_zero } else { !from_zero }
 }
 
-/// The smallest magnitude that is counted at `place`.
-fn low(place: usize) -> f64 {
-    f64::from_bits((place as u64) << (f64::MANTISSA_DIGITS - 1 - MANTISSA_BITS))
+/// The values that are counted at `place`, where `bits` tell buckets apart. Of a bucket above zero the low end belongs to it, of
+/// one below the high end.
+fn bucket(place: isize, bits: u32, count: u64) -> Bucket {
+    let above = if place < 0 { !place } else { place };
+    let low = |above: isize| {
+        f64::from_bits(((above.cast_unsigned() as u64) << shift(bits)) + SMALLEST.to_bits())
+    };
+    let (near, far) = (low(above), low(above + 1));
+    let (low, high) = if place < 0 {
+        (-far, -near)
+    } else {
+        (near, far)
+    };
+    Bucket { low, high, count }
+}
+
+/// The bucket of one value, as fine as `bits` tell it.
+pub(super) fn around(value: f64, bits: u32) -> Bucket {
+    let bits = bits.min(MANTISSA_BITS);
+    bucket(place(value) >> (MANTISSA_BITS - bits), bits, 1)
 }
 
 impl Store {
-    /// Counts `magnitude`, which is above zero and finite, `times` times.
-    #[inline]
-    pub(super) fn add(&mut self, magnitude: f64, times: u64) {
-        self.add_at(place(magnitude), times);
-    }
-
-    #[inline]
-    fn add_at(&mut self, place: usize, times: u64) {
-        let at = place.wrapping_sub(self.first);
-        match self.counts.get_mut(at) {
-            Some(count) => *count += times,
-            None => self.add_outside(place, times),
+    /// Of at most `most` chunks.
+    pub(super) fn of(most: usize) -> Self {
+        Self {
+            bits: MANTISSA_BITS,
+            most: most.max(FEWEST_CHUNKS),
+            keys: Vec::new(),
+            chunks: Vec::new(),
+            last: 0,
         }
     }
 
+    pub(super) fn bits(&self) -> u32 {
+        self.bits
+    }
+
+    /// Counts `value`, which is finite and no closer to zero than [`SMALLEST`].
+    #[inline]
+    pub(super) fn add(&mut self, value: f64) {
+        self.add_at(place(value), 1);
+    }
+
+    #[inline]
+    fn add_at(&mut self, finest: isize, times: u64) {
+        let place = finest >> (MANTISSA_BITS - self.bits);
+        let key = place >> CHUNK_BITS;
+        // Chunks are mostly without a gap, so it is as far from a known one as their keys are apart.
+        let known = self.keys.get(self.last).copied().unwrap_or_default();
+        let at = self.last.wrapping_add_signed(key.wrapping_sub(known));
+        if self.keys.get(at) != Some(&key) {
+            return self.add_elsewhere(finest, times);
+        }
+        self.chunks[at][within(place)] += times;
+    }
+
+    fn add_elsewhere(&mut self, finest: isize, times: u64) {
+        loop {
+            let place = finest >> (MANTISSA_BITS - self.bits);
+            match self.find(place) {
+                Ok(at) => {
+                    self.chunks[at][within(place)] += times;
+                    self.last = at;
+                    return;
+                }
+                Err(at) if self.keys.len() < self.most || self.bits == 0 => {
+                    self.make_room();
+                    self.keys.insert(at, place >> CHUNK_BITS);
+                    self.chunks.insert(at, [0; CHUNK]);
+                }
+                Err(_) => self.coarsen(),
+            }
+        }
+    }
+
+    /// Where the chunk of `place` is, or would be.
+    fn find(&self, place: isize) -> Result<usize, usize> {
+        self.keys.binary_search(&(place >> CHUNK_BITS))
+    }
+
+    /// Room for one more chunk: twice as much as there was, but no more than there may be.
     #[cold]
-    fn add_outside(&mut self, place: usize, times: u64) {
-        self.raise_floor((place + 1).saturating_sub(MOST_BUCKETS));
-        self.folded |= place < self.floor;
-        let place = place.max(self.floor);
-        self.reach(place);
-        self.counts[place - self.first] += times;
-    }
-
-    /// Counts what lies below `floor` there.
-    fn raise_floor(&mut self, floor: usize) {
-        if floor <= self.floor {
-            return;
-        }
-        self.floor = floor;
-        if floor <= self.first {
-            return;
-        }
-        let goes = (floor - self.first).min(self.counts.len());
-        let below: u64 = self.counts.drain(..goes).sum();
-        self.first = floor;
-        if below > 0 {
-            self.folded = true;
-            self.reach(floor);
-            self.counts[0] += below;
+    fn make_room(&mut self) {
+        let have = self.keys.len();
+        if have == self.chunks.capacity().min(self.keys.capacity()) {
+            let more = have.max(2).min(self.most.saturating_sub(have)).max(1);
+            self.keys.reserve_exact(more);
+            self.chunks.reserve_exact(more);
         }
     }
 
-    /// Makes the window hold `place`, which is not below the floor.
-    fn reach(&mut self, place: usize) {
-        let spare_below = place.saturating_sub(SPARE).max(self.floor);
-        if self.counts.is_empty() {
-            self.first = spare_below;
+    /// Joins every two neighbouring buckets.
+    #[cold]
+    fn coarsen(&mut self) {
+        let Some(bits) = self.bits.checked_sub(1) else {
+            return;
+        };
+        self.bits = bits;
+        let mut kept: usize = 0;
+        for at in 0..self.keys.len() {
+            let (key, chunk) = (self.keys[at], self.chunks[at]);
+            if kept == 0 || self.keys[kept - 1] != key >> 1 {
+                (self.keys[kept], self.chunks[kept]) = (key >> 1, [0; CHUNK]);
+                kept += 1;
+            }
+            let half = if key & 1 == 0 { 0 } else { CHUNK / 2 };
+            for (pair, joined) in chunk.chunks(2).zip(&mut self.chunks[kept - 1][half..]) {
+                *joined = pair.iter().sum();
+            }
         }
-        if place < self.first {
-            let grows = self.first - spare_below;
-            self.counts.splice(0..0, std::iter::repeat_n(0, grows));
-            self.first = spare_below;
-        }
-        if place - self.first >= self.counts.len() {
-            self.counts.resize(place - self.first + 1 + SPARE, 0);
+        self.keys.truncate(kept);
+        self.chunks.truncate(kept);
+        self.last = 0;
+    }
+
+    fn coarsen_to(&mut self, bits: u32) {
+        while self.bits > bits {
+            self.coarsen();
         }
     }
 
     pub(super) fn merge(&mut self, other: &Self) {
-        let Some(used) = other.used() else { return };
-        self.raise_floor(other.floor);
-        // The highest first: it decides what the lowest may keep.
-        for at in used.rev() {
-            if other.counts[at] > 0 {
-                self.add_at(other.first + at, other.counts[at]);
-            }
+        self.coarsen_to(other.bits);
+        for (place, count) in other.counts() {
+            self.add_at(place << (MANTISSA_BITS - other.bits), count);
         }
-        self.folded |= other.folded;
     }
 
     /// Takes back what `part`, which was merged into this one, has counted.
     pub(super) fn take_back(&mut self, part: &Self) {
-        for (at, count) in part.counts.iter().enumerate() {
-            // What was merged below the floor was counted there.
-            let place = (part.first + at).max(self.floor);
-            if let Some(held) = self.counts.get_mut(place.wrapping_sub(self.first)) {
-                *held = held.saturating_sub(*count);
+        self.coarsen_to(part.bits);
+        for (place, count) in part.counts() {
+            let place = place >> (part.bits - self.bits);
+            if let Ok(at) = self.find(place) {
+                let held = &mut self.chunks[at][within(place)];
+                *held = held.saturating_sub(count);
             }
         }
     }
 
-    /// The part of the window that holds anything.
-    fn used(&self) -> Option<std::ops::Range<usize>> {
-        let first = self.counts.iter().position(|count| *count > 0)?;
-        let last = self.counts.iter().rposition(|count| *count > 0)?;
-        Some(first..last + 1)
-    }
-
     pub(super) fn clear(&mut self) {
-        // Its room stays. The window begins anew where the next value is: kept where it was, it would have to reach from
-        // there to values of quite another size.
-        self.counts.clear();
-        (self.first, self.floor, self.folded) = (0, 0, false);
+        // The room stays.
+        self.keys.clear();
+        self.chunks.clear();
+        (self.bits, self.last) = (MANTISSA_BITS, 0);
     }
 
-    pub(super) fn buckets(&self) -> impl DoubleEndedIterator<Item = Bucket> + '_ {
-        let used = self.used().unwrap_or_default();
-        // The window has room to spare, so the highest place may have grown without raising the floor.
-        let highest = self.first + used.end;
-        let floor = self.floor.max(highest.saturating_sub(MOST_BUCKETS));
-        let split = floor.saturating_sub(self.first).clamp(used.start, used.end);
-        let below: u64 = self.counts[used.start..split].iter().sum();
-        let is_folded = below > 0 || (self.folded && floor == self.floor);
-        let at_floor = self.counts.get(floor.wrapping_sub(self.first)).copied();
-        let lowest = is_folded.then(|| Bucket {
-            low: 0.0,
-            high: low(floor + 1),
-            count: below + at_floor.unwrap_or(0),
-        });
-        let rest = if is_folded {
-            split.max(floor + 1 - self.first).min(used.end)
-        } else {
-            split
-        };
-        let held = (rest..used.end).filter(|at| self.counts[*at] > 0);
-        let held = held.map(|at| Bucket {
-            low: low(self.first + at),
-            high: low(self.first + at + 1),
-            count: self.counts[at],
-        });
-        lowest.into_iter().chain(held)
+    /// What was counted and where, ascending.
+    fn counts(&self) -> impl Iterator<Item = (isize, u64)> + '_ {
+        let chunks = self.keys.iter().zip(&self.chunks);
+        let counts = chunks.flat_map(|(key, chunk)| (key << CHUNK_BITS..).zip(chunk));
+        counts.filter_map(|(place, count)| (*count > 0).then_some((place, *count)))
+    }
+
+    /// Those below zero, ascending.
+    pub(super) fn below(&self) -> impl Iterator<Item = Bucket> + '_ {
+        let counts = self.counts().take_while(|(place, _)| *place < 0);
+        counts.map(|(place, count)| bucket(place, self.bits, count))
+    }
+
+    /// Those above zero, ascending.
+    pub(super) fn above(&self) -> impl Iterator<Item = Bucket> + '_ {
+        let counts = self.counts().skip_while(|(place, _)| *place < 0);
+        counts.map(|(place, count)| bucket(place, self.bits, count))
     }
 
     pub(super) fn heap_bytes(&self) -> usize {
-        self.counts.capacity() * size_of::<u64>()
+        self.keys.capacity() * size_of::<isize>()
+            + self.chunks.capacity() * size_of::<[u64; CHUNK]>()
     }
 }
 
-/// Equal where the same was counted, however wide the windows are.
+/// Which of the buckets of its chunk is the one of `place`.
+#[inline]
+fn within(place: isize) -> usize {
+    place.cast_unsigned() % CHUNK
+}
+
+/// Equal where the same was counted, wherever it is kept.
 impl PartialEq for Store {
     fn eq(&self, other: &Self) -> bool {
-        self.buckets().eq(other.buckets())
+        self.bits == other.bits && self.counts().eq(other.counts())
     }
 }

@@ -52,17 +52,97 @@ fn what_is_not_finite_is_not_counted_and_extremes_are_cut() {
 }
 
 #[test]
-fn values_that_span_too_much_leave_the_smallest_magnitudes_open() {
+fn a_value_of_an_odd_size_takes_nothing_from_what_is_known_of_the_others() {
+    let usual: Vec<f64> = (0..600).map(|at| 5.0 + 0.02 * f64::from(at)).collect();
+    let known = of(&usual);
+    for odd in [1e13, -1e13, 1e-11, -1e-11, 1e300, -f64::MAX, f64::MAX] {
+        for sketch in [
+            of(&[&usual[..], &[odd]].concat()),
+            of(&[&[odd], &usual[..]].concat()),
+        ] {
+            assert_eq!(sketch.relative_error(), RELATIVE_ERROR, "{odd}");
+            for q in [0.1, 0.5, 0.9] {
+                let (want, got) = (known.quantile(q).unwrap(), sketch.quantile(q).unwrap());
+                assert!((got / want - 1.0).abs() < 0.01, "{odd}: {got} wants {want}");
+            }
+            let held = known
+                .buckets()
+                .all(|one| sketch.buckets().any(|b| b == one));
+            assert!(held, "{odd}");
+        }
+    }
+}
+
+#[test]
+fn every_power_of_two_has_its_bucket_in_any_order() {
     let values: Vec<f64> = (-39..=63).map(|power| 2f64.powi(power)).collect();
     let sketch = of(&values);
-    let buckets: Vec<Bucket> = sketch.buckets().collect();
-    assert_eq!(buckets[0].low, 0.0);
-    assert_eq!(buckets[0].count, 71, "up to 2^31: {:?}", buckets[0]);
-    assert_eq!(buckets.len(), 33);
-    assert!(sketch.heap_bytes() <= 16 * (MOST_BUCKETS + 16));
+    assert_eq!(sketch.buckets().count(), values.len());
+    assert!(sketch.heap_bytes() <= MOST_BYTES);
     let mut backwards = Sketch::default();
     backwards.extend(values.iter().rev().copied());
-    assert!(backwards.buckets().eq(sketch.buckets()), "in any order");
+    assert_eq!(backwards.store, sketch.store);
+}
+
+#[test]
+fn mean_and_deviation_stay_numbers_whatever_comes() {
+    let extremes = of(&[f64::MAX, -f64::MAX, f64::MAX, 1.0]);
+    assert_eq!(extremes.mean(), Some(LARGEST / 4.0), "cut");
+    let std = extremes.variance().unwrap().sqrt();
+    assert!((std / LARGEST - 0.83).abs() < 0.01, "{std}");
+    assert_eq!(extremes.beyond(), 3);
+    assert_eq!(of(&[1.0, -5e18, 0.0]).beyond(), 0);
+    let mut merged = of(&[f64::MAX]);
+    merged.merge(&of(&[-f64::MAX]));
+    assert_eq!(merged.mean(), Some(0.0));
+    assert_eq!(merged.variance(), Some(LARGEST * LARGEST));
+}
+
+#[test]
+fn where_there_is_no_room_buckets_are_joined_and_the_error_is_told() {
+    // Every magnitude and both signs, a hundred times each.
+    let mut values = Vec::new();
+    for at in 0..10_400 {
+        let value = (f64::from(at) / 100.0 - 40.0).exp2();
+        values.extend([value, -value]);
+    }
+    values.sort_by(f64::total_cmp);
+    for (bytes, want) in [
+        (0, 0.5),
+        (FEWEST_BYTES, 0.5),
+        (4 * FEWEST_BYTES, 0.125),
+        (MOST_BYTES, 1.0 / 64.0),
+        (usize::MAX, 1.0 / 64.0),
+    ] {
+        let mut sketch = Sketch::within(bytes);
+        sketch.extend(values.iter().copied());
+        assert_eq!(sketch.relative_error(), want, "{bytes}");
+        assert!(sketch.heap_bytes() <= bytes.clamp(FEWEST_BYTES, MOST_BYTES));
+        assert_eq!(sketch.count(), values.len() as u64);
+        for at in (0..values.len()).step_by(97) {
+            let rank = as_f64(at as u64 + 1) / as_f64(values.len() as u64);
+            let got = sketch.quantile(rank).unwrap();
+            // The rank is met to rounding.
+            let near = &values[at.saturating_sub(1)..(at + 2).min(values.len())];
+            let off = near.iter().map(|x| (got - x).abs() / x.abs());
+            let least = off.fold(f64::INFINITY, f64::min);
+            assert!(least <= want + 1e-12, "{bytes}: {got} wants {near:?}");
+        }
+        let held: u64 = sketch.buckets().map(|bucket| bucket.count).sum();
+        assert_eq!(held, values.len() as u64);
+        sketch.clear();
+        assert_eq!(sketch.relative_error(), RELATIVE_ERROR);
+    }
+}
+
+#[test]
+fn the_bucket_of_a_value_is_the_one_that_counts_it() {
+    for value in [3.3, -3.3, 0.0, 1e-20, 1e-11, -LARGEST, 1e300] {
+        let counted = of(&[value]).buckets().next().unwrap();
+        assert_eq!(around(value, MANTISSA_BITS), counted);
+        let coarse = around(value, 2);
+        assert!(coarse.low <= counted.low && counted.high <= coarse.high);
+    }
 }
 
 #[test]
@@ -90,8 +170,8 @@ proptest! {
         values in numbers(),
         q in 0.0..=1.0_f64,
     ) {
-        // Within one span: where magnitudes are folded, only the bucket is known.
-        let values: Vec<f64> = values.into_iter().filter(|value| (1e-3..1e6).contains(&value.abs())).collect();
+        // Closer to zero they count as zero.
+        let values: Vec<f64> = values.into_iter().filter(|value| value.abs() >= SMALLEST).collect();
         prop_assume!(!values.is_empty());
         let sketch = of(&values);
         let mut sorted = values.clone();
@@ -118,6 +198,35 @@ proptest! {
             prop_assert!(near(merged.mean(), all.mean()));
             prop_assert!(near(merged.variance(), all.variance()));
         }
+    }
+
+    #[test]
+    fn merging_with_little_room_is_counting_everything_in_one_with_little_room(
+        one in numbers(),
+        two in numbers(),
+        three in numbers(),
+        chunks in 14_usize..60,
+    ) {
+        let of = |values: &[f64]| {
+            let mut sketch = Sketch::within(chunks * store::CHUNK_BYTES);
+            sketch.extend(values.iter().copied());
+            sketch
+        };
+        let all = of(&[one.clone(), two.clone(), three.clone()].concat());
+        let (mut left, mut right) = (of(&one), of(&two));
+        left.merge(&of(&two));
+        left.merge(&of(&three));
+        right.merge(&of(&three));
+        let mut last = of(&one);
+        last.merge(&right);
+        prop_assert_eq!(&left.store, &all.store);
+        prop_assert_eq!(&last.store, &all.store);
+        prop_assert!(all.heap_bytes() <= chunks * store::CHUNK_BYTES);
+        left.take_back(&last);
+        prop_assert_eq!(left.count(), 0);
+        last.take_back(&right);
+        let held: u64 = last.buckets().map(|bucket| bucket.count).sum();
+        prop_assert_eq!(held, one.len() as u64);
     }
 
     #[test]

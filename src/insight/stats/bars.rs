@@ -1,9 +1,9 @@
 //! A distribution as a few bars of equal width.
 
-use crate::insight::sketch::{Bucket, Sketch};
+use crate::insight::sketch::{Bucket, LARGEST, Sketch};
 
-/// At most `most` bars between the smallest and the largest value, ascending, those without values left out. A bucket of the
-/// sketch counts where its middle is, so the edges are good to the sketch's error.
+/// At most `most` bars between the smallest and the largest value, both cut to [`LARGEST`], ascending, those without values left
+/// out. A bucket of the sketch counts where its middle is, so the edges are good to the sketch's error.
 #[must_use]
 #[expect(
     clippy::cast_possible_truncation,
@@ -15,6 +15,7 @@ pub fn bars(sketch: &Sketch, most: usize) -> Vec<Bucket> {
     let (Some(min), Some(max)) = (sketch.min(), sketch.max()) else {
         return Vec::new();
     };
+    let [min, max] = [min, max].map(|end| end.clamp(-LARGEST, LARGEST));
     let width = (max - min) / most.max(1) as f64;
     let mut bars: Vec<Bucket> = Vec::new();
     let mut last = None;

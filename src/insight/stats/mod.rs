@@ -9,9 +9,9 @@
 //! were scored, so a request that was refused or failed counts by its code and its time alone; a caller that goes away while
 //! its rows are scored is `CANCELLED`, and its rows count. A sensitive input is never recorded, nor named.
 //!
-//! Memory of one version in one role: at most [`MOST_SUMMARIES`] summaries, each a sketch of at most
-//! [`MOST_SKETCH_BYTES`] for every number that is counted. [`heap_bytes`](VersionStats::heap_bytes) tells what it is: some
-//! kilobytes a feature.
+//! Memory of one version in all roles: at most [`max_bytes`](Settings::max_bytes), from which follows how much room each sketch
+//! has, and so how fine it stays when values of very many sizes come; inputs for which there would be none are left out.
+//! [`heap_bytes`](VersionStats::heap_bytes) tells what it is: some kilobytes an input most of the time.
 //! Not here: what the numbers mean (`drift`), and series for dashboards ([`metrics`](super::metrics)).
 
 mod bars;
@@ -31,7 +31,6 @@ use std::{
 use tokio::time::Instant;
 
 use super::outputs;
-use super::sketch::MOST_BUCKETS;
 use crate::error::Code;
 use crate::ident::Role;
 use crate::model::{Scores, Signature, TopClass};
@@ -43,12 +42,6 @@ pub use layout::{Feature, Layout, MOST_CATEGORIES};
 pub use seen::Seen;
 pub use summary::{Inputs, Summary, Values};
 
-/// Summaries that one version keeps in one role at most.
-pub const MOST_SUMMARIES: usize = history::SUMMARIES + recorder::MOST_SHARDS + 1;
-
-/// Bytes of one sketch at most: two signs, and room that has doubled when it last grew.
-pub const MOST_SKETCH_BYTES: usize = 2 * 2 * MOST_BUCKETS * size_of::<u64>();
-
 /// What is recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -56,6 +49,8 @@ pub struct Settings {
     pub features: bool,
     /// Inputs of one version whose distributions are kept at most: the first in the signature's order.
     pub max_features: usize,
+    /// Bytes that all statistics of one version may take.
+    pub max_bytes: usize,
 }
 
 impl Default for Settings {
@@ -63,6 +58,7 @@ impl Default for Settings {
         Self {
             features: true,
             max_features: 256,
+            max_bytes: 64 << 20,
         }
     }
 }

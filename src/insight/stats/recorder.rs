@@ -12,12 +12,24 @@ use std::{
     thread,
 };
 
-use super::history::{History, Window};
+use super::history::{self, History, Window};
 use super::layout::Layout;
 use super::summary::Summary;
 
 /// Shards of one version in one role at most; fewer where there are fewer cores.
-pub(super) const MOST_SHARDS: usize = 8;
+const MOST_SHARDS: usize = 8;
+
+/// Shards of one version in one role.
+fn shards() -> usize {
+    thread::available_parallelism()
+        .map_or(1, NonZero::get)
+        .min(MOST_SHARDS)
+}
+
+/// Summaries that one version keeps in one role: of every slice, of every shard, and a spare one.
+pub(super) fn summaries() -> usize {
+    history::SUMMARIES + shards() + 1
+}
 
 thread_local! {
     /// Which shard a thread tries first.
@@ -51,7 +63,6 @@ struct Past {
 
 impl Recorder {
     pub(super) fn new(layout: &Layout) -> Self {
-        let cores = thread::available_parallelism().map_or(1, NonZero::get);
         let shard = |_| {
             Mutex::new(Shard {
                 tick: 0,
@@ -60,7 +71,7 @@ impl Recorder {
             })
         };
         Self {
-            shards: (0..cores.min(MOST_SHARDS)).map(shard).collect(),
+            shards: (0..shards()).map(shard).collect(),
             past: Mutex::new(Past {
                 history: History::new(layout),
                 spare: Summary::empty(layout),

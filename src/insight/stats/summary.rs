@@ -28,14 +28,14 @@ pub struct Summary {
     pub features: Vec<Inputs>,
 }
 
-/// The values of one input, as the callers sent them; of several values a row, all together.
+/// The values of one input, as the callers sent them, and cut to its range; of several values a row, all together.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Inputs {
     /// Those that were there.
     pub values: Values,
     /// Those that were not, and for which the manifest's stand-in was used. Not among `values`.
     pub missing: u64,
-    /// Numbers outside the manifest's range, which were moved to its end. Among `values` as they came.
+    /// Numbers outside the manifest's range, which were moved to its end. Among `values` as that end.
     pub clipped: u64,
 }
 
@@ -161,7 +161,7 @@ impl Summary {
     pub(super) fn empty(layout: &Layout) -> Self {
         let features = layout.features.iter().map(|feature| Inputs {
             values: match &feature.categories {
-                None => Values::Numbers(Sketch::default()),
+                None => Values::Numbers(Sketch::within(layout.room.input)),
                 Some(categories) => Values::Categories {
                     counts: vec![0; categories.len()],
                     other: 0,
@@ -171,15 +171,16 @@ impl Summary {
             missing: 0,
             clipped: 0,
         });
+        let sketch = || Sketch::within(layout.room.other);
         Self {
             codes: [0; Code::COUNT],
             rows: 0,
-            queue: Sketch::default(),
-            inference: Sketch::default(),
-            total: Sketch::default(),
-            scores: vec![Sketch::default(); layout.outputs.len()],
+            queue: sketch(),
+            inference: sketch(),
+            total: sketch(),
+            scores: vec![sketch(); layout.outputs.len()],
             classes: vec![0; layout.classes.len()],
-            confidence: Sketch::default(),
+            confidence: sketch(),
             features: features.collect(),
         }
     }

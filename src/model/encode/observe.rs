@@ -5,7 +5,7 @@
 pub enum Observed {
     /// The number as the caller sent it.
     Number(f64),
-    /// A number outside the range, as the caller sent it; it was moved to the nearest end.
+    /// The nearest end of the range, to which a number outside was moved.
     Clipped(f64),
     /// A known category, by its place in the manifest.
     Category(usize),

@@ -187,7 +187,7 @@ pub(super) fn put<'a>(
     }
 }
 
-/// The number to encode, imputed and clipped, and what it was before.
+/// The number to encode, imputed and clipped, and what is told of it.
 fn number<'a>(
     value: Value<'a>,
     range: Option<&Range>,
@@ -207,11 +207,12 @@ fn number<'a>(
             if !range.clip {
                 return Err(Refusal::Outside(x));
             }
+            let cut = x.max(range.min).min(range.max);
             let held = match held {
-                Observed::Number(x) => Observed::Clipped(x),
+                Observed::Number(_) => Observed::Clipped(cut),
                 held => held,
             };
-            Ok((x.max(range.min).min(range.max), held))
+            Ok((cut, held))
         }
         _ => Ok((x, held)),
     }

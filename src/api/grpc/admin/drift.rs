@@ -193,11 +193,14 @@ fn told_column(pair: &Pair, finding: &Finding) -> v1::ColumnDrift {
         Pair::Categories { .. } => v1::ColumnKind::Categories,
     };
     let [reference_rows, rows] = finding.rows;
+    let [reference_missing, missing] = finding.missing;
     let about = v1::ColumnDrift {
         name: finding.name.clone(),
         kind: kind.into(),
         reference_rows,
         rows,
+        reference_missing,
+        missing,
         ..Default::default()
     };
     match &finding.outcome {

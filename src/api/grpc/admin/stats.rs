@@ -62,11 +62,26 @@ pub(super) fn get(
             }
         }
     }
+    let told = stats.iter().flat_map(distributions);
+    let errors = told.map(|one| one.relative_error);
     Ok(v1::GetStatsResponse {
         model: model.name.to_string(),
+        relative_error: errors.fold(RELATIVE_ERROR, f64::max),
         stats,
-        relative_error: RELATIVE_ERROR,
     })
+}
+
+/// All that are told of one version.
+fn distributions(stats: &v1::VersionStats) -> impl Iterator<Item = &v1::Distribution> {
+    let times = [
+        &stats.queue_seconds,
+        &stats.inference_seconds,
+        &stats.total_seconds,
+        &stats.confidence,
+    ];
+    let scores = stats.scores.iter().map(|score| &score.distribution);
+    let features = stats.features.iter().map(|feature| &feature.numbers);
+    times.into_iter().chain(scores).chain(features).flatten()
 }
 
 /// The version of this number.
@@ -224,5 +239,7 @@ pub(super) fn distribution(sketch: &Sketch, most_bars: usize) -> v1::Distributio
         p99: at(0.99),
         p999: at(0.999),
         bars: shown.collect(),
+        relative_error: sketch.relative_error(),
+        beyond: sketch.beyond(),
     }
 }

@@ -51,8 +51,18 @@ impl Bins {
     /// above, too. Bins that hold next to nothing of the reference are joined.
     #[must_use]
     pub fn deciles(reference: &Distribution) -> Self {
+        Self::deciles_of_bits(reference, reference.bits())
+    }
+
+    /// As [`deciles`](Self::deciles), where neither `reference` nor `current` is cut: at buckets of the coarser.
+    #[must_use]
+    pub fn deciles_for(reference: &Distribution, current: &Distribution) -> Self {
+        Self::deciles_of_bits(reference, reference.bits().min(current.bits()))
+    }
+
+    fn deciles_of_bits(reference: &Distribution, bits: u32) -> Self {
         let deciles = (1..10).filter_map(|tenth| reference.quantile(f64::from(tenth) / 10.0));
-        let cells: Vec<(f64, f64)> = deciles.map(cell).collect();
+        let cells: Vec<(f64, f64)> = deciles.map(|x| cell(x, bits)).collect();
         let mut candidates: Vec<f64> = cells.iter().map(|cell| cell.0).collect();
         let repeated = cells.windows(2).filter(|pair| pair[0] == pair[1]);
         candidates.extend(repeated.map(|pair| pair[0].1.next_up()));
@@ -74,8 +84,10 @@ impl Bins {
         &self.edges
     }
 
-    /// The share of each bin.
+    /// The share of each bin and, last, of the rows without a value.
     fn shares(&self, of: &Distribution) -> Vec<Share> {
+        let part = |count: u64| as_f64(count) / as_f64(of.total());
+        let (present, missing) = (part(of.count()), part(of.missing()));
         let zero = Share {
             low: 0.0,
             guess: 0.0,
@@ -91,18 +103,23 @@ impl Bins {
         let bins = ends.map(|end| {
             let slack = 2.0 * of.slack();
             let share = Share {
-                low: (end.low - before.high - slack).max(0.0),
-                guess: end.guess - before.guess,
-                high: (end.high - before.low + slack).min(1.0),
+                low: (end.low - before.high - slack).max(0.0) * present,
+                guess: (end.guess - before.guess) * present,
+                high: (end.high - before.low + slack).min(1.0) * present,
             };
             before = end;
             share
         });
-        bins.collect()
+        let without = Share {
+            low: missing,
+            guess: missing,
+            high: missing,
+        };
+        bins.chain([without]).collect()
     }
 }
 
-/// The population stability index over `bins`: the sum of `(p - q) ln(p / q)` over the shares, none taken for less than
+/// The population stability index over `bins` and one more of the rows without a value: the sum of `(p - q) ln(p / q)` over the shares, none taken for less than
 /// [`SHARE_FLOOR`]. Usual reading (Siddiqi 2006, *Credit Risk Scorecards*): below 0.1 stable, above 0.25 shifted. Without values: 0.
 ///
 /// A term grows with the distance of its shares, so the ends come from the nearest and the farthest that each bin allows; they are 0
@@ -119,7 +136,7 @@ pub fn population_stability(
     })
 }
 
-/// The Jensen-Shannon distance over `bins`, to base 2: the root of the divergence, 0 for equal shares and 1 for shares without a bin in
+/// The Jensen-Shannon distance over `bins` and one more of the rows without a value, to base 2: the root of the divergence, 0 for equal shares and 1 for shares without a bin in
 /// common. Without values: 0. Ends as for [`population_stability`].
 #[must_use]
 pub fn jensen_shannon(bins: &Bins, reference: &Distribution, current: &Distribution) -> Measured {
@@ -170,7 +187,7 @@ fn over_bins(
     term: impl Fn(f64, f64) -> f64,
 ) -> Measured {
     let (mut value, mut low, mut high) = (0.0, 0.0, 0.0);
-    if reference.count() == 0 || current.count() == 0 {
+    if reference.total() == 0 || current.total() == 0 {
         return Measured::new(value, low, high);
     }
     let pairs = bins.shares(reference).into_iter().zip(bins.shares(current));

@@ -5,7 +5,7 @@ use super::super::{Distribution, Measured};
 /// The Wasserstein distance of order 1, in the feature's own unit: the area between the two distribution functions.
 ///
 /// Within an interval values are guessed to be spread evenly; each is then off by half its interval's width at most on
-/// average, so the distance by the sum of these over both sides. Without values: 0.
+/// average, so the distance by the sum of these over both sides. Never more than the largest number. Without values: 0.
 #[must_use]
 pub fn wasserstein(reference: &Distribution, current: &Distribution) -> Measured {
     let (Some(one), Some(two)) = (reference.span(), current.span()) else {
@@ -17,13 +17,16 @@ pub fn wasserstein(reference: &Distribution, current: &Distribution) -> Measured
     let strips = ends.windows(2).map(|pair| {
         let at_left = reference.upto(pair[0]).guess - current.upto(pair[0]).guess;
         let at_right = reference.below(pair[1]).guess - current.below(pair[1]).guess;
-        (pair[1] - pair[0]) * mean_magnitude(at_left, at_right)
+        (pair[1] / 2.0 - pair[0] / 2.0) * mean_magnitude(at_left, at_right)
     });
+    // All halved, because the widest span is twice the largest number.
     let value: f64 = strips.sum();
-    let span = one.1.max(two.1) - one.0.min(two.0);
+    let span = one.1.max(two.1) / 2.0 - one.0.min(two.0) / 2.0;
     let slack = (reference.slack() + current.slack()) * span;
-    let bound = reference.mean_half_width() + current.mean_half_width() + slack;
-    Measured::new(value, (value - bound).max(0.0), value + bound)
+    let bound = (reference.mean_half_width() + current.mean_half_width()) / 2.0 + slack;
+    let whole = |half: f64| (2.0 * half).min(f64::MAX);
+    let low = (value - bound).max(0.0);
+    Measured::new(whole(value), whole(low), whole(value + bound))
 }
 
 /// The mean of `|f|` where `f` goes straight from `left` to `right`.

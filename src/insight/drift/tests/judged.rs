@@ -151,6 +151,110 @@ fn what_counts_as_drift() {
     }
 }
 
+fn without(pair: FeaturePair, before: u64, now: u64) -> FeaturePair {
+    let Pair::Numbers { reference, current } = pair.pair else {
+        panic!("numbers")
+    };
+    let (reference, current) = (reference.with_missing(before), current.with_missing(now));
+    FeaturePair {
+        pair: Pair::Numbers { reference, current },
+        ..pair
+    }
+}
+
+#[test]
+fn numbers_that_come_no_more_are_drift() {
+    let dice = &mut Dice(11);
+    let before = dice.normals(5000, 0.0);
+    let mut some = |many: usize| numbers("x", &before, &dice.normals(many, 0.0));
+    let (stable, moderate, severe) = (Severity::None, Severity::Moderate, Severity::Severe);
+    for (pair, before, now, want, why) in [
+        (some(0), 0, 600, severe, "gone"),
+        (some(3), 0, 597, severe, "all but gone"),
+        (some(500), 0, 100, severe, "one in six is new"),
+        (some(1470), 0, 30, moderate, "one in fifty is new"),
+        (some(598), 0, 2, stable, "chance"),
+        (some(600), 5000, 600, stable, "half of all, as before"),
+        (some(600), 5000, 0, severe, "they come again"),
+        (some(190), 200, 20, stable, "few numbers, enough rows"),
+    ] {
+        let report = assess(&[without(pair, before, now)], &[], Rule::default());
+        let found = &report.features[0];
+        assert_eq!(found.severity(), want, "{why}: {report:?}");
+        assert_eq!(found.missing, [before, now]);
+        let Outcome::Measured(statistics) = &found.outcome else {
+            panic!("{why}: {found:?}");
+        };
+        assert!(statistics.chi_squared.is_some(), "{why}");
+        assert_eq!(statistics.ks.is_some(), found.rows[1] >= 200, "{why}");
+    }
+    let few = without(some(0), 0, 199);
+    let report = assess(&[few], &[], Rule::default());
+    let want = TooFew {
+        have: 199,
+        want: 200,
+    };
+    assert_eq!(report.features[0].outcome, Outcome::TooFew(want));
+}
+
+#[test]
+fn a_value_of_an_odd_size_changes_no_verdict() {
+    let dice = &mut Dice(13);
+    let before = dice.normals(5000, 50.0);
+    for (mean, want) in [(50.0, Severity::None), (52.0, Severity::Severe)] {
+        let mut now = dice.normals(600, mean);
+        let usual = assess(&[numbers("x", &before, &now)], &[], Rule::default());
+        now.extend([1e13, -f64::MAX, f64::MAX]);
+        let odd = assess(&[numbers("x", &before, &now)], &[], Rule::default());
+        for report in [&usual, &odd] {
+            assert_eq!(report.features[0].severity(), want, "{report:?}");
+        }
+        let Outcome::Measured(statistics) = &odd.features[0].outcome else {
+            panic!("{odd:?}");
+        };
+        let distance = statistics.wasserstein.unwrap();
+        let ends = [distance.value, distance.low, distance.high];
+        assert!(ends.iter().all(|end| end.is_finite()), "{distance:?}");
+    }
+}
+
+#[test]
+fn what_is_not_certain_is_no_drift() {
+    // Of the profile, two quantiles are known; everything may lie at either end.
+    let now = Distribution::of_samples(&[0.5; 500]);
+    let reference = Distribution::of_quantiles(&[0.0, 1.0], 500).unwrap();
+    let pair = Pair::Numbers {
+        reference,
+        current: now,
+    };
+    let name = "x".into();
+    let report = assess(&[FeaturePair { name, pair }], &[], Rule::default());
+    let Outcome::Measured(statistics) = &report.features[0].outcome else {
+        panic!("{report:?}");
+    };
+    assert!(statistics.ks.unwrap().value > 0.4, "{statistics:?}");
+    assert_eq!(
+        report.features[0].severity(),
+        Severity::None,
+        "{statistics:?}"
+    );
+    let mut certain = *statistics;
+    certain.p_corrected = 1e-6;
+    certain.psi = Measured {
+        value: 0.2,
+        low: 0.05,
+        high: 0.3,
+    };
+    certain.ks = Some(Measured {
+        value: 0.3,
+        low: 0.05,
+        high: 0.5,
+    });
+    assert_eq!(report::judge(&certain, Rule::default()), Severity::None);
+    certain.psi.low = 0.1;
+    assert_eq!(report::judge(&certain, Rule::default()), Severity::Moderate);
+}
+
 #[test]
 fn too_few_rows_give_no_number_and_do_not_count_as_tested() {
     let dice = &mut Dice(3);

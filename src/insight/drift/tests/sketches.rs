@@ -18,7 +18,7 @@ fn sample(kind: u8, many: usize, shift: f64, seed: u64) -> Vec<f64> {
         2 => (4.0 * dice.normal() + shift).round(),
         3 => (7.0 * dice.unit()).ceil(),
         4 => dice.unit().powf(1.0 + shift.abs()),
-        // Heavy tails, wide enough to fold the smallest magnitudes of a sketch.
+        // Heavy tails.
         5 => (dice.normal() + shift) / dice.unit().powi(8),
         6 if dice.unit() < 0.9 => 0.0,
         6 => dice.unit() * (1.0 + shift.abs()),
@@ -74,10 +74,19 @@ proptest! {
         let [one, two] = &samples;
         let sketch = |values: &[f64]| Distribution::of_sketch(&values.iter().copied().collect::<Sketch>());
         let sketches = [sketch(&before), sketch(&now)];
+        // Where there is little room, buckets are wide.
+        let wide = |values: &[f64]| {
+            let mut sketch = Sketch::within(0);
+            sketch.extend(values.iter().copied());
+            Distribution::of_sketch(&sketch)
+        };
+        let wide = [wide(&before), wide(&now)];
         let usual = Bins::deciles_of_samples(&before);
         let moved = Bins::deciles(&sketches[0]);
         for bins in [&usual, &moved] {
             all_enclose([one, two], [&sketches[0], &sketches[1]], bins);
+            all_enclose([one, two], [&sketches[0], &wide[1]], bins);
+            all_enclose([one, two], [&wide[0], &wide[1]], bins);
         }
         // A profile on one side, samples or a sketch on the other.
         let profile = Distribution::of_quantiles(&percentiles(&before), before.len() as u64).unwrap();
@@ -95,6 +104,11 @@ proptest! {
         };
         let (one, two) = (sketch(seed), sketch(seed ^ 1));
         let psi = population_stability(&Bins::deciles(&one), &one, &two);
+        prop_assert!(psi.bound() < 1e-9, "{psi:?}");
+        let mut coarse = Sketch::within(0);
+        coarse.extend(sample(kind, 500, 0.3, seed ^ 1));
+        let coarse = Distribution::of_sketch(&coarse);
+        let psi = population_stability(&Bins::deciles_for(&one, &coarse), &one, &coarse);
         prop_assert!(psi.bound() < 1e-9, "{psi:?}");
     }
 }
