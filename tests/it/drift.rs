@@ -106,7 +106,7 @@ async fn the_second_half_of_the_year_has_drifted_from_the_profile_of_version_2()
     send(&mut gateway, live.iter().skip(100).step_by(4)).await;
     let told = drift(&mut gateway, version_2()).await;
     let moved = drifted(&told.features);
-    for name in ["temp", "dewp"] {
+    for name in ["temp", "dewp", "humid"] {
         assert!(moved.contains(name), "{name}: {moved:?}");
     }
     for name in ["weekday", "origin", "distance", "precip"] {

@@ -12,7 +12,8 @@ use super::{Categories, Distribution, Measured, TooFew};
 /// Two things must hold. The difference must be more than chance: its corrected probability is below `alpha`. And it must be large
 /// enough to matter: with a million rows every difference is more than chance, so a population stability index of
 /// [`psi`](Self::psi) (Siddiqi 2006: "stable" below 0.1) or, for numbers, a Kolmogorov-Smirnov statistic of [`ks`](Self::ks)
-/// (one row in ten has moved) is asked for as well. Both are taken at their low ends: what is not known must not look like drift.
+/// (one row in ten has moved) is asked for as well. And of that, half must be
+/// certain, at the low end: what is not known must not look like drift.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rule {
     /// Corrected probability below which a difference is more than chance; the false discovery rate. Default 0.05.
@@ -39,6 +40,9 @@ impl Default for Rule {
 /// How many times as large as what matters a difference is that is severe: a population stability index of 0.25 (Siddiqi 2006), a
 /// Kolmogorov-Smirnov statistic of 0.25.
 const SEVERE: f64 = 2.5;
+/// The part of what matters that must be certain. A profile knows its quantiles to one in a hundred, so the ends of a difference that
+/// just matters lie about that far apart.
+const CERTAIN: f64 = 0.5;
 
 /// A column before and now.
 #[derive(Clone, Debug, PartialEq)]
@@ -282,9 +286,10 @@ fn of_categories(reference: &Categories, current: &Categories) -> Statistics {
 }
 
 pub(super) fn judge(statistics: &Statistics, rule: Rule) -> Severity {
+    let far = |one: Measured, far: f64| one.value >= far && one.low >= far * CERTAIN;
     let reaches = |times: f64| {
-        let moved = statistics.ks.is_some_and(|ks| ks.low >= times * rule.ks);
-        moved || statistics.psi.low >= times * rule.psi
+        let moved = statistics.ks.is_some_and(|ks| far(ks, times * rule.ks));
+        moved || far(statistics.psi, times * rule.psi)
     };
     match statistics.p_corrected < rule.alpha {
         true if reaches(SEVERE) => Severity::Severe,

@@ -2,7 +2,7 @@
 //!
 //! There are as many as the version has columns that can be compared, [`STATISTICS`] each: at most `insight.max_features` inputs, none of
 //! them sensitive, and ten outputs. Where too few rows came they are NaN, with which no comparison of an alert holds. Statistics are
-//! best guesses; the verdict is made of their low ends, so an alert should read the verdict.
+//! best guesses; the verdict looks at their low ends too, so an alert should read the verdict.
 
 use std::fmt;
 

@@ -176,7 +176,7 @@ fn numbers_that_come_no_more_are_drift() {
         (some(598), 0, 2, stable, "chance"),
         (some(600), 5000, 600, stable, "half of all, as before"),
         (some(600), 5000, 0, severe, "they come again"),
-        (some(190), 200, 20, stable, "few numbers, enough rows"),
+        (some(190), 500, 20, stable, "few numbers, enough rows"),
     ] {
         let report = assess(&[without(pair, before, now)], &[], Rule::default());
         let found = &report.features[0];
@@ -242,16 +242,16 @@ fn what_is_not_certain_is_no_drift() {
     certain.p_corrected = 1e-6;
     certain.psi = Measured {
         value: 0.2,
-        low: 0.05,
+        low: 0.04,
         high: 0.3,
     };
     certain.ks = Some(Measured {
         value: 0.3,
-        low: 0.05,
+        low: 0.04,
         high: 0.5,
     });
     assert_eq!(report::judge(&certain, Rule::default()), Severity::None);
-    certain.psi.low = 0.1;
+    certain.psi.low = 0.05;
     assert_eq!(report::judge(&certain, Rule::default()), Severity::Moderate);
 }
 
