@@ -201,6 +201,23 @@ async fn a_response_id_that_is_used_again_means_its_last_answer() {
 }
 
 #[tokio::test]
+async fn a_response_id_that_is_used_again_and_again_takes_nobodys_room() {
+    let desk = Desk::new(100);
+    for at in 0..90 {
+        desk.answer(&at.to_string(), Role::Primary, &[0.75]);
+    }
+    for _ in 0..1_000 {
+        desk.answer("a", Role::Primary, &[0.75; 10]);
+    }
+    desk.has("taper_outcome_buffer_rows 100");
+    desk.has(r#"taper_outcome_rows_lost_total{reason="evicted"} 0"#);
+    desk.has(r#"taper_outcome_rows_lost_total{reason="replaced"} 9990"#);
+    for at in 0..90 {
+        assert_eq!(desk.one(&at.to_string(), 0, "yes").accepted, 1, "{at}");
+    }
+}
+
+#[tokio::test]
 async fn one_truth_judges_the_primary_and_its_shadows() {
     let desk = Desk::new(100);
     for role in [Role::Primary, Role::Shadow] {
