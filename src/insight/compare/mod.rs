@@ -33,7 +33,7 @@ use crate::model::{Scores, Signature, TopClass};
 pub use about::About;
 pub use seen::{MOST_CLASSES, Seen};
 
-/// Primaries that one shadow is compared with; past it, the one with the lowest number is forgotten.
+/// Primaries that one shadow is compared with; past it, of the others the one with the lowest number is forgotten.
 pub const MOST_PRIMARIES: usize = 64;
 
 /// What one version answered to a request.
@@ -133,7 +133,8 @@ impl Comparisons {
         });
         all.insert(primary, Arc::clone(&one));
         if all.len() > MOST_PRIMARIES {
-            all.pop_first();
+            let lowest = all.keys().copied().find(|number| *number != primary);
+            lowest.and_then(|lowest| all.remove(&lowest));
         }
         one
     }

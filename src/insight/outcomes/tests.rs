@@ -130,19 +130,21 @@ async fn what_does_not_fit_is_named_by_its_place() {
         truth("a", 0, "maybe"),
         number(1.0),
         number(f64::NAN),
+        number(-1e39),
         none,
         truth("", 0, "yes"),
     ];
     desk.outcomes.report(256, &wrong, &mut report);
-    assert_eq!((report.invalid, report.malformed), (6, 3));
+    assert_eq!((report.invalid, report.malformed), (7, 4));
     let told: Vec<_> = report.faults.iter().map(ToString::to_string).collect();
     insta::assert_snapshot!(told.join("\n"), @r#"
     outcomes[256].row: got 1, wants 0: the answer has one row
     outcomes[257].truth: got "maybe", wants one of ["no", "yes"]
     outcomes[258].truth: got 1, wants one of ["no", "yes"]
-    outcomes[259].truth: got NaN, wants a finite number
-    outcomes[260].truth: got nothing, wants `class` or `number`
-    outcomes[261].response_id: got "", wants 1 to 128 visible ASCII characters
+    outcomes[259].truth: got NaN, wants a number from -3.4e38 to 3.4e38
+    outcomes[260].truth: got -1e39, wants a number from -3.4e38 to 3.4e38
+    outcomes[261].truth: got nothing, wants `class` or `number`
+    outcomes[262].response_id: got "", wants 1 to 128 visible ASCII characters
     "#);
     assert_eq!(desk.one("a", 0, "yes").accepted, 1, "nothing was used up");
 }

@@ -246,3 +246,6 @@ fn one(post: &Post, shared: &Shared, waiting: Waiting) -> Done {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests;

@@ -65,14 +65,17 @@ pub(super) struct Computed {
 /// The system gives no thread.
 pub(super) fn start(outcomes: Option<Arc<Outcomes>>) -> io::Result<SyncSender<Done>> {
     let (into, inbox) = mpsc::sync_channel::<Done>(WAITING);
-    Builder::new()
-        .name("taper-desk".into())
-        .spawn(move || inbox.iter().for_each(|done| done.enter(outcomes.as_deref())))?;
+    Builder::new().name("taper-desk".into()).spawn(move || {
+        inbox
+            .iter()
+            .for_each(|done| done.enter(outcomes.as_deref()))
+    })?;
     Ok(into)
 }
 
 impl Done {
-    fn enter(self, outcomes: Option<&Outcomes>) {
+    /// Records it and frees what is left.
+    pub(super) fn enter(self, outcomes: Option<&Outcomes>) {
         match self {
             Self::Computed(computed) => computed.record(outcomes),
             Self::Dropped { copied, held } => drop((copied, held)),
