@@ -177,7 +177,7 @@ fn start(post: &Arc<Post>, shared: &Arc<Shared>, into: SyncSender<Done>) -> bool
             let done = one(&post, &all, waiting);
             // Where the desk is behind, this thread waits for it: nothing is lost, and the queue is what fills up.
             if let Err(SendError(done)) = into.send(done) {
-                done.is_lost();
+                done.lost();
             }
         }
         // The version first, so that whoever waits for it need not wait for this thread.

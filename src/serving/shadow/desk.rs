@@ -83,7 +83,7 @@ impl Done {
     }
 
     /// Nobody records it any more: it is counted as dropped, unless it was counted already.
-    pub(super) fn is_lost(self) {
+    pub(super) fn lost(self) {
         if let Self::Computed(computed) = self
             && !computed.late
         {

@@ -206,7 +206,7 @@ fn what_nobody_records_any_more_is_counted_once() {
         if let Done::Computed(computed) = &mut done {
             computed.late = late;
         }
-        done.is_lost();
+        done.lost();
         assert_eq!(stage.dropped("draining"), 1);
     }
 }
