@@ -1,7 +1,7 @@
 //! What two versions said: a shadow beside the primary on the same requests, and two versions that took split traffic.
 //!
-//! Every version has one [`Comparisons`], which goes with it; it fills where the version is a shadow. The threads of shadows
-//! write to it, never one that answers a caller, and each pair of versions has a lock of its own. A pair goes when one of its
+//! Every version has one [`Comparisons`], which goes with it; it fills where the version is a shadow. One thread
+//! of shadows writes to it, never one that answers a caller, and each pair of versions has a lock of its own. A pair goes when one of its
 //! two versions does. [`rates`] and [`numbers`] are what can be concluded: pure functions of counts and sketches.
 //!
 //! What always holds: memory is bounded, by [`MOST_PRIMARIES`] pairs a shadow and [`examples::MOST`] examples a pair; an input
