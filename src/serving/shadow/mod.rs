@@ -6,7 +6,7 @@
 //! and the version is free.
 //!
 //! Those threads do nothing but encode and run the forward pass; what they did is recorded by one thread of the common
-//! priority ([`desk`]), so that nobody ever waits for a lock that a thread of the lowest one holds.
+//! priority (`desk`), so that nobody ever waits for a lock that a thread of the lowest one holds.
 //!
 //! What always holds: offering never waits and costs the caller nothing that grows; a shadow that is slow, fails, panics or
 //! hangs takes nothing but its own threads; whatever is not scored is counted by reason. A copy that is computed past its
