@@ -349,11 +349,18 @@ async fn upkeep(
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            _ = ticks.tick() => {
-                live.snapshot().report_counted_shares();
-                telemetry.upkeep();
-            }
+            _ = ticks.tick() => {}
             _ = ending.wait_for(|ending| *ending) => return "upkeep",
+        }
+        let (live, telemetry) = (Arc::clone(&live), Arc::clone(&telemetry));
+        // It waits for locks of statistics and histograms, which no thread that serves should do for gauges.
+        let look = spawn_blocking(move || {
+            live.snapshot().report_counted_shares();
+            telemetry.upkeep();
+        });
+        // An error is a panic, which costs this look its gauges and nothing else.
+        if let Err(error) = look.await {
+            tracing::error!(%error, "the gauges are not up to date");
         }
     }
 }

@@ -16,7 +16,7 @@ use arc_swap::ArcSwap;
 
 use super::batch::{Batching, BatchingHints, Costs, Queue};
 use super::execute::Apart;
-use super::route::{self, Copies, Policy};
+use super::route::{self, Copies, Policy, Shadow};
 use super::shadow::{Lane, Slots};
 use crate::ident::{Label, ModelName, Revision, Share, Target, VersionNumber};
 use crate::insight::compare::Comparisons;
@@ -204,7 +204,9 @@ pub struct Routing {
     rules: Vec<Arc<ServingVersion>>,
     /// Requests that the split sent to each target since this policy came into force.
     routed: Vec<AtomicU64>,
-    /// The shadows, in their order.
+    /// The shadows as they are resolved, each version once, in the order of the policy.
+    shadows: Vec<Shadow>,
+    /// Their queues, in the same order.
     lanes: Vec<Lane>,
     /// Who answers where another version cannot.
     fallback: Option<Arc<ServingVersion>>,
@@ -236,9 +238,10 @@ impl Routing {
             .map(|rule| version(rule.target()))
             .collect::<Option<_>>()?;
         let shadows = policy.shadows().iter();
-        let lanes: Vec<_> = shadows
-            .map(|shadow| Some(Lane::new(shadow.clone(), version(shadow.target())?)))
+        let shadows: Vec<_> = shadows
+            .map(|shadow| Some((shadow.clone(), version(shadow.target())?)))
             .collect::<Option<_>>()?;
+        let (shadows, lanes) = lanes(shadows);
         let fallback = match policy.fallback() {
             Some(fallback) => Some(version(fallback.target())?),
             None => None,
@@ -260,6 +263,7 @@ impl Routing {
             targets,
             rules,
             routed,
+            shadows,
             lanes,
             fallback,
         })
@@ -280,6 +284,7 @@ impl Routing {
             && same(&self.targets, &other.targets)
             && same(&self.rules, &other.rules)
             && same(self.fallback.as_slice(), other.fallback.as_slice())
+            && self.shadows == other.shadows
             && self.lanes.len() == other.lanes.len()
             && self
                 .lanes
@@ -296,10 +301,10 @@ impl Routing {
 
     /// Which shadows get a copy of one request; see [`route::copies`].
     pub fn copies(&self, draw: impl FnOnce() -> u32) -> Copies {
-        route::copies(self.policy.shadows(), draw)
+        route::copies(&self.shadows, draw)
     }
 
-    /// The queue of shadow `at`.
+    /// The queue of one of the shadows in [`copies`](Self::copies).
     #[must_use]
     pub fn lane(&self, at: usize) -> &Lane {
         &self.lanes[at]
@@ -350,6 +355,22 @@ impl Routing {
             .map(|count| count.load(Ordering::Relaxed));
         targets.zip(counts).collect()
     }
+}
+
+/// A queue for each version among `shadows`. Where several of them mean one version, by its number and by labels, it is one
+/// shadow: the one with the largest share, of equals the first. Two would score every copy twice.
+fn lanes(shadows: Vec<(Shadow, Arc<ServingVersion>)>) -> (Vec<Shadow>, Vec<Lane>) {
+    let mut each: Vec<(Shadow, Arc<ServingVersion>)> = Vec::with_capacity(shadows.len());
+    for (shadow, version) in shadows {
+        let same = each.iter_mut().find(|(_, one)| Arc::ptr_eq(one, &version));
+        match same {
+            None => each.push((shadow, version)),
+            Some((one, _)) if one.share() < shadow.share() => *one = shadow,
+            Some(_) => {}
+        }
+    }
+    let lane = |(shadow, version): (Shadow, _)| (shadow.clone(), Lane::new(shadow, version));
+    each.into_iter().map(lane).unzip()
 }
 
 #[cfg(test)]

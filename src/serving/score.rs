@@ -8,7 +8,7 @@ use super::execute::{Call, Work};
 use super::live::ServingVersion;
 use crate::error::{ForwardError, PredictError};
 use crate::ident::Role;
-use crate::insight::stats::{Scoring, Seen};
+use crate::insight::stats::{Cells, Scoring, Seen};
 use crate::model::payload::Payload;
 use crate::model::{Rows, Scores, TopClass, Version};
 
@@ -23,16 +23,33 @@ pub struct Scored {
     pub inference: Duration,
 }
 
+/// What the scoring of one request gave, before any of it is recorded.
+#[derive(Debug)]
+pub(super) struct Passed {
+    seen: Cells,
+    queue: Duration,
+    scored: Scored,
+}
+
 /// Encodes and scores one request, and records what was seen where that went well.
 pub(super) fn alone(
     by: &ServingVersion,
     payload: &Payload,
     call: Call,
 ) -> Result<Scored, PredictError> {
+    passed(by, payload, call).map(|passed| passed.recorded(by, call.role))
+}
+
+/// Encodes and scores one request. Takes no lock and records nothing, so a thread that may be put aside at any time can do it.
+pub(super) fn passed(
+    by: &ServingVersion,
+    payload: &Payload,
+    call: Call,
+) -> Result<Passed, PredictError> {
     let begin = Instant::now();
     let (seen, rows) = encoded(by, payload, call, begin)?;
     let (scores, inference) = pass(by, &rows, call.role)?;
-    Ok(recorded(by, call, begin, &seen, scores, inference))
+    Ok(Passed::of(by, call, begin, seen, scores, inference))
 }
 
 /// The same for several requests in one forward pass; the answers come in their order. What is wrong with one is its own: where
@@ -71,7 +88,8 @@ pub(super) fn together(
             },
             None => pass(by, &rows, call.role)?,
         };
-        Ok(recorded(by, *call, begin, &seen, scores, inference))
+        let passed = Passed::of(by, *call, begin, seen, scores, inference);
+        Ok(passed.recorded(by, call.role))
     });
     answers.collect()
 }
@@ -104,27 +122,38 @@ fn pass(by: &ServingVersion, rows: &Rows, role: Role) -> Result<(Scores, Duratio
     Ok((scores, took))
 }
 
-fn recorded(
-    by: &ServingVersion,
-    call: Call,
-    begin: Instant,
-    seen: &Seen<'_>,
-    scores: Scores,
-    inference: Duration,
-) -> Scored {
-    let classes = scores.rows().filter_map(|row| by.version.top_class(row));
-    let top: Vec<_> = classes.collect();
-    let scoring = Scoring {
-        queue: begin.saturating_duration_since(call.at),
-        inference,
-        scores: &scores,
-        top: &top,
-    };
-    by.meters.stats.scored(call.role, seen, scoring);
-    Scored {
-        scores,
-        top,
-        inference,
+impl Passed {
+    fn of(
+        by: &ServingVersion,
+        call: Call,
+        begin: Instant,
+        seen: Seen<'_>,
+        scores: Scores,
+        inference: Duration,
+    ) -> Self {
+        let classes = scores.rows().filter_map(|row| by.version.top_class(row));
+        let top = classes.collect();
+        Self {
+            seen: seen.cells(),
+            queue: begin.saturating_duration_since(call.at),
+            scored: Scored {
+                scores,
+                top,
+                inference,
+            },
+        }
+    }
+
+    /// Records it with `by`, which scored it.
+    pub(super) fn recorded(self, by: &ServingVersion, role: Role) -> Scored {
+        let scoring = Scoring {
+            queue: self.queue,
+            inference: self.scored.inference,
+            scores: &self.scored.scores,
+            top: &self.scored.top,
+        };
+        by.meters.stats.scored(role, &self.seen, scoring);
+        self.scored
     }
 }
 

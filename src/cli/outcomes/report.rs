@@ -20,7 +20,8 @@ const SHOWN: usize = 16;
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// CSV with the columns `response_id`, `row` (0 where it is left out) and `truth`, or JSON lines with these fields; `-` is
-    /// stdin. A truth that is a number is one for models of numbers; give `--classes` where classes are called by numbers.
+    /// stdin. A truth that is a finite number is one for models of numbers; give `--classes` where classes are called by
+    /// numbers.
     #[arg(long, value_name = "PATH")]
     file: PathBuf,
     /// Truths are labels of classes, also where they look like numbers.
@@ -43,11 +44,33 @@ struct Line {
     truth: Cell,
 }
 
+/// A truth as it is written. Of a CSV file always the text: its reader would make numbers, and `true`, of what looks like one.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 enum Cell {
-    Number(f64),
+    Number(serde_json::Number),
+    Truth(bool),
     Text(String),
+}
+
+/// One row of a CSV file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Row {
+    response_id: String,
+    #[serde(default)]
+    row: u32,
+    truth: String,
+}
+
+impl From<Row> for Line {
+    fn from(row: Row) -> Self {
+        Self {
+            response_id: row.response_id,
+            row: row.row,
+            truth: Cell::Text(row.truth),
+        }
+    }
 }
 
 pub(super) async fn run(args: Args) -> Result<(), Failure> {
@@ -86,24 +109,33 @@ fn truths(origin: &str, text: &str, classes: bool) -> Result<Vec<Outcome>, Failu
         let wants = "wants response_id, row and truth";
         Failure::new(format!("{origin}: truth {line}: {error}; {wants}"))
     };
-    let lines: Vec<Line> = if text.trim_start().starts_with('{') {
+    let is_json = text.trim_start().starts_with('{');
+    let lines: Vec<Line> = if is_json {
         let read = serde_json::Deserializer::from_str(text).into_iter();
         let read = read.enumerate();
         read.map(|(at, line)| line.map_err(|error| wrong(at, &error)))
             .collect::<Result<_, _>>()?
     } else {
         let mut reader = csv::Reader::from_reader(text.as_bytes());
-        let read = reader.deserialize().enumerate();
-        read.map(|(at, line)| line.map_err(|error| wrong(at, &error)))
+        let read = reader.deserialize::<Row>().enumerate();
+        read.map(|(at, row)| row.map(Line::from).map_err(|error| wrong(at, &error)))
             .collect::<Result<_, _>>()?
     };
     if lines.is_empty() {
         return Err(Failure::new(format!("{origin}: there is no truth in it")));
     }
-    let truth = |cell| match cell {
-        Cell::Number(number) if classes => outcome::Truth::Class(number.to_string()),
-        Cell::Number(number) => outcome::Truth::Number(number),
-        Cell::Text(class) => outcome::Truth::Class(class),
+    // A class may be called `nan` or `inf`, which no number is that can come true.
+    let number = |text: &str| text.parse().ok().filter(|number: &f64| number.is_finite());
+    let truth = |cell| {
+        let (text, may_be_number) = match cell {
+            Cell::Number(number) => (number.to_string(), true),
+            Cell::Truth(truth) => (truth.to_string(), false),
+            Cell::Text(text) => (text, !is_json),
+        };
+        match number(&text).filter(|_| may_be_number && !classes) {
+            Some(number) => outcome::Truth::Number(number),
+            None => outcome::Truth::Class(text),
+        }
     };
     let outcomes = lines.into_iter().map(|line| Outcome {
         response_id: line.response_id,
@@ -175,6 +207,44 @@ mod tests {
         assert_eq!(read[1].truth, Some(outcome::Truth::Number(2.5)));
         let digits = truths("x", "response_id,row,truth\na,0,7\n", true).unwrap();
         assert_eq!(digits[0].truth, Some(outcome::Truth::Class("7".into())));
+    }
+
+    #[test]
+    fn what_a_class_is_called_stays_as_it_is_written() {
+        let class = |label: &str| Some(outcome::Truth::Class(label.into()));
+        let number = |number| Some(outcome::Truth::Number(number));
+        for (cell, with, without) in [
+            ("true", class("true"), class("true")),
+            ("False", class("False"), class("False")),
+            ("007", class("007"), number(7.0)),
+            ("1.0", class("1.0"), number(1.0)),
+            ("-2.5e3", class("-2.5e3"), number(-2_500.0)),
+            ("nan", class("nan"), class("nan")),
+            ("inf", class("inf"), class("inf")),
+            ("1e999", class("1e999"), class("1e999")),
+        ] {
+            let csv = format!("response_id,row,truth\na,0,{cell}\n");
+            assert_eq!(truths("x", &csv, true).unwrap()[0].truth, with, "{cell}");
+            assert_eq!(
+                truths("x", &csv, false).unwrap()[0].truth,
+                without,
+                "{cell}"
+            );
+        }
+        for (json, with, without) in [
+            ("true", class("true"), class("true")),
+            ("7", class("7"), number(7.0)),
+            ("1.0", class("1.0"), number(1.0)),
+            ("\"007\"", class("007"), class("007")),
+        ] {
+            let line = format!("{{\"response_id\":\"a\",\"truth\":{json}}}");
+            assert_eq!(truths("x", &line, true).unwrap()[0].truth, with, "{json}");
+            assert_eq!(
+                truths("x", &line, false).unwrap()[0].truth,
+                without,
+                "{json}"
+            );
+        }
     }
 
     #[test]

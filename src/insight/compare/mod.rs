@@ -1,7 +1,7 @@
 //! What two versions said: a shadow beside the primary on the same requests, and two versions that took split traffic.
 //!
-//! Every version has one [`Comparisons`], which goes with it; it fills where the version is a shadow. The threads of shadows
-//! write to it, never one that answers a caller, and each pair of versions has a lock of its own. A pair goes when one of its
+//! Every version has one [`Comparisons`], which goes with it; it fills where the version is a shadow. One thread
+//! of shadows writes to it, never one that answers a caller, and each pair of versions has a lock of its own. A pair goes when one of its
 //! two versions does. [`rates`] and [`numbers`] are what can be concluded: pure functions of counts and sketches.
 //!
 //! What always holds: memory is bounded, by [`MOST_PRIMARIES`] pairs a shadow and [`examples::MOST`] examples a pair; an input
@@ -33,7 +33,7 @@ use crate::model::{Scores, Signature, TopClass};
 pub use about::About;
 pub use seen::{MOST_CLASSES, Seen};
 
-/// Primaries that one shadow is compared with; past it, the one with the lowest number is forgotten.
+/// Primaries that one shadow is compared with; past it, of the others the one with the lowest number is forgotten.
 pub const MOST_PRIMARIES: usize = 64;
 
 /// What one version answered to a request.
@@ -133,7 +133,8 @@ impl Comparisons {
         });
         all.insert(primary, Arc::clone(&one));
         if all.len() > MOST_PRIMARIES {
-            all.pop_first();
+            let lowest = all.keys().copied().find(|number| *number != primary);
+            lowest.and_then(|lowest| all.remove(&lowest));
         }
         one
     }

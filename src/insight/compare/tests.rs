@@ -195,8 +195,12 @@ fn a_pair_goes_with_its_primary_and_begins_anew_when_that_is_loaded_again() {
     assert_eq!(rows(), None, "gone");
     comparisons.forget_retired();
     assert!(lock(&comparisons.by_primary).is_empty());
-    for primary in 1..=70 {
+    for primary in 2..=70 {
         ask(&first, primary);
     }
+    assert_eq!(lock(&comparisons.by_primary).len(), MOST_PRIMARIES);
+    ask(&first, 1);
+    ask(&first, 1);
+    assert_eq!(rows(), Some(2), "the lowest number, but it has just come");
     assert_eq!(lock(&comparisons.by_primary).len(), MOST_PRIMARIES);
 }

@@ -50,7 +50,7 @@ pub(super) struct ShadowMeters {
     queue: Gauge,
 }
 
-/// A copy that waits; counted until this is dropped.
+/// A copy that waits, or is computed; counted until this is dropped.
 pub struct Queued(Gauge);
 
 /// What the answers of a shadow are counted into beside those of one primary.
@@ -89,6 +89,13 @@ impl VersionMeters {
         let queue = self.shadow().queue.clone();
         queue.increment(1.0);
         Queued(queue)
+    }
+
+    /// A copy is computed until what is returned is dropped. Takes no lock, as all that a thread of a shadow calls.
+    #[must_use]
+    pub fn shadow_computes(&self) -> Queued {
+        self.in_flight.increment(1.0);
+        Queued(self.in_flight.clone())
     }
 
     /// A copy is being computed past its deadline. Its [`Record`](super::Record) must be told, too.

@@ -47,7 +47,7 @@ pub struct VersionMeters {
     share: Gauge,
     counted: Gauge,
     bytes: Gauge,
-    in_flight: Gauge,
+    pub(super) in_flight: Gauge,
     quality: Arc<VersionQuality>,
     subject: Arc<Subject>,
     /// Values recorded since somebody last counted to [`MOST_WAITING`].
@@ -208,6 +208,8 @@ pub struct Record<'a> {
     start: Instant,
     deadline: Option<Instant>,
     code: Option<Code>,
+    /// When it ended, where that was before this is dropped.
+    end: Option<Instant>,
     /// Whether somebody else has counted how it ended.
     counted: bool,
 }
@@ -228,6 +230,7 @@ impl<'a> Record<'a> {
             start,
             deadline,
             code: None,
+            end: None,
             counted: false,
         }
     }
@@ -261,7 +264,12 @@ impl<'a> Record<'a> {
         self.code = Some(code);
     }
 
-    /// Somebody else has counted how it ended, while it still ran.
+    /// How it ended, and when: it is told later.
+    pub fn ended_at(&mut self, code: Code, at: Instant) {
+        (self.code, self.end) = (Some(code), Some(at));
+    }
+
+    /// Somebody else has counted that it ended, and how, while it still ran: the counter of requests is left alone.
     pub fn was_counted(&mut self) {
         self.counted = true;
     }
@@ -269,7 +277,7 @@ impl<'a> Record<'a> {
 
 impl Drop for Record<'_> {
     fn drop(&mut self) {
-        let now = Instant::now();
+        let now = self.end.unwrap_or_else(Instant::now);
         let code = self.code.unwrap_or_else(|| {
             // The transport drops a request at its deadline, just as when the caller goes away.
             let expired = self.deadline.is_some_and(|deadline| deadline <= now);
@@ -280,11 +288,10 @@ impl Drop for Record<'_> {
             }
         });
         self.meters.in_flight.decrement(1.0);
-        if self.counted {
-            return;
+        if !self.counted {
+            self.meters.requests(self.role, code).increment(1);
         }
-        self.meters.requests(self.role, code).increment(1);
-        let total = now - self.start;
+        let total = now.saturating_duration_since(self.start);
         self.meters.role(self.role).request_seconds.record(total);
         self.meters.stats.ended(self.role, code, total);
         self.meters.recorded(1);

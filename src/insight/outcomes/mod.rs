@@ -1,7 +1,7 @@
 //! Outcomes: the truths about predictions, reported later by response id, joined to what was answered.
 //!
-//! [`Outcomes`] remembers what was answered, the scores only and never an input, in a buffer whose memory is taken once
-//! and never grows. A truth that finds its row is counted in the [`VersionQuality`] of the version that answered, which lives
+//! [`Outcomes`] remembers what was answered, the scores only and never an input, in a buffer that grows as it fills and
+//! never past its limit. A truth that finds its row is counted in the [`VersionQuality`] of the version that answered, which lives
 //! and dies with that version; whatever becomes of a truth, its sender is told. [`quality`] turns counts into accuracy,
 //! log-loss, Brier score, AUC and calibration, or into errors of a regression.
 //!
@@ -14,6 +14,7 @@ pub mod quality;
 mod buffer;
 mod key;
 mod report;
+mod shard;
 mod version;
 mod window;
 
@@ -27,15 +28,15 @@ use crate::insight::metrics::OutcomeMeters;
 use crate::model::Scores;
 use buffer::{Answered, Buffer};
 
-pub use buffer::VALUES_PER_ROW;
 pub use report::{Joined, Outcome, Report, Truth};
+pub use shard::VALUES_PER_ROW;
 pub use version::VersionQuality;
 pub use window::{Reading, SLICE, SLICES};
 
 /// How much is remembered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutcomeSettings {
-    /// Rows that wait for their truth at one time; 0: nothing is remembered. One takes some 200 bytes, and one of more than
+    /// Rows that wait for their truth at one time; 0: nothing is remembered. One takes some 250 bytes, and one of more than
     /// [`VALUES_PER_ROW`] values counts as several.
     pub buffer_rows: usize,
     /// How long a truth may take to come.

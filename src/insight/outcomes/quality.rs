@@ -15,6 +15,8 @@ use crate::insight::sketch::{Bucket, Sketch};
 
 /// One wrong certainty must not make a log-loss infinite.
 pub const LEAST_PROBABILITY: f64 = 1e-15;
+/// A number that came true is at most this far from zero, as every answer is: so no sum of errors or of their squares overflows.
+pub const LARGEST_NUMBER: f64 = f32::MAX as f64;
 /// Bins of a calibration table.
 pub const BINS: usize = 10;
 
@@ -157,9 +159,10 @@ impl Sums {
         self.add_to_bin(p(top), top == truth);
     }
 
-    /// A row of a regression.
+    /// A row of a regression. An error that two numbers up to [`LARGEST_NUMBER`] cannot have counts as the largest that they can.
     pub fn add_value(&mut self, predicted: f64, truth: f64) {
-        let error = predicted - truth;
+        let most = 2.0 * LARGEST_NUMBER;
+        let error = (predicted - truth).clamp(-most, most);
         self.rows += 1;
         self.signed += error;
         self.absolute += error.abs();

@@ -1,5 +1,6 @@
 //! What is reported, and what becomes of it.
 
+use super::quality::LARGEST_NUMBER;
 use crate::error::{InputFault, InputFaults};
 use crate::ident::ResponseId;
 
@@ -19,7 +20,7 @@ pub struct Outcome {
 pub enum Truth {
     /// The class with this label.
     Class(String),
-    /// This number.
+    /// This number, at most [`LARGEST_NUMBER`] from zero.
     Number(f64),
 }
 
@@ -133,8 +134,9 @@ pub(super) fn checked(outcome: &Outcome) -> Result<(&str, &Truth), Misfit> {
     }
     match &outcome.truth {
         None => Err(malformed("truth", "nothing".into(), "`class` or `number`")),
-        Some(Truth::Number(number)) if !number.is_finite() => {
-            Err(malformed("truth", number.to_string(), "a finite number"))
+        Some(Truth::Number(number)) if number.is_nan() || number.abs() > LARGEST_NUMBER => {
+            let got = format!("{number:e}");
+            Err(malformed("truth", got, "a number from -3.4e38 to 3.4e38"))
         }
         Some(truth) => Ok((id, truth)),
     }

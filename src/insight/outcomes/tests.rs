@@ -130,19 +130,21 @@ async fn what_does_not_fit_is_named_by_its_place() {
         truth("a", 0, "maybe"),
         number(1.0),
         number(f64::NAN),
+        number(-1e39),
         none,
         truth("", 0, "yes"),
     ];
     desk.outcomes.report(256, &wrong, &mut report);
-    assert_eq!((report.invalid, report.malformed), (6, 3));
+    assert_eq!((report.invalid, report.malformed), (7, 4));
     let told: Vec<_> = report.faults.iter().map(ToString::to_string).collect();
     insta::assert_snapshot!(told.join("\n"), @r#"
     outcomes[256].row: got 1, wants 0: the answer has one row
     outcomes[257].truth: got "maybe", wants one of ["no", "yes"]
     outcomes[258].truth: got 1, wants one of ["no", "yes"]
-    outcomes[259].truth: got NaN, wants a finite number
-    outcomes[260].truth: got nothing, wants `class` or `number`
-    outcomes[261].response_id: got "", wants 1 to 128 visible ASCII characters
+    outcomes[259].truth: got NaN, wants a number from -3.4e38 to 3.4e38
+    outcomes[260].truth: got -1e39, wants a number from -3.4e38 to 3.4e38
+    outcomes[261].truth: got nothing, wants `class` or `number`
+    outcomes[262].response_id: got "", wants 1 to 128 visible ASCII characters
     "#);
     assert_eq!(desk.one("a", 0, "yes").accepted, 1, "nothing was used up");
 }
@@ -198,6 +200,23 @@ async fn a_response_id_that_is_used_again_means_its_last_answer() {
     assert_eq!(desk.one("a", 0, "yes").accepted, 1);
     desk.has(r#"taper_outcome_rows_lost_total{reason="replaced"} 2"#);
     desk.has(r#"taper_outcome_quality{model="m",version="1",role="primary",metric="accuracy"} 0"#);
+}
+
+#[tokio::test]
+async fn a_response_id_that_is_used_again_and_again_takes_nobodys_room() {
+    let desk = Desk::new(100);
+    for at in 0..90 {
+        desk.answer(&at.to_string(), Role::Primary, &[0.75]);
+    }
+    for _ in 0..1_000 {
+        desk.answer("a", Role::Primary, &[0.75; 10]);
+    }
+    desk.has("taper_outcome_buffer_rows 100");
+    desk.has(r#"taper_outcome_rows_lost_total{reason="evicted"} 0"#);
+    desk.has(r#"taper_outcome_rows_lost_total{reason="replaced"} 9990"#);
+    for at in 0..90 {
+        assert_eq!(desk.one(&at.to_string(), 0, "yes").accepted, 1, "{at}");
+    }
 }
 
 #[tokio::test]

@@ -39,7 +39,7 @@ use recorder::Recorder;
 pub use bars::bars;
 pub use history::{TICK, Window};
 pub use layout::{Feature, Layout, MOST_CATEGORIES};
-pub use seen::Seen;
+pub use seen::{Cells, Seen};
 pub use summary::{Inputs, Summary, Values};
 
 /// What is recorded.
@@ -119,13 +119,13 @@ impl VersionStats {
     }
 
     /// A request was scored: its inputs, its answers and how long they took.
-    pub fn scored(&self, role: Role, seen: &Seen<'_>, scoring: Scoring<'_>) {
+    pub fn scored(&self, role: Role, seen: &Cells, scoring: Scoring<'_>) {
         let (classes, labels) = (self.layout.classes.len(), self.layout.outputs.len());
         self.recorder(role).record(self.now(), |summary| {
             summary.rows += scoring.scores.rows().len() as u64;
             summary.queue.record(scoring.queue.as_secs_f64());
             summary.inference.record(scoring.inference.as_secs_f64());
-            for (place, held) in &seen.cells {
+            for (place, held) in &seen.0 {
                 summary.input(*place, *held);
             }
             let Summary { scores, .. } = summary;

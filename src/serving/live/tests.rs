@@ -7,7 +7,7 @@ use super::*;
 use crate::error::ForwardError;
 use crate::insight::metrics::Telemetry;
 use crate::model::{Model, Rows, Scores, samples};
-use crate::serving::route::{Choice, RawHeaderRule, RawPolicy, RawTarget, route};
+use crate::serving::route::{Choice, RawHeaderRule, RawPolicy, RawShadow, RawTarget, route};
 
 /// Never asked.
 struct Silent;
@@ -120,6 +120,58 @@ fn rows_of_one_version_share_its_gauge_and_keep_their_own_counts() {
         routing.counted(),
         [(v(1), 1), (v(2), 1), (v(1), 2), (v(1), 1)],
         "the rule is not counted"
+    );
+}
+
+#[test]
+fn a_version_that_several_shadows_mean_is_one_shadow_with_the_largest_share() {
+    let ready = ready(3);
+    let shadow = |(target, basis_points): (RawTarget, u32)| RawShadow {
+        target,
+        basis_points,
+        deadline_ms: 1_000,
+        max_queue: 64,
+        max_concurrent: 1,
+    };
+    let raw = RawPolicy {
+        split: vec![(1.into(), 10_000)],
+        shadows: [
+            (1.into(), 1_000),
+            ("stable".into(), 5_000),
+            ("canary".into(), 2_000),
+        ]
+        .map(shadow)
+        .to_vec(),
+        ..RawPolicy::default()
+    };
+    let policy = Policy::check(raw, &"m".parse().unwrap()).unwrap();
+    let with = |stable, canary| {
+        let labels = labels(&[("stable", stable), ("canary", canary)]);
+        Routing::resolve(Revision(1), policy.clone(), &labels, &ready).unwrap()
+    };
+    // Who gets a copy of the request at `point`.
+    let copied = |routing: &Routing, point| {
+        let places = routing.copies(|| point).places();
+        places
+            .map(|at| routing.lane(at).version().number())
+            .collect::<Vec<_>>()
+    };
+    for (stable, canary, point, want, why) in [
+        (2, 3, 0, vec![1, 2, 3], "three versions"),
+        (2, 3, 1_500, vec![2, 3], "each with its share"),
+        (1, 3, 0, vec![1, 3], "once, though twice in the policy"),
+        (1, 3, 4_999, vec![1], "the larger share"),
+        (1, 1, 0, vec![1], "all three"),
+        (2, 2, 3_000, vec![2], "by two labels"),
+        (2, 1, 1_500, vec![1, 2], "the first takes the third's share"),
+    ] {
+        let want: Vec<_> = want.into_iter().map(v).collect();
+        assert_eq!(copied(&with(stable, canary), point), want, "{why}");
+    }
+    assert!(with(1, 3).is_as(&with(1, 3)));
+    assert!(
+        !with(1, 2).is_as(&with(2, 2)),
+        "the same versions, other shares"
     );
 }
 

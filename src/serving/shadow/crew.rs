@@ -5,7 +5,7 @@ use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
-        mpsc::{self, Receiver, SyncSender},
+        mpsc::{self, Receiver, SendError, SyncSender},
     },
     thread::Builder,
 };
@@ -13,14 +13,13 @@ use std::{
 use tokio::time::Instant;
 
 use super::super::execute::Call;
-use super::super::score::{self, Scored};
+use super::super::score;
 use super::budget::Budget;
 use super::cpu_time::cpu_time;
-use super::lane::{Copied, Lane, Post, Waiting};
-use crate::error::{Code, PredictError};
-use crate::ident::{Role, VersionNumber};
-use crate::insight::compare::{Pair, Side};
-use crate::insight::metrics::{Dropped, Record};
+use super::desk::{self, Computed, Done};
+use super::lane::{Copied, Lane, Post, Waiting, sleeper};
+use crate::ident::Role;
+use crate::insight::metrics::Dropped;
 use crate::insight::outcomes::Outcomes;
 use crate::model::step_back;
 
@@ -32,7 +31,7 @@ const LEAST_BYTES: usize = 1_024;
 /// What all shadows of a gateway may take together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CrewSettings {
-    /// Compute time, in per cent of one core.
+    /// Compute time, in per cent of one core: of encoding and forward passes. What is recorded of them comes on top.
     pub compute_share: u32,
     /// Threads.
     pub max_threads: usize,
@@ -65,8 +64,6 @@ struct Shared {
     bytes: AtomicUsize,
     budget: Mutex<Budget>,
     ended: AtomicBool,
-    /// Where answers wait for their truth, as those of primaries do.
-    outcomes: Option<Arc<Outcomes>>,
 }
 
 /// Bytes of a copy; given back when dropped.
@@ -83,7 +80,7 @@ impl Drop for Held {
 }
 
 impl Crew {
-    /// Starts the thread that starts the others, so that no request ever does. What shadows answer is remembered in
+    /// Starts the thread that starts the others, so that no request ever does, and the one that records. What shadows answer is remembered in
     /// `outcomes`, until its truth is reported.
     ///
     /// # Errors
@@ -96,12 +93,12 @@ impl Crew {
             bytes: AtomicUsize::new(0),
             budget: Mutex::new(Budget::new(settings.compute_share, Instant::now())),
             ended: AtomicBool::new(false),
-            outcomes,
         });
+        let into = desk::start(outcomes)?;
         let all = Arc::clone(&shared);
         Builder::new()
             .name("taper-shadows".into())
-            .spawn(move || man(&inbox, &all))?;
+            .spawn(move || man(&inbox, &all, &into))?;
         Ok(Self { lanes, shared })
     }
 
@@ -130,8 +127,9 @@ impl Crew {
         };
         let fits = before.saturating_add(bytes) <= self.shared.settings.max_bytes;
         if !fits || !lane.push(waiting) {
-            return meters.shadow_dropped(Dropped::QueueFull);
+            meters.shadow_dropped(Dropped::QueueFull);
         }
+        // Also where the queue is full: of a lane that got no threads, nobody else takes anything out.
         let manned = &lane.post.manned;
         if !manned.load(Ordering::Relaxed)
             && !manned.swap(true, Ordering::AcqRel)
@@ -149,11 +147,13 @@ impl Drop for Crew {
 }
 
 /// Gives each lane its threads.
-fn man(lanes: &Receiver<Arc<Post>>, shared: &Arc<Shared>) {
+fn man(lanes: &Receiver<Arc<Post>>, shared: &Arc<Shared>, into: &SyncSender<Done>) {
     for post in lanes {
         let wanted = post.shadow.max_concurrent();
-        let started = (0..wanted).filter(|_| start(&post, shared)).count();
-        if started < wanted {
+        let started = (0..wanted)
+            .filter(|_| start(&post, shared, into.clone()))
+            .count();
+        if started < wanted && !post.warned.swap(true, Ordering::Relaxed) {
             let version = post.version.number();
             tracing::warn!(%version, started, wanted, "too few threads for a shadow: see limits.max_shadow_threads");
         }
@@ -164,7 +164,7 @@ fn man(lanes: &Receiver<Arc<Post>>, shared: &Arc<Shared>) {
     }
 }
 
-fn start(post: &Arc<Post>, shared: &Arc<Shared>) -> bool {
+fn start(post: &Arc<Post>, shared: &Arc<Shared>, into: SyncSender<Done>) -> bool {
     if shared.threads.fetch_add(1, Ordering::AcqRel) >= shared.settings.max_threads {
         shared.threads.fetch_sub(1, Ordering::AcqRel);
         return false;
@@ -172,8 +172,13 @@ fn start(post: &Arc<Post>, shared: &Arc<Shared>) -> bool {
     let (post, all) = (Arc::clone(post), Arc::clone(shared));
     let started = Builder::new().name("taper-shadow".into()).spawn(move || {
         step_back();
-        while let Some(waiting) = next(&post) {
-            one(&post, &all, waiting);
+        let sleeper = sleeper();
+        while let Some(waiting) = post.next(&sleeper) {
+            let done = one(&post, &all, waiting);
+            // Where the desk is behind, this thread waits for it: nothing is lost, and the queue is what fills up.
+            if let Err(SendError(done)) = into.send(done) {
+                done.lost();
+            }
         }
         // The version first, so that whoever waits for it need not wait for this thread.
         drop(post);
@@ -185,13 +190,9 @@ fn start(post: &Arc<Post>, shared: &Arc<Shared>) -> bool {
     started.is_ok()
 }
 
-/// The next copy; `None` once the lane has gone and nothing waits any more.
-fn next(post: &Post) -> Option<Waiting> {
-    lock(&post.inbox).recv().ok()
-}
-
-/// Scores one copy, or drops it.
-fn one(post: &Post, shared: &Shared, waiting: Waiting) {
+/// Scores one copy, or drops it. Takes no lock that others than threads of shadows wait for, and frees nothing that another
+/// thread made: this one may be put aside in the middle, for as long as the cores are busy.
+fn one(post: &Post, shared: &Shared, waiting: Waiting) -> Done {
     let meters = &post.version.meters;
     let Waiting {
         copied,
@@ -200,74 +201,51 @@ fn one(post: &Post, shared: &Shared, waiting: Waiting) {
         held,
     } = waiting;
     drop(queued);
+    let dropped = |copied, held, why| {
+        meters.shadow_dropped(why);
+        Done::Dropped { copied, held }
+    };
     let now = Instant::now();
     if post.closed.load(Ordering::Acquire) || shared.ended.load(Ordering::Acquire) {
-        return meters.shadow_dropped(Dropped::Draining);
+        return dropped(copied, held, Dropped::Draining);
     }
     if expires <= now {
-        return meters.shadow_dropped(Dropped::Deadline);
+        return dropped(copied, held, Dropped::Deadline);
     }
     if !lock(&shared.budget).may_begin(now) {
-        return meters.shadow_dropped(Dropped::Budget);
+        return dropped(copied, held, Dropped::Budget);
     }
     // Threads of an earlier policy may still compute for the same version.
     let most = post.shadow.max_concurrent();
     let Some(claim) = post.version.slots.claim(most, expires) else {
-        return meters.shadow_dropped(Dropped::QueueFull);
+        return dropped(copied, held, Dropped::QueueFull);
     };
-    let mut record = Record::start(meters, Role::Shadow, now, Some(expires));
+    let computes = meters.shadow_computes();
     let began = cpu_time();
     let call = Call {
         role: Role::Shadow,
         at: now,
         deadline: None,
     };
-    let scored = score::alone(&post.version, &copied.payload, call);
+    let passed = score::passed(&post.version, &copied.payload, call);
     lock(&shared.budget).spend(cpu_time().saturating_sub(began));
-    drop(held);
     let late = claim.release();
-    if late {
-        record.was_counted();
-    }
-    match &scored {
-        Ok(scored) if !late => record.scored(scored.inference, &scored.scores, &scored.top),
-        Err(PredictError::Forward { version, source }) => {
-            tracing::debug!(%version, error = %source, "a shadow failed");
-        }
-        _ => {}
-    }
-    record.ended(match &scored {
-        _ if expires <= Instant::now() => Code::DeadlineExceeded,
-        Ok(_) => Code::Ok,
-        Err(error) => error.code(),
-    });
-    drop(record);
-    // Also an answer that comes after its deadline: that says nothing about how right it is.
-    if let (Some(outcomes), Ok(scored)) = (&shared.outcomes, &scored) {
-        let (id, by) = (&copied.primary.response_id, meters.quality());
-        outcomes.remember(id, by, Role::Shadow, &scored.scores);
-    }
-    if let (Ok(scored), Some(answer)) = (&scored, &copied.primary.answer) {
-        let pair = Pair {
-            primary: side(copied.primary.version, answer),
-            about: &copied.primary.about,
-            shadow: side(post.version.number(), scored),
-            response_id: &copied.primary.response_id,
-            inputs: &copied.payload,
-        };
-        post.version.comparisons.paired(&pair, meters);
-    }
-}
-
-fn side(version: VersionNumber, scored: &Scored) -> Side<'_> {
-    Side {
-        version,
-        scores: &scored.scores,
-        top: &scored.top,
-        inference: scored.inference,
-    }
+    drop(computes);
+    Done::Computed(Computed {
+        version: Arc::clone(&post.version),
+        copied,
+        held,
+        began: now,
+        expires,
+        ended: Instant::now(),
+        late,
+        passed,
+    })
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests;

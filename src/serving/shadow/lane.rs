@@ -1,11 +1,15 @@
 //! The queue of one shadow under one policy.
 
-use std::sync::{
-    Arc, Mutex,
-    atomic::{AtomicBool, Ordering},
-    mpsc::{self, Receiver, SyncSender, TrySendError},
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, Wake, Waker},
+    thread::{self, Thread},
 };
 
+use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio::time::Instant;
 
 use super::super::live::ServingVersion;
@@ -14,7 +18,7 @@ use super::super::score::Scored;
 use super::crew::Held;
 use crate::ident::{ResponseId, Revision, VersionNumber};
 use crate::insight::compare::About;
-use crate::insight::metrics::Queued;
+use crate::insight::metrics::{Dropped, Queued};
 use crate::model::payload::Payload;
 
 /// What the caller was told.
@@ -56,7 +60,7 @@ pub(super) struct Waiting {
 /// Where copies for one shadow go in. When it is dropped, what waits is dropped too, and the threads end.
 #[derive(Debug)]
 pub struct Lane {
-    into: SyncSender<Waiting>,
+    into: Sender<Waiting>,
     pub(super) post: Arc<Post>,
 }
 
@@ -65,22 +69,66 @@ pub struct Lane {
 pub(super) struct Post {
     pub(super) shadow: Shadow,
     pub(super) version: Arc<ServingVersion>,
-    pub(super) inbox: Mutex<Receiver<Waiting>>,
+    /// The threads of the lane wait for each other here, and nobody else for them: this channel takes no lock to send.
+    inbox: Mutex<Receiver<Waiting>>,
     /// Whether threads were asked for.
     pub(super) manned: AtomicBool,
+    /// Whether it was told that there are too few.
+    pub(super) warned: AtomicBool,
     pub(super) closed: AtomicBool,
+}
+
+impl Post {
+    /// The next copy, for which the calling thread waits; `None` once the lane has gone and nothing waits any more.
+    /// `sleeper` wakes this thread.
+    pub(super) fn next(&self, sleeper: &Waker) -> Option<Waiting> {
+        let mut inbox = self.inbox.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut context = Context::from_waker(sleeper);
+        loop {
+            match inbox.poll_recv(&mut context) {
+                Poll::Ready(next) => return next,
+                Poll::Pending => thread::park(),
+            }
+        }
+    }
+
+    /// Drops and counts what waits.
+    fn drain(&self, inbox: &mut Receiver<Waiting>) {
+        while inbox.try_recv().is_ok() {
+            self.version.meters.shadow_dropped(Dropped::Draining);
+        }
+    }
+}
+
+/// Wakes a thread without a lock.
+struct Sleeper(Thread);
+
+impl Wake for Sleeper {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+/// What wakes the calling thread.
+pub(super) fn sleeper() -> Waker {
+    Waker::from(Arc::new(Sleeper(thread::current())))
 }
 
 impl Lane {
     /// A lane without threads: the first copy asks for them.
     #[must_use]
     pub fn new(shadow: Shadow, version: Arc<ServingVersion>) -> Self {
-        let (into, inbox) = mpsc::sync_channel(shadow.max_queue());
+        let (into, inbox) = mpsc::channel(shadow.max_queue());
         let post = Post {
             shadow,
             version,
             inbox: Mutex::new(inbox),
             manned: AtomicBool::new(false),
+            warned: AtomicBool::new(false),
             closed: AtomicBool::new(false),
         };
         Self {
@@ -97,15 +145,17 @@ impl Lane {
 
     /// Whether there was room.
     pub(super) fn push(&self, waiting: Waiting) -> bool {
-        match self.into.try_send(waiting) {
-            Ok(()) => true,
-            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => false,
-        }
+        self.into.try_send(waiting).is_ok()
     }
 }
 
 impl Drop for Lane {
+    /// A thread that waits for the next copy drops what waits. Where none does, because all compute, or hang, or there were
+    /// never any, it is dropped here.
     fn drop(&mut self) {
         self.post.closed.store(true, Ordering::Release);
+        if let Ok(mut inbox) = self.post.inbox.try_lock() {
+            self.post.drain(&mut inbox);
+        }
     }
 }

@@ -5,6 +5,9 @@
 //! priority, and belongs to the policy that named the shadow: when that policy goes, what waits is dropped, the threads end,
 //! and the version is free.
 //!
+//! Those threads do nothing but encode and run the forward pass; what they did is recorded by one thread of the common
+//! priority (`desk`), so that nobody ever waits for a lock that a thread of the lowest one holds.
+//!
 //! What always holds: offering never waits and costs the caller nothing that grows; a shadow that is slow, fails, panics or
 //! hangs takes nothing but its own threads; whatever is not scored is counted by reason. A copy that is computed past its
 //! deadline counts as `DEADLINE_EXCEEDED`, and while everything that a shadow may compute at one time is past it, its further
@@ -15,6 +18,7 @@
 mod budget;
 mod cpu_time;
 mod crew;
+mod desk;
 mod lane;
 mod slots;
 

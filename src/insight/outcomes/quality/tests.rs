@@ -197,3 +197,21 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn no_number_makes_a_measure_infinite() {
+    for (predicted, truth) in [
+        (f64::from(f32::MAX), -LARGEST_NUMBER),
+        (0.0, 1.7e308),
+        (-1.7e308, 1.7e308),
+    ] {
+        let mut sums = Sums::default();
+        for _ in 0..1_000 {
+            sums.add_value(predicted, truth);
+        }
+        let quality = sums.of_values().unwrap();
+        for (measure, value) in quality.by_name() {
+            assert!(value.is_finite(), "{measure} of {predicted} and {truth}");
+        }
+    }
+}

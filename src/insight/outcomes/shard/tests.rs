@@ -1,0 +1,124 @@
+//! One key that is used over and over.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::insight::metrics::{Telemetry, VersionMeters};
+use crate::model::samples;
+
+/// Versions, each of which answers one probability.
+fn versions(many: u64) -> Vec<VersionMeters> {
+    let telemetry = Telemetry::new().unwrap();
+    let meters = |number| {
+        let manifest = samples::manifest(samples::document("m", number));
+        VersionMeters::new(&telemetry, &manifest).unwrap()
+    };
+    (1..=many).map(meters).collect()
+}
+
+fn push(shard: &mut Shard, key: u128, by: &VersionMeters, role: Role, rows: usize) -> Lost {
+    let answered = Answered {
+        by: by.quality(),
+        role,
+        at: Duration::ZERO,
+    };
+    let scores = Scores::new(vec![0.75; rows], 1).unwrap();
+    shard.push(key, answered, &scores, Duration::MAX)
+}
+
+fn accepted(shard: &mut Shard, key: u128) -> bool {
+    let (truth, now) = (Truth::Class("yes".into()), Duration::ZERO);
+    shard.settle(key, 0, &truth, now, Duration::MAX) == Ok(Joined::Accepted)
+}
+
+/// Entries that are met on the way from the newest.
+fn walk(shard: &mut Shard, key: u128) -> Vec<Role> {
+    let mut next = shard.newest.get(&key).copied();
+    let mut met = Vec::new();
+    while let Some(entry) = next.and_then(|number| shard.entry(number)) {
+        assert!(entry.rows > 0, "what was replaced is not linked");
+        assert_eq!(entry.key, key);
+        met.push(entry.role);
+        next = entry.before;
+    }
+    met
+}
+
+#[test]
+fn a_key_that_is_used_again_and_again_costs_one_entry_and_nobody_else_his_own() {
+    let versions = versions(1);
+    let mut shard = Shard::new(100);
+    for key in 1..=99 {
+        push(&mut shard, key, &versions[0], Role::Primary, 1);
+    }
+    for _ in 0..12_000 {
+        let lost = push(&mut shard, 0, &versions[0], Role::Primary, 1);
+        assert_eq!((lost.evicted, shard.held), (0, 100));
+        assert!(shard.entries.len() <= shard.places());
+    }
+    assert_eq!(walk(&mut shard, 0), [Role::Primary]);
+    assert!((0..=99).all(|key| accepted(&mut shard, key)));
+}
+
+#[test]
+fn under_one_key_there_is_one_entry_for_the_caller_and_one_for_each_shadow() {
+    let versions = versions(3);
+    let mut shard = Shard::new(1_000);
+    for _ in 0..500 {
+        for by in &versions {
+            push(&mut shard, 7, by, Role::Shadow, 1);
+        }
+        push(&mut shard, 7, &versions[0], Role::Fallback, 2);
+    }
+    let mut met = walk(&mut shard, 7);
+    met.sort_unstable_by_key(|role| *role as usize);
+    assert_eq!(met.len(), 4, "{met:?}");
+    assert_eq!(shard.held, 5);
+    push(&mut shard, 7, &versions[0], Role::Primary, 1);
+    assert_eq!((walk(&mut shard, 7).len(), shard.held), (1, 1));
+}
+
+#[test]
+fn shadows_that_were_loaded_again_and_again_leave_one_entry() {
+    let mut shard = Shard::new(1_000);
+    for _ in 0..5 {
+        push(&mut shard, 7, &versions(1)[0], Role::Shadow, 1);
+    }
+    assert_eq!((walk(&mut shard, 7).len(), shard.held), (1, 1));
+}
+
+#[test]
+fn memory_is_taken_as_rows_come_and_never_past_the_limit() {
+    let versions = versions(1);
+    let mut shard = Shard::new(1_000);
+    assert_eq!(shard.entries.capacity(), 0);
+    for key in 0..4_000 {
+        push(&mut shard, key % 1_500, &versions[0], Role::Primary, 1);
+        assert!(shard.entries.capacity() <= shard.places());
+    }
+}
+
+proptest! {
+    #[test]
+    fn whatever_comes_the_room_is_that_of_the_entries_that_are_linked(
+        pushes in prop::collection::vec((0_u128..6, 0_usize..3, 0_usize..3, 1_usize..5), 1..300),
+        room in 1_usize..30,
+    ) {
+        let versions = versions(3);
+        let mut shard = Shard::new(room);
+        let mut lost = 0;
+        let mut rows_in = 0;
+        for (key, by, role, rows) in pushes {
+            let role = [Role::Primary, Role::Fallback, Role::Shadow][role];
+            let told = push(&mut shard, key, &versions[by], role, rows);
+            lost += told.evicted + told.replaced + told.too_large;
+            rows_in += rows as u64;
+            prop_assert!(shard.held <= room);
+            prop_assert!(shard.entries.len() <= shard.places());
+            prop_assert_eq!(rows_in - lost, shard.held as u64, "every row is held or was counted as lost");
+            let walked: usize = (0..6).map(|key| walk(&mut shard, key).len()).sum();
+            let living = shard.entries.iter().filter(|entry| entry.rows > 0).count();
+            prop_assert_eq!(walked, living);
+        }
+    }
+}
