@@ -14,6 +14,7 @@ mod file;
 mod full;
 mod key;
 mod line;
+mod value;
 
 use std::io;
 use std::path::PathBuf;
