@@ -167,6 +167,7 @@ impl Gateway {
             // Nothing was seen yet, so this only makes the series.
             live.snapshot().report_drift();
         }
+        let (log, log_thread) = prediction_log(&config, &telemetry).await?;
         let [data, admin, http] = listen(&config).await?;
         let addresses = Addresses {
             data: data.local_addr().unwrap_or(config.data),
@@ -180,7 +181,6 @@ impl Gateway {
         let pool = Pool::start()?;
         let pipeline = Pipeline::new(Arc::clone(&live), Arc::clone(&telemetry), pool);
         let pipeline = pipeline.with_outcomes(Arc::clone(&outcomes));
-        let (log, log_thread) = prediction_log(&config, &telemetry).await?;
         let pipeline = Arc::new(pipeline.with_log(log).with_shadows(crew));
         let draining = Arc::new(AtomicBool::new(false));
         let (close, closing) = watch::channel(false);
@@ -284,7 +284,7 @@ impl Gateway {
     }
 }
 
-/// Opens the prediction log, if one is wanted. What it left uncompressed is compressed first, so this may take a while.
+/// Opens the prediction log, if one is wanted.
 async fn prediction_log(
     config: &Config,
     telemetry: &Telemetry,

@@ -1,5 +1,6 @@
-//! How tables look.
+//! How tables look. What a terminal would obey is spelt out here already, so that the columns are as wide as what is seen.
 
+use super::out::harmless;
 use comfy_table::{CellAlignment, Table, presets};
 
 /// A table with a header. The columns listed in `right` hold numbers and are aligned to the right.
@@ -10,9 +11,9 @@ pub(super) fn table(
 ) -> String {
     let mut table = Table::new();
     table.load_style(presets::UTF8_FULL_CONDENSED);
-    table.set_header(header.iter().copied());
+    table.set_header(header.iter().map(|cell| harmless(cell)));
     for row in rows {
-        table.add_row(row);
+        table.add_row(row.iter().map(|cell| harmless(cell)));
     }
     for (at, column) in table.column_iter_mut().enumerate() {
         if right.contains(&at) {
@@ -51,6 +52,18 @@ pub(super) fn per_cent(basis_points: u32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn columns_are_as_wide_as_what_is_seen() {
+        let row = vec!["\x1b[31mred".into(), "1".into()];
+        insta::assert_snapshot!(table(&["a\x07", "b"], &[1], [row]), @r"
+        ┌───────────────┬───┐
+        │ a\u0007       ┆ b │
+        ╞═══════════════╪═══╡
+        │ \u001b[31mred ┆ 1 │
+        └───────────────┴───┘
+        ");
+    }
 
     #[test]
     fn long_numbers_are_grouped() {

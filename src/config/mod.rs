@@ -258,14 +258,18 @@ fn log_settings(raw: RawPredictionLog, file: &Path, faults: &mut Faults) -> Opti
         read.map_err(|why| faults.add(file, "$.prediction_log.hash_key_file", why))
             .ok()
     });
-    Some(LogSettings {
+    let settings = LogSettings {
         path: raw.path?,
         sample: raw.sample,
         max_bytes: raw.max_bytes,
         max_age: Duration::from_secs(raw.max_age_seconds),
         keep: raw.keep,
         key,
-    })
+    };
+    if let Err(why) = settings.check() {
+        faults.add(file, "$.prediction_log.path", why);
+    }
+    Some(settings)
 }
 
 /// A version policy.

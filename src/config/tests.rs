@@ -138,6 +138,21 @@ fn a_key_of_the_prediction_log_is_read_before_anything_starts() {
 }
 
 #[test]
+fn the_place_of_the_prediction_log_is_checked_before_anything_starts() {
+    let path = "[prediction_log]\npath = ";
+    let found = faults(&format!("{path}\"no-such-folder/log\"\n"));
+    assert_eq!(found.len(), 1, "{found:#?}");
+    let begin = "$.prediction_log.path: ";
+    assert!(
+        found[0].starts_with(begin)
+            && found[0].ends_with("no-such-folder is not a folder: make it first"),
+        "{found:#?}"
+    );
+    let found = faults(&format!("{path}\"/dev/null\"\n"));
+    assert_eq!(found, [format!("{begin}/dev/null is not a file")]);
+}
+
+#[test]
 fn a_header_rule_names_a_version_or_a_label_and_not_both() {
     let found = faults(
         r#"

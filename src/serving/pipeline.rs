@@ -172,7 +172,8 @@ impl Pipeline {
             limit,
             response_id,
         } = attempt;
-        let sampled = self.log.as_ref().filter(|log| log.samples(random_word()));
+        let log = self.log.as_ref();
+        let sampled = log.filter(|log| log.samples(random_word()) && log.has_room());
         let logged = sampled.map(|log| (log, Payload::clone(&work)));
         let mut record = Record::start(&by.meters, role, arrival.at, arrival.deadline);
         let call = Call {

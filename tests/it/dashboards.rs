@@ -49,7 +49,7 @@ fn named(text: &str) -> BTreeSet<String> {
     metrics.map(stem).collect()
 }
 
-/// Two versions, of which one stands by for the other, and one that is its own shadow.
+/// Two versions, of which one stands by for the other, and one that is its own shadow; each model has heard of a truth.
 async fn with_a_shadow() -> Running {
     let mut gateway = two_versions().await;
     let shadow = v1::Shadow {
@@ -88,6 +88,16 @@ async fn with_a_shadow() -> Running {
             .then_some(())
     })
     .await;
+    // The truth of a number, beside that of a class which is there already.
+    let answer = gateway.predict(rows("m", [good()])).await;
+    let truth = v1::Outcome {
+        response_id: answer.expect("answer").response_id,
+        row: 0,
+        truth: Some(v1::outcome::Truth::Number(1.5)),
+    };
+    let outcomes = vec![truth];
+    let report = v1::ReportOutcomesRequest { outcomes };
+    gateway.data.report_outcomes(report).await.expect("report");
     gateway
 }
 

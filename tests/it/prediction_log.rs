@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::harness::{Running, good, rows};
-use crate::process::{Process, run, taper};
+use crate::process::{Process, run, serve, taper};
 use crate::tiny;
 
 /// A version of `m` whose `color` is sensitive, and whose `n` is hashed.
@@ -87,4 +87,62 @@ fn no_other_log_holds_an_input() {
     for marker in ["61.25", "marker-of-a-caller"] {
         assert!(!ended.stderr.contains(marker), "{}", ended.stderr);
     }
+}
+
+#[test]
+fn a_log_that_cannot_be_is_told_by_check_and_before_a_port_is_bound() {
+    let dir = tempfile::tempdir().expect("a folder");
+    tiny::publish(&dir.path().join("models"), "m", 1);
+    let config = dir.path().join("taper.toml");
+    let refused = |path: &str, check: bool| {
+        let text = format!("[prediction_log]\npath = \"{path}\"\n");
+        fs::write(&config, text).expect("a configuration");
+        let mut command = serve(dir.path());
+        command.arg("--config").arg(&config);
+        if check {
+            command.arg("--check");
+        }
+        let ended = Process::start(&mut command).end();
+        assert_eq!(ended.code, Some(1), "{ended:?}");
+        assert!(!ended.stdout.contains("grpc://"), "{ended:?}");
+        ended.stderr
+    };
+    fs::write(dir.path().join("notes.txt"), "not mine\nno end").expect("a file");
+    for check in [true, false] {
+        let told = refused("gone/log.jsonl", check);
+        assert!(told.contains("$.prediction_log.path: "), "{told}");
+        assert!(
+            told.contains("gone is not a folder: make it first"),
+            "{told}"
+        );
+        let told = refused("notes.txt", check);
+        assert!(told.contains("notes.txt holds something else"), "{told}");
+    }
+    let kept = fs::read_to_string(dir.path().join("notes.txt")).expect("the file");
+    assert_eq!(kept, "not mine\nno end");
+}
+
+#[test]
+fn a_first_start_warns_of_nothing_and_a_second_gateway_is_told_who_has_the_log() {
+    let dir = tempfile::tempdir().expect("a folder");
+    tiny::publish(&dir.path().join("models"), "m", 1);
+    let config = dir.path().join("taper.toml");
+    let text = "[models.m]\nsplit = { 1 = 10000 }\n[prediction_log]\npath = \"log.jsonl\"\n";
+    fs::write(&config, text).expect("a configuration");
+    let mut gateway = Process::start(serve(dir.path()).arg("--config").arg(&config));
+    gateway.address("http");
+    let other = tempfile::tempdir().expect("a folder");
+    tiny::publish(&other.path().join("models"), "m", 1);
+    let mut second = serve(other.path());
+    second.arg("--config").arg(&config);
+    let told = Process::start(&mut second).end();
+    let holder = format!("process {} has it", gateway.id());
+    assert!(
+        told.code == Some(1) && told.stderr.contains(&holder),
+        "{told:?}"
+    );
+    gateway.signal("TERM");
+    let ended = gateway.end();
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(!ended.stderr.contains("WARN"), "{}", ended.stderr);
 }

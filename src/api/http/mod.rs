@@ -14,6 +14,7 @@ use axum::{
 };
 
 use tokio::sync::{Semaphore, watch};
+use tokio::task::spawn_blocking;
 
 use crate::control::View;
 use crate::insight::metrics::Telemetry;
@@ -68,19 +69,26 @@ pub fn router(faces: Faces) -> Router {
         .with_state(faces)
 }
 
-async fn metrics(State(faces): State<Faces>) -> impl IntoResponse {
-    let _turn = faces.rendering.acquire().await;
-    let snapshot = faces.live.snapshot();
-    snapshot.report_counted_shares();
-    snapshot.report_quality();
-    faces.outcomes.look();
-    (
-        [(
-            header::CONTENT_TYPE,
-            "text/plain; version=0.0.4; charset=utf-8",
-        )],
-        faces.telemetry.render(),
-    )
+/// Rendered on a thread that serves nobody: thousands of series take a while.
+async fn metrics(State(faces): State<Faces>) -> Result<impl IntoResponse, StatusCode> {
+    let turn = Arc::clone(&faces.rendering).acquire_owned().await;
+    let turn = turn.map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
+    let render = move || {
+        // Kept to the end, also where the scraper goes away meanwhile.
+        let _turn = turn;
+        let snapshot = faces.live.snapshot();
+        snapshot.report_counted_shares();
+        snapshot.report_quality();
+        faces.outcomes.look();
+        faces.telemetry.render()
+    };
+    let text = spawn_blocking(render).await;
+    let text = text.map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
+    let header = (
+        header::CONTENT_TYPE,
+        "text/plain; version=0.0.4; charset=utf-8",
+    );
+    Ok(([header], text))
 }
 
 /// Ready while every model can answer as it is wanted and the gateway is not going down; says why not, one reason a line.
@@ -103,5 +111,45 @@ async fn readyz(State(faces): State<Faces>) -> impl IntoResponse {
         (StatusCode::OK, "ready\n".to_owned())
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, reasons.join("\n") + "\n")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use futures_util::FutureExt as _;
+    use tokio::runtime;
+
+    use super::*;
+    use crate::insight::outcomes::OutcomeSettings;
+    use crate::serving::live::Snapshot;
+
+    #[test]
+    fn metrics_are_rendered_on_a_thread_that_serves_nobody() {
+        let telemetry = Arc::new(Telemetry::new().unwrap());
+        let live = Arc::new(Live::new(Snapshot::default()));
+        let (_, views) = watch::channel(Arc::new(View::default()));
+        let outcomes = Outcomes::new(OutcomeSettings::default(), telemetry.outcomes());
+        let faces = Faces::new(
+            &live,
+            &telemetry,
+            &Arc::default(),
+            views,
+            Arc::new(outcomes),
+        );
+        let mut few = runtime::Builder::new_current_thread();
+        let runtime = few.max_blocking_threads(1).build().unwrap();
+        runtime.block_on(async {
+            // The only thread for it is taken: nothing is rendered until it is free again.
+            let (free, taken) = mpsc::channel::<()>();
+            let taker = spawn_blocking(move || taken.recv());
+            let mut asked = Box::pin(metrics(State(faces)));
+            assert!((&mut asked).now_or_never().is_none());
+            drop(free);
+            let _ = taker.await.unwrap();
+            let answer = asked.await.unwrap().into_response();
+            assert_eq!(answer.status(), StatusCode::OK);
+        });
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::json::{seconds, window};
+use crate::cli::out::one_line;
 use crate::cli::table::{table, thousands};
 use crate::proto::v1;
 
@@ -125,7 +126,7 @@ fn example(one: &v1::DifferentRow) -> Vec<String> {
     };
     let shown = one.inputs.iter().take(6);
     let mut inputs: Vec<_> = shown
-        .map(|input| format!("{}={}", input.name, input.value))
+        .map(|input| one_line(&format!("{}={}", input.name, input.value)).into_owned())
         .collect();
     let more = one.inputs.len().saturating_sub(6) as u64 + one.inputs_left_out;
     if more > 0 {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use super::{Event, Writer, now_ms};
 use crate::control::store::{Draft, Record, Signed, Store};
+use crate::control::wanted::Wanted;
 use crate::error::AdminError;
 use crate::faults::Faults;
 use crate::ident::{Label, ModelName, Revision};
@@ -182,8 +183,9 @@ impl<S: Store> Writer<S> {
             .compare_and_set(name, Revision::default(), draft)
             .await;
         let record = stored.map_err(|error| Faults::one("state", error.to_string()))?;
-        fleet.follow(record, None);
+        fleet.follow(record.clone(), None);
         self.moved.insert(name.clone());
+        self.tell(&record, &Wanted::default()).await;
         Ok(())
     }
 }

@@ -1,48 +1,70 @@
-//! The files of the log: one that is written, and full ones beside it, compressed.
+//! The file of the log that is written: opened, looked after, and put aside when it is full or too old.
 //!
-//! A full file is renamed to `NAME.000001` and compressed to `NAME.000001.gz` by way of `NAME.000001.part`, so that a crash
-//! leaves either the one or the other whole; the next start finishes what it finds.
+//! What always holds: there are whole lines in it, but for the last after a crash; what is no prediction log is not touched;
+//! one gateway at a time has it. A file that somebody moves or removes is followed by a new one within a second. What becomes
+//! of those that were put aside stands in `full.rs`.
 
-use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufReader, ErrorKind, Read as _, Seek as _, SeekFrom, Write as _};
-use std::path::{Path, PathBuf};
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, ErrorKind, Read as _, Seek as _, SeekFrom, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::Path;
 
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use tokio::time::Instant;
 
-use super::LogSettings;
+use super::full::{FullFiles, beside, folder};
+use super::{LOOK, LogSettings};
+
+/// Who may read what the log holds of persons: the user the gateway runs as, and nobody else.
+pub(super) const OWNER_ONLY: u32 = 0o600;
 
 /// The end of the log. Blocks.
 #[derive(Debug)]
 pub(super) struct Rotating {
     settings: LogSettings,
+    full: FullFiles,
     /// None while a new one is still to be made.
     file: Option<File>,
     /// Bytes of whole lines in it.
     length: u64,
     began: Instant,
+    /// When the file was last looked for under its name.
+    looked: Instant,
     /// Whether the last write failed, so that there may be more in the file than whole lines.
     torn: bool,
+    /// The highest number that was given to a full file.
+    last: u64,
+    /// Whether one was put aside since somebody asked.
+    put_aside: bool,
 }
 
 impl Rotating {
-    /// Opens the log, or begins one: cuts off a line that a crash has cut short, and compresses what was left.
+    /// Opens the log, or begins one: cuts off a line that a crash has cut short.
+    ///
+    /// # Errors
+    /// It is no prediction log, or another process has it, or it cannot be written.
     pub(super) fn open(settings: LogSettings) -> io::Result<Self> {
+        // Before anything is made beside it.
+        check(&settings.path).map_err(io::Error::other)?;
+        let lock = lock(&settings.path)?;
+        let now = Instant::now();
         let mut log = Self {
+            full: FullFiles::new(&settings.path, settings.keep, lock),
             settings,
             file: None,
             length: 0,
-            began: Instant::now(),
+            began: now,
+            looked: now,
             torn: false,
+            last: 0,
+            put_aside: false,
         };
-        let file = log.current()?;
-        let whole = whole_lines(file)?;
-        file.set_len(whole)?;
-        log.length = whole;
-        log.tidy()?;
+        log.current()?;
         Ok(log)
+    }
+
+    /// What was put aside.
+    pub(super) fn full(&self) -> &FullFiles {
+        &self.full
     }
 
     /// Whether the last write went well.
@@ -50,20 +72,14 @@ impl Rotating {
         !self.torn
     }
 
-    /// Adds whole lines, in a new file where the old one is full or too old. Without lines it only looks at that.
+    /// Whether a file was put aside since this was last asked.
+    pub(super) fn has_put_aside(&mut self) -> bool {
+        std::mem::take(&mut self.put_aside)
+    }
+
+    /// Adds whole lines, in a new file where the old one is full, too old or gone. Without lines it only looks at that.
     pub(super) fn write(&mut self, lines: &[u8]) -> io::Result<()> {
-        let longer = self.length + lines.len() as u64;
-        let is_full = !lines.is_empty() && longer > self.settings.max_bytes;
-        let is_old = self.began.elapsed() >= self.settings.max_age;
-        let tried = self.mend().and_then(|()| {
-            if self.length > 0 && (is_full || is_old) {
-                self.rotate()?;
-            }
-            if !lines.is_empty() {
-                self.current()?.write_all(lines)?;
-            }
-            Ok(())
-        });
+        let tried = self.try_write(lines);
         if tried.is_ok() {
             self.length += lines.len() as u64;
         } else {
@@ -72,13 +88,54 @@ impl Rotating {
         tried
     }
 
+    fn try_write(&mut self, lines: &[u8]) -> io::Result<()> {
+        if self.torn || self.looked.elapsed() >= LOOK {
+            self.look()?;
+        }
+        self.mend()?;
+        if !lines.is_empty() {
+            self.current()?;
+        }
+        let longer = self.length + lines.len() as u64;
+        let is_full = !lines.is_empty() && longer > self.settings.max_bytes;
+        let is_old = self.began.elapsed() >= self.settings.max_age;
+        if self.length > 0 && (is_full || is_old) {
+            self.rotate()?;
+        }
+        if !lines.is_empty() {
+            self.current()?.write_all(lines)?;
+        }
+        Ok(())
+    }
+
+    /// Lets go of a file that does not stand under its name any more: what is written there, nobody would find.
+    fn look(&mut self) -> io::Result<()> {
+        self.looked = Instant::now();
+        let Some(file) = &self.file else {
+            return Ok(());
+        };
+        let held = file.metadata()?;
+        let is_there = match fs::metadata(&self.settings.path) {
+            Ok(there) => (there.dev(), there.ino()) == (held.dev(), held.ino()),
+            Err(error) if error.kind() == ErrorKind::NotFound => false,
+            Err(error) => return Err(error),
+        };
+        if is_there {
+            // Somebody may have emptied it.
+            self.length = self.length.min(held.len());
+        } else {
+            tracing::info!("the prediction log was moved or removed: a new one begins");
+            (self.file, self.length, self.torn) = (None, 0, false);
+        }
+        Ok(())
+    }
+
     /// Cuts off what is no whole line.
     fn mend(&mut self) -> io::Result<()> {
-        if self.torn {
-            let length = self.length;
-            self.current()?.set_len(length)?;
-            self.torn = false;
+        if let Some(file) = self.file.as_ref().filter(|_| self.torn) {
+            file.set_len(self.length)?;
         }
+        self.torn = false;
         Ok(())
     }
 
@@ -86,97 +143,100 @@ impl Rotating {
         match &mut self.file {
             Some(file) => Ok(file),
             none => {
-                let mut options = OpenOptions::new();
-                let options = options.read(true).append(true).create(true);
+                let (file, length) = open(&self.settings.path)?;
+                self.length = length;
                 self.began = Instant::now();
-                Ok(none.insert(options.open(&self.settings.path)?))
+                Ok(none.insert(file))
             }
         }
     }
 
     fn rotate(&mut self) -> io::Result<()> {
-        let highest = self.old()?.last().map_or(0, |(number, _)| *number);
-        let aside = self.beside(&format!("{:06}", highest + 1));
-        fs::rename(&self.settings.path, aside)?;
+        self.look()?;
+        if self.length == 0 {
+            return Ok(());
+        }
+        let number = self.full.highest()?.max(self.last) + 1;
+        match fs::rename(&self.settings.path, self.full.name(number)) {
+            Ok(()) => (self.last, self.put_aside) = (number, true),
+            // Gone since it was looked at.
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
         (self.file, self.length) = (None, 0);
-        // The lines are safe under their new name; the next rotation tries again.
-        if let Err(error) = self.tidy() {
-            tracing::warn!(%error, "a full file of the prediction log cannot be compressed, or an old one removed");
-        }
         Ok(())
-    }
-
-    /// Compresses what is not, and removes the oldest.
-    fn tidy(&self) -> io::Result<()> {
-        let old = self.old()?;
-        let surplus = old.len().saturating_sub(self.settings.keep);
-        for (at, (number, path)) in old.into_iter().enumerate() {
-            if at < surplus {
-                fs::remove_file(path)?;
-            } else if path.extension().is_none_or(|ending| ending != "gz") {
-                let part = self.beside(&format!("{number:06}.part"));
-                compress(&path, &part)?;
-                fs::rename(part, self.beside(&format!("{number:06}.gz")))?;
-                fs::remove_file(path)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn beside(&self, ending: &str) -> PathBuf {
-        let mut path = OsString::from(&self.settings.path);
-        path.push(".");
-        path.push(ending);
-        path.into()
-    }
-
-    /// Full files by their number, ascending. Half-written ones are removed on the way; where one is there compressed and
-    /// not, a crash came between, and the compressed one is whole.
-    fn old(&self) -> io::Result<Vec<(u64, PathBuf)>> {
-        let path = &self.settings.path;
-        let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty());
-        let mut found = Vec::new();
-        for entry in fs::read_dir(dir.unwrap_or(Path::new(".")))? {
-            let path = entry?.path();
-            let Some(ending) = self.ending(&path) else {
-                continue;
-            };
-            if ending.ends_with(".part") {
-                fs::remove_file(path)?;
-            } else if let Ok(number) = ending.trim_end_matches(".gz").parse::<u64>() {
-                found.push((number, path));
-            }
-        }
-        found.sort();
-        let (mut old, mut last): (Vec<(u64, PathBuf)>, Option<u64>) = (Vec::new(), None);
-        for (number, path) in found {
-            if last == Some(number) {
-                // `NAME.000001` comes before `NAME.000001.gz`.
-                if let Some((_, plain)) = old.pop() {
-                    fs::remove_file(plain)?;
-                }
-            }
-            last = Some(number);
-            old.push((number, path));
-        }
-        Ok(old)
-    }
-
-    /// What follows `NAME.` in the name of a file beside the log, where it begins with a digit.
-    fn ending(&self, path: &Path) -> Option<String> {
-        let name = self.settings.path.file_name()?.to_str()?;
-        let rest = path.file_name()?.to_str()?.strip_prefix(name)?;
-        let rest = rest.strip_prefix('.')?;
-        rest.starts_with(|c: char| c.is_ascii_digit())
-            .then(|| rest.to_owned())
     }
 }
 
-fn compress(from: &Path, to: &Path) -> io::Result<()> {
-    let mut plain = BufReader::new(File::open(from)?);
-    let mut packed = GzEncoder::new(File::create(to)?, Compression::fast());
-    io::copy(&mut plain, &mut packed)?;
-    packed.finish()?.sync_all()
+/// Whether a prediction log can be at `path`; why not. Touches nothing.
+pub(super) fn check(path: &Path) -> Result<(), String> {
+    let shown = path.display();
+    let dir = folder(path);
+    if !dir.is_dir() {
+        return Err(format!("{} is not a folder: make it first", dir.display()));
+    }
+    match fs::metadata(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(format!("{shown} cannot be looked at: {error}")),
+        // Opening a pipe would wait for its other end.
+        Ok(there) if !there.is_file() => return Err(format!("{shown} is not a file")),
+        Ok(_) => {}
+    }
+    let file = File::open(path).and_then(|mut file| is_log(&mut file));
+    match file {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(format!(
+            "{shown} holds something else than a prediction log, whose lines begin with {{"
+        )),
+        Err(error) => Err(format!("{shown} cannot be read: {error}")),
+    }
+}
+
+/// Whether nothing stands in a file, or something that begins as a line does.
+fn is_log(file: &mut File) -> io::Result<bool> {
+    let mut first = [0];
+    Ok(file.read(&mut first)? == 0 || first == *b"{")
+}
+
+/// The file at `path`, made where it is missing, without a last line that a crash has cut short; and its bytes.
+fn open(path: &Path) -> io::Result<(File, u64)> {
+    check(path).map_err(io::Error::other)?;
+    let mut options = OpenOptions::new();
+    let options = options.read(true).append(true).create(true);
+    let mut file = options.mode(OWNER_ONLY).open(path)?;
+    let whole = whole_lines(&mut file)?;
+    file.set_len(whole)?;
+    Ok((file, whole))
+}
+
+/// `NAME.lock`, locked until it is dropped; in it is the number of the process that holds it.
+fn lock(path: &Path) -> io::Result<File> {
+    let path = beside(path, "lock");
+    let mut options = OpenOptions::new();
+    let options = options.read(true).write(true).create(true).truncate(false);
+    let mut lock = options.mode(OWNER_ONLY).open(&path)?;
+    match lock.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut holder = String::new();
+            // Told or not, it is locked.
+            let _ = lock.take(32).read_to_string(&mut holder);
+            let told = match holder.trim().parse::<u32>() {
+                Ok(holder) => format!("process {holder} has it"),
+                Err(_) => "another process has it".to_owned(),
+            };
+            return Err(io::Error::new(ErrorKind::WouldBlock, told));
+        }
+        Err(TryLockError::Error(error)) => return Err(error),
+    }
+    // Who holds it is good to know; on a full disk it is held all the same.
+    let told = lock
+        .set_len(0)
+        .and_then(|()| writeln!(lock, "{}", std::process::id()));
+    if let Err(error) = told {
+        tracing::warn!(%error, file = %path.display(), "the lock cannot say who holds it");
+    }
+    Ok(lock)
 }
 
 /// Bytes up to the end of the last whole line.

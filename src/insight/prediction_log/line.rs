@@ -2,17 +2,25 @@
 //!
 //! `{"timestamp", "request_id", "model", "version", "role", "inputs": [{name: value}], "outputs": [[number]], "latency_ms",
 //! "code"}`: one object and one list a row, however the request spelt its rows. An input that was left out is left out here;
-//! NaN, which means missing, is `null`. An input that is marked `hash` stands here as hashes, each value of a list by
-//! itself, and what is missing stays `null`.
+//! NaN, which means missing, is `null`. How a value is written, `value.rs` says: the same, whichever way it came.
 
 use std::time::SystemTime;
 
 use serde_json::{Map, Value, json};
 
+use super::value::{Ink, Style};
 use super::{Entry, HashKey};
 use crate::ident::{ModelName, VersionNumber};
-use crate::model::payload::{Cell, Payload, Tensor, TensorData};
+use crate::model::payload::{Cell, Datatype, Payload, Tensor, TensorData};
 use crate::model::{Manifest, Sensitivity};
+
+/// An input whose values may be written.
+#[derive(Debug)]
+struct Told {
+    name: String,
+    datatype: Datatype,
+    sensitive: Sensitivity,
+}
 
 /// What the log knows of a version; it holds no weights.
 #[derive(Debug)]
@@ -20,7 +28,7 @@ pub struct Subject {
     model: ModelName,
     version: VersionNumber,
     /// Inputs whose values may be written, some of them hashed.
-    inputs: Vec<(String, Sensitivity)>,
+    inputs: Vec<Told>,
 }
 
 impl Subject {
@@ -33,7 +41,11 @@ impl Subject {
             model: manifest.model.clone(),
             version: manifest.version,
             inputs: told
-                .map(|input| (input.name.clone(), input.sensitive))
+                .map(|input| Told {
+                    name: input.name.clone(),
+                    datatype: input.datatype,
+                    sensitive: input.sensitive,
+                })
                 .collect(),
         }
     }
@@ -50,40 +62,16 @@ impl<'a> Pen<'a> {
     /// How a value of `input` is written. `None`: not at all.
     fn of(self, input: &'a str) -> Option<Ink<'a>> {
         let mut known = self.subject.inputs.iter();
-        match known.find(|(name, _)| name == input)?.1 {
-            Sensitivity::Open => Some(Ink::Plain),
-            Sensitivity::Hashed => self.key.map(|key| Ink::Hashed { key, input }),
-            Sensitivity::Hidden => None,
-        }
-    }
-}
-
-/// How a value is written.
-#[derive(Clone, Copy)]
-enum Ink<'a> {
-    Plain,
-    Hashed { key: &'a HashKey, input: &'a str },
-}
-
-impl Ink<'_> {
-    /// `value` as it stands in the line. What is hashed is what would have stood there: a text without its quotes, a whole
-    /// number without a point, so that 3 and 3.0 are the same.
-    fn write(self, value: Value) -> Value {
-        let Self::Hashed { key, input } = self else {
-            return value;
+        let told = known.find(|told| told.name == input)?;
+        let style = match told.sensitive {
+            Sensitivity::Open => Style::Plain,
+            Sensitivity::Hashed => self.key.map(|key| Style::Hashed { key, input })?,
+            Sensitivity::Hidden => return None,
         };
-        let text = match value {
-            Value::Null => return Value::Null,
-            Value::Array(values) => {
-                return values.into_iter().map(|value| self.write(value)).collect();
-            }
-            Value::String(text) => text,
-            other => {
-                let text = other.to_string();
-                text.strip_suffix(".0").map(str::to_owned).unwrap_or(text)
-            }
-        };
-        Value::String(key.hash(input, text.as_bytes()))
+        Some(Ink {
+            datatype: told.datatype,
+            style,
+        })
     }
 }
 
@@ -143,7 +131,7 @@ fn inputs(pen: Pen<'_>, payload: &Payload) -> Vec<Map<String, Value>> {
             let row = |row: &Vec<(String, Cell)>| {
                 let shown = row.iter().filter_map(|(name, of)| {
                     let ink = pen.of(name)?;
-                    Some((name.clone(), ink.write(cell(of))))
+                    Some((name.clone(), ink.cell(of)))
                 });
                 shown.collect()
             };
@@ -155,50 +143,14 @@ fn inputs(pen: Pen<'_>, payload: &Payload) -> Vec<Map<String, Value>> {
                 let Some(ink) = pen.of(&tensor.name) else {
                     continue;
                 };
-                for (at, value) in column(tensor).into_iter().enumerate() {
+                for (at, value) in ink.column(tensor).into_iter().enumerate() {
                     if rows.len() == at {
                         rows.push(Map::new());
                     }
-                    rows[at].insert(tensor.name.clone(), ink.write(value));
+                    rows[at].insert(tensor.name.clone(), value);
                 }
             }
             rows
         }
     }
-}
-
-fn cell(cell: &Cell) -> Value {
-    match cell {
-        Cell::Missing | Cell::Object => Value::Null,
-        Cell::Bool(value) => json!(value),
-        Cell::Number(value) => json!(value),
-        Cell::Text(text) => json!(text),
-        Cell::List(cells) => cells.iter().map(self::cell).collect(),
-    }
-}
-
-/// The values of each row: a list where a row has several. What has no whole rows is one row of all.
-fn column(tensor: &Tensor) -> Vec<Value> {
-    let values: Vec<Value> = match &tensor.data {
-        TensorData::Bool(values) => values.iter().map(|value| json!(value)).collect(),
-        TensorData::Int32(values) => values.iter().map(|value| json!(value)).collect(),
-        TensorData::Int64(values) => values.iter().map(|value| json!(value)).collect(),
-        TensorData::Fp32(values) => values.iter().map(|value| json!(value)).collect(),
-        TensorData::Fp64(values) => values.iter().map(|value| json!(value)).collect(),
-        TensorData::Bytes(values) => {
-            let text = |value: &bytes::Bytes| json!(String::from_utf8_lossy(value));
-            values.iter().map(text).collect()
-        }
-    };
-    let width = match tensor.shape[..] {
-        [_] => return values,
-        [_, width] => usize::try_from(width).unwrap_or(0),
-        _ => 0,
-    };
-    let width = if width == 0 {
-        values.len().max(1)
-    } else {
-        width
-    };
-    values.chunks(width).map(|row| json!(row)).collect()
 }

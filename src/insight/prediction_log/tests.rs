@@ -1,8 +1,10 @@
+mod files;
+mod values;
+
 use std::fs::{self, OpenOptions};
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::path::Path;
 
-use flate2::read::GzDecoder;
 use serde_json::{Value, json};
 
 use super::*;
@@ -26,15 +28,9 @@ fn names(dir: &Path) -> Vec<String> {
     let mut names: Vec<_> = entries
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
+    names.retain(|name| !name.ends_with(".lock"));
     names.sort();
     names
-}
-
-fn unpacked(path: &Path) -> String {
-    let mut text = String::new();
-    let mut packed = GzDecoder::new(fs::File::open(path).unwrap());
-    packed.read_to_string(&mut text).unwrap();
-    text
 }
 
 fn entry(inputs: Payload) -> Entry {
@@ -101,132 +97,6 @@ fn a_line_holds_what_was_asked_and_answered_but_nothing_sensitive() {
     );
 }
 
-/// HMAC-SHA-256 by Python's `hmac`: `hmac.new(b"0123456789abcdef", b"b\0" + value, "sha256").hexdigest()[:32]`.
-const HASHED: [(&str, &str); 3] = [
-    ("42", "b46d3b220aaa5cbcd85ac9519c77596b"),
-    ("0.1", "3f4e1f109565a0e35f77f0f6ab0bf45f"),
-    ("secret", "ceee2dcc15896daeb717543678ab329c"),
-];
-
-#[test]
-fn an_input_marked_hash_is_written_as_keyed_hashes_and_not_at_all_without_a_key() {
-    let dir = tempfile::tempdir().unwrap();
-    let file = dir.path().join("key");
-    fs::write(&file, "0123456789abcdef\n").unwrap();
-    let key = HashKey::read(&file).unwrap();
-    let mut document = samples::document("m", 3);
-    document["inputs"][1]["sensitive"] = "hash".into();
-    let subject = Arc::new(Subject::new(&samples::manifest(document)));
-    let of = |inputs| Entry {
-        subject: Arc::clone(&subject),
-        ..entry(inputs)
-    };
-    let cell = |cell| Payload::Rows(vec![vec![("b".to_owned(), cell)]]);
-    let [(_, whole), (_, tenth), (_, text)] = HASHED;
-    for (value, wanted) in [
-        (Cell::Number(42.0), json!(whole)),
-        (Cell::Number(0.1), json!(tenth)),
-        (Cell::Text("42".into()), json!(whole)),
-        (Cell::Text("secret".into()), json!(text)),
-        (
-            Cell::List(vec![Cell::Number(42.0), Cell::Missing]),
-            json!([whole, null]),
-        ),
-        (Cell::Missing, json!(null)),
-    ] {
-        let asked = of(cell(value));
-        assert_eq!(
-            written_with(Some(&key), &asked)["inputs"],
-            json!([{"b": wanted}])
-        );
-        assert_eq!(written(&asked)["inputs"], json!([{}]), "no key");
-    }
-    let tensor = |data| {
-        Payload::Tensors(vec![Tensor {
-            name: "b".into(),
-            shape: vec![1],
-            data,
-        }])
-    };
-    for data in [
-        TensorData::Int64(vec![42]),
-        TensorData::Fp32(vec![42.0]),
-        TensorData::Bytes(vec!["42".into()]),
-    ] {
-        let line = written_with(Some(&key), &of(tensor(data)));
-        assert_eq!(line["inputs"], json!([{"b": whole}]), "of any type");
-    }
-    let hidden = written_with(Some(&key), &entry(row()));
-    assert_eq!(
-        hidden["inputs"],
-        json!([{"a": 1.5}]),
-        "true means nothing at all"
-    );
-}
-
-#[test]
-fn a_key_is_neither_short_nor_shown() {
-    let dir = tempfile::tempdir().unwrap();
-    let file = dir.path().join("key");
-    let why = HashKey::read(&file).unwrap_err();
-    assert!(why.contains("cannot be read"), "{why}");
-    fs::write(&file, "0123456789abcde\n").unwrap();
-    let why = HashKey::read(&file).unwrap_err();
-    assert!(why.contains("holds 15 bytes, wants 16 to 4096"), "{why}");
-    fs::write(&file, "0123456789abcdef").unwrap();
-    let shown = format!("{:?}", HashKey::read(&file).unwrap());
-    assert_eq!(shown, "HashKey(..)");
-}
-
-#[test]
-fn full_files_are_compressed_and_the_oldest_are_removed() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("log.jsonl");
-    let mut file = Rotating::open(settings(path.clone())).unwrap();
-    for at in 0..10 {
-        file.write(format!("{at:059}\n").as_bytes()).unwrap();
-    }
-    let kept = ["log.jsonl", "log.jsonl.000008.gz", "log.jsonl.000009.gz"];
-    assert_eq!(names(dir.path()), kept);
-    assert_eq!(fs::read_to_string(&path).unwrap(), format!("{:059}\n", 9));
-    let old = unpacked(&dir.path().join("log.jsonl.000009.gz"));
-    assert_eq!(old, format!("{:059}\n", 8));
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_old_file_is_put_aside_without_a_new_line() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut file = Rotating::open(settings(dir.path().join("log.jsonl"))).unwrap();
-    file.write(b"one\n").unwrap();
-    tokio::time::advance(Duration::from_secs(3599)).await;
-    file.write(b"").unwrap();
-    assert_eq!(names(dir.path()), ["log.jsonl"]);
-    tokio::time::advance(Duration::from_secs(1)).await;
-    file.write(b"").unwrap();
-    assert_eq!(names(dir.path()), ["log.jsonl.000001.gz"]);
-}
-
-#[test]
-fn the_next_start_mends_what_a_crash_left() {
-    let dir = tempfile::tempdir().unwrap();
-    let at = |name: &str| dir.path().join(name);
-    fs::write(at("log.jsonl"), "whole\nhal").unwrap();
-    fs::write(at("log.jsonl.000001"), "not yet compressed\n").unwrap();
-    fs::write(at("log.jsonl.000001.part"), "half of it").unwrap();
-    fs::write(at("log.jsonl.bak"), "somebody's own").unwrap();
-    let mut file = Rotating::open(settings(at("log.jsonl"))).unwrap();
-    file.write(b"next\n").unwrap();
-    assert_eq!(
-        fs::read_to_string(at("log.jsonl")).unwrap(),
-        "whole\nnext\n"
-    );
-    assert_eq!(unpacked(&at("log.jsonl.000001.gz")), "not yet compressed\n");
-    assert_eq!(
-        names(dir.path()),
-        ["log.jsonl", "log.jsonl.000001.gz", "log.jsonl.bak"]
-    );
-}
-
 #[test]
 fn a_disk_that_refuses_costs_lines_and_is_tried_again() {
     let dir = tempfile::tempdir().unwrap();
@@ -250,7 +120,7 @@ fn a_disk_that_refuses_costs_lines_and_is_tried_again() {
         (count("lines"), count("dropped"))
     };
     assert_eq!(settle(&log, 1), (1, 0));
-    // The next line does not fit, and there is nowhere to put the old one aside.
+    // The next line does not fit, and there is nowhere to put the old one aside, or a new one.
     fs::rename(dir.path().join("gone"), dir.path().join("away")).unwrap();
     assert_eq!(settle(&log, 2), (1, 1));
     fs::rename(dir.path().join("away"), dir.path().join("gone")).unwrap();
@@ -282,6 +152,15 @@ fn a_full_channel_drops_and_counts_and_holds_nobody_up() {
         telemetry
             .render()
             .contains("taper_prediction_log_dropped_total 4")
+    );
+    assert!(log.has_room(), "nothing waits any more");
+    log.waiting.add(BYTES);
+    assert!(!log.has_room());
+    assert!(
+        telemetry
+            .render()
+            .contains("taper_prediction_log_dropped_total 5"),
+        "counted, though nothing was copied"
     );
     assert!(log.samples(0) && !log.samples(1), "one in 2^32");
 }

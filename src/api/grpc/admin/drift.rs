@@ -1,9 +1,5 @@
 //! Whether versions drift, on its way to the wire.
 
-use std::sync::Arc;
-
-use tokio::task::spawn_blocking;
-
 use super::stats::{ROLES, version, wire_window};
 use crate::api::grpc::convert;
 use crate::control::ModelView;
@@ -31,21 +27,11 @@ enum Beside<'a> {
     Before(Window),
 }
 
-/// The drift of the versions that `request` names, of all that are READY where it names none. Counted on a thread that serves
-/// nobody: hundreds of columns take a while.
+/// The drift of the versions that `request` names, of all that are READY where it names none.
 ///
 /// # Errors
 /// A version that is not known or not READY, a role or window that does not exist, a window that is not earlier.
-pub(super) async fn get(
-    live: Arc<live::Snapshot>,
-    model: Arc<ModelView>,
-    request: v1::GetDriftRequest,
-) -> Result<v1::GetDriftResponse, AdminError> {
-    let counted = spawn_blocking(move || count(&live, &model, &request)).await;
-    counted.map_err(|error| AdminError::Storage(error.to_string()))?
-}
-
-fn count(
+pub(super) fn get(
     live: &live::Snapshot,
     model: &ModelView,
     request: &v1::GetDriftRequest,

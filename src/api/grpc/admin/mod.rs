@@ -8,6 +8,7 @@ mod changes;
 mod compare;
 mod drift;
 mod policy;
+mod read;
 mod settle;
 mod stats;
 mod upload;
@@ -31,6 +32,7 @@ use crate::ident::Revision;
 use crate::proto::v1;
 use crate::proto::v1::admin_service_server::AdminService;
 use crate::serving::live::Live;
+use read::Desk;
 
 /// What the admin face needs beside the writer.
 #[derive(Clone)]
@@ -65,6 +67,8 @@ pub struct Admin<S> {
     settings: AdminSettings,
     uploads: Arc<Semaphore>,
     watchers: Arc<Semaphore>,
+    /// Where what was seen is read.
+    desk: Desk,
 }
 
 impl<S: Store> Admin<S> {
@@ -77,6 +81,7 @@ impl<S: Store> Admin<S> {
             settings,
             uploads: Arc::new(Semaphore::new(upload::AT_ONCE)),
             watchers: Arc::new(Semaphore::new(watch::AT_ONCE)),
+            desk: Desk::default(),
         }
     }
 
@@ -135,7 +140,9 @@ impl<S: Store> AdminService for Admin<S> {
         request: Request<v1::GetStatsRequest>,
     ) -> Result<Response<v1::GetStatsResponse>, Status> {
         let model = self.model(&request.get_ref().model)?;
-        answer(stats::get(&self.live.snapshot(), &model, request.get_ref()))
+        let (live, request) = (self.live.snapshot(), request.into_inner());
+        let read = move || stats::get(&live, &model, &request);
+        answer(self.desk.read(read).await)
     }
 
     async fn get_drift(
@@ -143,7 +150,9 @@ impl<S: Store> AdminService for Admin<S> {
         request: Request<v1::GetDriftRequest>,
     ) -> Result<Response<v1::GetDriftResponse>, Status> {
         let model = self.model(&request.get_ref().model)?;
-        answer(drift::get(self.live.snapshot(), model, request.into_inner()).await)
+        let (live, request) = (self.live.snapshot(), request.into_inner());
+        let read = move || drift::get(&live, &model, &request);
+        answer(self.desk.read(read).await)
     }
 
     async fn compare_versions(
@@ -151,8 +160,9 @@ impl<S: Store> AdminService for Admin<S> {
         request: Request<v1::CompareVersionsRequest>,
     ) -> Result<Response<v1::CompareVersionsResponse>, Status> {
         let model = self.model(&request.get_ref().model)?;
-        let snapshot = self.live.snapshot();
-        answer(compare::versions(&snapshot, &model, request.get_ref()))
+        let (live, request) = (self.live.snapshot(), request.into_inner());
+        let read = move || compare::versions(&live, &model, &request);
+        answer(self.desk.read(read).await)
     }
 
     async fn get_outcomes(
