@@ -1,6 +1,6 @@
 //! `taper bench`: how fast a gateway answers, at a steady rate or with callers that wait.
 //!
-//! [`generate()`] sends, and is public: the benches of this repository send with it too. [`plan`] checks the flags and lays out the
+//! [`generate()`] sends, and is public: the benches of this repository send with it too. `plan.rs` checks the flags and lays out the
 //! stretches of load, `run` connects and goes through them, `report` sums up. Latencies of an open loop count from the moment a
 //! request was due. How precisely requests go out, and how that is told, stands at [`generate`](generate/index.html).
 //! What always holds: each request that was due is counted as answered, failed, unanswered or not sent; a first request to

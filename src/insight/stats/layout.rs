@@ -10,7 +10,7 @@ use crate::model::{Encoding, Signature};
 /// Categories of one input that are counted one by one; the others together.
 pub const MOST_CATEGORIES: usize = 64;
 
-/// The names of all that a version counts, in the order of the tables of a [`Summary`](super::Summary).
+/// The names of all that a version counts, in the order of the tables of a [`Summary`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Layout {
     /// One per distribution of scores, as `taper_prediction_score` calls them.
