@@ -34,10 +34,8 @@ const PER_CELL: Duration = Duration::from_nanos(80);
 const PER_ELEMENT: Duration = Duration::from_nanos(14);
 /// One row beside its encoding and its network: most probable class, recording.
 const PER_ROW: Duration = Duration::from_nanos(500);
-/// So many multiply-adds, where no pass was measured yet, ...
-const ADDS: u32 = 5;
-/// ... take so long on one slow core.
-const PER_ADD: Duration = Duration::from_nanos(1);
+/// Multiply-adds of one slow core in a nanosecond, where no pass was measured yet.
+const ADDS_PER_NANO: usize = 5;
 
 /// Forward passes of one version that may run at one time while a fallback stands by. Those that hang are among them.
 const APART: usize = 16;
@@ -121,7 +119,7 @@ impl Executor {
         let rows = claimed(&payload);
         let forward = by.queue.costs().estimate(rows).unwrap_or_else(|| {
             let adds = by.version.cost_per_row().saturating_mul(rows);
-            PER_ADD * u32::try_from(adds).unwrap_or(u32::MAX) / ADDS
+            Duration::from_nanos(u64::try_from(adds / ADDS_PER_NANO).unwrap_or(u64::MAX))
         });
         if forward.saturating_add(around(&payload, rows)) <= INLINE {
             return score::alone(by, &payload, call);

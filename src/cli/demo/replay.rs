@@ -1,6 +1,6 @@
 //! The flights as traffic: one `Predict` each, at a steady rate, whether or not the one before has been answered.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use tokio::{
     task::JoinSet,
@@ -170,10 +170,14 @@ impl<'a> Replay<'a> {
         how: fn(&Screen, &Scene<'_>) -> Result<Reader, Failure>,
     ) -> Result<Reader, Failure> {
         let policy = self.operator.policy().await?;
-        let primaries = policy.counted.iter().map(|row| row.version);
+        // A version has a row for each share, by its number or by a label.
+        let primaries: BTreeSet<_> = policy.counted.iter().map(|row| row.version).collect();
         let verdicts = Verdicts {
             outcomes: self.operator.outcomes().await?,
-            pairs: self.operator.pairs(primaries, Plan::SHADOW).await,
+            pairs: self
+                .operator
+                .pairs(primaries.into_iter(), Plan::SHADOW)
+                .await,
         };
         let scene = Scene {
             policy: &policy,

@@ -218,7 +218,8 @@ impl Queue {
         }
         if inner.jobs.is_empty() {
             inner.turn = Turn::None;
-            taken.freed = inner.batch;
+            // Taken out: a version may get a turn when nothing waits any more, and frees nothing then.
+            taken.freed = std::mem::take(&mut inner.batch);
         } else {
             inner.turn = Turn::Next;
             taken.next = Next::Soon;
@@ -229,5 +230,55 @@ impl Queue {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         // A panic between two lines above leaves a queue that is as good as before.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ident::Role;
+    use crate::insight::metrics::{Telemetry, VersionMeters};
+    use crate::model::payload::Payload;
+    use crate::model::samples;
+
+    #[tokio::test]
+    async fn a_turn_that_comes_when_nothing_waits_any_more_frees_nothing() {
+        let rules = Batching {
+            max_batch_rows: 8,
+            max_queue_rows: 64,
+            max_queue_delay: Duration::ZERO,
+        };
+        let takes = Duration::from_millis(80);
+        let queue = Queue::new(rules, Costs::of(&[(8, takes)]));
+        let telemetry = Telemetry::new().unwrap();
+        let manifest = samples::manifest(samples::document("m", 1));
+        let meters = VersionMeters::new(&telemetry, &manifest).unwrap();
+        let now = Instant::now();
+        let (answer, _answered) = oneshot::channel();
+        let job = Job {
+            work: Work::Own(Payload::Rows(Vec::new())),
+            call: Call {
+                role: Role::Primary,
+                at: now,
+                deadline: None,
+            },
+            rows: 1,
+            answer,
+            share: queue.share(1),
+            waiting: meters.waiting(1),
+        };
+        let load = Load {
+            round: Duration::ZERO,
+            all: Duration::ZERO,
+            threads: 1,
+        };
+        let Ok(Came::First(added)) = queue.push(job, load, now) else {
+            panic!("the first one gives a turn");
+        };
+        let first = queue.take(now);
+        assert_eq!((first.batch.len(), first.freed), (1, added));
+        let again = queue.take(now);
+        assert_eq!((again.batch.len(), again.freed), (0, Duration::ZERO));
+        assert_eq!(again.next, Next::Idle);
     }
 }
