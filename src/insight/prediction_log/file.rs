@@ -11,7 +11,7 @@ use std::path::Path;
 
 use tokio::time::Instant;
 
-use super::full::{FullFiles, beside, folder};
+use super::full::{FullFiles, beside, first_byte, folder};
 use super::{LOOK, LogSettings};
 
 /// Who may read what the log holds of persons: the user the gateway runs as, and nobody else.
@@ -182,20 +182,13 @@ pub(super) fn check(path: &Path) -> Result<(), String> {
         Ok(there) if !there.is_file() => return Err(format!("{shown} is not a file")),
         Ok(_) => {}
     }
-    let file = File::open(path).and_then(|mut file| is_log(&mut file));
-    match file {
-        Ok(true) => Ok(()),
-        Ok(false) => Err(format!(
+    match first_byte(path) {
+        Ok(None | Some(b'{')) => Ok(()),
+        Ok(Some(_)) => Err(format!(
             "{shown} holds something else than a prediction log, whose lines begin with {{"
         )),
         Err(error) => Err(format!("{shown} cannot be read: {error}")),
     }
-}
-
-/// Whether nothing stands in a file, or something that begins as a line does.
-fn is_log(file: &mut File) -> io::Result<bool> {
-    let mut first = [0];
-    Ok(file.read(&mut first)? == 0 || first == *b"{")
 }
 
 /// The file at `path`, made where it is missing, without a last line that a crash has cut short; and its bytes.

@@ -145,12 +145,14 @@ pub(super) fn folder(log: &Path) -> &Path {
 
 /// Whether a file begins as a line of the log does.
 fn is_ours(path: &Path) -> io::Result<bool> {
-    if !fs::metadata(path)?.is_file() {
-        return Ok(false);
-    }
+    Ok(fs::metadata(path)?.is_file() && first_byte(path)? == Some(b'{'))
+}
+
+/// The first byte of a file, which tells what it is; `None` where it is empty.
+pub(super) fn first_byte(path: &Path) -> io::Result<Option<u8>> {
     let mut first = [0];
     let read = File::open(path)?.read(&mut first)?;
-    Ok(read == 1 && first == *b"{")
+    Ok((read == 1).then_some(first[0]))
 }
 
 fn remove(path: &Path) -> io::Result<()> {
