@@ -18,7 +18,7 @@
 //! audit/        who changed what and why: hash-chained lines
 //! insight/      what was seen: the metrics, statistics that can be read, drift, shadows beside primaries, and what the truths
 //!               say that come later
-//! proto.rs ident.rs error.rs faults.rs
+//! proto.rs ident.rs error.rs faults.rs priority.rs
 //! ```
 //!
 //! # One request
@@ -56,7 +56,7 @@
 //! control > registry, model, serving, insight, audit
 //! serving > model, insight      registry > model      train > model, registry      insight > model
 //! config > control, registry, serving, insight
-//! anyone > ident, error, faults.  No other arrow, and no circle: tests/architecture.rs checks it
+//! anyone > ident, error, faults, priority.  No other arrow, and no circle: tests/architecture.rs checks it
 //! ```
 
 pub mod api;
@@ -70,6 +70,7 @@ pub mod faults;
 pub mod ident;
 pub mod insight;
 pub mod model;
+pub mod priority;
 pub mod proto;
 pub mod registry;
 pub mod serving;

@@ -3,10 +3,8 @@
 use std::{
     env,
     hint::black_box,
-    io::{self, Read},
     path::Path,
     sync::atomic::{AtomicUsize, Ordering},
-    thread,
 };
 
 use prost::Message;
@@ -14,13 +12,11 @@ use taper::model::Rows;
 use taper::model::payload::Payload;
 use taper::proto::v1;
 use taper::proto::v1::prediction_service_server::{PredictionService, PredictionServiceServer};
-use tokio::sync::oneshot;
-use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status};
 
 use crate::candle::Perceptron;
 use crate::common;
+use crate::listen;
 use crate::target::{Cores, Target, on_server_core};
 
 /// Makes this binary a bare server.
@@ -71,7 +67,7 @@ impl PredictionService for Bare {
     }
 }
 
-/// Serves the answer in the file at `answer` until stdin ends, on a runtime like the gateway's.
+/// Serves the answer in the file at `answer` until stdin ends.
 pub(crate) fn serve(answer: &Path, forward: bool) {
     let answer = std::fs::read(answer).expect("the answer");
     let answer = v1::PredictResponse::decode(&*answer).expect("an answer");
@@ -88,29 +84,5 @@ pub(crate) fn serve(answer: &Path, forward: bool) {
         versions: versions.collect(),
         next: AtomicUsize::new(0),
     });
-    let (close, closed) = oneshot::channel();
-    thread::spawn(move || {
-        // The generator holds the other end for as long as it lives.
-        let _ = io::stdin().read_to_end(&mut Vec::new());
-        let _ = close.send(());
-    });
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .expect("a runtime");
-    runtime.block_on(async {
-        let any = "127.0.0.1:0".parse().expect("an address");
-        let incoming = TcpIncoming::bind(any)
-            .expect("a port")
-            .with_nodelay(Some(true));
-        println!("data   grpc://{}", incoming.local_addr().expect("bound"));
-        let closed = async {
-            let _ = closed.await;
-        };
-        Server::builder()
-            .add_service(service)
-            .serve_with_incoming_shutdown(incoming, closed)
-            .await
-            .expect("serves");
-    });
+    listen::serve(|mut server| server.add_service(service));
 }

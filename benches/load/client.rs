@@ -6,7 +6,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use bytes::{Buf, BufMut, Bytes};
 use http::uri::PathAndQuery;
 pub(crate) use taper::cli::bench::Load;
-use taper::cli::bench::{Arrivals, Board, Caller, Outcome, Times, generate};
+use taper::cli::bench::{Arrivals, Board, Caller, Outcome, Tally, Times, generate};
 use tonic::client::Grpc;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::transport::{Channel, Endpoint};
@@ -46,40 +46,64 @@ pub(crate) struct Sample {
 /// The answer to one request.
 pub(crate) async fn one(address: SocketAddr, body: &[u8]) -> Bytes {
     let mut client = Grpc::new(connect(address).await);
-    call(&mut client, Bytes::copy_from_slice(body)).await
+    let answer = call(&mut client, Request::new(Bytes::copy_from_slice(body))).await;
+    answer.expect("an answer")
 }
 
 /// Sends `load` to `target`: a warm-up of a third of `seconds`, then the measurement.
 pub(crate) async fn drive(target: &Target, load: Load, body: &[u8], seconds: Duration) -> Sample {
-    let connections = match load {
-        Load::Closed(callers) => callers.min(CONNECTIONS),
-        Load::Open { .. } => CONNECTIONS,
-    };
-    let body = Bytes::copy_from_slice(body);
-    let channels = channels(target.address(0), connections).await.into_iter();
-    let callers: Vec<_> = channels
-        .map(|channel| Sender {
-            client: Grpc::new(channel),
-            body: body.clone(),
-        })
-        .collect();
-    let warm_up = Arc::new(Board::default());
-    generate(&callers, load, seconds / 3, 0, &warm_up).await;
-    let (board, cpu) = (Arc::new(Board::default()), target.cpu());
-    generate(&callers, load, seconds, 0, &board).await;
-    let (cpu, total) = (target.cpu() - cpu, board.total());
-    let counts = total.counts;
+    let senders = Senders::of(target.data(), load, body, None).await;
+    let warm_up = senders.send(load, seconds / 3).await.counts;
+    let before = target.cpu();
+    let total = senders.send(load, seconds).await;
+    let (cpu, counts) = (target.cpu() - before, total.counts);
     assert!(counts.in_time > 0, "nothing was answered in {seconds:?}");
-    assert_eq!(
-        counts.open() + counts.not_sent,
-        0,
-        "every request is sent and ends"
-    );
+    for counts in [warm_up, counts] {
+        assert_eq!(
+            counts.failed + counts.open() + counts.not_sent,
+            0,
+            "every request is sent and answered: {:?}",
+            total.errors
+        );
+    }
     Sample {
         throughput: counts.in_time as f64 / seconds.as_secs_f64(),
         cpu: cpu.div_f64(counts.answered as f64),
         latency: total.latency(),
-        sent: warm_up.counts().sent + counts.sent,
+        sent: warm_up.sent + counts.sent,
+    }
+}
+
+/// Connections that send one request over and over.
+pub(crate) struct Senders(Vec<Sender>);
+
+impl Senders {
+    /// As many connections as `load` needs. Callers wait for as long as `deadline` says.
+    pub(crate) async fn of(
+        address: SocketAddr,
+        load: Load,
+        body: &[u8],
+        deadline: Option<Duration>,
+    ) -> Self {
+        let connections = match load {
+            Load::Closed(callers) => callers.min(CONNECTIONS),
+            Load::Open { .. } => CONNECTIONS,
+        };
+        let body = Bytes::copy_from_slice(body);
+        let channels = channels(address, connections).await.into_iter();
+        let senders = channels.map(|channel| Sender {
+            client: Grpc::new(channel),
+            body: body.clone(),
+            deadline,
+        });
+        Self(senders.collect())
+    }
+
+    /// Sends `load` for so long, and tells what became of it.
+    pub(crate) async fn send(&self, load: Load, length: Duration) -> Tally {
+        let board = Arc::new(Board::default());
+        generate(&self.0, load, length, 0, &board).await;
+        board.total()
     }
 }
 
@@ -88,13 +112,23 @@ pub(crate) async fn drive(target: &Target, load: Load, body: &[u8], seconds: Dur
 struct Sender {
     client: Grpc<Channel>,
     body: Bytes,
+    deadline: Option<Duration>,
 }
 
 impl Caller for Sender {
     async fn call(&mut self, _: u64) -> Outcome {
-        call(&mut self.client, self.body.clone()).await;
-        // Which version it was stands in the answer, which is not decoded.
-        Outcome::Answered(0)
+        let mut request = Request::new(self.body.clone());
+        if let Some(deadline) = self.deadline {
+            request.set_timeout(deadline);
+        }
+        match call(&mut self.client, request).await {
+            // Which version it was stands in the answer, which is not decoded.
+            Ok(_) => Outcome::Answered(0),
+            Err(status) => Outcome::Failed {
+                code: status.code(),
+                message: status.message().to_owned(),
+            },
+        }
     }
 }
 
@@ -112,11 +146,11 @@ async fn connect(address: SocketAddr) -> Channel {
     endpoint.connect().await.expect("connects")
 }
 
-async fn call(client: &mut Grpc<Channel>, body: Bytes) -> Bytes {
+async fn call(client: &mut Grpc<Channel>, request: Request<Bytes>) -> Result<Bytes, Status> {
     client.ready().await.expect("connected");
     let path = PathAndQuery::from_static("/taper.v1.PredictionService/Predict");
-    let answer = client.unary(Request::new(body), path, Raw).await;
-    answer.expect("every request is answered").into_inner()
+    let answer = client.unary(request, path, Raw).await;
+    Ok(answer?.into_inner())
 }
 
 /// Messages as they stand on the wire.

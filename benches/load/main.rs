@@ -2,9 +2,11 @@
 //!
 //! * `echo`: a bare tonic server that decodes the same request and gives back one prebuilt answer, the floor of transport;
 //! * `echo + forward`: the same, which also runs the same forward passes on candle, the floor of transport and compute;
-//! * `gateway`: a real `taper serve` with two versions at 50/50 and its metrics on;
-//! * `gateway + shadow`: the same with a third version as a shadow of all traffic. Told at the end is its p99 in the open loop
-//!   over that of the gateway without one.
+//! * `gateway`: a real `taper serve` with two versions at 50/50, and with metrics, statistics and outcomes on;
+//! * `shadow 10 %`, `shadow 100 %`: the same with a third version as a shadow of that part of the traffic;
+//! * `swaps`: a gateway whose only version is replaced by the next one every tenth of a second: read, verified, warmed up,
+//!   published and freed on the same core;
+//! * `other`: the gateway of another build, where `--other FILE` names its binary.
 //!
 //! The servers share one core and the generator has another, where there are two. Closed loops at concurrency 1, 8 and 64, then an
 //! open loop at one rate for all, whose latencies count from the moment a request was due and not from when it could be
@@ -26,23 +28,40 @@ mod client;
 #[path = "../common/mod.rs"]
 mod common;
 mod cpu;
+mod listen;
 mod report;
+mod request;
+#[path = "../swap/resident.rs"]
+mod resident;
+mod spread;
+mod swaps;
 mod target;
 
-use std::{env, path::Path, time::Duration};
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use client::{Load, Sample};
 use cpu::Others;
-use prost::Message;
 use report::Report;
-use taper::model::payload::{Tensor, TensorData};
-use taper::proto::v1;
-use target::{Cores, Target};
+use swaps::Swaps;
+use target::{BUILT, Cores, Target};
+use tokio::time::Instant;
 
-const CONFIG: &str = "[models.flight-delay]\nsplit = { 1 = 5000, 2 = 5000 }\n";
+/// Two versions share the traffic; `shadow` of it goes to a third one, too.
+fn config(shadow: Option<u32>) -> String {
+    let shadow = shadow.map_or_else(String::new, |share| {
+        format!("shadows = [{{ version = 3, share = {share} }}]\n")
+    });
+    format!("[models.flight-delay]\nsplit = {{ 1 = 5000, 2 = 5000 }}\n{shadow}")
+}
 
-/// The same with a shadow.
-const SHADOWED: &str = "[models.flight-delay]\nsplit = { 1 = 5000, 2 = 5000 }\nshadows = [{ version = 3, share = 10000 }]\n";
+/// The newest version has all traffic.
+const NEWEST: &str = "versions = { latest = 1 }\n";
+/// The server whose versions are swapped.
+const SWAPS: &str = "swaps";
 
 /// Concurrency of the closed loops.
 const CLOSED: [usize; 3] = [1, 8, 64];
@@ -53,6 +72,8 @@ struct Plan {
     rounds: usize,
     /// Requests per second of the open loop; without it, half of what the gateway managed in the widest closed loop.
     rate: Option<u32>,
+    /// Another build of the gateway.
+    other: Option<String>,
 }
 
 fn main() {
@@ -65,97 +86,196 @@ fn main() {
 }
 
 fn plan(args: &[String]) -> Plan {
-    let after = |flag: &str| {
+    let word = |flag: &str| {
         let at = args.iter().position(|arg| arg == flag)?;
-        let value = args.get(at + 1).and_then(|value| value.parse().ok());
-        Some(value.unwrap_or_else(|| panic!("{flag} wants a number")))
+        let word = args.get(at + 1);
+        Some(
+            word.unwrap_or_else(|| panic!("{flag} wants a value"))
+                .clone(),
+        )
+    };
+    let number = |flag: &str| {
+        let number = word(flag)?.parse::<f64>();
+        Some(number.unwrap_or_else(|_| panic!("{flag} wants a number")))
     };
     Plan {
-        seconds: Duration::from_secs(after("--seconds").unwrap_or(3).into()),
-        rounds: after("--rounds").unwrap_or(3) as usize,
-        rate: after("--rate"),
+        seconds: Duration::from_secs_f64(number("--seconds").unwrap_or(1.0)),
+        rounds: number("--rounds").unwrap_or(7.0) as usize,
+        rate: number("--rate").map(|rate| rate as u32),
+        other: word("--other"),
     }
+}
+
+/// The servers, and what happens to them.
+struct Bench {
+    targets: Vec<Target>,
+    /// Taken out while they go on.
+    swaps: Option<Swaps>,
+    body: Vec<u8>,
+    report: Report,
 }
 
 fn run(plan: &Plan) {
     let cores = Cores::split();
-    let body = request().encode_to_vec();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .expect("a runtime");
-    runtime.block_on(async {
-        let dir = tempfile::tempdir().expect("a temporary folder");
-        let gateway = Target::gateway(dir.path(), &common::registry(), CONFIG, cores);
-        let beside = dir.path().join("shadow");
-        std::fs::create_dir(&beside).expect("a folder");
-        let mut shadowed = Target::gateway(&beside, &common::registry(), SHADOWED, cores);
-        shadowed.name = "gateway + shadow";
-        // What the bare servers give back is what the gateway answers.
-        let answer = client::one(gateway.address(0), &body).await;
-        let path = dir.path().join("answer");
-        std::fs::write(&path, &answer).expect("written");
-        let echo = bare::target("echo", &path, &[], cores);
-        let forward = bare::target("echo + forward", &path, &[bare::FORWARD], cores);
-        let targets = [echo, forward, gateway, shadowed];
-
-        match cores {
-            Some(Cores { server, generator }) => {
-                println!("servers on core {server}, generator on core {generator}");
-            }
-            None => println!("servers and generator share all cores, so take no latency seriously"),
+    // In memory where there is such a place: the generator publishes by itself, and a disk would make it wait.
+    let memory = Path::new("/dev/shm");
+    let root = if memory.is_dir() {
+        memory.to_owned()
+    } else {
+        env::temp_dir()
+    };
+    let dir = tempfile::tempdir_in(root).expect("a temporary folder");
+    match cores {
+        Some(Cores { server, generator }) => {
+            println!("servers on core {server}, generator on core {generator}");
         }
-        let (rounds, seconds) = (plan.rounds, plan.seconds.as_secs());
-        println!("{rounds} rounds of {seconds} s; medians, in brackets the lowest and the highest");
+        None => println!("servers and generator share all cores, so take no latency seriously"),
+    }
+    runtime.block_on(async {
+        let mut bench = Bench::start(plan, dir.path(), cores).await;
+        bench.measure_all(plan).await;
+    });
+}
+
+impl Bench {
+    /// Starts all servers; tells how soon the gateway gives its first answer and what memory it has then.
+    async fn start(plan: &Plan, dir: &Path, cores: Option<Cores>) -> Self {
+        let place = |name: &str| -> PathBuf {
+            let place = dir.join(name);
+            fs::create_dir(&place).expect("a folder");
+            place
+        };
+        let gateway = |name: &'static str, program: &str, shadow| {
+            let (registry, config) = (common::registry(), config(shadow));
+            let mut gateway = Target::gateway_of(program, &place(name), &registry, &config, cores);
+            gateway.name = name;
+            gateway
+        };
+        let body = request::flight();
+        let begin = Instant::now();
+        let plain = gateway("gateway", BUILT, None);
+        let answer = client::one(plain.data(), &body).await;
+        let first = begin.elapsed();
+        let resident = resident::of(plain.id());
+        println!(
+            "first answer of the gateway {first:.0?} after its start, {resident} kB resident then"
+        );
+
+        // What the bare servers give back is what the gateway answers.
+        let path = dir.join("answer");
+        fs::write(&path, &answer).expect("written");
+        let swaps = Swaps::new(&place("registry"));
+        let mut swapped = Target::gateway(&place(SWAPS), &swaps.registry(), NEWEST, cores);
+        swapped.name = SWAPS;
+        let mut targets = vec![
+            bare::target("echo", &path, &[], cores),
+            bare::target("echo + forward", &path, &[bare::FORWARD], cores),
+            plain,
+            gateway("shadow 10 %", BUILT, Some(1_000)),
+            gateway("shadow 100 %", BUILT, Some(10_000)),
+            swapped,
+        ];
+        if let Some(program) = &plan.other {
+            targets.push(gateway("other", program, None));
+        }
+        let (rounds, seconds) = (plan.rounds, plan.seconds);
+        println!("{rounds} rounds of {seconds:?}; medians, in brackets the lowest and the highest");
         let lengths = (body.len(), answer.len());
         println!(
             "one row: request of {} bytes, answer of {} bytes\n",
             lengths.0, lengths.1
         );
-
-        let others = Others::watch(&targets);
-        let mut report = Report::default();
-        for round in 0..plan.rounds {
-            for load in CLOSED.map(client::closed) {
-                measure(plan, round, load, &targets, &body, &mut report).await;
-            }
+        Self {
+            targets,
+            swaps: Some(swaps),
+            body,
+            report: Report::default(),
         }
-        println!("{}", report.closed());
-        let half = report.throughput(client::closed(64), "gateway") / 2.0;
+    }
+
+    async fn measure_all(&mut self, plan: &Plan) {
+        let others = Others::watch(&self.targets);
+        for callers in CLOSED {
+            let load = client::closed(callers);
+            self.measure(plan, load).await;
+            let table = self.report.table(load, "requests/s");
+            println!("Closed loop, callers: {callers}\n\n{table}");
+        }
+        let half = self.report.throughput(client::closed(64), "gateway") / 2.0;
         let rate = plan
             .rate
             .unwrap_or((half / 500.0).floor().max(1.0) as u32 * 500);
-        for round in 0..plan.rounds {
-            measure(
-                plan,
-                round,
-                client::open(rate),
-                &targets,
-                &body,
-                &mut report,
-            )
-            .await;
-        }
-        println!("{}", report.open());
-        let ratio = report.p99_ratio(client::open(rate), "gateway + shadow", "gateway");
-        let (scored, dropped) = copies(&targets[3]);
-        println!("p99 with a shadow of all traffic to p99 without, at {rate} requests/s: {ratio}");
-        println!("the shadow scored {scored} copies and dropped {dropped} over all loops\n");
+        let load = client::open(rate);
+        self.measure(plan, load).await;
+        println!(
+            "Open loop, requests/s due: {rate}\n\n{}",
+            self.report.table(load, "p99")
+        );
+        let above = self.report.p50_above(load, "gateway", "echo + forward");
+        println!("p50 of the gateway above that of echo + forward: {above} µs\n");
 
-        let busy = others.cores(&targets);
+        let busy = others.cores(&self.targets);
         println!("others kept {busy:.2} cores busy meanwhile; on a quiet machine it is below 0.1");
-        let gateway = &targets[2];
-        // The first call fetched the answer for the echo.
-        let (sent, recorded) = (report.sent("gateway") + 1, recorded(gateway));
-        println!("the gateway's own metrics recorded {recorded} answers; {sent} were received");
-        assert_eq!(recorded, sent, "telemetry was on and complete");
-    });
+        println!(
+            "| server | resident kB | answers received | recorded by its metrics | copies scored | dropped |\n|---|---|---|---|---|---|"
+        );
+        for target in &self.targets[2..] {
+            let (resident, recorded) = (resident::of(target.id()), recorded(target));
+            // The first call to the gateway fetched the answer for the echo.
+            let sent = self.report.sent(target.name) + u64::from(target.name == "gateway");
+            let (scored, dropped) = copies(target);
+            println!(
+                "| {} | {resident} | {sent} | {recorded} | {scored} | {dropped} |",
+                target.name
+            );
+            // The counters of a version go when it is freed.
+            assert!(
+                recorded == sent || target.name == SWAPS,
+                "telemetry was on and complete"
+            );
+        }
+        let published = self.swaps.as_ref().map_or(0, Swaps::number);
+        let swapped = self.targets.iter().find(|target| target.name == SWAPS);
+        let ready = swapped.map_or(0.0, |target| {
+            let series = target.series("taper_loads_total{outcome=\"ready\"}");
+            series.into_iter().map(|(_, count)| count).sum()
+        });
+        println!(
+            "\n{published} versions were published under load, {ready} loaded in all; every request was answered"
+        );
+    }
+
+    async fn measure(&mut self, plan: &Plan, load: Load) {
+        for round in 0..plan.rounds {
+            for turn in 0..self.targets.len() {
+                // Another one goes first in each round, so that a drift of the machine hits all alike.
+                let target = &self.targets[(turn + round) % self.targets.len()];
+                let swapping = match target.name {
+                    SWAPS => self.swaps.take().map(Swaps::begin),
+                    _ => None,
+                };
+                let sample: Sample = client::drive(target, load, &self.body, plan.seconds).await;
+                self.report.add(load, target.name, sample);
+                if let Some(swapping) = swapping {
+                    self.swaps = Some(swapping.end());
+                }
+                // Connections close and queues empty before the next one's turn.
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
 }
 
 /// Answers that the gateway's metrics have counted.
 fn recorded(gateway: &Target) -> u64 {
     let counted = gateway.series("taper_requests_total{").into_iter();
-    let right = counted.filter(|(series, _)| series.contains("code=\"OK\""));
+    let right = counted.filter(|(series, _)| {
+        series.contains("code=\"OK\"") && !series.contains("role=\"shadow\"")
+    });
     right.map(|(_, count)| count as u64).sum()
 }
 
@@ -167,57 +287,4 @@ fn copies(gateway: &Target) -> (u64, u64) {
     };
     let scored = "taper_requests_total{model=\"flight-delay\",version=\"3\",role=\"shadow\"";
     (sum(scored), sum("taper_shadow_dropped_total{"))
-}
-
-async fn measure(
-    plan: &Plan,
-    round: usize,
-    load: Load,
-    targets: &[Target],
-    body: &[u8],
-    report: &mut Report,
-) {
-    for turn in 0..targets.len() {
-        // Another one goes first in each round, so that a drift of the machine hits all alike.
-        let target = &targets[(turn + round) % targets.len()];
-        let sample: Sample = client::drive(target, load, body, plan.seconds).await;
-        report.add(load, target.name, sample);
-        // Connections close and queues empty before the next one's turn.
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-}
-
-/// One golden flight as a program sends it.
-fn request() -> v1::PredictRequest {
-    let tensors = common::tensors(&common::version(2), 1);
-    v1::PredictRequest {
-        model: common::MODEL.into(),
-        tensors: tensors.into_iter().map(wire).collect(),
-        ..v1::PredictRequest::default()
-    }
-}
-
-fn wire(tensor: Tensor) -> v1::Tensor {
-    let mut wire = v1::Tensor {
-        name: tensor.name,
-        shape: tensor.shape,
-        ..v1::Tensor::default()
-    };
-    let datatype = match tensor.data {
-        TensorData::Int32(values) => {
-            wire.int32_values = values;
-            v1::Datatype::Int32
-        }
-        TensorData::Fp64(values) => {
-            wire.fp64_values = values;
-            v1::Datatype::Fp64
-        }
-        TensorData::Bytes(values) => {
-            wire.bytes_values = values;
-            v1::Datatype::Bytes
-        }
-        other => panic!("no flight has a {}", other.datatype()),
-    };
-    wire.set_datatype(datatype);
-    wire
 }

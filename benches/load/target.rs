@@ -21,15 +21,29 @@ pub(crate) struct Target {
     _stdout: BufReader<ChildStdout>,
 }
 
+/// The gateway that was built together with the bench.
+pub(crate) const BUILT: &str = env!("CARGO_BIN_EXE_taper");
+
 /// The faces of a gateway.
 const FACES: [&str; 3] = ["data", "admin", "http"];
 
 impl Target {
     /// A gateway over `registry`, configured by `toml`, which keeps its files in `dir`.
     pub(crate) fn gateway(dir: &Path, registry: &Path, toml: &str, cores: Option<Cores>) -> Self {
+        Self::gateway_of(BUILT, dir, registry, toml, cores)
+    }
+
+    /// The same, of another build.
+    pub(crate) fn gateway_of(
+        program: &str,
+        dir: &Path,
+        registry: &Path,
+        toml: &str,
+        cores: Option<Cores>,
+    ) -> Self {
         let config = dir.join("taper.toml");
         fs::write(&config, toml).expect("written");
-        let mut command = on_server_core(env!("CARGO_BIN_EXE_taper"), cores);
+        let mut command = on_server_core(program, cores);
         command
             .args(["--log", "error", "serve", "--config"])
             .arg(config);
@@ -69,9 +83,19 @@ impl Target {
         }
     }
 
-    /// Where its face `at` listens; the first takes predictions.
+    /// Where its face `at` listens.
     pub(crate) fn address(&self, at: usize) -> SocketAddr {
         self.addresses[at]
+    }
+
+    /// Where it takes predictions: its first face.
+    pub(crate) fn data(&self) -> SocketAddr {
+        self.address(0)
+    }
+
+    /// Where it tells its metrics: its last face.
+    fn http(&self) -> SocketAddr {
+        self.address(self.addresses.len() - 1)
     }
 
     /// The number of its process.
@@ -81,12 +105,12 @@ impl Target {
 
     /// CPU time of the whole process so far.
     pub(crate) fn cpu(&self) -> Duration {
-        cpu::of(&self.id().to_string())
+        cpu::of(self.id())
     }
 
     /// The series of a gateway's metrics whose names and labels begin with `prefix`, with their values.
     pub(crate) fn series(&self, prefix: &str) -> Vec<(String, f64)> {
-        let address = self.address(FACES.len() - 1);
+        let address = self.http();
         let mut stream = TcpStream::connect(address).expect("the HTTP door");
         let request = format!("GET /metrics HTTP/1.0\r\nHost: {address}\r\n\r\n");
         stream.write_all(request.as_bytes()).expect("asked");

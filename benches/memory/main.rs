@@ -201,7 +201,7 @@ fn flights(examples: &Path) -> Vec<Asked> {
 }
 
 async fn connect(target: &Target) -> PredictionServiceClient<Channel> {
-    let endpoint = Endpoint::from_shared(format!("http://{}", target.address(0)));
+    let endpoint = Endpoint::from_shared(format!("http://{}", target.data()));
     let endpoint = endpoint.expect("an address").tcp_nodelay(true);
     PredictionServiceClient::new(endpoint.connect().await.expect("connects"))
 }

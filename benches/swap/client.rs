@@ -14,6 +14,7 @@ use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
 
 use crate::pool::MODEL;
+use crate::tiny_request;
 
 /// HTTP/2 connections that the requests share.
 const CONNECTIONS: usize = 4;
@@ -121,7 +122,7 @@ impl Clients {
             let turn = usize::try_from(sample.sent).expect("fits") % self.clients.len();
             let mut client = self.clients[turn].clone();
             running.spawn(async move {
-                let answer = client.predict(request()).await;
+                let answer = client.predict(tiny_request::message(MODEL)).await;
                 (due.elapsed(), answer.map(tonic::Response::into_inner))
             });
             sample.sent += 1;
@@ -133,27 +134,4 @@ pub(crate) async fn connect(address: SocketAddr) -> Channel {
     let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("an address");
     let endpoint = endpoint.tcp_nodelay(true);
     endpoint.connect().await.expect("connects")
-}
-
-/// One row for a tiny version.
-fn request() -> v1::PredictRequest {
-    let tensor = |name: &str, datatype: v1::Datatype, shape: &[i64]| v1::Tensor {
-        name: name.into(),
-        datatype: datatype.into(),
-        shape: shape.to_vec(),
-        ..v1::Tensor::default()
-    };
-    let mut x = tensor("x", v1::Datatype::Fp64, &[1]);
-    x.fp64_values = vec![1.0];
-    let mut n = tensor("n", v1::Datatype::Int64, &[1]);
-    n.int64_values = vec![3];
-    let mut color = tensor("color", v1::Datatype::Bytes, &[1]);
-    color.bytes_values = vec!["green".into()];
-    let mut pair = tensor("pair", v1::Datatype::Fp32, &[1, 2]);
-    pair.fp32_values = vec![0.5, -0.5];
-    v1::PredictRequest {
-        model: MODEL.into(),
-        tensors: vec![x, n, color, pair],
-        ..v1::PredictRequest::default()
-    }
 }

@@ -30,6 +30,9 @@ mod target;
 #[path = "../../tests/it/tiny.rs"]
 #[expect(unreachable_pub, reason = "the tests have it, too")]
 mod tiny;
+#[path = "../common/tiny_request.rs"]
+#[expect(dead_code, reason = "the bench of calm uses more of it")]
+mod tiny_request;
 
 use std::cell::RefCell;
 use std::env;
@@ -142,7 +145,7 @@ async fn run(plan: &Plan, cores: Option<Cores>, phases: &[Phase]) {
     let pool = Pool::new(dir.path(), 1 + FIRST + plan.rounds * plan.swaps, has_large);
     let target = Target::gateway(dir.path(), &pool.registry(), CONFIG, cores);
     let bench = Bench {
-        clients: Clients::of(target.address(0)).await,
+        clients: Clients::of(target.data()).await,
         admin: AdminServiceClient::new(connect(target.address(1)).await),
         pool: RefCell::new(pool),
         every: plan.every,

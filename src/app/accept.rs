@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use socket2::{SockRef, TcpKeepalive};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
@@ -24,8 +25,14 @@ use crate::insight::metrics::Telemetry;
 
 /// Time for connections to end after one could not be accepted.
 const AFTER_ERROR: Duration = Duration::from_millis(50);
-/// Time for a connection to begin to speak; after that HTTP/2 asks by itself whether the other side is there.
+/// Time for a connection to begin to speak; after that the system asks whether the other side is there.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// A connection that is silent this long is asked whether its other side is still there, ...
+const ASKED_AFTER: Duration = Duration::from_secs(30);
+/// ... again and again, so often, ...
+const ASKED_EVERY: Duration = Duration::from_secs(5);
+/// ... and is closed when so many questions were not answered, or when what was sent is not acknowledged for as long.
+const QUESTIONS: u32 = 4;
 /// Bytes that count as speaking: the preface of HTTP/2. No HTTP/1.1 request is shorter.
 const PREFACE: usize = 24;
 
@@ -47,7 +54,7 @@ impl Doorman {
         listener: TcpListener,
     ) -> impl Stream<Item = Admitted> + Send + 'static {
         let (most, places) = (self.most, Arc::new(Semaphore::new(self.most)));
-        let (telemetry, cut) = (Arc::clone(&self.telemetry), self.cut.clone());
+        let telemetry = Arc::clone(&self.telemetry);
         let accepted = TcpListenerStream::new(listener).then(async |accepted| {
             if let Err(error) = &accepted {
                 // Most often the process is out of file descriptors: connections that end give some back.
@@ -63,6 +70,9 @@ impl Doorman {
             if let Err(error) = io.set_nodelay(true) {
                 tracing::debug!(%error, "cannot turn off Nagle's algorithm");
             }
+            if let Err(error) = ask_when_silent(&io) {
+                tracing::debug!(%error, "a peer that is gone will not be noticed");
+            }
             let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
                 telemetry.refused_connection();
                 // Whoever opens too many must not fill the log too; the counter tells operators.
@@ -73,8 +83,7 @@ impl Doorman {
                 return None;
             };
             let io = io.into_std().ok()?;
-            let cut = cut.clone();
-            Some(Admitted { io, place, cut })
+            Some(Admitted { io, place })
         })
     }
 
@@ -83,9 +92,26 @@ impl Doorman {
         &self,
         listener: TcpListener,
     ) -> impl Stream<Item = io::Result<Connection>> + Send + 'static {
-        let admitted = self.admit(listener);
-        admitted.filter_map(|admitted| admitted.open(None).ok().map(Ok))
+        let (admitted, cut) = (self.admit(listener), self.cut.clone());
+        admitted.filter_map(move |admitted| {
+            let ends = Ends::Cut(Box::pin(until_cut(cut.clone())));
+            admitted.open(ends).ok().map(Ok)
+        })
     }
+}
+
+/// Has the system find out when the other side is gone without a word. HTTP/2 could ask, too, but it keeps a clock that is looked
+/// at with every frame.
+fn ask_when_silent(io: &TcpStream) -> io::Result<()> {
+    let io = SockRef::from(io);
+    let asks = TcpKeepalive::new()
+        .with_time(ASKED_AFTER)
+        .with_interval(ASKED_EVERY)
+        .with_retries(QUESTIONS);
+    io.set_tcp_keepalive(&asks)?;
+    #[cfg(target_os = "linux")]
+    io.set_tcp_user_timeout(Some(ASKED_AFTER + ASKED_EVERY * QUESTIONS))?;
+    Ok(())
 }
 
 /// A connection that has its place, and that no thread serves yet.
@@ -93,17 +119,36 @@ impl Doorman {
 pub(super) struct Admitted {
     io: std::net::TcpStream,
     place: OwnedSemaphorePermit,
-    cut: watch::Receiver<bool>,
+}
+
+/// What ends a connection from outside.
+pub(super) enum Ends {
+    /// This is done.
+    Cut(Pin<Box<dyn Future<Output = ()> + Send>>),
+    /// The end of its thread, which counts it while this is there. No read asks for it, so none pays for it.
+    Thread { _place: Place },
+}
+
+/// Done when every connection must end.
+pub(super) async fn until_cut(mut cut: watch::Receiver<bool>) {
+    if cut.wait_for(|cut| *cut).await.is_err() {
+        // The gateway is gone without a word, as when a test lets go of it: nobody cuts then.
+        std::future::pending::<()>().await;
+    }
 }
 
 impl Admitted {
-    /// On the thread that serves it; `thread` is what counts it there.
+    /// On the thread that serves it.
     ///
     /// # Errors
     /// The thread's runtime cannot watch it.
-    pub(super) fn open(self, thread: Option<Place>) -> io::Result<Connection> {
-        let io = TcpStream::from_std(self.io)?;
-        Ok(Connection::new(io, self.place, thread, self.cut))
+    pub(super) fn open(self, ends: Ends) -> io::Result<Connection> {
+        Ok(Connection {
+            io: TcpStream::from_std(self.io)?,
+            _place: self.place,
+            silence: Some((PREFACE, Box::pin(time::sleep(PATIENCE)))),
+            ends: Some(ends),
+        })
     }
 }
 
@@ -111,45 +156,23 @@ impl Admitted {
 pub(super) struct Connection {
     io: TcpStream,
     _place: OwnedSemaphorePermit,
-    _thread: Option<Place>,
     /// Bytes that must still come before the clock ends it.
     silence: Option<(usize, Pin<Box<Sleep>>)>,
-    /// Done when every connection must end.
-    cut: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    /// Gone once it has ended.
+    ends: Option<Ends>,
 }
 
 impl Connection {
-    fn new(
-        io: TcpStream,
-        place: OwnedSemaphorePermit,
-        thread: Option<Place>,
-        mut cut: watch::Receiver<bool>,
-    ) -> Self {
-        let cut = async move {
-            if cut.wait_for(|cut| *cut).await.is_err() {
-                // The gateway is gone without a word, as when a test lets go of it: nobody cuts then.
-                std::future::pending::<()>().await;
-            }
-        };
-        let silence = Some((PREFACE, Box::pin(time::sleep(PATIENCE))));
-        Self {
-            io,
-            _place: place,
-            _thread: thread,
-            silence,
-            cut: Some(Box::pin(cut)),
-        }
-    }
-
     /// Whether the connection must end now, and why.
     fn ended(&mut self, cx: &mut Context<'_>) -> Option<io::Error> {
-        let cut = self
-            .cut
-            .as_mut()
-            .is_none_or(|cut| cut.as_mut().poll(cx).is_ready());
+        let cut = match &mut self.ends {
+            Some(Ends::Thread { .. }) => false,
+            Some(Ends::Cut(cut)) => cut.as_mut().poll(cx).is_ready(),
+            None => true,
+        };
         if cut {
             // A future that is done must not be asked again.
-            self.cut = None;
+            self.ends = None;
             return Some(io::Error::new(
                 io::ErrorKind::ConnectionAborted,
                 "the gateway is gone",
@@ -231,5 +254,29 @@ impl AsyncWrite for Connection {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_peer_that_is_gone_without_a_word_is_noticed_within_a_minute() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("bound");
+        let (connected, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
+        let (_other, (io, _)) = (connected.expect("connects"), accepted.expect("accepts"));
+        ask_when_silent(&io).expect("asks");
+        let io = SockRef::from(&io);
+        assert!(io.keepalive().expect("told"));
+        let asks =
+            io.tcp_keepalive_interval().expect("told") * io.tcp_keepalive_retries().expect("told");
+        let idle = io.tcp_keepalive_time().expect("told") + asks;
+        let busy = io.tcp_user_timeout().expect("told").expect("set");
+        assert!(
+            idle <= Duration::from_secs(60) && busy <= Duration::from_secs(60),
+            "{idle:?} {busy:?}"
+        );
     }
 }

@@ -190,7 +190,7 @@ impl Gateway {
         let doorman = Doorman {
             most: config.max_connections,
             telemetry: Arc::clone(&telemetry),
-            cut: cutting,
+            cut: cutting.clone(),
         };
 
         let predictions = Predictions::new(pipeline, Arc::clone(&gate));
@@ -219,7 +219,8 @@ impl Gateway {
             }),
         };
         let views = control.views();
-        threads::spread("data", &door, doorman.admit(data), &closing, &mut grpc)?;
+        let admitted = doorman.admit(data);
+        threads::spread("data", &door, admitted, &closing, &cutting, &mut grpc)?;
         let admin_service = Admin::new(Arc::clone(&live), control, settings);
         let door = serve::admin(&config, admin_service)?;
         grpc.spawn(serve::until(

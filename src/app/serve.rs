@@ -1,6 +1,6 @@
 //! The doors as servers.
 
-use std::{io, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, pin::Pin, sync::Arc};
 
 use tokio::sync::watch;
 use tokio_stream::{Stream, StreamExt};
@@ -21,11 +21,6 @@ use crate::proto;
 use crate::proto::v1::admin_service_server::{self, AdminServiceServer};
 use crate::proto::v1::prediction_service_server::{self, PredictionServiceServer};
 use crate::serving::gate::Gate;
-
-/// A connection that is silent this long is asked whether it is still there, ...
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
-/// ... and closed when it does not answer in this time.
-const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The names that health answers for on the data port: the server as a whole, and its service.
 pub(super) const HEALTH_NAMES: [&str; 2] = ["", prediction_service_server::SERVICE_NAME];
@@ -84,10 +79,7 @@ fn with_reflection(routes: Routes, service: &str) -> Result<Routes, StartError> 
 }
 
 fn builder(config: &Config) -> Server {
-    Server::builder()
-        .max_concurrent_streams(config.max_concurrent_streams)
-        .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
-        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+    Server::builder().max_concurrent_streams(config.max_concurrent_streams)
 }
 
 /// Serves a gRPC door until `closing`, then until its last request has been answered.

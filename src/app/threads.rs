@@ -4,7 +4,7 @@
 //! before the next request was looked at: one system call each. On a runtime of one thread it waits for its turn, and what
 //! came together is answered together with one. `benches/load` tells how much that is.
 //! A connection stays on its thread. What is dear is computed in the pool, so that a connection never holds up its neighbours
-//! for long. A thread ends with the task that stands for it.
+//! for long; and where there is one core for both, a thread that wakes up to answer goes before one that computes. A thread ends with the task that stands for it.
 
 use std::io;
 use std::num::NonZero;
@@ -19,14 +19,15 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_stream::{Stream, StreamExt};
 use tonic::transport::server::Router;
 
-use super::accept::{Admitted, Connection};
+use super::accept::{Admitted, Connection, Ends, until_cut};
 use super::serve;
+use crate::priority::step_in;
 
 /// Connections on their way to a thread that has not taken them yet.
 const ON_THE_WAY: usize = 64;
 
-/// Serves `door` until `closing` on as many threads as there are cores. Each stands in `tasks` under `name`, and so does who
-/// gives them their connections.
+/// Serves `door` until `closing` on as many threads as there are cores, and ends what is left when `cut` says so. Each thread
+/// stands in `tasks` under `name`, and so does who gives them their connections.
 ///
 /// # Errors
 /// The system gives no thread.
@@ -35,13 +36,14 @@ pub(super) fn spread(
     door: &Router,
     incoming: impl Stream<Item = Admitted> + Send + 'static,
     closing: &watch::Receiver<bool>,
+    cut: &watch::Receiver<bool>,
     tasks: &mut JoinSet<&'static str>,
 ) -> io::Result<()> {
     let threads = thread::available_parallelism().map_or(1, NonZero::get);
     let mut crew = Vec::with_capacity(threads);
     for at in 0..threads {
         let (to, from) = mpsc::channel(ON_THE_WAY);
-        let (door, closing) = (door.clone(), closing.clone());
+        let (door, closing, cut) = (door.clone(), closing.clone(), cut.clone());
         let (hold, held) = oneshot::channel::<()>();
         let (tell, ended) = oneshot::channel::<()>();
         let runtime = runtime::Builder::new_current_thread()
@@ -50,11 +52,13 @@ pub(super) fn spread(
         Builder::new()
             .name(format!("taper-{name}-{at}"))
             .spawn(move || {
+                step_in();
                 let connections = ReceiverStream::new(from).filter_map(opened);
                 let served = serve::until(name, door, connections, closing);
                 runtime.block_on(async {
                     tokio::select! {
                         _ = served => {}
+                        () = until_cut(cut) => {}
                         // Whoever stands for this thread is gone: what is left is cut off.
                         _ = held => {}
                     }
@@ -124,7 +128,7 @@ async fn give_out(
 
 /// On the thread that serves it.
 fn opened((admitted, place): (Admitted, Place)) -> Option<io::Result<Connection>> {
-    match admitted.open(Some(place)) {
+    match admitted.open(Ends::Thread { _place: place }) {
         Ok(connection) => Some(Ok(connection)),
         Err(error) => {
             // The transport would end the whole door at an error that concerns one connection.

@@ -18,7 +18,8 @@ use super::load::load_version;
 use crate::faults::Faults;
 use crate::ident::{ModelName, VersionNumber};
 use crate::insight::metrics::Telemetry;
-use crate::model::{Pace, Phase, step_back};
+use crate::model::{Pace, Phase};
+use crate::priority::step_back;
 use crate::serving::batch::BatchingHints;
 use crate::serving::live::ServingVersion;
 

@@ -19,7 +19,7 @@ use std::{
 use tokio::time::Instant;
 
 use crate::ident::{ModelName, VersionNumber};
-use crate::model::step_back;
+use crate::priority::step_back;
 use crate::serving::live::ServingVersion;
 
 /// First pause between two looks. A request takes about as long.

@@ -19,7 +19,7 @@ mod signature;
 pub(crate) mod samples;
 
 pub use encode::{Observe, Observed};
-pub use load::{Pace, Phase, Version, load, load_with, needs, step_back};
+pub use load::{Pace, Phase, Version, load, load_with, needs};
 pub use manifest::Manifest;
 pub use sensitivity::Sensitivity;
 pub use signature::{Affine, Categories, Encoding, Input, Output, Range, Signature};

@@ -27,8 +27,9 @@ use std::time::{Duration, SystemTime};
 use crate::error::Code;
 use crate::ident::{ResponseId, Role};
 use crate::insight::metrics::LogMeters;
+use crate::model::Scores;
 use crate::model::payload::Payload;
-use crate::model::{Scores, step_back};
+use crate::priority::step_back;
 use file::Rotating;
 use full::FullFiles;
 

@@ -10,7 +10,6 @@
 
 mod files;
 mod pace;
-mod priority;
 mod trial;
 
 #[cfg(test)]
@@ -33,7 +32,6 @@ use crate::ident::{ModelName, VersionNumber};
 use pace::Throttle;
 
 pub use pace::Pace;
-pub use priority::step_back;
 
 /// What loading does after it has read the files and built the network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

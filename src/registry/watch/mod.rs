@@ -25,7 +25,7 @@ use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 
 use super::publish::STAGING;
 use super::scan::scan;
-use crate::model::step_back;
+use crate::priority::step_back;
 use listing::Memory;
 
 pub use listing::{Listing, Seen, look};

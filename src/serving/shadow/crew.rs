@@ -21,7 +21,7 @@ use super::lane::{Copied, Lane, Post, Waiting, sleeper};
 use crate::ident::Role;
 use crate::insight::metrics::Dropped;
 use crate::insight::outcomes::Outcomes;
-use crate::model::step_back;
+use crate::priority::step_back;
 
 /// Lanes that may wait for their threads.
 const WAITING: usize = 64;

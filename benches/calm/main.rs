@@ -1,0 +1,269 @@
+//! How calm a gateway stays: beside a dear model, and past what it can do.
+//!
+//! * **Beside**: requests for the small model of the example come at a steady rate, alone and while two callers keep a dear model
+//!   busy whose pass takes some milliseconds. Told are the small one's p99 in both cases, and what the dear one manages beside it
+//!   in relation to a bare loop over the same model on the same core.
+//! * **Overload**: first what the dear model can do for callers that wait; then three times that, in an open loop with deadlines;
+//!   then half of it. Told are the answers within their deadline in relation to what can be done, the latency of those that were
+//!   answered, resident memory meanwhile, and how it is in the first second after.
+//!
+//! The server has one core and the generator another, where there are two. Ratios are taken within a round; told are medians with
+//! the lowest and the highest.
+//!
+//! `cargo bench --bench calm -- --rounds 1 --overload 5` for a quick look.
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a bench tells what it saw, and stops at the first thing that is wrong"
+)]
+
+#[path = "../load/client.rs"]
+#[expect(dead_code, reason = "the bench of load uses more of it")]
+mod client;
+#[path = "../common/mod.rs"]
+mod common;
+#[path = "../load/cpu.rs"]
+mod cpu;
+#[path = "../load/request.rs"]
+mod request;
+#[path = "../swap/resident.rs"]
+mod resident;
+#[path = "../load/spread.rs"]
+mod spread;
+#[path = "../load/target.rs"]
+#[expect(dead_code, reason = "the bench of load looks at more of it")]
+mod target;
+#[path = "../../tests/it/tiny.rs"]
+#[expect(unreachable_pub, dead_code, reason = "the tests have it, too")]
+mod tiny;
+#[path = "../common/tiny_request.rs"]
+mod tiny_request;
+
+use std::env;
+use std::hint::black_box;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::time::Duration;
+
+use client::{Load, Senders};
+use cpu::Others;
+
+use prost::Message;
+use spread::Spread;
+use taper::cli::bench::{Arrivals, Tally};
+use taper::ident::VersionNumber;
+use target::{Cores, Target, on_server_core};
+use tokio::time::{Instant, sleep};
+
+/// The dear model: its second layer has 104 MB, which one core reads in some milliseconds.
+const DEAR: &str = "dear";
+const WIDTH: usize = 5_100;
+/// Rows that the dear model scores together, at most.
+const MOST_ROWS: usize = 64;
+
+const CONFIG: &str = "[models.flight-delay]\nsplit = { 1 = 5000, 2 = 5000 }\n";
+
+/// Requests a second for the small model.
+const RATE: f64 = 1_000.0;
+/// Callers of the dear model beside it.
+const CALLERS: Load = Load::Closed(2);
+const STRETCH: Duration = Duration::from_secs(4);
+
+/// Makes this binary a bare loop over the dear model in the registry that is named.
+const LOOP: &str = "bare-loop";
+
+/// Callers that find out what the dear model can do, and how long those wait who come past that.
+const MANY: Load = Load::Closed(64);
+const DEADLINE: Duration = Duration::from_millis(500);
+
+fn main() {
+    let args: Vec<_> = env::args().skip(1).collect();
+    if let [verb, registry] = &args[..]
+        && verb == LOOP
+    {
+        return bare_loop(Path::new(registry));
+    }
+    let after = |flag: &str| {
+        let at = args.iter().position(|arg| arg == flag)?;
+        let value = args.get(at + 1).and_then(|value| value.parse::<u32>().ok());
+        Some(value.unwrap_or_else(|| panic!("{flag} wants a number")))
+    };
+    let rounds = after("--rounds").unwrap_or(5);
+    let overload = Duration::from_secs(after("--overload").unwrap_or(30).into());
+    let cores = Cores::split();
+    match cores {
+        Some(Cores { server, generator }) => {
+            println!("server on core {server}, generator on core {generator}");
+        }
+        None => println!("server and generator share all cores, so take no latency seriously"),
+    }
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let registry = dir.path().join("models");
+    tiny::publish_wide(&registry, DEAR, 1, WIDTH, MOST_ROWS);
+    symlink(
+        common::registry().join(common::MODEL),
+        registry.join(common::MODEL),
+    )
+    .expect("linked");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    runtime.block_on(async {
+        let targets = [Target::gateway(dir.path(), &registry, CONFIG, cores)];
+        let [target] = &targets;
+        let others = Others::watch(&targets);
+        beside(target, &registry, rounds, cores).await;
+        overloaded(target, overload).await;
+        let busy = others.cores(&targets);
+        println!("\nothers and the bare loop kept {busy:.2} cores busy meanwhile");
+    });
+}
+
+async fn beside(target: &Target, registry: &Path, rounds: u32, cores: Option<Cores>) {
+    let open = Load::Open {
+        rate: RATE,
+        arrivals: Arrivals::Even,
+        most_in_flight: usize::MAX,
+    };
+    let address = target.data();
+    let small = Senders::of(address, open, &request::flight(), None).await;
+    let dear = Senders::of(
+        address,
+        CALLERS,
+        &tiny_request::message(DEAR).encode_to_vec(),
+        None,
+    )
+    .await;
+    let [mut alone, mut with, mut ratios] = [(); 3].map(|()| Vec::new());
+    let [mut bare, mut managed, mut shares] = [(); 3].map(|()| Vec::new());
+    small.send(open, STRETCH / 4).await;
+    for _ in 0..rounds {
+        let before = p99(&small.send(open, STRETCH).await);
+        let (small, dear) = tokio::join!(small.send(open, STRETCH), dear.send(CALLERS, STRETCH));
+        let beside = p99(&small);
+        alone.push(before);
+        with.push(beside);
+        ratios.push(beside / before);
+        let rate = dear.counts.in_time as f64 / STRETCH.as_secs_f64();
+        let floor = passes_of_a_loop(registry, cores);
+        bare.push(floor);
+        managed.push(rate);
+        shares.push(rate / floor);
+    }
+    println!("\n{RATE} requests/s for the small model, one core, {rounds} rounds of {STRETCH:?}\n");
+    println!("| | alone | beside the other | ratio |\n|---|---|---|---|");
+    let show = |values: &[f64], decimals| Spread::of(values).show(decimals);
+    println!(
+        "| small: p99 µs | {} | {} | {} |",
+        show(&alone, 0),
+        show(&with, 0),
+        show(&ratios, 2)
+    );
+    println!(
+        "| dear: rows/s, alone as a bare loop | {} | {} | {} |",
+        show(&bare, 0),
+        show(&managed, 0),
+        show(&shares, 2)
+    );
+}
+
+async fn overloaded(target: &Target, length: Duration) {
+    let address = target.data();
+    let body = tiny_request::message(DEAR).encode_to_vec();
+    let patient = Senders::of(address, MANY, &body, None).await;
+    patient.send(MANY, STRETCH / 4).await;
+    let peak = per_second(&patient.send(MANY, STRETCH).await, STRETCH);
+    let at = |rate| Load::Open {
+        rate,
+        arrivals: Arrivals::Even,
+        most_in_flight: usize::MAX,
+    };
+    let callers = Senders::of(address, at(peak), &body, Some(DEADLINE)).await;
+    callers.send(at(peak / 2.0), STRETCH / 2).await;
+    let memory = async {
+        let (mut least, mut most) = (u64::MAX, 0);
+        // What grows with the first requests of an overload has grown.
+        sleep(length / 5).await;
+        let end = Instant::now() + length * 3 / 4;
+        while Instant::now() < end {
+            let now = resident::of(target.id());
+            (least, most) = (least.min(now), most.max(now));
+            sleep(Duration::from_millis(200)).await;
+        }
+        (least, most)
+    };
+    let (seen, (least, most)) = tokio::join!(callers.send(at(peak * 3.0), length), memory);
+    let second = Duration::from_secs(1);
+    let mut after = Vec::new();
+    for _ in 0..3 {
+        after.push(callers.send(at(peak / 2.0), second).await);
+    }
+    println!(
+        "\nThe dear model answers {peak:.0} requests/s to 64 callers. Then {:.0}/s for {length:?}, each with a deadline of {DEADLINE:?}\n",
+        peak * 3.0
+    );
+    let good = per_second(&seen, length);
+    println!(
+        "answered in time: {good:.0}/s, {:.2} of the peak",
+        good / peak
+    );
+    let latency = seen.latency();
+    let quantile = |q| latency.quantile(q).as_secs_f64() * 1e3;
+    println!(
+        "latency of the answers: p50 {:.0} ms, p99 {:.0} ms, longest {:.0} ms",
+        quantile(0.5),
+        quantile(0.99),
+        latency.longest().as_secs_f64() * 1e3
+    );
+    for (code, (count, message)) in &seen.errors {
+        println!("not answered: {count} times code {code}, first: {message}");
+    }
+    println!("resident memory meanwhile: {least} to {most} kB");
+    for (nth, seen) in after.iter().enumerate() {
+        let counts = seen.counts;
+        println!(
+            "second {} after it, at half of the peak: {} of {} answered, p99 {:.0} ms",
+            nth + 1,
+            counts.answered,
+            counts.sent,
+            p99(seen) / 1e3
+        );
+    }
+}
+
+fn per_second(seen: &Tally, length: Duration) -> f64 {
+    seen.counts.in_time as f64 / length.as_secs_f64()
+}
+
+/// In microseconds.
+fn p99(seen: &Tally) -> f64 {
+    seen.latency().quantile(0.99).as_secs_f64() * 1e6
+}
+
+/// Passes a second of a process of its own that does nothing else.
+fn passes_of_a_loop(registry: &Path, cores: Option<Cores>) -> f64 {
+    let own = env::current_exe().expect("its own path");
+    let mut command = on_server_core(&own.to_string_lossy(), cores);
+    let output = command.arg(LOOP).arg(registry).output().expect("it runs");
+    let text = String::from_utf8_lossy(&output.stdout);
+    text.trim().parse().expect("passes a second")
+}
+
+/// Prints how many passes of one row the dear model makes in a second.
+fn bare_loop(registry: &Path) {
+    let dir = registry.join(DEAR).join("1");
+    let (model, number) = (DEAR.parse().expect("a name"), VersionNumber::try_from(1));
+    let version = taper::model::load(&dir, &model, number.expect("a version"));
+    let version = version.expect("the dear model loads");
+    let rows = version.signature().encode(&tiny_request::payload());
+    let rows = rows.expect("a row");
+    let begin = Instant::now();
+    let mut passes = 0;
+    while begin.elapsed() < STRETCH / 2 {
+        black_box(version.forward(&rows).expect("scores"));
+        passes += 1;
+    }
+    println!("{}", f64::from(passes) / begin.elapsed().as_secs_f64());
+}

@@ -1,0 +1,172 @@
+//! A gateway put together by hand, so that its shadow can be a version that no loader would let in.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    io::{BufRead, BufReader, Write},
+    net::TcpListener,
+    sync::Arc,
+    thread,
+    time::Duration,
+};
+
+use taper::api::grpc::{Admission, Predictions};
+use taper::error::ForwardError;
+use taper::ident::{ModelName, Revision, VersionNumber};
+use taper::insight::metrics::{Telemetry, VersionMeters};
+use taper::model::{Manifest, Model, Rows, Scores, Version};
+use taper::proto::v1::prediction_service_server::PredictionServiceServer;
+use taper::serving::Pipeline;
+use taper::serving::batch::Pool;
+use taper::serving::gate::{Gate, Limits};
+use taper::serving::live::{Live, Routing, ServingModel, ServingVersion, Snapshot};
+use taper::serving::route::{Policy, RawPolicy, RawShadow};
+use taper::serving::shadow::{Crew, CrewSettings};
+
+use crate::common::{self, MODEL};
+use crate::listen;
+
+/// What the shadow does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// There is none.
+    NoShadow,
+    /// It answers.
+    Sound,
+    /// It takes a hundred times as long.
+    Slow,
+    /// It never answers.
+    Hangs,
+    /// It panics.
+    Panics,
+    /// It answers what is no number.
+    NotANumber,
+}
+
+impl Fault {
+    pub(crate) const ALL: [(Self, &str); 6] = [
+        (Self::NoShadow, "no shadow"),
+        (Self::Sound, "sound"),
+        (Self::Slow, "100x slower"),
+        (Self::Hangs, "hangs"),
+        (Self::Panics, "panics"),
+        (Self::NotANumber, "NaN"),
+    ];
+
+    pub(crate) fn named(name: &str) -> Self {
+        let mut all = Self::ALL.into_iter();
+        all.find(|(_, own)| *own == name).expect("a fault").0
+    }
+}
+
+/// Version 3 with a fault.
+struct Faulty {
+    version: Version,
+    fault: Fault,
+}
+
+impl Model for Faulty {
+    fn cost_per_row(&self) -> usize {
+        self.version.cost_per_row()
+    }
+
+    fn forward(&self, rows: &Rows) -> Result<Scores, ForwardError> {
+        match self.fault {
+            Fault::NoShadow | Fault::Sound => {}
+            Fault::Slow => (1..100).try_for_each(|_| self.version.forward(rows).map(drop))?,
+            Fault::Hangs => loop {
+                thread::park();
+            },
+            Fault::Panics => panic!("a shadow that panics"),
+            Fault::NotANumber => {
+                let columns = self.version.forward(rows)?.columns();
+                return Scores::new(vec![f32::NAN; rows.len() * columns], columns);
+            }
+        }
+        self.version.forward(rows)
+    }
+}
+
+/// Serves versions 1 and 2 at 50/50 until stdin ends, with version 3 as a shadow of all traffic that does as `fault` says.
+pub(crate) fn serve(fault: Fault) {
+    // Thousands of reports of the same panic would measure the terminal.
+    std::panic::set_hook(Box::new(|_| {}));
+    let telemetry = Telemetry::new().expect("metrics");
+    let (one, two) = (common::version(1), common::version(2));
+    let manifest = Manifest::read(&common::registry().join(MODEL).join("3")).expect("a manifest");
+    let faulty = Faulty {
+        version: common::version(3),
+        fault,
+    };
+    let versions = [one, two, Version::new(manifest, Box::new(faulty))];
+    let ready: BTreeMap<VersionNumber, _> = versions
+        .into_iter()
+        .map(|version| {
+            let meters = VersionMeters::new(&telemetry, version.manifest()).expect("meters");
+            let weights = telemetry.weights(version.weight_bytes());
+            let serving = ServingVersion::new(version, meters, weights);
+            (serving.number(), Arc::new(serving))
+        })
+        .collect();
+    let shadow = RawShadow {
+        target: 3.into(),
+        basis_points: 10_000,
+        ..RawShadow::default()
+    };
+    let policy = RawPolicy {
+        split: vec![(1.into(), 5_000), (2.into(), 5_000)],
+        shadows: if fault == Fault::NoShadow {
+            Vec::new()
+        } else {
+            vec![shadow]
+        },
+        ..RawPolicy::default()
+    };
+    let name: ModelName = MODEL.parse().expect("a name");
+    let policy = Policy::check(policy, &name).expect("a policy");
+    let routing = Routing::resolve(Revision(1), policy, &BTreeMap::new(), &ready);
+    let model = ServingModel {
+        name: name.clone(),
+        ready,
+        others: BTreeMap::new(),
+        labels: BTreeMap::new(),
+        routing: Some(Arc::new(routing.expect("all are there"))),
+    };
+    let models = HashMap::from([(name, Arc::new(model))]);
+    let live = Arc::new(Live::new(Snapshot { models }));
+    let limits = Limits {
+        max_in_flight: 1_024,
+        max_in_flight_bytes: 1 << 30,
+    };
+    let gate = Gate::new(limits, Arc::clone(&telemetry));
+    let crew = Crew::start(CrewSettings::default(), None).expect("threads");
+    let pool = Pool::start().expect("threads");
+    let pipeline = Pipeline::new(live, Arc::clone(&telemetry), pool).with_shadows(crew);
+    let predictions = Predictions::new(Arc::new(pipeline), Arc::clone(&gate));
+    let door = PredictionServiceServer::new(predictions);
+    let door = Admission::new(door, gate, Arc::clone(&telemetry));
+    let http = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = http.local_addr().expect("bound");
+    let told = Arc::clone(&telemetry);
+    thread::spawn(move || tell(&http, &told));
+    thread::spawn(move || {
+        loop {
+            thread::park_timeout(Duration::from_secs(1));
+            telemetry.upkeep();
+        }
+    });
+    listen::serve(move |mut server| {
+        println!("http   http://{address}");
+        server.add_service(door)
+    });
+}
+
+/// Answers whoever asks with the metrics.
+fn tell(http: &TcpListener, telemetry: &Telemetry) {
+    for stream in http.incoming().flatten() {
+        let lines = BufReader::new(&stream).lines().map_while(Result::ok);
+        // Up to the end of the request's headers.
+        lines.take_while(|line| !line.is_empty()).for_each(drop);
+        let answer = format!("HTTP/1.0 200 OK\r\n\r\n{}", telemetry.render());
+        let _ = (&stream).write_all(answer.as_bytes());
+    }
+}
