@@ -11,11 +11,13 @@ pub enum Abandoned {
     Expired,
     /// Its caller had gone.
     Cancelled,
+    /// It could no longer end before its deadline.
+    Late,
 }
 
 impl Abandoned {
     /// The values of the label `reason`, in the order of `abandoned as usize`.
-    pub const REASONS: [&str; 2] = ["expired", "cancelled"];
+    pub const REASONS: [&str; 3] = ["expired", "cancelled", "late"];
 }
 
 /// The series of a version with a queue, made when something first waits.

@@ -22,8 +22,10 @@ pub(super) struct Ahead {
     pub(super) wait: Duration,
 }
 
-/// `left` is the time until the deadline, and a pass with the request `takes` so long. Where nothing waits it is always
-/// taken: the estimates may be wrong, and only what is computed can correct them.
+/// `left` is the time until the deadline, and a pass with the request `takes` so long. The wait counts one and a half times:
+/// it is an estimate of many passes, and with a queue as long as the deadline allows, whatever is computed would be too late as
+/// often as not. Where nothing waits it is always taken: the estimates may be wrong, and only what is computed can correct
+/// them.
 pub(super) fn refusal(
     rows: usize,
     ahead: Ahead,
@@ -37,9 +39,14 @@ pub(super) fn refusal(
     if ahead.rows.saturating_add(rows) > rules.max_queue_rows {
         return Some(Refusal::Full);
     }
-    let ends = ahead.wait.saturating_add(takes);
+    let ends = careful(ahead.wait).saturating_add(takes);
     left.is_some_and(|left| ends > left)
         .then_some(Refusal::TooLate)
+}
+
+/// What an expected wait counts where somebody relies on it.
+pub(super) fn careful(wait: Duration) -> Duration {
+    wait.saturating_add(wait / 2)
 }
 
 /// How long a request waits until its pass begins, where `rows` wait before it for the same version, a full batch of which
@@ -101,18 +108,24 @@ mod tests {
                 Some(Refusal::Full),
                 "and there is none",
             ),
-            (1, ahead(99, 50), Some(60), None, "50 and 10 are 60"),
+            (
+                1,
+                ahead(99, 50),
+                Some(85),
+                None,
+                "50, half of it and 10 are 85",
+            ),
             (
                 1,
                 ahead(99, 51),
-                Some(60),
+                Some(85),
                 Some(Refusal::TooLate),
-                "51 and 10 are more",
+                "51, half of it and 10 are more",
             ),
             (
                 2,
                 ahead(99, 51),
-                Some(60),
+                Some(85),
                 Some(Refusal::Full),
                 "the room is looked at first",
             ),

@@ -9,6 +9,7 @@ use super::Batching;
 /// A request in the queue, as far as it matters here.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Waits {
+    /// At least 1.
     pub(super) rows: usize,
     pub(super) since: Instant,
     pub(super) deadline: Option<Instant>,
@@ -23,6 +24,8 @@ pub(super) enum Fate {
     Computed,
     /// Its deadline has passed.
     Expired,
+    /// Its deadline would pass before a pass with nothing else ends.
+    Late,
     /// Its caller has gone.
     Gone,
 }
@@ -36,17 +39,23 @@ pub(super) enum Formed {
     Wait(Instant),
 }
 
-/// Takes from the front, in order, as many as fit into one batch, at least one. Where that leaves room and the rules grant
-/// a delay, it waits: until the oldest has waited so long, or until one would miss its deadline, since a pass `takes` so long.
+/// Takes from the front, in order, as many as fit into one batch and as end before the deadline of each of them; a pass of so
+/// many rows `takes` so long. Where that leaves room and the rules grant a delay, it waits: until the oldest has waited so
+/// long, or until one would miss its deadline.
+/// Where all would be late, one of them is computed all the same: only a pass can tell that the estimate is wrong.
 pub(super) fn form(
     waiting: impl Iterator<Item = Waits>,
     now: Instant,
-    takes: Duration,
+    takes: impl Fn(usize) -> Duration,
     rules: &Batching,
 ) -> Formed {
     let (mut fates, mut rows, mut full) = (Vec::new(), 0_usize, false);
+    let mut tightest: Option<Instant> = None;
     let mut until: Option<Instant> = None;
     for one in waiting {
+        let late = |rows, deadline: Option<Instant>| {
+            deadline.is_some_and(|deadline| deadline < now + takes(rows))
+        };
         if one.gone {
             fates.push(Fate::Gone);
             continue;
@@ -55,17 +64,26 @@ pub(super) fn form(
             fates.push(Fate::Expired);
             continue;
         }
-        if rows > 0 && rows + one.rows > rules.max_batch_rows {
+        if late(one.rows, one.deadline) {
+            fates.push(Fate::Late);
+            continue;
+        }
+        let ends = [tightest, one.deadline].into_iter().flatten().min();
+        let all = rows.saturating_add(one.rows);
+        if rows > 0 && (all > rules.max_batch_rows || late(all, ends)) {
             full = true;
             break;
         }
-        rows += one.rows;
+        (rows, tightest) = (all, ends);
         fates.push(Fate::Computed);
-        let latest = one
-            .deadline
-            .and_then(|deadline| deadline.checked_sub(takes));
+        let latest = ends.and_then(|deadline| deadline.checked_sub(takes(rows)));
         let ends = [Some(one.since + rules.max_queue_delay), latest, until];
         until = ends.into_iter().flatten().min();
+    }
+    if rows == 0
+        && let Some(last) = fates.iter_mut().rfind(|fate| **fate == Fate::Late)
+    {
+        *last = Fate::Computed;
     }
     match until {
         Some(until) if !full && rows < rules.max_batch_rows && until > now => Formed::Wait(until),
@@ -83,7 +101,7 @@ mod tests {
     fn waits(now: Instant) -> impl Strategy<Value = Waits> {
         let deadline = proptest::option::of(-20_i64..200);
         let age = 0_u64..50;
-        (0_usize..20, age, deadline, proptest::bool::weighted(0.2)).prop_map(
+        (1_usize..20, age, deadline, proptest::bool::weighted(0.2)).prop_map(
             move |(rows, age, deadline, gone)| Waits {
                 rows,
                 since: now - Duration::from_millis(age),
@@ -96,42 +114,63 @@ mod tests {
         )
     }
 
+    /// What a request deserves by itself.
     fn fate(one: &Waits, now: Instant) -> Fate {
         match (one.gone, one.deadline) {
             (true, _) => Fate::Gone,
             (_, Some(deadline)) if deadline <= now => Fate::Expired,
+            (_, Some(deadline)) if deadline < now + takes(one.rows) => Fate::Late,
             _ => Fate::Computed,
         }
+    }
+
+    /// Ten milliseconds, and two more for each row.
+    fn takes(rows: usize) -> Duration {
+        Duration::from_millis(10 + 2 * rows as u64)
     }
 
     fn later() -> Instant {
         Instant::now() + Duration::from_secs(3_600)
     }
 
+    fn rows_of(some: &[Waits]) -> usize {
+        some.iter().map(|one| one.rows).sum()
+    }
+
+    fn tightest(some: &[Waits]) -> Option<Instant> {
+        some.iter().filter_map(|one| one.deadline).min()
+    }
+
     proptest! {
         #[test]
-        fn a_batch_is_the_longest_run_from_the_front_that_fits(
+        fn a_batch_is_the_longest_run_from_the_front_that_fits_and_ends_in_time(
             (now, queue) in Just(later()).prop_flat_map(|now| (Just(now), proptest::collection::vec(waits(now), 0..40))),
             max_batch_rows in 1_usize..60,
         ) {
             let rules = Batching { max_batch_rows, max_queue_rows: 1, max_queue_delay: Duration::ZERO };
-            let Formed::Batch(fates) = form(queue.iter().copied(), now, Duration::from_millis(7), &rules) else {
+            let Formed::Batch(fates) = form(queue.iter().copied(), now, takes, &rules) else {
                 return Err(TestCaseError::fail("nobody waits for company unless told to"));
             };
             prop_assert!(fates.len() <= queue.len());
-            for (one, got) in queue.iter().zip(&fates) {
-                prop_assert_eq!(*got, fate(one, now), "in order, each by itself");
+            let own: Vec<_> = queue.iter().map(|one| fate(one, now)).collect();
+            if !own.contains(&Fate::Computed) {
+                let last = own.iter().rposition(|fate| *fate == Fate::Late);
+                for (at, (own, got)) in own.iter().zip(&fates).enumerate() {
+                    let want = if Some(at) == last { Fate::Computed } else { *own };
+                    prop_assert_eq!(*got, want, "of those that would be late one shows how late");
+                }
+                return Ok(());
             }
-            let rows_of = |some: &[Waits]| -> Vec<usize> {
-                some.iter().filter(|one| fate(one, now) == Fate::Computed).map(|one| one.rows).collect()
-            };
-            let taken = rows_of(&queue[..fates.len()]);
-            let sum: usize = taken.iter().sum();
-            let non_empty = taken.iter().filter(|rows| **rows > 0).count();
-            prop_assert!(sum <= max_batch_rows || non_empty == 1, "{sum} rows of {taken:?}");
+            prop_assert_eq!(&fates[..], &own[..fates.len()], "in order, each by itself");
+            let taken: Vec<Waits> = queue.iter().zip(&fates).filter(|(_, fate)| **fate == Fate::Computed).map(|(one, _)| *one).collect();
+            prop_assert!(rows_of(&taken) <= max_batch_rows || taken.len() == 1, "{taken:?}");
+            let in_time = |some: &[Waits]| tightest(some).is_none_or(|deadline| now + takes(rows_of(some)) <= deadline);
+            prop_assert!(in_time(&taken), "{taken:?}");
             if let Some(next) = queue.get(fates.len()) {
                 prop_assert_eq!(fate(next, now), Fate::Computed, "what is over never stays at the front");
-                prop_assert!(sum > 0 && sum + next.rows > max_batch_rows, "the next one would have fitted");
+                let mut with = taken.clone();
+                with.push(*next);
+                prop_assert!(rows_of(&with) > max_batch_rows || !in_time(&with), "the next one would have fitted");
             }
         }
 
@@ -140,21 +179,18 @@ mod tests {
             (now, queue) in Just(later()).prop_flat_map(|now| (Just(now), proptest::collection::vec(waits(now), 1..20))),
             max_batch_rows in 1_usize..200,
             delay in 0_u64..60,
-            takes in 0_u64..30,
         ) {
-            let (delay, takes) = (Duration::from_millis(delay), Duration::from_millis(takes));
+            let delay = Duration::from_millis(delay);
             let rules = Batching { max_batch_rows, max_queue_rows: 1, max_queue_delay: delay };
             if let Formed::Wait(until) = form(queue.iter().copied(), now, takes, &rules) {
                 prop_assert!(until > now);
-                let live: Vec<_> = queue.iter().filter(|one| fate(one, now) == Fate::Computed).collect();
+                let live: Vec<_> = queue.iter().filter(|one| fate(one, now) == Fate::Computed).copied().collect();
                 prop_assert!(!live.is_empty(), "for nobody it does not wait");
-                prop_assert!(live.iter().map(|one| one.rows).sum::<usize>() < max_batch_rows, "a full batch goes");
-                for one in live {
+                prop_assert!(rows_of(&live) < max_batch_rows, "a full batch goes");
+                for one in &live {
                     prop_assert!(until <= one.since + delay);
-                    if let Some(deadline) = one.deadline {
-                        prop_assert!(until + takes <= deadline);
-                    }
                 }
+                prop_assert!(tightest(&live).is_none_or(|deadline| until + takes(rows_of(&live)) <= deadline));
                 let then = form(queue.iter().copied(), until, takes, &rules);
                 prop_assert!(matches!(then, Formed::Batch(_)), "and then it goes");
             }

@@ -19,8 +19,9 @@ use super::form::Fate;
 use super::queue::{Came, Job, Load, Next, Taken};
 use crate::error::PredictError;
 use crate::insight::metrics::Abandoned;
+use crate::priority::step_aside;
 
-/// As many threads as there are cores. When it is dropped, what waits gets no answer, and a thread in a forward pass ends after
+/// As many threads as there are cores, which let those that answer go first. When it is dropped, what waits gets no answer, and a thread in a forward pass ends after
 /// that.
 #[derive(Debug)]
 pub struct Pool {
@@ -70,7 +71,10 @@ impl Pool {
             let shared = Arc::clone(&shared);
             Builder::new()
                 .name(format!("taper-compute-{at}"))
-                .spawn(move || shared.work())?;
+                .spawn(move || {
+                    step_aside();
+                    shared.work();
+                })?;
         }
         Ok(pool)
     }
@@ -134,13 +138,17 @@ impl Drop for Pool {
 impl Shared {
     fn work(&self) {
         while let Some(by) = self.next() {
+            let now = Instant::now();
             let Taken {
-                batch,
+                jobs,
                 dropped,
                 next,
-                freed,
-            } = by.queue.take(Instant::now());
-            subtract(&self.round, freed);
+                batch,
+            } = by.queue.take(now);
+            if batch.from != batch.to {
+                add(&self.round, batch.to);
+                subtract(&self.round, batch.from);
+            }
             match next {
                 Next::Idle => {}
                 Next::Soon => self.give_turn(&by),
@@ -151,10 +159,10 @@ impl Shared {
                 }
             }
             for (job, fate) in dropped {
-                self.drop_one(&by, job, fate);
+                self.drop_one(&by, job, fate, now);
             }
-            if !batch.is_empty() {
-                self.compute(by, batch);
+            if !jobs.is_empty() {
+                self.compute(by, jobs);
             }
         }
     }
@@ -190,14 +198,22 @@ impl Shared {
         self.wake.notify_one();
     }
 
-    fn drop_one(&self, by: &ServingVersion, job: Job, fate: Fate) {
+    fn drop_one(&self, by: &ServingVersion, job: Job, fate: Fate, now: Instant) {
         subtract(&self.all, job.share);
-        by.meters.abandoned(match fate {
-            Fate::Expired => Abandoned::Expired,
-            _ => Abandoned::Cancelled,
-        });
+        let (why, error) = match (fate, job.call.deadline) {
+            (Fate::Late, Some(deadline)) => {
+                let late = PredictError::TooLate {
+                    left: deadline.saturating_duration_since(now),
+                    needs: by.queue.costs().estimate(job.rows).unwrap_or_default(),
+                };
+                (Abandoned::Late, late)
+            }
+            (Fate::Expired, _) => (Abandoned::Expired, PredictError::DeadlineExceeded),
+            _ => (Abandoned::Cancelled, PredictError::DeadlineExceeded),
+        };
+        by.meters.abandoned(why);
         // Where nobody waits any more, nobody is told.
-        let _ = job.answer.send(Err(PredictError::DeadlineExceeded));
+        let _ = job.answer.send(Err(error));
     }
 
     /// Scores a batch and answers each of its requests.

@@ -75,12 +75,19 @@ pub(super) enum Came {
 #[derive(Debug, Default)]
 pub(super) struct Taken {
     /// To be computed together; may be empty.
-    pub(super) batch: Vec<Job>,
+    pub(super) jobs: Vec<Job>,
     /// To be dropped.
     pub(super) dropped: Vec<(Job, Fate)>,
     pub(super) next: Next,
-    /// A round takes this much less from now on.
-    pub(super) freed: Duration,
+    /// What the version added to a round until now, and what it adds from now on.
+    pub(super) batch: Changed,
+}
+
+/// What was and what is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Changed {
+    pub(super) from: Duration,
+    pub(super) to: Duration,
 }
 
 /// When the version gets its next turn.
@@ -163,7 +170,7 @@ impl Queue {
             Some(Refusal::TooLate) => {
                 return Err(PredictError::TooLate {
                     left: left.unwrap_or_default(),
-                    needs: wait + takes,
+                    needs: admit::careful(wait).saturating_add(takes),
                 });
             }
         }
@@ -187,8 +194,7 @@ impl Queue {
     /// The next batch, and what is over.
     pub(super) fn take(&self, now: Instant) -> Taken {
         let mut inner = self.lock();
-        let rows = inner.rows.clamp(1, self.rules.max_batch_rows);
-        let takes = self.costs.estimate(rows).unwrap_or_default();
+        let takes = |rows| self.costs.estimate(rows).unwrap_or_default();
         let waits = inner.jobs.iter().map(|job| Waits {
             rows: job.rows,
             since: job.call.at,
@@ -212,18 +218,22 @@ impl Queue {
             };
             inner.rows -= job.rows;
             match fate {
-                Fate::Computed => taken.batch.push(job),
+                Fate::Computed => taken.jobs.push(job),
                 over => taken.dropped.push((job, over)),
             }
         }
+        taken.batch.from = inner.batch;
         if inner.jobs.is_empty() {
             inner.turn = Turn::None;
-            // Taken out: a version may get a turn when nothing waits any more, and frees nothing then.
-            taken.freed = std::mem::take(&mut inner.batch);
+            // A version may get a turn when nothing waits any more, and gives nothing back then.
+            inner.batch = Duration::ZERO;
         } else {
             inner.turn = Turn::Next;
             taken.next = Next::Soon;
+            // A queue may never be empty, and passes take longer when much else is to be done.
+            inner.batch = self.share(self.rules.max_batch_rows);
         }
+        taken.batch.to = inner.batch;
         taken
     }
 
@@ -241,44 +251,80 @@ mod tests {
     use crate::model::payload::Payload;
     use crate::model::samples;
 
-    #[tokio::test]
-    async fn a_turn_that_comes_when_nothing_waits_any_more_frees_nothing() {
+    const EIGHT: Duration = Duration::from_millis(80);
+
+    /// Of batches of 8 rows, which take [`EIGHT`].
+    fn queue() -> Queue {
         let rules = Batching {
             max_batch_rows: 8,
             max_queue_rows: 64,
             max_queue_delay: Duration::ZERO,
         };
-        let takes = Duration::from_millis(80);
-        let queue = Queue::new(rules, Costs::of(&[(8, takes)]));
+        Queue::new(rules, Costs::of(&[(8, EIGHT)]))
+    }
+
+    /// Requests of one row each, all of which come now, and who waits for them.
+    fn push(
+        queue: &Queue,
+        number: usize,
+    ) -> (
+        Vec<Came>,
+        Vec<oneshot::Receiver<Result<Scored, PredictError>>>,
+    ) {
         let telemetry = Telemetry::new().unwrap();
         let manifest = samples::manifest(samples::document("m", 1));
         let meters = VersionMeters::new(&telemetry, &manifest).unwrap();
         let now = Instant::now();
-        let (answer, _answered) = oneshot::channel();
-        let job = Job {
-            work: Work::Own(Payload::Rows(Vec::new())),
-            call: Call {
-                role: Role::Primary,
-                at: now,
-                deadline: None,
-            },
-            rows: 1,
-            answer,
-            share: queue.share(1),
-            waiting: meters.waiting(1),
-        };
         let load = Load {
             round: Duration::ZERO,
             all: Duration::ZERO,
             threads: 1,
         };
-        let Ok(Came::First(added)) = queue.push(job, load, now) else {
-            panic!("the first one gives a turn");
+        let push = |_| {
+            let (answer, answered) = oneshot::channel();
+            let job = Job {
+                work: Work::Own(Payload::Rows(Vec::new())),
+                call: Call {
+                    role: Role::Primary,
+                    at: now,
+                    deadline: None,
+                },
+                rows: 1,
+                answer,
+                share: queue.share(1),
+                waiting: meters.waiting(1),
+            };
+            (queue.push(job, load, now).unwrap(), answered)
         };
-        let first = queue.take(now);
-        assert_eq!((first.batch.len(), first.freed), (1, added));
-        let again = queue.take(now);
-        assert_eq!((again.batch.len(), again.freed), (0, Duration::ZERO));
+        (0..number).map(push).unzip()
+    }
+
+    #[tokio::test]
+    async fn a_turn_that_comes_when_nothing_waits_any_more_gives_nothing_back() {
+        let queue = queue();
+        let (came, _callers) = push(&queue, 1);
+        assert_eq!(came, [Came::First(EIGHT)], "the first one gives a turn");
+        let (from, to) = (EIGHT, Duration::ZERO);
+        let first = queue.take(Instant::now());
+        assert_eq!((first.jobs.len(), first.batch), (1, Changed { from, to }));
+        let again = queue.take(Instant::now());
+        assert_eq!((again.jobs.len(), again.batch), (0, Changed::default()));
         assert_eq!(again.next, Next::Idle);
+    }
+
+    #[tokio::test]
+    async fn what_a_turn_takes_follows_what_passes_take_while_the_queue_is_never_empty() {
+        let queue = queue();
+        let (_, _callers) = push(&queue, 20);
+        (0..100).for_each(|_| queue.costs().learn(8, EIGHT * 2));
+        let turn = queue.take(Instant::now());
+        assert_eq!((turn.jobs.len(), turn.next), (8, Next::Soon));
+        assert_eq!(turn.batch.from, EIGHT);
+        assert!(turn.batch.to > EIGHT * 3 / 2, "{:?}", turn.batch);
+        let next = queue.take(Instant::now());
+        assert_eq!(
+            next.batch.from, turn.batch.to,
+            "what was added is what goes"
+        );
     }
 }
