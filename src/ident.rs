@@ -311,7 +311,10 @@ impl ResponseId {
     /// One made from 128 random bits: 32 hexadecimal digits.
     #[must_use]
     pub fn from_random(bits: u128) -> Self {
-        Self(format!("{bits:032x}"))
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        // Every request has one; the formatter takes several times as long.
+        let nibbles = (0..32).rev().map(|at| (bits >> (4 * at)) as usize % 16);
+        Self(nibbles.map(|nibble| char::from(DIGITS[nibble])).collect())
     }
 
     /// Whether `raw` keeps the rule.

@@ -1,8 +1,9 @@
 //! Which threads go first where there are more of them than cores: those that answer before those that compute, and both
-//! before those that have all the time in the world. On systems other than Linux all are equal.
+//! before those that have all the time in the world; and what a thread got. On systems other than Linux all are equal.
 
 #[cfg(target_os = "linux")]
 use std::io;
+use std::time::Duration;
 
 /// A turn of a thread that answers, in nanoseconds: the shortest that Linux gives.
 #[cfg(target_os = "linux")]
@@ -27,7 +28,8 @@ pub fn step_back() {
 }
 
 /// Makes the calling thread one that need not wait until another one has had its turn: it asks for short turns, and a thread
-/// that wakes up and wants less than the one that runs goes first. It gets no more of the core for that.
+/// that wakes up and wants less than the one that runs goes first. It gets no more of the core for that. Threads that it makes
+/// are like it.
 /// Before Linux 6.12 there are no turns of different length, and this does nothing.
 pub fn step_in() {
     #[cfg(target_os = "linux")]
@@ -39,6 +41,7 @@ pub fn step_in() {
 /// Makes the calling thread one that lets those that answer go first, and still gets its part where they want all there is: a
 /// tenth of a core. A thread that has just run and is woken again waits until the running one has had its part; where that has the
 /// same right to the core this lasts up to the next tick of the clock, four milliseconds. `benches/calm` tells what comes of it.
+/// Threads of other programs on the same cores go first as well.
 pub fn step_aside() {
     #[cfg(target_os = "linux")]
     if let Err(error) = to_nicer() {
@@ -69,6 +72,8 @@ fn to_short_turns() -> io::Result<()> {
 fn to_nicer() -> io::Result<()> {
     let mut attributes = attributes()?;
     attributes.sched_nice = (attributes.sched_nice + NICER).min(19);
+    // Turns as everybody has them, also where the thread was made by one that answers.
+    attributes.sched_runtime = 0;
     set_attributes(&attributes)
 }
 
@@ -100,6 +105,24 @@ fn set_attributes(attributes: &libc::sched_attr) -> io::Result<()> {
     Ok(())
 }
 
+/// How long the calling thread has computed; waiting does not count.
+#[cfg(target_os = "linux")]
+#[must_use]
+pub fn cpu_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    // Never negative.
+    Duration::try_from(time).unwrap_or_default()
+}
+
+/// How long the process has run, where the system does not tell more: waiting counts, too.
+#[cfg(not(target_os = "linux"))]
+#[must_use]
+pub fn cpu_time() -> Duration {
+    use std::sync::OnceLock;
+    static BEGIN: OnceLock<tokio::time::Instant> = OnceLock::new();
+    BEGIN.get_or_init(tokio::time::Instant::now).elapsed()
+}
+
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use std::thread;
@@ -127,14 +150,19 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_that_computes_is_nicer_and_its_turns_are_as_before() {
+    fn a_thread_that_computes_is_nicer_and_has_turns_as_before_whoever_made_it() {
         let told = thread::spawn(|| {
             let before = attributes().expect("told");
-            step_aside();
-            (before, attributes().expect("told"))
+            step_in();
+            let made = thread::spawn(|| {
+                step_aside();
+                attributes().expect("told")
+            });
+            (before, made.join().expect("joins"))
         });
         let (before, after) = told.join().expect("joins");
         assert_eq!(after.sched_nice, (before.sched_nice + NICER).min(19));
-        assert_eq!(after.sched_policy, before.sched_policy);
+        let rest = |of: &libc::sched_attr| (of.sched_policy, of.sched_runtime);
+        assert_eq!(rest(&after), rest(&before));
     }
 }

@@ -114,7 +114,7 @@ const DOORS: &[(&[&str], &[&str], &str)] = &[
     ),
     (
         &["rustix"],
-        &["src/insight/", "src/serving/shadow/cpu_time.rs"],
+        &["src/insight/", "src/priority.rs"],
         "what the system is asked for is the size of a page and how long a thread has computed",
     ),
     (

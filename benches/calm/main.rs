@@ -3,9 +3,10 @@
 //! * **Beside**: requests for the small model of the example come at a steady rate, alone and while two callers keep a dear model
 //!   busy whose pass takes some milliseconds. Told are the small one's p99 in both cases, and what the dear one manages beside it
 //!   in relation to a bare loop over the same model on the same core.
-//! * **Overload**: first what the dear model can do for callers that wait; then three times that, in an open loop with deadlines;
+//! * **Overload**: first what a dear model can do for callers that wait; then three times that, in an open loop with deadlines;
 //!   then half of it. Told are the answers within their deadline in relation to what can be done, the latency of those that were
-//!   answered, resident memory meanwhile, and how it is in the first second after.
+//!   answered, resident memory meanwhile, and how it is in the first second after. Once with batches of 64 rows, where a request
+//!   is so cheap that turning away the others takes a good part of the core, and once with batches of 4.
 //!
 //! The server has one core and the generator another, where there are two. Ratios are taken within a round; told are medians with
 //! the lowest and the highest.
@@ -59,8 +60,10 @@ use tokio::time::{Instant, sleep};
 /// The dear model: its second layer has 104 MB, which one core reads in some milliseconds.
 const DEAR: &str = "dear";
 const WIDTH: usize = 5_100;
-/// Rows that the dear model scores together, at most.
+/// Rows that it scores together, at most.
 const MOST_ROWS: usize = 64;
+/// The same with smaller batches.
+const SMALL_BATCHES: (&str, usize) = ("dear-4", 4);
 
 const CONFIG: &str = "[models.flight-delay]\nsplit = { 1 = 5000, 2 = 5000 }\n";
 
@@ -100,7 +103,9 @@ fn main() {
     }
     let dir = tempfile::tempdir().expect("a temporary folder");
     let registry = dir.path().join("models");
-    tiny::publish_wide(&registry, DEAR, 1, WIDTH, MOST_ROWS);
+    for (name, most_rows) in [(DEAR, MOST_ROWS), SMALL_BATCHES] {
+        tiny::publish_wide(&registry, name, 1, WIDTH, most_rows);
+    }
     symlink(
         common::registry().join(common::MODEL),
         registry.join(common::MODEL),
@@ -115,7 +120,9 @@ fn main() {
         let [target] = &targets;
         let others = Others::watch(&targets);
         beside(target, &registry, rounds, cores).await;
-        overloaded(target, overload).await;
+        for model in [DEAR, SMALL_BATCHES.0] {
+            overloaded(target, model, overload).await;
+        }
         let busy = others.cores(&targets);
         println!("\nothers and the bare loop kept {busy:.2} cores busy meanwhile");
     });
@@ -142,6 +149,9 @@ async fn beside(target: &Target, registry: &Path, rounds: u32, cores: Option<Cor
     for _ in 0..rounds {
         let before = p99(&small.send(open, STRETCH).await);
         let (small, dear) = tokio::join!(small.send(open, STRETCH), dear.send(CALLERS, STRETCH));
+        for counts in [small.counts, dear.counts] {
+            assert_eq!(counts.failed, 0, "every request is answered");
+        }
         let beside = p99(&small);
         alone.push(before);
         with.push(beside);
@@ -169,9 +179,9 @@ async fn beside(target: &Target, registry: &Path, rounds: u32, cores: Option<Cor
     );
 }
 
-async fn overloaded(target: &Target, length: Duration) {
+async fn overloaded(target: &Target, model: &str, length: Duration) {
     let address = target.data();
-    let body = tiny_request::message(DEAR).encode_to_vec();
+    let body = tiny_request::message(model).encode_to_vec();
     let patient = Senders::of(address, MANY, &body, None).await;
     patient.send(MANY, STRETCH / 4).await;
     let peak = per_second(&patient.send(MANY, STRETCH).await, STRETCH);
@@ -201,7 +211,7 @@ async fn overloaded(target: &Target, length: Duration) {
         after.push(callers.send(at(peak / 2.0), second).await);
     }
     println!(
-        "\nThe dear model answers {peak:.0} requests/s to 64 callers. Then {:.0}/s for {length:?}, each with a deadline of {DEADLINE:?}\n",
+        "\n{model} answers {peak:.0} requests/s to 64 callers. Then {:.0}/s for {length:?}, each with a deadline of {DEADLINE:?}\n",
         peak * 3.0
     );
     let good = per_second(&seen, length);

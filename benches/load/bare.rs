@@ -12,6 +12,7 @@ use taper::model::Rows;
 use taper::model::payload::Payload;
 use taper::proto::v1;
 use taper::proto::v1::prediction_service_server::{PredictionService, PredictionServiceServer};
+use tokio::runtime;
 use tonic::{Request, Response, Status};
 
 use crate::candle::Perceptron;
@@ -67,7 +68,7 @@ impl PredictionService for Bare {
     }
 }
 
-/// Serves the answer in the file at `answer` until stdin ends.
+/// Serves the answer in the file at `answer` until stdin ends, on the runtime that tonic is used with.
 pub(crate) fn serve(answer: &Path, forward: bool) {
     let answer = std::fs::read(answer).expect("the answer");
     let answer = v1::PredictResponse::decode(&*answer).expect("an answer");
@@ -84,5 +85,8 @@ pub(crate) fn serve(answer: &Path, forward: bool) {
         versions: versions.collect(),
         next: AtomicUsize::new(0),
     });
-    listen::serve(|mut server| server.add_service(service));
+    let runtime = runtime::Builder::new_multi_thread().enable_all().build();
+    listen::serve(&runtime.expect("a runtime"), |mut server| {
+        server.add_service(service)
+    });
 }

@@ -14,6 +14,7 @@ use taper::error::ForwardError;
 use taper::ident::{ModelName, Revision, VersionNumber};
 use taper::insight::metrics::{Telemetry, VersionMeters};
 use taper::model::{Manifest, Model, Rows, Scores, Version};
+use taper::priority::step_in;
 use taper::proto::v1::prediction_service_server::PredictionServiceServer;
 use taper::serving::Pipeline;
 use taper::serving::batch::Pool;
@@ -21,6 +22,7 @@ use taper::serving::gate::{Gate, Limits};
 use taper::serving::live::{Live, Routing, ServingModel, ServingVersion, Snapshot};
 use taper::serving::route::{Policy, RawPolicy, RawShadow};
 use taper::serving::shadow::{Crew, CrewSettings};
+use tokio::runtime;
 
 use crate::common::{self, MODEL};
 use crate::listen;
@@ -154,7 +156,10 @@ pub(crate) fn serve(fault: Fault) {
             telemetry.upkeep();
         }
     });
-    listen::serve(move |mut server| {
+    // As a thread of the data port does.
+    step_in();
+    let runtime = runtime::Builder::new_current_thread().enable_all().build();
+    listen::serve(&runtime.expect("a runtime"), move |mut server| {
         println!("http   http://{address}");
         server.add_service(door)
     });

@@ -31,11 +31,9 @@ pub(super) fn from_predict(error: &PredictError) -> Status {
         PredictError::UnknownModel(_) => bad_field(&mut details, "model", error),
         PredictError::UnknownVersion { .. } => bad_field(&mut details, "version", error),
         PredictError::UnknownLabel { .. } => bad_field(&mut details, "label", error),
-        PredictError::Overloaded { retry_after, .. } => {
+        PredictError::Overloaded { retry_after, .. }
+        | PredictError::TooLate { retry_after, .. } => {
             details.set_retry_info(Some(*retry_after));
-        }
-        PredictError::TooLate { needs, .. } => {
-            details.set_retry_info(Some(*needs));
         }
         // Why a forward pass failed is in the log, not here.
         PredictError::Draining

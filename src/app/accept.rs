@@ -66,13 +66,6 @@ impl Doorman {
         accepted.filter_map(move |accepted| {
             // The transport would end the whole door at an error that passes.
             let io = accepted.ok()?;
-            // Small answers must not wait for the acknowledgement of the one before.
-            if let Err(error) = io.set_nodelay(true) {
-                tracing::debug!(%error, "cannot turn off Nagle's algorithm");
-            }
-            if let Err(error) = ask_when_silent(&io) {
-                tracing::debug!(%error, "a peer that is gone will not be noticed");
-            }
             let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
                 telemetry.refused_connection();
                 // Whoever opens too many must not fill the log too; the counter tells operators.
@@ -82,6 +75,13 @@ impl Doorman {
                 );
                 return None;
             };
+            // Small answers must not wait for the acknowledgement of the one before.
+            if let Err(error) = io.set_nodelay(true) {
+                tracing::debug!(%error, "cannot turn off Nagle's algorithm");
+            }
+            if let Err(error) = ask_when_silent(&io) {
+                tracing::warn!(%error, "a peer that is gone will not be noticed");
+            }
             let io = io.into_std().ok()?;
             Some(Admitted { io, place })
         })
@@ -100,18 +100,19 @@ impl Doorman {
     }
 }
 
-/// Has the system find out when the other side is gone without a word. HTTP/2 could ask, too, but it keeps a clock that is looked
-/// at with every frame.
+/// Has the system find out when the other side is gone without a word, or takes nothing of what is sent to it. HTTP/2 could ask,
+/// too, and would also find a process that hangs while its system answers for it; but it keeps a clock that is looked at with
+/// every frame. Those who hang keep their places among the connections.
 fn ask_when_silent(io: &TcpStream) -> io::Result<()> {
     let io = SockRef::from(io);
     let asks = TcpKeepalive::new()
         .with_time(ASKED_AFTER)
         .with_interval(ASKED_EVERY)
         .with_retries(QUESTIONS);
-    io.set_tcp_keepalive(&asks)?;
+    let asked = io.set_tcp_keepalive(&asks);
     #[cfg(target_os = "linux")]
     io.set_tcp_user_timeout(Some(ASKED_AFTER + ASKED_EVERY * QUESTIONS))?;
-    Ok(())
+    asked
 }
 
 /// A connection that has its place, and that no thread serves yet.

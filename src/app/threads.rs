@@ -21,7 +21,7 @@ use tonic::transport::server::Router;
 
 use super::accept::{Admitted, Connection, Ends, until_cut};
 use super::serve;
-use crate::priority::step_in;
+use crate::priority::{step_aside, step_in};
 
 /// Connections on their way to a thread that has not taken them yet.
 const ON_THE_WAY: usize = 64;
@@ -46,8 +46,10 @@ pub(super) fn spread(
         let (door, closing, cut) = (door.clone(), closing.clone(), cut.clone());
         let (hold, held) = oneshot::channel::<()>();
         let (tell, ended) = oneshot::channel::<()>();
+        // The threads that it makes compute what could hang beside a fallback.
         let runtime = runtime::Builder::new_current_thread()
             .enable_all()
+            .on_thread_start(step_aside)
             .build()?;
         Builder::new()
             .name(format!("taper-{name}-{at}"))

@@ -76,15 +76,17 @@ pub enum PredictError {
         /// When to try again.
         retry_after: Duration,
     },
-    /// So much waits before it that it would not be answered in time.
+    /// It would not be answered in time: too much waits before it, or it has waited too long.
     #[error(
-        "the deadline is {left:.1?} away and what waits before the request takes {needs:.1?}: give it more time, or send less"
+        "the deadline is {left:.1?} away and an answer would take {needs:.1?}: give it more time, or send less"
     )]
     TooLate {
         /// Until the deadline.
         left: Duration,
         /// Until it would be answered.
         needs: Duration,
+        /// When to try again.
+        retry_after: Duration,
     },
     /// The gateway went down before the request was answered.
     #[error("the gateway is going down and its deadline for requests in flight has passed")]

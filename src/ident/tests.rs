@@ -86,3 +86,13 @@ fn shares_together_are_at_most_everything() {
     assert_eq!(share(500).and(share(250)), share(750));
     assert_eq!(share(9_000).and(share(2_000)), Share::FULL);
 }
+
+#[test]
+fn an_id_from_random_bits_has_32_digits_whatever_the_bits() {
+    for bits in [0, 1, u128::MAX, 0x0123_4567_89ab_cdef_fedc_ba98_7654_3210] {
+        assert_eq!(
+            ResponseId::from_random(bits).as_str(),
+            format!("{bits:032x}")
+        );
+    }
+}

@@ -295,7 +295,7 @@ async fn who_cannot_be_answered_in_time_is_refused_at_once() {
     held.waits(1, 1).await;
     let soon = Instant::now() + Duration::from_secs(1);
     match held.ask(2.0, None, Some(soon)).await.expect("joins") {
-        Err(PredictError::TooLate { left, needs }) => {
+        Err(PredictError::TooLate { left, needs, .. }) => {
             assert!(
                 left <= Duration::from_secs(1) && needs >= takes,
                 "{left:?} {needs:?}"
@@ -307,6 +307,39 @@ async fn who_cannot_be_answered_in_time_is_refused_at_once() {
     assert_eq!(waiting.await.expect("joins").expect("computed"), 1.0);
     let rows: usize = held.passes().iter().map(|(_, rows)| rows).sum();
     assert_eq!(rows, threads() + 1, "what was refused was not computed");
+}
+
+#[tokio::test]
+async fn who_can_no_longer_be_answered_in_time_is_told_so_and_not_computed() {
+    let mut held = Held::new().await;
+    let patient = held.ask(1.0, None, None);
+    held.waits(1, 1).await;
+    let hour = Duration::from_secs(3_600);
+    let hurried = held.ask(2.0, None, Some(Instant::now() + hour));
+    held.waits(1, 2).await;
+    // What passes take is seen to be more than it was thought to be.
+    let snapshot = held.house.live.snapshot();
+    let mut ready = snapshot.models.values().flat_map(|model| &model.ready);
+    let costs = ready.next().expect("version 1").1.queue.costs();
+    (0..200).for_each(|_| costs.learn(1, hour * 2));
+    assert!(costs.estimate(1).expect("measured") > hour);
+    held.let_go().await;
+    match hurried.await.expect("joins") {
+        Err(PredictError::TooLate {
+            left,
+            needs,
+            retry_after,
+        }) => assert!(left <= hour && needs > hour && retry_after > Duration::ZERO),
+        other => panic!("too late, got {other:?}"),
+    }
+    assert_eq!(patient.await.expect("joins").expect("computed"), 1.0);
+    let abandoned = |reason: &str| {
+        let labels = format!(r#"reason="{reason}""#);
+        held.house.metric("taper_queue_abandoned_total", 1, &labels)
+    };
+    assert_eq!(abandoned("late"), 1.0);
+    assert_eq!((abandoned("expired"), abandoned("cancelled")), (0.0, 0.0));
+    assert_eq!(held.house.ended(1, "primary", "RESOURCE_EXHAUSTED"), 1.0);
 }
 
 #[tokio::test]

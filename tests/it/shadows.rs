@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use taper::error::ForwardError;
 use taper::ident::Role;
+use taper::priority::cpu_time;
 use taper::serving::live::Snapshot;
 use taper::serving::route::{RawPolicy, RawShadow};
 use taper::serving::shadow::CrewSettings;
-use taper::serving::shadow::cpu_time;
 
 use crate::harness::eventually;
 use crate::helpers::{Does, House, does, house, score, well};

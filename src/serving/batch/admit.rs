@@ -44,9 +44,9 @@ pub(super) fn refusal(
         .then_some(Refusal::TooLate)
 }
 
-/// What an expected wait counts where somebody relies on it.
-pub(super) fn careful(wait: Duration) -> Duration {
-    wait.saturating_add(wait / 2)
+/// What an expected time counts where somebody relies on it.
+pub(super) fn careful(time: Duration) -> Duration {
+    time.saturating_add(time / 2)
 }
 
 /// How long a request waits until its pass begins, where `rows` wait before it for the same version, a full batch of which

@@ -50,7 +50,8 @@ impl Costs {
     }
 
     /// How long a pass of so many `rows` takes. Where no such pass was measured, by the nearest smaller one, as if each row
-    /// took as long, and without one by the nearest larger one. `None` where nothing was measured.
+    /// took as long; and never longer than a pass of more rows, so that what was measured once on a busy machine is put right by
+    /// passes of any size above. `None` where nothing was measured.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "an estimate")]
     pub fn estimate(&self, rows: usize) -> Option<Duration> {
@@ -59,12 +60,11 @@ impl Costs {
             nanos => Some((power, nanos)),
         };
         let own = power(rows);
-        let nanos = if let Some((power, nanos)) = (0..=own).rev().find_map(at) {
-            nanos * rows as f32 / (1_usize << power) as f32
-        } else {
-            (own + 1..POWERS).find_map(at)?.1
-        };
-        Some(Duration::from_nanos(whole(nanos)))
+        let smaller = (0..=own).rev().find_map(at);
+        let smaller = smaller.map(|(power, nanos)| nanos * rows as f32 / (1_usize << power) as f32);
+        let larger = (own + 1..POWERS).filter_map(at).map(|(_, nanos)| nanos);
+        let least = smaller.into_iter().chain(larger).reduce(f32::min)?;
+        Some(Duration::from_nanos(whole(least)))
     }
 }
 
@@ -103,6 +103,16 @@ mod tests {
         let only = Costs::of(&[(64, us(100))]);
         assert_eq!(only.estimate(1), Some(us(100)), "no more than a larger one");
         assert!(costs.estimate(usize::MAX).is_some() && costs.estimate(0).is_some());
+    }
+
+    #[test]
+    fn fewer_rows_never_take_longer_than_more() {
+        let costs = Costs::of(&[(1, us(1_000_000)), (2, us(900_000))]);
+        costs.learn(8, us(5_000));
+        for rows in [1, 2, 7, 8] {
+            let got = costs.estimate(rows).unwrap();
+            assert!(got <= us(5_000), "{rows} rows: {got:?}");
+        }
     }
 
     #[test]

@@ -5,6 +5,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Batching;
+use super::admit::careful;
+
+/// How late a thread may wake up that sleeps until some moment.
+const MARGIN: Duration = Duration::from_millis(2);
 
 /// A request in the queue, as far as it matters here.
 #[derive(Clone, Copy, Debug)]
@@ -24,8 +28,8 @@ pub(super) enum Fate {
     Computed,
     /// Its deadline has passed.
     Expired,
-    /// Its deadline would pass before a pass with nothing else ends.
-    Late,
+    /// Its deadline would pass before a pass with nothing else ends, which takes so long.
+    Late(Duration),
     /// Its caller has gone.
     Gone,
 }
@@ -41,7 +45,7 @@ pub(super) enum Formed {
 
 /// Takes from the front, in order, as many as fit into one batch and as end before the deadline of each of them; a pass of so
 /// many rows `takes` so long. Where that leaves room and the rules grant a delay, it waits: until the oldest has waited so
-/// long, or until one would miss its deadline.
+/// long, or until one might miss its deadline.
 /// Where all would be late, one of them is computed all the same: only a pass can tell that the estimate is wrong.
 pub(super) fn form(
     waiting: impl Iterator<Item = Waits>,
@@ -65,7 +69,7 @@ pub(super) fn form(
             continue;
         }
         if late(one.rows, one.deadline) {
-            fates.push(Fate::Late);
+            fates.push(Fate::Late(takes(one.rows)));
             continue;
         }
         let ends = [tightest, one.deadline].into_iter().flatten().min();
@@ -76,12 +80,13 @@ pub(super) fn form(
         }
         (rows, tightest) = (all, ends);
         fates.push(Fate::Computed);
-        let latest = ends.and_then(|deadline| deadline.checked_sub(takes(rows)));
+        let room = careful(takes(rows)).saturating_add(MARGIN);
+        let latest = ends.and_then(|deadline| deadline.checked_sub(room));
         let ends = [Some(one.since + rules.max_queue_delay), latest, until];
         until = ends.into_iter().flatten().min();
     }
     if rows == 0
-        && let Some(last) = fates.iter_mut().rfind(|fate| **fate == Fate::Late)
+        && let Some(last) = fates.iter_mut().rfind(|fate| matches!(fate, Fate::Late(_)))
     {
         *last = Fate::Computed;
     }
@@ -119,7 +124,7 @@ mod tests {
         match (one.gone, one.deadline) {
             (true, _) => Fate::Gone,
             (_, Some(deadline)) if deadline <= now => Fate::Expired,
-            (_, Some(deadline)) if deadline < now + takes(one.rows) => Fate::Late,
+            (_, Some(deadline)) if deadline < now + takes(one.rows) => Fate::Late(takes(one.rows)),
             _ => Fate::Computed,
         }
     }
@@ -154,7 +159,7 @@ mod tests {
             prop_assert!(fates.len() <= queue.len());
             let own: Vec<_> = queue.iter().map(|one| fate(one, now)).collect();
             if !own.contains(&Fate::Computed) {
-                let last = own.iter().rposition(|fate| *fate == Fate::Late);
+                let last = own.iter().rposition(|fate| matches!(fate, Fate::Late(_)));
                 for (at, (own, got)) in own.iter().zip(&fates).enumerate() {
                     let want = if Some(at) == last { Fate::Computed } else { *own };
                     prop_assert_eq!(*got, want, "of those that would be late one shows how late");
@@ -190,9 +195,14 @@ mod tests {
                 for one in &live {
                     prop_assert!(until <= one.since + delay);
                 }
-                prop_assert!(tightest(&live).is_none_or(|deadline| until + takes(rows_of(&live)) <= deadline));
-                let then = form(queue.iter().copied(), until, takes, &rules);
-                prop_assert!(matches!(then, Formed::Batch(_)), "and then it goes");
+                // A thread that sleeps until then wakes up a little later.
+                let woken = until + Duration::from_millis(1);
+                prop_assert!(tightest(&live).is_none_or(|deadline| woken + takes(rows_of(&live)) <= deadline));
+                let Formed::Batch(then) = form(queue.iter().copied(), woken, takes, &rules) else {
+                    return Err(TestCaseError::fail("then it goes"));
+                };
+                let computed = then.iter().filter(|fate| **fate == Fate::Computed).count();
+                prop_assert_eq!(computed, live.len(), "with all that waited for it");
             }
         }
     }

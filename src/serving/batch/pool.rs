@@ -16,7 +16,7 @@ use super::super::execute::{Call, Work};
 use super::super::live::ServingVersion;
 use super::super::score::{self, Scored};
 use super::form::Fate;
-use super::queue::{Came, Job, Load, Next, Taken};
+use super::queue::{Came, Job, LEAST_WAIT, Load, Next, Taken};
 use crate::error::PredictError;
 use crate::insight::metrics::Abandoned;
 use crate::priority::step_aside;
@@ -201,10 +201,11 @@ impl Shared {
     fn drop_one(&self, by: &ServingVersion, job: Job, fate: Fate, now: Instant) {
         subtract(&self.all, job.share);
         let (why, error) = match (fate, job.call.deadline) {
-            (Fate::Late, Some(deadline)) => {
+            (Fate::Late(needs), Some(deadline)) => {
                 let late = PredictError::TooLate {
                     left: deadline.saturating_duration_since(now),
-                    needs: by.queue.costs().estimate(job.rows).unwrap_or_default(),
+                    needs,
+                    retry_after: self.all_done_after(),
                 };
                 (Abandoned::Late, late)
             }
@@ -214,6 +215,13 @@ impl Shared {
         by.meters.abandoned(why);
         // Where nobody waits any more, nobody is told.
         let _ = job.answer.send(Err(error));
+    }
+
+    /// How long all takes that waits or runs now.
+    fn all_done_after(&self) -> Duration {
+        let all = Duration::from_nanos(self.all.load(Ordering::Relaxed));
+        let threads = u32::try_from(self.threads).unwrap_or(u32::MAX).max(1);
+        (all / threads).max(LEAST_WAIT)
     }
 
     /// Scores a batch and answers each of its requests.

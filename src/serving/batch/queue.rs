@@ -16,7 +16,7 @@ use crate::error::PredictError;
 use crate::insight::metrics::Waiting;
 
 /// Who was turned away should not come back sooner.
-const LEAST_WAIT: Duration = Duration::from_millis(1);
+pub(super) const LEAST_WAIT: Duration = Duration::from_millis(1);
 
 /// What waits for one version, and what its passes take. A queue is bounded in rows.
 #[derive(Debug)]
@@ -171,6 +171,7 @@ impl Queue {
                 return Err(PredictError::TooLate {
                     left: left.unwrap_or_default(),
                     needs: admit::careful(wait).saturating_add(takes),
+                    retry_after: wait.max(LEAST_WAIT),
                 });
             }
         }

@@ -15,13 +15,12 @@ use tokio::time::Instant;
 use super::super::execute::Call;
 use super::super::score;
 use super::budget::Budget;
-use super::cpu_time::cpu_time;
 use super::desk::{self, Computed, Done};
 use super::lane::{Copied, Lane, Post, Waiting, sleeper};
 use crate::ident::Role;
 use crate::insight::metrics::Dropped;
 use crate::insight::outcomes::Outcomes;
-use crate::priority::step_back;
+use crate::priority::{cpu_time, step_back};
 
 /// Lanes that may wait for their threads.
 const WAITING: usize = 64;

@@ -16,13 +16,11 @@
 //! Not here: who is a shadow of what share ([`route`](super::route)).
 
 mod budget;
-mod cpu_time;
 mod crew;
 mod desk;
 mod lane;
 mod slots;
 
-pub use cpu_time::cpu_time;
 pub use crew::{Crew, CrewSettings};
 pub use lane::{Copied, Lane, Primary};
 pub use slots::Slots;
