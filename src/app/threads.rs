@@ -4,7 +4,8 @@
 //! before the next request was looked at: one system call each. On a runtime of one thread it waits for its turn, and what
 //! came together is answered together with one. `benches/load` tells how much that is.
 //! A connection stays on its thread. What is dear is computed in the pool, so that a connection never holds up its neighbours
-//! for long; and where there is one core for both, a thread that wakes up to answer goes before one that computes. A thread ends with the task that stands for it.
+//! for long; and where there is one core for both, a thread that wakes up to answer goes before one that computes. A thread
+//! ends with the task that stands for it.
 
 use std::io;
 use std::num::NonZero;

@@ -54,12 +54,8 @@ pub(super) fn form(
     rules: &Batching,
 ) -> Formed {
     let (mut fates, mut rows, mut full) = (Vec::new(), 0_usize, false);
-    let mut tightest: Option<Instant> = None;
-    let mut until: Option<Instant> = None;
+    let (mut oldest, mut tightest): (Option<Instant>, Option<Instant>) = (None, None);
     for one in waiting {
-        let late = |rows, deadline: Option<Instant>| {
-            deadline.is_some_and(|deadline| deadline < now + takes(rows))
-        };
         if one.gone {
             fates.push(Fate::Gone);
             continue;
@@ -68,32 +64,40 @@ pub(super) fn form(
             fates.push(Fate::Expired);
             continue;
         }
-        if late(one.rows, one.deadline) {
-            fates.push(Fate::Late(takes(one.rows)));
+        let misses = |takes, deadline: Option<Instant>| {
+            deadline.is_some_and(|deadline| deadline < now + takes)
+        };
+        let alone = takes(one.rows);
+        if misses(alone, one.deadline) {
+            fates.push(Fate::Late(alone));
             continue;
         }
-        let ends = [tightest, one.deadline].into_iter().flatten().min();
+        let ends = earlier(tightest, one.deadline);
         let all = rows.saturating_add(one.rows);
-        if rows > 0 && (all > rules.max_batch_rows || late(all, ends)) {
+        if rows > 0 && (all > rules.max_batch_rows || misses(takes(all), ends)) {
             full = true;
             break;
         }
         (rows, tightest) = (all, ends);
+        oldest = earlier(oldest, Some(one.since));
         fates.push(Fate::Computed);
-        let room = careful(takes(rows)).saturating_add(MARGIN);
-        let latest = ends.and_then(|deadline| deadline.checked_sub(room));
-        let ends = [Some(one.since + rules.max_queue_delay), latest, until];
-        until = ends.into_iter().flatten().min();
     }
     if rows == 0
         && let Some(last) = fates.iter_mut().rfind(|fate| matches!(fate, Fate::Late(_)))
     {
         *last = Fate::Computed;
     }
-    match until {
+    let waited = oldest.map(|oldest| oldest + rules.max_queue_delay);
+    let room = careful(takes(rows)).saturating_add(MARGIN);
+    let latest = tightest.and_then(|deadline| deadline.checked_sub(room));
+    match earlier(waited, latest) {
         Some(until) if !full && rows < rules.max_batch_rows && until > now => Formed::Wait(until),
         _ => Formed::Batch(fates),
     }
+}
+
+fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+    [one, other].into_iter().flatten().min()
 }
 
 #[cfg(test)]

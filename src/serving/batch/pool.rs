@@ -21,8 +21,8 @@ use crate::error::PredictError;
 use crate::insight::metrics::Abandoned;
 use crate::priority::step_aside;
 
-/// As many threads as there are cores, which let those that answer go first. When it is dropped, what waits gets no answer, and a thread in a forward pass ends after
-/// that.
+/// As many threads as there are cores, which let those that answer go first. When it is dropped, what waits gets no answer, and
+/// a thread in a forward pass ends after that.
 #[derive(Debug)]
 pub struct Pool {
     shared: Arc<Shared>,
