@@ -2,22 +2,20 @@
 //! pass, metrics, response id.
 #![expect(clippy::expect_used, clippy::panic, reason = "a bench")]
 
+#[path = "../tests/it/by_hand.rs"]
+#[expect(unreachable_pub, reason = "the tests have it, too")]
+mod by_hand;
 mod common;
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use common::{MODEL, tensors, version};
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use taper::ident::{ModelName, Revision, VersionNumber};
-use taper::insight::metrics::{Telemetry, VersionMeters};
+use taper::insight::metrics::Telemetry;
 use taper::model::payload::{Cell, Payload, Row};
 use taper::serving::batch::Pool;
 use taper::serving::gate::{Gate, Limits};
-use taper::serving::live::{Live, Routing, ServingModel, ServingVersion, Snapshot};
-use taper::serving::route::{Policy, RawPolicy};
+use taper::serving::route::RawPolicy;
 use taper::serving::{Pipeline, Query};
 use tokio::runtime::Builder;
 use tokio::time::Instant;
@@ -25,27 +23,11 @@ use tokio::time::Instant;
 /// The example's versions 1 and 2 at 50/50, behind a gate.
 fn pipeline() -> (Arc<Gate>, Pipeline) {
     let telemetry = Telemetry::new().expect("metrics");
-    let name: ModelName = MODEL.parse().expect("a name");
-    let ready: BTreeMap<_, _> = [1, 2]
-        .into_iter()
-        .map(|number| serving(&telemetry, number))
-        .collect();
     let split = RawPolicy {
         split: vec![(1.into(), 5_000), (2.into(), 5_000)],
         ..RawPolicy::default()
     };
-    let policy = Policy::check(split, &name).expect("a policy");
-    let labels = BTreeMap::new();
-    let routing = Routing::resolve(Revision(1), policy, &labels, &ready).expect("both are there");
-    let model = ServingModel {
-        name: name.clone(),
-        ready,
-        others: BTreeMap::new(),
-        labels,
-        routing: Some(Arc::new(routing)),
-    };
-    let models = HashMap::from([(name, Arc::new(model))]);
-    let live = Arc::new(Live::new(Snapshot { models }));
+    let live = by_hand::live(&telemetry, MODEL, [1, 2].map(version), split);
     let limits = Limits {
         max_in_flight: 1_024,
         max_in_flight_bytes: 1 << 30,
@@ -55,15 +37,6 @@ fn pipeline() -> (Arc<Gate>, Pipeline) {
         gate,
         Pipeline::new(live, telemetry, Pool::start().expect("threads")),
     )
-}
-
-/// One version, as the loader makes it.
-fn serving(telemetry: &Telemetry, number: u64) -> (VersionNumber, Arc<ServingVersion>) {
-    let version = version(number);
-    let meters = VersionMeters::new(telemetry, version.manifest()).expect("meters");
-    let weights = telemetry.weights(version.weight_bytes());
-    let serving = ServingVersion::new(version, meters, weights);
-    (serving.number(), Arc::new(serving))
 }
 
 /// `payload` as it arrives.

@@ -19,6 +19,8 @@
     reason = "a bench tells what it saw, and stops at the first thing that is wrong"
 )]
 
+#[path = "../common/args.rs"]
+mod args;
 #[path = "../load/client.rs"]
 #[expect(dead_code, reason = "the bench of load uses more of it")]
 mod client;
@@ -47,14 +49,14 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::time::Duration;
 
+use args::Args;
 use client::{Load, Senders};
 use cpu::Others;
-
 use prost::Message;
 use spread::Spread;
 use taper::cli::bench::{Arrivals, Tally};
 use taper::ident::VersionNumber;
-use target::{Cores, Target, on_server_core};
+use target::{BUILT, Cores, Target, on_server_core};
 use tokio::time::{Instant, sleep};
 
 /// The dear model: its second layer has 104 MB, which one core reads in some milliseconds.
@@ -81,26 +83,15 @@ const MANY: Load = Load::Closed(64);
 const DEADLINE: Duration = Duration::from_millis(500);
 
 fn main() {
-    let args: Vec<_> = env::args().skip(1).collect();
-    if let [verb, registry] = &args[..]
+    let args = Args::read();
+    if let [verb, registry] = &args.0[..]
         && verb == LOOP
     {
         return bare_loop(Path::new(registry));
     }
-    let after = |flag: &str| {
-        let at = args.iter().position(|arg| arg == flag)?;
-        let value = args.get(at + 1).and_then(|value| value.parse::<u32>().ok());
-        Some(value.unwrap_or_else(|| panic!("{flag} wants a number")))
-    };
-    let rounds = after("--rounds").unwrap_or(5);
-    let overload = Duration::from_secs(after("--overload").unwrap_or(30).into());
+    let rounds = args.after("--rounds").unwrap_or(5);
+    let overload = Duration::from_secs(args.after("--overload").unwrap_or(30));
     let cores = Cores::split();
-    match cores {
-        Some(Cores { server, generator }) => {
-            println!("server on core {server}, generator on core {generator}");
-        }
-        None => println!("server and generator share all cores, so take no latency seriously"),
-    }
     let dir = tempfile::tempdir().expect("a temporary folder");
     let registry = dir.path().join("models");
     for (name, most_rows) in [(DEAR, MOST_ROWS), SMALL_BATCHES] {
@@ -116,7 +107,14 @@ fn main() {
         .build()
         .expect("a runtime");
     runtime.block_on(async {
-        let targets = [Target::gateway(dir.path(), &registry, CONFIG, cores)];
+        let targets = [Target::gateway(
+            BUILT,
+            "gateway",
+            dir.path(),
+            &registry,
+            CONFIG,
+            cores,
+        )];
         let [target] = &targets;
         let others = Others::watch(&targets);
         beside(target, &registry, rounds, cores).await;

@@ -21,6 +21,8 @@
     reason = "a bench tells what it saw, and stops at the first thing that is wrong"
 )]
 
+#[path = "../common/args.rs"]
+mod args;
 mod bare;
 #[path = "../common/candle.rs"]
 mod candle;
@@ -38,11 +40,12 @@ mod swaps;
 mod target;
 
 use std::{
-    env, fs,
+    fs,
     path::{Path, PathBuf},
     time::Duration,
 };
 
+use args::Args;
 use client::{Load, Sample};
 use cpu::Others;
 use report::Report;
@@ -77,32 +80,20 @@ struct Plan {
 }
 
 fn main() {
-    let args: Vec<_> = env::args().skip(1).collect();
-    match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+    let args = Args::read();
+    match args.0.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [bare::VERB, answer] => bare::serve(Path::new(answer), false),
         [bare::VERB, answer, bare::FORWARD] => bare::serve(Path::new(answer), true),
         _ => run(&plan(&args)),
     }
 }
 
-fn plan(args: &[String]) -> Plan {
-    let word = |flag: &str| {
-        let at = args.iter().position(|arg| arg == flag)?;
-        let word = args.get(at + 1);
-        Some(
-            word.unwrap_or_else(|| panic!("{flag} wants a value"))
-                .clone(),
-        )
-    };
-    let number = |flag: &str| {
-        let number = word(flag)?.parse::<f64>();
-        Some(number.unwrap_or_else(|_| panic!("{flag} wants a number")))
-    };
+fn plan(args: &Args) -> Plan {
     Plan {
-        seconds: Duration::from_secs_f64(number("--seconds").unwrap_or(1.0)),
-        rounds: number("--rounds").unwrap_or(7.0) as usize,
-        rate: number("--rate").map(|rate| rate as u32),
-        other: word("--other"),
+        seconds: Duration::from_secs_f64(args.after("--seconds").unwrap_or(1.0)),
+        rounds: args.after("--rounds").unwrap_or(7),
+        rate: args.after("--rate"),
+        other: args.after("--other"),
     }
 }
 
@@ -121,20 +112,7 @@ fn run(plan: &Plan) {
         .enable_all()
         .build()
         .expect("a runtime");
-    // In memory where there is such a place: the generator publishes by itself, and a disk would make it wait.
-    let memory = Path::new("/dev/shm");
-    let root = if memory.is_dir() {
-        memory.to_owned()
-    } else {
-        env::temp_dir()
-    };
-    let dir = tempfile::tempdir_in(root).expect("a temporary folder");
-    match cores {
-        Some(Cores { server, generator }) => {
-            println!("servers on core {server}, generator on core {generator}");
-        }
-        None => println!("servers and generator share all cores, so take no latency seriously"),
-    }
+    let dir = target::folder();
     runtime.block_on(async {
         let mut bench = Bench::start(plan, dir.path(), cores).await;
         bench.measure_all(plan).await;
@@ -151,9 +129,7 @@ impl Bench {
         };
         let gateway = |name: &'static str, program: &str, shadow| {
             let (registry, config) = (common::registry(), config(shadow));
-            let mut gateway = Target::gateway_of(program, &place(name), &registry, &config, cores);
-            gateway.name = name;
-            gateway
+            Target::gateway(program, name, &place(name), &registry, &config, cores)
         };
         let body = request::flight();
         let begin = Instant::now();
@@ -169,8 +145,8 @@ impl Bench {
         let path = dir.join("answer");
         fs::write(&path, &answer).expect("written");
         let swaps = Swaps::new(&place("registry"));
-        let mut swapped = Target::gateway(&place(SWAPS), &swaps.registry(), NEWEST, cores);
-        swapped.name = SWAPS;
+        let (dir, registry) = (place(SWAPS), swaps.registry());
+        let swapped = Target::gateway(BUILT, SWAPS, &dir, &registry, NEWEST, cores);
         let mut targets = vec![
             bare::target("echo", &path, &[], cores),
             bare::target("echo + forward", &path, &[bare::FORWARD], cores),

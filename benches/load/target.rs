@@ -9,6 +9,8 @@ use std::{
     time::Duration,
 };
 
+use tempfile::TempDir;
+
 use crate::cpu;
 
 /// A server under test; ends with this value.
@@ -28,14 +30,10 @@ pub(crate) const BUILT: &str = env!("CARGO_BIN_EXE_taper");
 const FACES: [&str; 3] = ["data", "admin", "http"];
 
 impl Target {
-    /// A gateway over `registry`, configured by `toml`, which keeps its files in `dir`.
-    pub(crate) fn gateway(dir: &Path, registry: &Path, toml: &str, cores: Option<Cores>) -> Self {
-        Self::gateway_of(BUILT, dir, registry, toml, cores)
-    }
-
-    /// The same, of another build.
-    pub(crate) fn gateway_of(
+    /// The gateway that `program` is, over `registry`, configured by `toml`. It keeps its files in `dir`.
+    pub(crate) fn gateway(
         program: &str,
+        name: &'static str,
         dir: &Path,
         registry: &Path,
         toml: &str,
@@ -51,7 +49,7 @@ impl Target {
         for face in FACES {
             command.args([&format!("--{face}"), "127.0.0.1:0"]);
         }
-        Self::start("gateway", command, &FACES)
+        Self::start(name, command, &FACES)
     }
 
     /// Reads the addresses of `faces` from the lines that the server prints when it listens.
@@ -131,6 +129,18 @@ impl Drop for Target {
     }
 }
 
+/// A folder in memory where there is such a place: a generator that publishes by itself waits for a disk, and that delays
+/// what it is to send.
+pub(crate) fn folder() -> TempDir {
+    let memory = Path::new("/dev/shm");
+    let folder = if memory.is_dir() {
+        tempfile::tempdir_in(memory)
+    } else {
+        tempfile::tempdir()
+    };
+    folder.expect("a temporary folder")
+}
+
 /// The cores of the run.
 #[derive(Clone, Copy)]
 pub(crate) struct Cores {
@@ -139,9 +149,20 @@ pub(crate) struct Cores {
 }
 
 impl Cores {
-    /// Moves this process to the second of the cores that it may use. `None` where there is one only, or no `taskset`.
-    /// Call it before there are threads.
+    /// Moves this process to the second of the cores that it may use, and tells so. `None` where there is one only, or no
+    /// `taskset`. Call it before there are threads.
     pub(crate) fn split() -> Option<Self> {
+        let cores = Self::moved();
+        match cores {
+            Some(Self { server, generator }) => {
+                println!("servers on core {server}, generator on core {generator}");
+            }
+            None => println!("servers and generator share all cores, so take no latency seriously"),
+        }
+        cores
+    }
+
+    fn moved() -> Option<Self> {
         let mut allowed = allowed();
         let (server, generator) = (allowed.next()?, allowed.next()?);
         let moved = Command::new("taskset")

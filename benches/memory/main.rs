@@ -12,6 +12,8 @@
     reason = "a bench tells what it saw, and stops at the first thing that is wrong"
 )]
 
+#[path = "../common/args.rs"]
+mod args;
 #[path = "../load/cpu.rs"]
 #[expect(dead_code, reason = "the bench of load looks at more of it")]
 mod cpu;
@@ -22,17 +24,17 @@ mod resident;
 mod target;
 
 use std::collections::BTreeMap;
-use std::env;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use args::Args;
 use flate2::read::GzDecoder;
 use prost_types::{Struct, Value, value::Kind};
 use taper::proto::v1;
 use taper::proto::v1::prediction_service_client::PredictionServiceClient;
-use target::Target;
+use target::{BUILT, Target};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tonic::transport::{Channel, Endpoint};
@@ -59,12 +61,7 @@ const LOOKS: usize = 20;
 type Asked = (v1::PredictRequest, Vec<bool>);
 
 fn main() {
-    let args: Vec<_> = env::args().skip(1).collect();
-    let given = args.iter().position(|arg| arg == "--predictions");
-    let wanted = given.map_or(2_000_000, |at| {
-        let number = args.get(at + 1).and_then(|number| number.parse().ok());
-        number.unwrap_or_else(|| panic!("--predictions wants a number"))
-    });
+    let wanted = Args::read().after("--predictions").unwrap_or(2_000_000);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -76,7 +73,14 @@ async fn run(wanted: usize) {
     let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/flights");
     let asked: Arc<[Asked]> = flights(&examples).into();
     let dir = tempfile::tempdir().expect("a temporary folder");
-    let target = Target::gateway(dir.path(), &examples.join("models"), CONFIG, None);
+    let target = Target::gateway(
+        BUILT,
+        "gateway",
+        dir.path(),
+        &examples.join("models"),
+        CONFIG,
+        None,
+    );
     let client = connect(&target).await;
 
     println!(

@@ -1,7 +1,6 @@
 //! A gateway put together by hand, so that its shadow can be a version that no loader would let in.
 
 use std::{
-    collections::{BTreeMap, HashMap},
     io::{BufRead, BufReader, Write},
     net::TcpListener,
     sync::Arc,
@@ -11,19 +10,18 @@ use std::{
 
 use taper::api::grpc::{Admission, Predictions};
 use taper::error::ForwardError;
-use taper::ident::{ModelName, Revision, VersionNumber};
-use taper::insight::metrics::{Telemetry, VersionMeters};
+use taper::insight::metrics::Telemetry;
 use taper::model::{Manifest, Model, Rows, Scores, Version};
 use taper::priority::step_in;
 use taper::proto::v1::prediction_service_server::PredictionServiceServer;
 use taper::serving::Pipeline;
 use taper::serving::batch::Pool;
 use taper::serving::gate::{Gate, Limits};
-use taper::serving::live::{Live, Routing, ServingModel, ServingVersion, Snapshot};
-use taper::serving::route::{Policy, RawPolicy, RawShadow};
+use taper::serving::route::{RawPolicy, RawShadow};
 use taper::serving::shadow::{Crew, CrewSettings};
 use tokio::runtime;
 
+use crate::by_hand;
 use crate::common::{self, MODEL};
 use crate::listen;
 
@@ -100,15 +98,6 @@ pub(crate) fn serve(fault: Fault) {
         fault,
     };
     let versions = [one, two, Version::new(manifest, Box::new(faulty))];
-    let ready: BTreeMap<VersionNumber, _> = versions
-        .into_iter()
-        .map(|version| {
-            let meters = VersionMeters::new(&telemetry, version.manifest()).expect("meters");
-            let weights = telemetry.weights(version.weight_bytes());
-            let serving = ServingVersion::new(version, meters, weights);
-            (serving.number(), Arc::new(serving))
-        })
-        .collect();
     let shadow = RawShadow {
         target: 3.into(),
         basis_points: 10_000,
@@ -123,18 +112,7 @@ pub(crate) fn serve(fault: Fault) {
         },
         ..RawPolicy::default()
     };
-    let name: ModelName = MODEL.parse().expect("a name");
-    let policy = Policy::check(policy, &name).expect("a policy");
-    let routing = Routing::resolve(Revision(1), policy, &BTreeMap::new(), &ready);
-    let model = ServingModel {
-        name: name.clone(),
-        ready,
-        others: BTreeMap::new(),
-        labels: BTreeMap::new(),
-        routing: Some(Arc::new(routing.expect("all are there"))),
-    };
-    let models = HashMap::from([(name, Arc::new(model))]);
-    let live = Arc::new(Live::new(Snapshot { models }));
+    let live = by_hand::live(&telemetry, MODEL, versions, policy);
     let limits = Limits {
         max_in_flight: 1_024,
         max_in_flight_bytes: 1 << 30,

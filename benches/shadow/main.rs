@@ -13,6 +13,11 @@
     reason = "a bench tells what it saw, and stops at the first thing that is wrong"
 )]
 
+#[path = "../common/args.rs"]
+mod args;
+#[path = "../../tests/it/by_hand.rs"]
+#[expect(unreachable_pub, reason = "the tests have it, too")]
+mod by_hand;
 #[path = "../load/client.rs"]
 #[expect(dead_code, reason = "the bench of load uses more of it")]
 mod client;
@@ -36,6 +41,7 @@ mod target;
 use std::env;
 use std::time::Duration;
 
+use args::Args;
 use cpu::Others;
 use gateway::Fault;
 use prost::Message;
@@ -47,27 +53,16 @@ use target::{Cores, Target, on_server_core};
 const VERB: &str = "gateway";
 
 fn main() {
-    let args: Vec<_> = env::args().skip(1).collect();
-    if let [verb, fault] = &args[..]
+    let args = Args::read();
+    if let [verb, fault] = &args.0[..]
         && verb == VERB
     {
         return gateway::serve(Fault::named(fault));
     }
-    let after = |flag: &str| {
-        let at = args.iter().position(|arg| arg == flag)?;
-        let value = args.get(at + 1).and_then(|value| value.parse::<f64>().ok());
-        Some(value.unwrap_or_else(|| panic!("{flag} wants a number")))
-    };
-    let seconds = Duration::from_secs_f64(after("--seconds").unwrap_or(1.0));
-    let rounds = after("--rounds").unwrap_or(11.0) as usize;
-    let rate = after("--rate").unwrap_or(3_000.0) as u32;
+    let seconds = Duration::from_secs_f64(args.after("--seconds").unwrap_or(1.0));
+    let rounds = args.after("--rounds").unwrap_or(11);
+    let rate = args.after("--rate").unwrap_or(3_000);
     let cores = Cores::split();
-    match cores {
-        Some(Cores { server, generator }) => {
-            println!("servers on core {server}, generator on core {generator}");
-        }
-        None => println!("servers and generator share all cores, so take no latency seriously"),
-    }
     println!("{rate} requests/s, {rounds} rounds of {seconds:?}\n");
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

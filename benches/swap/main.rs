@@ -20,6 +20,8 @@
     reason = "a bench tells what it saw, and stops at the first thing that is wrong"
 )]
 
+#[path = "../common/args.rs"]
+mod args;
 mod client;
 #[path = "../load/cpu.rs"]
 mod cpu;
@@ -35,17 +37,16 @@ mod tiny;
 mod tiny_request;
 
 use std::cell::RefCell;
-use std::env;
-use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use args::Args;
 use client::{Clients, Sample, connect};
 use cpu::Others;
 use pool::{LARGE, Pool};
 use taper::proto::v1;
 use taper::proto::v1::admin_service_client::AdminServiceClient;
-use target::{Cores, Target};
+use target::{BUILT, Cores, Target};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tonic::transport::Channel;
 
@@ -93,25 +94,14 @@ impl Phase {
 }
 
 fn main() {
-    let args: Vec<_> = env::args().skip(1).collect();
-    let after = |flag: &str| {
-        let at = args.iter().position(|arg| arg == flag)?;
-        let value = args.get(at + 1).and_then(|value| value.parse().ok());
-        Some(value.unwrap_or_else(|| panic!("{flag} wants a number")))
-    };
+    let args = Args::read();
     let plan = Plan {
-        rounds: after("--rounds").unwrap_or(10).into(),
-        swaps: after("--swaps").unwrap_or(100).into(),
-        rate: after("--rate").unwrap_or(1_000),
-        every: Duration::from_millis(after("--every").unwrap_or(200).into()),
+        rounds: args.after("--rounds").unwrap_or(10),
+        swaps: args.after("--swaps").unwrap_or(100),
+        rate: args.after("--rate").unwrap_or(1_000),
+        every: Duration::from_millis(args.after("--every").unwrap_or(200)),
     };
     let cores = Cores::split();
-    match cores {
-        Some(Cores { server, generator }) => {
-            println!("server on core {server}, generator on core {generator}");
-        }
-        None => println!("server and generator share all cores, so take no latency seriously"),
-    }
     let Plan {
         rounds,
         swaps,
@@ -132,18 +122,17 @@ fn main() {
 
 /// One gateway through all rounds of `phases`, the first of which is the calm.
 async fn run(plan: &Plan, cores: Option<Cores>, phases: &[Phase]) {
-    // In memory where there is such a place: the generator publishes by itself, and a disk that makes it wait delays what
-    // it is to send.
-    let memory = Path::new("/dev/shm");
-    let root = if memory.is_dir() {
-        memory.to_owned()
-    } else {
-        env::temp_dir()
-    };
-    let dir = tempfile::tempdir_in(root).expect("a temporary folder");
+    let dir = target::folder();
     let has_large = phases.contains(&Phase::Large);
     let pool = Pool::new(dir.path(), 1 + FIRST + plan.rounds * plan.swaps, has_large);
-    let target = Target::gateway(dir.path(), &pool.registry(), CONFIG, cores);
+    let target = Target::gateway(
+        BUILT,
+        "gateway",
+        dir.path(),
+        &pool.registry(),
+        CONFIG,
+        cores,
+    );
     let bench = Bench {
         clients: Clients::of(target.data()).await,
         admin: AdminServiceClient::new(connect(target.address(1)).await),

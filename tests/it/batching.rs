@@ -9,6 +9,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use taper::error::{ForwardError, PredictError};
 use taper::model::{Model, Rows, Scores};
+use taper::serving::live::ServingVersion;
 use taper::serving::route::RawPolicy;
 use taper::serving::shadow::CrewSettings;
 use tokio::task::JoinHandle;
@@ -132,6 +133,19 @@ impl Held {
         })
     }
 
+    /// Requests that left the queue of version 1 without being computed, by reason.
+    fn abandoned(&self, reason: &str) -> f64 {
+        let labels = format!(r#"reason="{reason}""#);
+        self.house.metric("taper_queue_abandoned_total", 1, &labels)
+    }
+
+    /// Version 1 as it serves.
+    fn first(&self) -> Arc<ServingVersion> {
+        let snapshot = self.house.live.snapshot();
+        let mut ready = snapshot.models.values().flat_map(|model| &model.ready);
+        Arc::clone(ready.next().expect("version 1").1)
+    }
+
     async fn waits(&self, version: u64, rows: usize) {
         eventually(&format!("{rows} rows wait"), || async {
             let waiting = self.house.metric("taper_queue_rows", version, "");
@@ -250,16 +264,12 @@ async fn what_expires_or_is_cancelled_in_the_queue_never_reaches_compute() {
         let error = one.await.expect("joins").expect_err("too late");
         assert_eq!(error.reason(), "DEADLINE_EXCEEDED");
     }
-    let abandoned = |reason: &str| {
-        let labels = format!(r#"reason="{reason}""#);
-        held.house.metric("taper_queue_abandoned_total", 1, &labels)
-    };
     eventually("the queue is empty", || async {
         (held.house.metric("taper_queue_rows", 1, "") == 0.0).then_some(())
     })
     .await;
-    assert_eq!(abandoned("expired"), half as f64);
-    assert_eq!(abandoned("cancelled"), half as f64);
+    assert_eq!(held.abandoned("expired"), half as f64);
+    assert_eq!(held.abandoned("cancelled"), half as f64);
     assert_eq!(held.passes(), [], "nothing was computed");
     let house = &held.house;
     assert_eq!(
@@ -275,20 +285,12 @@ async fn who_cannot_be_answered_in_time_is_refused_at_once() {
     let mut held = Held::new().await;
     held.let_go().await;
     // It took so long to let the threads go that a pass is known to be dear.
-    let known = held.house.live.snapshot();
-    let version = known
-        .models
-        .values()
-        .next()
-        .expect("m")
-        .ready
-        .values()
-        .next();
-    let queue = &version.expect("version 1").queue;
+    let first = held.first();
+    let costs = first.queue.costs();
     for _ in 0..100 {
-        queue.costs().learn(1, Duration::from_secs(10));
+        costs.learn(1, Duration::from_secs(10));
     }
-    let takes = queue.costs().estimate(1).expect("measured");
+    let takes = costs.estimate(1).expect("measured");
     assert!(takes > Duration::from_secs(5), "{takes:?}");
     held.hold().await;
     let waiting = held.ask(1.0, None, None);
@@ -318,9 +320,8 @@ async fn who_can_no_longer_be_answered_in_time_is_told_so_and_not_computed() {
     let hurried = held.ask(2.0, None, Some(Instant::now() + hour));
     held.waits(1, 2).await;
     // What passes take is seen to be more than it was thought to be.
-    let snapshot = held.house.live.snapshot();
-    let mut ready = snapshot.models.values().flat_map(|model| &model.ready);
-    let costs = ready.next().expect("version 1").1.queue.costs();
+    let first = held.first();
+    let costs = first.queue.costs();
     (0..200).for_each(|_| costs.learn(1, hour * 2));
     assert!(costs.estimate(1).expect("measured") > hour);
     held.let_go().await;
@@ -333,12 +334,11 @@ async fn who_can_no_longer_be_answered_in_time_is_told_so_and_not_computed() {
         other => panic!("too late, got {other:?}"),
     }
     assert_eq!(patient.await.expect("joins").expect("computed"), 1.0);
-    let abandoned = |reason: &str| {
-        let labels = format!(r#"reason="{reason}""#);
-        held.house.metric("taper_queue_abandoned_total", 1, &labels)
-    };
-    assert_eq!(abandoned("late"), 1.0);
-    assert_eq!((abandoned("expired"), abandoned("cancelled")), (0.0, 0.0));
+    assert_eq!(held.abandoned("late"), 1.0);
+    assert_eq!(
+        (held.abandoned("expired"), held.abandoned("cancelled")),
+        (0.0, 0.0)
+    );
     assert_eq!(held.house.ended(1, "primary", "RESOURCE_EXHAUSTED"), 1.0);
 }
 

@@ -1,23 +1,20 @@
 //! A house of several versions of the model `m`, each of which may misbehave, under one policy.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use taper::error::{ForwardError, PredictError};
-use taper::ident::{ModelName, Revision};
-use taper::insight::metrics::{Telemetry, VersionMeters};
+use taper::insight::metrics::Telemetry;
 use taper::model::payload::{Cell, Payload};
 use taper::model::{Manifest, Model, Rows, Scores, Version};
 use taper::serving::batch::Pool;
 use taper::serving::gate::{Gate, Limits};
-use taper::serving::live::{Live, Routing, ServingModel, ServingVersion, Snapshot};
-use taper::serving::route::{Policy, RawPolicy};
+use taper::serving::live::Live;
+use taper::serving::route::RawPolicy;
 use taper::serving::shadow::{Crew, CrewSettings};
 use taper::serving::{Answer, Pin, Pipeline, Query};
 use tokio::time::Instant;
 
+use crate::by_hand;
 use crate::harness::eventually;
 use crate::tiny;
 
@@ -71,31 +68,14 @@ pub fn house_of(
 ) -> Arc<House> {
     let dir = tempfile::tempdir().expect("temporary folder");
     let telemetry = Telemetry::new().expect("metrics");
-    let mut ready = BTreeMap::new();
-    for (number, model) in (1..).zip(models) {
+    let versions = (1..).zip(models).map(|(number, model)| {
         tiny::publish_with(dir.path(), "m", number, |manifest| {
             manifest["batching"]["max_queue_rows"] = MOST_WAITING.into();
         });
         let folder = dir.path().join(format!("m/{number}"));
-        let manifest = Manifest::read(&folder).expect("manifest");
-        let meters = VersionMeters::new(&telemetry, &manifest).expect("meters");
-        let version = Version::new(manifest, model);
-        let weights = telemetry.weights(version.weight_bytes());
-        let serving = ServingVersion::new(version, meters, weights);
-        ready.insert(serving.number(), Arc::new(serving));
-    }
-    let name: ModelName = "m".parse().expect("name");
-    let policy = Policy::check(policy, &name).expect("policy");
-    let routing = Routing::resolve(Revision(1), policy, &BTreeMap::new(), &ready);
-    let model = ServingModel {
-        name: name.clone(),
-        ready,
-        others: BTreeMap::new(),
-        labels: BTreeMap::new(),
-        routing: Some(Arc::new(routing.expect("everyone is there"))),
-    };
-    let models = HashMap::from([(name, Arc::new(model))]);
-    let live = Arc::new(Live::new(Snapshot { models }));
+        Version::new(Manifest::read(&folder).expect("manifest"), model)
+    });
+    let live = by_hand::live(&telemetry, "m", versions, policy);
     let limits = Limits {
         max_in_flight: 20_000,
         max_in_flight_bytes: 1 << 30,

@@ -15,6 +15,7 @@ mod audit;
 mod bad_requests;
 mod batching;
 mod bench;
+mod by_hand;
 mod cli;
 mod cli_changes;
 mod cli_reads;

@@ -1,7 +1,6 @@
 //! The request path without a socket, over models that misbehave.
 
 use std::{
-    collections::{BTreeMap, HashMap},
     sync::{
         Arc, Mutex,
         mpsc::{self, Receiver, Sender},
@@ -10,17 +9,17 @@ use std::{
 };
 
 use taper::error::{ForwardError, PredictError};
-use taper::ident::{ModelName, Revision, VersionNumber};
-use taper::insight::metrics::{Telemetry, VersionMeters};
+use taper::insight::metrics::Telemetry;
 use taper::model::payload::{Cell, Payload};
 use taper::model::{Manifest, Model, Rows, Scores, Version};
 use taper::serving::batch::Pool;
 use taper::serving::gate::{Gate, Limits};
-use taper::serving::live::{Live, Routing, ServingModel, ServingVersion, Snapshot};
-use taper::serving::route::{Policy, RawPolicy};
+use taper::serving::live::{Live, Snapshot};
+use taper::serving::route::RawPolicy;
 use taper::serving::{Answer, Pipeline, Query};
 use tokio::time::Instant;
 
+use crate::by_hand;
 use crate::tiny;
 
 /// A pipeline over one version of the model `m`, and what stands around it.
@@ -37,28 +36,12 @@ pub fn house(model: impl Model, max_in_flight: usize) -> House {
     tiny::publish(dir.path(), "m", 1);
     let manifest = Manifest::read(&dir.path().join("m/1")).expect("manifest");
     let telemetry = Telemetry::new().expect("metrics");
-    let meters = VersionMeters::new(&telemetry, &manifest).expect("meters");
-    let version = Version::new(manifest, Box::new(model));
-    let one: VersionNumber = "1".parse().expect("version");
-    let name: ModelName = "m".parse().expect("name");
-    let weights = telemetry.weights(version.weight_bytes());
-    let serving = ServingVersion::new(version, meters, weights);
-    let ready = BTreeMap::from([(one, Arc::new(serving))]);
-    let raw = RawPolicy {
+    let policy = RawPolicy {
         split: vec![(1.into(), 10_000)],
         ..RawPolicy::default()
     };
-    let policy = Policy::check(raw, &name).expect("policy");
-    let routing = Routing::resolve(Revision(1), policy, &BTreeMap::new(), &ready).map(Arc::new);
-    let model = ServingModel {
-        name: name.clone(),
-        ready,
-        others: BTreeMap::new(),
-        labels: BTreeMap::new(),
-        routing,
-    };
-    let models = HashMap::from([(name, Arc::new(model))]);
-    let live = Arc::new(Live::new(Snapshot { models }));
+    let version = Version::new(manifest, Box::new(model));
+    let live = by_hand::live(&telemetry, "m", [version], policy);
     let limits = Limits {
         max_in_flight,
         max_in_flight_bytes: MOST_BYTES,

@@ -1,0 +1,38 @@
+//! What a loader and a writer make of versions and a policy, without either: also versions that no loader would let in.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use taper::ident::{ModelName, Revision};
+use taper::insight::metrics::{Telemetry, VersionMeters};
+use taper::model::Version;
+use taper::serving::live::{Live, Routing, ServingModel, ServingVersion, Snapshot};
+use taper::serving::route::{Policy, RawPolicy};
+
+/// The model `name`, all of whose `versions` are READY, under `policy`.
+pub fn live(
+    telemetry: &Telemetry,
+    name: &str,
+    versions: impl IntoIterator<Item = Version>,
+    policy: RawPolicy,
+) -> Arc<Live> {
+    let name: ModelName = name.parse().expect("a name");
+    let versions = versions.into_iter().map(|version| {
+        let meters = VersionMeters::new(telemetry, version.manifest()).expect("meters");
+        let weights = telemetry.weights(version.weight_bytes());
+        let serving = ServingVersion::new(version, meters, weights);
+        (serving.number(), Arc::new(serving))
+    });
+    let ready: BTreeMap<_, _> = versions.collect();
+    let policy = Policy::check(policy, &name).expect("a policy");
+    let routing = Routing::resolve(Revision(1), policy, &BTreeMap::new(), &ready);
+    let model = ServingModel {
+        name: name.clone(),
+        ready,
+        others: BTreeMap::new(),
+        labels: BTreeMap::new(),
+        routing: Some(Arc::new(routing.expect("everyone is there"))),
+    };
+    let models = HashMap::from([(name, Arc::new(model))]);
+    Arc::new(Live::new(Snapshot { models }))
+}
