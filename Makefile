@@ -14,12 +14,13 @@ demo:
 test: tools fmt-check lint doc
 	$(CARGO) test --locked
 
-# Debian packages that tests call: prometheus (with promtool) and curl. Only the programs are wanted, so the service that
-# comes with Prometheus is not started.
+# Debian packages that tests call: prometheus (with promtool), curl, and Python, into an environment of which the tests install
+# clients of other protocols. Only the programs are wanted, so the service that comes with Prometheus is not started.
 tools:
 	@missing=; \
 	command -v prometheus >/dev/null && command -v promtool >/dev/null || missing="$$missing prometheus"; \
 	command -v curl >/dev/null || missing="$$missing curl"; \
+	python3 -c 'import ensurepip, venv' 2>/dev/null || missing="$$missing python3 python3-venv"; \
 	test -z "$$missing" || { \
 	    $(SUDO) apt-get update && \
 	    $(SUDO) env DEBIAN_FRONTEND=noninteractive SYSTEMD_OFFLINE=1 RUNLEVEL=1 \

@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use taper::api::Predictor;
 use taper::api::grpc::{Admission, Predictions};
 use taper::error::ForwardError;
 use taper::insight::metrics::Telemetry;
@@ -121,7 +122,7 @@ pub(crate) fn serve(fault: Fault) {
     let crew = Crew::start(CrewSettings::default(), None).expect("threads");
     let pool = Pool::start().expect("threads");
     let pipeline = Pipeline::new(live, Arc::clone(&telemetry), pool).with_shadows(crew);
-    let predictions = Predictions::new(Arc::new(pipeline), Arc::clone(&gate));
+    let predictions = Predictions::new(Predictor::new(Arc::new(pipeline), Arc::clone(&gate)));
     let door = PredictionServiceServer::new(predictions);
     let door = Admission::new(door, gate, Arc::clone(&telemetry));
     let http = TcpListener::bind("127.0.0.1:0").expect("a port");

@@ -4,4 +4,13 @@
 pub mod grpc;
 pub mod http;
 
+mod catalog;
+mod dialect;
+mod predictor;
+mod read;
 mod status;
+mod told;
+
+pub use catalog::{Catalog, Stage};
+pub use dialect::{Dialect, NATIVE, OPEN_INFERENCE, TENSORFLOW_SERVING};
+pub use predictor::Predictor;

@@ -2,9 +2,11 @@
 
 use std::collections::HashMap;
 
+use prost::Message;
 use tonic::{Code as WireCode, Status};
 use tonic_types::{ErrorDetails, PreconditionViolation, StatusExt};
 
+use super::dialect::{Dialect, NATIVE};
 use crate::error::{AdminError, Code, InputFaults, PredictError};
 use crate::ident::VersionNumber;
 
@@ -25,12 +27,21 @@ const DESCRIPTION: usize = 320;
 const FRAMING: usize = 32;
 
 pub(super) fn from_predict(error: &PredictError) -> Status {
+    told(error, &NATIVE)
+}
+
+/// An error in the words of a protocol.
+pub(super) fn told(error: &PredictError, dialect: &Dialect) -> Status {
     let mut details = info(error.reason());
     match error {
-        PredictError::InvalidInput(faults) => bad_fields(&mut details, faults),
-        PredictError::UnknownModel(_) => bad_field(&mut details, "model", error),
-        PredictError::UnknownVersion { .. } => bad_field(&mut details, "version", error),
-        PredictError::UnknownLabel { .. } => bad_field(&mut details, "label", error),
+        PredictError::InvalidInput(faults) => {
+            let faults = faults.with_tensors_as(dialect.tensors);
+            bad_fields(&mut details, &faults);
+            return status((dialect.code)(error), &*faults, details);
+        }
+        PredictError::UnknownModel(_) => bad_field(&mut details, dialect.model, error),
+        PredictError::UnknownVersion { .. } => bad_field(&mut details, dialect.version, error),
+        PredictError::UnknownLabel { .. } => bad_field(&mut details, dialect.label, error),
         PredictError::Overloaded { retry_after, .. }
         | PredictError::TooLate { retry_after, .. } => {
             details.set_retry_info(Some(*retry_after));
@@ -41,7 +52,17 @@ pub(super) fn from_predict(error: &PredictError) -> Status {
         | PredictError::NotReady { .. }
         | PredictError::DeadlineExceeded => {}
     }
-    status(error.code(), error, details)
+    status((dialect.code)(error), error, details)
+}
+
+/// A status as a message, for streams whose items fail one by one.
+pub(super) fn as_message(status: &Status) -> tonic_types::Status {
+    // The details are such a message, with code and text.
+    tonic_types::Status::decode(status.details()).unwrap_or_else(|_| tonic_types::Status {
+        code: status.code().into(),
+        message: status.message().to_owned(),
+        details: Vec::new(),
+    })
 }
 
 pub(super) fn from_admin(error: &AdminError) -> Status {

@@ -1,13 +1,12 @@
 //! Going down without losing a request.
 
-use std::{fmt, sync::atomic::Ordering, time::Duration};
+use std::{fmt, time::Duration};
 
 use tokio::task::spawn_blocking;
 use tokio::time::{self, Instant};
-use tonic_health::ServingStatus;
 
 use super::Gateway;
-use super::serve::HEALTH_NAMES;
+use crate::api::Stage;
 use crate::serving::gate::Left;
 
 /// How often it is looked whether the last request has been answered.
@@ -50,12 +49,7 @@ impl Gateway {
     pub async fn drain(mut self) -> DrainReport {
         let begin = Instant::now();
         let deadline = begin + self.drain_deadline;
-        self.draining.store(true, Ordering::Relaxed);
-        for name in HEALTH_NAMES {
-            self.health
-                .set_service_status(name, ServingStatus::NotServing)
-                .await;
-        }
+        self.stage.send_replace(Stage::Draining);
         self.gate.begin_drain();
         tracing::info!(in_flight = self.gate.in_flight(), "draining");
         self.close.send_replace(true);
@@ -66,9 +60,7 @@ impl Gateway {
             time::sleep(LOOK).await;
         }
         // Who asked was told NOT_SERVING until now. Streams that watch would keep their connections open for ever.
-        for name in HEALTH_NAMES {
-            self.health.clear_service_status(name).await;
-        }
+        self.stage.send_replace(Stage::Gone);
         let all_left = self.leave().await
             // They came after the others had gone, on a connection that had not heard of it.
             || (self.gate.in_flight() > 0 && self.leave().await);

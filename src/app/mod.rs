@@ -13,12 +13,7 @@ mod serve;
 mod standing;
 mod threads;
 
-use std::{
-    fmt, io,
-    net::SocketAddr,
-    sync::{Arc, atomic::AtomicBool},
-    time::Duration,
-};
+use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{
     net::TcpListener,
@@ -26,10 +21,10 @@ use tokio::{
     task::{JoinSet, spawn_blocking},
     time::{self, MissedTickBehavior},
 };
-use tonic_health::server::HealthReporter;
 
-use crate::api::grpc::{Admin, AdminSettings, Predictions};
+use crate::api::grpc::{Admin, AdminSettings};
 use crate::api::http::Faces;
+use crate::api::{Catalog, Predictor, Stage};
 use crate::audit::AuditError;
 use crate::config::Config;
 use crate::control::{Beginning, Event, OpenError, View};
@@ -136,8 +131,8 @@ pub struct Gateway {
     /// Writes the prediction log.
     log: Option<LogThread>,
     gate: Arc<Gate>,
-    health: HealthReporter,
-    draining: Arc<AtomicBool>,
+    /// What whoever asks how it stands is told.
+    stage: watch::Sender<Stage>,
     drain_deadline: Duration,
     /// Turned to `true` one after the other: no new work; every connection is cut; everything else ends.
     close: watch::Sender<bool>,
@@ -182,7 +177,9 @@ impl Gateway {
         let pipeline = Pipeline::new(Arc::clone(&live), Arc::clone(&telemetry), pool);
         let pipeline = pipeline.with_outcomes(Arc::clone(&outcomes));
         let pipeline = Arc::new(pipeline.with_log(log).with_shadows(crew));
-        let draining = Arc::new(AtomicBool::new(false));
+        let (stage, stages) = watch::channel(Stage::default());
+        let views = control.views();
+        let catalog = Catalog::new(Arc::clone(&live), views.clone(), stages);
         let (close, closing) = watch::channel(false);
         let (cut, cutting) = watch::channel(false);
         let (end, ending) = watch::channel(false);
@@ -193,14 +190,8 @@ impl Gateway {
             cut: cutting.clone(),
         };
 
-        let predictions = Predictions::new(pipeline, Arc::clone(&gate));
-        let (health, door) = serve::data(
-            &config,
-            predictions,
-            Arc::clone(&gate),
-            Arc::clone(&telemetry),
-        )
-        .await?;
+        let predictor = Predictor::new(pipeline, Arc::clone(&gate));
+        let door = serve::data(&config, predictor, catalog.clone(), &telemetry)?;
         let watch = registry::watch(config.registry.clone(), config.watch, move |listing| {
             // An error means that the writer has ended, and then nobody wants to know.
             let _ = events.blocking_send(Event::Listed(listing));
@@ -218,7 +209,6 @@ impl Gateway {
                 }
             }),
         };
-        let views = control.views();
         let admitted = doorman.admit(data);
         threads::spread("data", &door, admitted, &closing, &cutting, &mut grpc)?;
         let admin_service = Admin::new(Arc::clone(&live), control, settings);
@@ -229,7 +219,7 @@ impl Gateway {
             doorman.admit_here(admin),
             closing,
         ));
-        let faces = Faces::new(&live, &telemetry, &draining, views.clone(), outcomes);
+        let faces = Faces::new(catalog, &telemetry, outcomes);
         others.spawn(serve::http(
             doorman.admit_here(http),
             addresses.http,
@@ -252,8 +242,7 @@ impl Gateway {
             watch: Some(watch),
             log: log_thread,
             gate,
-            health,
-            draining,
+            stage,
             drain_deadline,
             close,
             cut,

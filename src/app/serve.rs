@@ -7,44 +7,40 @@ use tokio_stream::{Stream, StreamExt};
 use tonic::service::Routes;
 use tonic::transport::Server;
 use tonic::transport::server::Router;
-use tonic_health::ServingStatus;
-use tonic_health::server::HealthReporter;
+use tonic_health::pb::health_server::{self, HealthServer};
 
 use super::StartError;
 use super::accept::Connection;
-use crate::api::grpc::{Admin, Admission, Predictions};
+use crate::api::grpc::{Admin, Admission, Health, Predictions};
 use crate::api::http::{Faces, router};
+use crate::api::{Catalog, Predictor};
 use crate::config::Config;
 use crate::control::Store;
 use crate::insight::metrics::Telemetry;
 use crate::proto;
 use crate::proto::v1::admin_service_server::{self, AdminServiceServer};
 use crate::proto::v1::prediction_service_server::{self, PredictionServiceServer};
-use crate::serving::gate::Gate;
 
-/// The names that health answers for on the data port: the server as a whole, and its service.
-pub(super) const HEALTH_NAMES: [&str; 2] = ["", prediction_service_server::SERVICE_NAME];
+/// What the data port serves, beside reflection.
+const DATA: [&str; 2] = [prediction_service_server::SERVICE_NAME, HEALTH];
+const HEALTH: &str = health_server::SERVICE_NAME;
 
 /// The data port: predictions behind the gate, health, reflection.
-pub(super) async fn data(
+pub(super) fn data(
     config: &Config,
-    predictions: Predictions,
-    gate: Arc<Gate>,
-    telemetry: Arc<Telemetry>,
-) -> Result<(HealthReporter, Router), StartError> {
-    let (health, health_service) = tonic_health::server::health_reporter();
-    for name in HEALTH_NAMES {
-        health
-            .set_service_status(name, ServingStatus::Serving)
-            .await;
-    }
-    let predictions = PredictionServiceServer::new(predictions)
-        .max_decoding_message_size(config.max_message_bytes)
-        .max_encoding_message_size(config.max_message_bytes);
-    let predictions = Admission::new(predictions, gate, telemetry);
-    let mut routes = Routes::new(predictions).add_service(health_service);
-    routes = with_reflection(routes, prediction_service_server::SERVICE_NAME)?;
-    Ok((health, builder(config).add_routes(routes)))
+    predictor: Predictor,
+    catalog: Catalog,
+    telemetry: &Arc<Telemetry>,
+) -> Result<Router, StartError> {
+    let most = config.max_message_bytes;
+    let gate = Arc::clone(predictor.gate());
+    let native = PredictionServiceServer::new(Predictions::new(predictor))
+        .max_decoding_message_size(most)
+        .max_encoding_message_size(most);
+    let native = Admission::new(native, gate, Arc::clone(telemetry));
+    let health = HealthServer::new(Health::new(catalog, &DATA));
+    let routes = Routes::new(native).add_service(health);
+    Ok(builder(config).add_routes(with_reflection(routes, &DATA)?))
 }
 
 /// The admin port: the admin service and reflection.
@@ -52,26 +48,19 @@ pub(super) fn admin<S: Store>(config: &Config, admin: Admin<S>) -> Result<Router
     let admin = AdminServiceServer::new(admin)
         .max_decoding_message_size(config.max_message_bytes)
         .max_encoding_message_size(config.max_message_bytes);
-    let routes = with_reflection(Routes::new(admin), admin_service_server::SERVICE_NAME)?;
+    let routes = with_reflection(Routes::new(admin), &[admin_service_server::SERVICE_NAME])?;
     Ok(builder(config).add_routes(routes))
 }
 
 /// Reflection in both versions that clients use, for what this port really serves.
-fn with_reflection(routes: Routes, service: &str) -> Result<Routes, StartError> {
+fn with_reflection(routes: Routes, services: &[&str]) -> Result<Routes, StartError> {
     let describe = || {
-        tonic_reflection::server::Builder::configure()
+        let described = tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
-            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-            .with_service_name(service)
-    };
-    let health = "grpc.health.v1.Health";
-    let on_data = service == prediction_service_server::SERVICE_NAME;
-    let describe = || {
-        if on_data {
-            describe().with_service_name(health)
-        } else {
-            describe()
-        }
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET);
+        services.iter().fold(described, |described, name| {
+            described.with_service_name(*name)
+        })
     };
     Ok(routes
         .add_service(describe().build_v1()?)

@@ -1,6 +1,6 @@
 //! What is wrong with a request's values, by field: bounded, since requests are not.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 /// One value of a request that cannot be used, named so that its sender can mend it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +31,24 @@ impl InputFaults {
     pub const MOST: usize = 16;
     /// How many of them its one-line text names.
     const IN_TEXT: usize = 3;
+
+    /// What paths of tensors begin with, where no protocol calls them otherwise.
+    pub const TENSORS: &'static str = "tensors";
+
+    /// The same for a protocol that calls tensors `name`.
+    #[must_use]
+    pub fn with_tensors_as(&self, name: &str) -> Cow<'_, Self> {
+        if name == Self::TENSORS {
+            return Cow::Borrowed(self);
+        }
+        let mut faults = self.clone();
+        for fault in &mut faults.listed {
+            if let Some(rest) = fault.field.strip_prefix(Self::TENSORS) {
+                fault.field = format!("{name}{rest}");
+            }
+        }
+        Cow::Owned(faults)
+    }
 
     /// A single fault.
     #[must_use]

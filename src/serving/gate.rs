@@ -42,6 +42,8 @@ pub struct Gate {
     left: AtomicUsize,
     /// Who of them was told to go.
     told: AtomicUsize,
+    /// Wakes who must end because the gateway drains.
+    drain: Notify,
     /// Whether nobody is waited for any longer, and whom to wake then.
     cut: AtomicBool,
     cut_off: Notify,
@@ -70,6 +72,7 @@ impl Gate {
             draining: AtomicBool::new(false),
             left: AtomicUsize::new(0),
             told: AtomicUsize::new(0),
+            drain: Notify::new(),
             cut: AtomicBool::new(false),
             cut_off: Notify::new(),
         })
@@ -106,9 +109,10 @@ impl Gate {
         self.requests.load(Ordering::Relaxed)
     }
 
-    /// Counts those who leave from now on, for [`left`](Self::left).
+    /// Counts those who leave from now on, for [`left`](Self::left), and tells who would stay for long.
     pub fn begin_drain(&self) {
-        self.draining.store(true, Ordering::Relaxed);
+        self.draining.store(true, Ordering::SeqCst);
+        self.drain.notify_waiters();
     }
 
     /// Has every request that is in, and every one that still comes, answered with [`PredictError::Draining`].
@@ -189,6 +193,22 @@ impl Arrival {
     #[must_use]
     pub fn is_read(&self) -> bool {
         self.read.load(Ordering::Relaxed)
+    }
+
+    /// What has come and is not counted with this any more, since it goes on under a place of its own.
+    pub fn hand_over(&self) -> usize {
+        let bytes = self.bytes.swap(0, Ordering::Relaxed);
+        self.gate.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        bytes
+    }
+
+    /// Waits until the gateway begins to go down.
+    pub async fn draining(&self) {
+        // Made before the question, so that no call in between is missed.
+        let notified = self.gate.drain.notified();
+        if !self.gate.draining.load(Ordering::SeqCst) {
+            notified.await;
+        }
     }
 
     /// Waits until the gate is [cut off](Gate::cut_off).

@@ -1,6 +1,6 @@
 //! The request path, step by step.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
@@ -8,13 +8,14 @@ use super::batch::Pool;
 use super::execute::{Call, Executor, Work};
 use super::fallback;
 use super::gate::Arrival;
-use super::live::{Live, Routing, ServingModel, ServingVersion};
-use super::query::{Answer, Pin, Query};
+use super::live::{Live, Routing, ServingVersion, Snapshot};
+use super::pin::pinned;
+use super::query::{Answer, Query};
 use super::route::{self, Choice, Copies};
 use super::score::Scored;
 use super::shadow::{Copied, Crew, Primary};
 use crate::error::{Code, InputFaults, PredictError};
-use crate::ident::{ModelName, ResponseId, Revision, Role, VersionNumber};
+use crate::ident::{ResponseId, Revision, Role};
 use crate::insight::metrics::{Record, Telemetry};
 use crate::insight::outcomes::{Outcome, Outcomes, Report};
 use crate::insight::prediction_log::{Entry, PredictionLog};
@@ -79,7 +80,7 @@ impl Pipeline {
     /// See [`PredictError`]. Each is counted: under the version where one was chosen, else by its reason.
     pub async fn predict(&self, query: Query) -> Result<Answer, PredictError> {
         let snapshot = self.live.snapshot();
-        let chosen = choose(&snapshot.models, &query).inspect_err(|error| {
+        let chosen = choose(&snapshot, &query).inspect_err(|error| {
             self.telemetry.rejected(error);
         })?;
         // Only what was chosen is needed from here on; a replaced snapshot can go while a long batch is computed.
@@ -312,23 +313,11 @@ struct Chosen {
 }
 
 /// Who answers, and under which revision. Order: pin, header rule, sticky key, random draw.
-fn choose(
-    models: &HashMap<ModelName, Arc<ServingModel>>,
-    query: &Query,
-) -> Result<Chosen, PredictError> {
-    let model = models
-        .get(query.model.as_str())
-        .ok_or_else(|| PredictError::UnknownModel(query.model.chars().take(128).collect()))?;
-    let by = match (&query.pin, &model.routing) {
-        (Some(pin), _) => pinned(model, pin)?,
-        (None, Some(routing)) => routed(routing, query),
-        (None, None) => {
-            let why = "no version is READY".into();
-            return Err(PredictError::NotReady {
-                model: model.name.to_string(),
-                why,
-            });
-        }
+fn choose(snapshot: &Snapshot, query: &Query) -> Result<Chosen, PredictError> {
+    let model = snapshot.model(&query.model)?;
+    let by = match &query.pin {
+        Some(pin) => pinned(model, pin)?,
+        None => routed(model.routing()?, query),
     };
     let routing = model.routing.as_ref();
     let helpers = routing.filter(|routing| query.pin.is_none() && routing.has_helpers());
@@ -345,46 +334,4 @@ fn routed<'a>(routing: &'a Routing, query: &Query) -> &'a Arc<ServingVersion> {
         Choice::Sticky(at) | Choice::Drawn(at) => routing.take(at),
         Choice::HeaderRule(at) => routing.rule(at),
     }
-}
-
-fn pinned<'a>(model: &'a ServingModel, pin: &Pin) -> Result<&'a Arc<ServingVersion>, PredictError> {
-    let name = || model.name.to_string();
-    let version = match pin {
-        Pin::Version(number) => {
-            let unknown = |_| PredictError::UnknownVersion {
-                model: name(),
-                version: *number,
-            };
-            VersionNumber::try_from(*number).map_err(unknown)?
-        }
-        Pin::Label(label) => {
-            let known = model.labels.get(label.as_str()).copied();
-            known.ok_or_else(|| {
-                let label = label.chars().take(64).collect();
-                PredictError::UnknownLabel {
-                    model: name(),
-                    label,
-                }
-            })?
-        }
-    };
-    ready(model, version)
-}
-
-fn ready(
-    model: &ServingModel,
-    version: VersionNumber,
-) -> Result<&Arc<ServingVersion>, PredictError> {
-    model.ready.get(&version).ok_or_else(|| {
-        let name = model.name.to_string();
-        if let Some(state) = model.others.get(&version) {
-            let why = format!("version {version} is {state}; `GetModel` says why");
-            PredictError::NotReady { model: name, why }
-        } else {
-            PredictError::UnknownVersion {
-                model: name,
-                version: version.get(),
-            }
-        }
-    })
 }

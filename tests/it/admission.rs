@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use prost::Message;
 use prost_types::{ListValue, Struct, Value, value::Kind};
+use taper::api::Predictor;
 use taper::api::grpc::{Admission, Predictions};
 use taper::model::Model;
 use taper::proto::v1;
@@ -27,7 +28,10 @@ async fn served(
     max_in_flight: usize,
 ) -> (House, PredictionServiceClient<Channel>) {
     let house = house(model, max_in_flight);
-    let predictions = Predictions::new(Arc::clone(&house.pipeline), Arc::clone(&house.gate));
+    let predictions = Predictions::new(Predictor::new(
+        Arc::clone(&house.pipeline),
+        Arc::clone(&house.gate),
+    ));
     let service = PredictionServiceServer::new(predictions);
     let service = Admission::new(
         service,
@@ -48,7 +52,10 @@ async fn served(
 async fn a_call_that_its_deadline_ends_says_so_with_details_and_is_counted_so() {
     let (model, begun, let_go) = slow();
     let house = house(model, 8);
-    let predictions = Predictions::new(Arc::clone(&house.pipeline), Arc::clone(&house.gate));
+    let predictions = Predictions::new(Predictor::new(
+        Arc::clone(&house.pipeline),
+        Arc::clone(&house.gate),
+    ));
     let service = PredictionServiceServer::new(predictions);
     let mut service = Admission::new(
         service,

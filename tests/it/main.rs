@@ -44,6 +44,7 @@ mod pipeline;
 mod policies;
 mod prediction_log;
 mod process;
+mod python;
 mod refusals;
 mod registry_faults;
 mod restart;

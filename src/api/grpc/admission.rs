@@ -23,6 +23,7 @@ use tonic::server::NamedService;
 use tonic::{Code, Status};
 
 use super::deadline;
+use crate::api::dialect::{Dialect, NATIVE};
 use crate::api::status;
 use crate::error::PredictError;
 use crate::insight::metrics::{Telemetry, Unreadable};
@@ -37,6 +38,7 @@ pub struct Admission<S> {
     inner: S,
     gate: Arc<Gate>,
     telemetry: Arc<Telemetry>,
+    dialect: &'static Dialect,
 }
 
 impl<S> Admission<S> {
@@ -46,7 +48,14 @@ impl<S> Admission<S> {
             inner,
             gate,
             telemetry,
+            dialect: &NATIVE,
         }
+    }
+
+    /// The same, which tells errors as clients of another protocol know them.
+    #[must_use]
+    pub fn speaking(self, dialect: &'static Dialect) -> Self {
+        Self { dialect, ..self }
     }
 }
 
@@ -71,18 +80,23 @@ where
         let at = Instant::now();
         let timeout = deadline::of(request.headers());
         let deadline = timeout.and_then(|timeout| at.checked_add(timeout));
-        let telemetry = Arc::clone(&self.telemetry);
+        let (telemetry, dialect) = (Arc::clone(&self.telemetry), self.dialect);
         let arrival = match self.gate.enter(at, deadline) {
             Ok(arrival) => Arc::new(arrival),
             Err(error) => {
-                let state = State::Refused(Some(status::from_predict(&error)));
-                return Admitted { state, telemetry };
+                let state = State::Refused(Some(status::told(&error, dialect)));
+                return Admitted {
+                    state,
+                    telemetry,
+                    dialect,
+                };
             }
         };
         let inner = |inner| Counted {
             inner,
             arrival: Arc::clone(&arrival),
             direction: Direction::In,
+            dialect,
         };
         let mut request = request.map(inner);
         request.extensions_mut().insert(Arc::clone(&arrival));
@@ -94,6 +108,7 @@ where
                 impatience: None,
             },
             telemetry,
+            dialect,
         }
     }
 }
@@ -103,6 +118,7 @@ where
 pub struct Admitted<F> {
     state: State<F>,
     telemetry: Arc<Telemetry>,
+    dialect: &'static Dialect,
 }
 
 enum State<F> {
@@ -135,6 +151,7 @@ where
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
+        let dialect = this.dialect;
         let (answer, arrival, impatience) = match &mut this.state {
             State::Refused(status) => {
                 let status = status
@@ -159,6 +176,7 @@ where
                     inner,
                     arrival,
                     direction: Direction::Out,
+                    dialect,
                 })
             };
             return Poll::Ready(Ok(response.map(sent)));
@@ -167,6 +185,7 @@ where
             Box::pin(impatience_of(
                 Arc::clone(arrival),
                 Arc::clone(&this.telemetry),
+                dialect,
             ))
         };
         let end = impatience.get_or_insert_with(|| begin() as _);
@@ -176,17 +195,21 @@ where
 }
 
 /// Waits until the request must be answered whatever has become of it, and says how.
-async fn impatience_of(arrival: Arc<Arrival>, telemetry: Arc<Telemetry>) -> Status {
+async fn impatience_of(
+    arrival: Arc<Arrival>,
+    telemetry: Arc<Telemetry>,
+    dialect: &'static Dialect,
+) -> Status {
     tokio::select! {
         () = arrival.cut_off() => {
             arrival.told();
-            status::from_predict(&PredictError::Draining)
+            status::told(&PredictError::Draining, dialect)
         }
-        status = clock(&arrival, &telemetry) => status,
+        status = clock(&arrival, &telemetry, dialect) => status,
     }
 }
 
-async fn clock(arrival: &Arrival, telemetry: &Telemetry) -> Status {
+async fn clock(arrival: &Arrival, telemetry: &Telemetry, dialect: &Dialect) -> Status {
     let patience = arrival.at + MESSAGE_PATIENCE;
     let deadline = arrival.deadline;
     sleep_until(deadline.map_or(patience, |deadline| deadline.min(patience))).await;
@@ -201,7 +224,7 @@ async fn clock(arrival: &Arrival, telemetry: &Telemetry) -> Status {
         Some(deadline) => sleep_until(deadline).await,
         None => std::future::pending().await,
     }
-    status::from_predict(&PredictError::DeadlineExceeded)
+    status::told(&PredictError::DeadlineExceeded, dialect)
 }
 
 /// Whether the transport refused the message, which no handler has seen then: its errors have no details, ours have.
@@ -224,6 +247,7 @@ pub struct Counted {
     inner: Body,
     arrival: Arc<Arrival>,
     direction: Direction,
+    dialect: &'static Dialect,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -248,7 +272,7 @@ impl HttpBody for Counted {
             Some(Ok(frame)) => {
                 let bytes = frame.data_ref().map_or(0, Bytes::len);
                 if let Err(error) = self.arrival.hold(bytes) {
-                    return Poll::Ready(Some(Err(status::from_predict(&error))));
+                    return Poll::Ready(Some(Err(status::told(&error, self.dialect))));
                 }
             }
             Some(Err(_)) => {}

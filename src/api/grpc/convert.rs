@@ -2,47 +2,33 @@
 
 use std::sync::Arc;
 
+use http::HeaderMap;
 use prost_types::value::Kind;
-use tonic::Request;
 
 use super::tensor;
+use crate::api::read;
 use crate::error::InputFaults;
-use crate::ident::{ResponseId, Role, VersionNumber};
+use crate::ident::{Role, VersionNumber};
 use crate::model::payload::{Cell, Payload, Row};
 use crate::proto::v1;
 use crate::serving::gate::Arrival;
 use crate::serving::{Answer, Pin, Query};
 
-/// Longest routing key, in bytes.
-const LONGEST_KEY: usize = 1024;
-
-/// Reads a request that has its place; what its fields mean to the model is checked later.
+/// Reads a request that has its place and came with `headers`; what its fields mean to the model is checked later.
 ///
 /// # Errors
 /// Every field that no model could accept.
 pub(super) fn query(
-    request: Request<v1::PredictRequest>,
+    message: v1::PredictRequest,
+    headers: HeaderMap,
     arrival: Arc<Arrival>,
 ) -> Result<Query, InputFaults> {
-    let (metadata, _, message) = request.into_parts();
-    let headers = metadata.into_headers();
     let mut faults = InputFaults::default();
     if message.model.is_empty() {
         faults.add("model", "nothing", "the name of a model");
     }
-    if message.routing_key.len() > LONGEST_KEY {
-        faults.add(
-            "routing_key",
-            format!("{} bytes", message.routing_key.len()),
-            format!("at most {LONGEST_KEY} bytes"),
-        );
-    }
-    let response_id = match message.response_id {
-        id if id.is_empty() => None,
-        id => ResponseId::try_from(id)
-            .map_err(|error| faults.add("response_id", error.got, error.wanted))
-            .ok(),
-    };
+    let routing_key = read::routing_key(message.routing_key, "routing_key", &mut faults);
+    let response_id = read::response_id(message.response_id, "response_id", &mut faults);
     let payload = payload(message.tensors, message.rows, &mut faults);
     faults.into_result()?;
     Ok(Query {
@@ -51,7 +37,7 @@ pub(super) fn query(
             v1::predict_request::Pin::Version(version) => Pin::Version(version),
             v1::predict_request::Pin::Label(label) => Pin::Label(label),
         }),
-        routing_key: message.routing_key,
+        routing_key,
         response_id,
         headers,
         payload,

@@ -1,44 +1,40 @@
 //! `taper.v1.PredictionService`.
 
-use std::sync::Arc;
+use tonic::{Request, Response, Status, Streaming};
 
-use tokio::time::Instant;
-use tonic::{Request, Response, Status};
-
+use super::stream::{Answers, Item, answers};
 use super::{convert, outcomes};
+use crate::api::dialect::NATIVE;
+use crate::api::predictor::Predictor;
 use crate::api::status;
 use crate::error::PredictError;
+use crate::proto::v1::predict_stream_response::Result as Became;
 use crate::proto::v1::prediction_service_server::PredictionService;
 use crate::proto::v1::{
-    PredictRequest, PredictResponse, ReportOutcomesRequest, ReportOutcomesResponse,
+    PredictRequest, PredictResponse, PredictStreamResponse, ReportOutcomesRequest,
+    ReportOutcomesResponse,
 };
-use crate::serving::gate::{Arrival, Gate};
-use crate::serving::{Answer, Pipeline};
+use crate::serving::Answer;
 
 /// Answers `Predict` from a pipeline.
 #[derive(Clone, Debug)]
 pub struct Predictions {
-    pipeline: Arc<Pipeline>,
-    gate: Arc<Gate>,
+    predictor: Predictor,
 }
 
 impl Predictions {
-    /// Answers from `pipeline` whom `gate` lets in. On a server this stands behind an
-    /// [`Admission`](super::Admission) with the same gate, which gives each request its place before it is read.
+    /// Answers from `predictor`. On a server this stands behind an [`Admission`](super::Admission) with the same gate, which gives
+    /// each request its place before it is read.
     #[must_use]
-    pub fn new(pipeline: Arc<Pipeline>, gate: Arc<Gate>) -> Self {
-        Self { pipeline, gate }
+    pub fn new(predictor: Predictor) -> Self {
+        Self { predictor }
     }
 
     async fn answer(&self, mut request: Request<PredictRequest>) -> Result<Answer, PredictError> {
-        let arrival = match request.extensions_mut().remove::<Arc<Arrival>>() {
-            Some(arrival) => arrival,
-            None => Arc::new(self.gate.enter(Instant::now(), None)?),
-        };
-        match convert::query(request, arrival) {
-            Ok(query) => self.pipeline.predict(query).await,
-            Err(faults) => Err(self.pipeline.refuse(faults)),
-        }
+        let arrival = self.predictor.place(request.extensions_mut())?;
+        let (metadata, _, message) = request.into_parts();
+        let query = convert::query(message, metadata.into_headers(), arrival);
+        self.predictor.answer(query).await
     }
 }
 
@@ -54,14 +50,42 @@ impl PredictionService for Predictions {
         }
     }
 
+    type PredictStreamStream = Answers<PredictStreamResponse>;
+
+    async fn predict_stream(
+        &self,
+        request: Request<Streaming<PredictRequest>>,
+    ) -> Result<Response<Self::PredictStreamStream>, Status> {
+        answers(&self.predictor, request, &NATIVE, item).map(Response::new)
+    }
+
     async fn report_outcomes(
         &self,
         request: Request<ReportOutcomesRequest>,
     ) -> Result<Response<ReportOutcomesResponse>, Status> {
         let truths = outcomes::truths(request.into_inner());
-        match self.pipeline.report(&truths).await {
+        match self.predictor.pipeline().report(&truths).await {
             Ok(report) => Ok(Response::new(outcomes::report(&report))),
             Err(error) => Err(status::from_predict(&error)),
         }
+    }
+}
+
+/// Answers one request of a stream.
+async fn item(predictor: Predictor, item: Item<PredictRequest>) -> PredictStreamResponse {
+    let answer = match item.place {
+        Ok(place) => {
+            let query = convert::query(item.message, item.headers, place);
+            predictor.answer(query).await
+        }
+        Err(full) => Err(full),
+    };
+    let result = match answer {
+        Ok(answer) => Became::Response(convert::response(answer)),
+        Err(error) => Became::Error(status::as_message(&status::from_predict(&error))),
+    };
+    PredictStreamResponse {
+        index: item.index,
+        result: Some(result),
     }
 }

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use crate::api::read;
 use crate::error::{InputFault, InputFaults};
 use crate::model::Scores;
 use crate::model::payload::{Datatype, Tensor, TensorData};
@@ -84,32 +85,11 @@ pub(super) fn read(tensor: v1::Tensor, faults: &mut InputFaults) -> Option<Tenso
     })
 }
 
-/// Little-endian elements without padding; BOOL is one byte, 0 or 1.
+/// As [`read::raw`], but for texts, which have a field of their own.
 fn from_raw(datatype: Datatype, raw: &Bytes) -> Result<TensorData, &'static str> {
-    Ok(match datatype {
-        Datatype::Bool => TensorData::Bool(
-            raw.iter()
-                .map(|byte| match byte {
-                    0 => Ok(false),
-                    1 => Ok(true),
-                    _ => Err("bytes that are 0 or 1"),
-                })
-                .collect::<Result<_, _>>()?,
-        ),
-        Datatype::Int32 => TensorData::Int32(elements(raw, i32::from_le_bytes)?),
-        Datatype::Int64 => TensorData::Int64(elements(raw, i64::from_le_bytes)?),
-        Datatype::Fp32 => TensorData::Fp32(elements(raw, f32::from_le_bytes)?),
-        Datatype::Fp64 => TensorData::Fp64(elements(raw, f64::from_le_bytes)?),
-        Datatype::Bytes => return Err("`bytes_values`: BYTES has no raw form here"),
-    })
-}
-
-fn elements<T, const N: usize>(raw: &[u8], read: fn([u8; N]) -> T) -> Result<Vec<T>, &'static str> {
-    let (whole, rest) = raw.as_chunks::<N>();
-    if rest.is_empty() {
-        Ok(whole.iter().map(|element| read(*element)).collect())
-    } else {
-        Err("a whole number of elements")
+    match datatype {
+        Datatype::Bytes => Err("`bytes_values`: BYTES has no raw form here"),
+        datatype => read::raw(datatype, raw),
     }
 }
 

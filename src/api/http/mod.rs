@@ -1,9 +1,6 @@
 //! The HTTP door: metrics for dashboards, health for orchestrators.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
-};
+use std::sync::Arc;
 
 use axum::{
     Router,
@@ -13,47 +10,30 @@ use axum::{
     routing::get,
 };
 
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
-use crate::control::View;
+use crate::api::catalog::Catalog;
 use crate::insight::metrics::Telemetry;
 use crate::insight::outcomes::Outcomes;
-use crate::serving::live::Live;
 
 /// What the HTTP door reads.
 #[derive(Clone, Debug)]
 pub struct Faces {
-    live: Arc<Live>,
-    views: watch::Receiver<Arc<View>>,
+    catalog: Catalog,
     telemetry: Arc<Telemetry>,
-    draining: Arc<AtomicBool>,
     outcomes: Arc<Outcomes>,
     /// Rendering holds all series in memory once more, so it happens once at a time.
     rendering: Arc<Semaphore>,
 }
 
 impl Faces {
-    /// What is served, what was measured, whether the gateway takes no new work any more, what there is, and what waits
-    /// for its truth.
+    /// What is served and known, what was measured, and what waits for its truth.
     #[must_use]
-    pub fn new(
-        live: &Arc<Live>,
-        telemetry: &Arc<Telemetry>,
-        draining: &Arc<AtomicBool>,
-        views: watch::Receiver<Arc<View>>,
-        outcomes: Arc<Outcomes>,
-    ) -> Self {
-        let (live, telemetry, draining) = (
-            Arc::clone(live),
-            Arc::clone(telemetry),
-            Arc::clone(draining),
-        );
+    pub fn new(catalog: Catalog, telemetry: &Arc<Telemetry>, outcomes: Arc<Outcomes>) -> Self {
         Self {
-            live,
-            views,
-            telemetry,
-            draining,
+            catalog,
+            telemetry: Arc::clone(telemetry),
             outcomes,
             rendering: Arc::new(Semaphore::new(1)),
         }
@@ -76,7 +56,7 @@ async fn metrics(State(faces): State<Faces>) -> Result<impl IntoResponse, Status
     let render = move || {
         // Kept to the end, also where the scraper goes away meanwhile.
         let _turn = turn;
-        let snapshot = faces.live.snapshot();
+        let snapshot = faces.catalog.snapshot();
         snapshot.report_counted_shares();
         snapshot.report_quality();
         faces.outcomes.look();
@@ -93,20 +73,7 @@ async fn metrics(State(faces): State<Faces>) -> Result<impl IntoResponse, Status
 
 /// Ready while every model can answer as it is wanted and the gateway is not going down; says why not, one reason a line.
 async fn readyz(State(faces): State<Faces>) -> impl IntoResponse {
-    let mut reasons = Vec::new();
-    if faces.draining.load(Ordering::Relaxed) {
-        reasons.push("going down: no new work is taken".to_owned());
-    }
-    let view = Arc::clone(&faces.views.borrow());
-    if view.models.is_empty() {
-        reasons.push("the registry holds no model".to_owned());
-    }
-    for model in view.models.values() {
-        if let Some(problem) = &model.problem {
-            reasons.push(format!("model {}: {problem}", model.name));
-        }
-    }
-    reasons.sort();
+    let reasons = faces.catalog.unready();
     if reasons.is_empty() {
         (StatusCode::OK, "ready\n".to_owned())
     } else {
@@ -120,24 +87,23 @@ mod tests {
 
     use futures_util::FutureExt as _;
     use tokio::runtime;
+    use tokio::sync::watch;
 
     use super::*;
+    use crate::api::catalog::Stage;
+    use crate::control::View;
     use crate::insight::outcomes::OutcomeSettings;
-    use crate::serving::live::Snapshot;
+    use crate::serving::live::{Live, Snapshot};
 
     #[test]
     fn metrics_are_rendered_on_a_thread_that_serves_nobody() {
         let telemetry = Arc::new(Telemetry::new().unwrap());
         let live = Arc::new(Live::new(Snapshot::default()));
         let (_, views) = watch::channel(Arc::new(View::default()));
+        let (_, stages) = watch::channel(Stage::default());
         let outcomes = Outcomes::new(OutcomeSettings::default(), telemetry.outcomes());
-        let faces = Faces::new(
-            &live,
-            &telemetry,
-            &Arc::default(),
-            views,
-            Arc::new(outcomes),
-        );
+        let catalog = Catalog::new(live, views, stages);
+        let faces = Faces::new(catalog, &telemetry, Arc::new(outcomes));
         let mut few = runtime::Builder::new_current_thread();
         let runtime = few.max_blocking_threads(1).build().unwrap();
         runtime.block_on(async {

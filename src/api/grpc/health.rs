@@ -1,0 +1,92 @@
+//! `grpc.health.v1`: of the gateway as a whole (the empty name), of each service on the data port, and of each model by its name.
+//!
+//! The whole and its services serve until the gateway goes down, whatever becomes of one model: a balancer that asks must not
+//! take away a gateway for a model that others of its models have nothing to do with. Who wants to know that asks `/readyz`.
+
+use std::pin::Pin;
+
+use tokio_stream::Stream;
+use tonic::{Request, Response, Status};
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_server;
+use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
+
+use crate::api::catalog::{Catalog, Stage};
+
+/// Answers health checks from what is known.
+#[derive(Clone, Debug)]
+pub struct Health {
+    catalog: Catalog,
+    services: &'static [&'static str],
+}
+
+impl Health {
+    /// Answers for `services` and for the models of `catalog`.
+    #[must_use]
+    pub fn new(catalog: Catalog, services: &'static [&'static str]) -> Self {
+        Self { catalog, services }
+    }
+
+    fn status(&self, name: &str) -> ServingStatus {
+        let is_fine = match self.catalog.view().models.get(name) {
+            _ if name.is_empty() || self.services.contains(&name) => true,
+            Some(model) => model.problem.is_none(),
+            None => return ServingStatus::ServiceUnknown,
+        };
+        if is_fine && self.catalog.stage() == Stage::Serving {
+            ServingStatus::Serving
+        } else {
+            ServingStatus::NotServing
+        }
+    }
+}
+
+fn response(status: ServingStatus) -> HealthCheckResponse {
+    HealthCheckResponse {
+        status: status.into(),
+    }
+}
+
+#[tonic::async_trait]
+impl health_server::Health for Health {
+    async fn check(
+        &self,
+        request: Request<HealthCheckRequest>,
+    ) -> Result<Response<HealthCheckResponse>, Status> {
+        let name = request.into_inner().service;
+        match self.status(&name) {
+            ServingStatus::ServiceUnknown => {
+                let name: String = name.chars().take(128).collect();
+                let told = format!("`{name}` is neither a service here nor a model");
+                Err(Status::not_found(told))
+            }
+            status => Ok(Response::new(response(status))),
+        }
+    }
+
+    type WatchStream = Pin<Box<dyn Stream<Item = Result<HealthCheckResponse, Status>> + Send>>;
+
+    async fn watch(
+        &self,
+        request: Request<HealthCheckRequest>,
+    ) -> Result<Response<Self::WatchStream>, Status> {
+        let name = request.into_inner().service;
+        let begin = (self.clone(), name, None);
+        let updates = futures_util::stream::unfold(begin, async |(mut health, name, told)| {
+            loop {
+                if health.catalog.stage() == Stage::Gone {
+                    return None;
+                }
+                let status = health.status(&name);
+                if told != Some(status) {
+                    let next = (health, name, Some(status));
+                    return Some((Ok(response(status)), next));
+                }
+                if !health.catalog.changed().await {
+                    return None;
+                }
+            }
+        });
+        Ok(Response::new(Box::pin(updates)))
+    }
+}

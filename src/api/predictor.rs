@@ -1,0 +1,60 @@
+//! The one way into the house for what is to be predicted, whatever protocol it came by.
+
+use std::sync::Arc;
+
+use http::Extensions;
+use tokio::time::Instant;
+
+use crate::error::{InputFaults, PredictError};
+use crate::serving::gate::{Arrival, Gate};
+use crate::serving::{Answer, Pipeline, Query};
+
+/// Answers what the doors have read.
+#[derive(Clone, Debug)]
+pub struct Predictor {
+    pipeline: Arc<Pipeline>,
+    gate: Arc<Gate>,
+}
+
+impl Predictor {
+    /// Answers from `pipeline` whom `gate` lets in.
+    #[must_use]
+    pub fn new(pipeline: Arc<Pipeline>, gate: Arc<Gate>) -> Self {
+        Self { pipeline, gate }
+    }
+
+    pub(super) fn pipeline(&self) -> &Pipeline {
+        &self.pipeline
+    }
+
+    /// Who lets calls in.
+    #[must_use]
+    pub fn gate(&self) -> &Arc<Gate> {
+        &self.gate
+    }
+
+    /// The place that [`Admission`](super::grpc::Admission) gave a call; a new one where the door stands without it.
+    ///
+    /// # Errors
+    /// The gateway is full.
+    pub(super) fn place(&self, extensions: &mut Extensions) -> Result<Arc<Arrival>, PredictError> {
+        match extensions.remove::<Arc<Arrival>>() {
+            Some(arrival) => Ok(arrival),
+            None => Ok(Arc::new(self.gate.enter(Instant::now(), None)?)),
+        }
+    }
+
+    /// Answers a query, or counts what could not even be read.
+    ///
+    /// # Errors
+    /// See [`PredictError`].
+    pub(super) async fn answer(
+        &self,
+        query: Result<Query, InputFaults>,
+    ) -> Result<Answer, PredictError> {
+        match query {
+            Ok(query) => self.pipeline.predict(query).await,
+            Err(faults) => Err(self.pipeline.refuse(faults)),
+        }
+    }
+}

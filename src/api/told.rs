@@ -1,0 +1,37 @@
+//! Who answered, as headers of an answer: for protocols whose messages have no place for all of it.
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::read::RESPONSE_ID;
+use crate::ident::Role;
+use crate::serving::Answer;
+
+const MODEL: HeaderName = HeaderName::from_static("taper-model");
+const VERSION: HeaderName = HeaderName::from_static("taper-version");
+const ROLE: HeaderName = HeaderName::from_static("taper-role");
+const REVISION: HeaderName = HeaderName::from_static("taper-policy-revision");
+const FAILED: HeaderName = HeaderName::from_static("taper-failed-version");
+
+/// Puts into `headers` who gave `answer`.
+pub(super) fn tell(answer: &Answer, headers: &mut HeaderMap) {
+    headers.insert(VERSION, answer.by.number().get().into());
+    headers.insert(ROLE, HeaderValue::from_static(role(answer.role)));
+    headers.insert(REVISION, answer.revision.0.into());
+    if let Some(failed) = answer.failed {
+        headers.insert(FAILED, failed.get().into());
+    }
+    // Both are visible ASCII by their own rules.
+    for (name, text) in [
+        (MODEL, answer.model.as_str()),
+        (RESPONSE_ID, answer.response_id.as_str()),
+    ] {
+        if let Ok(text) = HeaderValue::from_str(text) {
+            headers.insert(name, text);
+        }
+    }
+}
+
+/// The word for a role in protocols that have words.
+pub(super) fn role(role: Role) -> &'static str {
+    role.as_str()
+}
