@@ -2,9 +2,11 @@
 CARGO ?= cargo
 # Given to `taper demo`: `make demo ARGS=--once`.
 ARGS ?=
+# Seconds for each door: `make fuzz SECONDS=600`.
+SECONDS ?= 60
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
-.PHONY: demo test tools fmt fmt-check lint doc bench deny flights
+.PHONY: demo test tools fmt fmt-check lint doc bench deny flights fuzz
 
 # Real flights through three versions of a real model, under a split that you can move.
 demo:
@@ -51,3 +53,18 @@ deny:
 # Trains the three versions of examples/flights again; same seed, same bytes.
 flights:
 	examples/flights/rebuild.sh
+
+# Coverage-guided fuzzing of every door that reads what strangers send, with libFuzzer; wants a C++ compiler. What it finds interesting
+# is kept in target/fuzz/corpus; what makes a door fail, in target/fuzz.
+DOORS := native
+HOST := $(shell rustc -vV | sed -n 's/^host: //p')
+COVERAGE := -Cpasses=sancov-module $(addprefix -Cllvm-args=-sanitizer-coverage-, \
+    level=4 inline-8bit-counters pc-table trace-compares)
+fuzz:
+	for door in $(DOORS); do \
+	    corpus=target/fuzz/corpus/$$door; mkdir -p $$corpus; \
+	    DOOR=$$door SEEDS=$$corpus RUSTFLAGS="--cfg fuzzing -Ccodegen-units=1 $(COVERAGE)" \
+	    $(CARGO) test --locked --target-dir target/fuzz --target $(HOST) --features fuzz --test fuzz -- \
+	        -max_total_time=$(SECONDS) -max_len=65536 -artifact_prefix=target/fuzz/ \
+	        $$corpus tests/fuzz/corpus/$$door || exit 1; \
+	done

@@ -50,9 +50,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use args::Args;
-use client::{Load, Senders};
+use client::{Asked, Load, Senders};
 use cpu::Others;
-use prost::Message;
 use spread::Spread;
 use taper::cli::bench::{Arrivals, Tally};
 use taper::ident::VersionNumber;
@@ -179,8 +178,8 @@ async fn beside(target: &Target, registry: &Path, rounds: u32, cores: Option<Cor
 
 async fn overloaded(target: &Target, model: &str, length: Duration) {
     let address = target.data();
-    let body = tiny_request::message(model).encode_to_vec();
-    let patient = Senders::of(address, MANY, &body, None).await;
+    let asked = Asked::native(&tiny_request::message(model));
+    let patient = Senders::of(address, MANY, &asked, None).await;
     patient.send(MANY, STRETCH / 4).await;
     let peak = per_second(&patient.send(MANY, STRETCH).await, STRETCH);
     let at = |rate| Load::Open {
@@ -188,7 +187,7 @@ async fn overloaded(target: &Target, model: &str, length: Duration) {
         arrivals: Arrivals::Even,
         most_in_flight: usize::MAX,
     };
-    let callers = Senders::of(address, at(peak), &body, Some(DEADLINE)).await;
+    let callers = Senders::of(address, at(peak), &asked, Some(DEADLINE)).await;
     callers.send(at(peak / 2.0), STRETCH / 2).await;
     let memory = async {
         let (mut least, mut most) = (u64::MAX, 0);

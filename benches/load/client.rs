@@ -5,6 +5,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::{Buf, BufMut, Bytes};
 use http::uri::PathAndQuery;
+use prost::Message;
 pub(crate) use taper::cli::bench::Load;
 use taper::cli::bench::{Arrivals, Board, Caller, Outcome, Tally, Times, generate};
 use tonic::client::Grpc;
@@ -43,16 +44,39 @@ pub(crate) struct Sample {
     pub(crate) sent: u64,
 }
 
+/// A request as it stands on the wire, and the method that takes it.
+#[derive(Clone)]
+pub(crate) struct Asked {
+    path: PathAndQuery,
+    /// The message.
+    pub(crate) body: Bytes,
+}
+
+impl Asked {
+    /// By the native protocol.
+    pub(crate) fn native(message: &impl Message) -> Self {
+        Self::by("/taper.v1.PredictionService/Predict", message)
+    }
+
+    /// By the method `path`.
+    pub(crate) fn by(path: &'static str, message: &impl Message) -> Self {
+        Self {
+            path: PathAndQuery::from_static(path),
+            body: message.encode_to_vec().into(),
+        }
+    }
+}
+
 /// The answer to one request.
-pub(crate) async fn one(address: SocketAddr, body: &[u8]) -> Bytes {
+pub(crate) async fn one(address: SocketAddr, asked: &Asked) -> Bytes {
     let mut client = Grpc::new(connect(address).await);
-    let answer = call(&mut client, Request::new(Bytes::copy_from_slice(body))).await;
+    let answer = call(&mut client, asked, None).await;
     answer.expect("an answer")
 }
 
 /// Sends `load` to `target`: a warm-up of a third of `seconds`, then the measurement.
-pub(crate) async fn drive(target: &Target, load: Load, body: &[u8], seconds: Duration) -> Sample {
-    let senders = Senders::of(target.data(), load, body, None).await;
+pub(crate) async fn drive(target: &Target, load: Load, asked: &Asked, seconds: Duration) -> Sample {
+    let senders = Senders::of(target.data(), load, asked, None).await;
     let warm_up = senders.send(load, seconds / 3).await.counts;
     let before = target.cpu();
     let total = senders.send(load, seconds).await;
@@ -82,18 +106,17 @@ impl Senders {
     pub(crate) async fn of(
         address: SocketAddr,
         load: Load,
-        body: &[u8],
+        asked: &Asked,
         deadline: Option<Duration>,
     ) -> Self {
         let connections = match load {
             Load::Closed(callers) => callers.min(CONNECTIONS),
             Load::Open { .. } => CONNECTIONS,
         };
-        let body = Bytes::copy_from_slice(body);
         let channels = channels(address, connections).await.into_iter();
         let senders = channels.map(|channel| Sender {
             client: Grpc::new(channel),
-            body: body.clone(),
+            asked: asked.clone(),
             deadline,
         });
         Self(senders.collect())
@@ -111,17 +134,13 @@ impl Senders {
 #[derive(Clone)]
 struct Sender {
     client: Grpc<Channel>,
-    body: Bytes,
+    asked: Asked,
     deadline: Option<Duration>,
 }
 
 impl Caller for Sender {
     async fn call(&mut self, _: u64) -> Outcome {
-        let mut request = Request::new(self.body.clone());
-        if let Some(deadline) = self.deadline {
-            request.set_timeout(deadline);
-        }
-        match call(&mut self.client, request).await {
+        match call(&mut self.client, &self.asked, self.deadline).await {
             // Which version it was stands in the answer, which is not decoded.
             Ok(_) => Outcome::Answered(0),
             Err(status) => Outcome::Failed {
@@ -146,10 +165,17 @@ async fn connect(address: SocketAddr) -> Channel {
     endpoint.connect().await.expect("connects")
 }
 
-async fn call(client: &mut Grpc<Channel>, request: Request<Bytes>) -> Result<Bytes, Status> {
+async fn call(
+    client: &mut Grpc<Channel>,
+    asked: &Asked,
+    deadline: Option<Duration>,
+) -> Result<Bytes, Status> {
     client.ready().await.expect("connected");
-    let path = PathAndQuery::from_static("/taper.v1.PredictionService/Predict");
-    let answer = client.unary(request, path, Raw).await;
+    let mut request = Request::new(asked.body.clone());
+    if let Some(deadline) = deadline {
+        request.set_timeout(deadline);
+    }
+    let answer = client.unary(request, asked.path.clone(), Raw).await;
     Ok(answer?.into_inner())
 }
 

@@ -3,6 +3,7 @@
 //! * `echo`: a bare tonic server that decodes the same request and gives back one prebuilt answer, the floor of transport;
 //! * `echo + forward`: the same, which also runs the same forward passes on candle, the floor of transport and compute;
 //! * `gateway`: a real `taper serve` with two versions at 50/50, and with metrics, statistics and outcomes on;
+//! * `open inference`: the same, asked by the Open Inference Protocol, every tensor raw, as its clients send them;
 //! * `shadow 10 %`, `shadow 100 %`: the same with a third version as a shadow of that part of the traffic;
 //! * `swaps`: a gateway whose only version is replaced by the next one every tenth of a second: read, verified, warmed up,
 //!   published and freed on the same core;
@@ -30,6 +31,7 @@ mod client;
 #[path = "../common/mod.rs"]
 mod common;
 mod cpu;
+mod foreign;
 mod listen;
 mod report;
 mod request;
@@ -46,7 +48,7 @@ use std::{
 };
 
 use args::Args;
-use client::{Load, Sample};
+use client::{Asked, Load, Sample};
 use cpu::Others;
 use report::Report;
 use swaps::Swaps;
@@ -63,6 +65,8 @@ fn config(shadow: Option<u32>) -> String {
 
 /// The newest version has all traffic.
 const NEWEST: &str = "versions = { latest = 1 }\n";
+/// The gateway that is asked by the Open Inference Protocol.
+const OPEN_INFERENCE: &str = "open inference";
 /// The server whose versions are swapped.
 const SWAPS: &str = "swaps";
 
@@ -102,7 +106,9 @@ struct Bench {
     targets: Vec<Target>,
     /// Taken out while they go on.
     swaps: Option<Swaps>,
-    body: Vec<u8>,
+    asked: Asked,
+    /// The same flight by another protocol.
+    by_open_inference: Asked,
     report: Report,
 }
 
@@ -131,10 +137,10 @@ impl Bench {
             let (registry, config) = (common::registry(), config(shadow));
             Target::gateway(program, name, &place(name), &registry, &config, cores)
         };
-        let body = request::flight();
+        let asked = request::flight();
         let begin = Instant::now();
         let plain = gateway("gateway", BUILT, None);
-        let answer = client::one(plain.data(), &body).await;
+        let answer = client::one(plain.data(), &asked).await;
         let first = begin.elapsed();
         let resident = resident::of(plain.id());
         println!(
@@ -151,6 +157,7 @@ impl Bench {
             bare::target("echo", &path, &[], cores),
             bare::target("echo + forward", &path, &[bare::FORWARD], cores),
             plain,
+            gateway(OPEN_INFERENCE, BUILT, None),
             gateway("shadow 10 %", BUILT, Some(1_000)),
             gateway("shadow 100 %", BUILT, Some(10_000)),
             swapped,
@@ -160,7 +167,7 @@ impl Bench {
         }
         let (rounds, seconds) = (plan.rounds, plan.seconds);
         println!("{rounds} rounds of {seconds:?}; medians, in brackets the lowest and the highest");
-        let lengths = (body.len(), answer.len());
+        let lengths = (asked.body.len(), answer.len());
         println!(
             "one row: request of {} bytes, answer of {} bytes\n",
             lengths.0, lengths.1
@@ -168,7 +175,8 @@ impl Bench {
         Self {
             targets,
             swaps: Some(swaps),
-            body,
+            asked,
+            by_open_inference: foreign::open_inference(),
             report: Report::default(),
         }
     }
@@ -234,7 +242,11 @@ impl Bench {
                     SWAPS => self.swaps.take().map(Swaps::begin),
                     _ => None,
                 };
-                let sample: Sample = client::drive(target, load, &self.body, plan.seconds).await;
+                let asked = match target.name {
+                    OPEN_INFERENCE => &self.by_open_inference,
+                    _ => &self.asked,
+                };
+                let sample: Sample = client::drive(target, load, asked, plan.seconds).await;
                 self.report.add(load, target.name, sample);
                 if let Some(swapping) = swapping {
                     self.swaps = Some(swapping.end());

@@ -1,13 +1,13 @@
 //! Requests as they stand on the wire.
 
-use prost::Message;
 use taper::model::payload::{Tensor, TensorData};
 use taper::proto::v1;
 
+use crate::client::Asked;
 use crate::common;
 
 /// One golden flight as a program sends it.
-pub(crate) fn flight() -> Vec<u8> {
+pub(crate) fn flight() -> Asked {
     let request = v1::PredictRequest {
         model: common::MODEL.into(),
         tensors: common::tensors(&common::version(2), 1)
@@ -16,7 +16,7 @@ pub(crate) fn flight() -> Vec<u8> {
             .collect(),
         ..v1::PredictRequest::default()
     };
-    request.encode_to_vec()
+    Asked::native(&request)
 }
 
 fn wire(tensor: Tensor) -> v1::Tensor {

@@ -78,11 +78,11 @@ async fn run(seconds: Duration, rounds: usize, rate: u32, cores: Option<Cores>) 
         command.args([VERB, name]);
         Target::start(name, command, &["data", "http"])
     });
-    let body = request::flight();
+    let asked = request::flight();
     let load = client::open(rate);
     // A first round that counts for nothing fills what fills once.
     for target in &targets {
-        client::drive(target, load, &body, seconds).await;
+        client::drive(target, load, &asked, seconds).await;
     }
     let begin = targets.each_ref().map(|target| resident::of(target.id()));
     let others = Others::watch(&targets);
@@ -92,10 +92,10 @@ async fn run(seconds: Duration, rounds: usize, rate: u32, cores: Option<Cores>) 
             // Another one goes first in each round, so that a drift of the machine hits all alike.
             let at = (turn + round) % targets.len();
             let target = &targets[at];
-            let sample = client::drive(target, load, &body, seconds).await;
+            let sample = client::drive(target, load, &asked, seconds).await;
             let quantile = |q| sample.latency.quantile(q).as_secs_f64() * 1e6;
             seen[at].push((quantile(0.5), quantile(0.99)));
-            is_right(&client::one(target.data(), &body).await);
+            is_right(&client::one(target.data(), &asked).await);
         }
     }
     println!(

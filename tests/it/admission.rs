@@ -23,7 +23,7 @@ use crate::pipeline::{House, MOST_BYTES, began, house, slow};
 use crate::tiny;
 
 /// Serves a house behind its gate, and a client of it. The server ends with the test's runtime.
-async fn served(
+pub async fn served(
     model: impl Model,
     max_in_flight: usize,
 ) -> (House, PredictionServiceClient<Channel>) {

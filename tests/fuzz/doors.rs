@@ -1,0 +1,130 @@
+//! Every door that reads what strangers send, without sockets: bytes in, and what must hold of every answer.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use http_body_util::{BodyExt as _, Full};
+use taper::api::Predictor;
+use taper::api::grpc::{Admission, Predictions};
+use taper::insight::metrics::Telemetry;
+use taper::proto::v1::prediction_service_server::PredictionServiceServer;
+use taper::serving::Pipeline;
+use taper::serving::batch::Pool;
+use taper::serving::gate::{Gate, Limits};
+use taper::serving::route::RawPolicy;
+use tokio::runtime::Runtime;
+use tonic::codegen::Service;
+use tonic::{Code, Status};
+
+use crate::by_hand;
+use crate::tiny;
+
+/// Bytes of a message, so that a fuzzer does not spend its time on long ones.
+pub const LONGEST: usize = 1 << 16;
+
+/// A door by the name that the fuzzer is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Door {
+    /// `taper.v1.PredictionService/Predict`.
+    Native,
+}
+
+impl Door {
+    /// All of them.
+    pub const ALL: [Self; 1] = [Self::Native];
+
+    /// Its name on the command line, and of its folder.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Native => "native",
+        }
+    }
+}
+
+/// A house over two versions of the tiny model `m`, with all its doors.
+pub struct Doors {
+    runtime: Runtime,
+    gate: Arc<Gate>,
+    predictor: Predictor,
+    telemetry: Arc<Telemetry>,
+}
+
+impl Doors {
+    pub fn new() -> Self {
+        let dir = tempfile::tempdir().expect("temporary folder");
+        let versions = [1, 2].map(|number| {
+            tiny::publish(dir.path(), "m", number);
+            let folder = dir.path().join("m").join(number.to_string());
+            let number = number.try_into().expect("a version");
+            taper::model::load(&folder, &"m".parse().expect("a name"), number).expect("loads")
+        });
+        let telemetry = Telemetry::new().expect("metrics");
+        let policy = RawPolicy {
+            split: vec![(1.into(), 5_000), (2.into(), 5_000)],
+            ..RawPolicy::default()
+        };
+        let live = by_hand::live(&telemetry, "m", versions, policy);
+        let limits = Limits {
+            max_in_flight: 8,
+            max_in_flight_bytes: 2 * LONGEST,
+        };
+        let gate = Gate::new(limits, Arc::clone(&telemetry));
+        let pool = Pool::start().expect("threads");
+        let pipeline = Pipeline::new(live, Arc::clone(&telemetry), pool);
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
+        Self {
+            runtime: runtime.expect("a runtime"),
+            predictor: Predictor::new(Arc::new(pipeline), Arc::clone(&gate)),
+            gate,
+            telemetry,
+        }
+    }
+
+    /// Sends `message` to a door; panics where the answer is none that a caller may get.
+    pub fn knock(&self, door: Door, message: &[u8]) {
+        match door {
+            Door::Native => {
+                let service = Predictions::new(self.predictor.clone());
+                let service = PredictionServiceServer::new(service);
+                self.call(service, message);
+            }
+        }
+        assert_eq!(self.gate.in_flight(), 0, "a place was not given back");
+    }
+
+    /// Sends `message` as the only one of a gRPC call.
+    fn call<S>(&self, service: S, message: &[u8])
+    where
+        Admission<S>: Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<tonic::body::Body>,
+                Error = Infallible,
+            >,
+    {
+        let (gate, telemetry) = (Arc::clone(&self.gate), Arc::clone(&self.telemetry));
+        let mut service = Admission::new(service, gate, telemetry);
+        let length = u32::try_from(message.len()).expect("short").to_be_bytes();
+        let frame = [&[0][..], &length, message].concat();
+        let request = http::Request::post("/a.Service/Predict")
+            .header("content-type", "application/grpc")
+            .body(tonic::body::Body::new(Full::from(frame)))
+            .expect("a request");
+        let status = self.runtime.block_on(async {
+            let Ok(response) = service.call(request).await;
+            let at_once = Status::from_header_map(response.headers());
+            let body = response.into_body().collect().await.expect("a body");
+            let at_the_end = body.trailers().and_then(Status::from_header_map);
+            at_once.or(at_the_end).expect("a status")
+        });
+        let may = [
+            Code::Ok,
+            Code::InvalidArgument,
+            Code::NotFound,
+            Code::OutOfRange,
+            Code::Unimplemented,
+        ];
+        assert!(may.contains(&status.code()), "{status:?}");
+    }
+}

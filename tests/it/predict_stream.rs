@@ -1,0 +1,242 @@
+//! Many requests on one call: in order, each with its own answer or error, and no more of them in the house than there is room for.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use serde_json::json;
+use taper::proto::v1::predict_stream_response::Result as Became;
+use taper::proto::v1::prediction_service_client::PredictionServiceClient;
+use taper::proto::v1::{PredictRequest, PredictStreamResponse};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::Endpoint;
+use tonic::{Code, Request, Streaming};
+
+use crate::admission::served;
+use crate::harness::{Running, eventually, good, only, rows};
+use crate::pipeline::{began, slow};
+use crate::tiny;
+
+async fn two_versions(toml: &str) -> Running {
+    Running::start(toml, |root| {
+        tiny::publish(root, "m", 1);
+        tiny::publish(root, "m", 2);
+    })
+    .await
+}
+
+/// A stream to which requests can be sent one by one.
+async fn open(
+    gateway: &mut Running,
+) -> (
+    mpsc::Sender<PredictRequest>,
+    Streaming<PredictStreamResponse>,
+) {
+    let (to, requests) = mpsc::channel(1);
+    let answers = gateway.data.predict_stream(ReceiverStream::new(requests));
+    (to, answers.await.expect("a stream").into_inner())
+}
+
+async fn next(answers: &mut Streaming<PredictStreamResponse>) -> PredictStreamResponse {
+    answers.message().await.expect("no end").expect("an answer")
+}
+
+fn score(answer: &PredictStreamResponse) -> Result<f32, (i32, String)> {
+    match answer.result.as_ref().expect("a result") {
+        Became::Response(response) => Ok(only(response)),
+        Became::Error(error) => Err((error.code, error.message.clone())),
+    }
+}
+
+#[tokio::test]
+async fn answers_come_in_order_and_an_error_is_one_requests_own() {
+    let mut gateway = two_versions("").await;
+    let asked = (0_u64..600).map(|at| match at % 3 {
+        0 => PredictRequest {
+            pin: Some(taper::proto::v1::predict_request::Pin::Version(1)),
+            ..rows("m", [good()])
+        },
+        1 => rows("m", [json!({"x": 1e9, "color": "red", "pair": [0, 0]})]),
+        _ => rows("m", [good()]),
+    });
+    let answers = gateway.data.predict_stream(tokio_stream::iter(asked)).await;
+    let answers: Vec<_> = answers.expect("a stream").into_inner().collect().await;
+    assert_eq!(answers.len(), 600);
+    for (at, answer) in (0_u64..).zip(answers) {
+        let answer = answer.expect("an answer");
+        assert_eq!(answer.index, at);
+        match (at % 3, score(&answer)) {
+            (0, Ok(score)) => assert!((score - 1.0).abs() < f32::EPSILON),
+            (1, Err((code, message))) => {
+                assert_eq!(code, i32::from(Code::InvalidArgument));
+                assert!(message.contains("rows[0].x"), "{message}");
+                let Some(Became::Error(error)) = answer.result else {
+                    panic!("an error")
+                };
+                let kinds: Vec<_> = error.details.iter().map(|any| &any.type_url).collect();
+                assert!(
+                    kinds
+                        .iter()
+                        .any(|kind| kind.ends_with("google.rpc.BadRequest")),
+                    "{kinds:?}"
+                );
+            }
+            (2, Ok(score)) => assert!((score - 2.0).abs() < f32::EPSILON, "`latest` has all"),
+            (_, other) => panic!("request {at}: {other:?}"),
+        }
+    }
+    gateway.drain().await;
+}
+
+#[tokio::test]
+async fn a_change_of_policy_is_seen_by_a_stream_that_is_open() {
+    let mut gateway = two_versions("").await;
+    let (to, mut answers) = open(&mut gateway).await;
+    to.send(rows("m", [good()])).await.expect("sent");
+    assert_eq!(score(&next(&mut answers).await), Ok(2.0));
+    let set = gateway.set_split("m", &[(1, 10_000)], 0).await;
+    set.expect("a split");
+    to.send(rows("m", [good()])).await.expect("sent");
+    assert_eq!(score(&next(&mut answers).await), Ok(1.0));
+    drop(to);
+    assert!(answers.message().await.expect("no error").is_none());
+    gateway.drain().await;
+}
+
+/// Who does not read is not read from, and takes nothing from others.
+#[tokio::test]
+async fn a_slow_reader_is_held_back_and_gets_every_answer_in_the_end() {
+    const MOST: u64 = 10_000;
+    let mut gateway = two_versions("[limits]\nmax_in_flight = 64").await;
+    let sent = Arc::new(AtomicU64::new(0));
+    let count = Arc::clone(&sent);
+    let wide: [_; 16] = std::array::from_fn(|_| good());
+    let request = rows("m", wide);
+    let requests = tokio_stream::iter(0..MOST).map(move |_| {
+        count.fetch_add(1, Ordering::Relaxed);
+        request.clone()
+    });
+    // What the caller's own side of the transport takes is not the gateway's business, so it is little.
+    let endpoint = Endpoint::from_shared(format!("http://{}", gateway.addresses().data));
+    let endpoint = endpoint
+        .expect("endpoint")
+        .initial_stream_window_size(65_535);
+    let slow = endpoint.connect().await.expect("connects");
+    let mut slow = PredictionServiceClient::new(slow);
+    let answers = slow.predict_stream(requests).await;
+    let mut answers = answers.expect("a stream").into_inner();
+    // Others are answered meanwhile, time and again, until nothing moves on the stream any more.
+    let mut before = u64::MAX;
+    let mut others = gateway.data.clone();
+    loop {
+        for _ in 0..50 {
+            let answer = others.predict(rows("m", [good()])).await;
+            answer.expect("others are answered");
+        }
+        let now = sent.load(Ordering::Relaxed);
+        if now == before {
+            break;
+        }
+        before = now;
+    }
+    assert!(
+        before < MOST / 2,
+        "{before} requests were taken, and no answer"
+    );
+    let mut got = 0;
+    while let Some(answer) = answers.message().await.expect("no error") {
+        assert_eq!(answer.index, got);
+        assert!(
+            matches!(answer.result, Some(Became::Response(_))),
+            "{answer:?}"
+        );
+        got += 1;
+    }
+    assert_eq!(got, MOST);
+    gateway.drain().await;
+}
+
+#[tokio::test]
+async fn streams_do_not_hold_up_a_drain_and_what_they_took_is_answered() {
+    let (model, begun, let_go) = slow();
+    let (house, mut client) = served(model, 8).await;
+    let (to, requests) = mpsc::channel(1);
+    let answers = client.predict_stream(ReceiverStream::new(requests));
+    let mut answers = answers.await.expect("a stream").into_inner();
+    to.send(rows("m", [good()])).await.expect("sent");
+    began(begun).await;
+    // The stream, and the request on it.
+    assert_eq!(house.gate.in_flight(), 2);
+    house.gate.begin_drain();
+    let_go.send(()).expect("sent");
+    assert!(score(&next(&mut answers).await).is_ok());
+    let end = answers.message().await.expect_err("the end");
+    assert_eq!(end.code(), Code::Unavailable, "{end:?}");
+    eventually("both places are given back", || async {
+        (house.gate.in_flight() == 0).then_some(())
+    })
+    .await;
+    drop(to);
+}
+
+#[tokio::test]
+async fn a_stream_on_which_nobody_asks_ends_with_the_gateway() {
+    let mut gateway = two_versions("").await;
+    let (_to, mut answers) = open(&mut gateway).await;
+    // Within five seconds, although it may take thirty by its settings.
+    gateway.drain().await;
+    let end = answers.message().await.expect_err("the end");
+    assert_eq!(end.code(), Code::Unavailable, "{end:?}");
+}
+
+#[tokio::test]
+async fn the_deadline_of_the_call_ends_it() {
+    let mut gateway = two_versions("").await;
+    let (to, requests) = mpsc::channel::<PredictRequest>(1);
+    let mut request = Request::new(ReceiverStream::new(requests));
+    request.set_timeout(Duration::from_millis(400));
+    let answers = gateway.data.predict_stream(request).await;
+    let mut answers = answers.expect("a stream").into_inner();
+    to.send(rows("m", [good()])).await.expect("sent");
+    assert_eq!(score(&next(&mut answers).await), Ok(2.0));
+    let end = answers.message().await.expect_err("the end");
+    assert!(
+        matches!(end.code(), Code::DeadlineExceeded | Code::Cancelled),
+        "{end:?}"
+    );
+    gateway.drain().await;
+}
+
+/// A stream is one of the requests in flight, and each request on it another.
+#[tokio::test]
+async fn a_full_house_refuses_requests_one_by_one() {
+    let mut gateway = two_versions("[limits]\nmax_in_flight = 1").await;
+    let (to, mut answers) = open(&mut gateway).await;
+    for _ in 0..3 {
+        to.send(rows("m", [good()])).await.expect("sent");
+        let (code, message) = score(&next(&mut answers).await).expect_err("no room");
+        assert_eq!(code, i32::from(Code::ResourceExhausted));
+        assert!(message.contains("requests in flight"), "{message}");
+    }
+    drop(to);
+    assert!(answers.message().await.expect("no error").is_none());
+    gateway.drain().await;
+}
+
+#[tokio::test]
+async fn a_message_that_cannot_be_read_ends_the_stream_with_its_fault() {
+    let mut gateway = two_versions("[limits]\nmax_message_bytes = 4096").await;
+    let (to, mut answers) = open(&mut gateway).await;
+    to.send(rows("m", [good()])).await.expect("sent");
+    assert_eq!(score(&next(&mut answers).await), Ok(2.0));
+    let large = PredictRequest {
+        routing_key: "k".repeat(5_000),
+        ..rows("m", [good()])
+    };
+    to.send(large).await.expect("sent");
+    let end = answers.message().await.expect_err("the end");
+    assert_eq!(end.code(), Code::OutOfRange, "{end:?}");
+    gateway.drain().await;
+}
