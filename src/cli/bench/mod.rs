@@ -34,7 +34,8 @@ use plan::Plan;
 /// Arguments of `taper bench`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Name of the model.
+    /// Name of the model. What is sent counts as traffic, so rows that are made up show in the statistics and in the drift of the
+    /// versions that answer.
     model: String,
     /// Open loop: so many requests a second, whether earlier ones are answered or not [default: 1000].
     #[arg(long, value_name = "PER_SECOND", help_heading = "Load")]
