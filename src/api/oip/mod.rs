@@ -10,6 +10,9 @@ mod index;
 mod output;
 mod statistics;
 
+/// The parameter of a tensor that is not in the message, but in memory that is shared with the server.
+pub(super) const SHARED_MEMORY: &str = "shared_memory_region";
+
 pub(super) use about::{config, metadata, model_ready, server_metadata};
 pub(super) use ask::{Ask, datatype, query};
 pub(super) use index::index;

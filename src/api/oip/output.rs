@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 
+use super::SHARED_MEMORY;
 use super::ask::kind;
 use crate::api::{read, told};
 use crate::error::{InputFault, InputFaults, PredictError};
@@ -28,6 +29,10 @@ impl Wanted {
         parameters: &HashMap<String, InferParameter>,
         faults: &mut InputFaults,
     ) -> Self {
+        if parameters.contains_key(SHARED_MEMORY) {
+            let field = format!("outputs[{at}].parameters[{SHARED_MEMORY}]");
+            faults.add(field, "a region", "nothing: no memory is shared");
+        }
         let value = parameters.get("classification");
         let value = value.and_then(|value| value.parameter_choice.as_ref());
         let mut refuse = |got: String| {
