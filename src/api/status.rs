@@ -120,6 +120,11 @@ pub(super) fn from_admin(error: &AdminError) -> Status {
     status(error.code(), error, details)
 }
 
+/// A refusal that is no matter of predicting or of changing anything.
+pub(super) fn plain(code: WireCode, reason: &str, told: &str) -> Status {
+    Status::with_error_details(code, told, info(reason))
+}
+
 fn status(code: Code, error: &impl ToString, details: ErrorDetails) -> Status {
     let message = cut(&error.to_string(), MESSAGE, percent_encoded);
     Status::with_error_details(wire(code), message, details)

@@ -212,7 +212,7 @@ impl Gateway {
         let admitted = doorman.admit(data);
         threads::spread("data", &door, admitted, &closing, &cutting, &mut grpc)?;
         let admin_service = Admin::new(Arc::clone(&live), control, settings);
-        let door = serve::admin(&config, admin_service)?;
+        let door = serve::admin(&config, admin_service, catalog.clone())?;
         grpc.spawn(serve::until(
             "admin",
             door,

@@ -11,21 +11,28 @@ use tonic_health::pb::health_server::{self, HealthServer};
 
 use super::StartError;
 use super::accept::Connection;
-use crate::api::grpc::{Admin, Admission, Health, Predictions};
+use crate::api::grpc::{Admin, AdminPort, Admission, DataPort, Health, OpenInference, Predictions};
 use crate::api::http::{Faces, router};
-use crate::api::{Catalog, Predictor};
+use crate::api::{Catalog, OPEN_INFERENCE, Predictor};
 use crate::config::Config;
 use crate::control::Store;
 use crate::insight::metrics::Telemetry;
 use crate::proto;
+use crate::proto::inference::grpc_inference_service_server::{self, GrpcInferenceServiceServer};
 use crate::proto::v1::admin_service_server::{self, AdminServiceServer};
 use crate::proto::v1::prediction_service_server::{self, PredictionServiceServer};
 
 /// What the data port serves, beside reflection.
-const DATA: [&str; 2] = [prediction_service_server::SERVICE_NAME, HEALTH];
-const HEALTH: &str = health_server::SERVICE_NAME;
+const DATA: [&str; 3] = [
+    prediction_service_server::SERVICE_NAME,
+    OPEN,
+    health_server::SERVICE_NAME,
+];
+/// What the admin port serves, beside reflection.
+const ADMIN: [&str; 2] = [admin_service_server::SERVICE_NAME, OPEN];
+const OPEN: &str = grpc_inference_service_server::SERVICE_NAME;
 
-/// The data port: predictions behind the gate, health, reflection.
+/// The data port: predictions in each protocol behind the gate, health, reflection.
 pub(super) fn data(
     config: &Config,
     predictor: Predictor,
@@ -34,22 +41,38 @@ pub(super) fn data(
 ) -> Result<Router, StartError> {
     let most = config.max_message_bytes;
     let gate = Arc::clone(predictor.gate());
+    let open = OpenInference::new(catalog.clone(), DataPort::new(predictor.clone()));
+    let open = GrpcInferenceServiceServer::new(open)
+        .max_decoding_message_size(most)
+        .max_encoding_message_size(most);
+    let open = Admission::new(open, Arc::clone(&gate), Arc::clone(telemetry));
+    let open = open.speaking(&OPEN_INFERENCE);
     let native = PredictionServiceServer::new(Predictions::new(predictor))
         .max_decoding_message_size(most)
         .max_encoding_message_size(most);
     let native = Admission::new(native, gate, Arc::clone(telemetry));
     let health = HealthServer::new(Health::new(catalog, &DATA));
-    let routes = Routes::new(native).add_service(health);
+    let routes = Routes::new(native).add_service(open).add_service(health);
     Ok(builder(config).add_routes(with_reflection(routes, &DATA)?))
 }
 
-/// The admin port: the admin service and reflection.
-pub(super) fn admin<S: Store>(config: &Config, admin: Admin<S>) -> Result<Router, StartError> {
-    let admin = AdminServiceServer::new(admin)
-        .max_decoding_message_size(config.max_message_bytes)
-        .max_encoding_message_size(config.max_message_bytes);
-    let routes = with_reflection(Routes::new(admin), &[admin_service_server::SERVICE_NAME])?;
-    Ok(builder(config).add_routes(routes))
+/// The admin port: the admin service, what the Open Inference Protocol has for operators, reflection.
+pub(super) fn admin<S: Store>(
+    config: &Config,
+    admin: Admin<S>,
+    catalog: Catalog,
+) -> Result<Router, StartError> {
+    let most = config.max_message_bytes;
+    let admin = Arc::new(admin);
+    let open = OpenInference::new(catalog, AdminPort::new(Arc::clone(&admin)));
+    let open = GrpcInferenceServiceServer::new(open)
+        .max_decoding_message_size(most)
+        .max_encoding_message_size(most);
+    let native = AdminServiceServer::from_arc(admin)
+        .max_decoding_message_size(most)
+        .max_encoding_message_size(most);
+    let routes = Routes::new(native).add_service(open);
+    Ok(builder(config).add_routes(with_reflection(routes, &ADMIN)?))
 }
 
 /// Reflection in both versions that clients use, for what this port really serves.

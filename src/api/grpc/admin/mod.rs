@@ -9,6 +9,7 @@ mod compare;
 mod drift;
 mod policy;
 mod read;
+mod repository;
 mod settle;
 mod stats;
 mod upload;
@@ -33,6 +34,7 @@ use crate::proto::v1;
 use crate::proto::v1::admin_service_server::AdminService;
 use crate::serving::live::Live;
 use read::Desk;
+pub(super) use repository::Subject;
 
 /// What the admin face needs beside the writer.
 #[derive(Clone)]

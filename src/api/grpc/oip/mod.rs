@@ -1,0 +1,167 @@
+//! `inference.GRPCInferenceService`: the Open Inference Protocol v2, with those of Triton's extensions that mean something here.
+//!
+//! One service on two ports. What is told of models is the same on both; requests are answered on the data port ([`DataPort`]),
+//! and versions are loaded and unloaded on the admin port ([`AdminPort`]).
+
+mod infer;
+mod port;
+mod tensor;
+
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
+use tonic::{Code, Request, Response, Status, Streaming};
+
+use super::stream::Answers;
+use crate::api::catalog::Catalog;
+use crate::api::dialect::OPEN_INFERENCE;
+use crate::api::{oip, status};
+use crate::error::{InputFaults, PredictError};
+use crate::proto::inference as wire;
+use crate::proto::inference::grpc_inference_service_server::GrpcInferenceService;
+
+pub use port::{AdminPort, DataPort, Port};
+
+/// Answers the Open Inference Protocol on one port.
+#[derive(Debug)]
+pub struct OpenInference<P> {
+    catalog: Catalog,
+    port: P,
+    /// Statistics are read by one caller at a time.
+    reading: Arc<Semaphore>,
+}
+
+impl<P: Port> OpenInference<P> {
+    /// Tells what `catalog` knows; all else is `port`'s.
+    #[must_use]
+    pub fn new(catalog: Catalog, port: P) -> Self {
+        Self {
+            catalog,
+            port,
+            reading: Arc::new(Semaphore::new(1)),
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl<P: Port> GrpcInferenceService for OpenInference<P> {
+    async fn server_live(
+        &self,
+        _: Request<wire::ServerLiveRequest>,
+    ) -> Result<Response<wire::ServerLiveResponse>, Status> {
+        Ok(Response::new(wire::ServerLiveResponse { live: true }))
+    }
+
+    async fn server_ready(
+        &self,
+        _: Request<wire::ServerReadyRequest>,
+    ) -> Result<Response<wire::ServerReadyResponse>, Status> {
+        let ready = self.catalog.unready().is_empty();
+        Ok(Response::new(wire::ServerReadyResponse { ready }))
+    }
+
+    async fn model_ready(
+        &self,
+        request: Request<wire::ModelReadyRequest>,
+    ) -> Result<Response<wire::ModelReadyResponse>, Status> {
+        let request = request.into_inner();
+        let ready = oip::model_ready(&self.catalog, &request.name, request.version);
+        told(ready.map(|ready| wire::ModelReadyResponse { ready }))
+    }
+
+    async fn server_metadata(
+        &self,
+        _: Request<wire::ServerMetadataRequest>,
+    ) -> Result<Response<wire::ServerMetadataResponse>, Status> {
+        Ok(Response::new(oip::server_metadata()))
+    }
+
+    async fn model_metadata(
+        &self,
+        request: Request<wire::ModelMetadataRequest>,
+    ) -> Result<Response<wire::ModelMetadataResponse>, Status> {
+        let request = request.into_inner();
+        told(oip::metadata(&self.catalog, &request.name, request.version))
+    }
+
+    async fn model_infer(
+        &self,
+        request: Request<wire::ModelInferRequest>,
+    ) -> Result<Response<wire::ModelInferResponse>, Status> {
+        told(self.port.infer(request).await?)
+    }
+
+    type ModelStreamInferStream = Answers<wire::ModelStreamInferResponse>;
+
+    async fn model_stream_infer(
+        &self,
+        request: Request<Streaming<wire::ModelInferRequest>>,
+    ) -> Result<Response<Self::ModelStreamInferStream>, Status> {
+        self.port.stream(request).map(Response::new)
+    }
+
+    async fn model_config(
+        &self,
+        request: Request<wire::ModelConfigRequest>,
+    ) -> Result<Response<wire::ModelConfigResponse>, Status> {
+        let request = request.into_inner();
+        let config = oip::config(&self.catalog, &request.name, request.version);
+        told(config.map(|config| wire::ModelConfigResponse {
+            config: Some(config),
+        }))
+    }
+
+    async fn model_statistics(
+        &self,
+        request: Request<wire::ModelStatisticsRequest>,
+    ) -> Result<Response<wire::ModelStatisticsResponse>, Status> {
+        let request = request.into_inner();
+        let catalog = self.catalog.clone();
+        let turn = Arc::clone(&self.reading).acquire_owned().await;
+        let read = spawn_blocking(move || {
+            // Kept to the end, also where the caller goes away meanwhile.
+            let _turn = turn;
+            oip::statistics(&catalog, &request.name, request.version)
+        });
+        let failed = |error| {
+            tracing::error!(%error, "statistics cannot be read");
+            status::plain(Code::Internal, "READ_FAILED", "statistics cannot be read")
+        };
+        told(read.await.map_err(failed)?)
+    }
+
+    async fn repository_index(
+        &self,
+        request: Request<wire::RepositoryIndexRequest>,
+    ) -> Result<Response<wire::RepositoryIndexResponse>, Status> {
+        let request = request.into_inner();
+        if !request.repository_name.is_empty() {
+            let wanted = "nothing: there is one registry";
+            let faults = InputFaults::one("repository_name", "a name", wanted);
+            return told(Err(faults.into()));
+        }
+        Ok(Response::new(oip::index(&self.catalog, request.ready)))
+    }
+
+    async fn repository_model_load(
+        &self,
+        request: Request<wire::RepositoryModelLoadRequest>,
+    ) -> Result<Response<wire::RepositoryModelLoadResponse>, Status> {
+        self.port.load(request).await.map(Response::new)
+    }
+
+    async fn repository_model_unload(
+        &self,
+        request: Request<wire::RepositoryModelUnloadRequest>,
+    ) -> Result<Response<wire::RepositoryModelUnloadResponse>, Status> {
+        self.port.unload(request).await.map(Response::new)
+    }
+}
+
+fn told<T>(outcome: Result<T, PredictError>) -> Result<Response<T>, Status> {
+    match outcome {
+        Ok(message) => Ok(Response::new(message)),
+        Err(error) => Err(status::told(&error, &OPEN_INFERENCE)),
+    }
+}

@@ -1,0 +1,131 @@
+//! `InferInputTensor` to a payload tensor.
+
+use bytes::Bytes;
+
+use crate::api::{oip, read};
+use crate::error::InputFaults;
+use crate::model::payload::{Datatype, Tensor, TensorData};
+use crate::proto::inference::InferTensorContents;
+use crate::proto::inference::model_infer_request::InferInputTensor;
+
+/// Reads all inputs of a request: from `raw`, one entry for each in their order, or where that is empty, from their contents. Those
+/// with a fault are left out.
+pub(super) fn read(
+    inputs: Vec<InferInputTensor>,
+    raw: Vec<Bytes>,
+    faults: &mut InputFaults,
+) -> Vec<Tensor> {
+    if raw.is_empty() {
+        let each = inputs.into_iter();
+        return each.filter_map(|input| typed(input, faults)).collect();
+    }
+    if raw.len() != inputs.len() {
+        let wanted = format!("one for each of {} inputs, in their order", inputs.len());
+        faults.add(
+            "raw_input_contents",
+            format!("{} entries", raw.len()),
+            wanted,
+        );
+        return Vec::new();
+    }
+    let each = inputs.into_iter().zip(&raw);
+    each.filter_map(|(input, raw)| in_block(input, raw, faults))
+        .collect()
+}
+
+fn in_block(input: InferInputTensor, raw: &Bytes, faults: &mut InputFaults) -> Option<Tensor> {
+    let datatype = datatype(&input, faults)?;
+    let is_empty = |contents: InferTensorContents| contents == InferTensorContents::default();
+    if !input.contents.is_none_or(is_empty) {
+        let wanted = "none, where `raw_input_contents` holds the elements";
+        faults.add(field(&input.name, "contents"), "elements", wanted);
+        return None;
+    }
+    match read::raw(datatype, raw) {
+        Ok(data) => Some(Tensor {
+            name: input.name,
+            shape: input.shape,
+            data,
+        }),
+        Err(wanted) => {
+            let field = format!("raw_input_contents[{}]", read::cut(&input.name));
+            faults.add(field, format!("{} bytes", raw.len()), wanted);
+            None
+        }
+    }
+}
+
+fn typed(input: InferInputTensor, faults: &mut InputFaults) -> Option<Tensor> {
+    let datatype = datatype(&input, faults)?;
+    let contents = input.contents.unwrap_or_default();
+    let filled = [
+        (
+            "bool_contents",
+            Some(Datatype::Bool),
+            contents.bool_contents.is_empty(),
+        ),
+        (
+            "int_contents",
+            Some(Datatype::Int32),
+            contents.int_contents.is_empty(),
+        ),
+        (
+            "int64_contents",
+            Some(Datatype::Int64),
+            contents.int64_contents.is_empty(),
+        ),
+        ("uint_contents", None, contents.uint_contents.is_empty()),
+        ("uint64_contents", None, contents.uint64_contents.is_empty()),
+        (
+            "fp32_contents",
+            Some(Datatype::Fp32),
+            contents.fp32_contents.is_empty(),
+        ),
+        (
+            "fp64_contents",
+            Some(Datatype::Fp64),
+            contents.fp64_contents.is_empty(),
+        ),
+        (
+            "bytes_contents",
+            Some(Datatype::Bytes),
+            contents.bytes_contents.is_empty(),
+        ),
+    ];
+    for (name, holds, is_empty) in filled {
+        if !is_empty && holds != Some(datatype) {
+            let wanted = format!("only the field of datatype {datatype}");
+            let part = format!("contents.{name}");
+            faults.add(field(&input.name, &part), "elements", wanted);
+            return None;
+        }
+    }
+    let data = match datatype {
+        Datatype::Bool => TensorData::Bool(contents.bool_contents),
+        Datatype::Int32 => TensorData::Int32(contents.int_contents),
+        Datatype::Int64 => TensorData::Int64(contents.int64_contents),
+        Datatype::Fp32 => TensorData::Fp32(contents.fp32_contents),
+        Datatype::Fp64 => TensorData::Fp64(contents.fp64_contents),
+        Datatype::Bytes => TensorData::Bytes(contents.bytes_contents),
+    };
+    Some(Tensor {
+        name: input.name,
+        shape: input.shape,
+        data,
+    })
+}
+
+/// The type of an input whose elements are in the message.
+fn datatype(input: &InferInputTensor, faults: &mut InputFaults) -> Option<Datatype> {
+    if input.parameters.contains_key(oip::SHARED_MEMORY) {
+        let part = format!("parameters[{}]", oip::SHARED_MEMORY);
+        let wanted = "the elements in the message: no memory is shared";
+        faults.add(field(&input.name, &part), "a region", wanted);
+        return None;
+    }
+    oip::datatype(&input.datatype, &input.name, faults)
+}
+
+fn field(name: &str, part: &str) -> String {
+    format!("inputs[{}].{part}", read::cut(name))
+}
