@@ -11,18 +11,26 @@ use tonic_health::pb::health_server::{self, HealthServer};
 
 use super::StartError;
 use super::accept::Connection;
-use crate::api::grpc::{Admin, Admission, Health, Predictions};
+use crate::api::grpc::{Admin, Admission, Health, Predictions, TensorFlowServing};
 use crate::api::http::{Faces, router};
-use crate::api::{Catalog, Predictor};
+use crate::api::{Catalog, Predictor, TENSORFLOW_SERVING};
 use crate::config::Config;
 use crate::control::Store;
 use crate::insight::metrics::Telemetry;
 use crate::proto;
+use crate::proto::tensorflow::serving::{
+    model_service_server as tf_model, prediction_service_server as tf_prediction,
+};
 use crate::proto::v1::admin_service_server::{self, AdminServiceServer};
 use crate::proto::v1::prediction_service_server::{self, PredictionServiceServer};
 
 /// What the data port serves, beside reflection.
-const DATA: [&str; 2] = [prediction_service_server::SERVICE_NAME, HEALTH];
+const DATA: [&str; 4] = [
+    prediction_service_server::SERVICE_NAME,
+    tf_prediction::SERVICE_NAME,
+    tf_model::SERVICE_NAME,
+    HEALTH,
+];
 const HEALTH: &str = health_server::SERVICE_NAME;
 
 /// The data port: predictions behind the gate, health, reflection.
@@ -34,12 +42,25 @@ pub(super) fn data(
 ) -> Result<Router, StartError> {
     let most = config.max_message_bytes;
     let gate = Arc::clone(predictor.gate());
+    let tensorflow = TensorFlowServing::new(predictor.clone(), catalog.clone(), most);
     let native = PredictionServiceServer::new(Predictions::new(predictor))
         .max_decoding_message_size(most)
         .max_encoding_message_size(most);
-    let native = Admission::new(native, gate, Arc::clone(telemetry));
+    let native = Admission::new(native, Arc::clone(&gate), Arc::clone(telemetry));
+    let predictions = tf_prediction::PredictionServiceServer::new(tensorflow.clone())
+        .max_decoding_message_size(most)
+        .max_encoding_message_size(most);
+    let predictions = Admission::new(predictions, Arc::clone(&gate), Arc::clone(telemetry))
+        .speaking(&TENSORFLOW_SERVING);
+    let models = tf_model::ModelServiceServer::new(tensorflow)
+        .max_decoding_message_size(most)
+        .max_encoding_message_size(most);
+    let models = Admission::new(models, gate, Arc::clone(telemetry)).speaking(&TENSORFLOW_SERVING);
     let health = HealthServer::new(Health::new(catalog, &DATA));
-    let routes = Routes::new(native).add_service(health);
+    let routes = Routes::new(native)
+        .add_service(predictions)
+        .add_service(models)
+        .add_service(health);
     Ok(builder(config).add_routes(with_reflection(routes, &DATA)?))
 }
 

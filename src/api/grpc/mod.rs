@@ -1,4 +1,5 @@
-//! The gRPC doors: the native protocol for services ([`Predictions`], behind [`Admission`]) and for operators ([`Admin`]).
+//! The gRPC doors: the native protocol for services ([`Predictions`]) and for operators ([`Admin`]), and
+//! TensorFlow Serving's ([`TensorFlowServing`]). What predicts stands behind [`Admission`].
 
 mod admin;
 mod admission;
@@ -9,8 +10,10 @@ mod outcomes;
 mod predictions;
 mod stream;
 mod tensor;
+mod tfs;
 
 pub use admin::{Admin, AdminSettings};
 pub use admission::{Admission, Admitted, Counted};
 pub use health::Health;
 pub use predictions::Predictions;
+pub use tfs::TensorFlowServing;
