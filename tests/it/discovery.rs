@@ -64,9 +64,10 @@ async fn clients_of_health_and_reflection_find_and_call_what_is_there() {
             "m,other.model",
             &score.to_bits().to_string(),
         ],
-    );
+    )
+    .await;
     let want = format!("{} services, 2 models\n", SERVICES.len());
-    assert_eq!(told.await, want);
+    assert_eq!(told, want);
     gateway.drain().await;
 }
 

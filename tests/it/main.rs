@@ -58,6 +58,8 @@ mod stats;
 mod stream;
 mod swap;
 mod tfs;
+mod tfs_about;
+mod tfs_refusals;
 mod tiny;
 mod upload;
 mod watch;

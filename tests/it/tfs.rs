@@ -3,19 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use prost::Message;
 use taper::model::payload::{Cell, Datatype, Row};
-use taper::proto::tensorflow::serving::model_service_client::ModelServiceClient;
 use taper::proto::tensorflow::serving::model_spec::VersionChoice;
-use taper::proto::tensorflow::serving::model_version_status::State;
 use taper::proto::tensorflow::serving::prediction_service_client::PredictionServiceClient;
-use taper::proto::tensorflow::serving::{
-    GetModelMetadataRequest, GetModelStatusRequest, ModelSpec, PredictRequest, SignatureDefMap,
-};
+use taper::proto::tensorflow::serving::{ModelSpec, PredictRequest};
 use taper::proto::tensorflow::{DataType, TensorProto, TensorShapeProto, tensor_shape_proto::Dim};
 use taper::proto::v1;
 use tonic::transport::Channel;
-use tonic::{Code, Response, Status};
+use tonic::{Code, Response};
 
 use crate::fixtures::Fixture;
 use crate::flights;
@@ -23,14 +18,16 @@ use crate::harness::{Running, connect, fields, good, only, reason, rows, with_he
 use crate::python::python;
 use crate::tiny;
 
-type Client = PredictionServiceClient<Channel>;
+/// Predicts as TensorFlow Serving's clients do.
+pub type Client = PredictionServiceClient<Channel>;
 
-async fn client(gateway: &Running) -> Client {
+/// A client of `gateway`.
+pub async fn client(gateway: &Running) -> Client {
     PredictionServiceClient::new(connect(gateway.addresses().data).await)
 }
 
 /// A tensor without elements.
-fn tensor(dtype: DataType, axes: &[i64]) -> TensorProto {
+pub fn tensor(dtype: DataType, axes: &[i64]) -> TensorProto {
     let axis = |size: &i64| Dim {
         size: *size,
         ..Dim::default()
@@ -45,21 +42,24 @@ fn tensor(dtype: DataType, axes: &[i64]) -> TensorProto {
     }
 }
 
-fn doubles(axes: &[i64], values: &[f64]) -> TensorProto {
+/// `DT_DOUBLE`, value by value.
+pub fn doubles(axes: &[i64], values: &[f64]) -> TensorProto {
     TensorProto {
         double_val: values.to_vec(),
         ..tensor(DataType::DtDouble, axes)
     }
 }
 
-fn spec(model: &str) -> ModelSpec {
+/// A model and no version of it.
+pub fn spec(model: &str) -> ModelSpec {
     ModelSpec {
         name: model.into(),
         ..ModelSpec::default()
     }
 }
 
-fn by(choice: VersionChoice) -> ModelSpec {
+/// A version of `m`.
+pub fn by(choice: VersionChoice) -> ModelSpec {
     ModelSpec {
         version_choice: Some(choice),
         ..spec("m")
@@ -67,7 +67,7 @@ fn by(choice: VersionChoice) -> ModelSpec {
 }
 
 /// Two rows for a tiny model, each datatype in the field of its own.
-fn two_rows() -> PredictRequest {
+pub fn two_rows() -> PredictRequest {
     let inputs = [
         ("x", doubles(&[2], &[1.0, 2.0])),
         (
@@ -99,19 +99,12 @@ fn two_rows() -> PredictRequest {
     }
 }
 
-/// The same, with one tensor edited.
-fn with(name: &str, edit: impl FnOnce(&mut TensorProto)) -> PredictRequest {
-    let mut request = two_rows();
-    edit(request.inputs.get_mut(name).expect("an input"));
-    request
-}
-
 fn bits(scores: &[f32]) -> Vec<u32> {
     scores.iter().map(|score| score.to_bits()).collect()
 }
 
 /// Scores of the only output, which is called `name`.
-async fn scores(client: &mut Client, request: PredictRequest, name: &str) -> Vec<f32> {
+pub async fn scores(client: &mut Client, request: PredictRequest, name: &str) -> Vec<f32> {
     let answer = client.predict(request).await.expect("answer").into_inner();
     let [(output, tensor)] = &answer.outputs.into_iter().collect::<Vec<_>>()[..] else {
         panic!("one output");
@@ -242,7 +235,8 @@ fn versions(root: &Path) {
     });
 }
 
-async fn start() -> Running {
+/// Version 2 of `m` gets a tenth of the traffic, behind small limits on messages.
+pub async fn start() -> Running {
     Running::start(TOML, versions).await
 }
 
@@ -389,392 +383,6 @@ async fn one_value_fills_a_shape_that_a_message_could_have_held_and_no_larger_on
     gateway.drain().await;
 }
 
-struct Case {
-    why: &'static str,
-    request: PredictRequest,
-    code: Code,
-    /// Field that the details name; empty: none.
-    field: &'static str,
-}
-
-fn cases() -> Vec<Case> {
-    use Code::{InvalidArgument, NotFound, Unavailable};
-    let case = |why, field, code, request| Case {
-        why,
-        request,
-        code,
-        field,
-    };
-    let bad = |why, field, request| case(why, field, InvalidArgument, request);
-    let asking = |spec| PredictRequest {
-        model_spec: spec,
-        ..two_rows()
-    };
-    let label = |label: &str| VersionChoice::VersionLabel(label.into());
-    let dtype = |dtype: DataType| with("x", |x| x.dtype = dtype.into());
-    vec![
-        bad("no model", "model_spec.name", asking(None)),
-        bad("an empty name", "model_spec.name", asking(Some(spec("")))),
-        case(
-            "unknown model",
-            "model_spec.name",
-            NotFound,
-            asking(Some(spec("nobody"))),
-        ),
-        case(
-            "unknown version",
-            "model_spec.version",
-            NotFound,
-            asking(Some(by(VersionChoice::Version(9)))),
-        ),
-        case(
-            "version zero",
-            "model_spec.version",
-            NotFound,
-            asking(Some(by(VersionChoice::Version(0)))),
-        ),
-        bad(
-            "a version below zero",
-            "model_spec.version",
-            asking(Some(by(VersionChoice::Version(-1)))),
-        ),
-        case(
-            "a version that failed",
-            "",
-            Unavailable,
-            asking(Some(by(VersionChoice::Version(7)))),
-        ),
-        bad(
-            "unknown label",
-            "model_spec.version_label",
-            asking(Some(by(label("nobody")))),
-        ),
-        bad(
-            "an empty label",
-            "model_spec.version_label",
-            asking(Some(by(label("")))),
-        ),
-        bad(
-            "another signature",
-            "model_spec.signature_name",
-            asking(Some(ModelSpec {
-                signature_name: "train".into(),
-                ..spec("m")
-            })),
-        ),
-        bad("half floats", "inputs[x].dtype", dtype(DataType::DtHalf)),
-        bad("short integers", "inputs[x].dtype", dtype(DataType::DtInt8)),
-        bad("no type", "inputs[x].dtype", dtype(DataType::DtInvalid)),
-        bad(
-            "a type from the future",
-            "inputs[x].dtype",
-            with("x", |x| x.dtype = 99),
-        ),
-        bad(
-            "the type of another field",
-            "inputs[x].double_val",
-            dtype(DataType::DtFloat),
-        ),
-        bad(
-            "a type that the input has not",
-            "inputs[x].datatype",
-            with("x", |x| {
-                *x = TensorProto {
-                    float_val: vec![1.0, 2.0],
-                    ..tensor(DataType::DtFloat, &[2])
-                }
-            }),
-        ),
-        bad(
-            "no shape",
-            "inputs[x].tensor_shape",
-            with("x", |x| x.tensor_shape = None),
-        ),
-        bad(
-            "a scalar",
-            "inputs[x].tensor_shape",
-            with("x", |x| *x = doubles(&[], &[1.0])),
-        ),
-        bad(
-            "an unknown rank",
-            "inputs[x].tensor_shape",
-            with("x", |x| {
-                x.tensor_shape.as_mut().expect("shape").unknown_rank = true
-            }),
-        ),
-        bad(
-            "an axis below zero",
-            "inputs[x].shape",
-            with("x", |x| *x = doubles(&[-1], &[1.0])),
-        ),
-        bad(
-            "axes that the input has not",
-            "inputs[x].shape",
-            with("x", |x| *x = doubles(&[2, 1], &[1.0])),
-        ),
-        bad(
-            "two of three values",
-            "inputs[x].shape",
-            with("x", |x| *x = doubles(&[3], &[1.0, 2.0])),
-        ),
-        bad(
-            "no values",
-            "inputs[x].shape",
-            with("x", |x| x.double_val.clear()),
-        ),
-        bad(
-            "values and a block",
-            "inputs[x].double_val",
-            with("x", |x| x.tensor_content = vec![0; 16].into()),
-        ),
-        bad(
-            "half an element",
-            "inputs[x].tensor_content",
-            with("x", |x| {
-                x.double_val.clear();
-                x.tensor_content = vec![0; 12].into();
-            }),
-        ),
-        bad(
-            "a block of texts",
-            "inputs[color].tensor_content",
-            with("color", |color| {
-                color.string_val.clear();
-                color.tensor_content = b"\x03\0\0\0red".to_vec().into();
-            }),
-        ),
-        bad(
-            "a value out of range",
-            "inputs[x][1]",
-            with("x", |x| x.double_val[1] = 1e9),
-        ),
-        bad(
-            "an unknown category",
-            "inputs[color][0]",
-            with("color", |color| color.string_val[0] = "blue".into()),
-        ),
-        bad("a missing input", "inputs[pair]", {
-            let mut request = two_rows();
-            request.inputs.remove("pair");
-            request
-        }),
-        bad("a surplus input", "inputs[y]", {
-            let mut request = two_rows();
-            request.inputs.insert("y".into(), doubles(&[2], &[1.0]));
-            request
-        }),
-        bad(
-            "an unknown output",
-            "output_filter[1]",
-            PredictRequest {
-                output_filter: vec!["value".into(), "nobody".into()],
-                ..two_rows()
-            },
-        ),
-    ]
-}
-
-#[tokio::test]
-async fn each_bad_request_is_refused_by_name_and_the_next_good_one_succeeds() {
-    let gateway = start().await;
-    let mut client = client(&gateway).await;
-    for Case {
-        why,
-        request,
-        code,
-        field,
-    } in cases()
-    {
-        let status = client.predict(request).await.expect_err(why);
-        assert_eq!(status.code(), code, "{why}: {status:?}");
-        let want: Vec<_> = [field]
-            .into_iter()
-            .filter(|field| !field.is_empty())
-            .collect();
-        assert_eq!(fields(&status), want, "{why}: {status:?}");
-        client.predict(two_rows()).await.expect("the next one");
-    }
-    for (name, value) in [
-        ("taper-response-id", "a b".to_owned()),
-        ("taper-routing-key", "k".repeat(1025)),
-    ] {
-        let status = client.predict(with_header(two_rows(), name, &value)).await;
-        assert_eq!(fields(&status.expect_err(name)), [name]);
-    }
-    gateway.drain().await;
-}
-
-#[tokio::test]
-async fn outputs_that_are_asked_for_by_name_come() {
-    let gateway = start().await;
-    let mut client = client(&gateway).await;
-    let request = PredictRequest {
-        output_filter: vec!["value".into()],
-        ..two_rows()
-    };
-    assert_eq!(scores(&mut client, request, "value").await.len(), 2);
-    // Where nobody would answer, that is what is told.
-    let request = PredictRequest {
-        model_spec: Some(spec("nobody")),
-        output_filter: vec!["value".into()],
-        ..two_rows()
-    };
-    let status = client.predict(request).await.expect_err("unknown model");
-    assert_eq!(fields(&status), ["model_spec.name"]);
-    gateway.drain().await;
-}
-
-fn asking(spec: ModelSpec, field: &[&str]) -> GetModelMetadataRequest {
-    GetModelMetadataRequest {
-        model_spec: Some(spec),
-        metadata_field: field.iter().map(|&field| field.into()).collect(),
-    }
-}
-
-#[tokio::test]
-async fn metadata_holds_the_signature_of_the_version_that_would_answer() {
-    let gateway = start().await;
-    let mut client = client(&gateway).await;
-    for (asked, version) in [
-        (spec("m"), 2),
-        (by(VersionChoice::Version(1)), 1),
-        (by(VersionChoice::VersionLabel("stable".into())), 1),
-    ] {
-        let told = client.get_model_metadata(asking(asked, &["signature_def"]));
-        let told = told.await.expect("metadata").into_inner();
-        let who = told.model_spec.expect("who");
-        assert_eq!(who.name, "m");
-        assert_eq!(who.version_choice, Some(VersionChoice::Version(version)));
-        let [(name, any)] = &told.metadata.into_iter().collect::<Vec<_>>()[..] else {
-            panic!("one field");
-        };
-        assert_eq!(name, "signature_def");
-        assert_eq!(
-            any.type_url,
-            "type.googleapis.com/tensorflow.serving.SignatureDefMap"
-        );
-        let map = SignatureDefMap::decode(&any.value[..]).expect("a map");
-        assert_eq!(map.signature_def.len(), 1);
-        let signature = &map.signature_def["serving_default"];
-        assert_eq!(signature.method_name, "tensorflow/serving/predict");
-        let told = |tensors: &BTreeMap<_, taper::proto::tensorflow::TensorInfo>| {
-            let told = tensors.iter().map(|(name, info): (&String, _)| {
-                assert_eq!(*name, info.name);
-                let shape = info.tensor_shape.clone().expect("a shape");
-                let axes: Vec<_> = shape.dim.iter().map(|axis| axis.size).collect();
-                format!("{name} {} {axes:?}", info.dtype().as_str_name())
-            });
-            told.collect::<Vec<_>>()
-        };
-        assert_eq!(
-            told(&signature.inputs),
-            [
-                "color DT_STRING [-1]",
-                "n DT_INT64 [-1]",
-                "pair DT_FLOAT [-1, 2]",
-                "x DT_DOUBLE [-1]"
-            ]
-        );
-        assert_eq!(told(&signature.outputs), ["value DT_FLOAT [-1, 1]"]);
-    }
-    for (asked, fields_asked, code, field) in [
-        (spec("m"), &[][..], Code::InvalidArgument, "metadata_field"),
-        (
-            spec("m"),
-            &["signature_def", "assets"],
-            Code::InvalidArgument,
-            "metadata_field",
-        ),
-        (
-            spec(""),
-            &["signature_def"],
-            Code::InvalidArgument,
-            "model_spec.name",
-        ),
-        (
-            spec("nobody"),
-            &["signature_def"],
-            Code::NotFound,
-            "model_spec.name",
-        ),
-        (
-            by(VersionChoice::Version(9)),
-            &["signature_def"],
-            Code::NotFound,
-            "model_spec.version",
-        ),
-    ] {
-        let refused = client.get_model_metadata(asking(asked, fields_asked)).await;
-        let refused = refused.expect_err("refused");
-        assert_eq!(
-            (refused.code(), fields(&refused)),
-            (code, vec![field.to_owned()])
-        );
-    }
-    gateway.drain().await;
-}
-
-async fn standing(
-    client: &mut ModelServiceClient<Channel>,
-    spec: ModelSpec,
-) -> Result<Vec<(i64, State, i32, String)>, Status> {
-    let request = GetModelStatusRequest {
-        model_spec: Some(spec),
-    };
-    let told = client.get_model_status(request).await?.into_inner();
-    let told = told.model_version_status.into_iter().map(|told| {
-        let status = told.status.clone().expect("a status");
-        (
-            told.version,
-            told.state(),
-            status.error_code,
-            status.error_message,
-        )
-    });
-    Ok(told.collect())
-}
-
-#[tokio::test]
-async fn status_tells_how_versions_stand_and_not_why_one_failed() {
-    let gateway = start().await;
-    let mut client = ModelServiceClient::new(connect(gateway.addresses().data).await);
-    let fine = |version| (version, State::Available, 0, String::new());
-    let failed = "version 7 failed to load; `GetModel` says why".to_owned();
-    let seven = (7, State::End, 9, failed);
-    let all = standing(&mut client, spec("m")).await.expect("all");
-    assert_eq!(all, [seven.clone(), fine(2), fine(1)]);
-    for (choice, want) in [
-        (VersionChoice::Version(7), seven),
-        (VersionChoice::Version(1), fine(1)),
-        (VersionChoice::VersionLabel("canary".into()), fine(2)),
-        (VersionChoice::VersionLabel("latest".into()), fine(2)),
-    ] {
-        let one = standing(&mut client, by(choice)).await.expect("one");
-        assert_eq!(one, [want]);
-    }
-    for (asked, code, field) in [
-        (spec(""), Code::InvalidArgument, "model_spec.name"),
-        (spec("nobody"), Code::NotFound, "model_spec.name"),
-        (
-            by(VersionChoice::Version(9)),
-            Code::NotFound,
-            "model_spec.version",
-        ),
-        (
-            by(VersionChoice::VersionLabel("nobody".into())),
-            Code::InvalidArgument,
-            "model_spec.version_label",
-        ),
-    ] {
-        let refused = standing(&mut client, asked).await.expect_err("refused");
-        assert_eq!(
-            (refused.code(), fields(&refused)),
-            (code, vec![field.to_owned()])
-        );
-    }
-    gateway.drain().await;
-}
-
 #[tokio::test]
 async fn stubs_that_grpc_tools_makes_of_our_protos_predict_and_ask() {
     let network = Fixture::read("breast_cancer_mlp");
@@ -813,9 +421,10 @@ async fn stubs_that_grpc_tools_makes_of_our_protos_predict_and_ask() {
     let protos = Path::new(env!("CARGO_MANIFEST_DIR")).join("proto");
     let address = gateway.addresses().data.to_string();
     let told = python(
-        "tensorflow_serving.py",
+        "tfs_predict.py",
         &[&address, protos.to_str().expect("UTF-8"), &case.to_string()],
-    );
-    assert_eq!(told.await, "48 scores equal, twice\n");
+    )
+    .await;
+    assert_eq!(told, "48 scores equal, twice\n");
     gateway.drain().await;
 }

@@ -63,8 +63,10 @@ impl TensorFlowServing {
             &self.catalog,
             &mut filling,
         );
-        // What was filled is held as if it had come over the wire.
-        arrival.hold(filling.bytes())?;
+        if filling.bytes() > 0 {
+            // It takes room as if it had come over the wire.
+            arrival.hold(filling.bytes())?;
+        }
         self.predictor.answer(query).await
     }
 }

@@ -10,6 +10,7 @@ use super::tensor::{self, Filling};
 use crate::api::catalog::Catalog;
 use crate::api::read::{self, RESPONSE_ID, ROUTING_KEY};
 use crate::error::{InputFault, InputFaults};
+use crate::ident::VersionNumber;
 use crate::model::payload::Payload;
 use crate::proto::tensorflow::serving::model_spec::VersionChoice;
 use crate::proto::tensorflow::serving::{ModelSpec, PredictRequest, PredictResponse};
@@ -123,7 +124,7 @@ pub(super) fn response(answer: Answer) -> PredictResponse {
 }
 
 /// A version of a model.
-pub(super) fn spec(model: String, version: crate::ident::VersionNumber) -> ModelSpec {
+pub(super) fn spec(model: String, version: VersionNumber) -> ModelSpec {
     // Every version number fits.
     let version = i64::try_from(version.get()).unwrap_or(i64::MAX);
     ModelSpec {

@@ -282,4 +282,43 @@ mod tests {
         assert_eq!(two.ok(), Some(vec![1, 2]), "the last is not repeated");
         assert_eq!(filling.bytes(), 0);
     }
+
+    #[test]
+    fn each_datatype_reads_the_same_by_values_and_as_a_block() {
+        let of = |datatype| TensorProto {
+            dtype: to_wire(datatype).into(),
+            tensor_shape: Some(shape_of(&[2])),
+            ..TensorProto::default()
+        };
+        let block = |datatype, block: &'static [u8]| TensorProto {
+            tensor_content: block.into(),
+            ..of(datatype)
+        };
+        let (mut bools, mut ints, mut longs) =
+            (of(Datatype::Bool), of(Datatype::Int32), of(Datatype::Int64));
+        let (mut floats, mut doubles) = (of(Datatype::Fp32), of(Datatype::Fp64));
+        bools.bool_val = vec![true, false];
+        ints.int_val = vec![-1, 2];
+        longs.int64_val = vec![-1, 2];
+        floats.float_val = vec![-0.0, 1.0];
+        doubles.double_val = vec![-0.0, 1.0];
+        for (values, raw) in [
+            (bools, &[1, 0][..]),
+            (ints, b"\xff\xff\xff\xff\x02\0\0\0"),
+            (longs, b"\xff\xff\xff\xff\xff\xff\xff\xff\x02\0\0\0\0\0\0\0"),
+            (floats, b"\0\0\0\x80\0\0\x80\x3f"),
+            (doubles, b"\0\0\0\0\0\0\0\x80\0\0\0\0\0\0\xf0\x3f"),
+        ] {
+            let datatype = from_wire(values.dtype).unwrap();
+            let mut faults = InputFaults::default();
+            let mut read = |tensor| {
+                let mut filling = Filling::at_most(0);
+                super::read("x".into(), tensor, &mut filling, &mut faults).unwrap()
+            };
+            let (values, block) = (read(values), read(block(datatype, raw)));
+            assert_eq!(values.data.datatype(), datatype);
+            // By their text, since -0.0 equals 0.0.
+            assert_eq!(format!("{values:?}"), format!("{block:?}"));
+        }
+    }
 }
