@@ -55,6 +55,8 @@ fn main() -> Result<(), Box<dyn Error>> {
             builder.bytes(path)
         });
     with_json(builder)
+        // In the order of their names, so that what is wrong with several is told in the same order each time.
+        .btree_map(".tensorflow")
         .extern_path(".google.rpc.Status", "::tonic_types::Status")
         .codec_path("crate::proto::codec::Bounded")
         .compile_fds(descriptors)?;

@@ -11,21 +11,29 @@ use tonic_health::pb::health_server::{self, HealthServer};
 
 use super::StartError;
 use super::accept::Connection;
-use crate::api::grpc::{Admin, AdminPort, Admission, DataPort, Health, OpenInference, Predictions};
+use crate::api::grpc::{
+    Admin, AdminPort, Admission, DataPort, Health, OpenInference, Predictions, TensorFlowServing,
+};
 use crate::api::http::{Faces, router};
-use crate::api::{Catalog, OPEN_INFERENCE, Predictor};
+use crate::api::{Catalog, Dialect, NATIVE, OPEN_INFERENCE, Predictor, TENSORFLOW_SERVING};
 use crate::config::Config;
 use crate::control::Store;
 use crate::insight::metrics::Telemetry;
 use crate::proto;
 use crate::proto::inference::grpc_inference_service_server::{self, GrpcInferenceServiceServer};
+use crate::proto::tensorflow::serving::{
+    model_service_server as tf_model, prediction_service_server as tf_prediction,
+};
 use crate::proto::v1::admin_service_server::{self, AdminServiceServer};
 use crate::proto::v1::prediction_service_server::{self, PredictionServiceServer};
+use crate::serving::gate::Gate;
 
 /// What the data port serves, beside reflection.
-const DATA: [&str; 3] = [
+const DATA: [&str; 5] = [
     prediction_service_server::SERVICE_NAME,
     OPEN,
+    tf_prediction::SERVICE_NAME,
+    tf_model::SERVICE_NAME,
     health_server::SERVICE_NAME,
 ];
 /// What the admin port serves, beside reflection.
@@ -42,18 +50,43 @@ pub(super) fn data(
     let most = config.max_message_bytes;
     let gate = Arc::clone(predictor.gate());
     let open = OpenInference::new(catalog.clone(), DataPort::new(predictor.clone()));
-    let open = GrpcInferenceServiceServer::new(open)
-        .max_decoding_message_size(most)
-        .max_encoding_message_size(most);
-    let open = Admission::new(open, Arc::clone(&gate), Arc::clone(telemetry));
-    let open = open.speaking(&OPEN_INFERENCE);
+    let tensorflow = TensorFlowServing::new(predictor.clone(), catalog.clone(), most);
     let native = PredictionServiceServer::new(Predictions::new(predictor))
         .max_decoding_message_size(most)
         .max_encoding_message_size(most);
-    let native = Admission::new(native, gate, Arc::clone(telemetry));
+    let open = GrpcInferenceServiceServer::new(open)
+        .max_decoding_message_size(most)
+        .max_encoding_message_size(most);
+    let predictions = tf_prediction::PredictionServiceServer::new(tensorflow.clone())
+        .max_decoding_message_size(most)
+        .max_encoding_message_size(most);
+    let models = tf_model::ModelServiceServer::new(tensorflow)
+        .max_decoding_message_size(most)
+        .max_encoding_message_size(most);
     let health = HealthServer::new(Health::new(catalog, &DATA));
-    let routes = Routes::new(native).add_service(open).add_service(health);
+    let behind = Behind {
+        gate: &gate,
+        telemetry,
+    };
+    let routes = Routes::new(behind.gate(native, &NATIVE))
+        .add_service(behind.gate(open, &OPEN_INFERENCE))
+        .add_service(behind.gate(predictions, &TENSORFLOW_SERVING))
+        .add_service(behind.gate(models, &TENSORFLOW_SERVING))
+        .add_service(health);
     Ok(builder(config).add_routes(with_reflection(routes, &DATA)?))
+}
+
+/// What services of the data port stand behind.
+struct Behind<'a> {
+    gate: &'a Arc<Gate>,
+    telemetry: &'a Arc<Telemetry>,
+}
+
+impl Behind<'_> {
+    fn gate<S>(&self, service: S, dialect: &'static Dialect) -> Admission<S> {
+        let (gate, telemetry) = (Arc::clone(self.gate), Arc::clone(self.telemetry));
+        Admission::new(service, gate, telemetry).speaking(dialect)
+    }
 }
 
 /// The admin port: the admin service, what the Open Inference Protocol has for operators, reflection.

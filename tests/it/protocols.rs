@@ -39,7 +39,9 @@ fn open_inference(key: &str) -> ModelInferRequest {
         raw_input_contents: vec![
             1_f64.to_le_bytes().to_vec().into(),
             b"\x05\0\0\0green".to_vec().into(),
-            [0.5_f32.to_le_bytes(), (-0.5_f32).to_le_bytes()].concat().into(),
+            [0.5_f32.to_le_bytes(), (-0.5_f32).to_le_bytes()]
+                .concat()
+                .into(),
         ],
         ..ModelInferRequest::default()
     }
@@ -128,7 +130,10 @@ async fn ten_thousand_keys_go_to_the_same_versions_by_every_protocol() {
     }
     for (version, share) in [(1, 5_000_usize), (2, 3_000), (3, 2_000)] {
         let got = counted.get(&version).copied().unwrap_or_default();
-        assert!(got.abs_diff(share) < 300, "version {version} answered {got}");
+        assert!(
+            got.abs_diff(share) < 300,
+            "version {version} answered {got}"
+        );
     }
     gateway.drain().await;
 }

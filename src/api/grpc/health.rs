@@ -2,6 +2,9 @@
 //!
 //! The whole and its services serve until the gateway goes down, whatever becomes of one model: a balancer that asks must not
 //! take away a gateway for a model that others of its models have nothing to do with. Who wants to know that asks `/readyz`.
+//!
+//! A model serves while its policy answers requests, also where something else that is wanted of it cannot be honoured, a shadow or a
+//! label: that too stands in `/readyz`.
 
 use std::pin::Pin;
 
@@ -28,12 +31,16 @@ impl Health {
     }
 
     fn status(&self, name: &str) -> ServingStatus {
-        let is_fine = match self.catalog.view().models.get(name) {
-            _ if name.is_empty() || self.services.contains(&name) => true,
-            Some(model) => model.problem.is_none(),
-            None => return ServingStatus::ServiceUnknown,
+        let answers = if name.is_empty() || self.services.contains(&name) {
+            true
+        } else {
+            let snapshot = self.catalog.snapshot();
+            let Some(model) = snapshot.models.get(name) else {
+                return ServingStatus::ServiceUnknown;
+            };
+            model.routing.is_some()
         };
-        if is_fine && self.catalog.stage() == Stage::Serving {
+        if answers && self.catalog.stage() == Stage::Serving {
             ServingStatus::Serving
         } else {
             ServingStatus::NotServing

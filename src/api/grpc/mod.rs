@@ -1,5 +1,5 @@
-//! The gRPC doors: the native protocol for services ([`Predictions`], behind [`Admission`]) and for operators ([`Admin`]), and the
-//! Open Inference Protocol for both ([`OpenInference`]).
+//! The gRPC doors: the native protocol for services ([`Predictions`]) and for operators ([`Admin`]), the Open Inference Protocol
+//! for both ([`OpenInference`]), and TensorFlow Serving's ([`TensorFlowServing`]). What predicts stands behind [`Admission`].
 
 mod admin;
 mod admission;
@@ -11,9 +11,11 @@ mod outcomes;
 mod predictions;
 mod stream;
 mod tensor;
+mod tfs;
 
 pub use admin::{Admin, AdminSettings};
 pub use admission::{Admission, Admitted, Counted};
 pub use health::Health;
 pub use oip::{AdminPort, DataPort, OpenInference, Port};
 pub use predictions::Predictions;
+pub use tfs::TensorFlowServing;

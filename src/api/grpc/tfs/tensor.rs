@@ -1,0 +1,324 @@
+//! `tensorflow.TensorProto` to a payload tensor and back.
+
+use crate::api::read;
+use crate::error::{InputFault, InputFaults};
+use crate::model::Scores;
+use crate::model::payload::{Datatype, Tensor, TensorData};
+use crate::proto::tensorflow::tensor_shape_proto::Dim;
+use crate::proto::tensorflow::{DataType, TensorProto, TensorShapeProto};
+
+/// What single values take that fill the shapes of their tensors.
+///
+/// Five bytes of a message can stand for a million elements. So all tensors of a request that are filled like this share one limit, which
+/// is looked at before an element is made.
+#[derive(Debug)]
+pub(super) struct Filling {
+    most: usize,
+    bytes: usize,
+}
+
+impl Filling {
+    pub(super) fn at_most(bytes: usize) -> Self {
+        Self {
+            most: bytes,
+            bytes: 0,
+        }
+    }
+
+    /// What has been filled.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// `values`, or where that is a single one and `shape` stands for more, as many of it.
+    fn fill<T: Clone>(&mut self, mut values: Vec<T>, shape: &[i64]) -> Result<Vec<T>, Refusal> {
+        let [value] = &values[..] else {
+            return Ok(values);
+        };
+        let axes: Result<Vec<_>, _> = shape.iter().map(|axis| usize::try_from(*axis)).collect();
+        // No signature takes an axis below zero, and says so.
+        let Ok(axes) = axes else { return Ok(values) };
+        let elements = axes.into_iter().try_fold(1, usize::checked_mul);
+        if let Some(0 | 1) = elements {
+            return Ok(values);
+        }
+        let room = self.most - self.bytes;
+        let bytes = elements.and_then(|elements| elements.checked_mul(size_of::<T>()));
+        match (elements, bytes.filter(|bytes| *bytes <= room)) {
+            (Some(elements), Some(bytes)) => {
+                self.bytes += bytes;
+                let value = value.clone();
+                values.resize(elements, value);
+                Ok(values)
+            }
+            _ => Err(Refusal::TooLarge(self.most)),
+        }
+    }
+}
+
+/// What is wrong with a tensor. Cheap to make: texts are built only for faults that are told.
+enum Refusal {
+    Type(i32),
+    Rank(&'static str),
+    /// Elements in a field where they do not belong.
+    Surplus(&'static str, Datatype),
+    Content(usize, &'static str),
+    /// More than so many bytes.
+    TooLarge(usize),
+}
+
+impl Refusal {
+    fn fault(self, name: &str) -> InputFault {
+        let (part, got, wanted) = match self {
+            Self::Type(number) => {
+                let got = match DataType::try_from(number) {
+                    Ok(DataType::DtInvalid) => "nothing".into(),
+                    Ok(known) => known.as_str_name().into(),
+                    Err(_) => number.to_string(),
+                };
+                let wanted = "DT_BOOL, DT_INT32, DT_INT64, DT_FLOAT, DT_DOUBLE or DT_STRING";
+                ("dtype", got, wanted.into())
+            }
+            Self::Rank(got) => {
+                let wanted = "a shape whose first axis is the number of rows";
+                ("tensor_shape", got.into(), wanted.into())
+            }
+            Self::Surplus(part, Datatype::Bytes) => {
+                let wanted = "only `string_val` for DT_STRING";
+                (part, "elements".into(), wanted.into())
+            }
+            Self::Surplus(part, datatype) => {
+                let (values, datatype) = (values_of(datatype), to_wire(datatype).as_str_name());
+                let wanted = format!("only `{values}`, or only `tensor_content`, for {datatype}");
+                (part, "elements".into(), wanted)
+            }
+            Self::Content(bytes, wanted) => {
+                ("tensor_content", format!("{bytes} bytes"), wanted.into())
+            }
+            Self::TooLarge(most) => {
+                let wanted = format!(
+                    "at most {most} bytes in all tensors that single values fill: send fewer rows"
+                );
+                ("tensor_shape", "one value for more elements".into(), wanted)
+            }
+        };
+        let name: String = name.chars().take(64).collect();
+        InputFault {
+            field: format!("inputs[{name}].{part}"),
+            got,
+            wanted,
+        }
+    }
+}
+
+/// Reads a tensor; `None` where it has a fault, which is added to `faults`.
+pub(super) fn read(
+    name: String,
+    tensor: TensorProto,
+    filling: &mut Filling,
+    faults: &mut InputFaults,
+) -> Option<Tensor> {
+    match parts(tensor, filling) {
+        Ok((shape, data)) => Some(Tensor { name, shape, data }),
+        Err(refusal) => {
+            faults.add_with(|| refusal.fault(&name));
+            None
+        }
+    }
+}
+
+fn parts(tensor: TensorProto, filling: &mut Filling) -> Result<(Vec<i64>, TensorData), Refusal> {
+    let datatype = from_wire(tensor.dtype).ok_or(Refusal::Type(tensor.dtype))?;
+    let shape: Vec<i64> = match &tensor.tensor_shape {
+        Some(shape) if shape.unknown_rank => return Err(Refusal::Rank("an unknown rank")),
+        Some(shape) if !shape.dim.is_empty() => shape.dim.iter().map(|axis| axis.size).collect(),
+        // TensorFlow leaves the shape of a scalar empty.
+        _ => return Err(Refusal::Rank("a scalar")),
+    };
+    let content = &tensor.tensor_content;
+    for (part, holds, is_empty) in values(&tensor) {
+        if !is_empty && (holds != Some(datatype) || !content.is_empty()) {
+            return Err(Refusal::Surplus(part, datatype));
+        }
+    }
+    let data = match datatype {
+        Datatype::Bytes if !content.is_empty() => {
+            return Err(Refusal::Surplus("tensor_content", datatype));
+        }
+        _ if !content.is_empty() => {
+            let refusal = |wanted| Refusal::Content(content.len(), wanted);
+            read::raw(datatype, content).map_err(refusal)?
+        }
+        Datatype::Bool => TensorData::Bool(filling.fill(tensor.bool_val, &shape)?),
+        Datatype::Int32 => TensorData::Int32(filling.fill(tensor.int_val, &shape)?),
+        Datatype::Int64 => TensorData::Int64(filling.fill(tensor.int64_val, &shape)?),
+        Datatype::Fp32 => TensorData::Fp32(filling.fill(tensor.float_val, &shape)?),
+        Datatype::Fp64 => TensorData::Fp64(filling.fill(tensor.double_val, &shape)?),
+        Datatype::Bytes => TensorData::Bytes(filling.fill(tensor.string_val, &shape)?),
+    };
+    Ok((shape, data))
+}
+
+/// Each field that holds elements, of which datatype, and whether it is empty.
+fn values(tensor: &TensorProto) -> [(&'static str, Option<Datatype>, bool); 9] {
+    let of = |datatype, is_empty| (values_of(datatype), Some(datatype), is_empty);
+    [
+        of(Datatype::Bool, tensor.bool_val.is_empty()),
+        of(Datatype::Int32, tensor.int_val.is_empty()),
+        of(Datatype::Int64, tensor.int64_val.is_empty()),
+        of(Datatype::Fp32, tensor.float_val.is_empty()),
+        of(Datatype::Fp64, tensor.double_val.is_empty()),
+        of(Datatype::Bytes, tensor.string_val.is_empty()),
+        ("half_val", None, tensor.half_val.is_empty()),
+        ("uint32_val", None, tensor.uint32_val.is_empty()),
+        ("uint64_val", None, tensor.uint64_val.is_empty()),
+    ]
+}
+
+/// The field that holds elements of `datatype`.
+fn values_of(datatype: Datatype) -> &'static str {
+    match datatype {
+        Datatype::Bool => "bool_val",
+        Datatype::Int32 => "int_val",
+        Datatype::Int64 => "int64_val",
+        Datatype::Fp32 => "float_val",
+        Datatype::Fp64 => "double_val",
+        Datatype::Bytes => "string_val",
+    }
+}
+
+/// `None` for those that no signature has.
+fn from_wire(dtype: i32) -> Option<Datatype> {
+    Some(match DataType::try_from(dtype).ok()? {
+        DataType::DtBool => Datatype::Bool,
+        DataType::DtInt32 => Datatype::Int32,
+        DataType::DtInt64 => Datatype::Int64,
+        DataType::DtFloat => Datatype::Fp32,
+        DataType::DtDouble => Datatype::Fp64,
+        DataType::DtString => Datatype::Bytes,
+        _ => return None,
+    })
+}
+
+pub(super) fn to_wire(datatype: Datatype) -> DataType {
+    match datatype {
+        Datatype::Bool => DataType::DtBool,
+        Datatype::Int32 => DataType::DtInt32,
+        Datatype::Int64 => DataType::DtInt64,
+        Datatype::Fp32 => DataType::DtFloat,
+        Datatype::Fp64 => DataType::DtDouble,
+        Datatype::Bytes => DataType::DtString,
+    }
+}
+
+/// Writes scores as `DT_FLOAT [rows, columns]`.
+pub(super) fn write(scores: Scores) -> TensorProto {
+    let axis = |length: usize| i64::try_from(length).unwrap_or(i64::MAX);
+    let shape = [axis(scores.rows().len()), axis(scores.columns())];
+    TensorProto {
+        dtype: DataType::DtFloat.into(),
+        tensor_shape: Some(shape_of(&shape)),
+        float_val: scores.into_vec(),
+        ..TensorProto::default()
+    }
+}
+
+/// A shape with these axes.
+pub(super) fn shape_of(axes: &[i64]) -> TensorShapeProto {
+    let axis = |size: &i64| Dim {
+        size: *size,
+        name: String::new(),
+    };
+    TensorShapeProto {
+        dim: axes.iter().map(axis).collect(),
+        unknown_rank: false,
+    }
+}
+
+/// A caller's text, cut to what an answer can carry.
+pub(super) fn quoted(text: &str) -> String {
+    format!("`{}`", text.chars().take(64).collect::<String>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn filled(shape: &[i64], filling: &mut Filling) -> Result<usize, InputFault> {
+        let values = filling.fill(vec![1.5_f32], shape);
+        values
+            .map(|values| values.len())
+            .map_err(|refusal| refusal.fault("x"))
+    }
+
+    #[test]
+    fn single_values_fill_shapes_up_to_a_limit_that_all_tensors_share() {
+        let mut filling = Filling::at_most(40);
+        assert_eq!(filled(&[3, 2], &mut filling), Ok(6));
+        assert_eq!(filled(&[4], &mut filling), Ok(4));
+        assert_eq!(filling.bytes(), 40);
+        let fault = filled(&[2], &mut filling).unwrap_err();
+        assert_eq!(fault.field, "inputs[x].tensor_shape");
+        assert_eq!(filled(&[1, 1], &mut filling), Ok(1), "costs nothing");
+        assert_eq!(filling.bytes(), 40);
+    }
+
+    #[test]
+    fn a_shape_that_no_memory_holds_is_refused_before_an_element_is_made() {
+        for shape in [&[1_000_000_000_000][..], &[i64::MAX], &[i64::MAX, 2, 2]] {
+            let mut filling = Filling::at_most(1 << 20);
+            assert!(filled(shape, &mut filling).is_err(), "{shape:?}");
+            assert_eq!(filling.bytes(), 0);
+        }
+    }
+
+    #[test]
+    fn what_no_single_value_can_fill_is_left_as_it_is() {
+        let mut filling = Filling::at_most(usize::MAX);
+        for shape in [&[0][..], &[-1], &[i64::MIN, 3], &[0, i64::MAX, 2]] {
+            assert_eq!(filled(shape, &mut filling), Ok(1), "{shape:?}");
+        }
+        let two = filling.fill(vec![1, 2], &[5]);
+        assert_eq!(two.ok(), Some(vec![1, 2]), "the last is not repeated");
+        assert_eq!(filling.bytes(), 0);
+    }
+
+    #[test]
+    fn each_datatype_reads_the_same_by_values_and_as_a_block() {
+        let of = |datatype| TensorProto {
+            dtype: to_wire(datatype).into(),
+            tensor_shape: Some(shape_of(&[2])),
+            ..TensorProto::default()
+        };
+        let block = |datatype, block: &'static [u8]| TensorProto {
+            tensor_content: block.into(),
+            ..of(datatype)
+        };
+        let (mut bools, mut ints, mut longs) =
+            (of(Datatype::Bool), of(Datatype::Int32), of(Datatype::Int64));
+        let (mut floats, mut doubles) = (of(Datatype::Fp32), of(Datatype::Fp64));
+        bools.bool_val = vec![true, false];
+        ints.int_val = vec![-1, 2];
+        longs.int64_val = vec![-1, 2];
+        floats.float_val = vec![-0.0, 1.0];
+        doubles.double_val = vec![-0.0, 1.0];
+        for (values, raw) in [
+            (bools, &[1, 0][..]),
+            (ints, b"\xff\xff\xff\xff\x02\0\0\0"),
+            (longs, b"\xff\xff\xff\xff\xff\xff\xff\xff\x02\0\0\0\0\0\0\0"),
+            (floats, b"\0\0\0\x80\0\0\x80\x3f"),
+            (doubles, b"\0\0\0\0\0\0\0\x80\0\0\0\0\0\0\xf0\x3f"),
+        ] {
+            let datatype = from_wire(values.dtype).unwrap();
+            let mut faults = InputFaults::default();
+            let mut read = |tensor| {
+                let mut filling = Filling::at_most(0);
+                super::read("x".into(), tensor, &mut filling, &mut faults).unwrap()
+            };
+            let (values, block) = (read(values), read(block(datatype, raw)));
+            assert_eq!(values.data.datatype(), datatype);
+            // By their text, since -0.0 equals 0.0.
+            assert_eq!(format!("{values:?}"), format!("{block:?}"));
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! Whoever knows nothing but an address finds out what is there, and hears when that changes.
+
+use std::fs;
+
+use taper::proto::v1;
+use tonic::Streaming;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
+
+use crate::harness::{Running, connect, good, only, rows};
+use crate::lifecycle::NEWEST;
+use crate::python::python;
+use crate::tiny;
+
+/// What the data port serves, beside reflection.
+const SERVICES: [&str; 4] = [
+    "grpc.health.v1.Health",
+    "taper.v1.PredictionService",
+    "tensorflow.serving.ModelService",
+    "tensorflow.serving.PredictionService",
+];
+
+/// The health of one name, as it changes.
+struct Watched(Streaming<HealthCheckResponse>);
+
+impl Watched {
+    async fn of(gateway: &Running, name: &str) -> Self {
+        let request = HealthCheckRequest {
+            service: name.into(),
+        };
+        let mut client = HealthClient::new(connect(gateway.addresses().data).await);
+        Self(client.watch(request).await.expect("watches").into_inner())
+    }
+
+    async fn next(&mut self) -> ServingStatus {
+        let next = self.0.message().await.expect("goes on");
+        next.expect("does not end").status()
+    }
+
+    /// The next one that is not `passing`, which may or may not be seen: only the newest status is told.
+    async fn next_past(&mut self, passing: ServingStatus) -> ServingStatus {
+        match self.next().await {
+            status if status == passing => self.next().await,
+            status => status,
+        }
+    }
+}
+
+#[tokio::test]
+async fn clients_of_health_and_reflection_find_and_call_what_is_there() {
+    let mut gateway = Running::start("", |root| {
+        tiny::publish(root, "m", 1);
+        tiny::publish(root, "other.model", 4);
+    })
+    .await;
+    let native = gateway.predict(rows("m", [good()])).await.expect("native");
+    let (address, score) = (gateway.addresses().data.to_string(), only(&native));
+    let told = python(
+        "health_and_reflection.py",
+        &[
+            &address,
+            &SERVICES.join(","),
+            "m,other.model",
+            &score.to_bits().to_string(),
+        ],
+    )
+    .await;
+    let want = format!("{} services, 2 models\n", SERVICES.len());
+    assert_eq!(told, want);
+    gateway.drain().await;
+}
+
+#[tokio::test]
+async fn a_model_that_nobody_knew_is_told_to_its_watchers_once_it_serves() {
+    let gateway = Running::start(NEWEST, |root| tiny::publish(root, "other", 1)).await;
+    let mut watched = Watched::of(&gateway, "m").await;
+    assert_eq!(watched.next().await, ServingStatus::ServiceUnknown);
+    tiny::drop_in(&gateway.models(), "m", 1, |root| {
+        tiny::publish(root, "m", 1)
+    });
+    let then = watched.next_past(ServingStatus::NotServing).await;
+    assert_eq!(then, ServingStatus::Serving);
+    gateway.drain().await;
+}
+
+#[tokio::test]
+async fn a_model_that_can_no_longer_answer_and_then_can_is_told_to_its_watchers() {
+    let mut gateway = Running::start(NEWEST, |root| {
+        tiny::publish(root, "m", 1);
+        tiny::publish(root, "other", 1);
+    })
+    .await;
+    let (mut watched, mut other, mut all) = (
+        Watched::of(&gateway, "m").await,
+        Watched::of(&gateway, "other").await,
+        Watched::of(&gateway, "").await,
+    );
+    for watched in [&mut watched, &mut other, &mut all] {
+        assert_eq!(watched.next().await, ServingStatus::Serving);
+    }
+    // A model that was once changed stays known when its folder goes.
+    let set = |version| v1::SetLabelRequest {
+        model: "m".into(),
+        label: "stable".into(),
+        version,
+        terms: None,
+    };
+    gateway.admin.set_label(set(1)).await.expect("set");
+    let removed = v1::DeleteLabelRequest {
+        model: "m".into(),
+        label: "stable".into(),
+        terms: None,
+    };
+    gateway.admin.delete_label(removed).await.expect("removed");
+    let (folder, beside) = (gateway.models().join("m"), gateway.models().join("../m"));
+    fs::rename(&folder, &beside).expect("taken away");
+    assert_eq!(watched.next().await, ServingStatus::NotServing);
+    let (_, reasons) = gateway.http_get("/readyz").await;
+    assert!(reasons.starts_with("model m: "), "{reasons}");
+    fs::rename(&beside, &folder).expect("put back");
+    assert_eq!(watched.next().await, ServingStatus::Serving);
+    // Nobody else has heard of it: what comes next is the end.
+    let drained = tokio::task::spawn(gateway.drain());
+    for watched in [&mut watched, &mut other, &mut all] {
+        assert_eq!(watched.next().await, ServingStatus::NotServing);
+        assert!(matches!(watched.0.message().await, Ok(None)));
+    }
+    drained.await.expect("watchers hold up no drain");
+}
+
+#[tokio::test]
+async fn a_model_is_healthy_while_its_policy_answers_whatever_else_is_wanted_of_it() {
+    let toml = "[models.m]\nlabels = { stable = 1, old = 2 }\nsplit = { stable = 10000 }\n\
+        [models.n]\nlabels = { stable = 2 }\nsplit = { stable = 10000 }";
+    let gateway = Running::start(toml, |root| {
+        for model in ["m", "n"] {
+            (1..=2).for_each(|version| tiny::publish(root, model, version));
+        }
+    })
+    .await;
+    let dir = gateway.drain_and_keep().await;
+    for model in ["m", "n"] {
+        let folder = dir.path().join("models").join(model).join("2");
+        fs::remove_dir_all(folder).expect("removed");
+    }
+    let mut gateway = Running::over(dir, "").await;
+    let (_, reasons) = gateway.http_get("/readyz").await;
+    assert_eq!(reasons.lines().count(), 2, "{reasons}");
+    // The label `old` names a version that is gone, which is not what traffic goes to; for the other model it is.
+    for (model, want) in [
+        ("m", ServingStatus::Serving),
+        ("n", ServingStatus::NotServing),
+    ] {
+        let mut watched = Watched::of(&gateway, model).await;
+        assert_eq!(watched.next().await, want, "{model}");
+        let answer = gateway.predict(rows(model, [good()])).await;
+        assert_eq!(answer.is_ok(), want == ServingStatus::Serving, "{model}");
+    }
+    gateway.drain().await;
+}
