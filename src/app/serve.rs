@@ -41,7 +41,10 @@ pub(super) fn data(
 ) -> Result<Router, StartError> {
     let most = config.max_message_bytes;
     let gate = Arc::clone(predictor.gate());
-    let open = OpenInference::new(catalog.clone(), DataPort::new(predictor.clone()));
+    let open = OpenInference::new(
+        catalog.clone(),
+        DataPort::new(predictor.clone(), catalog.clone()),
+    );
     let open = GrpcInferenceServiceServer::new(open)
         .max_decoding_message_size(most)
         .max_encoding_message_size(most);
