@@ -49,7 +49,8 @@ pub(super) fn data(
 ) -> Result<Router, StartError> {
     let most = config.max_message_bytes;
     let gate = Arc::clone(predictor.gate());
-    let open = OpenInference::new(catalog.clone(), DataPort::new(predictor.clone()));
+    let data = DataPort::new(predictor.clone(), catalog.clone());
+    let open = OpenInference::new(catalog.clone(), data);
     let tensorflow = TensorFlowServing::new(predictor.clone(), catalog.clone(), most);
     let native = PredictionServiceServer::new(Predictions::new(predictor))
         .max_decoding_message_size(most)

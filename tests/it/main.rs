@@ -41,6 +41,7 @@ mod lifecycle;
 mod loading;
 mod metrics;
 mod offline;
+mod oip;
 mod outcomes;
 mod pipeline;
 mod policies;

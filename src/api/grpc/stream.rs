@@ -42,15 +42,16 @@ pub(super) type Answers<R> = Pin<Box<dyn Stream<Item = Result<R, Status>> + Send
 ///
 /// # Errors
 /// There is no place for the stream.
-pub(super) fn answers<T, R, F>(
+pub(super) fn answers<T, R, A, F>(
     predictor: &Predictor,
     mut request: Request<Streaming<T>>,
     dialect: &'static Dialect,
-    answer: fn(Predictor, Item<T>) -> F,
+    answer: A,
 ) -> Result<Answers<R>, Status>
 where
     T: Send + 'static,
     R: Send + 'static,
+    A: Fn(Predictor, Item<T>) -> F + Send + 'static,
     F: Future<Output = R> + Send + 'static,
 {
     let place = predictor.place(request.extensions_mut());
@@ -87,10 +88,10 @@ async fn over(place: Arc<Arrival>, dialect: &'static Dialect) -> Status {
     status::told(&error, dialect)
 }
 
-struct Running<T, F: Future> {
+struct Running<T, A, F: Future> {
     predictor: Predictor,
     headers: HeaderMap,
-    answer: fn(Predictor, Item<T>) -> F,
+    answer: A,
     /// Gone when no more is read.
     requests: Option<Streaming<T>>,
     working: FuturesOrdered<F>,
@@ -105,7 +106,7 @@ struct Running<T, F: Future> {
     last: Option<Status>,
 }
 
-impl<T, F: Future> Running<T, F> {
+impl<T, A: Fn(Predictor, Item<T>) -> F, F: Future> Running<T, A, F> {
     /// Begins to work on what has come, as far as there is room.
     fn read(&mut self, cx: &mut Context<'_>) {
         while self.working.len() < AT_ONCE
@@ -151,9 +152,9 @@ fn place(gate: &Arc<Gate>, stream: &Arrival) -> Result<Arc<Arrival>, PredictErro
 }
 
 // Nothing in it is pinned in place.
-impl<T, F: Future> Unpin for Running<T, F> {}
+impl<T, A, F: Future> Unpin for Running<T, A, F> {}
 
-impl<T, F: Future> Stream for Running<T, F> {
+impl<T, A: Fn(Predictor, Item<T>) -> F, F: Future> Stream for Running<T, A, F> {
     type Item = Result<F::Output, Status>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {

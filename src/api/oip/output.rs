@@ -6,12 +6,13 @@ use bytes::Bytes;
 
 use super::SHARED_MEMORY;
 use super::ask::kind;
+use crate::api::catalog::Catalog;
 use crate::api::{read, told};
 use crate::error::{InputFault, InputFaults, PredictError};
 use crate::model::payload::Datatype;
 use crate::proto::inference::InferParameter;
 use crate::proto::inference::infer_parameter::ParameterChoice;
-use crate::serving::Answer;
+use crate::serving::{Answer, Query};
 
 /// An output that a request asks for by its name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,6 +97,25 @@ impl Values {
     }
 }
 
+/// Refuses what the version that would answer does not give, before anything is computed. Where none would answer, the
+/// prediction says why.
+///
+/// # Errors
+/// Something is wanted that it does not give, or twice.
+pub(in crate::api) fn giveable(
+    catalog: &Catalog,
+    query: &Query,
+    wanted: &[Wanted],
+) -> Result<(), InputFaults> {
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    match catalog.version(&query.model, query.pin.as_ref()) {
+        Ok(version) => check(wanted, &version.version.signature().output.name),
+        Err(_) => Ok(()),
+    }
+}
+
 /// An answer in the words of the protocol.
 #[derive(Debug)]
 pub(in crate::api) struct Answered {
@@ -112,7 +132,7 @@ pub(in crate::api) struct Answered {
 /// An answer as it is wanted: as it is, where nothing is asked for by name.
 ///
 /// # Errors
-/// Something is wanted that the version does not give, or twice.
+/// As [`giveable`]: another version than was thought may have answered.
 pub(in crate::api) fn answered(
     answer: Answer,
     wanted: &[Wanted],

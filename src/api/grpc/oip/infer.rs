@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 
+use super::port::DataPort;
 use super::tensor;
 use crate::api::dialect::OPEN_INFERENCE;
 use crate::api::grpc::stream::Item;
-use crate::api::predictor::Predictor;
 use crate::api::read::RESPONSE_ID;
 use crate::api::{oip, status};
 use crate::error::{InputFaults, PredictError};
@@ -29,12 +29,16 @@ const END: &str = "triton_final_response";
 /// # Errors
 /// See [`PredictError`].
 pub(super) async fn answer(
-    predictor: &Predictor,
+    DataPort { predictor, catalog }: &DataPort,
     message: ModelInferRequest,
     headers: HeaderMap,
     place: Result<Arc<Arrival>, PredictError>,
 ) -> Result<ModelInferResponse, PredictError> {
     let (asked, query) = read(message, headers, place?);
+    let query = query.and_then(|query| {
+        oip::giveable(catalog, &query, &asked.wanted)?;
+        Ok(query)
+    });
     let answer = predictor.answer(query).await?;
     let answered = oip::answered(answer, &asked.wanted)?;
     Ok(response(asked.id, answered))
@@ -42,7 +46,7 @@ pub(super) async fn answer(
 
 /// Answers one request of a stream.
 pub(super) async fn item(
-    predictor: Predictor,
+    port: DataPort,
     mut item: Item<ModelInferRequest>,
 ) -> ModelStreamInferResponse {
     let id = item.message.id.clone();
@@ -51,7 +55,7 @@ pub(super) async fn item(
     let asks_for_end = matches!(asks_for_end, Some(ParameterChoice::BoolParam(true)));
     // The header of a call cannot name each answer of its stream.
     item.headers.remove(&RESPONSE_ID);
-    let answered = answer(&predictor, item.message, item.headers, item.place).await;
+    let answered = answer(&port, item.message, item.headers, item.place).await;
     let (mut response, error_message) = match answered {
         Ok(response) => (response, String::new()),
         Err(error) => {

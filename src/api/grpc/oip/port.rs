@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tonic::{Code, Request, Status, Streaming};
 
 use super::infer;
+use crate::api::catalog::Catalog;
 use crate::api::dialect::OPEN_INFERENCE;
 use crate::api::grpc::admin::{Admin, Subject};
 use crate::api::grpc::stream::{Answers, answers};
@@ -47,14 +48,16 @@ pub trait Port: Send + Sync + 'static {
 /// Where services ask.
 #[derive(Clone, Debug)]
 pub struct DataPort {
-    predictor: Predictor,
+    pub(super) predictor: Predictor,
+    pub(super) catalog: Catalog,
 }
 
 impl DataPort {
-    /// Answers from `predictor`. On a server this stands behind an [`Admission`](crate::api::grpc::Admission) with the same gate.
+    /// Answers from `predictor`, for models that `catalog` knows. On a server this stands behind an
+    /// [`Admission`](crate::api::grpc::Admission) with the same gate.
     #[must_use]
-    pub fn new(predictor: Predictor) -> Self {
-        Self { predictor }
+    pub fn new(predictor: Predictor, catalog: Catalog) -> Self {
+        Self { predictor, catalog }
     }
 }
 
@@ -66,14 +69,16 @@ impl Port for DataPort {
         let place = self.predictor.place(request.extensions_mut());
         let (metadata, _, message) = request.into_parts();
         let headers = metadata.into_headers();
-        Ok(infer::answer(&self.predictor, message, headers, place).await)
+        Ok(infer::answer(self, message, headers, place).await)
     }
 
     fn stream(
         &self,
         request: Request<Streaming<wire::ModelInferRequest>>,
     ) -> Result<Answers<wire::ModelStreamInferResponse>, Status> {
-        answers(&self.predictor, request, &OPEN_INFERENCE, infer::item)
+        let port = self.clone();
+        let item = move |_, item| infer::item(port.clone(), item);
+        answers(&self.predictor, request, &OPEN_INFERENCE, item)
     }
 
     async fn load(
