@@ -81,15 +81,14 @@ impl health_server::Health for Health {
         let begin = (self.clone(), name, None);
         let updates = futures_util::stream::unfold(begin, async |(mut health, name, told)| {
             loop {
-                if health.catalog.stage() == Stage::Gone {
-                    return None;
-                }
+                let stage = health.catalog.stage();
                 let status = health.status(&name);
                 if told != Some(status) {
                     let next = (health, name, Some(status));
                     return Some((Ok(response(status)), next));
                 }
-                if !health.catalog.changed().await {
+                // Only once that has been told: where nothing is in flight, a gateway goes down faster than a watcher wakes.
+                if stage == Stage::Gone || !health.catalog.changed().await {
                     return None;
                 }
             }
