@@ -136,7 +136,7 @@ async fn beside(target: &Target, registry: &Path, rounds: u32, cores: Option<Cor
     let dear = Senders::of(
         address,
         CALLERS,
-        &tiny_request::message(DEAR).encode_to_vec(),
+        &Asked::native(&tiny_request::message(DEAR)),
         None,
     )
     .await;

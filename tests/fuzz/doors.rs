@@ -4,15 +4,19 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use http_body_util::{BodyExt as _, Full};
-use taper::api::Predictor;
-use taper::api::grpc::{Admission, Predictions};
+use taper::api::grpc::{Admission, DataPort, OpenInference, Predictions, TensorFlowServing};
+use taper::api::{Catalog, Predictor, Stage};
+use taper::control::View;
 use taper::insight::metrics::Telemetry;
+use taper::proto::inference::grpc_inference_service_server::GrpcInferenceServiceServer;
+use taper::proto::tensorflow::serving::prediction_service_server as tensorflow;
 use taper::proto::v1::prediction_service_server::PredictionServiceServer;
 use taper::serving::Pipeline;
 use taper::serving::batch::Pool;
 use taper::serving::gate::{Gate, Limits};
 use taper::serving::route::RawPolicy;
 use tokio::runtime::Runtime;
+use tokio::sync::watch;
 use tonic::codegen::Service;
 use tonic::{Code, Status};
 
@@ -27,16 +31,22 @@ pub const LONGEST: usize = 1 << 16;
 pub enum Door {
     /// `taper.v1.PredictionService/Predict`.
     Native,
+    /// `inference.GRPCInferenceService/ModelInfer`.
+    OpenInference,
+    /// `tensorflow.serving.PredictionService/Predict`.
+    TensorFlowServing,
 }
 
 impl Door {
     /// All of them.
-    pub const ALL: [Self; 1] = [Self::Native];
+    pub const ALL: [Self; 3] = [Self::Native, Self::OpenInference, Self::TensorFlowServing];
 
     /// Its name on the command line, and of its folder.
     pub fn name(self) -> &'static str {
         match self {
             Self::Native => "native",
+            Self::OpenInference => "open_inference",
+            Self::TensorFlowServing => "tensorflow_serving",
         }
     }
 }
@@ -46,6 +56,7 @@ pub struct Doors {
     runtime: Runtime,
     gate: Arc<Gate>,
     predictor: Predictor,
+    catalog: Catalog,
     telemetry: Arc<Telemetry>,
 }
 
@@ -70,6 +81,9 @@ impl Doors {
         };
         let gate = Gate::new(limits, Arc::clone(&telemetry));
         let pool = Pool::start().expect("threads");
+        let (_, views) = watch::channel(Arc::new(View::default()));
+        let (_, stages) = watch::channel(Stage::default());
+        let catalog = Catalog::new(Arc::clone(&live), views, stages);
         let pipeline = Pipeline::new(live, Arc::clone(&telemetry), pool);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -78,24 +92,44 @@ impl Doors {
             runtime: runtime.expect("a runtime"),
             predictor: Predictor::new(Arc::new(pipeline), Arc::clone(&gate)),
             gate,
+            catalog,
             telemetry,
         }
     }
 
     /// Sends `message` to a door; panics where the answer is none that a caller may get.
     pub fn knock(&self, door: Door, message: &[u8]) {
+        let (predictor, catalog) = (self.predictor.clone(), self.catalog.clone());
         match door {
             Door::Native => {
-                let service = Predictions::new(self.predictor.clone());
-                let service = PredictionServiceServer::new(service);
-                self.call(service, message);
+                let service = PredictionServiceServer::new(Predictions::new(predictor));
+                self.call(service, "/taper.v1.PredictionService/Predict", message);
+            }
+            Door::OpenInference => {
+                let port = DataPort::new(predictor, catalog.clone());
+                let service = OpenInference::new(catalog, port);
+                let service = GrpcInferenceServiceServer::new(service);
+                self.call(
+                    service,
+                    "/inference.GRPCInferenceService/ModelInfer",
+                    message,
+                );
+            }
+            Door::TensorFlowServing => {
+                let service = TensorFlowServing::new(predictor, catalog, LONGEST);
+                let service = tensorflow::PredictionServiceServer::new(service);
+                self.call(
+                    service,
+                    "/tensorflow.serving.PredictionService/Predict",
+                    message,
+                );
             }
         }
         assert_eq!(self.gate.in_flight(), 0, "a place was not given back");
     }
 
     /// Sends `message` as the only one of a gRPC call.
-    fn call<S>(&self, service: S, message: &[u8])
+    fn call<S>(&self, service: S, path: &str, message: &[u8])
     where
         Admission<S>: Service<
                 http::Request<tonic::body::Body>,
@@ -107,7 +141,7 @@ impl Doors {
         let mut service = Admission::new(service, gate, telemetry);
         let length = u32::try_from(message.len()).expect("short").to_be_bytes();
         let frame = [&[0][..], &length, message].concat();
-        let request = http::Request::post("/a.Service/Predict")
+        let request = http::Request::post(path)
             .header("content-type", "application/grpc")
             .body(tonic::body::Body::new(Full::from(frame)))
             .expect("a request");
@@ -123,7 +157,9 @@ impl Doors {
             Code::InvalidArgument,
             Code::NotFound,
             Code::OutOfRange,
-            Code::Unimplemented,
+            // The house is small, and a single value may fill a large tensor.
+            Code::ResourceExhausted,
+            Code::Unavailable,
         ];
         assert!(may.contains(&status.code()), "{status:?}");
     }

@@ -3,6 +3,13 @@
 use prost::Message as _;
 use prost_types::value::Kind;
 use prost_types::{ListValue, Struct, Value};
+use taper::proto::inference::infer_parameter::ParameterChoice;
+use taper::proto::inference::model_infer_request::{InferInputTensor, InferRequestedOutputTensor};
+use taper::proto::inference::{InferParameter, InferTensorContents, ModelInferRequest};
+use taper::proto::tensorflow::serving::model_spec::VersionChoice;
+use taper::proto::tensorflow::serving::{ModelSpec, PredictRequest};
+use taper::proto::tensorflow::tensor_shape_proto::Dim;
+use taper::proto::tensorflow::{DataType, TensorProto, TensorShapeProto};
 use taper::proto::v1;
 
 use super::doors::Door;
@@ -11,6 +18,10 @@ use super::doors::Door;
 pub fn of(door: Door) -> Vec<Vec<u8>> {
     match door {
         Door::Native => vec![rows().encode_to_vec(), tensors().encode_to_vec()],
+        Door::OpenInference => [typed(), raw()].map(|asked| asked.encode_to_vec()).into(),
+        Door::TensorFlowServing => [values(), content()]
+            .map(|asked| asked.encode_to_vec())
+            .into(),
     }
 }
 
@@ -69,5 +80,150 @@ fn tensors() -> v1::PredictRequest {
             },
         ],
         ..v1::PredictRequest::default()
+    }
+}
+
+fn input(name: &str, datatype: &str, shape: &[i64]) -> InferInputTensor {
+    InferInputTensor {
+        name: name.into(),
+        datatype: datatype.into(),
+        shape: shape.into(),
+        ..InferInputTensor::default()
+    }
+}
+
+fn typed() -> ModelInferRequest {
+    let with = |input, contents| InferInputTensor {
+        contents: Some(contents),
+        ..input
+    };
+    let parameter = |parameter_choice| InferParameter {
+        parameter_choice: Some(parameter_choice),
+    };
+    let x = InferTensorContents {
+        fp64_contents: vec![1.0],
+        ..InferTensorContents::default()
+    };
+    let n = InferTensorContents {
+        int64_contents: vec![3],
+        ..InferTensorContents::default()
+    };
+    let color = InferTensorContents {
+        bytes_contents: vec!["red".into()],
+        ..InferTensorContents::default()
+    };
+    let pair = InferTensorContents {
+        fp32_contents: vec![0.5, -0.5],
+        ..InferTensorContents::default()
+    };
+    ModelInferRequest {
+        model_name: "m".into(),
+        model_version: "1".into(),
+        id: "seven".into(),
+        parameters: [
+            (
+                "routing_key".into(),
+                parameter(ParameterChoice::StringParam("somebody".into())),
+            ),
+            (
+                "timeout".into(),
+                parameter(ParameterChoice::Int64Param(5_000_000)),
+            ),
+        ]
+        .into(),
+        inputs: vec![
+            with(input("x", "FP64", &[1]), x),
+            with(input("n", "INT64", &[1]), n),
+            with(input("color", "BYTES", &[1]), color),
+            with(input("pair", "FP32", &[1, 2]), pair),
+        ],
+        outputs: vec![InferRequestedOutputTensor {
+            name: "value".into(),
+            ..InferRequestedOutputTensor::default()
+        }],
+        ..ModelInferRequest::default()
+    }
+}
+
+fn raw() -> ModelInferRequest {
+    ModelInferRequest {
+        model_name: "m".into(),
+        inputs: vec![
+            input("x", "FP64", &[2]),
+            input("color", "BYTES", &[2]),
+            input("pair", "FP32", &[2, 2]),
+        ],
+        raw_input_contents: vec![
+            [1_f64.to_le_bytes(), 2_f64.to_le_bytes()].concat().into(),
+            b"\x03\0\0\0red\x05\0\0\0green"[..].into(),
+            [0_f32, 1.0, 2.0, 3.0].map(f32::to_le_bytes).concat().into(),
+        ],
+        ..ModelInferRequest::default()
+    }
+}
+
+fn tensor(dtype: DataType, shape: &[i64]) -> TensorProto {
+    let dim = shape.iter().map(|&size| Dim {
+        size,
+        ..Dim::default()
+    });
+    TensorProto {
+        dtype: dtype.into(),
+        tensor_shape: Some(TensorShapeProto {
+            dim: dim.collect(),
+            ..TensorShapeProto::default()
+        }),
+        ..TensorProto::default()
+    }
+}
+
+fn spec(choice: VersionChoice) -> ModelSpec {
+    ModelSpec {
+        name: "m".into(),
+        version_choice: Some(choice),
+        ..ModelSpec::default()
+    }
+}
+
+/// One value fills `x`.
+fn values() -> PredictRequest {
+    let x = TensorProto {
+        double_val: vec![1.0],
+        ..tensor(DataType::DtDouble, &[3])
+    };
+    let color = TensorProto {
+        string_val: vec!["red".into(), "green".into(), "red".into()],
+        ..tensor(DataType::DtString, &[3])
+    };
+    let pair = TensorProto {
+        float_val: vec![0.0, 1.0, 2.0, 3.0, 4.0, 5.0],
+        ..tensor(DataType::DtFloat, &[3, 2])
+    };
+    let inputs = [("x", x), ("color", color), ("pair", pair)];
+    PredictRequest {
+        model_spec: Some(spec(VersionChoice::VersionLabel("2".into()))),
+        inputs: inputs.map(|(name, tensor)| (name.into(), tensor)).into(),
+        output_filter: vec!["value".into()],
+    }
+}
+
+fn content() -> PredictRequest {
+    let x = TensorProto {
+        tensor_content: 1_f64.to_le_bytes().to_vec().into(),
+        ..tensor(DataType::DtDouble, &[1])
+    };
+    let color = TensorProto {
+        string_val: vec!["green".into()],
+        ..tensor(DataType::DtString, &[1])
+    };
+    let pair = TensorProto {
+        tensor_content: [0.5_f32, -0.5].map(f32::to_le_bytes).concat().into(),
+        ..tensor(DataType::DtFloat, &[1, 2])
+    };
+    let inputs = [("x", x), ("color", color), ("pair", pair)];
+    PredictRequest {
+        model_spec: Some(spec(VersionChoice::Version(1))),
+        inputs: inputs.map(|(name, tensor)| (name.into(), tensor)).into(),
+        ..PredictRequest::default()
     }
 }

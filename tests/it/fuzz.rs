@@ -12,8 +12,6 @@ mod seeds;
 
 use doors::{Door, Doors};
 
-use crate::{by_hand, tiny};
-
 /// Changed copies of each message.
 const CHANGES: usize = 300;
 

@@ -109,7 +109,7 @@ async fn a_change_of_policy_is_seen_by_a_stream_that_is_open() {
 #[tokio::test]
 async fn a_slow_reader_is_held_back_and_gets_every_answer_in_the_end() {
     const MOST: u64 = 10_000;
-    let mut gateway = two_versions("[limits]\nmax_in_flight = 64").await;
+    let gateway = two_versions("[limits]\nmax_in_flight = 64").await;
     let sent = Arc::new(AtomicU64::new(0));
     let count = Arc::clone(&sent);
     let wide: [_; 16] = std::array::from_fn(|_| good());
