@@ -13,7 +13,8 @@ use taper::model::payload::Payload;
 use taper::proto::v1;
 use taper::proto::v1::prediction_service_server::{PredictionService, PredictionServiceServer};
 use tokio::runtime;
-use tonic::{Request, Response, Status};
+use tokio_stream::Empty;
+use tonic::{Request, Response, Status, Streaming};
 
 use crate::candle::Perceptron;
 use crate::common;
@@ -58,6 +59,15 @@ impl PredictionService for Bare {
             black_box(network.forward(rows.as_slice(), rows.columns()));
         }
         Ok(Response::new(self.answer.clone()))
+    }
+
+    type PredictStreamStream = Empty<Result<v1::PredictStreamResponse, Status>>;
+
+    async fn predict_stream(
+        &self,
+        _: Request<Streaming<v1::PredictRequest>>,
+    ) -> Result<Response<Self::PredictStreamStream>, Status> {
+        Err(Status::unimplemented("a floor only predicts"))
     }
 
     async fn report_outcomes(
