@@ -3,6 +3,7 @@
 use std::{env, error::Error, fs, path::PathBuf};
 
 use prost::Message;
+use tonic_prost_build::Builder;
 
 const PROTOS: [&str; 5] = [
     "taper/v1/prediction.proto",
@@ -13,6 +14,34 @@ const PROTOS: [&str; 5] = [
 ];
 /// Messages whose bytes are handed on as they came.
 const BYTES: [&str; 3] = [".taper.v1.Tensor", ".inference", ".tensorflow"];
+/// Messages that are told as JSON too, under the names of their fields.
+const JSON: [&str; 19] = [
+    ".inference.InferBatchStatistics",
+    ".inference.InferParameter",
+    ".inference.InferResponseStatistics",
+    ".inference.InferStatistics",
+    ".inference.MemoryUsage",
+    ".inference.ModelConfig",
+    ".inference.ModelDynamicBatching",
+    ".inference.ModelInput",
+    ".inference.ModelMetadataResponse",
+    ".inference.ModelOutput",
+    ".inference.ModelParameter",
+    ".inference.ModelResponseCache",
+    ".inference.ModelStatistics",
+    ".inference.ModelStatisticsResponse",
+    ".inference.ModelTransactionPolicy",
+    ".inference.ModelVersionPolicy",
+    ".inference.RepositoryIndexResponse",
+    ".inference.ServerMetadataResponse",
+    ".inference.StatisticDuration",
+];
+/// Fields that hold the number of an enum's value; JSON has its name.
+const NAMED: [(&str, &str); 3] = [
+    (".inference.ModelInput.data_type", "data_type"),
+    (".inference.ModelInput.format", "format"),
+    (".inference.ModelOutput.data_type", "data_type"),
+];
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=proto");
@@ -25,9 +54,31 @@ fn main() -> Result<(), Box<dyn Error>> {
         .fold(tonic_prost_build::configure(), |builder, path| {
             builder.bytes(path)
         });
-    builder
+    with_json(builder)
         .extern_path(".google.rpc.Status", "::tonic_types::Status")
         .codec_path("crate::proto::codec::Bounded")
         .compile_fds(descriptors)?;
     Ok(())
+}
+
+fn with_json(builder: Builder) -> Builder {
+    let builder = JSON.iter().fold(builder, |builder, path| {
+        builder.type_attribute(path, "#[derive(serde::Serialize)]")
+    });
+    let builder = NAMED.iter().fold(builder, |builder, (path, name)| {
+        let by = format!("#[serde(serialize_with = \"crate::proto::json::{name}\")]");
+        builder.field_attribute(path, by)
+    });
+    // Without a dot in front a path means itself only, and nothing in it.
+    let (policy, parameter) = ("ModelVersionPolicy", "InferParameter");
+    builder
+        .message_attribute(policy, "#[serde(transparent)]")
+        .enum_attribute("policy_choice", "#[serde(rename_all = \"snake_case\")]")
+        // A parameter is its value.
+        .type_attribute(".inference.InferParameter", "#[derive(serde::Deserialize)]")
+        .message_attribute(parameter, "#[serde(transparent)]")
+        .enum_attribute("InferParameter.parameter_choice", "#[serde(untagged)]")
+        // The same answer is the same text each time.
+        .btree_map(".inference.ModelConfig.parameters")
+        .btree_map(".inference.ModelMetadataResponse.properties")
 }

@@ -30,6 +30,7 @@ fn record(c: &mut Criterion) {
             inference: Duration::from_micros(7),
             scores: &scores,
             top: &top,
+            is_first: true,
         };
         group.throughput(Throughput::Elements(rows as u64));
         group.bench_function(BenchmarkId::new("encode unwatched", rows), |b| {

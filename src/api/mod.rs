@@ -6,6 +6,7 @@ pub mod http;
 
 mod catalog;
 mod dialect;
+mod oip;
 mod predictor;
 mod read;
 mod status;

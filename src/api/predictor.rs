@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use http::Extensions;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use crate::error::{InputFaults, PredictError};
 use crate::serving::gate::{Arrival, Gate};
@@ -52,9 +52,12 @@ impl Predictor {
         &self,
         query: Result<Query, InputFaults>,
     ) -> Result<Answer, PredictError> {
-        match query {
-            Ok(query) => self.pipeline.predict(query).await,
-            Err(faults) => Err(self.pipeline.refuse(faults)),
-        }
+        let query = query.map_err(|faults| self.pipeline.refuse(faults))?;
+        let Some(deadline) = query.arrival.sooner() else {
+            return self.pipeline.predict(query).await;
+        };
+        // Whoever ends the call in time may not have heard of it.
+        let answered = timeout_at(deadline, self.pipeline.predict(query)).await;
+        answered.unwrap_or(Err(PredictError::DeadlineExceeded))
     }
 }

@@ -1,6 +1,6 @@
 //! What all protocols read in the same way: who must answer, keys and ids, elements as bytes.
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName};
 
 use crate::error::InputFaults;
@@ -114,6 +114,22 @@ pub(super) fn to_raw(scores: &[f32]) -> Bytes {
         .collect()
 }
 
+/// Texts as they travel in one block.
+pub(super) fn texts_to_raw(texts: &[String]) -> Bytes {
+    let mut block = BytesMut::new();
+    for text in texts {
+        // None is longer than the message that it goes into.
+        block.put_u32_le(u32::try_from(text.len()).unwrap_or(u32::MAX));
+        block.put_slice(text.as_bytes());
+    }
+    block.freeze()
+}
+
+/// A name as a caller wrote it, for telling it back: not longer than any sensible one.
+pub(super) fn cut(name: &str) -> String {
+    name.chars().take(64).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -141,6 +157,7 @@ mod tests {
         ] {
             assert!(raw(Datatype::Bytes, &Bytes::copy_from_slice(wrong)).is_err());
         }
+        assert_eq!(texts_to_raw(&["ab", "", "c"].map(str::to_owned)), block);
     }
 
     #[test]

@@ -24,16 +24,34 @@ pub enum Datatype {
     Bytes,
 }
 
-impl fmt::Display for Datatype {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
+impl Datatype {
+    /// All that a signature can name.
+    pub const ALL: [Self; 6] = [
+        Self::Bool,
+        Self::Int32,
+        Self::Int64,
+        Self::Fp32,
+        Self::Fp64,
+        Self::Bytes,
+    ];
+
+    /// Its name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
             Self::Bool => "BOOL",
             Self::Int32 => "INT32",
             Self::Int64 => "INT64",
             Self::Fp32 => "FP32",
             Self::Fp64 => "FP64",
             Self::Bytes => "BYTES",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Datatype {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
     }
 }
 

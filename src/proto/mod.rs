@@ -4,6 +4,8 @@
 
 pub mod codec;
 
+mod json;
+
 /// `taper.v1`: the native protocol.
 #[expect(
     missing_docs,

@@ -5,7 +5,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
@@ -95,6 +95,7 @@ impl Gate {
             read: AtomicBool::new(false),
             at,
             deadline,
+            sooner: OnceLock::new(),
         };
         if self.requests.fetch_add(1, Ordering::Relaxed) < limit {
             Ok(arrival)
@@ -151,8 +152,10 @@ pub struct Arrival {
     read: AtomicBool,
     /// When the gateway saw the request.
     pub at: Instant,
-    /// When the caller stops waiting.
-    pub deadline: Option<Instant>,
+    /// When the caller stops waiting, as the call itself says.
+    deadline: Option<Instant>,
+    /// The same, as its message says.
+    sooner: OnceLock<Instant>,
 }
 
 impl Arrival {
@@ -178,6 +181,25 @@ impl Arrival {
 }
 
 impl Arrival {
+    /// When the caller stops waiting.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        let deadlines = [self.deadline, self.sooner()];
+        deadlines.into_iter().flatten().min()
+    }
+
+    /// The message says when its caller stops waiting. Only the first time counts.
+    pub fn ends_by(&self, deadline: Instant) {
+        // A message that said it twice would not be read twice.
+        let _ = self.sooner.set(deadline);
+    }
+
+    /// What the message said about it; the clock of the call may not know.
+    #[must_use]
+    pub fn sooner(&self) -> Option<Instant> {
+        self.sooner.get().copied()
+    }
+
     /// Bytes of the message that have come.
     #[must_use]
     pub fn bytes(&self) -> usize {

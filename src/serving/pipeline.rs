@@ -176,11 +176,11 @@ impl Pipeline {
         let log = self.log.as_ref();
         let sampled = log.filter(|log| log.samples(random_word()) && log.has_room());
         let logged = sampled.map(|log| (log, Payload::clone(&work)));
-        let mut record = Record::start(&by.meters, role, arrival.at, arrival.deadline);
+        let mut record = Record::start(&by.meters, role, arrival.at, arrival.deadline());
         let call = Call {
             role,
             at: arrival.at,
-            deadline: arrival.deadline,
+            deadline: arrival.deadline(),
         };
         let scored = match limit {
             None => self.executor.run(by, work, call).await,
@@ -285,7 +285,7 @@ fn random_word() -> u32 {
 
 /// How long the caller still waits; `None`: for ever.
 fn left(arrival: &Arrival) -> Option<Duration> {
-    let deadline = arrival.deadline?;
+    let deadline = arrival.deadline()?;
     Some(deadline.saturating_duration_since(Instant::now()))
 }
 

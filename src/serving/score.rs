@@ -28,6 +28,8 @@ pub struct Scored {
 pub(super) struct Passed {
     seen: Cells,
     queue: Duration,
+    /// Whether its forward pass is counted with it.
+    is_first: bool,
     scored: Scored,
 }
 
@@ -48,8 +50,8 @@ pub(super) fn passed(
 ) -> Result<Passed, PredictError> {
     let begin = Instant::now();
     let (seen, rows) = encoded(by, payload, call, begin)?;
-    let (scores, inference) = pass(by, &rows, call.role)?;
-    Ok(Passed::of(by, call, begin, seen, scores, inference))
+    let scored = pass(by, &rows, call.role)?;
+    Ok(Passed::of(by, call, begin, seen, scored, true))
 }
 
 /// The same for several requests in one forward pass; the answers come in their order. What is wrong with one is its own: where
@@ -79,16 +81,23 @@ pub(super) fn together(
         let lengths: Vec<usize> = good.iter().map(|rows| rows.len()).collect();
         (scores.split(&lengths).into_iter(), inference)
     });
+    let mut is_first = true;
     let answers = encoded.into_iter().zip(asked).map(|(one, (_, call))| {
         let (seen, rows) = one?;
-        let (scores, inference) = match parts.as_mut() {
-            Some((parts, inference)) => match parts.next() {
-                Some(scores) => (scores, *inference),
-                None => pass(by, &rows, call.role)?,
-            },
-            None => pass(by, &rows, call.role)?,
+        let part = parts.as_mut().and_then(|(parts, inference)| {
+            let scores = parts.next()?;
+            Some((scores, *inference))
+        });
+        let passed = match part {
+            Some(part) => {
+                let is_first = std::mem::take(&mut is_first);
+                Passed::of(by, *call, begin, seen, part, is_first)
+            }
+            None => {
+                let own = pass(by, &rows, call.role)?;
+                Passed::of(by, *call, begin, seen, own, true)
+            }
         };
-        let passed = Passed::of(by, *call, begin, seen, scores, inference);
         Ok(passed.recorded(by, call.role))
     });
     answers.collect()
@@ -128,14 +137,15 @@ impl Passed {
         call: Call,
         begin: Instant,
         seen: Seen<'_>,
-        scores: Scores,
-        inference: Duration,
+        (scores, inference): (Scores, Duration),
+        is_first: bool,
     ) -> Self {
         let classes = scores.rows().filter_map(|row| by.version.top_class(row));
         let top = classes.collect();
         Self {
             seen: seen.cells(),
             queue: begin.saturating_duration_since(call.at),
+            is_first,
             scored: Scored {
                 scores,
                 top,
@@ -151,6 +161,7 @@ impl Passed {
             inference: self.scored.inference,
             scores: &self.scored.scores,
             top: &self.scored.top,
+            is_first: self.is_first,
         };
         by.meters.stats.scored(role, &self.seen, scoring);
         self.scored

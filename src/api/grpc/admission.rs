@@ -211,7 +211,7 @@ async fn impatience_of(
 
 async fn clock(arrival: &Arrival, telemetry: &Telemetry, dialect: &Dialect) -> Status {
     let patience = arrival.at + MESSAGE_PATIENCE;
-    let deadline = arrival.deadline;
+    let deadline = arrival.deadline();
     sleep_until(deadline.map_or(patience, |deadline| deadline.min(patience))).await;
     let is_over = || deadline.is_some_and(|deadline| deadline <= Instant::now());
     if !is_over() && !arrival.is_read() {

@@ -75,7 +75,7 @@ where
 /// Waits until the stream must end whatever becomes of its requests, and says how.
 async fn over(place: Arc<Arrival>, dialect: &'static Dialect) -> Status {
     let deadline = async {
-        match place.deadline {
+        match place.deadline() {
             Some(deadline) => sleep_until(deadline).await,
             None => std::future::pending().await,
         }
@@ -144,7 +144,7 @@ impl<T, F: Future> Running<T, F> {
 /// A place for one request of the stream that has `stream`: what has come of it is counted there from now on.
 fn place(gate: &Arc<Gate>, stream: &Arrival) -> Result<Arc<Arrival>, PredictError> {
     let bytes = stream.hand_over();
-    let place = gate.enter(Instant::now(), stream.deadline)?;
+    let place = gate.enter(Instant::now(), stream.deadline())?;
     place.hold(bytes)?;
     place.read();
     Ok(Arc::new(place))

@@ -11,7 +11,7 @@ use crate::proto::v1;
 /// Reads a tensor; `None` where it has a fault, which is added to `faults`.
 pub(super) fn read(tensor: v1::Tensor, faults: &mut InputFaults) -> Option<Tensor> {
     let fault = |part: &str, got: String, wanted: String| InputFault {
-        field: format!("tensors[{}].{part}", cut(&tensor.name)),
+        field: format!("tensors[{}].{part}", read::cut(&tensor.name)),
         got,
         wanted,
     };
@@ -104,8 +104,4 @@ pub(super) fn write(name: &str, scores: Scores) -> v1::Tensor {
         fp32_values: scores.into_vec(),
         ..v1::Tensor::default()
     }
-}
-
-fn cut(name: &str) -> String {
-    name.chars().take(64).collect()
 }

@@ -114,6 +114,11 @@ impl History {
         }
     }
 
+    /// Everything since the beginning.
+    pub(super) fn all(&self) -> &Summary {
+        &self.all
+    }
+
     pub(super) fn heap_bytes(&self) -> usize {
         let slices = self.rings.iter().flatten();
         let bytes = slices.map(|slice| size_of::<Slice>() + slice.summary.heap_bytes());

@@ -20,12 +20,13 @@ mod layout;
 mod recorder;
 mod seen;
 mod summary;
+mod sums;
 #[cfg(test)]
 mod tests;
 
 use std::{
     sync::{Arc, OnceLock},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use tokio::time::Instant;
@@ -41,6 +42,7 @@ pub use history::{TICK, Window};
 pub use layout::{Feature, Layout, MOST_CATEGORIES};
 pub use seen::{Cells, Seen};
 pub use summary::{Inputs, Summary, Values};
+pub use sums::{Counted, Totals};
 
 /// What is recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +70,8 @@ impl Default for Settings {
 pub struct VersionStats {
     layout: Arc<Layout>,
     begin: Instant,
+    /// `begin` on the wall.
+    came: SystemTime,
     roles: [OnceLock<Recorder>; Role::COUNT],
 }
 
@@ -93,6 +97,8 @@ pub struct Scoring<'a> {
     pub scores: &'a Scores,
     /// The most probable class of each row; empty for a regression.
     pub top: &'a [TopClass],
+    /// Whether the forward pass is counted with this request: of several in one pass with one of them only.
+    pub is_first: bool,
 }
 
 impl VersionStats {
@@ -102,6 +108,7 @@ impl VersionStats {
         Self {
             layout: Arc::new(Layout::of(signature, settings)),
             begin: Instant::now(),
+            came: SystemTime::now(),
             roles: Default::default(),
         }
     }
@@ -121,7 +128,9 @@ impl VersionStats {
     /// A request was scored: its inputs, its answers and how long they took.
     pub fn scored(&self, role: Role, seen: &Cells, scoring: Scoring<'_>) {
         let (classes, labels) = (self.layout.classes.len(), self.layout.outputs.len());
-        self.recorder(role).record(self.now(), |summary| {
+        let since = self.begin.elapsed();
+        self.recorder(role).record(tick(since), |summary| {
+            summary.sums.scored(scoring, since);
             summary.rows += scoring.scores.rows().len() as u64;
             summary.queue.record(scoring.queue.as_secs_f64());
             summary.inference.record(scoring.inference.as_secs_f64());
@@ -148,6 +157,7 @@ impl VersionStats {
         self.recorder(role).record(self.now(), |summary| {
             summary.codes[code as usize] += 1;
             summary.total.record(total.as_secs_f64());
+            summary.sums.ended(code, total);
         });
     }
 
@@ -189,6 +199,17 @@ impl VersionStats {
         }))
     }
 
+    /// All that it did in `role` since it was loaded. Costs less than [`read`](Self::read), however many inputs there are; it may
+    /// wait for who reads just then.
+    #[must_use]
+    pub fn totals(&self, role: Role) -> Totals {
+        let mut totals = Totals::default();
+        if let Some(recorder) = self.roles[role as usize].get() {
+            recorder.add_up(|summary| totals.add(summary, self.came));
+        }
+        totals
+    }
+
     /// What is read of a version that saw nothing.
     #[must_use]
     pub fn nothing(&self) -> Snapshot {
@@ -212,8 +233,13 @@ impl VersionStats {
 
     /// The tick that runs.
     fn now(&self) -> u64 {
-        self.begin.elapsed().as_secs() / TICK.as_secs()
+        tick(self.begin.elapsed())
     }
+}
+
+/// The tick that runs so long after the beginning.
+fn tick(since: Duration) -> u64 {
+    since.as_secs() / TICK.as_secs()
 }
 
 /// How far a window reaches back in tick `now` of a version that came `since` ago.

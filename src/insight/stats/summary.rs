@@ -1,6 +1,7 @@
 //! All that is counted in one stretch of time.
 
 use super::layout::Layout;
+use super::sums::Sums;
 use crate::error::Code;
 use crate::insight::sketch::Sketch;
 use crate::model::Observed;
@@ -26,6 +27,8 @@ pub struct Summary {
     pub confidence: Sketch,
     /// Inputs of the rows that were scored, by [`Layout::features`].
     pub features: Vec<Inputs>,
+    /// What adds up to exact totals, which sketches do not give.
+    pub(super) sums: Sums,
 }
 
 /// The values of one input, as the callers sent them, and cut to its range; of several values a row, all together.
@@ -182,6 +185,7 @@ impl Summary {
             classes: vec![0; layout.classes.len()],
             confidence: sketch(),
             features: features.collect(),
+            sums: Sums::default(),
         }
     }
 
@@ -203,6 +207,7 @@ impl Summary {
         add(&mut self.codes, &from.codes);
         self.rows += from.rows;
         add(&mut self.classes, &from.classes);
+        self.sums.merge(from.sums);
         let theirs = from.sketches();
         for (to, from) in self.sketches_mut().zip(theirs) {
             to.merge(from);
@@ -217,6 +222,7 @@ impl Summary {
         subtract(&mut self.codes, &part.codes);
         self.rows = self.rows.saturating_sub(part.rows);
         subtract(&mut self.classes, &part.classes);
+        self.sums.take_back(part.sums);
         let theirs = part.sketches();
         for (from, part) in self.sketches_mut().zip(theirs) {
             from.take_back(part);
@@ -231,6 +237,7 @@ impl Summary {
         self.codes.fill(0);
         self.rows = 0;
         self.classes.fill(0);
+        self.sums = Sums::default();
         self.sketches_mut().for_each(Sketch::clear);
         self.features.iter_mut().for_each(Inputs::clear);
     }

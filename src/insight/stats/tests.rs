@@ -49,6 +49,7 @@ fn answer(stats: &VersionStats, seen: &Seen<'_>) {
         inference: Duration::from_millis(2),
         scores: &scores,
         top: &top,
+        is_first: true,
     };
     stats.scored(PRIMARY, seen, scoring);
     stats.ended(PRIMARY, Code::Ok, Duration::from_millis(4));
@@ -200,6 +201,7 @@ async fn all_statistics_of_a_version_stay_within_the_setting() {
                     inference: Duration::from_millis(2),
                     scores: &score,
                     top: &[],
+                    is_first: true,
                 };
                 stats.scored(role, &seen, scoring);
             }
