@@ -191,7 +191,7 @@ impl Gateway {
         };
 
         let predictor = Predictor::new(pipeline, Arc::clone(&gate));
-        let door = serve::data(&config, predictor, catalog.clone(), &telemetry)?;
+        let door = serve::data(&config, predictor.clone(), catalog.clone(), &telemetry)?;
         let watch = registry::watch(config.registry.clone(), config.watch, move |listing| {
             // An error means that the writer has ended, and then nobody wants to know.
             let _ = events.blocking_send(Event::Listed(listing));
@@ -219,7 +219,8 @@ impl Gateway {
             doorman.admit_here(admin),
             closing,
         ));
-        let faces = Faces::new(catalog, &telemetry, outcomes);
+        let most = config.max_message_bytes;
+        let faces = Faces::new(catalog, &telemetry, outcomes, predictor, most);
         others.spawn(serve::http(
             doorman.admit_here(http),
             addresses.http,
