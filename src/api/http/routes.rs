@@ -4,8 +4,10 @@
 use axum::routing::{self, MethodRouter};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
-use super::rest::{InferAnswer, InferRequest, PredictAnswer, PredictBody, infer, predict};
+use super::rest::{self, InferAnswer, InferRequest, PredictAnswer, PredictBody};
 use super::{Faces, metrics, openapi, readyz};
+use crate::proto::inference;
+use crate::proto::inference::repository_index_response::ModelIndex;
 
 /// Makes the schema of a type, or a reference to it.
 pub(super) type Describe = fn(&mut SchemaGenerator) -> Schema;
@@ -35,6 +37,8 @@ pub(super) enum Gives {
     Nothing,
 }
 
+/// Of whatever is told of a model.
+const TELLING: &[u16] = &[404, 503];
 /// Of whatever is to be predicted.
 const PREDICTING: &[u16] = &[400, 404, 408, 413, 415, 429, 500, 503, 504];
 
@@ -74,17 +78,43 @@ pub(super) fn all() -> Vec<Route> {
             )
         },
     ];
+    all.extend(both("", |path| {
+        let summary = "What a version takes and gives";
+        get::<inference::ModelMetadataResponse>(
+            &path,
+            summary,
+            routing::get(rest::metadata),
+            TELLING,
+        )
+    }));
+    all.extend(both("ready", |path| {
+        let summary = "Whether the model, or the version, can answer";
+        get::<rest::ModelReady>(&path, summary, routing::get(rest::model_ready), TELLING)
+    }));
+    all.extend(both("config", |path| {
+        let summary = "How a version is served";
+        get::<inference::ModelConfig>(&path, summary, routing::get(rest::config), TELLING)
+    }));
+    all.extend(both("stats", |path| {
+        let summary = "What versions did since they were loaded";
+        get::<inference::ModelStatisticsResponse>(
+            &path,
+            summary,
+            routing::get(rest::statistics),
+            TELLING,
+        )
+    }));
     all.extend(both("infer", |path| Route {
         blocks: true,
         ..post::<InferRequest<'_>, InferAnswer>(
             path,
             "Predicts from typed tensors, as the Open Inference Protocol has it",
-            routing::post(infer),
+            routing::post(rest::infer),
         )
     }));
     all.extend(both("predict", |path| {
         let summary = "Predicts from rows with a name for each value";
-        post::<PredictBody, PredictAnswer>(path, summary, routing::post(predict))
+        post::<PredictBody, PredictAnswer>(path, summary, routing::post(rest::predict))
     }));
     all
 }
@@ -114,6 +144,26 @@ fn text(
         blocks: false,
         refusals,
         handler,
+    }
+}
+
+fn get<G: JsonSchema>(
+    path: &str,
+    summary: &'static str,
+    handler: MethodRouter<Faces>,
+    refusals: &'static [u16],
+) -> Route {
+    Route {
+        gives: Gives::Json(SchemaGenerator::subschema_for::<G>),
+        ..text(path, summary, handler, refusals)
+    }
+}
+
+fn forbidden(path: &str, summary: &'static str) -> Route {
+    Route {
+        method: "post",
+        gives: Gives::Nothing,
+        ..text(path, summary, routing::post(rest::refused), &[403])
     }
 }
 

@@ -11,6 +11,7 @@ use serde::Deserializer;
 use serde::de::{SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
+use crate::api::read;
 use crate::error::{InputFault, InputFaults};
 use crate::model::payload::{Datatype, TensorData};
 
@@ -99,9 +100,9 @@ impl<'a> List<'a> {
         got: impl Into<String>,
         wanted: impl Into<String>,
     ) {
-        let name: String = self.name.chars().take(64).collect();
+        let name = read::cut(self.name);
         self.faults.add_with(|| InputFault {
-            field: format!("{}[{name}].data{part}", InputFaults::TENSORS),
+            field: format!("inputs[{name}].data{part}"),
             got: got.into(),
             wanted: wanted.into(),
         });
@@ -250,7 +251,7 @@ mod tests {
         for (json, want) in [
             (
                 "[[[1,2],[3]],[[5,6],[7,8]]]",
-                "tensors[x].data[2]: got a list of 1, wants 2 on axis 2",
+                "inputs[x].data[2]: got a list of 1, wants 2 on axis 2",
             ),
             ("[[1,2],[3,4]]", "values beside lists"),
             ("[[[1,2],3],[[5,6],[7,8]]]", "values beside lists"),
@@ -259,10 +260,10 @@ mod tests {
                 "got a list, wants lists in lists for 3 axes at most",
             ),
             ("[[[1,2],[3,4]]]", "got a list of 1, wants 2 on axis 0"),
-            ("7", "tensors[x].data: got a number, wants a list"),
+            ("7", "inputs[x].data: got a number, wants a list"),
             (
                 "[1,true,null]",
-                "tensors[x].data[1]: got a boolean, wants a whole number",
+                "inputs[x].data[1]: got a boolean, wants a whole number",
             ),
         ] {
             let (_, faults) = read(Datatype::Int32, &[2, 2, 2], json);

@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 
 use crate::error::InputFaults;
 use crate::proto::codec::MOST_FIELDS;
+use crate::proto::inference::InferParameter;
 
 /// Axes that a shape may have: more than any input has.
 const MOST_AXES: usize = 16;
@@ -35,13 +36,18 @@ pub(in crate::api::http) struct InferRequest<'a> {
 
 /// Parameters of a request; others are ignored.
 #[derive(Debug, Default, serde::Deserialize, JsonSchema)]
+#[schemars(rename = "InferParameters")]
 pub(super) struct Parameters {
-    /// Equal keys get the same version for as long as the shares stay. At most 1024 bytes. The header `taper-routing-key` says the same.
-    pub(super) routing_key: Option<String>,
+    /// Equal keys get the same version for as long as the shares stay. At most 1024 bytes. The header `taper-routing-key` says the
+    /// same.
+    #[schemars(with = "Option<String>")]
+    pub(super) routing_key: Option<InferParameter>,
     /// The caller's own id for the answer: 1 to 128 visible ASCII characters. The header `taper-response-id` says the same.
-    pub(super) response_id: Option<String>,
+    #[schemars(with = "Option<String>")]
+    pub(super) response_id: Option<InferParameter>,
     /// Microseconds that the caller waits; 0: for ever.
-    pub(super) timeout: Option<u64>,
+    #[schemars(with = "Option<u64>")]
+    pub(super) timeout: Option<InferParameter>,
     /// Whether outputs come as blocks of bytes after the JSON.
     pub(super) binary_data_output: Option<bool>,
 }
@@ -97,9 +103,9 @@ pub(super) struct WantedParameters {
     /// Refused: no memory is shared.
     #[schemars(skip)]
     pub(super) shared_memory_region: Option<IgnoredAny>,
-    /// Refused: answers are tensors, not texts about classes.
-    #[schemars(skip)]
-    pub(super) classification: Option<IgnoredAny>,
+    /// Instead of the numbers, so many classes with the highest, each as `score:index:label`.
+    #[schemars(with = "Option<u64>")]
+    pub(super) classification: Option<InferParameter>,
 }
 
 /// A list that is as long as a message of any other protocol may make it. An object of two bytes takes a hundred in memory.
@@ -185,36 +191,25 @@ fn unread(path: &str, error: &serde_json::Error) -> Unread {
     }
     let place = format!(" at line {} column {}", error.line(), error.column());
     let text = text.strip_suffix(&*place).unwrap_or(&text);
-    let (got, wanted) = text.split_once(", expected ").unwrap_or((text, "it once"));
-    let mut field = match path {
-        "." | "" => String::new(),
-        path => path.to_owned(),
-    };
-    let got = if let Some(name) = named(got, "unknown field `").or(named(got, "duplicate field `"))
-    {
-        let dot = if field.is_empty() || field.ends_with(name) {
-            ""
-        } else {
-            "."
-        };
-        if !field.ends_with(name) {
-            field = format!("{field}{dot}{name}");
-        }
-        if wanted == "it once" {
-            "the name again"
-        } else {
-            "an unknown name"
-        }
+    let (got, wanted) = text
+        .split_once(", expected ")
+        .unwrap_or((text, "another value"));
+    let (name, got, wanted) = if let Some(name) = named(got, "unknown field `") {
+        (name, "an unknown name", wanted)
+    } else if let Some(name) = named(got, "duplicate field `") {
+        (name, "the name again", "each name once")
     } else {
         let kinds = ["invalid type: ", "invalid value: ", "invalid length "];
-        kinds
-            .iter()
-            .find_map(|kind| got.strip_prefix(kind))
-            .unwrap_or(got)
+        let got_is = kinds.iter().find_map(|kind| got.strip_prefix(kind));
+        ("", got_is.unwrap_or(got), wanted)
     };
-    if field.is_empty() {
-        field = "body".to_owned();
-    }
+    let field = match path {
+        "." | "" if name.is_empty() => "body".to_owned(),
+        "." | "" => name.to_owned(),
+        // The path may go to the name or to what has it.
+        path if name.is_empty() || path.ends_with(name) => path.to_owned(),
+        path => format!("{path}.{name}"),
+    };
     Unread::Faulty(InputFaults::one(field, got, wanted))
 }
 

@@ -1,7 +1,7 @@
 //! `POST /v2/models/{model}/infer`: typed tensors as the Open Inference Protocol has them, in JSON or as blocks of bytes after it.
 
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
@@ -10,22 +10,23 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::Who;
 use super::admit::{Received, holding};
-use super::envelope::{self, Few, InferRequest, Parameters, Unread, Wanted};
+use super::envelope::{self, Few, InferRequest, Unread};
 use super::named::Named;
 use super::refusal::{Refusal, json};
 use super::tensor::Parts;
 use crate::api::http::Faces;
-use crate::api::{read, told};
+use crate::api::oip::{self, Answered, Ask, Values};
+use crate::api::told;
 use crate::error::InputFaults;
 use crate::insight::metrics::Unreadable;
-use crate::model::payload::{Datatype, Payload};
+use crate::model::payload::Datatype;
+use crate::proto::inference::InferParameter;
+use crate::serving::Query;
 use crate::serving::gate::Arrival;
-use crate::serving::{Answer, Query};
 
 /// Says where the JSON of a body ends, when blocks of bytes come after it.
-pub(super) const HEADER_LENGTH: HeaderName =
+pub(super) const JSON_LENGTH: HeaderName =
     HeaderName::from_static("inference-header-content-length");
 
 /// The answer to an inference request.
@@ -39,42 +40,51 @@ pub(in crate::api::http) struct InferAnswer {
     /// As in the request.
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<String>,
-    /// Who answered, and why.
-    parameters: Who,
-    /// In the order in which they were asked for.
-    outputs: Vec<Output>,
+    /// Who answered, and why: `role`, `response_id`, `policy_revision`, and `failed_version` with the role `fallback`.
+    parameters: BTreeMap<String, InferParameter>,
+    /// The one output of the model.
+    outputs: [Output; 1],
 }
 
 /// A tensor of an answer.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Output {
+    /// Its name.
     name: String,
+    /// Type of its elements: `FP32`, or `BYTES` where classes were asked for.
     datatype: Datatype,
     /// Rows, and columns of each.
-    shape: [usize; 2],
+    shape: [i64; 2],
     /// About the tensor.
     #[serde(skip_serializing_if = "Option::is_none")]
     parameters: Option<OutputParameters>,
-    /// The elements, row-major, in the shortest digits that give the same 32-bit float back. Left out where they come as a block of
-    /// bytes.
+    /// The elements, row-major; numbers in the shortest digits that give the same 32-bit float back. Left out where they come as a
+    /// block of bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
-    data: Option<Vec<f32>>,
+    data: Option<Elements>,
 }
 
 /// Parameters of an output.
 #[derive(Debug, Serialize, JsonSchema)]
 struct OutputParameters {
-    /// Bytes of the tensor among the blocks after the JSON.
+    /// Bytes of the tensor after the JSON.
     binary_data_size: usize,
+}
+
+/// Elements of an output.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(untagged)]
+enum Elements {
+    Numbers(Vec<f32>),
+    Texts(Vec<String>),
 }
 
 /// What is to be done with the answer.
 #[derive(Debug)]
 struct Reply {
     id: Option<String>,
-    /// Name of each output that is wanted, and whether as bytes; `None`: all.
-    wanted: Option<Vec<(String, bool)>>,
-    /// Whether those are wanted as bytes about which nothing is said.
+    wanted: Vec<oip::Wanted>,
+    /// Whether the output is wanted as bytes.
     binary: bool,
 }
 
@@ -95,9 +105,12 @@ pub(in crate::api::http) async fn infer(
     };
     let (query, reply) = faces.readable(read, &place)?;
     let answer = faces.answer(Ok(query), &place).await?;
-    let refused = |error| Refusal::from(error).holding(Arc::clone(&place));
-    let (response, blocks) = reply.response(&answer).map_err(refused)?;
-    Ok(written(&answer, &response, blocks, place))
+    let mut head = HeaderMap::new();
+    told::tell(&answer, &mut head);
+    match oip::answered(answer, &reply.wanted) {
+        Ok(answered) => Ok(reply.response(answered, head, place)),
+        Err(error) => Err(Refusal::from(error).holding(place)),
+    }
 }
 
 impl Faces {
@@ -123,7 +136,7 @@ impl Faces {
 
 /// Cuts a body where its JSON ends.
 fn parts(headers: &HeaderMap, mut body: Bytes) -> Result<Parts, InputFaults> {
-    let Some(length) = headers.get(HEADER_LENGTH) else {
+    let Some(length) = headers.get(JSON_LENGTH) else {
         let (json, blocks) = (body, Bytes::new());
         return Ok(Parts { json, blocks });
     };
@@ -135,7 +148,7 @@ fn parts(headers: &HeaderMap, mut body: Bytes) -> Result<Parts, InputFaults> {
         }
         _ => {
             let wanted = format!("a number of bytes, at most the {} of the body", body.len());
-            Err(InputFaults::one(HEADER_LENGTH.as_str(), length, wanted))
+            Err(InputFaults::one(JSON_LENGTH.as_str(), length, wanted))
         }
     }
 }
@@ -149,192 +162,105 @@ fn read(
     let json = parts.json.clone();
     let message: InferRequest<'_> = envelope::read(&json)?;
     let mut faults = InputFaults::default();
-    if message.inputs.0.is_empty() {
-        faults.add(
-            InputFaults::TENSORS,
-            "nothing",
-            "one tensor for each input of the model",
-        );
-    }
     let inputs = message.inputs.0.into_iter().enumerate();
     let tensors = inputs.filter_map(|(at, input)| parts.tensor(at, input, &mut faults));
     let tensors = tensors.collect();
     parts.rest(&mut faults);
     let parameters = message.parameters.unwrap_or_default();
+    let binary = parameters.binary_data_output.unwrap_or_default();
+    let (wanted, binary) = wanted(message.outputs, binary, &mut faults);
+    let named_parameters = [
+        ("routing_key", parameters.routing_key),
+        ("response_id", parameters.response_id),
+        ("timeout", parameters.timeout),
+    ];
+    let ask = Ask {
+        model: named.model,
+        version: named.version,
+        parameters: given(named_parameters),
+        headers,
+        tensors,
+        arrival: Arc::clone(place),
+    };
+    let query = oip::query(ask, faults).map_err(Unread::Faulty)?;
     let reply = Reply {
         id: message.id,
-        binary: parameters.binary_data_output.unwrap_or(false),
-        wanted: wanted(message.outputs, &parameters, &mut faults),
+        wanted,
+        binary,
     };
-    let Parameters {
-        routing_key,
-        response_id,
-        timeout,
-        ..
-    } = parameters;
-    let asked = Asked {
-        routing_key: routing_key.map(|key| (key, "parameters.routing_key")),
-        response_id: response_id.map(|id| (id, "parameters.response_id")),
-        timeout: timeout.map(Duration::from_micros),
-    };
-    let query = asked.query(named, headers, Payload::Tensors(tensors), place, faults);
-    query.map(|query| (query, reply)).map_err(Unread::Faulty)
+    Ok((query, reply))
 }
 
-/// What a body says about a request as a whole, and where it says so.
-pub(super) struct Asked {
-    pub(super) routing_key: Option<(String, &'static str)>,
-    pub(super) response_id: Option<(String, &'static str)>,
-    /// None where it is zero.
-    pub(super) timeout: Option<Duration>,
+/// Those that are there.
+fn given<const N: usize>(
+    parameters: [(&str, Option<InferParameter>); N],
+) -> HashMap<String, InferParameter> {
+    let parameters = parameters.into_iter();
+    let given = parameters.filter_map(|(name, value)| Some((name.to_owned(), value?)));
+    given.collect()
 }
 
-impl Asked {
-    /// The query, or everything that is wrong with it. What the body does not say, headers may.
-    pub(super) fn query(
-        self,
-        named: Named,
-        headers: HeaderMap,
-        payload: Payload,
-        place: &Arc<Arrival>,
-        mut faults: InputFaults,
-    ) -> Result<Query, InputFaults> {
-        let (key, field) = self.routing_key.unwrap_or_else(|| {
-            let key = read::header(&headers, &read::ROUTING_KEY, &mut faults);
-            (key, "taper-routing-key")
-        });
-        let routing_key = read::routing_key(key, field, &mut faults);
-        let (id, field) = self.response_id.unwrap_or_else(|| {
-            let id = read::header(&headers, &read::RESPONSE_ID, &mut faults);
-            (id, "taper-response-id")
-        });
-        let response_id = read::response_id(id, field, &mut faults);
-        let timeout = self.timeout.filter(|timeout| !timeout.is_zero());
-        if let Some(deadline) = timeout.and_then(|timeout| place.at.checked_add(timeout)) {
-            place.ends_by(deadline);
-        }
-        faults.into_result()?;
-        Ok(Query {
-            model: named.model,
-            pin: named.pin,
-            routing_key,
-            response_id,
-            headers,
-            payload,
-            arrival: Arc::clone(place),
-        })
-    }
-}
-
-/// Which outputs are wanted, and which of them as bytes.
+/// Which outputs are wanted, and whether as bytes; `binary` where nothing is said about it.
 fn wanted(
-    outputs: Few<Wanted>,
-    parameters: &Parameters,
+    outputs: Few<envelope::Wanted>,
+    mut binary: bool,
     faults: &mut InputFaults,
-) -> Option<Vec<(String, bool)>> {
-    let binary = parameters.binary_data_output.unwrap_or(false);
+) -> (Vec<oip::Wanted>, bool) {
     let mut all = Vec::new();
     for (at, output) in outputs.0.into_iter().enumerate() {
         let how = output.parameters.unwrap_or_default();
-        for (given, name) in [
-            (how.shared_memory_region.is_some(), "shared_memory_region"),
-            (how.classification.is_some(), "classification"),
-        ] {
-            if given {
-                let field = format!("outputs[{at}].parameters.{name}");
-                faults.add(
-                    field,
-                    "a value",
-                    "no such parameter: outputs are told as they are",
-                );
-            }
+        if how.shared_memory_region.is_some() {
+            let field = format!("outputs[{at}].parameters.shared_memory_region");
+            faults.add(field, "a region", "no such parameter: no memory is shared");
         }
-        match output.name {
-            Some(name) => all.push((name, how.binary_data.unwrap_or(binary))),
-            None => faults.add(
-                format!("outputs[{at}].name"),
-                "nothing",
-                "the name of an output",
-            ),
-        }
+        let Some(name) = output.name else {
+            let field = format!("outputs[{at}].name");
+            faults.add(field, "nothing", "the name of an output");
+            continue;
+        };
+        binary = how.binary_data.unwrap_or(binary);
+        let parameters = given([("classification", how.classification)]);
+        all.push(oip::Wanted::new(at, name, &parameters, faults));
     }
-    (!all.is_empty()).then_some(all)
+    (all, binary)
 }
 
 impl Reply {
-    /// The JSON of the answer, and the blocks of bytes that come after it.
-    fn response(
-        self,
-        answer: &Answer,
-    ) -> Result<(InferAnswer, Vec<u8>), crate::error::PredictError> {
-        let scores = &answer.scores;
-        let output = &answer.by.version.signature().output.name;
-        let all = || vec![(output.clone(), self.binary)];
-        let mut blocks = Vec::new();
-        let mut outputs = Vec::new();
-        let mut faults = InputFaults::default();
-        for (at, (name, binary)) in self.wanted.unwrap_or_else(all).into_iter().enumerate() {
-            if name != *output || at > 0 {
-                let got = if at > 0 && name == *output {
-                    "the name again"
-                } else {
-                    "an unknown name"
-                };
-                faults.add(
-                    format!("outputs[{at}].name"),
-                    got,
-                    format!("`{output}`, once"),
-                );
-                continue;
-            }
-            let elements = || scores.rows().flatten();
-            let (parameters, data) = if binary {
-                blocks.extend(elements().flat_map(|score| score.to_le_bytes()));
-                let binary_data_size = blocks.len();
-                (Some(OutputParameters { binary_data_size }), None)
-            } else {
-                (None, Some(elements().copied().collect()))
-            };
-            outputs.push(Output {
-                name,
-                datatype: Datatype::Fp32,
-                shape: [scores.rows().len(), scores.columns()],
+    /// The answer as it is sent.
+    fn response(self, answered: Answered, mut head: HeaderMap, place: Arc<Arrival>) -> Response {
+        let output = answered.output;
+        let datatype = output.values.datatype();
+        let block = self.binary.then(|| output.values.raw());
+        let parameters = block.as_ref().map(|block| OutputParameters {
+            binary_data_size: block.len(),
+        });
+        let data = match output.values {
+            _ if block.is_some() => None,
+            Values::Scores(scores) => Some(Elements::Numbers(scores)),
+            Values::Classes(texts) => Some(Elements::Texts(texts)),
+        };
+        let answer = InferAnswer {
+            model_name: answered.model,
+            model_version: answered.version,
+            id: self.id,
+            parameters: answered.parameters.into_iter().collect(),
+            outputs: [Output {
+                name: output.name,
+                datatype,
+                shape: output.shape,
                 parameters,
                 data,
-            });
-        }
-        faults.into_result()?;
-        let response = InferAnswer {
-            model_name: answer.model.clone(),
-            model_version: answer.by.number().to_string(),
-            id: self.id,
-            parameters: Who::gave(answer),
-            outputs,
+            }],
         };
-        Ok((response, blocks))
+        let Some(block) = block else {
+            return (head, json(&answer, Some(place))).into_response();
+        };
+        // Nothing in it has a key that is no text, which is all that JSON cannot hold.
+        let mut body = serde_json::to_vec(&answer).unwrap_or_default();
+        head.insert(JSON_LENGTH, body.len().into());
+        let bytes = HeaderValue::from_static("application/octet-stream");
+        head.insert(header::CONTENT_TYPE, bytes);
+        body.extend_from_slice(&block);
+        (head, holding(body, place)).into_response()
     }
-}
-
-/// The answer as it is sent.
-fn written(
-    answer: &Answer,
-    response: &InferAnswer,
-    blocks: Vec<u8>,
-    place: Arc<Arrival>,
-) -> Response {
-    let mut head = HeaderMap::new();
-    told::tell(answer, &mut head);
-    if response
-        .outputs
-        .iter()
-        .all(|output| output.parameters.is_none())
-    {
-        return (head, json(response, Some(place))).into_response();
-    }
-    let mut body = serde_json::to_vec(response).unwrap_or_default();
-    head.insert(HEADER_LENGTH, body.len().into());
-    let bytes = HeaderValue::from_static("application/octet-stream");
-    head.insert(header::CONTENT_TYPE, bytes);
-    body.extend(blocks);
-    (head, holding(body, place)).into_response()
 }

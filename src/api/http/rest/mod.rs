@@ -15,6 +15,7 @@
 
 mod admit;
 mod data;
+mod describe;
 mod envelope;
 mod infer;
 mod named;
@@ -23,6 +24,10 @@ mod refusal;
 mod rows;
 mod tensor;
 
+pub(super) use describe::{
+    Index, Live, ModelReady, Ready, all_statistics, config, index, live, metadata, model_ready,
+    ready, refused, server, statistics,
+};
 pub(super) use envelope::InferRequest;
 pub(super) use infer::{InferAnswer, infer};
 pub(super) use predict::{PredictAnswer, PredictBody, predict};

@@ -4,17 +4,15 @@ use axum::extract::{FromRequestParts, RawPathParams};
 use http::request::Parts;
 
 use super::refusal::Refusal;
-use crate::api::read;
 use crate::error::InputFaults;
-use crate::serving::Pin;
 
 /// What stands in a path.
 #[derive(Debug, Default)]
 pub(in crate::api::http) struct Named {
     /// `{model}`
     pub(super) model: String,
-    /// `{version}`: a number or a label.
-    pub(super) pin: Option<Pin>,
+    /// `{version}`: a number or a label; empty: none is asked for.
+    pub(super) version: String,
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Named {
@@ -29,7 +27,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Named {
         let mut named = Self::default();
         for (name, text) in &found {
             match name {
-                "version" => named.pin = read::pin(text.to_owned()),
+                "version" => named.version = text.to_owned(),
                 _ => named.model = text.to_owned(),
             }
         }

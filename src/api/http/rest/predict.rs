@@ -13,11 +13,11 @@ use serde::Serialize;
 use super::Who;
 use super::admit::Received;
 use super::envelope::{self, Unread};
-use super::infer::Asked;
 use super::named::Named;
 use super::refusal::{Refusal, json};
 use super::rows::{AnyCell, Rows};
 use crate::api::http::Faces;
+use crate::api::read::{self, RESPONSE_ID, ROUTING_KEY};
 use crate::api::told;
 use crate::error::InputFaults;
 use crate::model::payload::Payload;
@@ -37,7 +37,7 @@ pub(in crate::api::http) struct PredictBody {
     routing_key: Option<String>,
     /// The caller's own id for the answer: 1 to 128 visible ASCII characters. The header `taper-response-id` says the same.
     response_id: Option<String>,
-    /// Milliseconds that the caller waits; for ever where it is left out.
+    /// Milliseconds that the caller waits; 0, and where it is left out: for ever.
     timeout_ms: Option<u64>,
 }
 
@@ -102,15 +102,29 @@ fn read(
             r#"at least one row, as in {"rows": [{"x": 1.5}]}"#,
         );
     }
-    let asked = Asked {
-        routing_key: message.routing_key.map(|key| (key, "routing_key")),
-        response_id: message.response_id.map(|id| (id, "response_id")),
-        timeout: message.timeout_ms.map(Duration::from_millis),
-    };
-    let payload = Payload::Rows(message.rows.0);
-    asked
-        .query(named, headers, payload, place, faults)
-        .map_err(Unread::Faulty)
+    let key = message
+        .routing_key
+        .unwrap_or_else(|| read::header(&headers, &ROUTING_KEY, &mut faults));
+    let id = message
+        .response_id
+        .unwrap_or_else(|| read::header(&headers, &RESPONSE_ID, &mut faults));
+    let routing_key = read::routing_key(key, "routing_key", &mut faults);
+    let response_id = read::response_id(id, "response_id", &mut faults);
+    faults.into_result().map_err(Unread::Faulty)?;
+    let timeout = message.timeout_ms.filter(|timeout| *timeout > 0);
+    let timeout = timeout.map(Duration::from_millis);
+    if let Some(deadline) = timeout.and_then(|timeout| place.at.checked_add(timeout)) {
+        place.ends_by(deadline);
+    }
+    Ok(Query {
+        model: named.model,
+        pin: read::pin(named.version),
+        routing_key,
+        response_id,
+        headers,
+        payload: Payload::Rows(message.rows.0),
+        arrival: Arc::clone(place),
+    })
 }
 
 impl PredictAnswer {

@@ -1,15 +1,12 @@
 //! An input of an inference request to a tensor: from its JSON, or from its block of bytes.
 
 use bytes::Bytes;
-use serde::Deserialize as _;
-use serde::de::IntoDeserializer as _;
-use serde::de::value::Error as Unknown;
 
 use super::data;
 use super::envelope::Input;
-use crate::api::read;
+use crate::api::{oip, read};
 use crate::error::{InputFault, InputFaults};
-use crate::model::payload::{Datatype, Tensor};
+use crate::model::payload::Tensor;
 
 /// A body: JSON, and the blocks of bytes that come after it.
 pub(super) struct Parts {
@@ -27,14 +24,11 @@ impl Parts {
         faults: &mut InputFaults,
     ) -> Option<Tensor> {
         let Some(name) = input.name else {
-            let field = format!("{}[{at}].name", InputFaults::TENSORS);
+            let field = format!("inputs[{at}].name");
             faults.add_with(|| told(field, "nothing", "the name of an input"));
             return None;
         };
-        let part = |part: &str| {
-            let name: String = name.chars().take(64).collect();
-            format!("{}[{name}].{part}", InputFaults::TENSORS)
-        };
+        let part = |part: &str| format!("inputs[{}].{part}", read::cut(&name));
         // Taken first, so that the blocks of the others are found even where something is wrong with this one.
         let parameters = input.parameters.unwrap_or_default();
         let block = match parameters.binary_data_size {
@@ -46,7 +40,7 @@ impl Parts {
                     let field = part("parameters.binary_data_size");
                     let wanted = format!(
                         "at most the {left} bytes that are left after the JSON, which ends where the header `{}` says",
-                        super::infer::HEADER_LENGTH
+                        super::infer::JSON_LENGTH
                     );
                     told(field, format!("{size} bytes"), wanted)
                 });
@@ -65,17 +59,7 @@ impl Parts {
             return None;
         }
         let datatype = input.datatype.as_deref().unwrap_or_default();
-        let Ok(datatype) =
-            Datatype::deserialize(datatype.into_deserializer()).map_err(|_: Unknown| ())
-        else {
-            let got = match datatype {
-                "" => "nothing".to_owned(),
-                other => other.chars().take(64).collect(),
-            };
-            let wanted = "BOOL, INT32, INT64, FP32, FP64 or BYTES: models here take no others";
-            faults.add_with(|| told(part("datatype"), got, wanted));
-            return None;
-        };
+        let datatype = oip::datatype(datatype, &name, faults)?;
         let Some(shape) = input.shape else {
             faults.add_with(|| told(part("shape"), "nothing", "the length of each axis"));
             return None;
