@@ -279,7 +279,7 @@ async fn a_request_amid_its_forward_pass_is_told_when_nobody_waits_any_longer() 
 #[tokio::test]
 async fn a_place_is_held_until_the_answer_has_left() {
     let house = house(Moody, 8);
-    let request = Request::post(PREDICT).body(good_body().to_string().into());
+    let request = Request::post(PREDICT).body(Body::from(good_body().to_string()));
     let answer = door(&house)
         .oneshot(request.expect("a request"))
         .await

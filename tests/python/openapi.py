@@ -1,4 +1,4 @@
-"""The description of the HTTP door against the standard, and against what the door really does. Arguments: HOST:PORT of a gateway with
+"""The description of the HTTP door against the standard, and against what the door really does. Argument: HOST:PORT of a gateway with
 the tiny model `m`."""
 
 import json

@@ -63,6 +63,46 @@ pub(super) fn all() -> Vec<Route> {
             routing::get(readyz),
             &[503],
         ),
+        get::<inference::ServerMetadataResponse>(
+            "/v2",
+            "Who answers here",
+            routing::get(rest::server),
+            &[],
+        ),
+        get::<rest::Live>(
+            "/v2/health/live",
+            "Whether the process is alive",
+            routing::get(rest::live),
+            &[],
+        ),
+        get::<rest::Ready>(
+            "/v2/health/ready",
+            "Whether every model can answer",
+            routing::get(rest::ready),
+            &[503],
+        ),
+        get::<inference::ModelStatisticsResponse>(
+            "/v2/models/stats",
+            "What all versions did since they were loaded",
+            routing::get(rest::all_statistics),
+            &[],
+        ),
+        Route {
+            refusals: &[400],
+            ..post::<rest::Index, Vec<ModelIndex>>(
+                "/v2/repository/index".to_owned(),
+                "Every version that is known, and how it stands",
+                routing::post(rest::index),
+            )
+        },
+        forbidden(
+            "/v2/repository/models/{model}/load",
+            "Refused: operators load versions on the admin port",
+        ),
+        forbidden(
+            "/v2/repository/models/{model}/unload",
+            "Refused: operators unload versions on the admin port",
+        ),
         Route {
             gives: Gives::Json(|_| {
                 Schema::from(serde_json::Map::from_iter([(

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
-use super::envelope;
+use super::form::{self, Unread};
 use super::named::Named;
 use super::refusal::{Refusal, json};
 use crate::api::http::Faces;
@@ -140,9 +140,9 @@ pub(in crate::api::http) async fn index(
     };
     let wanted = match &*body {
         [] => Index::default(),
-        body => envelope::read(body).map_err(|unread| match unread {
-            envelope::Unread::Faulty(faults) => Refusal::from(PredictError::from(faults)),
-            envelope::Unread::Malformed(why) => {
+        body => form::read(body).map_err(|unread| match unread {
+            Unread::Faulty(faults) => Refusal::from(PredictError::from(faults)),
+            Unread::Malformed(why) => {
                 Refusal::new(StatusCode::BAD_REQUEST, "MALFORMED_MESSAGE", why)
             }
         })?,

@@ -11,7 +11,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::admit::{Received, holding};
-use super::envelope::{self, Few, InferRequest, Unread};
+use super::envelope::{self, InferRequest};
+use super::form::{self, Few, Unread};
 use super::named::Named;
 use super::refusal::{Refusal, json};
 use super::tensor::Parts;
@@ -160,7 +161,7 @@ fn read(
     place: &Arc<Arrival>,
 ) -> Result<(Query, Reply), Unread> {
     let json = parts.json.clone();
-    let message: InferRequest<'_> = envelope::read(&json)?;
+    let message: InferRequest<'_> = form::read(&json)?;
     let mut faults = InputFaults::default();
     let inputs = message.inputs.0.into_iter().enumerate();
     let tensors = inputs.filter_map(|(at, input)| parts.tensor(at, input, &mut faults));

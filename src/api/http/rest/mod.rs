@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! admit     a place at the gate, then the body, within its bytes and its time
-//!   -> infer, predict     the body to a query; `envelope`, `data`, `rows` read JSON, `tensor` puts inputs together
+//!   -> infer, predict     the body to a query; `form`, `envelope`, `data`, `rows` read JSON, `tensor` puts inputs together
 //!   -> the one pipeline
 //!   -> infer, predict     the answer to JSON; the place is held until the system has taken the last byte
 //! refusal   every error as JSON, whoever found it
@@ -17,6 +17,7 @@ mod admit;
 mod data;
 mod describe;
 mod envelope;
+mod form;
 mod infer;
 mod named;
 mod predict;

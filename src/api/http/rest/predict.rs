@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::Who;
 use super::admit::Received;
-use super::envelope::{self, Unread};
+use super::form::{self, Unread};
 use super::named::Named;
 use super::refusal::{Refusal, json};
 use super::rows::{AnyCell, Rows};
@@ -93,7 +93,7 @@ fn read(
     body: &[u8],
     place: &Arc<Arrival>,
 ) -> Result<Query, Unread> {
-    let message: PredictBody = envelope::read(body)?;
+    let message: PredictBody = form::read(body)?;
     let mut faults = InputFaults::default();
     if message.rows.0.is_empty() {
         faults.add(

@@ -11,7 +11,7 @@ use serde::de::{
     self, Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Unexpected, Visitor,
 };
 
-use super::envelope::list;
+use super::form::list;
 use crate::model::payload::{Cell, Row};
 use crate::proto::codec::MOST_FIELDS;
 
@@ -160,11 +160,11 @@ impl<'de> Visitor<'de> for Value {
 
 #[cfg(test)]
 mod tests {
-    use super::super::envelope::{Unread, read};
+    use super::super::form::{Unread, any};
     use super::*;
 
     fn rows(json: &str) -> Vec<Row> {
-        read::<Rows>(json.as_bytes()).map(|rows| rows.0).unwrap()
+        any::<Rows>(json.as_bytes()).map(|rows| rows.0).unwrap()
     }
 
     #[test]
@@ -217,19 +217,19 @@ mod tests {
                 "[0].x[1]: got a list in a list, wants a number, a text, true, false or null",
             ),
         ] {
-            let Err(Unread::Faulty(faults)) = read::<Rows>(json.as_bytes()) else {
+            let Err(Unread::Faulty(faults)) = any::<Rows>(json.as_bytes()) else {
                 panic!("{json} is faulty")
             };
             assert_eq!(faults.to_string(), want);
         }
         let many = format!("[{}{{}}]", "{},".repeat(MOST_FIELDS));
         assert!(matches!(
-            read::<Rows>(many.as_bytes()),
+            any::<Rows>(many.as_bytes()),
             Err(Unread::Faulty(_))
         ));
         let deep = "[".repeat(100_000);
         assert!(matches!(
-            read::<Rows>(deep.as_bytes()),
+            any::<Rows>(deep.as_bytes()),
             Err(Unread::Faulty(_) | Unread::Malformed(_))
         ));
     }
