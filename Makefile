@@ -56,7 +56,7 @@ flights:
 
 # Coverage-guided fuzzing of every door that reads what strangers send, with libFuzzer; wants a C++ compiler. What it finds interesting
 # is kept in target/fuzz/corpus; what makes a door fail, in target/fuzz.
-DOORS := native open_inference tensorflow_serving
+DOORS := native open_inference tensorflow_serving rest_infer rest_predict
 HOST := $(shell rustc -vV | sed -n 's/^host: //p')
 COVERAGE := -Cpasses=sancov-module $(addprefix -Cllvm-args=-sanitizer-coverage-, \
     level=4 inline-8bit-counters pc-table trace-compares)

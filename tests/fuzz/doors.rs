@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use http_body_util::{BodyExt as _, Full};
 use taper::api::grpc::{Admission, DataPort, OpenInference, Predictions, TensorFlowServing};
+use taper::api::http::{Faces, router};
 use taper::api::{Catalog, Predictor, Stage};
 use taper::control::View;
 use taper::insight::metrics::Telemetry;
+use taper::insight::outcomes::{OutcomeSettings, Outcomes};
 use taper::proto::inference::grpc_inference_service_server::GrpcInferenceServiceServer;
 use taper::proto::tensorflow::serving::prediction_service_server as tensorflow;
 use taper::proto::v1::prediction_service_server::PredictionServiceServer;
@@ -19,6 +21,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use tonic::codegen::Service;
 use tonic::{Code, Status};
+use tower::ServiceExt as _;
 
 use crate::by_hand;
 use crate::tiny;
@@ -35,11 +38,21 @@ pub enum Door {
     OpenInference,
     /// `tensorflow.serving.PredictionService/Predict`.
     TensorFlowServing,
+    /// `POST /v2/models/m/infer`: JSON, or where the first two bytes say how much of it is JSON, that and blocks of bytes.
+    RestInfer,
+    /// `POST /v2/models/m/predict`.
+    RestPredict,
 }
 
 impl Door {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Native, Self::OpenInference, Self::TensorFlowServing];
+    pub const ALL: [Self; 5] = [
+        Self::Native,
+        Self::OpenInference,
+        Self::TensorFlowServing,
+        Self::RestInfer,
+        Self::RestPredict,
+    ];
 
     /// Its name on the command line, and of its folder.
     pub fn name(self) -> &'static str {
@@ -47,6 +60,8 @@ impl Door {
             Self::Native => "native",
             Self::OpenInference => "open_inference",
             Self::TensorFlowServing => "tensorflow_serving",
+            Self::RestInfer => "rest_infer",
+            Self::RestPredict => "rest_predict",
         }
     }
 }
@@ -58,6 +73,7 @@ pub struct Doors {
     predictor: Predictor,
     catalog: Catalog,
     telemetry: Arc<Telemetry>,
+    router: axum::Router,
 }
 
 impl Doors {
@@ -88,12 +104,22 @@ impl Doors {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build();
+        let predictor = Predictor::new(Arc::new(pipeline), Arc::clone(&gate));
+        let outcomes = Outcomes::new(OutcomeSettings::default(), telemetry.outcomes());
+        let faces = Faces::new(
+            catalog.clone(),
+            &telemetry,
+            Arc::new(outcomes),
+            predictor.clone(),
+            LONGEST,
+        );
         Self {
             runtime: runtime.expect("a runtime"),
-            predictor: Predictor::new(Arc::new(pipeline), Arc::clone(&gate)),
+            predictor,
             gate,
             catalog,
             telemetry,
+            router: router(faces),
         }
     }
 
@@ -124,8 +150,42 @@ impl Doors {
                     message,
                 );
             }
+            Door::RestInfer => {
+                let (length, body) = message.split_first_chunk().unwrap_or((&[0; 2], message));
+                let length = u16::from_le_bytes(*length);
+                let mut request = http::Request::post("/v2/models/m/infer");
+                if length > 0 {
+                    request = request.header("inference-header-content-length", length);
+                }
+                self.post(request, body);
+            }
+            Door::RestPredict => {
+                self.post(http::Request::post("/v2/models/m/predict"), message);
+            }
         }
         assert_eq!(self.gate.in_flight(), 0, "a place was not given back");
+    }
+
+    /// Sends `body` over HTTP.
+    fn post(&self, request: http::request::Builder, body: &[u8]) {
+        let body = axum::body::Body::from(body.to_vec());
+        let request = request.body(body).expect("a request");
+        let router = self.router.clone();
+        let (status, body) = self.runtime.block_on(async {
+            let Ok(response) = router.oneshot(request).await;
+            let (head, body) = response.into_parts();
+            let body = body.collect().await.expect("a body").to_bytes();
+            (head.status.as_u16(), body)
+        });
+        let told = String::from_utf8_lossy(&body);
+        assert!(
+            [200, 400, 404, 413, 429, 504].contains(&status),
+            "{status}: {told}"
+        );
+        if status != 200 {
+            let told: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
+            assert!(told["error"].is_string(), "{told}");
+        }
     }
 
     /// Sends `message` as the only one of a gRPC call.
@@ -160,6 +220,8 @@ impl Doors {
             // The house is small, and a single value may fill a large tensor.
             Code::ResourceExhausted,
             Code::Unavailable,
+            // Who asks may say for how long.
+            Code::DeadlineExceeded,
         ];
         assert!(may.contains(&status.code()), "{status:?}");
     }

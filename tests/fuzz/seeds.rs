@@ -22,6 +22,8 @@ pub fn of(door: Door) -> Vec<Vec<u8>> {
         Door::TensorFlowServing => [values(), content()]
             .map(|asked| asked.encode_to_vec())
             .into(),
+        Door::RestInfer => vec![[b"\0\0", JSON].concat(), blocks()],
+        Door::RestPredict => vec![PREDICT.to_vec()],
     }
 }
 
@@ -226,4 +228,27 @@ fn content() -> PredictRequest {
         inputs: inputs.map(|(name, tensor)| (name.into(), tensor)).into(),
         ..PredictRequest::default()
     }
+}
+
+const JSON: &[u8] =
+    br#"{"id": "seven", "parameters": {"routing_key": "somebody", "timeout": 5000000},
+  "inputs": [{"name": "x", "datatype": "FP64", "shape": [2], "data": [1.0, -2.5e-1]},
+    {"name": "n", "datatype": "INT64", "shape": [2], "data": [3, 9007199254740993]},
+    {"name": "color", "datatype": "BYTES", "shape": [2], "data": ["red", "gr\u0065en"]},
+    {"name": "pair", "datatype": "FP32", "shape": [2, 2], "data": [[0.5, -0.5], [0.1, 0.2]]}],
+  "outputs": [{"name": "value", "parameters": {"binary_data": true}}]}"#;
+
+const PREDICT: &[u8] = br#"{"routing_key": "somebody", "response_id": "one", "timeout_ms": 5000,
+  "rows": [{"x": 1.0, "n": null, "color": "green", "pair": [0.5, -0.5]}, {"x": 2, "n": 4, "color": "red", "pair": [1, 2]}]}"#;
+
+/// JSON, and two blocks of bytes after it.
+fn blocks() -> Vec<u8> {
+    let json = br#"{"inputs": [
+      {"name": "x", "datatype": "FP64", "shape": [1], "parameters": {"binary_data_size": 8}},
+      {"name": "color", "datatype": "BYTES", "shape": [1], "data": ["red"]},
+      {"name": "pair", "datatype": "FP32", "shape": [1, 2], "parameters": {"binary_data_size": 8}}],
+      "parameters": {"binary_data_output": true}}"#;
+    let length = u16::try_from(json.len()).expect("short").to_le_bytes();
+    let pair = [0.5_f32, -0.5].map(f32::to_le_bytes).concat();
+    [&length[..], json, &1_f64.to_le_bytes(), &pair].concat()
 }
