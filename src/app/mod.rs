@@ -113,7 +113,7 @@ impl fmt::Display for Addresses {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "data   grpc://{}   Predict, health, reflection",
+            "data   grpc://{}   taper.v1, Open Inference Protocol, TensorFlow Serving, health, reflection",
             self.data
         )?;
         writeln!(f, "admin  grpc://{}   models, traffic policies", self.admin)?;

@@ -123,7 +123,7 @@ mod tests {
         insta::assert_snapshot!(text(8000, true), @r#"
         24,000 real flights out of New York, July to December 2013, in order of time: 2,000 of them, 1000 a second, then a summary
 
-        data   grpc://127.0.0.1:8001   Predict, health, reflection
+        data   grpc://127.0.0.1:8001   taper.v1, Open Inference Protocol, TensorFlow Serving, health, reflection
         admin  grpc://127.0.0.1:8002   models, traffic policies
         http   http://127.0.0.1:8000   /v2 /openapi.json /metrics /healthz /readyz
 
