@@ -18,7 +18,6 @@ use super::batch::{Batching, BatchingHints, Costs, Queue};
 use super::execute::Apart;
 use super::route::{self, Copies, Policy, Shadow};
 use super::shadow::{Lane, Slots};
-use crate::error::PredictError;
 use crate::ident::{Label, ModelName, Revision, Share, Target, VersionNumber};
 use crate::insight::compare::Comparisons;
 use crate::insight::metrics::{VersionMeters, Weights};
@@ -61,15 +60,6 @@ impl Snapshot {
         let mut next = self.clone();
         next.models.insert(model.name.clone(), Arc::new(model));
         next
-    }
-
-    /// The model of that name.
-    ///
-    /// # Errors
-    /// There is none.
-    pub fn model(&self, name: &str) -> Result<&Arc<ServingModel>, PredictError> {
-        let model = self.models.get(name);
-        model.ok_or_else(|| PredictError::UnknownModel(name.chars().take(128).collect()))
     }
 
     /// Brings the gauges of counted shares, and of the memory of statistics, up to date; of shares, versions outside the split have none. What was
@@ -124,23 +114,6 @@ pub struct ServingModel {
 }
 
 impl ServingModel {
-    /// The policy in force.
-    ///
-    /// # Errors
-    /// No version is READY, so there is none.
-    pub fn routing(&self) -> Result<&Arc<Routing>, PredictError> {
-        self.routing.as_ref().ok_or_else(|| self.not_ready())
-    }
-
-    /// Why a request to it gets no answer where no version is READY.
-    #[must_use]
-    pub fn not_ready(&self) -> PredictError {
-        PredictError::NotReady {
-            model: self.name.to_string(),
-            why: "no version is READY".into(),
-        }
-    }
-
     /// Tells the gauges of every version which share the policy gives it.
     pub fn report_target_shares(&self) {
         let shares: BTreeMap<_, _> = self

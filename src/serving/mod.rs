@@ -13,12 +13,12 @@ pub mod route;
 pub mod shadow;
 
 mod fallback;
-mod pin;
+mod lookup;
 mod pipeline;
 mod query;
 mod score;
 
-pub use pin::pinned;
+pub use lookup::pinned;
 pub use pipeline::Pipeline;
 pub use query::{Answer, Pin, Query};
 pub use score::Scored;

@@ -9,7 +9,7 @@ use super::execute::{Call, Executor, Work};
 use super::fallback;
 use super::gate::Arrival;
 use super::live::{Live, Routing, ServingVersion, Snapshot};
-use super::pin::pinned;
+use super::lookup::pinned;
 use super::query::{Answer, Query};
 use super::route::{self, Choice, Copies};
 use super::score::Scored;

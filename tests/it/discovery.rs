@@ -14,8 +14,9 @@ use crate::python::python;
 use crate::tiny;
 
 /// What the data port serves, beside reflection.
-const SERVICES: [&str; 4] = [
+const SERVICES: [&str; 5] = [
     "grpc.health.v1.Health",
+    "inference.GRPCInferenceService",
     "taper.v1.PredictionService",
     "tensorflow.serving.ModelService",
     "tensorflow.serving.PredictionService",

@@ -1,11 +1,41 @@
-//! Who is asked for past the policy.
+//! What a request names, looked up in what is served: a model, its policy, or a version past that.
 
 use std::sync::Arc;
 
-use super::live::{ServingModel, ServingVersion};
+use super::live::{Routing, ServingModel, ServingVersion, Snapshot};
 use super::query::Pin;
 use crate::error::PredictError;
 use crate::ident::VersionNumber;
+
+impl Snapshot {
+    /// The model of that name.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn model(&self, name: &str) -> Result<&Arc<ServingModel>, PredictError> {
+        let model = self.models.get(name);
+        model.ok_or_else(|| PredictError::UnknownModel(name.chars().take(128).collect()))
+    }
+}
+
+impl ServingModel {
+    /// The policy in force.
+    ///
+    /// # Errors
+    /// No version is READY, so there is none.
+    pub fn routing(&self) -> Result<&Arc<Routing>, PredictError> {
+        self.routing.as_ref().ok_or_else(|| self.not_ready())
+    }
+
+    /// Why a request to it gets no answer where no version is READY.
+    #[must_use]
+    pub fn not_ready(&self) -> PredictError {
+        PredictError::NotReady {
+            model: self.name.to_string(),
+            why: "no version is READY".into(),
+        }
+    }
+}
 
 /// The version of `model` that `pin` names.
 ///
