@@ -6,7 +6,7 @@ use tokio::sync::watch;
 
 use crate::control::{ModelView, View};
 use crate::error::PredictError;
-use crate::serving::live::{Live, ServingVersion, Snapshot};
+use crate::serving::live::{Live, ServingModel, ServingVersion, Snapshot};
 use crate::serving::{Pin, pinned};
 
 /// Where a gateway stands between its start and its end.
@@ -92,15 +92,29 @@ impl Catalog {
         model: &str,
         pin: Option<&Pin>,
     ) -> Result<Arc<ServingVersion>, PredictError> {
+        self.found(model, pin).map(|(_, version)| version)
+    }
+
+    /// The same, with its model as it stood then.
+    ///
+    /// # Errors
+    /// As [`version`](Self::version).
+    pub(super) fn found(
+        &self,
+        model: &str,
+        pin: Option<&Pin>,
+    ) -> Result<(Arc<ServingModel>, Arc<ServingVersion>), PredictError> {
         let snapshot = self.snapshot();
         let serving = snapshot.model(model)?;
         if let Some(pin) = pin {
-            return pinned(serving, pin).cloned();
+            let version = pinned(serving, pin)?;
+            return Ok((Arc::clone(serving), Arc::clone(version)));
         }
         let shares = serving.routing()?.shares();
         let sent = shares.iter().filter(|(_, share)| share.basis_points() > 0);
         let highest = sent.map(|(version, _)| version).next_back();
         let version = highest.and_then(|version| serving.ready.get(version));
-        version.cloned().ok_or_else(|| serving.not_ready())
+        let version = version.ok_or_else(|| serving.not_ready())?;
+        Ok((Arc::clone(serving), Arc::clone(version)))
     }
 }

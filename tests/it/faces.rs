@@ -25,7 +25,11 @@ async fn one_version() -> Running {
 async fn health_serves_until_the_drain_and_tells_its_watchers() {
     let gateway = one_version().await;
     let mut health = HealthClient::new(connect(gateway.addresses().data).await);
-    for service in ["", "taper.v1.PredictionService"] {
+    for service in [
+        "",
+        "taper.v1.PredictionService",
+        "inference.GRPCInferenceService",
+    ] {
         let request = HealthCheckRequest {
             service: service.into(),
         };
@@ -67,10 +71,18 @@ async fn reflection_lists_what_each_port_serves() {
     for (address, want, not) in [
         (
             addresses.data,
-            vec!["taper.v1.PredictionService", "grpc.health.v1.Health"],
+            vec![
+                "taper.v1.PredictionService",
+                "inference.GRPCInferenceService",
+                "grpc.health.v1.Health",
+            ],
             "Admin",
         ),
-        (addresses.admin, vec!["taper.v1.AdminService"], "Prediction"),
+        (
+            addresses.admin,
+            vec!["taper.v1.AdminService", "inference.GRPCInferenceService"],
+            "Prediction",
+        ),
     ] {
         let channel = connect(address).await;
         let names = services(channel.clone()).await;

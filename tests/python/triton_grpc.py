@@ -139,7 +139,7 @@ def refusals(client):
     refused("NOT_FOUND", "has no version 9", client.get_model_metadata, "m", "9")
     refused("INVALID_ARGUMENT", "inputs[x].datatype", client.infer, "m", [tensor("x", "INT32", [1])] + tiny_inputs()[1:])
     wanted = [triton.InferRequestedOutput("nothing")]
-    refused("INVALID_ARGUMENT", 'outputs[0].name: got "nothing"', client.infer, "m", tiny_inputs(), outputs=wanted)
+    refused("INVALID_ARGUMENT", "outputs[0].name: got `nothing`", client.infer, "m", tiny_inputs(), outputs=wanted)
     refused("UNAVAILABLE", "on the admin port", client.load_model, "m")
     refused("UNAVAILABLE", "on the admin port", client.unload_model, "m")
 

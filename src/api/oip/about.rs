@@ -108,9 +108,7 @@ fn found(
     version: String,
 ) -> Result<(Arc<ServingModel>, Arc<ServingVersion>), PredictError> {
     named(model)?;
-    let version = catalog.version(model, read::pin(version).as_ref())?;
-    let serving = catalog.snapshot().model(model).cloned()?;
-    Ok((serving, version))
+    catalog.found(model, read::pin(version).as_ref())
 }
 
 fn named(model: &str) -> Result<(), PredictError> {

@@ -94,7 +94,7 @@ pub(in crate::api) fn datatype(
         let words: Vec<_> = known.map(Datatype::as_str).collect();
         faults.add(
             format!("inputs[{}].datatype", read::cut(tensor)),
-            format!("{:?}", read::cut(name)),
+            format!("`{}`", read::cut(name)),
             format!("one of {}", words.join(", ")),
         );
     }

@@ -174,8 +174,8 @@ fn check(wanted: &[Wanted], name: &str) -> Result<(), InputFaults> {
         }
         faults.add_with(|| InputFault {
             field: format!("outputs[{at}].name"),
-            got: format!("{:?}", read::cut(&one.name)),
-            wanted: format!("{name:?}, once"),
+            got: format!("`{}`", read::cut(&one.name)),
+            wanted: format!("`{name}`, once"),
         });
     }
     faults.into_result()

@@ -142,3 +142,52 @@ impl Counted {
 fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Scores;
+
+    fn scored(sums: &mut Sums, millis: u64, is_first: bool) {
+        let scores = Scores::new(vec![0.5], 1).unwrap();
+        let scoring = Scoring {
+            queue: Duration::from_nanos(3),
+            inference: Duration::from_nanos(5),
+            scores: &scores,
+            top: &[],
+            is_first,
+        };
+        sums.scored(scoring, Duration::from_millis(millis));
+    }
+
+    #[test]
+    fn a_pass_counts_once_and_its_time_for_each_request_in_it() {
+        let mut sums = Sums::default();
+        scored(&mut sums, 10, true);
+        scored(&mut sums, 11, false);
+        sums.ended(Code::Ok, Duration::from_nanos(20));
+        sums.ended(Code::Cancelled, Duration::from_nanos(7));
+        let want = Sums {
+            answered: 20,
+            failed: 7,
+            queue: 6,
+            inference: 10,
+            scored: 2,
+            passes: 1,
+            last: 11,
+        };
+        assert_eq!(sums, want);
+    }
+
+    #[test]
+    fn what_is_merged_and_taken_back_is_gone_but_for_the_last() {
+        let (mut one, mut other) = (Sums::default(), Sums::default());
+        scored(&mut one, 10, true);
+        scored(&mut other, 20, true);
+        let mut both = one;
+        both.merge(other);
+        assert_eq!((both.passes, both.last), (2, 20));
+        both.take_back(other);
+        assert_eq!(both, Sums { last: 20, ..one });
+    }
+}

@@ -41,8 +41,8 @@ fn cases() -> Vec<Case> {
             },
         ),
         case(
-            "inputs",
-            "no tensor for it",
+            "inputs[x]",
+            "nothing",
             typed(&|it| drop(it.inputs.remove(0))),
         ),
         case(
@@ -103,12 +103,12 @@ fn cases() -> Vec<Case> {
         ),
         case(
             "outputs[0].name",
-            "\"values\"",
+            "`values`",
             raw(&|it| it.outputs.push(wanted("values"))),
         ),
         case(
             "outputs[1].name",
-            "\"value\"",
+            "`value`",
             raw(&|it| it.outputs.extend([wanted("value"), wanted("value")])),
         ),
         case(
@@ -164,7 +164,7 @@ fn cases() -> Vec<Case> {
         ),
         case(
             "inputs[color][1]",
-            "\"blue\"",
+            "`blue`",
             typed(&|it| {
                 let contents = it.inputs[2].contents.as_mut().expect("typed");
                 contents.bytes_contents[1] = "blue".into();

@@ -50,7 +50,7 @@ async fn answers_come_in_order_and_an_error_is_one_requests_own() {
             7 => assert!(
                 answer
                     .error_message
-                    .starts_with("inputs[x].datatype: got \"FP16\""),
+                    .starts_with("inputs[x].datatype: got `FP16`"),
                 "{answer:?}"
             ),
             _ => {
