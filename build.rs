@@ -63,11 +63,13 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 fn with_json(builder: Builder) -> Builder {
     let builder = JSON.iter().fold(builder, |builder, path| {
-        builder.type_attribute(path, "#[derive(serde::Serialize)]")
+        builder.type_attribute(path, "#[derive(serde::Serialize, schemars::JsonSchema)]")
     });
     let builder = NAMED.iter().fold(builder, |builder, (path, name)| {
         let by = format!("#[serde(serialize_with = \"crate::proto::json::{name}\")]");
-        builder.field_attribute(path, by)
+        builder
+            .field_attribute(path, by)
+            .field_attribute(path, "#[schemars(with = \"String\")]")
     });
     // Without a dot in front a path means itself only, and nothing in it.
     let (policy, parameter) = ("ModelVersionPolicy", "InferParameter");

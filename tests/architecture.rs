@@ -78,6 +78,11 @@ const DOORS: &[(&[&str], &[&str], &str)] = &[
         "nothing below the doors knows the wire",
     ),
     (
+        &["hyper", "hyper_util"],
+        &["src/app/web.rs"],
+        "how HTTP is served is decided in one place",
+    ),
+    (
         &["candle_core", "candle_nn", "safetensors"],
         &["src/model/", "src/train/"],
         "the rest of the house sees rows and scores",

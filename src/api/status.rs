@@ -177,7 +177,7 @@ fn fitting(
 }
 
 /// The beginning of `text` whose characters `cost` at most `most` together, with `…` where that is not all of it.
-fn cut(text: &str, most: usize, cost: impl Fn(char) -> usize) -> String {
+pub(super) fn cut(text: &str, most: usize, cost: impl Fn(char) -> usize) -> String {
     const MARK: char = '…';
     let room = most.saturating_sub(cost(MARK));
     let mut spent = 0;

@@ -12,6 +12,7 @@ mod prepare;
 mod serve;
 mod standing;
 mod threads;
+mod web;
 
 use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -23,7 +24,7 @@ use tokio::{
 };
 
 use crate::api::grpc::{Admin, AdminSettings};
-use crate::api::http::Faces;
+use crate::api::http::{Faces, router};
 use crate::api::{Catalog, Predictor, Stage};
 use crate::audit::AuditError;
 use crate::config::Config;
@@ -116,7 +117,11 @@ impl fmt::Display for Addresses {
             self.data
         )?;
         writeln!(f, "admin  grpc://{}   models, traffic policies", self.admin)?;
-        write!(f, "http   http://{}   /metrics /healthz /readyz", self.http)
+        write!(
+            f,
+            "http   http://{}   /v2 /openapi.json /metrics /healthz /readyz",
+            self.http
+        )
     }
 }
 
@@ -191,7 +196,7 @@ impl Gateway {
         };
 
         let predictor = Predictor::new(pipeline, Arc::clone(&gate));
-        let door = serve::data(&config, predictor, catalog.clone(), &telemetry)?;
+        let door = serve::data(&config, predictor.clone(), catalog.clone(), &telemetry)?;
         let watch = registry::watch(config.registry.clone(), config.watch, move |listing| {
             // An error means that the writer has ended, and then nobody wants to know.
             let _ = events.blocking_send(Event::Listed(listing));
@@ -219,11 +224,11 @@ impl Gateway {
             doorman.admit_here(admin),
             closing,
         ));
-        let faces = Faces::new(catalog, &telemetry, outcomes);
-        others.spawn(serve::http(
+        let most = config.max_message_bytes;
+        let faces = Faces::new(catalog, &telemetry, outcomes, predictor, most);
+        others.spawn(web::until(
             doorman.admit_here(http),
-            addresses.http,
-            faces,
+            router(faces),
             ending.clone(),
         ));
         if let Some(interval) = config.drift_interval {

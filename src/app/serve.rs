@@ -1,9 +1,9 @@
 //! The doors as servers.
 
-use std::{io, net::SocketAddr, pin::Pin, sync::Arc};
+use std::{io, sync::Arc};
 
 use tokio::sync::watch;
-use tokio_stream::{Stream, StreamExt};
+use tokio_stream::Stream;
 use tonic::service::Routes;
 use tonic::transport::Server;
 use tonic::transport::server::Router;
@@ -12,7 +12,6 @@ use tonic_health::pb::health_server::{self, HealthServer};
 use super::StartError;
 use super::accept::Connection;
 use crate::api::grpc::{Admin, Admission, Health, Predictions};
-use crate::api::http::{Faces, router};
 use crate::api::{Catalog, Predictor};
 use crate::config::Config;
 use crate::control::Store;
@@ -86,54 +85,4 @@ pub(super) async fn until(
         tracing::error!(door = name, %error, "door failed");
     }
     name
-}
-
-/// Serves the HTTP door at `address` until `ending`.
-pub(super) async fn http(
-    incoming: impl Stream<Item = io::Result<Connection>> + Send + 'static,
-    address: SocketAddr,
-    faces: Faces,
-    mut ending: watch::Receiver<bool>,
-) -> &'static str {
-    let ended = async move {
-        let _ = ending.wait_for(|ending| *ending).await;
-    };
-    let listener = Accepted {
-        incoming: Box::pin(incoming),
-        address,
-    };
-    let served = axum::serve(listener, router(faces)).with_graceful_shutdown(ended);
-    if let Err(error) = served.await {
-        tracing::error!(door = "http", %error, "door failed");
-    }
-    "http"
-}
-
-/// Accepted connections, as axum wants to accept them.
-struct Accepted<S> {
-    incoming: Pin<Box<S>>,
-    address: SocketAddr,
-}
-
-impl<S> axum::serve::Listener for Accepted<S>
-where
-    S: Stream<Item = io::Result<Connection>> + Send + 'static,
-{
-    type Io = Connection;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Connection, SocketAddr) {
-        loop {
-            match self.incoming.next().await {
-                Some(Ok(connection)) => return (connection, self.address),
-                Some(Err(_)) => {}
-                // A listener never ends; if it did, there would be nobody to accept.
-                None => std::future::pending().await,
-            }
-        }
-    }
-
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        Ok(self.address)
-    }
 }

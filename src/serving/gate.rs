@@ -110,6 +110,12 @@ impl Gate {
         self.requests.load(Ordering::Relaxed)
     }
 
+    /// Whether the gateway goes down: who can choose should go elsewhere.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
     /// Counts those who leave from now on, for [`left`](Self::left), and tells who would stay for long.
     pub fn begin_drain(&self) {
         self.draining.store(true, Ordering::SeqCst);

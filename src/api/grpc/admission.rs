@@ -10,7 +10,6 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
-    time::Duration,
 };
 
 use bytes::Bytes;
@@ -23,14 +22,12 @@ use tonic::server::NamedService;
 use tonic::{Code, Status};
 
 use super::deadline;
+use crate::api::MESSAGE_PATIENCE;
 use crate::api::dialect::{Dialect, NATIVE};
 use crate::api::status;
 use crate::error::PredictError;
 use crate::insight::metrics::{Telemetry, Unreadable};
 use crate::serving::gate::{Arrival, Gate};
-
-/// How long a message may take to come as a whole. Without it a caller that stops half-way would keep its place.
-const MESSAGE_PATIENCE: Duration = Duration::from_secs(30);
 
 /// A gRPC service behind the gate.
 #[derive(Clone, Debug)]

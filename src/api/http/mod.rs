@@ -1,19 +1,24 @@
-//! The HTTP door: metrics for dashboards, health for orchestrators.
+//! The HTTP door: the Open Inference Protocol for services, metrics for dashboards, health for orchestrators.
+
+mod openapi;
+mod rest;
+mod routes;
 
 use std::sync::Arc;
 
 use axum::{
     Router,
     extract::State,
-    http::{StatusCode, header},
-    response::IntoResponse,
-    routing::get,
+    http::{HeaderValue, StatusCode, header},
+    middleware::map_response_with_state,
+    response::{IntoResponse, Response},
 };
 
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
 use crate::api::catalog::Catalog;
+use crate::api::predictor::Predictor;
 use crate::insight::metrics::Telemetry;
 use crate::insight::outcomes::Outcomes;
 
@@ -23,30 +28,55 @@ pub struct Faces {
     catalog: Catalog,
     telemetry: Arc<Telemetry>,
     outcomes: Arc<Outcomes>,
+    predictor: Predictor,
+    /// Bytes of the largest body.
+    most: usize,
     /// Rendering holds all series in memory once more, so it happens once at a time.
     rendering: Arc<Semaphore>,
 }
 
 impl Faces {
-    /// What is served and known, what was measured, and what waits for its truth.
+    /// What is served and known, what was measured, what waits for its truth, and who answers bodies of up to `most` bytes.
     #[must_use]
-    pub fn new(catalog: Catalog, telemetry: &Arc<Telemetry>, outcomes: Arc<Outcomes>) -> Self {
+    pub fn new(
+        catalog: Catalog,
+        telemetry: &Arc<Telemetry>,
+        outcomes: Arc<Outcomes>,
+        predictor: Predictor,
+        most: usize,
+    ) -> Self {
         Self {
             catalog,
             telemetry: Arc::clone(telemetry),
             outcomes,
+            predictor,
+            most,
             rendering: Arc::new(Semaphore::new(1)),
         }
     }
 }
 
-/// `GET /metrics`, `/healthz` and `/readyz`.
+/// Every path of the door.
 pub fn router(faces: Faces) -> Router {
-    Router::new()
-        .route("/metrics", get(metrics))
-        .route("/healthz", get(|| async { "alive\n" }))
-        .route("/readyz", get(readyz))
+    let router = routes::all()
+        .into_iter()
+        .fold(Router::new(), |router, route| {
+            router.route(&route.path, route.handler)
+        });
+    router
+        .fallback(rest::no_such_path)
+        .method_not_allowed_fallback(rest::no_such_method)
+        .layer(map_response_with_state(faces.clone(), part))
         .with_state(faces)
+}
+
+/// Asks the client to go elsewhere with its next request, when the gateway goes down.
+async fn part(State(faces): State<Faces>, mut response: Response) -> Response {
+    if faces.predictor.gate().is_draining() {
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(header::CONNECTION, close);
+    }
+    response
 }
 
 /// Rendered on a thread that serves nobody: thousands of series take a while.
@@ -93,6 +123,9 @@ mod tests {
     use crate::api::catalog::Stage;
     use crate::control::View;
     use crate::insight::outcomes::OutcomeSettings;
+    use crate::serving::Pipeline;
+    use crate::serving::batch::Pool;
+    use crate::serving::gate::{Gate, Limits};
     use crate::serving::live::{Live, Snapshot};
 
     #[test]
@@ -102,8 +135,19 @@ mod tests {
         let (_, views) = watch::channel(Arc::new(View::default()));
         let (_, stages) = watch::channel(Stage::default());
         let outcomes = Outcomes::new(OutcomeSettings::default(), telemetry.outcomes());
-        let catalog = Catalog::new(live, views, stages);
-        let faces = Faces::new(catalog, &telemetry, Arc::new(outcomes));
+        let catalog = Catalog::new(Arc::clone(&live), views, stages);
+        let pipeline = Pipeline::new(
+            Arc::clone(&live),
+            Arc::clone(&telemetry),
+            Pool::start().unwrap(),
+        );
+        let limits = Limits {
+            max_in_flight: 1,
+            max_in_flight_bytes: 1,
+        };
+        let gate = Gate::new(limits, Arc::clone(&telemetry));
+        let predictor = Predictor::new(Arc::new(pipeline), gate);
+        let faces = Faces::new(catalog, &telemetry, Arc::new(outcomes), predictor, 1);
         let mut few = runtime::Builder::new_current_thread();
         let runtime = few.max_blocking_threads(1).build().unwrap();
         runtime.block_on(async {

@@ -125,7 +125,7 @@ mod tests {
 
         data   grpc://127.0.0.1:8001   Predict, health, reflection
         admin  grpc://127.0.0.1:8002   models, traffic policies
-        http   http://127.0.0.1:8000   /metrics /healthz /readyz
+        http   http://127.0.0.1:8000   /v2 /openapi.json /metrics /healthz /readyz
 
         flight-delay: will the flight be 15 minutes late or more?
           version 1  logistic regression on the schedule

@@ -1,0 +1,204 @@
+//! The first step of a prediction over HTTP, and the last: a place at the gate before the body is read, within its bytes and its
+//! time, and held until the answer has left.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, BodyDataStream};
+use axum::extract::Request;
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, StatusCode, header};
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_stream::StreamExt;
+
+use super::refusal::Refusal;
+use crate::api::MESSAGE_PATIENCE;
+use crate::api::http::Faces;
+use crate::error::{InputFaults, PredictError};
+use crate::insight::metrics::Unreadable;
+use crate::serving::gate::Arrival;
+use crate::serving::{Answer, Query};
+
+/// How long the rest of a body may take to come that nobody reads.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// A request that has come as a whole and has its place.
+#[derive(Debug)]
+pub(super) struct Received {
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+    pub(super) place: Arc<Arrival>,
+}
+
+impl Faces {
+    /// Takes a request in.
+    ///
+    /// # Errors
+    /// It is refused before it is read as JSON, or did not come.
+    pub(super) async fn receive(&self, request: Request) -> Result<Received, Refusal> {
+        let (head, body) = request.into_parts();
+        let headers = head.headers;
+        let mut body = body.into_data_stream();
+        let place = match self.enter(&headers) {
+            Ok(place) => Arc::new(place),
+            Err(refusal) => {
+                linger(&headers, body, self.most).await;
+                return Err(refusal);
+            }
+        };
+        match self.body(&mut body, &place).await {
+            Ok(body) => Ok(Received {
+                headers,
+                body,
+                place,
+            }),
+            Err(refusal) => {
+                // What has come is let go of; the place stays until the refusal has left.
+                place.hand_over();
+                linger(&headers, body, self.most).await;
+                Err(refusal.holding(place))
+            }
+        }
+    }
+
+    /// A place for a request with these headers.
+    fn enter(&self, headers: &HeaderMap) -> Result<Arrival, Refusal> {
+        let gate = self.predictor.gate();
+        if gate.is_draining() {
+            return Err(Refusal::going_down());
+        }
+        if let Some(encoding) = headers.get(header::CONTENT_ENCODING)
+            && encoding != "identity"
+        {
+            self.telemetry.unreadable(Unreadable::Malformed);
+            let got = encoding.to_str().unwrap_or("bytes");
+            let refusal = Refusal::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "MALFORMED_MESSAGE",
+                "compressed bodies are not read: send it as it is",
+            );
+            return Err(refusal.about("content-encoding", got, "identity, or no such header"));
+        }
+        let length = headers.get(header::CONTENT_LENGTH);
+        let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
+        if length.is_some_and(|length: u64| length > u64::try_from(self.most).unwrap_or(u64::MAX)) {
+            return Err(self.too_large());
+        }
+        Ok(gate.enter(Instant::now(), None)?)
+    }
+
+    fn too_large(&self) -> Refusal {
+        self.telemetry.unreadable(Unreadable::TooLarge);
+        let most = self.most;
+        let told =
+            format!("the body is larger than the limit, {most} bytes: send fewer rows at a time");
+        let refusal = Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "MESSAGE_TOO_LARGE", told);
+        refusal.about("body", "more", &format!("at most {most} bytes"))
+    }
+
+    /// All of `body`.
+    async fn body(&self, body: &mut BodyDataStream, place: &Arrival) -> Result<Bytes, Refusal> {
+        tokio::select! {
+            // Most bodies are there when they are asked for, and then no clock is wound up.
+            biased;
+            read = self.all_of(body, place) => read,
+            () = place.cut_off() => {
+                place.told();
+                Err(PredictError::Draining.into())
+            }
+            () = sleep_until(place.at + MESSAGE_PATIENCE) => {
+                self.telemetry.unreadable(Unreadable::TooSlow);
+                let told = format!("the message did not come within {MESSAGE_PATIENCE:?}");
+                Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, "MESSAGE_TOO_SLOW", told))
+            }
+        }
+    }
+
+    async fn all_of(&self, body: &mut BodyDataStream, place: &Arrival) -> Result<Bytes, Refusal> {
+        // A body that comes in one piece, as most do, is not copied. Pieces are, since small ones hold large buffers.
+        let (mut first, mut more) = (Bytes::new(), BytesMut::new());
+        while let Some(piece) = body.next().await {
+            let piece = piece.map_err(|_| {
+                self.telemetry.unreadable(Unreadable::Malformed);
+                let told = "the body did not come as a whole";
+                Refusal::new(StatusCode::BAD_REQUEST, "MALFORMED_MESSAGE", told)
+            })?;
+            place.hold(piece.len())?;
+            if place.bytes() > self.most {
+                return Err(self.too_large());
+            }
+            if first.is_empty() {
+                first = piece;
+            } else {
+                if more.is_empty() {
+                    more.extend_from_slice(&first);
+                }
+                more.extend_from_slice(&piece);
+            }
+        }
+        place.read();
+        Ok(if more.is_empty() {
+            first
+        } else {
+            more.freeze()
+        })
+    }
+
+    /// The answer to a query whose place is `place`.
+    ///
+    /// # Errors
+    /// See [`PredictError`].
+    pub(super) async fn answer(
+        &self,
+        query: Result<Query, InputFaults>,
+        place: &Arc<Arrival>,
+    ) -> Result<Answer, Refusal> {
+        let answered = tokio::select! {
+            biased;
+            answer = self.predictor.answer(query) => answer,
+            () = place.cut_off() => {
+                place.told();
+                Err(PredictError::Draining)
+            }
+        };
+        answered.map_err(|error| Refusal::from(error).holding(Arc::clone(place)))
+    }
+}
+
+/// `body`, which holds `place` until the system has taken its last byte.
+pub(super) fn holding(body: Vec<u8>, place: Arc<Arrival>) -> Body {
+    Body::from(Bytes::from_owner(Sent {
+        body,
+        _place: place,
+    }))
+}
+
+/// Bytes on their way out, and the place of the request that they answer.
+struct Sent {
+    body: Vec<u8>,
+    _place: Arc<Arrival>,
+}
+
+impl AsRef<[u8]> for Sent {
+    fn as_ref(&self) -> &[u8] {
+        &self.body
+    }
+}
+
+/// Lets the rest of a refused body pass, up to a limit: a client that is still sending when its connection is closed may never see
+/// why. One that has asked first whether it may send is not told to.
+async fn linger(headers: &HeaderMap, mut body: BodyDataStream, most: usize) {
+    if headers.contains_key(header::EXPECT) {
+        return;
+    }
+    let mut left = most;
+    let pass = async {
+        while let Some(Ok(piece)) = body.next().await {
+            match left.checked_sub(piece.len()) {
+                Some(rest) => left = rest,
+                None => return,
+            }
+        }
+    };
+    let _ = timeout(LINGER, pass).await;
+}

@@ -1,0 +1,296 @@
+//! The elements of a tensor from JSON: flat or nested, each read once from its own digits and never through another type.
+//!
+//! The JSON is a slice of the body that was found well-formed before, so only what its elements are can be wrong. An element of two
+//! bytes (`0,`) takes up to 8 in memory, a text of three (`"",`) 32, since it is a slice of the body and no copy; while a list grows,
+//! three times that.
+
+use std::fmt;
+
+use bytes::Bytes;
+use serde::Deserializer;
+use serde::de::{SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::api::read;
+use crate::error::{InputFault, InputFaults};
+use crate::model::payload::{Datatype, TensorData};
+
+/// Reads `json`, a part of `body`, as the elements of the tensor `name`. What is wrong is added to `faults`.
+pub(super) fn elements(
+    name: &str,
+    datatype: Datatype,
+    shape: &[i64],
+    json: &str,
+    body: &Bytes,
+    faults: &mut InputFaults,
+) -> TensorData {
+    let list = List {
+        name,
+        shape,
+        faults,
+    };
+    match datatype {
+        Datatype::Bool => TensorData::Bool(list.read(json, "true or false", |json| match json {
+            "true" => Some(true),
+            "false" => Some(false),
+            _ => None,
+        })),
+        Datatype::Int32 => {
+            let wanted = "a whole number from -2^31 to 2^31-1, without point or exponent";
+            TensorData::Int32(list.read(json, wanted, |json| json.parse().ok()))
+        }
+        Datatype::Int64 => {
+            let wanted = "a whole number from -2^63 to 2^63-1, without point or exponent";
+            TensorData::Int64(list.read(json, wanted, |json| json.parse().ok()))
+        }
+        Datatype::Fp32 => {
+            let wanted = "a number that a 32-bit float can hold, or null";
+            TensorData::Fp32(list.read(json, wanted, |json| match json {
+                "null" => Some(f32::NAN),
+                digits => digits.parse().ok().filter(|x: &f32| x.is_finite()),
+            }))
+        }
+        Datatype::Fp64 => {
+            let wanted = "a number that a 64-bit float can hold, or null";
+            TensorData::Fp64(list.read(json, wanted, |json| match json {
+                "null" => Some(f64::NAN),
+                digits => digits.parse().ok().filter(|x: &f64| x.is_finite()),
+            }))
+        }
+        Datatype::Bytes => TensorData::Bytes(list.read(json, "a text", |json| text(json, body))),
+    }
+}
+
+/// What is between the quotes of `json`.
+fn text(json: &str, body: &Bytes) -> Option<Bytes> {
+    let inside = json.strip_prefix('"')?.strip_suffix('"')?;
+    if inside.contains('\\') {
+        return serde_json::from_str::<String>(json).ok().map(Bytes::from);
+    }
+    Some(body.slice_ref(inside.as_bytes()))
+}
+
+struct List<'a> {
+    name: &'a str,
+    shape: &'a [i64],
+    faults: &'a mut InputFaults,
+}
+
+impl<'a> List<'a> {
+    fn read<'j, T>(
+        self,
+        json: &'j str,
+        wanted: &'static str,
+        read: impl Fn(&'j str) -> Option<T>,
+    ) -> Vec<T> {
+        let mut reader = Reader {
+            list: self,
+            elements: 0,
+            read: Vec::new(),
+            one: read,
+            wanted,
+        };
+        reader.list(json, 0);
+        reader.read
+    }
+
+    fn fault(
+        &mut self,
+        part: fmt::Arguments<'_>,
+        got: impl Into<String>,
+        wanted: impl Into<String>,
+    ) {
+        let name = read::cut(self.name);
+        self.faults.add_with(|| InputFault {
+            field: format!("inputs[{name}].data{part}"),
+            got: got.into(),
+            wanted: wanted.into(),
+        });
+    }
+}
+
+struct Reader<'a, T, F> {
+    list: List<'a>,
+    /// How many were looked at, good or not.
+    elements: usize,
+    read: Vec<T>,
+    one: F,
+    wanted: &'static str,
+}
+
+impl<'j, T, F: Fn(&'j str) -> Option<T>> Reader<'_, T, F> {
+    /// Reads a list that is `depth` lists deep.
+    fn list(&mut self, json: &'j str, depth: usize) {
+        if !json.starts_with('[') {
+            return self.list.fault(format_args!(""), kind(json), "a list");
+        }
+        let begin = self.elements;
+        let (mut lists, mut values) = (0_usize, 0_usize);
+        each(json, |json| {
+            if !json.starts_with('[') {
+                values += 1;
+                self.element(json);
+            } else if depth + 1 < self.list.shape.len() {
+                lists += 1;
+                self.list(json, depth + 1);
+            } else {
+                lists += 1;
+                let wanted = format!("lists in lists for {} axes at most", self.list.shape.len());
+                let at = self.elements;
+                self.list.fault(format_args!("[{at}]"), "a list", wanted);
+            }
+        });
+        if depth == 0 && lists == 0 {
+            // Flat. Whether there are as many as the shape says is asked where all protocols ask.
+            return;
+        }
+        let axis = self.list.shape.get(depth).copied().unwrap_or_default();
+        let last = depth + 1 == self.list.shape.len();
+        if values > 0 && (lists > 0 || !last) {
+            let wanted = format!(
+                "either all flat, or lists in lists for {} axes",
+                self.list.shape.len()
+            );
+            self.list
+                .fault(format_args!(""), "values beside lists", wanted);
+        } else if i64::try_from(lists + values) != Ok(axis) {
+            let got = format!("a list of {}", lists + values);
+            let wanted = format!("{axis} on axis {depth}, as the shape says");
+            self.list.fault(format_args!("[{begin}]"), got, wanted);
+        }
+    }
+
+    fn element(&mut self, json: &'j str) {
+        let at = self.elements;
+        self.elements += 1;
+        match (self.one)(json) {
+            Some(element) => self.read.push(element),
+            None => self
+                .list
+                .fault(format_args!("[{at}]"), kind(json), self.wanted),
+        }
+    }
+}
+
+/// Calls `f` with the JSON of each element of the list `json`.
+fn each<'j>(json: &'j str, f: impl FnMut(&'j str)) {
+    struct Each<F>(F);
+    impl<'j, F: FnMut(&'j str)> Visitor<'j> for Each<F> {
+        type Value = ();
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a list")
+        }
+
+        fn visit_seq<A: SeqAccess<'j>>(mut self, mut seq: A) -> Result<(), A::Error> {
+            while let Some(element) = seq.next_element::<&'j RawValue>()? {
+                (self.0)(element.get());
+            }
+            Ok(())
+        }
+    }
+    // It is known to be a well-formed list.
+    let _ = serde_json::Deserializer::from_str(json).deserialize_seq(Each(f));
+}
+
+/// What kind of JSON it is. Never its value, which may be nobody's business.
+fn kind(json: &str) -> &'static str {
+    match json.as_bytes().first() {
+        Some(b'"') => "a text",
+        Some(b'[') => "a list",
+        Some(b'{') => "an object",
+        Some(b't' | b'f') => "a boolean",
+        Some(b'n') => "null",
+        _ => "a number",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(datatype: Datatype, shape: &[i64], json: &str) -> (TensorData, Vec<String>) {
+        let body = Bytes::from(json.to_owned());
+        let json = std::str::from_utf8(&body).unwrap();
+        let mut faults = InputFaults::default();
+        let data = elements("x", datatype, shape, json, &body, &mut faults);
+        (data, faults.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn numbers_are_read_once_from_their_digits() {
+        let (data, faults) = read(
+            Datatype::Int64,
+            &[2],
+            "[9007199254740993, -9223372036854775808]",
+        );
+        assert_eq!(
+            data,
+            TensorData::Int64(vec![9_007_199_254_740_993, i64::MIN])
+        );
+        assert_eq!(faults, [""; 0]);
+        // Rounded to 64 bits first, it would lie just between two 32-bit floats and go to the even one.
+        let (data, faults) = read(Datatype::Fp32, &[2], "[1.00000017881393432617187499, -0.0]");
+        let TensorData::Fp32(data) = data else {
+            panic!("FP32")
+        };
+        assert_eq!(data[0].to_bits(), 1.000_000_1_f32.to_bits());
+        assert_eq!(data[1].to_bits(), (-0.0_f32).to_bits());
+        assert_eq!(faults, [""; 0]);
+    }
+
+    #[test]
+    fn lists_in_lists_are_read_as_the_shape_says() {
+        let flat = TensorData::Int32((1..=8).collect());
+        for json in ["[1,2,3,4,5,6,7,8]", "[[[1,2],[3,4]],[[5,6], [7,8]]]"] {
+            assert_eq!(
+                read(Datatype::Int32, &[2, 2, 2], json),
+                (flat.clone(), vec![])
+            );
+        }
+        for (json, want) in [
+            (
+                "[[[1,2],[3]],[[5,6],[7,8]]]",
+                "inputs[x].data[2]: got a list of 1, wants 2 on axis 2",
+            ),
+            ("[[1,2],[3,4]]", "values beside lists"),
+            ("[[[1,2],3],[[5,6],[7,8]]]", "values beside lists"),
+            (
+                "[[[1,2],[3,[4]]],[[5,6],[7,8]]]",
+                "got a list, wants lists in lists for 3 axes at most",
+            ),
+            ("[[[1,2],[3,4]]]", "got a list of 1, wants 2 on axis 0"),
+            ("7", "inputs[x].data: got a number, wants a list"),
+            (
+                "[1,true,null]",
+                "inputs[x].data[1]: got a boolean, wants a whole number",
+            ),
+        ] {
+            let (_, faults) = read(Datatype::Int32, &[2, 2, 2], json);
+            assert!(
+                faults.iter().any(|fault| fault.contains(want)),
+                "{json}: {faults:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn texts_are_what_they_stand_for() {
+        let (data, faults) = read(Datatype::Bytes, &[3], r#"["a b", "", "\u00e9\n"]"#);
+        let texts = ["a b", "", "é\n"].map(|text| Bytes::from(text.to_owned()));
+        assert_eq!(data, TensorData::Bytes(texts.to_vec()));
+        assert_eq!(faults, [""; 0]);
+        let (_, faults) = read(Datatype::Bytes, &[2], r#"["\ud800", 3]"#);
+        assert_eq!(faults.len(), 2, "{faults:?}");
+    }
+
+    #[test]
+    fn what_no_float_can_hold_is_refused_and_null_is_missing() {
+        let (_, faults) = read(Datatype::Fp32, &[1], "[1e39]");
+        assert_eq!(faults.len(), 1);
+        let (_, faults) = read(Datatype::Fp64, &[2], "[1e39, 1e400]");
+        assert_eq!(faults.len(), 1);
+        let (data, faults) = read(Datatype::Fp64, &[1], "[null]");
+        assert!(matches!(data, TensorData::Fp64(data) if data[0].is_nan()) && faults.is_empty());
+    }
+}

@@ -1,0 +1,162 @@
+//! What there is and how it stands, as Triton tells it in JSON. What is told is the same as over gRPC, and made in [`oip`].
+
+use axum::body::to_bytes;
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
+
+use super::form::{self, Unread};
+use super::named::Named;
+use super::refusal::{Refusal, json};
+use crate::api::http::Faces;
+use crate::api::{MESSAGE_PATIENCE, oip, read};
+use crate::error::PredictError;
+
+/// Bytes of a request for the index, which says one word.
+const SHORT: usize = 4096;
+
+/// Whether the process answers.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(in crate::api::http) struct Live {
+    live: bool,
+}
+
+/// Whether every model can answer.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(in crate::api::http) struct Ready {
+    ready: bool,
+}
+
+/// Whether a model can answer.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(in crate::api::http) struct ModelReady {
+    /// The model.
+    name: String,
+    ready: bool,
+}
+
+/// What of the index is wanted.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[schemars(rename = "IndexRequest")]
+pub(in crate::api::http) struct Index {
+    /// Only the versions that are READY.
+    #[serde(default)]
+    ready: bool,
+}
+
+pub(in crate::api::http) async fn server() -> Response {
+    json(&oip::server_metadata(), None)
+}
+
+pub(in crate::api::http) async fn live() -> Response {
+    json(&Live { live: true }, None)
+}
+
+pub(in crate::api::http) async fn ready(State(faces): State<Faces>) -> Result<Response, Refusal> {
+    let reasons = faces.catalog.unready();
+    if reasons.is_empty() {
+        return Ok(json(&Ready { ready: true }, None));
+    }
+    let told = reasons.join("; ");
+    Err(Refusal::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "NOT_READY",
+        told,
+    ))
+}
+
+/// Ready, or why not.
+pub(in crate::api::http) async fn model_ready(
+    State(faces): State<Faces>,
+    named: Named,
+) -> Result<Response, Refusal> {
+    faces
+        .catalog
+        .version(&named.model, read::pin(named.version).as_ref())?;
+    let ready = ModelReady {
+        name: named.model,
+        ready: true,
+    };
+    Ok(json(&ready, None))
+}
+
+pub(in crate::api::http) async fn metadata(
+    State(faces): State<Faces>,
+    named: Named,
+) -> Result<Response, Refusal> {
+    let told = oip::metadata(&faces.catalog, &named.model, named.version)?;
+    Ok(json(&told, None))
+}
+
+pub(in crate::api::http) async fn config(
+    State(faces): State<Faces>,
+    named: Named,
+) -> Result<Response, Refusal> {
+    let told = oip::config(&faces.catalog, &named.model, named.version)?;
+    Ok(json(&told, None))
+}
+
+pub(in crate::api::http) async fn statistics(
+    State(faces): State<Faces>,
+    named: Named,
+) -> Result<Response, Refusal> {
+    // It waits for locks, which no thread that serves should do for who only looks.
+    let told = spawn_blocking(move || oip::statistics(&faces.catalog, &named.model, named.version));
+    match told.await {
+        Ok(told) => Ok(json(&told?, None)),
+        Err(error) => {
+            tracing::error!(%error, "statistics are not told");
+            let status = StatusCode::INTERNAL_SERVER_ERROR;
+            Err(Refusal::new(
+                status,
+                "INTERNAL",
+                "the statistics cannot be told",
+            ))
+        }
+    }
+}
+
+pub(in crate::api::http) async fn all_statistics(state: State<Faces>) -> Result<Response, Refusal> {
+    statistics(state, Named::default()).await
+}
+
+/// The index. A request without a body wants all of it.
+pub(in crate::api::http) async fn index(
+    State(faces): State<Faces>,
+    request: Request,
+) -> Result<Response, Refusal> {
+    let read = timeout(MESSAGE_PATIENCE, to_bytes(request.into_body(), SHORT)).await;
+    let Ok(Ok(body)) = read else {
+        let told = format!("the body did not come, or is larger than {SHORT} bytes");
+        return Err(Refusal::new(
+            StatusCode::BAD_REQUEST,
+            "MALFORMED_MESSAGE",
+            told,
+        ));
+    };
+    let wanted = match &*body {
+        [] => Index::default(),
+        body => form::read(body).map_err(|unread| match unread {
+            Unread::Faulty(faults) => Refusal::from(PredictError::from(faults)),
+            Unread::Malformed(why) => {
+                Refusal::new(StatusCode::BAD_REQUEST, "MALFORMED_MESSAGE", why)
+            }
+        })?,
+    };
+    Ok(json(&oip::index(&faces.catalog, wanted.ready).models, None))
+}
+
+/// Loading and unloading: operators do it, and this port does not know who asks.
+pub(in crate::api::http) async fn refused(named: Named) -> Response {
+    let model = named.model;
+    let told = format!(
+        "versions of `{}` are not loaded or unloaded on this port, where nobody is authorised: use the admin port over gRPC, or \
+            `taper versions load`",
+        read::cut(&model)
+    );
+    Refusal::new(StatusCode::FORBIDDEN, "FORBIDDEN", told).into_response()
+}

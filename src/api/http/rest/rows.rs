@@ -1,0 +1,274 @@
+//! Named rows from JSON, straight into cells.
+//!
+//! A value of two bytes in a list (`0,`) takes 24 in memory, a row of seven (`{"":0},`) some 72, and a list that grows three times what
+//! it holds: some 30 times the bytes of the body at most. A list in a list, of which two bytes would take a hundred, fits no input
+//! and is refused here; of an object only that it is one is kept.
+
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::de::{
+    self, Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Unexpected, Visitor,
+};
+
+use super::form::list;
+use crate::model::payload::{Cell, Row};
+use crate::proto::codec::MOST_FIELDS;
+
+/// Rows of a request, as many as a message of any other protocol can hold.
+#[derive(Default)]
+pub(super) struct Rows(pub(super) Vec<Row>);
+
+impl<'de> Deserialize<'de> for Rows {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let rows: Vec<OneRow> = list(from, MOST_FIELDS)?;
+        Ok(Self(rows.into_iter().map(|row| row.0).collect()))
+    }
+}
+
+/// What a cell may hold, for the schema.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "only described")]
+pub(super) enum AnyCell {
+    /// A number, for numeric inputs. Whole ones are exact up to 2^53.
+    Number(f64),
+    /// A text.
+    Text(String),
+    /// For inputs of datatype BOOL.
+    Bool(bool),
+    /// For inputs of several columns.
+    List(Vec<serde_json::Value>),
+    /// Missing, as where the name is left out.
+    Missing(()),
+}
+
+struct OneRow(Row);
+
+impl<'de> Deserialize<'de> for OneRow {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Cells;
+        impl<'de> Visitor<'de> for Cells {
+            type Value = OneRow;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object with a value for each input")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<OneRow, A::Error> {
+                let mut row = Row::new();
+                while let Some(name) = map.next_key()? {
+                    if row.len() == MOST_FIELDS {
+                        return Err(de::Error::invalid_length(MOST_FIELDS + 1, &self));
+                    }
+                    let OneCell(cell) = map.next_value()?;
+                    row.push((name, cell));
+                }
+                row.shrink_to_fit();
+                Ok(OneRow(row))
+            }
+        }
+        from.deserialize_map(Cells)
+    }
+}
+
+struct OneCell(Cell);
+
+impl<'de> Deserialize<'de> for OneCell {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(Value { in_list: false }).map(Self)
+    }
+}
+
+/// A value in a list.
+struct InList(Cell);
+
+impl<'de> Deserialize<'de> for InList {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(Value { in_list: true }).map(Self)
+    }
+}
+
+struct Value {
+    in_list: bool,
+}
+
+impl<'de> Visitor<'de> for Value {
+    type Value = Cell;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a number, a text, true, false or null")?;
+        if self.in_list {
+            Ok(())
+        } else {
+            f.write_str(", or a list of them")
+        }
+    }
+
+    fn visit_unit<E>(self) -> Result<Cell, E> {
+        Ok(Cell::Missing)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Cell, E> {
+        Ok(Cell::Bool(value))
+    }
+
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "numbers of rows are doubles, as in every protocol"
+    )]
+    fn visit_i64<E>(self, value: i64) -> Result<Cell, E> {
+        Ok(Cell::Number(value as f64))
+    }
+
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "numbers of rows are doubles, as in every protocol"
+    )]
+    fn visit_u64<E>(self, value: u64) -> Result<Cell, E> {
+        Ok(Cell::Number(value as f64))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Cell, E> {
+        Ok(Cell::Number(value))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Cell, E> {
+        Ok(Cell::Text(text.to_owned()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Cell, A::Error> {
+        if self.in_list {
+            return Err(de::Error::invalid_type(
+                Unexpected::Other("a list in a list"),
+                &self,
+            ));
+        }
+        let mut cells = Vec::new();
+        while let Some(InList(cell)) = seq.next_element()? {
+            cells.push(cell);
+        }
+        cells.shrink_to_fit();
+        Ok(Cell::List(cells))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Cell, A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(Cell::Object)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::form::{Unread, any};
+    use super::*;
+
+    fn rows(json: &str) -> Vec<Row> {
+        any::<Rows>(json.as_bytes()).map(|rows| rows.0).unwrap()
+    }
+
+    #[test]
+    fn rows_are_cells_by_name() {
+        let read =
+            rows(r#"[{"b": 1, "a": "t\n", "b": null}, {}, {"l": [true, -0.5], "o": {"p": [[]]}}]"#);
+        let cell = |name: &str, cell| (name.to_owned(), cell);
+        let list = Cell::List(vec![Cell::Bool(true), Cell::Number(-0.5)]);
+        assert_eq!(
+            read,
+            [
+                vec![
+                    cell("b", Cell::Number(1.0)),
+                    cell("a", Cell::Text("t\n".into())),
+                    cell("b", Cell::Missing),
+                ],
+                vec![],
+                vec![cell("l", list), cell("o", Cell::Object)],
+            ]
+        );
+    }
+
+    #[test]
+    fn doubles_are_the_nearest_to_their_digits() {
+        let digits = [
+            "1.7976931348623157e308",
+            "2.2250738585072011e-308",
+            "0.1",
+            "123456789012345678901234567890",
+        ];
+        for digits in digits {
+            let read = rows(&format!(r#"[{{"x":{digits}}}]"#));
+            assert_eq!(
+                read,
+                [[("x".to_owned(), Cell::Number(digits.parse().unwrap()))]]
+            );
+        }
+    }
+
+    #[test]
+    fn where_a_row_is_wrong_is_told() {
+        for (json, want) in [
+            ("7", "body: got integer `7`, wants a list of at most 66000"),
+            (
+                "[{}, 7]",
+                "[1]: got integer `7`, wants an object with a value for each input",
+            ),
+            (
+                r#"[{"x": [1, [2]]}]"#,
+                "[0].x[1]: got a list in a list, wants a number, a text, true, false or null",
+            ),
+        ] {
+            let Err(Unread::Faulty(faults)) = any::<Rows>(json.as_bytes()) else {
+                panic!("{json} is faulty")
+            };
+            assert_eq!(faults.to_string(), want);
+        }
+        let many = format!("[{}{{}}]", "{},".repeat(MOST_FIELDS));
+        assert!(matches!(
+            any::<Rows>(many.as_bytes()),
+            Err(Unread::Faulty(_))
+        ));
+        let deep = "[".repeat(100_000);
+        assert!(matches!(
+            any::<Rows>(deep.as_bytes()),
+            Err(Unread::Faulty(_) | Unread::Malformed(_))
+        ));
+    }
+
+    /// What the rows hold in memory.
+    fn held(rows: &Vec<Row>) -> usize {
+        fn of(cell: &Cell) -> usize {
+            match cell {
+                Cell::Text(text) => text.capacity(),
+                Cell::List(cells) => {
+                    cells.capacity() * size_of::<Cell>() + cells.iter().map(of).sum::<usize>()
+                }
+                _ => 0,
+            }
+        }
+        let row = |row: &Row| {
+            let cells = row.iter().map(|(name, cell)| name.capacity() + of(cell));
+            row.capacity() * size_of::<(String, Cell)>() + cells.sum::<usize>()
+        };
+        rows.capacity() * size_of::<Row>() + rows.iter().map(row).sum::<usize>()
+    }
+
+    #[test]
+    fn small_json_stays_small() {
+        for (one, many) in [
+            ("{}", 60_000),
+            (r#"{"":0}"#, 60_000),
+            (r#"{"":[0]}"#, 60_000),
+            (r#"{"":[]}"#, 60_000),
+            (r#"{"a":"b"}"#, 60_000),
+        ] {
+            let json = format!("[{}{one}]", format!("{one},").repeat(many));
+            let held = held(&rows(&json));
+            assert!(held < 25 * json.len(), "{one}: {held} of {}", json.len());
+        }
+        for one in ["0", "\"\"", "{}", "\"a\""] {
+            let json = format!(r#"[{{"":[{}{one}]}}]"#, format!("{one},").repeat(500_000));
+            let held = held(&rows(&json));
+            assert!(held < 25 * json.len(), "{one}: {held} of {}", json.len());
+        }
+    }
+}
