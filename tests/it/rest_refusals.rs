@@ -1,0 +1,419 @@
+//! What REST refuses, by field.
+
+use serde_json::{Value, json};
+
+use crate::harness::{Running, good};
+use crate::rest::{Reply, call, post, tensors};
+use crate::tiny;
+
+async fn one_version() -> Running {
+    Running::start("", |root| tiny::publish(root, "m", 1)).await
+}
+
+/// The good tensors, one of them changed.
+fn changed(at: usize, change: Value) -> Value {
+    let mut all = tensors();
+    for (name, value) in change.as_object().expect("an object") {
+        all[at][name] = value.clone();
+    }
+    json!({"inputs": all})
+}
+
+/// Whether it names these fields, in this order, and says of one of them what is wrong.
+fn check(reply: &Reply, fields: &[&str], text: &str, what: &str) {
+    assert_eq!(
+        (reply.status, &*reply.reason()),
+        (400, "INVALID_INPUT"),
+        "{what}: {reply:?}"
+    );
+    assert_eq!(reply.fields(), fields, "{what}: {reply:?}");
+    let told = reply.json()["fields"].to_string();
+    assert!(told.contains(text), "{what}: {text} is not in {told}");
+}
+
+#[tokio::test]
+async fn tensors_that_cannot_be_read_are_named() {
+    let gateway = one_version().await;
+    let shared = json!({"shared_memory_region": "r", "shared_memory_byte_size": 8});
+    for (body, fields, text) in [
+        (json!({}), &["inputs"][..], "one tensor for each input"),
+        (
+            json!({"inputs": []}),
+            &["inputs"],
+            "one tensor for each input",
+        ),
+        (json!({"inputs": 7}), &["inputs"], "integer `7`"),
+        (json!({"inputs": [7]}), &["inputs[0]"], "integer `7`"),
+        (
+            json!({"inputs": [{"data": []}]}),
+            &["inputs[0].name"],
+            "nothing",
+        ),
+        (
+            changed(0, json!({"datatype": "UINT8"})),
+            &["inputs[x].datatype"],
+            "UINT8",
+        ),
+        (
+            changed(0, json!({"datatype": "INT8"})),
+            &["inputs[x].datatype"],
+            "INT8",
+        ),
+        (
+            changed(0, json!({"datatype": "INT16"})),
+            &["inputs[x].datatype"],
+            "INT16",
+        ),
+        (
+            changed(0, json!({"datatype": "UINT64"})),
+            &["inputs[x].datatype"],
+            "one of BOOL",
+        ),
+        (
+            changed(0, json!({"datatype": "FP16"})),
+            &["inputs[x].datatype"],
+            "FP16",
+        ),
+        (
+            changed(0, json!({"datatype": "BF16"})),
+            &["inputs[x].datatype"],
+            "BF16",
+        ),
+        (
+            changed(0, json!({"datatype": null})),
+            &["inputs[x].datatype"],
+            "one of BOOL",
+        ),
+        (
+            changed(0, json!({"datatype": "FP32"})),
+            &["inputs[x].datatype"],
+            "FP64",
+        ),
+        (
+            changed(0, json!({"shape": null})),
+            &["inputs[x].shape"],
+            "nothing",
+        ),
+        (
+            changed(0, json!({"shape": ["a"]})),
+            &["inputs[0].shape[0]"],
+            "string",
+        ),
+        (
+            changed(0, json!({"shape": vec![1; 17]})),
+            &["inputs[0].shape"],
+            "at most 16",
+        ),
+        (
+            changed(0, json!({"shape": [2]})),
+            &["inputs[x].shape"],
+            "as many elements",
+        ),
+        (
+            changed(0, json!({"data": null})),
+            &["inputs[x].data"],
+            "neither",
+        ),
+        (
+            changed(0, json!({"data": 1.0})),
+            &["inputs[x].data"],
+            "a list",
+        ),
+        (
+            changed(0, json!({"data": ["secret"]})),
+            &["inputs[x].data[0]"],
+            "a text",
+        ),
+        (
+            changed(0, json!({"data": [1000.0]})),
+            &["inputs[x][0]"],
+            "1000",
+        ),
+        (
+            changed(1, json!({"data": [1.5]})),
+            &["inputs[n].data[0]"],
+            "a whole number",
+        ),
+        (
+            changed(2, json!({"data": [7]})),
+            &["inputs[color].data[0]"],
+            "a text",
+        ),
+        (
+            changed(2, json!({"data": ["blue"]})),
+            &["inputs[color][0]"],
+            "blue",
+        ),
+        (
+            changed(3, json!({"data": [[0.5], [0.5]]})),
+            &[
+                "inputs[pair].data[0]",
+                "inputs[pair].data[1]",
+                "inputs[pair].data[0]",
+            ],
+            "as the shape says",
+        ),
+        (
+            changed(3, json!({"parameters": shared})),
+            &["inputs[pair].parameters.shared_memory_region"],
+            "no memory is shared",
+        ),
+        (
+            changed(3, json!({"parameters": {"binary_data_size": 8}})),
+            &["inputs[pair].parameters.binary_data_size"],
+            "inference-header-content-length",
+        ),
+        (
+            changed(3, json!({"parameters": {"binary_data_size": -8}})),
+            &["inputs[3].parameters.binary_data_size"],
+            "-8",
+        ),
+        (
+            changed(3, json!({"parameters": 8})),
+            &["inputs[3].parameters"],
+            "integer `8`",
+        ),
+    ] {
+        let reply = post(&gateway, "/v2/models/m/infer", &body).await;
+        check(&reply, fields, text, &body.to_string());
+        assert!(
+            !String::from_utf8_lossy(&reply.body).contains("secret"),
+            "{reply:?}"
+        );
+    }
+    gateway.drain().await;
+}
+
+#[tokio::test]
+async fn what_is_wrong_beside_the_tensors_is_named() {
+    let gateway = one_version().await;
+    let with = |name: &str, value: Value| {
+        let mut body = json!({"inputs": tensors()});
+        body[name] = value;
+        body
+    };
+    for (body, fields, text) in [
+        (with("id", json!(7)), &["id"][..], "integer `7`"),
+        (
+            with("parameters", json!({"routing_key": 7})),
+            &["parameters[routing_key]"],
+            "a string",
+        ),
+        (
+            with("parameters", json!({"routing_key": "k".repeat(2000)})),
+            &["parameters[routing_key]"],
+            "2000 bytes",
+        ),
+        (
+            with("parameters", json!({"response_id": "a b"})),
+            &["parameters[response_id]"],
+            "visible",
+        ),
+        (
+            with("parameters", json!({"timeout": -5})),
+            &["parameters[timeout]"],
+            "-5",
+        ),
+        (
+            with("parameters", json!({"timeout": "soon"})),
+            &["parameters[timeout]"],
+            "microseconds",
+        ),
+        (
+            with("parameters", json!({"binary_data_output": 1})),
+            &["parameters.binary_data_output"],
+            "integer `1`",
+        ),
+        (
+            with("outputs", json!([{"name": "nothing"}])),
+            &["outputs[0].name"],
+            "nothing",
+        ),
+        (
+            with("outputs", json!([{"name": "value"}, {"name": "value"}])),
+            &["outputs[1].name"],
+            "once",
+        ),
+        (
+            with("outputs", json!([{}])),
+            &["outputs[0].name"],
+            "nothing",
+        ),
+        (
+            with(
+                "outputs",
+                json!([{"name": "value", "parameters": {"classification": 0}}]),
+            ),
+            &["outputs[0].parameters[classification]"],
+            "0",
+        ),
+        (
+            with(
+                "outputs",
+                json!([{"name": "value", "parameters": {"shared_memory_region": "r"}}]),
+            ),
+            &["outputs[0].parameters.shared_memory_region"],
+            "no memory",
+        ),
+    ] {
+        let reply = post(&gateway, "/v2/models/m/infer", &body).await;
+        check(&reply, fields, text, &body.to_string());
+    }
+    let address = gateway.addresses().http;
+    let body = json!({"inputs": tensors()}).to_string();
+    for (name, value) in [
+        ("inference-header-content-length", "100000"),
+        ("inference-header-content-length", "-1"),
+        ("taper-response-id", "a b"),
+    ] {
+        let reply = call(
+            address,
+            "POST",
+            "/v2/models/m/infer",
+            &[(name, value)],
+            body.as_bytes(),
+        )
+        .await;
+        check(&reply, &[name], value, name);
+    }
+    // Bytes that no input has asked for.
+    let length = body.len().to_string();
+    let header = [("inference-header-content-length", &*length)];
+    let sent = [body.as_bytes(), b"rest"].concat();
+    let reply = call(address, "POST", "/v2/models/m/infer", &header, &sent).await;
+    check(&reply, &["body"], "4 bytes", "surplus");
+    gateway.drain().await;
+}
+
+#[tokio::test]
+async fn rows_that_cannot_be_read_are_named() {
+    let gateway = one_version().await;
+    let with = |name: &str, value: Value| {
+        let mut row = good();
+        row[name] = value;
+        json!({"rows": [good(), row]})
+    };
+    for (body, fields, text) in [
+        (json!({}), &["rows"][..], "at least one row"),
+        (json!({"rows": []}), &["rows"], "at least one row"),
+        (json!([]), &["body"], "an object"),
+        (json!({"rows": {"x": 1}}), &["rows"], "a list"),
+        (json!({"rows": [good(), 7]}), &["rows[1]"], "an object"),
+        (
+            json!({"rows": [good()], "routing_keys": "k"}),
+            &["routing_keys"],
+            "`routing_key`",
+        ),
+        (
+            json!({"rows": [good()], "routing_key": 7}),
+            &["routing_key"],
+            "integer `7`",
+        ),
+        (
+            json!({"rows": [good()], "response_id": "a b"}),
+            &["response_id"],
+            "visible",
+        ),
+        (
+            json!({"rows": [good()], "timeout_ms": -1}),
+            &["timeout_ms"],
+            "-1",
+        ),
+        (with("x", json!("one")), &["rows[1].x"], "one"),
+        (with("x", json!(null)), &["rows[1].x"], "nothing"),
+        (with("x", json!(101)), &["rows[1].x"], "101"),
+        (with("x", json!({"a": [1]})), &["rows[1].x"], "an object"),
+        (with("n", json!(1.5)), &["rows[1].n"], "1.5"),
+        (with("color", json!("blue")), &["rows[1].color"], "blue"),
+        (with("pair", json!([1])), &["rows[1].pair"], "a list of 1"),
+        (with("pair", json!([1, "a"])), &["rows[1].pair[1]"], "a"),
+        (
+            with("pair", json!([1, [2]])),
+            &["rows[1].pair[1]"],
+            "a list in a list",
+        ),
+        (with("why", json!(1)), &["rows[1].why"], "an unknown name"),
+        (json!({"rows": vec![good(); 65]}), &["rows"], "65 rows"),
+        (
+            json!({"rows": vec![json!({}); 66_001]}),
+            &["rows"],
+            "at most 66000",
+        ),
+    ] {
+        let reply = post(&gateway, "/v2/models/m/predict", &body).await;
+        let what: String = body.to_string().chars().take(200).collect();
+        check(&reply, fields, text, &what);
+    }
+    let twice = r#"{"rows": [{"x": 1, "n": 3, "color": "green", "pair": [0, 0], "x": 2}]}"#;
+    let address = gateway.addresses().http;
+    let reply = call(
+        address,
+        "POST",
+        "/v2/models/m/predict",
+        &[],
+        twice.as_bytes(),
+    )
+    .await;
+    check(&reply, &["rows[0].x"], "the name again", twice);
+    let twice = r#"{"rows": [], "rows": []}"#;
+    let reply = call(
+        address,
+        "POST",
+        "/v2/models/m/predict",
+        &[],
+        twice.as_bytes(),
+    )
+    .await;
+    check(&reply, &["rows"], "the name again", twice);
+    gateway.drain().await;
+}
+
+#[tokio::test]
+async fn where_the_json_is_broken_is_told() {
+    let gateway = one_version().await;
+    let address = gateway.addresses().http;
+    for (body, place) in [
+        ("", "line 1 column 0"),
+        ("{\"rows\": [\n  {\"x\": 1,}\n]}", "line 2 column 1"),
+        ("{\"rows\": [{\"x\": NaN}]}", "line 1 column 1"),
+        ("{\"rows\": []} and", "line 1 column 1"),
+        ("{\"rows\": [{\"x\": 1e999}]}", "number out of range"),
+        ("{\"rows\": [{\"x\": \"\u{1}\"}]}", "line 1"),
+        ("not JSON", "line 1 column "),
+    ] {
+        for end in ["predict", "infer"] {
+            let path = format!("/v2/models/m/{end}");
+            let reply = call(address, "POST", &path, &[], body.as_bytes()).await;
+            let is_broken_there = end == "predict" || !body.contains("rows");
+            if is_broken_there {
+                assert_eq!(
+                    (reply.status, &*reply.reason()),
+                    (400, "MALFORMED_MESSAGE"),
+                    "{body}"
+                );
+                assert_eq!(reply.fields(), ["body"]);
+                let told = reply.json()["error"].to_string();
+                assert!(told.contains(place), "{body}: {told}");
+            } else {
+                assert_eq!(reply.status, 400, "{body}");
+            }
+        }
+    }
+    let deep = format!("{{\"rows\": [{{\"x\": {}", "[".repeat(100_000));
+    let reply = call(
+        address,
+        "POST",
+        "/v2/models/m/predict",
+        &[],
+        deep.as_bytes(),
+    )
+    .await;
+    assert_eq!(reply.status, 400);
+    let deep = format!(
+        "{{\"inputs\": [{{\"name\": \"x\", \"data\": {}",
+        "[".repeat(100_000)
+    );
+    let reply = call(address, "POST", "/v2/models/m/infer", &[], deep.as_bytes()).await;
+    assert_eq!(reply.status, 400);
+    gateway.drain().await;
+}
