@@ -80,7 +80,7 @@ fn operation(
 
 /// `post_models_model_infer`
 fn id(route: &Route) -> String {
-    let word = |c: char| c.is_ascii_alphanumeric().then_some(c).unwrap_or('_');
+    let word = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
     let path: String = route
         .path
         .chars()

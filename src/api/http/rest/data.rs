@@ -146,7 +146,7 @@ impl<'j, T, F: Fn(&'j str) -> Option<T>> Reader<'_, T, F> {
         }
         let axis = self.list.shape.get(depth).copied().unwrap_or_default();
         let last = depth + 1 == self.list.shape.len();
-        if lists > 0 && values > 0 || values > 0 && !last {
+        if values > 0 && (lists > 0 || !last) {
             let wanted = format!(
                 "either all flat, or lists in lists for {} axes",
                 self.list.shape.len()

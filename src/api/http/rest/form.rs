@@ -8,7 +8,8 @@ use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use crate::error::InputFaults;
 use crate::proto::codec::MOST_FIELDS;
 
-/// A list that is as long as a message of any other protocol may make it. An object of two bytes takes a hundred in memory.
+/// A list of objects, as long as a message of any other protocol may make it. An object of two bytes takes a hundred in memory, but not
+/// for long: what is kept of it is put together before anybody waits for anything.
 pub(super) struct Few<T>(pub(super) Vec<T>);
 
 impl<T> Default for Few<T> {

@@ -82,7 +82,7 @@ enum Elements {
 
 /// What is to be done with the answer.
 #[derive(Debug)]
-struct Reply {
+pub(super) struct Reply {
     id: Option<String>,
     wanted: Vec<oip::Wanted>,
     /// Whether the output is wanted as bytes.
@@ -136,7 +136,7 @@ impl Faces {
 }
 
 /// Cuts a body where its JSON ends.
-fn parts(headers: &HeaderMap, mut body: Bytes) -> Result<Parts, InputFaults> {
+pub(super) fn parts(headers: &HeaderMap, mut body: Bytes) -> Result<Parts, InputFaults> {
     let Some(length) = headers.get(JSON_LENGTH) else {
         let (json, blocks) = (body, Bytes::new());
         return Ok(Parts { json, blocks });
@@ -154,7 +154,7 @@ fn parts(headers: &HeaderMap, mut body: Bytes) -> Result<Parts, InputFaults> {
     }
 }
 
-fn read(
+pub(super) fn read(
     named: Named,
     headers: HeaderMap,
     mut parts: Parts,

@@ -64,3 +64,6 @@ impl Who {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

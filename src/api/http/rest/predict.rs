@@ -87,7 +87,7 @@ pub(in crate::api::http) async fn predict(
     Ok((head, json(&PredictAnswer::of(answer), Some(place))).into_response())
 }
 
-fn read(
+pub(super) fn read(
     named: Named,
     headers: HeaderMap,
     body: &[u8],

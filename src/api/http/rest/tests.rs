@@ -1,0 +1,131 @@
+//! Whatever comes, it is read or refused; what is read is what was meant.
+
+use std::sync::{Arc, LazyLock};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue};
+use proptest::prelude::*;
+use tokio::time::Instant;
+
+use super::form::Unread;
+use super::infer::{self, JSON_LENGTH};
+use super::named::Named;
+use super::predict;
+use crate::insight::metrics::Telemetry;
+use crate::model::payload::{Payload, TensorData};
+use crate::serving::Query;
+use crate::serving::gate::{Arrival, Gate, Limits};
+
+static GATE: LazyLock<Arc<Gate>> = LazyLock::new(|| {
+    let limits = Limits {
+        max_in_flight: 1000,
+        max_in_flight_bytes: 1000,
+    };
+    Gate::new(limits, Telemetry::new().unwrap())
+});
+
+fn place() -> Arc<Arrival> {
+    Arc::new(GATE.enter(Instant::now(), None).unwrap())
+}
+
+fn named() -> Named {
+    Named {
+        model: "m".into(),
+        version: String::new(),
+    }
+}
+
+fn infer(headers: HeaderMap, body: Vec<u8>) -> Result<Query, Unread> {
+    let parts = infer::parts(&headers, body.into()).map_err(Unread::Faulty)?;
+    infer::read(named(), headers, parts, &place()).map(|(query, _)| query)
+}
+
+/// The only tensor that comes of this JSON.
+fn data(datatype: &str, elements: &str) -> TensorData {
+    let body = format!(
+        r#"{{"inputs":[{{"data":{elements},"datatype":"{datatype}","shape":[1],"name":"x"}}]}}"#
+    );
+    let query = infer(HeaderMap::new(), body.into_bytes()).unwrap();
+    let Payload::Tensors(mut tensors) = query.payload else {
+        panic!("tensors")
+    };
+    tensors.remove(0).data
+}
+
+/// A good body with some of its bytes changed, left out or doubled.
+fn spoilt(good: &'static str) -> impl Strategy<Value = Vec<u8>> {
+    let bytes = prop_oneof![
+        prop::sample::select(br#"[]{},:"\0-9.eEntu "#.to_vec()),
+        any::<u8>()
+    ];
+    let change = (0..good.len(), 0..4_u8, bytes);
+    prop::collection::vec(change, 0..4).prop_map(move |changes| {
+        let mut body = good.as_bytes().to_vec();
+        for (at, how, byte) in changes {
+            match how {
+                _ if at >= body.len() => body.push(byte),
+                0 => body[at] = byte,
+                1 => body.insert(at, byte),
+                2 => drop(body.remove(at)),
+                _ => body.truncate(at),
+            }
+        }
+        body
+    })
+}
+
+const INFER: &str = r#"{"id":"7","inputs":[{"name":"x","shape":[2,1],"datatype":"FP32","data":[[1.5],[-2e3]]},
+    {"name":"t","shape":[2],"datatype":"BYTES","data":["a\u00e9\"","é"]},
+    {"name":"b","shape":[1],"datatype":"INT64","parameters":{"binary_data_size":8}}],
+    "outputs":[{"name":"y","parameters":{"binary_data":true}}],"parameters":{"routing_key":"k"}}01234567"#;
+const PREDICT: &str = r#"{"rows":[{"x":1.5,"t":"a\u00e9\"","l":[1,null,true]},{"o":{"p":[{}]}}],"routing_key":"k","timeout_ms":5}"#;
+
+proptest! {
+    #[test]
+    fn nothing_that_comes_can_break_the_reader_of_tensors(body in spoilt(INFER), length in 0..600_usize) {
+        let mut headers = HeaderMap::new();
+        let _ = infer(headers.clone(), body.clone());
+        headers.insert(JSON_LENGTH, HeaderValue::from(length));
+        let _ = infer(headers.clone(), body.clone());
+        headers.insert(JSON_LENGTH, HeaderValue::from(INFER.len() - 8));
+        let _ = infer(headers, body);
+    }
+
+    #[test]
+    fn nothing_that_comes_can_break_the_reader_of_rows(body in spoilt(PREDICT)) {
+        let _ = predict::read(named(), HeaderMap::new(), &body, &place());
+    }
+
+    #[test]
+    fn numbers_come_back_as_they_went(float: f32, double: f64, whole: i64) {
+        prop_assume!(float.is_finite() && double.is_finite());
+        let text = |json: serde_json::Value| json.to_string();
+        let shortest = serde_json::to_string(&[float]).unwrap();
+        let TensorData::Fp32(read) = data("FP32", &shortest) else { panic!("FP32") };
+        prop_assert_eq!(read[0].to_bits(), float.to_bits());
+        let TensorData::Fp64(read) = data("FP64", &text(serde_json::json!([double]))) else { panic!("FP64") };
+        prop_assert_eq!(read[0].to_bits(), double.to_bits());
+        prop_assert_eq!(data("INT64", &text(serde_json::json!([whole]))), TensorData::Int64(vec![whole]));
+    }
+
+    #[test]
+    fn texts_come_back_as_they_went(words: String) {
+        let json = serde_json::to_string(&[&words]).unwrap();
+        prop_assert_eq!(data("BYTES", &json), TensorData::Bytes(vec![Bytes::from(words)]));
+    }
+}
+
+#[test]
+fn the_good_bodies_are_good() {
+    let mut headers = HeaderMap::new();
+    headers.insert(JSON_LENGTH, HeaderValue::from(INFER.len() - 8));
+    let query = infer(headers, INFER.into()).unwrap();
+    let Payload::Tensors(tensors) = query.payload else {
+        panic!("tensors")
+    };
+    assert_eq!(tensors.len(), 3);
+    let wanted = TensorData::Int64(vec![i64::from_le_bytes(*b"01234567")]);
+    assert_eq!(tensors[2].data, wanted);
+    let read = predict::read(named(), HeaderMap::new(), PREDICT.as_bytes(), &place());
+    assert!(matches!(read.unwrap().payload, Payload::Rows(rows) if rows.len() == 2));
+}
