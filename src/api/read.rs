@@ -3,7 +3,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName};
 
-use crate::error::InputFaults;
+use crate::error::{InputFault, InputFaults};
 use crate::ident::ResponseId;
 use crate::model::payload::{Datatype, TensorData};
 use crate::serving::Pin;
@@ -53,6 +53,27 @@ pub(super) fn header(headers: &HeaderMap, name: &HeaderName, faults: &mut InputF
             faults.add(name.as_str(), "bytes", "visible ASCII characters");
             String::new()
         }
+    }
+}
+
+/// Refuses what is `wanted` of a version that gives the one output `given`; `field` tells where each stands.
+pub(super) fn outputs<'a>(
+    wanted: impl Iterator<Item = &'a str>,
+    given: &str,
+    field: impl Fn(usize) -> String,
+    faults: &mut InputFaults,
+) {
+    let mut is_there = false;
+    for (at, name) in wanted.enumerate() {
+        if name == given && !is_there {
+            is_there = true;
+            continue;
+        }
+        faults.add_with(|| InputFault {
+            field: field(at),
+            got: format!("`{}`", cut(name)),
+            wanted: format!("`{given}`, once"),
+        });
     }
 }
 

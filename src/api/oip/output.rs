@@ -8,7 +8,7 @@ use super::SHARED_MEMORY;
 use super::ask::kind;
 use crate::api::catalog::Catalog;
 use crate::api::{read, told};
-use crate::error::{InputFault, InputFaults, PredictError};
+use crate::error::{InputFaults, PredictError};
 use crate::model::payload::Datatype;
 use crate::proto::inference::InferParameter;
 use crate::proto::inference::infer_parameter::ParameterChoice;
@@ -166,18 +166,8 @@ pub(in crate::api) fn answered(
 
 fn check(wanted: &[Wanted], name: &str) -> Result<(), InputFaults> {
     let mut faults = InputFaults::default();
-    let mut is_there = false;
-    for (at, one) in wanted.iter().enumerate() {
-        if one.name == name && !is_there {
-            is_there = true;
-            continue;
-        }
-        faults.add_with(|| InputFault {
-            field: format!("outputs[{at}].name"),
-            got: format!("`{}`", read::cut(&one.name)),
-            wanted: format!("`{name}`, once"),
-        });
-    }
+    let names = wanted.iter().map(|one| one.name.as_str());
+    read::outputs(names, name, |at| format!("outputs[{at}].name"), &mut faults);
     faults.into_result()
 }
 

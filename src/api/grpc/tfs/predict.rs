@@ -9,7 +9,7 @@ use super::SIGNATURE;
 use super::tensor::{self, Filling};
 use crate::api::catalog::Catalog;
 use crate::api::read::{self, RESPONSE_ID, ROUTING_KEY};
-use crate::error::{InputFault, InputFaults};
+use crate::error::InputFaults;
 use crate::ident::VersionNumber;
 use crate::model::payload::Payload;
 use crate::proto::tensorflow::serving::model_spec::VersionChoice;
@@ -99,15 +99,8 @@ fn outputs(
         return;
     };
     let output = &version.version.signature().output.name;
-    for (at, name) in filter.iter().enumerate() {
-        if name != output {
-            faults.add_with(|| InputFault {
-                field: format!("output_filter[{at}]"),
-                got: tensor::quoted(name),
-                wanted: format!("`{output}`"),
-            });
-        }
-    }
+    let names = filter.iter().map(String::as_str);
+    read::outputs(names, output, |at| format!("output_filter[{at}]"), faults);
 }
 
 /// Writes an answer.

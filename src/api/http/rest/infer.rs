@@ -105,7 +105,8 @@ pub(in crate::api::http) async fn infer(
         Err(faults) => Err(Unread::Faulty(faults)),
     };
     let (query, reply) = faces.readable(read, &place)?;
-    let answer = faces.answer(Ok(query), &place).await?;
+    let giveable = oip::giveable(&faces.catalog, &query, &reply.wanted);
+    let answer = faces.answer(giveable.map(|()| query), &place).await?;
     let mut head = HeaderMap::new();
     told::tell(&answer, &mut head);
     match oip::answered(answer, &reply.wanted) {
