@@ -234,8 +234,11 @@ fn cell(cell: &Cell) -> Value {
     }
 }
 
+/// An input, its type, and its value in each row.
+type Column = (String, Datatype, Vec<Cell>);
+
 /// Live flights as JSON rows, and as tensors.
-fn some_flights() -> (Vec<Value>, Vec<(String, Datatype, Vec<Cell>)>) {
+fn some_flights() -> (Vec<Value>, Vec<Column>) {
     let versions = flights::versions();
     let signature = versions[1].signature();
     let (all, _) = flights::live(signature);
@@ -328,7 +331,7 @@ async fn answers_are_those_of_native_predict_to_the_last_bit() {
             );
         }
 
-        let tensor = |(name, datatype, cells): &(String, Datatype, Vec<Cell>)| {
+        let tensor = |(name, datatype, cells): &Column| {
             let whole = matches!(datatype, Datatype::Int64 | Datatype::Int32);
             #[expect(clippy::cast_possible_truncation, reason = "they are whole")]
             let data = |value: &Cell| match value {
@@ -353,7 +356,7 @@ async fn answers_are_those_of_native_predict_to_the_last_bit() {
             .iter()
             .map(|(_, kind, cells)| block(*kind, cells))
             .collect();
-        let tensor = |((name, datatype, _), block): (&(String, Datatype, Vec<Cell>), &Vec<u8>)| {
+        let tensor = |((name, datatype, _), block): (&Column, &Vec<u8>)| {
             let size = json!({"binary_data_size": block.len()});
             json!({"name": name, "shape": [count], "datatype": datatype, "parameters": size})
         };
@@ -500,11 +503,7 @@ async fn who_is_not_there_is_told_by_name() {
         assert_eq!((reply.status, &*reply.reason()), (status, reason), "{path}");
         assert_eq!(reply.fields().first().map(String::as_str), field, "{path}");
         assert_eq!(reply.headers["content-type"], "application/json", "{path}");
-        assert_eq!(
-            reply.headers.get("allow").is_some(),
-            status == 405,
-            "{path}"
-        );
+        assert_eq!(reply.headers.contains_key("allow"), status == 405, "{path}");
     }
     let body = json!({"rows": [good()]});
     let reply = post(&gateway, "/v2/models/nobody/predict", &body).await;
