@@ -16,5 +16,5 @@ pub(super) const SHARED_MEMORY: &str = "shared_memory_region";
 pub(super) use about::{config, metadata, model_ready, server_metadata};
 pub(super) use ask::{Ask, datatype, query};
 pub(super) use index::index;
-pub(super) use output::{Answered, Wanted, answered, giveable};
+pub(super) use output::{Answered, Values, Wanted, answered, giveable};
 pub(super) use statistics::statistics;
