@@ -64,7 +64,7 @@ fuzz:
 	for door in $(DOORS); do \
 	    corpus=target/fuzz/corpus/$$door; mkdir -p $$corpus; \
 	    DOOR=$$door SEEDS=$$corpus RUSTFLAGS="--cfg fuzzing -Ccodegen-units=1 $(COVERAGE)" \
-	    $(CARGO) test --locked --target-dir target/fuzz --target $(HOST) --features fuzz --test fuzz -- \
+	    $(CARGO) run --locked --target-dir target/fuzz --target $(HOST) --features fuzz --example fuzz -- \
 	        -max_total_time=$(SECONDS) -max_len=65536 -artifact_prefix=target/fuzz/ \
 	        $$corpus tests/fuzz/corpus/$$door || exit 1; \
 	done

@@ -14,6 +14,7 @@ mod by_hand;
 mod doors;
 mod seeds;
 #[path = "../it/tiny.rs"]
+#[expect(dead_code, reason = "some of it is for other tests")]
 mod tiny;
 
 use std::{fs, path::Path, sync::LazyLock};
