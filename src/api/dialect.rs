@@ -38,6 +38,14 @@ pub static OPEN_INFERENCE: Dialect = Dialect {
     },
 };
 
+/// The same in requests that only ask what there is.
+pub(super) static OPEN_INFERENCE_QUESTIONS: Dialect = Dialect {
+    model: "name",
+    version: "version",
+    label: "version",
+    ..OPEN_INFERENCE
+};
+
 /// TensorFlow Serving's.
 pub static TENSORFLOW_SERVING: Dialect = Dialect {
     model: "model_spec.name",

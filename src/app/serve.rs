@@ -39,6 +39,9 @@ const DATA: [&str; 5] = [
 const ADMIN: [&str; 2] = [admin_service_server::SERVICE_NAME, OPEN];
 const OPEN: &str = grpc_inference_service_server::SERVICE_NAME;
 
+/// Bytes of a question about health or about services, which are short: who watches keeps his.
+const QUESTION: usize = 4096;
+
 /// The data port: predictions in each protocol behind the gate, health, reflection.
 pub(super) fn data(
     config: &Config,
@@ -63,7 +66,7 @@ pub(super) fn data(
     let models = tf_model::ModelServiceServer::new(tensorflow)
         .max_decoding_message_size(most)
         .max_encoding_message_size(most);
-    let health = HealthServer::new(Health::new(catalog, &DATA));
+    let health = HealthServer::new(Health::new(catalog, &DATA)).max_decoding_message_size(QUESTION);
     let behind = Behind {
         gate: &gate,
         telemetry,
@@ -119,8 +122,12 @@ fn with_reflection(routes: Routes, services: &[&str]) -> Result<Routes, StartErr
         })
     };
     Ok(routes
-        .add_service(describe().build_v1()?)
-        .add_service(describe().build_v1alpha()?))
+        .add_service(describe().build_v1()?.max_decoding_message_size(QUESTION))
+        .add_service(
+            describe()
+                .build_v1alpha()?
+                .max_decoding_message_size(QUESTION),
+        ))
 }
 
 fn builder(config: &Config) -> Server {

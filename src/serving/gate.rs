@@ -35,6 +35,8 @@ pub struct Gate {
     limits: Limits,
     telemetry: Arc<Telemetry>,
     requests: AtomicUsize,
+    /// Those of them that stay for as long as their callers like.
+    staying: AtomicUsize,
     bytes: AtomicUsize,
     /// Whether those who leave are counted.
     draining: AtomicBool,
@@ -68,6 +70,7 @@ impl Gate {
             limits,
             telemetry,
             requests: AtomicUsize::new(0),
+            staying: AtomicUsize::new(0),
             bytes: AtomicUsize::new(0),
             draining: AtomicBool::new(false),
             left: AtomicUsize::new(0),
@@ -93,6 +96,7 @@ impl Gate {
             gate: Arc::clone(self),
             bytes: AtomicUsize::new(0),
             read: AtomicBool::new(false),
+            stays: AtomicBool::new(false),
             at,
             deadline,
             sooner: OnceLock::new(),
@@ -156,6 +160,7 @@ pub struct Arrival {
     gate: Arc<Gate>,
     bytes: AtomicUsize,
     read: AtomicBool,
+    stays: AtomicBool,
     /// When the gateway saw the request.
     pub at: Instant,
     /// When the caller stops waiting, as the call itself says.
@@ -171,18 +176,44 @@ impl Arrival {
     /// [`PredictError::Overloaded`] at the limit on bytes.
     pub fn hold(&self, more: usize) -> Result<(), PredictError> {
         let limit = self.gate.limits.max_in_flight_bytes;
-        self.bytes.fetch_add(more, Ordering::Relaxed);
-        if self
-            .gate
-            .bytes
-            .fetch_add(more, Ordering::Relaxed)
-            .saturating_add(more)
-            <= limit
-        {
+        if self.count(more) <= limit {
             Ok(())
         } else {
             Err(self.gate.refuse("bytes of requests in flight", limit))
         }
+    }
+
+    /// The same without a limit, for who looks at [`is_full`](Self::is_full) first. Tells what all hold then.
+    pub fn count(&self, more: usize) -> usize {
+        self.bytes.fetch_add(more, Ordering::Relaxed);
+        let before = self.gate.bytes.fetch_add(more, Ordering::Relaxed);
+        before.saturating_add(more)
+    }
+
+    /// Whether all that are in hold as many bytes as they may.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.gate.bytes.load(Ordering::Relaxed) >= self.gate.limits.max_in_flight_bytes
+    }
+
+    /// It stays for as long as its caller likes, as a stream does. Half of the places are for those who do not.
+    ///
+    /// # Errors
+    /// [`PredictError::Overloaded`] where the other half is taken.
+    pub fn stay(&self) -> Result<(), PredictError> {
+        let limit = self.gate.limits.max_in_flight.div_ceil(2);
+        self.stays.store(true, Ordering::Relaxed);
+        if self.gate.staying.fetch_add(1, Ordering::Relaxed) < limit {
+            Ok(())
+        } else {
+            Err(self.gate.refuse("open streams", limit))
+        }
+    }
+
+    /// Whether it [stays](Self::stay).
+    #[must_use]
+    pub fn stays(&self) -> bool {
+        self.stays.load(Ordering::Relaxed)
     }
 }
 
@@ -261,6 +292,9 @@ impl Drop for Arrival {
             .fetch_sub(*self.bytes.get_mut(), Ordering::Relaxed);
         if self.gate.draining.load(Ordering::Relaxed) {
             self.gate.left.fetch_add(1, Ordering::Relaxed);
+        }
+        if *self.stays.get_mut() {
+            self.gate.staying.fetch_sub(1, Ordering::Relaxed);
         }
         self.gate.requests.fetch_sub(1, Ordering::Relaxed);
     }

@@ -16,7 +16,7 @@ use super::score::Scored;
 use super::shadow::{Copied, Crew, Primary};
 use crate::error::{Code, InputFaults, PredictError};
 use crate::ident::{ResponseId, Revision, Role};
-use crate::insight::metrics::{Record, Telemetry};
+use crate::insight::metrics::{Record, Telemetry, Unreadable};
 use crate::insight::outcomes::{Outcome, Outcomes, Report};
 use crate::insight::prediction_log::{Entry, PredictionLog};
 use crate::model::payload::Payload;
@@ -266,6 +266,11 @@ impl Pipeline {
             return Err(self.refuse(report.faults));
         }
         Ok(report)
+    }
+
+    /// Counts a message that no door could read.
+    pub fn unreadable(&self, why: Unreadable) {
+        self.telemetry.unreadable(why);
     }
 
     /// Counts a query that could not even be read, and gives the error to answer with.

@@ -4,19 +4,31 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
+use bytes::Bytes;
+use futures_util::{FutureExt as _, StreamExt as _};
+use http_body::Frame;
+use http_body_util::{BodyExt as _, StreamBody};
+use prost::Message as _;
 use serde_json::json;
+use taper::api::Predictor;
+use taper::api::grpc::{Admission, Predictions};
+use taper::error::ForwardError;
+use taper::model::{Model, Rows, Scores};
 use taper::proto::v1::predict_stream_response::Result as Became;
 use taper::proto::v1::prediction_service_client::PredictionServiceClient;
+use taper::proto::v1::prediction_service_server::PredictionServiceServer;
 use taper::proto::v1::{PredictRequest, PredictStreamResponse};
 use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout};
 use tokio_stream::wrappers::ReceiverStream;
+use tonic::body::Body;
+use tonic::codegen::Service as _;
 use tonic::transport::Endpoint;
-use tonic::{Code, Request, Streaming};
+use tonic::{Code, Request, Status, Streaming};
 
 use crate::admission::served;
-use crate::harness::{Running, eventually, good, only, rows};
-use crate::pipeline::{began, slow};
+use crate::harness::{Running, eventually, good, only, reason, rows};
+use crate::pipeline::{House, began, house, slow};
 use crate::tiny;
 
 async fn two_versions(toml: &str) -> Running {
@@ -239,4 +251,132 @@ async fn a_message_that_cannot_be_read_ends_the_stream_with_its_fault() {
     let end = answers.message().await.expect_err("the end");
     assert_eq!(end.code(), Code::OutOfRange, "{end:?}");
     gateway.drain().await;
+}
+
+/// A call of `PredictStream` behind the gate of `house` that gets what is sent, piece by piece, without a transport that would have
+/// clocks of its own.
+async fn by_hand(house: &House) -> (mpsc::Sender<Bytes>, Body) {
+    let predictor = Predictor::new(Arc::clone(&house.pipeline), Arc::clone(&house.gate));
+    let service = PredictionServiceServer::new(Predictions::new(predictor));
+    let (gate, telemetry) = (Arc::clone(&house.gate), Arc::clone(&house.telemetry));
+    let mut service = Admission::new(service, gate, telemetry);
+    let (to, pieces) = mpsc::channel(4);
+    let pieces = ReceiverStream::new(pieces).map(|piece| Ok::<_, Status>(Frame::data(piece)));
+    let request = http::Request::post("/taper.v1.PredictionService/PredictStream")
+        .header("content-type", "application/grpc")
+        .body(Body::new(StreamBody::new(pieces)));
+    let response = service.call(request.expect("a request")).await;
+    (to, response.expect("infallible").into_body())
+}
+
+/// A message as it stands on the wire, after its length.
+fn framed(request: &PredictRequest) -> Bytes {
+    let message = request.encode_to_vec();
+    let length = u32::try_from(message.len()).expect("short").to_be_bytes();
+    [&[0][..], &length, &message].concat().into()
+}
+
+/// How a call ends.
+async fn end(body: &mut Body) -> Status {
+    loop {
+        let frame = body.frame().await.expect("no end").expect("a frame");
+        if let Ok(trailers) = frame.into_trailers() {
+            return Status::from_header_map(&trailers).expect("a status");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_stops_in_the_middle_of_a_message_loses_the_stream() {
+    let house = house(Quick, 8);
+    let (to, mut answers) = by_hand(&house).await;
+    let request = framed(&rows("m", [good()]));
+    to.send(request.clone()).await.expect("sent");
+    let answer = answers.frame().await.expect("no end").expect("a frame");
+    assert!(answer.is_data(), "{answer:?}");
+    // Nothing is waited for, so nobody is impatient.
+    assert!(
+        timeout(Duration::from_secs(600), answers.frame())
+            .await
+            .is_err()
+    );
+    to.send(request.slice(..request.len() / 2))
+        .await
+        .expect("sent");
+    let begin = Instant::now();
+    let status = end(&mut answers).await;
+    assert_eq!(status.code(), Code::DeadlineExceeded, "{status:?}");
+    assert_eq!(reason(&status), "MESSAGE_TOO_SLOW");
+    assert_eq!(begin.elapsed().as_secs(), 30);
+    drop((to, answers));
+    assert_eq!(house.gate.in_flight(), 0);
+}
+
+/// The house holds 2,000 bytes: see `MOST_BYTES`.
+#[tokio::test(start_paused = true)]
+async fn while_the_gate_is_full_streams_wait_and_do_not_end() {
+    let house = house(Quick, 8);
+    let (greedy, greedys) = by_hand(&house).await;
+    let (to, mut answers) = by_hand(&house).await;
+    let long = PredictRequest {
+        response_id: "x".repeat(2_500),
+        ..rows("m", [good()])
+    };
+    let half = framed(&long);
+    let mut greedys = Box::pin(async move {
+        let mut answers = greedys;
+        end(&mut answers).await
+    });
+    greedy
+        .send(half.slice(..half.len() - 1))
+        .await
+        .expect("sent");
+    assert!((&mut greedys).now_or_never().is_none());
+    to.send(framed(&rows("m", [good()]))).await.expect("sent");
+    let waits = timeout(Duration::from_secs(1), answers.frame()).await;
+    assert!(waits.is_err(), "{waits:?}");
+    drop((greedy, greedys));
+    let answer = answers.frame().await.expect("no end").expect("a frame");
+    assert!(answer.is_data(), "{answer:?}");
+}
+
+#[tokio::test]
+async fn half_of_the_places_are_for_those_who_do_not_stay() {
+    let mut gateway = two_versions("[limits]\nmax_in_flight = 4").await;
+    let first = open(&mut gateway).await;
+    let _second = open(&mut gateway).await;
+    let (_to, requests) = mpsc::channel::<PredictRequest>(1);
+    let third = gateway
+        .data
+        .predict_stream(ReceiverStream::new(requests))
+        .await;
+    let third = third.expect_err("a third stream");
+    assert_eq!(third.code(), Code::ResourceExhausted);
+    assert!(third.message().contains("open streams"), "{third:?}");
+    let answer = gateway.predict(rows("m", [good()])).await;
+    answer.expect("those who do not stay have room");
+    drop(first);
+    eventually("its place is given back", || {
+        let mut data = gateway.data.clone();
+        async move {
+            let (_to, requests) = mpsc::channel::<PredictRequest>(1);
+            let stream = data.predict_stream(ReceiverStream::new(requests)).await;
+            stream.is_ok().then_some(())
+        }
+    })
+    .await;
+    gateway.drain().await;
+}
+
+/// Answers nought.
+struct Quick;
+
+impl Model for Quick {
+    fn cost_per_row(&self) -> usize {
+        1
+    }
+
+    fn forward(&self, rows: &Rows) -> Result<Scores, ForwardError> {
+        Scores::new(vec![0.0; rows.len()], 1)
+    }
 }

@@ -15,7 +15,7 @@ use std::{
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
 use tonic::body::Body;
 use tonic::codegen::Service;
 use tonic::server::NamedService;
@@ -28,6 +28,9 @@ use crate::api::status;
 use crate::error::PredictError;
 use crate::insight::metrics::{Telemetry, Unreadable};
 use crate::serving::gate::{Arrival, Gate};
+
+/// How long a stream is not read before it is looked again whether there is room.
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// A gRPC service behind the gate.
 #[derive(Clone, Debug)]
@@ -94,6 +97,7 @@ where
             arrival: Arc::clone(&arrival),
             direction: Direction::In,
             dialect,
+            pause: None,
         };
         let mut request = request.map(inner);
         request.extensions_mut().insert(Arc::clone(&arrival));
@@ -174,6 +178,7 @@ where
                     arrival,
                     direction: Direction::Out,
                     dialect,
+                    pause: None,
                 })
             };
             return Poll::Ready(Ok(response.map(sent)));
@@ -238,13 +243,15 @@ fn unreadable(response: &Response<Body>) -> Option<Unreadable> {
     })
 }
 
-/// A body that holds the request's place. The bytes of a request are counted as they come.
+/// A body that holds the request's place. The bytes of a request are counted as they come; a stream is not read while there is no room.
 #[derive(Debug)]
 pub struct Counted {
     inner: Body,
     arrival: Arc<Arrival>,
     direction: Direction,
     dialect: &'static Dialect,
+    /// Until it is asked again whether there is room for more.
+    pause: Option<Pin<Box<Sleep>>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -261,14 +268,21 @@ impl HttpBody for Counted {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
         if self.direction == Direction::Out {
-            return Poll::Ready(frame);
+            return Pin::new(&mut self.inner).poll_frame(cx);
         }
+        while self.arrival.stays() && self.arrival.is_full() {
+            let pause = self.pause.get_or_insert_with(|| Box::pin(sleep(PAUSE)));
+            ready!(pause.as_mut().poll(cx));
+            self.pause = None;
+        }
+        let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
         match &frame {
             Some(Ok(frame)) => {
                 let bytes = frame.data_ref().map_or(0, Bytes::len);
-                if let Err(error) = self.arrival.hold(bytes) {
+                if self.arrival.stays() {
+                    self.arrival.count(bytes);
+                } else if let Err(error) = self.arrival.hold(bytes) {
                     return Poll::Ready(Some(Err(status::told(&error, self.dialect))));
                 }
             }

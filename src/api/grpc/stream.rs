@@ -1,7 +1,9 @@
 //! Many requests on one call, whatever protocol they came by: answered in their order, some of them at a time.
 //!
 //! A stream has a place at the gate for as long as it is open, and each of its requests one of its own. While the oldest answer is not
-//! taken, no more than [`AT_ONCE`] are read, so that a caller who does not read fills the transport's windows and nothing else.
+//! taken, no more than [`AT_ONCE`] are read, so that a caller who does not read fills the transport's windows and nothing else. While the
+//! gate holds no more bytes, streams are not read. The transport keeps room for the largest message of a stream, so as many bytes stay
+//! counted with it; whoever holds more than a little and does not go on is ended.
 
 use std::{
     pin::Pin,
@@ -11,18 +13,23 @@ use std::{
 
 use futures_util::stream::FuturesOrdered;
 use http::HeaderMap;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
 use tokio_stream::Stream;
-use tonic::{Request, Status, Streaming};
+use tonic::{Code, Request, Status, Streaming};
 
+use crate::api::MESSAGE_PATIENCE;
 use crate::api::dialect::Dialect;
 use crate::api::predictor::Predictor;
 use crate::api::status;
 use crate::error::PredictError;
+use crate::insight::metrics::Unreadable;
 use crate::serving::gate::{Arrival, Gate};
 
 /// Requests of one stream that are worked on, or answered and not taken, at one time.
 const AT_ONCE: usize = 32;
+
+/// Bytes that an open stream may hold for as long as it likes.
+const KEPT: usize = 16 << 10;
 
 /// One request of a stream.
 pub(super) struct Item<T> {
@@ -55,7 +62,8 @@ where
     F: Future<Output = R> + Send + 'static,
 {
     let place = predictor.place(request.extensions_mut());
-    let place = place.map_err(|error| status::told(&error, dialect))?;
+    let staying = place.and_then(|place| place.stay().map(|()| place));
+    let place = staying.map_err(|error| status::told(&error, dialect))?;
     let (metadata, _, requests) = request.into_parts();
     let draining = Arc::clone(&place);
     Ok(Box::pin(Running {
@@ -68,6 +76,8 @@ where
         over: Some(Box::pin(over(Arc::clone(&place), dialect))),
         draining: Box::pin(async move { draining.draining().await }),
         place,
+        largest: 0,
+        patience: None,
         dialect,
         last: None,
     }))
@@ -82,7 +92,10 @@ async fn over(place: Arc<Arrival>, dialect: &'static Dialect) -> Status {
         }
     };
     let error = tokio::select! {
-        () = place.cut_off() => PredictError::Draining,
+        () = place.cut_off() => {
+            place.told();
+            PredictError::Draining
+        }
         () = deadline => PredictError::DeadlineExceeded,
     };
     status::told(&error, dialect)
@@ -101,50 +114,85 @@ struct Running<T, A, F: Future> {
     over: Option<Pin<Box<dyn Future<Output = Status> + Send>>>,
     draining: Pin<Box<dyn Future<Output = ()> + Send>>,
     place: Arc<Arrival>,
+    /// Bytes of the largest message, which stay counted with the place.
+    largest: usize,
+    /// Until a caller who holds more than a little must have gone on.
+    patience: Option<Pin<Box<Sleep>>>,
     dialect: &'static Dialect,
     /// How the stream ends after its last answer, where that is an error.
     last: Option<Status>,
 }
 
 impl<T, A: Fn(Predictor, Item<T>) -> F, F: Future> Running<T, A, F> {
-    /// Begins to work on what has come, as far as there is room.
-    fn read(&mut self, cx: &mut Context<'_>) {
+    /// Begins to work on what has come, as far as there is room. Tells whether more is waited for.
+    fn read(&mut self, cx: &mut Context<'_>) -> bool {
         while self.working.len() < AT_ONCE
             && let Some(requests) = &mut self.requests
         {
             if self.draining.as_mut().poll(cx).is_ready() {
-                self.last = Some(status::told(&PredictError::Draining, self.dialect));
+                let told = "the gateway is going down: open the stream at another replica";
+                self.last = Some(status::plain(Code::Unavailable, "DRAINING", told));
                 self.requests = None;
-                return;
+                return false;
             }
             match Pin::new(requests).poll_next(cx) {
                 Poll::Ready(Some(Ok(message))) => self.begin(message),
                 Poll::Ready(Some(Err(status))) => {
-                    self.last = Some(status);
+                    self.last = Some(self.unreadable(status));
                     self.requests = None;
                 }
                 Poll::Ready(None) => self.requests = None,
-                Poll::Pending => return,
+                Poll::Pending => return true,
             }
         }
+        false
     }
 
     fn begin(&mut self, message: T) {
+        self.patience = None;
+        let came = self.place.hand_over().saturating_sub(self.largest);
+        self.largest = self.largest.max(came);
+        self.place.count(self.largest);
         let item = Item {
             index: self.index,
             message,
             headers: self.headers.clone(),
-            place: place(self.predictor.gate(), &self.place),
+            place: place(self.predictor.gate(), &self.place, came),
         };
         self.index += 1;
         let working = (self.answer)(self.predictor.clone(), item);
         self.working.push_back(working);
     }
+
+    /// How the stream ends after a message that the transport refused.
+    fn unreadable(&self, status: Status) -> Status {
+        let (why, reason) = match status.code() {
+            Code::OutOfRange => (Unreadable::TooLarge, "MESSAGE_TOO_LARGE"),
+            Code::InvalidArgument | Code::Unimplemented => {
+                (Unreadable::Malformed, "MALFORMED_MESSAGE")
+            }
+            // The caller has gone, or the connection.
+            _ => return status,
+        };
+        self.predictor.pipeline().unreadable(why);
+        status::plain(status.code(), reason, status.message())
+    }
+
+    /// Whether the caller holds more than a little for too long.
+    fn is_too_slow(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.place.bytes() <= self.largest.min(KEPT) {
+            self.patience = None;
+            return false;
+        }
+        let patience = self
+            .patience
+            .get_or_insert_with(|| Box::pin(sleep(MESSAGE_PATIENCE)));
+        patience.as_mut().poll(cx).is_ready()
+    }
 }
 
-/// A place for one request of the stream that has `stream`: what has come of it is counted there from now on.
-fn place(gate: &Arc<Gate>, stream: &Arrival) -> Result<Arc<Arrival>, PredictError> {
-    let bytes = stream.hand_over();
+/// A place for one request of the stream that has `stream`, whose message has so many `bytes`.
+fn place(gate: &Arc<Gate>, stream: &Arrival, bytes: usize) -> Result<Arc<Arrival>, PredictError> {
     let place = gate.enter(Instant::now(), stream.deadline())?;
     place.hold(bytes)?;
     place.read();
@@ -166,7 +214,13 @@ impl<T, A: Fn(Predictor, Item<T>) -> F, F: Future> Stream for Running<T, A, F> {
             this.over = None;
             return Poll::Ready(Some(Err(status)));
         }
-        this.read(cx);
+        if this.read(cx) && this.is_too_slow(cx) {
+            this.over = None;
+            this.predictor.pipeline().unreadable(Unreadable::TooSlow);
+            let told = format!("no further message came as a whole within {MESSAGE_PATIENCE:?}");
+            let status = status::plain(Code::DeadlineExceeded, "MESSAGE_TOO_SLOW", &told);
+            return Poll::Ready(Some(Err(status)));
+        }
         match Pin::new(&mut this.working).poll_next(cx) {
             Poll::Ready(Some(answer)) => Poll::Ready(Some(Ok(answer))),
             Poll::Ready(None) if this.requests.is_none() => {

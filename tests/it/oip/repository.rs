@@ -265,3 +265,46 @@ async fn a_version_that_does_not_load_again_is_told_to_who_asked_for_it() {
     tiny::publish(&gateway.models(), "m", 1);
     gateway.drain().await;
 }
+
+#[tokio::test]
+async fn a_model_is_not_called_loaded_while_a_version_of_it_is_failed() {
+    let gateway = Running::start("", |root| {
+        tiny::publish(root, "m", 1);
+        tiny::publish(root, "solo", 1);
+        let weights = root.join("solo/1/weights.safetensors");
+        std::fs::write(weights, b"not weights").expect("broken");
+    })
+    .await;
+    let mut operators = admin(&gateway).await;
+    assert!(load(&mut operators, "m").await.expect("loaded"));
+    // Time and again, not only when it is tried.
+    for _ in 0..2 {
+        let failed = load(&mut operators, "solo").await.expect_err("FAILED");
+        assert_eq!(failed.code(), Code::FailedPrecondition, "{failed:?}");
+        assert!(
+            failed.message().contains("weights.safetensors"),
+            "{failed:?}"
+        );
+    }
+    gateway.drain().await;
+}
+
+#[tokio::test]
+async fn a_version_whose_folder_is_gone_keeps_nobody_from_loading_the_others() {
+    let (mut gateway, _) = two_versions("").await;
+    let mut operators = admin(&gateway).await;
+    let set = gateway.set_split("m", &[(2, 10_000)], 0).await;
+    set.expect("a split");
+    unload(&mut operators, "m").await.expect("unloaded");
+    becomes(&gateway, 1, v1::VersionState::Retired).await;
+    std::fs::remove_dir_all(gateway.models().join("m/1")).expect("removed");
+    eventually("the folder is missed", || async {
+        let index = wire::RepositoryIndexRequest::default();
+        let index = operators.clone().repository_index(index).await;
+        let models = index.expect("an index").into_inner().models;
+        models.iter().all(|one| one.version != "1").then_some(())
+    })
+    .await;
+    assert!(load(&mut operators, "m").await.expect("version 2 is there"));
+    gateway.drain().await;
+}

@@ -1,6 +1,7 @@
 //! A whole model loaded or unloaded at once, as clients of the Open Inference Protocol ask for it: version by version, each as if it
 //! was asked for by itself.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -55,26 +56,33 @@ impl<S: Store> Admin<S> {
     /// is READY then.
     ///
     /// # Errors
-    /// There is no such model, or versions did not come to be READY: all of them are tried.
+    /// There is no such model, or a version of it is FAILED then: all of them are tried.
     pub(in crate::api::grpc) async fn load_model(
         &self,
         Subject(model): Subject,
         peer: Option<SocketAddr>,
     ) -> Result<(String, bool), AdminError> {
         let view = self.known(&model)?;
-        let mut not_ready = Vec::new();
+        let mut not_ready = BTreeMap::new();
         for version in &view.wanted.unload {
             let terms = terms("RepositoryModelLoad", peer)?;
             match self.load(model.clone(), version.get(), terms).await {
-                Ok(_) => {}
+                // A version whose folder is gone keeps nobody from loading the others.
+                Ok(_) | Err(AdminError::UnknownVersion { .. }) => {}
                 Err(AdminError::NotReady(why)) => not_ready.extend(why),
                 Err(error) => return Err(error),
             }
         }
-        if !not_ready.is_empty() {
-            return Err(AdminError::NotReady(not_ready));
+        let view = self.known(&model)?;
+        for (number, version) in &view.versions {
+            if let (State::Failed, Some(faults)) = (version.state, &version.faults) {
+                not_ready.insert(*number, faults.to_string());
+            }
         }
-        let is_loaded = in_memory(&*self.known(&model)?).any(|(_, state)| state == State::Ready);
+        if !not_ready.is_empty() {
+            return Err(AdminError::NotReady(not_ready.into_iter().collect()));
+        }
+        let is_loaded = in_memory(&view).any(|(_, state)| state == State::Ready);
         Ok((model, is_loaded))
     }
 

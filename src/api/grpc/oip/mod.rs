@@ -15,7 +15,7 @@ use tonic::{Code, Request, Response, Status, Streaming};
 
 use super::stream::Answers;
 use crate::api::catalog::Catalog;
-use crate::api::dialect::OPEN_INFERENCE;
+use crate::api::dialect::{OPEN_INFERENCE, OPEN_INFERENCE_QUESTIONS};
 use crate::api::{oip, status};
 use crate::error::{InputFaults, PredictError};
 use crate::proto::inference as wire;
@@ -89,7 +89,9 @@ impl<P: Port> GrpcInferenceService for OpenInference<P> {
         &self,
         request: Request<wire::ModelInferRequest>,
     ) -> Result<Response<wire::ModelInferResponse>, Status> {
-        told(self.port.infer(request).await?)
+        let answer = self.port.infer(request).await?;
+        let wire = |error| status::told(&error, &OPEN_INFERENCE);
+        answer.map(Response::new).map_err(wire)
     }
 
     type ModelStreamInferStream = Answers<wire::ModelStreamInferResponse>;
@@ -159,9 +161,10 @@ impl<P: Port> GrpcInferenceService for OpenInference<P> {
     }
 }
 
+/// The answer to a question about what there is.
 fn told<T>(outcome: Result<T, PredictError>) -> Result<Response<T>, Status> {
     match outcome {
         Ok(message) => Ok(Response::new(message)),
-        Err(error) => Err(status::told(&error, &OPEN_INFERENCE)),
+        Err(error) => Err(status::told(&error, &OPEN_INFERENCE_QUESTIONS)),
     }
 }
