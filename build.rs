@@ -79,7 +79,6 @@ fn with_json(builder: Builder) -> Builder {
         .message_attribute(policy, "#[serde(transparent)]")
         .enum_attribute("policy_choice", "#[serde(rename_all = \"snake_case\")]")
         // A parameter is its value.
-        .type_attribute(".inference.InferParameter", "#[derive(serde::Deserialize)]")
         .message_attribute(parameter, "#[serde(transparent)]")
         .enum_attribute("InferParameter.parameter_choice", "#[serde(untagged)]")
         // The same answer is the same text each time.

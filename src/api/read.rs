@@ -12,7 +12,7 @@ use crate::serving::Pin;
 const LONGEST_KEY: usize = 1024;
 
 /// Carries the routing key where a protocol has no field for it.
-pub(super) const ROUTING_KEY: HeaderName = HeaderName::from_static("taper-routing-key");
+const ROUTING_KEY: HeaderName = HeaderName::from_static("taper-routing-key");
 /// Carries the caller's id for the answer where a protocol has no field for it; tells it in answers.
 pub(super) const RESPONSE_ID: HeaderName = HeaderName::from_static("taper-response-id");
 
@@ -21,8 +21,40 @@ pub(super) fn pin(text: String) -> Option<Pin> {
     if text.is_empty() {
         return None;
     }
-    // No label is a number, so there is nothing to mix up.
-    Some(text.parse().map_or_else(|_| Pin::Label(text), Pin::Version))
+    // No label is a number, so there is nothing to mix up. What has a sign or a zero in front is how nobody writes a version.
+    let is_number = text == "0" || text.starts_with(|first| matches!(first, '1'..='9'));
+    let number = text.parse().ok().filter(|_| is_number);
+    Some(number.map_or_else(|| Pin::Label(text), Pin::Version))
+}
+
+/// The routing key of a request: `said`, the name of its own field for it with what stands there, or else the header.
+pub(super) fn routing_key_of(
+    said: Option<(&str, String)>,
+    headers: &HeaderMap,
+    faults: &mut InputFaults,
+) -> String {
+    let name = ROUTING_KEY;
+    let (field, key) = said.unwrap_or_else(|| by_header(headers, &name, faults));
+    routing_key(key, field, faults)
+}
+
+/// The caller's id for the answer, said as in [`routing_key_of`].
+pub(super) fn response_id_of(
+    said: Option<(&str, String)>,
+    headers: &HeaderMap,
+    faults: &mut InputFaults,
+) -> Option<ResponseId> {
+    let name = RESPONSE_ID;
+    let (field, id) = said.unwrap_or_else(|| by_header(headers, &name, faults));
+    response_id(id, field, faults)
+}
+
+fn by_header<'n>(
+    headers: &HeaderMap,
+    name: &'n HeaderName,
+    faults: &mut InputFaults,
+) -> (&'n str, String) {
+    (name.as_str(), header(headers, name, faults))
 }
 
 /// A routing key that came in `field`. Too long ones are a fault.
@@ -45,7 +77,7 @@ pub(super) fn response_id(id: String, field: &str, faults: &mut InputFaults) -> 
 }
 
 /// The text of header `name`; empty where it is not there. One that is no text is a fault.
-pub(super) fn header(headers: &HeaderMap, name: &HeaderName, faults: &mut InputFaults) -> String {
+fn header(headers: &HeaderMap, name: &HeaderName, faults: &mut InputFaults) -> String {
     match headers.get(name).map(|value| value.to_str()) {
         None => String::new(),
         Some(Ok(text)) => text.to_owned(),
@@ -159,6 +191,10 @@ mod tests {
     fn a_version_is_a_number_or_a_label() {
         assert_eq!(pin(String::new()), None);
         assert_eq!(pin("12".into()), Some(Pin::Version(12)));
+        assert_eq!(pin("0".into()), Some(Pin::Version(0)));
+        for label in ["+1", "01", "-1", "00", "1e1", "99999999999999999999", " 1"] {
+            assert_eq!(pin(label.into()), Some(Pin::Label(label.into())));
+        }
         assert_eq!(pin("1.4.0".into()), Some(Pin::Label("1.4.0".into())));
         assert_eq!(pin("stable".into()), Some(Pin::Label("stable".into())));
     }

@@ -150,6 +150,9 @@ impl Input {
         }
     }
 
+    /// Axes of the longest [`shape`](Self::shape).
+    pub const MOST_AXES: usize = 2;
+
     /// Its shape as the wire gives it: -1 stands for the number of rows.
     #[must_use]
     pub fn shape(&self) -> Vec<i64> {

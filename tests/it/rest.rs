@@ -167,6 +167,32 @@ async fn an_inference_request_is_answered_as_the_protocol_says() {
 }
 
 #[tokio::test]
+async fn what_clients_write_as_null_is_left_out() {
+    let gateway = two_versions().await;
+    let mut inputs = tensors();
+    inputs[0]["parameters"] = json!({"binary_data_size": null, "shared_memory_region": null});
+    let parameters = json!({"routing_key": null, "response_id": null, "timeout": null, "binary_data_output": null});
+    let outputs =
+        json!([{"name": "value", "parameters": {"binary_data": null, "classification": null}}]);
+    for infer in [
+        json!({"id": null, "inputs": inputs, "outputs": null, "parameters": null}),
+        json!({"inputs": inputs, "outputs": outputs, "parameters": parameters}),
+        // As long as a caller can say.
+        json!({"inputs": inputs, "parameters": {"timeout": u64::MAX}}),
+    ] {
+        let reply = post(&gateway, "/v2/models/m/infer", &infer).await;
+        assert_eq!(reply.status, 200, "{infer}: {reply:?}");
+    }
+    let predict =
+        json!({"rows": [good()], "routing_key": null, "response_id": null, "timeout_ms": null});
+    let reply = post(&gateway, "/v2/models/m/predict", &predict).await;
+    assert_eq!(reply.status, 200, "{reply:?}");
+    let reply = post(&gateway, "/v2/repository/index", &json!({"ready": null})).await;
+    assert_eq!(reply.status, 200, "{reply:?}");
+    gateway.drain().await;
+}
+
+#[tokio::test]
 async fn pins_and_sticky_keys_go_where_native_ones_go() {
     let mut gateway = two_versions().await;
     let mut met = [false; 3];

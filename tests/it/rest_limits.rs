@@ -1,6 +1,7 @@
 //! What bounds REST: bytes, places, clocks, and the end of the gateway.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use http::{Request, Response, StatusCode};
@@ -18,7 +19,7 @@ use tower::ServiceExt;
 
 use crate::harness::{Running, eventually, good, http_get};
 use crate::pipeline::{House, Moody, began, house, slow};
-use crate::rest::{call, post, reply};
+use crate::rest::{call, post, reply, tensors};
 use crate::tiny;
 
 const PREDICT: &str = "/v2/models/m/predict";
@@ -113,8 +114,19 @@ async fn compressed_bodies_are_refused_by_name_and_other_types_are_read() {
         (refused.status, refused.fields()),
         (415, vec!["content-encoding".to_owned()])
     );
+    let headers = [
+        ("content-encoding", "identity"),
+        ("content-encoding", "gzip"),
+    ];
+    for headers in [&headers[..], &[("content-encoding", "Identity, gzip")]] {
+        let refused = call(address, "POST", PREDICT, headers, body.as_bytes()).await;
+        assert_eq!(refused.status, 415, "{headers:?}: {refused:?}");
+        let told = refused.json()["fields"].to_string();
+        assert!(told.contains(r#""got":"gzip""#), "{told}");
+    }
     for header in [
         ("content-encoding", "identity"),
+        ("content-encoding", "Identity"),
         ("content-type", "application/x-www-form-urlencoded"),
     ] {
         let read = call(address, "POST", PREDICT, &[header], body.as_bytes()).await;
@@ -240,6 +252,65 @@ async fn a_body_that_does_not_come_is_not_waited_for_for_ever() {
     let line = r#"taper_rejected_requests_total{reason="MESSAGE_TOO_SLOW"} 1"#;
     assert!(text.contains(line), "{text}");
     assert_eq!(house.gate.in_flight(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_has_come_is_read_also_when_the_clock_has_run_out() {
+    let (model, _begun, _let_go) = slow();
+    let house = house(model, 8);
+    // Nobody looked before the clock ran out; then it is there, a piece at a time.
+    let late = async_body("{}", Duration::from_secs(30));
+    let (head, told) = ask(door(&house), late).await;
+    assert_eq!(
+        (head.status(), &told["fields"][0]["field"]),
+        (StatusCode::BAD_REQUEST, &json!("rows")),
+        "{told}"
+    );
+    assert_eq!(house.gate.in_flight(), 0);
+}
+
+/// `text`, a byte each time that somebody looks, from `after` now on.
+fn async_body(text: &'static str, after: Duration) -> Body {
+    let begin = tokio_stream::once(()).then(move |()| tokio::time::sleep(after));
+    let begin = begin.filter_map(|()| None);
+    let bytes = tokio_stream::iter(text.as_bytes().chunks(1)).then(|byte| async move {
+        tokio::task::yield_now().await;
+        Ok::<_, std::io::Error>(byte)
+    });
+    Body::from_stream(begin.chain(bytes))
+}
+
+#[tokio::test]
+async fn large_bodies_are_answered_as_small_ones() {
+    let gateway = limited("").await;
+    let padding = " ".repeat(100_000);
+    for (end, body) in [
+        ("predict", good_body()),
+        ("infer", json!({"inputs": tensors()})),
+    ] {
+        let body = format!("{padding}{body}");
+        let path = format!("/v2/models/m/{end}");
+        let reply = call(
+            gateway.addresses().http,
+            "POST",
+            &path,
+            &[],
+            body.as_bytes(),
+        )
+        .await;
+        assert_eq!(reply.status, 200, "{end}: {reply:?}");
+        let broken = format!("{padding}{{");
+        let reply = call(
+            gateway.addresses().http,
+            "POST",
+            &path,
+            &[],
+            broken.as_bytes(),
+        )
+        .await;
+        assert_eq!(reply.reason(), "MALFORMED_MESSAGE", "{end}: {reply:?}");
+    }
+    gateway.drain().await;
 }
 
 #[tokio::test]

@@ -42,8 +42,14 @@ async fn tensors_that_cannot_be_read_are_named() {
             &["inputs"],
             "one tensor for each input",
         ),
-        (json!({"inputs": 7}), &["inputs"], "integer `7`"),
-        (json!({"inputs": [7]}), &["inputs[0]"], "integer `7`"),
+        (json!({"inputs": 7}), &["inputs"], "the number 7"),
+        (json!({"inputs": [7]}), &["inputs[0]"], "the number 7"),
+        (
+            json!({"inputs": null}),
+            &["inputs"],
+            "one tensor for each input",
+        ),
+        (json!({"inputs": [[]]}), &["inputs[0]"], "a list"),
         (
             json!({"inputs": [{"data": []}]}),
             &["inputs[0].name"],
@@ -82,7 +88,7 @@ async fn tensors_that_cannot_be_read_are_named() {
         (
             changed(0, json!({"datatype": null})),
             &["inputs[x].datatype"],
-            "one of BOOL",
+            r#""got":"nothing""#,
         ),
         (
             changed(0, json!({"datatype": "FP32"})),
@@ -97,12 +103,18 @@ async fn tensors_that_cannot_be_read_are_named() {
         (
             changed(0, json!({"shape": ["a"]})),
             &["inputs[0].shape[0]"],
-            "string",
+            "a text",
         ),
         (
             changed(0, json!({"shape": vec![1; 17]})),
             &["inputs[0].shape"],
             "at most 16",
+        ),
+        (
+            // Its elements are not looked at.
+            changed(0, json!({"shape": [1, 1, 1], "data": [[["secret"]]]})),
+            &["inputs[x].shape"],
+            "3 axes",
         ),
         (
             changed(0, json!({"shape": [2]})),
@@ -171,7 +183,7 @@ async fn tensors_that_cannot_be_read_are_named() {
         (
             changed(3, json!({"parameters": 8})),
             &["inputs[3].parameters"],
-            "integer `8`",
+            "the number 8",
         ),
     ] {
         let reply = post(&gateway, "/v2/models/m/infer", &body).await;
@@ -193,7 +205,7 @@ async fn what_is_wrong_beside_the_tensors_is_named() {
         body
     };
     for (body, fields, text) in [
-        (with("id", json!(7)), &["id"][..], "integer `7`"),
+        (with("id", json!(7)), &["id"][..], "the number 7"),
         (
             with("parameters", json!({"routing_key": 7})),
             &["parameters[routing_key]"],
@@ -210,6 +222,16 @@ async fn what_is_wrong_beside_the_tensors_is_named() {
             "visible",
         ),
         (
+            with("parameters", json!({"routing_key": []})),
+            &["parameters.routing_key"],
+            "a list",
+        ),
+        (
+            with("parameters", json!({"timeout": {"in": 5}})),
+            &["parameters.timeout"],
+            "an object",
+        ),
+        (
             with("parameters", json!({"timeout": -5})),
             &["parameters[timeout]"],
             "-5",
@@ -222,7 +244,7 @@ async fn what_is_wrong_beside_the_tensors_is_named() {
         (
             with("parameters", json!({"binary_data_output": 1})),
             &["parameters.binary_data_output"],
-            "integer `1`",
+            "true or false",
         ),
         (
             with("outputs", json!([{"name": "nothing"}])),
@@ -307,7 +329,7 @@ async fn rows_that_cannot_be_read_are_named() {
         (
             json!({"rows": [good()], "routing_key": 7}),
             &["routing_key"],
-            "integer `7`",
+            "the number 7",
         ),
         (
             json!({"rows": [good()], "response_id": "a b"}),
@@ -318,6 +340,12 @@ async fn rows_that_cannot_be_read_are_named() {
             json!({"rows": [good()], "timeout_ms": -1}),
             &["timeout_ms"],
             "-1",
+        ),
+        (json!({"rows": null}), &["rows"], "at least one row"),
+        (
+            json!({"rows": [good()], "timeout_ms": 1.5}),
+            &["timeout_ms"],
+            "a whole number from 0",
         ),
         (with("x", json!("one")), &["rows[1].x"], "one"),
         (with("x", json!(null)), &["rows[1].x"], "nothing"),
@@ -355,6 +383,22 @@ async fn rows_that_cannot_be_read_are_named() {
     )
     .await;
     check(&reply, &["rows[0].x"], "the name again", twice);
+    let large = r#"{"rows": [{"x": 1, "pair": [0, -1e999]}]}"#;
+    let path = "/v2/models/m/predict";
+    let reply = call(address, "POST", path, &[], large.as_bytes()).await;
+    check(&reply, &["rows[0].pair[1]"], "64-bit float", large);
+    let large = r#"{"rows": [{"x": 1e999}]}"#;
+    let reply = call(address, "POST", path, &[], large.as_bytes()).await;
+    check(&reply, &["rows[0].x"], "64-bit float", large);
+    let body = json!({"rows": [good()]}).to_string();
+    let long = "k".repeat(2000);
+    for (name, value, text) in [
+        ("taper-routing-key", &*long, "2000 bytes"),
+        ("taper-response-id", "a b", "visible"),
+    ] {
+        let reply = call(address, "POST", path, &[(name, value)], body.as_bytes()).await;
+        check(&reply, &[name], text, name);
+    }
     let twice = r#"{"rows": [], "rows": []}"#;
     let reply = call(
         address,
@@ -377,7 +421,6 @@ async fn where_the_json_is_broken_is_told() {
         ("{\"rows\": [\n  {\"x\": 1,}\n]}", "line 2 column 1"),
         ("{\"rows\": [{\"x\": NaN}]}", "line 1 column 1"),
         ("{\"rows\": []} and", "line 1 column 1"),
-        ("{\"rows\": [{\"x\": 1e999}]}", "number out of range"),
         ("{\"rows\": [{\"x\": \"\u{1}\"}]}", "line 1"),
         ("not JSON", "line 1 column "),
     ] {
@@ -415,5 +458,43 @@ async fn where_the_json_is_broken_is_told() {
     );
     let reply = call(address, "POST", "/v2/models/m/infer", &[], deep.as_bytes()).await;
     assert_eq!(reply.status, 400);
+    gateway.drain().await;
+}
+
+#[tokio::test]
+async fn what_a_path_does_not_name_is_refused_by_name() {
+    let gateway = one_version().await;
+    let address = gateway.addresses().http;
+    let infer = json!({"inputs": tensors()}).to_string();
+    let predict = json!({"rows": [good()]}).to_string();
+    for (method, end, body) in [
+        ("POST", "/infer", &*infer),
+        ("POST", "/predict", &predict),
+        ("GET", "", ""),
+        ("GET", "/ready", ""),
+        ("GET", "/config", ""),
+        ("GET", "/stats", ""),
+    ] {
+        for (begin, field) in [("", "model"), ("m/versions/", "version")] {
+            if end.is_empty() {
+                // Where nothing comes after it, it is another path.
+                continue;
+            }
+            let path = format!("/v2/models/{begin}{end}");
+            let reply = call(address, method, &path, &[], body.as_bytes()).await;
+            check(&reply, &[field], "nothing", &path);
+        }
+        // How nobody writes a version.
+        for odd in ["+1", "01"] {
+            let path = format!("/v2/models/m/versions/{odd}{end}");
+            let reply = call(address, method, &path, &[], body.as_bytes()).await;
+            assert_eq!(
+                (reply.status, &*reply.reason()),
+                (404, "UNKNOWN_LABEL"),
+                "{path}: {reply:?}"
+            );
+            assert_eq!(reply.fields(), ["version"], "{path}");
+        }
+    }
     gateway.drain().await;
 }

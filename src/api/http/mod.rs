@@ -4,6 +4,7 @@ mod openapi;
 mod rest;
 mod routes;
 
+use std::num::NonZero;
 use std::sync::Arc;
 
 use axum::{
@@ -33,6 +34,8 @@ pub struct Faces {
     most: usize,
     /// Rendering holds all series in memory once more, so it happens once at a time.
     rendering: Arc<Semaphore>,
+    /// Large bodies are read from JSON by so many threads at one time.
+    readers: Arc<Semaphore>,
 }
 
 impl Faces {
@@ -52,8 +55,15 @@ impl Faces {
             predictor,
             most,
             rendering: Arc::new(Semaphore::new(1)),
+            readers: Arc::new(Semaphore::new(readers())),
         }
     }
+}
+
+/// Half of the cores, so that the other half is there for what is small.
+fn readers() -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    (cores / 2).max(1)
 }
 
 /// Every path of the door.
@@ -115,9 +125,12 @@ async fn readyz(State(faces): State<Faces>) -> impl IntoResponse {
 mod tests {
     use std::sync::mpsc;
 
+    use axum::body::Body;
+    use axum::extract::Request;
     use futures_util::FutureExt as _;
     use tokio::runtime;
-    use tokio::sync::watch;
+    use tokio::sync::{OwnedSemaphorePermit, watch};
+    use tower::Service as _;
 
     use super::*;
     use crate::api::catalog::Stage;
@@ -128,9 +141,9 @@ mod tests {
     use crate::serving::gate::{Gate, Limits};
     use crate::serving::live::{Live, Snapshot};
 
-    #[test]
-    fn metrics_are_rendered_on_a_thread_that_serves_nobody() {
-        let telemetry = Arc::new(Telemetry::new().unwrap());
+    /// A door behind which nothing is served, and its gate.
+    fn faces() -> (Faces, Arc<Gate>) {
+        let telemetry = Telemetry::new().unwrap();
         let live = Arc::new(Live::new(Snapshot::default()));
         let (_, views) = watch::channel(Arc::new(View::default()));
         let (_, stages) = watch::channel(Stage::default());
@@ -141,13 +154,82 @@ mod tests {
             Arc::clone(&telemetry),
             Pool::start().unwrap(),
         );
+        let most = 1 << 20;
         let limits = Limits {
-            max_in_flight: 1,
-            max_in_flight_bytes: 1,
+            max_in_flight: 8,
+            max_in_flight_bytes: most,
         };
         let gate = Gate::new(limits, Arc::clone(&telemetry));
-        let predictor = Predictor::new(Arc::new(pipeline), gate);
-        let faces = Faces::new(catalog, &telemetry, Arc::new(outcomes), predictor, 1);
+        let predictor = Predictor::new(Arc::new(pipeline), Arc::clone(&gate));
+        let faces = Faces::new(catalog, &telemetry, Arc::new(outcomes), predictor, most);
+        (faces, gate)
+    }
+
+    /// Takes the turns of all readers.
+    async fn all_turns(faces: &Faces) -> OwnedSemaphorePermit {
+        let readers = Arc::clone(&faces.readers);
+        let all = u32::try_from(readers.available_permits()).unwrap();
+        readers.acquire_many_owned(all).await.unwrap()
+    }
+
+    async fn call(mut door: Router, request: Request) -> StatusCode {
+        door.call(request).await.unwrap().status()
+    }
+
+    fn get(path: &str) -> Request {
+        Request::get(path).body(Body::empty()).unwrap()
+    }
+
+    fn post(path: &str, body: &str) -> Request {
+        Request::post(path)
+            .body(Body::from(body.to_owned()))
+            .unwrap()
+    }
+
+    #[tokio::test]
+    async fn who_asks_for_little_does_not_wait_for_large_bodies() {
+        let (faces, gate) = faces();
+        let taken = all_turns(&faces).await;
+        let door = router(faces);
+        let rows = format!(r#"{{"rows": [{}{{}}]}}"#, "{},".repeat(40_000));
+        let tensors = format!(r#"{{"id": "{}", "inputs": []}}"#, "7".repeat(100_000));
+        let mut large = [("predict", rows), ("infer", tensors)].map(|(end, body)| {
+            let request = post(&format!("/v2/models/m/{end}"), &body);
+            Box::pin(call(door.clone(), request))
+        });
+        for large in &mut large {
+            assert!(large.now_or_never().is_none());
+        }
+        assert_eq!(gate.in_flight(), 2, "who waits holds a place");
+        let health = call(door.clone(), get("/healthz")).now_or_never();
+        assert_eq!(health, Some(StatusCode::OK));
+        let small = call(door, post("/v2/models/m/predict", r#"{"rows": [{}]}"#));
+        assert_eq!(small.await, StatusCode::NOT_FOUND);
+        assert_eq!(gate.in_flight(), 2);
+        drop(taken);
+        let [rows, tensors] = large;
+        assert_eq!(rows.await, StatusCode::NOT_FOUND);
+        assert_eq!(tensors.await, StatusCode::BAD_REQUEST);
+        assert_eq!(gate.in_flight(), 0);
+    }
+
+    #[tokio::test]
+    async fn who_waits_to_be_read_is_told_when_the_gateway_waits_no_longer() {
+        let (faces, gate) = faces();
+        let _taken = all_turns(&faces).await;
+        let body = format!(r#"{{"rows": [{}{{}}]}}"#, "{},".repeat(40_000));
+        let mut asked = Box::pin(call(router(faces), post("/v2/models/m/predict", &body)));
+        assert!((&mut asked).now_or_never().is_none());
+        gate.begin_drain();
+        gate.cut_off();
+        assert_eq!(asked.await, StatusCode::SERVICE_UNAVAILABLE);
+        let left = gate.left();
+        assert_eq!((left.told, left.inside), (1, 0));
+    }
+
+    #[test]
+    fn metrics_are_rendered_on_a_thread_that_serves_nobody() {
+        let (faces, _) = faces();
         let mut few = runtime::Builder::new_current_thread();
         let runtime = few.max_blocking_threads(1).build().unwrap();
         runtime.block_on(async {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use http::HeaderMap;
 
-use crate::api::read::{self, RESPONSE_ID, ROUTING_KEY};
+use crate::api::read;
 use crate::error::InputFaults;
 use crate::model::payload::{Datatype, Payload, Tensor};
 use crate::proto::inference::InferParameter;
@@ -17,7 +17,7 @@ use crate::serving::gate::Arrival;
 /// A request whose tensors have been read.
 #[derive(Debug)]
 pub(in crate::api) struct Ask {
-    /// The model.
+    /// The model; that it is named was asked before.
     pub(in crate::api) model: String,
     /// A number or a label; empty: the policy decides.
     pub(in crate::api) version: String,
@@ -46,26 +46,15 @@ pub(in crate::api) fn query(ask: Ask, mut faults: InputFaults) -> Result<Query, 
         arrival,
     } = ask;
     let faults_in = &mut faults;
-    if model.is_empty() {
-        faults_in.add("model_name", "nothing", "the name of a model");
-    }
     if tensors.is_empty() && faults_in.is_empty() {
         faults_in.add("inputs", "none", "one tensor for each input of the model");
     }
-    let routing_key = match text(&mut parameters, "routing_key", faults_in) {
-        Some(key) => read::routing_key(key, "parameters[routing_key]", faults_in),
-        None => {
-            let key = read::header(&headers, &ROUTING_KEY, faults_in);
-            read::routing_key(key, ROUTING_KEY.as_str(), faults_in)
-        }
-    };
-    let response_id = match text(&mut parameters, "response_id", faults_in) {
-        Some(id) => read::response_id(id, "parameters[response_id]", faults_in),
-        None => {
-            let id = read::header(&headers, &RESPONSE_ID, faults_in);
-            read::response_id(id, RESPONSE_ID.as_str(), faults_in)
-        }
-    };
+    let key = text(&mut parameters, "routing_key", faults_in);
+    let key = key.map(|key| ("parameters[routing_key]", key));
+    let routing_key = read::routing_key_of(key, &headers, faults_in);
+    let id = text(&mut parameters, "response_id", faults_in);
+    let id = id.map(|id| ("parameters[response_id]", id));
+    let response_id = read::response_id_of(id, &headers, faults_in);
     let timeout = timeout(&mut parameters, faults_in);
     faults.into_result()?;
     if let Some(deadline) = timeout.and_then(|timeout| arrival.at.checked_add(timeout)) {
@@ -94,7 +83,10 @@ pub(in crate::api) fn datatype(
         let words: Vec<_> = known.map(Datatype::as_str).collect();
         faults.add(
             format!("inputs[{}].datatype", read::cut(tensor)),
-            format!("`{}`", read::cut(name)),
+            match name {
+                "" => "nothing".to_owned(),
+                name => format!("`{}`", read::cut(name)),
+            },
             format!("one of {}", words.join(", ")),
         );
     }

@@ -94,6 +94,9 @@ fn read(
     let wanted = outputs
         .map(|(at, output)| oip::Wanted::new(at, output.name, &output.parameters, &mut faults))
         .collect();
+    if message.model_name.is_empty() {
+        faults.add(OPEN_INFERENCE.model, "nothing", "the name of a model");
+    }
     let tensors = tensor::read(message.inputs, message.raw_input_contents, &mut faults);
     let ask = oip::Ask {
         model: message.model_name,

@@ -8,7 +8,7 @@ use http::HeaderMap;
 use super::SIGNATURE;
 use super::tensor::{self, Filling};
 use crate::api::catalog::Catalog;
-use crate::api::read::{self, RESPONSE_ID, ROUTING_KEY};
+use crate::api::read;
 use crate::error::InputFaults;
 use crate::ident::VersionNumber;
 use crate::model::payload::Payload;
@@ -36,10 +36,8 @@ pub(super) fn query(
         faults.add("model_spec.signature_name", got, wanted);
     }
     let (model, pin) = named(spec, &mut faults);
-    let routing_key = read::header(&headers, &ROUTING_KEY, &mut faults);
-    let routing_key = read::routing_key(routing_key, ROUTING_KEY.as_str(), &mut faults);
-    let response_id = read::header(&headers, &RESPONSE_ID, &mut faults);
-    let response_id = read::response_id(response_id, RESPONSE_ID.as_str(), &mut faults);
+    let routing_key = read::routing_key_of(None, &headers, &mut faults);
+    let response_id = read::response_id_of(None, &headers, &mut faults);
     outputs(
         &message.output_filter,
         &model,

@@ -1,6 +1,7 @@
 //! The first step of a prediction over HTTP, and the last: a place at the gate before the body is read, within its bytes and its
 //! time, and held until the answer has left.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,9 +9,11 @@ use axum::body::{Body, BodyDataStream};
 use axum::extract::Request;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, StatusCode, header};
+use tokio::task::{spawn_blocking, yield_now};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_stream::StreamExt;
 
+use super::form::Unread;
 use super::refusal::Refusal;
 use crate::api::MESSAGE_PATIENCE;
 use crate::api::http::Faces;
@@ -21,6 +24,10 @@ use crate::serving::{Answer, Query};
 
 /// How long the rest of a body may take to come that nobody reads.
 const LINGER: Duration = Duration::from_secs(1);
+
+/// Bytes of a body that is read from JSON on the thread that serves its connection, which other connections share: less than a
+/// millisecond of work. Going to another thread costs some ten microseconds and would make small requests slower.
+const READ_AT_ONCE: usize = 64 * 1024;
 
 /// A request that has come as a whole and has its place.
 #[derive(Debug)]
@@ -67,11 +74,8 @@ impl Faces {
         if gate.is_draining() {
             return Err(Refusal::going_down());
         }
-        if let Some(encoding) = headers.get(header::CONTENT_ENCODING)
-            && encoding != "identity"
-        {
+        if let Some(got) = encoding(headers) {
             self.telemetry.unreadable(Unreadable::Malformed);
-            let got = encoding.to_str().unwrap_or("bytes");
             let refusal = Refusal::new(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "MALFORMED_MESSAGE",
@@ -98,20 +102,32 @@ impl Faces {
 
     /// All of `body`.
     async fn body(&self, body: &mut BodyDataStream, place: &Arrival) -> Result<Bytes, Refusal> {
+        let mut read = pin!(self.all_of(body, place));
         tokio::select! {
             // Most bodies are there when they are asked for, and then no clock is wound up.
             biased;
-            read = self.all_of(body, place) => read,
+            read = &mut read => return read,
             () = place.cut_off() => {
                 place.told();
-                Err(PredictError::Draining.into())
+                return Err(PredictError::Draining.into());
             }
-            () = sleep_until(place.at + MESSAGE_PATIENCE) => {
-                self.telemetry.unreadable(Unreadable::TooSlow);
-                let told = format!("the message did not come within {MESSAGE_PATIENCE:?}");
-                Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, "MESSAGE_TOO_SLOW", told))
+            () = sleep_until(place.at + MESSAGE_PATIENCE) => {}
+        }
+        // The clock goes on while the thread does something else. What came meanwhile is read, a piece at a time as the connection
+        // hands it over, up to the first time that there is none.
+        let mut had = None;
+        while had != Some(place.bytes()) {
+            had = Some(place.bytes());
+            tokio::select! {
+                biased;
+                read = &mut read => return read,
+                () = yield_now() => {}
             }
         }
+        self.telemetry.unreadable(Unreadable::TooSlow);
+        let told = format!("the message did not come within {MESSAGE_PATIENCE:?}");
+        let status = StatusCode::REQUEST_TIMEOUT;
+        Err(Refusal::new(status, "MESSAGE_TOO_SLOW", told))
     }
 
     async fn all_of(&self, body: &mut BodyDataStream, place: &Arrival) -> Result<Bytes, Refusal> {
@@ -144,6 +160,63 @@ impl Faces {
         })
     }
 
+    /// What `read` makes of a body of `bytes` bytes whose request has `place`: here, or on another thread where it takes long.
+    /// What could not be read is counted.
+    ///
+    /// # Errors
+    /// It cannot be read, or the gateway goes down before it was its turn.
+    pub(super) async fn read<T: Send + 'static>(
+        &self,
+        bytes: usize,
+        place: &Arc<Arrival>,
+        read: impl FnOnce() -> Result<T, Unread> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        if bytes <= READ_AT_ONCE {
+            return self.readable(read(), place);
+        }
+        let readers = Arc::clone(&self.readers);
+        let elsewhere = async {
+            let turn = readers.acquire_owned().await.ok()?;
+            let read = spawn_blocking(move || {
+                // Kept to the end, also where the client goes away meanwhile.
+                let _turn = turn;
+                read()
+            });
+            read.await.ok()
+        };
+        let read = tokio::select! {
+            biased;
+            read = elsewhere => read,
+            () = place.cut_off() => {
+                place.told();
+                return Err(Refusal::from(PredictError::Draining).holding(Arc::clone(place)));
+            }
+        };
+        match read {
+            Some(read) => self.readable(read, place),
+            None => {
+                tracing::error!("a body could not be read: its reader broke off");
+                let status = StatusCode::INTERNAL_SERVER_ERROR;
+                let refusal = Refusal::new(status, "INTERNAL", "the body cannot be read");
+                Err(refusal.holding(Arc::clone(place)))
+            }
+        }
+    }
+
+    fn readable<T>(&self, read: Result<T, Unread>, place: &Arc<Arrival>) -> Result<T, Refusal> {
+        let refusal = match read {
+            Ok(read) => return Ok(read),
+            Err(Unread::Faulty(faults)) => self.predictor.pipeline().refuse(faults).into(),
+            Err(Unread::Malformed(why)) => {
+                self.telemetry.unreadable(Unreadable::Malformed);
+                let told = format!("the body is not well-formed JSON: {why}");
+                Refusal::new(StatusCode::BAD_REQUEST, "MALFORMED_MESSAGE", told)
+                    .about("body", &why, "JSON")
+            }
+        };
+        Err(refusal.holding(Arc::clone(place)))
+    }
+
     /// The answer to a query whose place is `place`.
     ///
     /// # Errors
@@ -163,6 +236,14 @@ impl Faces {
         };
         answered.map_err(|error| Refusal::from(error).holding(Arc::clone(place)))
     }
+}
+
+/// What was done to a body so that it cannot be read as it is.
+fn encoding(headers: &HeaderMap) -> Option<&str> {
+    let lists = headers.get_all(header::CONTENT_ENCODING).iter();
+    let all = lists.flat_map(|list| list.to_str().unwrap_or("bytes").split(','));
+    let mut all = all.map(str::trim);
+    all.find(|one| !one.is_empty() && !one.eq_ignore_ascii_case("identity"))
 }
 
 /// `body`, which holds `place` until the system has taken its last byte.

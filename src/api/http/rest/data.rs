@@ -7,9 +7,6 @@
 use std::fmt;
 
 use bytes::Bytes;
-use serde::Deserializer;
-use serde::de::{SeqAccess, Visitor};
-use serde_json::value::RawValue;
 
 use crate::api::read;
 use crate::error::{InputFault, InputFaults};
@@ -90,21 +87,20 @@ impl<'a> List<'a> {
             one: read,
             wanted,
         };
-        reader.list(json, 0);
+        reader.list(&mut Scan { json, at: 0 }, 0);
         reader.read
     }
 
     fn fault(
         &mut self,
         part: fmt::Arguments<'_>,
-        got: impl Into<String>,
-        wanted: impl Into<String>,
+        got: fmt::Arguments<'_>,
+        wanted: fmt::Arguments<'_>,
     ) {
-        let name = read::cut(self.name);
         self.faults.add_with(|| InputFault {
-            field: format!("inputs[{name}].data{part}"),
-            got: got.into(),
-            wanted: wanted.into(),
+            field: format!("inputs[{}].data{part}", read::cut(self.name)),
+            got: got.to_string(),
+            wanted: wanted.to_string(),
         });
     }
 }
@@ -119,44 +115,64 @@ struct Reader<'a, T, F> {
 }
 
 impl<'j, T, F: Fn(&'j str) -> Option<T>> Reader<'_, T, F> {
-    /// Reads a list that is `depth` lists deep.
-    fn list(&mut self, json: &'j str, depth: usize) {
-        if !json.starts_with('[') {
-            return self.list.fault(format_args!(""), kind(json), "a list");
+    /// Reads the list that comes next, which is `depth` lists deep.
+    fn list(&mut self, json: &mut Scan<'j>, depth: usize) {
+        if json.peek() != Some(b'[') {
+            let got = kind(json.value());
+            return self.list.fault(
+                format_args!(""),
+                format_args!("{got}"),
+                format_args!("a list"),
+            );
         }
+        json.step();
+        let axes = self.list.shape.len();
         let begin = self.elements;
         let (mut lists, mut values) = (0_usize, 0_usize);
-        each(json, |json| {
-            if !json.starts_with('[') {
-                values += 1;
-                self.element(json);
-            } else if depth + 1 < self.list.shape.len() {
-                lists += 1;
-                self.list(json, depth + 1);
-            } else {
-                lists += 1;
-                let wanted = format!("lists in lists for {} axes at most", self.list.shape.len());
-                let at = self.elements;
-                self.list.fault(format_args!("[{at}]"), "a list", wanted);
+        while let Some(first) = json.peek() {
+            match first {
+                b']' => {
+                    json.step();
+                    break;
+                }
+                b'[' if depth + 1 < axes => {
+                    lists += 1;
+                    self.list(json, depth + 1);
+                }
+                b'[' => {
+                    lists += 1;
+                    json.value();
+                    let at = self.elements;
+                    self.list.fault(
+                        format_args!("[{at}]"),
+                        format_args!("a list"),
+                        format_args!("lists in lists for {axes} axes at most"),
+                    );
+                }
+                _ => {
+                    values += 1;
+                    self.element(json.value());
+                }
             }
-        });
+        }
         if depth == 0 && lists == 0 {
             // Flat. Whether there are as many as the shape says is asked where all protocols ask.
             return;
         }
         let axis = self.list.shape.get(depth).copied().unwrap_or_default();
-        let last = depth + 1 == self.list.shape.len();
+        let last = depth + 1 == axes;
         if values > 0 && (lists > 0 || !last) {
-            let wanted = format!(
-                "either all flat, or lists in lists for {} axes",
-                self.list.shape.len()
+            self.list.fault(
+                format_args!(""),
+                format_args!("values beside lists"),
+                format_args!("either all flat, or lists in lists for {axes} axes"),
             );
-            self.list
-                .fault(format_args!(""), "values beside lists", wanted);
         } else if i64::try_from(lists + values) != Ok(axis) {
-            let got = format!("a list of {}", lists + values);
-            let wanted = format!("{axis} on axis {depth}, as the shape says");
-            self.list.fault(format_args!("[{begin}]"), got, wanted);
+            self.list.fault(
+                format_args!("[{begin}]"),
+                format_args!("a list of {}", lists + values),
+                format_args!("{axis} on axis {depth}, as the shape says"),
+            );
         }
     }
 
@@ -165,32 +181,88 @@ impl<'j, T, F: Fn(&'j str) -> Option<T>> Reader<'_, T, F> {
         self.elements += 1;
         match (self.one)(json) {
             Some(element) => self.read.push(element),
-            None => self
-                .list
-                .fault(format_args!("[{at}]"), kind(json), self.wanted),
+            None => self.list.fault(
+                format_args!("[{at}]"),
+                format_args!("{}", kind(json)),
+                format_args!("{}", self.wanted),
+            ),
         }
     }
 }
 
-/// Calls `f` with the JSON of each element of the list `json`.
-fn each<'j>(json: &'j str, f: impl FnMut(&'j str)) {
-    struct Each<F>(F);
-    impl<'j, F: FnMut(&'j str)> Visitor<'j> for Each<F> {
-        type Value = ();
+/// Goes through JSON that is known to be well-formed from left to right, and looks at each byte once, however deep its lists are.
+struct Scan<'j> {
+    json: &'j str,
+    at: usize,
+}
 
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a list")
+impl<'j> Scan<'j> {
+    /// The first byte of what comes next: of a value, or the end of a list.
+    fn peek(&mut self) -> Option<u8> {
+        let bytes = self.json.as_bytes();
+        // Where commas are is known.
+        while let Some(b' ' | b'\t' | b'\n' | b'\r' | b',') = bytes.get(self.at) {
+            self.at += 1;
         }
+        bytes.get(self.at).copied()
+    }
 
-        fn visit_seq<A: SeqAccess<'j>>(mut self, mut seq: A) -> Result<(), A::Error> {
-            while let Some(element) = seq.next_element::<&'j RawValue>()? {
-                (self.0)(element.get());
+    /// Goes over one byte.
+    fn step(&mut self) {
+        self.at += 1;
+    }
+
+    /// The value that comes next, which is gone over as a whole.
+    fn value(&mut self) -> &'j str {
+        let first = self.peek();
+        let begin = self.at;
+        match first {
+            Some(b'"') => self.text(),
+            Some(b'[' | b'{') => self.nested(),
+            _ => {
+                self.step();
+                let rest = self.json.as_bytes().get(self.at..).unwrap_or_default();
+                let ends =
+                    |byte: &u8| matches!(byte, b',' | b']' | b'}' | b' ' | b'\t' | b'\n' | b'\r');
+                self.at += rest.iter().position(ends).unwrap_or(rest.len());
             }
-            Ok(())
+        }
+        self.json.get(begin..self.at).unwrap_or_default()
+    }
+
+    /// Goes over a text.
+    fn text(&mut self) {
+        self.step();
+        while let Some(byte) = self.json.as_bytes().get(self.at) {
+            self.at += match byte {
+                b'\\' => 2,
+                _ => 1,
+            };
+            if *byte == b'"' {
+                return;
+            }
         }
     }
-    // It is known to be a well-formed list.
-    let _ = serde_json::Deserializer::from_str(json).deserialize_seq(Each(f));
+
+    /// Goes over a list or an object and all that is in it.
+    fn nested(&mut self) {
+        let mut depth = 0_usize;
+        while let Some(byte) = self.json.as_bytes().get(self.at) {
+            match byte {
+                b'"' => {
+                    self.text();
+                    continue;
+                }
+                b'[' | b'{' => depth += 1,
+                b']' | b'}' => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+            self.step();
+            if depth == 0 {
+                return;
+            }
+        }
+    }
 }
 
 /// What kind of JSON it is. Never its value, which may be nobody's business.
@@ -272,6 +344,33 @@ mod tests {
                 "{json}: {faults:?}"
             );
         }
+    }
+
+    #[test]
+    fn whatever_stands_between_elements_is_gone_over() {
+        let json = " [ {\"a]\": [\"}\\\"\"]} ,\t[3 , 4]\n,\"]\\\\\" ,5 ] ";
+        let (data, faults) = read(Datatype::Int32, &[4, 2], json.trim());
+        assert_eq!(data, TensorData::Int32(vec![3, 4, 5]));
+        let got: Vec<_> = faults
+            .iter()
+            .filter_map(|fault| fault.split(", wants").next())
+            .collect();
+        assert_eq!(
+            got,
+            [
+                "inputs[x].data[0]: got an object",
+                "inputs[x].data[3]: got a text",
+                "inputs[x].data: got values beside lists",
+            ]
+        );
+        assert_eq!(
+            read(Datatype::Int32, &[0], "[]"),
+            (TensorData::Int32(vec![]), vec![])
+        );
+        assert_eq!(
+            read(Datatype::Int32, &[0], "[ ]"),
+            (TensorData::Int32(vec![]), vec![])
+        );
     }
 
     #[test]

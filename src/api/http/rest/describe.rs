@@ -44,8 +44,7 @@ pub(in crate::api::http) struct ModelReady {
 #[schemars(rename = "IndexRequest")]
 pub(in crate::api::http) struct Index {
     /// Only the versions that are READY.
-    #[serde(default)]
-    ready: bool,
+    ready: Option<bool>,
 }
 
 pub(in crate::api::http) async fn server() -> Response {
@@ -74,13 +73,9 @@ pub(in crate::api::http) async fn model_ready(
     State(faces): State<Faces>,
     named: Named,
 ) -> Result<Response, Refusal> {
-    faces
-        .catalog
-        .version(&named.model, read::pin(named.version).as_ref())?;
-    let ready = ModelReady {
-        name: named.model,
-        ready: true,
-    };
+    let (name, version) = named.checked()?;
+    faces.catalog.version(&name, read::pin(version).as_ref())?;
+    let ready = ModelReady { name, ready: true };
     Ok(json(&ready, None))
 }
 
@@ -88,7 +83,8 @@ pub(in crate::api::http) async fn metadata(
     State(faces): State<Faces>,
     named: Named,
 ) -> Result<Response, Refusal> {
-    let told = oip::metadata(&faces.catalog, &named.model, named.version)?;
+    let (model, version) = named.checked()?;
+    let told = oip::metadata(&faces.catalog, &model, version)?;
     Ok(json(&told, None))
 }
 
@@ -96,7 +92,8 @@ pub(in crate::api::http) async fn config(
     State(faces): State<Faces>,
     named: Named,
 ) -> Result<Response, Refusal> {
-    let told = oip::config(&faces.catalog, &named.model, named.version)?;
+    let (model, version) = named.checked()?;
+    let told = oip::config(&faces.catalog, &model, version)?;
     Ok(json(&told, None))
 }
 
@@ -104,8 +101,19 @@ pub(in crate::api::http) async fn statistics(
     State(faces): State<Faces>,
     named: Named,
 ) -> Result<Response, Refusal> {
+    let (model, version) = named.checked()?;
+    statistics_of(faces, model, version).await
+}
+
+pub(in crate::api::http) async fn all_statistics(
+    State(faces): State<Faces>,
+) -> Result<Response, Refusal> {
+    statistics_of(faces, String::new(), String::new()).await
+}
+
+async fn statistics_of(faces: Faces, model: String, version: String) -> Result<Response, Refusal> {
     // It waits for locks, which no thread that serves should do for who only looks.
-    let told = spawn_blocking(move || oip::statistics(&faces.catalog, &named.model, named.version));
+    let told = spawn_blocking(move || oip::statistics(&faces.catalog, &model, version));
     match told.await {
         Ok(told) => Ok(json(&told?, None)),
         Err(error) => {
@@ -118,10 +126,6 @@ pub(in crate::api::http) async fn statistics(
             ))
         }
     }
-}
-
-pub(in crate::api::http) async fn all_statistics(state: State<Faces>) -> Result<Response, Refusal> {
-    statistics(state, Named::default()).await
 }
 
 /// The index. A request without a body wants all of it.
@@ -147,7 +151,8 @@ pub(in crate::api::http) async fn index(
             }
         })?,
     };
-    Ok(json(&oip::index(&faces.catalog, wanted.ready).models, None))
+    let ready = wanted.ready.unwrap_or_default();
+    Ok(json(&oip::index(&faces.catalog, ready).models, None))
 }
 
 /// Loading and unloading: operators do it, and this port does not know who asks.

@@ -3,14 +3,17 @@
 //! Everything may be missing or of a kind that is not known, so that what is wrong can be named in one way. What is not known is
 //! ignored, as the protocol wants it.
 
+use std::fmt;
+
 use schemars::JsonSchema;
-use serde::de::{Deserialize, Deserializer, IgnoredAny};
+use serde::de::{Deserialize, Deserializer, IgnoredAny, Visitor};
 use serde_json::value::RawValue;
 
 use super::form::{Few, list, object};
 use crate::proto::inference::InferParameter;
+use crate::proto::inference::infer_parameter::ParameterChoice;
 
-/// Axes that a shape may have: more than any input has.
+/// Axes that are read of a shape, which are more than any input has, so that who sends too many is told of which input.
 const MOST_AXES: usize = 16;
 
 /// A request to infer.
@@ -38,13 +41,13 @@ pub(super) struct Parameters {
     /// Equal keys get the same version for as long as the shares stay. At most 1024 bytes. The header `taper-routing-key` says the
     /// same.
     #[schemars(with = "Option<String>")]
-    pub(super) routing_key: Option<InferParameter>,
+    pub(super) routing_key: Option<Given>,
     /// The caller's own id for the answer: 1 to 128 visible ASCII characters. The header `taper-response-id` says the same.
     #[schemars(with = "Option<String>")]
-    pub(super) response_id: Option<InferParameter>,
+    pub(super) response_id: Option<Given>,
     /// Microseconds that the caller waits; 0: for ever.
     #[schemars(with = "Option<u64>")]
-    pub(super) timeout: Option<InferParameter>,
+    pub(super) timeout: Option<Given>,
     /// Whether outputs come as blocks of bytes after the JSON.
     pub(super) binary_data_output: Option<bool>,
 }
@@ -102,7 +105,46 @@ pub(super) struct WantedParameters {
     pub(super) shared_memory_region: Option<IgnoredAny>,
     /// Instead of the numbers, so many classes with the highest, each as `score:index:label`.
     #[schemars(with = "Option<u64>")]
-    pub(super) classification: Option<InferParameter>,
+    pub(super) classification: Option<Given>,
+}
+
+/// The value of a parameter, whatever it is there for.
+#[derive(Debug)]
+pub(super) struct Given(pub(super) InferParameter);
+
+impl<'de> Deserialize<'de> for Given {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Value;
+        impl Visitor<'_> for Value {
+            type Value = ParameterChoice;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text, a number, true or false")
+            }
+
+            fn visit_bool<E>(self, value: bool) -> Result<ParameterChoice, E> {
+                Ok(ParameterChoice::BoolParam(value))
+            }
+
+            fn visit_i64<E>(self, value: i64) -> Result<ParameterChoice, E> {
+                Ok(ParameterChoice::Int64Param(value))
+            }
+
+            fn visit_u64<E>(self, value: u64) -> Result<ParameterChoice, E> {
+                Ok(ParameterChoice::Uint64Param(value))
+            }
+
+            fn visit_f64<E>(self, value: f64) -> Result<ParameterChoice, E> {
+                Ok(ParameterChoice::DoubleParam(value))
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<ParameterChoice, E> {
+                Ok(ParameterChoice::StringParam(text.to_owned()))
+            }
+        }
+        let parameter_choice = Some(from.deserialize_any(Value)?);
+        Ok(Self(InferParameter { parameter_choice }))
+    }
 }
 
 /// The length of each axis.

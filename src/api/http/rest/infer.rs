@@ -6,12 +6,12 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::admit::{Received, holding};
-use super::envelope::{self, InferRequest};
+use super::envelope::{self, Given, InferRequest};
 use super::form::{self, Few, Unread};
 use super::named::Named;
 use super::refusal::{Refusal, json};
@@ -20,7 +20,6 @@ use crate::api::http::Faces;
 use crate::api::oip::{self, Answered, Ask, Values};
 use crate::api::told;
 use crate::error::InputFaults;
-use crate::insight::metrics::Unreadable;
 use crate::model::payload::Datatype;
 use crate::proto::inference::InferParameter;
 use crate::serving::Query;
@@ -100,11 +99,12 @@ pub(in crate::api::http) async fn infer(
         body,
         place,
     } = faces.receive(request).await?;
-    let read = match parts(&headers, body) {
-        Ok(parts) => read(named, headers, parts, &place),
-        Err(faults) => Err(Unread::Faulty(faults)),
+    let (bytes, held) = (body.len(), Arc::clone(&place));
+    let read = move || {
+        let parts = parts(&headers, body).map_err(Unread::Faulty)?;
+        read(named, headers, parts, &held)
     };
-    let (query, reply) = faces.readable(read, &place)?;
+    let (query, reply) = faces.read(bytes, &place, read).await?;
     let giveable = oip::giveable(&faces.catalog, &query, &reply.wanted);
     let answer = faces.answer(giveable.map(|()| query), &place).await?;
     let mut head = HeaderMap::new();
@@ -112,27 +112,6 @@ pub(in crate::api::http) async fn infer(
     match oip::answered(answer, &reply.wanted) {
         Ok(answered) => Ok(reply.response(answered, head, place)),
         Err(error) => Err(Refusal::from(error).holding(place)),
-    }
-}
-
-impl Faces {
-    /// What was read of the body of a request that has `place`; what could not be is counted.
-    pub(super) fn readable<T>(
-        &self,
-        read: Result<T, Unread>,
-        place: &Arc<Arrival>,
-    ) -> Result<T, Refusal> {
-        let refusal = match read {
-            Ok(read) => return Ok(read),
-            Err(Unread::Faulty(faults)) => self.predictor.pipeline().refuse(faults).into(),
-            Err(Unread::Malformed(why)) => {
-                self.telemetry.unreadable(Unreadable::Malformed);
-                let told = format!("the body is not well-formed JSON: {why}");
-                Refusal::new(StatusCode::BAD_REQUEST, "MALFORMED_MESSAGE", told)
-                    .about("body", &why, "JSON")
-            }
-        };
-        Err(refusal.holding(Arc::clone(place)))
     }
 }
 
@@ -164,6 +143,8 @@ pub(super) fn read(
     let json = parts.json.clone();
     let message: InferRequest<'_> = form::read(&json)?;
     let mut faults = InputFaults::default();
+    named.check(&mut faults);
+    let (model, version) = named.into_parts();
     let inputs = message.inputs.0.into_iter().enumerate();
     let tensors = inputs.filter_map(|(at, input)| parts.tensor(at, input, &mut faults));
     let tensors = tensors.collect();
@@ -177,8 +158,8 @@ pub(super) fn read(
         ("timeout", parameters.timeout),
     ];
     let ask = Ask {
-        model: named.model,
-        version: named.version,
+        model,
+        version,
         parameters: given(named_parameters),
         headers,
         tensors,
@@ -195,10 +176,10 @@ pub(super) fn read(
 
 /// Those that are there.
 fn given<const N: usize>(
-    parameters: [(&str, Option<InferParameter>); N],
+    parameters: [(&str, Option<Given>); N],
 ) -> HashMap<String, InferParameter> {
     let parameters = parameters.into_iter();
-    let given = parameters.filter_map(|(name, value)| Some((name.to_owned(), value?)));
+    let given = parameters.filter_map(|(name, value)| Some((name.to_owned(), value?.0)));
     given.collect()
 }
 

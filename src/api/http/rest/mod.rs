@@ -9,8 +9,9 @@
 //! describe  what there is and how it stands
 //! ```
 //!
-//! A body is read from JSON on the thread that serves its connection, which other connections of this port and operators share. The
-//! gate bounds for how long: no more than `max_in_flight_bytes` wait to be read at one time, and they are read in turn.
+//! A small body is read from JSON on the thread that serves its connection, which other connections of this port and operators share.
+//! A large one waits for its turn at one of a few other threads, so that whoever asks for health or metrics does not wait for it; it
+//! holds its place at the gate meanwhile. What a body says of its own deadline is known once it is read, and counts from its arrival.
 //! What is dear to compute goes to the pool, as everywhere.
 
 mod admit;

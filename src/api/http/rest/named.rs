@@ -3,16 +3,48 @@
 use axum::extract::{FromRequestParts, RawPathParams};
 use http::request::Parts;
 
-use super::refusal::Refusal;
-use crate::error::InputFaults;
+use super::refusal::{REST, Refusal};
+use crate::error::{InputFaults, PredictError};
 
 /// What stands in a path.
 #[derive(Debug, Default)]
 pub(in crate::api::http) struct Named {
     /// `{model}`
     pub(super) model: String,
-    /// `{version}`: a number or a label; empty: none is asked for.
-    pub(super) version: String,
+    /// `{version}`: a number or a label; where the path has none, none is asked for.
+    version: Option<String>,
+}
+
+impl Named {
+    /// Adds what is not named to `faults`: between two slashes may stand nothing.
+    pub(super) fn check(&self, faults: &mut InputFaults) {
+        if self.model.is_empty() {
+            faults.add(REST.model, "nothing", "the name of a model");
+        }
+        if self.version.as_deref() == Some("") {
+            faults.add(
+                REST.version,
+                "nothing",
+                "the number of a version, or a label",
+            );
+        }
+    }
+
+    /// The model, and the version as the other ports have it: empty where none is asked for.
+    ///
+    /// # Errors
+    /// One of them is not named.
+    pub(super) fn checked(self) -> Result<(String, String), Refusal> {
+        let mut faults = InputFaults::default();
+        self.check(&mut faults);
+        faults.into_result().map_err(PredictError::from)?;
+        Ok(self.into_parts())
+    }
+
+    /// As [`checked`](Self::checked), of one that was checked.
+    pub(super) fn into_parts(self) -> (String, String) {
+        (self.model, self.version.unwrap_or_default())
+    }
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Named {
@@ -27,7 +59,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Named {
         let mut named = Self::default();
         for (name, text) in &found {
             match name {
-                "version" => named.version = text.to_owned(),
+                "version" => named.version = Some(text.to_owned()),
                 _ => named.model = text.to_owned(),
             }
         }

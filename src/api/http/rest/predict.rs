@@ -17,7 +17,7 @@ use super::named::Named;
 use super::refusal::{Refusal, json};
 use super::rows::{AnyCell, Rows};
 use crate::api::http::Faces;
-use crate::api::read::{self, RESPONSE_ID, ROUTING_KEY};
+use crate::api::read;
 use crate::api::told;
 use crate::error::InputFaults;
 use crate::model::payload::Payload;
@@ -79,8 +79,9 @@ pub(in crate::api::http) async fn predict(
         body,
         place,
     } = faces.receive(request).await?;
-    let read = read(named, headers, &body, &place);
-    let query = faces.readable(read, &place)?;
+    let (bytes, held) = (body.len(), Arc::clone(&place));
+    let read = move || read(named, headers, &body, &held);
+    let query = faces.read(bytes, &place, read).await?;
     let answer = faces.answer(Ok(query), &place).await?;
     let mut head = HeaderMap::new();
     told::tell(&answer, &mut head);
@@ -95,6 +96,8 @@ pub(super) fn read(
 ) -> Result<Query, Unread> {
     let message: PredictBody = form::read(body)?;
     let mut faults = InputFaults::default();
+    named.check(&mut faults);
+    let (model, version) = named.into_parts();
     if message.rows.0.is_empty() {
         faults.add(
             "rows",
@@ -102,14 +105,10 @@ pub(super) fn read(
             r#"at least one row, as in {"rows": [{"x": 1.5}]}"#,
         );
     }
-    let key = message
-        .routing_key
-        .unwrap_or_else(|| read::header(&headers, &ROUTING_KEY, &mut faults));
-    let id = message
-        .response_id
-        .unwrap_or_else(|| read::header(&headers, &RESPONSE_ID, &mut faults));
-    let routing_key = read::routing_key(key, "routing_key", &mut faults);
-    let response_id = read::response_id(id, "response_id", &mut faults);
+    let key = message.routing_key.map(|key| ("routing_key", key));
+    let routing_key = read::routing_key_of(key, &headers, &mut faults);
+    let id = message.response_id.map(|id| ("response_id", id));
+    let response_id = read::response_id_of(id, &headers, &mut faults);
     faults.into_result().map_err(Unread::Faulty)?;
     let timeout = message.timeout_ms.filter(|timeout| *timeout > 0);
     let timeout = timeout.map(Duration::from_millis);
@@ -117,8 +116,8 @@ pub(super) fn read(
         place.ends_by(deadline);
     }
     Ok(Query {
-        model: named.model,
-        pin: read::pin(named.version),
+        model,
+        pin: read::pin(version),
         routing_key,
         response_id,
         headers,

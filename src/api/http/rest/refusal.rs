@@ -21,7 +21,7 @@ const SENTENCE: usize = 1024;
 const TEXT: usize = 320;
 
 /// How this door calls what errors are about: the model and its version stand in the path.
-static REST: Dialect = Dialect {
+pub(super) static REST: Dialect = Dialect {
     model: "model",
     version: "version",
     label: "version",

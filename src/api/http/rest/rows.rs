@@ -11,7 +11,7 @@ use serde::de::{
     self, Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Unexpected, Visitor,
 };
 
-use super::form::list;
+use super::form::list_or_none;
 use crate::model::payload::{Cell, Row};
 use crate::proto::codec::MOST_FIELDS;
 
@@ -21,7 +21,7 @@ pub(super) struct Rows(pub(super) Vec<Row>);
 
 impl<'de> Deserialize<'de> for Rows {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let rows: Vec<OneRow> = list(from, MOST_FIELDS)?;
+        let rows: Vec<OneRow> = list_or_none(from, MOST_FIELDS)?;
         Ok(Self(rows.into_iter().map(|row| row.0).collect()))
     }
 }
@@ -207,10 +207,10 @@ mod tests {
     #[test]
     fn where_a_row_is_wrong_is_told() {
         for (json, want) in [
-            ("7", "body: got integer `7`, wants a list of at most 66000"),
+            ("7", "body: got the number 7, wants a list of at most 66000"),
             (
                 "[{}, 7]",
-                "[1]: got integer `7`, wants an object with a value for each input",
+                "[1]: got the number 7, wants an object with a value for each input",
             ),
             (
                 r#"[{"x": [1, [2]]}]"#,

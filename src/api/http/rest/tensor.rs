@@ -6,6 +6,7 @@ use super::data;
 use super::envelope::Input;
 use crate::api::{oip, read};
 use crate::error::{InputFault, InputFaults};
+use crate::model::Input as Takes;
 use crate::model::payload::Tensor;
 
 /// A body: JSON, and the blocks of bytes that come after it.
@@ -65,6 +66,14 @@ impl Parts {
             return None;
         };
         let shape = shape.0;
+        // Before its elements are looked at: lists in lists are read as deep as the shape says.
+        if shape.len() > Takes::MOST_AXES {
+            let got = format!("{} axes", shape.len());
+            let most = Takes::MOST_AXES;
+            let wanted = format!("at most {most}: the rows, and the columns of each");
+            faults.add_with(|| told(part("shape"), got, wanted));
+            return None;
+        }
         let data = match (input.data, block) {
             (Some(json), None) => {
                 let before = faults.found();

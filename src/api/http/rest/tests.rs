@@ -31,7 +31,7 @@ fn place() -> Arc<Arrival> {
 fn named() -> Named {
     Named {
         model: "m".into(),
-        version: String::new(),
+        ..Named::default()
     }
 }
 
