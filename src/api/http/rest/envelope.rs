@@ -3,7 +3,7 @@
 //! Everything may be missing or of a kind that is not known, so that what is wrong can be named in one way. What is not known is
 //! ignored, as the protocol wants it.
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer, IgnoredAny};
 use serde_json::value::RawValue;
 
@@ -87,7 +87,12 @@ pub(super) enum AnyElement {
     /// Missing, for FP32 and FP64.
     Missing(()),
     /// Those along the next axis.
-    Nested(Vec<AnyElement>),
+    Nested(#[schemars(schema_with = "nested")] ()),
+}
+
+/// A list of elements, or of lists of them: a form that holds itself is more than generators of clients read.
+fn nested(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "array", "items": {"description": "An element, or those along the next axis."}})
 }
 
 /// Parameters of an input; others are ignored.
