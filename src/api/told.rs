@@ -31,6 +31,34 @@ pub(super) fn tell(answer: &Answer, headers: &mut HeaderMap) {
     }
 }
 
+/// What each header says, and whether every answer has it.
+pub(super) fn described() -> [(HeaderName, &'static str, bool); 6] {
+    [
+        (MODEL, "The model that answered.", true),
+        (VERSION, "The version that answered: its number.", true),
+        (
+            ROLE,
+            "The part that the version played: `primary`, or `fallback` where the version that should have answered could not.",
+            true,
+        ),
+        (
+            RESPONSE_ID,
+            "The caller's id for this answer, or one that the gateway made.",
+            true,
+        ),
+        (
+            REVISION,
+            "Revision of the traffic policy that chose the version.",
+            true,
+        ),
+        (
+            FAILED,
+            "With `fallback`: the version that should have answered.",
+            false,
+        ),
+    ]
+}
+
 /// The word for a role in protocols that have words.
 pub(super) fn role(role: Role) -> &'static str {
     role.as_str()

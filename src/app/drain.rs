@@ -5,14 +5,14 @@ use std::{fmt, time::Duration};
 use tokio::task::spawn_blocking;
 use tokio::time::{self, Instant};
 
-use super::Gateway;
+use super::{Gateway, web};
 use crate::api::Stage;
 use crate::serving::gate::Left;
 
 /// How often it is looked whether the last request has been answered.
 const LOOK: Duration = Duration::from_millis(5);
-/// How long those get who have been answered, to take the last bytes and to close; and after them the other tasks, which have
-/// nothing to wait for but a scrape of the metrics.
+/// How long those get who have been answered, to take the last bytes and to close; after them those at the HTTP door who need no
+/// place, as a scrape of the metrics; and in the end all that is left, which has nothing to wait for.
 const REST: Duration = Duration::from_secs(1);
 
 /// How going down went.
@@ -64,6 +64,8 @@ impl Gateway {
         let all_left = self.leave().await
             // They came after the others had gone, on a connection that had not heard of it.
             || (self.gate.in_flight() > 0 && self.leave().await);
+        self.end.send_replace(true);
+        self.hang_up().await;
         if all_left {
             self.settle().await;
         }
@@ -73,7 +75,6 @@ impl Gateway {
             inside,
         } = self.gate.left();
         self.cut.send_replace(true);
-        self.end.send_replace(true);
         let rest = async {
             while self.grpc.join_next().await.is_some() {}
             while self.others.join_next().await.is_some() {}
@@ -104,6 +105,18 @@ impl Gateway {
         }
         let doors = async { while self.grpc.join_next().await.is_some() {} };
         time::timeout(REST, doors).await.is_ok()
+    }
+
+    /// Waits until everybody at the HTTP door has been answered. Who has sent half of a request, or takes no answer, holds nobody up.
+    async fn hang_up(&mut self) {
+        let door = async {
+            while let Some(ended) = self.others.join_next().await {
+                if ended.is_ok_and(|ended| ended == web::NAME) {
+                    return;
+                }
+            }
+        };
+        let _ = time::timeout(REST, door).await;
     }
 
     /// Waits until those who have gone are counted out. A connection ends with the last byte of its last answer; the task that

@@ -2,7 +2,7 @@
 //!
 //! Start: metrics, versions, first snapshot, ports, tasks; whatever fails, fails before a port is bound or names every port
 //! that is taken. Drain, in order: health says NOT_SERVING, no new connection and no new request is taken, requests in
-//! flight finish or the deadline passes, then the HTTP door closes and the writer ends.
+//! flight finish or the deadline passes, then the HTTP door closes, what is still connected is cut, and the writer ends.
 
 mod accept;
 mod drain;
@@ -139,10 +139,10 @@ pub struct Gateway {
     /// What whoever asks how it stands is told.
     stage: watch::Sender<Stage>,
     drain_deadline: Duration,
-    /// Turned to `true` one after the other: no new work; every connection is cut; everything else ends.
+    /// Turned to `true` one after the other: no new work; the HTTP door and all that only looks end; every connection is cut.
     close: watch::Sender<bool>,
-    cut: watch::Sender<bool>,
     end: watch::Sender<bool>,
+    cut: watch::Sender<bool>,
     grpc: JoinSet<&'static str>,
     others: JoinSet<&'static str>,
 }

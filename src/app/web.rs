@@ -1,7 +1,7 @@
 //! The HTTP door as a server. Who says nothing on a connection, or not all of a request's head, loses it after a while: services keep
 //! theirs open between requests, and all places taken by silent ones would shut out whoever scrapes the metrics.
 
-use std::{io, pin::pin, time::Duration};
+use std::{io, time::Duration};
 
 use axum::Router;
 use hyper::server::conn::http1;
@@ -17,7 +17,10 @@ use tokio_stream::{Stream, StreamExt};
 /// many clients let go of a connection, since whoever does it first should be the client.
 const SILENCE: Duration = Duration::from_secs(75);
 
-/// Serves `router` until `ending`, then until the last request has been answered.
+/// What this task is called.
+pub(super) const NAME: &str = "http";
+
+/// Serves `router` until `ending`; then takes no connection, and goes on until the last request has been answered.
 pub(super) async fn until<I>(
     incoming: impl Stream<Item = io::Result<I>>,
     router: Router,
@@ -31,7 +34,7 @@ where
     server.timer(TokioTimer::new()).header_read_timeout(SILENCE);
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
-    let mut incoming = pin!(incoming);
+    let mut incoming = Box::pin(incoming);
     loop {
         tokio::select! {
             Some(accepted) = incoming.next() => {
@@ -46,9 +49,10 @@ where
             _ = ending.wait_for(|ending| *ending) => break,
         }
     }
+    drop(incoming);
     graceful.shutdown().await;
     while connections.join_next().await.is_some() {}
-    "http"
+    NAME
 }
 
 #[cfg(test)]

@@ -40,10 +40,12 @@ pub struct Gate {
     bytes: AtomicUsize,
     /// Whether those who leave are counted.
     draining: AtomicBool,
-    /// Who left since then.
-    left: AtomicUsize,
-    /// Who of them was told to go.
+    /// Who left since then, answered as at any other time.
+    finished: AtomicUsize,
+    /// Who was told to go.
     told: AtomicUsize,
+    /// Who of them is still in, on the way out.
+    leaving: AtomicUsize,
     /// Wakes who must end because the gateway drains.
     drain: Notify,
     /// Whether nobody is waited for any longer, and whom to wake then.
@@ -58,7 +60,7 @@ pub struct Left {
     pub finished: usize,
     /// Told that the gateway goes down.
     pub told: usize,
-    /// Still in.
+    /// Still in, and not told.
     pub inside: usize,
 }
 
@@ -73,8 +75,9 @@ impl Gate {
             staying: AtomicUsize::new(0),
             bytes: AtomicUsize::new(0),
             draining: AtomicBool::new(false),
-            left: AtomicUsize::new(0),
+            finished: AtomicUsize::new(0),
             told: AtomicUsize::new(0),
+            leaving: AtomicUsize::new(0),
             drain: Notify::new(),
             cut: AtomicBool::new(false),
             cut_off: Notify::new(),
@@ -97,6 +100,7 @@ impl Gate {
             bytes: AtomicUsize::new(0),
             read: AtomicBool::new(false),
             stays: AtomicBool::new(false),
+            told: AtomicBool::new(false),
             at,
             deadline,
             sooner: OnceLock::new(),
@@ -132,14 +136,24 @@ impl Gate {
         self.cut_off.notify_waiters();
     }
 
-    /// How those have fared who were in since [`begin_drain`](Self::begin_drain). Exact once nobody moves any more.
+    /// Waits until it is [cut off](Self::cut_off).
+    pub async fn until_cut_off(&self) {
+        // Made before the question, so that no call in between is missed.
+        let notified = self.cut_off.notified();
+        if !self.cut.load(Ordering::SeqCst) {
+            notified.await;
+        }
+    }
+
+    /// How those have fared who were in since [`begin_drain`](Self::begin_drain): each is counted once. Exact once nobody moves any
+    /// more.
     #[must_use]
     pub fn left(&self) -> Left {
-        let told = self.told.load(Ordering::Relaxed);
+        let leaving = self.leaving.load(Ordering::Relaxed);
         Left {
-            finished: self.left.load(Ordering::Relaxed).saturating_sub(told),
-            told,
-            inside: self.in_flight(),
+            finished: self.finished.load(Ordering::Relaxed),
+            told: self.told.load(Ordering::Relaxed),
+            inside: self.in_flight().saturating_sub(leaving),
         }
     }
 
@@ -161,6 +175,7 @@ pub struct Arrival {
     bytes: AtomicUsize,
     read: AtomicBool,
     stays: AtomicBool,
+    told: AtomicBool,
     /// When the gateway saw the request.
     pub at: Instant,
     /// When the caller stops waiting, as the call itself says.
@@ -272,16 +287,15 @@ impl Arrival {
 
     /// Waits until the gate is [cut off](Gate::cut_off).
     pub async fn cut_off(&self) {
-        // Made before the question, so that no call in between is missed.
-        let notified = self.gate.cut_off.notified();
-        if !self.gate.cut.load(Ordering::SeqCst) {
-            notified.await;
-        }
+        self.gate.until_cut_off().await;
     }
 
     /// It was told that the gateway goes down.
     pub fn told(&self) {
-        self.gate.told.fetch_add(1, Ordering::Relaxed);
+        if !self.told.swap(true, Ordering::Relaxed) {
+            self.gate.leaving.fetch_add(1, Ordering::Relaxed);
+            self.gate.told.fetch_add(1, Ordering::Relaxed);
+        }
     }
 }
 
@@ -290,8 +304,10 @@ impl Drop for Arrival {
         self.gate
             .bytes
             .fetch_sub(*self.bytes.get_mut(), Ordering::Relaxed);
-        if self.gate.draining.load(Ordering::Relaxed) {
-            self.gate.left.fetch_add(1, Ordering::Relaxed);
+        if *self.told.get_mut() {
+            self.gate.leaving.fetch_sub(1, Ordering::Relaxed);
+        } else if self.gate.draining.load(Ordering::Relaxed) {
+            self.gate.finished.fetch_add(1, Ordering::Relaxed);
         }
         if *self.stays.get_mut() {
             self.gate.staying.fetch_sub(1, Ordering::Relaxed);

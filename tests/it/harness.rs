@@ -6,7 +6,7 @@ use std::{
 };
 
 use prost_types::{Struct, Value, value::Kind};
-use taper::app::Gateway;
+use taper::app::{DrainReport, Gateway};
 use taper::config::{Config, Overrides};
 use taper::proto::v1;
 use taper::proto::v1::admin_service_client::AdminServiceClient;
@@ -118,11 +118,20 @@ impl Running {
 
     /// Stops the gateway; fails unless nothing is left after five seconds.
     pub async fn drain(self) {
-        drop(self.drain_and_keep().await);
+        drop(self.end().await);
     }
 
     /// As [`drain`](Self::drain), and answers the folder of the registry.
     pub async fn drain_and_keep(self) -> TempDir {
+        self.end().await.1
+    }
+
+    /// As [`drain`](Self::drain), and answers how it went.
+    pub async fn drain_and_tell(self) -> DrainReport {
+        self.end().await.0
+    }
+
+    async fn end(self) -> (DrainReport, TempDir) {
         let Self {
             gateway,
             data,
@@ -130,10 +139,8 @@ impl Running {
             dir,
         } = self;
         drop((data, admin));
-        tokio::time::timeout(Duration::from_secs(5), gateway.drain())
-            .await
-            .expect("the gateway is drained within 5 s");
-        dir
+        let drained = tokio::time::timeout(Duration::from_secs(5), gateway.drain()).await;
+        (drained.expect("the gateway is drained within 5 s"), dir)
     }
 }
 

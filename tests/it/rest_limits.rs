@@ -210,6 +210,52 @@ async fn a_drain_answers_who_is_in_and_refuses_who_comes() {
     drained.await.expect("nobody holds the drain up");
 }
 
+#[tokio::test]
+async fn who_is_told_to_go_amid_its_body_is_counted_once() {
+    let gateway = limited("max_in_flight = 20\ndrain_seconds = 1").await;
+    let mut inside = Vec::new();
+    for _ in 0..20 {
+        inside.push(begun(&gateway).await);
+    }
+    eventually("all have their places", || async {
+        (post(&gateway, PREDICT, &good_body()).await.status == 429).then_some(())
+    })
+    .await;
+    let report = gateway.drain_and_tell().await;
+    assert_eq!(
+        (report.finished, report.told, report.cut),
+        (0, 20, 0),
+        "{report}"
+    );
+    for mut socket in inside {
+        let told = reply(&mut socket).await;
+        assert_eq!((told.status, &*told.reason()), (503, "DRAINING"));
+    }
+}
+
+#[tokio::test]
+async fn a_request_without_a_place_is_answered_before_its_connection_is_cut() {
+    let gateway = limited("").await;
+    let address = gateway.addresses().http;
+    let mut index = TcpStream::connect(address).await.expect("connects");
+    let head = "POST /v2/repository/index HTTP/1.1\r\nhost: m\r\ncontent-length: 2\r\nexpect: 100-continue\r\n\r\n";
+    index.write_all(head.as_bytes()).await.expect("written");
+    // So it is read, and no idle connection that may be closed.
+    let mut go_on = [0; 25];
+    index.read_exact(&mut go_on).await.expect("told to go on");
+    assert_eq!(&go_on, b"HTTP/1.1 100 Continue\r\n\r\n");
+    index.write_all(b"{").await.expect("written");
+    let drained = tokio::task::spawn(gateway.drain());
+    eventually("the door takes nobody", || async {
+        TcpStream::connect(address).await.err()
+    })
+    .await;
+    index.write_all(b"}").await.expect("written");
+    let answered = reply(&mut index).await;
+    assert_eq!(answered.status, 200, "{answered:?}");
+    drained.await.expect("nobody holds the drain up");
+}
+
 /// The HTTP door of a house, without sockets.
 fn door(house: &House) -> axum::Router {
     let (_, views) = watch::channel(Arc::new(View::default()));

@@ -24,7 +24,18 @@ GOOD = {
     "/predict": {"rows": [ROW, ROW], "response_id": "mine"},
     "/index": {"ready": True},
 }
-BAD = {"/infer": {"inputs": [{"name": "x"}]}, "/predict": {"rows": [{}]}}
+# Refused by every model, so the description must not let them pass.
+BAD = {
+    "/infer": [{}, {"inputs": []}, {"inputs": [{"name": "x"}]}, {"inputs": [{**TENSORS[0], "shape": "1"}]}, {"inputs": 7}],
+    "/predict": [{}, {"rows": []}, {"rows": [ROW], "more": 1}, {"rows": [{"x": [[1.0]]}]}, {"rows": 7}],
+    "/index": [{"ready": "yes"}],
+}
+# Refused by this model only: the description knows no models.
+STRANGE = {"/infer": [{"inputs": TENSORS[:1]}], "/predict": [{"rows": [{}]}]}
+# Where a schema may stand in a schema: one, a list of them, or some by name.
+ONE = {"items", "additionalProperties", "contains", "propertyNames", "not", "if", "then", "else", "unevaluatedProperties"}
+LIST = {"anyOf", "oneOf", "allOf", "prefixItems"}
+NAMED = {"properties", "patternProperties", "dependentSchemas", "$defs"}
 
 
 def ask(method, path, body=None):
@@ -32,20 +43,66 @@ def ask(method, path, body=None):
     request = urllib.request.Request(URL + path, data=data, method=method)
     try:
         with urllib.request.urlopen(request) as answer:
-            return answer.status, answer.headers.get_content_type(), answer.read()
+            return answer.status, answer.headers, answer.read()
     except urllib.error.HTTPError as error:
-        return error.code, error.headers.get_content_type(), error.read()
+        return error.code, error.headers, error.read()
 
 
 DOCUMENT = json.loads(ask("GET", "/openapi.json")[2])
 SCHEMAS = Resource(contents=DOCUMENT, specification=DRAFT202012)
 
 
-def check(schema, value, what):
+def errors(schema, value):
     registry = Registry().with_resource("urn:doc", SCHEMAS)
     schema = json.loads(json.dumps(schema).replace("#/components", "urn:doc#/components"))
-    errors = list(Draft202012Validator(schema, registry=registry).iter_errors(value))
-    assert not errors, f"{what}: {errors} in {value}"
+    return list(Draft202012Validator(schema, registry=registry).iter_errors(value))
+
+
+def check(schema, value, what):
+    wrong = errors(schema, value)
+    assert not wrong, f"{what}: {wrong} in {value}"
+
+
+def no_bare_boolean(schema, where):
+    """`true` and `false` are schemas, but generators of clients do not read them."""
+    assert isinstance(schema, dict), f"{where} is {schema}"
+    for key, inner in schema.items():
+        if key in ONE and not (key == "additionalProperties" and inner is False):
+            no_bare_boolean(inner, f"{where}.{key}")
+        elif key in LIST:
+            for at, each in enumerate(inner):
+                no_bare_boolean(each, f"{where}.{key}[{at}]")
+        elif key in NAMED:
+            for name, each in inner.items():
+                no_bare_boolean(each, f"{where}.{name}")
+
+
+def schemas():
+    """Every schema of the document, with where it stands."""
+    yield from DOCUMENT["components"]["schemas"].items()
+    for path, methods in DOCUMENT["paths"].items():
+        for told in methods.values():
+            for parameter in told["parameters"]:
+                yield f"{path} {parameter['name']}", parameter["schema"]
+            for each in [told.get("requestBody", {}), *told["responses"].values()]:
+                for name, header in each.get("headers", {}).items():
+                    yield f"{path} {name}", header["schema"]
+                for kind, content in each.get("content", {}).items():
+                    yield f"{path} {kind}", content["schema"]
+
+
+def check_headers(told, headers, what):
+    described = {name.lower() for name in told.get("headers", {})}
+    came = {name.lower() for name in headers if name.lower().startswith(("taper-", "inference-"))}
+    assert came <= described, f"{what}: {came - described} are not described"
+    always = {name for name, header in told.get("headers", {}).items() if header.get("required")}
+    assert always <= came, f"{what}: {always - came} did not come"
+
+
+def refused(method, path, told, body):
+    status, _, answer = ask(method, path, body)
+    assert status == 400 and json.loads(answer)["fields"], f"{path}: {status} {answer} to {body}"
+    check(form(told["responses"]["400"]), json.loads(answer), f"400 of {path}")
 
 
 def form(told):
@@ -54,6 +111,9 @@ def form(told):
 
 def main():
     OpenAPIV31SpecValidator(DOCUMENT).validate()
+    for where, schema in schemas():
+        no_bare_boolean(schema, where)
+        assert f'"#/components/schemas/{where}"' not in json.dumps(schema), f"{where} holds itself, which generators do not read"
     asked = 0
     for path, methods in DOCUMENT["paths"].items():
         real = path.replace("{model}", "m").replace("{version}", "1")
@@ -62,10 +122,12 @@ def main():
             for body in bodies:
                 if "requestBody" in told:
                     check(form(told["requestBody"]), body, f"what {path} takes")
-                status, kind, answer = ask(method.upper(), real, body)
+                status, headers, answer = ask(method.upper(), real, body)
+                kind = headers.get_content_type()
                 known = told["responses"].get(str(status))
                 assert known, f"{method} {real}: {status} {answer} is not described"
                 assert kind in known["content"], f"{method} {real}: {kind}"
+                check_headers(known, headers, f"{method} {real}")
                 if kind == "application/json":
                     check(form(known), json.loads(answer), f"{method} {real}")
                 asked += 1
@@ -75,11 +137,24 @@ def main():
                 status, _, answer = ask(method.upper(), real.replace("/m/", "/nobody/") if "/m/" in real else real[:-1] + "nobody", body)
                 assert status == 404, f"{real}: {status} {answer}"
                 check(form(told["responses"]["404"]), json.loads(answer), f"404 of {real}")
-            for end, body in BAD.items():
+            # Nor is a name that is no text a secret.
+            for name in ["{model}", "{version}"]:
+                if name in path:
+                    strange = path.replace(name, "%ff").replace("{model}", "m").replace("{version}", "1")
+                    body = next((body for end, body in GOOD.items() if path.endswith(end)), None)
+                    refused(method.upper(), strange, told, body)
+            for end in BAD:
                 if path.endswith(end):
-                    status, _, answer = ask(method.upper(), real, body)
-                    assert status == 400 and json.loads(answer)["fields"], answer
-                    check(form(told["responses"]["400"]), json.loads(answer), f"400 of {real}")
+                    for body in BAD[end]:
+                        assert errors(form(told["requestBody"]), body), f"{path} is said to take {body}"
+                        refused(method.upper(), real, told, body)
+                    for body in STRANGE.get(end, []):
+                        check(form(told["requestBody"]), body, f"what {path} takes")
+                        refused(method.upper(), real, told, body)
+            if "requestBody" in told:
+                status, _, answer = ask(method.upper(), real)
+                wanted = 400 if told["requestBody"]["required"] else 200
+                assert status == wanted, f"{real} without a body: {status} {answer}"
         # It goes by no other method, and says so.
         others = {"get": "POST", "post": "GET"}
         other = next(others[method] for method in methods)

@@ -90,9 +90,15 @@ async fn part(State(faces): State<Faces>, mut response: Response) -> Response {
 }
 
 /// Rendered on a thread that serves nobody: thousands of series take a while.
-async fn metrics(State(faces): State<Faces>) -> Result<impl IntoResponse, StatusCode> {
+async fn metrics(
+    State(faces): State<Faces>,
+) -> Result<impl IntoResponse, (StatusCode, &'static str)> {
+    const UNTOLD: (StatusCode, &str) = (
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "the metrics cannot be told\n",
+    );
     let turn = Arc::clone(&faces.rendering).acquire_owned().await;
-    let turn = turn.map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
+    let turn = turn.map_err(|_| UNTOLD)?;
     let render = move || {
         // Kept to the end, also where the scraper goes away meanwhile.
         let _turn = turn;
@@ -103,7 +109,7 @@ async fn metrics(State(faces): State<Faces>) -> Result<impl IntoResponse, Status
         faces.telemetry.render()
     };
     let text = spawn_blocking(render).await;
-    let text = text.map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
+    let text = text.map_err(|_| UNTOLD)?;
     let header = (
         header::CONTENT_TYPE,
         "text/plain; version=0.0.4; charset=utf-8",

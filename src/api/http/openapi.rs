@@ -12,8 +12,9 @@ use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
-use super::rest::Told;
+use super::rest::{JSON_LENGTH, Told};
 use super::routes::{self, Gives, Route};
+use crate::api::told;
 
 /// Where the schemas stand, and what the references to them begin with.
 const SCHEMAS: &str = "/components/schemas";
@@ -46,7 +47,9 @@ fn described() -> Value {
             "title": "taper",
             "version": env!("CARGO_PKG_VERSION"),
             "description": "Predictions of the models that this gateway holds: the Open Inference Protocol under `/v2`, and \
-                `predict` with plain named rows. Every error has the form `Error`.",
+                `predict` with plain named rows. Every error of a path under `/v2`, of one that is not there (404) and of one that \
+                does not go by the method (405) has the form `Error`. Those of `/metrics` and `/readyz` are lines of text, and \
+                what is no request of HTTP is answered with a status alone.",
             "license": {"name": "MIT OR Apache-2.0", "identifier": env!("CARGO_PKG_LICENSE")},
         },
         "servers": [{"url": "/"}],
@@ -71,7 +74,7 @@ fn operation(
     });
     if let Some(form) = route.takes {
         told["requestBody"] = json!({
-            "required": true,
+            "required": !route.optional,
             "content": content(route, &json!(form(takes))),
         });
     }
@@ -106,7 +109,7 @@ fn parameters(route: &Route) -> Vec<Value> {
             }));
         }
     }
-    if route.takes.is_some() && route.path.contains("{model}") {
+    if route.predicts() {
         for (name, what) in [
             (
                 "taper-routing-key",
@@ -121,14 +124,33 @@ fn parameters(route: &Route) -> Vec<Value> {
         }
     }
     if route.blocks {
-        all.push(json!({
-            "name": "inference-header-content-length",
-            "in": "header",
-            "description": "Where the JSON ends, when blocks of bytes come after it.",
-            "schema": {"type": "integer", "minimum": 0},
-        }));
+        let mut length = json_length();
+        length["name"] = JSON_LENGTH.as_str().into();
+        length["in"] = "header".into();
+        all.push(length);
     }
     all
+}
+
+/// The header that comes with blocks of bytes, both ways.
+fn json_length() -> Value {
+    json!({
+        "description": "Bytes of the JSON, when blocks of bytes come after it.",
+        "schema": {"type": "integer", "minimum": 0},
+    })
+}
+
+/// Headers of an answer of a version.
+fn headers(route: &Route) -> Value {
+    let mut all = Map::new();
+    for (name, what, always) in told::described() {
+        let told = json!({"description": what, "required": always, "schema": {"type": "string"}});
+        all.insert(name.as_str().to_owned(), told);
+    }
+    if route.blocks {
+        all.insert(JSON_LENGTH.as_str().to_owned(), json_length());
+    }
+    Value::Object(all)
 }
 
 fn responses(route: &Route, gives: &mut SchemaGenerator, error: &Value) -> Value {
@@ -138,10 +160,11 @@ fn responses(route: &Route, gives: &mut SchemaGenerator, error: &Value) -> Value
         Gives::Text | Gives::Nothing => json!({"text/plain": {"schema": {"type": "string"}}}),
     };
     if !matches!(route.gives, Gives::Nothing) {
-        all.insert(
-            "200".into(),
-            json!({"description": "Answered.", "content": answer}),
-        );
+        let mut told = json!({"description": "Answered.", "content": answer});
+        if route.predicts() {
+            told["headers"] = headers(route);
+        }
+        all.insert("200".into(), told);
     }
     for status in route.refusals {
         let content = match route.gives {
@@ -163,7 +186,8 @@ fn responses(route: &Route, gives: &mut SchemaGenerator, error: &Value) -> Value
 fn content(route: &Route, schema: &Value) -> Value {
     let mut content = json!({"application/json": {"schema": schema}});
     if route.blocks {
-        content["application/octet-stream"] = json!({});
+        content["application/octet-stream"] =
+            json!({"schema": {"type": "string", "format": "binary"}});
     }
     content
 }
@@ -178,7 +202,7 @@ fn meaning(status: u16) -> &'static str {
         413 => "The body is larger than the limit.",
         415 => "The body is compressed.",
         429 => "The gateway is full, or could not answer in time.",
-        500 => "The version could not score the request; others are not affected.",
+        500 => "What was asked for could not be made; other requests are not affected.",
         503 => "The model or the version is not ready, or the gateway is going down.",
         504 => "The caller's time is over.",
         _ => "See `error`.",

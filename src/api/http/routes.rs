@@ -20,12 +20,21 @@ pub(super) struct Route {
     pub(super) summary: &'static str,
     /// The form of what it takes.
     pub(super) takes: Option<Describe>,
+    /// Whether a body may be left out.
+    pub(super) optional: bool,
     pub(super) gives: Gives,
     /// Whether blocks of bytes may come after the JSON, both ways.
     pub(super) blocks: bool,
     /// Statuses of its errors.
     pub(super) refusals: &'static [u16],
     pub(super) handler: MethodRouter<Faces>,
+}
+
+impl Route {
+    /// Whether a version answers here.
+    pub(super) fn predicts(&self) -> bool {
+        self.takes.is_some() && self.path.contains("{model}")
+    }
 }
 
 /// The form of an answer.
@@ -38,7 +47,9 @@ pub(super) enum Gives {
 }
 
 /// Of whatever is told of a model.
-const TELLING: &[u16] = &[404, 503];
+const TELLING: &[u16] = &[400, 404, 503];
+/// Of what a model has done.
+const COUNTING: &[u16] = &[400, 404, 500, 503];
 /// Of whatever is to be predicted.
 const PREDICTING: &[u16] = &[400, 404, 408, 413, 415, 429, 500, 503, 504];
 
@@ -49,7 +60,7 @@ pub(super) fn all() -> Vec<Route> {
             "/metrics",
             "Everything that is measured, for Prometheus",
             routing::get(metrics),
-            &[],
+            &[500],
         ),
         text(
             "/healthz",
@@ -85,10 +96,11 @@ pub(super) fn all() -> Vec<Route> {
             "/v2/models/stats",
             "What all versions did since they were loaded",
             routing::get(rest::all_statistics),
-            &[],
+            &[500],
         ),
         Route {
             refusals: &[400],
+            optional: true,
             ..post::<rest::Index, Vec<ModelIndex>>(
                 "/v2/repository/index".to_owned(),
                 "Every version that is known, and how it stands",
@@ -141,7 +153,7 @@ pub(super) fn all() -> Vec<Route> {
             &path,
             summary,
             routing::get(rest::statistics),
-            TELLING,
+            COUNTING,
         )
     }));
     all.extend(both("infer", |path| Route {
@@ -180,6 +192,7 @@ fn text(
         path: path.to_owned(),
         summary,
         takes: None,
+        optional: false,
         gives: Gives::Text,
         blocks: false,
         refusals,
@@ -203,7 +216,7 @@ fn forbidden(path: &str, summary: &'static str) -> Route {
     Route {
         method: "post",
         gives: Gives::Nothing,
-        ..text(path, summary, routing::post(rest::refused), &[403])
+        ..text(path, summary, routing::post(rest::refused), &[400, 403])
     }
 }
 
@@ -217,6 +230,7 @@ fn post<T: JsonSchema, G: JsonSchema>(
         path,
         summary,
         takes: Some(SchemaGenerator::subschema_for::<T>),
+        optional: false,
         gives: Gives::Json(SchemaGenerator::subschema_for::<G>),
         blocks: false,
         refusals: PREDICTING,

@@ -92,7 +92,7 @@ const ROWS: [f64; 9] = [1.0, 2.0, 4.0, 8.0, 16.0, 64.0, 256.0, 1024.0, 4096.0];
 fn describe() {
     describe_counter!(
         "taper_refused_connections_total",
-        "gRPC connections closed at the limit on connections"
+        "Connections closed at the limit on connections of their port, the HTTP port too"
     );
     describe_gauge!("taper_build_info", "1, with the version of the gateway");
     describe_counter!(

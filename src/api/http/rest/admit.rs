@@ -49,7 +49,7 @@ impl Faces {
         let place = match self.enter(&headers) {
             Ok(place) => Arc::new(place),
             Err(refusal) => {
-                linger(&headers, body, self.most).await;
+                self.linger(&headers, body).await;
                 return Err(refusal);
             }
         };
@@ -62,7 +62,7 @@ impl Faces {
             Err(refusal) => {
                 // What has come is let go of; the place stays until the refusal has left.
                 place.hand_over();
-                linger(&headers, body, self.most).await;
+                self.linger(&headers, body).await;
                 Err(refusal.holding(place))
             }
         }
@@ -217,6 +217,28 @@ impl Faces {
         Err(refusal.holding(Arc::clone(place)))
     }
 
+    /// Lets the rest of a refused body pass, up to a limit: a client that is still sending when its connection is closed may never see
+    /// why. One that has asked first whether it may send is not told to. Nobody stays for it once the gate is cut off.
+    async fn linger(&self, headers: &HeaderMap, mut body: BodyDataStream) {
+        if headers.contains_key(header::EXPECT) {
+            return;
+        }
+        let mut left = self.most;
+        let pass = async {
+            while let Some(Ok(piece)) = body.next().await {
+                match left.checked_sub(piece.len()) {
+                    Some(rest) => left = rest,
+                    None => return,
+                }
+            }
+        };
+        tokio::select! {
+            biased;
+            () = self.predictor.gate().until_cut_off() => {}
+            _ = timeout(LINGER, pass) => {}
+        }
+    }
+
     /// The answer to a query whose place is `place`.
     ///
     /// # Errors
@@ -264,22 +286,4 @@ impl AsRef<[u8]> for Sent {
     fn as_ref(&self) -> &[u8] {
         &self.body
     }
-}
-
-/// Lets the rest of a refused body pass, up to a limit: a client that is still sending when its connection is closed may never see
-/// why. One that has asked first whether it may send is not told to.
-async fn linger(headers: &HeaderMap, mut body: BodyDataStream, most: usize) {
-    if headers.contains_key(header::EXPECT) {
-        return;
-    }
-    let mut left = most;
-    let pass = async {
-        while let Some(Ok(piece)) = body.next().await {
-            match left.checked_sub(piece.len()) {
-                Some(rest) => left = rest,
-                None => return,
-            }
-        }
-    };
-    let _ = timeout(LINGER, pass).await;
 }

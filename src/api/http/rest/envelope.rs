@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer, IgnoredAny, Visitor};
 use serde_json::value::RawValue;
 
@@ -17,7 +17,9 @@ use crate::proto::inference::infer_parameter::ParameterChoice;
 const MOST_AXES: usize = 16;
 
 /// A request to infer.
+// What is missing has a default so that it is refused by name. That it must be there is said here, beside the default.
 #[derive(serde::Deserialize, JsonSchema)]
+#[schemars(extend("required" = ["inputs"]))]
 pub(in crate::api::http) struct InferRequest<'a> {
     /// Echoed in the answer.
     pub(super) id: Option<String>,
@@ -26,7 +28,7 @@ pub(in crate::api::http) struct InferRequest<'a> {
     pub(super) parameters: Option<Parameters>,
     /// One for each input of the model.
     #[serde(borrow, default)]
-    #[schemars(with = "Vec<Input<'a>>")]
+    #[schemars(with = "Vec<Input<'a>>", length(min = 1))]
     pub(super) inputs: Few<Input<'a>>,
     /// Which outputs are wanted; all where there is none.
     #[serde(default)]
@@ -70,8 +72,30 @@ pub(super) struct Input<'a> {
     /// The elements, row-major, flat or nested as the shape says. `null` is missing, for FP32 and FP64. Left out where the tensor comes
     /// as a block of bytes.
     #[serde(borrow)]
-    #[schemars(with = "Option<Vec<serde_json::Value>>")]
+    #[schemars(with = "Option<Vec<AnyElement>>")]
     pub(super) data: Option<&'a RawValue>,
+}
+
+/// What the elements of a tensor may be, for the schema.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "only described")]
+pub(super) enum AnyElement {
+    /// A number, for INT32, INT64, FP32 and FP64.
+    Number(f64),
+    /// A text, for BYTES.
+    Text(String),
+    /// True or false, for BOOL.
+    Bool(bool),
+    /// Missing, for FP32 and FP64.
+    Missing(()),
+    /// Those along the next axis.
+    Nested(#[schemars(schema_with = "nested")] ()),
+}
+
+/// A list of elements, or of lists of them: a form that holds itself is more than generators of clients read.
+fn nested(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "array", "items": {"description": "An element, or those along the next axis."}})
 }
 
 /// Parameters of an input; others are ignored.

@@ -26,7 +26,7 @@ use crate::serving::Query;
 use crate::serving::gate::Arrival;
 
 /// Says where the JSON of a body ends, when blocks of bytes come after it.
-pub(super) const JSON_LENGTH: HeaderName =
+pub(in crate::api::http) const JSON_LENGTH: HeaderName =
     HeaderName::from_static("inference-header-content-length");
 
 /// The answer to an inference request.

@@ -31,7 +31,7 @@ pub(super) use describe::{
     ready, refused, server, statistics,
 };
 pub(super) use envelope::InferRequest;
-pub(super) use infer::{InferAnswer, infer};
+pub(super) use infer::{InferAnswer, JSON_LENGTH, infer};
 pub(super) use predict::{PredictAnswer, PredictBody, predict};
 pub(super) use refusal::{Told, no_such_method, no_such_path};
 

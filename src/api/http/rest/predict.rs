@@ -25,13 +25,14 @@ use crate::serving::gate::Arrival;
 use crate::serving::{Answer, Query};
 
 /// Rows to predict.
+// Rows that are missing have a default so that they are refused by name. That they must be there is said here, beside the default.
 #[derive(serde::Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(rename = "PredictRequest")]
+#[schemars(rename = "PredictRequest", extend("required" = ["rows"]))]
 pub(in crate::api::http) struct PredictBody {
     /// At least one: a value for each input, by its name.
     #[serde(default)]
-    #[schemars(required, with = "Vec<BTreeMap<String, AnyCell>>")]
+    #[schemars(with = "Vec<BTreeMap<String, AnyCell>>", length(min = 1))]
     rows: Rows,
     /// Equal keys get the same version for as long as the shares stay. At most 1024 bytes. The header `taper-routing-key` says the same.
     routing_key: Option<String>,

@@ -38,8 +38,23 @@ pub(super) enum AnyCell {
     /// For inputs of datatype BOOL.
     Bool(bool),
     /// For inputs of several columns.
-    List(Vec<serde_json::Value>),
+    List(Vec<AnyItem>),
     /// Missing, as where the name is left out.
+    Missing(()),
+}
+
+/// What a list in a cell may hold, for the schema.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "only described")]
+pub(super) enum AnyItem {
+    /// A number.
+    Number(f64),
+    /// A text.
+    Text(String),
+    /// True or false.
+    Bool(bool),
+    /// Missing.
     Missing(()),
 }
 
