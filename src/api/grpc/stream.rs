@@ -78,7 +78,6 @@ where
         place,
         largest: 0,
         patience: None,
-        dialect,
         last: None,
     }))
 }
@@ -118,7 +117,6 @@ struct Running<T, A, F: Future> {
     largest: usize,
     /// Until a caller who holds more than a little must have gone on.
     patience: Option<Pin<Box<Sleep>>>,
-    dialect: &'static Dialect,
     /// How the stream ends after its last answer, where that is an error.
     last: Option<Status>,
 }

@@ -1,9 +1,6 @@
 //! Coverage-guided fuzzing of the doors with libFuzzer: `make fuzz`. `DOOR` in the environment names the door.
-#![cfg_attr(fuzzing, no_main)]
-#![expect(
-    unsafe_code,
-    reason = "the fuzzer finds its target by its exported name"
-)]
+#![no_main]
+#![expect(unreachable_pub, reason = "nobody uses it as a library")]
 #![expect(
     clippy::expect_used,
     reason = "it stops at the first thing that is wrong"
