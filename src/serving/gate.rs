@@ -315,3 +315,37 @@ impl Drop for Arrival {
         self.gate.requests.fetch_sub(1, Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_told_is_counted_once_before_and_after_it_has_left() {
+        let limits = Limits {
+            max_in_flight: 3,
+            max_in_flight_bytes: 1,
+        };
+        let gate = Gate::new(limits, Telemetry::new().unwrap());
+        let [told, answered, inside] = [(); 3].map(|()| gate.enter(Instant::now(), None).unwrap());
+        gate.begin_drain();
+        told.told();
+        told.told();
+        drop(answered);
+        let want = Left {
+            finished: 1,
+            told: 1,
+            inside: 1,
+        };
+        assert_eq!(gate.left(), want);
+        drop(told);
+        assert_eq!(gate.left(), want);
+        drop(inside);
+        let want = Left {
+            finished: 2,
+            inside: 0,
+            ..want
+        };
+        assert_eq!(gate.left(), want);
+    }
+}

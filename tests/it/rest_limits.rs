@@ -359,6 +359,28 @@ async fn large_bodies_are_answered_as_small_ones() {
     gateway.drain().await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_for_the_rest_of_a_body_once_the_gate_is_cut_off() {
+    let house = house(Moody, 8);
+    let begin = tokio_stream::once(Ok::<_, std::io::Error>("{\"rows\": ["));
+    let never = Body::from_stream(begin.chain(tokio_stream::pending()));
+    let asked = tokio::task::spawn(ask(door(&house), never));
+    eventually("it has its place", || async {
+        (house.gate.in_flight() == 1).then_some(())
+    })
+    .await;
+    house.gate.begin_drain();
+    house.gate.cut_off();
+    let at = tokio::time::Instant::now();
+    let (head, told) = asked.await.expect("no panic");
+    assert_eq!(
+        (head.status(), &told["reason"]),
+        (StatusCode::SERVICE_UNAVAILABLE, &json!("DRAINING"))
+    );
+    // The clock goes on only while everybody waits for it.
+    assert_eq!(at.elapsed(), std::time::Duration::ZERO);
+}
+
 #[tokio::test]
 async fn a_request_that_its_deadline_ends_says_so() {
     let (model, begun, let_go) = slow();
