@@ -12,7 +12,7 @@ pub(in crate::api::http) struct Named {
     /// `{model}`
     pub(super) model: String,
     /// `{version}`: a number or a label; where the path has none, none is asked for.
-    version: Option<String>,
+    pub(super) version: Option<String>,
 }
 
 impl Named {
