@@ -270,16 +270,21 @@ async fn a_version_that_does_not_load_again_is_told_to_who_asked_for_it() {
 async fn a_model_is_not_called_loaded_while_a_version_of_it_is_failed() {
     let gateway = Running::start("", |root| {
         tiny::publish(root, "m", 1);
-        tiny::publish(root, "solo", 1);
-        let weights = root.join("solo/1/weights.safetensors");
-        std::fs::write(weights, b"not weights").expect("broken");
+        for model in ["broken", "short"] {
+            tiny::publish(root, model, 1);
+        }
+        let weights = |model: &str| root.join(model).join("1/weights.safetensors");
+        let bytes = std::fs::read(weights("broken")).expect("weights");
+        let others: Vec<_> = bytes.iter().map(|byte| !byte).collect();
+        std::fs::write(weights("broken"), others).expect("broken");
+        std::fs::write(weights("short"), &bytes[1..]).expect("short");
     })
     .await;
     let mut operators = admin(&gateway).await;
     assert!(load(&mut operators, "m").await.expect("loaded"));
     // Time and again, not only when it is tried.
-    for _ in 0..2 {
-        let failed = load(&mut operators, "solo").await.expect_err("FAILED");
+    for model in ["broken", "short", "broken", "short"] {
+        let failed = load(&mut operators, model).await.expect_err("not READY");
         assert_eq!(failed.code(), Code::FailedPrecondition, "{failed:?}");
         assert!(
             failed.message().contains("weights.safetensors"),

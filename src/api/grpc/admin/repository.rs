@@ -56,7 +56,7 @@ impl<S: Store> Admin<S> {
     /// is READY then.
     ///
     /// # Errors
-    /// There is no such model, or a version of it is FAILED then: all of them are tried.
+    /// There is no such model, or a version of it is FAILED then or not complete: all of them are tried.
     pub(in crate::api::grpc) async fn load_model(
         &self,
         Subject(model): Subject,
@@ -75,9 +75,12 @@ impl<S: Store> Admin<S> {
         }
         let view = self.known(&model)?;
         for (number, version) in &view.versions {
-            if let (State::Failed, Some(faults)) = (version.state, &version.faults) {
-                not_ready.insert(*number, faults.to_string());
-            }
+            let why = match version.state {
+                State::Failed => version.faults.as_ref().map(ToString::to_string),
+                State::Ready => None,
+                _ => version.waits_for.clone(),
+            };
+            not_ready.extend(why.map(|why| (*number, why)));
         }
         if !not_ready.is_empty() {
             return Err(AdminError::NotReady(not_ready.into_iter().collect()));
