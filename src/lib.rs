@@ -24,7 +24,8 @@
 //! # One request
 //!
 //! ```text
-//! api: a place at the gate before the message is read, limits, deadline, decode
+//! api: native, Open Inference Protocol (gRPC and REST), TensorFlow Serving; each a translation to the same query
+//!      a place at the gate before the message is read, limits, deadline, decode
 //!   -> serving::pipeline   snapshot = live.snapshot()        one load, kept to the end
 //!   -> route               pin | header rule | sticky hash | random draw -> version
 //!   -> encode              Payload x Signature -> Rows       once; wrong input is named and refused
