@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use crate::control::{ModelView, View};
+use crate::control::View;
 use crate::error::PredictError;
 use crate::serving::live::{Live, ServingModel, ServingVersion, Snapshot};
 use crate::serving::{Pin, pinned};
@@ -74,11 +74,8 @@ impl Catalog {
         if view.models.is_empty() {
             reasons.push("the registry holds no model".to_owned());
         }
-        let problem = |model: &Arc<ModelView>| {
-            let problem = model.problem.as_ref()?;
-            Some(format!("model {}: {problem}", model.name))
-        };
-        reasons.extend(view.models.values().filter_map(problem));
+        let models = view.models.values();
+        reasons.extend(models.filter_map(|model| model.problem_line()));
         reasons.sort();
         reasons
     }

@@ -58,10 +58,7 @@ impl Gateway {
     #[must_use]
     pub fn problems(&self) -> Vec<String> {
         let views = Arc::clone(&self.views.borrow());
-        let problem = |model: &Arc<ModelView>| {
-            let problem = model.problem.as_ref()?;
-            Some(format!("model {}: {problem}", model.name))
-        };
-        views.models.values().filter_map(problem).collect()
+        let models = views.models.values();
+        models.filter_map(|model| model.problem_line()).collect()
     }
 }

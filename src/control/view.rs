@@ -36,6 +36,15 @@ pub struct ModelView {
     pub problem: Option<String>,
 }
 
+impl ModelView {
+    /// Its problem, where it has one, in a line that says whose it is.
+    #[must_use]
+    pub fn problem_line(&self) -> Option<String> {
+        let problem = self.problem.as_ref()?;
+        Some(format!("model {}: {problem}", self.name))
+    }
+}
+
 /// One version.
 #[derive(Clone, Debug)]
 pub struct VersionView {

@@ -105,6 +105,21 @@ pub enum PredictError {
 }
 
 impl PredictError {
+    /// There is no model that a caller calls `name`.
+    #[must_use]
+    pub fn unknown_model(name: &str) -> Self {
+        Self::UnknownModel(name.chars().take(128).collect())
+    }
+
+    /// `model` has no label that a caller calls `label`.
+    #[must_use]
+    pub fn unknown_label(model: &str, label: &str) -> Self {
+        Self::UnknownLabel {
+            model: model.to_owned(),
+            label: label.chars().take(64).collect(),
+        }
+    }
+
     /// Every word that [`reason`](Self::reason) can give.
     pub const REASONS: [&str; 10] = [
         "UNKNOWN_MODEL",

@@ -14,7 +14,7 @@ impl Snapshot {
     /// There is none.
     pub fn model(&self, name: &str) -> Result<&Arc<ServingModel>, PredictError> {
         let model = self.models.get(name);
-        model.ok_or_else(|| PredictError::UnknownModel(name.chars().take(128).collect()))
+        model.ok_or_else(|| PredictError::unknown_model(name))
     }
 }
 
@@ -56,13 +56,7 @@ pub fn pinned<'a>(
         }
         Pin::Label(label) => {
             let known = model.labels.get(label.as_str()).copied();
-            known.ok_or_else(|| {
-                let label = label.chars().take(64).collect();
-                PredictError::UnknownLabel {
-                    model: name(),
-                    label,
-                }
-            })?
+            known.ok_or_else(|| PredictError::unknown_label(model.name.as_str(), label))?
         }
     };
     ready(model, version)

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::{Admin, changes, unknown_model};
+use crate::api::read;
 use crate::control::{Edit, ModelView, State, Store, Terms};
 use crate::error::{AdminError, InputFaults};
 use crate::proto::v1;
@@ -40,10 +41,13 @@ impl Subject {
         };
         for parameter in parameters {
             if parameter == "config" || parameter.starts_with("file:") {
-                let shown: String = parameter.chars().take(64).collect();
                 let wanted =
                     "nothing: versions come from the registry only, as they were published";
-                faults.add(format!("parameters[{shown}]"), "a value", wanted);
+                faults.add(
+                    format!("parameters[{}]", read::cut(&parameter)),
+                    "a value",
+                    wanted,
+                );
             }
         }
         faults.into_result().map_err(AdminError::InvalidChange)?;

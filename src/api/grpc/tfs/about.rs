@@ -99,17 +99,13 @@ pub(super) fn status(
     faults.into_result()?;
     let view = catalog.view();
     let model = view.models.get(name.as_str());
-    let model =
-        model.ok_or_else(|| PredictError::UnknownModel(name.chars().take(128).collect()))?;
+    let model = model.ok_or_else(|| PredictError::unknown_model(&name))?;
     let pinned = match pin {
         None => None,
         Some(Pin::Version(number)) => Some(number),
         Some(Pin::Label(label)) => {
             let version = model.labels.get(label.as_str());
-            let version = version.ok_or_else(|| PredictError::UnknownLabel {
-                model: name.clone(),
-                label: label.chars().take(64).collect(),
-            })?;
+            let version = version.ok_or_else(|| PredictError::unknown_label(&name, &label))?;
             Some(version.get())
         }
     };

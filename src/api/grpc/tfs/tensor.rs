@@ -102,9 +102,8 @@ impl Refusal {
                 ("tensor_shape", "one value for more elements".into(), wanted)
             }
         };
-        let name: String = name.chars().take(64).collect();
         InputFault {
-            field: format!("inputs[{name}].{part}"),
+            field: format!("inputs[{}].{part}", read::cut(name)),
             got,
             wanted,
         }
@@ -237,7 +236,7 @@ pub(super) fn shape_of(axes: &[i64]) -> TensorShapeProto {
 
 /// A caller's text, cut to what an answer can carry.
 pub(super) fn quoted(text: &str) -> String {
-    format!("`{}`", text.chars().take(64).collect::<String>())
+    format!("`{}`", read::cut(text))
 }
 
 #[cfg(test)]
