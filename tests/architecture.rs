@@ -79,7 +79,7 @@ const DOORS: &[(&[&str], &[&str], &str)] = &[
     ),
     (
         &["hyper", "hyper_util"],
-        &["src/app/web.rs"],
+        &["src/app/connections.rs"],
         "how HTTP is served is decided in one place",
     ),
     (

@@ -1,37 +1,49 @@
-//! The HTTP door as a server. Who says nothing on a connection, or not all of a request's head, loses it after a while: services keep
-//! theirs open between requests, and all places taken by silent ones would shut out whoever scrapes the metrics.
+//! The doors as servers: who serves the connections of a port until it closes.
+//!
+//! gRPC is served here and not by tonic's own server, whose layers each move a request once more and look at its deadline, which the
+//! gate has read already.
 
-use std::{io, time::Duration};
+use std::{convert::Infallible, io, time::Duration};
 
 use axum::Router;
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::graceful::{GracefulConnection, GracefulShutdown};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_stream::{Stream, StreamExt};
+use tonic::body::Body;
+use tonic::transport::server::{Connected, TcpConnectInfo};
+
+use super::door::{Answer, Call, Door};
 
 /// How long a connection may be silent between two requests, and how long a head may take to come. Longer than the minute after which
 /// many clients let go of a connection, since whoever does it first should be the client.
 const SILENCE: Duration = Duration::from_secs(75);
 
-/// What this task is called.
-pub(super) const NAME: &str = "http";
+/// What the task of the HTTP port is called.
+pub(super) const HTTP: &str = "http";
 
-/// Serves `router` until `ending`; then takes no connection, and goes on until the last request has been answered.
-pub(super) async fn until<I>(
+/// A connection that is being served.
+pub(super) trait Served: GracefulConnection<Error = hyper::Error> + Send + 'static {}
+
+impl<C: GracefulConnection<Error = hyper::Error> + Send + 'static> Served for C {}
+
+/// Serves what `incoming` accepts until `ending`, each connection as `serve` says; then takes no connection, and goes on until the last
+/// request has been answered. Gives `name` back.
+pub(super) async fn until<I, C>(
+    name: &'static str,
     incoming: impl Stream<Item = io::Result<I>>,
-    router: Router,
+    serve: impl Fn(I) -> C,
     mut ending: watch::Receiver<bool>,
 ) -> &'static str
 where
-    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    C: Served,
 {
-    let service = TowerToHyperService::new(router);
-    let mut server = http1::Builder::new();
-    server.timer(TokioTimer::new()).header_read_timeout(SILENCE);
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
     let mut incoming = Box::pin(incoming);
@@ -40,8 +52,7 @@ where
             Some(accepted) = incoming.next() => {
                 // Who could not be accepted is not here, and the next one may be.
                 let Ok(io) = accepted else { continue };
-                let served = server.serve_connection(TokioIo::new(io), service.clone());
-                connections.spawn(graceful.watch(served));
+                connections.spawn(graceful.watch(serve(io)));
             }
             // Whatever ends a connection concerns nobody else.
             Some(_) = connections.join_next() => {}
@@ -52,7 +63,61 @@ where
     drop(incoming);
     graceful.shutdown().await;
     while connections.join_next().await.is_some() {}
-    NAME
+    name
+}
+
+/// HTTP/1.1 to `router`. Who says nothing on a connection, or not all of a request's head, loses it after a while: services keep theirs
+/// open between requests, and all places taken by silent ones would shut out whoever scrapes the metrics.
+pub(super) fn http<I>(
+    router: Router,
+) -> impl Fn(I) -> http1::Connection<TokioIo<I>, TowerToHyperService<Router>>
+where
+    I: AsyncRead + AsyncWrite + Unpin,
+{
+    let service = TowerToHyperService::new(router);
+    let mut server = http1::Builder::new();
+    server.timer(TokioTimer::new()).header_read_timeout(SILENCE);
+    move |io| server.serve_connection(TokioIo::new(io), service.clone())
+}
+
+/// gRPC to `door`, at most `streams` calls at one time on a connection.
+pub(super) fn grpc<I, N, O>(
+    door: Door<N, O>,
+    streams: u32,
+) -> impl Fn(I) -> http2::Connection<TokioIo<I>, Peer<N, O>, TokioExecutor> + Clone + Send + 'static
+where
+    I: AsyncRead + AsyncWrite + Connected<ConnectInfo = TcpConnectInfo> + Unpin,
+    N: Call,
+    O: Call,
+{
+    let mut server = http2::Builder::new(TokioExecutor::new());
+    server
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(streams);
+    move |io| {
+        let peer = Peer {
+            door: door.clone(),
+            who: io.connect_info(),
+        };
+        server.serve_connection(TokioIo::new(io), peer)
+    }
+}
+
+/// The door as one connection sees it.
+#[derive(Debug)]
+pub(super) struct Peer<N, O> {
+    door: Door<N, O>,
+    who: TcpConnectInfo,
+}
+
+impl<N: Call, O: Call> hyper::service::Service<Request<Incoming>> for Peer<N, O> {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Answer<N, O>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        self.door.call(request.map(Body::new), &self.who)
+    }
 }
 
 #[cfg(test)]
@@ -67,7 +132,7 @@ mod tests {
         let (client, server) = duplex(4096);
         let incoming = tokio_stream::once(Ok(server)).chain(tokio_stream::pending());
         let router = Router::new().route("/", get(async || "here"));
-        (client, until(incoming, router, ending))
+        (client, until(HTTP, incoming, http(router), ending))
     }
 
     #[tokio::test(start_paused = true)]

@@ -5,7 +5,7 @@ use std::{fmt, time::Duration};
 use tokio::task::spawn_blocking;
 use tokio::time::{self, Instant};
 
-use super::{Gateway, web};
+use super::{Gateway, connections};
 use crate::api::Stage;
 use crate::serving::gate::Left;
 
@@ -111,7 +111,7 @@ impl Gateway {
     async fn hang_up(&mut self) {
         let door = async {
             while let Some(ended) = self.others.join_next().await {
-                if ended.is_ok_and(|ended| ended == web::NAME) {
+                if ended.is_ok_and(|ended| ended == connections::HTTP) {
                     return;
                 }
             }

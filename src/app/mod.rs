@@ -5,6 +5,8 @@
 //! flight finish or the deadline passes, then the HTTP door closes, what is still connected is cut, and the writer ends.
 
 mod accept;
+mod connections;
+mod door;
 mod drain;
 mod drift;
 mod memory;
@@ -12,7 +14,6 @@ mod prepare;
 mod serve;
 mod standing;
 mod threads;
-mod web;
 
 use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -215,20 +216,23 @@ impl Gateway {
             }),
         };
         let admitted = doorman.admit(data);
-        threads::spread("data", &door, admitted, &closing, &cutting, &mut grpc)?;
+        let streams = config.max_concurrent_streams;
+        let serve = connections::grpc(door, streams);
+        threads::spread("data", &serve, admitted, &closing, &cutting, &mut grpc)?;
         let admin_service = Admin::new(Arc::clone(&live), control, settings);
         let door = serve::admin(&config, admin_service, catalog.clone())?;
-        grpc.spawn(serve::until(
+        grpc.spawn(connections::until(
             "admin",
-            door,
             doorman.admit_here(admin),
+            connections::grpc(door, streams),
             closing,
         ));
         let most = config.max_message_bytes;
         let faces = Faces::new(catalog, &telemetry, outcomes, predictor, most);
-        others.spawn(web::until(
+        others.spawn(connections::until(
+            connections::HTTP,
             doorman.admit_here(http),
-            router(faces),
+            connections::http(router(faces)),
             ending.clone(),
         ));
         if let Some(interval) = config.drift_interval {

@@ -1,18 +1,15 @@
-//! The doors as servers.
+//! What stands behind the gRPC ports.
 
-use std::{io, sync::Arc};
+use std::sync::Arc;
 
-use tokio::sync::watch;
-use tokio_stream::Stream;
 use tonic::service::Routes;
-use tonic::transport::Server;
-use tonic::transport::server::Router;
 use tonic_health::pb::health_server::{self, HealthServer};
 
 use super::StartError;
-use super::accept::Connection;
+use super::door::{Call, Door};
 use crate::api::grpc::{
-    Admin, AdminPort, Admission, DataPort, Health, OpenInference, Predictions, TensorFlowServing,
+    Admin, AdminPort, Admission, DataPort, Health, OpenInference, Predictions, Punctual,
+    TensorFlowServing,
 };
 use crate::api::{Catalog, Dialect, NATIVE, OPEN_INFERENCE, Predictor, TENSORFLOW_SERVING};
 use crate::config::Config;
@@ -48,7 +45,7 @@ pub(super) fn data(
     predictor: Predictor,
     catalog: Catalog,
     telemetry: &Arc<Telemetry>,
-) -> Result<Router, StartError> {
+) -> Result<Door<impl Call, impl Call>, StartError> {
     let most = config.max_message_bytes;
     let gate = Arc::clone(predictor.gate());
     let data = DataPort::new(predictor.clone(), catalog.clone());
@@ -71,12 +68,15 @@ pub(super) fn data(
         gate: &gate,
         telemetry,
     };
-    let routes = Routes::new(behind.gate(native, &NATIVE))
-        .add_service(behind.gate(open, &OPEN_INFERENCE))
-        .add_service(behind.gate(predictions, &TENSORFLOW_SERVING))
+    let routes = Routes::new(behind.gate(predictions, &TENSORFLOW_SERVING))
         .add_service(behind.gate(models, &TENSORFLOW_SERVING))
-        .add_service(health);
-    Ok(builder(config).add_routes(with_reflection(routes, &DATA)?))
+        .add_service(Punctual(health));
+    Ok(Door {
+        native: behind.gate(native, &NATIVE),
+        open: behind.gate(open, &OPEN_INFERENCE),
+        rest: with_reflection(routes, &DATA)?,
+        tells_who: false,
+    })
 }
 
 /// What services of the data port stand behind.
@@ -97,7 +97,7 @@ pub(super) fn admin<S: Store>(
     config: &Config,
     admin: Admin<S>,
     catalog: Catalog,
-) -> Result<Router, StartError> {
+) -> Result<Door<impl Call, impl Call>, StartError> {
     let most = config.max_message_bytes;
     let admin = Arc::new(admin);
     let open = OpenInference::new(catalog, AdminPort::new(Arc::clone(&admin)));
@@ -107,8 +107,12 @@ pub(super) fn admin<S: Store>(
     let native = AdminServiceServer::from_arc(admin)
         .max_decoding_message_size(most)
         .max_encoding_message_size(most);
-    let routes = Routes::new(native).add_service(open);
-    Ok(builder(config).add_routes(with_reflection(routes, &ADMIN)?))
+    Ok(Door {
+        native: Punctual(native),
+        open: Punctual(open),
+        rest: with_reflection(Routes::default(), &ADMIN)?,
+        tells_who: true,
+    })
 }
 
 /// Reflection in both versions that clients use, for what this port really serves.
@@ -121,32 +125,10 @@ fn with_reflection(routes: Routes, services: &[&str]) -> Result<Routes, StartErr
             described.with_service_name(*name)
         })
     };
+    let old = describe().build_v1alpha()?;
+    let new = describe().build_v1()?;
     Ok(routes
-        .add_service(describe().build_v1()?.max_decoding_message_size(QUESTION))
-        .add_service(
-            describe()
-                .build_v1alpha()?
-                .max_decoding_message_size(QUESTION),
-        ))
-}
-
-fn builder(config: &Config) -> Server {
-    Server::builder().max_concurrent_streams(config.max_concurrent_streams)
-}
-
-/// Serves a gRPC door until `closing`, then until its last request has been answered.
-pub(super) async fn until(
-    name: &'static str,
-    door: Router,
-    incoming: impl Stream<Item = io::Result<Connection>> + Send + 'static,
-    mut closing: watch::Receiver<bool>,
-) -> &'static str {
-    let closed = async move {
-        // An error means that the gateway itself is gone, which is a reason to close too.
-        let _ = closing.wait_for(|closing| *closing).await;
-    };
-    if let Err(error) = door.serve_with_incoming_shutdown(incoming, closed).await {
-        tracing::error!(door = name, %error, "door failed");
-    }
-    name
+        .add_service(Punctual(new.max_decoding_message_size(QUESTION)))
+        .add_service(Punctual(old.max_decoding_message_size(QUESTION)))
+        .prepare())
 }

@@ -18,23 +18,22 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_stream::{Stream, StreamExt};
-use tonic::transport::server::Router;
 
 use super::accept::{Admitted, Connection, Ends, until_cut};
-use super::serve;
+use super::connections::{self, Served};
 use crate::priority::{step_aside, step_in};
 
 /// Connections on their way to a thread that has not taken them yet.
 const ON_THE_WAY: usize = 64;
 
-/// Serves `door` until `closing` on as many threads as there are cores, and ends what is left when `cut` says so. Each thread
-/// stands in `tasks` under `name`, and so does who gives them their connections.
+/// Serves each connection as `serve` says until `closing`, on as many threads as there are cores, and ends what is left when `cut`
+/// says so. Each thread stands in `tasks` under `name`, and so does who gives them their connections.
 ///
 /// # Errors
 /// The system gives no thread.
-pub(super) fn spread(
+pub(super) fn spread<C: Served>(
     name: &'static str,
-    door: &Router,
+    serve: &(impl Fn(Connection) -> C + Clone + Send + 'static),
     incoming: impl Stream<Item = Admitted> + Send + 'static,
     closing: &watch::Receiver<bool>,
     cut: &watch::Receiver<bool>,
@@ -44,7 +43,7 @@ pub(super) fn spread(
     let mut crew = Vec::with_capacity(threads);
     for at in 0..threads {
         let (to, from) = mpsc::channel(ON_THE_WAY);
-        let (door, closing, cut) = (door.clone(), closing.clone(), cut.clone());
+        let (serve, closing, cut) = (serve.clone(), closing.clone(), cut.clone());
         let (hold, held) = oneshot::channel::<()>();
         let (tell, ended) = oneshot::channel::<()>();
         // The threads that it makes compute what could hang beside a fallback.
@@ -56,8 +55,8 @@ pub(super) fn spread(
             .name(format!("taper-{name}-{at}"))
             .spawn(move || {
                 step_in();
-                let connections = ReceiverStream::new(from).filter_map(opened);
-                let served = serve::until(name, door, connections, closing);
+                let opened = ReceiverStream::new(from).filter_map(opened);
+                let served = connections::until(name, opened, serve, closing);
                 runtime.block_on(async {
                     tokio::select! {
                         _ = served => {}

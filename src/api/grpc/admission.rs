@@ -1,8 +1,5 @@
 //! The first step of a prediction: a place at the gate before its message is read, and what ends it in time: a clock, or the
 //! gateway that goes down and waits no longer.
-//!
-//! The transport has a clock of its own, which ends a call without saying anything that a program could read. This one
-//! begins with the headers too, is asked first, and so ends the call with the details that every other error has.
 
 use std::{
     convert::Infallible,

@@ -1,11 +1,54 @@
 //! The `grpc-timeout` header: at most 8 digits and a unit.
 //!
-//! Source: <https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>. The transport drops a call at its deadline by
-//! itself; this is read again so that work whose deadline has passed is not begun.
+//! Source: <https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>.
 
+use std::convert::Infallible;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::HeaderMap;
+use futures_util::future::Either;
+use http::{HeaderMap, Request, Response};
+use tokio::time::timeout;
+use tonic::Status;
+use tonic::body::Body;
+use tonic::codegen::{BoxFuture, Service};
+use tonic::server::NamedService;
+
+/// A gRPC service whose calls end at their deadlines, where no [`Admission`](super::Admission) sees to it.
+#[derive(Clone, Debug)]
+pub struct Punctual<S>(pub S);
+
+impl<S: NamedService> NamedService for Punctual<S> {
+    const NAME: &'static str = S::NAME;
+}
+
+impl<S> Service<Request<Body>> for Punctual<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
+    S::Future: Send + 'static,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Either<S::Future, BoxFuture<Response<Body>, Infallible>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.0.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let clock = of(request.headers());
+        let answer = self.0.call(request);
+        let Some(clock) = clock else {
+            return Either::Left(answer);
+        };
+        Either::Right(Box::pin(async move {
+            timeout(clock, answer).await.unwrap_or_else(|_| {
+                let late = Status::deadline_exceeded("the deadline of the call has passed");
+                Ok(late.into_http())
+            })
+        }))
+    }
+}
 
 /// How long the caller waits. `None` without a header, or with one that is not well formed.
 pub(super) fn of(headers: &HeaderMap) -> Option<Duration> {

@@ -1,0 +1,87 @@
+//! The gRPC services of one port, and which of them a call is for.
+//!
+//! Those that are called most stand before the router: it moves a request several times and boxes what it knows of its path.
+
+use std::convert::Infallible;
+
+use futures_util::future::Either;
+use http::{Request, Response};
+use tonic::body::Body;
+use tonic::codegen::{BoxFuture, Service};
+use tonic::server::NamedService;
+use tonic::service::Routes;
+use tonic::transport::server::TcpConnectInfo;
+
+/// A gRPC service that is always ready, as those that tonic makes are.
+pub(super) trait Call:
+    Service<
+        Request<Body>,
+        Response = Response<Body>,
+        Error = Infallible,
+        Future: Send + Unpin + 'static,
+    > + NamedService
+    + Clone
+    + Send
+    + Sync
+    + 'static
+{
+}
+
+impl<S> Call for S where
+    S: Service<
+            Request<Body>,
+            Response = Response<Body>,
+            Error = Infallible,
+            Future: Send + Unpin + 'static,
+        > + NamedService
+        + Clone
+        + Send
+        + Sync
+        + 'static
+{
+}
+
+/// The answer to a call.
+pub(super) type Answer<N, O> = Either<
+    <N as Service<Request<Body>>>::Future,
+    Either<<O as Service<Request<Body>>>::Future, BoxFuture<Response<Body>, Infallible>>,
+>;
+
+/// What one port serves.
+#[derive(Clone, Debug)]
+pub(super) struct Door<N, O> {
+    /// The native protocol.
+    pub(super) native: N,
+    /// The Open Inference Protocol.
+    pub(super) open: O,
+    /// All else.
+    pub(super) rest: Routes,
+    /// Whether services ask who calls.
+    pub(super) tells_who: bool,
+}
+
+impl<N: Call, O: Call> Door<N, O> {
+    /// Hands `request` of `who` to the service that its path names.
+    pub(super) fn call(&self, mut request: Request<Body>, who: &TcpConnectInfo) -> Answer<N, O> {
+        if self.tells_who {
+            request.extensions_mut().insert(who.clone());
+        }
+        let path = request.uri().path();
+        if is_for::<N>(path) {
+            Either::Left(self.native.clone().call(request))
+        } else if is_for::<O>(path) {
+            Either::Right(Either::Left(self.open.clone().call(request)))
+        } else {
+            let answer = self.rest.clone().call(request);
+            Either::Right(Either::Right(Box::pin(answer)))
+        }
+    }
+}
+
+/// Whether a call with this path is for `S`: the path is `/service/method`.
+fn is_for<S: NamedService>(path: &str) -> bool {
+    let after = path
+        .strip_prefix('/')
+        .and_then(|path| path.strip_prefix(S::NAME));
+    after.is_some_and(|after| after.starts_with('/'))
+}
