@@ -12,7 +12,8 @@ use std::{
         Arc,
         mpsc::{self, SyncSender},
     },
-    thread::Builder,
+    thread::{self, Builder},
+    time::Duration,
 };
 
 use tokio::time::Instant;
@@ -29,6 +30,8 @@ use crate::insight::outcomes::Outcomes;
 
 /// What may wait here. The memory of the copies is counted on.
 const WAITING: usize = 256;
+/// How long more is let gather, so that nobody who hands in has to wake this thread. In it no more than [`WAITING`] are computed.
+const GATHER: Duration = Duration::from_millis(1);
 
 /// What a thread is done with.
 #[derive(Debug)]
@@ -66,9 +69,17 @@ pub(super) struct Computed {
 pub(super) fn start(outcomes: Option<Arc<Outcomes>>) -> io::Result<SyncSender<Done>> {
     let (into, inbox) = mpsc::sync_channel::<Done>(WAITING);
     Builder::new().name("taper-desk".into()).spawn(move || {
-        inbox
-            .iter()
-            .for_each(|done| done.enter(outcomes.as_deref()))
+        let enter = |done: Done| done.enter(outcomes.as_deref());
+        while let Ok(first) = inbox.recv() {
+            enter(first);
+            // Asks to be woken only once nothing has come for a while.
+            loop {
+                thread::sleep(GATHER);
+                if inbox.try_iter().map(enter).count() == 0 {
+                    break;
+                }
+            }
+        }
     })?;
     Ok(into)
 }
