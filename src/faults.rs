@@ -6,10 +6,10 @@
 
 mod document;
 
-use std::{fmt, path::PathBuf};
+use std::{fmt, marker::PhantomData, path::PathBuf, sync::OnceLock};
 
-use jsonschema::JsonType;
 use jsonschema::error::{TypeKind, ValidationErrorKind};
+use jsonschema::{JsonType, Validator};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -130,21 +130,57 @@ pub fn parse<T: DeserializeOwned + JsonSchema>(
     file: impl Into<PathBuf>,
     document: Value,
 ) -> Result<T, Faults> {
-    let file = file.into();
-    let mut faults = Faults::default();
-    match jsonschema::validator_for(&schema_of::<T>()) {
-        Ok(validator) => {
-            for error in validator.iter_errors(&document) {
-                let path = json_path(error.instance_path().as_str());
-                for (suffix, message) in explain(error.kind(), error.instance()) {
-                    faults.add(&file, format!("{path}{suffix}"), message);
+    Schema::new().parse(file, document)
+}
+
+/// The JSON Schema of a `T`, compiled at its first use: for documents of which many are read.
+#[derive(Debug)]
+pub struct Schema<T> {
+    compiled: OnceLock<Result<Validator, String>>,
+    of: PhantomData<fn() -> T>,
+}
+
+impl<T: DeserializeOwned + JsonSchema> Schema<T> {
+    /// Not compiled yet.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            compiled: OnceLock::new(),
+            of: PhantomData,
+        }
+    }
+
+    /// As [`parse`].
+    ///
+    /// # Errors
+    /// As [`parse`].
+    pub fn parse(&self, file: impl Into<PathBuf>, document: Value) -> Result<T, Faults> {
+        let file = file.into();
+        let mut faults = Faults::default();
+        let compiled = self.compiled.get_or_init(|| {
+            let compiled = jsonschema::validator_for(&schema_of::<T>());
+            compiled.map_err(|error| error.to_string())
+        });
+        match compiled {
+            Ok(validator) => {
+                for error in validator.iter_errors(&document) {
+                    let path = json_path(error.instance_path().as_str());
+                    for (suffix, message) in explain(error.kind(), error.instance()) {
+                        faults.add(&file, format!("{path}{suffix}"), message);
+                    }
                 }
             }
+            Err(error) => faults.add(&file, "", format!("its own schema is broken: {error}")),
         }
-        Err(error) => faults.add(&file, "", format!("its own schema is broken: {error}")),
+        faults.into_result()?;
+        serde_json::from_value(document).map_err(|error| Faults::one(&file, error.to_string()))
     }
-    faults.into_result()?;
-    serde_json::from_value(document).map_err(|error| Faults::one(&file, error.to_string()))
+}
+
+impl<T: DeserializeOwned + JsonSchema> Default for Schema<T> {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 /// The JSON Schema (draft 2020-12) that [`parse`] holds a `T` to.

@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use super::open::open;
 use super::signature::Signature;
-use crate::faults::{self, Faults};
+use crate::faults::{self, Faults, Schema};
 use crate::ident::{ModelName, VersionNumber};
 use raw::{Golden, Head, RawManifest};
 
@@ -51,6 +51,9 @@ pub enum Draft {
     Whole(Result<Box<Manifest>, Faults>),
 }
 
+/// To compile it takes longer than to read a manifest, and each version's is read a few times before it serves.
+static SCHEMA: Schema<RawManifest> = Schema::new();
+
 /// Length of `metadata.json` at most.
 const MOST_BYTES: u64 = 16 << 20;
 
@@ -71,7 +74,7 @@ impl Manifest {
     /// All that is wrong with it.
     pub fn parse(file: &Path, bytes: &[u8]) -> Result<Self, Faults> {
         let document = faults::from_json(file, bytes)?;
-        Self::check(faults::parse::<RawManifest>(file, document)?, file)
+        Self::check(SCHEMA.parse(file, document)?, file)
     }
 
     /// As [`read`](Self::read), telling apart what may still be on its way.
