@@ -313,8 +313,11 @@ impl ResponseId {
     pub fn from_random(bits: u128) -> Self {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
         // Every request has one; the formatter takes several times as long.
-        let nibbles = (0..32).rev().map(|at| (bits >> (4 * at)) as usize % 16);
-        Self(nibbles.map(|nibble| char::from(DIGITS[nibble])).collect())
+        let digit = |nibble: u8| DIGITS[usize::from(nibble)];
+        let bytes = bits.to_be_bytes();
+        let digits = bytes.map(|byte| [digit(byte >> 4), digit(byte & 15)]);
+        let digits = str::from_utf8(digits.as_flattened());
+        Self(digits.unwrap_or_default().to_owned())
     }
 
     /// Whether `raw` keeps the rule.

@@ -32,32 +32,10 @@ pub(super) fn read(tensor: v1::Tensor, faults: &mut InputFaults) -> Option<Tenso
             return None;
         }
     };
-    let filled = [
-        ("bool_values", Datatype::Bool, tensor.bool_values.is_empty()),
-        (
-            "int32_values",
-            Datatype::Int32,
-            tensor.int32_values.is_empty(),
-        ),
-        (
-            "int64_values",
-            Datatype::Int64,
-            tensor.int64_values.is_empty(),
-        ),
-        ("fp32_values", Datatype::Fp32, tensor.fp32_values.is_empty()),
-        ("fp64_values", Datatype::Fp64, tensor.fp64_values.is_empty()),
-        (
-            "bytes_values",
-            Datatype::Bytes,
-            tensor.bytes_values.is_empty(),
-        ),
-    ];
-    for (name, holds, empty) in filled {
-        if !empty && (holds != datatype || !tensor.raw.is_empty()) {
-            let wanted = || format!("only the values of datatype {datatype}, or only `raw`");
-            faults.add_with(|| fault(name, "values".into(), wanted()));
-            return None;
-        }
+    if let Some(name) = misfilled(&tensor, datatype) {
+        let wanted = || format!("only the values of datatype {datatype}, or only `raw`");
+        faults.add_with(|| fault(name, "values".into(), wanted()));
+        return None;
     }
     let data = if tensor.raw.is_empty() {
         match datatype {
@@ -83,6 +61,27 @@ pub(super) fn read(tensor: v1::Tensor, faults: &mut InputFaults) -> Option<Tenso
         shape: tensor.shape,
         data,
     })
+}
+
+/// The first field with values that a tensor of `datatype` has no room for.
+fn misfilled(tensor: &v1::Tensor, datatype: Datatype) -> Option<&'static str> {
+    let is_raw = !tensor.raw.is_empty();
+    let wrong = |empty: bool, holds| !empty && (is_raw || holds != datatype);
+    if wrong(tensor.bool_values.is_empty(), Datatype::Bool) {
+        Some("bool_values")
+    } else if wrong(tensor.int32_values.is_empty(), Datatype::Int32) {
+        Some("int32_values")
+    } else if wrong(tensor.int64_values.is_empty(), Datatype::Int64) {
+        Some("int64_values")
+    } else if wrong(tensor.fp32_values.is_empty(), Datatype::Fp32) {
+        Some("fp32_values")
+    } else if wrong(tensor.fp64_values.is_empty(), Datatype::Fp64) {
+        Some("fp64_values")
+    } else if wrong(tensor.bytes_values.is_empty(), Datatype::Bytes) {
+        Some("bytes_values")
+    } else {
+        None
+    }
 }
 
 /// As [`read::raw`], but for texts, which have a field of their own.
