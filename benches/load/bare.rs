@@ -1,20 +1,29 @@
 //! The floors: tonic without a gateway.
 
 use std::{
+    convert::Infallible,
     env,
+    future::{Ready, ready},
     hint::black_box,
     path::Path,
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll},
 };
 
 use prost::Message;
 use taper::model::Rows;
 use taper::model::payload::Payload;
 use taper::proto::v1;
-use taper::proto::v1::prediction_service_server::{PredictionService, PredictionServiceServer};
+use taper::proto::v1::prediction_service_server::SERVICE_NAME;
 use tokio::runtime;
-use tokio_stream::Empty;
-use tonic::{Request, Response, Status, Streaming};
+use tonic::body::Body;
+use tonic::codegen::{BoxFuture, Service};
+use tonic::server::{Grpc, NamedService, UnaryService};
+use tonic::{Request, Response, Status};
+use tonic_prost::ProstCodec;
 
 use crate::candle::Perceptron;
 use crate::common;
@@ -46,35 +55,49 @@ struct Bare {
     next: AtomicUsize,
 }
 
-#[tonic::async_trait]
-impl PredictionService for Bare {
-    async fn predict(
-        &self,
-        request: Request<v1::PredictRequest>,
-    ) -> Result<Response<v1::PredictResponse>, Status> {
+/// The service, with the codec that comes with tonic.
+#[derive(Clone)]
+struct Floor(Arc<Bare>);
+
+impl NamedService for Floor {
+    const NAME: &'static str = SERVICE_NAME;
+}
+
+impl UnaryService<v1::PredictRequest> for Floor {
+    type Response = v1::PredictResponse;
+    type Future = Ready<Result<Response<v1::PredictResponse>, Status>>;
+
+    fn call(&mut self, request: Request<v1::PredictRequest>) -> Self::Future {
         black_box(request);
-        if !self.versions.is_empty() {
-            let turn = self.next.fetch_add(1, Ordering::Relaxed) % self.versions.len();
-            let (network, rows) = &self.versions[turn];
+        let Bare {
+            answer,
+            versions,
+            next,
+        } = &*self.0;
+        if !versions.is_empty() {
+            let turn = next.fetch_add(1, Ordering::Relaxed) % versions.len();
+            let (network, rows) = &versions[turn];
             black_box(network.forward(rows.as_slice(), rows.columns()));
         }
-        Ok(Response::new(self.answer.clone()))
+        ready(Ok(Response::new(answer.clone())))
+    }
+}
+
+impl Service<http::Request<Body>> for Floor {
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<Self::Response, Infallible>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
     }
 
-    type PredictStreamStream = Empty<Result<v1::PredictStreamResponse, Status>>;
-
-    async fn predict_stream(
-        &self,
-        _: Request<Streaming<v1::PredictRequest>>,
-    ) -> Result<Response<Self::PredictStreamStream>, Status> {
-        Err(Status::unimplemented("a floor only predicts"))
-    }
-
-    async fn report_outcomes(
-        &self,
-        _: Request<v1::ReportOutcomesRequest>,
-    ) -> Result<Response<v1::ReportOutcomesResponse>, Status> {
-        Err(Status::unimplemented("a floor only predicts"))
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        let floor = self.clone();
+        Box::pin(async move {
+            let codec = ProstCodec::<v1::PredictResponse, v1::PredictRequest>::default();
+            Ok(Grpc::new(codec).unary(floor, request).await)
+        })
     }
 }
 
@@ -90,11 +113,11 @@ pub(crate) fn serve(answer: &Path, forward: bool) {
         let dir = common::registry().join(common::MODEL);
         (Perceptron::read(&dir.join(number.to_string())), rows)
     });
-    let service = PredictionServiceServer::new(Bare {
+    let service = Floor(Arc::new(Bare {
         answer,
         versions: versions.collect(),
         next: AtomicUsize::new(0),
-    });
+    }));
     let runtime = runtime::Builder::new_multi_thread().enable_all().build();
     listen::serve(&runtime.expect("a runtime"), |mut server| {
         server.add_service(service)
