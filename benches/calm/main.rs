@@ -2,7 +2,8 @@
 //!
 //! * **Beside**: requests for the small model of the example come at a steady rate, alone and while two callers keep a dear model
 //!   busy whose pass takes some milliseconds. Told are the small one's p99 in both cases, and what the dear one manages beside it
-//!   in relation to a bare loop over the same model on the same core.
+//!   in relation to a bare loop over the same model on the same core. What the machine itself makes of a busy core is seen with
+//!   that loop beside the small model, in a process of the lowest priority that there is.
 //! * **Overload**: first what a dear model can do for callers that wait; then three times that, in an open loop with deadlines;
 //!   then half of it. Told are the answers within their deadline in relation to what can be done, the latency of those that were
 //!   answered, resident memory meanwhile, and how it is in the first second after. Once with batches of 64 rows, where a request
@@ -44,9 +45,11 @@ mod tiny;
 mod tiny_request;
 
 use std::env;
+use std::ffi::OsString;
 use std::hint::black_box;
 use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use args::Args;
@@ -74,7 +77,7 @@ const RATE: f64 = 1_000.0;
 const CALLERS: Load = Load::Closed(2);
 const STRETCH: Duration = Duration::from_secs(4);
 
-/// Makes this binary a bare loop over the dear model in the registry that is named.
+/// Makes this binary a bare loop over the dear model in the registry that is named, for so many milliseconds.
 const LOOP: &str = "bare-loop";
 
 /// Callers that find out what the dear model can do, and how long those wait who come past that.
@@ -83,10 +86,11 @@ const DEADLINE: Duration = Duration::from_millis(500);
 
 fn main() {
     let args = Args::read();
-    if let [verb, registry] = &args.0[..]
+    if let [verb, registry, length] = &args.0[..]
         && verb == LOOP
     {
-        return bare_loop(Path::new(registry));
+        let length = length.parse().expect("milliseconds");
+        return bare_loop(Path::new(registry), Duration::from_millis(length));
     }
     let rounds = args.after("--rounds").unwrap_or(5);
     let overload = Duration::from_secs(args.after("--overload").unwrap_or(30));
@@ -132,8 +136,8 @@ async fn beside(target: &Target, registry: &Path, rounds: u32, cores: Option<Cor
         most_in_flight: usize::MAX,
     };
     let address = target.data();
-    let small = Senders::of(address, open, &request::flight(), None).await;
-    let dear = Senders::of(
+    let small_senders = Senders::of(address, open, &request::flight(), None).await;
+    let dear_senders = Senders::of(
         address,
         CALLERS,
         &Asked::native(&tiny_request::message(DEAR)),
@@ -141,11 +145,15 @@ async fn beside(target: &Target, registry: &Path, rounds: u32, cores: Option<Cor
     )
     .await;
     let [mut alone, mut with, mut ratios] = [(); 3].map(|()| Vec::new());
+    let [mut machine, mut machines] = [(); 2].map(|()| Vec::new());
     let [mut bare, mut managed, mut shares] = [(); 3].map(|()| Vec::new());
-    small.send(open, STRETCH / 4).await;
+    small_senders.send(open, STRETCH / 4).await;
     for _ in 0..rounds {
-        let before = p99(&small.send(open, STRETCH).await);
-        let (small, dear) = tokio::join!(small.send(open, STRETCH), dear.send(CALLERS, STRETCH));
+        let before = p99(&small_senders.send(open, STRETCH).await);
+        let (small, dear) = tokio::join!(
+            small_senders.send(open, STRETCH),
+            dear_senders.send(CALLERS, STRETCH)
+        );
         for counts in [small.counts, dear.counts] {
             assert_eq!(counts.failed, 0, "every request is answered");
         }
@@ -153,6 +161,12 @@ async fn beside(target: &Target, registry: &Path, rounds: u32, cores: Option<Cor
         alone.push(before);
         with.push(beside);
         ratios.push(beside / before);
+        let busy = Busy::start(registry, cores);
+        sleep(STRETCH / 4).await;
+        let beside = p99(&small_senders.send(open, STRETCH).await);
+        drop(busy);
+        machine.push(beside);
+        machines.push(beside / before);
         let rate = dear.counts.in_time as f64 / STRETCH.as_secs_f64();
         let floor = passes_of_a_loop(registry, cores);
         bare.push(floor);
@@ -167,6 +181,11 @@ async fn beside(target: &Target, registry: &Path, rounds: u32, cores: Option<Cor
         show(&alone, 0),
         show(&with, 0),
         show(&ratios, 2)
+    );
+    println!(
+        "| small: p99 µs, the other a loop of the lowest priority | | {} | {} |",
+        show(&machine, 0),
+        show(&machines, 2)
     );
     println!(
         "| dear: rows/s, alone as a bare loop | {} | {} | {} |",
@@ -249,17 +268,53 @@ fn p99(seen: &Tally) -> f64 {
     seen.latency().quantile(0.99).as_secs_f64() * 1e6
 }
 
-/// Passes a second of a process of its own that does nothing else.
-fn passes_of_a_loop(registry: &Path, cores: Option<Cores>) -> f64 {
+/// A bare loop over the dear model in a process of its own, which prints the passes a second.
+fn bare_loop_on(
+    registry: &Path,
+    cores: Option<Cores>,
+    length: Duration,
+    wrapper: &[&str],
+) -> Command {
     let own = env::current_exe().expect("its own path");
-    let mut command = on_server_core(&own.to_string_lossy(), cores);
-    let output = command.arg(LOOP).arg(registry).output().expect("it runs");
+    let on_core = on_server_core(&own.to_string_lossy(), cores);
+    let mut words = wrapper.iter().map(Into::into).collect::<Vec<OsString>>();
+    words.push(on_core.get_program().into());
+    words.extend(on_core.get_args().map(Into::into));
+    let mut command = Command::new(&words[0]);
+    command.args(&words[1..]).arg(LOOP).arg(registry);
+    command.arg(length.as_millis().to_string());
+    command
+}
+
+/// Passes a second of a process that does nothing else.
+fn passes_of_a_loop(registry: &Path, cores: Option<Cores>) -> f64 {
+    let mut command = bare_loop_on(registry, cores, STRETCH / 2, &[]);
+    let output = command.output().expect("it runs");
     let text = String::from_utf8_lossy(&output.stdout);
     text.trim().parse().expect("passes a second")
 }
 
+/// Such a process with the lowest priority, until this is dropped.
+struct Busy(Child);
+
+impl Busy {
+    fn start(registry: &Path, cores: Option<Cores>) -> Self {
+        let idle = ["chrt", "--idle", "0"];
+        let mut command = bare_loop_on(registry, cores, STRETCH * 10, &idle);
+        let child = command.stdout(Stdio::null()).spawn();
+        Self(child.expect("`chrt` starts it; it comes with util-linux"))
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// Prints how many passes of one row the dear model makes in a second.
-fn bare_loop(registry: &Path) {
+fn bare_loop(registry: &Path, length: Duration) {
     let dir = registry.join(DEAR).join("1");
     let (model, number) = (DEAR.parse().expect("a name"), VersionNumber::try_from(1));
     let version = taper::model::load(&dir, &model, number.expect("a version"));
@@ -268,7 +323,7 @@ fn bare_loop(registry: &Path) {
     let rows = rows.expect("a row");
     let begin = Instant::now();
     let mut passes = 0;
-    while begin.elapsed() < STRETCH / 2 {
+    while begin.elapsed() < length {
         black_box(version.forward(&rows).expect("scores"));
         passes += 1;
     }

@@ -85,3 +85,31 @@ fn is_for<S: NamedService>(path: &str) -> bool {
         .and_then(|path| path.strip_prefix(S::NAME));
     after.is_some_and(|after| after.starts_with('/'))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::grpc::Punctual;
+
+    struct Named;
+
+    impl NamedService for Named {
+        const NAME: &'static str = "taper.v1.Some";
+    }
+
+    #[test]
+    fn a_call_is_for_the_service_that_its_path_names_and_for_none_that_begins_alike() {
+        for (path, want) in [
+            ("/taper.v1.Some/Do", true),
+            ("/taper.v1.Some/", true),
+            ("/taper.v1.Some", false),
+            ("/taper.v1.Something/Do", false),
+            ("taper.v1.Some/Do", false),
+            ("/x/taper.v1.Some/Do", false),
+            ("/", false),
+            ("", false),
+        ] {
+            assert_eq!(is_for::<Punctual<Named>>(path), want, "{path}");
+        }
+    }
+}

@@ -71,7 +71,53 @@ pub(super) fn of(headers: &HeaderMap) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
+    use tokio::time::{Instant, sleep};
+    use tonic::Code;
+
     use super::*;
+
+    /// Answers after a minute.
+    #[derive(Clone)]
+    struct Slow;
+
+    impl Service<Request<Body>> for Slow {
+        type Response = Response<Body>;
+        type Error = Infallible;
+        type Future = BoxFuture<Response<Body>, Infallible>;
+
+        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn call(&mut self, _: Request<Body>) -> Self::Future {
+            Box::pin(async {
+                sleep(Duration::from_secs(60)).await;
+                Ok(Response::new(Body::empty()))
+            })
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_ends_at_its_deadline_and_without_one_when_it_is_answered() {
+        for (timeout, after, code) in [
+            (Some("2S"), 2, Some(Code::DeadlineExceeded)),
+            (Some("2M"), 60, None),
+            (None, 60, None),
+        ] {
+            let begin = Instant::now();
+            let request = Request::new(Body::empty());
+            let (mut parts, body) = request.into_parts();
+            if let Some(timeout) = timeout {
+                parts
+                    .headers
+                    .insert("grpc-timeout", timeout.parse().unwrap());
+            }
+            let answer = Punctual(Slow).call(Request::from_parts(parts, body)).await;
+            let status = Status::from_header_map(answer.unwrap().headers());
+            assert_eq!(status.map(|status| status.code()), code, "{timeout:?}");
+            assert_eq!(begin.elapsed().as_secs(), after, "{timeout:?}");
+        }
+    }
 
     #[test]
     fn timeouts_are_read_as_the_protocol_says() {

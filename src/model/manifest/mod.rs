@@ -89,12 +89,16 @@ impl Manifest {
             Ok(bytes) => bytes,
             Err(why) => return Draft::Whole(Err(Faults::one(&file, why))),
         };
-        // Not only passed over: a number that ends in the middle is then no fault of syntax.
-        let json: Result<Value, _> = serde_json::from_slice(&bytes);
-        if json.is_err_and(|error| error.is_eof()) {
+        let parsed = Self::parse(&file, &bytes);
+        let is_cut_off = parsed.is_err() && {
+            // Not only passed over: a number that ends in the middle is then no fault of syntax.
+            let json: Result<Value, _> = serde_json::from_slice(&bytes);
+            json.is_err_and(|error| error.is_eof())
+        };
+        if is_cut_off {
             Draft::CutOff
         } else {
-            Draft::Whole(Self::parse(&file, &bytes).map(Box::new))
+            Draft::Whole(parsed.map(Box::new))
         }
     }
 
