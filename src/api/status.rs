@@ -55,6 +55,13 @@ pub(super) fn told(error: &PredictError, dialect: &Dialect) -> Status {
     status((dialect.code)(error), error, details)
 }
 
+/// A call that ended at its deadline, whatever had become of it by then.
+pub(super) fn late() -> Status {
+    let late = &PredictError::DeadlineExceeded;
+    let text = "the deadline of the call passed before it was answered";
+    status(Code::DeadlineExceeded, &text, info(late.reason()))
+}
+
 /// A status as a message, for streams whose items fail one by one.
 pub(super) fn as_message(status: &Status) -> tonic_types::Status {
     // The details are such a message, with code and text.

@@ -64,7 +64,6 @@ impl Doorman {
             accepted
         });
         accepted.filter_map(move |accepted| {
-            // The transport would end the whole door at an error that passes.
             let io = accepted.ok()?;
             let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
                 telemetry.refused_connection();
@@ -91,11 +90,11 @@ impl Doorman {
     pub(super) fn admit_here(
         &self,
         listener: TcpListener,
-    ) -> impl Stream<Item = io::Result<Connection>> + Send + 'static {
+    ) -> impl Stream<Item = Connection> + Send + 'static {
         let (admitted, cut) = (self.admit(listener), self.cut.clone());
         admitted.filter_map(move |admitted| {
             let ends = Ends::Cut(Box::pin(until_cut(cut.clone())));
-            admitted.open(ends).ok().map(Ok)
+            admitted.open(ends).ok()
         })
     }
 }

@@ -3,7 +3,7 @@
 //! gRPC is served here and not by tonic's own server, whose layers each move a request once more and look at its deadline, which the
 //! gate has read already.
 
-use std::{convert::Infallible, io, time::Duration};
+use std::{convert::Infallible, error::Error as _, time::Duration};
 
 use axum::Router;
 use http::{Request, Response};
@@ -14,7 +14,7 @@ use hyper_util::server::graceful::{GracefulConnection, GracefulShutdown};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio_stream::{Stream, StreamExt};
 use tonic::body::Body;
 use tonic::transport::server::{Connected, TcpConnectInfo};
@@ -37,7 +37,7 @@ impl<C: GracefulConnection<Error = hyper::Error> + Send + 'static> Served for C 
 /// request has been answered. Gives `name` back.
 pub(super) async fn until<I, C>(
     name: &'static str,
-    incoming: impl Stream<Item = io::Result<I>>,
+    incoming: impl Stream<Item = I>,
     serve: impl Fn(I) -> C,
     mut ending: watch::Receiver<bool>,
 ) -> &'static str
@@ -49,21 +49,28 @@ where
     let mut incoming = Box::pin(incoming);
     loop {
         tokio::select! {
-            Some(accepted) = incoming.next() => {
-                // Who could not be accepted is not here, and the next one may be.
-                let Ok(io) = accepted else { continue };
+            Some(io) = incoming.next() => {
                 connections.spawn(graceful.watch(serve(io)));
             }
-            // Whatever ends a connection concerns nobody else.
-            Some(_) = connections.join_next() => {}
+            Some(ended) = connections.join_next() => tell(name, ended),
             // An error means that the gateway itself is gone, which is a reason to end too.
             _ = ending.wait_for(|ending| *ending) => break,
         }
     }
     drop(incoming);
     graceful.shutdown().await;
-    while connections.join_next().await.is_some() {}
+    while let Some(ended) = connections.join_next().await {
+        tell(name, ended);
+    }
     name
+}
+
+/// Whatever ends a connection concerns nobody else.
+fn tell(door: &str, ended: Result<Result<(), hyper::Error>, JoinError>) {
+    if let Ok(Err(error)) = ended {
+        let why = error.source().map(ToString::to_string);
+        tracing::debug!(door, %error, why, "a connection broke");
+    }
 }
 
 /// HTTP/1.1 to `router`. Who says nothing on a connection, or not all of a request's head, loses it after a while: services keep theirs
@@ -92,8 +99,10 @@ where
 {
     let mut server = http2::Builder::new(TokioExecutor::new());
     server
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(streams);
+        .max_concurrent_streams(streams)
+        // It would count over the whole life of a connection, and what it counts are also bytes that come late for a request that
+        // has been turned away: an overload would end the connections of everybody.
+        .max_local_error_reset_streams(None);
     move |io| {
         let peer = Peer {
             door: door.clone(),
@@ -130,7 +139,7 @@ mod tests {
 
     fn served(ending: watch::Receiver<bool>) -> (DuplexStream, impl Future<Output = &'static str>) {
         let (client, server) = duplex(4096);
-        let incoming = tokio_stream::once(Ok(server)).chain(tokio_stream::pending());
+        let incoming = tokio_stream::once(server).chain(tokio_stream::pending());
         let router = Router::new().route("/", get(async || "here"));
         (client, until(HTTP, incoming, http(router), ending))
     }

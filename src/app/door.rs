@@ -12,7 +12,8 @@ use tonic::server::NamedService;
 use tonic::service::Routes;
 use tonic::transport::server::TcpConnectInfo;
 
-/// A gRPC service that is always ready, as those that tonic makes are.
+/// A gRPC service that is always ready, as those that tonic makes are. Its `call` only begins: a panic there would end the whole
+/// connection, one in the future that it gives ends the one call.
 pub(super) trait Call:
     Service<
         Request<Body>,
@@ -78,12 +79,12 @@ impl<N: Call, O: Call> Door<N, O> {
     }
 }
 
-/// Whether a call with this path is for `S`: the path is `/service/method`.
+/// Whether a call with this path is for `S`: the path is `/service/method`. What names no method is for nobody.
 fn is_for<S: NamedService>(path: &str) -> bool {
     let after = path
         .strip_prefix('/')
         .and_then(|path| path.strip_prefix(S::NAME));
-    after.is_some_and(|after| after.starts_with('/'))
+    after.is_some_and(|after| after.starts_with('/') && after.len() > 1)
 }
 
 #[cfg(test)]
@@ -101,7 +102,7 @@ mod tests {
     fn a_call_is_for_the_service_that_its_path_names_and_for_none_that_begins_alike() {
         for (path, want) in [
             ("/taper.v1.Some/Do", true),
-            ("/taper.v1.Some/", true),
+            ("/taper.v1.Some/", false),
             ("/taper.v1.Some", false),
             ("/taper.v1.Something/Do", false),
             ("taper.v1.Some/Do", false),

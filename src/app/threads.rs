@@ -129,13 +129,9 @@ async fn give_out(
 }
 
 /// On the thread that serves it.
-fn opened((admitted, place): (Admitted, Place)) -> Option<io::Result<Connection>> {
-    match admitted.open(Ends::Thread { _place: place }) {
-        Ok(connection) => Some(Ok(connection)),
-        Err(error) => {
-            // The transport would end the whole door at an error that concerns one connection.
-            tracing::warn!(%error, "cannot serve a connection");
-            None
-        }
-    }
+fn opened((admitted, place): (Admitted, Place)) -> Option<Connection> {
+    let opened = admitted.open(Ends::Thread { _place: place });
+    opened
+        .inspect_err(|error| tracing::warn!(%error, "cannot serve a connection"))
+        .ok()
 }

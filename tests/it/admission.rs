@@ -62,7 +62,7 @@ async fn a_call_that_its_deadline_ends_says_so_with_details_and_is_counted_so() 
         Arc::clone(&house.gate),
         Arc::clone(&house.telemetry),
     );
-    // Without a transport on either side, which would have clocks of their own.
+    // Without a client, which would have a clock of its own.
     let message = rows("m", [good()]).encode_to_vec();
     let length = u32::try_from(message.len()).expect("short").to_be_bytes();
     let frame = [&[0][..], &length, &message].concat();
@@ -140,6 +140,37 @@ async fn messages_past_the_bytes_that_are_left_are_refused_and_give_their_bytes_
         "the bytes were given back: {unknown:?}"
     );
     assert_eq!(house.gate.in_flight(), 0);
+}
+
+#[tokio::test]
+async fn thousands_of_refused_messages_whose_rest_comes_late_do_not_end_the_connection() {
+    let settings = "[limits]\nmax_message_bytes = 250_000\nmax_in_flight_bytes = 300_000\n";
+    let mut gateway = Running::start(settings, |root| tiny::publish(root, "m", 1)).await;
+    let large = v1::PredictRequest {
+        routing_key: "k".repeat(200_000),
+        ..rows("m", [good()])
+    };
+    let mut refused = 0;
+    for _ in 0..20 {
+        let mut calls = tokio::task::JoinSet::new();
+        for _ in 0..150 {
+            let (mut client, large) = (gateway.data.clone(), large.clone());
+            calls.spawn(async move { client.predict(large).await });
+        }
+        while let Some(answer) = calls.join_next().await {
+            let status = answer.expect("no panic").expect_err("its key is too long");
+            let code = status.code();
+            refused += usize::from(code == Code::ResourceExhausted);
+            let is_clear = matches!(code, Code::ResourceExhausted | Code::InvalidArgument);
+            assert!(is_clear, "{status:?}");
+        }
+    }
+    assert!(refused > 1_500, "{refused}");
+    gateway
+        .predict(rows("m", [good()]))
+        .await
+        .expect("the next one on the same connection");
+    gateway.drain().await;
 }
 
 #[tokio::test]

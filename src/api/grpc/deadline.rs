@@ -9,10 +9,11 @@ use std::time::Duration;
 use futures_util::future::Either;
 use http::{HeaderMap, Request, Response};
 use tokio::time::timeout;
-use tonic::Status;
 use tonic::body::Body;
 use tonic::codegen::{BoxFuture, Service};
 use tonic::server::NamedService;
+
+use crate::api::status;
 
 /// A gRPC service whose calls end at their deadlines, where no [`Admission`](super::Admission) sees to it.
 #[derive(Clone, Debug)]
@@ -42,10 +43,8 @@ where
             return Either::Left(answer);
         };
         Either::Right(Box::pin(async move {
-            timeout(clock, answer).await.unwrap_or_else(|_| {
-                let late = Status::deadline_exceeded("the deadline of the call has passed");
-                Ok(late.into_http())
-            })
+            let answered = timeout(clock, answer).await;
+            answered.unwrap_or_else(|_| Ok(status::late().into_http()))
         }))
     }
 }
@@ -72,7 +71,8 @@ pub(super) fn of(headers: &HeaderMap) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use tokio::time::{Instant, sleep};
-    use tonic::Code;
+    use tonic::{Code, Status};
+    use tonic_types::StatusExt;
 
     use super::*;
 
@@ -114,7 +114,10 @@ mod tests {
             }
             let answer = Punctual(Slow).call(Request::from_parts(parts, body)).await;
             let status = Status::from_header_map(answer.unwrap().headers());
-            assert_eq!(status.map(|status| status.code()), code, "{timeout:?}");
+            assert_eq!(status.as_ref().map(Status::code), code, "{timeout:?}");
+            let details = status.and_then(|status| status.get_details_error_info());
+            let reason = details.map(|info| info.reason);
+            assert_eq!(reason.as_deref(), code.map(|_| "DEADLINE_EXCEEDED"));
             assert_eq!(begin.elapsed().as_secs(), after, "{timeout:?}");
         }
     }

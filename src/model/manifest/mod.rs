@@ -51,7 +51,8 @@ pub enum Draft {
     Whole(Result<Box<Manifest>, Faults>),
 }
 
-/// To compile it takes longer than to read a manifest, and each version's is read a few times before it serves.
+/// To compile it takes longer than to read a manifest, and each version's is read a few times before it serves. Whoever reads the
+/// first one compiles it: at the start, before anything is served.
 static SCHEMA: Schema<RawManifest> = Schema::new();
 
 /// Length of `metadata.json` at most.

@@ -12,7 +12,7 @@ use std::{
         Arc,
         mpsc::{self, SyncSender},
     },
-    thread::{self, Builder},
+    thread::Builder,
     time::Duration,
 };
 
@@ -21,7 +21,7 @@ use tokio::time::Instant;
 use super::super::live::ServingVersion;
 use super::super::score::{Passed, Scored};
 use super::crew::Held;
-use super::lane::Copied;
+use super::lane::{Copied, rest};
 use crate::error::{Code, PredictError};
 use crate::ident::{Role, VersionNumber};
 use crate::insight::compare::{Pair, Side};
@@ -30,7 +30,7 @@ use crate::insight::outcomes::Outcomes;
 
 /// What may wait here. The memory of the copies is counted on.
 const WAITING: usize = 256;
-/// How long more is let gather, so that nobody who hands in has to wake this thread. In it no more than [`WAITING`] are computed.
+/// How long more is let gather, so that nobody who hands in has to wake this thread. Who finds no room meanwhile waits.
 const GATHER: Duration = Duration::from_millis(1);
 
 /// What a thread is done with.
@@ -74,7 +74,7 @@ pub(super) fn start(outcomes: Option<Arc<Outcomes>>) -> io::Result<SyncSender<Do
             enter(first);
             // Asks to be woken only once nothing has come for a while.
             loop {
-                thread::sleep(GATHER);
+                rest(GATHER);
                 if inbox.try_iter().map(enter).count() == 0 {
                     break;
                 }

@@ -22,10 +22,12 @@ use crate::insight::compare::About;
 use crate::insight::metrics::{Dropped, Queued};
 use crate::model::payload::Payload;
 
-/// How long copies are let gather, at most, and for each that fits into the queue: more do not come in that time. Nobody waits
+/// How long copies are let gather, at most, and for each that fits into the queue, which should not fill up meanwhile. Nobody waits
 /// for what becomes of them, and to wake a thread for each costs the requests on the same core more than the copy does.
 const GATHER: Duration = Duration::from_millis(1);
 const GATHER_PER_PLACE: Duration = Duration::from_micros(10);
+/// A queue with fewer places is not let gather at all: a thread that sleeps never comes back at once.
+const FEWEST_PLACES: u32 = 8;
 
 /// What the caller was told.
 #[derive(Debug)]
@@ -91,10 +93,11 @@ impl Post {
     /// `sleeper` wakes this thread.
     pub(super) fn next(&self, sleeper: &Waker) -> Option<Waiting> {
         let mut inbox = self.inbox.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Ok(next) = inbox.try_recv() {
-            return Some(next);
+        // Asks nobody to wake it, and unlike `try_recv` never waits for a sender, who would have to wake it through a lock then.
+        match inbox.poll_recv(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(next) => return next,
+            Poll::Pending => rest(self.gather),
         }
-        thread::sleep(self.gather);
         let mut context = Context::from_waker(sleeper);
         loop {
             match inbox.poll_recv(&mut context) {
@@ -109,6 +112,17 @@ impl Post {
         while inbox.try_recv().is_ok() {
             self.version.meters.shadow_dropped(Dropped::Draining);
         }
+    }
+}
+
+/// Sleeps, where there is anything to sleep for.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "threads of shadows and of their desk serve no request"
+)]
+pub(super) fn rest(length: Duration) {
+    if !length.is_zero() {
+        thread::sleep(length);
     }
 }
 
@@ -136,7 +150,10 @@ impl Lane {
     pub fn new(shadow: Shadow, version: Arc<ServingVersion>) -> Self {
         let (into, inbox) = mpsc::channel(shadow.max_queue());
         let places = u32::try_from(shadow.max_queue()).unwrap_or(u32::MAX);
-        let gather = GATHER_PER_PLACE.saturating_mul(places).min(GATHER);
+        let gather = match places {
+            ..FEWEST_PLACES => Duration::ZERO,
+            _ => GATHER_PER_PLACE.saturating_mul(places).min(GATHER),
+        };
         let post = Post {
             gather: gather.min(shadow.deadline() / 4),
             shadow,
