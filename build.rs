@@ -14,6 +14,11 @@ const PROTOS: [&str; 5] = [
 ];
 /// Messages whose bytes are handed on as they came.
 const BYTES: [&str; 3] = [".taper.v1.Tensor", ".inference", ".tensorflow"];
+/// Fields that are seldom there and large: a tensor is moved a few times, and has either these or raw bytes.
+const BOXED: [&str; 2] = [
+    ".inference.ModelInferRequest.InferInputTensor.contents",
+    ".inference.ModelInferResponse.InferOutputTensor.contents",
+];
 /// Messages that are told as JSON too, under the names of their fields.
 const JSON: [&str; 19] = [
     ".inference.InferBatchStatistics",
@@ -54,6 +59,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         .fold(tonic_prost_build::configure(), |builder, path| {
             builder.bytes(path)
         });
+    let builder = BOXED
+        .iter()
+        .fold(builder, |builder, path| builder.boxed(path));
     with_json(builder)
         // In the order of their names, so that what is wrong with several is told in the same order each time.
         .btree_map(".tensorflow")

@@ -96,7 +96,7 @@ fn input(name: &str, datatype: &str, shape: &[i64]) -> InferInputTensor {
 
 fn typed() -> ModelInferRequest {
     let with = |input, contents| InferInputTensor {
-        contents: Some(contents),
+        contents: Some(Box::new(contents)),
         ..input
     };
     let parameter = |parameter_choice| InferParameter {

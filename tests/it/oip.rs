@@ -58,7 +58,7 @@ fn with_contents(
     let mut contents = InferTensorContents::default();
     fill(&mut contents);
     InferInputTensor {
-        contents: Some(contents),
+        contents: Some(Box::new(contents)),
         ..input
     }
 }

@@ -63,7 +63,7 @@ fn cases() -> Vec<Case> {
                     fp64_contents: vec![1.0, 2.0],
                     ..Default::default()
                 };
-                it.inputs[0].contents = Some(contents);
+                it.inputs[0].contents = Some(Box::new(contents));
             }),
         ),
         case(

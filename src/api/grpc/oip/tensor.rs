@@ -35,7 +35,7 @@ pub(super) fn read(
 
 fn in_block(input: InferInputTensor, raw: &Bytes, faults: &mut InputFaults) -> Option<Tensor> {
     let datatype = datatype(&input, faults)?;
-    let is_empty = |contents: InferTensorContents| contents == InferTensorContents::default();
+    let is_empty = |contents: Box<InferTensorContents>| *contents == InferTensorContents::default();
     if !input.contents.is_none_or(is_empty) {
         let wanted = "none, where `raw_input_contents` holds the elements";
         faults.add(field(&input.name, "contents"), "elements", wanted);
@@ -57,7 +57,7 @@ fn in_block(input: InferInputTensor, raw: &Bytes, faults: &mut InputFaults) -> O
 
 fn typed(input: InferInputTensor, faults: &mut InputFaults) -> Option<Tensor> {
     let datatype = datatype(&input, faults)?;
-    let contents = input.contents.unwrap_or_default();
+    let contents = *input.contents.unwrap_or_default();
     let filled = [
         (
             "bool_contents",
