@@ -22,7 +22,7 @@ pub(super) struct Ahead {
     pub(super) wait: Duration,
 }
 
-/// `left` is the time until the deadline, and a pass with the request `takes` so long. The wait counts one and a half times:
+/// `left` is the time until the deadline, and the pass that the request is part of `takes` so long. The wait counts one and a half times:
 /// it is an estimate of many passes, and with a queue as long as the deadline allows, whatever is computed would be too late as
 /// often as not. Where nothing waits it is always taken: the estimates may be wrong, and only what is computed can correct
 /// them.

@@ -152,12 +152,15 @@ impl Queue {
     /// [`PredictError::Overloaded`], [`PredictError::TooLate`].
     pub(super) fn push(&self, job: Job, load: Load, now: Instant) -> Result<Came, PredictError> {
         let rules = &self.rules;
-        let takes = self.costs.estimate(job.rows).unwrap_or_default();
         let left = job.call.deadline;
         let left = left.map(|deadline| deadline.saturating_duration_since(now));
         let mut inner = self.lock();
-        let wait = admit::wait(inner.rows, rules, load.round, load.all, load.threads);
         let rows = inner.rows;
+        let wait = admit::wait(rows, rules, load.round, load.all, load.threads);
+        // It ends with the pass of all that it will be computed with.
+        let together = rows.saturating_add(job.rows).min(rules.max_batch_rows);
+        let takes = self.costs.estimate(together.max(job.rows));
+        let takes = takes.unwrap_or_default();
         match admit::refusal(job.rows, Ahead { rows, wait }, takes, left, rules) {
             None => {}
             Some(Refusal::Full) => {
@@ -264,14 +267,10 @@ mod tests {
         Queue::new(rules, Costs::of(&[(8, EIGHT)]))
     }
 
-    /// Requests of one row each, all of which come now, and who waits for them.
-    fn push(
-        queue: &Queue,
-        number: usize,
-    ) -> (
-        Vec<Came>,
-        Vec<oneshot::Receiver<Result<Scored, PredictError>>>,
-    ) {
+    type Answered = oneshot::Receiver<Result<Scored, PredictError>>;
+
+    /// A request of one row, which comes now and has so long, and who waits for it.
+    fn push_one(queue: &Queue, left: Option<Duration>) -> (Result<Came, PredictError>, Answered) {
         let telemetry = Telemetry::new().unwrap();
         let manifest = samples::manifest(samples::document("m", 1));
         let meters = VersionMeters::new(&telemetry, &manifest).unwrap();
@@ -281,23 +280,49 @@ mod tests {
             all: Duration::ZERO,
             threads: 1,
         };
+        let (answer, answered) = oneshot::channel();
+        let job = Job {
+            work: Work::Own(Payload::Rows(Vec::new())),
+            call: Call {
+                role: Role::Primary,
+                at: now,
+                deadline: left.map(|left| now + left),
+            },
+            rows: 1,
+            answer,
+            share: queue.share(1),
+            waiting: meters.waiting(1),
+        };
+        (queue.push(job, load, now), answered)
+    }
+
+    /// Requests that have for ever.
+    fn push(queue: &Queue, number: usize) -> (Vec<Came>, Vec<Answered>) {
         let push = |_| {
-            let (answer, answered) = oneshot::channel();
-            let job = Job {
-                work: Work::Own(Payload::Rows(Vec::new())),
-                call: Call {
-                    role: Role::Primary,
-                    at: now,
-                    deadline: None,
-                },
-                rows: 1,
-                answer,
-                share: queue.share(1),
-                waiting: meters.waiting(1),
-            };
-            (queue.push(job, load, now).unwrap(), answered)
+            let (came, answered) = push_one(queue, None);
+            (came.unwrap(), answered)
         };
         (0..number).map(push).unzip()
+    }
+
+    #[tokio::test]
+    async fn who_would_end_too_late_with_those_before_it_is_refused() {
+        let queue = queue();
+        queue.costs().learn(1, EIGHT / 8);
+        let left = Some(EIGHT / 2);
+        let (_, _callers) = push(&queue, 2);
+        let (third, _caller) = push_one(&queue, left);
+        assert_eq!(third.unwrap(), Came::Quietly, "three rows take less");
+        let (_, _more) = push(&queue, 4);
+        let (eighth, _) = push_one(&queue, left);
+        let needed = match eighth {
+            Err(PredictError::TooLate { needs, .. }) => needs,
+            other => panic!("{other:?}"),
+        };
+        assert!(needed.abs_diff(EIGHT) < EIGHT / 100, "{needed:?}");
+        let (_, _more) = push(&queue, 20);
+        let (last, _caller) = push_one(&queue, Some(EIGHT * 2));
+        assert_eq!(last.unwrap(), Came::Quietly, "no batch has more than 8");
     }
 
     #[tokio::test]
