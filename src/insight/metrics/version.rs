@@ -279,7 +279,7 @@ impl Drop for Record<'_> {
     fn drop(&mut self) {
         let now = self.end.unwrap_or_else(Instant::now);
         let code = self.code.unwrap_or_else(|| {
-            // The transport drops a request at its deadline, just as when the caller goes away.
+            // Who keeps its deadline drops a request then, just as the transport does when the caller goes away.
             let expired = self.deadline.is_some_and(|deadline| deadline <= now);
             if expired {
                 Code::DeadlineExceeded
