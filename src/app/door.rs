@@ -12,40 +12,34 @@ use tonic::server::NamedService;
 use tonic::service::Routes;
 use tonic::transport::server::TcpConnectInfo;
 
-/// A gRPC service that is always ready, as those that tonic makes are. Its `call` only begins: a panic there would end the whole
-/// connection, one in the future that it gives ends the one call.
-pub(super) trait Call:
-    Service<
-        Request<Body>,
-        Response = Response<Body>,
-        Error = Infallible,
-        Future: Send + Unpin + 'static,
-    > + NamedService
-    + Clone
-    + Send
-    + Sync
-    + 'static
-{
+/// A gRPC service that is always ready, as those that tonic makes are.
+pub(super) trait Call: NamedService + Clone + Send + Sync + 'static {
+    /// What is on its way.
+    type Answering: Future<Output = Answered> + Send + Unpin + 'static;
+
+    /// Only begins: a panic here would end the whole connection, one in the future that it gives ends the one call.
+    fn begin(&self, request: Request<Body>) -> Self::Answering;
 }
 
-impl<S> Call for S where
-    S: Service<
-            Request<Body>,
-            Response = Response<Body>,
-            Error = Infallible,
-            Future: Send + Unpin + 'static,
-        > + NamedService
-        + Clone
-        + Send
-        + Sync
-        + 'static
+impl<S> Call for S
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
+    S: NamedService + Clone + Send + Sync + 'static,
+    S::Future: Send + Unpin + 'static,
 {
+    type Answering = S::Future;
+
+    fn begin(&self, request: Request<Body>) -> S::Future {
+        self.clone().call(request)
+    }
 }
+
+type Answered = Result<Response<Body>, Infallible>;
 
 /// The answer to a call.
 pub(super) type Answer<N, O> = Either<
-    <N as Service<Request<Body>>>::Future,
-    Either<<O as Service<Request<Body>>>::Future, BoxFuture<Response<Body>, Infallible>>,
+    <N as Call>::Answering,
+    Either<<O as Call>::Answering, BoxFuture<Response<Body>, Infallible>>,
 >;
 
 /// What one port serves.
@@ -69,9 +63,9 @@ impl<N: Call, O: Call> Door<N, O> {
         }
         let path = request.uri().path();
         if is_for::<N>(path) {
-            Either::Left(self.native.clone().call(request))
+            Either::Left(self.native.begin(request))
         } else if is_for::<O>(path) {
-            Either::Right(Either::Left(self.open.clone().call(request)))
+            Either::Right(Either::Left(self.open.begin(request)))
         } else {
             let answer = self.rest.clone().call(request);
             Either::Right(Either::Right(Box::pin(answer)))

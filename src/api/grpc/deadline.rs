@@ -105,14 +105,12 @@ mod tests {
             (None, 60, None),
         ] {
             let begin = Instant::now();
-            let request = Request::new(Body::empty());
-            let (mut parts, body) = request.into_parts();
+            let mut request = Request::new(Body::empty());
             if let Some(timeout) = timeout {
-                parts
-                    .headers
-                    .insert("grpc-timeout", timeout.parse().unwrap());
+                let headers = request.headers_mut();
+                headers.insert("grpc-timeout", timeout.parse().unwrap());
             }
-            let answer = Punctual(Slow).call(Request::from_parts(parts, body)).await;
+            let answer = Punctual(Slow).call(request).await;
             let status = Status::from_header_map(answer.unwrap().headers());
             assert_eq!(status.as_ref().map(Status::code), code, "{timeout:?}");
             let details = status.and_then(|status| status.get_details_error_info());
