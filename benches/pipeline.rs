@@ -1,4 +1,4 @@
-//! The request path without a socket, with everything on: gate, snapshot, routing over two versions, encoding, forward
+//! The request path without a socket, with everything on: admission, snapshot, routing over two versions, encoding, forward
 //! pass, metrics, response id.
 #![expect(clippy::expect_used, clippy::panic, reason = "a bench")]
 
@@ -13,15 +13,15 @@ use common::{MODEL, tensors, version};
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use taper::insight::metrics::Telemetry;
 use taper::model::payload::{Cell, Payload, Row};
+use taper::serving::admission::{AdmissionControl, Limits};
 use taper::serving::batch::Pool;
-use taper::serving::gate::{Gate, Limits};
 use taper::serving::route::RawPolicy;
 use taper::serving::{Pipeline, Query};
 use tokio::runtime::Builder;
 use tokio::time::Instant;
 
-/// The example's versions 1 and 2 at 50/50, behind a gate.
-fn pipeline() -> (Arc<Gate>, Pipeline) {
+/// The example's versions 1 and 2 at 50/50, behind admission control.
+fn pipeline() -> (Arc<AdmissionControl>, Pipeline) {
     let telemetry = Telemetry::new().expect("metrics");
     let split = RawPolicy {
         split: vec![(1.into(), 5_000), (2.into(), 5_000)],
@@ -32,16 +32,16 @@ fn pipeline() -> (Arc<Gate>, Pipeline) {
         max_in_flight: 1_024,
         max_in_flight_bytes: 1 << 30,
     };
-    let gate = Gate::new(limits, Arc::clone(&telemetry));
+    let admission = AdmissionControl::new(limits, Arc::clone(&telemetry));
     (
-        gate,
+        admission,
         Pipeline::new(live, telemetry, Pool::start().expect("threads")),
     )
 }
 
 /// `payload` as it arrives.
-fn query(gate: &Arc<Gate>, payload: Payload) -> Query {
-    let arrival = gate.enter(Instant::now(), None).expect("a place");
+fn query(admission: &Arc<AdmissionControl>, payload: Payload) -> Query {
+    let permit = admission.enter(Instant::now(), None).expect("a place");
     Query {
         model: MODEL.into(),
         pin: None,
@@ -49,7 +49,7 @@ fn query(gate: &Arc<Gate>, payload: Payload) -> Query {
         response_id: None,
         headers: http::HeaderMap::new(),
         payload,
-        arrival: Arc::new(arrival),
+        permit: Arc::new(permit),
     }
 }
 
@@ -71,7 +71,7 @@ fn predict(c: &mut Criterion) {
         .enable_all()
         .build()
         .expect("a runtime");
-    let (gate, pipeline) = pipeline();
+    let (admission, pipeline) = pipeline();
     let mut group = c.benchmark_group("pipeline/predict");
     for rows in [1, 64] {
         let typed = Payload::Tensors(tensors(&version(2), rows));
@@ -81,7 +81,7 @@ fn predict(c: &mut Criterion) {
                 b.iter_batched(
                     || payload.clone(),
                     |payload| {
-                        let answer = pipeline.predict(query(&gate, payload));
+                        let answer = pipeline.predict(query(&admission, payload));
                         runtime.block_on(answer).expect("an answer")
                     },
                     BatchSize::SmallInput,

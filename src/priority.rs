@@ -20,7 +20,7 @@ const NICER: i32 = 10;
 ///
 /// Anybody may take this policy, but not everybody may leave it again:
 /// <https://man7.org/linux/man-pages/man7/sched.7.html>
-pub fn step_back() {
+pub fn set_idle_priority() {
     #[cfg(target_os = "linux")]
     if let Err(error) = to_idle() {
         tracing::warn!(%error, "a thread in the background runs at the priority of everything else");
@@ -31,7 +31,7 @@ pub fn step_back() {
 /// that wakes up and wants less than the one that runs goes first. It gets no more of the core for that. Threads that it makes
 /// are like it.
 /// Before Linux 6.12 there are no turns of different length, and this does nothing.
-pub fn step_in() {
+pub fn set_latency_sensitive() {
     #[cfg(target_os = "linux")]
     if let Err(error) = to_short_turns() {
         tracing::debug!(%error, "a thread that answers waits for its turn like everybody else");
@@ -42,7 +42,7 @@ pub fn step_in() {
 /// tenth of a core. A thread that has just run and is woken again waits until the running one has had its part; where that has the
 /// same right to the core this lasts up to the next tick of the clock, four milliseconds. `benches/calm` tells what comes of it.
 /// Threads of other programs on the same cores go first as well.
-pub fn step_aside() {
+pub fn set_background() {
     #[cfg(target_os = "linux")]
     if let Err(error) = to_nicer() {
         tracing::warn!(%error, "a thread that computes runs at the priority of those that answer");
@@ -127,13 +127,13 @@ pub fn cpu_time() -> Duration {
 mod tests {
     use std::thread;
 
-    use super::{NICER, SHORT_TURN, attributes, step_aside, step_in};
+    use super::{NICER, SHORT_TURN, attributes, set_background, set_latency_sensitive};
 
     #[test]
     fn a_thread_that_answers_has_short_turns_and_is_else_as_before() {
         let told = thread::spawn(|| {
             let before = attributes().expect("told");
-            step_in();
+            set_latency_sensitive();
             (before, attributes().expect("told"))
         });
         let (before, after) = told.join().expect("joins");
@@ -153,9 +153,9 @@ mod tests {
     fn a_thread_that_computes_is_nicer_and_has_turns_as_before_whoever_made_it() {
         let told = thread::spawn(|| {
             let before = attributes().expect("told");
-            step_in();
+            set_latency_sensitive();
             let made = thread::spawn(|| {
-                step_aside();
+                set_background();
                 attributes().expect("told")
             });
             (before, made.join().expect("joins"))

@@ -16,7 +16,7 @@ use crate::cpu;
 /// A server under test; ends with this value.
 pub(crate) struct Target {
     pub(crate) name: &'static str,
-    /// Where it listens, in the order in which its faces were named.
+    /// Where it listens, in the order in which `ports` names them.
     addresses: Vec<SocketAddr>,
     child: Child,
     /// Held open, or the next line it prints would end it.
@@ -26,7 +26,7 @@ pub(crate) struct Target {
 /// The gateway that was built together with the bench.
 pub(crate) const BUILT: &str = env!("CARGO_BIN_EXE_taper");
 
-/// The faces of a gateway.
+/// The ports of a gateway.
 const FACES: [&str; 3] = ["data", "admin", "http"];
 
 impl Target {
@@ -52,8 +52,8 @@ impl Target {
         Self::start(name, command, &FACES)
     }
 
-    /// Reads the addresses of `faces` from the lines that the server prints when it listens.
-    pub(crate) fn start(name: &'static str, mut command: Command, faces: &[&str]) -> Self {
+    /// Reads the addresses of `ports` from the lines that the server prints when it listens.
+    pub(crate) fn start(name: &'static str, mut command: Command, ports: &[&str]) -> Self {
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -72,7 +72,7 @@ impl Target {
                 }
             }
         };
-        let addresses = faces.iter().map(|face| address(face)).collect();
+        let addresses = ports.iter().map(|face| address(face)).collect();
         Self {
             name,
             addresses,

@@ -13,13 +13,13 @@ use taper::api::grpc::{Admission, Predictions};
 use taper::error::ForwardError;
 use taper::insight::metrics::Telemetry;
 use taper::model::{Manifest, Model, Rows, Scores, Version};
-use taper::priority::step_in;
+use taper::priority::set_latency_sensitive;
 use taper::proto::v1::prediction_service_server::PredictionServiceServer;
 use taper::serving::Pipeline;
+use taper::serving::admission::{AdmissionControl, Limits};
 use taper::serving::batch::Pool;
-use taper::serving::gate::{Gate, Limits};
 use taper::serving::route::{RawPolicy, RawShadow};
-use taper::serving::shadow::{Crew, CrewSettings};
+use taper::serving::shadow::{ShadowPool, ShadowPoolSettings};
 use tokio::runtime;
 
 use crate::by_hand;
@@ -118,13 +118,13 @@ pub(crate) fn serve(fault: Fault) {
         max_in_flight: 1_024,
         max_in_flight_bytes: 1 << 30,
     };
-    let gate = Gate::new(limits, Arc::clone(&telemetry));
-    let crew = Crew::start(CrewSettings::default(), None).expect("threads");
+    let admission = AdmissionControl::new(limits, Arc::clone(&telemetry));
+    let crew = ShadowPool::start(ShadowPoolSettings::default(), None).expect("threads");
     let pool = Pool::start().expect("threads");
     let pipeline = Pipeline::new(live, Arc::clone(&telemetry), pool).with_shadows(crew);
-    let predictions = Predictions::new(Predictor::new(Arc::new(pipeline), Arc::clone(&gate)));
+    let predictions = Predictions::new(Predictor::new(Arc::new(pipeline), Arc::clone(&admission)));
     let door = PredictionServiceServer::new(predictions);
-    let door = Admission::new(door, gate, Arc::clone(&telemetry));
+    let door = Admission::new(door, admission, Arc::clone(&telemetry));
     let http = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = http.local_addr().expect("bound");
     let told = Arc::clone(&telemetry);
@@ -136,7 +136,7 @@ pub(crate) fn serve(fault: Fault) {
         }
     });
     // As a thread of the data port does.
-    step_in();
+    set_latency_sensitive();
     let runtime = runtime::Builder::new_current_thread().enable_all().build();
     listen::serve(&runtime.expect("a runtime"), move |mut server| {
         println!("http   http://{address}");

@@ -7,15 +7,15 @@ pub mod grpc;
 pub mod http;
 
 mod catalog;
-mod dialect;
+mod error_mapping;
 mod oip;
 mod predictor;
 mod read;
+mod response_headers;
 mod status;
-mod told;
 
 pub use catalog::{Catalog, Stage};
-pub use dialect::{Dialect, NATIVE, OPEN_INFERENCE, TENSORFLOW_SERVING};
+pub use error_mapping::{ErrorMapping, NATIVE, OPEN_INFERENCE, TENSORFLOW_SERVING};
 pub use predictor::Predictor;
 
 /// How long a message may take to come as a whole. Without it a caller that stops half-way would keep its place.

@@ -6,21 +6,24 @@ use http::Extensions;
 use tokio::time::{Instant, timeout_at};
 
 use crate::error::{InputFaults, PredictError};
-use crate::serving::gate::{Arrival, Gate};
+use crate::serving::admission::{AdmissionControl, RequestPermit};
 use crate::serving::{Answer, Pipeline, Query};
 
 /// Answers what the doors have read.
 #[derive(Clone, Debug)]
 pub struct Predictor {
     pipeline: Arc<Pipeline>,
-    gate: Arc<Gate>,
+    admission: Arc<AdmissionControl>,
 }
 
 impl Predictor {
     /// Answers from `pipeline` whom `gate` lets in.
     #[must_use]
-    pub fn new(pipeline: Arc<Pipeline>, gate: Arc<Gate>) -> Self {
-        Self { pipeline, gate }
+    pub fn new(pipeline: Arc<Pipeline>, admission: Arc<AdmissionControl>) -> Self {
+        Self {
+            pipeline,
+            admission,
+        }
     }
 
     pub(super) fn pipeline(&self) -> &Pipeline {
@@ -29,18 +32,21 @@ impl Predictor {
 
     /// Who lets calls in.
     #[must_use]
-    pub fn gate(&self) -> &Arc<Gate> {
-        &self.gate
+    pub fn admission(&self) -> &Arc<AdmissionControl> {
+        &self.admission
     }
 
     /// The place that [`Admission`](super::grpc::Admission) gave a call; a new one where the door stands without it.
     ///
     /// # Errors
     /// The gateway is full.
-    pub(super) fn place(&self, extensions: &mut Extensions) -> Result<Arc<Arrival>, PredictError> {
-        match extensions.remove::<Arc<Arrival>>() {
-            Some(arrival) => Ok(arrival),
-            None => Ok(Arc::new(self.gate.enter(Instant::now(), None)?)),
+    pub(super) fn place(
+        &self,
+        extensions: &mut Extensions,
+    ) -> Result<Arc<RequestPermit>, PredictError> {
+        match extensions.remove::<Arc<RequestPermit>>() {
+            Some(permit) => Ok(permit),
+            None => Ok(Arc::new(self.admission.enter(Instant::now(), None)?)),
         }
     }
 
@@ -53,7 +59,7 @@ impl Predictor {
         query: Result<Query, InputFaults>,
     ) -> Result<Answer, PredictError> {
         let query = query.map_err(|faults| self.pipeline.refuse(faults))?;
-        let Some(deadline) = query.arrival.sooner() else {
+        let Some(deadline) = query.permit.sooner() else {
             return self.pipeline.predict(query).await;
         };
         // Whoever ends the call in time may not have heard of it.

@@ -6,7 +6,7 @@ use prost::Message;
 use tonic::{Code as WireCode, Status};
 use tonic_types::{ErrorDetails, PreconditionViolation, StatusExt};
 
-use super::dialect::{Dialect, NATIVE};
+use super::error_mapping::{ErrorMapping, NATIVE};
 use crate::error::{AdminError, Code, InputFaults, PredictError};
 use crate::ident::VersionNumber;
 
@@ -27,21 +27,23 @@ const DESCRIPTION: usize = 320;
 const FRAMING: usize = 32;
 
 pub(super) fn from_predict(error: &PredictError) -> Status {
-    told(error, &NATIVE)
+    to_status(error, &NATIVE)
 }
 
 /// An error in the words of a protocol.
-pub(super) fn told(error: &PredictError, dialect: &Dialect) -> Status {
+pub(super) fn to_status(error: &PredictError, error_mapping: &ErrorMapping) -> Status {
     let mut details = info(error.reason());
     match error {
         PredictError::InvalidInput(faults) => {
-            let faults = faults.with_tensors_as(dialect.tensors);
+            let faults = faults.with_tensors_as(error_mapping.tensors);
             bad_fields(&mut details, &faults);
-            return status((dialect.code)(error), &*faults, details);
+            return status((error_mapping.code)(error), &*faults, details);
         }
-        PredictError::UnknownModel(_) => bad_field(&mut details, dialect.model, error),
-        PredictError::UnknownVersion { .. } => bad_field(&mut details, dialect.version, error),
-        PredictError::UnknownLabel { .. } => bad_field(&mut details, dialect.label, error),
+        PredictError::UnknownModel(_) => bad_field(&mut details, error_mapping.model, error),
+        PredictError::UnknownVersion { .. } => {
+            bad_field(&mut details, error_mapping.version, error)
+        }
+        PredictError::UnknownLabel { .. } => bad_field(&mut details, error_mapping.label, error),
         PredictError::Overloaded { retry_after, .. }
         | PredictError::TooLate { retry_after, .. } => {
             details.set_retry_info(Some(*retry_after));
@@ -52,7 +54,7 @@ pub(super) fn told(error: &PredictError, dialect: &Dialect) -> Status {
         | PredictError::NotReady { .. }
         | PredictError::DeadlineExceeded => {}
     }
-    status((dialect.code)(error), error, details)
+    status((error_mapping.code)(error), error, details)
 }
 
 /// A call that ended at its deadline, whatever had become of it by then.

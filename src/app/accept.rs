@@ -38,7 +38,7 @@ const PREFACE: usize = 24;
 
 /// Accepts connections on any number of ports, up to a limit on each.
 #[derive(Debug)]
-pub(super) struct Doorman {
+pub(super) struct ConnectionLimiter {
     /// Connections at one time on each port.
     pub(super) most: usize,
     /// Where refused ones are counted.
@@ -47,7 +47,7 @@ pub(super) struct Doorman {
     pub(super) cut: watch::Receiver<bool>,
 }
 
-impl Doorman {
+impl ConnectionLimiter {
     /// The connections that `listener` accepts.
     pub(super) fn admit(
         &self,

@@ -19,7 +19,7 @@ use tokio_stream::{Stream, StreamExt};
 use tonic::body::Body;
 use tonic::transport::server::{Connected, TcpConnectInfo};
 
-use super::door::{Answer, Call, Door};
+use super::grpc_router::{Answer, Call, GrpcRouter};
 
 /// How long a connection may be silent between two requests, and how long a head may take to come. Longer than the minute after which
 /// many clients let go of a connection, since whoever does it first should be the client.
@@ -89,7 +89,7 @@ where
 
 /// gRPC to `door`, at most `streams` calls at one time on a connection.
 pub(super) fn grpc<I, N, O>(
-    door: Door<N, O>,
+    door: GrpcRouter<N, O>,
     streams: u32,
 ) -> impl Fn(I) -> http2::Connection<TokioIo<I>, Peer<N, O>, TokioExecutor> + Clone + Send + 'static
 where
@@ -115,7 +115,7 @@ where
 /// The door as one connection sees it.
 #[derive(Debug)]
 pub(super) struct Peer<N, O> {
-    door: Door<N, O>,
+    door: GrpcRouter<N, O>,
     who: TcpConnectInfo,
 }
 

@@ -7,7 +7,7 @@ use tokio::time::{self, Instant};
 
 use super::{Gateway, connections};
 use crate::api::Stage;
-use crate::serving::gate::Left;
+use crate::serving::admission::Left;
 
 /// How often it is looked whether the last request has been answered.
 const LOOK: Duration = Duration::from_millis(5);
@@ -50,30 +50,30 @@ impl Gateway {
         let begin = Instant::now();
         let deadline = begin + self.drain_deadline;
         self.stage.send_replace(Stage::Draining);
-        self.gate.begin_drain();
-        tracing::info!(in_flight = self.gate.in_flight(), "draining");
+        self.admission.begin_drain();
+        tracing::info!(in_flight = self.admission.in_flight(), "draining");
         self.close.send_replace(true);
         // Joins its thread, which may be reading a slow disk.
         let watch = self.watch.take();
         let watch = spawn_blocking(move || drop(watch));
-        while self.gate.in_flight() > 0 && Instant::now() < deadline {
+        while self.admission.in_flight() > 0 && Instant::now() < deadline {
             time::sleep(LOOK).await;
         }
         // Who asked was told NOT_SERVING until now. Streams that watch would keep their connections open for ever.
         self.stage.send_replace(Stage::Gone);
         let all_left = self.leave().await
             // They came after the others had gone, on a connection that had not heard of it.
-            || (self.gate.in_flight() > 0 && self.leave().await);
+            || (self.admission.in_flight() > 0 && self.leave().await);
         self.end.send_replace(true);
         self.hang_up().await;
         if all_left {
-            self.settle().await;
+            self.await_quiescence().await;
         }
         let Left {
             finished,
             told,
             inside,
-        } = self.gate.left();
+        } = self.admission.left();
         self.cut.send_replace(true);
         let rest = async {
             while self.grpc.join_next().await.is_some() {}
@@ -100,8 +100,8 @@ impl Gateway {
     /// Tells whoever is not answered yet, and waits until everybody has gone. Peers get a moment to take the last bytes and to
     /// close; those that never would, because they are silent or not there, hold nobody up. Tells whether all have gone.
     async fn leave(&mut self) -> bool {
-        if self.gate.in_flight() > 0 {
-            self.gate.cut_off();
+        if self.admission.in_flight() > 0 {
+            self.admission.cut_off();
         }
         let doors = async { while self.grpc.join_next().await.is_some() {} };
         time::timeout(REST, doors).await.is_ok()
@@ -121,9 +121,9 @@ impl Gateway {
 
     /// Waits until those who have gone are counted out. A connection ends with the last byte of its last answer; the task that
     /// wrote the answer may still be about to let go of its place, and has cut nobody off.
-    async fn settle(&self) {
+    async fn await_quiescence(&self) {
         let counted = async {
-            while self.gate.in_flight() > 0 {
+            while self.admission.in_flight() > 0 {
                 time::sleep(LOOK).await;
             }
         };

@@ -6,14 +6,14 @@
 
 mod accept;
 mod connections;
-mod door;
 mod drain;
 mod drift;
+mod grpc_router;
 mod memory;
 mod prepare;
 mod serve;
-mod standing;
 mod threads;
+mod version_status;
 
 use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -25,7 +25,7 @@ use tokio::{
 };
 
 use crate::api::grpc::{Admin, AdminSettings};
-use crate::api::http::{Faces, router};
+use crate::api::http::{HttpState, router};
 use crate::api::{Catalog, Predictor, Stage};
 use crate::audit::AuditError;
 use crate::config::Config;
@@ -36,16 +36,16 @@ use crate::insight::outcomes::Outcomes;
 use crate::insight::prediction_log::{LogThread, PredictionLog};
 use crate::registry;
 use crate::serving::Pipeline;
+use crate::serving::admission::AdmissionControl;
 use crate::serving::batch::Pool;
-use crate::serving::gate::Gate;
 use crate::serving::live::{Live, Snapshot};
-use crate::serving::shadow::Crew;
+use crate::serving::shadow::ShadowPool;
 
-use accept::Doorman;
+use accept::ConnectionLimiter;
 pub use drain::DrainReport;
 pub use prepare::rehearse;
 use prepare::{Prepared, open, prepare};
-pub use standing::Standing;
+pub use version_status::VersionStatus;
 
 /// How often recorded values are moved into histograms, and gauges brought up to date.
 const UPKEEP: Duration = Duration::from_secs(1);
@@ -136,7 +136,7 @@ pub struct Gateway {
     watch: Option<Arc<registry::Watch>>,
     /// Writes the prediction log.
     log: Option<LogThread>,
-    gate: Arc<Gate>,
+    admission: Arc<AdmissionControl>,
     /// What whoever asks how it stands is told.
     stage: watch::Sender<Stage>,
     drain_deadline: Duration,
@@ -176,13 +176,13 @@ impl Gateway {
             http: http.local_addr().unwrap_or(config.http),
         };
 
-        let gate = Gate::new(config.limits, Arc::clone(&telemetry));
+        let admission = AdmissionControl::new(config.limits, Arc::clone(&telemetry));
         let outcomes = Arc::new(Outcomes::new(config.outcomes, telemetry.outcomes()));
-        let crew = Crew::start(config.shadows, Some(Arc::clone(&outcomes)))?;
+        let shadow_pool = ShadowPool::start(config.shadows, Some(Arc::clone(&outcomes)))?;
         let pool = Pool::start()?;
         let pipeline = Pipeline::new(Arc::clone(&live), Arc::clone(&telemetry), pool);
         let pipeline = pipeline.with_outcomes(Arc::clone(&outcomes));
-        let pipeline = Arc::new(pipeline.with_log(log).with_shadows(crew));
+        let pipeline = Arc::new(pipeline.with_log(log).with_shadows(shadow_pool));
         let (stage, stages) = watch::channel(Stage::default());
         let views = control.views();
         let catalog = Catalog::new(Arc::clone(&live), views.clone(), stages);
@@ -190,13 +190,13 @@ impl Gateway {
         let (cut, cutting) = watch::channel(false);
         let (end, ending) = watch::channel(false);
         let (mut grpc, mut others) = (JoinSet::new(), JoinSet::new());
-        let doorman = Doorman {
+        let connection_limiter = ConnectionLimiter {
             most: config.max_connections,
             telemetry: Arc::clone(&telemetry),
             cut: cutting.clone(),
         };
 
-        let predictor = Predictor::new(pipeline, Arc::clone(&gate));
+        let predictor = Predictor::new(pipeline, Arc::clone(&admission));
         let door = serve::data(&config, predictor.clone(), catalog.clone(), &telemetry)?;
         let watch = registry::watch(config.registry.clone(), config.watch, move |listing| {
             // An error means that the writer has ended, and then nobody wants to know.
@@ -215,7 +215,7 @@ impl Gateway {
                 }
             }),
         };
-        let admitted = doorman.admit(data);
+        let admitted = connection_limiter.admit(data);
         let streams = config.max_concurrent_streams;
         let serve = connections::grpc(door, streams);
         threads::spread("data", &serve, admitted, &closing, &cutting, &mut grpc)?;
@@ -223,16 +223,16 @@ impl Gateway {
         let door = serve::admin(&config, admin_service, catalog.clone())?;
         grpc.spawn(connections::until(
             "admin",
-            doorman.admit_here(admin),
+            connection_limiter.admit_here(admin),
             connections::grpc(door, streams),
             closing,
         ));
         let most = config.max_message_bytes;
-        let faces = Faces::new(catalog, &telemetry, outcomes, predictor, most);
+        let state = HttpState::new(catalog, &telemetry, outcomes, predictor, most);
         others.spawn(connections::until(
             connections::HTTP,
-            doorman.admit_here(http),
-            connections::http(router(faces)),
+            connection_limiter.admit_here(http),
+            connections::http(router(state)),
             ending.clone(),
         ));
         if let Some(interval) = config.drift_interval {
@@ -250,7 +250,7 @@ impl Gateway {
             views,
             watch: Some(watch),
             log: log_thread,
-            gate,
+            admission,
             stage,
             drain_deadline,
             close,
@@ -302,10 +302,10 @@ async fn prediction_log(
 
 /// Every connection is a file. The limit that a process begins with is often lower than what it may ask for.
 fn raise_file_limit(max_connections: usize) {
-    let faces = 3;
+    let ports = 3;
     let wanted = u64::try_from(max_connections)
         .unwrap_or(u64::MAX)
-        .saturating_mul(faces)
+        .saturating_mul(ports)
         + 64;
     match rlimit::increase_nofile_limit(u64::MAX) {
         Ok(files) if files >= wanted => {}
@@ -318,7 +318,7 @@ fn raise_file_limit(max_connections: usize) {
     }
 }
 
-/// Binds all three faces, or tells every one that cannot be bound.
+/// Binds all three ports, or tells every one that cannot be bound.
 async fn listen(config: &Config) -> Result<[TcpListener; 3], StartError> {
     let mut bound = Vec::with_capacity(3);
     let mut errors = Vec::new();

@@ -6,12 +6,12 @@ use tonic::service::Routes;
 use tonic_health::pb::health_server::{self, HealthServer};
 
 use super::StartError;
-use super::door::{Call, Door};
+use super::grpc_router::{Call, GrpcRouter};
 use crate::api::grpc::{
-    Admin, AdminPort, Admission, DataPort, Health, OpenInference, Predictions, Punctual,
+    Admin, AdminPort, Admission, DataPort, DeadlineService, Health, OpenInference, Predictions,
     TensorFlowServing,
 };
-use crate::api::{Catalog, Dialect, NATIVE, OPEN_INFERENCE, Predictor, TENSORFLOW_SERVING};
+use crate::api::{Catalog, ErrorMapping, NATIVE, OPEN_INFERENCE, Predictor, TENSORFLOW_SERVING};
 use crate::config::Config;
 use crate::control::Store;
 use crate::insight::metrics::Telemetry;
@@ -22,7 +22,7 @@ use crate::proto::tensorflow::serving::{
 };
 use crate::proto::v1::admin_service_server::{self, AdminServiceServer};
 use crate::proto::v1::prediction_service_server::{self, PredictionServiceServer};
-use crate::serving::gate::Gate;
+use crate::serving::admission::AdmissionControl;
 
 /// What the data port serves, beside reflection.
 const DATA: [&str; 5] = [
@@ -39,15 +39,15 @@ const OPEN: &str = grpc_inference_service_server::SERVICE_NAME;
 /// Bytes of a question about health or about services, which are short: who watches keeps his.
 const QUESTION: usize = 4096;
 
-/// The data port: predictions in each protocol behind the gate, health, reflection.
+/// The data port: predictions in each protocol behind admission control, health, reflection.
 pub(super) fn data(
     config: &Config,
     predictor: Predictor,
     catalog: Catalog,
     telemetry: &Arc<Telemetry>,
-) -> Result<Door<impl Call, impl Call>, StartError> {
+) -> Result<GrpcRouter<impl Call, impl Call>, StartError> {
     let most = config.max_message_bytes;
-    let gate = Arc::clone(predictor.gate());
+    let admission = Arc::clone(predictor.admission());
     let data = DataPort::new(predictor.clone(), catalog.clone());
     let open = OpenInference::new(catalog.clone(), data);
     let tensorflow = TensorFlowServing::new(predictor.clone(), catalog.clone(), most);
@@ -65,15 +65,15 @@ pub(super) fn data(
         .max_encoding_message_size(most);
     let health = HealthServer::new(Health::new(catalog, &DATA)).max_decoding_message_size(QUESTION);
     let behind = Behind {
-        gate: &gate,
+        admission: &admission,
         telemetry,
     };
-    let routes = Routes::new(behind.gate(predictions, &TENSORFLOW_SERVING))
-        .add_service(behind.gate(models, &TENSORFLOW_SERVING))
-        .add_service(Punctual(health));
-    Ok(Door {
-        native: behind.gate(native, &NATIVE),
-        open: behind.gate(open, &OPEN_INFERENCE),
+    let routes = Routes::new(behind.admission(predictions, &TENSORFLOW_SERVING))
+        .add_service(behind.admission(models, &TENSORFLOW_SERVING))
+        .add_service(DeadlineService(health));
+    Ok(GrpcRouter {
+        native: behind.admission(native, &NATIVE),
+        open: behind.admission(open, &OPEN_INFERENCE),
         rest: with_reflection(routes, &DATA)?,
         tells_who: false,
     })
@@ -81,14 +81,14 @@ pub(super) fn data(
 
 /// What services of the data port stand behind.
 struct Behind<'a> {
-    gate: &'a Arc<Gate>,
+    admission: &'a Arc<AdmissionControl>,
     telemetry: &'a Arc<Telemetry>,
 }
 
 impl Behind<'_> {
-    fn gate<S>(&self, service: S, dialect: &'static Dialect) -> Admission<S> {
-        let (gate, telemetry) = (Arc::clone(self.gate), Arc::clone(self.telemetry));
-        Admission::new(service, gate, telemetry).speaking(dialect)
+    fn admission<S>(&self, service: S, error_mapping: &'static ErrorMapping) -> Admission<S> {
+        let (admission, telemetry) = (Arc::clone(self.admission), Arc::clone(self.telemetry));
+        Admission::new(service, admission, telemetry).speaking(error_mapping)
     }
 }
 
@@ -97,7 +97,7 @@ pub(super) fn admin<S: Store>(
     config: &Config,
     admin: Admin<S>,
     catalog: Catalog,
-) -> Result<Door<impl Call, impl Call>, StartError> {
+) -> Result<GrpcRouter<impl Call, impl Call>, StartError> {
     let most = config.max_message_bytes;
     let admin = Arc::new(admin);
     let open = OpenInference::new(catalog, AdminPort::new(Arc::clone(&admin)));
@@ -107,9 +107,9 @@ pub(super) fn admin<S: Store>(
     let native = AdminServiceServer::from_arc(admin)
         .max_decoding_message_size(most)
         .max_encoding_message_size(most);
-    Ok(Door {
-        native: Punctual(native),
-        open: Punctual(open),
+    Ok(GrpcRouter {
+        native: DeadlineService(native),
+        open: DeadlineService(open),
         rest: with_reflection(Routes::default(), &ADMIN)?,
         tells_who: true,
     })
@@ -128,7 +128,7 @@ fn with_reflection(routes: Routes, services: &[&str]) -> Result<Routes, StartErr
     let old = describe().build_v1alpha()?;
     let new = describe().build_v1()?;
     Ok(routes
-        .add_service(Punctual(new.max_decoding_message_size(QUESTION)))
-        .add_service(Punctual(old.max_decoding_message_size(QUESTION)))
+        .add_service(DeadlineService(new.max_decoding_message_size(QUESTION)))
+        .add_service(DeadlineService(old.max_decoding_message_size(QUESTION)))
         .prepare())
 }

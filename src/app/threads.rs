@@ -21,7 +21,7 @@ use tokio_stream::{Stream, StreamExt};
 
 use super::accept::{Admitted, Connection, Ends, until_cut};
 use super::connections::{self, Served};
-use crate::priority::{step_aside, step_in};
+use crate::priority::{set_background, set_latency_sensitive};
 
 /// Connections on their way to a thread that has not taken them yet.
 const ON_THE_WAY: usize = 64;
@@ -49,12 +49,12 @@ pub(super) fn spread<C: Served>(
         // The threads that it makes compute what could hang beside a fallback.
         let runtime = runtime::Builder::new_current_thread()
             .enable_all()
-            .on_thread_start(step_aside)
+            .on_thread_start(set_background)
             .build()?;
         Builder::new()
             .name(format!("taper-{name}-{at}"))
             .spawn(move || {
-                step_in();
+                set_latency_sensitive();
                 let opened = ReceiverStream::new(from).filter_map(opened);
                 let served = connections::until(name, opened, serve, closing);
                 runtime.block_on(async {

@@ -22,7 +22,7 @@ pub(super) const ADMIN_URL: &str = "http://127.0.0.1:8002";
 const LONGEST_ANSWER: usize = 256 * 1024 * 1024;
 
 /// One of the ports of a gateway.
-pub(super) trait Face: Clone + fmt::Debug + Send + Sync + 'static {
+pub(super) trait GrpcPort: Clone + fmt::Debug + Send + Sync + 'static {
     /// Where it is with default settings.
     const URL: &'static str;
     /// What it is, for the help.
@@ -42,7 +42,7 @@ pub(super) struct Data;
 #[derive(Clone, Debug)]
 pub(super) struct Admin;
 
-impl Face for Data {
+impl GrpcPort for Data {
     const URL: &'static str = DATA_URL;
     const HELP: &'static str = "Data port of the gateway";
     type Client = PredictionServiceClient<Channel>;
@@ -52,7 +52,7 @@ impl Face for Data {
     }
 }
 
-impl Face for Admin {
+impl GrpcPort for Admin {
     const URL: &'static str = ADMIN_URL;
     const HELP: &'static str = "Admin port of the gateway";
     type Client = AdminServiceClient<Channel>;
@@ -64,7 +64,7 @@ impl Face for Admin {
 
 /// Where a port of the gateway is, and how long to wait for it.
 #[derive(Clone, Debug, clap::Args)]
-pub(super) struct Port<F: Face> {
+pub(super) struct Port<F: GrpcPort> {
     #[arg(long, value_name = "URL", default_value = F::URL, help = F::HELP)]
     pub(super) address: String,
     #[command(flatten)]
@@ -112,7 +112,7 @@ impl Patience {
     }
 }
 
-impl<F: Face> Port<F> {
+impl<F: GrpcPort> Port<F> {
     /// The port at a known address.
     pub(super) fn at(address: SocketAddr) -> Self {
         Self::to(format!("http://{address}"), Patience::default())

@@ -3,7 +3,7 @@
 use std::{env, path::PathBuf};
 
 use super::{check, failure::Failure, out, signals::Signals, table::table};
-use crate::app::{self, Addresses, Gateway, Standing};
+use crate::app::{self, Addresses, Gateway, VersionStatus};
 use crate::config::{Config, Overrides};
 
 /// Arguments of `taper serve`. Flags come before environment variables, and both before the file.
@@ -59,7 +59,7 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
             gateway.addresses(),
             env::var("RAYON_NUM_THREADS").ok().as_deref()
         ),
-        listing(&gateway.standings(), &gateway.problems())
+        listing(&gateway.version_statuses(), &gateway.problems())
     ))?;
     let broken = tokio::select! {
         name = signals.next() => {
@@ -93,7 +93,7 @@ fn banner(addresses: Addresses, threads: Option<&str>) -> String {
     )
 }
 
-fn listing(versions: &[Standing], problems: &[String]) -> String {
+fn listing(versions: &[VersionStatus], problems: &[String]) -> String {
     if versions.is_empty() {
         return "no models: the registry is empty".into();
     }
@@ -127,7 +127,7 @@ mod tests {
 
     #[test]
     fn the_listing_shows_shares_and_why_a_version_cannot_answer() {
-        let served = |version, share: Option<&str>, why: &[&str]| Standing {
+        let served = |version, share: Option<&str>, why: &[&str]| VersionStatus {
             model: "flight-delay".into(),
             version,
             state: if share.is_some() { "READY" } else { "FAILED" },

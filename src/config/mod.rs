@@ -23,9 +23,9 @@ use crate::insight::outcomes::OutcomeSettings;
 use crate::insight::prediction_log::{HashKey, LogSettings};
 use crate::insight::stats;
 use crate::registry::WatchSettings;
+use crate::serving::admission::Limits;
 use crate::serving::batch::BatchingHints;
-use crate::serving::gate::Limits;
-use crate::serving::shadow::CrewSettings;
+use crate::serving::shadow::ShadowPoolSettings;
 use raw::{RawConfig, RawLatest, RawModel, RawPredictionLog, RawVersions, RawVersionsWord};
 
 /// Everything that a gateway needs to know before it starts.
@@ -44,7 +44,7 @@ pub struct Config {
     /// Largest message, in and out, in bytes.
     pub max_message_bytes: usize,
     /// What all shadows may take together.
-    pub shadows: CrewSettings,
+    pub shadows: ShadowPoolSettings,
     /// Connections at one time on each port.
     pub max_connections: usize,
     /// Requests at one time on one connection.
@@ -213,7 +213,7 @@ fn check(raw: RawConfig, registry: PathBuf, state: PathBuf, file: &Path) -> Resu
         admin,
         http,
         max_message_bytes: raw.limits.max_message_bytes,
-        shadows: CrewSettings {
+        shadows: ShadowPoolSettings {
             compute_share: raw.limits.shadow_compute_share,
             max_threads: raw.limits.max_shadow_threads,
             max_bytes: raw.limits.max_shadow_bytes,
@@ -229,7 +229,7 @@ fn check(raw: RawConfig, registry: PathBuf, state: PathBuf, file: &Path) -> Resu
         max_audit_bytes: raw.limits.max_audit_bytes,
         watch: WatchSettings {
             poll: Duration::from_millis(raw.watch.poll_ms),
-            settle: Duration::from_millis(raw.watch.settle_ms),
+            stable_after: Duration::from_millis(raw.watch.settle_ms),
         },
         insight: stats::Settings {
             features: raw.insight.features,

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, num::NonZeroUsize, path::PathBuf};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::serving::shadow::CrewSettings;
+use crate::serving::shadow::ShadowPoolSettings;
 
 /// Configuration of `taper serve`. Everything has a default; flags and environment variables come before the file.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -102,7 +102,7 @@ pub(super) struct RawLimits {
 
 impl Default for RawLimits {
     fn default() -> Self {
-        let shadows = CrewSettings::default();
+        let shadows = ShadowPoolSettings::default();
         Self {
             max_message_bytes: 16 << 20,
             max_in_flight: 4096,

@@ -48,7 +48,7 @@ pub enum Edit {
 
 /// What every change says beside the change itself.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Terms {
+pub struct ChangeOptions {
     /// The revision that the caller has seen; `None`: any.
     pub expected: Option<Revision>,
     /// Only tell what would differ.
@@ -61,7 +61,7 @@ pub struct Terms {
     pub reason: String,
 }
 
-impl Terms {
+impl ChangeOptions {
     /// How long the name of an actor may be, in characters.
     pub const LONGEST_ACTOR: usize = 128;
     /// How long a reason may be, in characters.

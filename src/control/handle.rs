@@ -7,8 +7,8 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::difference::Difference;
-use super::edit::{Edit, Terms};
-use super::store::{Record, Signed, Span, Store, StoreError};
+use super::edit::{ChangeOptions, Edit};
+use super::store::{Author, Record, RevisionRange, Store, StoreError};
 use super::view::View;
 use crate::error::AdminError;
 use crate::ident::{ModelName, Revision, VersionNumber};
@@ -33,19 +33,19 @@ pub(super) enum Command {
     Change {
         model: String,
         edit: Edit,
-        terms: Terms,
+        terms: ChangeOptions,
         reply: oneshot::Sender<Result<Changed, AdminError>>,
     },
     Retry {
         model: String,
         version: u64,
-        signed: Signed,
+        author: Author,
         reply: oneshot::Sender<Result<(), AdminError>>,
     },
     Uploaded {
         model: ModelName,
         version: VersionNumber,
-        signed: Signed,
+        author: Author,
         outcome: Result<(), AdminError>,
         reply: oneshot::Sender<Result<(), AdminError>>,
     },
@@ -78,7 +78,7 @@ impl<S: Store> Control<S> {
         &self,
         model: String,
         edit: Edit,
-        terms: Terms,
+        terms: ChangeOptions,
     ) -> Result<Changed, AdminError> {
         self.ask(|reply| Command::Change {
             model,
@@ -97,12 +97,12 @@ impl<S: Store> Control<S> {
         &self,
         model: String,
         version: u64,
-        signed: Signed,
+        author: Author,
     ) -> Result<(), AdminError> {
         self.ask(|reply| Command::Retry {
             model,
             version,
-            signed,
+            author,
             reply,
         })
         .await
@@ -116,14 +116,14 @@ impl<S: Store> Control<S> {
         &self,
         model: ModelName,
         version: VersionNumber,
-        signed: Signed,
+        author: Author,
         outcome: Result<(), AdminError>,
     ) -> Result<(), AdminError> {
         let (reply, answer) = oneshot::channel();
         let told = Command::Uploaded {
             model,
             version,
-            signed,
+            author,
             outcome,
             reply,
         };
@@ -154,7 +154,7 @@ impl<S: Store> Control<S> {
     ///
     /// # Errors
     /// [`AdminError::Storage`].
-    pub async fn history(&self, span: Span<'_>) -> Result<Vec<Record>, AdminError> {
+    pub async fn history(&self, span: RevisionRange<'_>) -> Result<Vec<Record>, AdminError> {
         self.store.history(span).await.map_err(unreadable)
     }
 

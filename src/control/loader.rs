@@ -19,7 +19,7 @@ use crate::faults::Faults;
 use crate::ident::{ModelName, VersionNumber};
 use crate::insight::metrics::Telemetry;
 use crate::model::{Pace, Phase};
-use crate::priority::step_back;
+use crate::priority::set_idle_priority;
 use crate::serving::batch::BatchingHints;
 use crate::serving::live::ServingVersion;
 
@@ -107,7 +107,7 @@ impl Loader {
         let state = Arc::new(Mutex::new(State::default()));
         let (shared, mut report) = (Arc::clone(&state), report);
         let thread = Builder::new().name("taper-load".into()).spawn(move || {
-            step_back();
+            set_idle_priority();
             run(&inbox, &shared, &load, &mut report);
         })?;
         Ok(Self {

@@ -14,31 +14,31 @@
 mod admit;
 mod difference;
 mod edit;
-mod fleet;
 mod handle;
 mod load;
 mod loader;
-mod member;
+mod model_state;
 mod reaper;
 mod reconcile;
 mod settings;
 mod state;
 mod store;
+mod version_entry;
 mod view;
 mod wanted;
 mod writer;
 
 pub use admit::{Means, admit};
 pub use difference::{Difference, differences};
-pub use edit::{Edit, Terms};
+pub use edit::{ChangeOptions, Edit};
 pub use handle::{Changed, Control};
 pub use loader::{LoadEvent, Loader, Order, Report};
 pub use reaper::{Freed, Reaper, Retired};
-pub use reconcile::{Situation, Standing, Step, VersionChoice, latest, reconcile};
+pub use reconcile::{Situation, Step, VersionChoice, VersionFacts, latest, reconcile};
 pub use settings::{ModelSettings, Settings};
 pub use state::State;
 pub use store::{
-    Draft, EmbeddedStore, MemoryStore, OpenError, Record, Signed, Span, Store, StoreError,
+    Author, Draft, EmbeddedStore, MemoryStore, OpenError, Record, RevisionRange, Store, StoreError,
 };
 pub use view::{ModelView, VersionView, View};
 pub use wanted::{Pending, Wanted};

@@ -19,7 +19,7 @@ use std::{
 use tokio::time::Instant;
 
 use crate::ident::{ModelName, VersionNumber};
-use crate::priority::step_back;
+use crate::priority::set_idle_priority;
 use crate::serving::live::ServingVersion;
 
 /// First pause between two looks. A request takes about as long.
@@ -71,7 +71,7 @@ impl Reaper {
         let mut freed = freed;
         let thread = Builder::new().name("taper-reap".into()).spawn(move || {
             // Handing back hundreds of megabytes takes milliseconds, in which no request should wait.
-            step_back();
+            set_idle_priority();
             run(&inbox, give_back, &mut freed);
         })?;
         Ok(Self {

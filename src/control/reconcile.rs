@@ -24,7 +24,7 @@ pub enum VersionChoice {
 
 /// How one version stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Standing {
+pub struct VersionFacts {
     /// Its state.
     pub state: State,
     /// Whether its folder is in the registry.
@@ -39,7 +39,7 @@ pub struct Standing {
 #[derive(Clone, Debug)]
 pub struct Situation<'a> {
     /// Every version that is known.
-    pub versions: &'a BTreeMap<VersionNumber, Standing>,
+    pub versions: &'a BTreeMap<VersionNumber, VersionFacts>,
     /// The version policy.
     pub choice: &'a VersionChoice,
     /// Versions that a policy or a label names, in force or to come back when an unconfirmed change reverts.

@@ -95,7 +95,7 @@ pub fn receive(
 ) -> Result<Received, UploadError> {
     let mut bytes = 0;
     let fill = |dir: &Path| {
-        let mut desk = Desk {
+        let mut staging = UploadStaging {
             dir,
             model,
             version,
@@ -106,9 +106,9 @@ pub fn receive(
             open: None,
         };
         for part in parts {
-            desk.take(part.map_err(|Aborted| UploadError::Aborted)?)?;
+            staging.take(part.map_err(|Aborted| UploadError::Aborted)?)?;
         }
-        bytes = desk.finish()?;
+        bytes = staging.finish()?;
         Ok(())
     };
     match publish(root, model, version, fill) {
@@ -120,7 +120,7 @@ pub fn receive(
 }
 
 /// Where an upload is put together.
-struct Desk<'a> {
+struct UploadStaging<'a> {
     dir: &'a Path,
     model: &'a ModelName,
     version: VersionNumber,
@@ -146,7 +146,7 @@ struct Writing {
     digest: Sha256,
 }
 
-impl Desk<'_> {
+impl UploadStaging<'_> {
     fn take(&mut self, part: Part) -> Result<(), UploadError> {
         self.received = self.received.saturating_add(part.data.len() as u64);
         if self.received > self.limit {

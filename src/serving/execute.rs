@@ -62,13 +62,13 @@ impl Deref for Work {
 
 /// Where one version computes while a fallback stands by: apart from all others, because it may never come back.
 #[derive(Debug)]
-pub struct Apart {
+pub struct FallbackIsolation {
     permits: Arc<Semaphore>,
     /// Passes that nobody waits for any more and that have not ended.
     left_behind: AtomicUsize,
 }
 
-impl Default for Apart {
+impl Default for FallbackIsolation {
     fn default() -> Self {
         Self {
             permits: Arc::new(Semaphore::new(APART)),

@@ -15,9 +15,9 @@ use std::{
 use arc_swap::ArcSwap;
 
 use super::batch::{Batching, BatchingHints, Costs, Queue};
-use super::execute::Apart;
+use super::execute::FallbackIsolation;
 use super::route::{self, Copies, Policy, Shadow};
-use super::shadow::{Lane, Slots};
+use super::shadow::{ShadowQueue, Slots};
 use crate::ident::{Label, ModelName, Revision, Share, Target, VersionNumber};
 use crate::insight::compare::Comparisons;
 use crate::insight::metrics::{VersionMeters, Weights};
@@ -142,7 +142,7 @@ pub struct ServingVersion {
     /// What it answered as a shadow, beside primaries.
     pub comparisons: Comparisons,
     /// What it computes while a fallback stands by.
-    pub apart: Apart,
+    pub apart: FallbackIsolation,
     /// What waits to be computed.
     pub queue: Queue,
     /// Counts the weights of `version`. Declared after it, so dropped after it: what is no longer counted is freed.
@@ -173,7 +173,7 @@ impl ServingVersion {
             meters,
             slots: Slots::default(),
             comparisons,
-            apart: Apart::default(),
+            apart: FallbackIsolation::default(),
             queue,
             weights,
         }
@@ -207,7 +207,7 @@ pub struct Routing {
     /// The shadows as they are resolved, each version once, in the order of the policy.
     shadows: Vec<Shadow>,
     /// Their queues, in the same order.
-    lanes: Vec<Lane>,
+    lanes: Vec<ShadowQueue>,
     /// Who answers where another version cannot.
     fallback: Option<Arc<ServingVersion>>,
 }
@@ -295,7 +295,7 @@ impl Routing {
 
     /// Whether requests may be copied, or answered by another version than the one that was chosen.
     #[must_use]
-    pub fn has_helpers(&self) -> bool {
+    pub fn has_shadows_or_fallback(&self) -> bool {
         !self.lanes.is_empty() || self.fallback.is_some()
     }
 
@@ -306,13 +306,13 @@ impl Routing {
 
     /// The queue of one of the shadows in [`copies`](Self::copies).
     #[must_use]
-    pub fn lane(&self, at: usize) -> &Lane {
+    pub fn lane(&self, at: usize) -> &ShadowQueue {
         &self.lanes[at]
     }
 
     /// Who answers where `by` cannot, and how long `by` gets. `None` where nobody would.
     #[must_use]
-    pub fn stand_in(
+    pub fn fallback_for(
         &self,
         by: &Arc<ServingVersion>,
     ) -> Option<(&Arc<ServingVersion>, Option<Duration>)> {
@@ -359,7 +359,7 @@ impl Routing {
 
 /// A queue for each version among `shadows`. Where several of them mean one version, by its number and by labels, it is one
 /// shadow: the one with the largest share, of equals the first. Two would score every copy twice.
-fn lanes(shadows: Vec<(Shadow, Arc<ServingVersion>)>) -> (Vec<Shadow>, Vec<Lane>) {
+fn lanes(shadows: Vec<(Shadow, Arc<ServingVersion>)>) -> (Vec<Shadow>, Vec<ShadowQueue>) {
     let mut each: Vec<(Shadow, Arc<ServingVersion>)> = Vec::with_capacity(shadows.len());
     for (shadow, version) in shadows {
         let same = each.iter_mut().find(|(_, one)| Arc::ptr_eq(one, &version));
@@ -369,7 +369,7 @@ fn lanes(shadows: Vec<(Shadow, Arc<ServingVersion>)>) -> (Vec<Shadow>, Vec<Lane>
             Some(_) => {}
         }
     }
-    let lane = |(shadow, version): (Shadow, _)| (shadow.clone(), Lane::new(shadow, version));
+    let lane = |(shadow, version): (Shadow, _)| (shadow.clone(), ShadowQueue::new(shadow, version));
     each.into_iter().map(lane).unzip()
 }
 

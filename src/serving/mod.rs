@@ -5,9 +5,9 @@
 //! in [`execute`], and what waits together in [`batch`]; versions that only get copies are in [`shadow`].
 //! Not here: the wire ([`api`](crate::api)), how snapshots come to be ([`control`](crate::control)).
 
+pub mod admission;
 pub mod batch;
 pub mod execute;
-pub mod gate;
 pub mod live;
 pub mod route;
 pub mod shadow;

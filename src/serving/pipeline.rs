@@ -4,16 +4,16 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
+use super::admission::RequestPermit;
 use super::batch::Pool;
 use super::execute::{Call, Executor, Work};
 use super::fallback;
-use super::gate::Arrival;
 use super::live::{Live, Routing, ServingVersion, Snapshot};
 use super::lookup::pinned;
 use super::query::{Answer, Query};
 use super::route::{self, Choice, Copies};
 use super::score::Scored;
-use super::shadow::{Copied, Crew, Primary};
+use super::shadow::{Copied, Primary, ShadowPool};
 use crate::error::{Code, InputFaults, PredictError};
 use crate::ident::{ResponseId, Revision, Role};
 use crate::insight::metrics::{Record, Telemetry, Unreadable};
@@ -29,7 +29,7 @@ pub struct Pipeline {
     executor: Executor,
     outcomes: Option<Arc<Outcomes>>,
     log: Option<PredictionLog>,
-    crew: Option<Crew>,
+    crew: Option<ShadowPool>,
 }
 
 /// Truths that are joined before the thread is left to others for a moment.
@@ -51,7 +51,7 @@ impl Pipeline {
 
     /// The same, with copies for shadows, which `crew` scores. Without it, shadows get none.
     #[must_use]
-    pub fn with_shadows(self, crew: Crew) -> Self {
+    pub fn with_shadows(self, crew: ShadowPool) -> Self {
         Self {
             crew: Some(crew),
             ..self
@@ -89,7 +89,7 @@ impl Pipeline {
             model,
             response_id,
             payload,
-            arrival,
+            permit,
             ..
         } = query;
         let Chosen {
@@ -103,18 +103,20 @@ impl Pipeline {
             (Some(routing), Some(_)) => routing.copies(route::random_point),
             _ => Copies::default(),
         };
-        let stand_in = helpers.as_ref().and_then(|routing| routing.stand_in(&by));
-        let (work, shared) = if copies.is_empty() && stand_in.is_none() {
+        let fallback_for = helpers
+            .as_ref()
+            .and_then(|routing| routing.fallback_for(&by));
+        let (work, shared) = if copies.is_empty() && fallback_for.is_none() {
             (Work::Own(payload), None)
         } else {
             let shared = Arc::new(payload);
             (Work::Shared(Arc::clone(&shared)), Some(shared))
         };
-        let limit = stand_in.and_then(|(_, within)| fallback::patience(within, left(&arrival)));
+        let limit = fallback_for.and_then(|(_, within)| fallback::patience(within, left(&permit)));
         let first = Attempt {
             by: &by,
             role: Role::Primary,
-            arrival: &arrival,
+            permit: &permit,
             limit,
             response_id: &response_id,
         };
@@ -130,11 +132,11 @@ impl Pipeline {
                 revision,
                 answer: first.as_ref().ok().cloned(),
             };
-            self.copy(copies, routing, payload, primary, &arrival);
+            self.copy(copies, routing, payload, primary, &permit);
         }
-        let (answered, by, role, failed) = match (first, stand_in, shared) {
+        let (answered, by, role, failed) = match (first, fallback_for, shared) {
             (Err(error), Some((other, _)), Some(payload)) => {
-                let Some(why) = fallback::reason(&error, left(&arrival)) else {
+                let Some(why) = fallback::reason(&error, left(&permit)) else {
                     return Err(error);
                 };
                 by.meters.fell_back(why);
@@ -142,7 +144,7 @@ impl Pipeline {
                 let second = Attempt {
                     by: other,
                     role: Role::Fallback,
-                    arrival: &arrival,
+                    permit: &permit,
                     limit: None,
                     response_id: &response_id,
                 };
@@ -169,18 +171,18 @@ impl Pipeline {
         let Attempt {
             by,
             role,
-            arrival,
+            permit,
             limit,
             response_id,
         } = attempt;
         let log = self.log.as_ref();
         let sampled = log.filter(|log| log.samples(random_word()) && log.has_room());
         let logged = sampled.map(|log| (log, Payload::clone(&work)));
-        let mut record = Record::start(&by.meters, role, arrival.at, arrival.deadline());
+        let mut record = Record::start(&by.meters, role, permit.at, permit.deadline());
         let call = Call {
             role,
-            at: arrival.at,
-            deadline: arrival.deadline(),
+            at: permit.at,
+            deadline: permit.deadline(),
         };
         let scored = match limit {
             None => self.executor.run(by, work, call).await,
@@ -211,7 +213,7 @@ impl Pipeline {
                 inputs,
                 outputs: scored.as_ref().ok().map(|scored| scored.scores.clone()),
                 code,
-                latency: arrival.at.elapsed(),
+                latency: permit.at.elapsed(),
             });
         }
         if let (Some(outcomes), Ok(scored)) = (&self.outcomes, &scored) {
@@ -227,13 +229,13 @@ impl Pipeline {
         routing: &Routing,
         payload: &Arc<Payload>,
         primary: Primary,
-        arrival: &Arrival,
+        permit: &RequestPermit,
     ) {
         let Some(crew) = &self.crew else { return };
         let copied = Copied {
             payload: Arc::clone(payload),
             primary: Arc::new(primary),
-            bytes: arrival.bytes(),
+            bytes: permit.bytes(),
         };
         for at in copies.places() {
             crew.offer(routing.lane(at), copied.clone());
@@ -289,8 +291,8 @@ fn random_word() -> u32 {
 }
 
 /// How long the caller still waits; `None`: for ever.
-fn left(arrival: &Arrival) -> Option<Duration> {
-    let deadline = arrival.deadline()?;
+fn left(permit: &RequestPermit) -> Option<Duration> {
+    let deadline = permit.deadline()?;
     Some(deadline.saturating_duration_since(Instant::now()))
 }
 
@@ -303,7 +305,7 @@ fn is_worth_copying(ended: &Result<Scored, PredictError>) -> bool {
 struct Attempt<'a> {
     by: &'a Arc<ServingVersion>,
     role: Role,
-    arrival: &'a Arrival,
+    permit: &'a RequestPermit,
     /// How long it gets; `None`: as long as the caller waits.
     limit: Option<Duration>,
     response_id: &'a ResponseId,
@@ -325,7 +327,8 @@ fn choose(snapshot: &Snapshot, query: &Query) -> Result<Chosen, PredictError> {
         None => routed(model.routing()?, query),
     };
     let routing = model.routing.as_ref();
-    let helpers = routing.filter(|routing| query.pin.is_none() && routing.has_helpers());
+    let helpers =
+        routing.filter(|routing| query.pin.is_none() && routing.has_shadows_or_fallback());
     Ok(Chosen {
         by: Arc::clone(by),
         revision: routing.map_or(Revision::default(), |routing| routing.revision),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::gate::Arrival;
+use super::admission::RequestPermit;
 use super::live::ServingVersion;
 use crate::ident::{ResponseId, Revision, Role, VersionNumber};
 use crate::model::payload::Payload;
@@ -24,8 +24,8 @@ pub struct Query {
     pub headers: HeaderMap,
     /// What is to be scored.
     pub payload: Payload,
-    /// Its place at the gate, and its clock.
-    pub arrival: Arc<Arrival>,
+    /// Its place in admission control, and its clock.
+    pub permit: Arc<RequestPermit>,
 }
 
 /// Who must answer.

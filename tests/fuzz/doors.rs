@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use http_body_util::{BodyExt as _, Full};
 use taper::api::grpc::{Admission, DataPort, OpenInference, Predictions, TensorFlowServing};
-use taper::api::http::{Faces, router};
+use taper::api::http::{HttpState, router};
 use taper::api::{Catalog, Predictor, Stage};
 use taper::control::View;
 use taper::insight::metrics::Telemetry;
@@ -14,8 +14,8 @@ use taper::proto::inference::grpc_inference_service_server::GrpcInferenceService
 use taper::proto::tensorflow::serving::prediction_service_server as tensorflow;
 use taper::proto::v1::prediction_service_server::PredictionServiceServer;
 use taper::serving::Pipeline;
+use taper::serving::admission::{AdmissionControl, Limits};
 use taper::serving::batch::Pool;
-use taper::serving::gate::{Gate, Limits};
 use taper::serving::route::RawPolicy;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
@@ -69,7 +69,7 @@ impl Door {
 /// A house over two versions of the tiny model `m`, with all its doors.
 pub struct Doors {
     runtime: Runtime,
-    gate: Arc<Gate>,
+    admission: Arc<AdmissionControl>,
     predictor: Predictor,
     catalog: Catalog,
     telemetry: Arc<Telemetry>,
@@ -95,7 +95,7 @@ impl Doors {
             max_in_flight: 8,
             max_in_flight_bytes: 2 * LONGEST,
         };
-        let gate = Gate::new(limits, Arc::clone(&telemetry));
+        let admission = AdmissionControl::new(limits, Arc::clone(&telemetry));
         let pool = Pool::start().expect("threads");
         let (_, views) = watch::channel(Arc::new(View::default()));
         let (_, stages) = watch::channel(Stage::default());
@@ -104,9 +104,9 @@ impl Doors {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build();
-        let predictor = Predictor::new(Arc::new(pipeline), Arc::clone(&gate));
+        let predictor = Predictor::new(Arc::new(pipeline), Arc::clone(&admission));
         let outcomes = Outcomes::new(OutcomeSettings::default(), telemetry.outcomes());
-        let faces = Faces::new(
+        let state = HttpState::new(
             catalog.clone(),
             &telemetry,
             Arc::new(outcomes),
@@ -116,10 +116,10 @@ impl Doors {
         Self {
             runtime: runtime.expect("a runtime"),
             predictor,
-            gate,
+            admission,
             catalog,
             telemetry,
-            router: router(faces),
+            router: router(state),
         }
     }
 
@@ -163,7 +163,7 @@ impl Doors {
                 self.post(http::Request::post("/v2/models/m/predict"), message);
             }
         }
-        assert_eq!(self.gate.in_flight(), 0, "a place was not given back");
+        assert_eq!(self.admission.in_flight(), 0, "a place was not given back");
     }
 
     /// Sends `body` over HTTP.
@@ -197,8 +197,8 @@ impl Doors {
                 Error = Infallible,
             >,
     {
-        let (gate, telemetry) = (Arc::clone(&self.gate), Arc::clone(&self.telemetry));
-        let mut service = Admission::new(service, gate, telemetry);
+        let (admission, telemetry) = (Arc::clone(&self.admission), Arc::clone(&self.telemetry));
+        let mut service = Admission::new(service, admission, telemetry);
         let length = u32::try_from(message.len()).expect("short").to_be_bytes();
         let frame = [&[0][..], &length, message].concat();
         let request = http::Request::post(path)

@@ -10,7 +10,7 @@ use taper::model::Model;
 use taper::proto::v1;
 use taper::proto::v1::prediction_service_client::PredictionServiceClient;
 use taper::proto::v1::prediction_service_server::PredictionServiceServer;
-use taper::serving::gate::Left;
+use taper::serving::admission::Left;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tonic::Code;
 use tonic::codegen::Service;
@@ -22,7 +22,7 @@ use crate::harness::{Running, connect, eventually, good, reason, rows};
 use crate::pipeline::{House, MOST_BYTES, began, house, slow};
 use crate::tiny;
 
-/// Serves a house behind its gate, and a client of it. The server ends with the test's runtime.
+/// Serves a house behind its admission, and a client of it. The server ends with the test's runtime.
 pub async fn served(
     model: impl Model,
     max_in_flight: usize,
@@ -30,12 +30,12 @@ pub async fn served(
     let house = house(model, max_in_flight);
     let predictions = Predictions::new(Predictor::new(
         Arc::clone(&house.pipeline),
-        Arc::clone(&house.gate),
+        Arc::clone(&house.admission),
     ));
     let service = PredictionServiceServer::new(predictions);
     let service = Admission::new(
         service,
-        Arc::clone(&house.gate),
+        Arc::clone(&house.admission),
         Arc::clone(&house.telemetry),
     );
     let incoming = TcpIncoming::bind("127.0.0.1:0".parse().expect("address")).expect("binds");
@@ -54,12 +54,12 @@ async fn a_call_that_its_deadline_ends_says_so_with_details_and_is_counted_so() 
     let house = house(model, 8);
     let predictions = Predictions::new(Predictor::new(
         Arc::clone(&house.pipeline),
-        Arc::clone(&house.gate),
+        Arc::clone(&house.admission),
     ));
     let service = PredictionServiceServer::new(predictions);
     let mut service = Admission::new(
         service,
-        Arc::clone(&house.gate),
+        Arc::clone(&house.admission),
         Arc::clone(&house.telemetry),
     );
     // Without a client, which would have a clock of its own.
@@ -84,7 +84,7 @@ async fn a_call_that_its_deadline_ends_says_so_with_details_and_is_counted_so() 
     let text = house.telemetry.render();
     assert!(text.contains(r#"code="DEADLINE_EXCEEDED"} 1"#), "{text}");
     drop(response);
-    assert_eq!(house.gate.in_flight(), 0);
+    assert_eq!(house.admission.in_flight(), 0);
 }
 
 #[tokio::test]
@@ -139,7 +139,7 @@ async fn messages_past_the_bytes_that_are_left_are_refused_and_give_their_bytes_
         Code::NotFound,
         "the bytes were given back: {unknown:?}"
     );
-    assert_eq!(house.gate.in_flight(), 0);
+    assert_eq!(house.admission.in_flight(), 0);
 }
 
 #[tokio::test]
@@ -229,10 +229,10 @@ async fn a_small_message_of_very_many_things_is_refused_before_it_is_unpacked() 
 async fn a_request_amid_its_forward_pass_is_told_when_nobody_waits_any_longer() {
     let (model, begun, let_go) = slow();
     let (house, mut client) = served(model, 8).await;
-    house.gate.begin_drain();
+    house.admission.begin_drain();
     let call = tokio::task::spawn(async move { client.predict(rows("m", [good()])).await });
     began(begun).await;
-    house.gate.cut_off();
+    house.admission.cut_off();
     let status = call.await.expect("no panic").expect_err("told");
     assert_eq!(
         (status.code(), &*reason(&status)),
@@ -244,7 +244,7 @@ async fn a_request_amid_its_forward_pass_is_told_when_nobody_waits_any_longer() 
         inside: 0,
     };
     eventually("its place is given back", || async {
-        (house.gate.left() == want).then_some(())
+        (house.admission.left() == want).then_some(())
     })
     .await;
     let_go.send(()).expect("the forward pass still runs");

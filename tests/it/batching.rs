@@ -11,7 +11,7 @@ use taper::error::{ForwardError, PredictError};
 use taper::model::{Model, Rows, Scores};
 use taper::serving::live::ServingVersion;
 use taper::serving::route::RawPolicy;
-use taper::serving::shadow::CrewSettings;
+use taper::serving::shadow::ShadowPoolSettings;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
@@ -95,7 +95,11 @@ impl Held {
             split: vec![(1.into(), 10_000)],
             ..RawPolicy::default()
         };
-        let house = house_of(vec![model(1), model(2)], policy, CrewSettings::default());
+        let house = house_of(
+            vec![model(1), model(2)],
+            policy,
+            ShadowPoolSettings::default(),
+        );
         let mut held = Self {
             house,
             passes,

@@ -8,7 +8,7 @@ use taper::proto::v1;
 
 use crate::harness::{eventually, good, rows, seen};
 use crate::metrics::two_versions;
-use crate::shadow_policy::with_helpers;
+use crate::shadow_policy::with_shadows_and_fallback;
 
 fn file(path: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
@@ -48,7 +48,7 @@ async fn the_readme_lists_the_metrics_that_there_are() {
     let read = gateway.admin.get_traffic_policy(read).await.expect("read");
     let set = v1::SetTrafficPolicyRequest {
         model: "m".into(),
-        policy: Some(with_helpers(2)),
+        policy: Some(with_shadows_and_fallback(2)),
         terms: seen(read.into_inner().revision),
     };
     gateway.admin.set_traffic_policy(set).await.expect("set");

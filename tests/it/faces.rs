@@ -305,8 +305,8 @@ async fn every_taken_port_is_named_and_nothing_is_left_running() {
     (second.data, second.http) = (taken.data, taken.http);
     match Gateway::start(second).await {
         Err(StartError::Bind(errors)) => {
-            let faces: Vec<_> = errors.iter().map(|error| error.face).collect();
-            assert_eq!(faces, ["data", "http"]);
+            let ports: Vec<_> = errors.iter().map(|error| error.face).collect();
+            assert_eq!(ports, ["data", "http"]);
         }
         other => panic!("both taken ports are told, got {other:?}"),
     }

@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use taper::error::ForwardError;
 use taper::ident::Role;
 use taper::serving::route::{RawFallback, RawPolicy};
-use taper::serving::shadow::CrewSettings;
+use taper::serving::shadow::ShadowPoolSettings;
 
 use crate::helpers::{Does, does, house, score, well};
 
@@ -49,7 +49,7 @@ async fn callers_of_a_canary_that_fails_and_hangs_see_no_failure_and_its_counter
     let house = house(
         vec![well(), canary],
         policy(Some(5_000)),
-        CrewSettings::default(),
+        ShadowPoolSettings::default(),
     );
     let asked = (0..100_u8).map(|x| {
         let house = Arc::clone(&house);
@@ -98,7 +98,7 @@ async fn a_canary_that_always_hangs_holds_a_bounded_number_of_threads() {
     let house = house(
         vec![well(), canary],
         policy(Some(20)),
-        CrewSettings::default(),
+        ShadowPoolSettings::default(),
     );
     for _ in 0..40 {
         let answer = house.ask(3.0).await.expect("answered");
@@ -116,7 +116,7 @@ async fn without_a_fallback_and_with_a_pin_the_error_is_the_callers_to_see() {
         let house = house(
             vec![well(), canary],
             policy(fallback),
-            CrewSettings::default(),
+            ShadowPoolSettings::default(),
         );
         for x in [0.0, 1.0, 2.0] {
             let pin = fallback.map(|_| 2);

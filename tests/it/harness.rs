@@ -1,4 +1,4 @@
-//! A gateway on real sockets, and clients for its faces. Every address is 127.0.0.1 port 0.
+//! A gateway on real sockets, and clients for its ports. Every address is 127.0.0.1 port 0.
 
 use std::{
     path::{Path, PathBuf},

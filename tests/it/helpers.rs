@@ -6,11 +6,11 @@ use taper::error::{ForwardError, PredictError};
 use taper::insight::metrics::Telemetry;
 use taper::model::payload::{Cell, Payload};
 use taper::model::{Manifest, Model, Rows, Scores, Version};
+use taper::serving::admission::{AdmissionControl, Limits};
 use taper::serving::batch::Pool;
-use taper::serving::gate::{Gate, Limits};
 use taper::serving::live::Live;
 use taper::serving::route::RawPolicy;
-use taper::serving::shadow::{Crew, CrewSettings};
+use taper::serving::shadow::{ShadowPool, ShadowPoolSettings};
 use taper::serving::{Answer, Pin, Pipeline, Query};
 use tokio::time::Instant;
 
@@ -51,11 +51,11 @@ pub struct House {
     pub pipeline: Arc<Pipeline>,
     pub live: Arc<Live>,
     pub telemetry: Arc<Telemetry>,
-    gate: Arc<Gate>,
+    admission: Arc<AdmissionControl>,
 }
 
 /// A house whose versions 1, 2, ... do as `models` do.
-pub fn house(models: Vec<Does>, policy: RawPolicy, settings: CrewSettings) -> Arc<House> {
+pub fn house(models: Vec<Does>, policy: RawPolicy, settings: ShadowPoolSettings) -> Arc<House> {
     let act = |does| Box::new(Acting(does)) as Box<dyn Model>;
     house_of(models.into_iter().map(act).collect(), policy, settings)
 }
@@ -64,7 +64,7 @@ pub fn house(models: Vec<Does>, policy: RawPolicy, settings: CrewSettings) -> Ar
 pub fn house_of(
     models: Vec<Box<dyn Model>>,
     policy: RawPolicy,
-    settings: CrewSettings,
+    settings: ShadowPoolSettings,
 ) -> Arc<House> {
     let dir = tempfile::tempdir().expect("temporary folder");
     let telemetry = Telemetry::new().expect("metrics");
@@ -80,7 +80,7 @@ pub fn house_of(
         max_in_flight: 20_000,
         max_in_flight_bytes: 1 << 30,
     };
-    let crew = Crew::start(settings, None).expect("a thread");
+    let crew = ShadowPool::start(settings, None).expect("a thread");
     let pipeline = Pipeline::new(
         Arc::clone(&live),
         Arc::clone(&telemetry),
@@ -89,7 +89,7 @@ pub fn house_of(
     .with_shadows(crew);
     Arc::new(House {
         pipeline: Arc::new(pipeline),
-        gate: Gate::new(limits, Arc::clone(&telemetry)),
+        admission: AdmissionControl::new(limits, Arc::clone(&telemetry)),
         live,
         telemetry,
     })
@@ -113,7 +113,7 @@ impl House {
         pin: Option<u64>,
         deadline: Option<Instant>,
     ) -> Result<Answer, PredictError> {
-        let arrival = Arc::new(self.gate.enter(Instant::now(), deadline)?);
+        let permit = Arc::new(self.admission.enter(Instant::now(), deadline)?);
         let pair = Cell::List(vec![Cell::Number(0.0), Cell::Number(0.0)]);
         let cells = [
             ("x", Cell::Number(x)),
@@ -128,7 +128,7 @@ impl House {
             response_id: None,
             headers: http::HeaderMap::new(),
             payload: Payload::Rows(vec![row]),
-            arrival,
+            permit,
         };
         self.pipeline.predict(query).await
     }

@@ -12,8 +12,8 @@ use taper::error::{ForwardError, PredictError};
 use taper::insight::metrics::Telemetry;
 use taper::model::payload::{Cell, Payload};
 use taper::model::{Manifest, Model, Rows, Scores, Version};
+use taper::serving::admission::{AdmissionControl, Limits};
 use taper::serving::batch::Pool;
-use taper::serving::gate::{Gate, Limits};
 use taper::serving::live::{Live, Snapshot};
 use taper::serving::route::RawPolicy;
 use taper::serving::{Answer, Pipeline, Query};
@@ -27,7 +27,7 @@ pub struct House {
     pub pipeline: Arc<Pipeline>,
     pub live: Arc<Live>,
     pub telemetry: Arc<Telemetry>,
-    pub gate: Arc<Gate>,
+    pub admission: Arc<AdmissionControl>,
 }
 
 /// A house whose one version is `model`.
@@ -52,7 +52,7 @@ pub fn house(model: impl Model, max_in_flight: usize) -> House {
             Arc::clone(&telemetry),
             Pool::start().expect("threads"),
         )),
-        gate: Gate::new(limits, Arc::clone(&telemetry)),
+        admission: AdmissionControl::new(limits, Arc::clone(&telemetry)),
         live,
         telemetry,
     }
@@ -68,7 +68,7 @@ impl House {
     }
 
     async fn ask_until(&self, x: f64, deadline: Option<Instant>) -> Result<Answer, PredictError> {
-        let arrival = Arc::new(self.gate.enter(Instant::now(), deadline)?);
+        let permit = Arc::new(self.admission.enter(Instant::now(), deadline)?);
         let pair = Cell::List(vec![Cell::Number(0.0), Cell::Number(0.0)]);
         let cells = [
             ("x", Cell::Number(x)),
@@ -84,7 +84,7 @@ impl House {
             payload: Payload::Rows(vec![
                 cells.map(|(name, cell)| (name.to_owned(), cell)).into(),
             ]),
-            arrival,
+            permit,
         };
         self.pipeline.predict(query).await
     }
@@ -131,7 +131,7 @@ async fn a_model_that_fails_costs_one_request_and_no_more() {
         );
         assert_eq!(score(&house.ask(2.0).await.expect("the next one")), [2.0]);
     }
-    assert_eq!(house.gate.in_flight(), 0);
+    assert_eq!(house.admission.in_flight(), 0);
     let text = house.telemetry.render();
     assert!(
         text.contains(r#"role="primary",code="INTERNAL"} 3"#),
@@ -199,7 +199,7 @@ async fn past_the_limit_a_request_is_refused_at_once_and_told_when_to_come_back(
     }
     let_go.send(()).expect("sent");
     first.await.expect("joins").expect("the first is answered");
-    assert_eq!(house.gate.in_flight(), 0, "both places are given back");
+    assert_eq!(house.admission.in_flight(), 0, "both places are given back");
     let text = house.telemetry.render();
     assert!(
         text.contains(r#"taper_rejected_requests_total{reason="OVERLOADED"} 1"#),
@@ -215,7 +215,7 @@ async fn a_caller_that_goes_away_gives_its_place_back_and_is_counted() {
     began(begun).await;
     gone.abort();
     gone.await.expect_err("aborted");
-    assert_eq!(house.gate.in_flight(), 0);
+    assert_eq!(house.admission.in_flight(), 0);
     let_go.send(()).expect("sent");
     let text = house.telemetry.render();
     assert!(text.contains(r#"code="CANCELLED"} 1"#), "{text}");

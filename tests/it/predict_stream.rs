@@ -180,14 +180,14 @@ async fn streams_do_not_hold_up_a_drain_and_what_they_took_is_answered() {
     to.send(rows("m", [good()])).await.expect("sent");
     began(begun).await;
     // The stream, and the request on it.
-    assert_eq!(house.gate.in_flight(), 2);
-    house.gate.begin_drain();
+    assert_eq!(house.admission.in_flight(), 2);
+    house.admission.begin_drain();
     let_go.send(()).expect("sent");
     assert!(score(&next(&mut answers).await).is_ok());
     let end = answers.message().await.expect_err("the end");
     assert_eq!(end.code(), Code::Unavailable, "{end:?}");
     eventually("both places are given back", || async {
-        (house.gate.in_flight() == 0).then_some(())
+        (house.admission.in_flight() == 0).then_some(())
     })
     .await;
     drop(to);
@@ -256,10 +256,10 @@ async fn a_message_that_cannot_be_read_ends_the_stream_with_its_fault() {
 /// A call of `PredictStream` behind the gate of `house` that gets what is sent, piece by piece, without a transport that would have
 /// clocks of its own.
 async fn by_hand(house: &House) -> (mpsc::Sender<Bytes>, Body) {
-    let predictor = Predictor::new(Arc::clone(&house.pipeline), Arc::clone(&house.gate));
+    let predictor = Predictor::new(Arc::clone(&house.pipeline), Arc::clone(&house.admission));
     let service = PredictionServiceServer::new(Predictions::new(predictor));
-    let (gate, telemetry) = (Arc::clone(&house.gate), Arc::clone(&house.telemetry));
-    let mut service = Admission::new(service, gate, telemetry);
+    let (admission, telemetry) = (Arc::clone(&house.admission), Arc::clone(&house.telemetry));
+    let mut service = Admission::new(service, admission, telemetry);
     let (to, pieces) = mpsc::channel(4);
     let pieces = ReceiverStream::new(pieces).map(|piece| Ok::<_, Status>(Frame::data(piece)));
     let request = http::Request::post("/taper.v1.PredictionService/PredictStream")
@@ -309,7 +309,7 @@ async fn who_stops_in_the_middle_of_a_message_loses_the_stream() {
     assert_eq!(reason(&status), "MESSAGE_TOO_SLOW");
     assert_eq!(begin.elapsed().as_secs(), 30);
     drop((to, answers));
-    assert_eq!(house.gate.in_flight(), 0);
+    assert_eq!(house.admission.in_flight(), 0);
 }
 
 /// The house holds 2,000 bytes: see `MOST_BYTES`.

@@ -7,7 +7,7 @@ use axum::body::Body;
 use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
-use taper::api::http::{Faces, router};
+use taper::api::http::{HttpState, router};
 use taper::api::{Catalog, Predictor, Stage};
 use taper::control::View;
 use taper::insight::outcomes::{OutcomeSettings, Outcomes};
@@ -262,9 +262,9 @@ fn door(house: &House) -> axum::Router {
     let (_, stages) = watch::channel(Stage::default());
     let catalog = Catalog::new(Arc::clone(&house.live), views, stages);
     let outcomes = Outcomes::new(OutcomeSettings::default(), house.telemetry.outcomes());
-    let predictor = Predictor::new(Arc::clone(&house.pipeline), Arc::clone(&house.gate));
+    let predictor = Predictor::new(Arc::clone(&house.pipeline), Arc::clone(&house.admission));
     let outcomes = Arc::new(outcomes);
-    router(Faces::new(
+    router(HttpState::new(
         catalog,
         &house.telemetry,
         outcomes,
@@ -297,7 +297,7 @@ async fn a_body_that_does_not_come_is_not_waited_for_for_ever() {
     let text = house.telemetry.render();
     let line = r#"taper_rejected_requests_total{reason="MESSAGE_TOO_SLOW"} 1"#;
     assert!(text.contains(line), "{text}");
-    assert_eq!(house.gate.in_flight(), 0);
+    assert_eq!(house.admission.in_flight(), 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -312,7 +312,7 @@ async fn a_body_that_has_come_is_read_also_when_the_clock_has_run_out() {
         (StatusCode::BAD_REQUEST, &json!("rows")),
         "{told}"
     );
-    assert_eq!(house.gate.in_flight(), 0);
+    assert_eq!(house.admission.in_flight(), 0);
 }
 
 /// `text`, a byte each time that somebody looks, from `after` now on.
@@ -366,11 +366,11 @@ async fn nobody_waits_for_the_rest_of_a_body_once_the_gate_is_cut_off() {
     let never = Body::from_stream(begin.chain(tokio_stream::pending()));
     let asked = tokio::task::spawn(ask(door(&house), never));
     eventually("it has its place", || async {
-        (house.gate.in_flight() == 1).then_some(())
+        (house.admission.in_flight() == 1).then_some(())
     })
     .await;
-    house.gate.begin_drain();
-    house.gate.cut_off();
+    house.admission.begin_drain();
+    house.admission.cut_off();
     let at = tokio::time::Instant::now();
     let (head, told) = asked.await.expect("no panic");
     assert_eq!(
@@ -393,7 +393,7 @@ async fn a_request_that_its_deadline_ends_says_so() {
         (head.status(), &told["reason"]),
         (StatusCode::GATEWAY_TIMEOUT, &json!("DEADLINE_EXCEEDED"))
     );
-    assert_eq!(house.gate.in_flight(), 0);
+    assert_eq!(house.admission.in_flight(), 0);
 }
 
 #[tokio::test]
@@ -402,15 +402,15 @@ async fn a_request_amid_its_forward_pass_is_told_when_nobody_waits_any_longer() 
     let house = house(model, 8);
     let asked = tokio::task::spawn(ask(door(&house), good_body().to_string().into()));
     began(begun).await;
-    house.gate.begin_drain();
-    house.gate.cut_off();
+    house.admission.begin_drain();
+    house.admission.cut_off();
     let (head, told) = asked.await.expect("no panic");
     assert_eq!(
         (head.status(), &told["reason"]),
         (StatusCode::SERVICE_UNAVAILABLE, &json!("DRAINING"))
     );
     assert_eq!(head.headers()["connection"], "close");
-    let left = house.gate.left();
+    let left = house.admission.left();
     assert_eq!((left.told, left.inside), (1, 0));
     let_go.send(()).expect("the forward pass still runs");
 }
@@ -424,9 +424,9 @@ async fn a_place_is_held_until_the_answer_has_left() {
         .await
         .expect("infallible");
     assert_eq!(answer.status(), StatusCode::OK);
-    assert_eq!(house.gate.in_flight(), 1, "the answer is still here");
+    assert_eq!(house.admission.in_flight(), 1, "the answer is still here");
     let body = answer.into_body().collect().await.expect("a body");
-    assert_eq!(house.gate.in_flight(), 1, "its bytes are still here");
+    assert_eq!(house.admission.in_flight(), 1, "its bytes are still here");
     drop(body);
-    assert_eq!(house.gate.in_flight(), 0);
+    assert_eq!(house.admission.in_flight(), 0);
 }

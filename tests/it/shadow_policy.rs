@@ -20,7 +20,7 @@ fn shadow(version: u64) -> v1::Shadow {
 }
 
 /// All traffic to 1, copies to `copied`, and 2 stands by.
-pub fn with_helpers(copied: u64) -> v1::TrafficPolicy {
+pub fn with_shadows_and_fallback(copied: u64) -> v1::TrafficPolicy {
     v1::TrafficPolicy {
         shadows: vec![shadow(copied)],
         fallback: Some(v1::Fallback {
@@ -44,7 +44,7 @@ async fn a_shadow_scores_copies_holds_its_version_and_goes_when_it_is_taken_away
     let mut gateway = Running::start("", three).await;
     let changed = gateway
         .admin
-        .set_traffic_policy(set(with_helpers(3), 0))
+        .set_traffic_policy(set(with_shadows_and_fallback(3), 0))
         .await;
     let changed = changed.expect("set").into_inner();
     let told: Vec<_> = changed
@@ -175,7 +175,7 @@ async fn a_shadow_that_is_not_there_costs_nobody_an_answer_after_a_restart() {
     let mut gateway = Running::start("", three).await;
     let changed = gateway
         .admin
-        .set_traffic_policy(set(with_helpers(3), 0))
+        .set_traffic_policy(set(with_shadows_and_fallback(3), 0))
         .await;
     changed.expect("set");
     let dir = gateway.drain_and_keep().await;

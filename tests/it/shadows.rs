@@ -11,7 +11,7 @@ use taper::ident::Role;
 use taper::priority::cpu_time;
 use taper::serving::live::Snapshot;
 use taper::serving::route::{RawPolicy, RawShadow};
-use taper::serving::shadow::CrewSettings;
+use taper::serving::shadow::ShadowPoolSettings;
 
 use crate::harness::eventually;
 use crate::helpers::{Does, House, does, house, score, well};
@@ -36,10 +36,10 @@ fn policy(shadows: Vec<RawShadow>) -> RawPolicy {
     }
 }
 
-fn plenty() -> CrewSettings {
-    CrewSettings {
+fn plenty() -> ShadowPoolSettings {
+    ShadowPoolSettings {
         compute_share: 6_400,
-        ..CrewSettings::default()
+        ..ShadowPoolSettings::default()
     }
 }
 
@@ -229,9 +229,9 @@ async fn past_the_compute_time_of_all_shadows_copies_are_dropped() {
         }
         Ok(x)
     });
-    let settings = CrewSettings {
+    let settings = ShadowPoolSettings {
         compute_share: 1,
-        ..CrewSettings::default()
+        ..ShadowPoolSettings::default()
     };
     let house = house(vec![well(), burns], policy(vec![all(2)]), settings);
     ask(&house, 1).await;

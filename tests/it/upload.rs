@@ -158,8 +158,8 @@ async fn what_is_no_version_is_refused_by_name_and_leaves_nothing_behind() {
         data[0] ^= 1;
         chunk.data = data;
     }
-    let mut signed = good();
-    if let Some(Part::Header(header)) = &mut signed[0].part {
+    let mut author = good();
+    if let Some(Part::Header(header)) = &mut author[0].part {
         header.terms = Some(v1::ChangeTerms {
             reason: "x".repeat(513),
             ..Default::default()
@@ -170,7 +170,7 @@ async fn what_is_no_version_is_refused_by_name_and_leaves_nothing_behind() {
         (good().split_off(1), "INVALID_CHANGE", "header"),
         (with(0, header("", 2)), "INVALID_CHANGE", "header.model"),
         (with(0, header("m", 0)), "INVALID_CHANGE", "header.version"),
-        (signed, "INVALID_CHANGE", "header.terms.reason"),
+        (author, "INVALID_CHANGE", "header.terms.reason"),
         (
             with(0, v1::UploadVersionRequest { part: None }),
             "INVALID_CHANGE",

@@ -1,4 +1,4 @@
-//! The first step of a prediction: a place at the gate before its message is read, and what ends it in time: a clock, or the
+//! The first step of a prediction: a place in admission control before its message is read, and what ends it in time: a clock, or the
 //! gateway that goes down and waits no longer.
 
 use std::{
@@ -21,39 +21,42 @@ use tonic::{Code, Status};
 
 use super::deadline;
 use crate::api::MESSAGE_PATIENCE;
-use crate::api::dialect::{Dialect, NATIVE};
+use crate::api::error_mapping::{ErrorMapping, NATIVE};
 use crate::api::status;
 use crate::error::PredictError;
 use crate::insight::metrics::{Telemetry, Unreadable};
-use crate::serving::gate::{Arrival, Gate};
+use crate::serving::admission::{AdmissionControl, RequestPermit};
 
 /// How long a stream is not read before it is looked again whether there is room.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// A gRPC service behind the gate.
+/// A gRPC service behind admission control.
 #[derive(Clone, Debug)]
 pub struct Admission<S> {
     inner: S,
-    gate: Arc<Gate>,
+    admission: Arc<AdmissionControl>,
     telemetry: Arc<Telemetry>,
-    dialect: &'static Dialect,
+    error_mapping: &'static ErrorMapping,
 }
 
 impl<S> Admission<S> {
     /// `inner` behind `gate`; messages that cannot be read are counted in `telemetry`.
-    pub fn new(inner: S, gate: Arc<Gate>, telemetry: Arc<Telemetry>) -> Self {
+    pub fn new(inner: S, admission: Arc<AdmissionControl>, telemetry: Arc<Telemetry>) -> Self {
         Self {
             inner,
-            gate,
+            admission,
             telemetry,
-            dialect: &NATIVE,
+            error_mapping: &NATIVE,
         }
     }
 
     /// The same, which tells errors as clients of another protocol know them.
     #[must_use]
-    pub fn speaking(self, dialect: &'static Dialect) -> Self {
-        Self { dialect, ..self }
+    pub fn speaking(self, error_mapping: &'static ErrorMapping) -> Self {
+        Self {
+            error_mapping,
+            ..self
+        }
     }
 }
 
@@ -78,53 +81,53 @@ where
         let at = Instant::now();
         let timeout = deadline::of(request.headers());
         let deadline = timeout.and_then(|timeout| at.checked_add(timeout));
-        let (telemetry, dialect) = (Arc::clone(&self.telemetry), self.dialect);
-        let arrival = match self.gate.enter(at, deadline) {
-            Ok(arrival) => Arc::new(arrival),
+        let (telemetry, error_mapping) = (Arc::clone(&self.telemetry), self.error_mapping);
+        let permit = match self.admission.enter(at, deadline) {
+            Ok(permit) => Arc::new(permit),
             Err(error) => {
-                let state = State::Refused(Some(status::told(&error, dialect)));
+                let state = State::Refused(Some(status::to_status(&error, error_mapping)));
                 return Admitted {
                     state,
                     telemetry,
-                    dialect,
+                    error_mapping,
                 };
             }
         };
         let inner = |inner| Counted {
             inner,
-            arrival: Arc::clone(&arrival),
+            permit: Arc::clone(&permit),
             direction: Direction::In,
-            dialect,
+            error_mapping,
             pause: None,
         };
         let mut request = request.map(inner);
-        request.extensions_mut().insert(Arc::clone(&arrival));
+        request.extensions_mut().insert(Arc::clone(&permit));
         let answer = self.inner.call(request);
         Admitted {
             state: State::Running {
                 answer,
-                arrival,
+                permit,
                 impatience: None,
             },
             telemetry,
-            dialect,
+            error_mapping,
         }
     }
 }
 
-/// The answer of a service behind the gate.
+/// The answer of a service behind admission control.
 #[derive(Debug)]
 pub struct Admitted<F> {
     state: State<F>,
     telemetry: Arc<Telemetry>,
-    dialect: &'static Dialect,
+    error_mapping: &'static ErrorMapping,
 }
 
 enum State<F> {
     Refused(Option<Status>),
     Running {
         answer: F,
-        arrival: Arc<Arrival>,
+        permit: Arc<RequestPermit>,
         /// Begun when the answer is not there at once, which it is for most requests.
         impatience: Option<Pin<Box<dyn Future<Output = Status> + Send>>>,
     },
@@ -134,9 +137,9 @@ impl<F> fmt::Debug for State<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Refused(status) => f.debug_tuple("Refused").field(status).finish(),
-            Self::Running { arrival, .. } => f
+            Self::Running { permit, .. } => f
                 .debug_struct("Running")
-                .field("arrival", arrival)
+                .field("arrival", permit)
                 .finish_non_exhaustive(),
         }
     }
@@ -150,8 +153,8 @@ where
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        let dialect = this.dialect;
-        let (answer, arrival, impatience) = match &mut this.state {
+        let error_mapping = this.error_mapping;
+        let (answer, permit, impatience) = match &mut this.state {
             State::Refused(status) => {
                 let status = status
                     .take()
@@ -160,22 +163,22 @@ where
             }
             State::Running {
                 answer,
-                arrival,
+                permit,
                 impatience,
-            } => (answer, arrival, impatience),
+            } => (answer, permit, impatience),
         };
         if let Poll::Ready(Ok(response)) = Pin::new(answer).poll(cx) {
             if let Some(why) = unreadable(&response) {
                 this.telemetry.unreadable(why);
             }
             // The place is held until the answer has left, so that answers nobody reads are bounded too.
-            let arrival = Arc::clone(arrival);
+            let permit = Arc::clone(permit);
             let sent = |inner| {
                 Body::new(Counted {
                     inner,
-                    arrival,
+                    permit,
                     direction: Direction::Out,
-                    dialect,
+                    error_mapping,
                     pause: None,
                 })
             };
@@ -183,9 +186,9 @@ where
         }
         let begin = || {
             Box::pin(impatience_of(
-                Arc::clone(arrival),
+                Arc::clone(permit),
                 Arc::clone(&this.telemetry),
-                dialect,
+                error_mapping,
             ))
         };
         let end = impatience.get_or_insert_with(|| begin() as _);
@@ -196,25 +199,29 @@ where
 
 /// Waits until the request must be answered whatever has become of it, and says how.
 async fn impatience_of(
-    arrival: Arc<Arrival>,
+    permit: Arc<RequestPermit>,
     telemetry: Arc<Telemetry>,
-    dialect: &'static Dialect,
+    error_mapping: &'static ErrorMapping,
 ) -> Status {
     tokio::select! {
-        () = arrival.cut_off() => {
-            arrival.told();
-            status::told(&PredictError::Draining, dialect)
+        () = permit.cut_off() => {
+            permit.told();
+            status::to_status(&PredictError::Draining, error_mapping)
         }
-        status = clock(&arrival, &telemetry, dialect) => status,
+        status = clock(&permit, &telemetry, error_mapping) => status,
     }
 }
 
-async fn clock(arrival: &Arrival, telemetry: &Telemetry, dialect: &Dialect) -> Status {
-    let patience = arrival.at + MESSAGE_PATIENCE;
-    let deadline = arrival.deadline();
+async fn clock(
+    permit: &RequestPermit,
+    telemetry: &Telemetry,
+    error_mapping: &ErrorMapping,
+) -> Status {
+    let patience = permit.at + MESSAGE_PATIENCE;
+    let deadline = permit.deadline();
     sleep_until(deadline.map_or(patience, |deadline| deadline.min(patience))).await;
     let is_over = || deadline.is_some_and(|deadline| deadline <= Instant::now());
-    if !is_over() && !arrival.is_read() {
+    if !is_over() && !permit.is_read() {
         telemetry.unreadable(Unreadable::TooSlow);
         let told = format!("the message did not come within {MESSAGE_PATIENCE:?}");
         return Status::deadline_exceeded(told);
@@ -224,7 +231,7 @@ async fn clock(arrival: &Arrival, telemetry: &Telemetry, dialect: &Dialect) -> S
         Some(deadline) => sleep_until(deadline).await,
         None => std::future::pending().await,
     }
-    status::told(&PredictError::DeadlineExceeded, dialect)
+    status::to_status(&PredictError::DeadlineExceeded, error_mapping)
 }
 
 /// Whether the transport refused the message, which no handler has seen then: its errors have no details, ours have.
@@ -245,9 +252,9 @@ fn unreadable(response: &Response<Body>) -> Option<Unreadable> {
 #[derive(Debug)]
 pub struct Counted {
     inner: Body,
-    arrival: Arc<Arrival>,
+    permit: Arc<RequestPermit>,
     direction: Direction,
-    dialect: &'static Dialect,
+    error_mapping: &'static ErrorMapping,
     /// Until it is asked again whether there is room for more.
     pause: Option<Pin<Box<Sleep>>>,
 }
@@ -269,7 +276,7 @@ impl HttpBody for Counted {
         if self.direction == Direction::Out {
             return Pin::new(&mut self.inner).poll_frame(cx);
         }
-        while self.arrival.stays() && self.arrival.is_full() {
+        while self.permit.stays() && self.permit.is_full() {
             let pause = self.pause.get_or_insert_with(|| Box::pin(sleep(PAUSE)));
             ready!(pause.as_mut().poll(cx));
             self.pause = None;
@@ -278,17 +285,17 @@ impl HttpBody for Counted {
         match &frame {
             Some(Ok(frame)) => {
                 let bytes = frame.data_ref().map_or(0, Bytes::len);
-                if self.arrival.stays() {
-                    self.arrival.count(bytes);
-                } else if let Err(error) = self.arrival.hold(bytes) {
-                    return Poll::Ready(Some(Err(status::told(&error, self.dialect))));
+                if self.permit.stays() {
+                    self.permit.count(bytes);
+                } else if let Err(error) = self.permit.hold(bytes) {
+                    return Poll::Ready(Some(Err(status::to_status(&error, self.error_mapping))));
                 }
             }
             Some(Err(_)) => {}
-            None => self.arrival.read(),
+            None => self.permit.read(),
         }
         if self.inner.is_end_stream() {
-            self.arrival.read();
+            self.permit.read();
         }
         Poll::Ready(frame)
     }

@@ -11,7 +11,7 @@ use crate::error::InputFaults;
 use crate::ident::{Role, VersionNumber};
 use crate::model::payload::{Cell, Payload, Row};
 use crate::proto::v1;
-use crate::serving::gate::Arrival;
+use crate::serving::admission::RequestPermit;
 use crate::serving::{Answer, Pin, Query};
 
 /// Reads a request that has its place and came with `headers`; what its fields mean to the model is checked later.
@@ -21,7 +21,7 @@ use crate::serving::{Answer, Pin, Query};
 pub(super) fn query(
     message: v1::PredictRequest,
     headers: HeaderMap,
-    arrival: Arc<Arrival>,
+    permit: Arc<RequestPermit>,
 ) -> Result<Query, InputFaults> {
     let mut faults = InputFaults::default();
     if message.model.is_empty() {
@@ -41,7 +41,7 @@ pub(super) fn query(
         response_id,
         headers,
         payload,
-        arrival,
+        permit,
     })
 }
 

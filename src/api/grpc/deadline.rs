@@ -17,13 +17,13 @@ use crate::api::status;
 
 /// A gRPC service whose calls end at their deadlines, where no [`Admission`](super::Admission) sees to it.
 #[derive(Clone, Debug)]
-pub struct Punctual<S>(pub S);
+pub struct DeadlineService<S>(pub S);
 
-impl<S: NamedService> NamedService for Punctual<S> {
+impl<S: NamedService> NamedService for DeadlineService<S> {
     const NAME: &'static str = S::NAME;
 }
 
-impl<S> Service<Request<Body>> for Punctual<S>
+impl<S> Service<Request<Body>> for DeadlineService<S>
 where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
     S::Future: Send + 'static,
@@ -110,7 +110,7 @@ mod tests {
                 let headers = request.headers_mut();
                 headers.insert("grpc-timeout", timeout.parse().unwrap());
             }
-            let answer = Punctual(Slow).call(request).await;
+            let answer = DeadlineService(Slow).call(request).await;
             let status = Status::from_header_map(answer.unwrap().headers());
             assert_eq!(status.as_ref().map(Status::code), code, "{timeout:?}");
             let details = status.and_then(|status| status.get_details_error_info());

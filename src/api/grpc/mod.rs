@@ -15,7 +15,7 @@ mod tfs;
 
 pub use admin::{Admin, AdminSettings};
 pub use admission::{Admission, Admitted, Counted};
-pub use deadline::Punctual;
+pub use deadline::DeadlineService;
 pub use health::Health;
 pub use oip::{AdminPort, DataPort, OpenInference, Port};
 pub use predictions::Predictions;

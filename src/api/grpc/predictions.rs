@@ -4,7 +4,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::stream::{Answers, Item, answers};
 use super::{convert, outcomes};
-use crate::api::dialect::NATIVE;
+use crate::api::error_mapping::NATIVE;
 use crate::api::predictor::Predictor;
 use crate::api::status;
 use crate::error::PredictError;
@@ -23,7 +23,7 @@ pub struct Predictions {
 }
 
 impl Predictions {
-    /// Answers from `predictor`. On a server this stands behind an [`Admission`](super::Admission) with the same gate, which gives
+    /// Answers from `predictor`. On a server this stands behind an [`Admission`](super::Admission) with the same admission control, which gives
     /// each request its place before it is read.
     #[must_use]
     pub fn new(predictor: Predictor) -> Self {
@@ -31,9 +31,9 @@ impl Predictions {
     }
 
     async fn answer(&self, mut request: Request<PredictRequest>) -> Result<Answer, PredictError> {
-        let arrival = self.predictor.place(request.extensions_mut())?;
+        let permit = self.predictor.place(request.extensions_mut())?;
         let (metadata, _, message) = request.into_parts();
-        let query = convert::query(message, metadata.into_headers(), arrival);
+        let query = convert::query(message, metadata.into_headers(), permit);
         self.predictor.answer(query).await
     }
 }

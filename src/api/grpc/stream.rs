@@ -1,6 +1,6 @@
 //! Many requests on one call, whatever protocol they came by: answered in their order, some of them at a time.
 //!
-//! A stream has a place at the gate for as long as it is open, and each of its requests one of its own. While the oldest answer is not
+//! A stream has a place in admission control for as long as it is open, and each of its requests one of its own. While the oldest answer is not
 //! taken, no more than [`AT_ONCE`] are read, so that a caller who does not read fills the transport's windows and nothing else. While the
 //! gate holds no more bytes, streams are not read. The transport keeps room for the largest message of a stream, so as many bytes stay
 //! counted with it; whoever holds more than a little and does not go on is ended.
@@ -18,12 +18,12 @@ use tokio_stream::Stream;
 use tonic::{Code, Request, Status, Streaming};
 
 use crate::api::MESSAGE_PATIENCE;
-use crate::api::dialect::Dialect;
+use crate::api::error_mapping::ErrorMapping;
 use crate::api::predictor::Predictor;
 use crate::api::status;
 use crate::error::PredictError;
 use crate::insight::metrics::Unreadable;
-use crate::serving::gate::{Arrival, Gate};
+use crate::serving::admission::{AdmissionControl, RequestPermit};
 
 /// Requests of one stream that are worked on, or answered and not taken, at one time.
 const AT_ONCE: usize = 32;
@@ -38,8 +38,8 @@ pub(super) struct Item<T> {
     pub(super) message: T,
     /// Those of the call.
     pub(super) headers: HeaderMap,
-    /// Its place at the gate, if there was one.
-    pub(super) place: Result<Arc<Arrival>, PredictError>,
+    /// Its place in admission control, if there was one.
+    pub(super) place: Result<Arc<RequestPermit>, PredictError>,
 }
 
 /// The answers to a stream.
@@ -52,7 +52,7 @@ pub(super) type Answers<R> = Pin<Box<dyn Stream<Item = Result<R, Status>> + Send
 pub(super) fn answers<T, R, A, F>(
     predictor: &Predictor,
     mut request: Request<Streaming<T>>,
-    dialect: &'static Dialect,
+    error_mapping: &'static ErrorMapping,
     answer: A,
 ) -> Result<Answers<R>, Status>
 where
@@ -63,7 +63,7 @@ where
 {
     let place = predictor.place(request.extensions_mut());
     let staying = place.and_then(|place| place.stay().map(|()| place));
-    let place = staying.map_err(|error| status::told(&error, dialect))?;
+    let place = staying.map_err(|error| status::to_status(&error, error_mapping))?;
     let (metadata, _, requests) = request.into_parts();
     let draining = Arc::clone(&place);
     Ok(Box::pin(Running {
@@ -73,7 +73,7 @@ where
         requests: Some(requests),
         working: FuturesOrdered::new(),
         index: 0,
-        over: Some(Box::pin(over(Arc::clone(&place), dialect))),
+        over: Some(Box::pin(over(Arc::clone(&place), error_mapping))),
         draining: Box::pin(async move { draining.draining().await }),
         place,
         largest: 0,
@@ -83,7 +83,7 @@ where
 }
 
 /// Waits until the stream must end whatever becomes of its requests, and says how.
-async fn over(place: Arc<Arrival>, dialect: &'static Dialect) -> Status {
+async fn over(place: Arc<RequestPermit>, error_mapping: &'static ErrorMapping) -> Status {
     let deadline = async {
         match place.deadline() {
             Some(deadline) => sleep_until(deadline).await,
@@ -97,7 +97,7 @@ async fn over(place: Arc<Arrival>, dialect: &'static Dialect) -> Status {
         }
         () = deadline => PredictError::DeadlineExceeded,
     };
-    status::told(&error, dialect)
+    status::to_status(&error, error_mapping)
 }
 
 struct Running<T, A, F: Future> {
@@ -112,7 +112,7 @@ struct Running<T, A, F: Future> {
     /// Gone when the stream has ended.
     over: Option<Pin<Box<dyn Future<Output = Status> + Send>>>,
     draining: Pin<Box<dyn Future<Output = ()> + Send>>,
-    place: Arc<Arrival>,
+    place: Arc<RequestPermit>,
     /// Bytes of the largest message, which stay counted with the place.
     largest: usize,
     /// Until a caller who holds more than a little must have gone on.
@@ -155,7 +155,7 @@ impl<T, A: Fn(Predictor, Item<T>) -> F, F: Future> Running<T, A, F> {
             index: self.index,
             message,
             headers: self.headers.clone(),
-            place: place(self.predictor.gate(), &self.place, came),
+            place: place(self.predictor.admission(), &self.place, came),
         };
         self.index += 1;
         let working = (self.answer)(self.predictor.clone(), item);
@@ -190,8 +190,12 @@ impl<T, A: Fn(Predictor, Item<T>) -> F, F: Future> Running<T, A, F> {
 }
 
 /// A place for one request of the stream that has `stream`, whose message has so many `bytes`.
-fn place(gate: &Arc<Gate>, stream: &Arrival, bytes: usize) -> Result<Arc<Arrival>, PredictError> {
-    let place = gate.enter(Instant::now(), stream.deadline())?;
+fn place(
+    admission: &Arc<AdmissionControl>,
+    stream: &RequestPermit,
+    bytes: usize,
+) -> Result<Arc<RequestPermit>, PredictError> {
+    let place = admission.enter(Instant::now(), stream.deadline())?;
     place.hold(bytes)?;
     place.read();
     Ok(Arc::new(place))

@@ -25,7 +25,7 @@ use crate::insight::outcomes::Outcomes;
 
 /// What the HTTP door reads.
 #[derive(Clone, Debug)]
-pub struct Faces {
+pub struct HttpState {
     catalog: Catalog,
     telemetry: Arc<Telemetry>,
     outcomes: Arc<Outcomes>,
@@ -38,7 +38,7 @@ pub struct Faces {
     readers: Arc<Semaphore>,
 }
 
-impl Faces {
+impl HttpState {
     /// What is served and known, what was measured, what waits for its truth, and who answers bodies of up to `most` bytes.
     #[must_use]
     pub fn new(
@@ -67,7 +67,7 @@ fn readers() -> usize {
 }
 
 /// Every path of the door.
-pub fn router(faces: Faces) -> Router {
+pub fn router(state: HttpState) -> Router {
     let router = routes::all()
         .into_iter()
         .fold(Router::new(), |router, route| {
@@ -76,13 +76,13 @@ pub fn router(faces: Faces) -> Router {
     router
         .fallback(rest::no_such_path)
         .method_not_allowed_fallback(rest::no_such_method)
-        .layer(map_response_with_state(faces.clone(), part))
-        .with_state(faces)
+        .layer(map_response_with_state(state.clone(), part))
+        .with_state(state)
 }
 
 /// Asks the client to go elsewhere with its next request, when the gateway goes down.
-async fn part(State(faces): State<Faces>, mut response: Response) -> Response {
-    if faces.predictor.gate().is_draining() {
+async fn part(State(state): State<HttpState>, mut response: Response) -> Response {
+    if state.predictor.admission().is_draining() {
         let close = HeaderValue::from_static("close");
         response.headers_mut().insert(header::CONNECTION, close);
     }
@@ -91,22 +91,22 @@ async fn part(State(faces): State<Faces>, mut response: Response) -> Response {
 
 /// Rendered on a thread that serves nobody: thousands of series take a while.
 async fn metrics(
-    State(faces): State<Faces>,
+    State(state): State<HttpState>,
 ) -> Result<impl IntoResponse, (StatusCode, &'static str)> {
     const UNTOLD: (StatusCode, &str) = (
         StatusCode::INTERNAL_SERVER_ERROR,
         "the metrics cannot be told\n",
     );
-    let turn = Arc::clone(&faces.rendering).acquire_owned().await;
+    let turn = Arc::clone(&state.rendering).acquire_owned().await;
     let turn = turn.map_err(|_| UNTOLD)?;
     let render = move || {
         // Kept to the end, also where the scraper goes away meanwhile.
         let _turn = turn;
-        let snapshot = faces.catalog.snapshot();
+        let snapshot = state.catalog.snapshot();
         snapshot.report_counted_shares();
         snapshot.report_quality();
-        faces.outcomes.look();
-        faces.telemetry.render()
+        state.outcomes.look();
+        state.telemetry.render()
     };
     let text = spawn_blocking(render).await;
     let text = text.map_err(|_| UNTOLD)?;
@@ -118,8 +118,8 @@ async fn metrics(
 }
 
 /// Ready while every model can answer as it is wanted and the gateway is not going down; says why not, one reason a line.
-async fn readyz(State(faces): State<Faces>) -> impl IntoResponse {
-    let reasons = faces.catalog.unready();
+async fn readyz(State(state): State<HttpState>) -> impl IntoResponse {
+    let reasons = state.catalog.unready();
     if reasons.is_empty() {
         (StatusCode::OK, "ready\n".to_owned())
     } else {
@@ -143,12 +143,12 @@ mod tests {
     use crate::control::View;
     use crate::insight::outcomes::OutcomeSettings;
     use crate::serving::Pipeline;
+    use crate::serving::admission::{AdmissionControl, Limits};
     use crate::serving::batch::Pool;
-    use crate::serving::gate::{Gate, Limits};
     use crate::serving::live::{Live, Snapshot};
 
-    /// A door behind which nothing is served, and its gate.
-    fn faces() -> (Faces, Arc<Gate>) {
+    /// A door behind which nothing is served, and its admission control.
+    fn state() -> (HttpState, Arc<AdmissionControl>) {
         let telemetry = Telemetry::new().unwrap();
         let live = Arc::new(Live::new(Snapshot::default()));
         let (_, views) = watch::channel(Arc::new(View::default()));
@@ -165,15 +165,15 @@ mod tests {
             max_in_flight: 8,
             max_in_flight_bytes: most,
         };
-        let gate = Gate::new(limits, Arc::clone(&telemetry));
-        let predictor = Predictor::new(Arc::new(pipeline), Arc::clone(&gate));
-        let faces = Faces::new(catalog, &telemetry, Arc::new(outcomes), predictor, most);
-        (faces, gate)
+        let admission = AdmissionControl::new(limits, Arc::clone(&telemetry));
+        let predictor = Predictor::new(Arc::new(pipeline), Arc::clone(&admission));
+        let state = HttpState::new(catalog, &telemetry, Arc::new(outcomes), predictor, most);
+        (state, admission)
     }
 
     /// Takes the turns of all readers.
-    async fn all_turns(faces: &Faces) -> OwnedSemaphorePermit {
-        let readers = Arc::clone(&faces.readers);
+    async fn all_turns(state: &HttpState) -> OwnedSemaphorePermit {
+        let readers = Arc::clone(&state.readers);
         let all = u32::try_from(readers.available_permits()).unwrap();
         readers.acquire_many_owned(all).await.unwrap()
     }
@@ -194,9 +194,9 @@ mod tests {
 
     #[tokio::test]
     async fn who_asks_for_little_does_not_wait_for_large_bodies() {
-        let (faces, gate) = faces();
-        let taken = all_turns(&faces).await;
-        let door = router(faces);
+        let (state, admission) = state();
+        let taken = all_turns(&state).await;
+        let door = router(state);
         let rows = format!(r#"{{"rows": [{}{{}}]}}"#, "{},".repeat(40_000));
         let tensors = format!(r#"{{"id": "{}", "inputs": []}}"#, "7".repeat(100_000));
         let mut large = [("predict", rows), ("infer", tensors)].map(|(end, body)| {
@@ -206,43 +206,43 @@ mod tests {
         for large in &mut large {
             assert!(large.now_or_never().is_none());
         }
-        assert_eq!(gate.in_flight(), 2, "who waits holds a place");
+        assert_eq!(admission.in_flight(), 2, "who waits holds a place");
         let health = call(door.clone(), get("/healthz")).now_or_never();
         assert_eq!(health, Some(StatusCode::OK));
         let small = call(door, post("/v2/models/m/predict", r#"{"rows": [{}]}"#));
         assert_eq!(small.await, StatusCode::NOT_FOUND);
-        assert_eq!(gate.in_flight(), 2);
+        assert_eq!(admission.in_flight(), 2);
         drop(taken);
         let [rows, tensors] = large;
         assert_eq!(rows.await, StatusCode::NOT_FOUND);
         assert_eq!(tensors.await, StatusCode::BAD_REQUEST);
-        assert_eq!(gate.in_flight(), 0);
+        assert_eq!(admission.in_flight(), 0);
     }
 
     #[tokio::test]
     async fn who_waits_to_be_read_is_told_when_the_gateway_waits_no_longer() {
-        let (faces, gate) = faces();
-        let _taken = all_turns(&faces).await;
+        let (state, admission) = state();
+        let _taken = all_turns(&state).await;
         let body = format!(r#"{{"rows": [{}{{}}]}}"#, "{},".repeat(40_000));
-        let mut asked = Box::pin(call(router(faces), post("/v2/models/m/predict", &body)));
+        let mut asked = Box::pin(call(router(state), post("/v2/models/m/predict", &body)));
         assert!((&mut asked).now_or_never().is_none());
-        gate.begin_drain();
-        gate.cut_off();
+        admission.begin_drain();
+        admission.cut_off();
         assert_eq!(asked.await, StatusCode::SERVICE_UNAVAILABLE);
-        let left = gate.left();
+        let left = admission.left();
         assert_eq!((left.told, left.inside), (1, 0));
     }
 
     #[test]
     fn metrics_are_rendered_on_a_thread_that_serves_nobody() {
-        let (faces, _) = faces();
+        let (state, _) = state();
         let mut few = runtime::Builder::new_current_thread();
         let runtime = few.max_blocking_threads(1).build().unwrap();
         runtime.block_on(async {
             // The only thread for it is taken: nothing is rendered until it is free again.
             let (free, taken) = mpsc::channel::<()>();
             let taker = spawn_blocking(move || taken.recv());
-            let mut asked = Box::pin(metrics(State(faces)));
+            let mut asked = Box::pin(metrics(State(state)));
             assert!((&mut asked).now_or_never().is_none());
             drop(free);
             let _ = taker.await.unwrap();

@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 
 use super::rest::{JSON_LENGTH, Told};
 use super::routes::{self, Gives, Route};
-use crate::api::told;
+use crate::api::response_headers;
 
 /// Where the schemas stand, and what the references to them begin with.
 const SCHEMAS: &str = "/components/schemas";
@@ -143,7 +143,7 @@ fn json_length() -> Value {
 /// Headers of an answer of a version.
 fn headers(route: &Route) -> Value {
     let mut all = Map::new();
-    for (name, what, always) in told::described() {
+    for (name, what, always) in response_headers::described() {
         let told = json!({"description": what, "required": always, "schema": {"type": "string"}});
         all.insert(name.as_str().to_owned(), told);
     }

@@ -5,7 +5,7 @@ use axum::routing::{self, MethodRouter};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use super::rest::{self, InferAnswer, InferRequest, PredictAnswer, PredictBody};
-use super::{Faces, metrics, openapi, readyz};
+use super::{HttpState, metrics, openapi, readyz};
 use crate::proto::inference;
 use crate::proto::inference::repository_index_response::ModelIndex;
 
@@ -27,7 +27,7 @@ pub(super) struct Route {
     pub(super) blocks: bool,
     /// Statuses of its errors.
     pub(super) refusals: &'static [u16],
-    pub(super) handler: MethodRouter<Faces>,
+    pub(super) handler: MethodRouter<HttpState>,
 }
 
 impl Route {
@@ -184,7 +184,7 @@ fn both(end: &str, route: impl Fn(String) -> Route) -> [Route; 2] {
 fn text(
     path: &str,
     summary: &'static str,
-    handler: MethodRouter<Faces>,
+    handler: MethodRouter<HttpState>,
     refusals: &'static [u16],
 ) -> Route {
     Route {
@@ -203,7 +203,7 @@ fn text(
 fn get<G: JsonSchema>(
     path: &str,
     summary: &'static str,
-    handler: MethodRouter<Faces>,
+    handler: MethodRouter<HttpState>,
     refusals: &'static [u16],
 ) -> Route {
     Route {
@@ -223,7 +223,7 @@ fn forbidden(path: &str, summary: &'static str) -> Route {
 fn post<T: JsonSchema, G: JsonSchema>(
     path: String,
     summary: &'static str,
-    handler: MethodRouter<Faces>,
+    handler: MethodRouter<HttpState>,
 ) -> Route {
     Route {
         method: "post",

@@ -12,7 +12,7 @@ use crate::model::payload::{Datatype, Payload, Tensor};
 use crate::proto::inference::InferParameter;
 use crate::proto::inference::infer_parameter::ParameterChoice;
 use crate::serving::Query;
-use crate::serving::gate::Arrival;
+use crate::serving::admission::RequestPermit;
 
 /// A request whose tensors have been read.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ pub(in crate::api) struct Ask {
     /// What could be read of its inputs.
     pub(in crate::api) tensors: Vec<Tensor>,
     /// Its place.
-    pub(in crate::api) arrival: Arc<Arrival>,
+    pub(in crate::api) permit: Arc<RequestPermit>,
 }
 
 /// The query of a request, unless one of its fields, or what `faults` holds already, is in the way. Parameters go before headers;
@@ -43,7 +43,7 @@ pub(in crate::api) fn query(ask: Ask, mut faults: InputFaults) -> Result<Query, 
         mut parameters,
         headers,
         tensors,
-        arrival,
+        permit,
     } = ask;
     let faults_in = &mut faults;
     if tensors.is_empty() && faults_in.is_empty() {
@@ -57,8 +57,8 @@ pub(in crate::api) fn query(ask: Ask, mut faults: InputFaults) -> Result<Query, 
     let response_id = read::response_id_of(id, &headers, faults_in);
     let timeout = timeout(&mut parameters, faults_in);
     faults.into_result()?;
-    if let Some(deadline) = timeout.and_then(|timeout| arrival.at.checked_add(timeout)) {
-        arrival.ends_by(deadline);
+    if let Some(deadline) = timeout.and_then(|timeout| permit.at.checked_add(timeout)) {
+        permit.ends_by(deadline);
     }
     Ok(Query {
         model,
@@ -67,7 +67,7 @@ pub(in crate::api) fn query(ask: Ask, mut faults: InputFaults) -> Result<Query, 
         response_id,
         headers,
         payload: Payload::Tensors(tensors),
-        arrival,
+        permit,
     })
 }
 

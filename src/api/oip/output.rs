@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::SHARED_MEMORY;
 use super::ask::kind;
 use crate::api::catalog::Catalog;
-use crate::api::{read, told};
+use crate::api::{read, response_headers};
 use crate::error::{InputFaults, PredictError};
 use crate::model::payload::Datatype;
 use crate::proto::inference::InferParameter;
@@ -211,7 +211,7 @@ fn parameters(answer: &Answer) -> HashMap<String, InferParameter> {
     };
     let failed = answer.failed.map(|version| number(version.get()));
     let told = [
-        ("role", Some(text(told::role(answer.role)))),
+        ("role", Some(text(response_headers::role(answer.role)))),
         ("response_id", Some(text(answer.response_id.as_str()))),
         ("policy_revision", Some(number(answer.revision.0))),
         ("failed_version", failed),

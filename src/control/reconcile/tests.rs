@@ -10,15 +10,15 @@ fn set(numbers: &[u64]) -> BTreeSet<VersionNumber> {
     numbers.iter().map(|number| v(*number)).collect()
 }
 
-const FOUND: Standing = Standing {
+const FOUND: VersionFacts = VersionFacts {
     state: State::Discovered,
     listed: true,
     complete: true,
     may_retry: false,
 };
 
-fn at(state: State) -> Standing {
-    Standing { state, ..FOUND }
+fn at(state: State) -> VersionFacts {
+    VersionFacts { state, ..FOUND }
 }
 
 fn latest(most: usize) -> VersionChoice {
@@ -27,7 +27,7 @@ fn latest(most: usize) -> VersionChoice {
 
 /// One situation and the steps that it calls for.
 struct Case {
-    versions: Vec<(u64, Standing)>,
+    versions: Vec<(u64, VersionFacts)>,
     choice: VersionChoice,
     held: &'static [u64],
     load: &'static [u64],
@@ -37,7 +37,7 @@ struct Case {
 }
 
 fn case(
-    versions: Vec<(u64, Standing)>,
+    versions: Vec<(u64, VersionFacts)>,
     choice: VersionChoice,
     steps: Vec<Step>,
     why: &'static str,
@@ -57,7 +57,7 @@ fn case(
 fn each_situation_calls_for_its_steps() {
     use State::{Discovered, Draining, Failed, Loading, Ready, Retired};
     use Step::{Forget, Load, Retire};
-    let gone = |state| Standing {
+    let gone = |state| VersionFacts {
         listed: false,
         ..at(state)
     };
@@ -121,7 +121,7 @@ fn each_situation_calls_for_its_steps() {
                 (1, at(Ready)),
                 (
                     2,
-                    Standing {
+                    VersionFacts {
                         may_retry: true,
                         ..at(Failed)
                     },
@@ -136,7 +136,7 @@ fn each_situation_calls_for_its_steps() {
                 (1, at(Ready)),
                 (
                     2,
-                    Standing {
+                    VersionFacts {
                         complete: false,
                         ..FOUND
                     },

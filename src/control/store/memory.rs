@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
-use super::{Draft, Record, Span, Store, StoreError};
+use super::{Draft, Record, RevisionRange, Store, StoreError};
 use crate::ident::{ModelName, Revision};
 
 /// Keeps changes in memory only.
@@ -137,7 +137,7 @@ impl Store for MemoryStore {
         Ok(record)
     }
 
-    async fn history(&self, span: Span<'_>) -> Result<Vec<Record>, StoreError> {
+    async fn history(&self, span: RevisionRange<'_>) -> Result<Vec<Record>, StoreError> {
         let Some(revisions) = span.revisions() else {
             return Ok(Vec::new());
         };

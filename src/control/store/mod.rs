@@ -32,7 +32,8 @@ pub struct Record {
     /// When, in milliseconds since 1970.
     pub at_ms: u64,
     /// Who and why.
-    pub signed: Signed,
+    #[serde(rename = "signed")]
+    pub author: Author,
     /// What kind of change, in words: `set policy`, `move label canary to 2`.
     pub action: String,
     /// The revision of the same model before this one; 0 for the first.
@@ -63,7 +64,7 @@ impl Record {
 
 /// Who makes a change, and why.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Signed {
+pub struct Author {
     /// Who: 1 to 128 characters.
     pub actor: String,
     /// Why: up to 512 characters; may be empty.
@@ -76,7 +77,7 @@ pub struct Draft {
     /// When, in milliseconds since 1970.
     pub at_ms: u64,
     /// Who and why.
-    pub signed: Signed,
+    pub author: Author,
     /// What kind of change, in words.
     pub action: String,
     /// See [`Record::base`].
@@ -92,7 +93,7 @@ impl Draft {
             revision: newest.next(),
             model: model.clone(),
             at_ms: self.at_ms,
-            signed: self.signed,
+            author: self.author,
             action: self.action,
             previous,
             base: self.base,
@@ -120,7 +121,7 @@ pub enum StoreError {
 
 /// Which part of the history is asked for.
 #[derive(Clone, Debug, Default)]
-pub struct Span<'a> {
+pub struct RevisionRange<'a> {
     /// Only this model; `None`: all.
     pub model: Option<&'a ModelName>,
     /// Only revisions above this one.
@@ -131,7 +132,7 @@ pub struct Span<'a> {
     pub limit: usize,
 }
 
-impl Span<'_> {
+impl RevisionRange<'_> {
     /// The revisions asked for; `None`: there can be none.
     fn revisions(&self) -> Option<RangeInclusive<u64>> {
         let first = self.after.0.checked_add(1)?;
@@ -173,7 +174,7 @@ pub trait Store: Send + Sync + 'static {
     /// The changes in `span`, ascending.
     fn history(
         &self,
-        span: Span<'_>,
+        span: RevisionRange<'_>,
     ) -> impl Future<Output = Result<Vec<Record>, StoreError>> + Send;
 
     /// The highest revision that is no longer kept, over all models: a reader who has seen it, or a later one, has missed

@@ -11,7 +11,7 @@ pub(super) fn model(name: &str) -> ModelName {
 pub(super) fn draft(action: &str, base: u64) -> Draft {
     Draft {
         at_ms: 1_700_000_000_000,
-        signed: Signed {
+        author: Author {
             actor: "ada".into(),
             reason: "a test".into(),
         },
@@ -79,7 +79,7 @@ mod claims {
             revision: Revision(3),
             model: model("a"),
             at_ms: change.at_ms,
-            signed: change.signed,
+            author: change.author,
             action: change.action,
             previous: Revision(1),
             base: Revision(1),
@@ -110,9 +110,9 @@ mod claims {
             }
         }
         let history = store
-            .history(Span {
+            .history(RevisionRange {
                 limit: 10,
-                ..Span::default()
+                ..RevisionRange::default()
             })
             .await
             .unwrap();
@@ -186,7 +186,7 @@ mod claims {
             (None, 0, None, 0, &[], "none wanted"),
         ] {
             let name = name.map(model);
-            let span = Span {
+            let span = RevisionRange {
                 model: name.as_ref(),
                 after: Revision(after),
                 before: before.map(Revision),
@@ -225,9 +225,9 @@ mod claims {
             a = set(&store, "a", a).await;
         }
         let history = store
-            .history(Span {
+            .history(RevisionRange {
                 limit: 10,
-                ..Span::default()
+                ..RevisionRange::default()
             })
             .await
             .unwrap();
@@ -254,9 +254,9 @@ mod claims {
                 .await
                 .unwrap();
             let history = store
-                .history(Span {
+                .history(RevisionRange {
                     limit: 10,
-                    ..Span::default()
+                    ..RevisionRange::default()
                 })
                 .await
                 .unwrap();

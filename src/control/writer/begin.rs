@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::{Event, Writer, now_ms};
-use crate::control::store::{Draft, Record, Signed, Store};
+use crate::control::store::{Author, Draft, Record, Store};
 use crate::control::wanted::Wanted;
 use crate::error::AdminError;
 use crate::faults::Faults;
@@ -58,8 +58,8 @@ impl<S: Store> Writer<S> {
         }
         // Wanted from now on, so that the right versions are loaded; stored once it can be honoured.
         for (name, wanted) in &first {
-            if let Some(fleet) = self.fleets.get_mut(name) {
-                fleet.wanted = std::sync::Arc::new(wanted.clone());
+            if let Some(state) = self.models.get_mut(name) {
+                state.wanted = std::sync::Arc::new(wanted.clone());
             }
         }
         self.load_all().await;
@@ -82,7 +82,7 @@ impl<S: Store> Writer<S> {
             self.revert_what_is_due().await;
             self.catch_up().await;
         }
-        self.settle();
+        self.reconcile_and_publish();
         Ok(())
     }
 
@@ -114,14 +114,14 @@ impl<S: Store> Writer<S> {
             },
             None => None,
         };
-        if let Some(fleet) = self.fleet(&name) {
-            fleet.follow(record, comes_back);
+        if let Some(state) = self.state(&name) {
+            state.follow(record, comes_back);
         }
     }
 
     /// Loads until nothing is left to load.
     async fn load_all(&mut self) {
-        while self.settle() {
+        while self.reconcile_and_publish() {
             match self.events.recv().await {
                 // The list that was given is the one to begin with.
                 Some(Event::Listed(_)) => {}
@@ -133,12 +133,12 @@ impl<S: Store> Writer<S> {
 
     /// Whether the first wishes of `name` can be honoured.
     fn check_first(&self, name: &ModelName, faults: &mut Faults) {
-        let Some(fleet) = self.fleets.get(name) else {
+        let Some(state) = self.models.get(name) else {
             return;
         };
-        let ready = fleet.ready();
+        let ready = state.ready();
         let mut by_label = false;
-        for (label, version) in &fleet.wanted.labels {
+        for (label, version) in &state.wanted.labels {
             if !ready.contains_key(version) {
                 let (label, version): (Label, _) = (label.clone(), *version);
                 let path = format!("$.models.{name}.labels.{label}");
@@ -150,10 +150,10 @@ impl<S: Store> Writer<S> {
                 by_label = true;
             }
         }
-        match fleet.admits(&fleet.wanted) {
+        match state.admits(&state.wanted) {
             // The labels have been told.
-            Err(AdminError::NotReady(_)) if by_label && fleet.wanted.policy.is_none() => {}
-            Err(error) if fleet.wanted.policy.is_some() => {
+            Err(AdminError::NotReady(_)) if by_label && state.wanted.policy.is_none() => {}
+            Err(error) if state.wanted.policy.is_some() => {
                 faults.add(
                     CONFIGURATION,
                     format!("$.models.{name}.split"),
@@ -165,25 +165,25 @@ impl<S: Store> Writer<S> {
     }
 
     async fn store_first(&mut self, name: &ModelName) -> Result<(), Faults> {
-        let Some(fleet) = self.fleets.get_mut(name) else {
+        let Some(state) = self.models.get_mut(name) else {
             return Ok(());
         };
         let draft = Draft {
             at_ms: now_ms(),
-            signed: Signed {
+            author: Author {
                 actor: CONFIGURATION.into(),
                 reason: "first start".into(),
             },
             action: "configure".into(),
             base: Revision::default(),
-            wanted: (*fleet.wanted).clone(),
+            wanted: (*state.wanted).clone(),
         };
         let stored = self
             .store
             .compare_and_set(name, Revision::default(), draft)
             .await;
         let record = stored.map_err(|error| Faults::one("state", error.to_string()))?;
-        fleet.follow(record.clone(), None);
+        state.follow(record.clone(), None);
         self.moved.insert(name.clone());
         self.tell(&record, &Wanted::default()).await;
         Ok(())

@@ -7,11 +7,11 @@ use tokio::time::Instant;
 
 use super::{Writer, now_ms};
 use crate::control::difference::differences;
-use crate::control::edit::{After, Before, Edit, Terms, apply, base};
-use crate::control::fleet::Fleet;
+use crate::control::edit::{After, Before, ChangeOptions, Edit, apply, base};
 use crate::control::handle::{Changed, Command};
+use crate::control::model_state::ModelState;
 use crate::control::state::State;
-use crate::control::store::{Draft, Record, Signed, Store, StoreError};
+use crate::control::store::{Author, Draft, Record, Store, StoreError};
 use crate::control::wanted::{Pending, Wanted};
 use crate::error::{AdminError, InputFaults};
 use crate::ident::{ModelName, Revision, VersionNumber};
@@ -31,7 +31,7 @@ impl<S: Store> Writer<S> {
                     Ok((_, Some(record))) => self.tell(record, &before).await,
                     Err(error) if !terms.dry_run => {
                         let action = action(&edit);
-                        self.tell_refused(&model, &action, signed(&terms), terms.expected, error)
+                        self.tell_refused(&model, &action, author(&terms), terms.expected, error)
                             .await;
                     }
                     _ => {}
@@ -46,15 +46,15 @@ impl<S: Store> Writer<S> {
             Command::Retry {
                 model,
                 version,
-                signed,
+                author,
                 reply,
             } => {
                 let outcome = self.retry(&model, version);
                 let action = format!("retry version {version}");
                 match &outcome {
-                    Ok(()) => self.tell_done(&model, &action, signed).await,
+                    Ok(()) => self.tell_done(&model, &action, author).await,
                     Err(error) => {
-                        self.tell_refused(&model, &action, signed, None, error)
+                        self.tell_refused(&model, &action, author, None, error)
                             .await
                     }
                 }
@@ -63,15 +63,15 @@ impl<S: Store> Writer<S> {
             Command::Uploaded {
                 model,
                 version,
-                signed,
+                author,
                 outcome,
                 reply,
             } => {
                 let action = format!("upload version {version}");
                 match &outcome {
-                    Ok(()) => self.tell_done(model.as_str(), &action, signed).await,
+                    Ok(()) => self.tell_done(model.as_str(), &action, author).await,
                     Err(error) => {
-                        self.tell_refused(model.as_str(), &action, signed, None, error)
+                        self.tell_refused(model.as_str(), &action, author, None, error)
                             .await;
                     }
                 }
@@ -81,9 +81,9 @@ impl<S: Store> Writer<S> {
     }
 
     pub(super) fn wanted_of(&self, model: &str) -> Arc<Wanted> {
-        self.fleets
+        self.models
             .get(model)
-            .map_or_else(Arc::default, |fleet| Arc::clone(&fleet.wanted))
+            .map_or_else(Arc::default, |state| Arc::clone(&state.wanted))
     }
 
     /// Makes one change; the record is that of a change that was stored.
@@ -91,27 +91,27 @@ impl<S: Store> Writer<S> {
         &mut self,
         model: &str,
         edit: &Edit,
-        terms: &Terms,
+        terms: &ChangeOptions,
     ) -> Result<(Changed, Option<Record>), AdminError> {
         terms.check()?;
-        let fleet = self
-            .fleets
+        let state = self
+            .models
             .get(model)
             .ok_or_else(|| AdminError::UnknownModel(shortened(model)))?;
-        let current = fleet.revision();
+        let current = state.revision();
         if let Some(expected) = terms.expected
             && expected != current
         {
             return Err(AdminError::RevisionConflict { expected, current });
         }
-        let restored = self.restored(fleet, edit).await?;
+        let restored = self.restored(state, edit).await?;
         let nothing = Wanted::default();
-        let known: BTreeSet<VersionNumber> = fleet.members.keys().copied().collect();
+        let known: BTreeSet<VersionNumber> = state.versions.keys().copied().collect();
         let before = Before {
-            model: &fleet.name,
-            record: fleet.record.as_ref(),
-            wanted: &fleet.wanted,
-            latest: fleet.latest(),
+            model: &state.name,
+            record: state.record.as_ref(),
+            wanted: &state.wanted,
+            latest: state.latest(),
             known: &known,
             restored: restored.as_ref().map(|(revision, record)| {
                 (
@@ -126,12 +126,12 @@ impl<S: Store> Writer<S> {
             moves_traffic,
         } = apply(edit, &before)?;
         if moves_traffic {
-            fleet.admits(&wanted)?;
+            state.admits(&wanted)?;
         }
-        wanted.pending = pending(fleet, &wanted, terms)?;
-        let differences = differences(&fleet.wanted, &wanted);
+        wanted.pending = pending(state, &wanted, terms)?;
+        let differences = differences(&state.wanted, &wanted);
         let confirm_by = wanted.pending.map(Pending::until);
-        let unchanged = wanted == *fleet.wanted;
+        let unchanged = wanted == *state.wanted;
         if terms.dry_run || unchanged {
             let revision = current;
             return Ok((
@@ -145,16 +145,16 @@ impl<S: Store> Writer<S> {
         }
         let draft = Draft {
             at_ms: now_ms(),
-            signed: signed(terms),
+            author: author(terms),
             action,
             base: base(
                 edit,
-                fleet.record.as_ref(),
+                state.record.as_ref(),
                 restored.as_ref().and_then(|(_, record)| record.as_ref()),
             ),
             wanted,
         };
-        let comes_back = draft.wanted.pending.map(|_| (*fleet.wanted).clone());
+        let comes_back = draft.wanted.pending.map(|_| (*state.wanted).clone());
         let record = self.commit(model, current, draft, comes_back).await?;
         let revision = record.revision;
         Ok((
@@ -175,13 +175,13 @@ impl<S: Store> Writer<S> {
         draft: Draft,
         comes_back: Option<Wanted>,
     ) -> Result<Record, AdminError> {
-        let fleet = self
-            .fleets
+        let state = self
+            .models
             .get_mut(model)
             .ok_or_else(|| AdminError::UnknownModel(shortened(model)))?;
         let stored = self
             .store
-            .compare_and_set(&fleet.name, expected, draft)
+            .compare_and_set(&state.name, expected, draft)
             .await;
         let record = stored.map_err(|error| match error {
             StoreError::Conflict { current } => AdminError::RevisionConflict { expected, current },
@@ -189,31 +189,31 @@ impl<S: Store> Writer<S> {
             StoreError::Failed(why) => AdminError::Storage(why),
         })?;
         tracing::info!(
-            %model, revision = %record.revision, action = record.action, actor = record.signed.actor,
+            %model, revision = %record.revision, action = record.action, actor = record.author.actor,
             "change is in force"
         );
-        fleet.follow(record.clone(), comes_back);
-        self.moved.insert(fleet.name.clone());
+        state.follow(record.clone(), comes_back);
+        self.moved.insert(state.name.clone());
         // Live before it is answered.
-        self.settle();
+        self.reconcile_and_publish();
         Ok(record)
     }
 
     /// For an edit that brings something back: which revision, and its record; revision 0 has none.
     async fn restored(
         &self,
-        fleet: &Fleet,
+        state: &ModelState,
         edit: &Edit,
     ) -> Result<Option<(Revision, Option<Record>)>, AdminError> {
         let revision = match edit {
-            Edit::Undo => match &fleet.record {
+            Edit::Undo => match &state.record {
                 Some(record) => record.base,
                 None => return Ok(None),
             },
             Edit::RollbackTo(revision) => *revision,
             _ => return Ok(None),
         };
-        let record = self.record_of(&fleet.name, revision).await?;
+        let record = self.record_of(&state.name, revision).await?;
         Ok(Some((revision, record)))
     }
 
@@ -239,18 +239,18 @@ impl<S: Store> Writer<S> {
 
     fn retry_soon(&mut self, model: &str, version: u64) {
         let member = self
-            .fleets
+            .models
             .get_mut(model)
             .zip(VersionNumber::try_from(version).ok());
-        let member = member.and_then(|(fleet, version)| fleet.members.get_mut(&version));
+        let member = member.and_then(|(state, version)| state.versions.get_mut(&version));
         if let Some(member) = member.filter(|member| member.state() == State::Failed) {
             member.retry_now(Instant::now());
         }
     }
 
     fn retry(&mut self, model: &str, raw: u64) -> Result<(), AdminError> {
-        let fleet = self
-            .fleets
+        let state = self
+            .models
             .get_mut(model)
             .ok_or_else(|| AdminError::UnknownModel(shortened(model)))?;
         let unknown = || AdminError::UnknownVersion {
@@ -258,7 +258,7 @@ impl<S: Store> Writer<S> {
             version: raw,
         };
         let version = VersionNumber::try_from(raw).map_err(|_| unknown())?;
-        let member = fleet.members.get_mut(&version).ok_or_else(unknown)?;
+        let member = state.versions.get_mut(&version).ok_or_else(unknown)?;
         if member.state() != State::Failed {
             let state = member.state().as_str();
             let told =
@@ -266,7 +266,7 @@ impl<S: Store> Writer<S> {
             return Err(AdminError::NothingToChange(told));
         }
         member.retry_now(Instant::now());
-        let tried = fleet
+        let tried = state
             .steps(Instant::now())
             .contains(&crate::control::reconcile::Step::Load(version));
         if tried {
@@ -280,24 +280,28 @@ impl<S: Store> Writer<S> {
 }
 
 /// What is to wait for a confirmation.
-fn pending(fleet: &Fleet, wanted: &Wanted, terms: &Terms) -> Result<Option<Pending>, AdminError> {
+fn pending(
+    state: &ModelState,
+    wanted: &Wanted,
+    terms: &ChangeOptions,
+) -> Result<Option<Pending>, AdminError> {
     let Some(wait) = terms.confirm_within else {
         return Ok(wanted.pending);
     };
-    if fleet.wanted.pending.is_some() {
+    if state.wanted.pending.is_some() {
         let got = format!("{wait:?} for what ends an unconfirmed change");
         let faults = InputFaults::one("terms.confirm_within", got, "nothing");
         return Err(AdminError::InvalidChange(faults));
     }
     let wait = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
     Ok(Some(Pending {
-        restores: fleet.revision(),
+        restores: state.revision(),
         until_ms: now_ms().saturating_add(wait),
     }))
 }
 
-fn signed(terms: &Terms) -> Signed {
-    Signed {
+fn author(terms: &ChangeOptions) -> Author {
+    Author {
         actor: terms.actor.clone(),
         reason: terms.reason.clone(),
     }

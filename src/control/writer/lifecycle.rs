@@ -5,8 +5,8 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::{Event, Writer};
-use crate::control::fleet::Fleet;
 use crate::control::loader::{LoadEvent, Order, Report};
+use crate::control::model_state::ModelState;
 use crate::control::reaper::{Freed, Retired};
 use crate::control::reconcile::Step;
 use crate::control::state::State;
@@ -40,36 +40,36 @@ impl<S: Store> Writer<S> {
             tracing::error!(%fault, "folder in the registry is passed over");
         }
         for model in listing.versions.keys() {
-            self.fleet(model);
+            self.state(model);
         }
-        for (name, fleet) in &mut self.fleets {
-            if fleet.see(listing.versions.get(name)) {
+        for (name, state) in &mut self.models {
+            if state.see(listing.versions.get(name)) {
                 self.moved.insert(name.clone());
             }
         }
     }
 
-    /// The fleet of `model`, made if it is not known yet. `None` where the metrics refuse it, which is logged.
-    pub(super) fn fleet(&mut self, model: &ModelName) -> Option<&mut Fleet> {
-        if !self.fleets.contains_key(model) {
+    /// The state of `model`, made if it is not known yet. `None` where the metrics refuse it, which is logged.
+    pub(super) fn state(&mut self, model: &ModelName) -> Option<&mut ModelState> {
+        if !self.models.contains_key(model) {
             match self.telemetry.model(model) {
                 Ok(meters) => {
-                    let fleet = Fleet::new(model.clone(), self.choice(model), meters);
-                    self.fleets.insert(model.clone(), fleet);
+                    let state = ModelState::new(model.clone(), self.choice(model), meters);
+                    self.models.insert(model.clone(), state);
                     self.moved.insert(model.clone());
                 }
                 Err(error) => tracing::error!(%model, %error, "model cannot be served"),
             }
         }
-        self.fleets.get_mut(model)
+        self.models.get_mut(model)
     }
 
     fn member(
         &mut self,
         model: &ModelName,
         version: VersionNumber,
-    ) -> Option<&mut crate::control::member::Member> {
-        self.fleets.get_mut(model)?.members.get_mut(&version)
+    ) -> Option<&mut crate::control::version_entry::VersionEntry> {
+        self.models.get_mut(model)?.versions.get_mut(&version)
     }
 
     fn hear(&mut self, report: Report) {
@@ -78,11 +78,11 @@ impl<S: Store> Writer<S> {
             version,
             event,
         } = report;
-        let Some(fleet) = self.fleets.get_mut(&model) else {
+        let Some(state) = self.models.get_mut(&model) else {
             return;
         };
         let outcome = match event {
-            LoadEvent::Ready(new) => match fleet.fits(&new) {
+            LoadEvent::Ready(new) => match state.fits(&new) {
                 Ok(()) => Ok(new),
                 Err(faults) => {
                     // Freeing it takes time as well, and this task has none to spare.
@@ -97,7 +97,7 @@ impl<S: Store> Writer<S> {
             },
             LoadEvent::Failed(faults) => Err(faults),
             LoadEvent::Verifying | LoadEvent::Warming => {
-                if let Some(member) = fleet.members.get_mut(&version) {
+                if let Some(member) = state.versions.get_mut(&version) {
                     let next = match event {
                         LoadEvent::Verifying => State::Verifying,
                         _ => State::Warming,
@@ -109,7 +109,7 @@ impl<S: Store> Writer<S> {
             }
         };
         self.loading = None;
-        if let Some(member) = fleet.members.get_mut(&version) {
+        if let Some(member) = state.versions.get_mut(&version) {
             match outcome {
                 Ok(new) => {
                     tracing::info!(%model, %version, "version is ready");
@@ -125,21 +125,21 @@ impl<S: Store> Writer<S> {
     }
 
     /// Takes every step that can be taken now and publishes what follows. Tells whether a version is being loaded.
-    pub(super) fn settle(&mut self) -> bool {
+    pub(super) fn reconcile_and_publish(&mut self) -> bool {
         let now = Instant::now();
         let mut retired = Vec::new();
         let mut loads: Vec<(bool, ModelName, VersionNumber)> = Vec::new();
-        for (name, fleet) in &mut self.fleets {
+        for (name, state) in &mut self.models {
             // Before anybody is served, a version that failed must not hold up the others again and again.
-            for step in fleet.steps_with(now, self.serving) {
+            for step in state.steps_with(now, self.serving) {
                 match step {
                     Step::Load(version) => {
-                        let held = fleet.holders().contains_key(&version);
+                        let held = state.holders().contains_key(&version);
                         loads.push((!held, name.clone(), version));
                         continue;
                     }
                     Step::Retire(version) => {
-                        let member = fleet.members.get_mut(&version);
+                        let member = state.versions.get_mut(&version);
                         if let Some(last) = member.and_then(|member| member.retire()) {
                             tracing::info!(model = %name, %version, "version is draining");
                             retired.push(Retired {
@@ -150,7 +150,7 @@ impl<S: Store> Writer<S> {
                             });
                         }
                     }
-                    Step::Forget(version) => drop(fleet.members.remove(&version)),
+                    Step::Forget(version) => drop(state.versions.remove(&version)),
                 }
                 self.moved.insert(name.clone());
             }
@@ -172,9 +172,9 @@ impl<S: Store> Writer<S> {
 
     fn load(&mut self, model: ModelName, version: VersionNumber, now: Instant) {
         let in_memory = self
-            .fleets
+            .models
             .values()
-            .flat_map(|fleet| fleet.members.values());
+            .flat_map(|state| state.versions.values());
         let in_memory: u64 = in_memory.map(|member| member.weight_bytes()).sum();
         let room = self
             .settings
@@ -219,19 +219,19 @@ impl<S: Store> Writer<S> {
         let mut snapshot = (*self.live.snapshot()).clone();
         let mut view = View::clone(&self.views.borrow());
         for name in moved {
-            let Some(fleet) = self.fleets.get_mut(&name) else {
+            let Some(state) = self.models.get_mut(&name) else {
                 continue;
             };
-            if fleet.is_gone() {
-                self.fleets.remove(&name);
+            if state.is_gone() {
+                self.models.remove(&name);
                 snapshot.models.remove(&name);
                 view.models.remove(&name);
                 continue;
             }
-            let (model, problem) = fleet.serving();
+            let (model, problem) = state.serving();
             model.report_target_shares();
             view.models
-                .insert(name.clone(), Arc::new(fleet.view(problem, now)));
+                .insert(name.clone(), Arc::new(state.view(problem, now)));
             snapshot.models.insert(name, Arc::new(model));
         }
         self.live.publish(snapshot);
@@ -239,7 +239,7 @@ impl<S: Store> Writer<S> {
     }
 }
 
-impl Fleet {
+impl ModelState {
     /// Whether `new` may come up: where a policy names `latest` beside other versions, it must share their signature.
     fn fits(&self, new: &Arc<ServingVersion>) -> Result<(), Faults> {
         if self.admits(&self.wanted).is_err() {
@@ -249,7 +249,7 @@ impl Fleet {
             Err(AdminError::SignatureMismatch(lines)) => {
                 let mut faults = Faults::default();
                 let file = self
-                    .members
+                    .versions
                     .get(&new.number())
                     .and_then(|member| member.seen.clone());
                 let file = file.map_or_else(Default::default, |seen| seen.dir);

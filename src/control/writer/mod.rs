@@ -15,9 +15,9 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-use super::fleet::Fleet;
 use super::handle::{Command, Control, WAITING};
 use super::loader::{Loader, Report};
+use super::model_state::ModelState;
 use super::reaper::{Freed, Reaper};
 use super::reconcile::VersionChoice;
 use super::settings::Settings;
@@ -84,7 +84,7 @@ pub struct Writer<S> {
     views: watch::Sender<Arc<View>>,
     telemetry: Arc<Telemetry>,
     settings: Settings,
-    fleets: BTreeMap<ModelName, Fleet>,
+    models: BTreeMap<ModelName, ModelState>,
     /// Models that differ from what was last published.
     moved: BTreeSet<ModelName>,
     /// What the loader is at.
@@ -132,7 +132,7 @@ impl<S: Store> Writer<S> {
             views,
             telemetry,
             settings,
-            fleets: BTreeMap::new(),
+            models: BTreeMap::new(),
             moved: BTreeSet::new(),
             loading: None,
             serving: false,
@@ -168,18 +168,22 @@ impl<S: Store> Writer<S> {
             {
                 self.catch_up().await;
             }
-            self.settle();
+            self.reconcile_and_publish();
         }
     }
 
     /// When something is due by itself.
     fn next_wake(&self) -> Instant {
         let now = Instant::now();
-        let retry = self.fleets.values().filter_map(Fleet::next_retry).min();
-        let revert = self
-            .fleets
+        let retry = self
+            .models
             .values()
-            .filter_map(|fleet| fleet.wanted.pending)
+            .filter_map(ModelState::next_retry)
+            .min();
+        let revert = self
+            .models
+            .values()
+            .filter_map(|state| state.wanted.pending)
             .map(|pending| {
                 let wait = pending.until().duration_since(SystemTime::now());
                 now + wait.unwrap_or_default()

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::{AUDIT_AGAIN, Writer, now_ms};
 use crate::audit::{AuditError, Entry, Log};
-use crate::control::store::{Record, Signed, Span, Store};
+use crate::control::store::{Author, Record, RevisionRange, Store};
 use crate::control::wanted::Wanted;
 use crate::error::AdminError;
 use crate::ident::Revision;
@@ -35,14 +35,14 @@ impl<S: Store> Writer<S> {
         &mut self,
         model: &str,
         action: &str,
-        signed: Signed,
+        author: Author,
         expected: Option<Revision>,
         error: &AdminError,
     ) {
         let entry = Entry {
             at_ms: now_ms(),
-            actor: signed.actor,
-            reason: signed.reason,
+            actor: author.actor,
+            reason: author.reason,
             action: action.to_owned(),
             model: model.chars().take(128).collect(),
             expected: expected.map(|revision| revision.0),
@@ -54,11 +54,11 @@ impl<S: Store> Writer<S> {
     }
 
     /// Something was done that makes no revision.
-    pub(super) async fn tell_done(&mut self, model: &str, action: &str, signed: Signed) {
+    pub(super) async fn tell_done(&mut self, model: &str, action: &str, author: Author) {
         let entry = Entry {
             at_ms: now_ms(),
-            actor: signed.actor,
-            reason: signed.reason,
+            actor: author.actor,
+            reason: author.reason,
             action: action.to_owned(),
             model: model.to_owned(),
             outcome: Entry::DONE.to_owned(),
@@ -82,11 +82,11 @@ impl<S: Store> Writer<S> {
             if newest <= self.audited || self.audit.is_none() {
                 return true;
             }
-            let span = Span {
+            let span = RevisionRange {
                 after: self.audited,
                 before: Some(Revision(self.audited.0.saturating_add(AT_ONCE as u64 + 1))),
                 limit: AT_ONCE,
-                ..Span::default()
+                ..RevisionRange::default()
             };
             let records = match self.store.history(span).await {
                 Ok(records) => records,
@@ -143,8 +143,8 @@ fn write(log: &Arc<Mutex<Log>>, entry: &Entry) -> Result<(), AuditError> {
 fn entry(record: &Record, before: Option<&Wanted>) -> Entry {
     Entry {
         at_ms: record.at_ms,
-        actor: record.signed.actor.clone(),
-        reason: record.signed.reason.clone(),
+        actor: record.author.actor.clone(),
+        reason: record.author.reason.clone(),
         action: record.action.clone(),
         model: record.model.to_string(),
         before: before.and_then(|before| serde_json::to_value(before).ok()),

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use tokio::time::Instant;
 
 use super::{REVERT_AGAIN, Writer, now_ms};
-use crate::control::store::{Draft, Record, Signed, Store};
+use crate::control::store::{Author, Draft, Record, Store};
 use crate::control::wanted::Wanted;
 use crate::error::AdminError;
 use crate::ident::{ModelName, Revision};
@@ -25,10 +25,10 @@ impl<S: Store> Writer<S> {
         }
         self.revert_again = None;
         let due: Vec<ModelName> = self
-            .fleets
+            .models
             .iter()
-            .filter(|(_, fleet)| {
-                fleet
+            .filter(|(_, state)| {
+                state
                     .wanted
                     .pending
                     .is_some_and(|pending| pending.until() <= now)
@@ -42,9 +42,9 @@ impl<S: Store> Writer<S> {
                 Err(error) => {
                     tracing::error!(%model, %error, "a change that nobody confirmed cannot be reverted");
                     self.revert_again = Some(Instant::now() + REVERT_AGAIN);
-                    if let Some(fleet) = self.fleets.get_mut(&model) {
-                        let revision = fleet.revision();
-                        fleet.stuck = Some(format!(
+                    if let Some(state) = self.models.get_mut(&model) {
+                        let revision = state.revision();
+                        state.stuck = Some(format!(
                             "revision {revision} was not confirmed and cannot be reverted: {error}"
                         ));
                         self.moved.insert(model);
@@ -56,9 +56,9 @@ impl<S: Store> Writer<S> {
 
     async fn revert(&mut self, model: &ModelName) -> Result<Record, AdminError> {
         let unknown = || AdminError::UnknownModel(model.to_string());
-        let fleet = self.fleets.get(model).ok_or_else(unknown)?;
-        let current = fleet.revision();
-        let back = fleet
+        let state = self.models.get(model).ok_or_else(unknown)?;
+        let current = state.revision();
+        let back = state
             .wanted
             .pending
             .map_or(current, |pending| pending.restores);
@@ -68,10 +68,10 @@ impl<S: Store> Writer<S> {
             .map(|record| record.wanted.clone())
             .unwrap_or_default();
         // Traffic stays where it is rather than go to a version that cannot answer.
-        fleet.admits(&wanted)?;
+        state.admits(&wanted)?;
         let draft = Draft {
             at_ms: now_ms(),
-            signed: Signed {
+            author: Author {
                 actor: OURSELVES.into(),
                 reason: format!("revision {current} was not confirmed in time"),
             },

@@ -26,13 +26,13 @@ fn truth(name: &str, row: u32, class: &str) -> Outcome {
 }
 
 /// A book, and a version to remember answers of.
-struct Desk {
+struct Fixture {
     telemetry: Arc<Telemetry>,
     version: VersionMeters,
     outcomes: Outcomes,
 }
 
-impl Desk {
+impl Fixture {
     fn new(buffer_rows: usize) -> Self {
         let telemetry = Telemetry::new().unwrap();
         let settings = OutcomeSettings {
@@ -80,9 +80,9 @@ impl Desk {
 
 #[tokio::test]
 async fn a_truth_is_counted_with_the_version_that_answered_and_once() {
-    let desk = Desk::new(100);
-    desk.answer("a", Role::Primary, &[0.75, 0.25]);
-    let report = desk.report(&[
+    let fixture = Fixture::new(100);
+    fixture.answer("a", Role::Primary, &[0.75, 0.25]);
+    let report = fixture.report(&[
         truth("a", 0, "yes"),
         truth("a", 1, "yes"),
         truth("a", 1, "no"),
@@ -99,11 +99,11 @@ async fn a_truth_is_counted_with_the_version_that_answered_and_once() {
         r#"taper_outcomes_unmatched_total{reason="expired"} 0"#,
         "taper_outcome_buffer_rows 2",
     ] {
-        desk.has(line);
+        fixture.has(line);
     }
-    let Desk {
+    let Fixture {
         telemetry, version, ..
-    } = desk;
+    } = fixture;
     drop(version);
     let left = telemetry.render();
     assert!(
@@ -114,8 +114,8 @@ async fn a_truth_is_counted_with_the_version_that_answered_and_once() {
 
 #[tokio::test]
 async fn what_does_not_fit_is_named_by_its_place() {
-    let desk = Desk::new(100);
-    desk.answer("a", Role::Primary, &[0.75]);
+    let fixture = Fixture::new(100);
+    fixture.answer("a", Role::Primary, &[0.75]);
     let number = |number| Outcome {
         truth: Some(Truth::Number(number)),
         ..truth("a", 0, "")
@@ -134,7 +134,7 @@ async fn what_does_not_fit_is_named_by_its_place() {
         none,
         truth("", 0, "yes"),
     ];
-    desk.outcomes.report(256, &wrong, &mut report);
+    fixture.outcomes.report(256, &wrong, &mut report);
     assert_eq!((report.invalid, report.malformed), (7, 4));
     let told: Vec<_> = report.faults.iter().map(ToString::to_string).collect();
     insta::assert_snapshot!(told.join("\n"), @r#"
@@ -146,123 +146,142 @@ async fn what_does_not_fit_is_named_by_its_place() {
     outcomes[261].truth: got nothing, wants `class` or `number`
     outcomes[262].response_id: got "", wants 1 to 128 visible ASCII characters
     "#);
-    assert_eq!(desk.one("a", 0, "yes").accepted, 1, "nothing was used up");
+    assert_eq!(
+        fixture.one("a", 0, "yes").accepted,
+        1,
+        "nothing was used up"
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_late_truth_counts_until_its_time_is_over() {
-    let desk = Desk::new(100);
-    desk.answer("a", Role::Primary, &[0.75]);
-    desk.answer("b", Role::Primary, &[0.75]);
+    let fixture = Fixture::new(100);
+    fixture.answer("a", Role::Primary, &[0.75]);
+    fixture.answer("b", Role::Primary, &[0.75]);
     time::advance(Duration::from_secs(60)).await;
-    assert_eq!(desk.one("a", 0, "yes").accepted, 1);
+    assert_eq!(fixture.one("a", 0, "yes").accepted, 1);
     time::advance(Duration::from_secs(1)).await;
-    assert_eq!(desk.one("b", 0, "yes").expired, 1);
-    assert_eq!(desk.rows(Role::Primary), 1);
+    assert_eq!(fixture.one("b", 0, "yes").expired, 1);
+    assert_eq!(fixture.rows(Role::Primary), 1);
 }
 
 #[tokio::test]
 async fn a_full_buffer_forgets_the_oldest_and_says_how_many() {
-    let desk = Desk::new(100);
+    let fixture = Fixture::new(100);
     for at in 0..1_000 {
-        desk.answer(&at.to_string(), Role::Primary, &[0.75]);
+        fixture.answer(&at.to_string(), Role::Primary, &[0.75]);
     }
-    assert_eq!(desk.one("899", 0, "yes").unmatched, 1);
+    assert_eq!(fixture.one("899", 0, "yes").unmatched, 1);
     for at in 900..1_000 {
-        assert_eq!(desk.one(&at.to_string(), 0, "yes").accepted, 1, "{at}");
+        assert_eq!(fixture.one(&at.to_string(), 0, "yes").accepted, 1, "{at}");
     }
-    desk.has(r#"taper_outcome_rows_lost_total{reason="evicted"} 900"#);
-    desk.has("taper_outcome_buffer_rows 100");
-    desk.answer("wide", Role::Primary, &[0.5; 101]);
-    desk.has(r#"taper_outcome_rows_lost_total{reason="too_large"} 101"#);
-    desk.answer("all", Role::Primary, &[0.5; 100]);
-    assert_eq!(desk.one("999", 0, "yes").unmatched, 1, "overwritten");
-    assert_eq!(desk.one("all", 99, "yes").accepted, 1);
-    desk.has(r#"taper_outcome_rows_lost_total{reason="evicted"} 900"#);
+    fixture.has(r#"taper_outcome_rows_lost_total{reason="evicted"} 900"#);
+    fixture.has("taper_outcome_buffer_rows 100");
+    fixture.answer("wide", Role::Primary, &[0.5; 101]);
+    fixture.has(r#"taper_outcome_rows_lost_total{reason="too_large"} 101"#);
+    fixture.answer("all", Role::Primary, &[0.5; 100]);
+    assert_eq!(fixture.one("999", 0, "yes").unmatched, 1, "overwritten");
+    assert_eq!(fixture.one("all", 99, "yes").accepted, 1);
+    fixture.has(r#"taper_outcome_rows_lost_total{reason="evicted"} 900"#);
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_has_expired_is_not_lost_by_being_overwritten() {
-    let desk = Desk::new(1);
-    desk.answer("a", Role::Primary, &[0.75]);
+    let fixture = Fixture::new(1);
+    fixture.answer("a", Role::Primary, &[0.75]);
     time::advance(Duration::from_secs(61)).await;
-    desk.answer("b", Role::Primary, &[0.75]);
-    desk.has(r#"taper_outcome_rows_lost_total{reason="evicted"} 0"#);
+    fixture.answer("b", Role::Primary, &[0.75]);
+    fixture.has(r#"taper_outcome_rows_lost_total{reason="evicted"} 0"#);
 }
 
 #[tokio::test]
 async fn a_response_id_that_is_used_again_means_its_last_answer() {
-    let desk = Desk::new(100);
-    desk.answer("a", Role::Primary, &[0.75, 0.75]);
-    desk.answer("a", Role::Primary, &[0.25]);
-    let row = desk.one("a", 1, "yes");
+    let fixture = Fixture::new(100);
+    fixture.answer("a", Role::Primary, &[0.75, 0.75]);
+    fixture.answer("a", Role::Primary, &[0.25]);
+    let row = fixture.one("a", 1, "yes");
     assert_eq!(row.invalid, 1, "the last answer has one row: {row:?}");
-    assert_eq!(desk.one("a", 0, "yes").accepted, 1);
-    desk.has(r#"taper_outcome_rows_lost_total{reason="replaced"} 2"#);
-    desk.has(r#"taper_outcome_quality{model="m",version="1",role="primary",metric="accuracy"} 0"#);
+    assert_eq!(fixture.one("a", 0, "yes").accepted, 1);
+    fixture.has(r#"taper_outcome_rows_lost_total{reason="replaced"} 2"#);
+    fixture
+        .has(r#"taper_outcome_quality{model="m",version="1",role="primary",metric="accuracy"} 0"#);
 }
 
 #[tokio::test]
 async fn a_response_id_that_is_used_again_and_again_takes_nobodys_room() {
-    let desk = Desk::new(100);
+    let fixture = Fixture::new(100);
     for at in 0..90 {
-        desk.answer(&at.to_string(), Role::Primary, &[0.75]);
+        fixture.answer(&at.to_string(), Role::Primary, &[0.75]);
     }
     for _ in 0..1_000 {
-        desk.answer("a", Role::Primary, &[0.75; 10]);
+        fixture.answer("a", Role::Primary, &[0.75; 10]);
     }
-    desk.has("taper_outcome_buffer_rows 100");
-    desk.has(r#"taper_outcome_rows_lost_total{reason="evicted"} 0"#);
-    desk.has(r#"taper_outcome_rows_lost_total{reason="replaced"} 9990"#);
+    fixture.has("taper_outcome_buffer_rows 100");
+    fixture.has(r#"taper_outcome_rows_lost_total{reason="evicted"} 0"#);
+    fixture.has(r#"taper_outcome_rows_lost_total{reason="replaced"} 9990"#);
     for at in 0..90 {
-        assert_eq!(desk.one(&at.to_string(), 0, "yes").accepted, 1, "{at}");
+        assert_eq!(fixture.one(&at.to_string(), 0, "yes").accepted, 1, "{at}");
     }
 }
 
 #[tokio::test]
 async fn one_truth_judges_the_primary_and_its_shadows() {
-    let desk = Desk::new(100);
+    let fixture = Fixture::new(100);
     for role in [Role::Primary, Role::Shadow] {
-        desk.answer("a", role, &[0.75]);
+        fixture.answer("a", role, &[0.75]);
     }
-    assert_eq!(desk.one("a", 0, "yes").accepted, 1);
-    assert_eq!(desk.one("a", 0, "yes").duplicate, 1);
-    assert_eq!((desk.rows(Role::Primary), desk.rows(Role::Shadow)), (1, 1));
+    assert_eq!(fixture.one("a", 0, "yes").accepted, 1);
+    assert_eq!(fixture.one("a", 0, "yes").duplicate, 1);
+    assert_eq!(
+        (fixture.rows(Role::Primary), fixture.rows(Role::Shadow)),
+        (1, 1)
+    );
 }
 
 #[tokio::test]
 async fn a_shadow_that_answers_before_the_fallback_is_judged_with_it() {
-    let desk = Desk::new(100);
-    desk.answer("a", Role::Shadow, &[0.75]);
-    desk.answer("a", Role::Fallback, &[0.75]);
-    assert_eq!(desk.one("a", 0, "yes").accepted, 1);
-    assert_eq!((desk.rows(Role::Fallback), desk.rows(Role::Shadow)), (1, 1));
+    let fixture = Fixture::new(100);
+    fixture.answer("a", Role::Shadow, &[0.75]);
+    fixture.answer("a", Role::Fallback, &[0.75]);
+    assert_eq!(fixture.one("a", 0, "yes").accepted, 1);
+    assert_eq!(
+        (fixture.rows(Role::Fallback), fixture.rows(Role::Shadow)),
+        (1, 1)
+    );
 }
 
 #[tokio::test]
 async fn a_shadow_that_answers_after_the_truth_is_not_judged_and_makes_no_duplicate_new() {
-    let desk = Desk::new(100);
-    desk.answer("a", Role::Primary, &[0.75, 0.25]);
-    assert_eq!(desk.one("a", 1, "yes").accepted, 1);
-    desk.answer("a", Role::Shadow, &[0.75, 0.25]);
-    assert_eq!(desk.one("a", 1, "yes").duplicate, 1);
-    assert_eq!((desk.rows(Role::Primary), desk.rows(Role::Shadow)), (1, 0));
-    desk.has(r#"taper_outcome_rows_lost_total{reason="after_truth"} 1"#);
-    assert_eq!(desk.one("a", 0, "yes").accepted, 1);
-    assert_eq!((desk.rows(Role::Primary), desk.rows(Role::Shadow)), (2, 1));
+    let fixture = Fixture::new(100);
+    fixture.answer("a", Role::Primary, &[0.75, 0.25]);
+    assert_eq!(fixture.one("a", 1, "yes").accepted, 1);
+    fixture.answer("a", Role::Shadow, &[0.75, 0.25]);
+    assert_eq!(fixture.one("a", 1, "yes").duplicate, 1);
+    assert_eq!(
+        (fixture.rows(Role::Primary), fixture.rows(Role::Shadow)),
+        (1, 0)
+    );
+    fixture.has(r#"taper_outcome_rows_lost_total{reason="after_truth"} 1"#);
+    assert_eq!(fixture.one("a", 0, "yes").accepted, 1);
+    assert_eq!(
+        (fixture.rows(Role::Primary), fixture.rows(Role::Shadow)),
+        (2, 1)
+    );
 }
 
 #[tokio::test]
 async fn what_is_told_is_what_became_of_the_callers_answer() {
-    let mut desk = Desk::new(100);
-    let stays = version(&desk.telemetry);
-    desk.answer("a", Role::Primary, &[0.75]);
+    let mut fixture = Fixture::new(100);
+    let stays = version(&fixture.telemetry);
+    fixture.answer("a", Role::Primary, &[0.75]);
     let scores = Scores::new(vec![0.75], 1).unwrap();
     let by = stays.quality();
-    desk.outcomes.remember(&id("a"), by, Role::Shadow, &scores);
-    desk.version = version(&Telemetry::new().unwrap());
+    fixture
+        .outcomes
+        .remember(&id("a"), by, Role::Shadow, &scores);
+    fixture.version = version(&Telemetry::new().unwrap());
     assert_eq!(
-        desk.one("a", 0, "yes").gone,
+        fixture.one("a", 0, "yes").gone,
         1,
         "though the shadow is judged"
     );
@@ -272,53 +291,56 @@ async fn what_is_told_is_what_became_of_the_callers_answer() {
 
 #[tokio::test]
 async fn a_primarys_answer_takes_the_place_of_the_shadows_of_an_earlier_request() {
-    let desk = Desk::new(100);
+    let fixture = Fixture::new(100);
     for role in [Role::Primary, Role::Shadow, Role::Primary] {
-        desk.answer("a", role, &[0.75]);
+        fixture.answer("a", role, &[0.75]);
     }
-    assert_eq!(desk.one("a", 0, "yes").accepted, 1);
-    assert_eq!((desk.rows(Role::Primary), desk.rows(Role::Shadow)), (1, 0));
-    desk.has(r#"taper_outcome_rows_lost_total{reason="replaced"} 2"#);
+    assert_eq!(fixture.one("a", 0, "yes").accepted, 1);
+    assert_eq!(
+        (fixture.rows(Role::Primary), fixture.rows(Role::Shadow)),
+        (1, 0)
+    );
+    fixture.has(r#"taper_outcome_rows_lost_total{reason="replaced"} 2"#);
 }
 
 #[tokio::test]
 async fn a_truth_for_a_version_that_has_gone_is_told_so() {
-    let mut desk = Desk::new(100);
-    desk.answer("a", Role::Primary, &[0.75]);
-    desk.version = version(&Telemetry::new().unwrap());
-    assert_eq!(desk.one("a", 0, "yes").gone, 1);
-    desk.has(r#"taper_outcomes_unmatched_total{reason="gone"} 1"#);
+    let mut fixture = Fixture::new(100);
+    fixture.answer("a", Role::Primary, &[0.75]);
+    fixture.version = version(&Telemetry::new().unwrap());
+    assert_eq!(fixture.one("a", 0, "yes").gone, 1);
+    fixture.has(r#"taper_outcomes_unmatched_total{reason="gone"} 1"#);
 }
 
 #[tokio::test]
 async fn without_a_buffer_nothing_is_remembered() {
-    let desk = Desk::new(0);
-    desk.answer("a", Role::Primary, &[0.75]);
-    assert_eq!(desk.one("a", 0, "yes").unmatched, 1);
-    desk.has("taper_outcome_buffer_rows 0");
+    let fixture = Fixture::new(0);
+    fixture.answer("a", Role::Primary, &[0.75]);
+    assert_eq!(fixture.one("a", 0, "yes").unmatched, 1);
+    fixture.has("taper_outcome_buffer_rows 0");
 }
 
 /// Rings that wrap round over and over hold what they should: each truth meets its own score.
 #[tokio::test]
 async fn eight_callers_at_once_lose_nothing() {
-    let desk = Desk::new(20_000);
+    let fixture = Fixture::new(20_000);
     let per_caller: u32 = 2_000;
     thread::scope(|scope| {
         for caller in 0..8 {
-            let desk = &desk;
+            let fixture = &fixture;
             scope.spawn(move || {
                 for at in 0..per_caller {
                     let name = format!("{caller}-{at}");
                     let scores = [0.875, 0.125, 0.625];
-                    desk.answer(&name, Role::Primary, &scores[..1 + at as usize % 3]);
-                    assert_eq!(desk.one(&name, 0, "yes").accepted, 1);
+                    fixture.answer(&name, Role::Primary, &scores[..1 + at as usize % 3]);
+                    assert_eq!(fixture.one(&name, 0, "yes").accepted, 1);
                 }
             });
         }
     });
-    let read = desk.version.quality().read(Role::Primary).unwrap();
+    let read = fixture.version.quality().read(Role::Primary).unwrap();
     assert_eq!(read.all.rows(), u64::from(8 * per_caller));
-    let quality = desk.version.quality().measure(&read.all).unwrap();
+    let quality = fixture.version.quality().measure(&read.all).unwrap();
     let quality::Quality::Classes { brier, .. } = quality else {
         panic!("two classes");
     };

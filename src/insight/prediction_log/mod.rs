@@ -29,7 +29,7 @@ use crate::ident::{ResponseId, Role};
 use crate::insight::metrics::LogMeters;
 use crate::model::Scores;
 use crate::model::payload::Payload;
-use crate::priority::step_back;
+use crate::priority::set_idle_priority;
 use file::Rotating;
 use full::FullFiles;
 
@@ -232,7 +232,7 @@ impl LogThread {
 
 /// Compresses what the last run left and then what is put aside, until nobody puts anything aside any more.
 fn pack(full: &FullFiles, woken: &Receiver<()>, ends: &AtomicBool) {
-    step_back();
+    set_idle_priority();
     loop {
         // The lines are safe in their files; the next time tries again.
         if let Err(error) = full.tidy(ends) {

@@ -59,9 +59,9 @@ struct Known {
 }
 
 impl Memory {
-    /// What `scan` means at `now`, which is the time since the first look. A folder that has not changed for `settle` is
+    /// What `scan` means at `now`, which is the time since the first look. A folder that has not changed for `stable_after` is
     /// not waited for any longer, so that loading fails it with the reason.
-    pub(super) fn list(&mut self, scan: Scan, now: Duration, settle: Duration) -> Listing {
+    pub(super) fn list(&mut self, scan: Scan, now: Duration, stable_after: Duration) -> Listing {
         let mut before = std::mem::take(&mut self.0);
         let mut versions: BTreeMap<ModelName, BTreeMap<_, _>> = BTreeMap::new();
         for model in scan.models {
@@ -76,7 +76,7 @@ impl Memory {
             let seen = Seen {
                 dir: found.dir,
                 stamp: found.stamp,
-                waits: missing.filter(|_| !settled(known.since, now, settle)),
+                waits: missing.filter(|_| !is_stable(known.since, now, stable_after)),
             };
             versions
                 .entry(found.model)
@@ -107,8 +107,8 @@ impl Known {
 }
 
 /// Whether what has looked the same since `since` is taken for all that will come.
-fn settled(since: Duration, now: Duration, settle: Duration) -> bool {
-    now.saturating_sub(since) >= settle
+fn is_stable(since: Duration, now: Duration, stable_after: Duration) -> bool {
+    now.saturating_sub(since) >= stable_after
 }
 
 #[cfg(test)]
@@ -193,14 +193,17 @@ mod tests {
 
     #[test]
     fn settling_counts_from_the_last_change() {
-        for (since, now, settle, want) in [
+        for (since, now, stable_after, want) in [
             (5, 14, 10, false),
             (5, 15, 10, true),
             (5, 5, 0, true),
             (9, 5, 1, false),
         ] {
-            let got = settled(at(since), at(now), at(settle));
-            assert_eq!(got, want, "since {since}, now {now}, settle {settle}");
+            let got = is_stable(at(since), at(now), at(stable_after));
+            assert_eq!(
+                got, want,
+                "since {since}, now {now}, stable_after {stable_after}"
+            );
         }
     }
 }

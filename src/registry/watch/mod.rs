@@ -25,7 +25,7 @@ use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 
 use super::publish::STAGING;
 use super::scan::scan;
-use crate::priority::step_back;
+use crate::priority::set_idle_priority;
 use listing::Memory;
 
 pub use listing::{Listing, Seen, look};
@@ -45,7 +45,7 @@ pub struct WatchSettings {
     /// Longest time between two looks.
     pub poll: Duration,
     /// A folder that is not all there is waited for until it has not changed for so long.
-    pub settle: Duration,
+    pub stable_after: Duration,
 }
 
 /// A watch that is running. When it is dropped it ends, and its thread has ended then.
@@ -83,7 +83,7 @@ pub fn watch(
     let (theirs, mut on_list) = (Arc::clone(&shared), on_list);
     let thread = Builder::new().name("taper-watch".into()).spawn(move || {
         // Looking reads folders, and nobody waits for it by the millisecond.
-        step_back();
+        set_idle_priority();
         run(&root, settings, &theirs, &inbox, &mut on_list);
     })?;
     Ok(Watch {
@@ -142,7 +142,7 @@ fn run(
         match scan(root) {
             Ok(scan) => {
                 trouble = None;
-                let listing = memory.list(scan, first.elapsed(), settings.settle);
+                let listing = memory.list(scan, first.elapsed(), settings.stable_after);
                 if owed || handed.as_ref() != Some(&listing) {
                     on_list(listing.clone());
                     (handed, owed) = (Some(listing), false);
@@ -163,10 +163,10 @@ fn run(
 }
 
 impl WatchSettings {
-    /// Time to the next look if no event comes; `waits`: a folder may settle before the next poll.
+    /// Time to the next look if no event comes; `waits`: a folder may become stable before the next poll.
     fn next_look(self, waits: bool) -> Duration {
         let longest = if waits {
-            self.poll.min(self.settle)
+            self.poll.min(self.stable_after)
         } else {
             self.poll
         };

@@ -11,8 +11,8 @@ const SOON: Duration = Duration::from_secs(30);
 /// A poll that no test lives to see.
 const NEVER: Duration = Duration::from_secs(3600);
 
-fn settings(poll: Duration, settle: Duration) -> WatchSettings {
-    WatchSettings { poll, settle }
+fn settings(poll: Duration, stable_after: Duration) -> WatchSettings {
+    WatchSettings { poll, stable_after }
 }
 
 /// A watch, and what it hands over.
@@ -89,8 +89,8 @@ fn a_folder_that_is_written_in_place_is_handed_over_when_it_is_whole() {
 fn a_folder_that_stays_half_is_handed_over_once_it_has_settled() {
     let root = tempfile::tempdir().unwrap();
     fs::create_dir_all(root.path().join("m/1")).unwrap();
-    let settle = Duration::from_millis(300);
-    let (_watch, seen) = watching(root.path(), settings(NEVER, settle));
+    let stable_after = Duration::from_millis(300);
+    let (_watch, seen) = watching(root.path(), settings(NEVER, stable_after));
     next(&seen, |l| {
         of_m(l) == [(1, Some("metadata.json is missing"))]
     });
@@ -180,13 +180,13 @@ fn only_what_may_change_the_list_causes_a_look() {
 #[test]
 fn looks_come_at_the_poll_or_when_something_may_have_settled() {
     let s = Duration::from_secs;
-    for (poll, settle, waits, want) in [
+    for (poll, stable_after, waits, want) in [
         (30, 5, false, s(30)),
         (30, 5, true, s(5)),
         (3, 5, true, s(3)),
         (0, 5, false, QUIET),
     ] {
-        let settings = settings(s(poll), s(settle));
+        let settings = settings(s(poll), s(stable_after));
         assert_eq!(settings.next_look(waits), want, "{settings:?} {waits}");
     }
     assert_eq!(quiet(Duration::from_millis(1)), QUIET);

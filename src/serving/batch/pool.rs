@@ -19,7 +19,7 @@ use super::form::Fate;
 use super::queue::{Came, Job, LEAST_WAIT, Load, Next, Taken};
 use crate::error::PredictError;
 use crate::insight::metrics::Abandoned;
-use crate::priority::step_aside;
+use crate::priority::set_background;
 
 /// As many threads as there are cores, which let those that answer go first. When it is dropped, what waits gets no answer, and
 /// a thread in a forward pass ends after that.
@@ -72,7 +72,7 @@ impl Pool {
             Builder::new()
                 .name(format!("taper-compute-{at}"))
                 .spawn(move || {
-                    step_aside();
+                    set_background();
                     shared.work();
                 })?;
         }

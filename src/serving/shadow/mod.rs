@@ -1,6 +1,6 @@
 //! Copies of requests for versions whose answers nobody waits for.
 //!
-//! After the primary has answered, or failed, the request goes with [`Crew::offer`] to the [`Lane`] of each shadow that
+//! After the primary has answered, or failed, the request goes with [`ShadowPool::offer`] to the [`ShadowQueue`] of each shadow that
 //! [`copies`](super::route::copies) chose. A lane is a bounded queue of its own with threads of its own, of the lowest
 //! priority, and belongs to the policy that named the shadow: when that policy goes, what waits is dropped, the threads end,
 //! and the version is free.
@@ -16,11 +16,11 @@
 //! Not here: who is a shadow of what share ([`route`](super::route)).
 
 mod budget;
-mod crew;
-mod desk;
-mod lane;
+mod pool;
+mod queue;
+mod recorder;
 mod slots;
 
-pub use crew::{Crew, CrewSettings};
-pub use lane::{Copied, Lane, Primary};
+pub use pool::{ShadowPool, ShadowPoolSettings};
+pub use queue::{Copied, Primary, ShadowQueue};
 pub use slots::Slots;

@@ -42,14 +42,14 @@ async fn a_timeout_in_microseconds_is_a_deadline() {
 async fn who_waits_is_answered_in_time_whatever_the_version_does() {
     let (model, begun, let_go) = slow();
     let house = house(model, 8);
-    let predictor = Predictor::new(Arc::clone(&house.pipeline), Arc::clone(&house.gate));
+    let predictor = Predictor::new(Arc::clone(&house.pipeline), Arc::clone(&house.admission));
     let (_views, views) = watch::channel(Arc::new(View::default()));
     let (_stage, stage) = watch::channel(Stage::default());
     let catalog = Catalog::new(Arc::new(Live::new(Snapshot::default())), views, stage);
     let service = OpenInference::new(catalog.clone(), DataPort::new(predictor, catalog));
     let service = GrpcInferenceServiceServer::new(service);
-    let (gate, telemetry) = (Arc::clone(&house.gate), Arc::clone(&house.telemetry));
-    let mut service = Admission::new(service, gate, telemetry).speaking(&OPEN_INFERENCE);
+    let (admission, telemetry) = (Arc::clone(&house.admission), Arc::clone(&house.telemetry));
+    let mut service = Admission::new(service, admission, telemetry).speaking(&OPEN_INFERENCE);
     // The call itself has no deadline.
     let message = with_parameter(raw(1), "timeout", number(150_000)).encode_to_vec();
     let length = u32::try_from(message.len()).expect("short").to_be_bytes();
@@ -66,5 +66,5 @@ async fn who_waits_is_answered_in_time_whatever_the_version_does() {
     let text = house.telemetry.render();
     assert!(text.contains(r#"code="DEADLINE_EXCEEDED"} 1"#), "{text}");
     drop(response);
-    assert_eq!(house.gate.in_flight(), 0);
+    assert_eq!(house.admission.in_flight(), 0);
 }

@@ -9,7 +9,8 @@ use prost_types::Timestamp;
 use super::{policy, unknown_model};
 use crate::control::differences;
 use crate::control::{
-    Changed, Control, Difference, Pending, Record, Signed, Span, Store, Terms, Wanted,
+    Author, ChangeOptions, Changed, Control, Difference, Pending, Record, RevisionRange, Store,
+    Wanted,
 };
 use crate::error::{AdminError, InputFaults};
 use crate::ident::{ModelName, Revision, VersionNumber};
@@ -25,17 +26,17 @@ const PAGE_BYTES: usize = 1 << 20;
 /// What a change says beside itself. Who says nothing about who they are is called by `peer`.
 ///
 /// # Errors
-/// What cannot even be held to the limits: those are [`Terms::check`]'s.
+/// What cannot even be held to the limits: those are [`ChangeOptions::check`]'s.
 pub(super) fn terms(
     raw: Option<v1::ChangeTerms>,
     peer: Option<SocketAddr>,
-) -> Result<Terms, InputFaults> {
+) -> Result<ChangeOptions, InputFaults> {
     let raw = raw.unwrap_or_default();
     let actor = match peer {
         Some(peer) if raw.actor.is_empty() => peer.to_string(),
         _ => raw.actor,
     };
-    Ok(Terms {
+    Ok(ChangeOptions {
         expected: raw.expected_revision.map(Revision),
         dry_run: raw.dry_run,
         confirm_within: raw.confirm_within.map(duration).transpose()?,
@@ -61,10 +62,10 @@ fn duration(raw: prost_types::Duration) -> Result<Duration, InputFaults> {
 ///
 /// # Errors
 /// [`AdminError::InvalidChange`] past the limits.
-pub(super) fn signed(
+pub(super) fn author(
     raw: Option<v1::ChangeTerms>,
     peer: Option<SocketAddr>,
-) -> Result<Signed, AdminError> {
+) -> Result<Author, AdminError> {
     let raw = raw.map(|raw| v1::ChangeTerms {
         actor: raw.actor,
         reason: raw.reason,
@@ -72,7 +73,7 @@ pub(super) fn signed(
     });
     let terms = terms(raw, peer).map_err(AdminError::InvalidChange)?;
     terms.check()?;
-    Ok(Signed {
+    Ok(Author {
         actor: terms.actor,
         reason: terms.reason,
     })
@@ -120,8 +121,8 @@ pub(super) async fn revision<S: Store>(
         revision: record.revision.0,
         model: record.model.to_string(),
         time: Some(at),
-        actor: record.signed.actor,
-        reason: record.signed.reason,
+        actor: record.author.actor,
+        reason: record.author.reason,
         action: record.action,
         undoes_to: record.base.0,
         labels: record
@@ -159,11 +160,11 @@ pub(super) async fn list<S: Store>(
         }
     };
     let model = filter(control, &request.model).await?;
-    let span = Span {
+    let span = RevisionRange {
         model: model.as_ref(),
         before: (request.before_revision > 0).then_some(Revision(request.before_revision)),
         limit: usize::try_from(limit).unwrap_or(usize::MAX),
-        ..Span::default()
+        ..RevisionRange::default()
     };
     let mut revisions = Vec::new();
     let mut bytes = 0;
@@ -190,10 +191,10 @@ pub(super) async fn filter<S: Store>(
         return Ok(None);
     }
     let model: ModelName = raw.parse().map_err(|_| unknown_model(raw))?;
-    let span = Span {
+    let span = RevisionRange {
         model: Some(&model),
         limit: 1,
-        ..Span::default()
+        ..RevisionRange::default()
     };
     if control.view().models.contains_key(&model) || !control.history(span).await?.is_empty() {
         Ok(Some(model))

@@ -4,13 +4,13 @@
 //! calls one function and turns what comes back into a message. Not here: rules.
 
 mod audit;
+mod await_version_state;
 mod changes;
 mod compare;
 mod drift;
 mod policy;
-mod read;
+mod read_limiter;
 mod repository;
-mod settle;
 mod stats;
 mod upload;
 mod versions;
@@ -33,7 +33,7 @@ use crate::ident::Revision;
 use crate::proto::v1;
 use crate::proto::v1::admin_service_server::AdminService;
 use crate::serving::live::Live;
-use read::Desk;
+use read_limiter::ReadLimiter;
 pub(super) use repository::Subject;
 
 /// What the admin face needs beside the writer.
@@ -70,7 +70,7 @@ pub struct Admin<S> {
     uploads: Arc<Semaphore>,
     watchers: Arc<Semaphore>,
     /// Where what was seen is read.
-    desk: Desk,
+    read_limiter: ReadLimiter,
 }
 
 impl<S: Store> Admin<S> {
@@ -83,7 +83,7 @@ impl<S: Store> Admin<S> {
             settings,
             uploads: Arc::new(Semaphore::new(upload::AT_ONCE)),
             watchers: Arc::new(Semaphore::new(watch::AT_ONCE)),
-            desk: Desk::default(),
+            read_limiter: ReadLimiter::default(),
         }
     }
 
@@ -144,7 +144,7 @@ impl<S: Store> AdminService for Admin<S> {
         let model = self.model(&request.get_ref().model)?;
         let (live, request) = (self.live.snapshot(), request.into_inner());
         let read = move || stats::get(&live, &model, &request);
-        answer(self.desk.read(read).await)
+        answer(self.read_limiter.read(read).await)
     }
 
     async fn get_drift(
@@ -154,7 +154,7 @@ impl<S: Store> AdminService for Admin<S> {
         let model = self.model(&request.get_ref().model)?;
         let (live, request) = (self.live.snapshot(), request.into_inner());
         let read = move || drift::get(&live, &model, &request);
-        answer(self.desk.read(read).await)
+        answer(self.read_limiter.read(read).await)
     }
 
     async fn compare_versions(
@@ -164,7 +164,7 @@ impl<S: Store> AdminService for Admin<S> {
         let model = self.model(&request.get_ref().model)?;
         let (live, request) = (self.live.snapshot(), request.into_inner());
         let read = move || compare::versions(&live, &model, &request);
-        answer(self.desk.read(read).await)
+        answer(self.read_limiter.read(read).await)
     }
 
     async fn get_outcomes(
@@ -280,9 +280,9 @@ impl<S: Store> AdminService for Admin<S> {
     ) -> Result<Response<v1::RetryVersionResponse>, Status> {
         let peer = request.remote_addr();
         let message = request.into_inner();
-        let signed = changes::signed(message.terms, peer);
-        let signed = signed.map_err(|error| status::from_admin(&error))?;
-        let retried = self.retry(message.model, message.version, signed).await;
+        let author = changes::author(message.terms, peer);
+        let author = author.map_err(|error| status::from_admin(&error))?;
+        let retried = self.retry(message.model, message.version, author).await;
         answer(retried.map(|()| v1::RetryVersionResponse {}))
     }
 

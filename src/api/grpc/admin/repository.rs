@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::{Admin, changes, unknown_model};
 use crate::api::read;
-use crate::control::{Edit, ModelView, State, Store, Terms};
+use crate::control::{ChangeOptions, Edit, ModelView, State, Store};
 use crate::error::{AdminError, InputFaults};
 use crate::proto::v1;
 
@@ -135,8 +135,8 @@ fn in_memory(model: &ModelView) -> impl Iterator<Item = (u64, State)> + '_ {
     versions.filter(|(_, state)| *state == State::Ready || state.is_loading())
 }
 
-/// Signed by who asked, with the call as the reason.
-fn terms(call: &str, peer: Option<SocketAddr>) -> Result<Terms, AdminError> {
+/// Author by who asked, with the call as the reason.
+fn terms(call: &str, peer: Option<SocketAddr>) -> Result<ChangeOptions, AdminError> {
     let raw = v1::ChangeTerms {
         reason: format!("{call} of the Open Inference Protocol"),
         ..v1::ChangeTerms::default()

@@ -18,7 +18,7 @@ use tokio::time::timeout;
 use tonic::Streaming;
 
 use super::{Admin, changes};
-use crate::control::{Control, Signed, Store};
+use crate::control::{Author, Control, Store};
 use crate::error::{AdminError, InputFaults};
 use crate::ident::{ModelName, VersionNumber};
 use crate::proto::v1;
@@ -43,7 +43,7 @@ enum Piece {
 struct Header {
     model: ModelName,
     version: VersionNumber,
-    signed: Signed,
+    author: Author,
 }
 
 /// An upload, for the thread that receives it.
@@ -131,17 +131,17 @@ fn header(first: Option<Message>, peer: Option<SocketAddr>) -> Result<Header, Ad
     if let Err(error) = &version {
         faults.add("header.version", error.got.clone(), error.wanted);
     }
-    let signed = changes::signed(header.terms, peer);
-    if let Err(AdminError::InvalidChange(own)) = &signed {
+    let author = changes::author(header.terms, peer);
+    if let Err(AdminError::InvalidChange(own)) = &author {
         for fault in own.iter() {
             faults.add(format!("header.{}", fault.field), &fault.got, &fault.wanted);
         }
     }
-    match (model, version, signed) {
-        (Ok(model), Ok(version), Ok(signed)) => Ok(Header {
+    match (model, version, author) {
+        (Ok(model), Ok(version), Ok(author)) => Ok(Header {
             model,
             version,
-            signed,
+            author,
         }),
         _ => Err(AdminError::InvalidChange(faults)),
     }
@@ -182,7 +182,7 @@ fn receive<S: Store>(job: Job<S>, mut pieces: mpsc::Receiver<Piece>) -> Result<u
     let Header {
         model,
         version,
-        signed,
+        author,
     } = job.header;
     let busy = |_| AdminError::Busy {
         what: "uploads",
@@ -212,7 +212,7 @@ fn receive<S: Store>(job: Job<S>, mut pieces: mpsc::Receiver<Piece>) -> Result<u
     if outcome.is_ok() {
         (job.look)();
     }
-    Handle::current().block_on(job.control.uploaded(model, version, signed, outcome))?;
+    Handle::current().block_on(job.control.uploaded(model, version, author, outcome))?;
     Ok(bytes)
 }
 

@@ -15,7 +15,7 @@ use tonic::codegen::BoxStream;
 
 use super::{changes, versions};
 use crate::api::status;
-use crate::control::{Control, ModelView, Record, Span, Store, View};
+use crate::control::{Control, ModelView, Record, RevisionRange, Store, View};
 use crate::error::{AdminError, InputFaults};
 use crate::ident::{ModelName, Revision};
 use crate::proto::v1;
@@ -134,7 +134,7 @@ impl<S: Store> Watcher<S> {
     /// Reads the next page of changes.
     async fn read(&mut self, newest: Revision) -> Result<(), AdminError> {
         let through = newest.min(Revision(self.known.0.saturating_add(PAGE)));
-        let span = Span {
+        let span = RevisionRange {
             model: self.only.as_ref(),
             after: self.known,
             before: Some(Revision(through.0.saturating_add(1))),

@@ -6,7 +6,7 @@ use http::HeaderMap;
 
 use super::port::DataPort;
 use super::tensor;
-use crate::api::dialect::OPEN_INFERENCE;
+use crate::api::error_mapping::OPEN_INFERENCE;
 use crate::api::grpc::stream::Item;
 use crate::api::read::RESPONSE_ID;
 use crate::api::{oip, status};
@@ -17,7 +17,7 @@ use crate::proto::inference::{
     InferParameter, ModelInferRequest, ModelInferResponse, ModelStreamInferResponse,
 };
 use crate::serving::Query;
-use crate::serving::gate::Arrival;
+use crate::serving::admission::RequestPermit;
 
 /// Asks in a stream to be told with each answer that it is the last one to its request, which every answer here is.
 const ASKS_FOR_END: &str = "triton_enable_empty_final_response";
@@ -32,7 +32,7 @@ pub(super) async fn answer(
     DataPort { predictor, catalog }: &DataPort,
     message: ModelInferRequest,
     headers: HeaderMap,
-    place: Result<Arc<Arrival>, PredictError>,
+    place: Result<Arc<RequestPermit>, PredictError>,
 ) -> Result<ModelInferResponse, PredictError> {
     let (asked, query) = read(message, headers, place?);
     let query = query.and_then(|query| {
@@ -63,7 +63,7 @@ pub(super) async fn item(
                 id,
                 ..ModelInferResponse::default()
             };
-            let status = status::told(&error, &OPEN_INFERENCE);
+            let status = status::to_status(&error, &OPEN_INFERENCE);
             (only_id, status.message().to_owned())
         }
     };
@@ -87,7 +87,7 @@ struct Asked {
 fn read(
     message: ModelInferRequest,
     headers: HeaderMap,
-    arrival: Arc<Arrival>,
+    permit: Arc<RequestPermit>,
 ) -> (Asked, Result<Query, InputFaults>) {
     let mut faults = InputFaults::default();
     let outputs = message.outputs.into_iter().enumerate();
@@ -104,7 +104,7 @@ fn read(
         parameters: message.parameters,
         headers,
         tensors,
-        arrival,
+        permit,
     };
     let asked = Asked {
         id: message.id,

@@ -15,7 +15,7 @@ use tonic::{Code, Request, Response, Status, Streaming};
 
 use super::stream::Answers;
 use crate::api::catalog::Catalog;
-use crate::api::dialect::{OPEN_INFERENCE, OPEN_INFERENCE_QUESTIONS};
+use crate::api::error_mapping::{OPEN_INFERENCE, OPEN_INFERENCE_QUESTIONS};
 use crate::api::{oip, status};
 use crate::error::{InputFaults, PredictError};
 use crate::proto::inference as wire;
@@ -90,7 +90,7 @@ impl<P: Port> GrpcInferenceService for OpenInference<P> {
         request: Request<wire::ModelInferRequest>,
     ) -> Result<Response<wire::ModelInferResponse>, Status> {
         let answer = self.port.infer(request).await?;
-        let wire = |error| status::told(&error, &OPEN_INFERENCE);
+        let wire = |error| status::to_status(&error, &OPEN_INFERENCE);
         answer.map(Response::new).map_err(wire)
     }
 
@@ -165,6 +165,6 @@ impl<P: Port> GrpcInferenceService for OpenInference<P> {
 fn told<T>(outcome: Result<T, PredictError>) -> Result<Response<T>, Status> {
     match outcome {
         Ok(message) => Ok(Response::new(message)),
-        Err(error) => Err(status::told(&error, &OPEN_INFERENCE_QUESTIONS)),
+        Err(error) => Err(status::to_status(&error, &OPEN_INFERENCE_QUESTIONS)),
     }
 }

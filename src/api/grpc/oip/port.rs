@@ -6,7 +6,7 @@ use tonic::{Code, Request, Status, Streaming};
 
 use super::infer;
 use crate::api::catalog::Catalog;
-use crate::api::dialect::OPEN_INFERENCE;
+use crate::api::error_mapping::OPEN_INFERENCE;
 use crate::api::grpc::admin::{Admin, Subject};
 use crate::api::grpc::stream::{Answers, answers};
 use crate::api::predictor::Predictor;
@@ -54,7 +54,7 @@ pub struct DataPort {
 
 impl DataPort {
     /// Answers from `predictor`, for models that `catalog` knows. On a server this stands behind an
-    /// [`Admission`](crate::api::grpc::Admission) with the same gate.
+    /// [`Admission`](crate::api::grpc::Admission) with the same admission control.
     #[must_use]
     pub fn new(predictor: Predictor, catalog: Catalog) -> Self {
         Self { predictor, catalog }

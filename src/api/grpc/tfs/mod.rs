@@ -15,9 +15,9 @@ use tonic::{Request, Response, Status};
 
 use self::tensor::Filling;
 use crate::api::catalog::Catalog;
-use crate::api::dialect::TENSORFLOW_SERVING;
+use crate::api::error_mapping::TENSORFLOW_SERVING;
 use crate::api::predictor::Predictor;
-use crate::api::{status, told};
+use crate::api::{response_headers, status};
 use crate::error::PredictError;
 use crate::proto::tensorflow::serving::model_service_server::ModelService;
 use crate::proto::tensorflow::serving::prediction_service_server::PredictionService;
@@ -42,7 +42,7 @@ impl TensorFlowServing {
     /// Answers from `predictor`, and from `catalog` what there is. Tensors that single values fill may take `most_filled` bytes in one
     /// request, which is the limit on messages: they get no larger than a client could have written them out.
     ///
-    /// On a server this stands behind an [`Admission`](super::Admission) with the same gate.
+    /// On a server this stands behind an [`Admission`](super::Admission) with the same admission control.
     #[must_use]
     pub fn new(predictor: Predictor, catalog: Catalog, most_filled: usize) -> Self {
         Self {
@@ -53,19 +53,19 @@ impl TensorFlowServing {
     }
 
     async fn answer(&self, mut request: Request<PredictRequest>) -> Result<Answer, PredictError> {
-        let arrival = self.predictor.place(request.extensions_mut())?;
+        let permit = self.predictor.place(request.extensions_mut())?;
         let (metadata, _, message) = request.into_parts();
         let mut filling = Filling::at_most(self.most_filled);
         let query = predict::query(
             message,
             metadata.into_headers(),
-            Arc::clone(&arrival),
+            Arc::clone(&permit),
             &self.catalog,
             &mut filling,
         );
         if filling.bytes() > 0 {
             // It takes room as if it had come over the wire.
-            arrival.hold(filling.bytes())?;
+            permit.hold(filling.bytes())?;
         }
         self.predictor.answer(query).await
     }
@@ -79,7 +79,7 @@ impl PredictionService for TensorFlowServing {
     ) -> Result<Response<PredictResponse>, Status> {
         let answer = self.answer(request).await.map_err(|error| wire(&error))?;
         let mut response = Response::new(());
-        told::tell(&answer, response.metadata_mut().as_mut());
+        response_headers::write(&answer, response.metadata_mut().as_mut());
         Ok(response.map(|()| predict::response(answer)))
     }
 
@@ -104,5 +104,5 @@ impl ModelService for TensorFlowServing {
 }
 
 fn wire(error: &PredictError) -> Status {
-    status::told(error, &TENSORFLOW_SERVING)
+    status::to_status(error, &TENSORFLOW_SERVING)
 }

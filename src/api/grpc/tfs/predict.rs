@@ -14,7 +14,7 @@ use crate::ident::VersionNumber;
 use crate::model::payload::Payload;
 use crate::proto::tensorflow::serving::model_spec::VersionChoice;
 use crate::proto::tensorflow::serving::{ModelSpec, PredictRequest, PredictResponse};
-use crate::serving::gate::Arrival;
+use crate::serving::admission::RequestPermit;
 use crate::serving::{Answer, Pin, Query};
 
 /// Reads a request that has its place and came with `headers`; what its fields mean to the model is checked later.
@@ -24,7 +24,7 @@ use crate::serving::{Answer, Pin, Query};
 pub(super) fn query(
     message: PredictRequest,
     headers: HeaderMap,
-    arrival: Arc<Arrival>,
+    permit: Arc<RequestPermit>,
     catalog: &Catalog,
     filling: &mut Filling,
 ) -> Result<Query, InputFaults> {
@@ -55,7 +55,7 @@ pub(super) fn query(
         response_id,
         headers,
         payload: Payload::Tensors(tensors),
-        arrival,
+        permit,
     })
 }
 

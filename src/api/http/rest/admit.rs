@@ -1,4 +1,4 @@
-//! The first step of a prediction over HTTP, and the last: a place at the gate before the body is read, within its bytes and its
+//! The first step of a prediction over HTTP, and the last: a place in admission control before the body is read, within its bytes and its
 //! time, and held until the answer has left.
 
 use std::pin::pin;
@@ -16,10 +16,10 @@ use tokio_stream::StreamExt;
 use super::form::Unread;
 use super::refusal::Refusal;
 use crate::api::MESSAGE_PATIENCE;
-use crate::api::http::Faces;
+use crate::api::http::HttpState;
 use crate::error::{InputFaults, PredictError};
 use crate::insight::metrics::Unreadable;
-use crate::serving::gate::Arrival;
+use crate::serving::admission::RequestPermit;
 use crate::serving::{Answer, Query};
 
 /// How long the rest of a body may take to come that nobody reads.
@@ -34,10 +34,10 @@ const READ_AT_ONCE: usize = 64 * 1024;
 pub(super) struct Received {
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
-    pub(super) place: Arc<Arrival>,
+    pub(super) place: Arc<RequestPermit>,
 }
 
-impl Faces {
+impl HttpState {
     /// Takes a request in.
     ///
     /// # Errors
@@ -69,9 +69,9 @@ impl Faces {
     }
 
     /// A place for a request with these headers.
-    fn enter(&self, headers: &HeaderMap) -> Result<Arrival, Refusal> {
-        let gate = self.predictor.gate();
-        if gate.is_draining() {
+    fn enter(&self, headers: &HeaderMap) -> Result<RequestPermit, Refusal> {
+        let admission = self.predictor.admission();
+        if admission.is_draining() {
             return Err(Refusal::going_down());
         }
         if let Some(got) = encoding(headers) {
@@ -88,7 +88,7 @@ impl Faces {
         if length.is_some_and(|length: u64| length > u64::try_from(self.most).unwrap_or(u64::MAX)) {
             return Err(self.too_large());
         }
-        Ok(gate.enter(Instant::now(), None)?)
+        Ok(admission.enter(Instant::now(), None)?)
     }
 
     fn too_large(&self) -> Refusal {
@@ -101,7 +101,11 @@ impl Faces {
     }
 
     /// All of `body`.
-    async fn body(&self, body: &mut BodyDataStream, place: &Arrival) -> Result<Bytes, Refusal> {
+    async fn body(
+        &self,
+        body: &mut BodyDataStream,
+        place: &RequestPermit,
+    ) -> Result<Bytes, Refusal> {
         let mut read = pin!(self.all_of(body, place));
         tokio::select! {
             // Most bodies are there when they are asked for, and then no clock is wound up.
@@ -130,7 +134,11 @@ impl Faces {
         Err(Refusal::new(status, "MESSAGE_TOO_SLOW", told))
     }
 
-    async fn all_of(&self, body: &mut BodyDataStream, place: &Arrival) -> Result<Bytes, Refusal> {
+    async fn all_of(
+        &self,
+        body: &mut BodyDataStream,
+        place: &RequestPermit,
+    ) -> Result<Bytes, Refusal> {
         // A body that comes in one piece, as most do, is not copied. Pieces are, since small ones hold large buffers.
         let (mut first, mut more) = (Bytes::new(), BytesMut::new());
         while let Some(piece) = body.next().await {
@@ -168,7 +176,7 @@ impl Faces {
     pub(super) async fn read<T: Send + 'static>(
         &self,
         bytes: usize,
-        place: &Arc<Arrival>,
+        place: &Arc<RequestPermit>,
         read: impl FnOnce() -> Result<T, Unread> + Send + 'static,
     ) -> Result<T, Refusal> {
         if bytes <= READ_AT_ONCE {
@@ -203,7 +211,11 @@ impl Faces {
         }
     }
 
-    fn readable<T>(&self, read: Result<T, Unread>, place: &Arc<Arrival>) -> Result<T, Refusal> {
+    fn readable<T>(
+        &self,
+        read: Result<T, Unread>,
+        place: &Arc<RequestPermit>,
+    ) -> Result<T, Refusal> {
         let refusal = match read {
             Ok(read) => return Ok(read),
             Err(Unread::Faulty(faults)) => self.predictor.pipeline().refuse(faults).into(),
@@ -234,7 +246,7 @@ impl Faces {
         };
         tokio::select! {
             biased;
-            () = self.predictor.gate().until_cut_off() => {}
+            () = self.predictor.admission().until_cut_off() => {}
             _ = timeout(LINGER, pass) => {}
         }
     }
@@ -246,7 +258,7 @@ impl Faces {
     pub(super) async fn answer(
         &self,
         query: Result<Query, InputFaults>,
-        place: &Arc<Arrival>,
+        place: &Arc<RequestPermit>,
     ) -> Result<Answer, Refusal> {
         let answered = tokio::select! {
             biased;
@@ -269,7 +281,7 @@ fn encoding(headers: &HeaderMap) -> Option<&str> {
 }
 
 /// `body`, which holds `place` until the system has taken its last byte.
-pub(super) fn holding(body: Vec<u8>, place: Arc<Arrival>) -> Body {
+pub(super) fn holding(body: Vec<u8>, place: Arc<RequestPermit>) -> Body {
     Body::from(Bytes::from_owner(Sent {
         body,
         _place: place,
@@ -279,7 +291,7 @@ pub(super) fn holding(body: Vec<u8>, place: Arc<Arrival>) -> Body {
 /// Bytes on their way out, and the place of the request that they answer.
 struct Sent {
     body: Vec<u8>,
-    _place: Arc<Arrival>,
+    _place: Arc<RequestPermit>,
 }
 
 impl AsRef<[u8]> for Sent {

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use super::form::{self, Unread};
 use super::named::Named;
 use super::refusal::{Refusal, json};
-use crate::api::http::Faces;
+use crate::api::http::HttpState;
 use crate::api::{MESSAGE_PATIENCE, oip, read};
 use crate::error::PredictError;
 
@@ -55,8 +55,10 @@ pub(in crate::api::http) async fn live() -> Response {
     json(&Live { live: true }, None)
 }
 
-pub(in crate::api::http) async fn ready(State(faces): State<Faces>) -> Result<Response, Refusal> {
-    let reasons = faces.catalog.unready();
+pub(in crate::api::http) async fn ready(
+    State(state): State<HttpState>,
+) -> Result<Response, Refusal> {
+    let reasons = state.catalog.unready();
     if reasons.is_empty() {
         return Ok(json(&Ready { ready: true }, None));
     }
@@ -70,50 +72,54 @@ pub(in crate::api::http) async fn ready(State(faces): State<Faces>) -> Result<Re
 
 /// Ready, or why not.
 pub(in crate::api::http) async fn model_ready(
-    State(faces): State<Faces>,
+    State(state): State<HttpState>,
     named: Named,
 ) -> Result<Response, Refusal> {
     let (name, version) = named.checked()?;
-    faces.catalog.version(&name, read::pin(version).as_ref())?;
+    state.catalog.version(&name, read::pin(version).as_ref())?;
     let ready = ModelReady { name, ready: true };
     Ok(json(&ready, None))
 }
 
 pub(in crate::api::http) async fn metadata(
-    State(faces): State<Faces>,
+    State(state): State<HttpState>,
     named: Named,
 ) -> Result<Response, Refusal> {
     let (model, version) = named.checked()?;
-    let told = oip::metadata(&faces.catalog, &model, version)?;
+    let told = oip::metadata(&state.catalog, &model, version)?;
     Ok(json(&told, None))
 }
 
 pub(in crate::api::http) async fn config(
-    State(faces): State<Faces>,
+    State(state): State<HttpState>,
     named: Named,
 ) -> Result<Response, Refusal> {
     let (model, version) = named.checked()?;
-    let told = oip::config(&faces.catalog, &model, version)?;
+    let told = oip::config(&state.catalog, &model, version)?;
     Ok(json(&told, None))
 }
 
 pub(in crate::api::http) async fn statistics(
-    State(faces): State<Faces>,
+    State(state): State<HttpState>,
     named: Named,
 ) -> Result<Response, Refusal> {
     let (model, version) = named.checked()?;
-    statistics_of(faces, model, version).await
+    statistics_of(state, model, version).await
 }
 
 pub(in crate::api::http) async fn all_statistics(
-    State(faces): State<Faces>,
+    State(state): State<HttpState>,
 ) -> Result<Response, Refusal> {
-    statistics_of(faces, String::new(), String::new()).await
+    statistics_of(state, String::new(), String::new()).await
 }
 
-async fn statistics_of(faces: Faces, model: String, version: String) -> Result<Response, Refusal> {
+async fn statistics_of(
+    state: HttpState,
+    model: String,
+    version: String,
+) -> Result<Response, Refusal> {
     // It waits for locks, which no thread that serves should do for who only looks.
-    let told = spawn_blocking(move || oip::statistics(&faces.catalog, &model, version));
+    let told = spawn_blocking(move || oip::statistics(&state.catalog, &model, version));
     match told.await {
         Ok(told) => Ok(json(&told?, None)),
         Err(error) => {
@@ -130,7 +136,7 @@ async fn statistics_of(faces: Faces, model: String, version: String) -> Result<R
 
 /// The index. A request without a body wants all of it.
 pub(in crate::api::http) async fn index(
-    State(faces): State<Faces>,
+    State(state): State<HttpState>,
     request: Request,
 ) -> Result<Response, Refusal> {
     let read = timeout(MESSAGE_PATIENCE, to_bytes(request.into_body(), SHORT)).await;
@@ -152,7 +158,7 @@ pub(in crate::api::http) async fn index(
         })?,
     };
     let ready = wanted.ready.unwrap_or_default();
-    Ok(json(&oip::index(&faces.catalog, ready).models, None))
+    Ok(json(&oip::index(&state.catalog, ready).models, None))
 }
 
 /// Loading and unloading: operators do it, and this port does not know who asks.

@@ -16,14 +16,14 @@ use super::form::{self, Few, Unread};
 use super::named::Named;
 use super::refusal::{Refusal, json};
 use super::tensor::Parts;
-use crate::api::http::Faces;
+use crate::api::http::HttpState;
 use crate::api::oip::{self, Answered, Ask, Values};
-use crate::api::told;
+use crate::api::response_headers;
 use crate::error::InputFaults;
 use crate::model::payload::Datatype;
 use crate::proto::inference::InferParameter;
 use crate::serving::Query;
-use crate::serving::gate::Arrival;
+use crate::serving::admission::RequestPermit;
 
 /// Says where the JSON of a body ends, when blocks of bytes come after it.
 pub(in crate::api::http) const JSON_LENGTH: HeaderName =
@@ -90,7 +90,7 @@ pub(super) struct Reply {
 
 /// Answers an inference request.
 pub(in crate::api::http) async fn infer(
-    State(faces): State<Faces>,
+    State(state): State<HttpState>,
     named: Named,
     request: Request,
 ) -> Result<Response, Refusal> {
@@ -98,17 +98,17 @@ pub(in crate::api::http) async fn infer(
         headers,
         body,
         place,
-    } = faces.receive(request).await?;
+    } = state.receive(request).await?;
     let (bytes, held) = (body.len(), Arc::clone(&place));
     let read = move || {
         let parts = parts(&headers, body).map_err(Unread::Faulty)?;
         read(named, headers, parts, &held)
     };
-    let (query, reply) = faces.read(bytes, &place, read).await?;
-    let giveable = oip::giveable(&faces.catalog, &query, &reply.wanted);
-    let answer = faces.answer(giveable.map(|()| query), &place).await?;
+    let (query, reply) = state.read(bytes, &place, read).await?;
+    let giveable = oip::giveable(&state.catalog, &query, &reply.wanted);
+    let answer = state.answer(giveable.map(|()| query), &place).await?;
     let mut head = HeaderMap::new();
-    told::tell(&answer, &mut head);
+    response_headers::write(&answer, &mut head);
     match oip::answered(answer, &reply.wanted) {
         Ok(answered) => Ok(reply.response(answered, head, place)),
         Err(error) => Err(Refusal::from(error).holding(place)),
@@ -138,7 +138,7 @@ pub(super) fn read(
     named: Named,
     headers: HeaderMap,
     mut parts: Parts,
-    place: &Arc<Arrival>,
+    place: &Arc<RequestPermit>,
 ) -> Result<(Query, Reply), Unread> {
     let json = parts.json.clone();
     let message: InferRequest<'_> = form::read(&json)?;
@@ -163,7 +163,7 @@ pub(super) fn read(
         parameters: given(named_parameters),
         headers,
         tensors,
-        arrival: Arc::clone(place),
+        permit: Arc::clone(place),
     };
     let query = oip::query(ask, faults).map_err(Unread::Faulty)?;
     let reply = Reply {
@@ -210,7 +210,12 @@ fn wanted(
 
 impl Reply {
     /// The answer as it is sent.
-    fn response(self, answered: Answered, mut head: HeaderMap, place: Arc<Arrival>) -> Response {
+    fn response(
+        self,
+        answered: Answered,
+        mut head: HeaderMap,
+        place: Arc<RequestPermit>,
+    ) -> Response {
         let output = answered.output;
         let datatype = output.values.datatype();
         let block = self.binary.then(|| output.values.raw());

@@ -1,7 +1,7 @@
 //! The Open Inference Protocol over HTTP, and `predict` with plain named rows: JSON in, JSON or blocks of bytes out.
 //!
 //! ```text
-//! admit     a place at the gate, then the body, within its bytes and its time
+//! admit     a place in admission control, then the body, within its bytes and its time
 //!   -> infer, predict     the body to a query; `form`, `envelope`, `data`, `rows` read JSON, `tensor` puts inputs together
 //!   -> the one pipeline
 //!   -> infer, predict     the answer to JSON; the place is held until the system has taken the last byte
@@ -11,7 +11,7 @@
 //!
 //! A small body is read from JSON on the thread that serves its connection, which other connections of this port and operators share.
 //! A large one waits for its turn at one of a few other threads, so that whoever asks for health or metrics does not wait for it; it
-//! holds its place at the gate meanwhile. What a body says of its own deadline is known once it is read, and counts from its arrival.
+//! holds its place in admission control meanwhile. What a body says of its own deadline is known once it is read, and counts from its arrival.
 //! What is dear to compute goes to the pool, as everywhere.
 
 mod admit;
@@ -38,7 +38,7 @@ pub(super) use refusal::{Told, no_such_method, no_such_path};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::api::told;
+use crate::api::response_headers;
 use crate::serving::Answer;
 
 /// Who answered.
@@ -58,7 +58,7 @@ pub(super) struct Who {
 impl Who {
     fn gave(answer: &Answer) -> Self {
         Self {
-            role: told::role(answer.role),
+            role: response_headers::role(answer.role),
             response_id: answer.response_id.as_str().to_owned(),
             policy_revision: answer.revision.0,
             failed_version: answer.failed.map(crate::ident::VersionNumber::get),

@@ -16,12 +16,12 @@ use super::form::{self, Unread};
 use super::named::Named;
 use super::refusal::{Refusal, json};
 use super::rows::{AnyCell, Rows};
-use crate::api::http::Faces;
+use crate::api::http::HttpState;
 use crate::api::read;
-use crate::api::told;
+use crate::api::response_headers;
 use crate::error::InputFaults;
 use crate::model::payload::Payload;
-use crate::serving::gate::Arrival;
+use crate::serving::admission::RequestPermit;
 use crate::serving::{Answer, Query};
 
 /// Rows to predict.
@@ -71,7 +71,7 @@ struct Prediction {
 
 /// Answers rows.
 pub(in crate::api::http) async fn predict(
-    State(faces): State<Faces>,
+    State(state): State<HttpState>,
     named: Named,
     request: Request,
 ) -> Result<Response, Refusal> {
@@ -79,13 +79,13 @@ pub(in crate::api::http) async fn predict(
         headers,
         body,
         place,
-    } = faces.receive(request).await?;
+    } = state.receive(request).await?;
     let (bytes, held) = (body.len(), Arc::clone(&place));
     let read = move || read(named, headers, &body, &held);
-    let query = faces.read(bytes, &place, read).await?;
-    let answer = faces.answer(Ok(query), &place).await?;
+    let query = state.read(bytes, &place, read).await?;
+    let answer = state.answer(Ok(query), &place).await?;
     let mut head = HeaderMap::new();
-    told::tell(&answer, &mut head);
+    response_headers::write(&answer, &mut head);
     Ok((head, json(&PredictAnswer::of(answer), Some(place))).into_response())
 }
 
@@ -93,7 +93,7 @@ pub(super) fn read(
     named: Named,
     headers: HeaderMap,
     body: &[u8],
-    place: &Arc<Arrival>,
+    place: &Arc<RequestPermit>,
 ) -> Result<Query, Unread> {
     let message: PredictBody = form::read(body)?;
     let mut faults = InputFaults::default();
@@ -123,7 +123,7 @@ pub(super) fn read(
         response_id,
         headers,
         payload: Payload::Rows(message.rows.0),
-        arrival: Arc::clone(place),
+        permit: Arc::clone(place),
     })
 }
 

@@ -10,10 +10,10 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::admit::holding;
-use crate::api::dialect::Dialect;
+use crate::api::error_mapping::ErrorMapping;
 use crate::api::status::cut;
 use crate::error::{Code, InputFault, PredictError};
-use crate::serving::gate::Arrival;
+use crate::serving::admission::RequestPermit;
 
 /// Bytes of a sentence.
 const SENTENCE: usize = 1024;
@@ -21,7 +21,7 @@ const SENTENCE: usize = 1024;
 const TEXT: usize = 320;
 
 /// How this door calls what errors are about: the model and its version stand in the path.
-pub(super) static REST: Dialect = Dialect {
+pub(super) static REST: ErrorMapping = ErrorMapping {
     model: "model",
     version: "version",
     label: "version",
@@ -72,7 +72,7 @@ pub(in crate::api::http) struct Refusal {
     told: Told,
     retry_after: Option<Duration>,
     /// Of the request, until the answer has left.
-    place: Option<Arc<Arrival>>,
+    place: Option<Arc<RequestPermit>>,
 }
 
 impl Refusal {
@@ -92,7 +92,7 @@ impl Refusal {
     }
 
     /// The same, of a request that has its place.
-    pub(super) fn holding(self, place: Arc<Arrival>) -> Self {
+    pub(super) fn holding(self, place: Arc<RequestPermit>) -> Self {
         let place = Some(place);
         Self { place, ..self }
     }
@@ -171,7 +171,10 @@ impl IntoResponse for Refusal {
 }
 
 /// `body` as JSON, with an end of line for whoever reads it in a terminal; it holds `place` until it has left.
-pub(in crate::api::http) fn json(body: &impl Serialize, place: Option<Arc<Arrival>>) -> Response {
+pub(in crate::api::http) fn json(
+    body: &impl Serialize,
+    place: Option<Arc<RequestPermit>>,
+) -> Response {
     // Nothing here has a key that is no text, which is all that JSON cannot hold.
     let mut text = serde_json::to_vec(body).unwrap_or_default();
     text.push(b'\n');

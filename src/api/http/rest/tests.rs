@@ -14,17 +14,17 @@ use super::predict;
 use crate::insight::metrics::Telemetry;
 use crate::model::payload::{Payload, TensorData};
 use crate::serving::Query;
-use crate::serving::gate::{Arrival, Gate, Limits};
+use crate::serving::admission::{AdmissionControl, Limits, RequestPermit};
 
-static GATE: LazyLock<Arc<Gate>> = LazyLock::new(|| {
+static GATE: LazyLock<Arc<AdmissionControl>> = LazyLock::new(|| {
     let limits = Limits {
         max_in_flight: 1000,
         max_in_flight_bytes: 1000,
     };
-    Gate::new(limits, Telemetry::new().unwrap())
+    AdmissionControl::new(limits, Telemetry::new().unwrap())
 });
 
-fn place() -> Arc<Arrival> {
+fn place() -> Arc<RequestPermit> {
     Arc::new(GATE.enter(Instant::now(), None).unwrap())
 }
 

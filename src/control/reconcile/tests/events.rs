@@ -7,7 +7,7 @@ use super::*;
 /// A registry and a loader that events happen to.
 #[derive(Clone, Debug, Default)]
 struct World {
-    versions: BTreeMap<VersionNumber, Standing>,
+    versions: BTreeMap<VersionNumber, VersionFacts>,
     bad: BTreeSet<VersionNumber>,
 }
 
@@ -89,7 +89,7 @@ proptest! {
         let none = BTreeSet::new();
         let mut world = World { bad: bad.iter().map(|number| v(*number)).collect(), ..World::default() };
         for (number, comes, look) in events {
-            let standing = world.versions.entry(v(number)).or_insert(Standing { listed: false, ..FOUND });
+            let standing = world.versions.entry(v(number)).or_insert(VersionFacts { listed: false, ..FOUND });
             standing.listed = comes;
             if look {
                 world.settle(&choice, &none, &none);

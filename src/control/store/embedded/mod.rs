@@ -24,7 +24,7 @@ use redb::Database;
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 
-use super::{Draft, Record, Span, Store, StoreError};
+use super::{Draft, Record, RevisionRange, Store, StoreError};
 use crate::ident::{ModelName, Revision};
 
 pub use open::OpenError;
@@ -220,7 +220,7 @@ impl Store for EmbeddedStore {
             .await
     }
 
-    async fn history(&self, span: Span<'_>) -> Result<Vec<Record>, StoreError> {
+    async fn history(&self, span: RevisionRange<'_>) -> Result<Vec<Record>, StoreError> {
         let Some(revisions) = span.revisions() else {
             return Ok(Vec::new());
         };

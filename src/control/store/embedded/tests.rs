@@ -17,9 +17,9 @@ use crate::control::wanted::Pending;
 const FOLDER: &str = "TAPER_TEST_STATE_FOLDER";
 
 async fn everything(store: &EmbeddedStore) -> Vec<Record> {
-    let span = Span {
+    let span = RevisionRange {
         limit: 100_000,
-        ..Span::default()
+        ..RevisionRange::default()
     };
     store.history(span).await.unwrap()
 }
@@ -346,7 +346,7 @@ async fn as_a_child_the_disk_is_full_for_a_while() {
         rlimit::Resource::FSIZE.set(length, hard).unwrap();
         let error = loop {
             let mut large = draft("set", last);
-            large.signed.reason = "x".repeat(20_000);
+            large.author.reason = "x".repeat(20_000);
             match store
                 .compare_and_set(&model("a"), Revision(last), large)
                 .await

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::admit::{Means, admit};
-use super::member::Member;
-use super::reconcile::{Situation, Standing, Step, VersionChoice, latest, reconcile};
+use super::reconcile::{Situation, Step, VersionChoice, VersionFacts, latest, reconcile};
 use super::state::State;
 use super::store::Record;
+use super::version_entry::VersionEntry;
 use super::view::ModelView;
 use super::wanted::Wanted;
 use crate::error::AdminError;
@@ -21,7 +21,7 @@ use crate::serving::route::RawPolicy;
 
 /// One model.
 #[derive(Debug)]
-pub(super) struct Fleet {
+pub(super) struct ModelState {
     pub(super) name: ModelName,
     choice: VersionChoice,
     /// The change in force; `None`: nobody has changed anything.
@@ -29,7 +29,7 @@ pub(super) struct Fleet {
     pub(super) wanted: Arc<Wanted>,
     /// What comes back when the change in force is not confirmed: its versions are kept.
     pub(super) comes_back: Option<Arc<Wanted>>,
-    pub(super) members: BTreeMap<VersionNumber, Member>,
+    pub(super) versions: BTreeMap<VersionNumber, VersionEntry>,
     /// Whether the registry has a folder for it.
     listed: bool,
     meters: ModelMeters,
@@ -38,7 +38,7 @@ pub(super) struct Fleet {
     pub(super) stuck: Option<String>,
 }
 
-impl Fleet {
+impl ModelState {
     pub(super) fn new(name: ModelName, choice: VersionChoice, meters: ModelMeters) -> Self {
         Self {
             name,
@@ -46,7 +46,7 @@ impl Fleet {
             record: None,
             wanted: Arc::default(),
             comes_back: None,
-            members: BTreeMap::new(),
+            versions: BTreeMap::new(),
             listed: false,
             meters,
             routing: None,
@@ -74,13 +74,13 @@ impl Fleet {
         self.listed = listed.is_some();
         let none = BTreeMap::new();
         let listed = listed.unwrap_or(&none);
-        for (version, member) in &mut self.members {
+        for (version, member) in &mut self.versions {
             differs |= member.see(listed.get(version).cloned());
         }
         for (version, seen) in listed {
-            if !self.members.contains_key(version) {
-                self.members
-                    .insert(*version, Member::discovered(seen.clone()));
+            if !self.versions.contains_key(version) {
+                self.versions
+                    .insert(*version, VersionEntry::discovered(seen.clone()));
                 differs = true;
             }
         }
@@ -89,7 +89,7 @@ impl Fleet {
 
     /// Whether nothing is left of it: no folder, no version in memory, and nobody has ever wanted anything of it.
     pub(super) fn is_gone(&self) -> bool {
-        !self.listed && self.members.is_empty() && self.record.is_none()
+        !self.listed && self.versions.is_empty() && self.record.is_none()
     }
 
     /// The version that `latest` names.
@@ -99,7 +99,7 @@ impl Fleet {
 
     /// The version that `latest` would name if `wanted` were in force, and `new` READY too.
     fn latest_by(&self, wanted: &Wanted, new: Option<VersionNumber>) -> Option<VersionNumber> {
-        let mut versions = self.standings(Instant::now());
+        let mut versions = self.version_statuses(Instant::now());
         if let Some(standing) = new.and_then(|new| versions.get_mut(&new)) {
             standing.state = State::Ready;
         }
@@ -112,9 +112,9 @@ impl Fleet {
         })
     }
 
-    fn standings(&self, now: Instant) -> BTreeMap<VersionNumber, Standing> {
-        let members = self.members.iter();
-        members
+    fn version_statuses(&self, now: Instant) -> BTreeMap<VersionNumber, VersionFacts> {
+        let versions = self.versions.iter();
+        versions
             .map(|(version, member)| (*version, member.standing(now)))
             .collect()
     }
@@ -144,7 +144,7 @@ impl Fleet {
 
     /// As [`steps`](Self::steps); without `retries`, a version that failed stays as it is.
     pub(super) fn steps_with(&self, now: Instant, retries: bool) -> Vec<Step> {
-        let mut versions = self.standings(now);
+        let mut versions = self.version_statuses(now);
         for standing in versions.values_mut() {
             standing.may_retry &= retries;
         }
@@ -162,12 +162,12 @@ impl Fleet {
     /// was removed holds nothing, as long as another version can take over or the model's own folder has gone too.
     fn held(&self) -> BTreeSet<VersionNumber> {
         let mut held: BTreeSet<_> = self.holders().into_keys().collect();
-        let is_there = |member: &Member| member.seen.is_some() && member.ready.is_some();
+        let is_there = |member: &VersionEntry| member.seen.is_some() && member.ready.is_some();
         if *self.wanted == Wanted::default()
-            && (!self.listed || self.members.values().any(is_there))
+            && (!self.listed || self.versions.values().any(is_there))
         {
             held.retain(|version| {
-                self.members
+                self.versions
                     .get(version)
                     .is_some_and(|member| member.seen.is_some())
             });
@@ -179,15 +179,15 @@ impl Fleet {
     pub(super) fn next_retry(&self) -> Option<Instant> {
         // One that is not wanted is not tried again, so its time must not wake anybody.
         let due = |version: &VersionNumber| {
-            let at = self.members.get(version)?.retry_at()?;
+            let at = self.versions.get(version)?.retry_at()?;
             self.steps(at).contains(&Step::Load(*version)).then_some(at)
         };
-        self.members.keys().filter_map(due).min()
+        self.versions.keys().filter_map(due).min()
     }
 
     pub(super) fn ready(&self) -> BTreeMap<VersionNumber, Arc<ServingVersion>> {
-        let members = self.members.iter();
-        members
+        let versions = self.versions.iter();
+        versions
             .filter_map(|(version, member)| Some((*version, Arc::clone(member.ready.as_ref()?))))
             .collect()
     }
@@ -206,7 +206,7 @@ impl Fleet {
         let mut ready = self.ready();
         ready.extend(new.map(|new| (new.number(), Arc::clone(new))));
         let others = self
-            .members
+            .versions
             .iter()
             .filter(|(_, member)| member.ready.is_none());
         let others = others
@@ -234,7 +234,7 @@ impl Fleet {
             .retain(|_, version| ready.contains_key(version));
         let labels = usable.all_labels(latest);
         let mut can_route = latest.is_some() && self.admits(&usable).is_ok();
-        if !can_route && let Some(less) = self.without_helpers(&usable) {
+        if !can_route && let Some(less) = self.without_shadows_and_fallback(&usable) {
             usable = less;
             can_route = latest.is_some();
         }
@@ -265,7 +265,7 @@ impl Fleet {
             _ => None,
         };
         let others = self
-            .members
+            .versions
             .iter()
             .filter(|(_, member)| member.ready.is_none());
         let model = ServingModel {
@@ -278,7 +278,7 @@ impl Fleet {
             routing: self.routing.clone(),
         };
         let mut counts = [0_usize; State::ALL.len()];
-        for member in self.members.values() {
+        for member in self.versions.values() {
             counts[member.state() as usize] += 1;
         }
         self.meters.versions(&counts);
@@ -288,7 +288,7 @@ impl Fleet {
 
     /// What is left of `wanted` where a shadow or the fallback cannot be honoured: neither may cost anybody an answer. `None`
     /// where it cannot be honoured without them either.
-    fn without_helpers(&self, wanted: &Wanted) -> Option<Wanted> {
+    fn without_shadows_and_fallback(&self, wanted: &Wanted) -> Option<Wanted> {
         let policy = wanted.policy.as_ref()?;
         let mut left = wanted.clone();
         left.policy = Some(RawPolicy {
@@ -314,11 +314,11 @@ impl Fleet {
 
     pub(super) fn view(&self, problem: Option<String>, now: Instant) -> ModelView {
         let mut holders = self.holders();
-        let view = |(version, member): (&VersionNumber, &Member)| {
+        let view = |(version, member): (&VersionNumber, &VersionEntry)| {
             let held_by = holders.remove(version).unwrap_or_default();
             (*version, member.view(held_by, now))
         };
-        let versions = self.members.iter().map(view).collect();
+        let versions = self.versions.iter().map(view).collect();
         ModelView {
             name: self.name.clone(),
             revision: self.revision(),

@@ -20,8 +20,8 @@ use tokio::time::Instant;
 
 use super::super::live::ServingVersion;
 use super::super::score::{Passed, Scored};
-use super::crew::Held;
-use super::lane::{Copied, rest};
+use super::pool::Held;
+use super::queue::{Copied, rest};
 use crate::error::{Code, PredictError};
 use crate::ident::{Role, VersionNumber};
 use crate::insight::compare::{Pair, Side};

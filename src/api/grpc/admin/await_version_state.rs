@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use super::{Admin, changes};
-use crate::control::{Control, Edit, Signed, State, Store, Terms, VersionView, View};
+use crate::control::{Author, ChangeOptions, Control, Edit, State, Store, VersionView, View};
 use crate::error::AdminError;
 use crate::faults::Faults;
 use crate::ident::VersionNumber;
@@ -18,7 +18,7 @@ impl<S: Store> Admin<S> {
         &self,
         model: String,
         number: u64,
-        terms: Terms,
+        terms: ChangeOptions,
     ) -> Result<v1::ChangeResponse, AdminError> {
         let dry_run = terms.dry_run;
         // An answer about the last failure is none: this asks for another try.
@@ -48,10 +48,10 @@ impl<S: Store> Admin<S> {
         &self,
         model: String,
         number: u64,
-        signed: Signed,
+        author: Author,
     ) -> Result<(), AdminError> {
         let past = past(&self.control, &model, number);
-        self.control.retry(model.clone(), number, signed).await?;
+        self.control.retry(model.clone(), number, author).await?;
         self.settled(&model, number, |view, version| {
             outcome(view, &model, version, past)
         })

@@ -4,7 +4,7 @@ use crate::error::{Code, InputFaults, PredictError};
 
 /// The words of one protocol for errors.
 #[derive(Debug)]
-pub struct Dialect {
+pub struct ErrorMapping {
     /// Field of the model's name.
     pub(super) model: &'static str,
     /// Field of a version by number.
@@ -18,7 +18,7 @@ pub struct Dialect {
 }
 
 /// `taper.v1`.
-pub static NATIVE: Dialect = Dialect {
+pub static NATIVE: ErrorMapping = ErrorMapping {
     model: "model",
     version: "version",
     label: "label",
@@ -27,7 +27,7 @@ pub static NATIVE: Dialect = Dialect {
 };
 
 /// The Open Inference Protocol, with the codes that Triton answers with.
-pub static OPEN_INFERENCE: Dialect = Dialect {
+pub static OPEN_INFERENCE: ErrorMapping = ErrorMapping {
     model: "model_name",
     version: "model_version",
     label: "model_version",
@@ -39,7 +39,7 @@ pub static OPEN_INFERENCE: Dialect = Dialect {
 };
 
 /// The same in requests that only ask what there is.
-pub(super) static OPEN_INFERENCE_QUESTIONS: Dialect = Dialect {
+pub(super) static OPEN_INFERENCE_QUESTIONS: ErrorMapping = ErrorMapping {
     model: "name",
     version: "version",
     label: "version",
@@ -47,7 +47,7 @@ pub(super) static OPEN_INFERENCE_QUESTIONS: Dialect = Dialect {
 };
 
 /// TensorFlow Serving's.
-pub static TENSORFLOW_SERVING: Dialect = Dialect {
+pub static TENSORFLOW_SERVING: ErrorMapping = ErrorMapping {
     model: "model_spec.name",
     version: "model_spec.version",
     label: "model_spec.version_label",

@@ -1,6 +1,6 @@
 //! How many requests, and how many bytes of them, are in the house at one time.
 //!
-//! A request gets its [`Arrival`] before its message is read, so that what waits in memory is bounded, not only what is
+//! A request gets its [`RequestPermit`] before its message is read, so that what waits in memory is bounded, not only what is
 //! computed. The arrival also says when the clock began and when it ends, and hears when the gateway waits no longer.
 
 use std::{
@@ -31,7 +31,7 @@ pub struct Limits {
 
 /// Counts who is in.
 #[derive(Debug)]
-pub struct Gate {
+pub struct AdmissionControl {
     limits: Limits,
     telemetry: Arc<Telemetry>,
     requests: AtomicUsize,
@@ -64,7 +64,7 @@ pub struct Left {
     pub inside: usize,
 }
 
-impl Gate {
+impl AdmissionControl {
     /// Nobody is in. Refusals are counted in `telemetry`.
     #[must_use]
     pub fn new(limits: Limits, telemetry: Arc<Telemetry>) -> Arc<Self> {
@@ -92,11 +92,11 @@ impl Gate {
         self: &Arc<Self>,
         at: Instant,
         deadline: Option<Instant>,
-    ) -> Result<Arrival, PredictError> {
+    ) -> Result<RequestPermit, PredictError> {
         let limit = self.limits.max_in_flight;
         // Made first, so that dropping it on the way out gives the place back.
-        let arrival = Arrival {
-            gate: Arc::clone(self),
+        let permit = RequestPermit {
+            admission: Arc::clone(self),
             bytes: AtomicUsize::new(0),
             read: AtomicBool::new(false),
             stays: AtomicBool::new(false),
@@ -106,7 +106,7 @@ impl Gate {
             sooner: OnceLock::new(),
         };
         if self.requests.fetch_add(1, Ordering::Relaxed) < limit {
-            Ok(arrival)
+            Ok(permit)
         } else {
             Err(self.refuse("requests in flight", limit))
         }
@@ -170,8 +170,8 @@ impl Gate {
 
 /// One request's place; given back when dropped.
 #[derive(Debug)]
-pub struct Arrival {
-    gate: Arc<Gate>,
+pub struct RequestPermit {
+    admission: Arc<AdmissionControl>,
     bytes: AtomicUsize,
     read: AtomicBool,
     stays: AtomicBool,
@@ -184,31 +184,31 @@ pub struct Arrival {
     sooner: OnceLock<Instant>,
 }
 
-impl Arrival {
+impl RequestPermit {
     /// `more` bytes of the request's message have come.
     ///
     /// # Errors
     /// [`PredictError::Overloaded`] at the limit on bytes.
     pub fn hold(&self, more: usize) -> Result<(), PredictError> {
-        let limit = self.gate.limits.max_in_flight_bytes;
+        let limit = self.admission.limits.max_in_flight_bytes;
         if self.count(more) <= limit {
             Ok(())
         } else {
-            Err(self.gate.refuse("bytes of requests in flight", limit))
+            Err(self.admission.refuse("bytes of requests in flight", limit))
         }
     }
 
     /// The same without a limit, for who looks at [`is_full`](Self::is_full) first. Tells what all hold then.
     pub fn count(&self, more: usize) -> usize {
         self.bytes.fetch_add(more, Ordering::Relaxed);
-        let before = self.gate.bytes.fetch_add(more, Ordering::Relaxed);
+        let before = self.admission.bytes.fetch_add(more, Ordering::Relaxed);
         before.saturating_add(more)
     }
 
     /// Whether all that are in hold as many bytes as they may.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.gate.bytes.load(Ordering::Relaxed) >= self.gate.limits.max_in_flight_bytes
+        self.admission.bytes.load(Ordering::Relaxed) >= self.admission.limits.max_in_flight_bytes
     }
 
     /// It stays for as long as its caller likes, as a stream does. Half of the places are for those who do not.
@@ -216,12 +216,12 @@ impl Arrival {
     /// # Errors
     /// [`PredictError::Overloaded`] where the other half is taken.
     pub fn stay(&self) -> Result<(), PredictError> {
-        let limit = self.gate.limits.max_in_flight.div_ceil(2);
+        let limit = self.admission.limits.max_in_flight.div_ceil(2);
         self.stays.store(true, Ordering::Relaxed);
-        if self.gate.staying.fetch_add(1, Ordering::Relaxed) < limit {
+        if self.admission.staying.fetch_add(1, Ordering::Relaxed) < limit {
             Ok(())
         } else {
-            Err(self.gate.refuse("open streams", limit))
+            Err(self.admission.refuse("open streams", limit))
         }
     }
 
@@ -232,7 +232,7 @@ impl Arrival {
     }
 }
 
-impl Arrival {
+impl RequestPermit {
     /// When the caller stops waiting.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
@@ -272,47 +272,47 @@ impl Arrival {
     /// What has come and is not counted with this any more, since it goes on under a place of its own.
     pub fn hand_over(&self) -> usize {
         let bytes = self.bytes.swap(0, Ordering::Relaxed);
-        self.gate.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        self.admission.bytes.fetch_sub(bytes, Ordering::Relaxed);
         bytes
     }
 
     /// Waits until the gateway begins to go down.
     pub async fn draining(&self) {
         // Made before the question, so that no call in between is missed.
-        let notified = self.gate.drain.notified();
-        if !self.gate.draining.load(Ordering::SeqCst) {
+        let notified = self.admission.drain.notified();
+        if !self.admission.draining.load(Ordering::SeqCst) {
             notified.await;
         }
     }
 
-    /// Waits until the gate is [cut off](Gate::cut_off).
+    /// Waits until the gate is [cut off](AdmissionControl::cut_off).
     pub async fn cut_off(&self) {
-        self.gate.until_cut_off().await;
+        self.admission.until_cut_off().await;
     }
 
     /// It was told that the gateway goes down.
     pub fn told(&self) {
         if !self.told.swap(true, Ordering::Relaxed) {
-            self.gate.leaving.fetch_add(1, Ordering::Relaxed);
-            self.gate.told.fetch_add(1, Ordering::Relaxed);
+            self.admission.leaving.fetch_add(1, Ordering::Relaxed);
+            self.admission.told.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
 
-impl Drop for Arrival {
+impl Drop for RequestPermit {
     fn drop(&mut self) {
-        self.gate
+        self.admission
             .bytes
             .fetch_sub(*self.bytes.get_mut(), Ordering::Relaxed);
         if *self.told.get_mut() {
-            self.gate.leaving.fetch_sub(1, Ordering::Relaxed);
-        } else if self.gate.draining.load(Ordering::Relaxed) {
-            self.gate.finished.fetch_add(1, Ordering::Relaxed);
+            self.admission.leaving.fetch_sub(1, Ordering::Relaxed);
+        } else if self.admission.draining.load(Ordering::Relaxed) {
+            self.admission.finished.fetch_add(1, Ordering::Relaxed);
         }
         if *self.stays.get_mut() {
-            self.gate.staying.fetch_sub(1, Ordering::Relaxed);
+            self.admission.staying.fetch_sub(1, Ordering::Relaxed);
         }
-        self.gate.requests.fetch_sub(1, Ordering::Relaxed);
+        self.admission.requests.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -326,9 +326,10 @@ mod tests {
             max_in_flight: 3,
             max_in_flight_bytes: 1,
         };
-        let gate = Gate::new(limits, Telemetry::new().unwrap());
-        let [told, answered, inside] = [(); 3].map(|()| gate.enter(Instant::now(), None).unwrap());
-        gate.begin_drain();
+        let admission = AdmissionControl::new(limits, Telemetry::new().unwrap());
+        let [told, answered, inside] =
+            [(); 3].map(|()| admission.enter(Instant::now(), None).unwrap());
+        admission.begin_drain();
         told.told();
         told.told();
         drop(answered);
@@ -337,15 +338,15 @@ mod tests {
             told: 1,
             inside: 1,
         };
-        assert_eq!(gate.left(), want);
+        assert_eq!(admission.left(), want);
         drop(told);
-        assert_eq!(gate.left(), want);
+        assert_eq!(admission.left(), want);
         drop(inside);
         let want = Left {
             finished: 2,
             inside: 0,
             ..want
         };
-        assert_eq!(gate.left(), want);
+        assert_eq!(admission.left(), want);
     }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-use super::reconcile::Standing;
+use super::reconcile::VersionFacts;
 use super::state::State;
 use super::view::VersionView;
 use crate::faults::Faults;
@@ -19,7 +19,7 @@ const LAST_RETRY: Duration = Duration::from_secs(300);
 
 /// One version and its state.
 #[derive(Debug)]
-pub(super) struct Member {
+pub(super) struct VersionEntry {
     state: State,
     since: SystemTime,
     /// Its folder; `None` where it has gone.
@@ -36,7 +36,7 @@ pub(super) struct Member {
     failed: Option<Stamp>,
 }
 
-impl Member {
+impl VersionEntry {
     /// A version whose folder was just seen.
     pub(super) fn discovered(seen: Seen) -> Self {
         Self {
@@ -135,8 +135,8 @@ impl Member {
         self.weight_bytes
     }
 
-    pub(super) fn standing(&self, now: Instant) -> Standing {
-        Standing {
+    pub(super) fn standing(&self, now: Instant) -> VersionFacts {
+        VersionFacts {
             state: self.state,
             listed: self.seen.is_some(),
             complete: self.seen.as_ref().is_some_and(|seen| seen.waits.is_none()),

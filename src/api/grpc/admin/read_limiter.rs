@@ -16,18 +16,18 @@ const AT_ONCE: usize = 1;
 
 /// Where those wait who want to read.
 #[derive(Debug)]
-pub(super) struct Desk {
+pub(super) struct ReadLimiter {
     places: Arc<Semaphore>,
 }
 
-impl Default for Desk {
+impl Default for ReadLimiter {
     fn default() -> Self {
         let places = Arc::new(Semaphore::new(AT_ONCE));
         Self { places }
     }
 }
 
-impl Desk {
+impl ReadLimiter {
     /// What `read` gives, when its turn has come.
     ///
     /// # Errors
@@ -58,12 +58,12 @@ mod tests {
 
     #[tokio::test]
     async fn it_is_read_one_at_a_time_on_a_thread_that_serves_nobody() {
-        let desk = Desk::default();
+        let read_limiter = ReadLimiter::default();
         let here = thread::current().id();
         let inside = Arc::new(AtomicUsize::new(0));
         let read = || {
             let inside = Arc::clone(&inside);
-            desk.read(move || {
+            read_limiter.read(move || {
                 let others = inside.fetch_add(1, Ordering::SeqCst);
                 (0..100).for_each(|_| thread::yield_now());
                 inside.fetch_sub(1, Ordering::SeqCst);
@@ -77,8 +77,11 @@ mod tests {
             assert_ne!(thread, here);
         }
         let error = AdminError::UnknownModel("m".into());
-        let refused = desk.read(move || Err::<(), _>(error)).await;
+        let refused = read_limiter.read(move || Err::<(), _>(error)).await;
         assert!(matches!(refused, Err(AdminError::UnknownModel(_))));
-        assert!(desk.read(|| Ok(1)).await.is_ok(), "the place is free again");
+        assert!(
+            read_limiter.read(|| Ok(1)).await.is_ok(),
+            "the place is free again"
+        );
     }
 }

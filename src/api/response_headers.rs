@@ -13,7 +13,7 @@ const REVISION: HeaderName = HeaderName::from_static("taper-policy-revision");
 const FAILED: HeaderName = HeaderName::from_static("taper-failed-version");
 
 /// Puts into `headers` who gave `answer`.
-pub(super) fn tell(answer: &Answer, headers: &mut HeaderMap) {
+pub(super) fn write(answer: &Answer, headers: &mut HeaderMap) {
     headers.insert(VERSION, answer.by.number().get().into());
     headers.insert(ROLE, HeaderValue::from_static(role(answer.role)));
     headers.insert(REVISION, answer.revision.0.into());

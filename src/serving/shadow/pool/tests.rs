@@ -54,7 +54,7 @@ impl Stage {
         }
     }
 
-    fn lane(&self, max_queue: u32) -> Lane {
+    fn lane(&self, max_queue: u32) -> ShadowQueue {
         let shadow = RawShadow {
             target: 1.into(),
             basis_points: 10_000,
@@ -69,7 +69,7 @@ impl Stage {
         };
         let policy = Policy::check(raw, &"m".parse().unwrap()).unwrap();
         let shadow: Shadow = policy.shadows()[0].clone();
-        Lane::new(shadow, Arc::clone(&self.version))
+        ShadowQueue::new(shadow, Arc::clone(&self.version))
     }
 
     fn copied(&self) -> Copied {
@@ -136,7 +136,7 @@ impl Stage {
 }
 
 fn shared() -> Arc<Shared> {
-    let settings = CrewSettings::default();
+    let settings = ShadowPoolSettings::default();
     Arc::new(Shared {
         settings,
         threads: AtomicUsize::new(0),
@@ -214,14 +214,14 @@ fn what_nobody_records_any_more_is_counted_once() {
 #[test]
 fn copies_of_a_lane_that_never_got_a_thread_are_counted_when_it_goes() {
     let stage = Stage::new();
-    let settings = CrewSettings {
+    let settings = ShadowPoolSettings {
         max_threads: 0,
-        ..CrewSettings::default()
+        ..ShadowPoolSettings::default()
     };
-    let crew = Crew::start(settings, None).unwrap();
+    let pool = ShadowPool::start(settings, None).unwrap();
     let lane = stage.lane(64);
     for _ in 0..500 {
-        crew.offer(&lane, stage.copied());
+        pool.offer(&lane, stage.copied());
     }
     assert_eq!(stage.dropped("queue_full"), 436);
     drop(lane);
@@ -232,16 +232,16 @@ fn copies_of_a_lane_that_never_got_a_thread_are_counted_when_it_goes() {
 #[test]
 fn a_lane_whose_queue_is_full_gets_a_thread_once_there_is_one() {
     let (first, second) = (Stage::new(), Stage::new());
-    let settings = CrewSettings {
+    let settings = ShadowPoolSettings {
         max_threads: 1,
-        ..CrewSettings::default()
+        ..ShadowPoolSettings::default()
     };
-    let crew = Crew::start(settings, None).unwrap();
+    let pool = ShadowPool::start(settings, None).unwrap();
     let (one, other) = (first.lane(4), second.lane(1));
-    crew.offer(&one, first.copied());
+    pool.offer(&one, first.copied());
     first.scored.recv().unwrap();
     for _ in 0..3 {
-        crew.offer(&other, second.copied());
+        pool.offer(&other, second.copied());
     }
     assert_eq!(second.dropped("queue_full"), 2);
     drop(one);
@@ -250,6 +250,6 @@ fn a_lane_whose_queue_is_full_gets_a_thread_once_there_is_one() {
         .recv_timeout(Duration::from_millis(1))
         .is_err()
     {
-        crew.offer(&other, second.copied());
+        pool.offer(&other, second.copied());
     }
 }

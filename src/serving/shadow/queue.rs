@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use super::super::live::ServingVersion;
 use super::super::route::Shadow;
 use super::super::score::Scored;
-use super::crew::Held;
+use super::pool::Held;
 use crate::ident::{ResponseId, Revision, VersionNumber};
 use crate::insight::compare::About;
 use crate::insight::metrics::{Dropped, Queued};
@@ -67,14 +67,14 @@ pub(super) struct Waiting {
 
 /// Where copies for one shadow go in. When it is dropped, what waits is dropped too, and the threads end.
 #[derive(Debug)]
-pub struct Lane {
+pub struct ShadowQueue {
     into: Sender<Waiting>,
-    pub(super) post: Arc<Post>,
+    pub(super) post: Arc<QueueShared>,
 }
 
 /// What the threads of a lane share. They hold no sender, so the queue closes with the lane.
 #[derive(Debug)]
-pub(super) struct Post {
+pub(super) struct QueueShared {
     pub(super) shadow: Shadow,
     pub(super) version: Arc<ServingVersion>,
     /// How long the next ones are waited for without asking to be woken.
@@ -88,7 +88,7 @@ pub(super) struct Post {
     pub(super) closed: AtomicBool,
 }
 
-impl Post {
+impl QueueShared {
     /// The next copy, for which the calling thread waits; `None` once the lane has gone and nothing waits any more.
     /// `sleeper` wakes this thread.
     pub(super) fn next(&self, sleeper: &Waker) -> Option<Waiting> {
@@ -144,7 +144,7 @@ pub(super) fn sleeper() -> Waker {
     Waker::from(Arc::new(Sleeper(thread::current())))
 }
 
-impl Lane {
+impl ShadowQueue {
     /// A lane without threads: the first copy asks for them.
     #[must_use]
     pub fn new(shadow: Shadow, version: Arc<ServingVersion>) -> Self {
@@ -154,7 +154,7 @@ impl Lane {
             ..FEWEST_PLACES => Duration::ZERO,
             _ => GATHER_PER_PLACE.saturating_mul(places).min(GATHER),
         };
-        let post = Post {
+        let post = QueueShared {
             gather: gather.min(shadow.deadline() / 4),
             shadow,
             version,
@@ -181,7 +181,7 @@ impl Lane {
     }
 }
 
-impl Drop for Lane {
+impl Drop for ShadowQueue {
     /// A thread that waits for the next copy drops what waits. Where none does, because all compute, or hang, or there were
     /// never any, it is dropped here.
     fn drop(&mut self) {

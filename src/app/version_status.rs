@@ -9,7 +9,7 @@ use crate::ident::VersionNumber;
 
 /// How one version stands, for a listing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Standing {
+pub struct VersionStatus {
     /// Its model.
     pub model: String,
     /// Its number.
@@ -25,7 +25,7 @@ pub struct Standing {
 impl Gateway {
     /// How every version stands, by model and number.
     #[must_use]
-    pub fn standings(&self) -> Vec<Standing> {
+    pub fn version_statuses(&self) -> Vec<VersionStatus> {
         let snapshot = self.live.snapshot();
         let views = Arc::clone(&self.views.borrow());
         let of_model = |model: &Arc<ModelView>| {
@@ -37,7 +37,7 @@ impl Gateway {
                 .iter()
                 .flat_map(|routing| routing.shares())
                 .collect();
-            let standing = |(version, view): (&VersionNumber, &VersionView)| Standing {
+            let standing = |(version, view): (&VersionNumber, &VersionView)| VersionStatus {
                 model: model.name.to_string(),
                 version: version.get(),
                 state: view.state.as_str(),

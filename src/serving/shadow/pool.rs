@@ -15,12 +15,12 @@ use tokio::time::Instant;
 use super::super::execute::Call;
 use super::super::score;
 use super::budget::Budget;
-use super::desk::{self, Computed, Done};
-use super::lane::{Copied, Lane, Post, Waiting, sleeper};
+use super::queue::{Copied, QueueShared, ShadowQueue, Waiting, sleeper};
+use super::recorder::{self, Computed, Done};
 use crate::ident::Role;
 use crate::insight::metrics::Dropped;
 use crate::insight::outcomes::Outcomes;
-use crate::priority::{cpu_time, step_back};
+use crate::priority::{cpu_time, set_idle_priority};
 
 /// Lanes that may wait for their threads.
 const WAITING: usize = 64;
@@ -29,7 +29,7 @@ const LEAST_BYTES: usize = 1_024;
 
 /// What all shadows of a gateway may take together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CrewSettings {
+pub struct ShadowPoolSettings {
     /// Compute time, in per cent of one core: of encoding and forward passes. What is recorded of them comes on top.
     pub compute_share: u32,
     /// Threads.
@@ -38,7 +38,7 @@ pub struct CrewSettings {
     pub max_bytes: usize,
 }
 
-impl Default for CrewSettings {
+impl Default for ShadowPoolSettings {
     fn default() -> Self {
         Self {
             compute_share: 100,
@@ -51,14 +51,14 @@ impl Default for CrewSettings {
 /// Scores copies. When it is dropped, nothing new is scored; a thread in a forward pass goes on by itself until that ends,
 /// or the process does.
 #[derive(Debug)]
-pub struct Crew {
-    lanes: SyncSender<Arc<Post>>,
+pub struct ShadowPool {
+    lanes: SyncSender<Arc<QueueShared>>,
     shared: Arc<Shared>,
 }
 
 #[derive(Debug)]
 struct Shared {
-    settings: CrewSettings,
+    settings: ShadowPoolSettings,
     threads: AtomicUsize,
     bytes: AtomicUsize,
     budget: Mutex<Budget>,
@@ -78,13 +78,16 @@ impl Drop for Held {
     }
 }
 
-impl Crew {
+impl ShadowPool {
     /// Starts the thread that starts the others, so that no request ever does, and the one that records. What shadows answer is remembered in
     /// `outcomes`, until its truth is reported.
     ///
     /// # Errors
     /// The system gives no thread.
-    pub fn start(settings: CrewSettings, outcomes: Option<Arc<Outcomes>>) -> io::Result<Self> {
+    pub fn start(
+        settings: ShadowPoolSettings,
+        outcomes: Option<Arc<Outcomes>>,
+    ) -> io::Result<Self> {
         let (lanes, inbox) = mpsc::sync_channel(WAITING);
         let shared = Arc::new(Shared {
             settings,
@@ -93,7 +96,7 @@ impl Crew {
             budget: Mutex::new(Budget::new(settings.compute_share, Instant::now())),
             ended: AtomicBool::new(false),
         });
-        let into = desk::start(outcomes)?;
+        let into = recorder::start(outcomes)?;
         let all = Arc::clone(&shared);
         Builder::new()
             .name("taper-shadows".into())
@@ -102,8 +105,8 @@ impl Crew {
     }
 
     /// Gives `lane` a copy, or drops and counts it. Never waits.
-    pub fn offer(&self, lane: &Lane, copied: Copied) {
-        let Post {
+    pub fn offer(&self, lane: &ShadowQueue, copied: Copied) {
+        let QueueShared {
             shadow, version, ..
         } = &*lane.post;
         let meters = &version.meters;
@@ -139,14 +142,14 @@ impl Crew {
     }
 }
 
-impl Drop for Crew {
+impl Drop for ShadowPool {
     fn drop(&mut self) {
         self.shared.ended.store(true, Ordering::Release);
     }
 }
 
 /// Gives each lane its threads.
-fn man(lanes: &Receiver<Arc<Post>>, shared: &Arc<Shared>, into: &SyncSender<Done>) {
+fn man(lanes: &Receiver<Arc<QueueShared>>, shared: &Arc<Shared>, into: &SyncSender<Done>) {
     for post in lanes {
         let wanted = post.shadow.max_concurrent();
         let started = (0..wanted)
@@ -163,14 +166,14 @@ fn man(lanes: &Receiver<Arc<Post>>, shared: &Arc<Shared>, into: &SyncSender<Done
     }
 }
 
-fn start(post: &Arc<Post>, shared: &Arc<Shared>, into: SyncSender<Done>) -> bool {
+fn start(post: &Arc<QueueShared>, shared: &Arc<Shared>, into: SyncSender<Done>) -> bool {
     if shared.threads.fetch_add(1, Ordering::AcqRel) >= shared.settings.max_threads {
         shared.threads.fetch_sub(1, Ordering::AcqRel);
         return false;
     }
     let (post, all) = (Arc::clone(post), Arc::clone(shared));
     let started = Builder::new().name("taper-shadow".into()).spawn(move || {
-        step_back();
+        set_idle_priority();
         let sleeper = sleeper();
         while let Some(waiting) = post.next(&sleeper) {
             let done = one(&post, &all, waiting);
@@ -191,7 +194,7 @@ fn start(post: &Arc<Post>, shared: &Arc<Shared>, into: SyncSender<Done>) -> bool
 
 /// Scores one copy, or drops it. Takes no lock that others than threads of shadows wait for, and frees nothing that another
 /// thread made: this one may be put aside in the middle, for as long as the cores are busy.
-fn one(post: &Post, shared: &Shared, waiting: Waiting) -> Done {
+fn one(post: &QueueShared, shared: &Shared, waiting: Waiting) -> Done {
     let meters = &post.version.meters;
     let Waiting {
         copied,

@@ -44,7 +44,7 @@ pub(super) type Answer<N, O> = Either<
 
 /// What one port serves.
 #[derive(Clone, Debug)]
-pub(super) struct Door<N, O> {
+pub(super) struct GrpcRouter<N, O> {
     /// The native protocol.
     pub(super) native: N,
     /// The Open Inference Protocol.
@@ -55,7 +55,7 @@ pub(super) struct Door<N, O> {
     pub(super) tells_who: bool,
 }
 
-impl<N: Call, O: Call> Door<N, O> {
+impl<N: Call, O: Call> GrpcRouter<N, O> {
     /// Hands `request` of `who` to the service that its path names.
     pub(super) fn call(&self, mut request: Request<Body>, who: &TcpConnectInfo) -> Answer<N, O> {
         if self.tells_who {
@@ -84,7 +84,7 @@ fn is_for<S: NamedService>(path: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::grpc::Punctual;
+    use crate::api::grpc::DeadlineService;
 
     struct Named;
 
@@ -104,7 +104,7 @@ mod tests {
             ("/", false),
             ("", false),
         ] {
-            assert_eq!(is_for::<Punctual<Named>>(path), want, "{path}");
+            assert_eq!(is_for::<DeadlineService<Named>>(path), want, "{path}");
         }
     }
 }
