@@ -9,12 +9,9 @@ use std::fmt;
 use metrics::{Gauge, gauge};
 
 use super::VersionMeters;
-use crate::ident::Role;
 use crate::insight::drift::{
-    Columns, DriftReport, FeaturePair, Finding, Measured, Outcome, Pair, Rule, Severity, assess,
+    Columns, DriftReport, FeaturePair, Finding, Measured, Outcome, Pair, Severity,
 };
-use crate::insight::stats::Window;
-use crate::model::Manifest;
 
 /// The values of the label `statistic`, and whether it is one of numbers and one of texts.
 const STATISTICS: [(&str, bool, bool); 7] = [
@@ -36,18 +33,10 @@ pub(super) struct DriftMeters {
 type Column = [Gauge; STATISTICS.len()];
 
 impl VersionMeters {
-    /// Brings the gauges of drift up to date: the last hour as primary against the reference profile of `manifest`, which is the
-    /// version's own. Without a profile there are none.
-    pub fn look_at_drift(&self, manifest: &Manifest) {
-        let Some(reference) = &manifest.about.reference else {
-            return;
-        };
-        let seen = self.stats.read(Role::Primary, Window::Hour);
-        let seen = seen.unwrap_or_else(|| self.stats.nothing());
-        let columns = Columns::beside_profile(&manifest.signature, reference, &seen);
-        let report = assess(&columns.features, &columns.predictions, Rule::default());
-        let meters = self.drift.get_or_init(|| self.register(&columns));
-        meters.tell(&report);
+    /// Sets the gauges of drift to `report`, which is about `columns`. The first call registers them.
+    pub fn drift(&self, columns: &Columns, report: &DriftReport) {
+        let meters = self.drift.get_or_init(|| self.register(columns));
+        meters.tell(report);
     }
 
     fn register(&self, columns: &Columns) -> DriftMeters {

@@ -25,7 +25,6 @@ use metrics_exporter_prometheus::BuildError;
 
 use crate::error::PredictError;
 use crate::ident::ModelName;
-use crate::insight::stats;
 use process::Process;
 use scope::{PROBABILITY, Scope};
 
@@ -49,8 +48,6 @@ pub struct Telemetry {
     process: Process,
     /// Of models and versions. Locked when one comes and when somebody reads, never by a request.
     scopes: Mutex<Vec<Weak<Scope>>>,
-    /// What versions record beside their series.
-    stats: stats::Settings,
 }
 
 /// Why the transport refused a message, so that no handler saw it.
@@ -70,21 +67,9 @@ impl Telemetry {
     /// # Errors
     /// Only if the exporter refuses the fixed buckets.
     pub fn new() -> Result<Arc<Self>, MetricsError> {
-        Self::with(stats::Settings::default())
-    }
-
-    /// As [`new`](Self::new); versions keep statistics as `stats` says.
-    ///
-    /// # Errors
-    /// As [`new`](Self::new).
-    pub fn with(stats: stats::Settings) -> Result<Arc<Self>, MetricsError> {
         let process = Process::new()?;
         let scopes = Mutex::default();
-        Ok(Arc::new(Self {
-            process,
-            scopes,
-            stats,
-        }))
+        Ok(Arc::new(Self { process, scopes }))
     }
 
     /// A request was refused before a version was chosen.

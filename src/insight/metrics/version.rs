@@ -18,10 +18,8 @@ use super::helper::{Failed, ShadowMeters};
 use super::{MetricsError, PROBABILITY, QualityMeters, Scope, Telemetry};
 use crate::error::Code;
 use crate::ident::{Role, Share};
-use crate::insight::outcomes::VersionQuality;
-use crate::insight::outputs;
-use crate::insight::prediction_log::Subject;
 use crate::insight::stats::VersionStats;
+use crate::insight::{VersionInsight, outputs};
 use crate::model::manifest::Manifest;
 use crate::model::{Scores, TopClass};
 
@@ -34,8 +32,6 @@ const MOST_WAITING: usize = 1 << 20;
 
 /// The series of one version. They end when the last clone of the surrounding `Arc` does.
 pub struct VersionMeters {
-    /// What is recorded beside them, and can be read.
-    pub stats: VersionStats,
     pub(super) scope: Arc<Scope>,
     pub(super) shadow: OnceLock<ShadowMeters>,
     pub(super) batches: OnceLock<BatchMeters>,
@@ -48,8 +44,6 @@ pub struct VersionMeters {
     counted: Gauge,
     bytes: Gauge,
     pub(super) in_flight: Gauge,
-    quality: Arc<VersionQuality>,
-    subject: Arc<Subject>,
     /// Values recorded since somebody last counted to [`MOST_WAITING`].
     waiting: AtomicUsize,
 }
@@ -86,9 +80,7 @@ impl VersionMeters {
         });
         let signature = &manifest.signature;
         let outputs = outputs::labels(signature);
-        let quality = VersionQuality::new(signature, QualityMeters::new(Arc::clone(&scope)));
         let meters = Self {
-            stats: VersionStats::new(signature, telemetry.stats),
             scope,
             shadow: OnceLock::new(),
             batches: OnceLock::new(),
@@ -101,8 +93,6 @@ impl VersionMeters {
             counted,
             bytes,
             in_flight,
-            quality,
-            subject: Arc::new(Subject::new(manifest)),
             waiting: AtomicUsize::new(0),
         };
         // A counter that is born with the first failure hides it from `rate()`, which needs a value before.
@@ -112,16 +102,10 @@ impl VersionMeters {
         Ok(meters)
     }
 
-    /// The truths about what it answered.
+    /// Returns the series of the outcomes of this version.
     #[must_use]
-    pub fn quality(&self) -> &Arc<VersionQuality> {
-        &self.quality
-    }
-
-    /// What the prediction log knows of it.
-    #[must_use]
-    pub fn subject(&self) -> &Arc<Subject> {
-        &self.subject
+    pub fn outcomes(&self) -> QualityMeters {
+        QualityMeters::new(Arc::clone(&self.scope))
     }
 
     /// A policy came into force that gives the version this share.
@@ -143,13 +127,13 @@ impl VersionMeters {
         });
     }
 
-    /// Brings the gauge of the memory of its statistics up to date.
+    /// The statistics of this version take so many bytes on the heap.
     #[expect(
         clippy::cast_precision_loss,
         reason = "bytes in memory are fewer than 2^52"
     )]
-    pub fn look_at_memory(&self) {
-        self.bytes.set(self.stats.heap_bytes() as f64);
+    pub fn statistics_bytes(&self, bytes: usize) {
+        self.bytes.set(bytes as f64);
     }
 
     /// `values` were put into histograms.
@@ -204,6 +188,7 @@ impl fmt::Debug for VersionMeters {
 #[derive(Debug)]
 pub struct Record<'a> {
     meters: &'a VersionMeters,
+    stats: &'a VersionStats,
     role: Role,
     start: Instant,
     deadline: Option<Instant>,
@@ -218,14 +203,15 @@ impl<'a> Record<'a> {
     /// A request that came in at `start` is now with this version.
     #[must_use]
     pub fn start(
-        meters: &'a VersionMeters,
+        insight: &'a VersionInsight,
         role: Role,
         start: Instant,
         deadline: Option<Instant>,
     ) -> Self {
-        meters.in_flight.increment(1.0);
+        insight.meters.in_flight.increment(1.0);
         Self {
-            meters,
+            meters: &insight.meters,
+            stats: &insight.stats,
             role,
             start,
             deadline,
@@ -293,7 +279,7 @@ impl Drop for Record<'_> {
         }
         let total = now.saturating_duration_since(self.start);
         self.meters.role(self.role).request_seconds.record(total);
-        self.meters.stats.ended(self.role, code, total);
+        self.stats.ended(self.role, code, total);
         self.meters.recorded(1);
     }
 }

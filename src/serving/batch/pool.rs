@@ -99,7 +99,7 @@ impl Pool {
             rows,
             answer,
             share,
-            waiting: by.meters.waiting(rows),
+            waiting: by.insight.meters.waiting(rows),
         };
         let load = Load {
             round: Duration::from_nanos(shared.round.load(Ordering::Relaxed)),
@@ -212,7 +212,7 @@ impl Shared {
             (Fate::Expired, _) => (Abandoned::Expired, PredictError::DeadlineExceeded),
             _ => (Abandoned::Cancelled, PredictError::DeadlineExceeded),
         };
-        by.meters.abandoned(why);
+        by.insight.meters.abandoned(why);
         // Where nobody waits any more, nobody is told.
         let _ = job.answer.send(Err(error));
     }

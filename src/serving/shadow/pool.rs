@@ -109,7 +109,7 @@ impl ShadowPool {
         let QueueShared {
             shadow, version, ..
         } = &*lane.post;
-        let meters = &version.meters;
+        let meters = &version.insight.meters;
         let now = Instant::now();
         let overdue = version.slots.overdue(now, || meters.shadow_overdue());
         if overdue >= shadow.max_concurrent() {
@@ -195,7 +195,7 @@ fn start(post: &Arc<QueueShared>, shared: &Arc<Shared>, into: SyncSender<Done>) 
 /// Scores one copy, or drops it. Takes no lock that others than threads of shadows wait for, and frees nothing that another
 /// thread made: this one may be put aside in the middle, for as long as the cores are busy.
 fn one(post: &QueueShared, shared: &Shared, waiting: Waiting) -> Done {
-    let meters = &post.version.meters;
+    let meters = &post.version.insight.meters;
     let Waiting {
         copied,
         expires,

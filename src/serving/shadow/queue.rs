@@ -110,7 +110,10 @@ impl QueueShared {
     /// Drops and counts what waits.
     fn drain(&self, inbox: &mut Receiver<Waiting>) {
         while inbox.try_recv().is_ok() {
-            self.version.meters.shadow_dropped(Dropped::Draining);
+            self.version
+                .insight
+                .meters
+                .shadow_dropped(Dropped::Draining);
         }
     }
 }
