@@ -15,7 +15,8 @@ use crate::insight::drift::Measured;
 use crate::insight::sketch::Sketch;
 use crate::insight::stats::{Snapshot, Summary, Window};
 use crate::proto::v1;
-use crate::serving::live::{self, ServingVersion};
+use crate::serving::live;
+use crate::serving::version::VersionRuntime;
 
 /// What a version is to blame for, as in the recording rule `taper:errors:ratio5m`.
 const BLAMED: [Code; 4] = [
@@ -62,7 +63,7 @@ pub(super) fn versions(
     let mut split = None;
     if baseline.number() != candidate.number() {
         paired.push(beside(candidate, baseline));
-        let read = |version: &ServingVersion| version.insight.stats.read(Role::Primary, window);
+        let read = |version: &VersionRuntime| version.insight.stats.read(Role::Primary, window);
         split = read(baseline).zip(read(candidate));
     }
     Ok(v1::CompareVersionsResponse {
@@ -77,7 +78,7 @@ pub(super) fn versions(
     })
 }
 
-fn beside(primary: &ServingVersion, shadow: &ServingVersion) -> Option<v1::PairedComparison> {
+fn beside(primary: &VersionRuntime, shadow: &VersionRuntime) -> Option<v1::PairedComparison> {
     let told = shadow.insight.comparisons.beside(primary.number())?;
     let classes = &shadow.version.signature().classes;
     Some(pair(&told, shadow.number().get(), classes))

@@ -11,7 +11,8 @@ use crate::insight::drift::{
 use crate::insight::stats::Window;
 use crate::proto::v1;
 use crate::proto::v1::get_drift_request::Against;
-use crate::serving::live::{self, ServingVersion};
+use crate::serving::live;
+use crate::serving::version::VersionRuntime;
 
 /// A version, and what it is compared by.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -23,7 +24,7 @@ struct Seen {
 /// What it is compared with.
 enum Beside<'a> {
     Profile,
-    Version(&'a ServingVersion, Seen),
+    Version(&'a VersionRuntime, Seen),
     Before(Window),
 }
 
@@ -97,7 +98,7 @@ pub(super) fn get(
 }
 
 /// What can be compared, or why nothing can.
-fn columns(version: &ServingVersion, seen: Seen, beside: &Beside<'_>) -> Result<Columns, String> {
+fn columns(version: &VersionRuntime, seen: Seen, beside: &Beside<'_>) -> Result<Columns, String> {
     let manifest = version.version.manifest();
     let stats = &version.insight.stats;
     let nothing = |number: u64, role: Role| {

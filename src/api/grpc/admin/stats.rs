@@ -11,7 +11,8 @@ use crate::ident::{Role, VersionNumber};
 use crate::insight::sketch::{RELATIVE_ERROR, Sketch};
 use crate::insight::stats::{Feature, Inputs, Snapshot, Values, Window, bars};
 use crate::proto::v1;
-use crate::serving::live::{self, ServingModel, ServingVersion};
+use crate::serving::live::{self, ServingModel};
+use crate::serving::version::VersionRuntime;
 
 /// Bars of one distribution.
 pub(super) const BARS: usize = 40;
@@ -92,7 +93,7 @@ pub(super) fn version<'s>(
     serving: Option<&'s Arc<ServingModel>>,
     model: &ModelView,
     number: u64,
-) -> Result<&'s Arc<ServingVersion>, AdminError> {
+) -> Result<&'s Arc<VersionRuntime>, AdminError> {
     let known = VersionNumber::try_from(number).ok();
     let known = known.filter(|number| model.versions.contains_key(number));
     let Some(known) = known else {
