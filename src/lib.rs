@@ -52,7 +52,8 @@
 //! # Arrows
 //!
 //! ```text
-//! main > cli      cli > app, config, train, registry, model, proto, audit      app > everything below
+//! main > cli      cli > app, config, train, registry, model, proto, audit, client, terminal, loadgen, demo      app > everything below
+//! demo > app, client, terminal, config, proto      loadgen > client, terminal, proto      client > proto      terminal > client
 //! api > serving, control, registry, insight, model, proto, audit
 //! control > registry, model, serving, insight, audit
 //! serving > model, insight      registry > model      train > model, registry      insight > model
@@ -64,15 +65,19 @@ pub mod api;
 pub mod app;
 pub mod audit;
 pub mod cli;
+pub(crate) mod client;
 pub mod config;
 pub mod control;
+pub(crate) mod demo;
 pub mod error;
 pub mod faults;
 pub mod ident;
 pub mod insight;
+pub mod loadgen;
 pub mod model;
 pub mod priority;
 pub mod proto;
 pub mod registry;
 pub mod serving;
+pub(crate) mod terminal;
 pub mod train;

@@ -12,7 +12,7 @@ use super::{
     schedule::Arrivals,
     times::Times,
 };
-use crate::cli::failure::code_name;
+use crate::client::code_name;
 
 /// One run, as it is told.
 #[derive(Debug, Serialize)]

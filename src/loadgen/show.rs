@@ -1,7 +1,7 @@
 //! A report for people. Pure.
 
 use super::report::{Latency, Loop, Ratio, Ratios, Report, Told};
-use crate::cli::table::{part_of, table, thousands};
+use crate::terminal::table::{part_of, table, thousands};
 
 /// The whole report.
 pub(super) fn readable(report: &Report) -> String {
@@ -148,8 +148,8 @@ mod tests {
     use clap::Parser;
 
     use super::*;
-    use crate::cli::bench::report::{report, tests::gathered};
-    use crate::cli::bench::{Args, plan::Plan};
+    use crate::loadgen::report::{report, tests::gathered};
+    use crate::loadgen::{Args, plan::Plan};
 
     #[derive(Debug, Parser)]
     struct Line {

@@ -26,14 +26,14 @@ pub use generate::{Caller, Load, generate};
 pub use schedule::Arrivals;
 pub use times::Times;
 
-use super::client::{ADMIN_URL, DataPort};
-use super::failure::Failure;
+use crate::client::Failure;
+use crate::client::{ADMIN_URL, DataPort};
 use crate::proto::v1::predict_request::Pin;
 use plan::Plan;
 
 /// Arguments of `taper bench`.
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {
+pub(crate) struct Args {
     /// Name of the model. What is sent counts as traffic, so rows that are made up show in the statistics and in the drift of the
     /// versions that answer.
     model: String,
@@ -115,7 +115,7 @@ impl Args {
 }
 
 /// Loads, and tells.
-pub(super) fn run(args: Args) -> Result<(), Failure> {
+pub(crate) fn run(args: Args) -> Result<(), Failure> {
     let plan = Plan::check(&args).map_err(|faults| Failure::usage(&faults))?;
     // With one thread, who waits for the time to send is also who reads answers, and nobody has to wake anybody.
     let mut builder = match plan.threads {

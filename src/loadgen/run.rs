@@ -16,8 +16,9 @@ use super::{
     requests::{Asker, requests},
     show,
 };
-use crate::cli::client::DataPort;
-use crate::cli::{failure::Failure, out, signals::Signals};
+use crate::client::DataPort;
+use crate::client::Failure;
+use crate::terminal::{Signals, output};
 
 /// A gateway under load.
 #[derive(Debug)]
@@ -67,9 +68,9 @@ pub(super) async fn run(args: &Args, plan: &Plan) -> Result<(), Failure> {
     let targets = targets.into_iter().map(|one| (one.address, one.gathered));
     let report = report(&args.model, plan, &targets.collect::<Vec<_>>(), interrupted);
     if args.json {
-        out::print_json(&report)?;
+        output::print_json(&report)?;
     } else {
-        out::print(&show::readable(&report))?;
+        output::print(&show::readable(&report))?;
     }
     match report
         .targets

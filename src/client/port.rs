@@ -14,15 +14,15 @@ use crate::proto::v1::{
 };
 
 /// Data port of a gateway with default settings.
-pub(super) const DATA_URL: &str = "http://127.0.0.1:8001";
+pub(crate) const DATA_URL: &str = "http://127.0.0.1:8001";
 /// Admin port of a gateway with default settings.
-pub(super) const ADMIN_URL: &str = "http://127.0.0.1:8002";
+pub(crate) const ADMIN_URL: &str = "http://127.0.0.1:8002";
 
 /// Answers of many rows are longer than tonic's default of 4 MiB.
 const LONGEST_ANSWER: usize = 256 * 1024 * 1024;
 
 /// One of the ports of a gateway.
-pub(super) trait GrpcPort: Clone + fmt::Debug + Send + Sync + 'static {
+pub(crate) trait GrpcPort: Clone + fmt::Debug + Send + Sync + 'static {
     /// Where it is with default settings.
     const URL: &'static str;
     /// What it is, for the help.
@@ -36,11 +36,11 @@ pub(super) trait GrpcPort: Clone + fmt::Debug + Send + Sync + 'static {
 
 /// The port for services.
 #[derive(Clone, Debug)]
-pub(super) struct Data;
+pub(crate) struct Data;
 
 /// The port for operators.
 #[derive(Clone, Debug)]
-pub(super) struct Admin;
+pub(crate) struct Admin;
 
 impl GrpcPort for Data {
     const URL: &'static str = DATA_URL;
@@ -64,23 +64,23 @@ impl GrpcPort for Admin {
 
 /// Where a port of the gateway is, and how long to wait for it.
 #[derive(Clone, Debug, clap::Args)]
-pub(super) struct Port<F: GrpcPort> {
+pub(crate) struct Port<F: GrpcPort> {
     #[arg(long, value_name = "URL", default_value = F::URL, help = F::HELP)]
-    pub(super) address: String,
+    pub(crate) address: String,
     #[command(flatten)]
-    pub(super) patience: Patience,
+    pub(crate) patience: Patience,
     #[arg(skip)]
     face: PhantomData<F>,
 }
 
 /// The data port.
-pub(super) type DataPort = Port<Data>;
+pub(crate) type DataPort = Port<Data>;
 /// The admin port.
-pub(super) type AdminPort = Port<Admin>;
+pub(crate) type AdminPort = Port<Admin>;
 
 /// How long to wait for one answer.
 #[derive(Clone, Copy, Debug, Default, clap::Args)]
-pub(super) struct Patience {
+pub(crate) struct Patience {
     /// Seconds to wait for an answer [default: 10, and 600 until a version is loaded].
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
     timeout: Option<u64>,
@@ -93,33 +93,33 @@ impl Patience {
     const LOADING: u64 = 600;
 
     /// For what is done once a version is loaded.
-    pub(super) fn for_loading(self) -> Self {
+    pub(crate) fn for_loading(self) -> Self {
         Self {
             timeout: self.timeout.or(Some(Self::LOADING)),
         }
     }
 
     /// `message` with the deadline, which the gateway is told too.
-    pub(super) fn request<T>(self, message: T) -> Request<T> {
+    pub(crate) fn request<T>(self, message: T) -> Request<T> {
         let mut request = Request::new(message);
         request.set_timeout(self.duration());
         request
     }
 
     /// The wait as a duration.
-    pub(super) fn duration(self) -> Duration {
+    pub(crate) fn duration(self) -> Duration {
         Duration::from_secs(self.timeout.unwrap_or(Self::SECONDS))
     }
 }
 
 impl<F: GrpcPort> Port<F> {
     /// The port at a known address.
-    pub(super) fn at(address: SocketAddr) -> Self {
+    pub(crate) fn at(address: SocketAddr) -> Self {
         Self::to(format!("http://{address}"), Patience::default())
     }
 
     /// The port at `address`, with this patience.
-    pub(super) fn to(address: String, patience: Patience) -> Self {
+    pub(crate) fn to(address: String, patience: Patience) -> Self {
         Self {
             address,
             patience,
@@ -129,7 +129,7 @@ impl<F: GrpcPort> Port<F> {
 
     /// # Errors
     /// Where nothing answers there.
-    pub(super) async fn connect(&self) -> Result<F::Client, Failure> {
+    pub(crate) async fn connect(&self) -> Result<F::Client, Failure> {
         connect(&self.address, self.patience).await.map(F::client)
     }
 
@@ -137,7 +137,7 @@ impl<F: GrpcPort> Port<F> {
     ///
     /// # Errors
     /// What the gateway says, or that it said nothing in time.
-    pub(super) async fn answer<T>(
+    pub(crate) async fn answer<T>(
         &self,
         call: impl Future<Output = Result<Response<T>, Status>>,
     ) -> Result<T, Failure> {
@@ -153,7 +153,7 @@ impl<F: GrpcPort> Port<F> {
     ///
     /// # Errors
     /// Nothing came in time.
-    pub(super) async fn within<T>(&self, work: impl Future<Output = T>) -> Result<T, Failure> {
+    pub(crate) async fn within<T>(&self, work: impl Future<Output = T>) -> Result<T, Failure> {
         match time::timeout(self.patience.duration(), work).await {
             Ok(done) => Ok(done),
             Err(_) => Err(silent(&url(&self.address)?, self.patience)),
@@ -161,7 +161,7 @@ impl<F: GrpcPort> Port<F> {
     }
 
     /// `--address URL` with a space before it, for a command that somebody is to type; empty where it is not needed.
-    pub(super) fn flag(&self) -> String {
+    pub(crate) fn flag(&self) -> String {
         if self.address == F::URL {
             String::new()
         } else {
@@ -184,7 +184,7 @@ async fn connect(address: &str, patience: Patience) -> Result<Channel, Failure> 
 }
 
 /// Whether it is this side that gave up waiting.
-pub(super) fn timed_out(status: &Status) -> bool {
+pub(crate) fn timed_out(status: &Status) -> bool {
     causes(status).any(|cause| cause.is::<TimeoutExpired>())
 }
 

@@ -6,10 +6,10 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::quality::{self, Verdicts};
 use super::tally::{Board, Tally};
-use crate::cli::failure::Failure;
-use crate::cli::out::{self, Reader};
-use crate::cli::table::{part_of, per_cent, table, thousands};
+use crate::client::Failure;
 use crate::proto::v1::GetTrafficPolicyResponse;
+use crate::terminal::output::{self, Reader};
+use crate::terminal::table::{part_of, per_cent, table, thousands};
 
 /// Where the demo is.
 #[derive(Clone, Copy, Debug)]
@@ -235,7 +235,7 @@ impl Screen {
                 bar.tick();
                 Ok(Reader::There)
             }
-            Self::Lines => out::tell(&line(scene)),
+            Self::Lines => output::tell(&line(scene)),
         }
     }
 
@@ -249,7 +249,7 @@ impl Screen {
                 bar.println(event);
                 Ok(Reader::There)
             }
-            Self::Lines => out::tell(event),
+            Self::Lines => output::tell(event),
         }
     }
 
@@ -261,15 +261,15 @@ impl Screen {
         if let Self::Terminal(bar) = self {
             bar.finish_and_clear();
         }
-        out::tell(&live(scene, width()))
+        output::tell(&live(scene, width()))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::demo::tally::Seen;
-    use crate::cli::wire;
+    use crate::client::wire;
+    use crate::demo::tally::Seen;
     use crate::proto::v1::{CountedShare, TrafficPolicy};
 
     #[test]

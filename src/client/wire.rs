@@ -9,7 +9,7 @@ use crate::proto::v1::{
 };
 
 /// A JSON object as the message that carries a row.
-pub(super) fn row(fields: Map<String, Value>) -> Struct {
+pub(crate) fn row(fields: Map<String, Value>) -> Struct {
     Struct {
         fields: fields
             .into_iter()
@@ -34,7 +34,7 @@ fn cell(value: Value) -> prost_types::Value {
 }
 
 /// The values of an output, row-major. Outputs are FP32 by contract; the gateway may pack them.
-pub(super) fn fp32(tensor: &Tensor) -> Vec<f32> {
+pub(crate) fn fp32(tensor: &Tensor) -> Vec<f32> {
     if tensor.raw.is_empty() {
         return tensor.fp32_values.clone();
     }
@@ -43,7 +43,7 @@ pub(super) fn fp32(tensor: &Tensor) -> Vec<f32> {
 }
 
 /// The word for a role; `unknown` for one that this program does not know.
-pub(super) fn role(role: Role) -> &'static str {
+pub(crate) fn role(role: Role) -> &'static str {
     match role {
         Role::Unspecified => "unknown",
         Role::Primary => "primary",
@@ -53,7 +53,7 @@ pub(super) fn role(role: Role) -> &'static str {
 }
 
 /// A row of a split.
-pub(super) fn share(target: &Target, basis_points: u32) -> Share {
+pub(crate) fn share(target: &Target, basis_points: u32) -> Share {
     let target = Some(match target {
         Target::Version(version) => share::Target::Version(version.get()),
         Target::Label(label) => share::Target::Label(label.to_string()),
@@ -65,7 +65,7 @@ pub(super) fn share(target: &Target, basis_points: u32) -> Share {
 }
 
 /// A header rule.
-pub(super) fn header_rule(header: String, value: String, target: &Target) -> HeaderRule {
+pub(crate) fn header_rule(header: String, value: String, target: &Target) -> HeaderRule {
     let target = Some(match target {
         Target::Version(version) => header_rule::Target::Version(version.get()),
         Target::Label(label) => header_rule::Target::Label(label.to_string()),
@@ -78,7 +78,7 @@ pub(super) fn header_rule(header: String, value: String, target: &Target) -> Hea
 }
 
 /// A shadow; what it does not say is as the gateway has it by default.
-pub(super) fn shadow(target: &Target, basis_points: u32) -> Shadow {
+pub(crate) fn shadow(target: &Target, basis_points: u32) -> Shadow {
     let target = Some(match target {
         Target::Version(version) => shadow::Target::Version(version.get()),
         Target::Label(label) => shadow::Target::Label(label.to_string()),
@@ -91,7 +91,7 @@ pub(super) fn shadow(target: &Target, basis_points: u32) -> Shadow {
 }
 
 /// A fallback.
-pub(super) fn fallback(target: &Target, within_ms: Option<u32>) -> Fallback {
+pub(crate) fn fallback(target: &Target, within_ms: Option<u32>) -> Fallback {
     let target = Some(match target {
         Target::Version(version) => fallback::Target::Version(version.get()),
         Target::Label(label) => fallback::Target::Label(label.to_string()),
@@ -100,7 +100,7 @@ pub(super) fn fallback(target: &Target, within_ms: Option<u32>) -> Fallback {
 }
 
 /// Who gets copies; `None` only from a gateway that breaks its own rules.
-pub(super) fn target_of_shadow(shadow: &Shadow) -> Option<Target> {
+pub(crate) fn target_of_shadow(shadow: &Shadow) -> Option<Target> {
     match shadow.target.as_ref()? {
         shadow::Target::Version(version) => version_target(*version),
         shadow::Target::Label(label) => label_target(label),
@@ -108,7 +108,7 @@ pub(super) fn target_of_shadow(shadow: &Shadow) -> Option<Target> {
 }
 
 /// Who answers in another's place; `None` only from a gateway that breaks its own rules.
-pub(super) fn target_of_fallback(fallback: &Fallback) -> Option<Target> {
+pub(crate) fn target_of_fallback(fallback: &Fallback) -> Option<Target> {
     match fallback.target.as_ref()? {
         fallback::Target::Version(version) => version_target(*version),
         fallback::Target::Label(label) => label_target(label),
@@ -116,7 +116,7 @@ pub(super) fn target_of_fallback(fallback: &Fallback) -> Option<Target> {
 }
 
 /// Who gets a share; `None` only from a gateway that breaks its own rules.
-pub(super) fn target_of_share(share: &Share) -> Option<Target> {
+pub(crate) fn target_of_share(share: &Share) -> Option<Target> {
     match share.target.as_ref()? {
         share::Target::Version(version) => version_target(*version),
         share::Target::Label(label) => label_target(label),
@@ -124,7 +124,7 @@ pub(super) fn target_of_share(share: &Share) -> Option<Target> {
 }
 
 /// Who answers by a header rule; `None` only from a gateway that breaks its own rules.
-pub(super) fn target_of_rule(rule: &HeaderRule) -> Option<Target> {
+pub(crate) fn target_of_rule(rule: &HeaderRule) -> Option<Target> {
     match rule.target.as_ref()? {
         header_rule::Target::Version(version) => version_target(*version),
         header_rule::Target::Label(label) => label_target(label),

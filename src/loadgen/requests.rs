@@ -10,8 +10,8 @@ use tonic::transport::Channel;
 use tonic::{Code, Status};
 
 use super::{Args, board::Outcome, generate::Caller, made, plan::Plan};
-use crate::cli::client::{AdminPort, Patience, timed_out};
-use crate::cli::{failure::Failure, input, wire};
+use crate::client::{AdminPort, Patience, timed_out};
+use crate::client::{Failure, input, wire};
 use crate::proto::v1::prediction_service_client::PredictionServiceClient;
 use crate::proto::v1::{GetModelRequest, PredictRequest, TensorSignature};
 

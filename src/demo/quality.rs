@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::view::Column;
-use crate::cli::table::{part_of, thousands};
-use crate::cli::wire;
+use crate::client::wire;
 use crate::proto::v1::Role;
 use crate::proto::v1::outcome_window::Quality;
 use crate::proto::v1::{ClassQuality, PairedComparison, VersionOutcomes};
+use crate::terminal::table::{part_of, thousands};
 
 /// What the gateway says of its versions.
 #[derive(Clone, Debug, Default)]

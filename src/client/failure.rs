@@ -9,13 +9,13 @@ use crate::faults::Faults;
 
 /// A message of one line or more; says what came, what was wanted, and where there is something to do, what.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Failure {
+pub(crate) struct Failure {
     message: String,
     usage: bool,
 }
 
 impl Failure {
-    pub(super) fn new(message: impl Into<String>) -> Self {
+    pub(crate) fn new(message: impl Into<String>) -> Self {
         Self {
             message: message.into(),
             usage: false,
@@ -23,7 +23,7 @@ impl Failure {
     }
 
     /// The arguments were wrong, and nothing was done.
-    pub(super) fn usage(faults: &Faults) -> Self {
+    pub(crate) fn usage(faults: &Faults) -> Self {
         Self {
             message: faults.to_string(),
             usage: true,
@@ -31,7 +31,7 @@ impl Failure {
     }
 
     /// 2 where the arguments were wrong, 1 otherwise.
-    pub(super) fn exit_code(&self) -> u8 {
+    pub(crate) fn exit_code(&self) -> u8 {
         if self.usage { 2 } else { 1 }
     }
 }
@@ -109,7 +109,7 @@ fn help(reason: &str) -> Option<&'static str> {
 }
 
 /// The name that the gRPC documents give to a code.
-pub(super) fn code_name(code: Code) -> &'static str {
+pub(crate) fn code_name(code: Code) -> &'static str {
     match code {
         Code::Ok => "OK",
         Code::Cancelled => "CANCELLED",

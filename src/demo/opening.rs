@@ -4,9 +4,9 @@ use serde_json::{Map, Value};
 
 use super::plan::Plan;
 use crate::app::Addresses;
-use crate::cli::client::{ADMIN_URL, DATA_URL};
-use crate::cli::table::thousands;
+use crate::client::{ADMIN_URL, DATA_URL};
 use crate::proto::v1::GetModelResponse;
+use crate::terminal::table::thousands;
 
 /// Everything that the opening speaks of.
 #[derive(Debug)]

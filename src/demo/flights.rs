@@ -4,7 +4,7 @@ use csv::{ReaderBuilder, StringRecord};
 use flate2::read::GzDecoder;
 use serde_json::{Map, Value};
 
-use crate::cli::{failure::Failure, input};
+use crate::client::{Failure, input};
 use crate::proto::v1::TensorSignature;
 
 /// Flights in order of time, as they stand in the CSV file.

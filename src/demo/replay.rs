@@ -19,15 +19,15 @@ use super::{
     view::{Scene, Screen},
 };
 use crate::app::Addresses;
-use crate::cli::client::{AdminPort, DataPort};
-use crate::cli::failure::{Failure, code_name};
-use crate::cli::out::Reader;
-use crate::cli::signals::Signals;
-use crate::cli::wire;
+use crate::client::wire;
+use crate::client::{AdminPort, DataPort};
+use crate::client::{Failure, code_name};
 use crate::proto::v1::prediction_service_client::PredictionServiceClient;
 use crate::proto::v1::{
     GetModelResponse, PredictRequest, PredictResponse, TensorSignature, VersionState,
 };
+use crate::terminal::Signals;
+use crate::terminal::output::Reader;
 
 /// Flights that wait for an answer at one time; past that the replay waits too.
 const IN_FLIGHT: usize = 256;

@@ -2,11 +2,11 @@
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::failure::Failure;
+use crate::client::Failure;
 
 /// SIGINT and SIGTERM from the moment this is made: from then on neither ends the process by itself.
 #[derive(Debug)]
-pub(super) struct Signals {
+pub(crate) struct Signals {
     interrupt: Signal,
     terminate: Signal,
 }
@@ -14,7 +14,7 @@ pub(super) struct Signals {
 impl Signals {
     /// # Errors
     /// Where the system refuses the handlers.
-    pub(super) fn listen() -> Result<Self, Failure> {
+    pub(crate) fn listen() -> Result<Self, Failure> {
         let handler = |kind| {
             signal(kind).map_err(|error| Failure::new(format!("cannot listen to signals: {error}")))
         };
@@ -25,7 +25,7 @@ impl Signals {
     }
 
     /// Waits for the next one and tells its name. Loses none when it is dropped before.
-    pub(super) async fn next(&mut self) -> &'static str {
+    pub(crate) async fn next(&mut self) -> &'static str {
         tokio::select! {
             _ = self.interrupt.recv() => "SIGINT",
             _ = self.terminate.recv() => "SIGTERM",

@@ -7,12 +7,12 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io::{self, ErrorKind, Write};
 
-use super::failure::Failure;
+use crate::client::Failure;
 
 /// Whether anybody reads stdout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
-pub(super) enum Reader {
+pub(crate) enum Reader {
     /// As far as can be told.
     There,
     /// The pipe is closed, as in `taper demo | head -1`.
@@ -23,7 +23,7 @@ pub(super) enum Reader {
 ///
 /// # Errors
 /// Where stdout cannot be written, unless its reader has gone, as in `taper models | head -1`.
-pub(super) fn print(text: &str) -> Result<(), Failure> {
+pub(crate) fn print(text: &str) -> Result<(), Failure> {
     tell(text).map(|_| ())
 }
 
@@ -31,7 +31,7 @@ pub(super) fn print(text: &str) -> Result<(), Failure> {
 ///
 /// # Errors
 /// As [`print()`].
-pub(super) fn tell(text: &str) -> Result<Reader, Failure> {
+pub(crate) fn tell(text: &str) -> Result<Reader, Failure> {
     let text = harmless(text);
     let mut stdout = io::stdout().lock();
     match writeln!(stdout, "{text}").and_then(|()| stdout.flush()) {
@@ -45,25 +45,25 @@ pub(super) fn tell(text: &str) -> Result<Reader, Failure> {
 ///
 /// # Errors
 /// As [`print()`].
-pub(super) fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
+pub(crate) fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(value)
         .map_err(|error| Failure::new(format!("cannot write JSON: {error}")))?;
     print(&text)
 }
 
 /// Writes `text` and an end of line to stderr. There is nowhere to tell that this failed.
-pub(super) fn complain(text: &str) {
+pub(crate) fn complain(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{}", harmless(text));
 }
 
 /// `text` with whatever a terminal obeys spelt out as `\u001b`, which in the strings of JSON means the same; but for line ends
 /// and tabs.
-pub(super) fn harmless(text: &str) -> Cow<'_, str> {
+pub(crate) fn harmless(text: &str) -> Cow<'_, str> {
     spelt_out(text, |c| is_obeyed(c) && c != '\n' && c != '\t')
 }
 
 /// As [`harmless()`], on one line: for a text of somebody else among others, which could otherwise pose as lines of ours.
-pub(super) fn one_line(text: &str) -> Cow<'_, str> {
+pub(crate) fn one_line(text: &str) -> Cow<'_, str> {
     spelt_out(text, is_obeyed)
 }
 

@@ -13,7 +13,7 @@ use crate::proto::v1::Datatype;
 ///
 /// # Errors
 /// Where it cannot be read as UTF-8 text.
-pub(super) fn read(path: &Path) -> Result<String, Failure> {
+pub(crate) fn read(path: &Path) -> Result<String, Failure> {
     let text = if path == Path::new("-") {
         let mut text = String::new();
         std::io::stdin().read_to_string(&mut text).map(|_| text)
@@ -28,7 +28,7 @@ pub(super) fn read(path: &Path) -> Result<String, Failure> {
 ///
 /// # Errors
 /// Where something else is there, or nothing.
-pub(super) fn rows(origin: &str, text: &str) -> Result<Vec<Struct>, Failure> {
+pub(crate) fn rows(origin: &str, text: &str) -> Result<Vec<Struct>, Failure> {
     let mut rows = Vec::new();
     // Some editors begin a file with a byte order mark, which is no part of the text.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
@@ -60,7 +60,7 @@ pub(super) fn rows(origin: &str, text: &str) -> Result<Vec<Struct>, Failure> {
 }
 
 /// A cell of a table, for an input of this type; an empty one is a missing value.
-pub(super) fn cell(text: &str, datatype: Datatype) -> Value {
+pub(crate) fn cell(text: &str, datatype: Datatype) -> Value {
     match datatype {
         _ if text.is_empty() => Value::Null,
         Datatype::Bytes => Value::from(text),

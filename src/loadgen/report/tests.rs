@@ -1,10 +1,10 @@
 use super::*;
-use crate::cli::bench::board::{Board, Outcome};
+use crate::loadgen::board::{Board, Outcome};
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 
 /// What a target saw that answered `answers` requests in so many milliseconds each, and refused one.
-pub(in crate::cli::bench) fn seen(answers: u64, millis: u32) -> Tally {
+pub(in crate::loadgen) fn seen(answers: u64, millis: u32) -> Tally {
     let board = Board::default();
     for at in 0..answers {
         board.sent_late(0, MILLISECOND / 100);
@@ -18,7 +18,7 @@ pub(in crate::cli::bench) fn seen(answers: u64, millis: u32) -> Tally {
     board.total()
 }
 
-pub(in crate::cli::bench) fn round(at: u64) -> Stretch {
+pub(in crate::loadgen) fn round(at: u64) -> Stretch {
     Stretch {
         target: 0,
         length: MILLISECOND * 1_000,
@@ -27,7 +27,7 @@ pub(in crate::cli::bench) fn round(at: u64) -> Stretch {
 }
 
 /// Two rounds of such a target after a warm-up.
-pub(in crate::cli::bench) fn gathered(first: u32, second: u32) -> Gathered {
+pub(in crate::loadgen) fn gathered(first: u32, second: u32) -> Gathered {
     let mut gathered = Gathered::default();
     gathered.first_answer();
     let warm_up = Stretch {

@@ -2,8 +2,8 @@
 
 use tonic::transport::Channel;
 
-use crate::cli::client::AdminPort;
-use crate::cli::failure::Failure;
+use crate::client::AdminPort;
+use crate::client::Failure;
 use crate::proto::v1::admin_service_client::AdminServiceClient;
 use crate::proto::v1::{
     ChangeTerms, CompareVersionsRequest, GetModelRequest, GetModelResponse, GetOutcomesRequest,

@@ -1,10 +1,10 @@
 //! How tables look. What a terminal would obey is spelt out here already, so that the columns are as wide as what is seen.
 
-use super::out::harmless;
+use super::output::harmless;
 use comfy_table::{CellAlignment, Table, presets};
 
 /// A table with a header. The columns listed in `right` hold numbers and are aligned to the right.
-pub(super) fn table(
+pub(crate) fn table(
     header: &[&str],
     right: &[usize],
     rows: impl IntoIterator<Item = Vec<String>>,
@@ -24,7 +24,7 @@ pub(super) fn table(
 }
 
 /// `12345` as `12,345`.
-pub(super) fn thousands(number: u64) -> String {
+pub(crate) fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (at, digit) in digits.chars().enumerate() {
@@ -37,7 +37,7 @@ pub(super) fn thousands(number: u64) -> String {
 }
 
 /// `part` of `whole` in per cent with two decimals; `-` of nothing.
-pub(super) fn part_of(part: u64, whole: u64) -> String {
+pub(crate) fn part_of(part: u64, whole: u64) -> String {
     if whole == 0 {
         return "-".into();
     }
@@ -45,7 +45,7 @@ pub(super) fn part_of(part: u64, whole: u64) -> String {
 }
 
 /// Basis points as per cent: `95%`, `0.5%`.
-pub(super) fn per_cent(basis_points: u32) -> String {
+pub(crate) fn per_cent(basis_points: u32) -> String {
     format!("{}%", f64::from(basis_points) / 100.0)
 }
 

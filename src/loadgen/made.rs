@@ -6,7 +6,7 @@
 
 use rand::{Rng, RngExt};
 
-use crate::cli::failure::Failure;
+use crate::client::Failure;
 use crate::proto::v1::{
     Datatype, GetModelResponse, Tensor, TensorSignature, ValueRange, VersionState, VersionStatus,
     predict_request::Pin,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tonic::transport::Channel;
 
-use crate::cli::failure::{Failure, code_name};
+use crate::client::{Failure, code_name};
 use crate::proto::v1::prediction_service_client::PredictionServiceClient;
 use crate::proto::v1::{Outcome, ReportOutcomesRequest, outcome::Truth};
 

@@ -6,7 +6,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use super::board::{Board, Counts};
-use crate::cli::{out, table::thousands};
+use crate::terminal::output;
+use crate::terminal::table::thousands;
 
 /// Draws what it is told.
 #[derive(Clone, Debug)]
@@ -52,7 +53,7 @@ impl Progress {
             let (counts, own) = (board.counts(), stretch.elapsed());
             let told = line(&title, counts, own, done + own, self.length);
             match &self.bar {
-                None => out::complain(&told),
+                None => output::complain(&told),
                 Some(bar) => {
                     let done = u64::try_from((done + own).as_millis()).unwrap_or(u64::MAX);
                     bar.set_position(done);

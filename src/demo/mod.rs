@@ -16,13 +16,11 @@ mod view;
 use include_dir::{Dir, include_dir};
 use tempfile::TempDir;
 
-use super::{
-    failure::Failure,
-    out::{self, Reader},
-    signals::Signals,
-};
 use crate::app::{Gateway, StartError};
+use crate::client::Failure;
 use crate::config::{Config, Overrides};
+use crate::terminal::Signals;
+use crate::terminal::output::{self, Reader};
 
 use flights::Flights;
 use plan::Plan;
@@ -37,7 +35,7 @@ const MODEL: &str = "flight-delay";
 
 /// Arguments of `taper demo`.
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {
+pub(crate) struct Args {
     /// Replay 2,000 flights, show the summary and end. Without it the flights go round until Ctrl-C.
     #[arg(long)]
     once: bool,
@@ -50,7 +48,7 @@ pub(super) struct Args {
     port_base: u16,
 }
 
-pub(super) async fn run(args: Args) -> Result<(), Failure> {
+pub(crate) async fn run(args: Args) -> Result<(), Failure> {
     let mut signals = Signals::listen()?;
     let flights = Flights::read(FLIGHTS)?;
     let plan = Plan::new(args.once, args.rate, flights.len());
@@ -59,7 +57,7 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
     let addresses = gateway.addresses();
     let played = async {
         let mut replay = Replay::new(addresses, MODEL, &flights, plan).await?;
-        match out::tell(&replay.opening(&program(), addresses).text())? {
+        match output::tell(&replay.opening(&program(), addresses).text())? {
             Reader::There => replay.run(&mut signals).await,
             Reader::Gone => Ok(()),
         }
@@ -67,7 +65,7 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
     let played = played.await;
     let report = gateway.drain().await;
     played?;
-    out::print(&report.to_string())
+    output::print(&report.to_string())
 }
 
 /// The binary as it was called, so that what is told can be typed.
