@@ -63,10 +63,12 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("error", &[]),
     ("faults", &[]),
     ("priority", &[]),
+    ("sync", &[]),
+    ("text", &[]),
 ];
 
 /// What anyone may use.
-const COMMON: &[&str] = &["ident", "error", "faults", "priority"];
+const COMMON: &[&str] = &["ident", "error", "faults", "priority", "sync", "text"];
 
 /// Crates that only some files may name, and why.
 const DOORS: &[(&[&str], &[&str], &str)] = &[
