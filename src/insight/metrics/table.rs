@@ -96,7 +96,7 @@ metrics! {
         name: "taper_draining_versions",
         unit: "versions",
         group: Group::Loading,
-        help: "Versions that get no new requests but are still held by an earlier one.",
+        help: "Versions that get no new requests and that an earlier request still holds.",
     }
     DRAINING_WEIGHTS_BYTES = GaugeMetric {
         name: "taper_draining_weights_bytes",
@@ -132,7 +132,7 @@ metrics! {
         unit: "ratio",
         group: Group::Policy,
         owner: Owner::Version,
-        help: "Share of the requests routed by the split that the version has received since the policy's revision came into force, 0 to 1.",
+        help: "Share of the requests routed by the split that went to the version, since the policy revision in force took effect, 0 to 1.",
     }
 
     REQUESTS = CounterMetric {
@@ -180,7 +180,7 @@ metrics! {
 
     PREDICTION_SCORE = HistogramMetric {
         name: "taper_prediction_score",
-        unit: "that of the output",
+        unit: "unit of the output",
         group: Group::Predictions,
         owner: Owner::Version,
         labels: &[ROLE, OUTPUT],
@@ -259,7 +259,7 @@ metrics! {
         group: Group::ShadowsAndFallbacks,
         owner: Owner::Version,
         labels: &[DROP_REASON],
-        help: "Copies that the version, as a shadow, did not score, by reason.",
+        help: "Copies of requests that the version, as a shadow, did not score, by reason.",
         exported: Exported::When(SHADOW),
     }
     SHADOW_QUEUE_REQUESTS = GaugeMetric {
@@ -267,7 +267,7 @@ metrics! {
         unit: "requests",
         group: Group::ShadowsAndFallbacks,
         owner: Owner::Version,
-        help: "Copies that wait for the version as a shadow.",
+        help: "Copies of requests that wait for the version as a shadow.",
         exported: Exported::When(SHADOW),
     }
     SHADOW_COMPARED_ROWS = CounterMetric {
@@ -309,7 +309,7 @@ metrics! {
     }
     OUTCOME_QUALITY = GaugeMetric {
         name: "taper_outcome_quality",
-        unit: "that of the measure",
+        unit: "unit of the measure",
         group: Group::Outcomes,
         owner: Owner::Version,
         labels: &[ROLE, QUALITY_MEASURE],
@@ -318,7 +318,7 @@ metrics! {
     }
     OUTCOMES_UNMATCHED = CounterMetric {
         name: "taper_outcomes_unmatched_total",
-        unit: "rows",
+        unit: "outcomes",
         group: Group::Outcomes,
         labels: &[UNMATCHED_REASON],
         help: "Reported outcomes that were not counted, by reason.",
@@ -339,7 +339,7 @@ metrics! {
 
     FEATURE_DRIFT = GaugeMetric {
         name: "taper_feature_drift",
-        unit: "that of the statistic",
+        unit: "unit of the statistic",
         group: Group::Drift,
         owner: Owner::Version,
         labels: &[FEATURE, DRIFT_STATISTIC],
@@ -348,7 +348,7 @@ metrics! {
     }
     PREDICTION_DRIFT = GaugeMetric {
         name: "taper_prediction_drift",
-        unit: "that of the statistic",
+        unit: "unit of the statistic",
         group: Group::Drift,
         owner: Owner::Version,
         labels: &[OUTPUT, DRIFT_STATISTIC],
