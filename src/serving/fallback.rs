@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::error::{ForwardError, PredictError};
-use crate::insight::metrics::Failed;
+use crate::insight::metrics::FallbackReason;
 
 /// Returns the time limit of the chosen version; `None`: no limit.
 ///
@@ -20,17 +20,17 @@ pub(super) fn time_limit(
 }
 
 /// Returns why the fallback answers; `None` if it does not, because the request is invalid or the client no longer waits.
-pub(super) fn reason(error: &PredictError, time_left: Option<Duration>) -> Option<Failed> {
+pub(super) fn reason(error: &PredictError, time_left: Option<Duration>) -> Option<FallbackReason> {
     if time_left.is_some_and(|time_left| time_left.is_zero()) {
         return None;
     }
     match error {
         PredictError::Forward { source, .. } => Some(match source {
-            ForwardError::Failed(_) => Failed::Error,
-            ForwardError::Panicked(_) => Failed::Panic,
-            ForwardError::NotFinite { .. } => Failed::NotFinite,
+            ForwardError::Failed(_) => FallbackReason::Error,
+            ForwardError::Panicked(_) => FallbackReason::Panic,
+            ForwardError::NotFinite { .. } => FallbackReason::NotFinite,
         }),
-        PredictError::DeadlineExceeded => Some(Failed::Timeout),
+        PredictError::DeadlineExceeded => Some(FallbackReason::Timeout),
         _ => None,
     }
 }
@@ -63,7 +63,7 @@ mod tests {
     #[test]
     fn only_a_fault_of_the_version_is_a_reason() {
         let error = PredictError::DeadlineExceeded;
-        assert_eq!(reason(&error, None), Some(Failed::Timeout));
+        assert_eq!(reason(&error, None), Some(FallbackReason::Timeout));
         let time_left = Some(Duration::ZERO);
         assert_eq!(
             reason(&error, time_left),

@@ -198,11 +198,11 @@ impl Routing {
     /// Registers the series of shadows and of versions with a fallback, so that they begin at zero.
     fn register_series(&self) {
         for queue in &self.shadow_queues {
-            queue.version().insight.meters.is_shadow();
+            queue.version().insight.meters.register_shadow();
         }
         for version in self.targets.iter().chain(&self.rules) {
             if self.fallback_for(version).is_some() {
-                version.insight.meters.has_fallback();
+                version.insight.meters.register_fallback();
             }
         }
     }

@@ -17,7 +17,7 @@ use super::version::VersionRuntime;
 use super::work::{Call, Scored, Work};
 use crate::error::{Code, InputFaults, PredictError};
 use crate::ident::{ResponseId, Revision, Role, VersionNumber};
-use crate::insight::metrics::{Record, Telemetry, Unreadable};
+use crate::insight::metrics::{MessageFault, Record, Telemetry};
 use crate::insight::outcomes::{Outcome, Outcomes, Report};
 use crate::insight::prediction_log::{Entry, PredictionLog};
 use crate::model::payload::Payload;
@@ -300,7 +300,7 @@ impl Pipeline {
     }
 
     /// Counts a message that the transport refused.
-    pub fn unreadable(&self, why: Unreadable) {
+    pub fn unreadable(&self, why: MessageFault) {
         self.telemetry.unreadable(why);
     }
 

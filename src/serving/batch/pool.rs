@@ -18,7 +18,7 @@ use super::form::Decision;
 use super::load::PoolLoad;
 use super::queue::{Batch, QueueEntry, Turn};
 use crate::error::PredictError;
-use crate::insight::metrics::Abandoned;
+use crate::insight::metrics::AbandonReason;
 use crate::priority::set_background;
 
 /// The compute pool: as many threads as cores, which yield to the threads that answer requests. When it is dropped, waiting
@@ -192,10 +192,10 @@ impl Shared {
                     needs,
                     retry_after: self.load.time_to_finish(),
                 };
-                (Abandoned::Late, too_late)
+                (AbandonReason::Late, too_late)
             }
-            (Decision::Expired, _) => (Abandoned::Expired, PredictError::DeadlineExceeded),
-            _ => (Abandoned::Cancelled, PredictError::DeadlineExceeded),
+            (Decision::Expired, _) => (AbandonReason::Expired, PredictError::DeadlineExceeded),
+            _ => (AbandonReason::Cancelled, PredictError::DeadlineExceeded),
         };
         version.insight.meters.abandoned(why);
         // Fails if the client has disconnected.

@@ -14,7 +14,7 @@ use super::form::{Candidate, Decision, Plan, form};
 use super::load::{MIN_RETRY_AFTER, PoolLoad};
 use super::settings::Batching;
 use crate::error::PredictError;
-use crate::insight::metrics::Waiting;
+use crate::insight::metrics::GaugeGuard;
 
 /// The requests that wait for one version, and the estimated cost of its passes. Bounded in rows.
 #[derive(Debug)]
@@ -56,7 +56,7 @@ pub(super) struct QueueEntry {
     /// Its part of the pool's load.
     pub(super) share: Duration,
     /// Counts its rows as waiting.
-    pub(super) waiting: Waiting,
+    pub(super) waiting: GaugeGuard,
 }
 
 /// The requests that leave a queue in one turn.

@@ -19,7 +19,7 @@ use super::memory::CopyMemory;
 use super::queue::{QueueShared, QueuedCopy, ShadowCopy, ShadowQueue, thread_waker};
 use super::recorder::{self, ComputedCopy, ProcessedCopy};
 use crate::ident::Role;
-use crate::insight::metrics::Dropped;
+use crate::insight::metrics::DropReason;
 use crate::insight::outcomes::Outcomes;
 use crate::priority::{cpu_time, set_idle_priority};
 
@@ -116,7 +116,7 @@ impl ShadowPool {
             .shadow_slots
             .overdue(now, || meters.shadow_overdue());
         if overdue >= shadow.max_concurrent() {
-            return meters.shadow_dropped(Dropped::Stuck);
+            return meters.shadow_dropped(DropReason::Stuck);
         }
         let (memory, fits) = self.state.memory.reserve(copy.bytes);
         let queued = QueuedCopy {
@@ -126,7 +126,7 @@ impl ShadowPool {
             memory,
         };
         if !fits || !queue.push(queued) {
-            meters.shadow_dropped(Dropped::QueueFull);
+            meters.shadow_dropped(DropReason::QueueFull);
         }
         // Also if the queue is full: without threads, nothing ever empties it.
         let requested = &shared.threads_requested;
@@ -218,18 +218,18 @@ fn process(queue: &QueueShared, state: &PoolState, queued: QueuedCopy) -> Proces
     };
     let now = Instant::now();
     if queue.is_closed.load(Ordering::Acquire) || state.is_closed.load(Ordering::Acquire) {
-        return dropped(copy, memory, Dropped::Draining);
+        return dropped(copy, memory, DropReason::Draining);
     }
     if expires <= now {
-        return dropped(copy, memory, Dropped::Deadline);
+        return dropped(copy, memory, DropReason::Deadline);
     }
     if !state.budget().may_begin(now) {
-        return dropped(copy, memory, Dropped::Budget);
+        return dropped(copy, memory, DropReason::Budget);
     }
     // Threads of an earlier policy may still compute for the same version.
     let limit = queue.shadow.max_concurrent();
     let Some(claim) = queue.version.shadow_slots.claim(limit, expires) else {
-        return dropped(copy, memory, Dropped::QueueFull);
+        return dropped(copy, memory, DropReason::QueueFull);
     };
     let in_flight = meters.shadow_computes();
     let cpu_before = cpu_time();

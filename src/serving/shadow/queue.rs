@@ -19,7 +19,7 @@ use super::super::work::Scored;
 use super::memory::Reservation;
 use crate::ident::{ResponseId, Revision, VersionNumber};
 use crate::insight::compare::About;
-use crate::insight::metrics::{Dropped, Queued};
+use crate::insight::metrics::{DropReason, GaugeGuard};
 use crate::model::payload::Payload;
 
 /// How long copies gather before a thread looks again: at most this, and at most this for each place in the queue, which
@@ -63,7 +63,7 @@ pub(super) struct QueuedCopy {
     /// The end of the shadow's deadline.
     pub(super) expires: Instant,
     /// Counts the copy as waiting.
-    pub(super) queued: Queued,
+    pub(super) queued: GaugeGuard,
     pub(super) memory: Reservation,
 }
 
@@ -113,7 +113,7 @@ impl QueueShared {
     fn drain(&self, receiver: &mut Receiver<QueuedCopy>) {
         let meters = &self.version.insight.meters;
         while receiver.try_recv().is_ok() {
-            meters.shadow_dropped(Dropped::Draining);
+            meters.shadow_dropped(DropReason::Draining);
         }
     }
 }

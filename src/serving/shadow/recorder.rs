@@ -27,7 +27,7 @@ use super::queue::{ShadowCopy, sleep};
 use crate::error::{Code, PredictError};
 use crate::ident::{Role, VersionNumber};
 use crate::insight::compare::{Pair, Side};
-use crate::insight::metrics::{Dropped, Record};
+use crate::insight::metrics::{DropReason, Record};
 use crate::insight::outcomes::Outcomes;
 
 /// Copies that may wait here. Their memory stays reserved meanwhile.
@@ -104,7 +104,7 @@ impl ProcessedCopy {
             && !computed.counted_overdue
         {
             let meters = &computed.version.insight.meters;
-            meters.shadow_dropped(Dropped::Draining);
+            meters.shadow_dropped(DropReason::Draining);
         }
     }
 }

@@ -44,7 +44,7 @@ impl Fixture {
         let manifest = samples::manifest(samples::document("m", 1));
         let insight =
             VersionInsight::new(&telemetry, &manifest, stats::Settings::default()).unwrap();
-        insight.meters.is_shadow();
+        insight.meters.register_shadow();
         let (report, passes) = mpsc::channel();
         let model = Version::new(manifest, Box::new(Reporting(report)));
         let version = ServingVersion::new(model, telemetry.weights(0));
