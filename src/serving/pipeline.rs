@@ -17,9 +17,10 @@ use super::version::VersionRuntime;
 use super::work::{Call, Scored, Work};
 use crate::error::{Code, InputFaults, PredictError};
 use crate::ident::{ResponseId, Revision, Role, VersionNumber};
-use crate::insight::metrics::{MessageFault, Record, Telemetry};
+use crate::insight::attempt::Attempt;
+use crate::insight::metrics::{MessageFault, Telemetry};
 use crate::insight::outcomes::{Outcome, Outcomes, Report};
-use crate::insight::prediction_log::{Entry, PredictionLog};
+use crate::insight::prediction_log::PredictionLog;
 use crate::model::payload::Payload;
 
 /// Answers queries from the current snapshot.
@@ -190,53 +191,37 @@ impl Pipeline {
         work: Work,
         limit: Option<Duration>,
     ) -> Result<Scored, PredictError> {
-        let log = self.log.as_ref();
-        let sampled = log.filter(|log| log.samples(random_word()) && log.has_room());
-        let logged = sampled.map(|log| (log, Payload::clone(&work)));
         let call = Call {
             role,
             arrived: request.permit.at,
             deadline: request.permit.deadline(),
         };
-        let insight = &version.insight;
-        let mut record = Record::start(insight, role, call.arrived, call.deadline);
+        let mut attempt = Attempt::start(
+            &version.insight,
+            role,
+            request.response_id,
+            call.arrived,
+            call.deadline,
+        );
+        if let Some(outcomes) = &self.outcomes {
+            attempt.remember_in(outcomes);
+        }
+        if let Some(log) = &self.log
+            && log.samples(random_word())
+            && log.has_room()
+        {
+            attempt.log_to(log, Payload::clone(&work));
+        }
         let scored = match limit {
             None => self.executor.run(version, work, call).await,
             Some(limit) => self.executor.run_within(version, work, call, limit).await,
         };
         match &scored {
-            Ok(Scored {
-                scores,
-                top,
-                inference,
-            }) => record.scored(*inference, scores, top),
-            Err(PredictError::Forward {
-                version: number,
-                source,
-            }) => {
-                let model = &version.version.manifest().model;
-                tracing::error!(%model, version = %number, error = %source, "forward pass failed");
+            Ok(scored) => attempt.end(Code::Ok, Some(scored.pass_result())),
+            Err(error) => {
+                log_failed_pass(version, error);
+                attempt.end(error.code(), None);
             }
-            Err(_) => {}
-        }
-        let code = scored
-            .as_ref()
-            .map_or_else(PredictError::code, |_| Code::Ok);
-        record.ended(code);
-        drop(record);
-        if let Some((log, inputs)) = logged {
-            log.leave(Entry {
-                subject: Arc::clone(insight.subject()),
-                role,
-                request_id: request.response_id.clone(),
-                inputs,
-                outputs: scored.as_ref().ok().map(|scored| scored.scores.clone()),
-                code,
-                latency: call.arrived.elapsed(),
-            });
-        }
-        if let (Some(outcomes), Ok(scored)) = (&self.outcomes, &scored) {
-            outcomes.remember(request.response_id, insight.quality(), role, &scored.scores);
         }
         scored
     }
@@ -310,6 +295,15 @@ impl Pipeline {
         let error = PredictError::InvalidInput(faults);
         self.telemetry.rejected(&error);
         error
+    }
+}
+
+/// Logs the cause of a failed forward pass, which no client sees.
+fn log_failed_pass(version: &VersionRuntime, error: &PredictError) {
+    if let PredictError::Forward { source, .. } = error {
+        let model = &version.version.manifest().model;
+        let version = version.number();
+        tracing::error!(%model, %version, error = %source, "forward pass failed");
     }
 }
 

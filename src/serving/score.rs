@@ -8,17 +8,15 @@ use super::version::VersionRuntime;
 use super::work::{Call, Scored, Work};
 use crate::error::{ForwardError, PredictError};
 use crate::ident::Role;
-use crate::insight::stats::{Cells, Scoring, Seen};
+use crate::insight::attempt::Observation;
+use crate::insight::stats::Seen;
 use crate::model::payload::Payload;
 use crate::model::{Rows, Scores};
 
 /// The scores of one request, before its statistics are recorded.
 #[derive(Debug)]
 pub(super) struct Unrecorded {
-    inputs: Cells,
-    queue_wait: Duration,
-    /// Whether the statistics count the forward pass with this request.
-    counts_pass: bool,
+    observation: Observation,
     scored: Scored,
 }
 
@@ -137,10 +135,9 @@ impl Unrecorded {
         let model = version.version.model();
         let top = scores.rows().filter_map(|row| model.top_class(row));
         let top = top.collect();
+        let queue_wait = begin.saturating_duration_since(call.arrived);
         Self {
-            inputs: inputs.cells(),
-            queue_wait: begin.saturating_duration_since(call.arrived),
-            counts_pass,
+            observation: Observation::new(inputs, queue_wait, counts_pass),
             scored: Scored {
                 scores,
                 top,
@@ -151,14 +148,8 @@ impl Unrecorded {
 
     /// Records the request in the statistics of `version`, which scored it.
     pub(super) fn record(self, version: &VersionRuntime, role: Role) -> Scored {
-        let scoring = Scoring {
-            queue: self.queue_wait,
-            inference: self.scored.inference,
-            scores: &self.scored.scores,
-            top: &self.scored.top,
-            is_first: self.counts_pass,
-        };
-        version.insight.stats.scored(role, &self.inputs, scoring);
+        let result = self.scored.pass_result();
+        self.observation.record(&version.insight, role, result);
         self.scored
     }
 }

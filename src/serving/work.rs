@@ -5,6 +5,7 @@ use std::{ops::Deref, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 use crate::ident::Role;
+use crate::insight::attempt::PassResult;
 use crate::model::payload::Payload;
 use crate::model::{Scores, TopClass};
 
@@ -48,4 +49,15 @@ pub struct Scored {
     pub top: Vec<TopClass>,
     /// Duration of the forward pass, which other requests may have shared.
     pub inference: Duration,
+}
+
+impl Scored {
+    /// Returns the result as the record of an attempt takes it.
+    pub(super) fn pass_result(&self) -> PassResult<'_> {
+        PassResult {
+            inference: self.inference,
+            scores: &self.scores,
+            top: &self.top,
+        }
+    }
 }

@@ -26,8 +26,9 @@ use super::memory::Reservation;
 use super::queue::{ShadowCopy, sleep};
 use crate::error::{Code, PredictError};
 use crate::ident::{Role, VersionNumber};
+use crate::insight::attempt::Attempt;
 use crate::insight::compare::{Pair, Side};
-use crate::insight::metrics::{DropReason, Record};
+use crate::insight::metrics::DropReason;
 use crate::insight::outcomes::Outcomes;
 
 /// Copies that may wait here. Their memory stays reserved meanwhile.
@@ -122,36 +123,36 @@ impl ComputedCopy {
             result,
         } = self;
         let insight = &*version.insight;
-        let mut record = Record::start(insight, Role::Shadow, began, Some(expires));
+        let response_id = &copy.primary.response_id;
+        let mut attempt = Attempt::start(insight, Role::Shadow, response_id, began, Some(expires));
+        if let Some(outcomes) = outcomes {
+            attempt.remember_in(outcomes);
+        }
         if counted_overdue {
-            record.was_counted();
+            attempt.set_counted();
         }
         let scored = result.map(|scored| scored.record(&version, Role::Shadow));
-        match &scored {
-            Ok(scored) => record.scored(scored.inference, &scored.scores, &scored.top),
-            Err(PredictError::Forward { version, source }) => {
-                tracing::debug!(%version, error = %source, "a shadow failed");
-            }
-            Err(_) => {}
+        if let Err(PredictError::Forward {
+            version: number,
+            source,
+        }) = &scored
+        {
+            let model = &version.version.manifest().model;
+            tracing::debug!(%model, version = %number, error = %source, "a shadow failed");
         }
         let code = match &scored {
             _ if expires <= ended => Code::DeadlineExceeded,
             Ok(_) => Code::Ok,
             Err(error) => error.code(),
         };
-        record.ended_at(code, ended);
-        drop(record);
-        // Also for an answer past the deadline: that does not make it less correct.
-        if let (Some(outcomes), Ok(scored)) = (outcomes, &scored) {
-            let id = &copy.primary.response_id;
-            outcomes.remember(id, insight.quality(), Role::Shadow, &scored.scores);
-        }
+        // The result of an answer past the deadline counts too: being late does not make it less correct.
+        attempt.end_at(ended, code, scored.as_ref().ok().map(Scored::pass_result));
         if let (Ok(scored), Some(answer)) = (&scored, &copy.primary.answer) {
             let pair = Pair {
                 primary: side(copy.primary.version, answer),
                 about: &copy.primary.about,
                 shadow: side(version.number(), scored),
-                response_id: &copy.primary.response_id,
+                response_id,
                 inputs: &copy.payload,
             };
             insight.compare(&pair);
