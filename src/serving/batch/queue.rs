@@ -222,6 +222,8 @@ impl BatchQueue {
 
 #[cfg(test)]
 mod tests {
+    use tracing::Span;
+
     use super::*;
     use crate::ident::Role;
     use crate::insight::metrics::{Telemetry, VersionMeters};
@@ -259,6 +261,7 @@ mod tests {
                 role: Role::Primary,
                 arrived: now,
                 deadline: time_left.map(|time_left| now + time_left),
+                span: Span::none(),
             },
             rows: 1,
             result,
