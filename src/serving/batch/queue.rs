@@ -204,7 +204,7 @@ impl BatchQueue {
         let (turn, turn_cost) = if inner.entries.is_empty() {
             (Turn::None, Duration::ZERO)
         } else {
-            // Estimated anew: a queue may never be empty, and passes take longer under load.
+            // Estimated again: a queue may never be empty, and passes take longer under load.
             (Turn::Next, self.share(self.rules.max_batch_rows))
         };
         // A version may have a turn when its queue is already empty; both are zero then.
