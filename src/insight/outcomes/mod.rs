@@ -31,7 +31,7 @@ use buffer::{Answered, Buffer};
 pub use report::{Joined, Outcome, Report, Truth};
 pub use shard::VALUES_PER_ROW;
 pub use version::VersionQuality;
-pub use window::{Reading, SLICE, SLICES};
+pub use window::{HOUR, Reading};
 
 /// How much is remembered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
