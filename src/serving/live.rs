@@ -256,12 +256,12 @@ impl Routing {
             None => None,
         };
         for lane in &lanes {
-            lane.version().insight.meters.is_shadow();
+            lane.version().insight.meters.register_shadow();
         }
         if let Some(fallback) = &fallback {
             for other in targets.iter().chain(&rules) {
                 if !Arc::ptr_eq(other, fallback) {
-                    other.insight.meters.has_fallback();
+                    other.insight.meters.register_fallback();
                 }
             }
         }

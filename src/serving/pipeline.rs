@@ -16,7 +16,7 @@ use super::score::Scored;
 use super::shadow::{Copied, Primary, ShadowPool};
 use crate::error::{Code, InputFaults, PredictError};
 use crate::ident::{ResponseId, Revision, Role};
-use crate::insight::metrics::{Record, Telemetry, Unreadable};
+use crate::insight::metrics::{MessageFault, Record, Telemetry};
 use crate::insight::outcomes::{Outcome, Outcomes, Report};
 use crate::insight::prediction_log::{Entry, PredictionLog};
 use crate::model::payload::Payload;
@@ -271,7 +271,7 @@ impl Pipeline {
     }
 
     /// Counts a message that no door could read.
-    pub fn unreadable(&self, why: Unreadable) {
+    pub fn unreadable(&self, why: MessageFault) {
         self.telemetry.unreadable(why);
     }
 

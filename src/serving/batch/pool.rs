@@ -18,7 +18,7 @@ use super::super::score::{self, Scored};
 use super::form::Fate;
 use super::queue::{Came, Job, LEAST_WAIT, Load, Next, Taken};
 use crate::error::PredictError;
-use crate::insight::metrics::Abandoned;
+use crate::insight::metrics::AbandonReason;
 use crate::priority::set_background;
 
 /// As many threads as there are cores, which let those that answer go first. When it is dropped, what waits gets no answer, and
@@ -207,10 +207,10 @@ impl Shared {
                     needs,
                     retry_after: self.all_done_after(),
                 };
-                (Abandoned::Late, late)
+                (AbandonReason::Late, late)
             }
-            (Fate::Expired, _) => (Abandoned::Expired, PredictError::DeadlineExceeded),
-            _ => (Abandoned::Cancelled, PredictError::DeadlineExceeded),
+            (Fate::Expired, _) => (AbandonReason::Expired, PredictError::DeadlineExceeded),
+            _ => (AbandonReason::Cancelled, PredictError::DeadlineExceeded),
         };
         by.insight.meters.abandoned(why);
         // Where nobody waits any more, nobody is told.

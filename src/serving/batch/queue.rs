@@ -13,7 +13,7 @@ use super::admit::{self, Ahead, Refusal};
 use super::form::{Fate, Formed, Waits, form};
 use super::{Batching, Costs};
 use crate::error::PredictError;
-use crate::insight::metrics::Waiting;
+use crate::insight::metrics::GaugeGuard;
 
 /// Who was turned away should not come back sooner.
 pub(super) const LEAST_WAIT: Duration = Duration::from_millis(1);
@@ -57,7 +57,7 @@ pub(super) struct Job {
     pub(super) answer: oneshot::Sender<Result<Scored, PredictError>>,
     /// What it adds to the work that lies before others.
     pub(super) share: Duration,
-    pub(super) waiting: Waiting,
+    pub(super) waiting: GaugeGuard,
 }
 
 /// What the pool must do after a request came.

@@ -19,7 +19,7 @@ use super::super::score::Scored;
 use super::pool::Held;
 use crate::ident::{ResponseId, Revision, VersionNumber};
 use crate::insight::compare::About;
-use crate::insight::metrics::{Dropped, Queued};
+use crate::insight::metrics::{DropReason, GaugeGuard};
 use crate::model::payload::Payload;
 
 /// How long copies are let gather, at most, and for each that fits into the queue, which should not fill up meanwhile. Nobody waits
@@ -61,7 +61,7 @@ pub(super) struct Waiting {
     pub(super) copied: Copied,
     /// From then on it is worth nothing.
     pub(super) expires: Instant,
-    pub(super) queued: Queued,
+    pub(super) queued: GaugeGuard,
     pub(super) held: Held,
 }
 
@@ -113,7 +113,7 @@ impl QueueShared {
             self.version
                 .insight
                 .meters
-                .shadow_dropped(Dropped::Draining);
+                .shadow_dropped(DropReason::Draining);
         }
     }
 }

@@ -25,7 +25,7 @@ use super::queue::{Copied, rest};
 use crate::error::{Code, PredictError};
 use crate::ident::{Role, VersionNumber};
 use crate::insight::compare::{Pair, Side};
-use crate::insight::metrics::{Dropped, Record};
+use crate::insight::metrics::{DropReason, Record};
 use crate::insight::outcomes::Outcomes;
 
 /// What may wait here. The memory of the copies is counted on.
@@ -99,7 +99,7 @@ impl Done {
             && !computed.late
         {
             let meters = &computed.version.insight.meters;
-            meters.shadow_dropped(Dropped::Draining);
+            meters.shadow_dropped(DropReason::Draining);
         }
     }
 }

@@ -44,7 +44,7 @@ impl Stage {
         let manifest = samples::manifest(samples::document("m", 1));
         let insight =
             VersionInsight::new(&telemetry, &manifest, stats::Settings::default()).unwrap();
-        insight.meters.is_shadow();
+        insight.meters.register_shadow();
         let (into, scored) = mpsc::channel();
         let version = Version::new(manifest, Box::new(Telling(into)));
         let weights = telemetry.weights(0);
