@@ -21,6 +21,7 @@ use super::shadow::{ShadowQueue, Slots};
 use crate::ident::{Label, ModelName, Revision, Share, Target, VersionNumber};
 use crate::insight::VersionInsight;
 use crate::insight::metrics::Weights;
+use crate::insight::query::{self, ObservedVersion};
 use crate::model::Version;
 
 /// The one place that readers and the writer share.
@@ -87,7 +88,9 @@ impl Snapshot {
     /// Brings the gauges of drift up to date. Takes some milliseconds a version of many inputs: not for a thread that serves.
     pub fn report_drift(&self) {
         for version in self.models.values().flat_map(|model| model.ready.values()) {
-            version.insight.report_drift(version.version.manifest());
+            if let Some(drift) = query::drift::assess_for_gauges(version.observed()) {
+                version.insight.meters.drift(&drift.columns, &drift.report);
+            }
         }
     }
 
@@ -179,6 +182,15 @@ impl ServingVersion {
     /// No snapshot that is published from now on holds it; the gauges tell it as draining until it is freed.
     pub fn draining(&self) {
         self.weights.draining();
+    }
+
+    /// Returns it as `insight::query` reads it.
+    #[must_use]
+    pub fn observed(&self) -> ObservedVersion<'_> {
+        ObservedVersion {
+            manifest: self.version.manifest(),
+            insight: &self.insight,
+        }
     }
 
     /// Its number.

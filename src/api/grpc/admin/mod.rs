@@ -8,6 +8,7 @@ mod await_version_state;
 mod changes;
 mod compare;
 mod drift;
+mod observed;
 mod policy;
 mod read_limiter;
 mod repository;
