@@ -4,6 +4,7 @@
 //! recording builds no label and takes no lock that requests share. Series and statistics belong to a version: when its last
 //! holder lets it go, they go. The metrics facade is write-only; what is decided is decided from [`stats`].
 
+pub mod attempt;
 pub mod compare;
 pub mod drift;
 pub mod metrics;

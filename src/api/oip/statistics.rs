@@ -10,8 +10,9 @@ use crate::error::PredictError;
 use crate::insight::query::stats::read_totals;
 use crate::insight::stats::{Counted, Totals};
 use crate::proto::inference;
-use crate::serving::live::{ServingModel, ServingVersion};
+use crate::serving::live::ServingModel;
 use crate::serving::pinned;
+use crate::serving::version::VersionRuntime;
 
 /// What the version or label `version` of `model` did since it was loaded, as primary and as fallback. Where `version` is empty,
 /// every version that is READY; where `model` is empty, those of all models. May wait a moment for who reads statistics, so it is
@@ -42,7 +43,7 @@ pub(in crate::api) fn statistics(
     Ok(inference::ModelStatisticsResponse { model_stats: told })
 }
 
-fn of(model: &ServingModel, version: &Arc<ServingVersion>) -> inference::ModelStatistics {
+fn of(model: &ServingModel, version: &Arc<VersionRuntime>) -> inference::ModelStatistics {
     let totals = read_totals(&version.insight);
     let memory = inference::MemoryUsage {
         r#type: "CPU".to_owned(),
