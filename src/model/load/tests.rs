@@ -241,11 +241,11 @@ fn a_broken_network_costs_one_answer_and_no_more() {
         ),
         (
             version(|_| Scores::new(vec![0.5, f32::NAN], 1)),
-            "the answer for row 1 is not finite",
+            "the score of row 1 is not finite",
         ),
         (
             version(|_| Scores::new(vec![f32::INFINITY, 0.5], 1)),
-            "the answer for row 0 is not finite",
+            "the score of row 0 is not finite",
         ),
         (
             version(|_| Scores::new(vec![0.5], 1)),
