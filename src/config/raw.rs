@@ -194,7 +194,7 @@ pub(super) struct RawInsight {
     #[schemars(range(min = 4_194_304, max = 1_099_511_627_776_u64))]
     pub(super) max_bytes_per_version: usize,
     /// The most scored rows that are kept until their ground truth is reported (`ReportOutcomes`), 0 to 100,000,000; 0: none. Default:
-    /// 100,000. Only scores are kept, no inputs. A row takes 200 bytes; a row of more than four scores counts as several. A full buffer
+    /// 100,000. Only scores are kept, no inputs. A row takes about 200 bytes; a row of more than four scores counts as several. A full buffer
     /// overwrites the oldest row.
     #[schemars(range(min = 0, max = 100_000_000))]
     pub(super) outcome_buffer_rows: usize,
