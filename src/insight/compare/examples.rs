@@ -105,7 +105,7 @@ fn shown(
 }
 
 fn cut(text: &str) -> String {
-    text.chars().take(LONGEST_TEXT).collect()
+    crate::text::truncate(text, LONGEST_TEXT).to_owned()
 }
 
 fn of_cell(cell: &Cell) -> String {
