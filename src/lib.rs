@@ -18,7 +18,7 @@
 //! audit/        who changed what and why: hash-chained lines
 //! insight/      what was seen: the metrics, statistics that can be read, drift, shadows beside primaries, and what the truths
 //!               say that come later
-//! proto.rs ident.rs error.rs faults.rs priority.rs
+//! proto.rs ident.rs error.rs faults.rs priority.rs sync.rs text.rs
 //! ```
 //!
 //! # One request
@@ -58,7 +58,7 @@
 //! control > registry, model, serving, insight, audit
 //! serving > model, insight      registry > model      train > model, registry      insight > model
 //! config > control, registry, serving, insight
-//! anyone > ident, error, faults, priority.  No other arrow, and no circle: tests/architecture.rs checks it
+//! anyone > ident, error, faults, priority, sync, text.  No other arrow, and no circle: tests/architecture.rs checks it
 //! ```
 
 pub mod api;
@@ -79,5 +79,7 @@ pub mod priority;
 pub mod proto;
 pub mod registry;
 pub mod serving;
+pub mod sync;
+pub mod text;
 pub(crate) mod terminal;
 pub mod train;

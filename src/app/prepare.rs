@@ -62,13 +62,13 @@ pub(super) async fn prepare<S: Store>(
     audit: Option<audit::Log>,
     how: Beginning,
 ) -> Result<Prepared<S>, StartError> {
-    let telemetry = Telemetry::with(config.insight)?;
+    let telemetry = Telemetry::new()?;
     let root = config.registry.clone();
     let listing = spawn_blocking(move || registry::look(&root)).await??;
     let (sender, events) = mpsc::channel(EVENTS);
     let (loaded, freed) = (sender.clone(), sender.clone());
     // An error means that the writer has ended, and then nobody wants to know.
-    let loader = Loader::start(Arc::clone(&telemetry), move |report| {
+    let loader = Loader::start(Arc::clone(&telemetry), config.insight, move |report| {
         let _ = loaded.blocking_send(Event::Loaded(report));
     })?;
     let reaper = Reaper::start(memory::give_back, move |gone| {

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::loader::Order;
 use crate::error::panic_text;
 use crate::faults::Faults;
-use crate::insight::metrics::{Telemetry, VersionMeters};
+use crate::insight::{VersionInsight, metrics::Telemetry, stats};
 use crate::model::{self, Phase};
 use crate::serving::live::ServingVersion;
 
@@ -19,6 +19,7 @@ use crate::serving::live::ServingVersion;
 pub(super) fn load_version(
     order: &Order,
     telemetry: &Telemetry,
+    stats: stats::Settings,
     phase: &mut dyn FnMut(Phase),
 ) -> Result<ServingVersion, Faults> {
     let dir = &*order.dir;
@@ -29,12 +30,12 @@ pub(super) fn load_version(
         if !dir.exists() {
             return Err(Faults::one(dir, "has gone while it was loaded"));
         }
-        let meters = VersionMeters::new(telemetry, version.manifest())
+        let insight = VersionInsight::new(telemetry, version.manifest(), stats)
             .map_err(|error| Faults::one(dir, error.to_string()))?;
         let weights = telemetry.weights(version.weight_bytes());
         Ok(ServingVersion::configured(
             version,
-            meters,
+            insight,
             weights,
             &order.batching,
         ))

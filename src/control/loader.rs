@@ -18,6 +18,7 @@ use super::load::load_version;
 use crate::faults::Faults;
 use crate::ident::{ModelName, VersionNumber};
 use crate::insight::metrics::Telemetry;
+use crate::insight::stats;
 use crate::model::{Pace, Phase};
 use crate::priority::set_idle_priority;
 use crate::serving::batch::BatchingHints;
@@ -88,16 +89,18 @@ type Load = Box<dyn Fn(&Order, &mut dyn FnMut(Phase)) -> Loaded + Send>;
 type Loaded = Result<Arc<ServingVersion>, Faults>;
 
 impl Loader {
-    /// Starts the thread. `report` is called on it, and must not wait for whoever drops the loader.
+    /// Starts the thread. Loaded versions keep statistics as `stats` says. `report` is called on the thread, and must not wait
+    /// for the owner of the loader to drop it.
     ///
     /// # Errors
     /// The system gives no thread.
     pub fn start(
         telemetry: Arc<Telemetry>,
+        stats: stats::Settings,
         report: impl FnMut(Report) + Send + 'static,
     ) -> io::Result<Self> {
         let load = move |order: &Order, phase: &mut dyn FnMut(Phase)| {
-            load_version(order, &telemetry, phase).map(Arc::new)
+            load_version(order, &telemetry, stats, phase).map(Arc::new)
         };
         Self::with(Box::new(load), report)
     }

@@ -173,7 +173,7 @@ mod tests {
 
     use super::*;
     use crate::error::ForwardError;
-    use crate::insight::metrics::{Telemetry, VersionMeters};
+    use crate::insight::{VersionInsight, metrics::Telemetry, stats};
     use crate::model::{Model, Rows, Scores, Version, samples};
 
     /// Says on which thread it is dropped.
@@ -198,13 +198,14 @@ mod tests {
 
     fn version(number: u64, telemetry: &Telemetry, tells: &Sender<String>) -> Retired {
         let manifest = samples::manifest(samples::document("m", number));
-        let meters = VersionMeters::new(telemetry, &manifest).unwrap();
+        let insight =
+            VersionInsight::new(telemetry, &manifest, stats::Settings::default()).unwrap();
         let version = Version::new(manifest, Box::new(Tells(tells.clone())));
         let weights = telemetry.weights(version.weight_bytes());
         Retired {
             model: "m".parse().unwrap(),
             version: number.try_into().unwrap(),
-            last: Arc::new(ServingVersion::new(version, meters, weights)),
+            last: Arc::new(ServingVersion::new(version, insight, weights)),
             tells: true,
         }
     }

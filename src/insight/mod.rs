@@ -13,3 +13,6 @@ pub mod sketch;
 pub mod stats;
 
 mod outputs;
+mod version;
+
+pub use version::VersionInsight;

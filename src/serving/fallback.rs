@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::error::{ForwardError, PredictError};
-use crate::insight::metrics::Failed;
+use crate::insight::metrics::FallbackReason;
 
 /// How long the chosen version gets, where the policy gives it `within` and the caller waits for `left` more: never more
 /// than half of that, so that the other half is left for the fallback. `None`: as long as it takes.
@@ -15,17 +15,17 @@ pub(super) fn patience(within: Option<Duration>, left: Option<Duration>) -> Opti
 }
 
 /// Why the fallback is to answer; `None` where it is not, because the fault is the caller's or nobody waits any more.
-pub(super) fn reason(error: &PredictError, left: Option<Duration>) -> Option<Failed> {
+pub(super) fn reason(error: &PredictError, left: Option<Duration>) -> Option<FallbackReason> {
     if left.is_some_and(|left| left.is_zero()) {
         return None;
     }
     match error {
         PredictError::Forward { source, .. } => Some(match source {
-            ForwardError::Failed(_) => Failed::Error,
-            ForwardError::Panicked(_) => Failed::Panic,
-            ForwardError::NotFinite { .. } => Failed::NotFinite,
+            ForwardError::Failed(_) => FallbackReason::Error,
+            ForwardError::Panicked(_) => FallbackReason::Panic,
+            ForwardError::NotFinite { .. } => FallbackReason::NotFinite,
         }),
-        PredictError::DeadlineExceeded => Some(Failed::Timeout),
+        PredictError::DeadlineExceeded => Some(FallbackReason::Timeout),
         _ => None,
     }
 }
@@ -54,7 +54,7 @@ mod tests {
     #[test]
     fn only_what_the_version_did_is_a_reason() {
         let error = PredictError::DeadlineExceeded;
-        assert_eq!(reason(&error, None), Some(Failed::Timeout));
+        assert_eq!(reason(&error, None), Some(FallbackReason::Timeout));
         let left = Some(Duration::ZERO);
         assert_eq!(reason(&error, left), None, "nobody waits any more");
         let input = PredictError::InvalidInput(InputFaults::one("rows", "x", "y"));

@@ -19,8 +19,8 @@ use super::execute::FallbackIsolation;
 use super::route::{self, Copies, Policy, Shadow};
 use super::shadow::{ShadowQueue, Slots};
 use crate::ident::{Label, ModelName, Revision, Share, Target, VersionNumber};
-use crate::insight::compare::Comparisons;
-use crate::insight::metrics::{VersionMeters, Weights};
+use crate::insight::VersionInsight;
+use crate::insight::metrics::Weights;
 use crate::model::Version;
 
 /// The one place that readers and the writer share.
@@ -75,10 +75,11 @@ impl Snapshot {
             let all = by_version.values().sum();
             for (number, version) in &model.ready {
                 version
+                    .insight
                     .meters
                     .counted_share(by_version.get(number).copied().unwrap_or(0), all);
-                version.meters.look_at_memory();
-                version.comparisons.forget_retired();
+                version.insight.report_memory();
+                version.insight.comparisons.forget_retired();
             }
         }
     }
@@ -86,14 +87,14 @@ impl Snapshot {
     /// Brings the gauges of drift up to date. Takes some milliseconds a version of many inputs: not for a thread that serves.
     pub fn report_drift(&self) {
         for version in self.models.values().flat_map(|model| model.ready.values()) {
-            version.meters.look_at_drift(version.version.manifest());
+            version.insight.report_drift(version.version.manifest());
         }
     }
 
     /// Brings the gauges of quality up to date.
     pub fn report_quality(&self) {
         for version in self.models.values().flat_map(|model| model.ready.values()) {
-            version.meters.quality().tell();
+            version.insight.quality().tell();
         }
     }
 }
@@ -125,7 +126,7 @@ impl ServingModel {
             .collect();
         for (number, version) in &self.ready {
             let share = shares.get(number).copied().unwrap_or_default();
-            version.meters.target_share(share);
+            version.insight.meters.target_share(share);
         }
     }
 }
@@ -135,12 +136,10 @@ impl ServingModel {
 pub struct ServingVersion {
     /// The loaded version.
     pub version: Version,
-    /// Where its requests are recorded.
-    pub meters: VersionMeters,
+    /// What is observed of it.
+    pub insight: Arc<VersionInsight>,
     /// What it computes as a shadow.
     pub slots: Slots,
-    /// What it answered as a shadow, beside primaries.
-    pub comparisons: Comparisons,
     /// What it computes while a fallback stands by.
     pub apart: FallbackIsolation,
     /// What waits to be computed.
@@ -150,29 +149,27 @@ pub struct ServingVersion {
 }
 
 impl ServingVersion {
-    /// A version whose requests `meters` records and whose weights `weights` counts. They are put together as its manifest
+    /// A version that `insight` observes and whose weights `weights` counts. They are put together as its manifest
     /// hints.
     #[must_use]
-    pub fn new(version: Version, meters: VersionMeters, weights: Weights) -> Self {
-        Self::configured(version, meters, weights, &BatchingHints::default())
+    pub fn new(version: Version, insight: VersionInsight, weights: Weights) -> Self {
+        Self::configured(version, insight, weights, &BatchingHints::default())
     }
 
     /// The same, put together as `batching` says.
     #[must_use]
     pub fn configured(
         version: Version,
-        meters: VersionMeters,
+        insight: VersionInsight,
         weights: Weights,
         batching: &BatchingHints,
     ) -> Self {
-        let comparisons = Comparisons::of(version.signature());
         let rules = Batching::of(version.manifest(), batching);
         let queue = Queue::new(rules, Costs::of(version.measured()));
         Self {
             version,
-            meters,
+            insight: Arc::new(insight),
             slots: Slots::default(),
-            comparisons,
             apart: FallbackIsolation::default(),
             queue,
             weights,
@@ -247,12 +244,12 @@ impl Routing {
             None => None,
         };
         for lane in &lanes {
-            lane.version().meters.is_shadow();
+            lane.version().insight.meters.register_shadow();
         }
         if let Some(fallback) = &fallback {
             for other in targets.iter().chain(&rules) {
                 if !Arc::ptr_eq(other, fallback) {
-                    other.meters.has_fallback();
+                    other.insight.meters.register_fallback();
                 }
             }
         }

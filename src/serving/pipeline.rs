@@ -16,7 +16,7 @@ use super::score::Scored;
 use super::shadow::{Copied, Primary, ShadowPool};
 use crate::error::{Code, InputFaults, PredictError};
 use crate::ident::{ResponseId, Revision, Role};
-use crate::insight::metrics::{Record, Telemetry, Unreadable};
+use crate::insight::metrics::{MessageFault, Record, Telemetry};
 use crate::insight::outcomes::{Outcome, Outcomes, Report};
 use crate::insight::prediction_log::{Entry, PredictionLog};
 use crate::model::payload::Payload;
@@ -127,7 +127,7 @@ impl Pipeline {
         {
             let primary = Primary {
                 version: by.number(),
-                about: Arc::clone(by.comparisons.about()),
+                about: Arc::clone(by.insight.comparisons.about()),
                 response_id: response_id.clone(),
                 revision,
                 answer: first.as_ref().ok().cloned(),
@@ -139,7 +139,7 @@ impl Pipeline {
                 let Some(why) = fallback::reason(&error, left(&permit)) else {
                     return Err(error);
                 };
-                by.meters.fell_back(why);
+                by.insight.meters.fell_back(why);
                 let work = Work::Shared(payload);
                 let second = Attempt {
                     by: other,
@@ -178,7 +178,7 @@ impl Pipeline {
         let log = self.log.as_ref();
         let sampled = log.filter(|log| log.samples(random_word()) && log.has_room());
         let logged = sampled.map(|log| (log, Payload::clone(&work)));
-        let mut record = Record::start(&by.meters, role, permit.at, permit.deadline());
+        let mut record = Record::start(&by.insight, role, permit.at, permit.deadline());
         let call = Call {
             role,
             at: permit.at,
@@ -207,7 +207,7 @@ impl Pipeline {
         drop(record);
         if let Some((log, inputs)) = logged {
             log.leave(Entry {
-                subject: Arc::clone(by.meters.subject()),
+                subject: Arc::clone(by.insight.subject()),
                 role,
                 request_id: response_id.clone(),
                 inputs,
@@ -217,7 +217,7 @@ impl Pipeline {
             });
         }
         if let (Some(outcomes), Ok(scored)) = (&self.outcomes, &scored) {
-            outcomes.remember(response_id, by.meters.quality(), role, &scored.scores);
+            outcomes.remember(response_id, by.insight.quality(), role, &scored.scores);
         }
         scored
     }
@@ -271,7 +271,7 @@ impl Pipeline {
     }
 
     /// Counts a message that no door could read.
-    pub fn unreadable(&self, why: Unreadable) {
+    pub fn unreadable(&self, why: MessageFault) {
         self.telemetry.unreadable(why);
     }
 

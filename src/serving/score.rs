@@ -71,7 +71,7 @@ pub(super) fn together(
         .collect();
     let rows: usize = good.iter().map(|rows| rows.len()).sum();
     if !good.is_empty() {
-        by.meters.batch(good.len(), rows);
+        by.insight.meters.batch(good.len(), rows);
     }
     let mut passed = match (&good[..], asked.first()) {
         ([_, _, ..], Some((_, call))) => pass(by, &Rows::joined(&good), call.role).ok(),
@@ -113,7 +113,7 @@ fn encoded<'a>(
     if call.deadline.is_some_and(|deadline| deadline <= now) {
         return Err(PredictError::DeadlineExceeded);
     }
-    let mut seen = by.meters.stats.watch();
+    let mut seen = by.insight.stats.watch();
     let rows = by.version.signature().encode_with(payload, &mut seen)?;
     Ok((seen, rows))
 }
@@ -163,7 +163,7 @@ impl Passed {
             top: &self.scored.top,
             is_first: self.is_first,
         };
-        by.meters.stats.scored(role, &self.seen, scoring);
+        by.insight.stats.scored(role, &self.seen, scoring);
         self.scored
     }
 }

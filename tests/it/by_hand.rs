@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use taper::ident::{ModelName, Revision};
-use taper::insight::metrics::{Telemetry, VersionMeters};
+use taper::insight::{VersionInsight, metrics::Telemetry, stats};
 use taper::model::Version;
 use taper::serving::live::{Live, Routing, ServingModel, ServingVersion, Snapshot};
 use taper::serving::route::{Policy, RawPolicy};
@@ -18,9 +18,11 @@ pub fn live(
 ) -> Arc<Live> {
     let name: ModelName = name.parse().expect("a name");
     let versions = versions.into_iter().map(|version| {
-        let meters = VersionMeters::new(telemetry, version.manifest()).expect("meters");
+        let insight =
+            VersionInsight::new(telemetry, version.manifest(), stats::Settings::default())
+                .expect("insight");
         let weights = telemetry.weights(version.weight_bytes());
-        let serving = ServingVersion::new(version, meters, weights);
+        let serving = ServingVersion::new(version, insight, weights);
         (serving.number(), Arc::new(serving))
     });
     let ready: BTreeMap<_, _> = versions.collect();

@@ -10,9 +10,11 @@ use std::{
 };
 
 use serde_json::{Value, json};
+use taper::insight::metrics::{Exported, Kind, METRICS, Metric};
 use taper::proto::v1;
 
-use crate::harness::{Running, good, rows, with_header};
+use crate::harness::{self, Running, good, rows, seen, with_header};
+use crate::shadow_policy::with_shadows_and_fallback;
 use crate::tiny;
 
 /// Fails with the line that installs what is missing.
@@ -119,6 +121,106 @@ async fn every_version_has_its_own_series() {
     ] {
         assert!(text.contains(series), "{series}\nis not in\n{text}");
     }
+    gateway.drain().await;
+}
+
+/// The text of a gateway that has done everything that is counted: [`two_versions`], then a batch of the compute pool, a copy
+/// that a shadow answered, and a policy with a fallback.
+async fn text_of_all_metrics() -> String {
+    let mut gateway = two_versions().await;
+    let read = v1::GetTrafficPolicyRequest { model: "m".into() };
+    let read = gateway.admin.get_traffic_policy(read).await.expect("read");
+    let set = v1::SetTrafficPolicyRequest {
+        model: "m".into(),
+        policy: Some(with_shadows_and_fallback(2)),
+        terms: seen(read.into_inner().revision),
+    };
+    gateway.admin.set_traffic_policy(set).await.expect("set");
+    // Too many rows to compute them inline.
+    let request = rows("m", std::array::from_fn::<_, 64, _>(|_| good()));
+    gateway.predict(request).await.expect("answer");
+    let text = harness::eventually("the copy is compared", || async {
+        let text = gateway.http_get("/metrics").await.1;
+        let compared = "taper_shadow_compared_rows_total{";
+        text.contains(compared).then_some(text)
+    })
+    .await;
+    gateway.drain().await;
+    text
+}
+
+/// The rows of the table whose metrics are in `text`, by the TYPE lines.
+fn exported(text: &str) -> Vec<&'static Metric> {
+    let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+    types
+        .map(|line| {
+            let (name, kind) = line.split_once(' ').expect("a name and a type");
+            let row = METRICS.iter().find(|metric| metric.name == name);
+            let row = row.unwrap_or_else(|| panic!("{name} is not in the table"));
+            assert_eq!(row.kind.as_str(), kind, "{name}");
+            row
+        })
+        .collect()
+}
+
+/// Fails unless the labels of this sample of `metric` are those of the table, in their order.
+fn check_labels(metric: &Metric, sample: &str) {
+    let (series, _) = sample.rsplit_once(' ').expect("a value");
+    let (_, labels) = series.split_once('{').unwrap_or((series, "}"));
+    let labels = labels.strip_suffix('}').expect("labels end");
+    let pairs = labels.split("\",").filter(|pair| !pair.is_empty());
+    let pairs: Vec<(&str, &str)> = pairs
+        .map(|pair| pair.split_once("=\"").expect("a name and a value"))
+        .map(|(name, value)| (name, value.trim_end_matches('"')))
+        .filter(|(name, _)| *name != "le")
+        .collect();
+    let names: Vec<&str> = pairs.iter().map(|(name, _)| *name).collect();
+    let listed: Vec<&str> = metric.all_labels().map(|label| label.name).collect();
+    assert_eq!(names, listed, "{sample}");
+    for (label, (_, value)) in metric.all_labels().zip(pairs) {
+        assert!(label.values.accept(value), "{sample}");
+    }
+}
+
+#[tokio::test]
+async fn every_series_is_in_the_table_and_every_row_is_exported() {
+    let text = text_of_all_metrics().await;
+    let there = exported(&text);
+    for metric in METRICS {
+        assert!(
+            there.iter().any(|there| there.name == metric.name),
+            "{} is not exported",
+            metric.name
+        );
+        assert!(
+            text.contains(&format!("# HELP {} {}\n", metric.name, metric.help)),
+            "{}",
+            metric.name
+        );
+    }
+    for sample in text.lines().filter(|line| !line.starts_with('#')) {
+        let name = sample.split(['{', ' ']).next().expect("a name");
+        let is_of = |metric: &&&Metric| match metric.kind {
+            Kind::Counter | Kind::Gauge => metric.name == name,
+            Kind::Histogram => ["_bucket", "_sum", "_count"]
+                .iter()
+                .any(|suffix| name.strip_suffix(suffix) == Some(metric.name)),
+        };
+        let metric = there.iter().find(is_of);
+        check_labels(metric.unwrap_or_else(|| panic!("{sample}")), sample);
+    }
+}
+
+#[tokio::test]
+async fn a_gateway_without_traffic_exports_the_rows_without_a_condition() {
+    let gateway = Running::start("", |root| tiny::publish(root, "m", 1)).await;
+    let (_, text) = gateway.http_get("/metrics").await;
+    let there: BTreeSet<&str> = exported(&text).iter().map(|metric| metric.name).collect();
+    let always = METRICS.iter().filter(|metric| {
+        // The condition of this one is the system that the test runs on.
+        metric.exported == Exported::Always || metric.name == "process_resident_memory_bytes"
+    });
+    assert_eq!(there, always.map(|metric| metric.name).collect());
     gateway.drain().await;
 }
 

@@ -24,7 +24,7 @@ use crate::api::MESSAGE_PATIENCE;
 use crate::api::error_mapping::{ErrorMapping, NATIVE};
 use crate::api::status;
 use crate::error::PredictError;
-use crate::insight::metrics::{Telemetry, Unreadable};
+use crate::insight::metrics::{MessageFault, Telemetry};
 use crate::serving::admission::{AdmissionControl, RequestPermit};
 
 /// How long a stream is not read before it is looked again whether there is room.
@@ -222,7 +222,7 @@ async fn clock(
     sleep_until(deadline.map_or(patience, |deadline| deadline.min(patience))).await;
     let is_over = || deadline.is_some_and(|deadline| deadline <= Instant::now());
     if !is_over() && !permit.is_read() {
-        telemetry.unreadable(Unreadable::TooSlow);
+        telemetry.unreadable(MessageFault::TooSlow);
         let told = format!("the message did not come within {MESSAGE_PATIENCE:?}");
         return Status::deadline_exceeded(told);
     }
@@ -235,16 +235,16 @@ async fn clock(
 }
 
 /// Whether the transport refused the message, which no handler has seen then: its errors have no details, ours have.
-fn unreadable(response: &Response<Body>) -> Option<Unreadable> {
+fn unreadable(response: &Response<Body>) -> Option<MessageFault> {
     let headers = response.headers();
     let code = Code::from_bytes(headers.get("grpc-status")?.as_bytes());
     if code == Code::Ok || headers.contains_key("grpc-status-details-bin") {
         return None;
     }
     Some(if code == Code::OutOfRange {
-        Unreadable::TooLarge
+        MessageFault::TooLarge
     } else {
-        Unreadable::Malformed
+        MessageFault::Malformed
     })
 }
 

@@ -44,7 +44,7 @@ pub(super) fn report(report: &Report) -> v1::ReportOutcomesResponse {
 pub(super) fn versions(model: &ServingModel) -> Vec<v1::VersionOutcomes> {
     let mut told = Vec::new();
     for (number, version) in &model.ready {
-        let quality = version.meters.quality();
+        let quality = version.insight.quality();
         for role in Role::ALL {
             let Some(read) = quality.read(role) else {
                 continue;

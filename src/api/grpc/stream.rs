@@ -22,7 +22,7 @@ use crate::api::error_mapping::ErrorMapping;
 use crate::api::predictor::Predictor;
 use crate::api::status;
 use crate::error::PredictError;
-use crate::insight::metrics::Unreadable;
+use crate::insight::metrics::MessageFault;
 use crate::serving::admission::{AdmissionControl, RequestPermit};
 
 /// Requests of one stream that are worked on, or answered and not taken, at one time.
@@ -165,9 +165,9 @@ impl<T, A: Fn(Predictor, Item<T>) -> F, F: Future> Running<T, A, F> {
     /// How the stream ends after a message that the transport refused.
     fn unreadable(&self, status: Status) -> Status {
         let (why, reason) = match status.code() {
-            Code::OutOfRange => (Unreadable::TooLarge, "MESSAGE_TOO_LARGE"),
+            Code::OutOfRange => (MessageFault::TooLarge, "MESSAGE_TOO_LARGE"),
             Code::InvalidArgument | Code::Unimplemented => {
-                (Unreadable::Malformed, "MALFORMED_MESSAGE")
+                (MessageFault::Malformed, "MALFORMED_MESSAGE")
             }
             // The caller has gone, or the connection.
             _ => return status,
@@ -218,7 +218,7 @@ impl<T, A: Fn(Predictor, Item<T>) -> F, F: Future> Stream for Running<T, A, F> {
         }
         if this.read(cx) && this.is_too_slow(cx) {
             this.over = None;
-            this.predictor.pipeline().unreadable(Unreadable::TooSlow);
+            this.predictor.pipeline().unreadable(MessageFault::TooSlow);
             let told = format!("no further message came as a whole within {MESSAGE_PATIENCE:?}");
             let status = status::plain(Code::DeadlineExceeded, "MESSAGE_TOO_SLOW", &told);
             return Poll::Ready(Some(Err(status)));

@@ -43,7 +43,7 @@ pub(in crate::api) fn statistics(
 }
 
 fn of(model: &ServingModel, version: &Arc<ServingVersion>) -> inference::ModelStatistics {
-    let stats = &version.meters.stats;
+    let stats = &version.insight.stats;
     let totals = stats.totals(Role::Primary);
     let totals = totals.and(stats.totals(Role::Fallback));
     let memory = inference::MemoryUsage {

@@ -68,7 +68,7 @@ fn orders_are_loaded_one_after_the_other_and_every_end_is_reported() {
     }
     let telemetry = Telemetry::new().unwrap();
     let (report, seen) = sender();
-    let loader = Loader::start(Arc::clone(&telemetry), report).unwrap();
+    let loader = Loader::start(Arc::clone(&telemetry), stats::Settings::default(), report).unwrap();
     for version in 1..=4 {
         assert!(loader.order(order(root.path(), version)));
     }

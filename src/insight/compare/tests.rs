@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::insight::metrics::Telemetry;
+use crate::insight::{VersionInsight, metrics::Telemetry, stats};
 use crate::model::payload::{Cell, Tensor, TensorData};
 use crate::model::samples;
 
@@ -165,8 +165,7 @@ fn the_most_different_rows_are_kept_and_what_is_sensitive_to_either_is_not() {
 fn a_pair_goes_with_its_primary_and_begins_anew_when_that_is_loaded_again() {
     let manifest = samples::manifest(samples::document("m", 2));
     let telemetry = Telemetry::new().unwrap();
-    let meters = VersionMeters::new(&telemetry, &manifest).unwrap();
-    let comparisons = Comparisons::of(&manifest.signature);
+    let insight = VersionInsight::new(&telemetry, &manifest, stats::Settings::default()).unwrap();
     let (one, response_id) = (scores(&[0.5]), ResponseId::from_random(1));
     let (tops, inputs) = ([top(0)], Payload::Rows(vec![row("x")]));
     let ask = |about: &Arc<About>, primary: u64| {
@@ -177,10 +176,11 @@ fn a_pair_goes_with_its_primary_and_begins_anew_when_that_is_loaded_again() {
             response_id: &response_id,
             inputs: &inputs,
         };
-        comparisons.paired(&pair, &meters);
+        insight.compare(&pair);
     };
     let rows = || {
-        comparisons
+        insight
+            .comparisons
             .beside(1.try_into().unwrap())
             .map(|told| told.seen.rows)
     };
@@ -193,14 +193,14 @@ fn a_pair_goes_with_its_primary_and_begins_anew_when_that_is_loaded_again() {
     assert_eq!(rows(), Some(1), "loaded again");
     drop(again);
     assert_eq!(rows(), None, "gone");
-    comparisons.forget_retired();
-    assert!(lock(&comparisons.by_primary).is_empty());
+    insight.comparisons.forget_retired();
+    assert!(lock(&insight.comparisons.by_primary).is_empty());
     for primary in 2..=70 {
         ask(&first, primary);
     }
-    assert_eq!(lock(&comparisons.by_primary).len(), MOST_PRIMARIES);
+    assert_eq!(lock(&insight.comparisons.by_primary).len(), MOST_PRIMARIES);
     ask(&first, 1);
     ask(&first, 1);
     assert_eq!(rows(), Some(2), "the lowest number, but it has just come");
-    assert_eq!(lock(&comparisons.by_primary).len(), MOST_PRIMARIES);
+    assert_eq!(lock(&insight.comparisons.by_primary).len(), MOST_PRIMARIES);
 }

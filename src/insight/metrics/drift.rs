@@ -1,83 +1,47 @@
 //! The series of drift against the reference profile.
 //!
-//! There are as many as the version has columns that can be compared, [`STATISTICS`] each: at most `insight.max_features` inputs, none of
-//! them sensitive, and ten outputs. Where too few rows came they are NaN, with which no comparison of an alert holds. Statistics are
-//! best guesses; the verdict looks at their low ends too, so an alert should read the verdict.
+//! A version has a gauge for each statistic of each column that can be compared: at most `insight.max_features` inputs, none
+//! of them sensitive, and ten outputs. While there are too few rows they are NaN, which satisfies no comparison in an alert.
+//! The statistics are best estimates. The verdict also considers their lower bounds, so an alert should use the verdict.
 
 use std::fmt;
 
-use metrics::{Gauge, gauge};
+use metrics::Gauge;
 
-use super::VersionMeters;
-use crate::ident::Role;
+use super::labels::DRIFT_STATISTICS;
+use super::metric::GaugeMetric;
+use super::scope::Scope;
+use super::table;
 use crate::insight::drift::{
-    Columns, DriftReport, FeaturePair, Finding, Measured, Outcome, Pair, Rule, Severity, assess,
+    Columns, DriftReport, FeaturePair, Finding, Measured, Outcome, Pair, Severity,
 };
-use crate::insight::stats::Window;
-use crate::model::Manifest;
 
-/// The values of the label `statistic`, and whether it is one of numbers and one of texts.
-const STATISTICS: [(&str, bool, bool); 7] = [
-    ("verdict", true, true),
-    ("corrected_p", true, true),
-    ("psi", true, true),
-    ("jensen_shannon", true, true),
-    ("ks", true, false),
-    ("wasserstein", true, false),
-    ("chi_squared", true, true),
-];
+/// Statistics of numbers that columns of texts do not have.
+const OF_NUMBERS_ONLY: [&str; 2] = ["ks", "wasserstein"];
 
-/// The gauges of each column, in the order of the reports.
+/// The gauges of one version, with the columns in the order of the reports.
 pub(super) struct DriftMeters {
-    features: Vec<Column>,
-    predictions: Vec<Column>,
+    features: Vec<ColumnGauges>,
+    predictions: Vec<ColumnGauges>,
 }
 
-type Column = [Gauge; STATISTICS.len()];
-
-impl VersionMeters {
-    /// Brings the gauges of drift up to date: the last hour as primary against the reference profile of `manifest`, which is the
-    /// version's own. Without a profile there are none.
-    pub fn look_at_drift(&self, manifest: &Manifest) {
-        let Some(reference) = &manifest.about.reference else {
-            return;
-        };
-        let seen = self.stats.read(Role::Primary, Window::Hour);
-        let seen = seen.unwrap_or_else(|| self.stats.nothing());
-        let columns = Columns::beside_profile(&manifest.signature, reference, &seen);
-        let report = assess(&columns.features, &columns.predictions, Rule::default());
-        let meters = self.drift.get_or_init(|| self.register(&columns));
-        meters.tell(&report);
-    }
-
-    fn register(&self, columns: &Columns) -> DriftMeters {
-        let each = |column: &FeaturePair, metric: &'static str, label: &'static str| {
-            let numbers = matches!(column.pair, Pair::Numbers { .. });
-            STATISTICS.map(|(statistic, of_numbers, of_texts)| {
-                if if numbers { of_numbers } else { of_texts } {
-                    gauge!(metric, label => column.name.clone(), "statistic" => statistic)
-                } else {
-                    Gauge::noop()
-                }
-            })
-        };
-        self.scope.enter(|| DriftMeters {
-            features: columns
-                .features
-                .iter()
-                .map(|column| each(column, "taper_feature_drift", "feature"))
-                .collect(),
-            predictions: columns
-                .predictions
-                .iter()
-                .map(|column| each(column, "taper_prediction_drift", "output"))
-                .collect(),
-        })
-    }
-}
+/// The gauges of one column, in the order of [`DRIFT_STATISTICS`].
+type ColumnGauges = [Gauge; DRIFT_STATISTICS.len()];
 
 impl DriftMeters {
-    fn tell(&self, report: &DriftReport) {
+    pub(super) fn new(version: &Scope, columns: &Columns) -> Self {
+        let register = |row: &GaugeMetric, pairs: &[FeaturePair]| {
+            let pairs = pairs.iter();
+            pairs.map(|pair| gauges(version, row, pair)).collect()
+        };
+        Self {
+            features: register(&table::FEATURE_DRIFT, &columns.features),
+            predictions: register(&table::PREDICTION_DRIFT, &columns.predictions),
+        }
+    }
+
+    /// Sets the gauges to the statistics of `report`.
+    pub(super) fn set(&self, report: &DriftReport) {
         let features = self.features.iter().zip(&report.features);
         let predictions = self.predictions.iter().zip(&report.predictions);
         for (gauges, finding) in features.chain(predictions) {
@@ -88,10 +52,21 @@ impl DriftMeters {
     }
 }
 
-/// In the order of [`STATISTICS`].
-fn values(finding: &Finding) -> [f64; STATISTICS.len()] {
+fn gauges(version: &Scope, row: &GaugeMetric, column: &FeaturePair) -> ColumnGauges {
+    let has_numbers = matches!(column.pair, Pair::Numbers { .. });
+    DRIFT_STATISTICS.map(|statistic| {
+        if has_numbers || !OF_NUMBERS_ONLY.contains(&statistic) {
+            version.gauge_with(row, [column.name.clone(), statistic.to_owned()])
+        } else {
+            Gauge::noop()
+        }
+    })
+}
+
+/// Returns the statistics of one column, in the order of [`DRIFT_STATISTICS`].
+fn values(finding: &Finding) -> [f64; DRIFT_STATISTICS.len()] {
     let Outcome::Measured(statistics) = &finding.outcome else {
-        return [f64::NAN; STATISTICS.len()];
+        return [f64::NAN; DRIFT_STATISTICS.len()];
     };
     let value = |one: Option<Measured>| one.map_or(f64::NAN, |one| one.value);
     [

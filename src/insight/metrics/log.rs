@@ -2,9 +2,10 @@
 
 use std::fmt;
 
-use metrics::{Counter, counter};
+use metrics::Counter;
 
 use super::scope::Scope;
+use super::table;
 
 /// Handles to the series of the prediction log.
 #[derive(Clone)]
@@ -15,18 +16,18 @@ pub struct LogMeters {
 
 impl LogMeters {
     pub(super) fn new(process: &Scope) -> Self {
-        process.enter(|| Self {
-            written: counter!("taper_prediction_log_lines_total"),
-            dropped: counter!("taper_prediction_log_dropped_total"),
-        })
+        Self {
+            written: process.counter(&table::LOG_LINES),
+            dropped: process.counter(&table::LOG_DROPPED),
+        }
     }
 
-    /// So many lines were written.
+    /// Counts lines that were written.
     pub fn written(&self, lines: u64) {
         self.written.increment(lines);
     }
 
-    /// So many lines were not, because too many waited or the disk refused.
+    /// Counts lines that were dropped because too many were waiting or a write failed.
     pub fn dropped(&self, lines: u64) {
         self.dropped.increment(lines);
     }

@@ -1,11 +1,11 @@
-//! Several expositions of the Prometheus text format as one.
+//! Merges several texts of the Prometheus text format into one.
 //!
-//! Source of the format: <https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format>. All lines of
-//! one metric must stand together, with one HELP and one TYPE line, so joining the texts end to end would be refused.
+//! Format: <https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format>. It wants all lines of a metric
+//! in one group, with one HELP and one TYPE line. Concatenated texts would break this rule.
 
 use std::{collections::BTreeMap, fmt::Write};
 
-/// One metric: its comment lines, then its samples from every text.
+/// The lines of one metric: its comments, then its samples from all texts.
 #[derive(Default)]
 struct Family<'a> {
     help: Option<&'a str>,
@@ -13,7 +13,7 @@ struct Family<'a> {
     samples: Vec<&'a str>,
 }
 
-/// Merges texts in which every sample follows the TYPE line of its metric, as the exporter writes them.
+/// Merges texts in which each sample follows the TYPE line of its metric, as the exporter writes them.
 pub(super) fn merge(texts: &[String]) -> String {
     let mut families: BTreeMap<&str, Family<'_>> = BTreeMap::new();
     for text in texts {

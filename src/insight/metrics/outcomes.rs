@@ -1,34 +1,36 @@
-//! The series of outcomes: those of a version, and those of truths that meet no version.
+//! The series of outcomes: those of one version, and those of outcomes and rows that belong to no version.
 
 use std::fmt;
 use std::sync::Arc;
 
-use metrics::{Counter, Gauge, counter, gauge};
+use metrics::{Counter, Gauge};
 
+use super::labels::{JOINED, LOST_REASONS};
 use super::scope::Scope;
+use super::table;
 use crate::ident::Role;
 use crate::insight::outcomes::Joined;
 
-/// Handles to the series of truths that are not counted with a version, and of the buffer.
+/// Handles to the series of outcomes that are not counted with a version, and of the outcome buffer.
 pub struct OutcomeMeters {
     refused: [Counter; Joined::REFUSED.len()],
-    /// Evicted, replaced, too large, after the truth.
-    lost: [Counter; 4],
+    /// In the order of [`LOST_REASONS`].
+    lost: [Counter; LOST_REASONS.len()],
     held: Gauge,
 }
 
 impl OutcomeMeters {
     pub(super) fn new(process: &Scope) -> Self {
-        process.enter(|| Self {
-            refused: Joined::REFUSED
-                .map(|(_, reason)| counter!("taper_outcomes_unmatched_total", "reason" => reason)),
-            lost: ["evicted", "replaced", "too_large", "after_truth"]
-                .map(|reason| counter!("taper_outcome_rows_lost_total", "reason" => reason)),
-            held: gauge!("taper_outcome_buffer_rows"),
-        })
+        let refused = |(_, reason)| process.counter_with(&table::OUTCOMES_UNMATCHED, [reason]);
+        let lost = |reason| process.counter_with(&table::OUTCOME_ROWS_LOST, [reason]);
+        Self {
+            refused: Joined::REFUSED.map(refused),
+            lost: LOST_REASONS.map(lost),
+            held: process.gauge(&table::OUTCOME_BUFFER_ROWS),
+        }
     }
 
-    /// A truth was reported. One that was counted with a version is not counted here.
+    /// Counts a reported outcome, unless it was counted with a version.
     pub fn reported(&self, joined: Joined) {
         let refused = Joined::REFUSED.iter().zip(&self.refused);
         for (_, counter) in refused.filter(|((reason, _), _)| *reason == joined) {
@@ -36,7 +38,7 @@ impl OutcomeMeters {
         }
     }
 
-    /// Rows were forgotten without a truth.
+    /// Counts rows that were removed from the buffer before an outcome was reported for them.
     pub fn lost(&self, evicted: u64, replaced: u64, too_large: u64, after_truth: u64) {
         let each = [evicted, replaced, too_large, after_truth];
         for (counter, rows) in self.lost.iter().zip(each) {
@@ -44,7 +46,7 @@ impl OutcomeMeters {
         }
     }
 
-    /// So many rows are remembered.
+    /// Records how many rows the buffer holds.
     pub fn held(&self, rows: usize) {
         #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
         self.held.set(rows as f64);
@@ -57,7 +59,7 @@ impl fmt::Debug for OutcomeMeters {
     }
 }
 
-/// The series of one version. They come with the first truth.
+/// The series of one version's outcomes. They are registered with its first outcome.
 #[derive(Debug)]
 pub struct QualityMeters(Arc<Scope>);
 
@@ -66,26 +68,27 @@ impl QualityMeters {
         Self(scope)
     }
 
-    /// Counts the rows of this role that have a truth.
+    /// Returns the counter of rows in this role that have an outcome.
     pub fn joined(&self, role: Role) -> JoinedCounter {
-        let role = role.as_str();
-        let register = || counter!("taper_outcomes_total", "role" => role, "result" => "joined");
-        JoinedCounter(self.0.enter(register))
+        JoinedCounter(
+            self.0
+                .counter_with(&table::OUTCOMES, [role.as_str(), JOINED]),
+        )
     }
 
-    /// A measure by its name, for this role.
-    pub fn quality(&self, role: Role, metric: &'static str, value: f64) {
-        let role = role.as_str();
-        let register = || gauge!("taper_outcome_quality", "role" => role, "metric" => metric);
-        self.0.enter(register).set(value);
+    /// Records the value of a quality measure in this role.
+    pub fn quality(&self, role: Role, measure: &'static str, value: f64) {
+        self.0
+            .gauge_with(&table::OUTCOME_QUALITY, [role.as_str(), measure])
+            .set(value);
     }
 }
 
-/// Rows of one role that have a truth.
+/// Counts rows of one role that have an outcome.
 pub struct JoinedCounter(Counter);
 
 impl JoinedCounter {
-    /// One more.
+    /// Adds one row.
     pub fn increment(&self) {
         self.0.increment(1);
     }

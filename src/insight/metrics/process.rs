@@ -1,4 +1,4 @@
-//! The series of the process as a whole: what was refused before a version was chosen, loading, and memory.
+//! The series of the process: what was refused before a version was chosen, loading, and memory.
 
 use std::{
     fmt, fs,
@@ -9,68 +9,62 @@ use std::{
     time::Duration,
 };
 
-use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
+use metrics::{Counter, Gauge, Histogram};
+use metrics_exporter_prometheus::BuildError;
 
+use super::labels::LOAD_OUTCOMES;
+use super::reasons::MessageFault;
 use super::scope::Scope;
-use super::{MetricsError, Unreadable};
+use super::table;
 use crate::error::PredictError;
 
-/// Handles to the series that have no model.
+/// Handles to the series that belong to no model.
 pub(super) struct Process {
     pub(super) scope: Scope,
     rejected: [Counter; PredictError::REASONS.len()],
-    unreadable: [Counter; 3],
+    unreadable: [Counter; MessageFault::REASONS.len()],
     refused_connections: Counter,
     ready: Counter,
     failed: Counter,
     load_seconds: Histogram,
-    weights: Gauges,
-    /// Made by the first look that finds a number: no series is better than one that is always zero.
+    weights: WeightGauges,
+    /// Registered with the first successful reading, so that no series reports zero where the size is unknown.
     resident: OnceLock<Gauge>,
 }
 
-/// What is known of weights in memory.
+/// The gauges of weights in memory.
 #[derive(Clone)]
-struct Gauges {
+struct WeightGauges {
     bytes: Gauge,
     draining: Gauge,
     draining_bytes: Gauge,
 }
 
 impl Process {
-    pub(super) fn new() -> Result<Self, MetricsError> {
+    pub(super) fn new() -> Result<Self, BuildError> {
         let scope = Scope::new(&[], &[])?;
-        let register = || {
-            gauge!("taper_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
-            let rejected = |reason| counter!("taper_rejected_requests_total", "reason" => reason);
-            let loads = |outcome| counter!("taper_loads_total", "outcome" => outcome);
-            (
-                PredictError::REASONS.map(rejected),
-                ["MESSAGE_TOO_LARGE", "MALFORMED_MESSAGE", "MESSAGE_TOO_SLOW"].map(rejected),
-                counter!("taper_refused_connections_total"),
-                ["ready", "failed"].map(loads),
-                histogram!("taper_load_seconds"),
-                Gauges {
-                    bytes: gauge!("taper_weights_bytes"),
-                    draining: gauge!("taper_draining_versions"),
-                    draining_bytes: gauge!("taper_draining_weights_bytes"),
-                },
-            )
-        };
-        let (rejected, unreadable, refused_connections, [ready, failed], load_seconds, weights) =
-            scope.enter(register);
+        scope
+            .gauge_with(&table::BUILD_INFO, [env!("CARGO_PKG_VERSION")])
+            .set(1.0);
+        let rejected = |reason| scope.counter_with(&table::REJECTED_REQUESTS, [reason]);
+        let loads = |outcome| scope.counter_with(&table::LOADS, [outcome]);
+        let [ready, failed] = LOAD_OUTCOMES.map(loads);
         let process = Self {
-            scope,
-            rejected,
-            unreadable,
-            refused_connections,
+            rejected: PredictError::REASONS.map(rejected),
+            unreadable: MessageFault::REASONS.map(rejected),
+            refused_connections: scope.counter(&table::REFUSED_CONNECTIONS),
             ready,
             failed,
-            load_seconds,
-            weights,
+            load_seconds: scope.histogram(&table::LOAD_SECONDS),
+            weights: WeightGauges {
+                bytes: scope.gauge(&table::WEIGHTS_BYTES),
+                draining: scope.gauge(&table::DRAINING_VERSIONS),
+                draining_bytes: scope.gauge(&table::DRAINING_WEIGHTS_BYTES),
+            },
             resident: OnceLock::new(),
+            scope,
         };
-        process.look_at_memory();
+        process.update_memory();
         Ok(process)
     }
 
@@ -84,18 +78,18 @@ impl Process {
         }
     }
 
-    pub(super) fn unreadable(&self, why: Unreadable) {
-        self.unreadable[why as usize].increment(1);
+    pub(super) fn unreadable(&self, fault: MessageFault) {
+        self.unreadable[fault as usize].increment(1);
     }
 
     pub(super) fn refused_connection(&self) {
         self.refused_connections.increment(1);
     }
 
-    pub(super) fn load_ended(&self, ready: bool, took: Duration) {
+    pub(super) fn load_ended(&self, ready: bool, duration: Duration) {
         let counter = if ready { &self.ready } else { &self.failed };
         counter.increment(1);
-        self.load_seconds.record(took);
+        self.load_seconds.record(duration);
     }
 
     pub(super) fn weights(&self, bytes: u64) -> Weights {
@@ -108,10 +102,10 @@ impl Process {
         }
     }
 
-    /// Brings the gauge of resident memory up to date, where the system tells it.
-    pub(super) fn look_at_memory(&self) {
-        if let Some(bytes) = resident() {
-            let register = || self.scope.enter(|| gauge!("process_resident_memory_bytes"));
+    /// Updates the gauge of resident memory, where the system reports it.
+    pub(super) fn update_memory(&self) {
+        if let Some(bytes) = resident_bytes() {
+            let register = || self.scope.gauge(&table::RESIDENT_MEMORY);
             self.resident.get_or_init(register).set(as_f64(bytes));
         }
     }
@@ -123,16 +117,17 @@ impl fmt::Debug for Process {
     }
 }
 
-/// Weights in memory, as the gauges count them: from the moment this is made until it is dropped, which must be after the
-/// weights themselves are. So the gauges prove what was freed.
+/// Weights in memory, counted by the gauges until this value is dropped. Drop it after the weights themselves, so that the
+/// gauges prove what was freed.
 pub struct Weights {
     bytes: u64,
     draining: AtomicBool,
-    gauges: Gauges,
+    gauges: WeightGauges,
 }
 
 impl Weights {
-    /// Nobody new gets them; they stay until the last request that holds them has ended. Telling it again changes nothing.
+    /// Counts the weights as draining: no new request gets them, and they are freed after the last request that holds them.
+    /// Later calls have no effect.
     pub fn draining(&self) {
         if !self.draining.swap(true, Ordering::Relaxed) {
             self.gauges.draining.increment(1.0);
@@ -157,20 +152,21 @@ impl fmt::Debug for Weights {
     }
 }
 
-/// Bytes of this process that are in physical memory; `None` where /proc does not tell.
+/// Returns the bytes of this process in physical memory, or `None` if /proc does not report them.
 #[cfg(target_os = "linux")]
-fn resident() -> Option<u64> {
+fn resident_bytes() -> Option<u64> {
     let text = fs::read_to_string("/proc/self/statm").ok()?;
     let page = u64::try_from(rustix::param::page_size()).ok()?;
     second_number(&text)?.checked_mul(page)
 }
 
 #[cfg(not(target_os = "linux"))]
-fn resident() -> Option<u64> {
+fn resident_bytes() -> Option<u64> {
     None
 }
 
-/// `statm` is `size resident shared text lib data dt`, in pages: <https://man7.org/linux/man-pages/man5/proc_pid_statm.5.html>
+/// Returns `resident` from the format of `statm`, `size resident shared text lib data dt` in pages:
+/// <https://man7.org/linux/man-pages/man5/proc_pid_statm.5.html>
 fn second_number(statm: &str) -> Option<u64> {
     statm.split_ascii_whitespace().nth(1)?.parse().ok()
 }
@@ -182,61 +178,11 @@ fn as_f64(bytes: u64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Telemetry;
     use super::*;
 
-    /// The values of the gauges that begin with `prefix`, in order of their names.
-    fn values(telemetry: &Telemetry, prefix: &str) -> Vec<f64> {
-        let text = telemetry.render();
-        let samples = text.lines().filter(|line| line.starts_with(prefix));
-        samples
-            .map(|line| line.rsplit_once(' ').unwrap().1.parse().unwrap())
-            .collect()
-    }
-
     #[test]
-    fn weights_count_from_their_coming_to_their_going() {
-        let telemetry = Telemetry::new().unwrap();
-        let now = || {
-            let [draining, all] = ["taper_draining_", "taper_weights_bytes"];
-            [values(&telemetry, draining), values(&telemetry, all)].concat()
-        };
-        assert_eq!(now(), [0.0, 0.0, 0.0]);
-        let (old, new) = (telemetry.weights(1 << 40), telemetry.weights(3));
-        assert_eq!(now(), [0.0, 0.0, 1_099_511_627_779.0]);
-        old.draining();
-        old.draining();
-        assert_eq!(now(), [1.0, 1_099_511_627_776.0, 1_099_511_627_779.0]);
-        drop(old);
-        assert_eq!(now(), [0.0, 0.0, 3.0], "not a byte is left over");
-        drop(new);
-        assert_eq!(now(), [0.0, 0.0, 0.0]);
-    }
-
-    #[test]
-    fn loads_are_counted_by_their_end_and_timed() {
-        let telemetry = Telemetry::new().unwrap();
-        telemetry.load_ended(true, Duration::from_secs(400));
-        telemetry.load_ended(false, Duration::from_millis(1));
-        telemetry.load_ended(false, Duration::from_millis(1));
-        let text = telemetry.render();
-        for line in [
-            r#"taper_loads_total{outcome="ready"} 1"#,
-            r#"taper_loads_total{outcome="failed"} 2"#,
-            r#"taper_load_seconds_bucket{le="300"} 2"#,
-            r#"taper_load_seconds_bucket{le="600"} 3"#,
-        ] {
-            assert!(text.lines().any(|have| have == line), "{line} in {text}");
-        }
-    }
-
-    #[cfg(target_os = "linux")]
-    #[test]
-    fn resident_memory_is_read_in_bytes() {
+    fn the_second_number_of_statm_is_resident_memory() {
         assert_eq!(second_number("5120 640 320 1 0 900 0\n"), Some(640));
         assert_eq!(second_number("5120"), None);
-        let telemetry = Telemetry::new().unwrap();
-        let told = values(&telemetry, "process_resident_memory_bytes")[0];
-        assert!((1e6..1e12).contains(&told), "{told}");
     }
 }

@@ -1,4 +1,4 @@
-//! What one version's requests record, through handles made when the version was loaded.
+//! The series of one version. Its requests record through handles that were made when the version was loaded.
 
 use std::{
     fmt,
@@ -9,52 +9,54 @@ use std::{
     time::Duration,
 };
 
-use metrics::{Counter, Gauge, Histogram, Label, counter, gauge, histogram};
+use metrics::{Counter, Gauge, Histogram, Label, SharedString};
 use tokio::time::Instant;
 
 use super::batch::BatchMeters;
 use super::drift::DriftMeters;
-use super::helper::{Failed, ShadowMeters};
-use super::{MetricsError, PROBABILITY, QualityMeters, Scope, Telemetry};
+use super::guard::GaugeGuard;
+use super::labels::{MODEL, VERSION};
+use super::outcomes::QualityMeters;
+use super::reasons::{AbandonReason, DropReason, FallbackReason};
+use super::scope::Scope;
+use super::score_buckets::score_buckets;
+use super::shadows_or_fallback::{
+    ComparedMeters, FallbackCounters, ShadowMeters, fallback_counters,
+};
+use super::table;
+use super::telemetry::{MetricsError, Telemetry};
 use crate::error::Code;
-use crate::ident::{Role, Share};
-use crate::insight::outcomes::VersionQuality;
-use crate::insight::outputs;
-use crate::insight::prediction_log::Subject;
+use crate::ident::{Role, Share, VersionNumber};
+use crate::insight::drift::{Columns, DriftReport};
 use crate::insight::stats::VersionStats;
+use crate::insight::{VersionInsight, outputs};
 use crate::model::manifest::Manifest;
 use crate::model::{Scores, TopClass};
 
-/// Buckets that the score histogram of a regression has at most.
-const SCORE_BUCKETS: usize = 40;
-
-/// The exporter keeps single values, 16 bytes each, until its upkeep. Where more than this many wait, whoever records the
-/// next one does the upkeep: at most 16 MiB a version, however large the batches and however late the clock.
+/// The exporter keeps each recorded value, 16 bytes, until its upkeep. If more values than this are waiting, the next
+/// recording runs the upkeep itself, so they take at most 16 MiB for each version, whatever the size of batches and however
+/// late the periodic upkeep is.
 const MOST_WAITING: usize = 1 << 20;
 
-/// The series of one version. They end when the last clone of the surrounding `Arc` does.
+/// The series of one version. They are removed when this is dropped.
 pub struct VersionMeters {
-    /// What is recorded beside them, and can be read.
-    pub stats: VersionStats,
-    pub(super) scope: Arc<Scope>,
-    pub(super) shadow: OnceLock<ShadowMeters>,
-    pub(super) batches: OnceLock<BatchMeters>,
-    pub(super) fallbacks: OnceLock<[Counter; Failed::REASONS.len()]>,
-    pub(super) drift: OnceLock<DriftMeters>,
+    scope: Arc<Scope>,
+    shadow: OnceLock<ShadowMeters>,
+    batches: OnceLock<BatchMeters>,
+    fallbacks: OnceLock<FallbackCounters>,
+    drift: OnceLock<DriftMeters>,
     roles: [OnceLock<RoleMeters>; Role::COUNT],
     outputs: Vec<String>,
     classes: Vec<String>,
     share: Gauge,
     counted: Gauge,
     bytes: Gauge,
-    pub(super) in_flight: Gauge,
-    quality: Arc<VersionQuality>,
-    subject: Arc<Subject>,
-    /// Values recorded since somebody last counted to [`MOST_WAITING`].
+    in_flight: Gauge,
+    /// Values recorded since the upkeep that [`MOST_WAITING`] triggered last.
     waiting: AtomicUsize,
 }
 
-/// The series of one version in one role, made when it first plays it.
+/// The series of one version in one role. They are registered when the version first plays the role.
 struct RoleMeters {
     requests: [OnceLock<Counter>; Code::COUNT],
     request_seconds: Histogram,
@@ -65,72 +67,79 @@ struct RoleMeters {
     classes: Vec<Counter>,
 }
 
+impl RoleMeters {
+    fn new(version: &Scope, role: Role, outputs: &[String], classes: &[String]) -> Self {
+        let role = role.as_str();
+        let score = |output: &String| {
+            let values = [SharedString::from(role), output.clone().into()];
+            version.histogram_with(&table::PREDICTION_SCORE, values)
+        };
+        let class = |class: &String| {
+            let values = [SharedString::from(role), class.clone().into()];
+            version.counter_with(&table::PREDICTED_CLASS, values)
+        };
+        Self {
+            requests: Default::default(),
+            request_seconds: version.histogram_with(&table::REQUEST_SECONDS, [role]),
+            inference_seconds: version.histogram_with(&table::INFERENCE_SECONDS, [role]),
+            rows: version.histogram_with(&table::REQUEST_ROWS, [role]),
+            scores: outputs.iter().map(score).collect(),
+            confidence: if classes.is_empty() {
+                Histogram::noop()
+            } else {
+                version.histogram_with(&table::PREDICTION_CONFIDENCE, [role])
+            },
+            classes: classes.iter().map(class).collect(),
+        }
+    }
+}
+
 impl VersionMeters {
     /// Registers the series of a version.
     ///
     /// # Errors
-    /// Only if the exporter refuses the buckets.
+    /// Returns an error if the exporter refuses the buckets of the histograms.
     pub fn new(telemetry: &Telemetry, manifest: &Manifest) -> Result<Self, MetricsError> {
         let labels = [
-            Label::new("model", manifest.model.as_str().to_owned()),
-            Label::new("version", manifest.version.to_string()),
+            Label::new(MODEL.name, manifest.model.as_str().to_owned()),
+            Label::new(VERSION.name, manifest.version.to_string()),
         ];
         let scope = telemetry.scope(&labels, &score_buckets(manifest))?;
-        let (share, counted, bytes, in_flight) = scope.enter(|| {
-            (
-                gauge!("taper_traffic_share"),
-                gauge!("taper_traffic_share_counted"),
-                gauge!("taper_insight_bytes"),
-                gauge!("taper_in_flight_requests"),
-            )
-        });
-        let signature = &manifest.signature;
-        let outputs = outputs::labels(signature);
-        let quality = VersionQuality::new(signature, QualityMeters::new(Arc::clone(&scope)));
         let meters = Self {
-            stats: VersionStats::new(signature, telemetry.stats),
-            scope,
             shadow: OnceLock::new(),
             batches: OnceLock::new(),
             fallbacks: OnceLock::new(),
             drift: OnceLock::new(),
             roles: Default::default(),
-            outputs,
-            classes: signature.classes.clone(),
-            share,
-            counted,
-            bytes,
-            in_flight,
-            quality,
-            subject: Arc::new(Subject::new(manifest)),
+            outputs: outputs::labels(&manifest.signature),
+            classes: manifest.signature.classes.clone(),
+            share: scope.gauge(&table::TRAFFIC_SHARE),
+            counted: scope.gauge(&table::TRAFFIC_SHARE_COUNTED),
+            bytes: scope.gauge(&table::INSIGHT_BYTES),
+            in_flight: scope.gauge(&table::IN_FLIGHT_REQUESTS),
             waiting: AtomicUsize::new(0),
+            scope,
         };
-        // A counter that is born with the first failure hides it from `rate()`, which needs a value before.
+        // `rate()` needs a value before the first failure, so the counters of all codes begin at zero.
         for code in Code::PREDICTION {
             let _ = meters.requests(Role::Primary, code);
         }
         Ok(meters)
     }
 
-    /// The truths about what it answered.
+    /// Returns the series of the outcomes of this version.
     #[must_use]
-    pub fn quality(&self) -> &Arc<VersionQuality> {
-        &self.quality
+    pub fn outcomes(&self) -> QualityMeters {
+        QualityMeters::new(Arc::clone(&self.scope))
     }
 
-    /// What the prediction log knows of it.
-    #[must_use]
-    pub fn subject(&self) -> &Arc<Subject> {
-        &self.subject
-    }
-
-    /// A policy came into force that gives the version this share.
+    /// Records the share that the policy in force gives to the version.
     pub fn target_share(&self, share: Share) {
         self.share
             .set(f64::from(share.basis_points()) / f64::from(Share::FULL.basis_points()));
     }
 
-    /// Of `all` requests that the split routed under the policy in force, this version got `own`.
+    /// Records that this version received `own` of the `all` requests that the split has routed under the policy in force.
     #[expect(
         clippy::cast_precision_loss,
         reason = "a share needs no more than 52 bits"
@@ -143,17 +152,99 @@ impl VersionMeters {
         });
     }
 
-    /// Brings the gauge of the memory of its statistics up to date.
+    /// Records the memory that the statistics of this version take, in bytes.
     #[expect(
         clippy::cast_precision_loss,
         reason = "bytes in memory are fewer than 2^52"
     )]
-    pub fn look_at_memory(&self) {
-        self.bytes.set(self.stats.heap_bytes() as f64);
+    pub fn statistics_bytes(&self, bytes: usize) {
+        self.bytes.set(bytes as f64);
     }
 
-    /// `values` were put into histograms.
-    pub(super) fn recorded(&self, values: usize) {
+    /// Sets the gauges of drift to `report`, which is about `columns`. The first call registers them.
+    pub fn drift(&self, columns: &Columns, report: &DriftReport) {
+        let meters = self
+            .drift
+            .get_or_init(|| DriftMeters::new(&self.scope, columns));
+        meters.set(report);
+    }
+
+    /// Records the size of a batch that a forward pass of the compute pool begins to compute.
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "the limit on rows is far below 2^52"
+    )]
+    pub fn batch(&self, requests: usize, rows: usize) {
+        let meters = self.batches();
+        meters.rows.record(rows as f64);
+        meters.requests.record(requests as f64);
+        self.recorded(2);
+    }
+
+    /// Counts rows as queued for the compute pool until the returned value is dropped.
+    #[must_use]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "the limit on rows is far below 2^52"
+    )]
+    pub fn waiting(&self, rows: usize) -> GaugeGuard {
+        GaugeGuard::new(self.batches().queue.clone(), rows as f64)
+    }
+
+    /// Counts a request that left the queue without being computed.
+    pub fn abandoned(&self, reason: AbandonReason) {
+        self.batches().abandoned[reason as usize].increment(1);
+    }
+
+    /// Registers the series of the version as a shadow, so that `rate()` sees the first drop. Call it when a policy has the
+    /// version as a shadow.
+    pub fn register_shadow(&self) {
+        let _ = self.shadow();
+    }
+
+    /// Registers the counters of fallbacks, so that `rate()` sees the first one. Call it when a policy has a fallback for the
+    /// version.
+    pub fn register_fallback(&self) {
+        let _ = self.fallbacks();
+    }
+
+    /// Counts a copy that the version, as a shadow, did not score.
+    pub fn shadow_dropped(&self, reason: DropReason) {
+        self.shadow().dropped[reason as usize].increment(1);
+    }
+
+    /// Counts a copy as queued for the version until the returned value is dropped.
+    #[must_use]
+    pub fn shadow_queued(&self) -> GaugeGuard {
+        GaugeGuard::new(self.shadow().queue.clone(), 1.0)
+    }
+
+    /// Counts a copy as computed by the version until the returned value is dropped. Takes no lock: no thread of a shadow may.
+    #[must_use]
+    pub fn shadow_computes(&self) -> GaugeGuard {
+        GaugeGuard::new(self.in_flight.clone(), 1.0)
+    }
+
+    /// Counts a copy that is still being computed past its deadline. Call [`Record::was_counted`] on its record, so that it is
+    /// not counted again when it ends.
+    pub fn shadow_overdue(&self) {
+        let code = Code::DeadlineExceeded;
+        self.requests(Role::Shadow, code).increment(1);
+    }
+
+    /// Returns the series that compare this version, as a shadow, with `primary`.
+    #[must_use]
+    pub fn compared(&self, primary: VersionNumber) -> ComparedMeters {
+        ComparedMeters::new(&self.scope, primary)
+    }
+
+    /// Counts a request that the fallback was asked to answer in place of this version.
+    pub fn fell_back(&self, reason: FallbackReason) {
+        self.fallbacks()[reason as usize].increment(1);
+    }
+
+    /// Counts values that were put into histograms, and empties the exporter's buffers when there are too many.
+    fn recorded(&self, values: usize) {
         if self.waiting.fetch_add(values, Ordering::Relaxed) > MOST_WAITING {
             self.waiting.store(0, Ordering::Relaxed);
             self.scope.handle.run_upkeep();
@@ -161,36 +252,28 @@ impl VersionMeters {
     }
 
     fn role(&self, role: Role) -> &RoleMeters {
-        self.roles[role as usize].get_or_init(|| {
-            let role = role.as_str();
-            let score = |output: &String| {
-                histogram!("taper_prediction_score", "role" => role, "output" => output.clone())
-            };
-            let class = |class: &String| {
-                counter!("taper_predicted_class_total", "role" => role, "class" => class.clone())
-            };
-            self.scope.enter(|| RoleMeters {
-                requests: Default::default(),
-                request_seconds: histogram!("taper_request_seconds", "role" => role),
-                inference_seconds: histogram!("taper_inference_seconds", "role" => role),
-                rows: histogram!("taper_request_rows", "role" => role),
-                scores: self.outputs.iter().map(score).collect(),
-                confidence: if self.classes.is_empty() {
-                    Histogram::noop()
-                } else {
-                    histogram!("taper_prediction_confidence", "role" => role)
-                },
-                classes: self.classes.iter().map(class).collect(),
-            })
+        self.roles[role as usize]
+            .get_or_init(|| RoleMeters::new(&self.scope, role, &self.outputs, &self.classes))
+    }
+
+    fn requests(&self, role: Role, code: Code) -> &Counter {
+        self.role(role).requests[code as usize].get_or_init(|| {
+            self.scope
+                .counter_with(&table::REQUESTS, [role.as_str(), code.as_str()])
         })
     }
 
-    pub(super) fn requests(&self, role: Role, code: Code) -> &Counter {
-        self.role(role).requests[code as usize].get_or_init(|| {
-            self.scope.enter(|| {
-                counter!("taper_requests_total", "role" => role.as_str(), "code" => code.as_str())
-            })
-        })
+    fn batches(&self) -> &BatchMeters {
+        self.batches.get_or_init(|| BatchMeters::new(&self.scope))
+    }
+
+    fn shadow(&self) -> &ShadowMeters {
+        self.shadow.get_or_init(|| ShadowMeters::new(&self.scope))
+    }
+
+    fn fallbacks(&self) -> &FallbackCounters {
+        self.fallbacks
+            .get_or_init(|| fallback_counters(&self.scope))
     }
 }
 
@@ -204,6 +287,7 @@ impl fmt::Debug for VersionMeters {
 #[derive(Debug)]
 pub struct Record<'a> {
     meters: &'a VersionMeters,
+    stats: &'a VersionStats,
     role: Role,
     start: Instant,
     deadline: Option<Instant>,
@@ -218,14 +302,15 @@ impl<'a> Record<'a> {
     /// A request that came in at `start` is now with this version.
     #[must_use]
     pub fn start(
-        meters: &'a VersionMeters,
+        insight: &'a VersionInsight,
         role: Role,
         start: Instant,
         deadline: Option<Instant>,
     ) -> Self {
-        meters.in_flight.increment(1.0);
+        insight.meters.in_flight.increment(1.0);
         Self {
-            meters,
+            meters: &insight.meters,
+            stats: &insight.stats,
             role,
             start,
             deadline,
@@ -293,36 +378,7 @@ impl Drop for Record<'_> {
         }
         let total = now.saturating_duration_since(self.start);
         self.meters.role(self.role).request_seconds.record(total);
-        self.meters.stats.ended(self.role, code, total);
+        self.stats.ended(self.role, code, total);
         self.meters.recorded(1);
     }
-}
-
-/// Twentieths for probabilities. For regressions the twentieths of the predictions in training, so that each bucket
-/// held about as many rows there; without a reference profile, powers of ten on both sides of zero.
-fn score_buckets(manifest: &Manifest) -> Vec<f64> {
-    if !manifest.signature.classes.is_empty() {
-        return PROBABILITY.to_vec();
-    }
-    let reference = manifest
-        .about
-        .reference
-        .as_ref()
-        .map(|reference| &reference.predictions);
-    let mut buckets: Vec<f64> = reference
-        .into_iter()
-        .flat_map(|predictions| predictions.values())
-        .filter_map(|profile| profile.quantiles.as_ref())
-        .flat_map(|quantiles| quantiles.iter().step_by(5).copied())
-        .collect();
-    if buckets.is_empty() {
-        let decades = (-3..=6).map(|power| 10f64.powi(power));
-        buckets.extend(decades.clone().map(|bound| -bound));
-        buckets.push(0.0);
-        buckets.extend(decades);
-    }
-    buckets.sort_by(f64::total_cmp);
-    buckets.dedup();
-    let step = buckets.len().div_ceil(SCORE_BUCKETS).max(1);
-    buckets.into_iter().step_by(step).collect()
 }

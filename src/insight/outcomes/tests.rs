@@ -4,13 +4,13 @@ use tokio::time;
 
 use super::*;
 use crate::error::InputFaults;
-use crate::insight::metrics::{Telemetry, VersionMeters};
+use crate::insight::{VersionInsight, metrics::Telemetry, stats};
 use crate::model::samples;
 
 /// A version whose answers are one probability of the second class, `yes`.
-fn version(telemetry: &Telemetry) -> VersionMeters {
+fn version(telemetry: &Telemetry) -> VersionInsight {
     let manifest = samples::manifest(samples::document("m", 1));
-    VersionMeters::new(telemetry, &manifest).unwrap()
+    VersionInsight::new(telemetry, &manifest, stats::Settings::default()).unwrap()
 }
 
 fn id(name: &str) -> ResponseId {
@@ -28,7 +28,7 @@ fn truth(name: &str, row: u32, class: &str) -> Outcome {
 /// A book, and a version to remember answers of.
 struct Fixture {
     telemetry: Arc<Telemetry>,
-    version: VersionMeters,
+    version: VersionInsight,
     outcomes: Outcomes,
 }
 

@@ -18,7 +18,7 @@ use super::super::score::{self, Scored};
 use super::form::Fate;
 use super::queue::{Came, Job, LEAST_WAIT, Load, Next, Taken};
 use crate::error::PredictError;
-use crate::insight::metrics::Abandoned;
+use crate::insight::metrics::AbandonReason;
 use crate::priority::set_background;
 
 /// As many threads as there are cores, which let those that answer go first. When it is dropped, what waits gets no answer, and
@@ -99,7 +99,7 @@ impl Pool {
             rows,
             answer,
             share,
-            waiting: by.meters.waiting(rows),
+            waiting: by.insight.meters.waiting(rows),
         };
         let load = Load {
             round: Duration::from_nanos(shared.round.load(Ordering::Relaxed)),
@@ -207,12 +207,12 @@ impl Shared {
                     needs,
                     retry_after: self.all_done_after(),
                 };
-                (Abandoned::Late, late)
+                (AbandonReason::Late, late)
             }
-            (Fate::Expired, _) => (Abandoned::Expired, PredictError::DeadlineExceeded),
-            _ => (Abandoned::Cancelled, PredictError::DeadlineExceeded),
+            (Fate::Expired, _) => (AbandonReason::Expired, PredictError::DeadlineExceeded),
+            _ => (AbandonReason::Cancelled, PredictError::DeadlineExceeded),
         };
-        by.meters.abandoned(why);
+        by.insight.meters.abandoned(why);
         // Where nobody waits any more, nobody is told.
         let _ = job.answer.send(Err(error));
     }

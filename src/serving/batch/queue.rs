@@ -13,7 +13,7 @@ use super::admit::{self, Ahead, Refusal};
 use super::form::{Fate, Formed, Waits, form};
 use super::{Batching, Costs};
 use crate::error::PredictError;
-use crate::insight::metrics::Waiting;
+use crate::insight::metrics::GaugeGuard;
 
 /// Who was turned away should not come back sooner.
 pub(super) const LEAST_WAIT: Duration = Duration::from_millis(1);
@@ -57,7 +57,7 @@ pub(super) struct Job {
     pub(super) answer: oneshot::Sender<Result<Scored, PredictError>>,
     /// What it adds to the work that lies before others.
     pub(super) share: Duration,
-    pub(super) waiting: Waiting,
+    pub(super) waiting: GaugeGuard,
 }
 
 /// What the pool must do after a request came.
@@ -251,7 +251,7 @@ impl Queue {
 mod tests {
     use super::*;
     use crate::ident::Role;
-    use crate::insight::metrics::{Telemetry, VersionMeters};
+    use crate::insight::{VersionInsight, metrics::Telemetry, stats};
     use crate::model::payload::Payload;
     use crate::model::samples;
 
@@ -273,7 +273,8 @@ mod tests {
     fn push_one(queue: &Queue, left: Option<Duration>) -> (Result<Came, PredictError>, Answered) {
         let telemetry = Telemetry::new().unwrap();
         let manifest = samples::manifest(samples::document("m", 1));
-        let meters = VersionMeters::new(&telemetry, &manifest).unwrap();
+        let insight =
+            VersionInsight::new(&telemetry, &manifest, stats::Settings::default()).unwrap();
         let now = Instant::now();
         let load = Load {
             round: Duration::ZERO,
@@ -291,7 +292,7 @@ mod tests {
             rows: 1,
             answer,
             share: queue.share(1),
-            waiting: meters.waiting(1),
+            waiting: insight.meters.waiting(1),
         };
         (queue.push(job, load, now), answered)
     }

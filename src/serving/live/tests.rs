@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::error::ForwardError;
-use crate::insight::metrics::Telemetry;
+use crate::insight::{metrics::Telemetry, stats};
 use crate::model::{Model, Rows, Scores, samples};
 use crate::serving::route::{Choice, RawHeaderRule, RawPolicy, RawShadow, RawTarget, route};
 
@@ -30,12 +30,13 @@ fn ready(most: u64) -> Ready {
     (1..=most)
         .map(|number| {
             let manifest = samples::manifest(samples::document("m", number));
-            let meters = VersionMeters::new(&telemetry, &manifest).unwrap();
+            let insight =
+                VersionInsight::new(&telemetry, &manifest, stats::Settings::default()).unwrap();
             let version = Version::new(manifest, Box::new(Silent));
             let weights = telemetry.weights(0);
             (
                 v(number),
-                Arc::new(ServingVersion::new(version, meters, weights)),
+                Arc::new(ServingVersion::new(version, insight, weights)),
             )
         })
         .collect()

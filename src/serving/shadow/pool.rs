@@ -18,7 +18,7 @@ use super::budget::Budget;
 use super::queue::{Copied, QueueShared, ShadowQueue, Waiting, sleeper};
 use super::recorder::{self, Computed, Done};
 use crate::ident::Role;
-use crate::insight::metrics::Dropped;
+use crate::insight::metrics::DropReason;
 use crate::insight::outcomes::Outcomes;
 use crate::priority::{cpu_time, set_idle_priority};
 
@@ -109,11 +109,11 @@ impl ShadowPool {
         let QueueShared {
             shadow, version, ..
         } = &*lane.post;
-        let meters = &version.meters;
+        let meters = &version.insight.meters;
         let now = Instant::now();
         let overdue = version.slots.overdue(now, || meters.shadow_overdue());
         if overdue >= shadow.max_concurrent() {
-            return meters.shadow_dropped(Dropped::Stuck);
+            return meters.shadow_dropped(DropReason::Stuck);
         }
         let bytes = copied.bytes.max(LEAST_BYTES);
         let before = self.shared.bytes.fetch_add(bytes, Ordering::Relaxed);
@@ -129,7 +129,7 @@ impl ShadowPool {
         };
         let fits = before.saturating_add(bytes) <= self.shared.settings.max_bytes;
         if !fits || !lane.push(waiting) {
-            meters.shadow_dropped(Dropped::QueueFull);
+            meters.shadow_dropped(DropReason::QueueFull);
         }
         // Also where the queue is full: of a lane that got no threads, nobody else takes anything out.
         let manned = &lane.post.manned;
@@ -195,7 +195,7 @@ fn start(post: &Arc<QueueShared>, shared: &Arc<Shared>, into: SyncSender<Done>) 
 /// Scores one copy, or drops it. Takes no lock that others than threads of shadows wait for, and frees nothing that another
 /// thread made: this one may be put aside in the middle, for as long as the cores are busy.
 fn one(post: &QueueShared, shared: &Shared, waiting: Waiting) -> Done {
-    let meters = &post.version.meters;
+    let meters = &post.version.insight.meters;
     let Waiting {
         copied,
         expires,
@@ -209,18 +209,18 @@ fn one(post: &QueueShared, shared: &Shared, waiting: Waiting) -> Done {
     };
     let now = Instant::now();
     if post.closed.load(Ordering::Acquire) || shared.ended.load(Ordering::Acquire) {
-        return dropped(copied, held, Dropped::Draining);
+        return dropped(copied, held, DropReason::Draining);
     }
     if expires <= now {
-        return dropped(copied, held, Dropped::Deadline);
+        return dropped(copied, held, DropReason::Deadline);
     }
     if !lock(&shared.budget).may_begin(now) {
-        return dropped(copied, held, Dropped::Budget);
+        return dropped(copied, held, DropReason::Budget);
     }
     // Threads of an earlier policy may still compute for the same version.
     let most = post.shadow.max_concurrent();
     let Some(claim) = post.version.slots.claim(most, expires) else {
-        return dropped(copied, held, Dropped::QueueFull);
+        return dropped(copied, held, DropReason::QueueFull);
     };
     let computes = meters.shadow_computes();
     let began = cpu_time();

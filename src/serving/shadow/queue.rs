@@ -19,7 +19,7 @@ use super::super::score::Scored;
 use super::pool::Held;
 use crate::ident::{ResponseId, Revision, VersionNumber};
 use crate::insight::compare::About;
-use crate::insight::metrics::{Dropped, Queued};
+use crate::insight::metrics::{DropReason, GaugeGuard};
 use crate::model::payload::Payload;
 
 /// How long copies are let gather, at most, and for each that fits into the queue, which should not fill up meanwhile. Nobody waits
@@ -61,7 +61,7 @@ pub(super) struct Waiting {
     pub(super) copied: Copied,
     /// From then on it is worth nothing.
     pub(super) expires: Instant,
-    pub(super) queued: Queued,
+    pub(super) queued: GaugeGuard,
     pub(super) held: Held,
 }
 
@@ -110,7 +110,10 @@ impl QueueShared {
     /// Drops and counts what waits.
     fn drain(&self, inbox: &mut Receiver<Waiting>) {
         while inbox.try_recv().is_ok() {
-            self.version.meters.shadow_dropped(Dropped::Draining);
+            self.version
+                .insight
+                .meters
+                .shadow_dropped(DropReason::Draining);
         }
     }
 }

@@ -25,7 +25,7 @@ use super::queue::{Copied, rest};
 use crate::error::{Code, PredictError};
 use crate::ident::{Role, VersionNumber};
 use crate::insight::compare::{Pair, Side};
-use crate::insight::metrics::{Dropped, Record};
+use crate::insight::metrics::{DropReason, Record};
 use crate::insight::outcomes::Outcomes;
 
 /// What may wait here. The memory of the copies is counted on.
@@ -98,8 +98,8 @@ impl Done {
         if let Self::Computed(computed) = self
             && !computed.late
         {
-            let meters = &computed.version.meters;
-            meters.shadow_dropped(Dropped::Draining);
+            let meters = &computed.version.insight.meters;
+            meters.shadow_dropped(DropReason::Draining);
         }
     }
 }
@@ -116,8 +116,8 @@ impl Computed {
             late,
             passed,
         } = self;
-        let meters = &version.meters;
-        let mut record = Record::start(meters, Role::Shadow, began, Some(expires));
+        let insight = &*version.insight;
+        let mut record = Record::start(insight, Role::Shadow, began, Some(expires));
         if late {
             record.was_counted();
         }
@@ -139,7 +139,7 @@ impl Computed {
         // Also an answer that comes after its deadline: that says nothing about how right it is.
         if let (Some(outcomes), Ok(scored)) = (outcomes, &scored) {
             let id = &copied.primary.response_id;
-            outcomes.remember(id, meters.quality(), Role::Shadow, &scored.scores);
+            outcomes.remember(id, insight.quality(), Role::Shadow, &scored.scores);
         }
         if let (Ok(scored), Some(answer)) = (&scored, &copied.primary.answer) {
             let pair = Pair {
@@ -149,7 +149,7 @@ impl Computed {
                 response_id: &copied.primary.response_id,
                 inputs: &copied.payload,
             };
-            version.comparisons.paired(&pair, meters);
+            insight.compare(&pair);
         }
         drop((copied, held));
     }

@@ -62,7 +62,7 @@ pub(super) fn versions(
     let mut split = None;
     if baseline.number() != candidate.number() {
         paired.push(beside(candidate, baseline));
-        let read = |version: &ServingVersion| version.meters.stats.read(Role::Primary, window);
+        let read = |version: &ServingVersion| version.insight.stats.read(Role::Primary, window);
         split = read(baseline).zip(read(candidate));
     }
     Ok(v1::CompareVersionsResponse {
@@ -78,7 +78,7 @@ pub(super) fn versions(
 }
 
 fn beside(primary: &ServingVersion, shadow: &ServingVersion) -> Option<v1::PairedComparison> {
-    let told = shadow.comparisons.beside(primary.number())?;
+    let told = shadow.insight.comparisons.beside(primary.number())?;
     let classes = &shadow.version.signature().classes;
     Some(pair(&told, shadow.number().get(), classes))
 }

@@ -99,7 +99,7 @@ pub(super) fn get(
 /// What can be compared, or why nothing can.
 fn columns(version: &ServingVersion, seen: Seen, beside: &Beside<'_>) -> Result<Columns, String> {
     let manifest = version.version.manifest();
-    let stats = &version.meters.stats;
+    let stats = &version.insight.stats;
     let nothing = |number: u64, role: Role| {
         let role = role.as_str();
         format!("version {number} has answered nothing in role {role}")
@@ -114,7 +114,7 @@ fn columns(version: &ServingVersion, seen: Seen, beside: &Beside<'_>) -> Result<
             Ok(Columns::beside_profile(signature, reference, &read()?))
         }
         Beside::Version(other, theirs) => {
-            let before = other.meters.stats.read(theirs.role, theirs.window);
+            let before = other.insight.stats.read(theirs.role, theirs.window);
             let before = before.ok_or_else(|| nothing(other.number().get(), theirs.role))?;
             Ok(Columns::between(signature, &before, &read()?))
         }

@@ -50,7 +50,7 @@ pub(super) fn get(
         }
         for role in &roles {
             for window in &windows {
-                if let Some(read) = version.meters.stats.read(*role, *window) {
+                if let Some(read) = version.insight.stats.read(*role, *window) {
                     let told = told(&read, request.features);
                     stats.push(v1::VersionStats {
                         version: number.get(),

@@ -18,7 +18,7 @@ use super::refusal::Refusal;
 use crate::api::MESSAGE_PATIENCE;
 use crate::api::http::HttpState;
 use crate::error::{InputFaults, PredictError};
-use crate::insight::metrics::Unreadable;
+use crate::insight::metrics::MessageFault;
 use crate::serving::admission::RequestPermit;
 use crate::serving::{Answer, Query};
 
@@ -75,7 +75,7 @@ impl HttpState {
             return Err(Refusal::going_down());
         }
         if let Some(got) = encoding(headers) {
-            self.telemetry.unreadable(Unreadable::Malformed);
+            self.telemetry.unreadable(MessageFault::Malformed);
             let refusal = Refusal::new(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "MALFORMED_MESSAGE",
@@ -92,7 +92,7 @@ impl HttpState {
     }
 
     fn too_large(&self) -> Refusal {
-        self.telemetry.unreadable(Unreadable::TooLarge);
+        self.telemetry.unreadable(MessageFault::TooLarge);
         let most = self.most;
         let told =
             format!("the body is larger than the limit, {most} bytes: send fewer rows at a time");
@@ -128,7 +128,7 @@ impl HttpState {
                 () = yield_now() => {}
             }
         }
-        self.telemetry.unreadable(Unreadable::TooSlow);
+        self.telemetry.unreadable(MessageFault::TooSlow);
         let told = format!("the message did not come within {MESSAGE_PATIENCE:?}");
         let status = StatusCode::REQUEST_TIMEOUT;
         Err(Refusal::new(status, "MESSAGE_TOO_SLOW", told))
@@ -143,7 +143,7 @@ impl HttpState {
         let (mut first, mut more) = (Bytes::new(), BytesMut::new());
         while let Some(piece) = body.next().await {
             let piece = piece.map_err(|_| {
-                self.telemetry.unreadable(Unreadable::Malformed);
+                self.telemetry.unreadable(MessageFault::Malformed);
                 let told = "the body did not come as a whole";
                 Refusal::new(StatusCode::BAD_REQUEST, "MALFORMED_MESSAGE", told)
             })?;
@@ -220,7 +220,7 @@ impl HttpState {
             Ok(read) => return Ok(read),
             Err(Unread::Faulty(faults)) => self.predictor.pipeline().refuse(faults).into(),
             Err(Unread::Malformed(why)) => {
-                self.telemetry.unreadable(Unreadable::Malformed);
+                self.telemetry.unreadable(MessageFault::Malformed);
                 let told = format!("the body is not well-formed JSON: {why}");
                 Refusal::new(StatusCode::BAD_REQUEST, "MALFORMED_MESSAGE", told)
                     .about("body", &why, "JSON")

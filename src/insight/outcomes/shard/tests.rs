@@ -3,20 +3,20 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::insight::metrics::{Telemetry, VersionMeters};
+use crate::insight::{VersionInsight, metrics::Telemetry, stats};
 use crate::model::samples;
 
 /// Versions, each of which answers one probability.
-fn versions(many: u64) -> Vec<VersionMeters> {
+fn versions(many: u64) -> Vec<VersionInsight> {
     let telemetry = Telemetry::new().unwrap();
-    let meters = |number| {
+    let insight = |number| {
         let manifest = samples::manifest(samples::document("m", number));
-        VersionMeters::new(&telemetry, &manifest).unwrap()
+        VersionInsight::new(&telemetry, &manifest, stats::Settings::default()).unwrap()
     };
-    (1..=many).map(meters).collect()
+    (1..=many).map(insight).collect()
 }
 
-fn push(shard: &mut Shard, key: u128, by: &VersionMeters, role: Role, rows: usize) -> Lost {
+fn push(shard: &mut Shard, key: u128, by: &VersionInsight, role: Role, rows: usize) -> Lost {
     let answered = Answered {
         by: by.quality(),
         role,

@@ -6,9 +6,9 @@ use std::time::Duration;
 use super::*;
 use crate::error::{Code, ForwardError};
 use crate::ident::{ResponseId, Revision};
-use crate::insight::metrics::{Telemetry, VersionMeters};
 use crate::insight::outcomes::OutcomeSettings;
 use crate::insight::stats::Window;
+use crate::insight::{VersionInsight, metrics::Telemetry, stats};
 use crate::model::payload::{Cell, Payload};
 use crate::model::{Model, Rows, Scores, Version, samples};
 use crate::serving::live::ServingVersion;
@@ -42,13 +42,14 @@ impl Stage {
     fn new() -> Self {
         let telemetry = Telemetry::new().unwrap();
         let manifest = samples::manifest(samples::document("m", 1));
-        let meters = VersionMeters::new(&telemetry, &manifest).unwrap();
-        meters.is_shadow();
+        let insight =
+            VersionInsight::new(&telemetry, &manifest, stats::Settings::default()).unwrap();
+        insight.meters.register_shadow();
         let (into, scored) = mpsc::channel();
         let version = Version::new(manifest, Box::new(Telling(into)));
         let weights = telemetry.weights(0);
         Self {
-            version: Arc::new(ServingVersion::new(version, meters, weights)),
+            version: Arc::new(ServingVersion::new(version, insight, weights)),
             telemetry,
             scored,
         }
@@ -83,7 +84,7 @@ impl Stage {
             payload: Arc::new(Payload::Rows(vec![row.into()])),
             primary: Arc::new(Primary {
                 version: self.version.number(),
-                about: Arc::clone(self.version.comparisons.about()),
+                about: Arc::clone(self.version.insight.comparisons.about()),
                 response_id: ResponseId::from_random(7),
                 revision: Revision(1),
                 answer: Some(answer),
@@ -98,7 +99,7 @@ impl Stage {
         Waiting {
             copied: self.copied(),
             expires: Instant::now() + Duration::from_secs(60),
-            queued: self.version.meters.shadow_queued(),
+            queued: self.version.insight.meters.shadow_queued(),
             held: Held {
                 shared: Arc::clone(shared),
                 bytes,
@@ -128,7 +129,7 @@ impl Stage {
     fn read(&self, code: Code) -> Option<(u64, u64)> {
         let read = self
             .version
-            .meters
+            .insight
             .stats
             .read(Role::Shadow, Window::SinceLoad)?;
         Some((read.summary.rows, read.summary.codes[code as usize]))
@@ -164,14 +165,14 @@ fn the_thread_of_a_shadow_records_nothing_and_the_desk_all_of_it() {
     assert_eq!(stage.ended("OK"), 0);
     assert!(!held());
     let one = stage.version.number();
-    assert!(stage.version.comparisons.beside(one).is_none());
+    assert!(stage.version.insight.comparisons.beside(one).is_none());
     assert_eq!(shared.bytes.load(Ordering::Relaxed), 10, "it still waits");
 
     done.enter(Some(&outcomes));
     assert_eq!(stage.read(Code::Ok), Some((1, 1)));
     assert_eq!(stage.ended("OK"), 1);
     assert!(held());
-    let told = stage.version.comparisons.beside(one).unwrap();
+    let told = stage.version.insight.comparisons.beside(one).unwrap();
     assert_eq!(told.seen.rows, 1);
     assert_eq!(shared.bytes.load(Ordering::Relaxed), 0);
     assert_eq!(stage.metric("taper_in_flight_requests", ""), 0);
@@ -184,7 +185,7 @@ fn a_late_answer_counts_the_same_in_statistics_and_metrics() {
     let mut done = one(&lane.post, &shared, stage.waiting(&shared));
     if let Done::Computed(computed) = &mut done {
         // As `Slots::overdue` does, while it runs.
-        stage.version.meters.shadow_overdue();
+        stage.version.insight.meters.shadow_overdue();
         computed.late = true;
         computed.expires = computed.ended;
     }

@@ -1,4 +1,5 @@
-//! Every door that reads what strangers send, without sockets: bytes in, and what must hold of every answer.
+//! The fuzz targets: every entry point that reads data from untrusted clients, called without sockets. Each call checks what must
+//! hold for every response.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -29,22 +30,23 @@ use crate::tiny;
 /// Bytes of a message, so that a fuzzer does not spend its time on long ones.
 pub const LONGEST: usize = 1 << 16;
 
-/// A door by the name that the fuzzer is told.
+/// One entry point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Door {
+pub enum FuzzTarget {
     /// `taper.v1.PredictionService/Predict`.
     Native,
     /// `inference.GRPCInferenceService/ModelInfer`.
     OpenInference,
     /// `tensorflow.serving.PredictionService/Predict`.
     TensorFlowServing,
-    /// `POST /v2/models/m/infer`: JSON, or where the first two bytes say how much of it is JSON, that and blocks of bytes.
+    /// `POST /v2/models/m/infer`. The first two bytes of the message give the length of the JSON part; binary tensors follow it.
+    /// 0: everything is JSON.
     RestInfer,
     /// `POST /v2/models/m/predict`.
     RestPredict,
 }
 
-impl Door {
+impl FuzzTarget {
     /// All of them.
     pub const ALL: [Self; 5] = [
         Self::Native,
@@ -54,7 +56,7 @@ impl Door {
         Self::RestPredict,
     ];
 
-    /// Its name on the command line, and of its folder.
+    /// Returns the name used by `FUZZ_TARGET` and by the corpus folder.
     pub fn name(self) -> &'static str {
         match self {
             Self::Native => "native",
@@ -66,8 +68,8 @@ impl Door {
     }
 }
 
-/// A house over two versions of the tiny model `m`, with all its doors.
-pub struct Doors {
+/// A gateway without sockets that serves two versions of the tiny model `m`.
+pub struct Harness {
     runtime: Runtime,
     admission: Arc<AdmissionControl>,
     predictor: Predictor,
@@ -76,7 +78,7 @@ pub struct Doors {
     router: axum::Router,
 }
 
-impl Doors {
+impl Harness {
     pub fn new() -> Self {
         let dir = tempfile::tempdir().expect("temporary folder");
         let versions = [1, 2].map(|number| {
@@ -123,15 +125,15 @@ impl Doors {
         }
     }
 
-    /// Sends `message` to a door; panics where the answer is none that a caller may get.
-    pub fn knock(&self, door: Door, message: &[u8]) {
+    /// Sends `message` to `target`. Panics if the response is not one that a client may get.
+    pub fn send(&self, target: FuzzTarget, message: &[u8]) {
         let (predictor, catalog) = (self.predictor.clone(), self.catalog.clone());
-        match door {
-            Door::Native => {
+        match target {
+            FuzzTarget::Native => {
                 let service = PredictionServiceServer::new(Predictions::new(predictor));
                 self.call(service, "/taper.v1.PredictionService/Predict", message);
             }
-            Door::OpenInference => {
+            FuzzTarget::OpenInference => {
                 let port = DataPort::new(predictor, catalog.clone());
                 let service = OpenInference::new(catalog, port);
                 let service = GrpcInferenceServiceServer::new(service);
@@ -141,7 +143,7 @@ impl Doors {
                     message,
                 );
             }
-            Door::TensorFlowServing => {
+            FuzzTarget::TensorFlowServing => {
                 let service = TensorFlowServing::new(predictor, catalog, LONGEST);
                 let service = tensorflow::PredictionServiceServer::new(service);
                 self.call(
@@ -150,7 +152,7 @@ impl Doors {
                     message,
                 );
             }
-            Door::RestInfer => {
+            FuzzTarget::RestInfer => {
                 let (length, body) = message.split_first_chunk().unwrap_or((&[0; 2], message));
                 let length = u16::from_le_bytes(*length);
                 let mut request = http::Request::post("/v2/models/m/infer");
@@ -159,11 +161,11 @@ impl Doors {
                 }
                 self.post(request, body);
             }
-            Door::RestPredict => {
+            FuzzTarget::RestPredict => {
                 self.post(http::Request::post("/v2/models/m/predict"), message);
             }
         }
-        assert_eq!(self.admission.in_flight(), 0, "a place was not given back");
+        assert_eq!(self.admission.in_flight(), 0, "a permit was not released");
     }
 
     /// Sends `body` over HTTP.
@@ -177,18 +179,18 @@ impl Doors {
             let body = body.collect().await.expect("a body").to_bytes();
             (head.status.as_u16(), body)
         });
-        let told = String::from_utf8_lossy(&body);
+        let text = String::from_utf8_lossy(&body);
         assert!(
             [200, 400, 404, 413, 429, 504].contains(&status),
-            "{status}: {told}"
+            "{status}: {text}"
         );
         if status != 200 {
-            let told: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
-            assert!(told["error"].is_string(), "{told}");
+            let json: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
+            assert!(json["error"].is_string(), "{json}");
         }
     }
 
-    /// Sends `message` as the only one of a gRPC call.
+    /// Sends `message` as the only message of a gRPC call.
     fn call<S>(&self, service: S, path: &str, message: &[u8])
     where
         Admission<S>: Service<
@@ -217,10 +219,10 @@ impl Doors {
             Code::InvalidArgument,
             Code::NotFound,
             Code::OutOfRange,
-            // The house is small, and a single value may fill a large tensor.
+            // The limits are small, and a single value may fill a large tensor.
             Code::ResourceExhausted,
             Code::Unavailable,
-            // Who asks may say for how long.
+            // A request may set its own timeout.
             Code::DeadlineExceeded,
         ];
         assert!(may.contains(&status.code()), "{status:?}");

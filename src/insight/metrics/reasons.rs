@@ -1,0 +1,83 @@
+//! The reasons and states that become label values. The table of metrics and the code that counts both use them.
+
+/// Why the transport refused a message before a handler saw it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MessageFault {
+    /// The message exceeds the limit on its bytes.
+    TooLarge,
+    /// The message cannot be decoded, its compression is unsupported, or the method is unknown.
+    Malformed,
+    /// The message did not arrive completely in time.
+    TooSlow,
+}
+
+impl MessageFault {
+    /// The values of the label `reason`, indexed by `fault as usize`.
+    pub const REASONS: [&str; 3] = ["MESSAGE_TOO_LARGE", "MALFORMED_MESSAGE", "MESSAGE_TOO_SLOW"];
+}
+
+/// Why a queued request was never computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AbandonReason {
+    /// Its deadline passed.
+    Expired,
+    /// Its client went away.
+    Cancelled,
+    /// It could no longer finish before its deadline.
+    Late,
+}
+
+impl AbandonReason {
+    /// The values of the label `reason`, indexed by `reason as usize`.
+    pub const REASONS: [&str; 3] = ["expired", "cancelled", "late"];
+}
+
+/// Why a shadow did not score a copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DropReason {
+    /// A bound was reached: on the shadow's queue, on the memory for copies, or on the copies computed at one time.
+    QueueFull,
+    /// The copy was older than the shadow's deadline when its turn came.
+    Deadline,
+    /// Shadows had used their share of the compute time.
+    Budget,
+    /// Every copy that the shadow may compute at one time is past its deadline and has not finished.
+    Stuck,
+    /// The shadow was removed from the policy, or the gateway is shutting down.
+    Draining,
+}
+
+impl DropReason {
+    /// The values of the label `reason`, indexed by `reason as usize`.
+    pub const REASONS: [&str; 5] = ["queue_full", "deadline", "budget", "stuck", "draining"];
+}
+
+/// Why the fallback version had to answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FallbackReason {
+    /// The forward pass returned an error.
+    Error,
+    /// The forward pass panicked.
+    Panic,
+    /// The answer contained NaN or an infinite number.
+    NotFinite,
+    /// The version did not answer in time.
+    Timeout,
+}
+
+impl FallbackReason {
+    /// The values of the label `reason`, indexed by `reason as usize`.
+    pub const REASONS: [&str; 4] = ["error", "panic", "not_finite", "timeout"];
+}
+
+/// The values of the label `state`, in the order in which a version goes through the states.
+pub const STATES: [&str; 8] = [
+    "DISCOVERED",
+    "LOADING",
+    "VERIFYING",
+    "WARMING",
+    "READY",
+    "DRAINING",
+    "RETIRED",
+    "FAILED",
+];
