@@ -1,4 +1,4 @@
-//! Compiles `proto/` without protoc: protox reads the files, tonic-prost-build writes the code.
+//! Compiles `proto/` without protoc: protox parses the files, tonic-prost-build generates the code.
 
 use std::{env, error::Error, fs, path::PathBuf};
 
@@ -12,14 +12,15 @@ const PROTOS: [&str; 5] = [
     "tensorflow_serving/prediction_service.proto",
     "tensorflow_serving/model.proto",
 ];
-/// Messages whose bytes are handed on as they came.
+/// Messages and packages whose `bytes` fields become `Bytes`, so that they are passed on without a copy.
 const BYTES: [&str; 3] = [".taper.v1.Tensor", ".inference", ".tensorflow"];
-/// Fields that are seldom there and large: a tensor is moved a few times, and has either these or raw bytes.
+/// Large fields that are rarely set, boxed so that a tensor stays small: it is moved several times, and most clients send raw
+/// bytes instead of these.
 const BOXED: [&str; 2] = [
     ".inference.ModelInferRequest.InferInputTensor.contents",
     ".inference.ModelInferResponse.InferOutputTensor.contents",
 ];
-/// Messages that are told as JSON too, under the names of their fields.
+/// Messages that REST also returns as JSON, under the names of their fields.
 const JSON: [&str; 19] = [
     ".inference.InferBatchStatistics",
     ".inference.InferParameter",
@@ -41,7 +42,7 @@ const JSON: [&str; 19] = [
     ".inference.ServerMetadataResponse",
     ".inference.StatisticDuration",
 ];
-/// Fields that hold the number of an enum's value; JSON has its name.
+/// Enum fields: the message holds the value's number, JSON its name.
 const NAMED: [(&str, &str); 3] = [
     (".inference.ModelInput.data_type", "data_type"),
     (".inference.ModelInput.format", "format"),
@@ -51,7 +52,7 @@ const NAMED: [(&str, &str); 3] = [
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=proto");
     let descriptors = protox::compile(PROTOS, ["proto"])?;
-    // The same bytes answer reflection requests, so what it tells is what was compiled.
+    // Reflection serves these bytes, so it always describes the protocol that was compiled.
     let out = PathBuf::from(env::var("OUT_DIR")?).join("taper_descriptor.bin");
     fs::write(out, descriptors.encode_to_vec())?;
     let builder = BYTES
@@ -63,7 +64,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .iter()
         .fold(builder, |builder, path| builder.boxed(path));
     with_json(builder)
-        // In the order of their names, so that what is wrong with several is told in the same order each time.
+        // Sorted by name, so that the faults of several inputs are reported in a stable order.
         .btree_map(".tensorflow")
         .extern_path(".google.rpc.Status", "::tonic_types::Status")
         .codec_path("crate::proto::codec::Bounded")
@@ -76,20 +77,20 @@ fn with_json(builder: Builder) -> Builder {
         builder.type_attribute(path, "#[derive(serde::Serialize, schemars::JsonSchema)]")
     });
     let builder = NAMED.iter().fold(builder, |builder, (path, name)| {
-        let by = format!("#[serde(serialize_with = \"crate::proto::json::{name}\")]");
+        let serialize_with = format!("#[serde(serialize_with = \"crate::proto::json::{name}\")]");
         builder
-            .field_attribute(path, by)
+            .field_attribute(path, serialize_with)
             .field_attribute(path, "#[schemars(with = \"String\")]")
     });
-    // Without a dot in front a path means itself only, and nothing in it.
+    // A path without a leading dot matches only that message, not the types nested in it.
     let (policy, parameter) = ("ModelVersionPolicy", "InferParameter");
     builder
         .message_attribute(policy, "#[serde(transparent)]")
         .enum_attribute("policy_choice", "#[serde(rename_all = \"snake_case\")]")
-        // A parameter is its value.
+        // A parameter is written as its bare value.
         .message_attribute(parameter, "#[serde(transparent)]")
         .enum_attribute("InferParameter.parameter_choice", "#[serde(untagged)]")
-        // The same answer is the same text each time.
+        // Sorted by name, so that equal messages give equal JSON.
         .btree_map(".inference.ModelConfig.parameters")
         .btree_map(".inference.ModelMetadataResponse.properties")
 }

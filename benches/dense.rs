@@ -13,6 +13,7 @@ use std::path::Path;
 use candle::Perceptron;
 use common::{MODEL, registry, tensors, version};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use data_encoding::HEXLOWER;
 use safetensors::{Dtype, tensor::TensorView};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
@@ -100,8 +101,7 @@ fn publish(dir: &Path) {
         (name, view)
     });
     let weights = safetensors::serialize(views, None).expect("tensors");
-    let digest = Sha256::digest(&weights);
-    let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest = HEXLOWER.encode(&Sha256::digest(&weights));
     let linear = |name: &str| json!({"kind": "linear", "name": name});
     let relu = json!({"kind": "relu"});
     let layers = [linear("0"), relu.clone(), linear("2"), relu, linear("4")];

@@ -14,6 +14,8 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::text::ellipsize;
+
 pub use document::{from_json, from_toml};
 
 /// How many faults are kept; past that only their number is told.
@@ -192,11 +194,7 @@ pub fn schema_of<T: JsonSchema>() -> Value {
 /// `got "x"`, cut to a line.
 #[must_use]
 pub fn got(value: &Value) -> String {
-    let text = value.to_string();
-    match text.char_indices().nth(80) {
-        Some((end, _)) => format!("got {}…", &text[..end]),
-        None => format!("got {text}"),
-    }
+    format!("got {}", ellipsize(&value.to_string(), 80))
 }
 
 /// What a structural fault means to the author of the document, with what to append to the path.

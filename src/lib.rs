@@ -18,7 +18,7 @@
 //! audit/        who changed what and why: hash-chained lines
 //! insight/      what was seen: the metrics, statistics that can be read, drift, shadows beside primaries, and what the truths
 //!               say that come later
-//! proto.rs ident.rs error.rs faults.rs priority.rs
+//! proto.rs ident.rs error.rs faults.rs priority.rs sync.rs text.rs
 //! ```
 //!
 //! # One request
@@ -52,27 +52,34 @@
 //! # Arrows
 //!
 //! ```text
-//! main > cli      cli > app, config, train, registry, model, proto, audit      app > everything below
+//! main > cli      cli > app, config, train, registry, model, proto, audit, client, terminal, loadgen, demo      app > everything below
+//! demo > app, client, terminal, config, proto      loadgen > client, terminal, proto      client > proto      terminal > client
 //! api > serving, control, registry, insight, model, proto, audit
 //! control > registry, model, serving, insight, audit
 //! serving > model, insight      registry > model      train > model, registry      insight > model
 //! config > control, registry, serving, insight
-//! anyone > ident, error, faults, priority.  No other arrow, and no circle: tests/architecture.rs checks it
+//! anyone > ident, error, faults, priority, sync, text.  No other arrow, and no circle: tests/architecture.rs checks it
 //! ```
 
 pub mod api;
 pub mod app;
 pub mod audit;
 pub mod cli;
+pub(crate) mod client;
 pub mod config;
 pub mod control;
+pub(crate) mod demo;
 pub mod error;
 pub mod faults;
 pub mod ident;
 pub mod insight;
+pub mod loadgen;
 pub mod model;
 pub mod priority;
 pub mod proto;
 pub mod registry;
 pub mod serving;
+pub mod sync;
+pub mod text;
+pub(crate) mod terminal;
 pub mod train;

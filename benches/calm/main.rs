@@ -56,8 +56,8 @@ use args::Args;
 use client::{Asked, Load, Senders};
 use cpu::Others;
 use spread::Spread;
-use taper::cli::bench::{Arrivals, Tally};
 use taper::ident::VersionNumber;
+use taper::loadgen::{Arrivals, Tally};
 use target::{BUILT, Cores, Target, on_server_core};
 use tokio::time::{Instant, sleep};
 

@@ -2,10 +2,13 @@
 
 use std::borrow::Cow;
 
+use data_encoding::HEXLOWER;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
+
+use crate::text::truncate;
 
 /// Characters of an actor, an action, a model or an outcome that are kept.
 const NAME: usize = 256;
@@ -52,19 +55,19 @@ pub struct Entry {
 struct Body<'a> {
     sequence: u64,
     time: String,
-    actor: String,
-    reason: String,
-    action: String,
-    model: String,
+    actor: &'a str,
+    reason: &'a str,
+    action: &'a str,
+    model: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     expected: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     revision: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     through: Option<u64>,
-    outcome: String,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    message: String,
+    outcome: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    message: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     before: Option<Cow<'a, Value>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -83,7 +86,6 @@ impl Entry {
         previous: &str,
         through: u64,
     ) -> serde_json::Result<(String, String)> {
-        let cut = |text: &str, most| text.chars().take(most).collect::<String>();
         let ms = i64::try_from(self.at_ms).unwrap_or(i64::MAX);
         let body = Body {
             sequence,
@@ -91,15 +93,15 @@ impl Entry {
                 "{:.3}",
                 Timestamp::from_millisecond(ms).unwrap_or(Timestamp::MAX)
             ),
-            actor: cut(&self.actor, NAME),
-            reason: cut(&self.reason, REASON),
-            action: cut(&self.action, NAME),
-            model: cut(&self.model, NAME),
+            actor: truncate(&self.actor, NAME),
+            reason: truncate(&self.reason, REASON),
+            action: truncate(&self.action, NAME),
+            model: truncate(&self.model, NAME),
             expected: self.expected,
             revision: self.revision,
             through: (self.revision.is_none() && through > 0).then_some(through),
-            outcome: cut(&self.outcome, NAME),
-            message: cut(&self.message, MESSAGE),
+            outcome: truncate(&self.outcome, NAME),
+            message: truncate(&self.message, MESSAGE),
             before: self.before.as_ref().map(document).transpose()?,
             after: self.after.as_ref().map(document).transpose()?,
             previous,
@@ -128,6 +130,5 @@ pub(super) const HASH: &str = ",\"hash\":\"";
 
 /// SHA-256 in hexadecimal.
 pub(super) fn hash(text: &str) -> String {
-    let digest: [u8; 32] = Sha256::digest(text.as_bytes()).into();
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    HEXLOWER.encode(&Sha256::digest(text.as_bytes()))
 }

@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 use tonic::Request;
 
-use super::{client::AdminPort, failure::Failure, out, table::table};
 use crate::audit::{self, Chain, Head, Parsed};
+use crate::client::{AdminPort, Failure};
 use crate::proto::v1::ReadAuditRequest;
+use crate::terminal::{output, table::table};
 
 /// Arguments of `taper audit`.
 #[derive(Debug, clap::Args)]
@@ -35,9 +36,9 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
         held.map_err(|broken| Failure::new(format!("{broken}\n{NEXT}")))?
     };
     if args.json {
-        out::print_json(&as_json(&head, &tail.lines))
+        output::print_json(&as_json(&head, &tail.lines))
     } else {
-        out::print(&readable(&head, &tail.lines))
+        output::print(&readable(&head, &tail.lines))
     }
 }
 

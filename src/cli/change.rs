@@ -7,8 +7,10 @@ use std::time::Duration;
 use prost_types::Timestamp;
 use serde::Serialize;
 
-use super::{client::AdminPort, failure::Failure, out, split::in_force, table::table};
+use super::split::in_force;
+use crate::client::{AdminPort, Failure};
 use crate::proto::v1::{ChangeResponse, ChangeTerms, SetTrafficPolicyRequest, TrafficPolicy};
+use crate::terminal::{output, table::table};
 
 /// The terms of a change.
 #[derive(Clone, Debug, clap::Args)]
@@ -84,10 +86,10 @@ impl Changing {
         same: &str,
     ) -> Result<(), Failure> {
         if self.json {
-            return out::print_json(&Answer::from(response));
+            return output::print_json(&Answer::from(response));
         }
         let flag = self.port.flag();
-        out::print(&self.change.readable(&flag, model, response, same))
+        output::print(&self.change.readable(&flag, model, response, same))
     }
 }
 

@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{failure::Failure, out};
+use crate::client::Failure;
 use crate::registry::{self, Checked};
+use crate::terminal::output;
 
 /// Arguments of `taper check`.
 #[derive(Debug, clap::Args)]
@@ -22,7 +23,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 /// Where any version would not serve; every fault is on stdout then.
 pub(super) fn folder(dir: &Path) -> Result<(), Failure> {
     let checked = registry::check(dir)?;
-    out::print(&listing(&checked))?;
+    output::print(&listing(&checked))?;
     match checked.iter().filter(|one| one.outcome.is_err()).count() {
         0 => Ok(()),
         wrong => Err(Failure::new(format!(

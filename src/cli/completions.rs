@@ -1,9 +1,9 @@
 //! `taper completions`: what a shell needs to complete the command line.
 
+use crate::client::Failure;
+use crate::terminal::output;
 use clap::Command;
 use clap_complete::Shell;
-
-use super::{failure::Failure, out};
 
 /// Arguments of `taper completions`.
 #[derive(Debug, clap::Args)]
@@ -19,5 +19,5 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, command: &mut Command) -> Result<(), Failure> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, command, "taper", &mut script);
-    out::print(String::from_utf8_lossy(&script).trim_end())
+    output::print(String::from_utf8_lossy(&script).trim_end())
 }

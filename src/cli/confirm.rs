@@ -1,6 +1,7 @@
 //! `taper confirm`: a change that was made with `--confirm-within` stays.
 
-use super::{change::Changing, failure::Failure, model::Model};
+use super::{change::Changing, model::Model};
+use crate::client::Failure;
 use crate::proto::v1::ConfirmRequest;
 
 /// Arguments of `taper confirm`.

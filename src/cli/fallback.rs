@@ -1,7 +1,7 @@
 //! `taper fallback`: who answers where another version fails or takes too long. `taper split get` shows it.
 
 use super::change::Changing;
-use super::{failure::Failure, wire};
+use crate::client::{Failure, wire};
 use crate::ident::Target;
 use crate::proto::v1::TrafficPolicy;
 

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{client::AdminPort, failure::Failure, out, table::table, wire};
+use crate::client::{AdminPort, Failure, wire};
 use crate::ident::Target;
 use crate::proto::v1::{ListRevisionsRequest, Revision, TrafficPolicy};
+use crate::terminal::{output, table::table};
 
 /// Changes that one call may ask for.
 const PAGE: u32 = 1000;
@@ -54,9 +55,9 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
         changes.extend(page.revisions.into_iter().map(Change::from));
     }
     if args.json {
-        out::print_json(&serde_json::json!({ "revisions": changes }))
+        output::print_json(&serde_json::json!({ "revisions": changes }))
     } else {
-        out::print(&readable(&changes))
+        output::print(&readable(&changes))
     }
 }
 

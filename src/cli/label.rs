@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{
-    change::Changing, client::AdminPort, failure::Failure, model::Model, out, table::table,
-};
+use super::{change::Changing, model::Model};
+use crate::client::{AdminPort, Failure};
 use crate::proto::v1::{DeleteLabelRequest, GetModelRequest, SetLabelRequest};
+use crate::terminal::{output, table::table};
 
 /// What to do with labels.
 #[derive(Debug, clap::Subcommand)]
@@ -95,9 +95,9 @@ async fn list(args: ListArgs) -> Result<(), Failure> {
         labels: got.labels.into_iter().collect(),
     };
     if args.json {
-        out::print_json(&listing)
+        output::print_json(&listing)
     } else {
-        out::print(&listing.readable())
+        output::print(&listing.readable())
     }
 }
 

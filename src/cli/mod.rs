@@ -6,23 +6,17 @@
 //! Not here: rules. A verb reads arguments, calls, and shows.
 
 mod audit;
-pub mod bench;
 mod change;
 mod check;
-mod client;
 mod compare;
 mod completions;
 mod confirm;
-mod demo;
 mod drift;
-mod failure;
 mod fallback;
 mod history;
-mod input;
 mod label;
 mod model;
 mod models;
-mod out;
 mod outcomes;
 mod predict;
 mod promote;
@@ -31,22 +25,22 @@ mod rollback;
 mod schema;
 mod serve;
 mod shadow;
-mod signals;
 mod split;
 mod stats;
-mod table;
 mod train;
 mod undo;
 mod versions;
 mod watch;
-mod wire;
 
 use std::{io::IsTerminal, process::ExitCode};
 
 use clap::{CommandFactory, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
-use failure::Failure;
+use crate::client::Failure;
+use crate::demo;
+use crate::loadgen;
+use crate::terminal::output;
 
 /// A gRPC inference gateway that shifts traffic between model versions gradually
 /// and judges them by what they predict.
@@ -92,7 +86,7 @@ enum Verb {
     /// Send a version's folder to a running gateway.
     Push(push::Args),
     /// Load a running gateway and tell how fast it answers: at a steady rate, or with callers that wait.
-    Bench(Box<bench::Args>),
+    Bench(Box<loadgen::Args>),
     /// Prove that the audit log was not changed, and show its last lines.
     Audit(audit::Args),
     /// Show or move the labels of a model's versions.
@@ -140,7 +134,7 @@ pub fn run() -> ExitCode {
     match cli.verb.run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            out::complain(&format!("error: {failure}"));
+            output::complain(&format!("error: {failure}"));
             ExitCode::from(failure.exit_code())
         }
     }
@@ -161,7 +155,7 @@ impl Verb {
             Self::History(args) => on_runtime(history::run(args)),
             Self::Watch(args) => on_runtime(watch::run(args)),
             Self::Push(args) => on_runtime(push::run(args)),
-            Self::Bench(args) => bench::run(*args),
+            Self::Bench(args) => loadgen::run(*args),
             Self::Audit(args) => on_runtime(audit::run(args)),
             Self::Label(verb) => on_runtime(label::run(verb)),
             Self::Promote(args) => on_runtime(promote::run(args)),

@@ -2,7 +2,7 @@
 //!
 //! Not here: whether a named model exists; the gateway says that.
 
-use super::{client::AdminPort, failure::Failure};
+use crate::client::{AdminPort, Failure};
 use crate::proto::v1::ListModelsRequest;
 
 /// The model, as the command line names it.

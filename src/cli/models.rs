@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::Serialize;
 
-use super::{client::AdminPort, failure::Failure, out, table::table};
+use crate::client::{AdminPort, Failure};
 use crate::proto::v1::{
     Datatype, GetModelRequest, GetModelResponse, ListModelsRequest, ListModelsResponse,
     TensorSignature, VersionState, VersionStatus,
 };
+use crate::terminal::{output, table::table};
 
 /// Arguments of `taper models`.
 #[derive(Debug, clap::Args)]
@@ -30,18 +31,18 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
             let request = patience.request(GetModelRequest { model });
             let model = Model::from(args.port.answer(client.get_model(request)).await?);
             if args.json {
-                out::print_json(&model)
+                output::print_json(&model)
             } else {
-                out::print(&model.readable())
+                output::print(&model.readable())
             }
         }
         None => {
             let request = patience.request(ListModelsRequest {});
             let list = Listing::from(args.port.answer(client.list_models(request)).await?);
             if args.json {
-                out::print_json(&list)
+                output::print_json(&list)
             } else {
-                out::print(&list.readable())
+                output::print(&list.readable())
             }
         }
     }

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::{client::DataPort, failure::Failure, input, out, table::table, wire};
+use crate::client::{DataPort, Failure, input, wire};
 use crate::proto::v1::{PredictRequest, PredictResponse, predict_request::Pin};
+use crate::terminal::{output, table::table};
 
 /// Arguments of `taper predict`.
 #[derive(Debug, clap::Args)]
@@ -58,9 +59,9 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
     let response = args.port.answer(client.predict(request)).await?;
     let answer = Answer::new(response, count)?;
     if args.json {
-        out::print_json(&answer)
+        output::print_json(&answer)
     } else {
-        out::print(&answer.readable())
+        output::print(&answer.readable())
     }
 }
 

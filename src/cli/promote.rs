@@ -1,6 +1,7 @@
 //! `taper promote`: a label takes over all traffic in one step.
 
-use super::{change::Changing, failure::Failure, model::Model};
+use super::{change::Changing, model::Model};
+use crate::client::Failure;
 use crate::proto::v1::PromoteRequest;
 
 /// Arguments of `taper promote`.

@@ -13,7 +13,8 @@ use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Request;
 
-use super::{change::Who, client::AdminPort, failure::Failure, models, out};
+use super::{change::Who, models};
+use crate::client::{AdminPort, Failure};
 use crate::faults::Faults;
 use crate::ident::{ModelName, VersionNumber};
 use crate::model::load;
@@ -23,6 +24,7 @@ use crate::proto::v1::{
     GetModelRequest, UploadChunk, UploadHeader, UploadVersionRequest, UploadVersionResponse,
     VersionState, VersionStatus,
 };
+use crate::terminal::output;
 
 /// Bytes of one message.
 const CHUNK: usize = 256 * 1024;
@@ -63,7 +65,7 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
     let mut told = json!({ "model": model, "version": version, "bytes": sent.bytes });
     let mut text = format!(
         "{model} {version} is published: {} bytes",
-        super::table::thousands(sent.bytes)
+        crate::terminal::table::thousands(sent.bytes)
     );
     if args.no_wait {
         text.push_str(&format!(
@@ -80,9 +82,9 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
         ));
     }
     if args.json {
-        out::print_json(&told)
+        output::print_json(&told)
     } else {
-        out::print(&text)
+        output::print(&text)
     }
 }
 

@@ -1,6 +1,7 @@
 //! `taper rollback`: what an earlier revision wanted comes back.
 
-use super::{change::Changing, failure::Failure, model::Model};
+use super::{change::Changing, model::Model};
+use crate::client::Failure;
 use crate::proto::v1::RollbackToRequest;
 
 /// Arguments of `taper rollback`.

@@ -1,9 +1,10 @@
 //! `taper schema`: the JSON Schemas of the files that people write.
 
-use super::{failure::Failure, out};
+use crate::client::Failure;
 use crate::config::Config;
 use crate::faults;
 use crate::model::manifest::raw::RawManifest;
+use crate::terminal::output;
 use crate::train::spec::raw::RawSpec;
 
 /// Arguments of `taper schema`.
@@ -25,7 +26,7 @@ enum Of {
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    out::print_json(&match args.of {
+    output::print_json(&match args.of {
         Of::Manifest => faults::schema_of::<RawManifest>(),
         Of::Config => Config::schema(),
         Of::Train => faults::schema_of::<RawSpec>(),

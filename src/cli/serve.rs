@@ -2,9 +2,11 @@
 
 use std::{env, path::PathBuf};
 
-use super::{check, failure::Failure, out, signals::Signals, table::table};
+use super::check;
 use crate::app::{self, Addresses, Gateway, VersionStatus};
+use crate::client::Failure;
 use crate::config::{Config, Overrides};
+use crate::terminal::{Signals, output, table::table};
 
 /// Arguments of `taper serve`. Flags come before environment variables, and both before the file.
 #[derive(Debug, clap::Args)]
@@ -45,15 +47,15 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
         check::folder(&config.registry)?;
         let rehearsed = app::rehearse(&config).await;
         rehearsed.map_err(|error| Failure::new(error.to_string()))?;
-        return out::print("the configuration is good");
+        return output::print("the configuration is good");
     }
     let mut signals = Signals::listen()?;
     let started = tokio::select! {
         started = Gateway::start(config) => started,
-        name = signals.next() => return out::print(&format!("{name} while loading: nothing was served")),
+        name = signals.next() => return output::print(&format!("{name} while loading: nothing was served")),
     };
     let mut gateway = started.map_err(|error| Failure::new(error.to_string()))?;
-    out::print(&format!(
+    output::print(&format!(
         "{}\n{}",
         banner(
             gateway.addresses(),
@@ -63,7 +65,7 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
     ))?;
     let broken = tokio::select! {
         name = signals.next() => {
-            out::print(&format!("{name}: draining; a second signal ends at once"))?;
+            output::print(&format!("{name}: draining; a second signal ends at once"))?;
             None
         }
         part = gateway.broken() => Some(part),
@@ -75,7 +77,7 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
             return Err(Failure::new(told));
         }
     };
-    out::print(&report.to_string())?;
+    output::print(&report.to_string())?;
     match broken {
         None => Ok(()),
         Some(part) => Err(Failure::new(format!(

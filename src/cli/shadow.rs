@@ -7,9 +7,12 @@ use serde::Serialize;
 
 use super::change::Changing;
 use super::split::{Labels, TargetShare, in_force, labels};
-use super::table::{per_cent, table};
-use super::{client::AdminPort, failure::Failure, out, wire};
+use crate::client::{AdminPort, Failure, wire};
 use crate::proto::v1::{Shadow, TrafficPolicy};
+use crate::terminal::{
+    output,
+    table::{per_cent, table},
+};
 
 /// What to do with shadows.
 #[derive(Debug, clap::Subcommand)]
@@ -157,9 +160,9 @@ async fn list(args: ListArgs) -> Result<(), Failure> {
         shadows: shadows.map(|one| Line::new(one, &labels)).collect(),
     };
     if args.json {
-        out::print_json(&listing)
+        output::print_json(&listing)
     } else {
-        out::print(&listing.readable())
+        output::print(&listing.readable())
     }
 }
 

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{failure::Failure, out};
+use crate::client::Failure;
 use crate::ident::VersionNumber;
+use crate::terminal::output;
 use crate::train::{self, Options, Progress};
 
 /// Train a new version of a model from a CSV file, and publish it to a registry
@@ -61,9 +62,9 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
     bar.finish_and_clear();
     let report = trained.map_err(|error| Failure::new(error.to_string()))?;
     let told = if quiet {
-        out::print(&report.path.display().to_string())
+        output::print(&report.path.display().to_string())
     } else {
-        out::print(&report.to_string())
+        output::print(&report.to_string())
     };
     // A second run would publish a second version.
     told.map_err(|failure| {

@@ -1,6 +1,7 @@
 //! `taper undo`: what was in force before the last change comes back.
 
-use super::{change::Changing, failure::Failure, model::Model};
+use super::{change::Changing, model::Model};
+use crate::client::Failure;
 use crate::proto::v1::UndoRequest;
 
 /// Arguments of `taper undo`.

@@ -6,17 +6,15 @@ use serde::Serialize;
 
 use super::{
     change::{self, Changing, Who},
-    client::AdminPort,
-    failure::Failure,
     model::Model,
     models::word,
-    out,
-    table::table,
 };
+use crate::client::{AdminPort, Failure};
 use crate::proto::v1::{
     GetModelRequest, GetModelResponse, LoadVersionRequest, RetryVersionRequest,
     UnloadVersionRequest, VersionStatus,
 };
+use crate::terminal::{output, table::table};
 
 /// Arguments of `taper versions`.
 #[derive(Debug, clap::Args)]
@@ -94,11 +92,11 @@ async fn list(args: ListArgs) -> Result<(), Failure> {
     let request = args.port.patience.request(GetModelRequest { model });
     let listing = Listing::from(args.port.answer(client.get_model(request)).await?);
     if args.json {
-        return out::print_json(&listing);
+        return output::print_json(&listing);
     }
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     let now = now.ok().and_then(|now| i64::try_from(now.as_secs()).ok());
-    out::print(&listing.readable(now.unwrap_or_default()))
+    output::print(&listing.readable(now.unwrap_or_default()))
 }
 
 async fn load(mut args: ChangeArgs) -> Result<(), Failure> {
@@ -137,9 +135,9 @@ async fn retry(mut args: RetryArgs) -> Result<(), Failure> {
     });
     args.port.answer(client.retry_version(request)).await?;
     if args.json {
-        out::print_json(&serde_json::json!({}))
+        output::print_json(&serde_json::json!({}))
     } else {
-        out::print(&format!("{model}   version {} is READY", args.version))
+        output::print(&format!("{model}   version {} is READY", args.version))
     }
 }
 

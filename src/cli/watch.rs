@@ -8,9 +8,11 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tonic::{Code, Request, Status, Streaming};
 
-use super::{client::AdminPort, failure::Failure, history::Change, models, out, signals::Signals};
+use super::{history::Change, models};
+use crate::client::{AdminPort, Failure};
 use crate::proto::v1::watch_response::Event;
 use crate::proto::v1::{GetModelResponse, WatchRequest, WatchResponse};
+use crate::terminal::{Signals, output};
 
 /// How long the first attempt to connect again waits; each next one twice as long.
 const FIRST_WAIT: Duration = Duration::from_millis(250);
@@ -58,7 +60,7 @@ async fn follow(args: &Args) -> Result<(), Failure> {
                 } else {
                     as_line(event)
                 };
-                if out::tell(&line)? == out::Reader::Gone {
+                if output::tell(&line)? == output::Reader::Gone {
                     return Ok(());
                 }
                 left = left.map(|left| left - 1);
@@ -72,7 +74,7 @@ async fn follow(args: &Args) -> Result<(), Failure> {
             Err(status) if is_final(&status) => return Err(status.into()),
             Err(status) => Failure::from(status).to_string(),
         };
-        out::complain(&format!("{why}; connecting again"));
+        output::complain(&format!("{why}; connecting again"));
         stream = loop {
             tokio::time::sleep(wait).await;
             wait = (wait * 2).min(LONGEST_WAIT);

@@ -10,7 +10,8 @@ mod input;
 
 use std::{any::Any, time::Duration};
 
-use crate::ident::VersionNumber;
+use crate::ident::{Label, ModelName, VersionNumber};
+use crate::text::truncate;
 
 pub use admin::AdminError;
 pub use code::Code;
@@ -108,7 +109,7 @@ impl PredictError {
     /// There is no model that a caller calls `name`.
     #[must_use]
     pub fn unknown_model(name: &str) -> Self {
-        Self::UnknownModel(name.chars().take(128).collect())
+        Self::UnknownModel(truncate(name, ModelName::MAX_LEN).to_owned())
     }
 
     /// `model` has no label that a caller calls `label`.
@@ -116,7 +117,7 @@ impl PredictError {
     pub fn unknown_label(model: &str, label: &str) -> Self {
         Self::UnknownLabel {
             model: model.to_owned(),
-            label: label.chars().take(64).collect(),
+            label: truncate(label, Label::MAX_LEN).to_owned(),
         }
     }
 

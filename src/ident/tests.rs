@@ -40,15 +40,15 @@ fn names_and_labels_cannot_be_paths_or_numbers() {
 }
 
 #[test]
-fn shares_print_as_per_cent() {
+fn shares_are_formatted_as_per_cent() {
     for (points, text) in [(9_500, "95%"), (50, "0.5%"), (1, "0.01%"), (10_000, "100%")] {
         assert_eq!(Share::try_from(points).unwrap().to_string(), text);
     }
-    assert!(Share::try_from(10_001).is_err(), "more than everything");
+    assert!(Share::try_from(10_001).is_err(), "more than all traffic");
 }
 
 #[test]
-fn targets_of_digits_are_versions_and_the_rest_are_labels() {
+fn a_target_of_digits_is_a_version_and_any_other_a_label() {
     for (raw, want) in [
         ("7", Some(Target::Version(7.try_into().unwrap()))),
         ("canary", Some(Target::Label("canary".parse().unwrap()))),
@@ -67,7 +67,7 @@ fn targets_of_digits_are_versions_and_the_rest_are_labels() {
 }
 
 #[test]
-fn labels_with_their_versions_are_a_json_object_and_are_checked_when_read() {
+fn a_map_of_labels_is_a_json_object_and_is_checked_when_read() {
     let labels = BTreeMap::from([("canary".parse().unwrap(), 2.try_into().unwrap())]);
     let text = serde_json::to_string(&labels).unwrap();
     assert_eq!(text, r#"{"canary":2}"#);
@@ -81,7 +81,7 @@ fn labels_with_their_versions_are_a_json_object_and_are_checked_when_read() {
 }
 
 #[test]
-fn shares_together_are_at_most_everything() {
+fn the_sum_of_two_shares_is_at_most_all_traffic() {
     let share = |points: u32| Share::try_from(points).unwrap();
     assert_eq!(share(500).and(share(250)), share(750));
     assert_eq!(share(9_000).and(share(2_000)), Share::FULL);

@@ -6,6 +6,8 @@ use bytes::Bytes;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::text::truncate;
+
 /// Element type of a tensor, by the names of the Open Inference Protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "UPPERCASE")]
@@ -143,7 +145,7 @@ impl fmt::Display for Cell {
             // Without an exponent f64::MAX would print as 309 digits.
             Self::Number(value) if value.abs() >= 1e16 => write!(f, "{value:e}"),
             Self::Number(value) => write!(f, "{value}"),
-            Self::Text(value) => write!(f, "{:?}", value.chars().take(64).collect::<String>()),
+            Self::Text(value) => write!(f, "{:?}", truncate(value, 64)),
             Self::List(cells) => write!(f, "a list of {}", cells.len()),
             Self::Object => f.write_str("an object"),
         }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use data_encoding::HEXLOWER;
 use safetensors::{Dtype, tensor::TensorView};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -33,10 +34,7 @@ pub(crate) fn weights() -> Vec<u8> {
 
 /// What it says of its weights.
 pub(crate) fn file(path: &str, bytes: &[u8]) -> Value {
-    let digest: String = Sha256::digest(bytes)
-        .iter()
-        .map(|b| format!("{b:02x}"))
-        .collect();
+    let digest = HEXLOWER.encode(&Sha256::digest(bytes));
     json!({"path": path, "sha256": digest, "bytes": bytes.len()})
 }
 

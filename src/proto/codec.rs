@@ -1,8 +1,8 @@
-//! Protobuf as prost reads it, after a look at how many things a message holds.
+//! Decodes protobuf messages with prost, after a check of the number of fields.
 //!
-//! An empty nested message takes two bytes on the wire and a hundred times that in memory. So a message within the limit
-//! on its bytes could still take gigabytes, before anyone can look at it. Here the fields of the outermost message are
-//! counted first, which reads their keys and steps over their contents.
+//! An empty nested message takes two bytes on the wire and a hundred times as much in memory. A message within the size limit
+//! could therefore take gigabytes of memory while it is decoded. To prevent this, the decoder first counts the fields of the
+//! outermost message; it reads their keys and skips their contents.
 //! Source of the format: <https://protobuf.dev/programming-guides/encoding/>.
 
 use std::marker::PhantomData;
@@ -13,10 +13,10 @@ use tonic::Status;
 use tonic::codec::{Codec, DecodeBuf, Decoder};
 use tonic_prost::{ProstCodec, ProstEncoder};
 
-/// Fields that the outermost message may hold, repeated ones counted each: more than the rows that any version takes.
+/// The most fields of the outermost message. Each element of a repeated field counts. No version accepts as many rows.
 pub const MOST_FIELDS: usize = 66_000;
 
-/// The codec of every service and client here.
+/// The codec of every generated service and client.
 #[derive(Debug)]
 pub struct Bounded<T, U>(PhantomData<(T, U)>);
 
@@ -54,14 +54,13 @@ impl<U: Message + Default> Decoder for BoundedDecoder<U> {
     type Error = Status;
 
     fn decode(&mut self, buf: &mut DecodeBuf<'_>) -> Result<Option<U>, Status> {
-        // The transport hands over whole messages in one piece.
-        if !holds_at_most(buf.chunk(), MOST_FIELDS) {
-            let told = format!(
-                "the message holds more than {MOST_FIELDS} fields: send fewer rows at a time"
-            );
-            return Err(Status::invalid_argument(told));
+        // The transport passes each message as one contiguous chunk.
+        if !has_at_most(buf.chunk(), MOST_FIELDS) {
+            return Err(Status::invalid_argument(format!(
+                "the message has more than {MOST_FIELDS} fields: send fewer rows per request"
+            )));
         }
-        // Cut out first: to step over bytes one by one costs more in a buffer that can grow than in one that cannot.
+        // Split off as `Bytes`, because reading single bytes from the growable buffer is slower.
         let message = buf.copy_to_bytes(buf.remaining());
         let message = U::decode(message).map_err(|error| {
             Status::invalid_argument(format!("the message is not well-formed protobuf: {error}"))
@@ -70,10 +69,9 @@ impl<U: Message + Default> Decoder for BoundedDecoder<U> {
     }
 }
 
-/// Whether `message` holds at most `most` fields. What is not well-formed is left to the real decoder to refuse: it stops
-/// where this stops.
-fn holds_at_most(mut message: &[u8], most: usize) -> bool {
-    for _ in 0..=most {
+/// Returns whether `message` has at most `max` fields. Returns true for a malformed message: the decoder fails at the same place.
+fn has_at_most(mut message: &[u8], max: usize) -> bool {
+    for _ in 0..=max {
         if message.is_empty() {
             return true;
         }
@@ -94,8 +92,9 @@ fn holds_at_most(mut message: &[u8], most: usize) -> bool {
     false
 }
 
+/// Reads one varint and advances `bytes` past it. Returns `None` if it is malformed.
 fn varint(bytes: &mut &[u8]) -> Option<u64> {
-    // Most keys and lengths are one byte.
+    // Fast path: most keys and lengths take one byte.
     if let [byte @ ..0x80, rest @ ..] = *bytes {
         *bytes = rest;
         return Some(u64::from(*byte));
@@ -117,7 +116,7 @@ mod tests {
     use crate::proto::v1::{PredictRequest, Tensor, predict_request::Pin};
 
     #[test]
-    fn fields_of_the_outermost_message_are_counted_whatever_they_hold() {
+    fn fields_of_the_outermost_message_are_counted_whatever_they_contain() {
         let message = PredictRequest {
             model: "m".repeat(300),
             pin: Some(Pin::Version(u64::MAX)),
@@ -131,12 +130,12 @@ mod tests {
             ..PredictRequest::default()
         };
         let bytes = message.encode_to_vec();
-        assert!(holds_at_most(&bytes, 4));
-        assert!(!holds_at_most(&bytes, 3));
+        assert!(has_at_most(&bytes, 4));
+        assert!(!has_at_most(&bytes, 3));
     }
 
     #[test]
-    fn what_is_not_well_formed_is_left_to_the_decoder() {
+    fn malformed_messages_are_left_to_the_decoder() {
         for bytes in [
             &[0x80][..],
             &[0x0a, 0xff],
@@ -144,9 +143,9 @@ mod tests {
             &[0xff; 20],
             &[0x0a, 0x05, 0x00],
         ] {
-            assert!(holds_at_most(bytes, 1), "{bytes:?}");
+            assert!(has_at_most(bytes, 1), "{bytes:?}");
             assert!(PredictRequest::decode(bytes).is_err(), "{bytes:?}");
         }
-        assert!(holds_at_most(&[], 0));
+        assert!(has_at_most(&[], 0));
     }
 }

@@ -1,23 +1,23 @@
-//! Messages as JSON, where they hold the number of an enum's value and JSON has its name.
+//! Serializes enum fields of messages as names, where the message holds numbers.
 
 use serde::Serializer;
 
 use super::inference::{DataType, model_input::Format};
 
-/// `TYPE_FP32` and so on.
+/// Serializes a data type by its name, such as `TYPE_FP32`; unknown numbers as `TYPE_INVALID`.
 ///
 /// # Errors
-/// Those of `to`.
-pub(super) fn data_type<S: Serializer>(number: &i32, to: S) -> Result<S::Ok, S::Error> {
+/// Returns the errors of `serializer`.
+pub(super) fn data_type<S: Serializer>(number: &i32, serializer: S) -> Result<S::Ok, S::Error> {
     let known = DataType::try_from(*number).unwrap_or(DataType::TypeInvalid);
-    to.serialize_str(known.as_str_name())
+    serializer.serialize_str(known.as_str_name())
 }
 
-/// `FORMAT_NONE` and so on.
+/// Serializes a format by its name, such as `FORMAT_NONE`; unknown numbers as `FORMAT_NONE`.
 ///
 /// # Errors
-/// Those of `to`.
-pub(super) fn format<S: Serializer>(number: &i32, to: S) -> Result<S::Ok, S::Error> {
+/// Returns the errors of `serializer`.
+pub(super) fn format<S: Serializer>(number: &i32, serializer: S) -> Result<S::Ok, S::Error> {
     let known = Format::try_from(*number).unwrap_or(Format::None);
-    to.serialize_str(known.as_str_name())
+    serializer.serialize_str(known.as_str_name())
 }

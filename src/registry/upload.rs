@@ -14,12 +14,14 @@ use std::io::{self, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
+use data_encoding::HEXLOWER;
 use sha2::{Digest as _, Sha256};
 
 use super::publish::{PublishError, publish};
 use crate::faults::Faults;
 use crate::ident::{ModelName, VersionNumber};
 use crate::model::manifest::{File, Manifest};
+use crate::text;
 
 /// Bytes of an uploaded manifest at most; it is the one file that is held in memory.
 const MOST_MANIFEST: usize = 4 << 20;
@@ -289,7 +291,7 @@ impl Writing {
         let why = if self.bytes != bytes {
             format!("got {} bytes, wants {bytes}", self.bytes)
         } else if digest != sha256 {
-            let [got, wanted] = [digest, sha256].map(hex);
+            let [got, wanted] = [digest, sha256].map(|digest| HEXLOWER.encode(&digest));
             format!("got sha256 {got}, wants {wanted}")
         } else {
             return Ok(());
@@ -300,10 +302,5 @@ impl Writing {
 
 /// One fault of a file; its path may be the sender's own.
 fn invalid(path: &str, message: impl Into<String>) -> UploadError {
-    let path: String = path.chars().take(MOST_PATH).collect();
-    UploadError::Invalid(Faults::one(path, message))
-}
-
-fn hex(digest: [u8; 32]) -> String {
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    UploadError::Invalid(Faults::one(text::truncate(path, MOST_PATH), message))
 }

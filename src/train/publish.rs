@@ -3,10 +3,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
 use super::error::TrainError;
-use super::table::hex;
+
 use crate::faults::Faults;
 use crate::ident::{ModelName, VersionNumber};
 use crate::model;
@@ -43,7 +44,7 @@ pub(super) fn version(
 ) -> Result<PathBuf, TrainError> {
     manifest.files = vec![RawFile {
         path: File::WEIGHTS.into(),
-        sha256: hex(&Sha256::digest(weights)),
+        sha256: HEXLOWER.encode(&Sha256::digest(weights)),
         bytes: weights.len() as u64,
     }];
     let mut text = serde_json::to_vec_pretty(&manifest)

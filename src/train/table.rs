@@ -7,6 +7,7 @@ use std::fmt::Display;
 use std::io::Read;
 use std::path::Path;
 
+use data_encoding::HEXLOWER;
 use flate2::read::MultiGzDecoder;
 use jiff::civil::{Date, DateTime};
 use sha2::{Digest, Sha256};
@@ -14,6 +15,7 @@ use sha2::{Digest, Sha256};
 use super::spec::{Feature, Spec};
 use crate::faults::Faults;
 use crate::model::payload::{Cell, Datatype, Row};
+use crate::text::ellipsize;
 
 /// One row of a file.
 #[derive(Clone, Debug)]
@@ -46,7 +48,7 @@ pub(super) fn read(
 ) -> Result<Table, Faults> {
     let bytes = std::fs::read(file)
         .map_err(|error| Faults::one(file, format!("cannot be read: {error}")))?;
-    let sha256 = hex(&Sha256::digest(&bytes));
+    let sha256 = HEXLOWER.encode(&Sha256::digest(&bytes));
     let packed = file.extension().is_some_and(|extension| extension == "gz");
     let mut samples = if packed {
         samples(MultiGzDecoder::new(bytes.as_slice()), file, spec)?
@@ -248,12 +250,9 @@ pub(super) fn place(line: u64, column: &str) -> String {
     format!("line {line}, column `{column}`")
 }
 
-/// The text in quotes, cut to what fits a line.
+/// Returns `text` in quotes, shortened to fit one line.
 fn quoted(text: &str) -> String {
-    match text.char_indices().nth(64) {
-        Some((end, _)) => format!("\"{}…\"", &text[..end]),
-        None => format!("\"{text}\""),
-    }
+    format!("\"{}\"", ellipsize(text, 64))
 }
 
 fn broken(file: &Path, error: &csv::Error) -> Faults {
@@ -273,11 +272,6 @@ fn broken(file: &Path, error: &csv::Error) -> Faults {
     let mut faults = Faults::default();
     faults.add(file, place, message);
     faults
-}
-
-/// In lower-case hexadecimal digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -116,7 +116,7 @@ pub(crate) fn named(code: &str, depth: usize) -> Named {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Token {
+pub(crate) enum Token {
     Name(String),
     /// `::`
     Sep,
@@ -124,7 +124,7 @@ enum Token {
 }
 
 /// The names and marks of Rust code, without comments, texts and numbers' insides.
-fn tokens(code: &str) -> Vec<Token> {
+pub(crate) fn tokens(code: &str) -> Vec<Token> {
     let chars: Vec<char> = code.chars().collect();
     let at = |i: usize| chars.get(i).copied().unwrap_or('\0');
     let mut found = Vec::new();

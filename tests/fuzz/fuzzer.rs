@@ -1,48 +1,47 @@
-//! Coverage-guided fuzzing of the doors with libFuzzer: `make fuzz`. `DOOR` in the environment names the door.
+//! Coverage-guided fuzzing with libFuzzer: `make fuzz`. The environment variable `FUZZ_TARGET` names the target.
 #![no_main]
-#![expect(unreachable_pub, reason = "nobody uses it as a library")]
-#![expect(
-    clippy::expect_used,
-    reason = "it stops at the first thing that is wrong"
-)]
+#![expect(unreachable_pub, reason = "this is not a library")]
+#![expect(clippy::expect_used, reason = "the fuzzer stops at the first panic")]
 
 #[path = "../it/by_hand.rs"]
 mod by_hand;
-mod doors;
 mod seeds;
+mod targets;
 #[path = "../it/tiny.rs"]
-#[expect(dead_code, reason = "some of it is for other tests")]
+#[expect(dead_code, reason = "other tests use the rest")]
 mod tiny;
 
 use std::{fs, path::Path, sync::LazyLock};
 
-use doors::{Door, Doors};
+use targets::{FuzzTarget, Harness};
 
-/// The door of this run, and the house behind it.
-static HOUSE: LazyLock<(Door, Doors)> = LazyLock::new(|| {
-    let name = std::env::var("DOOR").unwrap_or_default();
-    let door = Door::ALL.into_iter().find(|door| door.name() == name);
-    let door = door.expect("DOOR names one of the doors of tests/fuzz/doors.rs");
-    (door, Doors::new())
+/// The target of this run, and the gateway without sockets that it calls.
+static RUN: LazyLock<(FuzzTarget, Harness)> = LazyLock::new(|| {
+    let name = std::env::var("FUZZ_TARGET").unwrap_or_default();
+    let target = FuzzTarget::ALL
+        .into_iter()
+        .find(|target| target.name() == name);
+    let target = target.expect("FUZZ_TARGET names one of the targets of tests/fuzz/targets.rs");
+    (target, Harness::new())
 });
 
-/// Writes requests that are right into the folder that `SEEDS` names, for the fuzzer to begin with.
-fn sow() {
+/// Writes valid requests into the folder named by the environment variable `SEEDS`. The fuzzer starts from them.
+fn write_seeds() {
     let Ok(dir) = std::env::var("SEEDS") else {
         return;
     };
-    for (at, seed) in seeds::of(HOUSE.0).iter().enumerate() {
+    for (at, seed) in seeds::of(RUN.0).iter().enumerate() {
         let path = Path::new(&dir).join(format!("seed-{at}"));
-        fs::write(path, seed).expect("the folder is there");
+        fs::write(path, seed).expect("the folder exists");
     }
 }
 
 libfuzzer_sys::fuzz_target!(
-    init: sow(),
+    init: write_seeds(),
     |message: &[u8]| {
-        let (door, doors) = &*HOUSE;
-        if message.len() <= doors::LONGEST {
-            doors.knock(*door, message);
+        let (target, harness) = &*RUN;
+        if message.len() <= targets::LONGEST {
+            harness.send(*target, message);
         }
     }
 );

@@ -1,4 +1,4 @@
-//! What a fuzzer starts from: requests that are right.
+//! Valid requests from which the fuzzer starts.
 
 use prost::Message as _;
 use prost_types::value::Kind;
@@ -12,18 +12,18 @@ use taper::proto::tensorflow::tensor_shape_proto::Dim;
 use taper::proto::tensorflow::{DataType, TensorProto, TensorShapeProto};
 use taper::proto::v1;
 
-use super::doors::Door;
+use super::targets::FuzzTarget;
 
-/// Requests for `door`.
-pub fn of(door: Door) -> Vec<Vec<u8>> {
-    match door {
-        Door::Native => vec![rows().encode_to_vec(), tensors().encode_to_vec()],
-        Door::OpenInference => [typed(), raw()].map(|asked| asked.encode_to_vec()).into(),
-        Door::TensorFlowServing => [values(), content()]
+/// Returns valid requests for `target`.
+pub fn of(target: FuzzTarget) -> Vec<Vec<u8>> {
+    match target {
+        FuzzTarget::Native => vec![rows().encode_to_vec(), tensors().encode_to_vec()],
+        FuzzTarget::OpenInference => [typed(), raw()].map(|asked| asked.encode_to_vec()).into(),
+        FuzzTarget::TensorFlowServing => [values(), content()]
             .map(|asked| asked.encode_to_vec())
             .into(),
-        Door::RestInfer => vec![[b"\0\0", JSON].concat(), blocks()],
-        Door::RestPredict => vec![PREDICT.to_vec()],
+        FuzzTarget::RestInfer => vec![[b"\0\0", JSON].concat(), blocks()],
+        FuzzTarget::RestPredict => vec![PREDICT.to_vec()],
     }
 }
 

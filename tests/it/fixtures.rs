@@ -5,6 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use data_encoding::HEXLOWER;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use taper::ident::ModelName;
@@ -87,10 +88,7 @@ impl Fixture {
             "identity" => "value",
             _ => "probability",
         };
-        let digest: String = Sha256::digest(&self.weights)
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let digest = HEXLOWER.encode(&Sha256::digest(&self.weights));
         let golden = self.rows.iter().zip(&self.answers).take(4);
         let golden: Vec<Value> = golden
             .map(|(row, answer)| json!({"row": {"features": row}, "answer": answer}))

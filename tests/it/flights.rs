@@ -4,6 +4,7 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
+use data_encoding::HEXLOWER;
 use flate2::read::GzDecoder;
 use taper::ident::ModelName;
 use taper::model::payload::{Cell, Datatype, Payload, Row};
@@ -137,10 +138,7 @@ fn version_2_foresees_the_second_half_of_the_year_clearly_better_than_1_and_3() 
 fn the_specs_are_sound_and_the_versions_were_made_from_the_committed_flights() {
     let versions = versions();
     let bytes = fs::read(example("train.csv.gz")).expect("the training flights");
-    let digest: String = <sha2::Sha256 as sha2::Digest>::digest(&bytes)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let digest = HEXLOWER.encode(&<sha2::Sha256 as sha2::Digest>::digest(&bytes));
     let specs = ["1-logistic.toml", "2-perceptron.toml", "3-january.toml"];
     for (version, name) in versions.iter().zip(specs) {
         let spec = Spec::load(&example(name)).expect("a sound spec");

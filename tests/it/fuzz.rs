@@ -1,54 +1,54 @@
-//! What a fuzzer has found interesting, and changes of what is right, at every door. `make fuzz` looks for more.
+//! Replays the fuzz corpus and mutated valid requests against every fuzz target. `make fuzz` searches for new inputs.
 
 use std::{fs, path::Path};
 
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
-#[path = "../fuzz/doors.rs"]
-mod doors;
 #[path = "../fuzz/seeds.rs"]
 mod seeds;
+#[path = "../fuzz/targets.rs"]
+mod targets;
 
-use doors::{Door, Doors};
+use targets::{FuzzTarget, Harness};
 
-/// Changed copies of each message.
+/// Mutated copies of each valid request.
 const CHANGES: usize = 300;
 
 #[test]
-fn no_message_makes_a_door_do_what_it_must_not() {
-    let doors = Doors::new();
+fn no_message_breaks_a_fuzz_target() {
+    let harness = Harness::new();
     let mut random = StdRng::seed_from_u64(1);
-    for door in Door::ALL {
-        let found = corpus(door);
+    for target in FuzzTarget::ALL {
+        let found = corpus(target);
         assert!(
             !found.is_empty(),
-            "tests/fuzz/corpus has a folder for {door:?}"
+            "tests/fuzz/corpus has a folder for {target:?}"
         );
-        let seeds = seeds::of(door);
+        let seeds = seeds::of(target);
         for message in seeds.iter().chain(&found) {
-            doors.knock(door, message);
+            harness.send(target, message);
         }
         for message in &seeds {
             for _ in 0..CHANGES {
                 let mut changed = message.clone();
-                change(&mut changed, &mut random);
-                doors.knock(door, &changed);
+                mutate(&mut changed, &mut random);
+                harness.send(target, &changed);
             }
         }
     }
 }
 
-/// What was found at a door.
-fn corpus(door: Door) -> Vec<Vec<u8>> {
+/// Returns the corpus of `target`.
+fn corpus(target: FuzzTarget) -> Vec<Vec<u8>> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/corpus");
-    let files = fs::read_dir(dir.join(door.name())).expect("a folder");
+    let files = fs::read_dir(dir.join(target.name())).expect("a folder");
     let read = |file: std::io::Result<fs::DirEntry>| fs::read(file.expect("a file").path());
     files.map(|file| read(file).expect("read")).collect()
 }
 
-/// A few bytes become others, more or fewer.
-fn change(message: &mut Vec<u8>, random: &mut StdRng) {
+/// Changes, inserts or removes a few bytes.
+fn mutate(message: &mut Vec<u8>, random: &mut StdRng) {
     for _ in 0..random.random_range(1..4) {
         if message.is_empty() {
             return;

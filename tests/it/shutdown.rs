@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, fs, net::SocketAddr, path::Path, pin::Pin};
 
+use data_encoding::HEXLOWER;
 use safetensors::{Dtype, tensor::TensorView};
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -130,8 +131,7 @@ fn publish_slow(root: &Path) {
         tensors.insert(format!("{at}.bias"), bias.expect("tensor"));
     }
     let weights = safetensors::serialize(tensors, None).expect("serialize");
-    let digest = Sha256::digest(&weights);
-    let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest = HEXLOWER.encode(&Sha256::digest(&weights));
     let mut layers = Vec::new();
     for at in 0..sizes.len() {
         layers.push(json!({"kind": "linear", "name": at.to_string()}));

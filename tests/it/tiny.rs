@@ -2,6 +2,7 @@
 
 use std::{fs, path::Path};
 
+use data_encoding::HEXLOWER;
 use safetensors::{Dtype, tensor::TensorView};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -123,7 +124,8 @@ pub fn publish_tensors(
 
 /// What a manifest says of a file that holds `bytes`.
 pub fn file(path: &str, bytes: &[u8]) -> Value {
-    json!({"path": path, "sha256": hex(&Sha256::digest(bytes)), "bytes": bytes.len()})
+    let digest = HEXLOWER.encode(&Sha256::digest(bytes));
+    json!({"path": path, "sha256": digest, "bytes": bytes.len()})
 }
 
 /// Puts the version that `fill` publishes below the root that it is given into the registry `root`, by one rename of
@@ -135,8 +137,4 @@ pub fn drop_in(root: &Path, model: &str, version: u64, fill: impl FnOnce(&Path))
     let place = Path::new(model).join(version.to_string());
     fs::create_dir_all(root.join(model)).expect("the model's folder");
     fs::rename(beside.path().join(&place), root.join(&place)).expect("renamed");
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -5,6 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::Command;
 
+use data_encoding::HEXLOWER;
 use taper::proto::v1;
 use taper::proto::v1::admin_service_client::AdminServiceClient;
 use taper::proto::v1::upload_version_request::Part;
@@ -328,13 +329,7 @@ async fn an_upload_that_fills_the_disk_is_refused_and_what_serves_goes_on() {
     let data = gateway.address("data");
     let mut admin = AdminServiceClient::new(connect(gateway.address("admin")).await);
     let big = vec![7u8; 4 << 20];
-    let digest: String = sha2::Digest::finalize(sha2::Digest::chain_update(
-        <sha2::Sha256 as sha2::Digest>::new(),
-        &big,
-    ))
-    .iter()
-    .map(|byte| format!("{byte:02x}"))
-    .collect();
+    let digest = HEXLOWER.encode(&<sha2::Sha256 as sha2::Digest>::digest(&big));
     let mut messages = tiny_version("m", 2);
     if let Some(Part::Chunk(chunk)) = &mut messages[1].part {
         let mut manifest: serde_json::Value = serde_json::from_slice(&chunk.data).expect("JSON");

@@ -4,8 +4,10 @@
 mod json;
 mod show;
 
-use super::{client::AdminPort, failure::Failure, model::Model, out, stats::Window};
+use super::{model::Model, stats::Window};
+use crate::client::{AdminPort, Failure};
 use crate::proto::v1::{CompareVersionsRequest, StatsWindow};
+use crate::terminal::output;
 
 /// Arguments of `taper compare`.
 #[derive(Debug, clap::Args)]
@@ -42,8 +44,8 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
     });
     let answer = args.port.answer(client.compare_versions(request)).await?;
     if args.json {
-        out::print_json(&json::comparison(&answer))
+        output::print_json(&json::comparison(&answer))
     } else {
-        out::print(&show::readable(&answer, args.examples))
+        output::print(&show::readable(&answer, args.examples))
     }
 }

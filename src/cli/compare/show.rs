@@ -3,9 +3,11 @@
 use std::collections::BTreeSet;
 
 use super::json::{seconds, window};
-use crate::cli::out::one_line;
-use crate::cli::table::{table, thousands};
 use crate::proto::v1;
+use crate::terminal::{
+    output::one_line,
+    table::{table, thousands},
+};
 
 /// The whole, with up to `examples` different rows of each pair.
 pub(super) fn readable(told: &v1::CompareVersionsResponse, examples: usize) -> String {

@@ -2,10 +2,12 @@
 
 mod show;
 
+use super::model::Model;
 use super::stats::{Part, Window};
-use super::{client::AdminPort, failure::Failure, model::Model, out};
+use crate::client::{AdminPort, Failure};
 use crate::proto::v1::get_drift_request::Against;
 use crate::proto::v1::{DriftWindow, GetDriftRequest, Role, StatsWindow};
+use crate::terminal::output;
 
 /// Arguments of `taper drift`.
 #[derive(Debug, clap::Args)]
@@ -63,9 +65,9 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
     let answer = args.port.answer(client.get_drift(request)).await?;
     let listing = show::Listing::of(answer, told);
     if args.json {
-        out::print_json(&listing)
+        output::print_json(&listing)
     } else {
-        out::print(&listing.readable())
+        output::print(&listing.readable())
     }
 }
 

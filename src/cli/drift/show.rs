@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use crate::cli::table::{part_of, table, thousands};
 use crate::proto::v1;
+use crate::terminal::table::{part_of, table, thousands};
 
 /// The drift of one model.
 #[derive(Debug, Serialize)]

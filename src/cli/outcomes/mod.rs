@@ -6,16 +6,14 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{
-    client::AdminPort,
-    failure::Failure,
-    model::Model,
-    out,
-    table::{table, thousands},
-    wire,
-};
+use super::model::Model;
+use crate::client::{AdminPort, Failure, wire};
 use crate::proto::v1::outcome_window::Quality;
 use crate::proto::v1::{GetOutcomesRequest, GetOutcomesResponse, OutcomeWindow, VersionOutcomes};
+use crate::terminal::{
+    output,
+    table::{table, thousands},
+};
 
 /// Arguments of `taper outcomes`.
 #[derive(Debug, clap::Args)]
@@ -58,12 +56,12 @@ async fn show(args: ShowArgs) -> Result<(), Failure> {
     let request = args.port.patience.request(GetOutcomesRequest { model });
     let answer = args.port.answer(client.get_outcomes(request)).await?;
     if args.json {
-        out::print_json(&serde_json::json!({
+        output::print_json(&serde_json::json!({
             "model": answer.model,
             "versions": answer.versions.iter().map(Version::from).collect::<Vec<_>>(),
         }))
     } else {
-        out::print(&readable(&answer))
+        output::print(&readable(&answer))
     }
 }
 

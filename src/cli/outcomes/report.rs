@@ -4,12 +4,11 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use crate::cli::client::DataPort;
-use crate::cli::failure::Failure;
-use crate::cli::{input, out};
+use crate::client::{DataPort, Failure, input};
 use crate::proto::v1::{
     Outcome, OutcomeFault, ReportOutcomesRequest, ReportOutcomesResponse, outcome,
 };
+use crate::terminal::output;
 
 /// Truths of one call: the most that the gateway takes.
 const BATCH: usize = 10_000;
@@ -92,13 +91,13 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
         let faults = sum.faults.iter().map(|fault| {
             serde_json::json!({"field": fault.field, "got": fault.got, "wanted": fault.wanted})
         });
-        out::print_json(&serde_json::json!({
+        output::print_json(&serde_json::json!({
             "accepted": sum.accepted, "unmatched": sum.unmatched, "duplicate": sum.duplicate,
             "expired": sum.expired, "gone": sum.gone, "invalid": sum.invalid,
             "faults": faults.collect::<Vec<_>>(),
         }))
     } else {
-        out::print(&readable(&sum))
+        output::print(&readable(&sum))
     }
 }
 

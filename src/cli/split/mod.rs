@@ -6,16 +6,13 @@
 mod parse;
 mod show;
 
-use super::{
-    change::{self, Changing},
-    client::AdminPort,
-    failure::Failure,
-    out,
-};
+use super::change::{self, Changing};
+use crate::client::{AdminPort, Failure};
 use crate::proto::v1::{
     ChangeTerms, GetModelRequest, GetTrafficPolicyRequest, GetTrafficPolicyResponse,
     SetTrafficPolicyRequest,
 };
+use crate::terminal::output;
 
 pub(super) use parse::TargetShare;
 use parse::{Rule, Wish};
@@ -77,9 +74,9 @@ async fn get(args: GetArgs) -> Result<(), Failure> {
     let labels = labels(&args.port, args.model.clone()).await?;
     let now = show::InForce::new(&in_force(&args.port, args.model).await?, &labels);
     if args.json {
-        out::print_json(&now)
+        output::print_json(&now)
     } else {
-        out::print(&show::in_force(&now))
+        output::print(&show::in_force(&now))
     }
 }
 
@@ -123,13 +120,13 @@ async fn set(args: SetArgs) -> Result<(), Failure> {
         confirm_by: change::confirm_by(&changed),
     };
     if args.how.json {
-        out::print_json(&shown)
+        output::print_json(&shown)
     } else {
         let beside = args
             .how
             .change
             .beside(&args.how.port.flag(), &args.model, &changed);
-        out::print(&(show::change(&shown) + &beside))
+        output::print(&(show::change(&shown) + &beside))
     }
 }
 

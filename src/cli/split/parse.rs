@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use crate::cli::wire;
+use crate::client::wire;
 use crate::ident::{InvalidIdent, Share, Target};
 use crate::proto::v1::{HeaderRule, TrafficPolicy};
 

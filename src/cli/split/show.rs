@@ -7,10 +7,10 @@ use std::{
 
 use serde::Serialize;
 
-use crate::cli::table::{part_of, per_cent, table, thousands};
-use crate::cli::wire;
+use crate::client::wire;
 use crate::ident::Target;
 use crate::proto::v1::GetTrafficPolicyResponse;
+use crate::terminal::table::{part_of, per_cent, table, thousands};
 
 /// A policy in force.
 #[derive(Debug, Serialize)]

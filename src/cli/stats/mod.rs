@@ -4,8 +4,10 @@ mod show;
 
 use clap::ValueEnum;
 
-use super::{client::AdminPort, failure::Failure, model::Model, out};
+use super::model::Model;
+use crate::client::{AdminPort, Failure};
 use crate::proto::v1::{GetStatsRequest, Role, StatsWindow};
+use crate::terminal::output;
 
 /// Arguments of `taper stats`.
 #[derive(Debug, clap::Args)]
@@ -92,8 +94,8 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
     let answer = args.port.answer(client.get_stats(request)).await?;
     let listing = show::Listing::from(answer);
     if args.json {
-        out::print_json(&listing)
+        output::print_json(&listing)
     } else {
-        out::print(&listing.readable())
+        output::print(&listing.readable())
     }
 }

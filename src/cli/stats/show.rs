@@ -4,11 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::cli::{
-    table::{part_of, table, thousands},
-    wire,
-};
+use crate::client::wire;
 use crate::proto::v1;
+use crate::terminal::table::{part_of, table, thousands};
 
 /// The relative error of quantiles that is usual, and not worth a word.
 const FINEST: f64 = 1.0 / 256.0;

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::Path;
 
+use data_encoding::HEXLOWER;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
@@ -46,12 +47,7 @@ impl HashKey {
         for part in [input.as_bytes(), &[0], value] {
             mac.update(part);
         }
-        let mut digits: String = mac
-            .finalize()
-            .into_bytes()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let mut digits = HEXLOWER.encode(&mac.finalize().into_bytes());
         digits.truncate(DIGITS);
         digits
     }

@@ -1,7 +1,7 @@
 //! Named rows: cells in any order, each checked for its kind.
 
 use super::observe::{Observe, Observed};
-use super::value::{self, Refusal, Value, cut};
+use super::value::{self, Refusal, Value, shorten};
 use crate::error::{InputFault, InputFaults};
 use crate::model::Rows;
 use crate::model::payload::{Cell, Datatype, Row};
@@ -72,7 +72,7 @@ impl<'a, O: Observe> Reader<'a, O> {
             let guess = self.guesses.get(place).copied().unwrap_or(place);
             let Some(found) = self.signature.find_from(guess, name) else {
                 self.faults.add_with(|| InputFault {
-                    field: format!("rows[{at}].{}", cut(name)),
+                    field: format!("rows[{at}].{}", shorten(name)),
                     got: "an unknown name".into(),
                     wanted: self.signature.wanted_instead_of(name),
                 });

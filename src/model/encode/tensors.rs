@@ -1,7 +1,7 @@
 //! Typed tensors: one per input, written column by column straight into the batch.
 
 use super::observe::{Observe, Observed};
-use super::value::{self, Value, cut};
+use super::value::{self, Value, shorten};
 use crate::error::{InputFault, InputFaults};
 use crate::model::Rows;
 use crate::model::payload::{Tensor, TensorData};
@@ -41,7 +41,7 @@ fn matched<'t>(
     for (at, tensor) in tensors.iter().enumerate() {
         match signature.find_from(at, &tensor.name) {
             None => faults.add_with(|| InputFault {
-                field: format!("tensors[{}]", cut(&tensor.name)),
+                field: format!("tensors[{}]", shorten(&tensor.name)),
                 got: "an unknown name".into(),
                 wanted: signature.wanted_instead_of(&tensor.name),
             }),

@@ -1,10 +1,12 @@
 //! One value of one input into its columns, and the words for refusing it.
 
+use std::borrow::Cow;
 use std::f64::consts::TAU;
 
 use super::observe::Observed;
 use crate::model::payload::{Cell, Datatype};
 use crate::model::signature::{Encoding, Input, Range};
+use crate::text::ellipsize;
 
 /// A value of the input's datatype.
 #[derive(Clone, Copy, Debug)]
@@ -113,16 +115,12 @@ pub(super) fn list<S: AsRef<str>>(names: &[S]) -> String {
 
 /// A caller's text in backticks, cut to what an answer can carry.
 pub(super) fn quote(text: &str) -> String {
-    format!("`{}`", cut(text))
+    format!("`{}`", shorten(text))
 }
 
-/// At most 64 characters of a caller's text.
-pub(super) fn cut(text: &str) -> String {
-    const LONGEST: usize = 64;
-    match text.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.into(),
-    }
+/// Returns a client's text, shortened to at most 64 characters.
+pub(super) fn shorten(text: &str) -> Cow<'_, str> {
+    ellipsize(text, 64)
 }
 
 /// Writes value `at` of a row's values of `input` into `columns`, the input's columns of that row, and tells what it was.

@@ -7,6 +7,7 @@ use std::fs;
 use std::io::{self, Read as _};
 use std::path::Path;
 
+use data_encoding::HEXLOWER;
 use sha2::{Digest as _, Sha256};
 
 use super::pace::Throttle;
@@ -82,7 +83,7 @@ fn one(dir: &Path, file: &File, kept: bool, throttle: &mut Throttle) -> Result<V
     if digest == file.sha256 {
         Ok(bytes)
     } else {
-        let [got, wanted] = [digest, file.sha256].map(|digest| hex(&digest));
+        let [got, wanted] = [digest, file.sha256].map(|digest| HEXLOWER.encode(&digest));
         Err(format!(
             "changed since its digest: got sha256 {got}, wants {wanted}"
         ))
@@ -96,8 +97,4 @@ fn unreadable(error: io::Error) -> String {
 fn other_length(got: u64, file: &File) -> String {
     let wanted = file.bytes;
     format!("changed since its digest: got {got} bytes, wants {wanted}")
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -82,7 +82,7 @@ fn a_gzipped_file_reads_the_same_and_its_digest_is_of_the_file_on_disk() {
     let packed = packer.finish().unwrap();
     let table = read_text("a.csv.gz", &packed).unwrap();
     assert_eq!(table.samples.len(), 3);
-    assert_eq!(table.sha256, hex(&Sha256::digest(&packed)));
+    assert_eq!(table.sha256, HEXLOWER.encode(&Sha256::digest(&packed)));
     let broken = read_text("a.csv.gz", SOUND.as_bytes()).unwrap_err();
     assert!(
         broken.starts_with("a.csv.gz: cannot be read: invalid gzip header"),

@@ -2,6 +2,8 @@
 
 use std::path::{Component, Path, PathBuf};
 
+use data_encoding::HEXLOWER;
+
 use super::Report;
 use crate::model::manifest::File;
 use crate::model::manifest::raw::{Format, RawManifest};
@@ -57,19 +59,8 @@ fn plain(path: &str) -> Result<PathBuf, String> {
 
 /// 64 lower-case hexadecimal digits.
 pub(super) fn digest(text: &str) -> Result<[u8; 32], String> {
-    let digit = |b: u8| match b {
-        b'0'..=b'9' => Some(b - b'0'),
-        b'a'..=b'f' => Some(b - b'a' + 10),
-        _ => None,
-    };
-    let wanted = || format!("got {text:?}, wants 64 lower-case hexadecimal digits");
-    let mut bytes = [0; 32];
-    if text.len() != 64 {
-        return Err(wanted());
-    }
-    for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
-        let (high, low) = digit(pair[0]).zip(digit(pair[1])).ok_or_else(wanted)?;
-        *byte = high << 4 | low;
-    }
-    Ok(bytes)
+    let bytes = HEXLOWER.decode(text.as_bytes()).ok();
+    bytes
+        .and_then(|bytes| bytes.try_into().ok())
+        .ok_or_else(|| format!("got {text:?}, wants 64 lower-case hexadecimal digits"))
 }

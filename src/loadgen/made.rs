@@ -1,0 +1,182 @@
+//! Requests made from what a model takes, for those who have no rows at hand. Pure: randomness is an argument.
+//!
+//! Values lie within what the gateway tells of every READY version: numbers within the range, texts among the categories.
+//! Where it tells nothing, numbers are 0 to 1 (whole ones 0 to 9) and texts `a` to `j`. Such rows cost what real ones cost, and
+//! predict nothing in particular.
+
+use rand::{Rng, RngExt};
+
+use crate::client::Failure;
+use crate::proto::v1::{
+    Datatype, GetModelResponse, Tensor, TensorSignature, ValueRange, VersionState, VersionStatus,
+    predict_request::Pin,
+};
+
+/// What the versions that may answer take: the pinned one, or all READY ones. Those take the same by name, type and shape;
+/// of ranges and categories what all allow is kept.
+///
+/// # Errors
+/// No such version is in memory, or there is no value that all of them take.
+pub(super) fn inputs(
+    model: &GetModelResponse,
+    pin: Option<&Pin>,
+) -> Result<Vec<TensorSignature>, Failure> {
+    let pinned = match pin {
+        None => None,
+        Some(Pin::Version(version)) => Some(*version),
+        Some(Pin::Label(label)) => Some(*model.labels.get(label).ok_or_else(|| {
+            Failure::new(format!(
+                "--label: got {label:?}, which `{}` has not",
+                model.model
+            ))
+        })?),
+    };
+    let may_answer = |version: &&VersionStatus| {
+        version.state() == VersionState::Ready && pinned.is_none_or(|only| only == version.version)
+    };
+    let mut versions = model.versions.iter().rev().filter(may_answer);
+    let Some(first) = versions.next() else {
+        let which = pinned.map_or_else(|| "no version".into(), |one| format!("no version {one}"));
+        return Err(Failure::new(format!(
+            "`{}` has {which} that is READY",
+            model.model
+        )));
+    };
+    let mut inputs = first.inputs.clone();
+    for version in versions {
+        for input in &mut inputs {
+            let theirs = version
+                .inputs
+                .iter()
+                .find(|theirs| theirs.name == input.name);
+            if let Some(theirs) = theirs {
+                narrow(input, theirs);
+            }
+        }
+    }
+    match inputs.iter().find(|input| is_empty(input)) {
+        Some(input) => Err(Failure::new(format!(
+            "there is no value of `{}` that every READY version takes: pin one with --version, or give rows with --input",
+            input.name
+        ))),
+        None => Ok(inputs),
+    }
+}
+
+/// Leaves of `input` what `other` takes too.
+fn narrow(input: &mut TensorSignature, other: &TensorSignature) {
+    input.range = match (input.range, other.range) {
+        (Some(own), Some(theirs)) => Some(ValueRange {
+            min: own.min.max(theirs.min),
+            max: own.max.min(theirs.max),
+        }),
+        (own, theirs) => own.or(theirs),
+    };
+    if input.categories.is_empty() {
+        input.categories.clone_from(&other.categories);
+    } else if !other.categories.is_empty() {
+        let both = |name: &String| other.categories.contains(name);
+        input.categories.retain(both);
+        if input.categories.is_empty() {
+            // Told apart from "anything": a range that holds nothing.
+            input.range = Some(ValueRange { min: 1.0, max: 0.0 });
+        }
+    }
+}
+
+fn is_empty(input: &TensorSignature) -> bool {
+    let whole = matches!(input.datatype(), Datatype::Int32 | Datatype::Int64);
+    input.range.is_some_and(|range| match whole {
+        true => range.min.ceil() > range.max.floor(),
+        false => range.min > range.max,
+    })
+}
+
+/// One tensor an input, of `rows` rows.
+pub(super) fn tensors(inputs: &[TensorSignature], rows: usize, rng: &mut impl Rng) -> Vec<Tensor> {
+    inputs
+        .iter()
+        .map(|input| tensor(input, rows, rng))
+        .collect()
+}
+
+fn tensor(input: &TensorSignature, rows: usize, rng: &mut impl Rng) -> Tensor {
+    let rest = input.shape.get(1..).unwrap_or_default();
+    let rest = rest.iter().map(|axis| usize::try_from(*axis).unwrap_or(1));
+    let number = rows * rest.product::<usize>();
+    let mut shape = input.shape.clone();
+    if let Some(first) = shape.first_mut() {
+        *first = i64::try_from(rows).unwrap_or(i64::MAX);
+    }
+    let mut tensor = Tensor {
+        name: input.name.clone(),
+        datatype: input.datatype,
+        shape,
+        ..Tensor::default()
+    };
+    let each = 0..number;
+    match input.datatype() {
+        Datatype::Bool => tensor.bool_values = each.map(|_| rng.random()).collect(),
+        Datatype::Int32 => {
+            let whole = each.map(|_| i32::try_from(whole(input, rng)).unwrap_or(i32::MAX));
+            tensor.int32_values = whole.collect();
+        }
+        Datatype::Int64 => tensor.int64_values = each.map(|_| whole(input, rng)).collect(),
+        Datatype::Fp32 => {
+            tensor.fp32_values = each
+                .map(|_| single(real(input, rng), input.range))
+                .collect();
+        }
+        Datatype::Fp64 => tensor.fp64_values = each.map(|_| real(input, rng)).collect(),
+        // What this program does not know is left to the gateway to refuse.
+        Datatype::Bytes | Datatype::Unspecified => {
+            tensor.bytes_values = each.map(|_| text(input, rng).into()).collect();
+        }
+    }
+    tensor
+}
+
+fn real(input: &TensorSignature, rng: &mut impl Rng) -> f64 {
+    let ValueRange { min, max } = input.range.unwrap_or(ValueRange { min: 0.0, max: 1.0 });
+    let unit: f64 = rng.random();
+    // Not `min + unit * (max - min)`: the difference of two ends may be more than a double holds.
+    (min * (1.0 - unit) + max * unit).clamp(min, max)
+}
+
+/// The nearest single, unless that lies outside.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the nearest single is meant"
+)]
+fn single(value: f64, range: Option<ValueRange>) -> f32 {
+    let near = value as f32;
+    match range {
+        Some(range) if f64::from(near) > range.max => near.next_down(),
+        Some(range) if f64::from(near) < range.min => near.next_up(),
+        _ => near,
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "past an end it is the end that is meant"
+)]
+fn whole(input: &TensorSignature, rng: &mut impl Rng) -> i64 {
+    let ValueRange { min, max } = input.range.unwrap_or(ValueRange { min: 0.0, max: 9.0 });
+    let (mut least, mut most) = (min.ceil() as i64, max.floor() as i64);
+    if input.datatype() == Datatype::Int32 {
+        let (low, high) = (i64::from(i32::MIN), i64::from(i32::MAX));
+        (least, most) = (least.clamp(low, high), most.clamp(low, high));
+    }
+    rng.random_range(least..=most.max(least))
+}
+
+fn text(input: &TensorSignature, rng: &mut impl Rng) -> String {
+    if input.categories.is_empty() {
+        return char::from(rng.random_range(b'a'..=b'j')).to_string();
+    }
+    input.categories[rng.random_range(0..input.categories.len())].clone()
+}
+
+#[cfg(test)]
+mod tests;
