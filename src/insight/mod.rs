@@ -10,6 +10,7 @@ pub mod drift;
 pub mod metrics;
 pub mod outcomes;
 pub mod prediction_log;
+pub mod query;
 pub mod sketch;
 pub mod stats;
 

@@ -18,6 +18,7 @@ use super::route::{self, Copies, Policy, Shadow};
 use super::shadow::ShadowQueue;
 use super::version::VersionRuntime;
 use crate::ident::{Label, ModelName, Revision, Share, Target, VersionNumber};
+use crate::insight::query;
 
 /// The current snapshot. The only state that requests and the writer share.
 #[derive(Debug)]
@@ -82,7 +83,9 @@ impl Snapshot {
     /// may call it.
     pub fn report_drift(&self) {
         for version in self.versions() {
-            version.insight.report_drift(version.version.manifest());
+            if let Some(drift) = query::drift::assess_for_gauges(version.observed()) {
+                version.insight.meters.drift(&drift.columns, &drift.report);
+            }
         }
     }
 

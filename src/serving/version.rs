@@ -10,6 +10,7 @@ use super::shadow::slots::ShadowSlots;
 use crate::ident::VersionNumber;
 use crate::insight::VersionInsight;
 use crate::insight::metrics::Weights;
+use crate::insight::query::ObservedVersion;
 use crate::model::{Manifest, Signature, Version};
 
 /// A loaded version: its identity, its model and its weights. It has no knowledge of requests.
@@ -114,5 +115,14 @@ impl VersionRuntime {
     #[must_use]
     pub fn signature(&self) -> &Signature {
         self.version.signature()
+    }
+
+    /// Returns what `insight::query` reads of the version.
+    #[must_use]
+    pub fn observed(&self) -> ObservedVersion<'_> {
+        ObservedVersion {
+            manifest: self.version.manifest(),
+            insight: &self.insight,
+        }
     }
 }

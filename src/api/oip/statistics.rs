@@ -7,7 +7,7 @@ use std::time::UNIX_EPOCH;
 use crate::api::catalog::Catalog;
 use crate::api::read;
 use crate::error::PredictError;
-use crate::ident::Role;
+use crate::insight::query::stats::read_totals;
 use crate::insight::stats::{Counted, Totals};
 use crate::proto::inference;
 use crate::serving::live::ServingModel;
@@ -44,9 +44,7 @@ pub(in crate::api) fn statistics(
 }
 
 fn of(model: &ServingModel, version: &Arc<VersionRuntime>) -> inference::ModelStatistics {
-    let stats = &version.insight.stats;
-    let totals = stats.totals(Role::Primary);
-    let totals = totals.and(stats.totals(Role::Fallback));
+    let totals = read_totals(&version.insight);
     let memory = inference::MemoryUsage {
         r#type: "CPU".to_owned(),
         id: 0,

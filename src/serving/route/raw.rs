@@ -166,5 +166,5 @@ impl fmt::Display for RawTarget {
 
 /// Formats text for a message: in quotes, with control characters escaped, cut to 64 characters.
 pub(super) fn quoted(raw: &str) -> String {
-    format!("{:?}", raw.chars().take(64).collect::<String>())
+    format!("{:?}", crate::text::truncate(raw, 64))
 }
