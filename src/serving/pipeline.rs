@@ -162,7 +162,7 @@ impl Pipeline {
     ) -> Result<Scored, PredictError> {
         let call = Call {
             role,
-            arrived: request.permit.at,
+            arrived: request.permit.arrived,
             deadline: request.permit.deadline(),
             span: request.span.clone(),
         };
