@@ -8,7 +8,7 @@ use super::execute::{Call, Work};
 use super::live::ServingVersion;
 use crate::error::{ForwardError, PredictError};
 use crate::ident::Role;
-use crate::insight::stats::{Cells, Scoring, Seen};
+use crate::insight::stats::{InputObserver, ObservedInputs, Scoring};
 use crate::model::payload::Payload;
 use crate::model::{Rows, Scores, TopClass, Version};
 
@@ -26,7 +26,7 @@ pub struct Scored {
 /// What the scoring of one request gave, before any of it is recorded.
 #[derive(Debug)]
 pub(super) struct Passed {
-    seen: Cells,
+    seen: ObservedInputs,
     queue: Duration,
     /// Whether its forward pass is counted with it.
     is_first: bool,
@@ -109,11 +109,11 @@ fn encoded<'a>(
     payload: &Payload,
     call: Call,
     now: Instant,
-) -> Result<(Seen<'a>, Rows), PredictError> {
+) -> Result<(InputObserver<'a>, Rows), PredictError> {
     if call.deadline.is_some_and(|deadline| deadline <= now) {
         return Err(PredictError::DeadlineExceeded);
     }
-    let mut seen = by.insight.stats.watch();
+    let mut seen = by.insight.stats.observe_inputs();
     let rows = by.version.signature().encode_with(payload, &mut seen)?;
     Ok((seen, rows))
 }
@@ -136,14 +136,14 @@ impl Passed {
         by: &ServingVersion,
         call: Call,
         begin: Instant,
-        seen: Seen<'_>,
+        seen: InputObserver<'_>,
         (scores, inference): (Scores, Duration),
         is_first: bool,
     ) -> Self {
         let classes = scores.rows().filter_map(|row| by.version.top_class(row));
         let top = classes.collect();
         Self {
-            seen: seen.cells(),
+            seen: seen.into_inputs(),
             queue: begin.saturating_duration_since(call.at),
             is_first,
             scored: Scored {
