@@ -97,7 +97,7 @@ impl Snapshot {
     /// Brings the gauges of quality up to date.
     pub fn report_quality(&self) {
         for version in self.models.values().flat_map(|model| model.ready.values()) {
-            version.insight.quality().tell();
+            version.insight.quality().report_gauges();
         }
     }
 }

@@ -245,9 +245,9 @@ impl Pipeline {
     /// Joins truths to what was answered. Some may not fit; the report says what became of each.
     ///
     /// # Errors
-    /// There are none, or more than [`Outcomes::MOST`], or not one of them can be read.
+    /// There are none, or more than [`Outcomes::MAX_PER_REPORT`], or not one of them can be read.
     pub async fn report(&self, truths: &[Outcome]) -> Result<Report, PredictError> {
-        let most = Outcomes::MOST;
+        let most = Outcomes::MAX_PER_REPORT;
         if truths.is_empty() || truths.len() > most {
             let (got, wanted) = (truths.len(), format!("1 to {most} outcomes"));
             let faults = InputFaults::one("outcomes", got.to_string(), wanted);

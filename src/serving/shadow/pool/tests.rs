@@ -153,7 +153,7 @@ fn the_thread_of_a_shadow_records_nothing_and_the_desk_all_of_it() {
     let lane = stage.lane(4);
     let outcomes = Outcomes::new(OutcomeSettings::default(), stage.telemetry.outcomes());
     let held = || {
-        outcomes.look();
+        outcomes.report_rows();
         stage
             .telemetry
             .render()
