@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::outcomes::Outcomes;
 use super::prediction_log::{Entry, PredictionLog};
-use super::stats::{Cells, Scoring, Seen};
+use super::stats::{InputObserver, ObservedInputs, Scoring};
 use super::version::VersionInsight;
 use crate::error::Code;
 use crate::ident::{ResponseId, Role};
@@ -35,7 +35,7 @@ pub struct PassResult<'a> {
 /// What the thread that scored a request observed of it. Creating one takes no lock and records nothing.
 #[derive(Debug)]
 pub struct Observation {
-    inputs: Cells,
+    inputs: ObservedInputs,
     queue_wait: Duration,
     counts_pass: bool,
 }
@@ -44,9 +44,9 @@ impl Observation {
     /// Creates the observation of a request that was computed `queue_wait` after it arrived. Of several requests in one
     /// forward pass, exactly one has `counts_pass`: the statistics count the pass with it.
     #[must_use]
-    pub fn new(inputs: Seen<'_>, queue_wait: Duration, counts_pass: bool) -> Self {
+    pub fn new(inputs: InputObserver<'_>, queue_wait: Duration, counts_pass: bool) -> Self {
         Self {
-            inputs: inputs.cells(),
+            inputs: inputs.into_inputs(),
             queue_wait,
             counts_pass,
         }
@@ -271,7 +271,7 @@ mod tests {
         let settings = OutcomeSettings::default();
         let outcomes = Outcomes::new(settings, fixture.telemetry.outcomes());
         let remembered = || {
-            outcomes.look();
+            outcomes.report_rows();
             let text = fixture.telemetry.render();
             let name = "taper_outcome_buffer_rows ";
             let line = text.lines().find_map(|line| line.strip_prefix(name));

@@ -92,7 +92,7 @@ impl Snapshot {
     /// Updates the gauges of outcome quality.
     pub fn report_quality(&self) {
         for version in self.versions() {
-            version.insight.quality().tell();
+            version.insight.quality().report_gauges();
         }
     }
 

@@ -233,9 +233,9 @@ impl Pipeline {
     /// Joins outcomes to the predictions that they are about. Some may not match; the report contains the result of each.
     ///
     /// # Errors
-    /// Returns an error if `reported` is empty or longer than [`Outcomes::MOST`], or if every outcome is malformed.
+    /// Returns an error if `reported` is empty or longer than [`Outcomes::MAX_PER_REPORT`], or if every outcome is malformed.
     pub async fn report(&self, reported: &[Outcome]) -> Result<Report, PredictError> {
-        let most = Outcomes::MOST;
+        let most = Outcomes::MAX_PER_REPORT;
         if reported.is_empty() || reported.len() > most {
             let (got, wanted) = (reported.len(), format!("1 to {most} outcomes"));
             let faults = InputFaults::one("outcomes", got.to_string(), wanted);

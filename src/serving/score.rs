@@ -9,7 +9,7 @@ use super::work::{Call, Scored, Work};
 use crate::error::{ForwardError, PredictError};
 use crate::ident::Role;
 use crate::insight::attempt::Observation;
-use crate::insight::stats::Seen;
+use crate::insight::stats::InputObserver;
 use crate::model::payload::Payload;
 use crate::model::{Rows, Scores};
 
@@ -103,11 +103,11 @@ fn encode<'a>(
     payload: &Payload,
     call: &Call,
     now: Instant,
-) -> Result<(Seen<'a>, Rows), PredictError> {
+) -> Result<(InputObserver<'a>, Rows), PredictError> {
     if call.deadline.is_some_and(|deadline| deadline <= now) {
         return Err(PredictError::DeadlineExceeded);
     }
-    let mut inputs = version.insight.stats.watch();
+    let mut inputs = version.insight.stats.observe_inputs();
     let rows = version.signature().encode_with(payload, &mut inputs)?;
     Ok((inputs, rows))
 }
@@ -134,7 +134,7 @@ impl Unrecorded {
         version: &VersionRuntime,
         call: &Call,
         begin: Instant,
-        inputs: Seen<'_>,
+        inputs: InputObserver<'_>,
         (scores, inference): (Scores, Duration),
         counts_pass: bool,
     ) -> Self {

@@ -1,26 +1,26 @@
-//! Outcomes on the wire: truths in, what became of them out; what they say about each version.
+//! Outcomes: wire to domain and back.
 
 use super::convert;
 use crate::insight::outcomes::quality::{BINS, Bin, Quality};
-use crate::insight::outcomes::{Outcome, Report, Truth};
+use crate::insight::outcomes::{GroundTruth, Outcome, Report};
 use crate::insight::query::outcomes::{OutcomeWindow, VersionOutcomes, read_outcomes};
 use crate::proto::v1;
 use crate::serving::live::ServingModel;
 
-/// Reads truths; whether they can be true is found out where they are joined.
-pub(super) fn truths(message: v1::ReportOutcomesRequest) -> Vec<Outcome> {
+/// Reads reported outcomes. They are checked where they are joined to answers.
+pub(super) fn from_wire(message: v1::ReportOutcomesRequest) -> Vec<Outcome> {
     let one = |outcome: v1::Outcome| Outcome {
         response_id: outcome.response_id,
         row: outcome.row,
-        truth: outcome.truth.map(|truth| match truth {
-            v1::outcome::Truth::Class(class) => Truth::Class(class),
-            v1::outcome::Truth::Number(number) => Truth::Number(number),
+        ground_truth: outcome.truth.map(|truth| match truth {
+            v1::outcome::Truth::Class(class) => GroundTruth::Class(class),
+            v1::outcome::Truth::Number(number) => GroundTruth::Number(number),
         }),
     };
     message.outcomes.into_iter().map(one).collect()
 }
 
-/// Writes what became of them.
+/// Writes the results of reported outcomes.
 pub(super) fn report(report: &Report) -> v1::ReportOutcomesResponse {
     let faults = report.faults.iter().map(|fault| v1::OutcomeFault {
         field: fault.field.clone(),

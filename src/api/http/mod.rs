@@ -105,7 +105,7 @@ async fn metrics(
         let snapshot = state.catalog.snapshot();
         snapshot.report_counted_shares();
         snapshot.report_quality();
-        state.outcomes.look();
+        state.outcomes.report_rows();
         state.telemetry.render()
     };
     let text = spawn_blocking(render).await;

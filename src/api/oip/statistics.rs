@@ -8,7 +8,7 @@ use crate::api::catalog::Catalog;
 use crate::api::read;
 use crate::error::PredictError;
 use crate::insight::query::stats::read_totals;
-use crate::insight::stats::{Counted, Totals};
+use crate::insight::stats::{TimedCount, Totals};
 use crate::proto::inference;
 use crate::serving::live::ServingModel;
 use crate::serving::pinned;
@@ -62,10 +62,10 @@ fn of(model: &ServingModel, version: &Arc<VersionRuntime>) -> inference::ModelSt
             queue: duration(totals.queue),
             compute_infer: duration(totals.inference),
             // Encoding is no step of its own, and there is no cache.
-            compute_input: duration(Counted::default()),
-            compute_output: duration(Counted::default()),
-            cache_hit: duration(Counted::default()),
-            cache_miss: duration(Counted::default()),
+            compute_input: duration(TimedCount::default()),
+            compute_output: duration(TimedCount::default()),
+            cache_hit: duration(TimedCount::default()),
+            cache_miss: duration(TimedCount::default()),
         }),
         batch_stats: Vec::new(),
         memory_usage: vec![memory],
@@ -79,7 +79,7 @@ fn last(totals: &Totals) -> u64 {
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn duration(counted: Counted) -> Option<inference::StatisticDuration> {
+fn duration(counted: TimedCount) -> Option<inference::StatisticDuration> {
     Some(inference::StatisticDuration {
         count: counted.count,
         ns: counted.nanos,

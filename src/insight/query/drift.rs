@@ -178,7 +178,7 @@ pub fn assess_versions(versions: &[ObservedVersion<'_>], query: &DriftQuery<'_>)
 pub fn assess_for_gauges(version: ObservedVersion<'_>) -> Option<Assessment> {
     let stats = &version.insight.stats;
     let read = stats.read(DEFAULT.role, DEFAULT.window);
-    let read = read.unwrap_or_else(|| stats.nothing());
+    let read = read.unwrap_or_else(|| stats.empty_snapshot());
     let reference = version.manifest.about.reference.as_ref()?;
     let columns = Columns::beside_profile(&version.manifest.signature, reference, &read);
     Some(Assessment::of(columns, Rule::default()))

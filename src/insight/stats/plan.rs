@@ -6,11 +6,11 @@ use super::settings::Settings;
 use super::summary::{Inputs, Summary};
 use crate::ident::Role;
 use crate::insight::outputs;
-use crate::insight::sketch::{FEWEST_BYTES, MOST_BYTES, Sketch};
+use crate::insight::sketch::{MAX_BYTES, MIN_BYTES, Sketch};
 use crate::model::{Encoding, Input, Signature};
 
 /// Categories of one input that are counted one by one. The rest are counted together.
-pub const MOST_CATEGORIES: usize = 64;
+pub const MAX_CATEGORIES: usize = 64;
 
 /// How much more memory the sketch of a time or a score gets than that of an input: they are few, and read most often.
 const SHARES_OF_OTHER: usize = 4;
@@ -29,7 +29,7 @@ pub(super) fn plan(signature: &Signature, settings: Settings) -> Layout {
     };
     let others = layout.outputs.len() + ALWAYS;
     let always = size_of::<Summary>()
-        + others * (FEWEST_BYTES + size_of::<Sketch>())
+        + others * (MIN_BYTES + size_of::<Sketch>())
         + layout.classes.len() * size_of::<u64>();
     let of_summary = settings.max_bytes / (Role::COUNT * recorder::summaries());
     let mut left = of_summary.saturating_sub(always);
@@ -53,11 +53,11 @@ pub(super) fn plan(signature: &Signature, settings: Settings) -> Layout {
         layout.places.push(place);
     }
     let share = left / (numbers + SHARES_OF_OTHER * others);
-    let more = (SHARES_OF_OTHER * share).min(MOST_BYTES - FEWEST_BYTES);
+    let more = (SHARES_OF_OTHER * share).min(MAX_BYTES - MIN_BYTES);
     let rest = (left - others * more) / numbers.max(1);
     layout.budget = SketchBudget {
-        input: FEWEST_BYTES + rest.min(MOST_BYTES - FEWEST_BYTES),
-        other: FEWEST_BYTES + more,
+        input: MIN_BYTES + rest.min(MAX_BYTES - MIN_BYTES),
+        other: MIN_BYTES + more,
     };
     layout
 }
@@ -71,7 +71,7 @@ fn feature(input: &Input, settings: Settings) -> Option<Feature> {
         Encoding::Ignore { .. } => return None,
         Encoding::Numeric { .. } | Encoding::Cyclic { .. } => None,
         Encoding::Categorical { categories, .. } => {
-            let first = categories.names().iter().take(MOST_CATEGORIES);
+            let first = categories.names().iter().take(MAX_CATEGORIES);
             Some(first.cloned().collect())
         }
     };
@@ -82,5 +82,5 @@ fn feature(input: &Input, settings: Settings) -> Option<Feature> {
 /// Returns the fewest bytes that an input takes in one summary.
 fn least_bytes(feature: &Feature) -> usize {
     let counts = feature.categories.as_ref();
-    size_of::<Inputs>() + counts.map_or(FEWEST_BYTES, |counted| counted.len() * size_of::<u64>())
+    size_of::<Inputs>() + counts.map_or(MIN_BYTES, |counted| counted.len() * size_of::<u64>())
 }

@@ -5,26 +5,26 @@ use std::time::{Duration, SystemTime};
 use super::summary::Summary;
 use crate::error::Code;
 
-/// How often, and how long in all.
+/// A number of events and their total duration.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counted {
-    /// How often.
+pub struct TimedCount {
+    /// The number of events.
     pub count: u64,
-    /// How long, in nanoseconds.
+    /// Their total duration in nanoseconds.
     pub nanos: u64,
 }
 
-/// All that a version did since it was loaded.
+/// Everything that a version did since it was loaded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
-    /// Requests that were answered, from coming to end.
-    pub answered: Counted,
-    /// Those that were not.
-    pub failed: Counted,
-    /// Requests that were scored, until their computing began.
-    pub queue: Counted,
-    /// The same, in the forward pass; each with the whole pass that it was in.
-    pub inference: Counted,
+    /// Requests that were answered, from arrival to end.
+    pub answered: TimedCount,
+    /// Requests that were not answered, from arrival to end.
+    pub failed: TimedCount,
+    /// Requests that were scored, from arrival to the start of their computing.
+    pub queue: TimedCount,
+    /// Requests that were scored, each with the duration of the whole forward pass that it shared.
+    pub inference: TimedCount,
     /// Rows that were scored.
     pub rows: u64,
     /// Forward passes.
@@ -34,8 +34,8 @@ pub struct Totals {
 }
 
 impl Totals {
-    /// Adds what `summary`, of a version that came at `came`, has counted.
-    pub(super) fn add(&mut self, summary: &Summary, came: SystemTime) {
+    /// Adds the counts of `summary`, which belongs to a version that was loaded at `loaded`.
+    pub(super) fn add(&mut self, summary: &Summary, loaded: SystemTime) {
         let (sums, answered) = (summary.sums, summary.codes[Code::Ok as usize]);
         self.answered.add(answered, sums.answered);
         self.failed.add(summary.requests() - answered, sums.failed);
@@ -44,12 +44,12 @@ impl Totals {
         self.rows += summary.rows;
         self.passes += sums.passes;
         if sums.scored > 0 {
-            let last = came.checked_add(Duration::from_millis(sums.last));
+            let last = loaded.checked_add(Duration::from_millis(sums.last));
             self.last = self.last.max(last);
         }
     }
 
-    /// With all that `other` counted.
+    /// Returns the totals of `self` and `other` together.
     #[must_use]
     pub fn and(mut self, other: Self) -> Self {
         for (sum, more) in [
@@ -67,7 +67,7 @@ impl Totals {
     }
 }
 
-impl Counted {
+impl TimedCount {
     fn add(&mut self, count: u64, nanos: u64) {
         self.count += count;
         self.nanos = self.nanos.saturating_add(nanos);

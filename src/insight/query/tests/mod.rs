@@ -41,8 +41,8 @@ impl Loaded {
 
     /// Records a request of one row whose `a` is `a` and whose `score` is the probability of `yes`.
     fn answer(&self, role: Role, a: f64, score: f32) {
-        let mut watch = self.insight.stats.watch();
-        watch.cell(0, Observed::Number(a));
+        let mut observer = self.insight.stats.observe_inputs();
+        observer.cell(0, Observed::Number(a));
         let is_yes = score >= 0.5;
         let top = [TopClass {
             index: usize::from(is_yes),
@@ -55,7 +55,7 @@ impl Loaded {
             top: &top,
             is_first: true,
         };
-        self.insight.stats.scored(role, &watch, scoring);
+        self.insight.stats.scored(role, &observer, scoring);
         self.end(role, Code::Ok);
     }
 

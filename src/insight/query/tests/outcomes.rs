@@ -1,7 +1,7 @@
 use super::*;
 use crate::ident::ResponseId;
 use crate::insight::outcomes::quality::Quality;
-use crate::insight::outcomes::{Outcome, OutcomeSettings, Outcomes, Report, Truth};
+use crate::insight::outcomes::{GroundTruth, Outcome, OutcomeSettings, Outcomes, Report};
 use crate::insight::query::outcomes::read_outcomes;
 
 #[test]
@@ -18,7 +18,7 @@ fn outcomes_are_read_by_version_and_role_without_roles_that_have_none() {
     let outcome = Outcome {
         response_id: id.as_str().to_owned(),
         row: 0,
-        truth: Some(Truth::Class("yes".to_owned())),
+        ground_truth: Some(GroundTruth::Class("yes".to_owned())),
     };
     outcomes.report(0, &[outcome], &mut Report::default());
     let read = read_outcomes(versions());

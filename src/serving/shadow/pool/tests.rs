@@ -142,7 +142,7 @@ fn the_thread_of_a_shadow_records_nothing_and_the_recorder_everything() {
     let queue = fixture.shadow_queue(4);
     let outcomes = Outcomes::new(OutcomeSettings::default(), fixture.telemetry.outcomes());
     let is_remembered = || {
-        outcomes.look();
+        outcomes.report_rows();
         fixture
             .telemetry
             .render()
