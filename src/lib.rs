@@ -80,6 +80,6 @@ pub mod proto;
 pub mod registry;
 pub mod serving;
 pub mod sync;
-pub mod text;
 pub(crate) mod terminal;
+pub mod text;
 pub mod train;

@@ -149,7 +149,7 @@ fn the_place_of_the_prediction_log_is_checked_before_anything_starts() {
         "{found:#?}"
     );
     let found = faults(&format!("{path}\"/dev/null\"\n"));
-    assert_eq!(found, [format!("{begin}/dev/null is not a file")]);
+    assert_eq!(found, [format!("{begin}/dev/null is not a regular file")]);
 }
 
 #[test]

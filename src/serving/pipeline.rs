@@ -206,7 +206,7 @@ impl Pipeline {
         record.ended(code);
         drop(record);
         if let Some((log, inputs)) = logged {
-            log.leave(Entry {
+            log.enqueue(Entry {
                 subject: Arc::clone(by.insight.subject()),
                 role,
                 request_id: response_id.clone(),
