@@ -7,11 +7,12 @@ use std::time::UNIX_EPOCH;
 use crate::api::catalog::Catalog;
 use crate::api::read;
 use crate::error::PredictError;
-use crate::ident::Role;
+use crate::insight::query::stats::read_totals;
 use crate::insight::stats::{Counted, Totals};
 use crate::proto::inference;
-use crate::serving::live::{ServingModel, ServingVersion};
+use crate::serving::live::ServingModel;
 use crate::serving::pinned;
+use crate::serving::version::VersionRuntime;
 
 /// What the version or label `version` of `model` did since it was loaded, as primary and as fallback. Where `version` is empty,
 /// every version that is READY; where `model` is empty, those of all models. May wait a moment for who reads statistics, so it is
@@ -42,10 +43,8 @@ pub(in crate::api) fn statistics(
     Ok(inference::ModelStatisticsResponse { model_stats: told })
 }
 
-fn of(model: &ServingModel, version: &Arc<ServingVersion>) -> inference::ModelStatistics {
-    let stats = &version.insight.stats;
-    let totals = stats.totals(Role::Primary);
-    let totals = totals.and(stats.totals(Role::Fallback));
+fn of(model: &ServingModel, version: &Arc<VersionRuntime>) -> inference::ModelStatistics {
+    let totals = read_totals(&version.insight);
     let memory = inference::MemoryUsage {
         r#type: "CPU".to_owned(),
         id: 0,

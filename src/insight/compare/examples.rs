@@ -3,7 +3,8 @@
 //! What always holds: at most [`MOST`] of them, each of at most [`MOST_INPUTS`] inputs, [`MOST_VALUES`] values of an output or
 //! input and [`LONGEST_TEXT`] characters a text; inputs only that neither version marks sensitive, and only that both know.
 
-use super::{About, Pair};
+use super::about::About;
+use super::pair::{Pair, Side};
 use crate::model::payload::{Cell, Payload, Tensor, TensorData};
 
 /// Examples of one pair of versions.
@@ -54,11 +55,11 @@ impl Example {
     pub(super) fn of(pair: &Pair<'_>, shadow: &About, row: usize, distance: f64) -> Self {
         let shows = |name: &str| pair.about.shows(name) && shadow.shows(name);
         let (inputs, left_out) = shown(pair.inputs, row, shows);
-        let answer = |side: &super::Side<'_>| {
+        let answer = |side: &Side<'_>| {
             let values = side.scores.rows().nth(row).unwrap_or_default();
             values.iter().take(MOST_VALUES).copied().collect()
         };
-        let class = |side: &super::Side<'_>| side.top.get(row).map(|top| top.index);
+        let class = |side: &Side<'_>| side.top.get(row).map(|top| top.index);
         Self {
             response_id: pair.response_id.as_str().to_owned(),
             row,
@@ -104,7 +105,7 @@ fn shown(
 }
 
 fn cut(text: &str) -> String {
-    text.chars().take(LONGEST_TEXT).collect()
+    crate::text::truncate(text, LONGEST_TEXT).to_owned()
 }
 
 fn of_cell(cell: &Cell) -> String {

@@ -12,6 +12,7 @@
 mod about;
 pub mod examples;
 pub mod numbers;
+mod pair;
 pub mod rates;
 mod seen;
 #[cfg(test)]
@@ -26,43 +27,15 @@ use std::{
 use tokio::time::Instant;
 
 use super::metrics::{ComparedMeters, VersionMeters};
-use crate::ident::{ResponseId, VersionNumber};
-use crate::model::payload::Payload;
-use crate::model::{Scores, Signature, TopClass};
+use crate::ident::VersionNumber;
+use crate::model::Signature;
 
 pub use about::About;
+pub use pair::{Pair, Side};
 pub use seen::{MOST_CLASSES, Seen};
 
 /// Primaries that one shadow is compared with; past it, of the others the one with the lowest number is forgotten.
 pub const MOST_PRIMARIES: usize = 64;
-
-/// What one version answered to a request.
-#[derive(Clone, Copy, Debug)]
-pub struct Side<'a> {
-    /// Who.
-    pub version: VersionNumber,
-    /// One row per row of the request.
-    pub scores: &'a Scores,
-    /// The most probable class of each row; empty without classes.
-    pub top: &'a [TopClass],
-    /// The forward pass.
-    pub inference: Duration,
-}
-
-/// What both answered to one request.
-#[derive(Clone, Copy, Debug)]
-pub struct Pair<'a> {
-    /// Whose answer the caller got.
-    pub primary: Side<'a>,
-    /// Of the primary.
-    pub about: &'a Arc<About>,
-    /// Who got a copy.
-    pub shadow: Side<'a>,
-    /// Names the answer that the caller got.
-    pub response_id: &'a ResponseId,
-    /// What both were asked.
-    pub inputs: &'a Payload,
-}
 
 /// One shadow beside every primary whose requests it got.
 #[derive(Debug)]

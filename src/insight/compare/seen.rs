@@ -1,7 +1,8 @@
 //! All that is counted of one pair of versions.
 
+use super::about::About;
 use super::examples::{self, Example};
-use super::{About, Pair};
+use super::pair::Pair;
 use crate::insight::sketch::Sketch;
 
 /// Classes that a confusion table tells apart; the others share its last row and column.

@@ -1,9 +1,10 @@
 use std::time::Duration;
 
 use super::*;
+use crate::ident::ResponseId;
 use crate::insight::{VersionInsight, metrics::Telemetry, stats};
-use crate::model::payload::{Cell, Tensor, TensorData};
-use crate::model::samples;
+use crate::model::payload::{Cell, Payload, Tensor, TensorData};
+use crate::model::{Scores, TopClass, samples};
 
 const MS: Duration = Duration::from_millis(1);
 

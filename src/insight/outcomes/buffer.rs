@@ -3,49 +3,20 @@
 //! The id of a response chooses its shard and, hashed with a seed of this process to 128 bits, is its key there; ids
 //! themselves are not kept.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
+use super::answered::{Answered, Lost};
 use super::key::seed;
 use super::report::{Joined, Misfit, Truth};
 use super::shard::Shard;
-use super::version::VersionQuality;
-use crate::ident::Role;
 use crate::model::Scores;
 
 /// Shards at most, and the rows that each of them has at least before there are more.
 const MOST_SHARDS: usize = 1024;
 const ROWS_OF_SHARD: usize = 4096;
-
-/// Who answered, and when.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Answered<'a> {
-    pub(super) by: &'a Arc<VersionQuality>,
-    pub(super) role: Role,
-    /// Since the buffer was made.
-    pub(super) at: Duration,
-}
-
-/// Rows that went without having had a truth.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Lost {
-    /// Overwritten before they expired.
-    pub(super) evicted: u64,
-    /// Answered again under the same id.
-    pub(super) replaced: u64,
-    /// Answered by a shadow after the truth about the row had come.
-    pub(super) after_truth: u64,
-    /// Never remembered: more than a shard holds.
-    pub(super) too_large: u64,
-}
-
-impl Lost {
-    pub(super) fn any(self) -> bool {
-        self != Self::default()
-    }
-}
 
 /// All shards.
 #[derive(Debug)]

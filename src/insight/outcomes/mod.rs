@@ -11,6 +11,7 @@
 
 pub mod quality;
 
+mod answered;
 mod buffer;
 mod key;
 mod report;
@@ -26,12 +27,13 @@ use tokio::time::Instant;
 use crate::ident::{ResponseId, Role};
 use crate::insight::metrics::OutcomeMeters;
 use crate::model::Scores;
-use buffer::{Answered, Buffer};
+use answered::Answered;
+use buffer::Buffer;
 
 pub use report::{Joined, Outcome, Report, Truth};
 pub use shard::VALUES_PER_ROW;
 pub use version::VersionQuality;
-pub use window::{Reading, SLICE, SLICES};
+pub use window::{HOUR, Reading};
 
 /// How much is remembered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

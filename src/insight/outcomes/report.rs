@@ -144,5 +144,5 @@ pub(super) fn checked(outcome: &Outcome) -> Result<(&str, &Truth), Misfit> {
 
 /// The beginning of what a caller sent: enough to find it.
 pub(super) fn shortened(text: &str) -> String {
-    text.chars().take(64).collect()
+    crate::text::truncate(text, 64).to_owned()
 }

@@ -13,7 +13,7 @@ use std::hash::BuildHasherDefault;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use super::buffer::{Answered, Lost};
+use super::answered::{Answered, Lost};
 use super::key::IsHashed;
 use super::report::{Joined, Misfit, Truth, rank};
 use super::version::VersionQuality;

@@ -7,10 +7,12 @@ use std::time::Duration;
 
 use super::quality::Sums;
 
-/// How long one slice is.
-pub const SLICE: Duration = Duration::from_secs(300);
-/// How many slices the hour has.
-pub const SLICES: usize = 12;
+/// The length of one slice.
+const SLICE: Duration = Duration::from_secs(300);
+/// The number of slices in the hour.
+const SLICES: usize = 12;
+/// The longest that the hour reaches back.
+pub const HOUR: Duration = Duration::from_secs(SLICE.as_secs() * SLICES as u64);
 
 /// The rows of one version in one role that have a truth.
 #[derive(Clone, Debug, Default)]

@@ -16,20 +16,17 @@
 //! [`Sketch::beyond`] tells how many there are; minimum and maximum are exact, mean and variance to rounding.
 //! Not here: time, and what to conclude.
 
+mod bucket;
 mod store;
 #[cfg(test)]
 mod tests;
 
 use store::Store;
 
-/// Bits of the mantissa that tell two buckets apart.
-pub const MANTISSA_BITS: u32 = 7;
+pub use bucket::{Bucket, LARGEST, MANTISSA_BITS, SMALLEST};
+
 /// Largest relative distance between a value and the middle of its bucket.
 pub const RELATIVE_ERROR: f64 = 1.0 / 256.0;
-/// Magnitudes below count as zero: 2^-40, about 9.1e-13.
-pub const SMALLEST: f64 = 1.0 / (1_u64 << 40) as f64;
-/// Magnitudes above count as this: 2^64, about 1.8e19.
-pub const LARGEST: f64 = (1_u128 << 64) as f64;
 /// Bytes on the heap that a sketch may take where nobody says how many: all of 32 powers of two of each sign.
 pub const MOST_BYTES: usize = 512 * store::CHUNK_BYTES;
 /// Bytes on the heap that a sketch may take in any case: with them it tells numbers apart that differ by a factor of two.
@@ -46,25 +43,6 @@ pub struct Sketch {
     squares: f64,
     min: f64,
     max: f64,
-}
-
-/// Values that are told apart no further: all of them lie in `low..high`, or are equal where `low == high`.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Bucket {
-    /// Smallest value that it can hold.
-    pub low: f64,
-    /// No value in it is larger.
-    pub high: f64,
-    /// How many it holds; never 0.
-    pub count: u64,
-}
-
-impl Bucket {
-    /// The value that stands for all in it.
-    #[must_use]
-    pub fn middle(&self) -> f64 {
-        self.low + (self.high - self.low) / 2.0
-    }
 }
 
 impl Default for Sketch {

@@ -4,7 +4,7 @@
 //! the buckets are follows from which of the finest are in use and nothing else, so neither the order of values nor that of
 //! merging makes a difference.
 
-use super::{Bucket, LARGEST, MANTISSA_BITS, SMALLEST};
+use super::bucket::{Bucket, LARGEST, MANTISSA_BITS, SMALLEST};
 
 /// Bits of a place that are told apart within a chunk.
 const CHUNK_BITS: u32 = 4;

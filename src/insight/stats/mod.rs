@@ -17,12 +17,16 @@
 mod bars;
 mod history;
 mod layout;
+mod plan;
 mod recorder;
+mod scoring;
 mod seen;
+mod settings;
 mod summary;
 mod sums;
 #[cfg(test)]
 mod tests;
+mod totals;
 
 use std::{
     sync::{Arc, OnceLock},
@@ -34,36 +38,19 @@ use tokio::time::Instant;
 use super::outputs;
 use crate::error::Code;
 use crate::ident::Role;
-use crate::model::{Scores, Signature, TopClass};
+use crate::model::Signature;
+use plan::plan;
 use recorder::Recorder;
 
 pub use bars::bars;
 pub use history::{TICK, Window};
-pub use layout::{Feature, Layout, MOST_CATEGORIES};
+pub use layout::{Feature, Layout};
+pub use plan::MOST_CATEGORIES;
+pub use scoring::Scoring;
 pub use seen::{Cells, Seen};
+pub use settings::Settings;
 pub use summary::{Inputs, Summary, Values};
-pub use sums::{Counted, Totals};
-
-/// What is recorded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Settings {
-    /// Whether inputs are.
-    pub features: bool,
-    /// Inputs of one version whose distributions are kept at most: the first in the signature's order.
-    pub max_features: usize,
-    /// Bytes that all statistics of one version may take.
-    pub max_bytes: usize,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            features: true,
-            max_features: 256,
-            max_bytes: 64 << 20,
-        }
-    }
-}
+pub use totals::{Counted, Totals};
 
 /// What one version saw, by role.
 #[derive(Debug)]
@@ -86,27 +73,12 @@ pub struct Snapshot {
     pub length: Duration,
 }
 
-/// What scoring a request gave.
-#[derive(Clone, Copy, Debug)]
-pub struct Scoring<'a> {
-    /// From the request's coming to the start of its computing.
-    pub queue: Duration,
-    /// The forward pass.
-    pub inference: Duration,
-    /// The answers.
-    pub scores: &'a Scores,
-    /// The most probable class of each row; empty for a regression.
-    pub top: &'a [TopClass],
-    /// Whether the forward pass is counted with this request: of several in one pass with one of them only.
-    pub is_first: bool,
-}
-
 impl VersionStats {
     /// Of a version with this signature, that came just now.
     #[must_use]
     pub fn new(signature: &Signature, settings: Settings) -> Self {
         Self {
-            layout: Arc::new(Layout::of(signature, settings)),
+            layout: Arc::new(plan(signature, settings)),
             begin: Instant::now(),
             came: SystemTime::now(),
             roles: Default::default(),

@@ -164,7 +164,7 @@ impl Summary {
     pub(super) fn empty(layout: &Layout) -> Self {
         let features = layout.features.iter().map(|feature| Inputs {
             values: match &feature.categories {
-                None => Values::Numbers(Sketch::within(layout.room.input)),
+                None => Values::Numbers(Sketch::within(layout.budget.input)),
                 Some(categories) => Values::Categories {
                     counts: vec![0; categories.len()],
                     other: 0,
@@ -174,7 +174,7 @@ impl Summary {
             missing: 0,
             clipped: 0,
         });
-        let sketch = || Sketch::within(layout.room.other);
+        let sketch = || Sketch::within(layout.budget.other);
         Self {
             codes: [0; Code::COUNT],
             rows: 0,

@@ -1,28 +1,27 @@
 //! Exact totals of one version: sums that only grow. Sketches are exact in their counts and not in their sums.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use super::Scoring;
-use super::summary::Summary;
+use super::scoring::Scoring;
 use crate::error::Code;
 
 /// What is summed up beside the sketches of one [`Summary`]. Durations in nanoseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Sums {
     /// From coming to end, of requests that were answered.
-    answered: u64,
+    pub(super) answered: u64,
     /// The same of all others.
-    failed: u64,
+    pub(super) failed: u64,
     /// Until the computing began, of requests that were scored.
-    queue: u64,
+    pub(super) queue: u64,
     /// In the forward pass, of requests that were scored.
-    inference: u64,
+    pub(super) inference: u64,
     /// Requests that were scored.
-    scored: u64,
+    pub(super) scored: u64,
     /// Forward passes.
-    passes: u64,
+    pub(super) passes: u64,
     /// When the last one was scored, in milliseconds since the version came. A maximum, not a sum.
-    last: u64,
+    pub(super) last: u64,
 }
 
 impl Sums {
@@ -67,75 +66,6 @@ impl Sums {
             &mut self.scored,
             &mut self.passes,
         ]
-    }
-}
-
-/// How often, and how long in all.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counted {
-    /// How often.
-    pub count: u64,
-    /// How long, in nanoseconds.
-    pub nanos: u64,
-}
-
-/// All that a version did since it was loaded.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Totals {
-    /// Requests that were answered, from coming to end.
-    pub answered: Counted,
-    /// Those that were not.
-    pub failed: Counted,
-    /// Requests that were scored, until their computing began.
-    pub queue: Counted,
-    /// The same, in the forward pass; each with the whole pass that it was in.
-    pub inference: Counted,
-    /// Rows that were scored.
-    pub rows: u64,
-    /// Forward passes.
-    pub passes: u64,
-    /// When a request was last scored.
-    pub last: Option<SystemTime>,
-}
-
-impl Totals {
-    /// Adds what `summary`, of a version that came at `came`, has counted.
-    pub(super) fn add(&mut self, summary: &Summary, came: SystemTime) {
-        let (sums, answered) = (summary.sums, summary.codes[Code::Ok as usize]);
-        self.answered.add(answered, sums.answered);
-        self.failed.add(summary.requests() - answered, sums.failed);
-        self.queue.add(sums.scored, sums.queue);
-        self.inference.add(sums.scored, sums.inference);
-        self.rows += summary.rows;
-        self.passes += sums.passes;
-        if sums.scored > 0 {
-            let last = came.checked_add(Duration::from_millis(sums.last));
-            self.last = self.last.max(last);
-        }
-    }
-
-    /// With all that `other` counted.
-    #[must_use]
-    pub fn and(mut self, other: Self) -> Self {
-        for (sum, more) in [
-            (&mut self.answered, other.answered),
-            (&mut self.failed, other.failed),
-            (&mut self.queue, other.queue),
-            (&mut self.inference, other.inference),
-        ] {
-            sum.add(more.count, more.nanos);
-        }
-        self.rows += other.rows;
-        self.passes += other.passes;
-        self.last = self.last.max(other.last);
-        self
-    }
-}
-
-impl Counted {
-    fn add(&mut self, count: u64, nanos: u64) {
-        self.count += count;
-        self.nanos = self.nanos.saturating_add(nanos);
     }
 }
 

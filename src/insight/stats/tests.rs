@@ -5,7 +5,7 @@ use tokio::time;
 
 use super::*;
 use crate::model::payload::{Cell, Payload, Row, Tensor, TensorData};
-use crate::model::{Manifest, Observe, Observed, samples};
+use crate::model::{Manifest, Observe, Observed, Scores, TopClass, samples};
 
 /// Two numbers (`a` clipped to 0..=10, `b` imputed), a category with more than are counted, and a sensitive number.
 fn manifest() -> Manifest {
@@ -222,14 +222,14 @@ async fn all_statistics_of_a_version_stay_within_the_setting() {
 fn with_the_usual_room_a_version_of_twenty_inputs_is_known_as_finely_as_can_be() {
     let stats = VersionStats::new(&wide(20).signature, Settings::default());
     // Two signs, eight powers of two each.
-    let mut sketch = crate::insight::sketch::Sketch::within(stats.layout().room.input);
+    let mut sketch = crate::insight::sketch::Sketch::within(stats.layout().budget.input);
     let values = (0..8_000).map(|at| (f64::from(at) / 1_000.0).exp2());
     sketch.extend(values.clone().chain(values.map(|x| -x)));
     assert_eq!(
         sketch.relative_error(),
         1.0 / 256.0,
         "{:?}",
-        stats.layout().room
+        stats.layout().budget
     );
 }
 

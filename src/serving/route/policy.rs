@@ -3,7 +3,9 @@
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::raw::{RawHeaderRule, RawPolicy, RawTarget, quoted};
-use super::{Fallback, Rendezvous, Shadow, Split, shadow::check_shadows, split::add_repeated};
+use super::rendezvous::Rendezvous;
+use super::shadow::{Fallback, Shadow, check_shadows};
+use super::split::{Split, add_repeated};
 use crate::error::InputFaults;
 use crate::ident::{ModelName, Share, Target};
 

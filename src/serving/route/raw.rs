@@ -165,5 +165,5 @@ impl fmt::Display for RawTarget {
 
 /// For a message: in quotes, control characters escaped, cut to 64 characters.
 pub(super) fn quoted(raw: &str) -> String {
-    format!("{:?}", raw.chars().take(64).collect::<String>())
+    format!("{:?}", crate::text::truncate(raw, 64))
 }

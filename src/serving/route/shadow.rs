@@ -168,7 +168,7 @@ impl Copies {
     }
 
     /// Their places, ascending.
-    pub fn places(self) -> impl Iterator<Item = usize> {
+    pub fn indices(self) -> impl Iterator<Item = usize> {
         (0..Shadow::MOST).filter(move |at| self.0 >> at & 1 == 1)
     }
 }

@@ -1,6 +1,6 @@
 //! Who gets how much, checked to add up.
 
-use super::RawTarget;
+use super::raw::RawTarget;
 use crate::error::InputFaults;
 use crate::ident::{Share, Target};
 

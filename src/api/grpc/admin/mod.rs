@@ -8,6 +8,7 @@ mod await_version_state;
 mod changes;
 mod compare;
 mod drift;
+mod observed;
 mod policy;
 mod read_limiter;
 mod repository;
@@ -340,5 +341,5 @@ fn invalid(faults: InputFaults) -> Status {
 
 /// The model's name as a caller wrote it, cut to what a name may be.
 fn unknown_model(name: &str) -> AdminError {
-    AdminError::UnknownModel(name.chars().take(128).collect())
+    AdminError::unknown_model(name)
 }

@@ -129,7 +129,7 @@ pub(super) fn read(
 
 impl PredictAnswer {
     fn of(answer: Answer) -> Self {
-        let signature = answer.by.version.signature();
+        let signature = answer.version.signature();
         let who = Who::gave(&answer);
         let predictions = answer.scores.rows().enumerate().map(|(at, scores)| {
             let top = answer.top.get(at);
@@ -141,7 +141,7 @@ impl PredictAnswer {
         });
         let predictions = predictions.collect();
         Self {
-            version: answer.by.number().get(),
+            version: answer.version.number().get(),
             who,
             predictions,
             model: answer.model,

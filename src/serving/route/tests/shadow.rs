@@ -22,7 +22,7 @@ fn every_shadow_gets_exactly_its_share_and_the_smaller_share_lies_in_the_larger(
     let policy = shadows(&shares);
     let mut counted = [0; 4];
     for point in 0..10_000 {
-        let chosen: Vec<_> = copies(policy.shadows(), || point).places().collect();
+        let chosen: Vec<_> = copies(policy.shadows(), || point).indices().collect();
         assert!(chosen.is_sorted());
         for at in &chosen {
             counted[*at] += 1;
@@ -37,7 +37,7 @@ fn every_shadow_gets_exactly_its_share_and_the_smaller_share_lies_in_the_larger(
 fn where_every_share_is_everything_nothing_is_drawn() {
     let draw = || -> u32 { panic!("drawn") };
     let all = shadows(&[10_000; 8]);
-    assert_eq!(copies(all.shadows(), draw).places().count(), 8);
+    assert_eq!(copies(all.shadows(), draw).indices().count(), 8);
     assert!(copies(shadows(&[]).shadows(), draw).is_empty());
 }
 
