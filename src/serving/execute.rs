@@ -61,7 +61,7 @@ impl Executor {
             Duration::from_nanos(u64::try_from(adds / ADDS_PER_NANO).unwrap_or(u64::MAX))
         });
         if pass.saturating_add(cost_around_pass(&work, rows)) <= INLINE {
-            return score::score_one(version, &work, call);
+            return score::score_one(version, &work, &call);
         }
         let result = self.pool.submit(version, work, call, rows)?;
         result.await.unwrap_or_else(|_| {
@@ -93,7 +93,7 @@ impl Executor {
             };
             let scoring_version = Arc::clone(version);
             let pass = task::spawn_blocking(move || {
-                let scored = score::score_one(&scoring_version, &work, call);
+                let scored = score::score_one(&scoring_version, &work, &call);
                 drop(computing);
                 scored
             });

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
+use tracing::Span;
 
 use super::admission::RequestPermit;
 use super::batch::Pool;
@@ -16,7 +17,7 @@ use super::shadow::{PrimaryResult, ShadowCopy, ShadowPool};
 use super::version::VersionRuntime;
 use super::work::{Call, Scored, Work};
 use crate::error::{Code, InputFaults, PredictError};
-use crate::ident::{ResponseId, Revision, Role, VersionNumber};
+use crate::ident::{ResponseId, Revision, Role};
 use crate::insight::attempt::Attempt;
 use crate::insight::metrics::{MessageFault, Telemetry};
 use crate::insight::outcomes::{Outcome, Outcomes, Report};
@@ -94,21 +95,42 @@ impl Pipeline {
             permit,
             ..
         } = query;
+        let Chosen {
+            version,
+            revision,
+            routing,
+        } = chosen;
         let response_id =
             response_id.unwrap_or_else(|| ResponseId::from_random(route::random_bits()));
-        let revision = chosen.revision;
         let request = Request {
             response_id: &response_id,
             revision,
             permit: &permit,
+            span: &request_span(&version, revision),
         };
-        let answered = self.answer(chosen, request, payload).await?;
-        let Answered {
-            version,
-            role,
-            failed,
-            scored,
-        } = answered;
+        let copies = self.choose_copies(routing.as_deref());
+        let fallback = routing
+            .as_ref()
+            .and_then(|routing| routing.fallback_for(&version));
+        let (work, shared) = Work::of(payload, !copies.is_empty() || fallback.is_some());
+        let limit = fallback.and_then(|(_, within)| request.time_limit(within));
+        let first = self
+            .attempt(&version, Role::Primary, request, work, limit)
+            .await;
+        if let (Some(routing), Some(payload)) = (&routing, &shared) {
+            self.copy(copies, routing, payload, &version, request, &first);
+        }
+        let (scored, version, role, failed) = match (first, fallback, shared) {
+            (Err(error), Some((fallback, _)), Some(payload)) => {
+                let why = fallback::reason(&error, request.time_left());
+                version.insight.meters.fell_back(why.ok_or(error)?);
+                let work = Work::Shared(payload);
+                let second = self.attempt(fallback, Role::Fallback, request, work, None);
+                let failed = Some(version.number());
+                (second.await?, Arc::clone(fallback), Role::Fallback, failed)
+            }
+            (first, ..) => (first?, version, Role::Primary, None),
+        };
         Ok(Answer {
             model,
             version,
@@ -121,65 +143,12 @@ impl Pipeline {
         })
     }
 
-    /// Lets the chosen version answer, offers copies to shadows, and lets the fallback answer if the chosen version failed.
-    async fn answer(
-        &self,
-        chosen: Chosen,
-        request: Request<'_>,
-        payload: Payload,
-    ) -> Result<Answered, PredictError> {
-        let Chosen {
-            version, routing, ..
-        } = chosen;
-        let copies = match (&routing, &self.shadow_pool) {
+    /// Decides which shadows get a copy of one request under `routing`.
+    fn choose_copies(&self, routing: Option<&Routing>) -> Copies {
+        match (routing, &self.shadow_pool) {
             (Some(routing), Some(_)) => routing.copies(route::random_point),
             _ => Copies::default(),
-        };
-        let fallback = routing
-            .as_ref()
-            .and_then(|routing| routing.fallback_for(&version));
-        let (work, shared) = if copies.is_empty() && fallback.is_none() {
-            (Work::Own(payload), None)
-        } else {
-            let shared = Arc::new(payload);
-            (Work::Shared(Arc::clone(&shared)), Some(shared))
-        };
-        let limit =
-            fallback.and_then(|(_, within)| fallback::time_limit(within, request.time_left()));
-        let first = self
-            .attempt(&version, Role::Primary, request, work, limit)
-            .await;
-        // Checked before anything is copied.
-        if let (false, Some(payload), Some(routing)) = (copies.is_empty(), &shared, &routing)
-            && is_worth_copying(&first)
-        {
-            self.copy(copies, routing, payload, &version, request, &first);
         }
-        let (error, (fallback, _), payload) = match (first, fallback, shared) {
-            (Err(error), Some(fallback), Some(payload)) => (error, fallback, payload),
-            (first, ..) => {
-                return Ok(Answered {
-                    version,
-                    role: Role::Primary,
-                    failed: None,
-                    scored: first?,
-                });
-            }
-        };
-        let Some(why) = fallback::reason(&error, request.time_left()) else {
-            return Err(error);
-        };
-        version.insight.meters.fell_back(why);
-        let work = Work::Shared(payload);
-        let second = self
-            .attempt(fallback, Role::Fallback, request, work, None)
-            .await;
-        Ok(Answered {
-            version: Arc::clone(fallback),
-            role: Role::Fallback,
-            failed: Some(version.number()),
-            scored: second?,
-        })
     }
 
     /// Lets a version score a request, for at most `limit`, and records the attempt.
@@ -193,8 +162,9 @@ impl Pipeline {
     ) -> Result<Scored, PredictError> {
         let call = Call {
             role,
-            arrived: request.permit.at,
+            arrived: request.permit.arrived,
             deadline: request.permit.deadline(),
+            span: request.span.clone(),
         };
         let mut attempt = Attempt::start(
             &version.insight,
@@ -219,14 +189,14 @@ impl Pipeline {
         match &scored {
             Ok(scored) => attempt.end(Code::Ok, Some(scored.pass_result())),
             Err(error) => {
-                log_failed_pass(version, error);
+                request.span.in_scope(|| log_failed_pass(version, error));
                 attempt.end(error.code(), None);
             }
         }
         scored
     }
 
-    /// Offers a request that `version` answered as primary to the shadows in `copies`.
+    /// Offers a request to the shadows in `copies`, if they can learn from the result of the primary, `version`.
     fn copy(
         &self,
         copies: Copies,
@@ -234,17 +204,21 @@ impl Pipeline {
         payload: &Arc<Payload>,
         version: &VersionRuntime,
         request: Request<'_>,
-        answer: &Result<Scored, PredictError>,
+        result: &Result<Scored, PredictError>,
     ) {
         let Some(shadow_pool) = &self.shadow_pool else {
             return;
         };
+        // Checked before anything is copied.
+        if copies.is_empty() || !is_worth_copying(result) {
+            return;
+        }
         let primary = PrimaryResult {
             version: version.number(),
             about: Arc::clone(version.insight.comparisons.about()),
             response_id: request.response_id.clone(),
             revision: request.revision,
-            answer: answer.as_ref().ok().cloned(),
+            answer: result.as_ref().ok().cloned(),
         };
         let copy = ShadowCopy {
             payload: Arc::clone(payload),
@@ -298,6 +272,19 @@ impl Pipeline {
     }
 }
 
+/// Creates the span of a request. Every log line about the request is inside it, also those of the threads that compute.
+///
+/// Its level is disabled by the default filter of `taper serve`. Creating it then costs one comparison, and formats and
+/// allocates nothing; so log lines of higher levels name model and version themselves.
+fn request_span(version: &VersionRuntime, revision: Revision) -> Span {
+    tracing::debug_span!(
+        "request",
+        model = %version.version.manifest().model,
+        version = %version.number(),
+        revision = revision.0,
+    )
+}
+
 /// Logs the cause of a failed forward pass, which no client sees.
 fn log_failed_pass(version: &VersionRuntime, error: &PredictError) {
     if let PredictError::Forward { source, .. } = error {
@@ -324,23 +311,20 @@ struct Request<'a> {
     response_id: &'a ResponseId,
     revision: Revision,
     permit: &'a RequestPermit,
+    span: &'a Span,
 }
 
 impl Request<'_> {
+    /// Returns the time limit of the chosen version if a fallback is ready; see [`fallback::time_limit`].
+    fn time_limit(&self, within: Option<Duration>) -> Option<Duration> {
+        fallback::time_limit(within, self.time_left())
+    }
+
     /// Returns how long the client still waits; `None`: without end.
     fn time_left(&self) -> Option<Duration> {
         let deadline = self.permit.deadline()?;
         Some(deadline.saturating_duration_since(Instant::now()))
     }
-}
-
-/// An answer, and the version that gave it.
-struct Answered {
-    version: Arc<VersionRuntime>,
-    role: Role,
-    /// The version that was chosen first and failed.
-    failed: Option<VersionNumber>,
-    scored: Scored,
 }
 
 /// The version that is to answer.
@@ -376,3 +360,6 @@ fn routed<'a>(routing: &'a Routing, query: &Query) -> &'a Arc<VersionRuntime> {
         Choice::HeaderRule(rule) => routing.rule_target(rule),
     }
 }
+
+#[cfg(test)]
+mod tests;

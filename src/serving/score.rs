@@ -24,7 +24,7 @@ pub(super) struct Unrecorded {
 pub(super) fn score_one(
     version: &VersionRuntime,
     payload: &Payload,
-    call: Call,
+    call: &Call,
 ) -> Result<Scored, PredictError> {
     score_unrecorded(version, payload, call).map(|scored| scored.record(version, call.role))
 }
@@ -34,8 +34,9 @@ pub(super) fn score_one(
 pub(super) fn score_unrecorded(
     version: &VersionRuntime,
     payload: &Payload,
-    call: Call,
+    call: &Call,
 ) -> Result<Unrecorded, PredictError> {
+    let _entered = call.span.enter();
     let begin = Instant::now();
     let (inputs, rows) = encode(version, payload, call, begin)?;
     let pass = run_pass(version, &rows, call.role)?;
@@ -43,7 +44,8 @@ pub(super) fn score_unrecorded(
 }
 
 /// Encodes and scores several requests in one forward pass, and records their statistics. The results are in the order of the
-/// requests. If one request is invalid, only that request fails; if the pass fails, each request gets a pass of its own.
+/// requests. If one request is invalid, only that request fails; if the pass fails, each request gets a pass of its own. The
+/// joint pass runs in the span of the first request.
 pub(super) fn score_batch(
     version: &VersionRuntime,
     requests: &[(Work, Call)],
@@ -51,7 +53,7 @@ pub(super) fn score_batch(
     let begin = Instant::now();
     let encoded: Vec<_> = requests
         .iter()
-        .map(|(work, call)| encode(version, work, *call, begin))
+        .map(|(work, call)| call.span.in_scope(|| encode(version, work, call, begin)))
         .collect();
     let valid: Vec<&Rows> = encoded
         .iter()
@@ -62,7 +64,10 @@ pub(super) fn score_batch(
         version.insight.meters.batch(valid.len(), rows);
     }
     let joint_pass = match (&valid[..], requests.first()) {
-        ([_, _, ..], Some((_, call))) => run_pass(version, &Rows::joined(&valid), call.role).ok(),
+        ([_, _, ..], Some((_, call))) => {
+            let _entered = call.span.enter();
+            run_pass(version, &Rows::joined(&valid), call.role).ok()
+        }
         _ => None,
     };
     let mut parts = joint_pass.map(|(scores, inference)| {
@@ -71,6 +76,7 @@ pub(super) fn score_batch(
     });
     let mut is_first = true;
     let results = encoded.into_iter().zip(requests).map(|(one, (_, call))| {
+        let _entered = call.span.enter();
         let (inputs, rows) = one?;
         let part = parts.as_mut().and_then(|(parts, inference)| {
             let scores = parts.next()?;
@@ -79,11 +85,11 @@ pub(super) fn score_batch(
         let scored = match part {
             Some(part) => {
                 let counts_pass = std::mem::take(&mut is_first);
-                Unrecorded::new(version, *call, begin, inputs, part, counts_pass)
+                Unrecorded::new(version, call, begin, inputs, part, counts_pass)
             }
             None => {
                 let own = run_pass(version, &rows, call.role)?;
-                Unrecorded::new(version, *call, begin, inputs, own, true)
+                Unrecorded::new(version, call, begin, inputs, own, true)
             }
         };
         Ok(scored.record(version, call.role))
@@ -95,7 +101,7 @@ pub(super) fn score_batch(
 fn encode<'a>(
     version: &'a VersionRuntime,
     payload: &Payload,
-    call: Call,
+    call: &Call,
     now: Instant,
 ) -> Result<(Seen<'a>, Rows), PredictError> {
     if call.deadline.is_some_and(|deadline| deadline <= now) {
@@ -126,7 +132,7 @@ fn run_pass(
 impl Unrecorded {
     fn new(
         version: &VersionRuntime,
-        call: Call,
+        call: &Call,
         begin: Instant,
         inputs: Seen<'_>,
         (scores, inference): (Scores, Duration),

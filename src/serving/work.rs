@@ -3,6 +3,7 @@
 use std::{ops::Deref, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
+use tracing::Span;
 
 use crate::ident::Role;
 use crate::insight::attempt::PassResult;
@@ -18,6 +19,18 @@ pub(super) enum Work {
     Shared(Arc<Payload>),
 }
 
+impl Work {
+    /// Creates the work of the chosen version. If other versions may score `payload` too, returns also the shared payload.
+    pub(super) fn of(payload: Payload, is_shared: bool) -> (Self, Option<Arc<Payload>>) {
+        if is_shared {
+            let shared = Arc::new(payload);
+            (Self::Shared(Arc::clone(&shared)), Some(shared))
+        } else {
+            (Self::Own(payload), None)
+        }
+    }
+}
+
 impl Deref for Work {
     type Target = Payload;
 
@@ -30,7 +43,7 @@ impl Deref for Work {
 }
 
 /// The properties of a request that decide where and whether its payload is scored.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(super) struct Call {
     /// The part that the version plays.
     pub(super) role: Role,
@@ -38,6 +51,8 @@ pub(super) struct Call {
     pub(super) arrived: Instant,
     /// When the client stops waiting; `None`: never.
     pub(super) deadline: Option<Instant>,
+    /// The request's span. A thread enters it while it works for the request, so that its log lines are inside.
+    pub(super) span: Span,
 }
 
 /// What a version returns for one request.

@@ -122,7 +122,7 @@ impl Shared {
                 Turn::Next => self.give_turn(&version),
                 Turn::At(until) => {
                     self.lock().delayed.push((until, Arc::clone(&version)));
-                    // A thread that sleeps longer than this, or without an end, must sleep anew.
+                    // A thread that sleeps longer than this, or without an end, must wake up earlier.
                     self.wake.notify_one();
                 }
             }

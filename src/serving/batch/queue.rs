@@ -204,7 +204,7 @@ impl BatchQueue {
         let (turn, turn_cost) = if inner.entries.is_empty() {
             (Turn::None, Duration::ZERO)
         } else {
-            // Estimated anew: a queue may never be empty, and passes take longer under load.
+            // Estimated again: a queue may never be empty, and passes take longer under load.
             (Turn::Next, self.share(self.rules.max_batch_rows))
         };
         // A version may have a turn when its queue is already empty; both are zero then.
@@ -222,6 +222,8 @@ impl BatchQueue {
 
 #[cfg(test)]
 mod tests {
+    use tracing::Span;
+
     use super::*;
     use crate::ident::Role;
     use crate::insight::metrics::{Telemetry, VersionMeters};
@@ -259,6 +261,7 @@ mod tests {
                 role: Role::Primary,
                 arrived: now,
                 deadline: time_left.map(|time_left| now + time_left),
+                span: Span::none(),
             },
             rows: 1,
             result,

@@ -11,6 +11,7 @@ use std::{
 };
 
 use tokio::time::Instant;
+use tracing::Span;
 
 use super::super::score;
 use super::super::work::Call;
@@ -237,8 +238,10 @@ fn process(queue: &QueueShared, state: &PoolState, queued: QueuedCopy) -> Proces
         role: Role::Shadow,
         arrived: now,
         deadline: None,
+        // A log line would take a lock.
+        span: Span::none(),
     };
-    let result = score::score_unrecorded(&queue.version, &copy.payload, call);
+    let result = score::score_unrecorded(&queue.version, &copy.payload, &call);
     state.budget().spend(cpu_time().saturating_sub(cpu_before));
     let counted_overdue = claim.release();
     drop(in_flight);

@@ -94,7 +94,7 @@ impl QueueShared {
     /// Waits for the next copy. Returns `None` once the queue is dropped and empty. `waker` wakes the calling thread.
     pub(super) fn next(&self, waker: &Waker) -> Option<QueuedCopy> {
         let mut receiver = self.receiver.lock().unwrap_or_else(PoisonError::into_inner);
-        // Registers no waker. Unlike `try_recv`, this never waits for a sender, who would have to wake the thread through a
+        // Registers no waker. Unlike `try_recv`, this never waits for a sender, which would have to wake the thread through a
         // lock.
         match receiver.poll_recv(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(next) => return next,

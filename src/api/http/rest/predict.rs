@@ -113,8 +113,8 @@ pub(super) fn read(
     faults.into_result().map_err(Unread::Faulty)?;
     let timeout = message.timeout_ms.filter(|timeout| *timeout > 0);
     let timeout = timeout.map(Duration::from_millis);
-    if let Some(deadline) = timeout.and_then(|timeout| place.at.checked_add(timeout)) {
-        place.ends_by(deadline);
+    if let Some(deadline) = timeout.and_then(|timeout| place.arrived.checked_add(timeout)) {
+        place.set_message_deadline(deadline);
     }
     Ok(Query {
         model,

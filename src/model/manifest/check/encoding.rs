@@ -264,10 +264,7 @@ impl EncodingCheck<'_, '_> {
 
     /// Rounds `x` to the input's datatype. Without this, the end of a range could lie outside of it: 0.1 as FP32 is more than 0.1 as
     /// FP64.
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "rounding is the purpose"
-    )]
+    #[expect(clippy::cast_possible_truncation, reason = "rounding is the purpose")]
     fn rounded(&self, x: f64) -> f64 {
         match self.datatype {
             Datatype::Fp32 => f64::from(x as f32),
