@@ -149,7 +149,7 @@ fn the_path_of_the_prediction_log_is_checked_with_the_configuration() {
         "{found:#?}"
     );
     let found = faults(&format!("{path}\"/dev/null\"\n"));
-    assert_eq!(found, [format!("{begin}/dev/null is not a file")]);
+    assert_eq!(found, [format!("{begin}/dev/null is not a regular file")]);
 }
 
 #[test]

@@ -166,7 +166,7 @@ impl Drop for Attempt<'_> {
         meters.attempt_ended(role, counted_code, total);
         insight.stats.ended(role, code, total);
         if let (Some((log, inputs)), Some(code)) = (self.log.take(), self.code) {
-            log.leave(Entry {
+            log.enqueue(Entry {
                 subject: Arc::clone(insight.subject()),
                 role,
                 request_id: self.response_id.clone(),
