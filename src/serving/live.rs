@@ -80,7 +80,7 @@ impl Snapshot {
                     .meters
                     .counted_share(by_version.get(number).copied().unwrap_or(0), all);
                 version.insight.report_memory();
-                version.insight.comparisons.forget_retired();
+                version.insight.comparisons.remove_retired();
             }
         }
     }

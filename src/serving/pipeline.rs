@@ -127,7 +127,7 @@ impl Pipeline {
         {
             let primary = Primary {
                 version: by.number(),
-                about: Arc::clone(by.insight.comparisons.about()),
+                about: Arc::clone(by.insight.comparisons.info()),
                 response_id: response_id.clone(),
                 revision,
                 answer: first.as_ref().ok().cloned(),

@@ -18,7 +18,7 @@ use super::super::route::Shadow;
 use super::super::score::Scored;
 use super::pool::Held;
 use crate::ident::{ResponseId, Revision, VersionNumber};
-use crate::insight::compare::About;
+use crate::insight::compare::VersionInfo;
 use crate::insight::metrics::{DropReason, GaugeGuard};
 use crate::model::payload::Payload;
 
@@ -35,7 +35,7 @@ pub struct Primary {
     /// Who was chosen to answer.
     pub version: VersionNumber,
     /// What a comparison must know of it.
-    pub about: Arc<About>,
+    pub about: Arc<VersionInfo>,
     /// Names the response.
     pub response_id: ResponseId,
     /// The policy that routed it.

@@ -144,7 +144,7 @@ impl Computed {
         if let (Ok(scored), Some(answer)) = (&scored, &copied.primary.answer) {
             let pair = Pair {
                 primary: side(copied.primary.version, answer),
-                about: &copied.primary.about,
+                primary_info: &copied.primary.about,
                 shadow: side(version.number(), scored),
                 response_id: &copied.primary.response_id,
                 inputs: &copied.payload,

@@ -84,7 +84,7 @@ impl Stage {
             payload: Arc::new(Payload::Rows(vec![row.into()])),
             primary: Arc::new(Primary {
                 version: self.version.number(),
-                about: Arc::clone(self.version.insight.comparisons.about()),
+                about: Arc::clone(self.version.insight.comparisons.info()),
                 response_id: ResponseId::from_random(7),
                 revision: Revision(1),
                 answer: Some(answer),
@@ -165,15 +165,22 @@ fn the_thread_of_a_shadow_records_nothing_and_the_desk_all_of_it() {
     assert_eq!(stage.ended("OK"), 0);
     assert!(!held());
     let one = stage.version.number();
-    assert!(stage.version.insight.comparisons.beside(one).is_none());
+    assert!(
+        stage
+            .version
+            .insight
+            .comparisons
+            .with_primary(one)
+            .is_none()
+    );
     assert_eq!(shared.bytes.load(Ordering::Relaxed), 10, "it still waits");
 
     done.enter(Some(&outcomes));
     assert_eq!(stage.read(Code::Ok), Some((1, 1)));
     assert_eq!(stage.ended("OK"), 1);
     assert!(held());
-    let told = stage.version.insight.comparisons.beside(one).unwrap();
-    assert_eq!(told.seen.rows, 1);
+    let told = stage.version.insight.comparisons.with_primary(one).unwrap();
+    assert_eq!(told.counts.rows, 1);
     assert_eq!(shared.bytes.load(Ordering::Relaxed), 0);
     assert_eq!(stage.metric("taper_in_flight_requests", ""), 0);
 }
