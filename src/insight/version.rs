@@ -38,7 +38,7 @@ impl VersionInsight {
         let meters = VersionMeters::new(telemetry, manifest)?;
         Ok(Self {
             stats: VersionStats::new(signature, stats),
-            comparisons: Comparisons::of(signature),
+            comparisons: Comparisons::new(signature),
             quality: VersionQuality::new(signature, meters.outcomes()),
             subject: Arc::new(Subject::new(manifest)),
             meters,
@@ -59,7 +59,7 @@ impl VersionInsight {
 
     /// Records one request that a primary and this version, as its shadow, both answered.
     pub fn compare(&self, pair: &Pair<'_>) {
-        self.comparisons.paired(pair, &self.meters);
+        self.comparisons.record(pair, &self.meters);
     }
 
     /// Updates the gauge of the memory that its statistics take.

@@ -74,7 +74,7 @@ impl Snapshot {
                 let own = by_version.get(number).copied().unwrap_or(0);
                 version.insight.meters.counted_share(own, all);
                 version.insight.report_memory();
-                version.insight.comparisons.forget_retired();
+                version.insight.comparisons.remove_retired();
             }
         }
     }

@@ -215,7 +215,7 @@ impl Pipeline {
         }
         let primary = PrimaryResult {
             version: version.number(),
-            about: Arc::clone(version.insight.comparisons.about()),
+            info: Arc::clone(version.insight.comparisons.info()),
             response_id: request.response_id.clone(),
             revision: request.revision,
             answer: result.as_ref().ok().cloned(),

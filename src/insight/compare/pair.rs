@@ -3,35 +3,35 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::about::About;
+use super::info::VersionInfo;
 use crate::ident::{ResponseId, VersionNumber};
 use crate::model::payload::Payload;
 use crate::model::{Scores, TopClass};
 
-/// What one version answered to a request.
+/// The answer of one version.
 #[derive(Clone, Copy, Debug)]
 pub struct Side<'a> {
-    /// Who.
+    /// The version.
     pub version: VersionNumber,
-    /// One row per row of the request.
+    /// The predictions, one row per row of the request.
     pub scores: &'a Scores,
-    /// The most probable class of each row; empty without classes.
+    /// The most probable class of each row; empty for a regression.
     pub top: &'a [TopClass],
-    /// The forward pass.
+    /// The duration of the forward pass.
     pub inference: Duration,
 }
 
-/// What both answered to one request.
+/// The answers of a primary and a shadow to one request.
 #[derive(Clone, Copy, Debug)]
 pub struct Pair<'a> {
-    /// Whose answer the caller got.
+    /// The answer that the client got.
     pub primary: Side<'a>,
-    /// Of the primary.
-    pub about: &'a Arc<About>,
-    /// Who got a copy.
+    /// Information about the primary.
+    pub primary_info: &'a Arc<VersionInfo>,
+    /// The answer of the version that got a copy.
     pub shadow: Side<'a>,
-    /// Names the answer that the caller got.
+    /// The id of the answer that the client got.
     pub response_id: &'a ResponseId,
-    /// What both were asked.
+    /// The inputs of the request.
     pub inputs: &'a Payload,
 }

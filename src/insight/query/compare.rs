@@ -7,9 +7,9 @@ use super::observed::ObservedVersion;
 use crate::error::Code;
 use crate::ident::{Role, VersionNumber};
 use crate::insight::compare::examples::Example;
-use crate::insight::compare::numbers::{self, Tested};
+use crate::insight::compare::numbers::{TwoSampleTest, test_two_samples};
 use crate::insight::compare::rates::{Interval, Rate};
-use crate::insight::compare::{MOST_CLASSES, Told};
+use crate::insight::compare::{MAX_CLASSES, PairSnapshot};
 use crate::insight::drift::TooFew;
 use crate::insight::sketch::Sketch;
 use crate::insight::stats::{Snapshot, Summary, Window};
@@ -26,7 +26,7 @@ pub const VERSION_ERRORS: [Code; 4] = [
     Code::Unavailable,
 ];
 
-/// The name of the classes past the first [`MOST_CLASSES`] in a confusion table.
+/// The name of the classes past the first [`MAX_CLASSES`] in a confusion table.
 const OTHER_CLASSES: &str = "other classes";
 
 /// Two versions of a model, compared.
@@ -139,7 +139,7 @@ pub struct TwoDistributions {
     /// The candidate's.
     pub candidate: DistributionSummary,
     /// The test of Kolmogorov and Smirnov, or why there is none.
-    pub test: Result<Tested, TooFew>,
+    pub test: Result<TwoSampleTest, TooFew>,
 }
 
 /// Compares `candidate` with `baseline`: on all requests that one answered as a shadow of the other, and on the split traffic in
@@ -167,7 +167,7 @@ pub fn compare_versions(
 /// Compares the answers of `shadow` with those of `primary` to the same requests. `None` if there were no such requests.
 fn paired(primary: ObservedVersion<'_>, shadow: ObservedVersion<'_>) -> Option<PairedComparison> {
     let comparisons = &shadow.insight.comparisons;
-    let pair = comparisons.beside(primary.number())?;
+    let pair = comparisons.with_primary(primary.number())?;
     let classes = &shadow.manifest.signature.classes;
     Some(PairedComparison::of(&pair, shadow.number(), classes))
 }
@@ -187,36 +187,38 @@ fn split(
 }
 
 impl PairedComparison {
-    fn of(pair: &Told, shadow: VersionNumber, classes: &[String]) -> Self {
-        let seen = &pair.seen;
+    fn of(pair: &PairSnapshot, shadow: VersionNumber, classes: &[String]) -> Self {
+        let counts = &pair.counts;
         let of_rows = |count| {
             EstimatedRate::of(Rate {
                 count,
-                total: seen.rows,
+                total: counts.rows,
             })
         };
-        let cells = seen.confusion.iter().enumerate();
+        let cells = counts.confusion.iter().enumerate();
         let confusion = cells
             .filter(|(_, rows)| **rows > 0)
             .map(|(at, rows)| ConfusionCell {
-                primary: in_table(classes, at / seen.side),
-                shadow: in_table(classes, at % seen.side),
+                primary: in_table(classes, at / counts.side),
+                shadow: in_table(classes, at % counts.side),
                 rows: *rows,
             });
-        let examples = seen.examples.iter();
+        let examples = counts.examples.iter();
         Self {
             primary: pair.primary,
             shadow,
             length: pair.length,
-            requests: seen.requests,
-            rows: seen.rows,
-            disagreement: (!classes.is_empty()).then(|| of_rows(seen.disagreed)),
-            difference: of_rows(seen.differed),
-            score_difference: DistributionSummary::of_values(&seen.difference),
+            requests: counts.requests,
+            rows: counts.rows,
+            disagreement: (!classes.is_empty()).then(|| of_rows(counts.disagreed)),
+            difference: of_rows(counts.differed),
+            score_difference: DistributionSummary::of_values(&counts.difference),
             confusion: confusion.collect(),
-            primary_inference_seconds: DistributionSummary::of_times(&seen.primary_inference),
-            shadow_inference_seconds: DistributionSummary::of_times(&seen.shadow_inference),
-            inference_difference_seconds: DistributionSummary::of_times(&seen.slower),
+            primary_inference_seconds: DistributionSummary::of_times(&counts.primary_inference),
+            shadow_inference_seconds: DistributionSummary::of_times(&counts.shadow_inference),
+            inference_difference_seconds: DistributionSummary::of_times(
+                &counts.inference_difference,
+            ),
             examples: examples.map(|one| DifferentRow::of(one, classes)).collect(),
         }
     }
@@ -224,7 +226,7 @@ impl PairedComparison {
 
 /// Returns the name of a row or column of a confusion table.
 fn in_table(classes: &[String], at: usize) -> String {
-    let named = classes.get(at).filter(|_| at < MOST_CLASSES);
+    let named = classes.get(at).filter(|_| at < MAX_CLASSES);
     named.map_or_else(|| OTHER_CLASSES.to_owned(), Clone::clone)
 }
 
@@ -309,7 +311,7 @@ impl TwoRates {
             name: name.to_owned(),
             baseline: EstimatedRate::of(baseline),
             candidate: EstimatedRate::of(candidate),
-            difference: baseline.to(candidate),
+            difference: baseline.difference_to(candidate),
         }
     }
 }
@@ -321,7 +323,7 @@ impl TwoDistributions {
             name: name.to_owned(),
             baseline,
             candidate,
-            test: numbers::tested(both[0], both[1]),
+            test: test_two_samples(both[0], both[1]),
         }
     }
 
@@ -331,7 +333,7 @@ impl TwoDistributions {
             name,
             baseline,
             candidate,
-            test: numbers::tested(both[0], both[1]),
+            test: test_two_samples(both[0], both[1]),
         }
     }
 }

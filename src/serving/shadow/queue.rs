@@ -18,7 +18,7 @@ use super::super::version::VersionRuntime;
 use super::super::work::Scored;
 use super::memory::Reservation;
 use crate::ident::{ResponseId, Revision, VersionNumber};
-use crate::insight::compare::About;
+use crate::insight::compare::VersionInfo;
 use crate::insight::metrics::{DropReason, GaugeGuard};
 use crate::model::payload::Payload;
 
@@ -36,7 +36,7 @@ pub struct PrimaryResult {
     /// The primary.
     pub version: VersionNumber,
     /// The facts about the primary that a comparison needs.
-    pub about: Arc<About>,
+    pub info: Arc<VersionInfo>,
     /// The id of the response.
     pub response_id: ResponseId,
     /// The revision of the policy that routed the request.

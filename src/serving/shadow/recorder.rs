@@ -150,7 +150,7 @@ impl ComputedCopy {
         if let (Ok(scored), Some(answer)) = (&scored, &copy.primary.answer) {
             let pair = Pair {
                 primary: side(copy.primary.version, answer),
-                about: &copy.primary.about,
+                primary_info: &copy.primary.info,
                 shadow: side(version.number(), scored),
                 response_id,
                 inputs: &copy.payload,

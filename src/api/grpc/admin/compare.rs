@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::observed::{Versions, distribution, window, wire_window};
 use crate::control::ModelView;
 use crate::error::{AdminError, InputFaults};
-use crate::insight::compare::numbers::Tested;
+use crate::insight::compare::numbers::TwoSampleTest;
 use crate::insight::compare::rates::Interval;
 use crate::insight::drift::{Measured, TooFew};
 use crate::insight::query::compare::{
@@ -119,7 +119,7 @@ fn two_distributions(both: TwoDistributions) -> v1::TwoDistributions {
     }
 }
 
-fn test(tested: Result<Tested, TooFew>) -> v1::two_distributions::Test {
+fn test(tested: Result<TwoSampleTest, TooFew>) -> v1::two_distributions::Test {
     use v1::two_distributions::Test;
     match tested {
         Ok(tested) => Test::KolmogorovSmirnov(v1::KolmogorovSmirnov {

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::ident::ResponseId;
-use crate::insight::compare::{MOST_CLASSES, Pair, Side};
+use crate::insight::compare::{MAX_CLASSES, Pair, Side};
 use crate::insight::query::compare::{Comparison, ConfusionCell, compare_versions};
 use crate::model::payload::Payload;
 
@@ -19,10 +19,10 @@ fn copy(primary: &Loaded, shadow: &Loaded, classes: [usize; 2]) {
         top,
         inference: Duration::from_millis(2),
     };
-    let about = Arc::clone(primary.insight.comparisons.about());
+    let info = Arc::clone(primary.insight.comparisons.info());
     shadow.insight.compare(&Pair {
         primary: side(primary, &scores[0], &one),
-        about: &about,
+        primary_info: &info,
         shadow: side(shadow, &scores[1], &two),
         response_id: &ResponseId::from_random(1),
         inputs: &Payload::Rows(vec![vec![]]),
@@ -91,13 +91,13 @@ fn rates_of_rows_and_named_classes_come_from_the_pair() {
 fn classes_past_the_limit_share_a_cell() {
     let version = |number| {
         let mut manifest = samples::manifest(samples::document("m", number));
-        let classes = 0..=MOST_CLASSES + 1;
+        let classes = 0..=MAX_CLASSES + 1;
         manifest.signature.classes = classes.map(|at| format!("c{at}")).collect();
         Loaded::of(manifest)
     };
     let (one, two) = (version(1), version(2));
-    copy(&one, &two, [MOST_CLASSES, 0]);
-    copy(&one, &two, [MOST_CLASSES + 1, 0]);
+    copy(&one, &two, [MAX_CLASSES, 0]);
+    copy(&one, &two, [MAX_CLASSES + 1, 0]);
     let pair = compare(&one, &two).paired.remove(0);
     let cell = ConfusionCell {
         primary: "other classes".to_owned(),
