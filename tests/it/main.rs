@@ -28,6 +28,7 @@ mod deploy;
 mod discovery;
 mod drift;
 mod durability;
+mod endpoints;
 mod faces;
 mod fallback;
 mod fixtures;
