@@ -28,7 +28,7 @@ mod deploy;
 mod discovery;
 mod drift;
 mod durability;
-mod earlier_state;
+mod endpoints;
 mod faces;
 mod fallback;
 mod fixtures;

@@ -158,14 +158,26 @@ fn the_thread_of_a_shadow_records_nothing_and_the_recorder_everything() {
     assert_eq!(fixture.ended("OK"), 0);
     assert!(!is_remembered());
     let one = fixture.version.number();
-    assert!(fixture.version.insight.comparisons.with_primary(one).is_none());
+    assert!(
+        fixture
+            .version
+            .insight
+            .comparisons
+            .with_primary(one)
+            .is_none()
+    );
     assert_eq!(state.memory.used(), 1_024, "its memory is still reserved");
 
     processed.record(Some(&outcomes));
     assert_eq!(fixture.statistics(Code::Ok), Some((1, 1)));
     assert_eq!(fixture.ended("OK"), 1);
     assert!(is_remembered());
-    let compared = fixture.version.insight.comparisons.with_primary(one).unwrap();
+    let compared = fixture
+        .version
+        .insight
+        .comparisons
+        .with_primary(one)
+        .unwrap();
     assert_eq!(compared.counts.rows, 1);
     assert_eq!(state.memory.used(), 0);
     assert_eq!(fixture.metric("taper_in_flight_requests", ""), 0);

@@ -1,4 +1,4 @@
-//! What is told of the server and of one version: what it takes and gives, and how it is served.
+//! Descriptions of the server and of one version: its inputs and outputs, and how it is served.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::proto::inference::model_version_policy::{PolicyChoice, Specific};
 use crate::serving::live::ServingModel;
 use crate::serving::version::VersionRuntime;
 
-/// What of the protocol's extensions is answered.
+/// The protocol's extensions that are supported.
 const EXTENSIONS: [&str; 6] = [
     "classification",
     "model_repository",
@@ -25,7 +25,7 @@ const EXTENSIONS: [&str; 6] = [
     "statistics",
 ];
 
-/// Who answers here.
+/// Describes this server.
 pub(in crate::api) fn server_metadata() -> inference::ServerMetadataResponse {
     inference::ServerMetadataResponse {
         name: env!("CARGO_PKG_NAME").to_owned(),
@@ -34,30 +34,30 @@ pub(in crate::api) fn server_metadata() -> inference::ServerMetadataResponse {
     }
 }
 
-/// Whether `model` can answer, by the version or label `version`, or as its policy wants where that is empty. What nobody knows
-/// cannot, as at Triton.
+/// Returns whether `model` can answer: by the version or label `version`, or if that is empty, by its policy. Unknown names cannot answer, as
+/// with Triton.
 ///
 /// # Errors
-/// No model is named.
+/// Returns an error if no model is named.
 pub(in crate::api) fn model_ready(
     catalog: &Catalog,
     model: &str,
     version: String,
 ) -> Result<bool, PredictError> {
-    named(model)?;
+    check_named(model)?;
     Ok(catalog.version(model, read::pin(version).as_ref()).is_ok())
 }
 
-/// Inputs and outputs of the version or label `version`; where it is empty, of the highest version that the split sends to.
+/// Returns the inputs and outputs of the version or label `version`; if that is empty, of the highest version with a share in the split.
 ///
 /// # Errors
-/// There is no such model, version or label, or it cannot answer.
+/// Returns an error if the model, version or label does not exist or cannot answer.
 pub(in crate::api) fn metadata(
     catalog: &Catalog,
     model: &str,
     version: String,
 ) -> Result<inference::ModelMetadataResponse, PredictError> {
-    let (serving, version) = found(catalog, model, version)?;
+    let (serving, version) = find(catalog, model, version)?;
     let manifest = version.version.manifest();
     let signature = &manifest.signature;
     Ok(inference::ModelMetadataResponse {
@@ -70,16 +70,16 @@ pub(in crate::api) fn metadata(
     })
 }
 
-/// How the version or label `version` is served; where it is empty, the highest version that the split sends to.
+/// Returns how the version or label `version` is served; if that is empty, the highest version with a share in the split.
 ///
 /// # Errors
-/// There is no such model, version or label, or it cannot answer.
+/// Returns an error if the model, version or label does not exist or cannot answer.
 pub(in crate::api) fn config(
     catalog: &Catalog,
     model: &str,
     version: String,
 ) -> Result<inference::ModelConfig, PredictError> {
-    let (serving, version) = found(catalog, model, version)?;
+    let (serving, version) = find(catalog, model, version)?;
     let manifest = version.version.manifest();
     let signature = &manifest.signature;
     let rules = version.queue.rules();
@@ -87,12 +87,12 @@ pub(in crate::api) fn config(
     Ok(inference::ModelConfig {
         name: serving.name.to_string(),
         platform: platform(manifest),
-        version_policy: Some(held(&serving)),
-        max_batch_size: whole(signature.max_rows),
+        version_policy: Some(version_policy(&serving)),
+        max_batch_size: to_i32(signature.max_rows),
         input: signature.inputs().iter().map(configured_input).collect(),
         output: vec![configured_output(&signature.output)],
         dynamic_batching: Some(inference::ModelDynamicBatching {
-            preferred_batch_size: vec![whole(rules.max_batch_rows)],
+            preferred_batch_size: vec![to_i32(rules.max_batch_rows)],
             max_queue_delay_microseconds: u64::try_from(delay).unwrap_or(u64::MAX),
             ..inference::ModelDynamicBatching::default()
         }),
@@ -103,16 +103,16 @@ pub(in crate::api) fn config(
     })
 }
 
-fn found(
+fn find(
     catalog: &Catalog,
     model: &str,
     version: String,
 ) -> Result<(Arc<ServingModel>, Arc<VersionRuntime>), PredictError> {
-    named(model)?;
-    catalog.found(model, read::pin(version).as_ref())
+    check_named(model)?;
+    catalog.find(model, read::pin(version).as_ref())
 }
 
-fn named(model: &str) -> Result<(), PredictError> {
+fn check_named(model: &str) -> Result<(), PredictError> {
     if model.is_empty() {
         let faults = InputFaults::one("name", "nothing", "the name of a model");
         return Err(faults.into());
@@ -127,8 +127,8 @@ fn platform(manifest: &Manifest) -> String {
     format!("{}_{format}", env!("CARGO_PKG_NAME"))
 }
 
-/// The versions that are READY. Which ones the configuration wants may be said as `latest`; this is what it comes to.
-fn held(serving: &ServingModel) -> inference::ModelVersionPolicy {
+/// Lists the versions that are READY. The configuration may say `latest`; this lists the result.
+fn version_policy(serving: &ServingModel) -> inference::ModelVersionPolicy {
     let versions = serving.ready.keys();
     let versions = versions.map(|version| i64::try_from(version.get()).unwrap_or(i64::MAX));
     let specific = Specific {
@@ -194,7 +194,7 @@ fn columns(output: &Output) -> i64 {
     i64::try_from(output.columns).unwrap_or(i64::MAX)
 }
 
-fn whole(rows: usize) -> i32 {
+fn to_i32(rows: usize) -> i32 {
     i32::try_from(rows).unwrap_or(i32::MAX)
 }
 

@@ -16,46 +16,47 @@ use crate::serving::admission::RequestPermit;
 
 /// A request whose tensors have been read.
 #[derive(Debug)]
-pub(in crate::api) struct Ask {
-    /// The model; that it is named was asked before.
+pub(in crate::api) struct InferenceRequest {
+    /// The model. The protocol has checked that it is named.
     pub(in crate::api) model: String,
-    /// A number or a label; empty: the policy decides.
+    /// A number or a label; if empty, the traffic policy decides.
     pub(in crate::api) version: String,
-    /// Those of the whole request.
+    /// Parameters of the whole request.
     pub(in crate::api) parameters: HashMap<String, InferParameter>,
-    /// Those of the call.
+    /// Headers of the call.
     pub(in crate::api) headers: HeaderMap,
-    /// What could be read of its inputs.
+    /// The inputs that could be read.
     pub(in crate::api) tensors: Vec<Tensor>,
-    /// Its place.
+    /// The permit of the request.
     pub(in crate::api) permit: Arc<RequestPermit>,
 }
 
-/// The query of a request, unless one of its fields, or what `faults` holds already, is in the way. Parameters go before headers;
-/// those that nobody knows are ignored.
+/// Converts a request to a query. Parameters take precedence over headers; unknown parameters are ignored.
 ///
 /// # Errors
-/// All that no model could accept.
-pub(in crate::api) fn query(ask: Ask, mut faults: InputFaults) -> Result<Query, InputFaults> {
-    let Ask {
+/// Returns `faults` with every further fault that no model could accept, if there is any.
+pub(in crate::api) fn query(
+    request: InferenceRequest,
+    mut faults: InputFaults,
+) -> Result<Query, InputFaults> {
+    let InferenceRequest {
         model,
         version,
         mut parameters,
         headers,
         tensors,
         permit,
-    } = ask;
-    let faults_in = &mut faults;
-    if tensors.is_empty() && faults_in.is_empty() {
-        faults_in.add("inputs", "none", "one tensor for each input of the model");
+    } = request;
+    if tensors.is_empty() && faults.is_empty() {
+        faults.add("inputs", "none", "one tensor for each input of the model");
     }
-    let key = text(&mut parameters, "routing_key", faults_in);
+    let key = text(&mut parameters, "routing_key", &mut faults);
     let key = key.map(|key| ("parameters[routing_key]", key));
-    let routing_key = read::routing_key_of(key, &headers, faults_in);
-    let id = text(&mut parameters, "response_id", faults_in);
+    let routing_key = read::routing_key_of(key, &headers, &mut faults);
+    let id = text(&mut parameters, "response_id", &mut faults);
     let id = id.map(|id| ("parameters[response_id]", id));
-    let response_id = read::response_id_of(id, &headers, faults_in);
-    let timeout = timeout(&mut parameters, faults_in);
+    let response_id = read::response_id_of(id, &headers, &mut faults);
+    let timeout = timeout(&mut parameters, &mut faults);
     faults.into_result()?;
     if let Some(deadline) = timeout.and_then(|timeout| permit.arrived.checked_add(timeout)) {
         permit.set_message_deadline(deadline);
@@ -71,7 +72,7 @@ pub(in crate::api) fn query(ask: Ask, mut faults: InputFaults) -> Result<Query, 
     })
 }
 
-/// The element type that a request calls `name`, for the tensor `tensor`. `None`: no signature can name it, which is a fault.
+/// Returns the datatype called `name`, of the tensor `tensor`. Returns `None` and adds a fault if no signature can have it.
 pub(in crate::api) fn datatype(
     name: &str,
     tensor: &str,
@@ -93,7 +94,7 @@ pub(in crate::api) fn datatype(
     found
 }
 
-/// A parameter that is a text; one that is not is a fault.
+/// Takes a string from the parameters. Adds a fault if the parameter is not a string.
 fn text(
     parameters: &mut HashMap<String, InferParameter>,
     name: &str,
@@ -108,7 +109,7 @@ fn text(
     }
 }
 
-/// How long the caller waits, in microseconds; 0: for ever.
+/// Takes the time that the caller waits from the parameters, in microseconds; `None` for no limit, which may be written as 0.
 fn timeout(
     parameters: &mut HashMap<String, InferParameter>,
     faults: &mut InputFaults,
@@ -133,7 +134,7 @@ fn timeout(
     .map(Duration::from_micros)
 }
 
-/// What a parameter is, for who sent another one than was wanted.
+/// Names the type of a parameter, for errors.
 pub(super) fn kind(value: &ParameterChoice) -> &'static str {
     match value {
         ParameterChoice::BoolParam(_) => "a bool",

@@ -1,4 +1,4 @@
-//! What there is, as TensorFlow Serving's clients ask for it: signatures, and how versions stand.
+//! Signatures and states of versions, in the form that TensorFlow Serving's clients expect.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use prost::Message;
 use prost_types::Any;
 
 use super::SIGNATURE;
-use super::predict::{named, spec};
+use super::predict::{read_target, spec};
 use super::tensor::{quoted, shape_of, to_wire};
 use crate::api::catalog::Catalog;
 use crate::control::{State, VersionView};
@@ -22,46 +22,46 @@ use crate::proto::tensorflow::serving::{
 use crate::proto::tensorflow::{SignatureDef, TensorInfo};
 use crate::serving::Pin;
 
-/// The only thing that clients can ask to know of a version.
-const FIELD: &str = "signature_def";
-/// What is told in an `Any`.
-const SIGNATURE_DEF_MAP: &str = "type.googleapis.com/tensorflow.serving.SignatureDefMap";
-/// What every signature here is for.
+/// The only field of metadata that TensorFlow Serving has.
+const METADATA_FIELD: &str = "signature_def";
+/// Type of the message in the field's `Any`.
+const SIGNATURE_DEF_MAP_URL: &str = "type.googleapis.com/tensorflow.serving.SignatureDefMap";
+/// The method of every signature.
 const METHOD: &str = "tensorflow/serving/predict";
 
-/// The signature of a version: the one that is pinned, else the highest that traffic goes to.
+/// Returns the signature of a version: the pinned one, otherwise the highest one that has a share in the split.
 ///
 /// # Errors
-/// It is not there, cannot answer, or something else is asked for.
+/// Returns an error if the version does not exist or cannot answer, or if another field is requested.
 pub(super) fn metadata(
     message: GetModelMetadataRequest,
     catalog: &Catalog,
 ) -> Result<GetModelMetadataResponse, PredictError> {
     let mut faults = InputFaults::default();
-    let (model, pin) = named(message.model_spec.unwrap_or_default(), &mut faults);
-    let wanted = format!("`{FIELD}`");
+    let (model, pin) = read_target(message.model_spec.unwrap_or_default(), &mut faults);
+    let wanted = format!("`{METADATA_FIELD}`");
     if message.metadata_field.is_empty() {
         faults.add("metadata_field", "nothing", wanted.clone());
     }
-    let other = message.metadata_field.iter().find(|field| *field != FIELD);
-    if let Some(other) = other {
+    let mut fields = message.metadata_field.iter();
+    if let Some(other) = fields.find(|field| *field != METADATA_FIELD) {
         faults.add("metadata_field", quoted(other), wanted);
     }
     faults.into_result()?;
     let version = catalog.version(&model, pin.as_ref())?;
-    let signatures = SignatureDefMap {
+    let map = SignatureDefMap {
         signature_def: BTreeMap::from([(
             SIGNATURE.to_owned(),
             signature(version.version.signature()),
         )]),
     };
     let signatures = Any {
-        type_url: SIGNATURE_DEF_MAP.to_owned(),
-        value: signatures.encode_to_vec(),
+        type_url: SIGNATURE_DEF_MAP_URL.to_owned(),
+        value: map.encode_to_vec(),
     };
     Ok(GetModelMetadataResponse {
         model_spec: Some(spec(model, version.number())),
-        metadata: BTreeMap::from([(FIELD.to_owned(), signatures)]),
+        metadata: BTreeMap::from([(METADATA_FIELD.to_owned(), signatures)]),
     })
 }
 
@@ -86,16 +86,16 @@ fn signature(signature: &Signature) -> SignatureDef {
     }
 }
 
-/// How the versions of a model stand, the newest first; only the one that is pinned where there is a pin.
+/// Returns the states of the versions of a model, the newest first, or of the pinned version only.
 ///
 /// # Errors
-/// The model, the version or the label is not known.
-pub(super) fn status(
+/// Returns an error if the model, version or label does not exist.
+pub(super) fn model_status(
     message: GetModelStatusRequest,
     catalog: &Catalog,
 ) -> Result<GetModelStatusResponse, PredictError> {
     let mut faults = InputFaults::default();
-    let (name, pin) = named(message.model_spec.unwrap_or_default(), &mut faults);
+    let (name, pin) = read_target(message.model_spec.unwrap_or_default(), &mut faults);
     faults.into_result()?;
     let view = catalog.view();
     let model = view.models.get(name.as_str());
@@ -109,24 +109,24 @@ pub(super) fn status(
             Some(version.get())
         }
     };
-    let is_asked_for = |number: &VersionNumber| pinned.is_none_or(|pinned| pinned == number.get());
-    let versions = model.versions.iter().rev();
-    let versions = versions.filter(|(number, _)| is_asked_for(number));
-    let told: Vec<_> = versions
-        .map(|(number, version)| standing(*number, version))
+    let is_requested = |number: &VersionNumber| pinned.is_none_or(|pinned| pinned == number.get());
+    let newest_first = model.versions.iter().rev();
+    let statuses: Vec<_> = newest_first
+        .filter(|(number, _)| is_requested(number))
+        .map(|(number, version)| version_status(*number, version))
         .collect();
     match pinned {
-        Some(version) if told.is_empty() => Err(PredictError::UnknownVersion {
+        Some(version) if statuses.is_empty() => Err(PredictError::UnknownVersion {
             model: name,
             version,
         }),
         _ => Ok(GetModelStatusResponse {
-            model_version_status: told,
+            model_version_status: statuses,
         }),
     }
 }
 
-fn standing(number: VersionNumber, version: &VersionView) -> ModelVersionStatus {
+fn version_status(number: VersionNumber, version: &VersionView) -> ModelVersionStatus {
     let state = match version.state {
         State::Discovered => WireState::Start,
         State::Loading | State::Verifying | State::Warming => WireState::Loading,
@@ -137,7 +137,7 @@ fn standing(number: VersionNumber, version: &VersionView) -> ModelVersionStatus 
     let status = if version.state == State::Failed {
         StatusProto {
             error_code: tonic::Code::FailedPrecondition.into(),
-            // Why is the operators' business.
+            // Only operators may see the cause.
             error_message: format!("version {number} failed to load; `GetModel` says why"),
         }
     } else {

@@ -1,4 +1,4 @@
-//! Which model and version a path names.
+//! The model and version that a path names.
 
 use axum::extract::{FromRequestParts, RawPathParams};
 use http::request::Parts;
@@ -6,17 +6,17 @@ use http::request::Parts;
 use super::refusal::{REST, Refusal};
 use crate::error::{InputFaults, PredictError};
 
-/// What stands in a path.
+/// Names from a path.
 #[derive(Debug, Default)]
-pub(in crate::api::http) struct Named {
+pub(in crate::api::http) struct PathTarget {
     /// `{model}`
     pub(super) model: String,
-    /// `{version}`: a number or a label; where the path has none, none is asked for.
+    /// `{version}`: a number or a label; `None` if the path has no such part.
     pub(super) version: Option<String>,
 }
 
-impl Named {
-    /// Adds what is not named to `faults`: between two slashes may stand nothing.
+impl PathTarget {
+    /// Adds a fault for each name that is empty: a path may have nothing between two slashes.
     pub(super) fn check(&self, faults: &mut InputFaults) {
         if self.model.is_empty() {
             faults.add(REST.model, "nothing", "the name of a model");
@@ -30,10 +30,10 @@ impl Named {
         }
     }
 
-    /// The model, and the version as the other ports have it: empty where none is asked for.
+    /// Returns model and version in the form that all protocols share, with an empty version for none.
     ///
     /// # Errors
-    /// One of them is not named.
+    /// Returns a refusal if a name is empty.
     pub(super) fn checked(self) -> Result<(String, String), Refusal> {
         let mut faults = InputFaults::default();
         self.check(&mut faults);
@@ -41,28 +41,28 @@ impl Named {
         Ok(self.into_parts())
     }
 
-    /// As [`checked`](Self::checked), of one that was checked.
+    /// Returns what [`checked`](Self::checked) returns, for a target that was checked before.
     pub(super) fn into_parts(self) -> (String, String) {
         (self.model, self.version.unwrap_or_default())
     }
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for Named {
+impl<S: Send + Sync> FromRequestParts<S> for PathTarget {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
-        let found = RawPathParams::from_request_parts(parts, state).await;
-        let found = found.map_err(|_| {
+        let params = RawPathParams::from_request_parts(parts, state).await;
+        let params = params.map_err(|_| {
             let faults = InputFaults::one("path", "bytes that are not UTF-8", "names in UTF-8");
             Refusal::from(&faults.into())
         })?;
-        let mut named = Self::default();
-        for (name, text) in &found {
+        let mut target = Self::default();
+        for (name, text) in &params {
             match name {
-                "version" => named.version = Some(text.to_owned()),
-                _ => named.model = text.to_owned(),
+                "version" => target.version = Some(text.to_owned()),
+                _ => target.model = text.to_owned(),
             }
         }
-        Ok(named)
+        Ok(target)
     }
 }
