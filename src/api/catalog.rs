@@ -6,7 +6,8 @@ use tokio::sync::watch;
 
 use crate::control::View;
 use crate::error::PredictError;
-use crate::serving::live::{Live, ServingModel, ServingVersion, Snapshot};
+use crate::serving::live::{Live, ServingModel, Snapshot};
+use crate::serving::version::VersionRuntime;
 use crate::serving::{Pin, pinned};
 
 /// Where a gateway stands between its start and its end.
@@ -88,7 +89,7 @@ impl Catalog {
         &self,
         model: &str,
         pin: Option<&Pin>,
-    ) -> Result<Arc<ServingVersion>, PredictError> {
+    ) -> Result<Arc<VersionRuntime>, PredictError> {
         self.found(model, pin).map(|(_, version)| version)
     }
 
@@ -100,7 +101,7 @@ impl Catalog {
         &self,
         model: &str,
         pin: Option<&Pin>,
-    ) -> Result<(Arc<ServingModel>, Arc<ServingVersion>), PredictError> {
+    ) -> Result<(Arc<ServingModel>, Arc<VersionRuntime>), PredictError> {
         let snapshot = self.snapshot();
         let serving = snapshot.model(model)?;
         if let Some(pin) = pin {

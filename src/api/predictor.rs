@@ -59,7 +59,7 @@ impl Predictor {
         query: Result<Query, InputFaults>,
     ) -> Result<Answer, PredictError> {
         let query = query.map_err(|faults| self.pipeline.refuse(faults))?;
-        let Some(deadline) = query.permit.sooner() else {
+        let Some(deadline) = query.permit.message_deadline() else {
             return self.pipeline.predict(query).await;
         };
         // Whoever ends the call in time may not have heard of it.

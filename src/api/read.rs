@@ -180,7 +180,7 @@ pub(super) fn texts_to_raw(texts: &[String]) -> Bytes {
 
 /// A name as a caller wrote it, for telling it back: not longer than any sensible one.
 pub(super) fn cut(name: &str) -> String {
-    name.chars().take(64).collect()
+    crate::text::truncate(name, 64).to_owned()
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ const FAILED: HeaderName = HeaderName::from_static("taper-failed-version");
 
 /// Puts into `headers` who gave `answer`.
 pub(super) fn write(answer: &Answer, headers: &mut HeaderMap) {
-    headers.insert(VERSION, answer.by.number().get().into());
+    headers.insert(VERSION, answer.version.number().get().into());
     headers.insert(ROLE, HeaderValue::from_static(role(answer.role)));
     headers.insert(REVISION, answer.revision.0.into());
     if let Some(failed) = answer.failed {

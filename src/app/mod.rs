@@ -236,7 +236,11 @@ impl Gateway {
             ending.clone(),
         ));
         if let Some(interval) = config.drift_interval {
-            others.spawn(drift::look(Arc::clone(&live), interval, ending.clone()));
+            others.spawn(drift::update_gauges(
+                Arc::clone(&live),
+                interval,
+                ending.clone(),
+            ));
         }
         others.spawn(upkeep(Arc::clone(&live), telemetry, ending));
         others.spawn(async {

@@ -242,7 +242,10 @@ mod tests {
                 before: String::new(),
                 after: "2".into(),
             }],
-            confirm_by: Some(Timestamp::default()),
+            confirm_by: Some(Timestamp {
+                seconds: 0,
+                nanos: 250_000_000,
+            }),
         }
     }
 
@@ -287,5 +290,14 @@ mod tests {
         nothing differs
         dry run: nothing was changed
         ");
+    }
+
+    #[test]
+    fn json_has_the_revision_and_what_differs() {
+        let json = serde_json::to_string_pretty(&Answer::from(&moved())).unwrap();
+        insta::assert_snapshot!(json);
+        let same = ChangeResponse::default();
+        let json = serde_json::to_string_pretty(&Answer::from(&same)).unwrap();
+        insta::assert_snapshot!(json);
     }
 }

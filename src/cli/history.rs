@@ -275,4 +275,48 @@ mod tests {
     fn no_changes_are_said_to_be_none() {
         assert!(readable(&[]).starts_with("no changes"));
     }
+
+    #[test]
+    fn json_has_every_field_of_a_revision() {
+        let second = Some(prost_types::Timestamp {
+            seconds: 60,
+            nanos: 250_000_000,
+        });
+        let full = Revision {
+            revision: 7,
+            model: "m".into(),
+            time: second,
+            actor: "ann".into(),
+            reason: "why".into(),
+            action: "promote".into(),
+            undoes_to: 6,
+            policy: Some(TrafficPolicy {
+                split: vec![
+                    wire::share(&"stable".parse().unwrap(), 9_000),
+                    wire::share(&"3".parse().unwrap(), 1_000),
+                ],
+                header_rules: vec![wire::header_rule(
+                    "x-who".into(),
+                    "me".into(),
+                    &"2".parse().unwrap(),
+                )],
+                sticky_header: "x-user".into(),
+                salt: "s".into(),
+                shadows: vec![wire::shadow(&"3".parse().unwrap(), 10_000)],
+                fallback: Some(wire::fallback(&"1".parse().unwrap(), None)),
+            }),
+            labels: [("stable".into(), 2), ("canary".into(), 3)].into(),
+            loaded: vec![1],
+            unloaded: vec![4],
+            confirm_by: second,
+            differences: vec![Difference {
+                field: "split".into(),
+                before: String::new(),
+                after: "2=100%".into(),
+            }],
+        };
+        let changes = [Change::from(full), Change::from(Revision::default())];
+        let json = serde_json::json!({ "revisions": changes });
+        insta::assert_snapshot!(serde_json::to_string_pretty(&json).unwrap());
+    }
 }

@@ -152,4 +152,14 @@ mod tests {
         no labels: make one with `taper label set LABEL VERSION`
         ");
     }
+
+    #[test]
+    fn json_has_the_labels_in_order_of_name() {
+        let listing = Listing {
+            model: "m".into(),
+            revision: 3,
+            labels: BTreeMap::from([("stable".into(), 1), ("canary".into(), 12)]),
+        };
+        insta::assert_snapshot!(serde_json::to_string_pretty(&listing).unwrap());
+    }
 }

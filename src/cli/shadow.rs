@@ -200,4 +200,26 @@ mod tests {
         no shadows: set them with `taper shadow set m VERSION=SHARE`
         ");
     }
+
+    #[test]
+    fn json_has_target_version_and_limits() {
+        let labels = Labels::from([("canary".to_owned(), 2)]);
+        let full = Shadow {
+            deadline_ms: Some(1_000),
+            max_queue: Some(64),
+            max_concurrent: Some(1),
+            ..wire::shadow(&"canary".parse().unwrap(), 10_000)
+        };
+        let shadows = [
+            full,
+            wire::shadow(&"3".parse().unwrap(), 50),
+            wire::shadow(&"gone".parse().unwrap(), 50),
+        ];
+        let listing = Listing {
+            model: "m".into(),
+            revision: 4,
+            shadows: shadows.iter().map(|one| Line::new(one, &labels)).collect(),
+        };
+        insta::assert_snapshot!(serde_json::to_string_pretty(&listing).unwrap());
+    }
 }

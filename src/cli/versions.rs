@@ -322,4 +322,37 @@ mod tests {
             assert!(told.contains(part), "{part}: {told}");
         }
     }
+
+    #[test]
+    fn json_has_times_to_the_second_and_faults_as_text() {
+        let time = |seconds| {
+            Some(prost_types::Timestamp {
+                seconds,
+                nanos: 250_000_000,
+            })
+        };
+        let failed = VersionStatus {
+            version: 2,
+            state: VersionState::Failed.into(),
+            since: time(0),
+            weight_bytes: 2_048,
+            held_by: vec!["split".into()],
+            faults: vec![Fault {
+                file: "metadata.json".into(),
+                path: "$.head".into(),
+                message: "missing".into(),
+            }],
+            failures: 2,
+            retry_at: time(60),
+            waits_for: "its turn".into(),
+            ..VersionStatus::default()
+        };
+        let listing = Listing::from(GetModelResponse {
+            model: "m".into(),
+            revision: 4,
+            versions: vec![failed, VersionStatus::default()],
+            ..GetModelResponse::default()
+        });
+        insta::assert_snapshot!(serde_json::to_string_pretty(&listing).unwrap());
+    }
 }

@@ -231,4 +231,23 @@ mod tests {
         );
         assert_eq!(as_line(Event::Gone("m".into())), "gone    m");
     }
+
+    #[test]
+    fn json_has_one_key_that_names_the_kind_of_event() {
+        let events = [
+            Event::Change(Revision {
+                revision: 3,
+                model: "m".into(),
+                ..Revision::default()
+            }),
+            Event::Model(GetModelResponse {
+                model: "m".into(),
+                revision: 3,
+                ..GetModelResponse::default()
+            }),
+            Event::Gone("m".into()),
+        ];
+        let lines: Vec<_> = events.map(|event| as_json(event).to_string()).into();
+        insta::assert_snapshot!(lines.join("\n"));
+    }
 }

@@ -6,6 +6,7 @@
 //!
 //! Invariant: every decision and every answer comes from [`query`], never from the metrics facade, which is write-only.
 
+pub mod attempt;
 pub mod compare;
 pub mod drift;
 pub mod metrics;

@@ -108,7 +108,7 @@ impl Tally {
             }
             Outcome::Failed { code, message } => {
                 self.counts.failed += 1;
-                let cut = || message.chars().take(LONGEST_MESSAGE).collect();
+                let cut = || crate::text::truncate(&message, LONGEST_MESSAGE).to_owned();
                 let own = self.errors.entry(i32::from(code));
                 own.or_insert_with(|| (0, cut())).0 += 1;
             }

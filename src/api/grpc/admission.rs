@@ -205,7 +205,7 @@ async fn impatience_of(
 ) -> Status {
     tokio::select! {
         () = permit.cut_off() => {
-            permit.told();
+            permit.mark_interrupted();
             status::to_status(&PredictError::Draining, error_mapping)
         }
         status = clock(&permit, &telemetry, error_mapping) => status,
@@ -217,7 +217,7 @@ async fn clock(
     telemetry: &Telemetry,
     error_mapping: &ErrorMapping,
 ) -> Status {
-    let patience = permit.at + MESSAGE_PATIENCE;
+    let patience = permit.arrived + MESSAGE_PATIENCE;
     let deadline = permit.deadline();
     sleep_until(deadline.map_or(patience, |deadline| deadline.min(patience))).await;
     let is_over = || deadline.is_some_and(|deadline| deadline <= Instant::now());
@@ -276,7 +276,7 @@ impl HttpBody for Counted {
         if self.direction == Direction::Out {
             return Pin::new(&mut self.inner).poll_frame(cx);
         }
-        while self.permit.stays() && self.permit.is_full() {
+        while self.permit.is_stream() && self.permit.bytes_exhausted() {
             let pause = self.pause.get_or_insert_with(|| Box::pin(sleep(PAUSE)));
             ready!(pause.as_mut().poll(cx));
             self.pause = None;
@@ -285,17 +285,17 @@ impl HttpBody for Counted {
         match &frame {
             Some(Ok(frame)) => {
                 let bytes = frame.data_ref().map_or(0, Bytes::len);
-                if self.permit.stays() {
-                    self.permit.count(bytes);
+                if self.permit.is_stream() {
+                    self.permit.hold_unchecked(bytes);
                 } else if let Err(error) = self.permit.hold(bytes) {
                     return Poll::Ready(Some(Err(status::to_status(&error, self.error_mapping))));
                 }
             }
             Some(Err(_)) => {}
-            None => self.permit.read(),
+            None => self.permit.mark_read(),
         }
         if self.inner.is_end_stream() {
-            self.permit.read();
+            self.permit.mark_read();
         }
         Poll::Ready(frame)
     }

@@ -87,7 +87,7 @@ fn cell(value: prost_types::Value) -> Cell {
 
 /// Writes an answer.
 pub(super) fn response(answer: Answer) -> v1::PredictResponse {
-    let signature = answer.by.version.signature();
+    let signature = answer.version.signature();
     let top_classes = answer.top.iter().map(|top| v1::TopClass {
         label: signature
             .classes
@@ -97,7 +97,7 @@ pub(super) fn response(answer: Answer) -> v1::PredictResponse {
         probability: top.probability,
     });
     v1::PredictResponse {
-        version: answer.by.number().get(),
+        version: answer.version.number().get(),
         role: role(answer.role).into(),
         response_id: answer.response_id.into_string(),
         policy_revision: answer.revision.0,

@@ -63,7 +63,7 @@ impl health_server::Health for Health {
         let name = request.into_inner().service;
         match self.status(&name) {
             ServingStatus::ServiceUnknown => {
-                let name: String = name.chars().take(128).collect();
+                let name: String = crate::text::truncate(&name, 128).to_owned();
                 let told = format!("`{name}` is neither a service here nor a model");
                 Err(Status::not_found(told))
             }

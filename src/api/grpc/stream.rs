@@ -62,7 +62,7 @@ where
     F: Future<Output = R> + Send + 'static,
 {
     let place = predictor.place(request.extensions_mut());
-    let staying = place.and_then(|place| place.stay().map(|()| place));
+    let staying = place.and_then(|place| place.begin_stream().map(|()| place));
     let place = staying.map_err(|error| status::to_status(&error, error_mapping))?;
     let (metadata, _, requests) = request.into_parts();
     let draining = Arc::clone(&place);
@@ -92,7 +92,7 @@ async fn over(place: Arc<RequestPermit>, error_mapping: &'static ErrorMapping) -
     };
     let error = tokio::select! {
         () = place.cut_off() => {
-            place.told();
+            place.mark_interrupted();
             PredictError::Draining
         }
         () = deadline => PredictError::DeadlineExceeded,
@@ -148,9 +148,9 @@ impl<T, A: Fn(Predictor, Item<T>) -> F, F: Future> Running<T, A, F> {
 
     fn begin(&mut self, message: T) {
         self.patience = None;
-        let came = self.place.hand_over().saturating_sub(self.largest);
+        let came = self.place.release_bytes().saturating_sub(self.largest);
         self.largest = self.largest.max(came);
-        self.place.count(self.largest);
+        self.place.hold_unchecked(self.largest);
         let item = Item {
             index: self.index,
             message,
@@ -197,7 +197,7 @@ fn place(
 ) -> Result<Arc<RequestPermit>, PredictError> {
     let place = admission.enter(Instant::now(), stream.deadline())?;
     place.hold(bytes)?;
-    place.read();
+    place.mark_read();
     Ok(Arc::new(place))
 }
 

@@ -229,8 +229,8 @@ mod tests {
         admission.begin_drain();
         admission.cut_off();
         assert_eq!(asked.await, StatusCode::SERVICE_UNAVAILABLE);
-        let left = admission.left();
-        assert_eq!((left.told, left.inside), (1, 0));
+        let counts = admission.drain_counts();
+        assert_eq!((counts.interrupted, counts.in_flight), (1, 0));
     }
 
     #[test]

@@ -12,7 +12,8 @@ use crate::model::{Input, Manifest, Output};
 use crate::proto::inference;
 use crate::proto::inference::model_metadata_response::TensorMetadata;
 use crate::proto::inference::model_version_policy::{PolicyChoice, Specific};
-use crate::serving::live::{ServingModel, ServingVersion};
+use crate::serving::live::ServingModel;
+use crate::serving::version::VersionRuntime;
 
 /// What of the protocol's extensions is answered.
 const EXTENSIONS: [&str; 6] = [
@@ -106,7 +107,7 @@ fn found(
     catalog: &Catalog,
     model: &str,
     version: String,
-) -> Result<(Arc<ServingModel>, Arc<ServingVersion>), PredictError> {
+) -> Result<(Arc<ServingModel>, Arc<VersionRuntime>), PredictError> {
     named(model)?;
     catalog.found(model, read::pin(version).as_ref())
 }

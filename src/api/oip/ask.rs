@@ -57,8 +57,8 @@ pub(in crate::api) fn query(ask: Ask, mut faults: InputFaults) -> Result<Query, 
     let response_id = read::response_id_of(id, &headers, faults_in);
     let timeout = timeout(&mut parameters, faults_in);
     faults.into_result()?;
-    if let Some(deadline) = timeout.and_then(|timeout| permit.at.checked_add(timeout)) {
-        permit.ends_by(deadline);
+    if let Some(deadline) = timeout.and_then(|timeout| permit.arrived.checked_add(timeout)) {
+        permit.set_message_deadline(deadline);
     }
     Ok(Query {
         model,

@@ -137,7 +137,7 @@ pub(in crate::api) fn answered(
     answer: Answer,
     wanted: &[Wanted],
 ) -> Result<Answered, PredictError> {
-    let signature = answer.by.version.signature();
+    let signature = answer.version.signature();
     let name = &signature.output.name;
     check(wanted, name)?;
     let parameters = parameters(&answer);
@@ -158,7 +158,7 @@ pub(in crate::api) fn answered(
     };
     Ok(Answered {
         model: answer.model,
-        version: answer.by.number().to_string(),
+        version: answer.version.number().to_string(),
         parameters,
         output,
     })

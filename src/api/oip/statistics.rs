@@ -10,8 +10,9 @@ use crate::error::PredictError;
 use crate::insight::query::stats::read_totals;
 use crate::insight::stats::{TimedCount, Totals};
 use crate::proto::inference;
-use crate::serving::live::{ServingModel, ServingVersion};
+use crate::serving::live::ServingModel;
 use crate::serving::pinned;
+use crate::serving::version::VersionRuntime;
 
 /// Returns the totals of the version or label `version` of `model` since it was loaded, in the roles that answer clients. If
 /// `version` is empty, returns those of every READY version; if `model` is empty, those of all models. May wait for a concurrent
@@ -49,7 +50,7 @@ pub(in crate::api) fn statistics(
     })
 }
 
-fn of_version(model: &ServingModel, version: &Arc<ServingVersion>) -> inference::ModelStatistics {
+fn of_version(model: &ServingModel, version: &Arc<VersionRuntime>) -> inference::ModelStatistics {
     let totals = read_totals(&version.insight);
     let memory = inference::MemoryUsage {
         r#type: "CPU".to_owned(),

@@ -337,4 +337,65 @@ mod tests {
             (&"numbers".into(), &"stable".into())
         );
     }
+
+    #[test]
+    fn json_has_every_measure() {
+        let at = |value| {
+            Some(v1::MeasuredStatistic {
+                value,
+                low: value / 2.0,
+                high: value * 2.0,
+            })
+        };
+        let full = v1::ColumnDrift {
+            name: "carrier".into(),
+            kind: v1::ColumnKind::Categories.into(),
+            verdict: v1::DriftVerdict::TooFewRows.into(),
+            reference_rows: 100,
+            rows: 50,
+            kolmogorov_smirnov: at(0.125),
+            wasserstein: at(0.25),
+            chi_squared: Some(v1::ChiSquaredTest {
+                statistic: 3.5,
+                dof: 2,
+                p: 0.25,
+            }),
+            psi: at(0.5),
+            jensen_shannon: at(1.0),
+            p: Some(0.25),
+            p_corrected: Some(0.5),
+            reference_missing: 3,
+            missing: 4,
+        };
+        let response = v1::GetDriftResponse {
+            model: "m".into(),
+            versions: vec![
+                v1::VersionDrift {
+                    version: 1,
+                    role: v1::Role::Fallback.into(),
+                    window: v1::StatsWindow::SinceLoad.into(),
+                    not_compared: "its manifest has no reference profile".into(),
+                    ..Default::default()
+                },
+                v1::VersionDrift {
+                    version: 2,
+                    role: v1::Role::Primary.into(),
+                    window: v1::StatsWindow::Minute.into(),
+                    not_compared: String::new(),
+                    features: vec![full],
+                    predictions: vec![column("late", v1::DriftVerdict::TooFewRows, 0.0)],
+                    features_sensitive: 1,
+                    features_left_out: 2,
+                },
+            ],
+            rule: Some(v1::DriftRule {
+                alpha: 0.05,
+                min_rows: 500,
+                psi: 0.1,
+                ks: 0.2,
+            }),
+        };
+        let listing = Listing::of(response, "version 3".into());
+        insta::assert_snapshot!(serde_json::to_string_pretty(&listing).unwrap());
+    }
 }

@@ -126,3 +126,49 @@ fn a_model_shows_states_metrics_faults_and_one_signature_for_all_versions_that_s
     output probability FP32 [-1, 1], classes on time | late
     ");
 }
+
+#[test]
+fn json_has_every_version_with_its_signature() {
+    let failed = VersionStatus {
+        version: 3,
+        retry_at: Some(prost_types::Timestamp {
+            seconds: 60,
+            nanos: 250_000_000,
+        }),
+        state: VersionState::Failed.into(),
+        faults: vec![Fault {
+            file: "metadata.json".into(),
+            path: "$.inputs[0].std".into(),
+            message: "got 0, wants more than 0".into(),
+        }],
+        since: Some(prost_types::Timestamp::default()),
+        weight_bytes: 12,
+        failures: 2,
+        waits_for: "its turn".into(),
+        ..VersionStatus::default()
+    };
+    let model = Model::from(GetModelResponse {
+        model: "flight-delay".into(),
+        versions: vec![
+            VersionStatus {
+                held_by: vec!["split".into()],
+                ..ready(1, 0.625)
+            },
+            failed,
+        ],
+        revision: 7,
+        confirm_by: Some(prost_types::Timestamp::default()),
+        problem: "version 4 is missing".into(),
+        labels: [("stable".into(), 1), ("latest".into(), 2)].into(),
+    });
+    insta::assert_snapshot!(serde_json::to_string_pretty(&model).unwrap());
+    let list = Listing::from(ListModelsResponse {
+        models: vec![ModelSummary {
+            name: "m".into(),
+            ready_versions: vec![1, 2],
+            failed_versions: vec![3],
+            policy_revision: 4,
+        }],
+    });
+    insta::assert_snapshot!(serde_json::to_string_pretty(&list).unwrap());
+}

@@ -56,13 +56,17 @@ async fn show(args: ShowArgs) -> Result<(), Failure> {
     let request = args.port.patience.request(GetOutcomesRequest { model });
     let answer = args.port.answer(client.get_outcomes(request)).await?;
     if args.json {
-        output::print_json(&serde_json::json!({
-            "model": answer.model,
-            "versions": answer.versions.iter().map(Version::from).collect::<Vec<_>>(),
-        }))
+        output::print_json(&as_json(&answer))
     } else {
         output::print(&readable(&answer))
     }
+}
+
+fn as_json(answer: &GetOutcomesResponse) -> serde_json::Value {
+    serde_json::json!({
+        "model": answer.model,
+        "versions": answer.versions.iter().map(Version::from).collect::<Vec<_>>(),
+    })
 }
 
 /// A version in one role, as JSON shows it.
@@ -253,5 +257,35 @@ mod tests {
             versions: vec![],
         };
         assert!(readable(&none).starts_with("no truths about m yet"));
+    }
+
+    #[test]
+    fn json_has_every_measure_and_null_for_a_missing_auc() {
+        let classes = |auc| {
+            Quality::Classes(ClassQuality {
+                accuracy: 0.8125,
+                log_loss: 0.5,
+                brier: 0.25,
+                auc,
+                auc_bound: 0.001,
+                calibration_error: 0.0625,
+                calibration: vec![crate::proto::v1::CalibrationBin {
+                    from: 0.1,
+                    rows: 3,
+                    predicted: 0.15,
+                    observed: 0.25,
+                }],
+            })
+        };
+        let value = Quality::Value(ValueQuality {
+            mae: 1.5,
+            rmse: 2.0,
+            mean_error: -0.5,
+        });
+        let json: Vec<_> = [classes(Some(0.75)), classes(None), value]
+            .into_iter()
+            .map(|quality| as_json(&answer(quality)))
+            .collect();
+        insta::assert_snapshot!(serde_json::to_string_pretty(&json).unwrap());
     }
 }

@@ -88,17 +88,21 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
         add(&mut sum, told, at * BATCH);
     }
     if args.json {
-        let faults = sum.faults.iter().map(|fault| {
-            serde_json::json!({"field": fault.field, "got": fault.got, "wanted": fault.wanted})
-        });
-        output::print_json(&serde_json::json!({
-            "accepted": sum.accepted, "unmatched": sum.unmatched, "duplicate": sum.duplicate,
-            "expired": sum.expired, "gone": sum.gone, "invalid": sum.invalid,
-            "faults": faults.collect::<Vec<_>>(),
-        }))
+        output::print_json(&as_json(&sum))
     } else {
         output::print(&readable(&sum))
     }
+}
+
+fn as_json(sum: &ReportOutcomesResponse) -> serde_json::Value {
+    let faults = sum.faults.iter().map(
+        |fault| serde_json::json!({"field": fault.field, "got": fault.got, "wanted": fault.wanted}),
+    );
+    serde_json::json!({
+        "accepted": sum.accepted, "unmatched": sum.unmatched, "duplicate": sum.duplicate,
+        "expired": sum.expired, "gone": sum.gone, "invalid": sum.invalid,
+        "faults": faults.collect::<Vec<_>>(),
+    })
 }
 
 /// The truths in `text`. JSON lines begin with a brace.
@@ -265,5 +269,23 @@ mod tests {
             let error = truths("x", text, false).unwrap_err().to_string();
             assert!(error.starts_with(told), "{error}");
         }
+    }
+
+    #[test]
+    fn json_has_every_count_and_fault() {
+        let sum = ReportOutcomesResponse {
+            accepted: 1,
+            unmatched: 2,
+            duplicate: 3,
+            expired: 4,
+            gone: 5,
+            invalid: 6,
+            faults: vec![OutcomeFault {
+                field: "truth 3.row".into(),
+                got: "7".into(),
+                wanted: "0 to 2".into(),
+            }],
+        };
+        insta::assert_snapshot!(serde_json::to_string_pretty(&as_json(&sum)).unwrap());
     }
 }

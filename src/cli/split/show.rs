@@ -319,4 +319,38 @@ mod tests {
             ])
         );
     }
+
+    #[test]
+    fn json_has_the_policy_with_resolved_labels() {
+        let labels = HashMap::from([("stable".to_owned(), 1), ("canary".to_owned(), 2)])
+            .into_iter()
+            .collect();
+        let response = GetTrafficPolicyResponse {
+            model: "m".into(),
+            revision: 3,
+            policy: Some(TrafficPolicy {
+                split: vec![wire::share(&"stable".parse().unwrap(), 10_000)],
+                header_rules: vec![wire::header_rule(
+                    "x-cohort".into(),
+                    "beta".into(),
+                    &"gone".parse().unwrap(),
+                )],
+                sticky_header: "x-user".into(),
+                salt: "s".into(),
+                shadows: vec![wire::shadow(&"3".parse().unwrap(), 50)],
+                fallback: Some(wire::fallback(&"canary".parse().unwrap(), Some(5))),
+            }),
+            counted: vec![CountedShare {
+                version: 1,
+                requests: 12,
+            }],
+        };
+        let empty = GetTrafficPolicyResponse::default();
+        let change = Change {
+            before: InForce::new(&empty, &labels),
+            after: InForce::new(&response, &labels),
+            confirm_by: Some("1970-01-01T00:00:00Z".into()),
+        };
+        insta::assert_snapshot!(serde_json::to_string_pretty(&change).unwrap());
+    }
 }

@@ -394,4 +394,74 @@ mod tests {
         });
         assert_eq!(spark(&numbers), "█         ▄        ▁");
     }
+
+    #[test]
+    fn json_has_every_figure() {
+        let distribution = || {
+            Some(v1::Distribution {
+                count: 3,
+                mean: 0.5,
+                std: 0.25,
+                min: 0.1,
+                max: 0.9,
+                p50: 0.5,
+                p90: 0.8,
+                p95: 0.85,
+                p99: 0.9,
+                p999: 0.9,
+                bars: vec![v1::Bar {
+                    low: 0.0,
+                    high: 1.0,
+                    count: 3,
+                }],
+                relative_error: FINEST,
+                beyond: 1,
+            })
+        };
+        let count = |name: &str, count| v1::NamedCount {
+            name: name.into(),
+            count,
+        };
+        let full = v1::VersionStats {
+            version: 2,
+            role: v1::Role::Shadow.into(),
+            window: v1::StatsWindow::FiveMinutes.into(),
+            to: Some(prost_types::Timestamp {
+                seconds: 60,
+                nanos: 500_000_000,
+            }),
+            length: Some(prost_types::Duration {
+                seconds: 299,
+                nanos: 250_000_000,
+            }),
+            codes: [("OK".into(), 7), ("INTERNAL".into(), 1)].into(),
+            rows: 9,
+            queue_seconds: None,
+            inference_seconds: distribution(),
+            total_seconds: distribution(),
+            scores: vec![v1::NamedDistribution {
+                name: "late".into(),
+                distribution: distribution(),
+            }],
+            classes: vec![count("late", 4)],
+            confidence: distribution(),
+            features: vec![v1::FeatureStats {
+                name: "carrier".into(),
+                count: 9,
+                missing: 1,
+                clipped: 2,
+                numbers: None,
+                categories: vec![count("UA", 8)],
+                other: 3,
+                unknown: 4,
+            }],
+            features_left_out: 5,
+        };
+        let listing = Listing::from(v1::GetStatsResponse {
+            model: "m".into(),
+            stats: vec![full, v1::VersionStats::default()],
+            relative_error: FINEST,
+        });
+        insta::assert_snapshot!(serde_json::to_string_pretty(&listing).unwrap());
+    }
 }

@@ -105,7 +105,7 @@ fn shown_inputs(
 }
 
 fn shorten(text: &str) -> String {
-    text.chars().take(MAX_TEXT).collect()
+    crate::text::truncate(text, MAX_TEXT).to_owned()
 }
 
 fn format_cell(cell: &Cell) -> String {

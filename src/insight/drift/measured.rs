@@ -1,21 +1,21 @@
-//! A statistic with what is not known about it.
+//! A statistic with its bounds.
 
-/// A statistic of data that is known in part only.
+/// A statistic of data that is known only in part.
 ///
-/// Invariant: `low <= value <= high`, and what the values themselves would give lies within `low..=high`, to the rounding of
-/// sums of `f64`.
+/// Invariant: `low <= value <= high`, and the statistic of the values themselves lies within `low..=high`, except for the
+/// rounding of sums of `f64`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Measured {
-    /// The best guess.
+    /// The best estimate.
     pub value: f64,
-    /// It is no less.
+    /// The lower bound.
     pub low: f64,
-    /// It is no more.
+    /// The upper bound.
     pub high: f64,
 }
 
 impl Measured {
-    /// Ends that are crossed by rounding are put in order, and `value` between them.
+    /// Creates a statistic. Rounding may have exchanged the bounds or moved `value` outside them: this corrects both.
     pub(super) fn new(value: f64, low: f64, high: f64) -> Self {
         let (low, high) = (low.min(high), high.max(low));
         Self {
@@ -25,19 +25,19 @@ impl Measured {
         }
     }
 
-    /// How far the truth may be from [`value`](Self::value), on the side where that is more.
+    /// Returns the distance from [`value`](Self::value) to the farther bound.
     #[must_use]
     pub fn bound(&self) -> f64 {
         (self.value - self.low).max(self.high - self.value)
     }
 }
 
-/// Not enough rows to say anything.
+/// There are too few rows for a statistic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{have} rows, wants at least {want}")]
 pub struct TooFew {
     /// Rows of the smaller side.
     pub have: u64,
-    /// The fewest that are enough.
+    /// The number of rows that is enough.
     pub want: u64,
 }

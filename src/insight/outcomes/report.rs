@@ -154,6 +154,5 @@ pub(super) fn check(outcome: &Outcome) -> Result<(&str, &GroundTruth), InvalidOu
 
 /// Quotes the beginning of a text that a client sent.
 pub(super) fn quote(text: &str) -> String {
-    let beginning: String = text.chars().take(MAX_QUOTED).collect();
-    format!("{beginning:?}")
+    format!("{:?}", crate::text::truncate(text, MAX_QUOTED))
 }

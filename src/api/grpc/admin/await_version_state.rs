@@ -153,10 +153,7 @@ fn in_short(faults: &Faults) -> String {
 }
 
 fn unknown(model: &str, version: u64) -> AdminError {
-    AdminError::UnknownVersion {
-        model: model.chars().take(128).collect(),
-        version,
-    }
+    AdminError::unknown_version(model, version)
 }
 
 #[cfg(test)]

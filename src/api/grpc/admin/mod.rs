@@ -341,5 +341,5 @@ fn invalid(faults: InputFaults) -> Status {
 
 /// The model's name as a caller wrote it, cut to what a name may be.
 fn unknown_model(name: &str) -> AdminError {
-    AdminError::UnknownModel(name.chars().take(128).collect())
+    AdminError::unknown_model(name)
 }

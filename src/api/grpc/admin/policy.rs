@@ -13,7 +13,9 @@ pub(super) fn in_force(
 ) -> v1::GetTrafficPolicyResponse {
     // What is live and what is told of it are published one after the other.
     let routing = routing.filter(|routing| routing.revision == model.revision);
-    let counted = routing.into_iter().flat_map(|routing| routing.counted());
+    let counted = routing
+        .into_iter()
+        .flat_map(|routing| routing.request_counts());
     let counted = counted.map(|(version, requests)| v1::CountedShare {
         version: version.get(),
         requests,

@@ -99,7 +99,7 @@ async fn next(
             None => Err(fault("part", "neither", "a header or a chunk")),
         },
         Ok(Err(status)) => {
-            let got = status.message().chars().take(160).collect::<String>();
+            let got = crate::text::truncate(status.message(), 160);
             Err(fault(
                 "part",
                 &got,
@@ -124,7 +124,7 @@ fn header(first: Option<Message>, peer: Option<SocketAddr>) -> Result<Header, Ad
     let model = header.model.parse::<ModelName>();
     if let Err(error) = &model {
         // As long as the caller made it.
-        let got = error.got.chars().take(160).collect::<String>();
+        let got = crate::text::truncate(&error.got, 160);
         faults.add("header.model", got, error.wanted);
     }
     let version = VersionNumber::try_from(header.version);

@@ -103,8 +103,8 @@ fn outputs(
 
 /// Writes an answer.
 pub(super) fn response(answer: Answer) -> PredictResponse {
-    let version = answer.by.number();
-    let output = answer.by.version.signature().output.name.clone();
+    let version = answer.version.number();
+    let output = answer.version.signature().output.name.clone();
     PredictResponse {
         outputs: BTreeMap::from([(output, tensor::write(answer.scores))]),
         model_spec: Some(ModelSpec {

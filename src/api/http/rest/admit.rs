@@ -61,7 +61,7 @@ impl HttpState {
             }),
             Err(refusal) => {
                 // What has come is let go of; the place stays until the refusal has left.
-                place.hand_over();
+                place.release_bytes();
                 self.linger(&headers, body).await;
                 Err(refusal.holding(place))
             }
@@ -112,10 +112,10 @@ impl HttpState {
             biased;
             read = &mut read => return read,
             () = place.cut_off() => {
-                place.told();
+                place.mark_interrupted();
                 return Err(PredictError::Draining.into());
             }
-            () = sleep_until(place.at + MESSAGE_PATIENCE) => {}
+            () = sleep_until(place.arrived + MESSAGE_PATIENCE) => {}
         }
         // The clock goes on while the thread does something else. What came meanwhile is read, a piece at a time as the connection
         // hands it over, up to the first time that there is none.
@@ -160,7 +160,7 @@ impl HttpState {
                 more.extend_from_slice(&piece);
             }
         }
-        place.read();
+        place.mark_read();
         Ok(if more.is_empty() {
             first
         } else {
@@ -196,7 +196,7 @@ impl HttpState {
             biased;
             read = elsewhere => read,
             () = place.cut_off() => {
-                place.told();
+                place.mark_interrupted();
                 return Err(Refusal::from(PredictError::Draining).holding(Arc::clone(place)));
             }
         };
@@ -264,7 +264,7 @@ impl HttpState {
             biased;
             answer = self.predictor.answer(query) => answer,
             () = place.cut_off() => {
-                place.told();
+                place.mark_interrupted();
                 Err(PredictError::Draining)
             }
         };

@@ -113,8 +113,8 @@ pub(super) fn read(
     faults.into_result().map_err(Unread::Faulty)?;
     let timeout = message.timeout_ms.filter(|timeout| *timeout > 0);
     let timeout = timeout.map(Duration::from_millis);
-    if let Some(deadline) = timeout.and_then(|timeout| place.at.checked_add(timeout)) {
-        place.ends_by(deadline);
+    if let Some(deadline) = timeout.and_then(|timeout| place.arrived.checked_add(timeout)) {
+        place.set_message_deadline(deadline);
     }
     Ok(Query {
         model,
@@ -129,7 +129,7 @@ pub(super) fn read(
 
 impl PredictAnswer {
     fn of(answer: Answer) -> Self {
-        let signature = answer.by.version.signature();
+        let signature = answer.version.signature();
         let who = Who::gave(&answer);
         let predictions = answer.scores.rows().enumerate().map(|(at, scores)| {
             let top = answer.top.get(at);
@@ -141,7 +141,7 @@ impl PredictAnswer {
         });
         let predictions = predictions.collect();
         Self {
-            version: answer.by.number().get(),
+            version: answer.version.number().get(),
             who,
             predictions,
             model: answer.model,

@@ -1,4 +1,4 @@
-//! The verdict.
+//! The verdicts.
 
 use super::super::*;
 use super::{Dice, percentiles};
@@ -33,7 +33,7 @@ fn texts(name: &str, before: &[u64], now: &[u64]) -> FeaturePair {
     }
 }
 
-/// How often each of 8 texts came in `rows`, less and less.
+/// Returns how often each of 8 texts occurs in `rows`, the first most often.
 fn draw(dice: &mut Dice, rows: usize) -> Vec<u64> {
     let mut counts = vec![0; 8];
     for _ in 0..rows {
@@ -48,11 +48,11 @@ fn draw(dice: &mut Dice, rows: usize) -> Vec<u64> {
     counts
 }
 
-/// One value of a kind.
+/// Draws one value of a kind.
 type Draw = fn(&mut Dice) -> f64;
 
-/// Numbers of five kinds and two texts, `rows` now against 5000 before.
-fn alike(dice: &mut Dice, rows: usize) -> Vec<FeaturePair> {
+/// Returns numbers of five kinds and two columns of texts, without drift: `rows` rows now, 5000 before.
+fn without_drift(dice: &mut Dice, rows: usize) -> Vec<FeaturePair> {
     let kinds: [(&str, Draw); 5] = [
         ("normal", Dice::normal),
         ("skewed", |dice| dice.normal().exp()),
@@ -78,7 +78,7 @@ fn alike(dice: &mut Dice, rows: usize) -> Vec<FeaturePair> {
 }
 
 #[test]
-fn what_counts_as_drift() {
+fn drift_must_be_significant_and_large() {
     let dice = &mut Dice(7);
     let before = dice.normals(5000, 0.0);
     let mut many = |mean: f64| dice.normals(5000, mean);
@@ -93,31 +93,31 @@ fn what_counts_as_drift() {
             "small",
             numbers("x", &before, &many(0.12)),
             Severity::None,
-            "more than chance, but it does not matter",
+            "significant but small",
         ),
         (
             "half",
             numbers("x", &before, &many(0.4)),
             Severity::Moderate,
-            "both",
+            "significant and large",
         ),
         (
             "far",
             numbers("x", &before, &many(1.5)),
             Severity::Severe,
-            "far beyond",
+            "far above the thresholds",
         ),
         (
             "constant",
             numbers("x", &[3.0; 500], &[3.0; 500]),
             Severity::None,
-            "nothing moves",
+            "no change",
         ),
         (
             "jump",
             numbers("x", &[3.0; 500], &[4.0; 500]),
             Severity::Severe,
-            "everything moved",
+            "every value changed",
         ),
         (
             "texts alike",
@@ -129,13 +129,13 @@ fn what_counts_as_drift() {
             "texts",
             texts("t", &[500, 300, 200], &[150, 150, 200]),
             Severity::Moderate,
-            "PSI 0.28 is severe, 0.2 not",
+            "a PSI of 0.24 is below 0.25",
         ),
         (
             "texts gone",
             texts("t", &[500, 500], &[0, 500]),
             Severity::Severe,
-            "one is gone",
+            "one text is missing now",
         ),
     ] {
         let report = assess(&[pair], &[], Rule::default());
@@ -151,7 +151,7 @@ fn what_counts_as_drift() {
     }
 }
 
-fn without(pair: FeaturePair, before: u64, now: u64) -> FeaturePair {
+fn with_missing(pair: FeaturePair, before: u64, now: u64) -> FeaturePair {
     let Pair::Numbers { reference, current } = pair.pair else {
         panic!("numbers")
     };
@@ -163,22 +163,22 @@ fn without(pair: FeaturePair, before: u64, now: u64) -> FeaturePair {
 }
 
 #[test]
-fn numbers_that_come_no_more_are_drift() {
+fn values_that_are_missing_now_are_drift() {
     let dice = &mut Dice(11);
     let before = dice.normals(5000, 0.0);
     let mut some = |many: usize| numbers("x", &before, &dice.normals(many, 0.0));
     let (stable, moderate, severe) = (Severity::None, Severity::Moderate, Severity::Severe);
     for (pair, before, now, want, why) in [
-        (some(0), 0, 600, severe, "gone"),
-        (some(3), 0, 597, severe, "all but gone"),
-        (some(500), 0, 100, severe, "one in six is new"),
-        (some(1470), 0, 30, moderate, "one in fifty is new"),
+        (some(0), 0, 600, severe, "all missing"),
+        (some(3), 0, 597, severe, "nearly all missing"),
+        (some(500), 0, 100, severe, "one in six missing"),
+        (some(1470), 0, 30, moderate, "one in fifty missing"),
         (some(598), 0, 2, stable, "chance"),
-        (some(600), 5000, 600, stable, "half of all, as before"),
-        (some(600), 5000, 0, severe, "they come again"),
-        (some(190), 500, 20, stable, "few numbers, enough rows"),
+        (some(600), 5000, 600, stable, "half missing, as before"),
+        (some(600), 5000, 0, severe, "no longer missing"),
+        (some(190), 500, 20, stable, "few numbers, but enough rows"),
     ] {
-        let report = assess(&[without(pair, before, now)], &[], Rule::default());
+        let report = assess(&[with_missing(pair, before, now)], &[], Rule::default());
         let found = &report.features[0];
         assert_eq!(found.severity(), want, "{why}: {report:?}");
         assert_eq!(found.missing, [before, now]);
@@ -188,7 +188,7 @@ fn numbers_that_come_no_more_are_drift() {
         assert!(statistics.chi_squared.is_some(), "{why}");
         assert_eq!(statistics.ks.is_some(), found.rows[1] >= 200, "{why}");
     }
-    let few = without(some(0), 0, 199);
+    let few = with_missing(some(0), 0, 199);
     let report = assess(&[few], &[], Rule::default());
     let want = TooFew {
         have: 199,
@@ -198,7 +198,7 @@ fn numbers_that_come_no_more_are_drift() {
 }
 
 #[test]
-fn a_value_of_an_odd_size_changes_no_verdict() {
+fn an_extreme_value_changes_no_verdict() {
     let dice = &mut Dice(13);
     let before = dice.normals(5000, 50.0);
     for (mean, want) in [(50.0, Severity::None), (52.0, Severity::Severe)] {
@@ -219,8 +219,8 @@ fn a_value_of_an_odd_size_changes_no_verdict() {
 }
 
 #[test]
-fn what_is_not_certain_is_no_drift() {
-    // Of the profile, two quantiles are known; everything may lie at either end.
+fn an_uncertain_difference_is_not_drift() {
+    // Only two quantiles of the profile are known, so all values may lie at either end.
     let now = Distribution::of_samples(&[0.5; 500]);
     let reference = Distribution::of_quantiles(&[0.0, 1.0], 500).unwrap();
     let pair = Pair::Numbers {
@@ -256,7 +256,7 @@ fn what_is_not_certain_is_no_drift() {
 }
 
 #[test]
-fn too_few_rows_give_no_number_and_do_not_count_as_tested() {
+fn columns_with_too_few_rows_have_no_statistics_and_do_not_count_as_tested() {
     let dice = &mut Dice(3);
     let before = dice.normals(1000, 0.0);
     let few = numbers("few", &before, &dice.normals(199, 2.0));
@@ -276,11 +276,11 @@ fn too_few_rows_give_no_number_and_do_not_count_as_tested() {
 }
 
 #[test]
-fn without_drift_false_alarms_stay_within_the_rate_that_was_asked_for() {
+fn without_drift_false_alarms_stay_within_the_false_discovery_rate() {
     let dice = &mut Dice(20_130_101);
     let (mut significant, mut flagged) = (0, 0);
     for _ in 0..200 {
-        let report = assess(&alike(dice, 500), &[], Rule::default());
+        let report = assess(&without_drift(dice, 500), &[], Rule::default());
         let any = report
             .features
             .iter()
@@ -291,7 +291,7 @@ fn without_drift_false_alarms_stay_within_the_rate_that_was_asked_for() {
         significant += u32::from(any);
         flagged += u32::from(report.drifted().count() > 0);
     }
-    // 5 % of 200, and what chance adds to that in one case of a hundred.
+    // 5 % of 200 is 10. Chance exceeds 18 in one run of a hundred.
     assert!(
         significant <= 18,
         "{significant} of 200 by probability alone"
@@ -303,7 +303,7 @@ fn without_drift_false_alarms_stay_within_the_rate_that_was_asked_for() {
 fn a_shift_of_half_a_standard_deviation_is_found_in_a_thousand_rows() {
     for seed in 0..20 {
         let dice = &mut Dice(seed);
-        let mut pairs = alike(dice, 1000);
+        let mut pairs = without_drift(dice, 1000);
         let before = dice.normals(5000, 0.0);
         pairs.push(numbers("shifted", &before, &dice.normals(1000, 0.5)));
         let report = assess(&pairs, &[], Rule::default());

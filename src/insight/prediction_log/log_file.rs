@@ -1,49 +1,56 @@
-//! The file of the log that is written: opened, looked after, and put aside when it is full or too old.
+//! The file that is written: opened, checked, and renamed when it is full or too old.
 //!
-//! What always holds: there are whole lines in it, but for the last after a crash; what is no prediction log is not touched;
-//! one gateway at a time has it. A file that somebody moves or removes is followed by a new one within a second. What becomes
-//! of those that were put aside stands in `full.rs`.
+//! Invariants:
+//! * It contains whole lines, except for the last one after a crash.
+//! * A file that is not a prediction log is not changed.
+//! * One gateway at a time uses it.
+//! * If it is moved or removed, a new one begins within a second.
+//!
+//! Not here: what happens to the renamed files ([`full_files`](super::full_files)).
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::full::{FullFiles, beside, first_byte, folder};
-use super::{LOOK, LogSettings};
+use super::full_files::FullFiles;
+use super::paths::{OWNER_ONLY, check, sibling};
+use super::settings::LogSettings;
 
-/// Who may read what the log holds of persons: the user the gateway runs as, and nobody else.
-pub(super) const OWNER_ONLY: u32 = 0o600;
+/// How often the file is checked for being too old, moved or removed.
+pub(super) const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The end of the log. Blocks.
+/// The file that is written. Its methods block.
 #[derive(Debug)]
-pub(super) struct Rotating {
+pub(super) struct LogFile {
     settings: LogSettings,
     full: FullFiles,
-    /// None while a new one is still to be made.
+    /// `None` until the next line is written, which creates the file.
     file: Option<File>,
-    /// Bytes of whole lines in it.
+    /// Bytes of whole lines in the file.
     length: u64,
+    /// When the file was opened.
     began: Instant,
-    /// When the file was last looked for under its name.
-    looked: Instant,
-    /// Whether the last write failed, so that there may be more in the file than whole lines.
+    /// When the file was last checked for being moved or removed.
+    checked: Instant,
+    /// Whether the last write failed, so that the file may end in a part of a line.
     torn: bool,
     /// The highest number that was given to a full file.
     last: u64,
-    /// Whether one was put aside since somebody asked.
-    put_aside: bool,
+    /// Whether a file became full since the last [`take_rotated`](Self::take_rotated).
+    rotated: bool,
 }
 
-impl Rotating {
-    /// Opens the log, or begins one: cuts off a line that a crash has cut short.
+impl LogFile {
+    /// Opens or creates the log, and removes a part of a line that a crash left at its end.
     ///
     /// # Errors
-    /// It is no prediction log, or another process has it, or it cannot be written.
+    /// Returns an error if the file is not a prediction log, is used by another process or cannot be written.
     pub(super) fn open(settings: LogSettings) -> io::Result<Self> {
-        // Before anything is made beside it.
+        // The check comes first, so that no lock file is created next to a file of another kind.
         check(&settings.path).map_err(io::Error::other)?;
         let lock = lock(&settings.path)?;
         let now = Instant::now();
@@ -53,31 +60,31 @@ impl Rotating {
             file: None,
             length: 0,
             began: now,
-            looked: now,
+            checked: now,
             torn: false,
             last: 0,
-            put_aside: false,
+            rotated: false,
         };
         log.current()?;
         Ok(log)
     }
 
-    /// What was put aside.
+    /// Returns the full files.
     pub(super) fn full(&self) -> &FullFiles {
         &self.full
     }
 
-    /// Whether the last write went well.
+    /// Returns whether the last write succeeded.
     pub(super) fn is_well(&self) -> bool {
         !self.torn
     }
 
-    /// Whether a file was put aside since this was last asked.
-    pub(super) fn has_put_aside(&mut self) -> bool {
-        std::mem::take(&mut self.put_aside)
+    /// Returns whether a file became full since the last call.
+    pub(super) fn take_rotated(&mut self) -> bool {
+        std::mem::take(&mut self.rotated)
     }
 
-    /// Adds whole lines, in a new file where the old one is full, too old or gone. Without lines it only looks at that.
+    /// Writes whole lines, to a new file if the old one is full, too old or gone. Without lines it only checks the file.
     pub(super) fn write(&mut self, lines: &[u8]) -> io::Result<()> {
         let tried = self.try_write(lines);
         if tried.is_ok() {
@@ -89,10 +96,10 @@ impl Rotating {
     }
 
     fn try_write(&mut self, lines: &[u8]) -> io::Result<()> {
-        if self.torn || self.looked.elapsed() >= LOOK {
-            self.look()?;
+        if self.torn || self.checked.elapsed() >= CHECK_INTERVAL {
+            self.check_path()?;
         }
-        self.mend()?;
+        self.repair()?;
         if !lines.is_empty() {
             self.current()?;
         }
@@ -108,9 +115,9 @@ impl Rotating {
         Ok(())
     }
 
-    /// Lets go of a file that does not stand under its name any more: what is written there, nobody would find.
-    fn look(&mut self) -> io::Result<()> {
-        self.looked = Instant::now();
+    /// Closes the file if it was moved or removed: lines written to it would be lost.
+    fn check_path(&mut self) -> io::Result<()> {
+        self.checked = Instant::now();
         let Some(file) = &self.file else {
             return Ok(());
         };
@@ -121,17 +128,17 @@ impl Rotating {
             Err(error) => return Err(error),
         };
         if is_there {
-            // Somebody may have emptied it.
+            // Another process may have truncated it.
             self.length = self.length.min(held.len());
         } else {
-            tracing::info!("the prediction log was moved or removed: a new one begins");
+            tracing::info!("the prediction log was moved or removed; a new file begins");
             (self.file, self.length, self.torn) = (None, 0, false);
         }
         Ok(())
     }
 
-    /// Cuts off what is no whole line.
-    fn mend(&mut self) -> io::Result<()> {
+    /// Removes a part of a line at the end of the file.
+    fn repair(&mut self) -> io::Result<()> {
         if let Some(file) = self.file.as_ref().filter(|_| self.torn) {
             file.set_len(self.length)?;
         }
@@ -139,6 +146,7 @@ impl Rotating {
         Ok(())
     }
 
+    /// Returns the file, and opens or creates it if necessary.
     fn current(&mut self) -> io::Result<&mut File> {
         match &mut self.file {
             Some(file) => Ok(file),
@@ -151,15 +159,16 @@ impl Rotating {
         }
     }
 
+    /// Gives the file the next number of a full file.
     fn rotate(&mut self) -> io::Result<()> {
-        self.look()?;
+        self.check_path()?;
         if self.length == 0 {
             return Ok(());
         }
         let number = self.full.highest()?.max(self.last) + 1;
         match fs::rename(&self.settings.path, self.full.name(number)) {
-            Ok(()) => (self.last, self.put_aside) = (number, true),
-            // Gone since it was looked at.
+            Ok(()) => (self.last, self.rotated) = (number, true),
+            // It was removed after the check.
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }
@@ -168,30 +177,7 @@ impl Rotating {
     }
 }
 
-/// Whether a prediction log can be at `path`; why not. Touches nothing.
-pub(super) fn check(path: &Path) -> Result<(), String> {
-    let shown = path.display();
-    let dir = folder(path);
-    if !dir.is_dir() {
-        return Err(format!("{} is not a folder: make it first", dir.display()));
-    }
-    match fs::metadata(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(format!("{shown} cannot be looked at: {error}")),
-        // Opening a pipe would wait for its other end.
-        Ok(there) if !there.is_file() => return Err(format!("{shown} is not a file")),
-        Ok(_) => {}
-    }
-    match first_byte(path) {
-        Ok(None | Some(b'{')) => Ok(()),
-        Ok(Some(_)) => Err(format!(
-            "{shown} holds something else than a prediction log, whose lines begin with {{"
-        )),
-        Err(error) => Err(format!("{shown} cannot be read: {error}")),
-    }
-}
-
-/// The file at `path`, made where it is missing, without a last line that a crash has cut short; and its bytes.
+/// Opens or creates the file at `path`, and removes a part of a line that a crash left at its end. Returns the file and its length.
 fn open(path: &Path) -> io::Result<(File, u64)> {
     check(path).map_err(io::Error::other)?;
     let mut options = OpenOptions::new();
@@ -202,37 +188,40 @@ fn open(path: &Path) -> io::Result<(File, u64)> {
     Ok((file, whole))
 }
 
-/// `NAME.lock`, locked until it is dropped; in it is the number of the process that holds it.
+/// Locks `NAME.lock` until the returned file is dropped, and writes the id of this process to it.
 fn lock(path: &Path) -> io::Result<File> {
-    let path = beside(path, "lock");
+    let path = sibling(path, "lock");
     let mut options = OpenOptions::new();
     let options = options.read(true).write(true).create(true).truncate(false);
     let mut lock = options.mode(OWNER_ONLY).open(&path)?;
     match lock.try_lock() {
         Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            let mut holder = String::new();
-            // Told or not, it is locked.
-            let _ = lock.take(32).read_to_string(&mut holder);
-            let told = match holder.trim().parse::<u32>() {
-                Ok(holder) => format!("process {holder} has it"),
-                Err(_) => "another process has it".to_owned(),
-            };
-            return Err(io::Error::new(ErrorKind::WouldBlock, told));
-        }
+        Err(TryLockError::WouldBlock) => return Err(locked(lock)),
         Err(TryLockError::Error(error)) => return Err(error),
     }
-    // Who holds it is good to know; on a full disk it is held all the same.
-    let told = lock
+    // The id helps to find the holder. The lock is valid without it, for example on a full disk.
+    let written = lock
         .set_len(0)
         .and_then(|()| writeln!(lock, "{}", std::process::id()));
-    if let Err(error) = told {
-        tracing::warn!(%error, file = %path.display(), "the lock cannot say who holds it");
+    if let Err(error) = written {
+        tracing::warn!(%error, file = %path.display(), "writing the process id to the lock file failed; the lock itself is held");
     }
     Ok(lock)
 }
 
-/// Bytes up to the end of the last whole line.
+/// Returns the error that names the holder of `lock`.
+fn locked(lock: File) -> io::Error {
+    let mut holder = String::new();
+    // If the holder cannot be read, the message does not name it.
+    let _ = lock.take(32).read_to_string(&mut holder);
+    let message = match holder.trim().parse::<u32>() {
+        Ok(holder) => format!("process {holder} is writing to it"),
+        Err(_) => "another process is writing to it".to_owned(),
+    };
+    io::Error::new(ErrorKind::WouldBlock, message)
+}
+
+/// Returns the number of bytes up to the end of the last whole line.
 fn whole_lines(file: &mut File) -> io::Result<u64> {
     let mut end = file.metadata()?.len();
     let mut block = vec![0; 64 << 10];
