@@ -119,7 +119,7 @@ pub struct EstimatedRate {
 /// The same rate of two versions.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TwoRates {
-    /// What is counted.
+    /// The name of what is counted.
     pub name: String,
     /// The baseline's.
     pub baseline: EstimatedRate,
@@ -132,7 +132,7 @@ pub struct TwoRates {
 /// The same numbers of two versions.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TwoDistributions {
-    /// What is measured.
+    /// The name of what is measured.
     pub name: String,
     /// The baseline's.
     pub baseline: DistributionSummary,

@@ -18,22 +18,22 @@ pub struct DriftQuery<'a> {
     baseline: Baseline<'a>,
 }
 
-/// What a sample of a version is compared with.
+/// The baseline that a sample is compared with.
 #[derive(Clone, Debug)]
 enum Baseline<'a> {
     /// The reference profile in the version's own manifest.
     Profile,
     /// A sample of a version, of another one or of the same.
     Version(ObservedVersion<'a>, Sample),
-    /// What the same version observed in the same role before the window of the sample, since this longer window began.
+    /// The same version in the same role, from the beginning of this longer window to the beginning of the sample's window.
     Before(Window),
 }
 
-/// The longer window of a comparison with the time before does not begin earlier than the window that is compared.
+/// The earlier window of a comparison does not begin before the window that is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the earlier window begins no earlier than the window that is compared with it")]
+#[error("the earlier window is not longer than the window that is compared")]
 pub struct NotEarlier {
-    /// The window that was given as the longer one.
+    /// The window that was given as the earlier one.
     pub longer: Window,
 }
 
@@ -65,8 +65,8 @@ impl<'a> DriftQuery<'a> {
         Self { sample, baseline }
     }
 
-    /// Compares a sample of each version with what the same version observed in the same role before, since the window
-    /// `longer` began; since loading if none is given. No request is on both sides.
+    /// Compares a sample of each version with the same version in the same role, from the beginning of the window `longer` (by
+    /// default, since loading) to the beginning of the sample's window. No request is on both sides.
     ///
     /// # Errors
     /// Returns an error if `longer` is not longer than the window of `sample`.
@@ -117,7 +117,7 @@ pub struct VersionDrift {
 /// The columns of one version, compared and judged.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Assessment {
-    /// What was compared.
+    /// The columns that were compared.
     pub columns: Columns,
     /// The findings about `columns`, in their order.
     pub report: DriftReport,
@@ -126,13 +126,13 @@ pub struct Assessment {
 /// Why a version is not compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotCompared {
-    /// Its training left no profile to compare with.
+    /// There is no profile to compare with.
     #[error("its manifest has no reference profile")]
     NoProfile,
     /// One of the two sides has never answered in its role.
     #[error("version {version} has answered nothing in role {}", role.as_str())]
     NeverPlayed {
-        /// The version that has not.
+        /// The version.
         version: VersionNumber,
         /// The role.
         role: Role,

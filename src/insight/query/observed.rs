@@ -1,4 +1,4 @@
-//! What a question is about: a version, and a sample of its requests.
+//! The subject of a question: a version, and a sample of its requests.
 
 use crate::ident::{Role, VersionNumber};
 use crate::insight::stats::Window;
@@ -10,7 +10,7 @@ use crate::model::Manifest;
 pub struct ObservedVersion<'a> {
     /// Its manifest.
     pub manifest: &'a Manifest,
-    /// What was observed of it.
+    /// The observations of it.
     pub insight: &'a VersionInsight,
 }
 
@@ -27,7 +27,7 @@ impl ObservedVersion<'_> {
 pub struct Sample {
     /// The role of the version in them.
     pub role: Role,
-    /// When they ended.
+    /// The window in which they ended.
     pub window: Window,
 }
 

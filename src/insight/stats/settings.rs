@@ -1,6 +1,6 @@
-//! What is recorded of each version.
+//! Settings of the statistics.
 
-/// What is recorded of each version.
+/// What is recorded of each version, and how much memory it may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// Whether inputs are recorded.

@@ -16,8 +16,8 @@ use crate::serving::live;
 /// Answers a request for the drift of a model's versions.
 ///
 /// # Errors
-/// Returns an error if a version is not known or not READY, if there is no such role or window, or if the window of the time
-/// before does not begin earlier.
+/// Returns an error if a version is not known or not READY, if there is no such role or window, or if the earlier window
+/// is not longer.
 pub(super) fn get(
     live: &live::Snapshot,
     model: &ModelView,
@@ -39,7 +39,7 @@ pub(super) fn get(
     })
 }
 
-/// Reads what to compare with. Where it adds a fault, what it returns is not used.
+/// Reads the baseline of the comparison. If it adds a fault, its result is not used.
 fn query<'a>(
     sample: Sample,
     against: Option<&Against>,
@@ -69,7 +69,7 @@ fn query<'a>(
 }
 
 fn version(drift: VersionDrift) -> v1::VersionDrift {
-    let told = match &drift.outcome {
+    let compared = match &drift.outcome {
         Ok(assessment) => columns(assessment),
         Err(why) => v1::VersionDrift {
             not_compared: why.to_string(),
@@ -80,7 +80,7 @@ fn version(drift: VersionDrift) -> v1::VersionDrift {
         version: drift.version.get(),
         role: convert::role(drift.sample.role).into(),
         window: wire_window(drift.sample.window).into(),
-        ..told
+        ..compared
     }
 }
 

@@ -38,7 +38,7 @@ impl<'a> Versions<'a> {
         let serving = self.live.models.get(self.model.name.as_str());
         let ready = serving.and_then(|serving| serving.ready.get(&known));
         ready.map(|version| version.observed()).ok_or_else(|| {
-            let why = "it is not READY, and statistics go with a version".to_owned();
+            let why = "it is not READY; statistics exist only for READY versions".to_owned();
             AdminError::NotReady(vec![(known, why)])
         })
     }
