@@ -1,7 +1,7 @@
 //! Whether two columns of numbers come from one distribution, as far as their sketches tell. Pure.
 
 use crate::insight::drift::statistics::{kolmogorov_smirnov, two_sample_p};
-use crate::insight::drift::{Distribution, Measured, TooFew};
+use crate::insight::drift::{Distribution, Estimate, TooFewRows};
 use crate::insight::sketch::Sketch;
 
 /// The fewest values on a side that a test is made of: below, only a gross difference could be seen.
@@ -11,27 +11,27 @@ pub const FEWEST: u64 = 30;
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Tested {
     /// The largest difference of the two distribution functions, with the ends that the sketches leave open.
-    pub statistic: Measured,
+    pub statistic: Estimate,
     /// How likely such a difference or a larger one is where both come from one continuous distribution; at each end of the
     /// statistic too. With ties the true probability is lower.
-    pub p: Measured,
+    pub p: Estimate,
 }
 
 /// Tests `one` against `two`.
 ///
 /// # Errors
 /// Either has less than [`FEWEST`] values.
-pub fn tested(one: &Sketch, two: &Sketch) -> Result<Tested, TooFew> {
+pub fn tested(one: &Sketch, two: &Sketch) -> Result<Tested, TooFewRows> {
     let have = one.count().min(two.count());
     if have < FEWEST {
-        return Err(TooFew { have, want: FEWEST });
+        return Err(TooFewRows { have, want: FEWEST });
     }
     let [first, second] = [one, two].map(Distribution::of_sketch);
     let statistic = kolmogorov_smirnov(&first, &second);
     let p = |d: f64| two_sample_p(d, one.count(), two.count());
     Ok(Tested {
         statistic,
-        p: Measured {
+        p: Estimate {
             value: p(statistic.value),
             low: p(statistic.high),
             high: p(statistic.low),
@@ -61,7 +61,7 @@ mod tests {
         let few: Sketch = [1.0; 29].into_iter().collect();
         assert_eq!(
             tested(&few, &run(0)),
-            Err(TooFew { have: 29, want: 30 }),
+            Err(TooFewRows { have: 29, want: 30 }),
             "too few are told as such"
         );
     }

@@ -10,7 +10,7 @@ use crate::insight::compare::examples::Example;
 use crate::insight::compare::numbers::{self, Tested};
 use crate::insight::compare::rates::{Interval, Rate};
 use crate::insight::compare::{MOST_CLASSES, Told};
-use crate::insight::drift::TooFew;
+use crate::insight::drift::TooFewRows;
 use crate::insight::sketch::Sketch;
 use crate::insight::stats::{Snapshot, Summary, Window};
 
@@ -139,7 +139,7 @@ pub struct TwoDistributions {
     /// The candidate's.
     pub candidate: DistributionSummary,
     /// The test of Kolmogorov and Smirnov, or why there is none.
-    pub test: Result<Tested, TooFew>,
+    pub test: Result<Tested, TooFewRows>,
 }
 
 /// Compares `candidate` with `baseline`: on all requests that one answered as a shadow of the other, and on the split traffic in
