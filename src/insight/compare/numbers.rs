@@ -1,7 +1,7 @@
 //! Whether two columns of numbers have the same distribution, as far as their sketches show. Pure.
 
 use crate::insight::drift::statistics::{kolmogorov_smirnov, two_sample_p};
-use crate::insight::drift::{Distribution, Measured, TooFew};
+use crate::insight::drift::{Distribution, Estimate, TooFewRows};
 use crate::insight::sketch::Sketch;
 
 /// The fewest values on either side of a test. With fewer, only a very large difference could be detected.
@@ -11,20 +11,20 @@ pub const MIN_VALUES: u64 = 30;
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TwoSampleTest {
     /// The largest difference between the two distribution functions, as a range, because sketches are approximate.
-    pub statistic: Measured,
+    pub statistic: Estimate,
     /// The probability of such a difference or a larger one if both have the same continuous distribution, for the statistic and for
     /// both ends of its range. With ties the exact probability is lower.
-    pub p: Measured,
+    pub p: Estimate,
 }
 
 /// Tests whether `one` and `two` have the same distribution.
 ///
 /// # Errors
 /// Returns an error if either has fewer than [`MIN_VALUES`] values.
-pub fn test_two_samples(one: &Sketch, two: &Sketch) -> Result<TwoSampleTest, TooFew> {
+pub fn test_two_samples(one: &Sketch, two: &Sketch) -> Result<TwoSampleTest, TooFewRows> {
     let have = one.count().min(two.count());
     if have < MIN_VALUES {
-        return Err(TooFew {
+        return Err(TooFewRows {
             have,
             want: MIN_VALUES,
         });
@@ -34,7 +34,7 @@ pub fn test_two_samples(one: &Sketch, two: &Sketch) -> Result<TwoSampleTest, Too
     let p = |d: f64| two_sample_p(d, one.count(), two.count());
     Ok(TwoSampleTest {
         statistic,
-        p: Measured {
+        p: Estimate {
             value: p(statistic.value),
             low: p(statistic.high),
             high: p(statistic.low),
@@ -64,7 +64,7 @@ mod tests {
         let few: Sketch = [1.0; 29].into_iter().collect();
         assert_eq!(
             test_two_samples(&few, &run(0)),
-            Err(TooFew { have: 29, want: 30 }),
+            Err(TooFewRows { have: 29, want: 30 }),
             "too few values"
         );
     }

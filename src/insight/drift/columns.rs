@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::categories::Categories;
 use super::distribution::Distribution;
-use super::report::{FeaturePair, Pair};
+use super::report::{ColumnPair, Pair};
 use crate::insight::stats::{Inputs, Snapshot, Values};
 use crate::model::manifest::raw::{Profile, Reference};
 use crate::model::{Encoding, Signature};
@@ -17,9 +17,9 @@ const CLASS: &str = "class";
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Columns {
     /// Inputs, in the signature's order. None of them is sensitive.
-    pub features: Vec<FeaturePair>,
+    pub features: Vec<ColumnPair>,
     /// Outputs, by their names in `taper_prediction_score`. Between two windows also the classes.
-    pub predictions: Vec<FeaturePair>,
+    pub predictions: Vec<ColumnPair>,
     /// How many inputs are not compared because they are sensitive.
     pub sensitive: usize,
     /// How many inputs of the network are not compared because one side has no data of the same kind: the input is not recorded,
@@ -30,7 +30,7 @@ pub struct Columns {
 impl Columns {
     /// Pairs what a version observes `now` with its own profile. Profiles do not count classes, so classes are not compared.
     #[must_use]
-    pub fn beside_profile(signature: &Signature, reference: &Reference, now: &Snapshot) -> Self {
+    pub fn against_profile(signature: &Signature, reference: &Reference, now: &Snapshot) -> Self {
         let of_output = |name: &String| {
             // Of two classes one output is predicted. The profile has it under the name of the output.
             let one = signature.classes.len() == 2 && signature.output.columns == 1;
@@ -43,7 +43,7 @@ impl Columns {
             let current = Distribution::of_sketch(sketch);
             let pair = Pair::Numbers { reference, current };
             let name = name.clone();
-            Some(FeaturePair { name, pair })
+            Some(ColumnPair { name, pair })
         });
         let predictions = predictions.collect();
         Self::of(signature, now, predictions, |name, current| {
@@ -82,7 +82,7 @@ impl Columns {
                 current: Distribution::of_sketch(sketch),
             };
             let name = name.clone();
-            Some(FeaturePair { name, pair })
+            Some(ColumnPair { name, pair })
         });
         let predictions = outputs.chain(class_pair(before, now)).collect();
         let mut columns_before = columns(before);
@@ -104,7 +104,7 @@ impl Columns {
     fn of(
         signature: &Signature,
         now: &Snapshot,
-        predictions: Vec<FeaturePair>,
+        predictions: Vec<ColumnPair>,
         mut pair_with: impl FnMut(&str, Column) -> Option<Pair>,
     ) -> Self {
         let mut found = Self {
@@ -121,7 +121,7 @@ impl Columns {
             match current.and_then(|current| pair_with(&input.name, current)) {
                 Some(pair) => {
                     let name = input.name.clone();
-                    found.features.push(FeaturePair { name, pair });
+                    found.features.push(ColumnPair { name, pair });
                 }
                 // An input that the network does not use is not expected to be compared.
                 None => found.left_out += usize::from(input.columns() > 0),
@@ -165,10 +165,10 @@ fn columns(window: &Snapshot) -> BTreeMap<&str, Column> {
 }
 
 /// Returns the classes of both windows, unless one of them counts none.
-fn class_pair(before: &Snapshot, now: &Snapshot) -> Option<FeaturePair> {
+fn class_pair(before: &Snapshot, now: &Snapshot) -> Option<ColumnPair> {
     let [reference, current] = [before, now].map(classes);
     let both = !reference.counts.is_empty() && !current.counts.is_empty();
-    both.then(|| FeaturePair {
+    both.then(|| ColumnPair {
         name: CLASS.to_owned(),
         pair: Pair::Categories { reference, current },
     })

@@ -7,7 +7,7 @@
 //!
 //! Invariants:
 //! * Everything is a pure function of its arguments.
-//! * Each statistic of numbers is a [`Measured`]. Its bounds enclose the result for the values themselves, even if little is
+//! * Each statistic of numbers is an [`Estimate`]. Its bounds enclose the result for the values themselves, even if little is
 //!   known of them.
 //! * Too few rows give no number at all.
 //!
@@ -17,7 +17,7 @@ mod categories;
 mod columns;
 mod count;
 mod distribution;
-mod measured;
+mod estimate;
 mod report;
 pub mod statistics;
 #[cfg(test)]
@@ -26,7 +26,7 @@ mod tests;
 pub use categories::Categories;
 pub use columns::Columns;
 pub use distribution::Distribution;
-pub use measured::{Measured, TooFew};
+pub use estimate::{Estimate, TooFewRows};
 pub use report::{
-    DriftReport, FeaturePair, Finding, Outcome, Pair, Rule, Severity, Statistics, assess,
+    ColumnPair, ColumnResult, DriftReport, Finding, Pair, Rule, Severity, Statistics, assess,
 };

@@ -2,7 +2,7 @@
 
 use super::categories::{Categories, aligned};
 use super::distribution::Distribution;
-use super::measured::{Measured, TooFew};
+use super::estimate::{Estimate, TooFewRows};
 use super::statistics::{
     Bins, ChiSquared, benjamini_hochberg, chi_squared, jensen_shannon, jensen_shannon_of_counts,
     kolmogorov_smirnov, pooled, population_stability, population_stability_of_counts, two_sample_p,
@@ -47,7 +47,7 @@ const CERTAIN: f64 = 0.5;
 
 /// A named column before and now.
 #[derive(Clone, Debug, PartialEq)]
-pub struct FeaturePair {
+pub struct ColumnPair {
     /// Name of the feature or of the output. The caller leaves out sensitive features.
     pub name: String,
     /// Its data.
@@ -128,44 +128,44 @@ pub struct Finding {
     /// Rows without a value, before and now. Of texts, `rows` includes them.
     pub missing: [u64; 2],
     /// The statistics, if there are enough rows.
-    pub outcome: Outcome,
+    pub result: ColumnResult,
 }
 
 impl Finding {
     /// Returns the verdict. With too few rows it is [`Severity::None`].
     #[must_use]
     pub fn severity(&self) -> Severity {
-        match &self.outcome {
-            Outcome::Measured(statistics) => statistics.severity,
-            Outcome::TooFew(_) => Severity::None,
+        match &self.result {
+            ColumnResult::Compared(statistics) => statistics.severity,
+            ColumnResult::TooFew(_) => Severity::None,
         }
     }
 }
 
 /// The statistics of one column, or why there are none.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Outcome {
+pub enum ColumnResult {
     /// Both sides have enough rows.
-    Measured(Statistics),
+    Compared(Statistics),
     /// A side has too few rows.
-    TooFew(TooFew),
+    TooFew(TooFewRows),
 }
 
 /// The statistics of one column.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Statistics {
     /// The Kolmogorov-Smirnov statistic of numbers. `None` if too few rows have a value.
-    pub ks: Option<Measured>,
+    pub ks: Option<Estimate>,
     /// The Wasserstein distance of numbers, in the unit of the feature. `None` if too few rows have a value.
-    pub wasserstein: Option<Measured>,
+    pub wasserstein: Option<Estimate>,
     /// The chi-squared test. For texts it compares their counts, with rare texts pooled. For numbers it compares rows with and
     /// without a value, and is `None` if all have one.
     pub chi_squared: Option<ChiSquared>,
     /// The population stability index over ten bins at the deciles of the reference, or over the texts. Rows without a value have
     /// a bin of their own.
-    pub psi: Measured,
+    pub psi: Estimate,
     /// The Jensen-Shannon distance over the same bins, to base 2: 0 to 1.
-    pub js: Measured,
+    pub js: Estimate,
     /// The probability of such a difference by chance. It is that of the lower bound of the Kolmogorov-Smirnov statistic, or that
     /// of chi-squared. If both exist, it is twice the smaller (Bonferroni).
     pub p: f64,
@@ -201,7 +201,7 @@ impl Severity {
 /// Compares all `features` and `predictions` and judges them by `rule`. Probabilities are corrected for the number of columns that
 /// have enough rows, features and predictions together.
 #[must_use]
-pub fn assess(features: &[FeaturePair], predictions: &[FeaturePair], rule: Rule) -> DriftReport {
+pub fn assess(features: &[ColumnPair], predictions: &[ColumnPair], rule: Rule) -> DriftReport {
     let mut findings: Vec<Finding> = features
         .iter()
         .chain(predictions)
@@ -209,9 +209,9 @@ pub fn assess(features: &[FeaturePair], predictions: &[FeaturePair], rule: Rule)
         .collect();
     let mut tested: Vec<&mut Statistics> = findings
         .iter_mut()
-        .filter_map(|finding| match &mut finding.outcome {
-            Outcome::Measured(statistics) => Some(statistics),
-            Outcome::TooFew(_) => None,
+        .filter_map(|finding| match &mut finding.result {
+            ColumnResult::Compared(statistics) => Some(statistics),
+            ColumnResult::TooFew(_) => None,
         })
         .collect();
     let p: Vec<f64> = tested.iter().map(|statistics| statistics.p).collect();
@@ -228,12 +228,12 @@ pub fn assess(features: &[FeaturePair], predictions: &[FeaturePair], rule: Rule)
 }
 
 /// Computes the statistics of one column. They are neither corrected nor judged yet.
-fn measure(column: &FeaturePair, rule: Rule) -> Finding {
+fn measure(column: &ColumnPair, rule: Rule) -> Finding {
     let (have, want) = (column.pair.fewest(), rule.min_rows);
-    let outcome = if have < want {
-        Outcome::TooFew(TooFew { have, want })
+    let result = if have < want {
+        ColumnResult::TooFew(TooFewRows { have, want })
     } else {
-        Outcome::Measured(match &column.pair {
+        ColumnResult::Compared(match &column.pair {
             Pair::Numbers { reference, current } => of_numbers(reference, current, rule),
             Pair::Categories { reference, current } => of_categories(reference, current),
         })
@@ -242,7 +242,7 @@ fn measure(column: &FeaturePair, rule: Rule) -> Finding {
         name: column.name.clone(),
         rows: column.pair.rows(),
         missing: column.pair.missing(),
-        outcome,
+        result,
     }
 }
 
@@ -275,7 +275,7 @@ fn of_numbers(reference: &Distribution, current: &Distribution, rule: Rule) -> S
 fn of_categories(reference: &Categories, current: &Categories) -> Statistics {
     let cells = aligned(reference, current);
     let test = chi_squared(&pooled(&cells));
-    let exact = |value: f64| Measured::new(value, value, value);
+    let exact = |value: f64| Estimate::new(value, value, value);
     Statistics {
         ks: None,
         wasserstein: None,
@@ -290,7 +290,7 @@ fn of_categories(reference: &Categories, current: &Categories) -> Statistics {
 
 /// Returns the verdict on `statistics`, whose probability is corrected.
 pub(super) fn judge(statistics: &Statistics, rule: Rule) -> Severity {
-    let reaches = |statistic: Measured, threshold: f64| {
+    let reaches = |statistic: Estimate, threshold: f64| {
         statistic.value >= threshold && statistic.low >= threshold * CERTAIN
     };
     let matters = |times: f64| {

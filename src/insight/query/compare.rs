@@ -10,7 +10,7 @@ use crate::insight::compare::examples::Example;
 use crate::insight::compare::numbers::{TwoSampleTest, test_two_samples};
 use crate::insight::compare::rates::{Interval, Rate};
 use crate::insight::compare::{MAX_CLASSES, PairSnapshot};
-use crate::insight::drift::TooFew;
+use crate::insight::drift::TooFewRows;
 use crate::insight::sketch::Sketch;
 use crate::insight::stats::{Snapshot, Summary, Window};
 
@@ -139,7 +139,7 @@ pub struct TwoDistributions {
     /// The candidate's.
     pub candidate: DistributionSummary,
     /// The test of Kolmogorov and Smirnov, or why there is none.
-    pub test: Result<TwoSampleTest, TooFew>,
+    pub test: Result<TwoSampleTest, TooFewRows>,
 }
 
 /// Compares `candidate` with `baseline`: on all requests that one answered as a shadow of the other, and on the split traffic in

@@ -2,7 +2,7 @@
 
 use super::observed::{ObservedVersion, Sample};
 use crate::ident::{Role, VersionNumber};
-use crate::insight::drift::{Columns, DriftReport, FeaturePair, Finding, Rule, assess};
+use crate::insight::drift::{ColumnPair, Columns, DriftReport, Finding, Rule, assess};
 use crate::insight::stats::{Snapshot, Window};
 
 /// The sample of a version whose drift is assessed if a query names no role or window: the last hour as primary.
@@ -146,12 +146,12 @@ impl Assessment {
     }
 
     /// Returns each input with the finding about it.
-    pub fn features(&self) -> impl Iterator<Item = (&FeaturePair, &Finding)> {
+    pub fn features(&self) -> impl Iterator<Item = (&ColumnPair, &Finding)> {
         self.columns.features.iter().zip(&self.report.features)
     }
 
     /// Returns each output with the finding about it; against a window, the classes too.
-    pub fn predictions(&self) -> impl Iterator<Item = (&FeaturePair, &Finding)> {
+    pub fn predictions(&self) -> impl Iterator<Item = (&ColumnPair, &Finding)> {
         let findings = self.report.predictions.iter();
         self.columns.predictions.iter().zip(findings)
     }
@@ -180,7 +180,7 @@ pub fn assess_for_gauges(version: ObservedVersion<'_>) -> Option<Assessment> {
     let read = stats.read(DEFAULT.role, DEFAULT.window);
     let read = read.unwrap_or_else(|| stats.empty_snapshot());
     let reference = version.manifest.about.reference.as_ref()?;
-    let columns = Columns::beside_profile(&version.manifest.signature, reference, &read);
+    let columns = Columns::against_profile(&version.manifest.signature, reference, &read);
     Some(Assessment::of(columns, Rule::default()))
 }
 
@@ -193,7 +193,7 @@ fn columns(version: ObservedVersion<'_>, query: &DriftQuery<'_>) -> Result<Colum
             let reference = version.manifest.about.reference.as_ref();
             let reference = reference.ok_or(NotCompared::NoProfile)?;
             let now = read(version, *sample)?;
-            Ok(Columns::beside_profile(signature, reference, &now))
+            Ok(Columns::against_profile(signature, reference, &now))
         }
         Baseline::Version(other, others) => {
             let before = read(*other, *others)?;

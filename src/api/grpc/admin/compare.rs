@@ -7,7 +7,7 @@ use crate::control::ModelView;
 use crate::error::{AdminError, InputFaults};
 use crate::insight::compare::numbers::TwoSampleTest;
 use crate::insight::compare::rates::Interval;
-use crate::insight::drift::{Measured, TooFew};
+use crate::insight::drift::{Estimate, TooFewRows};
 use crate::insight::query::compare::{
     DEFAULT_WINDOW, DifferentRow, EstimatedRate, PairedComparison, SplitComparison,
     TwoDistributions, TwoRates, compare_versions,
@@ -119,7 +119,7 @@ fn two_distributions(both: TwoDistributions) -> v1::TwoDistributions {
     }
 }
 
-fn test(tested: Result<TwoSampleTest, TooFew>) -> v1::two_distributions::Test {
+fn test(tested: Result<TwoSampleTest, TooFewRows>) -> v1::two_distributions::Test {
     use v1::two_distributions::Test;
     match tested {
         Ok(tested) => Test::KolmogorovSmirnov(v1::KolmogorovSmirnov {
@@ -149,8 +149,8 @@ fn interval(interval: Interval) -> v1::Interval {
     v1::Interval { value, low, high }
 }
 
-fn measured(measured: Measured) -> v1::Interval {
-    let Measured { value, low, high } = measured;
+fn measured(measured: Estimate) -> v1::Interval {
+    let Estimate { value, low, high } = measured;
     v1::Interval { value, low, high }
 }
 

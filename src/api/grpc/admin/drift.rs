@@ -5,7 +5,7 @@ use crate::api::grpc::convert;
 use crate::control::ModelView;
 use crate::error::{AdminError, InputFaults};
 use crate::insight::drift::{
-    FeaturePair, Finding, Measured, Outcome, Pair, Rule, Severity, Statistics,
+    ColumnPair, ColumnResult, Estimate, Finding, Pair, Rule, Severity, Statistics,
 };
 use crate::insight::query::Sample;
 use crate::insight::query::drift::{Assessment, DriftQuery, VersionDrift, assess_versions};
@@ -103,7 +103,7 @@ fn columns(assessment: &Assessment) -> v1::VersionDrift {
     }
 }
 
-fn column((column, finding): (&FeaturePair, &Finding)) -> v1::ColumnDrift {
+fn column((column, finding): (&ColumnPair, &Finding)) -> v1::ColumnDrift {
     let kind = match &column.pair {
         Pair::Numbers { .. } => v1::ColumnKind::Numbers,
         Pair::Categories { .. } => v1::ColumnKind::Categories,
@@ -119,17 +119,17 @@ fn column((column, finding): (&FeaturePair, &Finding)) -> v1::ColumnDrift {
         missing,
         ..Default::default()
     };
-    match &finding.outcome {
-        Outcome::TooFew(_) => v1::ColumnDrift {
+    match &finding.result {
+        ColumnResult::TooFew(_) => v1::ColumnDrift {
             verdict: v1::DriftVerdict::TooFewRows.into(),
             ..counts
         },
-        Outcome::Measured(statistics) => measured(statistics, counts),
+        ColumnResult::Compared(statistics) => measured(statistics, counts),
     }
 }
 
 fn measured(statistics: &Statistics, counts: v1::ColumnDrift) -> v1::ColumnDrift {
-    let range = |one: Measured| v1::MeasuredStatistic {
+    let range = |one: Estimate| v1::MeasuredStatistic {
         value: one.value,
         low: one.low,
         high: one.high,

@@ -2,7 +2,7 @@
 
 use super::super::count::as_f64;
 use super::super::distribution::{Distribution, Share, cell};
-use super::super::measured::Measured;
+use super::super::estimate::Estimate;
 
 /// The least share in the population stability index. Without it, an empty bin would make the index infinite.
 pub const SHARE_FLOOR: f64 = 1e-4;
@@ -132,7 +132,7 @@ pub fn population_stability(
     bins: &Bins,
     reference: &Distribution,
     current: &Distribution,
-) -> Measured {
+) -> Estimate {
     over_bins(bins, reference, current, |p, q| {
         let (p, q) = (p.max(SHARE_FLOOR), q.max(SHARE_FLOOR));
         (p - q) * libm::log(p / q)
@@ -143,10 +143,10 @@ pub fn population_stability(
 /// divergence. It is 0 for equal shares and 1 if no bin has rows of both sides. Without rows it is 0. The bounds are those of
 /// [`population_stability`].
 #[must_use]
-pub fn jensen_shannon(bins: &Bins, reference: &Distribution, current: &Distribution) -> Measured {
+pub fn jensen_shannon(bins: &Bins, reference: &Distribution, current: &Distribution) -> Estimate {
     let sum = over_bins(bins, reference, current, divergence);
     let root = |sum: f64| sum.clamp(0.0, 1.0).sqrt();
-    Measured::new(root(sum.value), root(sum.low), root(sum.high))
+    Estimate::new(root(sum.value), root(sum.low), root(sum.high))
 }
 
 /// Returns the [`population_stability`] of cells with a count for each side.
@@ -189,10 +189,10 @@ fn over_bins(
     reference: &Distribution,
     current: &Distribution,
     term: impl Fn(f64, f64) -> f64,
-) -> Measured {
+) -> Estimate {
     let (mut value, mut low, mut high) = (0.0, 0.0, 0.0);
     if reference.total() == 0 || current.total() == 0 {
-        return Measured::new(value, low, high);
+        return Estimate::new(value, low, high);
     }
     let pairs = bins.shares(reference).into_iter().zip(bins.shares(current));
     for (p, q) in pairs {
@@ -204,5 +204,5 @@ fn over_bins(
         }
         high += term(p.low, q.high).max(term(p.high, q.low));
     }
-    Measured::new(value, low, high)
+    Estimate::new(value, low, high)
 }

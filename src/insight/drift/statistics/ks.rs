@@ -2,7 +2,7 @@
 
 use super::super::count::as_f64;
 use super::super::distribution::Distribution;
-use super::super::measured::Measured;
+use super::super::estimate::Estimate;
 use super::kolmogorov::survival;
 
 /// Returns the largest difference D of the two distribution functions, 0 to 1. Without values it is 0.
@@ -12,9 +12,9 @@ use super::kolmogorov::survival;
 /// difference that intervals of both sides may hide. The estimate also compares the ends of the current side with the interpolated
 /// reference.
 #[must_use]
-pub fn kolmogorov_smirnov(reference: &Distribution, current: &Distribution) -> Measured {
+pub fn kolmogorov_smirnov(reference: &Distribution, current: &Distribution) -> Estimate {
     if reference.count() == 0 || current.count() == 0 {
-        return Measured::new(0.0, 0.0, 0.0);
+        return Estimate::new(0.0, 0.0, 0.0);
     }
     let (mut value, mut low, mut high) = (0.0_f64, 0.0_f64, 0.0_f64);
     for x in reference.ends().chain(current.ends()) {
@@ -31,7 +31,7 @@ pub fn kolmogorov_smirnov(reference: &Distribution, current: &Distribution) -> M
         }
     }
     let slack = reference.slack() + current.slack();
-    Measured::new(value, (low - slack).max(0.0), (high + slack).min(1.0))
+    Estimate::new(value, (low - slack).max(0.0), (high + slack).min(1.0))
 }
 
 /// Returns the probability of a difference of at least `d` between two samples of `one` and `two` values from the same continuous

@@ -1,6 +1,6 @@
 //! Statistics of two distributions and of two tables of counts, one file for each.
 //!
-//! Statistics of numbers take [`Distribution`](super::Distribution)s and return [`Measured`](super::Measured)s. They are exact for
+//! Statistics of numbers take [`Distribution`](super::Distribution)s and return [`Estimate`](super::Estimate)s. They are exact for
 //! samples. For a sketch or a profile, their bounds enclose the result for the samples.
 
 mod bins;

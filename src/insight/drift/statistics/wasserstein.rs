@@ -1,7 +1,7 @@
 //! The Wasserstein distance: how far values must be moved, on average, to turn one distribution into the other.
 
 use super::super::distribution::Distribution;
-use super::super::measured::Measured;
+use super::super::estimate::Estimate;
 
 /// Returns the Wasserstein distance of order 1, in the unit of the feature: the area between the two distribution functions.
 ///
@@ -9,9 +9,9 @@ use super::super::measured::Measured;
 /// interval, on average. The error of the distance is at most the sum of these averages over both sides. The bounds never exceed the
 /// largest `f64`. Without values the distance is 0.
 #[must_use]
-pub fn wasserstein(reference: &Distribution, current: &Distribution) -> Measured {
+pub fn wasserstein(reference: &Distribution, current: &Distribution) -> Estimate {
     let (Some(one), Some(two)) = (reference.span(), current.span()) else {
-        return Measured::new(0.0, 0.0, 0.0);
+        return Estimate::new(0.0, 0.0, 0.0);
     };
     let mut ends: Vec<f64> = reference.ends().chain(current.ends()).collect();
     ends.sort_by(f64::total_cmp);
@@ -28,7 +28,7 @@ pub fn wasserstein(reference: &Distribution, current: &Distribution) -> Measured
     let bound = (reference.mean_half_width() + current.mean_half_width()) / 2.0 + slack;
     let whole = |half: f64| (2.0 * half).min(f64::MAX);
     let low = (value - bound).max(0.0);
-    Measured::new(whole(value), whole(low), whole(value + bound))
+    Estimate::new(whole(value), whole(low), whole(value + bound))
 }
 
 /// Returns the mean of `|f|` for a linear `f` from `left` to `right`.

@@ -8,7 +8,7 @@ use super::super::statistics::{
     Bins, benjamini_hochberg, chi_squared, jensen_shannon, kolmogorov_smirnov, kolmogorov_survival,
     pooled, population_stability, two_sample_p, wasserstein,
 };
-use super::super::{Distribution, Measured};
+use super::super::{Distribution, Estimate};
 
 /// The precision of the fixtures.
 const TOLERANCE: f64 = 1e-9;
@@ -62,7 +62,7 @@ fn statistics_of_two_samples_agree_with_scipy() {
         let of = |what: &str| format!("{what} of `{}`", case.name);
         let reference = Distribution::of_samples(&case.reference);
         let current = Distribution::of_samples(&case.current);
-        let exact = |got: Measured, want: f64, what: &str| {
+        let exact = |got: Estimate, want: f64, what: &str| {
             agrees(got.value, want, &of(what));
             assert!(got.bound() <= 1e-12, "{}: {got:?}", of(what));
         };

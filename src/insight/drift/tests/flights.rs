@@ -36,8 +36,8 @@ fn counts(rows: &[&Row], name: &str) -> BTreeMap<String, u64> {
 }
 
 /// Pairs `rows`, as a gateway would record them, with the profile.
-fn pairs(reference: &Reference, rows: &[&Row]) -> Vec<FeaturePair> {
-    let pair = |(name, profile): (&String, &Profile)| FeaturePair {
+fn pairs(reference: &Reference, rows: &[&Row]) -> Vec<ColumnPair> {
+    let pair = |(name, profile): (&String, &Profile)| ColumnPair {
         name: name.clone(),
         pair: profile_against(profile, reference.rows, rows, name),
     };
@@ -66,8 +66,8 @@ fn profile_against(profile: &Profile, all: u64, rows: &[&Row], name: &str) -> Pa
 }
 
 fn describe(report: &DriftReport) -> String {
-    let line = |finding: &Finding| match &finding.outcome {
-        Outcome::Measured(s) => format!(
+    let line = |finding: &Finding| match &finding.result {
+        ColumnResult::Compared(s) => format!(
             "{:17}{:6} ks {:?} p {:.3e} psi {:.4} js {:.4} {}\n",
             finding.name,
             finding.rows[1],
@@ -77,7 +77,7 @@ fn describe(report: &DriftReport) -> String {
             s.js.value,
             s.severity.as_str()
         ),
-        Outcome::TooFew(few) => format!("{} {few}\n", finding.name),
+        ColumnResult::TooFew(few) => format!("{} {few}\n", finding.name),
     };
     report.features.iter().map(line).collect()
 }

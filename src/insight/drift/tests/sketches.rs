@@ -6,7 +6,7 @@ use super::super::count::as_f64;
 use super::super::statistics::{
     Bins, jensen_shannon, kolmogorov_smirnov, population_stability, wasserstein,
 };
-use super::super::{Distribution, Measured};
+use super::super::{Distribution, Estimate};
 use super::{Dice, percentiles};
 use crate::insight::sketch::Sketch;
 
@@ -30,7 +30,7 @@ fn sample(kind: u8, many: usize, shift: f64, seed: u64) -> Vec<f64> {
 }
 
 #[track_caller]
-fn encloses(got: Measured, want: f64, what: &str) {
+fn encloses(got: Estimate, want: f64, what: &str) {
     let rounding = 1e-9 * (1.0 + want.abs());
     assert!(
         got.low - rounding <= want && want <= got.high + rounding,

@@ -3,8 +3,8 @@
 use super::super::*;
 use super::{Dice, percentiles};
 
-fn numbers(name: &str, before: &[f64], now: &[f64]) -> FeaturePair {
-    FeaturePair {
+fn numbers(name: &str, before: &[f64], now: &[f64]) -> ColumnPair {
+    ColumnPair {
         name: name.into(),
         pair: Pair::Numbers {
             reference: Distribution::of_quantiles(&percentiles(before), before.len() as u64)
@@ -14,7 +14,7 @@ fn numbers(name: &str, before: &[f64], now: &[f64]) -> FeaturePair {
     }
 }
 
-fn texts(name: &str, before: &[u64], now: &[u64]) -> FeaturePair {
+fn texts(name: &str, before: &[u64], now: &[u64]) -> ColumnPair {
     let of = |counts: &[u64]| Categories {
         counts: counts
             .iter()
@@ -24,7 +24,7 @@ fn texts(name: &str, before: &[u64], now: &[u64]) -> FeaturePair {
         other: 0,
         missing: 0,
     };
-    FeaturePair {
+    ColumnPair {
         name: name.into(),
         pair: Pair::Categories {
             reference: of(before),
@@ -52,7 +52,7 @@ fn draw(dice: &mut Dice, rows: usize) -> Vec<u64> {
 type Draw = fn(&mut Dice) -> f64;
 
 /// Returns numbers of five kinds and two columns of texts, without drift: `rows` rows now, 5000 before.
-fn without_drift(dice: &mut Dice, rows: usize) -> Vec<FeaturePair> {
+fn without_drift(dice: &mut Dice, rows: usize) -> Vec<ColumnPair> {
     let kinds: [(&str, Draw); 5] = [
         ("normal", Dice::normal),
         ("skewed", |dice| dice.normal().exp()),
@@ -63,7 +63,7 @@ fn without_drift(dice: &mut Dice, rows: usize) -> Vec<FeaturePair> {
         ),
         ("rounded", |dice| (20.0 * dice.normal()).round() / 2.0),
     ];
-    let mut pairs: Vec<FeaturePair> = kinds
+    let mut pairs: Vec<ColumnPair> = kinds
         .into_iter()
         .map(|(name, one)| {
             let before: Vec<f64> = (0..5000).map(|_| one(dice)).collect();
@@ -151,12 +151,12 @@ fn drift_must_be_significant_and_large() {
     }
 }
 
-fn with_missing(pair: FeaturePair, before: u64, now: u64) -> FeaturePair {
+fn with_missing(pair: ColumnPair, before: u64, now: u64) -> ColumnPair {
     let Pair::Numbers { reference, current } = pair.pair else {
         panic!("numbers")
     };
     let (reference, current) = (reference.with_missing(before), current.with_missing(now));
-    FeaturePair {
+    ColumnPair {
         pair: Pair::Numbers { reference, current },
         ..pair
     }
@@ -182,7 +182,7 @@ fn values_that_are_missing_now_are_drift() {
         let found = &report.features[0];
         assert_eq!(found.severity(), want, "{why}: {report:?}");
         assert_eq!(found.missing, [before, now]);
-        let Outcome::Measured(statistics) = &found.outcome else {
+        let ColumnResult::Compared(statistics) = &found.result else {
             panic!("{why}: {found:?}");
         };
         assert!(statistics.chi_squared.is_some(), "{why}");
@@ -190,11 +190,11 @@ fn values_that_are_missing_now_are_drift() {
     }
     let few = with_missing(some(0), 0, 199);
     let report = assess(&[few], &[], Rule::default());
-    let want = TooFew {
+    let want = TooFewRows {
         have: 199,
         want: 200,
     };
-    assert_eq!(report.features[0].outcome, Outcome::TooFew(want));
+    assert_eq!(report.features[0].result, ColumnResult::TooFew(want));
 }
 
 #[test]
@@ -209,7 +209,7 @@ fn an_extreme_value_changes_no_verdict() {
         for report in [&usual, &odd] {
             assert_eq!(report.features[0].severity(), want, "{report:?}");
         }
-        let Outcome::Measured(statistics) = &odd.features[0].outcome else {
+        let ColumnResult::Compared(statistics) = &odd.features[0].result else {
             panic!("{odd:?}");
         };
         let distance = statistics.wasserstein.unwrap();
@@ -228,8 +228,8 @@ fn an_uncertain_difference_is_not_drift() {
         current: now,
     };
     let name = "x".into();
-    let report = assess(&[FeaturePair { name, pair }], &[], Rule::default());
-    let Outcome::Measured(statistics) = &report.features[0].outcome else {
+    let report = assess(&[ColumnPair { name, pair }], &[], Rule::default());
+    let ColumnResult::Compared(statistics) = &report.features[0].result else {
         panic!("{report:?}");
     };
     assert!(statistics.ks.unwrap().value > 0.4, "{statistics:?}");
@@ -240,12 +240,12 @@ fn an_uncertain_difference_is_not_drift() {
     );
     let mut certain = *statistics;
     certain.p_corrected = 1e-6;
-    certain.psi = Measured {
+    certain.psi = Estimate {
         value: 0.2,
         low: 0.04,
         high: 0.3,
     };
-    certain.ks = Some(Measured {
+    certain.ks = Some(Estimate {
         value: 0.3,
         low: 0.04,
         high: 0.5,
@@ -263,13 +263,13 @@ fn columns_with_too_few_rows_have_no_statistics_and_do_not_count_as_tested() {
     let fewest = texts("few texts", &[500, 500], &[100, 99]);
     let enough = numbers("enough", &before, &dice.normals(200, 0.5));
     let report = assess(&[few, enough], &[fewest], Rule::default());
-    let want = Outcome::TooFew(TooFew {
+    let want = ColumnResult::TooFew(TooFewRows {
         have: 199,
         want: 200,
     });
-    assert_eq!(report.features[0].outcome, want);
-    assert_eq!(report.predictions[0].outcome, want);
-    let Outcome::Measured(statistics) = &report.features[1].outcome else {
+    assert_eq!(report.features[0].result, want);
+    assert_eq!(report.predictions[0].result, want);
+    let ColumnResult::Compared(statistics) = &report.features[1].result else {
         panic!("{report:?}");
     };
     assert_eq!(statistics.p, statistics.p_corrected, "the only one tested");
@@ -281,13 +281,10 @@ fn without_drift_false_alarms_stay_within_the_false_discovery_rate() {
     let (mut significant, mut flagged) = (0, 0);
     for _ in 0..200 {
         let report = assess(&without_drift(dice, 500), &[], Rule::default());
-        let any = report
-            .features
-            .iter()
-            .any(|finding| match &finding.outcome {
-                Outcome::Measured(statistics) => statistics.p_corrected < report.rule.alpha,
-                Outcome::TooFew(_) => false,
-            });
+        let any = report.features.iter().any(|finding| match &finding.result {
+            ColumnResult::Compared(statistics) => statistics.p_corrected < report.rule.alpha,
+            ColumnResult::TooFew(_) => false,
+        });
         significant += u32::from(any);
         flagged += u32::from(report.drifted().count() > 0);
     }

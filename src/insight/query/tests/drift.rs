@@ -1,5 +1,5 @@
 use super::*;
-use crate::insight::drift::{Outcome, Severity, TooFew};
+use crate::insight::drift::{ColumnResult, Severity, TooFewRows};
 use crate::insight::query::drift::{
     Assessment, DriftQuery, NotCompared, NotEarlier, assess_for_gauges, assess_versions,
 };
@@ -87,12 +87,12 @@ fn without_a_profile_there_is_nothing_to_compare_with() {
 #[test]
 fn the_gauges_of_a_version_that_answered_nothing_show_too_few_rows() {
     let assessment = assess_for_gauges(profiled().observed()).unwrap();
-    let few = TooFew {
+    let few = TooFewRows {
         have: 0,
         want: assessment.report.rule.min_rows,
     };
-    let outcomes = assessment.features().map(|(_, finding)| &finding.outcome);
-    assert_eq!(outcomes.collect::<Vec<_>>(), [&Outcome::TooFew(few)]);
+    let outcomes = assessment.features().map(|(_, finding)| &finding.result);
+    assert_eq!(outcomes.collect::<Vec<_>>(), [&ColumnResult::TooFew(few)]);
 }
 
 #[test]

@@ -5,7 +5,7 @@
 /// Invariant: `low <= value <= high`, and the statistic of the values themselves lies within `low..=high`, except for the
 /// rounding of sums of `f64`.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Measured {
+pub struct Estimate {
     /// The best estimate.
     pub value: f64,
     /// The lower bound.
@@ -14,7 +14,7 @@ pub struct Measured {
     pub high: f64,
 }
 
-impl Measured {
+impl Estimate {
     /// Creates a statistic. Rounding may have exchanged the bounds or moved `value` outside them: this corrects both.
     pub(super) fn new(value: f64, low: f64, high: f64) -> Self {
         let (low, high) = (low.min(high), high.max(low));
@@ -35,7 +35,7 @@ impl Measured {
 /// There are too few rows for a statistic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{have} rows, wants at least {want}")]
-pub struct TooFew {
+pub struct TooFewRows {
     /// Rows of the smaller side.
     pub have: u64,
     /// The number of rows that is enough.
