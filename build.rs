@@ -20,8 +20,8 @@ const BOXED: [&str; 2] = [
     ".inference.ModelInferRequest.InferInputTensor.contents",
     ".inference.ModelInferResponse.InferOutputTensor.contents",
 ];
-/// Messages that REST also returns as JSON, under the names of their fields.
-const JSON: [&str; 19] = [
+/// Messages of `inference` that REST also returns as JSON, under the names of their fields.
+const REST_JSON: [&str; 19] = [
     ".inference.InferBatchStatistics",
     ".inference.InferParameter",
     ".inference.InferResponseStatistics",
@@ -41,6 +41,118 @@ const JSON: [&str; 19] = [
     ".inference.RepositoryIndexResponse",
     ".inference.ServerMetadataResponse",
     ".inference.StatisticDuration",
+];
+/// Messages of `taper.v1` that the command line prints as JSON, under the names of their fields.
+const CLI_JSON: &[&str] = &[
+    ".taper.v1.Bar",
+    ".taper.v1.CalibrationBin",
+    ".taper.v1.ChangeResponse",
+    ".taper.v1.ChiSquaredTest",
+    ".taper.v1.ColumnDrift",
+    ".taper.v1.CompareVersionsResponse",
+    ".taper.v1.ConfusionCell",
+    ".taper.v1.Difference",
+    ".taper.v1.DifferentRow",
+    ".taper.v1.Distribution",
+    ".taper.v1.DriftRule",
+    ".taper.v1.Fault",
+    ".taper.v1.FeatureStats",
+    ".taper.v1.GetModelResponse",
+    ".taper.v1.GetOutcomesResponse",
+    ".taper.v1.GetStatsResponse",
+    ".taper.v1.HeaderRule",
+    ".taper.v1.Interval",
+    ".taper.v1.KolmogorovSmirnov",
+    ".taper.v1.ListModelsResponse",
+    ".taper.v1.ListRevisionsResponse",
+    ".taper.v1.MeasuredStatistic",
+    ".taper.v1.ModelSummary",
+    ".taper.v1.NamedCount",
+    ".taper.v1.NamedDistribution",
+    ".taper.v1.OutcomeFault",
+    ".taper.v1.OutcomeWindow",
+    ".taper.v1.PairedComparison",
+    ".taper.v1.Rate",
+    ".taper.v1.ReportOutcomesResponse",
+    ".taper.v1.Revision",
+    ".taper.v1.Shadow",
+    ".taper.v1.Share",
+    ".taper.v1.ShownInput",
+    ".taper.v1.SplitComparison",
+    ".taper.v1.TensorSignature",
+    ".taper.v1.TooFew",
+    ".taper.v1.TrafficPolicy",
+    ".taper.v1.TwoDistributions",
+    ".taper.v1.TwoRates",
+    ".taper.v1.ValueQuality",
+    ".taper.v1.VersionDrift",
+    ".taper.v1.VersionOutcomes",
+    ".taper.v1.VersionStats",
+    ".taper.v1.VersionStatus",
+    ".taper.v1.WatchResponse",
+];
+/// Fields of `taper.v1` that a function of `src/proto/json.rs` serializes. Neither these paths nor those of [`CLI_ATTRIBUTES`] begin
+/// with a dot, so that they match only the field itself and not the types nested in it.
+const CLI_SERIALIZED: &[(&str, &str)] = &[
+    ("ChangeResponse.confirm_by", "time_to_second"),
+    ("ColumnDrift.kind", "column_kind"),
+    ("ColumnDrift.verdict", "drift_verdict"),
+    ("CompareVersionsResponse.window", "window"),
+    ("GetModelResponse.confirm_by", "time"),
+    ("HeaderRule.target", "rule_target"),
+    ("OutcomeWindow.length", "outcome_window"),
+    ("PairedComparison.inference_difference_seconds", "compared"),
+    ("PairedComparison.length", "seconds"),
+    ("PairedComparison.primary_inference_seconds", "compared"),
+    ("PairedComparison.score_difference", "compared"),
+    ("PairedComparison.shadow_inference_seconds", "compared"),
+    ("Revision.confirm_by", "time"),
+    ("Revision.time", "time_or_empty"),
+    ("Shadow.deadline_ms", "zero_if_none"),
+    ("Shadow.max_concurrent", "zero_if_none"),
+    ("Shadow.max_queue", "zero_if_none"),
+    ("Share.target", "share_target"),
+    ("SplitComparison.baseline_length", "seconds"),
+    ("SplitComparison.candidate_length", "seconds"),
+    ("TensorSignature.datatype", "datatype"),
+    ("TwoDistributions.baseline", "compared"),
+    ("TwoDistributions.candidate", "compared"),
+    ("TwoDistributions.test", "test"),
+    ("VersionDrift.not_compared", "null_if_empty"),
+    ("VersionDrift.role", "role"),
+    ("VersionDrift.window", "window"),
+    ("VersionOutcomes.role", "role"),
+    ("VersionStats.length", "seconds"),
+    ("VersionStats.role", "role"),
+    ("VersionStats.to", "time"),
+    ("VersionStats.window", "window"),
+    ("VersionStatus.retry_at", "time"),
+    ("VersionStatus.state", "version_state"),
+];
+/// Other attributes for serde of fields of `taper.v1`. Skipped fields are not part of the JSON.
+const CLI_ATTRIBUTES: &[(&str, &str)] = &[
+    ("NamedDistribution.name", "rename = \"output\""),
+    ("OutcomeWindow.length", "rename = \"window\""),
+    ("OutcomeWindow.quality", "flatten"),
+    ("PairedComparison.length", "rename = \"length_seconds\""),
+    ("Shadow.target", "skip"),
+    (
+        "SplitComparison.baseline_length",
+        "rename = \"baseline_length_seconds\"",
+    ),
+    (
+        "SplitComparison.candidate_length",
+        "rename = \"candidate_length_seconds\"",
+    ),
+    ("TensorSignature.categories", "skip"),
+    ("TensorSignature.range", "skip"),
+    ("TrafficPolicy.fallback", "skip"),
+    ("TrafficPolicy.shadows", "skip"),
+    ("TwoDistributions.test", "flatten"),
+    ("VersionStats.length", "rename = \"length_seconds\""),
+    ("VersionStatus.failures", "skip"),
+    ("VersionStatus.since", "skip"),
+    ("VersionStatus.weight_bytes", "skip"),
 ];
 /// Enum fields: the message holds the value's number, JSON its name.
 const NAMED: [(&str, &str); 3] = [
@@ -63,7 +175,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let builder = BOXED
         .iter()
         .fold(builder, |builder, path| builder.boxed(path));
-    with_json(builder)
+    with_cli_json(with_rest_json(builder))
         // Sorted by name, so that the faults of several inputs are reported in a stable order.
         .btree_map(".tensorflow")
         .extern_path(".google.rpc.Status", "::tonic_types::Status")
@@ -72,8 +184,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn with_json(builder: Builder) -> Builder {
-    let builder = JSON.iter().fold(builder, |builder, path| {
+fn with_rest_json(builder: Builder) -> Builder {
+    let builder = REST_JSON.iter().fold(builder, |builder, path| {
         builder.type_attribute(path, "#[derive(serde::Serialize, schemars::JsonSchema)]")
     });
     let builder = NAMED.iter().fold(builder, |builder, (path, name)| {
@@ -93,4 +205,35 @@ fn with_json(builder: Builder) -> Builder {
         // Sorted by name, so that equal messages give equal JSON.
         .btree_map(".inference.ModelConfig.parameters")
         .btree_map(".inference.ModelMetadataResponse.properties")
+}
+
+fn with_cli_json(builder: Builder) -> Builder {
+    let builder = CLI_JSON.iter().fold(builder, |builder, path| {
+        builder.type_attribute(path, "#[derive(serde::Serialize)]")
+    });
+    let builder = CLI_SERIALIZED
+        .iter()
+        .fold(builder, |builder, (path, name)| {
+            let serialize_with =
+                format!("#[serde(serialize_with = \"crate::proto::json::{name}\")]");
+            builder.field_attribute(path, serialize_with)
+        });
+    let builder = CLI_ATTRIBUTES
+        .iter()
+        .fold(builder, |builder, (path, attribute)| {
+            builder.field_attribute(path, format!("#[serde({attribute})]"))
+        });
+    builder
+        .enum_attribute("OutcomeWindow.quality", "#[serde(untagged)]")
+        // An event is an object with one key, the name of its kind.
+        .message_attribute("WatchResponse", "#[serde(transparent)]")
+        .enum_attribute(
+            "WatchResponse.event",
+            "#[serde(rename_all = \"snake_case\")]",
+        )
+        // Sorted by name, so that equal messages give equal JSON.
+        .btree_map(".taper.v1.GetModelResponse.labels")
+        .btree_map(".taper.v1.Revision.labels")
+        .btree_map(".taper.v1.VersionStats.codes")
+        .btree_map(".taper.v1.VersionStatus.metrics")
 }

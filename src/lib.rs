@@ -5,7 +5,11 @@
 //!
 //! ```text
 //! main.rs       arguments in, exit code out
-//! cli/          one file a verb; talks to a running gateway through the public RPCs only
+//! cli/          one file per verb; talks to a running gateway through the public RPCs only
+//! client/       the client of taper's own RPCs: connections, deadlines, errors -> messages for people
+//! terminal/     output, tables, progress bars, signals
+//! loadgen/      the load generator behind `taper bench` and the benches
+//! demo/         `taper demo`: a gateway, real flights and a moving split
 //! config/       raw TOML -> checked Config, all faults at once
 //! app/          the only wiring: Config -> running gateway; the only spawn; readiness; drain
 //! api/          the doors: gRPC and HTTP. Wire <-> domain, error -> status. Wire types end here
@@ -52,8 +56,8 @@
 //! # Arrows
 //!
 //! ```text
-//! main > cli      cli > app, config, train, registry, model, proto, audit, client, terminal, loadgen, demo      app > everything below
-//! demo > app, client, terminal, config, proto      loadgen > client, terminal, proto      client > proto      terminal > client
+//! main > cli, app, config, train, model, demo, client, terminal      cli > client, terminal, loadgen, registry, model, audit
+//! demo > app, config, client, terminal      loadgen > client, terminal      client > proto      app > everything below
 //! api > serving, control, registry, insight, model, proto, audit
 //! control > registry, model, serving, insight, audit
 //! serving > model, insight      registry > model      train > model, registry      insight > model
@@ -65,10 +69,10 @@ pub mod api;
 pub mod app;
 pub mod audit;
 pub mod cli;
-pub(crate) mod client;
+pub mod client;
 pub mod config;
 pub mod control;
-pub(crate) mod demo;
+pub mod demo;
 pub mod error;
 pub mod faults;
 pub mod ident;
@@ -80,6 +84,6 @@ pub mod proto;
 pub mod registry;
 pub mod serving;
 pub mod sync;
-pub(crate) mod terminal;
+pub mod terminal;
 pub mod text;
 pub mod train;

@@ -1,23 +1,134 @@
 //! The `taper` binary: arguments in, exit code out.
 
-use std::{env, process::ExitCode};
+#[path = "main/completions.rs"]
+mod completions;
+#[path = "main/schema.rs"]
+mod schema;
+#[path = "main/serve.rs"]
+mod serve;
+#[path = "main/train.rs"]
+mod train;
+
+use std::{
+    env,
+    io::{IsTerminal, stderr},
+    process::ExitCode,
+};
+
+use clap::{CommandFactory, Parser, Subcommand};
+use taper::cli::{self, check, on_runtime};
+use taper::client::Failure;
+use taper::demo;
+use taper::terminal::output;
+use tracing_subscriber::EnvFilter;
 
 /// candle reads /proc/cpuinfo at every matmul unless this is set; for a small network that costs 40 times the network.
 const CANDLE_THREADS: &str = "RAYON_NUM_THREADS";
 
-/// Requests allocate and free small things on many threads, which costs a good part of their time with glibc's allocator. Without
-/// huge pages, which make a small process large.
+/// Requests make many small allocations on many threads, which costs a good part of their time with glibc's allocator. Huge pages
+/// are off, because they make a small process large.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// A gRPC inference gateway that shifts traffic between model versions gradually
+/// and judges them by what they predict.
+#[derive(Debug, Parser)]
+#[command(name = "taper", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+
+    /// What is logged to stderr: `warn`, `debug`, or per module as in `info,taper::serving=debug`
+    /// [default: info for `serve`, warn otherwise].
+    #[arg(long, global = true, value_name = "FILTER", env = "TAPER_LOG", value_parser = filter)]
+    log: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Serve the models of a registry until SIGINT or SIGTERM.
+    Serve(serve::Args),
+    #[command(flatten)]
+    Gateway(cli::Verb),
+    /// Train a model from a CSV file and publish it as a new version.
+    Train(train::Args),
+    /// Check every version in a registry folder and list all faults.
+    Check(check::Args),
+    /// Print the JSON Schema of a file that people write.
+    Schema(schema::Args),
+    /// Serve three versions of a real model and replay real flights through them.
+    Demo(demo::Args),
+    /// Print completions for a shell.
+    Completions(completions::Args),
+}
+
 #[expect(
     unsafe_code,
-    reason = "the environment can only be written while there is one thread, which is true here and nowhere later"
+    reason = "the environment can only be written while the process has one thread, which is true here and nowhere later"
 )]
 fn main() -> ExitCode {
     if env::var_os(CANDLE_THREADS).is_none() {
         // SAFETY: the first statement of the process; no other thread exists that could read the environment.
         unsafe { env::set_var(CANDLE_THREADS, "1") };
     }
-    taper::cli::run()
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(usage) => {
+            // `--help` and `--version` also arrive here: clap reports them as errors with exit code 0.
+            let code = u8::try_from(usage.exit_code()).unwrap_or(2);
+            return match usage.print() {
+                Ok(()) => ExitCode::from(code),
+                Err(_) => ExitCode::FAILURE,
+            };
+        }
+    };
+    log_to_stderr(&cli);
+    match cli.verb.run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            output::print_to_stderr(&format!("error: {failure}"));
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}
+
+impl Verb {
+    fn run(self) -> Result<(), Failure> {
+        match self {
+            Self::Serve(args) => on_runtime(serve::run(args)),
+            Self::Gateway(verb) => verb.run(),
+            Self::Train(args) => train::run(args),
+            Self::Check(args) => check::run(&args),
+            Self::Schema(args) => schema::run(&args),
+            Self::Demo(args) => on_runtime(demo::run(args)),
+            Self::Completions(args) => completions::run(&args, &mut Cli::command()),
+        }
+    }
+}
+
+/// Accepts a filter that `tracing` can parse.
+fn filter(raw: &str) -> Result<String, tracing_subscriber::filter::ParseError> {
+    EnvFilter::try_new(raw).map(|_| raw.to_owned())
+}
+
+fn log_to_stderr(cli: &Cli) {
+    let default = match cli.verb {
+        Verb::Serve(_) => "info",
+        _ => "warn",
+    };
+    tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::new(cli.log.as_deref().unwrap_or(default)))
+        .with_writer(stderr)
+        .with_ansi(stderr().is_terminal())
+        .init();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definition_of_the_command_line_is_valid() {
+        Cli::command().debug_assert();
+    }
 }

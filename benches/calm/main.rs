@@ -133,7 +133,7 @@ async fn beside(target: &Target, registry: &Path, rounds: u32, cores: Option<Cor
     let open = Load::Open {
         rate: RATE,
         arrivals: Arrivals::Even,
-        most_in_flight: usize::MAX,
+        max_in_flight: usize::MAX,
     };
     let address = target.data();
     let small_senders = Senders::of(address, open, &request::flight(), None).await;
@@ -207,7 +207,7 @@ async fn overloaded(target: &Target, model: &str, length: Duration) {
     let at = |rate| Load::Open {
         rate,
         arrivals: Arrivals::Even,
-        most_in_flight: usize::MAX,
+        max_in_flight: usize::MAX,
     };
     let callers = Senders::of(address, at(peak), &asked, Some(DEADLINE)).await;
     callers.send(at(peak / 2.0), STRETCH / 2).await;

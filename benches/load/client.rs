@@ -7,7 +7,7 @@ use bytes::{Buf, BufMut, Bytes};
 use http::uri::PathAndQuery;
 use prost::Message;
 pub(crate) use taper::loadgen::Load;
-use taper::loadgen::{Arrivals, Board, Caller, Outcome, Tally, Times, generate};
+use taper::loadgen::{Arrivals, Caller, Outcome, Recorder, Tally, Times, generate};
 use tonic::client::Grpc;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::transport::{Channel, Endpoint};
@@ -28,7 +28,7 @@ pub(crate) fn open(rate: u32) -> Load {
     Load::Open {
         rate: rate.into(),
         arrivals: Arrivals::Even,
-        most_in_flight: usize::MAX,
+        max_in_flight: usize::MAX,
     }
 }
 
@@ -124,9 +124,9 @@ impl Senders {
 
     /// Sends `load` for so long, and tells what became of it.
     pub(crate) async fn send(&self, load: Load, length: Duration) -> Tally {
-        let board = Arc::new(Board::default());
-        generate(&self.0, load, length, 0, &board).await;
-        board.total()
+        let recorder = Arc::new(Recorder::default());
+        generate(&self.0, load, length, 0, &recorder).await;
+        recorder.total()
     }
 }
 

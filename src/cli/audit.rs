@@ -1,23 +1,21 @@
-//! `taper audit`: holds every line of the audit log to the chain, and shows the last ones.
+//! `taper audit`: verifies the hash chain of the whole audit log, and shows its last lines.
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
 
-use serde_json::{Value, json};
-use tonic::Request;
-
 use crate::audit::{self, Chain, Head, Parsed};
+use crate::client::v1::ReadAuditRequest;
 use crate::client::{AdminPort, Failure};
-use crate::proto::v1::ReadAuditRequest;
 use crate::terminal::{output, table::table};
+use serde_json::{Value, json};
 
 /// Arguments of `taper audit`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Show so many of the last lines; all are held to the chain.
+    /// Show this many of the last lines; all lines are verified.
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u16).range(0..=10_000))]
     last: u16,
-    /// Read these files of a log, oldest first, and ask no gateway.
+    /// Read these files of a log, oldest first, instead of asking a gateway.
     #[arg(long = "file", value_name = "PATH", num_args = 1..)]
     files: Vec<PathBuf>,
     /// Print JSON.
@@ -32,45 +30,47 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
     let head = if args.files.is_empty() {
         from_gateway(&args.port, &mut tail).await?
     } else {
-        let held = audit::verify_each(&args.files, |line| tail.push(line));
-        held.map_err(|broken| Failure::new(format!("{broken}\n{NEXT}")))?
+        let verified = audit::verify_each(&args.files, |line| tail.push(line));
+        verified.map_err(|broken| Failure::new(format!("{broken}\n{ADVICE}")))?
     };
     if args.json {
-        output::print_json(&as_json(&head, &tail.lines))
+        output::print_json(&as_json(&head, &tail.lines))?;
     } else {
-        output::print(&readable(&head, &tail.lines))
+        output::print(&readable(&head, &tail.lines))?;
     }
+    Ok(())
 }
 
-/// What to do about a broken chain.
-const NEXT: &str = "  from this line on nothing is proven: keep a copy of the files, and find out who changed them";
+/// What to do if the chain is broken.
+const ADVICE: &str = "  lines from here on are not trustworthy: keep a copy of the files, and find out who changed them";
 
 async fn from_gateway(port: &AdminPort, tail: &mut Tail) -> Result<Head, Failure> {
     let mut client = port.connect().await?;
-    // A long log takes its time, so each message has the deadline and not all of them together.
-    let request = Request::new(ReadAuditRequest { after_sequence: 0 });
+    // A long log takes long to read, so the deadline applies to each message and not to the whole stream.
+    let request = ReadAuditRequest { after_sequence: 0 };
     let mut stream = port.within(client.read_audit(request)).await??.into_inner();
     let mut chain = Chain::default();
     loop {
-        let Some(some) = port.within(stream.message()).await?? else {
+        let Some(message) = port.within(stream.message()).await?? else {
             return Ok(chain.head().clone());
         };
-        for line in some.lines {
+        for line in message.lines {
             let at = chain.head().lines + 1;
             let after = chain.head().last_sequence;
-            let held = chain.line(&line).map_err(|why| {
+            let parsed = chain.line(&line).map_err(|why| {
                 Failure::new(format!(
-                    "the audit log is broken at line {at}, after sequence {after}: {why}\n{NEXT}"
+                    "the audit log is broken at line {at}, after sequence {after}: {why}\n{ADVICE}"
                 ))
             });
-            tail.push(held?);
+            tail.push(parsed?);
         }
     }
 }
 
-/// The last few lines.
+/// The last lines of the log.
 #[derive(Debug)]
 struct Tail {
+    /// Most lines to keep.
     most: usize,
     lines: VecDeque<Parsed>,
 }
@@ -139,7 +139,7 @@ fn readable(head: &Head, lines: &VecDeque<Parsed>) -> String {
         text.push('\n');
     }
     text.push_str(&format!(
-        "the chain holds: {} lines, sequence {} to {}\nhead {}\n  note this hash elsewhere: it proves all lines up to here",
+        "the chain is intact: {} lines, sequence {} to {}\nhead {}\n  store this hash somewhere else: it proves all lines up to here",
         head.lines, head.first_sequence, head.last_sequence, head.hash
     ));
     text
@@ -150,7 +150,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_lines_are_shown_and_the_hash_is_to_be_noted() {
+    fn the_last_lines_are_shown_with_the_hash_of_the_chain() {
         let mut tail = Tail::new(1);
         for sequence in 3..=4 {
             tail.push(Parsed {
@@ -176,9 +176,9 @@ mod tests {
         ╞══════════╪══════════════════════╪═════╪═══════╪════════╪══════════╪═════════╪═════╡
         │        4 ┆ 1970-01-01T00:00:00Z ┆ ann ┆ m     ┆ undo   ┆        4 ┆ done    ┆     │
         └──────────┴──────────────────────┴─────┴───────┴────────┴──────────┴─────────┴─────┘
-        the chain holds: 2 lines, sequence 3 to 4
+        the chain is intact: 2 lines, sequence 3 to 4
         head ab
-          note this hash elsewhere: it proves all lines up to here
+          store this hash somewhere else: it proves all lines up to here
         ");
     }
 }

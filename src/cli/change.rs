@@ -1,38 +1,20 @@
-//! What every verb that changes something takes, and how it shows what changed.
+//! The flags of every verb that changes something, the call that makes the change, and how it is shown.
 //!
-//! Not here: limits of the terms. The gateway knows them, and names the field.
+//! Not here: limits of the terms. The gateway checks them and names the field.
 
 use std::time::Duration;
 
-use prost_types::Timestamp;
-use serde::Serialize;
-
-use super::split::in_force;
-use crate::client::{AdminPort, Failure};
-use crate::proto::v1::{ChangeResponse, ChangeTerms, SetTrafficPolicyRequest, TrafficPolicy};
+use super::model::ModelFlag;
+use super::split::get_policy;
+use crate::client::v1::{ChangeResponse, ChangeTerms, SetTrafficPolicyRequest, TrafficPolicy};
+use crate::client::{Admin, AdminPort, Failure, Rpc, names};
 use crate::terminal::{output, table::table};
 
-/// The terms of a change.
+/// The flags of a verb that changes something.
 #[derive(Clone, Debug, clap::Args)]
-pub(super) struct Change {
-    /// Change nothing unless this revision of the model is in force.
-    #[arg(long, value_name = "REVISION", alias = "expected-revision")]
-    pub(super) expect: Option<u64>,
-    /// Only show what would differ.
-    #[arg(long)]
-    dry_run: bool,
-    /// Revert by itself after this time, 1s to 24h, unless `taper confirm` comes before: `90s`, `10m`, `2h`.
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
-    confirm_within: Option<Duration>,
+pub(super) struct MutationFlags {
     #[command(flatten)]
-    who: Who,
-}
-
-/// What a verb that changes something takes beside what it is about.
-#[derive(Clone, Debug, clap::Args)]
-pub(super) struct Changing {
-    #[command(flatten)]
-    pub(super) change: Change,
+    pub(super) change: ChangeFlags,
     /// Print JSON.
     #[arg(long)]
     pub(super) json: bool,
@@ -40,63 +22,26 @@ pub(super) struct Changing {
     pub(super) port: AdminPort,
 }
 
-impl Changing {
-    /// Reads the policy of `model`, lets `edit` change it, sets it where nobody was faster, and shows what changed.
-    ///
-    /// # Errors
-    /// The gateway does not answer or refuses, or stdout cannot be written.
-    pub(super) async fn edit_policy(
-        &self,
-        model: String,
-        edit: impl FnOnce(&mut TrafficPolicy),
-    ) -> Result<(), Failure> {
-        let before = in_force(&self.port, model.clone()).await?;
-        let mut policy = before.policy.unwrap_or_default();
-        edit(&mut policy);
-        let request = self.port.patience.request(SetTrafficPolicyRequest {
-            model: model.clone(),
-            policy: Some(policy),
-            terms: Some(ChangeTerms {
-                expected_revision: Some(self.change.expect.unwrap_or(before.revision)),
-                ..self.change.terms()
-            }),
-        });
-        let mut client = self.port.connect().await?;
-        let changed = self.port.answer(client.set_traffic_policy(request)).await?;
-        self.tell(&model, &changed)
-    }
-
-    /// Shows what `response` of the gateway says about `model`.
-    ///
-    /// # Errors
-    /// Where stdout cannot be written.
-    pub(super) fn tell(&self, model: &str, response: &ChangeResponse) -> Result<(), Failure> {
-        self.tell_or(
-            model,
-            response,
-            "nothing differs: this is how it was already",
-        )
-    }
-
-    /// As [`tell`](Self::tell), with what to say in words where nothing differs.
-    pub(super) fn tell_or(
-        &self,
-        model: &str,
-        response: &ChangeResponse,
-        same: &str,
-    ) -> Result<(), Failure> {
-        if self.json {
-            return output::print_json(&Answer::from(response));
-        }
-        let flag = self.port.flag();
-        output::print(&self.change.readable(&flag, model, response, same))
-    }
+/// The terms of a change.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct ChangeFlags {
+    /// Change nothing unless this revision of the model is in force.
+    #[arg(long, value_name = "REVISION", alias = "expected-revision")]
+    pub(super) expect: Option<u64>,
+    /// Only show what would differ.
+    #[arg(long)]
+    dry_run: bool,
+    /// Revert the change after this time, 1s to 24h, unless `taper confirm` keeps it: `90s`, `10m`, `2h`.
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    confirm_within: Option<Duration>,
+    #[command(flatten)]
+    author: AuthorFlags,
 }
 
 /// Who makes a change, and why.
 #[derive(Clone, Debug, Default, clap::Args)]
-pub(super) struct Who {
-    /// Why, for the history and the audit log.
+pub(super) struct AuthorFlags {
+    /// Reason, for the history and the audit log.
     #[arg(
         short = 'm',
         long,
@@ -105,13 +50,13 @@ pub(super) struct Who {
         hide_default_value = true
     )]
     reason: String,
-    /// Who makes the change [default: $USER, or the address that it comes from].
+    /// Who makes the change [default: $USER, or the address of the caller].
     #[arg(long, value_name = "NAME", env = "TAPER_ACTOR")]
     actor: Option<String>,
 }
 
-impl Who {
-    /// Terms that say only who and why.
+impl AuthorFlags {
+    /// Returns terms with only the author and the reason.
     pub(super) fn terms(&self) -> ChangeTerms {
         let user = || std::env::var("USER").unwrap_or_default();
         ChangeTerms {
@@ -122,119 +67,182 @@ impl Who {
     }
 }
 
-/// What a change did, as JSON has it.
-#[derive(Debug, Serialize)]
-struct Answer<'a> {
-    revision: u64,
-    differences: Vec<Line<'a>>,
-    confirm_by: Option<String>,
+impl MutationFlags {
+    /// Returns these flags with the longer default timeout of calls that load a version.
+    pub(super) fn for_loading(self) -> Self {
+        Self {
+            port: self.port.for_loading(),
+            ..self
+        }
+    }
+
+    /// Makes a change and prints it. `request` builds the request from the name of the model and the terms.
+    ///
+    /// # Errors
+    /// Returns an error if the gateway does not answer or refuses the change, or stdout cannot be written.
+    pub(super) async fn apply<Q>(
+        &self,
+        model: &ModelFlag,
+        request: impl FnOnce(String, Option<ChangeTerms>) -> Q,
+    ) -> Result<(), Failure>
+    where
+        Q: Rpc<Port = Admin, Response = ChangeResponse>,
+    {
+        let unchanged = "nothing differs: this is already in force";
+        self.apply_or(model, request, unchanged).await
+    }
+
+    /// Makes a change as [`apply`](Self::apply) does, and prints `unchanged` if nothing differs.
+    pub(super) async fn apply_or<Q>(
+        &self,
+        model: &ModelFlag,
+        request: impl FnOnce(String, Option<ChangeTerms>) -> Q,
+        unchanged: &str,
+    ) -> Result<(), Failure>
+    where
+        Q: Rpc<Port = Admin, Response = ChangeResponse>,
+    {
+        let model = model.resolve(&self.port).await?;
+        let request = request(model.clone(), Some(self.change.terms()));
+        let response = self.port.call(request).await?;
+        self.print(&model, &response, unchanged)
+    }
+
+    /// Reads the policy of `model`, lets `edit` change it, sends it with the revision that was read, and prints what changed. If
+    /// somebody else changes the model in between, the gateway refuses the change.
+    ///
+    /// # Errors
+    /// Returns an error if the gateway does not answer or refuses the change, or stdout cannot be written.
+    pub(super) async fn edit_policy(
+        &self,
+        model: String,
+        edit: impl FnOnce(&mut TrafficPolicy),
+    ) -> Result<(), Failure> {
+        let before = get_policy(&self.port, model.clone()).await?;
+        let mut policy = before.policy.unwrap_or_default();
+        edit(&mut policy);
+        let response = self.set_policy(&model, policy, before.revision).await?;
+        self.print(
+            &model,
+            &response,
+            "nothing differs: this is already in force",
+        )
+    }
+
+    /// Replaces the policy of `model`. The expected revision is that of `--expect`, or `read` without the flag.
+    ///
+    /// # Errors
+    /// Returns an error if the gateway does not answer or refuses the change.
+    pub(super) async fn set_policy(
+        &self,
+        model: &str,
+        policy: TrafficPolicy,
+        read: u64,
+    ) -> Result<ChangeResponse, Failure> {
+        let request = SetTrafficPolicyRequest {
+            model: model.to_owned(),
+            policy: Some(policy),
+            terms: Some(ChangeTerms {
+                expected_revision: Some(self.change.expect.unwrap_or(read)),
+                ..self.change.terms()
+            }),
+        };
+        self.port.call(request).await
+    }
+
+    fn print(
+        &self,
+        model: &str,
+        response: &ChangeResponse,
+        unchanged: &str,
+    ) -> Result<(), Failure> {
+        if self.json {
+            return Ok(output::print_json(response)?);
+        }
+        let flag = self.port.address_flag();
+        let text = self.change.readable(&flag, model, response, unchanged);
+        Ok(output::print(&text)?)
+    }
 }
 
-#[derive(Debug, Serialize)]
-struct Line<'a> {
-    field: &'a str,
-    before: &'a str,
-    after: &'a str,
-}
-
-impl Change {
-    /// The terms as the gateway takes them.
+impl ChangeFlags {
+    /// Returns the terms as a message.
     pub(super) fn terms(&self) -> ChangeTerms {
         ChangeTerms {
             expected_revision: self.expect,
             dry_run: self.dry_run,
-            // The parser keeps it within what a message can say.
+            // Always converts: the parser accepts far less than a message can hold.
             confirm_within: self.confirm_within.and_then(|time| time.try_into().ok()),
-            ..self.who.terms()
+            ..self.author.terms()
         }
     }
 
-    /// `flag` says where the gateway is, for a command that somebody is to type; `same` is told where nothing differs.
-    fn readable(&self, flag: &str, model: &str, response: &ChangeResponse, same: &str) -> String {
+    /// Returns the change as text. `flag` is the `--address` flag of commands in it; `unchanged` is shown if nothing differs.
+    fn readable(
+        &self,
+        flag: &str,
+        model: &str,
+        response: &ChangeResponse,
+        unchanged: &str,
+    ) -> String {
         let mut text = format!("{model}   revision {}", response.revision);
         if response.differences.is_empty() {
-            text.push_str(&format!("\n{same}"));
+            text.push_str(&format!("\n{unchanged}"));
         } else {
-            let or_none = |value: &str| if value.is_empty() { "-" } else { value }.to_owned();
+            let or_dash = |value: &str| if value.is_empty() { "-" } else { value }.to_owned();
             let rows = response
                 .differences
                 .iter()
-                .map(|one| vec![one.field.clone(), or_none(&one.before), or_none(&one.after)]);
+                .map(|one| vec![one.field.clone(), or_dash(&one.before), or_dash(&one.after)]);
             text.push('\n');
             text.push_str(&table(&["field", "before", "after"], &[], rows));
         }
-        text + &self.beside(flag, model, response)
+        text + &self.notes(flag, model, response)
     }
 
-    /// What else there is to know about a change, a line each with an end of line before it.
-    pub(super) fn beside(&self, flag: &str, model: &str, response: &ChangeResponse) -> String {
+    /// Returns what else there is to know about a change, one line each, each after a line end.
+    pub(super) fn notes(&self, flag: &str, model: &str, response: &ChangeResponse) -> String {
         let mut text = String::new();
         if self.dry_run {
             text.push_str("\ndry run: nothing was changed");
         }
-        if let Some(by) = confirm_by(response) {
+        if let Some(by) = response.confirm_by.as_ref().map(names::to_second) {
             text.push_str(&format!(
-                "\nreverts by itself at {by}: keep it with `taper confirm --model {model}{flag}`"
+                "\nreverts at {by} unless you keep it with `taper confirm --model {model}{flag}`"
             ));
         }
         text
     }
 }
 
-impl<'a> From<&'a ChangeResponse> for Answer<'a> {
-    fn from(response: &'a ChangeResponse) -> Self {
-        let differences = response.differences.iter().map(|one| Line {
-            field: &one.field,
-            before: &one.before,
-            after: &one.after,
-        });
-        Self {
-            revision: response.revision,
-            differences: differences.collect(),
-            confirm_by: confirm_by(response),
-        }
-    }
-}
-
-/// When a change reverts by itself.
-pub(super) fn confirm_by(response: &ChangeResponse) -> Option<String> {
-    response.confirm_by.as_ref().and_then(time)
-}
-
-/// RFC 3339, to the second; `None` only from a gateway that breaks its own rules.
-pub(super) fn time(time: &Timestamp) -> Option<String> {
-    let second = jiff::Timestamp::from_second(time.seconds).ok()?;
-    Some(second.to_string())
-}
-
-/// `90s`, `10m`, `2h`.
+/// Parses `90s`, `10m` or `2h`.
 fn duration(raw: &str) -> Result<Duration, String> {
-    let wrong = || format!("got {raw:?}, wants a whole number and a unit: 90s, 10m, 2h");
     let units = [('s', 1), ('m', 60), ('h', 3_600)];
-    let read = units.into_iter().find_map(|(unit, seconds)| {
-        let number = raw.strip_suffix(unit)?;
-        let plain = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
-        let number = plain.then(|| number.parse::<u32>().ok()).flatten()?;
+    let parsed = units.into_iter().find_map(|(unit, seconds)| {
+        let digits = raw.strip_suffix(unit)?;
+        let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+        let number = plain.then(|| digits.parse::<u32>().ok()).flatten()?;
         Some(Duration::from_secs(u64::from(number) * seconds))
     });
-    read.ok_or_else(wrong)
+    parsed.ok_or_else(|| format!("got {raw:?}, wants a whole number and a unit: 90s, 10m, 2h"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proto::v1::Difference;
+    use crate::client::v1::Difference;
+    use crate::client::well_known::Timestamp;
 
-    fn change(dry_run: bool) -> Change {
-        Change {
+    fn change(dry_run: bool) -> ChangeFlags {
+        ChangeFlags {
             expect: None,
             dry_run,
             confirm_within: None,
-            who: Who::default(),
+            author: AuthorFlags::default(),
         }
     }
 
-    fn moved() -> ChangeResponse {
+    fn moved_label() -> ChangeResponse {
         ChangeResponse {
             revision: 7,
             differences: vec![Difference {
@@ -261,26 +269,27 @@ mod tests {
             ("1.5h", None),
             ("9999999999s", None),
         ] {
-            let got = duration(raw).ok().map(|time| time.as_secs());
-            assert_eq!(got, seconds, "{raw}");
+            let parsed = duration(raw).ok().map(|time| time.as_secs());
+            assert_eq!(parsed, seconds, "{raw}");
         }
     }
 
     #[test]
     fn a_change_shows_each_field_and_how_to_keep_it() {
-        insta::assert_snapshot!(change(false).readable(" --address u", "m", &moved(), ""), @r"
+        let text = change(false).readable(" --address u", "m", &moved_label(), "");
+        insta::assert_snapshot!(text, @r"
         m   revision 7
         ┌───────────────┬────────┬───────┐
         │ field         ┆ before ┆ after │
         ╞═══════════════╪════════╪═══════╡
         │ labels.stable ┆ -      ┆ 2     │
         └───────────────┴────────┴───────┘
-        reverts by itself at 1970-01-01T00:00:00Z: keep it with `taper confirm --model m --address u`
+        reverts at 1970-01-01T00:00:00Z unless you keep it with `taper confirm --model m --address u`
         ");
     }
 
     #[test]
-    fn what_changes_nothing_says_so() {
+    fn a_change_without_differences_says_so() {
         let same = ChangeResponse {
             revision: 7,
             ..ChangeResponse::default()
@@ -294,10 +303,10 @@ mod tests {
 
     #[test]
     fn json_has_the_revision_and_what_differs() {
-        let json = serde_json::to_string_pretty(&Answer::from(&moved())).unwrap();
+        let json = serde_json::to_string_pretty(&moved_label()).unwrap();
         insta::assert_snapshot!(json);
         let same = ChangeResponse::default();
-        let json = serde_json::to_string_pretty(&Answer::from(&same)).unwrap();
+        let json = serde_json::to_string_pretty(&same).unwrap();
         insta::assert_snapshot!(json);
     }
 }

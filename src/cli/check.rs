@@ -1,4 +1,4 @@
-//! `taper check`: would these versions serve?
+//! `taper check`: whether a gateway could serve the versions in a folder.
 
 use std::path::{Path, PathBuf};
 
@@ -8,40 +8,44 @@ use crate::terminal::output;
 
 /// Arguments of `taper check`.
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {
-    /// A registry, the folder of one model, or that of one version.
+pub struct Args {
+    /// A registry, the folder of a model, or the folder of a version.
     dir: PathBuf,
 }
 
-pub(super) fn run(args: &Args) -> Result<(), Failure> {
+/// Checks the folder that the arguments name.
+///
+/// # Errors
+/// Returns an error if any version cannot be served; every fault is printed first.
+pub fn run(args: &Args) -> Result<(), Failure> {
     folder(&args.dir)
 }
 
-/// Loads every version in `dir` as a gateway would, and lists what is good and what is wrong.
+/// Loads every version in `dir` as a gateway does, and prints the result for each.
 ///
 /// # Errors
-/// Where any version would not serve; every fault is on stdout then.
-pub(super) fn folder(dir: &Path) -> Result<(), Failure> {
+/// Returns an error if any version cannot be served; every fault is printed first.
+pub fn folder(dir: &Path) -> Result<(), Failure> {
     let checked = registry::check(dir)?;
     output::print(&listing(&checked))?;
     match checked.iter().filter(|one| one.outcome.is_err()).count() {
         0 => Ok(()),
-        wrong => Err(Failure::new(format!(
-            "{wrong} of {} would not serve",
+        faulty => Err(Failure::new(format!(
+            "{faulty} of {} versions cannot be served",
             checked.len()
         ))),
     }
 }
 
 fn listing(checked: &[Checked]) -> String {
-    let told = checked.iter().map(|one| match &one.outcome {
+    let lines = checked.iter().map(|one| match &one.outcome {
         Ok(summary) => format!("good  {summary}"),
         Err(faults) => {
             let lines = faults.to_string().replace('\n', "\n        ");
             format!("wrong {}\n        {lines}", one.dir.display())
         }
     });
-    told.collect::<Vec<_>>().join("\n")
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]
@@ -51,7 +55,7 @@ mod tests {
     use crate::registry::Summary;
 
     #[test]
-    fn good_versions_get_a_line_and_bad_ones_a_line_a_fault() {
+    fn a_good_version_has_one_line_and_a_faulty_one_a_line_per_fault() {
         let mut faults = Faults::one("m/2/metadata.json", "cannot be read");
         faults.add("m/2/metadata.json", "$.head", "missing");
         let summary = Summary {

@@ -1,26 +1,19 @@
-//! `taper confirm`: a change that was made with `--confirm-within` stays.
+//! `taper confirm`: keeps a change that was made with `--confirm-within`.
 
-use super::{change::Changing, model::Model};
-use crate::client::Failure;
-use crate::proto::v1::ConfirmRequest;
+use super::{change::MutationFlags, model::ModelFlag};
+use crate::client::{Failure, v1::ConfirmRequest};
 
 /// Arguments of `taper confirm`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
-    model: Model,
+    model: ModelFlag,
     #[command(flatten)]
-    how: Changing,
+    flags: MutationFlags,
 }
 
 pub(super) async fn run(args: Args) -> Result<(), Failure> {
-    let model = args.model.resolve(&args.how.port).await?;
-    let mut client = args.how.port.connect().await?;
-    let request = args.how.port.patience.request(ConfirmRequest {
-        model: model.clone(),
-        terms: Some(args.how.change.terms()),
-    });
-    let changed = args.how.port.answer(client.confirm(request)).await?;
-    let kept = "kept: it no longer reverts by itself";
-    args.how.tell_or(&model, &changed, kept)
+    let request = |model, terms| ConfirmRequest { model, terms };
+    let kept = "kept: the change no longer reverts";
+    args.flags.apply_or(&args.model, request, kept).await
 }

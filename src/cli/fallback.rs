@@ -1,16 +1,15 @@
-//! `taper fallback`: who answers where another version fails or takes too long. `taper split get` shows it.
+//! `taper fallback`: which version answers when another one fails or takes too long. `taper split get` shows it.
 
-use super::change::Changing;
-use crate::client::{Failure, wire};
+use super::change::MutationFlags;
+use crate::client::{Failure, message, v1::TrafficPolicy};
 use crate::ident::Target;
-use crate::proto::v1::TrafficPolicy;
 
 /// What to do with the fallback.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Verb {
-    /// Let a version or label answer where another version cannot. What else the policy says stays.
+    /// Let a version or label answer when another version fails or is too slow. The rest of the policy stays.
     Set(SetArgs),
-    /// Let callers have the errors of the version that was to answer.
+    /// Disable the fallback; clients see the original error.
     Clear(ClearArgs),
 }
 
@@ -19,14 +18,14 @@ pub(super) enum Verb {
 pub(super) struct SetArgs {
     /// Name of the model.
     model: String,
-    /// The version or label that answers in another's place.
+    /// The version or label that answers instead.
     target: Target,
-    /// Milliseconds that the other version gets, 1 to 60000, but never more than half of what the caller's deadline leaves
-    /// [default: that half].
+    /// Milliseconds that the other version has to answer, 1 to 60000, and at most half of the time that the deadline of the
+    /// request leaves [default: that half].
     #[arg(long, value_name = "MILLISECONDS")]
     within_ms: Option<u32>,
     #[command(flatten)]
-    how: Changing,
+    flags: MutationFlags,
 }
 
 /// Arguments of `taper fallback clear`.
@@ -35,19 +34,19 @@ pub(super) struct ClearArgs {
     /// Name of the model.
     model: String,
     #[command(flatten)]
-    how: Changing,
+    flags: MutationFlags,
 }
 
 pub(super) async fn run(verb: Verb) -> Result<(), Failure> {
     match verb {
         Verb::Set(args) => {
-            let fallback = Some(wire::fallback(&args.target, args.within_ms));
+            let fallback = Some(message::fallback(&args.target, args.within_ms));
             let edit = |policy: &mut TrafficPolicy| policy.fallback = fallback;
-            args.how.edit_policy(args.model, edit).await
+            args.flags.edit_policy(args.model, edit).await
         }
         Verb::Clear(args) => {
             let edit = |policy: &mut TrafficPolicy| policy.fallback = None;
-            args.how.edit_policy(args.model, edit).await
+            args.flags.edit_policy(args.model, edit).await
         }
     }
 }

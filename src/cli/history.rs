@@ -1,15 +1,10 @@
-//! `taper history`: what was changed, when, by whom and why.
+//! `taper history`: the changes of a model, with time, author and reason.
 
-use std::collections::BTreeMap;
-
-use serde::Serialize;
-
-use crate::client::{AdminPort, Failure, wire};
-use crate::ident::Target;
-use crate::proto::v1::{ListRevisionsRequest, Revision, TrafficPolicy};
+use crate::client::v1::{Difference, ListRevisionsRequest, ListRevisionsResponse, Revision};
+use crate::client::{AdminPort, Failure};
 use crate::terminal::{output, table::table};
 
-/// Changes that one call may ask for.
+/// Most changes that one call may request.
 const PAGE: u32 = 1000;
 
 /// Arguments of `taper history`.
@@ -18,10 +13,10 @@ pub(super) struct Args {
     /// Only changes of this model [default: all models].
     #[arg(long, value_name = "NAME")]
     model: Option<String>,
-    /// At most so many changes, the newest first.
+    /// Show at most this many changes, the newest first.
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=i64::from(PAGE)))]
     limit: u32,
-    /// Every change that is kept.
+    /// Show every change that the gateway keeps.
     #[arg(long, conflicts_with = "limit")]
     all: bool,
     /// Print JSON.
@@ -32,163 +27,70 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(args: Args) -> Result<(), Failure> {
-    let wanted = if args.all {
+    let limit = if args.all {
         usize::MAX
     } else {
         args.limit as usize
     };
     let mut client = args.port.connect().await?;
-    let mut changes: Vec<Change> = Vec::new();
-    // A page may be shorter than asked for; an empty one is the end, and so is one that does not go back in time.
-    while changes.len() < wanted {
-        let before = changes.last().map_or(0, |last| last.revision);
-        let request = args.port.patience.request(ListRevisionsRequest {
+    let mut revisions: Vec<Revision> = Vec::new();
+    // A page may have fewer changes than requested. The end is an empty page, or one that does not go back in time.
+    while revisions.len() < limit {
+        let before = revisions.last().map_or(0, |last| last.revision);
+        let left = limit - revisions.len();
+        let request = ListRevisionsRequest {
             model: args.model.clone().unwrap_or_default(),
             before_revision: before,
-            limit: u32::try_from(wanted - changes.len()).map_or(PAGE, |left| left.min(PAGE)),
-        });
-        let page = args.port.answer(client.list_revisions(request)).await?;
-        let goes_back = |one: &Revision| before == 0 || one.revision < before;
-        if page.revisions.is_empty() || !page.revisions.iter().all(goes_back) {
+            limit: u32::try_from(left).map_or(PAGE, |left| left.min(PAGE)),
+        };
+        let page = args.port.call_on(&mut client, request).await?.revisions;
+        let is_earlier = |one: &Revision| before == 0 || one.revision < before;
+        if page.is_empty() || !page.iter().all(is_earlier) {
             break;
         }
-        changes.extend(page.revisions.into_iter().map(Change::from));
+        revisions.extend(page);
     }
     if args.json {
-        output::print_json(&serde_json::json!({ "revisions": changes }))
+        output::print_json(&as_json(revisions))?;
     } else {
-        output::print(&readable(&changes))
+        output::print(&readable(&revisions))?;
     }
+    Ok(())
 }
 
-/// One change, as it is shown.
-#[derive(Debug, Serialize)]
-pub(super) struct Change {
-    pub(super) revision: u64,
-    pub(super) time: String,
-    pub(super) model: String,
-    pub(super) actor: String,
-    pub(super) action: String,
-    pub(super) reason: String,
-    /// The revision that an undo would bring back.
-    undoes_to: u64,
-    /// What is wanted since; `null`: everything to `latest`.
-    policy: Option<Policy>,
-    labels: BTreeMap<String, u64>,
-    /// Versions that are loaded, and unloaded, by hand.
-    loaded: Vec<u64>,
-    unloaded: Vec<u64>,
-    pub(super) confirm_by: Option<String>,
-    pub(super) differences: Vec<Differs>,
+fn as_json(revisions: Vec<Revision>) -> serde_json::Value {
+    serde_json::json!(ListRevisionsResponse { revisions })
 }
 
-#[derive(Debug, Serialize)]
-struct Policy {
-    split: Vec<Share>,
-    header_rules: Vec<Rule>,
-    sticky_header: String,
-    salt: String,
+/// Returns the time of a change in RFC 3339; empty without one.
+pub(super) fn time(revision: &Revision) -> String {
+    let time = revision.time.as_ref();
+    time.map_or_else(String::new, ToString::to_string)
 }
 
-#[derive(Debug, Serialize)]
-struct Share {
-    /// A version, or a label.
-    target: String,
-    basis_points: u32,
+/// Returns each difference as text: `split: 1=100% -> 2=100%`.
+pub(super) fn differences(revision: &Revision) -> Vec<String> {
+    let or_dash = |text: &str| if text.is_empty() { "-" } else { text }.to_owned();
+    let line = |one: &Difference| {
+        let (before, after) = (or_dash(&one.before), or_dash(&one.after));
+        format!("{}: {before} -> {after}", one.field)
+    };
+    revision.differences.iter().map(line).collect()
 }
 
-#[derive(Debug, Serialize)]
-struct Rule {
-    header: String,
-    value: String,
-    /// A version, or a label.
-    target: String,
-}
-
-/// One field that differs from the revision before.
-#[derive(Debug, Serialize)]
-pub(super) struct Differs {
-    field: String,
-    before: String,
-    after: String,
-}
-
-impl From<TrafficPolicy> for Policy {
-    fn from(policy: TrafficPolicy) -> Self {
-        let named = |target: Option<Target>| target.map_or_else(String::new, |one| one.to_string());
-        let split = policy.split.iter().map(|share| Share {
-            target: named(wire::target_of_share(share)),
-            basis_points: share.basis_points,
-        });
-        let header_rules = policy.header_rules.iter().map(|rule| Rule {
-            header: rule.header.clone(),
-            value: rule.value.clone(),
-            target: named(wire::target_of_rule(rule)),
-        });
-        Self {
-            split: split.collect(),
-            header_rules: header_rules.collect(),
-            sticky_header: policy.sticky_header,
-            salt: policy.salt,
-        }
+fn readable(revisions: &[Revision]) -> String {
+    if revisions.is_empty() {
+        return "no changes: the initial state is in force".into();
     }
-}
-
-impl From<Revision> for Change {
-    fn from(revision: Revision) -> Self {
-        let differences = revision.differences.into_iter().map(|one| Differs {
-            field: one.field,
-            before: one.before,
-            after: one.after,
-        });
-        Self {
-            revision: revision.revision,
-            time: revision
-                .time
-                .map_or_else(String::new, |time| time.to_string()),
-            model: revision.model,
-            actor: revision.actor,
-            action: revision.action,
-            reason: revision.reason,
-            undoes_to: revision.undoes_to,
-            policy: revision.policy.map(Policy::from),
-            labels: revision.labels.into_iter().collect(),
-            loaded: revision.loaded,
-            unloaded: revision.unloaded,
-            confirm_by: revision.confirm_by.map(|time| time.to_string()),
-            differences: differences.collect(),
-        }
-    }
-}
-
-impl Change {
-    /// `split: 1=100% -> 2=100%`, one text a field.
-    pub(super) fn differences(&self) -> Vec<String> {
-        let shown = |text: &str| match text {
-            "" => "-".to_owned(),
-            text => text.to_owned(),
-        };
-        let lines = self.differences.iter().map(|one| {
-            let (before, after) = (shown(&one.before), shown(&one.after));
-            format!("{}: {before} -> {after}", one.field)
-        });
-        lines.collect()
-    }
-}
-
-fn readable(changes: &[Change]) -> String {
-    if changes.is_empty() {
-        return "no changes: everything is as it was at the beginning".into();
-    }
-    let rows = changes.iter().map(|change| {
+    let rows = revisions.iter().map(|revision| {
         vec![
-            change.revision.to_string(),
-            change.time.clone(),
-            change.model.clone(),
-            change.actor.clone(),
-            change.action.clone(),
-            change.reason.clone(),
-            change.differences().join("\n"),
+            revision.revision.to_string(),
+            time(revision),
+            revision.model.clone(),
+            revision.actor.clone(),
+            revision.action.clone(),
+            revision.reason.clone(),
+            differences(revision).join("\n"),
         ]
     });
     table(
@@ -209,7 +111,9 @@ fn readable(changes: &[Change]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proto::v1::Difference;
+    use crate::client::message;
+    use crate::client::v1::TrafficPolicy;
+    use crate::client::well_known::Timestamp;
 
     #[test]
     fn a_change_has_a_row_and_every_difference_a_line() {
@@ -218,10 +122,10 @@ mod tests {
             before: before.into(),
             after: after.into(),
         };
-        let change = Change::from(Revision {
+        let change = Revision {
             revision: 7,
             model: "m".into(),
-            time: Some(prost_types::Timestamp::default()),
+            time: Some(Timestamp::default()),
             actor: "ann".into(),
             reason: "why".into(),
             action: "promote".into(),
@@ -230,7 +134,7 @@ mod tests {
                 difference("labels.stable", "", "2"),
             ],
             ..Revision::default()
-        });
+        };
         insta::assert_snapshot!(readable(&[change]), @r"
         ┌──────────┬──────────────────────┬───────┬─────┬─────────┬─────┬─────────────────────────┐
         │ revision ┆ when                 ┆ model ┆ who ┆ action  ┆ why ┆ what differs            │
@@ -242,12 +146,12 @@ mod tests {
     }
 
     #[test]
-    fn json_says_what_is_wanted_since() {
-        let change = Change::from(Revision {
+    fn json_has_the_policy_and_labels_in_force_since() {
+        let json = as_json(vec![Revision {
             revision: 7,
             policy: Some(TrafficPolicy {
-                split: vec![wire::share(&"stable".parse().unwrap(), 10_000)],
-                header_rules: vec![wire::header_rule(
+                split: vec![message::share(&"stable".parse().unwrap(), 10_000)],
+                header_rules: vec![message::header_rule(
                     "x-who".into(),
                     "me".into(),
                     &"2".parse().unwrap(),
@@ -257,8 +161,8 @@ mod tests {
             labels: [("stable".into(), 2)].into(),
             undoes_to: 6,
             ..Revision::default()
-        });
-        let json = serde_json::to_value(&change).unwrap();
+        }]);
+        let json = &json["revisions"][0];
         let split = &json["policy"]["split"][0];
         assert_eq!(
             (&split["target"], &split["basis_points"]),
@@ -272,51 +176,50 @@ mod tests {
     }
 
     #[test]
-    fn no_changes_are_said_to_be_none() {
+    fn an_empty_history_says_so() {
         assert!(readable(&[]).starts_with("no changes"));
     }
 
     #[test]
     fn json_has_every_field_of_a_revision() {
-        let second = Some(prost_types::Timestamp {
+        let time = Some(Timestamp {
             seconds: 60,
             nanos: 250_000_000,
         });
         let full = Revision {
             revision: 7,
             model: "m".into(),
-            time: second,
+            time,
             actor: "ann".into(),
             reason: "why".into(),
             action: "promote".into(),
             undoes_to: 6,
             policy: Some(TrafficPolicy {
                 split: vec![
-                    wire::share(&"stable".parse().unwrap(), 9_000),
-                    wire::share(&"3".parse().unwrap(), 1_000),
+                    message::share(&"stable".parse().unwrap(), 9_000),
+                    message::share(&"3".parse().unwrap(), 1_000),
                 ],
-                header_rules: vec![wire::header_rule(
+                header_rules: vec![message::header_rule(
                     "x-who".into(),
                     "me".into(),
                     &"2".parse().unwrap(),
                 )],
                 sticky_header: "x-user".into(),
                 salt: "s".into(),
-                shadows: vec![wire::shadow(&"3".parse().unwrap(), 10_000)],
-                fallback: Some(wire::fallback(&"1".parse().unwrap(), None)),
+                shadows: vec![message::shadow(&"3".parse().unwrap(), 10_000)],
+                fallback: Some(message::fallback(&"1".parse().unwrap(), None)),
             }),
             labels: [("stable".into(), 2), ("canary".into(), 3)].into(),
             loaded: vec![1],
             unloaded: vec![4],
-            confirm_by: second,
+            confirm_by: time,
             differences: vec![Difference {
                 field: "split".into(),
                 before: String::new(),
                 after: "2=100%".into(),
             }],
         };
-        let changes = [Change::from(full), Change::from(Revision::default())];
-        let json = serde_json::json!({ "revisions": changes });
+        let json = as_json(vec![full, Revision::default()]);
         insta::assert_snapshot!(serde_json::to_string_pretty(&json).unwrap());
     }
 }

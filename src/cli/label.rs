@@ -1,22 +1,22 @@
-//! `taper label`: names for versions, and the traffic that moves with them.
+//! `taper label`: names for versions. Traffic that a policy sends to a label moves with it.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{change::Changing, model::Model};
+use super::{change::MutationFlags, model::ModelFlag};
+use crate::client::v1::{DeleteLabelRequest, GetModelRequest, SetLabelRequest};
 use crate::client::{AdminPort, Failure};
-use crate::proto::v1::{DeleteLabelRequest, GetModelRequest, SetLabelRequest};
 use crate::terminal::{output, table::table};
 
 /// What to do with labels.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Verb {
-    /// List the labels and the versions that they name.
+    /// List the labels and their versions.
     List(ListArgs),
-    /// Move a label to a READY version, or make it. Traffic that names the label moves with it.
+    /// Move a label to a READY version, or create it. Traffic that is sent to the label moves with it.
     Set(SetArgs),
-    /// Remove a label that no split and no header rule names.
+    /// Delete a label that no split and no header rule names.
     Delete(DeleteArgs),
 }
 
@@ -24,7 +24,7 @@ pub(super) enum Verb {
 #[derive(Debug, clap::Args)]
 pub(super) struct ListArgs {
     #[command(flatten)]
-    model: Model,
+    model: ModelFlag,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -37,12 +37,12 @@ pub(super) struct ListArgs {
 pub(super) struct SetArgs {
     /// The label.
     label: String,
-    /// The version that it is to name.
+    /// The version that it names from now on.
     version: u64,
     #[command(flatten)]
-    model: Model,
+    model: ModelFlag,
     #[command(flatten)]
-    how: Changing,
+    flags: MutationFlags,
 }
 
 /// Arguments of `taper label delete`.
@@ -51,9 +51,9 @@ pub(super) struct DeleteArgs {
     /// The label.
     label: String,
     #[command(flatten)]
-    model: Model,
+    model: ModelFlag,
     #[command(flatten)]
-    how: Changing,
+    flags: MutationFlags,
 }
 
 pub(super) async fn run(verb: Verb) -> Result<(), Failure> {
@@ -76,7 +76,7 @@ impl Listing {
     fn readable(&self) -> String {
         let head = format!("{}   revision {}", self.model, self.revision);
         if self.labels.is_empty() {
-            return format!("{head}\nno labels: make one with `taper label set LABEL VERSION`");
+            return format!("{head}\nno labels: create one with `taper label set LABEL VERSION`");
         }
         let rows = self.labels.iter();
         let rows = rows.map(|(label, version)| vec![label.clone(), version.to_string()]);
@@ -86,44 +86,37 @@ impl Listing {
 
 async fn list(args: ListArgs) -> Result<(), Failure> {
     let model = args.model.resolve(&args.port).await?;
-    let mut client = args.port.connect().await?;
-    let request = args.port.patience.request(GetModelRequest { model });
-    let got = args.port.answer(client.get_model(request)).await?;
+    let response = args.port.call(GetModelRequest { model }).await?;
     let listing = Listing {
-        model: got.model,
-        revision: got.revision,
-        labels: got.labels.into_iter().collect(),
+        model: response.model,
+        revision: response.revision,
+        labels: response.labels,
     };
     if args.json {
-        output::print_json(&listing)
+        output::print_json(&listing)?;
     } else {
-        output::print(&listing.readable())
+        output::print(&listing.readable())?;
     }
+    Ok(())
 }
 
 async fn set(args: SetArgs) -> Result<(), Failure> {
-    let model = args.model.resolve(&args.how.port).await?;
-    let mut client = args.how.port.connect().await?;
-    let request = args.how.port.patience.request(SetLabelRequest {
-        model: model.clone(),
+    let request = |model, terms| SetLabelRequest {
+        model,
         label: args.label,
         version: args.version,
-        terms: Some(args.how.change.terms()),
-    });
-    let changed = args.how.port.answer(client.set_label(request)).await?;
-    args.how.tell(&model, &changed)
+        terms,
+    };
+    args.flags.apply(&args.model, request).await
 }
 
 async fn delete(args: DeleteArgs) -> Result<(), Failure> {
-    let model = args.model.resolve(&args.how.port).await?;
-    let mut client = args.how.port.connect().await?;
-    let request = args.how.port.patience.request(DeleteLabelRequest {
-        model: model.clone(),
+    let request = |model, terms| DeleteLabelRequest {
+        model,
         label: args.label,
-        terms: Some(args.how.change.terms()),
-    });
-    let changed = args.how.port.answer(client.delete_label(request)).await?;
-    args.how.tell(&model, &changed)
+        terms,
+    };
+    args.flags.apply(&args.model, request).await
 }
 
 #[cfg(test)]
@@ -149,7 +142,7 @@ mod tests {
         listing.labels.clear();
         insta::assert_snapshot!(listing.readable(), @r"
         m   revision 3
-        no labels: make one with `taper label set LABEL VERSION`
+        no labels: create one with `taper label set LABEL VERSION`
         ");
     }
 

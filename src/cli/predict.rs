@@ -1,11 +1,11 @@
-//! `taper predict`: rows in, answers and who gave them out.
+//! `taper predict`: sends rows, and prints the predictions and the version that made them.
 
 use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::client::{DataPort, Failure, input, wire};
-use crate::proto::v1::{PredictRequest, PredictResponse, predict_request::Pin};
+use crate::client::v1::{PredictRequest, PredictResponse, predict_request::Pin};
+use crate::client::{DataPort, Failure, input, message};
 use crate::terminal::{output, table::table};
 
 /// Arguments of `taper predict`.
@@ -17,16 +17,16 @@ pub(super) struct Args {
     /// One row as a JSON object, by input name.
     #[arg(long, value_name = "JSON", group = "rows")]
     row: Option<String>,
-    /// Rows in a file (`-` is stdin): a JSON object, a list of objects, or one object a line.
+    /// Rows in a file (`-` is stdin): a JSON object, a list of objects, or one object per line.
     #[arg(long, value_name = "FILE", group = "rows")]
     file: Option<PathBuf>,
-    /// Ask for this version, past the split.
+    /// Use this version instead of the split.
     #[arg(long, value_name = "N")]
     version: Option<u64>,
-    /// Ask for the version that this label names, past the split.
+    /// Use the version that this label names instead of the split.
     #[arg(long, conflicts_with = "version")]
     label: Option<String>,
-    /// Routing key: equal keys get the same version for as long as the split stays.
+    /// Routing key: equal keys get the same version until the split changes.
     #[arg(long, default_value = "", hide_default_value = true)]
     key: String,
     /// Print JSON.
@@ -40,7 +40,7 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
     let rows = match (&args.row, &args.file) {
         (Some(row), _) => input::rows("--row", row)?,
         (None, Some(file)) => input::rows(&file.display().to_string(), &input::read(file)?)?,
-        (None, None) => return Err(Failure::new("wants --row or --file")),
+        (None, None) => return Err(Failure::new("no rows; pass --row JSON or --file FILE")),
     };
     let count = rows.len();
     let pin = match (args.version, args.label) {
@@ -54,72 +54,71 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
         rows,
         ..PredictRequest::default()
     };
-    let mut client = args.port.connect().await?;
-    let request = args.port.patience.request(request);
-    let response = args.port.answer(client.predict(request)).await?;
-    let answer = Answer::new(response, count)?;
+    let response = args.port.call(request).await?;
+    let predictions = Predictions::new(response, count)?;
     if args.json {
-        output::print_json(&answer)
+        output::print_json(&predictions)?;
     } else {
-        output::print(&answer.readable())
+        output::print(&predictions.readable())?;
     }
+    Ok(())
 }
 
-/// An answer, row by row.
+/// A response, regrouped by row.
 #[derive(Debug, Serialize)]
-struct Answer {
+struct Predictions {
     model: String,
     version: u64,
     role: &'static str,
     response_id: String,
     policy_revision: u64,
-    rows: Vec<RowAnswer>,
+    rows: Vec<RowPrediction>,
 }
 
 #[derive(Debug, Serialize)]
-struct RowAnswer {
+struct RowPrediction {
     #[serde(skip_serializing_if = "Option::is_none")]
     class: Option<String>,
-    /// Of that class.
+    /// Probability of that class.
     #[serde(skip_serializing_if = "Option::is_none")]
     probability: Option<f32>,
-    outputs: Vec<OutputAnswer>,
+    outputs: Vec<OutputValues>,
 }
 
 #[derive(Debug, Serialize)]
-struct OutputAnswer {
+struct OutputValues {
     name: String,
     values: Vec<f32>,
 }
 
-impl Answer {
+impl Predictions {
     fn new(response: PredictResponse, count: usize) -> Result<Self, Failure> {
         let mut rows: Vec<_> = (0..count)
-            .map(|at| RowAnswer {
+            .map(|at| RowPrediction {
                 class: response.top_classes.get(at).map(|top| top.label.clone()),
                 probability: response.top_classes.get(at).map(|top| top.probability),
                 outputs: Vec::new(),
             })
             .collect();
         for tensor in &response.outputs {
-            let values = wire::fp32(tensor);
+            let values = message::fp32(tensor);
             let columns = values.len() / count;
             if columns == 0 || columns * count != values.len() {
                 return Err(Failure::new(format!(
-                    "the gateway answered {} values of `{}` for {count} rows",
+                    "the gateway returned {} values of `{}` for {count} rows",
                     values.len(),
                     tensor.name
                 )));
             }
             for (row, values) in rows.iter_mut().zip(values.chunks_exact(columns)) {
-                row.outputs.push(OutputAnswer {
+                row.outputs.push(OutputValues {
                     name: tensor.name.clone(),
                     values: values.to_vec(),
                 });
             }
         }
         Ok(Self {
-            role: wire::role(response.role()),
+            role: response.role().name(),
             model: response.model,
             version: response.version,
             response_id: response.response_id,
@@ -172,7 +171,7 @@ impl Answer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proto::v1::{Datatype, Tensor, TopClass};
+    use crate::client::v1::{Datatype, Role, Tensor, TopClass};
 
     fn tensor(name: &str, columns: i64, values: &[f32]) -> Tensor {
         Tensor {
@@ -188,7 +187,7 @@ mod tests {
         PredictResponse {
             model: "flight-delay".into(),
             version: 2,
-            role: crate::proto::v1::Role::Primary.into(),
+            role: Role::Primary.into(),
             response_id: "abc".into(),
             policy_revision: 7,
             failed_version: 0,
@@ -207,9 +206,9 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_shows_each_row_and_who_gave_it() {
-        let answer = Answer::new(response(), 2).unwrap();
-        insta::assert_snapshot!(answer.readable(), @r"
+    fn a_response_shows_each_row_and_the_version() {
+        let predictions = Predictions::new(response(), 2).unwrap();
+        insta::assert_snapshot!(predictions.readable(), @r"
         ┌─────┬─────────┬───────────────┬─────────────┐
         │ row ┆ class   ┆ of that class ┆ probability │
         ╞═════╪═════════╪═══════════════╪═════════════╡
@@ -221,9 +220,9 @@ mod tests {
     }
 
     #[test]
-    fn json_holds_the_same_as_the_table() {
-        let answer = Answer::new(response(), 2).unwrap();
-        insta::assert_snapshot!(serde_json::to_string_pretty(&answer).unwrap(), @r#"
+    fn json_has_the_same_content_as_the_table() {
+        let predictions = Predictions::new(response(), 2).unwrap();
+        insta::assert_snapshot!(serde_json::to_string_pretty(&predictions).unwrap(), @r#"
         {
           "model": "flight-delay",
           "version": 2,
@@ -261,25 +260,25 @@ mod tests {
     }
 
     #[test]
-    fn outputs_of_several_columns_and_packed_ones_are_spread() {
-        let mut packed = tensor("value", 2, &[]);
-        packed.raw = [1.0_f32, 2.0, 3.0, 4.0]
+    fn outputs_of_several_columns_and_raw_outputs_are_split_by_row() {
+        let mut raw = tensor("value", 2, &[]);
+        raw.raw = [1.0_f32, 2.0, 3.0, 4.0]
             .iter()
             .flat_map(|v| v.to_le_bytes())
             .collect();
         let response = PredictResponse {
-            outputs: vec![packed],
+            outputs: vec![raw],
             top_classes: Vec::new(),
             ..response()
         };
-        let answer = Answer::new(response.clone(), 2).unwrap();
-        assert_eq!(answer.rows[1].outputs[0].values, [3.0, 4.0]);
+        let predictions = Predictions::new(response.clone(), 2).unwrap();
+        assert_eq!(predictions.rows[1].outputs[0].values, [3.0, 4.0]);
         assert!(
-            answer.readable().contains("value[1]"),
+            predictions.readable().contains("value[1]"),
             "{}",
-            answer.readable()
+            predictions.readable()
         );
-        let torn = Answer::new(response, 3).unwrap_err().to_string();
-        assert_eq!(torn, "the gateway answered 4 values of `value` for 3 rows");
+        let error = Predictions::new(response, 3).unwrap_err().to_string();
+        assert_eq!(error, "the gateway returned 4 values of `value` for 3 rows");
     }
 }

@@ -1,32 +1,28 @@
-//! `taper promote`: a label takes over all traffic in one step.
+//! `taper promote`: sends all traffic to the version of a label, in one step.
 
-use super::{change::Changing, model::Model};
-use crate::client::Failure;
-use crate::proto::v1::PromoteRequest;
+use super::{change::MutationFlags, model::ModelFlag};
+use crate::client::{Failure, v1::PromoteRequest};
 
 /// Arguments of `taper promote`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The label whose version is to take over, such as `canary`.
+    /// The label whose version gets all traffic, such as `canary`.
     label: String,
     /// The label that moves to that version and then gets all traffic of the split.
     #[arg(long, value_name = "LABEL", default_value = "stable")]
     to: String,
     #[command(flatten)]
-    model: Model,
+    model: ModelFlag,
     #[command(flatten)]
-    how: Changing,
+    flags: MutationFlags,
 }
 
 pub(super) async fn run(args: Args) -> Result<(), Failure> {
-    let model = args.model.resolve(&args.how.port).await?;
-    let mut client = args.how.port.connect().await?;
-    let request = args.how.port.patience.request(PromoteRequest {
-        model: model.clone(),
+    let request = |model, terms| PromoteRequest {
+        model,
         label: args.label,
         to: args.to,
-        terms: Some(args.how.change.terms()),
-    });
-    let changed = args.how.port.answer(client.promote(request)).await?;
-    args.how.tell(&model, &changed)
+        terms,
+    };
+    args.flags.apply(&args.model, request).await
 }

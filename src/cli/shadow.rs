@@ -1,27 +1,25 @@
-//! `taper shadow`: which versions get copies of a model's traffic.
+//! `taper shadow`: which versions get copies of the traffic of a model.
 //!
-//! A change replaces the policy as a whole, so these verbs read it first, change its shadows, and send the revision that they
-//! read: where somebody else was faster, nothing changes.
+//! A change replaces the whole policy, so these verbs read it first, change its shadows, and send the revision that they read: if
+//! somebody else changes the model in between, the gateway refuses the change.
 
 use serde::Serialize;
 
-use super::change::Changing;
-use super::split::{Labels, TargetShare, in_force, labels};
-use crate::client::{AdminPort, Failure, wire};
-use crate::proto::v1::{Shadow, TrafficPolicy};
-use crate::terminal::{
-    output,
-    table::{per_cent, table},
-};
+use super::change::MutationFlags;
+use super::split::{Labels, TargetShare, get_labels, get_policy};
+use crate::client::v1::{Shadow, TrafficPolicy};
+use crate::client::{AdminPort, Failure, message};
+use crate::terminal::output;
+use crate::terminal::table::{per_cent, table};
 
 /// What to do with shadows.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Verb {
     /// List the shadows in force.
     List(ListArgs),
-    /// Replace the shadows. What else the policy says stays.
+    /// Replace the shadows. The rest of the policy stays.
     Set(SetArgs),
-    /// Take all shadows away.
+    /// Remove all shadows.
     Clear(ClearArgs),
 }
 
@@ -48,14 +46,14 @@ pub(super) struct SetArgs {
     /// Drop copies that are older than this many milliseconds [default: 1000].
     #[arg(long, value_name = "MILLISECONDS")]
     deadline_ms: Option<u32>,
-    /// Let this many copies wait for each shadow [default: 64].
+    /// Queue at most this many copies for each shadow [default: 64].
     #[arg(long, value_name = "COPIES")]
     max_queue: Option<u32>,
-    /// Compute this many copies of each shadow at one time [default: 1].
+    /// Compute this many copies of each shadow at the same time [default: 1].
     #[arg(long, value_name = "COPIES")]
     max_concurrent: Option<u32>,
     #[command(flatten)]
-    how: Changing,
+    flags: MutationFlags,
 }
 
 /// Arguments of `taper shadow clear`.
@@ -64,7 +62,7 @@ pub(super) struct ClearArgs {
     /// Name of the model.
     model: String,
     #[command(flatten)]
-    how: Changing,
+    flags: MutationFlags,
 }
 
 pub(super) async fn run(verb: Verb) -> Result<(), Failure> {
@@ -75,15 +73,15 @@ pub(super) async fn run(verb: Verb) -> Result<(), Failure> {
                 deadline_ms: args.deadline_ms,
                 max_queue: args.max_queue,
                 max_concurrent: args.max_concurrent,
-                ..wire::shadow(&one.target, one.share.basis_points())
+                ..message::shadow(&one.target, one.share.basis_points())
             });
             let shadows = shadows.collect();
             let edit = |policy: &mut TrafficPolicy| policy.shadows = shadows;
-            args.how.edit_policy(args.model, edit).await
+            args.flags.edit_policy(args.model, edit).await
         }
         Verb::Clear(args) => {
             let edit = |policy: &mut TrafficPolicy| policy.shadows.clear();
-            args.how.edit_policy(args.model, edit).await
+            args.flags.edit_policy(args.model, edit).await
         }
     }
 }
@@ -93,31 +91,26 @@ pub(super) async fn run(verb: Verb) -> Result<(), Failure> {
 struct Listing {
     model: String,
     revision: u64,
-    shadows: Vec<Line>,
+    shadows: Vec<Row>,
 }
 
 #[derive(Debug, Serialize)]
-struct Line {
+struct Row {
     target: String,
-    /// `None` where the target is a label that names nothing.
+    /// `None`: the target is a label that does not exist.
     version: Option<u64>,
-    basis_points: u32,
-    deadline_ms: u32,
-    max_queue: u32,
-    max_concurrent: u32,
+    #[serde(flatten)]
+    shadow: Shadow,
 }
 
-impl Line {
+impl Row {
     fn new(shadow: &Shadow, labels: &Labels) -> Self {
-        let target = wire::target_of_shadow(shadow).map(|target| target.to_string());
+        let target = shadow.valid_target().map(|target| target.to_string());
         let target = target.unwrap_or_default();
         Self {
             version: target.parse().ok().or_else(|| labels.get(&target).copied()),
             target,
-            basis_points: shadow.basis_points,
-            deadline_ms: shadow.deadline_ms(),
-            max_queue: shadow.max_queue(),
-            max_concurrent: shadow.max_concurrent(),
+            shadow: shadow.clone(),
         }
     }
 
@@ -126,10 +119,10 @@ impl Line {
         vec![
             self.target.clone(),
             version.unwrap_or_else(|| "-".into()),
-            per_cent(self.basis_points),
-            format!("{} ms", self.deadline_ms),
-            self.max_queue.to_string(),
-            self.max_concurrent.to_string(),
+            per_cent(self.shadow.basis_points),
+            format!("{} ms", self.shadow.deadline_ms()),
+            self.shadow.max_queue().to_string(),
+            self.shadow.max_concurrent().to_string(),
         ]
     }
 }
@@ -139,31 +132,32 @@ impl Listing {
         let head = format!("{}   policy revision {}", self.model, self.revision);
         if self.shadows.is_empty() {
             let set = format!("taper shadow set {} VERSION=SHARE", self.model);
-            return format!("{head}\nno shadows: set them with `{set}`");
+            return format!("{head}\nno shadows: add them with `{set}`");
         }
         let header = [
             "shadow", "version", "copies", "deadline", "queue", "at once",
         ];
-        let rows = self.shadows.iter().map(Line::cells);
+        let rows = self.shadows.iter().map(Row::cells);
         format!("{head}\n{}", table(&header, &[1, 2, 3, 4, 5], rows))
     }
 }
 
 async fn list(args: ListArgs) -> Result<(), Failure> {
-    let labels = labels(&args.port, args.model.clone()).await?;
-    let now = in_force(&args.port, args.model).await?;
-    let policy = now.policy.unwrap_or_default();
+    let labels = get_labels(&args.port, args.model.clone()).await?;
+    let current = get_policy(&args.port, args.model).await?;
+    let policy = current.policy.unwrap_or_default();
     let shadows = policy.shadows.iter();
     let listing = Listing {
-        model: now.model,
-        revision: now.revision,
-        shadows: shadows.map(|one| Line::new(one, &labels)).collect(),
+        model: current.model,
+        revision: current.revision,
+        shadows: shadows.map(|one| Row::new(one, &labels)).collect(),
     };
     if args.json {
-        output::print_json(&listing)
+        output::print_json(&listing)?;
     } else {
-        output::print(&listing.readable())
+        output::print(&listing.readable())?;
     }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -177,13 +171,13 @@ mod tests {
             deadline_ms: Some(1_000),
             max_queue: Some(64),
             max_concurrent: Some(1),
-            ..wire::shadow(&target.parse().unwrap(), points)
+            ..message::shadow(&target.parse().unwrap(), points)
         };
         let shadows = [shadow("3", 10_000), shadow("canary", 50)];
         let mut listing = Listing {
             model: "m".into(),
             revision: 4,
-            shadows: shadows.iter().map(|one| Line::new(one, &labels)).collect(),
+            shadows: shadows.iter().map(|one| Row::new(one, &labels)).collect(),
         };
         insta::assert_snapshot!(listing.readable(), @r"
         m   policy revision 4
@@ -197,7 +191,7 @@ mod tests {
         listing.shadows.clear();
         insta::assert_snapshot!(listing.readable(), @r"
         m   policy revision 4
-        no shadows: set them with `taper shadow set m VERSION=SHARE`
+        no shadows: add them with `taper shadow set m VERSION=SHARE`
         ");
     }
 
@@ -208,17 +202,17 @@ mod tests {
             deadline_ms: Some(1_000),
             max_queue: Some(64),
             max_concurrent: Some(1),
-            ..wire::shadow(&"canary".parse().unwrap(), 10_000)
+            ..message::shadow(&"canary".parse().unwrap(), 10_000)
         };
         let shadows = [
             full,
-            wire::shadow(&"3".parse().unwrap(), 50),
-            wire::shadow(&"gone".parse().unwrap(), 50),
+            message::shadow(&"3".parse().unwrap(), 50),
+            message::shadow(&"gone".parse().unwrap(), 50),
         ];
         let listing = Listing {
             model: "m".into(),
             revision: 4,
-            shadows: shadows.iter().map(|one| Line::new(one, &labels)).collect(),
+            shadows: shadows.iter().map(|one| Row::new(one, &labels)).collect(),
         };
         insta::assert_snapshot!(serde_json::to_string_pretty(&listing).unwrap());
     }

@@ -1,19 +1,16 @@
-//! `taper versions`: where each version of a model stands, and loading and unloading by hand.
+//! `taper versions`: the state of each version of a model, and loading and unloading by hand.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 
-use super::{
-    change::{self, Changing, Who},
-    model::Model,
-    models::word,
-};
-use crate::client::{AdminPort, Failure};
-use crate::proto::v1::{
+use super::change::{AuthorFlags, MutationFlags};
+use super::model::ModelFlag;
+use crate::client::v1::{
     GetModelRequest, GetModelResponse, LoadVersionRequest, RetryVersionRequest,
     UnloadVersionRequest, VersionStatus,
 };
+use crate::client::{AdminPort, Failure, names};
 use crate::terminal::{output, table::table};
 
 /// Arguments of `taper versions`.
@@ -29,20 +26,20 @@ pub(super) struct Args {
 /// What to do with versions.
 #[derive(Debug, clap::Subcommand)]
 enum Verb {
-    /// List the versions: state, age, memory, who holds them, what is wrong.
+    /// List the versions: state, age, memory, references and faults.
     List(ListArgs),
-    /// Load a version, whatever the version policy says, and wait until it is READY.
+    /// Load a version regardless of the version policy, and wait until it is READY.
     Load(ChangeArgs),
     /// Unload a version that no split, header rule or label names.
     Unload(ChangeArgs),
-    /// Try a FAILED version again, now.
+    /// Retry a FAILED version now.
     Retry(RetryArgs),
 }
 
 #[derive(Debug, clap::Args)]
 struct ListArgs {
     #[command(flatten)]
-    model: Model,
+    model: ModelFlag,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -55,20 +52,20 @@ struct ChangeArgs {
     /// The version.
     version: u64,
     #[command(flatten)]
-    model: Model,
+    model: ModelFlag,
     #[command(flatten)]
-    how: Changing,
+    flags: MutationFlags,
 }
 
-/// A retry changes nothing that is wanted, so it has no terms.
+/// Arguments of `taper versions retry`. A retry changes no revision, so it has no terms but the author.
 #[derive(Debug, clap::Args)]
 struct RetryArgs {
     /// The version.
     version: u64,
     #[command(flatten)]
-    model: Model,
+    model: ModelFlag,
     #[command(flatten)]
-    who: Who,
+    author: AuthorFlags,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -88,69 +85,63 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
 
 async fn list(args: ListArgs) -> Result<(), Failure> {
     let model = args.model.resolve(&args.port).await?;
-    let mut client = args.port.connect().await?;
-    let request = args.port.patience.request(GetModelRequest { model });
-    let listing = Listing::from(args.port.answer(client.get_model(request)).await?);
+    let listing = Listing::from(args.port.call(GetModelRequest { model }).await?);
     if args.json {
-        return output::print_json(&listing);
+        output::print_json(&listing)?;
+    } else {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let now = now.ok().and_then(|now| i64::try_from(now.as_secs()).ok());
+        output::print(&listing.readable(now.unwrap_or_default()))?;
     }
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    let now = now.ok().and_then(|now| i64::try_from(now.as_secs()).ok());
-    output::print(&listing.readable(now.unwrap_or_default()))
+    Ok(())
 }
 
-async fn load(mut args: ChangeArgs) -> Result<(), Failure> {
-    args.how.port.patience = args.how.port.patience.for_loading();
-    let model = args.model.resolve(&args.how.port).await?;
-    let mut client = args.how.port.connect().await?;
-    let request = args.how.port.patience.request(LoadVersionRequest {
-        model: model.clone(),
+async fn load(args: ChangeArgs) -> Result<(), Failure> {
+    let request = |model, terms| LoadVersionRequest {
+        model,
         version: args.version,
-        terms: Some(args.how.change.terms()),
-    });
-    let changed = args.how.port.answer(client.load_version(request)).await?;
-    args.how.tell(&model, &changed)
+        terms,
+    };
+    let flags = args.flags.for_loading();
+    flags.apply(&args.model, request).await
 }
 
 async fn unload(args: ChangeArgs) -> Result<(), Failure> {
-    let model = args.model.resolve(&args.how.port).await?;
-    let mut client = args.how.port.connect().await?;
-    let request = args.how.port.patience.request(UnloadVersionRequest {
-        model: model.clone(),
+    let request = |model, terms| UnloadVersionRequest {
+        model,
         version: args.version,
-        terms: Some(args.how.change.terms()),
-    });
-    let changed = args.how.port.answer(client.unload_version(request)).await?;
-    args.how.tell(&model, &changed)
+        terms,
+    };
+    args.flags.apply(&args.model, request).await
 }
 
-async fn retry(mut args: RetryArgs) -> Result<(), Failure> {
-    args.port.patience = args.port.patience.for_loading();
-    let model = args.model.resolve(&args.port).await?;
-    let mut client = args.port.connect().await?;
-    let request = args.port.patience.request(RetryVersionRequest {
+async fn retry(args: RetryArgs) -> Result<(), Failure> {
+    let port = args.port.for_loading();
+    let model = args.model.resolve(&port).await?;
+    let request = RetryVersionRequest {
         model: model.clone(),
         version: args.version,
-        terms: Some(args.who.terms()),
-    });
-    args.port.answer(client.retry_version(request)).await?;
+        terms: Some(args.author.terms()),
+    };
+    port.call(request).await?;
     if args.json {
-        output::print_json(&serde_json::json!({}))
+        output::print_json(&serde_json::json!({}))?;
     } else {
-        output::print(&format!("{model}   version {} is READY", args.version))
+        output::print(&format!("{model}   version {} is READY", args.version))?;
     }
+    Ok(())
 }
 
-/// The versions of one model.
+/// The versions of one model. Unlike the JSON of `taper models`, times are to the second and a fault is one text.
 #[derive(Debug, Serialize)]
 struct Listing {
     model: String,
     revision: u64,
-    versions: Vec<Line>,
+    versions: Vec<Row>,
 }
 
 #[derive(Debug, Serialize)]
-struct Line {
+struct Row {
     version: u64,
     state: &'static str,
     /// RFC 3339.
@@ -170,35 +161,35 @@ impl From<GetModelResponse> for Listing {
         Self {
             model: response.model,
             revision: response.revision,
-            versions: response.versions.into_iter().map(Line::from).collect(),
+            versions: response.versions.into_iter().map(Row::from).collect(),
         }
     }
 }
 
-impl From<VersionStatus> for Line {
+impl From<VersionStatus> for Row {
     fn from(status: VersionStatus) -> Self {
         let faults = status.faults.iter().map(|fault| {
             let places = [&fault.file, &fault.path, &fault.message];
-            let told = places.into_iter().filter(|place| !place.is_empty());
-            told.map(String::as_str).collect::<Vec<_>>().join(": ")
+            let parts = places.into_iter().filter(|place| !place.is_empty());
+            parts.map(String::as_str).collect::<Vec<_>>().join(": ")
         });
         Self {
             version: status.version,
-            state: word(status.state()),
-            since: status.since.as_ref().and_then(change::time),
+            state: status.state().name(),
+            since: status.since.as_ref().map(names::to_second),
             since_second: status.since.as_ref().map(|since| since.seconds),
             weight_bytes: status.weight_bytes,
             faults: faults.collect(),
             held_by: status.held_by,
             failures: status.failures,
-            retry_at: status.retry_at.as_ref().and_then(change::time),
+            retry_at: status.retry_at.as_ref().map(names::to_second),
             waits_for: status.waits_for,
         }
     }
 }
 
 impl Listing {
-    /// A table, seen at `now`, in seconds of Unix time.
+    /// Returns a table with ages at `now`, in seconds of Unix time.
     fn readable(&self, now: i64) -> String {
         let head = format!("{}   revision {}", self.model, self.revision);
         if self.versions.is_empty() {
@@ -220,21 +211,21 @@ impl Listing {
     }
 }
 
-impl Line {
-    /// What is wrong with it, or what it waits for.
+impl Row {
+    /// Returns the faults of the version and what it waits for.
     fn notes(&self) -> String {
         let mut notes = self.faults.clone();
         if !self.waits_for.is_empty() {
             notes.push(format!("waits for {}", self.waits_for));
         }
         if let Some(at) = &self.retry_at {
-            notes.push(format!("tried {} times, again at {at}", self.failures));
+            notes.push(format!("tried {} times, next at {at}", self.failures));
         }
         notes.join("\n")
     }
 }
 
-/// `59s`, `3m`, `5h`, `2d`. Clocks that differ make no negative ages.
+/// Returns an age in one unit: `59s`, `3m`, `5h`, `2d`. Negative ages, which differing clocks cause, are `0s`.
 fn age(seconds: i64) -> String {
     match seconds.max(0) {
         seconds @ 0..60 => format!("{seconds}s"),
@@ -244,7 +235,7 @@ fn age(seconds: i64) -> String {
     }
 }
 
-/// `512 B`, `1.5 KiB`; `-` for nothing.
+/// Returns a size in one unit: `512 B`, `1.5 KiB`; `-` for 0.
 fn bytes(bytes: u64) -> String {
     if bytes == 0 {
         return "-".into();
@@ -259,7 +250,8 @@ fn bytes(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proto::v1::{Fault, VersionState};
+    use crate::client::v1::{Fault, VersionState};
+    use crate::client::well_known::Timestamp;
 
     #[test]
     fn sizes_and_ages_have_one_unit() {
@@ -283,8 +275,8 @@ mod tests {
     }
 
     #[test]
-    fn a_version_shows_who_holds_it_and_what_is_wrong() {
-        let time = |seconds| Some(prost_types::Timestamp { seconds, nanos: 0 });
+    fn a_version_shows_its_references_and_faults() {
+        let time = |seconds| Some(Timestamp { seconds, nanos: 0 });
         let ready = VersionStatus {
             version: 1,
             state: VersionState::Ready.into(),
@@ -311,22 +303,22 @@ mod tests {
             versions: vec![ready, failed],
             ..GetModelResponse::default()
         });
-        let told = listing.readable(90);
+        let text = listing.readable(90);
         for part in [
             "1m",
             "2.0 KiB",
             "split, label stable",
             "weights: missing",
-            "tried 2 times, again at 1970-01-01T00:01:00Z",
+            "tried 2 times, next at 1970-01-01T00:01:00Z",
         ] {
-            assert!(told.contains(part), "{part}: {told}");
+            assert!(text.contains(part), "{part}: {text}");
         }
     }
 
     #[test]
     fn json_has_times_to_the_second_and_faults_as_text() {
         let time = |seconds| {
-            Some(prost_types::Timestamp {
+            Some(Timestamp {
                 seconds,
                 nanos: 250_000_000,
             })

@@ -1,37 +1,40 @@
-//! Why a verb did not do what it was asked, as text for the person at the terminal.
+//! Why a verb failed, as text for people.
 
-use std::fmt;
+use std::{fmt, io};
 
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
 use crate::faults::Faults;
 
-/// A message of one line or more; says what came, what was wanted, and where there is something to do, what.
+/// Why a verb failed: a message of one line or more, and the exit code of the process.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Failure {
+pub struct Failure {
     message: String,
     usage: bool,
 }
 
 impl Failure {
-    pub(crate) fn new(message: impl Into<String>) -> Self {
+    /// A failure with this message, which says what is wrong, what was found, what was expected, and what to do.
+    pub fn new(message: impl Into<String>) -> Self {
         Self {
             message: message.into(),
             usage: false,
         }
     }
 
-    /// The arguments were wrong, and nothing was done.
-    pub(crate) fn usage(faults: &Faults) -> Self {
+    /// A failure because of wrong arguments, before anything was done.
+    #[must_use]
+    pub fn usage(faults: &Faults) -> Self {
         Self {
             message: faults.to_string(),
             usage: true,
         }
     }
 
-    /// 2 where the arguments were wrong, 1 otherwise.
-    pub(crate) fn exit_code(&self) -> u8 {
+    /// Returns the exit code: 2 for wrong arguments, 1 otherwise.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
         if self.usage { 2 } else { 1 }
     }
 }
@@ -54,7 +57,14 @@ impl From<Status> for Failure {
     }
 }
 
-/// A refusal by the gateway: code, reason, message, and every detail on its own line.
+/// For the errors of `terminal`, which already say what could not be done.
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::new(error.to_string())
+    }
+}
+
+/// Returns a refusal by the gateway as text: code, reason and message, then a line for each detail.
 fn describe(status: &Status) -> String {
     let details = status.get_error_details();
     let mut text = code_name(status.code()).to_owned();
@@ -63,14 +73,14 @@ fn describe(status: &Status) -> String {
     }
     let fields = details
         .bad_request()
-        .map_or(&[][..], |bad| &bad.field_violations);
+        .map_or(&[][..], |request| &request.field_violations);
     let fields = fields.iter().map(|one| (&one.field, &one.description));
     let states = details
         .precondition_failure()
-        .map_or(&[][..], |wrong| &wrong.violations);
+        .map_or(&[][..], |failure| &failure.violations);
     let states = states.iter().map(|one| (&one.subject, &one.description));
     let violations: Vec<_> = fields.chain(states).collect();
-    // The message often is the first violations in one line; they read better one below the other.
+    // The message often repeats the first violations in one line. It is left out then: each violation gets its own line below.
     let repeated = |(_, description): &(_, &String)| status.message().contains(*description);
     if !status.message().is_empty() && !violations.iter().any(repeated) {
         text.push_str(&format!(": {}", status.message()));
@@ -86,29 +96,31 @@ fn describe(status: &Status) -> String {
     }
     if status.code() == Code::Unimplemented {
         text.push_str(
-            "\n  predictions and administration have a port each (8001 and 8002 by default): \
-             is --address the other one?",
+            "\n  predictions and administration have separate ports (8001 and 8002 by default); check that --address names the \
+             right one",
         );
     }
     text
 }
 
-/// What to do about a refusal that a person can do something about, by its stable word.
+/// Returns what a person can do about a refusal with this reason.
 fn help(reason: &str) -> Option<&'static str> {
     Some(match reason {
         "REVISION_CONFLICT" => {
-            "look at what is in force now (`taper versions`, `taper label list`, `taper split get`), then try again with \
+            "check what is in force now (`taper versions`, `taper label list`, `taper split get`), then try again with \
              --expect and its revision"
         }
-        "VERSION_HELD" => "move who holds it first, with `taper split set` or `taper label set`",
+        "VERSION_HELD" => {
+            "remove these references first, with `taper split set` or `taper label set`"
+        }
         "UNCONFIRMED_CHANGE" => {
-            "keep that change with `taper confirm`, or take it back with `taper undo`"
+            "keep that change with `taper confirm`, or revert it with `taper undo`"
         }
         _ => return None,
     })
 }
 
-/// The name that the gRPC documents give to a code.
+/// Returns the name of a code in the gRPC documentation.
 pub(crate) fn code_name(code: Code) -> &'static str {
     match code {
         Code::Ok => "OK",
@@ -152,8 +164,8 @@ mod tests {
     }
 
     #[test]
-    fn every_refused_field_has_its_line_and_is_told_once() {
-        let told = refused(
+    fn every_refused_field_has_one_line() {
+        let text = refused(
             Code::InvalidArgument,
             "INVALID_INPUT",
             "rows[0].temp: got \"hot\", wants a number; rows[0].wind: got 3, wants no such input",
@@ -162,7 +174,7 @@ mod tests {
                 details.add_bad_request_violation("rows[0].wind", "got 3, wants no such input");
             },
         );
-        insta::assert_snapshot!(told, @r#"
+        insta::assert_snapshot!(text, @r#"
         INVALID_ARGUMENT (INVALID_INPUT)
           rows[0].temp: got "hot", wants a number
           rows[0].wind: got 3, wants no such input
@@ -170,8 +182,8 @@ mod tests {
     }
 
     #[test]
-    fn preconditions_and_retries_are_told_below_the_message() {
-        let told = refused(
+    fn preconditions_and_retries_follow_the_message() {
+        let text = refused(
             Code::FailedPrecondition,
             "VERSION_NOT_READY",
             "versions cannot take traffic",
@@ -183,11 +195,11 @@ mod tests {
                 );
             },
         );
-        insta::assert_snapshot!(told, @r"
+        insta::assert_snapshot!(text, @r"
         FAILED_PRECONDITION (VERSION_NOT_READY): versions cannot take traffic
           version 3: weights: missing
         ");
-        let told = refused(
+        let text = refused(
             Code::ResourceExhausted,
             "OVERLOADED",
             "compute is at its limit",
@@ -195,7 +207,7 @@ mod tests {
                 d.set_retry_info(Some(Duration::from_millis(250)));
             },
         );
-        insta::assert_snapshot!(told, @r"
+        insta::assert_snapshot!(text, @r"
         RESOURCE_EXHAUSTED (OVERLOADED): compute is at its limit
           try again after 250ms
         ");

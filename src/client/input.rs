@@ -1,18 +1,18 @@
-//! Rows as people write them: JSON objects, alone, in a list, or one a line.
+//! Rows in files and on the command line: JSON objects, alone, in a list, or one per line; and the cells of CSV files.
 
 use std::{fs, io::Read, path::Path};
 
 use prost_types::Struct;
 use serde_json::{Deserializer, Value};
 
-use super::{failure::Failure, wire};
+use super::v1::Datatype;
+use super::{failure::Failure, message};
 use crate::faults;
-use crate::proto::v1::Datatype;
 
-/// Reads `path`; `-` is stdin.
+/// Reads the text of `path`; `-` is stdin.
 ///
 /// # Errors
-/// Where it cannot be read as UTF-8 text.
+/// Returns an error if it cannot be read as UTF-8 text.
 pub(crate) fn read(path: &Path) -> Result<String, Failure> {
     let text = if path == Path::new("-") {
         let mut text = String::new();
@@ -23,16 +23,19 @@ pub(crate) fn read(path: &Path) -> Result<String, Failure> {
     text.map_err(|error| Failure::new(format!("cannot read {}: {error}", path.display())))
 }
 
-/// The rows in `text`: any number of JSON objects and lists of objects, one after the other. That takes in a single
-/// object, a list, and JSON lines. `origin` is told where something is wrong.
+/// Returns `text` without the byte order mark with which some editors begin a file.
+pub(crate) fn without_mark(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
+}
+
+/// Returns the rows in `text`: any number of JSON objects and lists of objects, one after the other. A single object, a list and
+/// JSON lines are such texts. `origin` names the text in errors.
 ///
 /// # Errors
-/// Where something else is there, or nothing.
+/// Returns an error if there is anything else in `text`, or no row.
 pub(crate) fn rows(origin: &str, text: &str) -> Result<Vec<Struct>, Failure> {
     let mut rows = Vec::new();
-    // Some editors begin a file with a byte order mark, which is no part of the text.
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    for value in Deserializer::from_str(text).into_iter::<Value>() {
+    for value in Deserializer::from_str(without_mark(text)).into_iter::<Value>() {
         let value = value.map_err(|error| Failure::new(format!("{origin}: not JSON: {error}")))?;
         let items = match value {
             Value::Array(items) => items,
@@ -40,7 +43,7 @@ pub(crate) fn rows(origin: &str, text: &str) -> Result<Vec<Struct>, Failure> {
         };
         for item in items {
             match item {
-                Value::Object(fields) => rows.push(wire::row(fields)),
+                Value::Object(fields) => rows.push(message::row(fields)),
                 other => {
                     return Err(Failure::new(format!(
                         "{origin}: row {}: {}, wants an object such as {{\"temp\": 37.9}}",
@@ -53,18 +56,18 @@ pub(crate) fn rows(origin: &str, text: &str) -> Result<Vec<Struct>, Failure> {
     }
     if rows.is_empty() {
         return Err(Failure::new(format!(
-            "{origin}: there is no row in it, wants JSON objects"
+            "{origin}: contains no rows, wants JSON objects"
         )));
     }
     Ok(rows)
 }
 
-/// A cell of a table, for an input of this type; an empty one is a missing value.
+/// Returns the value of a CSV cell for an input of this type. An empty cell is a missing value.
 pub(crate) fn cell(text: &str, datatype: Datatype) -> Value {
     match datatype {
         _ if text.is_empty() => Value::Null,
         Datatype::Bytes => Value::from(text),
-        // Whole numbers stay whole, which is how they read best; what is no number is left to the gateway.
+        // Whole numbers stay whole, so that printed rows are easy to read. The gateway refuses text that is not a number.
         _ => text
             .parse::<i64>()
             .map(Value::from)
@@ -92,10 +95,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_row_is_named_by_place() {
-        for (text, told) in [
-            ("", "--row: there is no row in it, wants JSON objects"),
-            ("[]", "--row: there is no row in it, wants JSON objects"),
+    fn anything_but_a_row_is_refused_with_its_place() {
+        for (text, expected) in [
+            ("", "--row: contains no rows, wants JSON objects"),
+            ("[]", "--row: contains no rows, wants JSON objects"),
             (
                 "{} 3",
                 "--row: row 1: got 3, wants an object such as {\"temp\": 37.9}",
@@ -105,7 +108,7 @@ mod tests {
                 "--row: not JSON: key must be a string at line 1 column 2",
             ),
         ] {
-            assert_eq!(rows("--row", text).unwrap_err().to_string(), told);
+            assert_eq!(rows("--row", text).unwrap_err().to_string(), expected);
         }
     }
 }

@@ -4,10 +4,10 @@ use csv::{ReaderBuilder, StringRecord};
 use flate2::read::GzDecoder;
 use serde_json::{Map, Value};
 
+use crate::client::v1::TensorSignature;
 use crate::client::{Failure, input};
-use crate::proto::v1::TensorSignature;
 
-/// Flights in order of time, as they stand in the CSV file.
+/// Flights in order of time, as in the CSV file.
 #[derive(Debug)]
 pub(super) struct Flights {
     header: StringRecord,
@@ -20,25 +20,25 @@ impl Flights {
     /// Reads a gzipped CSV file with at least the columns `date` and `late`.
     ///
     /// # Errors
-    /// Where it is not such a file, or holds no flight.
+    /// Returns an error if it is not such a file, or contains no flights.
     pub(super) fn read(gzipped: &[u8]) -> Result<Self, Failure> {
-        let broken =
+        let invalid =
             |error: &dyn std::fmt::Display| Failure::new(format!("the embedded flights: {error}"));
         let mut reader = ReaderBuilder::new().from_reader(GzDecoder::new(gzipped));
-        let header = reader.headers().map_err(|error| broken(&error))?.clone();
+        let header = reader.headers().map_err(|error| invalid(&error))?.clone();
         let column = |name: &str| {
             header
                 .iter()
                 .position(|column| column == name)
-                .ok_or_else(|| broken(&format!("there is no column `{name}`")))
+                .ok_or_else(|| invalid(&format!("there is no column `{name}`")))
         };
         let (date, late) = (column("date")?, column("late")?);
         let records: Vec<_> = reader
             .records()
             .collect::<Result<_, _>>()
-            .map_err(|error| broken(&error))?;
+            .map_err(|error| invalid(&error))?;
         if records.is_empty() {
-            return Err(broken(&"there is none"));
+            return Err(invalid(&"there are none"));
         }
         Ok(Self {
             header,
@@ -48,22 +48,22 @@ impl Flights {
         })
     }
 
-    /// How many there are; at least one.
+    /// Returns how many there are; at least one.
     pub(super) fn len(&self) -> usize {
         self.records.len()
     }
 
-    /// Day of departure of flight `at`, counted round and round.
+    /// Returns the day of departure of flight `at`. After the last flight comes the first again.
     pub(super) fn date(&self, at: usize) -> &str {
         self.cell(at, self.date)
     }
 
-    /// Whether flight `at` was late.
+    /// Returns whether flight `at` was late.
     pub(super) fn was_late(&self, at: usize) -> bool {
         self.cell(at, self.late) == "1"
     }
 
-    /// What a model with these inputs is told about flight `at`.
+    /// Returns the row of flight `at` for a model with these inputs.
     pub(super) fn row(&self, at: usize, inputs: &[TensorSignature]) -> Map<String, Value> {
         let mut row = Map::new();
         for one in inputs {
@@ -92,7 +92,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::proto::v1::Datatype;
+    use crate::client::v1::Datatype;
 
     fn gzipped(text: &str) -> Vec<u8> {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_holds_what_the_inputs_ask_for_and_no_truth() {
+    fn a_row_has_only_the_inputs_of_the_model() {
         let flights = Flights::read(&gzipped(
             "date,carrier,month,temp,late\nd1,9E,7,37.5,1\nd2,UA,8,,0\n",
         ))
@@ -128,14 +128,14 @@ mod tests {
             json!({"carrier": "UA", "month": 8, "temp": null})
         );
         assert_eq!((flights.was_late(0), flights.was_late(1)), (true, false));
-        assert_eq!(flights.date(3), "d2", "round and round");
+        assert_eq!(flights.date(3), "d2", "repeats");
     }
 
     #[test]
-    fn a_file_without_the_truth_is_refused() {
-        let told = Flights::read(&gzipped("date,carrier\nd1,9E\n"))
+    fn a_file_without_outcomes_is_refused() {
+        let error = Flights::read(&gzipped("date,carrier\nd1,9E\n"))
             .unwrap_err()
             .to_string();
-        assert_eq!(told, "the embedded flights: there is no column `late`");
+        assert_eq!(error, "the embedded flights: there is no column `late`");
     }
 }

@@ -1,16 +1,17 @@
-//! `taper demo`: three versions of a real model, one of them in shadow, real flights, a split that moves, and the truths.
+//! `taper demo`: replays real flights through three versions of a real model, one of them a shadow, moves the split, and reports the
+//! outcomes of the flights.
 //!
-//! The example registry and half a year of flights are part of the binary. A gateway starts in this process on real
-//! ports; everything after that goes through the public RPCs, so a second terminal can do what the demo does.
+//! The example registry and half a year of flights are part of the binary. The demo starts a gateway in this process, on real ports.
+//! Everything after that goes through the public RPCs, so a second terminal can do the same.
 
 mod flights;
-mod labels;
 mod opening;
 mod operator;
+mod outcomes;
 mod plan;
 mod quality;
 mod replay;
-mod tally;
+mod results;
 mod view;
 
 use include_dir::{Dir, include_dir};
@@ -35,45 +36,49 @@ const MODEL: &str = "flight-delay";
 
 /// Arguments of `taper demo`.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {
-    /// Replay 2,000 flights, show the summary and end. Without it the flights go round until Ctrl-C.
+pub struct Args {
+    /// Replay 2,000 flights, show the summary and exit [default: repeat the flights until Ctrl-C].
     #[arg(long)]
     once: bool,
-    /// Flights a second [default: 500; with --once 1000].
+    /// Flights per second [default: 500; with --once 1000].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     rate: Option<u32>,
-    /// First of the three ports: HTTP here, predictions on the next, administration on the one after.
+    /// First of three consecutive ports: HTTP, data and admin.
     #[arg(long, value_name = "PORT", default_value_t = 8000,
           value_parser = clap::value_parser!(u16).range(1..=65_533))]
     port_base: u16,
 }
 
-pub(crate) async fn run(args: Args) -> Result<(), Failure> {
+/// Runs the demo.
+///
+/// # Errors
+/// Returns an error if the gateway cannot start, a flight got no response, or stdout cannot be written.
+pub async fn run(args: Args) -> Result<(), Failure> {
     let mut signals = Signals::listen()?;
     let flights = Flights::read(FLIGHTS)?;
     let plan = Plan::new(args.once, args.rate, flights.len());
     let folder = unpack()?;
     let gateway = start(&folder, args.port_base).await?;
     let addresses = gateway.addresses();
-    let played = async {
+    let replayed = async {
         let mut replay = Replay::new(addresses, MODEL, &flights, plan).await?;
-        match output::tell(&replay.opening(&program(), addresses).text())? {
-            Reader::There => replay.run(&mut signals).await,
+        match output::print_to_reader(&replay.opening(&program(), addresses).text())? {
+            Reader::Present => replay.run(&mut signals).await,
             Reader::Gone => Ok(()),
         }
     };
-    let played = played.await;
+    let replayed = replayed.await;
     let report = gateway.drain().await;
-    played?;
-    output::print(&report.to_string())
+    replayed?;
+    Ok(output::print(&report.to_string())?)
 }
 
-/// The binary as it was called, so that what is told can be typed.
+/// Returns how the binary was called, for commands that people copy.
 fn program() -> String {
     std::env::args().next().unwrap_or_else(|| "taper".into())
 }
 
-/// A folder with the example registry, and with room for what is changed; it goes away with the value.
+/// Creates a temporary folder with the example registry and room for the state. It is deleted when the value is dropped.
 fn unpack() -> Result<TempDir, Failure> {
     let folder = tempfile::Builder::new().prefix("taper-demo-").tempdir();
     folder

@@ -1,23 +1,24 @@
-//! What the demo tells before it begins: what is served where, and what to try in a second terminal.
+//! The text that the demo prints first: models and addresses, and commands to try in a second terminal.
 
 use serde_json::{Map, Value};
 
 use super::plan::Plan;
 use crate::app::Addresses;
-use crate::client::{ADMIN_URL, DATA_URL};
-use crate::proto::v1::GetModelResponse;
+use crate::client::v1::GetModelResponse;
+use crate::client::{AdminPort, DataPort};
+
 use crate::terminal::table::thousands;
 
-/// Everything that the opening speaks of.
+/// Everything that the text mentions.
 #[derive(Debug)]
 pub(super) struct Opening<'a> {
     /// How the binary was called.
     pub(super) program: &'a str,
     pub(super) addresses: Addresses,
     pub(super) model: &'a GetModelResponse,
-    /// Flights there are.
+    /// Number of flights.
     pub(super) flights: usize,
-    /// What a flight looks like to the model.
+    /// The inputs of one flight.
     pub(super) row: Map<String, Value>,
     pub(super) plan: Plan,
 }
@@ -37,21 +38,19 @@ impl Opening<'_> {
             .collect();
         let sent = match plan.most {
             Some(most) => format!(
-                "{} of them, {} a second, then a summary",
+                "{} of them, {} per second, then a summary",
                 thousands(most as u64),
                 plan.per_second
             ),
-            None => format!("{} a second, round and round until Ctrl-C", plan.per_second),
+            None => format!("{} per second, repeated until Ctrl-C", plan.per_second),
         };
-        let (data, admin) = (
-            flag(&format!("http://{}", addresses.data), DATA_URL),
-            flag(&format!("http://{}", addresses.admin), ADMIN_URL),
-        );
+        let data = DataPort::at(addresses.data).address_flag();
+        let admin = AdminPort::at(addresses.admin).address_flag();
         format!(
             "{} real flights out of New York, July to December 2013, in order of time: {sent}\n\
              \n{addresses}\n\
-             \n{name}: will the flight be 15 minutes late or more?\n{}\n\
-             \nThe split begins at 95% stable, 5% canary, and moves to 50/50; version 3 gets a copy of everything. In a second terminal:\n\
+             \n{name}: will the flight be at least 15 minutes late?\n{}\n\
+             \nThe split begins at 95% stable, 5% canary, and moves to 50/50; version 3 gets copies of all requests. In a second terminal:\n\
              \n  {program} models {name}{admin}\
              \n  {program} split get {name}{admin}\
              \n  {program} split set {name} stable=20% canary=70% 3=10%{admin}\
@@ -71,15 +70,6 @@ impl Opening<'_> {
     }
 }
 
-/// ` --address URL`, where `url` is not what the verb takes by itself.
-fn flag(url: &str, default: &str) -> String {
-    if url == default {
-        String::new()
-    } else {
-        format!(" --address {url}")
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::net::SocketAddr;
@@ -87,7 +77,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::proto::v1::VersionStatus;
+    use crate::client::v1::VersionStatus;
 
     fn text(base: u16, once: bool) -> String {
         let address = |offset| SocketAddr::from(([127, 0, 0, 1], base + offset));
@@ -121,16 +111,16 @@ mod tests {
     #[test]
     fn on_the_default_ports_no_address_is_needed() {
         insta::assert_snapshot!(text(8000, true), @r#"
-        24,000 real flights out of New York, July to December 2013, in order of time: 2,000 of them, 1000 a second, then a summary
+        24,000 real flights out of New York, July to December 2013, in order of time: 2,000 of them, 1000 per second, then a summary
 
         data   grpc://127.0.0.1:8001   taper.v1, Open Inference Protocol, TensorFlow Serving, health, reflection
         admin  grpc://127.0.0.1:8002   models, traffic policies
         http   http://127.0.0.1:8000   /v2 /openapi.json /metrics /healthz /readyz
 
-        flight-delay: will the flight be 15 minutes late or more?
+        flight-delay: will the flight be at least 15 minutes late?
           version 1  logistic regression on the schedule
 
-        The split begins at 95% stable, 5% canary, and moves to 50/50; version 3 gets a copy of everything. In a second terminal:
+        The split begins at 95% stable, 5% canary, and moves to 50/50; version 3 gets copies of all requests. In a second terminal:
 
           taper models flight-delay
           taper split get flight-delay
@@ -147,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn on_other_ports_every_command_says_where() {
+    fn on_other_ports_every_command_has_the_address() {
         let text = text(9000, false);
         for wanted in [
             "taper models flight-delay --address http://127.0.0.1:9002\n",
@@ -156,7 +146,7 @@ mod tests {
             "taper promote canary --address http://127.0.0.1:9002\n",
             "taper predict flight-delay --address http://127.0.0.1:9001 --row",
             "curl -s http://127.0.0.1:9000/metrics",
-            "500 a second, round and round until Ctrl-C",
+            "500 per second, repeated until Ctrl-C",
         ] {
             assert!(text.contains(wanted), "{wanted:?} is missing in\n{text}");
         }

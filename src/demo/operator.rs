@@ -1,76 +1,71 @@
-//! The demo as an operator: it sets the split and reads it back through the admin RPCs, like anybody else.
+//! The demo as an operator: sets the split and reads results through the admin RPCs, as any other operator does.
 
-use tonic::transport::Channel;
-
-use crate::client::AdminPort;
-use crate::client::Failure;
-use crate::proto::v1::admin_service_client::AdminServiceClient;
-use crate::proto::v1::{
+use crate::client::v1::{
     ChangeTerms, CompareVersionsRequest, GetModelRequest, GetModelResponse, GetOutcomesRequest,
     GetTrafficPolicyRequest, GetTrafficPolicyResponse, PairedComparison, SetLabelRequest,
     SetTrafficPolicyRequest, Shadow, Share, TrafficPolicy, VersionOutcomes, shadow, share,
 };
+use crate::client::{AdminClient, AdminPort, Failure};
 
 /// An operator of one model.
 #[derive(Debug)]
 pub(super) struct Operator {
-    client: AdminServiceClient<Channel>,
+    client: AdminClient,
     port: AdminPort,
     model: String,
-    /// The revision that this operator made last.
-    own: u64,
+    /// The last revision that this operator made.
+    own_revision: u64,
 }
 
 impl Operator {
+    /// Connects to the admin port.
+    ///
     /// # Errors
-    /// Where the admin port cannot be reached.
+    /// Returns an error if it cannot be reached.
     pub(super) async fn new(port: AdminPort, model: &str) -> Result<Self, Failure> {
         Ok(Self {
             client: port.connect().await?,
             port,
             model: model.to_owned(),
-            own: 0,
+            own_revision: 0,
         })
     }
 
+    /// Returns the model with its versions.
+    ///
     /// # Errors
-    /// What the gateway says.
+    /// Returns the refusal of the gateway.
     pub(super) async fn model(&mut self) -> Result<GetModelResponse, Failure> {
         let request = GetModelRequest {
             model: self.model.clone(),
         };
-        let request = self.port.patience.request(request);
-        self.port.answer(self.client.get_model(request)).await
+        self.port.call_on(&mut self.client, request).await
     }
 
-    /// The policy in force and what was counted under it.
+    /// Returns the policy in force, and the requests counted under it.
     ///
     /// # Errors
-    /// What the gateway says.
+    /// Returns the refusal of the gateway.
     pub(super) async fn policy(&mut self) -> Result<GetTrafficPolicyResponse, Failure> {
         let request = GetTrafficPolicyRequest {
             model: self.model.clone(),
         };
-        let request = self.port.patience.request(request);
-        self.port
-            .answer(self.client.get_traffic_policy(request))
-            .await
+        self.port.call_on(&mut self.client, request).await
     }
 
-    /// How good the versions were, by the truths that were reported.
+    /// Returns how well the predictions of each version agree with the reported outcomes.
     ///
     /// # Errors
-    /// What the gateway says.
+    /// Returns the refusal of the gateway.
     pub(super) async fn outcomes(&mut self) -> Result<Vec<VersionOutcomes>, Failure> {
         let request = GetOutcomesRequest {
             model: self.model.clone(),
         };
-        let request = self.port.patience.request(request);
-        let answer = self.port.answer(self.client.get_outcomes(request));
-        Ok(answer.await?.versions)
+        let response = self.port.call_on(&mut self.client, request).await?;
+        Ok(response.versions)
     }
 
-    /// What `shadow` answered beside each of `primaries`, since both are loaded.
+    /// Returns the comparisons of `shadow` with each of `primaries`, since both are loaded.
     pub(super) async fn pairs(
         &mut self,
         primaries: impl Iterator<Item = u64>,
@@ -84,19 +79,18 @@ impl Operator {
                 candidate: shadow,
                 ..CompareVersionsRequest::default()
             };
-            let request = self.port.patience.request(request);
-            let answer = self.port.answer(self.client.compare_versions(request));
-            // You may have sent one of the two away meanwhile: then there is nothing to compare.
-            pairs.extend(answer.await.into_iter().flat_map(|answer| answer.paired));
+            let response = self.port.call_on(&mut self.client, request).await;
+            // An error means that somebody unloaded one of the two versions: then there is nothing to compare.
+            pairs.extend(response.into_iter().flat_map(|response| response.paired));
         }
         pairs.retain(|pair| pair.shadow == shadow);
         pairs
     }
 
-    /// Sets the labels, the split and the shadow of all traffic that the replay begins with.
+    /// Sets the labels, the split and the shadow with which the replay begins. The shadow gets copies of all traffic.
     ///
     /// # Errors
-    /// What the gateway says.
+    /// Returns the refusal of the gateway.
     pub(super) async fn begin(
         &mut self,
         labels: &[(&str, u64)],
@@ -104,13 +98,13 @@ impl Operator {
         shadow: u64,
     ) -> Result<(), Failure> {
         for &(label, version) in labels {
-            let request = self.port.patience.request(SetLabelRequest {
+            let request = SetLabelRequest {
                 model: self.model.clone(),
                 label: label.to_owned(),
                 version,
                 terms: Some(terms(None)),
-            });
-            self.port.answer(self.client.set_label(request)).await?;
+            };
+            self.port.call_on(&mut self.client, request).await?;
         }
         let in_force = self.policy().await?;
         let mut policy = in_force.policy.unwrap_or_default();
@@ -122,17 +116,17 @@ impl Operator {
         self.set(with_split(policy, split), in_force.revision).await
     }
 
-    /// Moves the split on, unless somebody else has moved it: then it is theirs, and this tells `false`.
+    /// Sets the next split and returns `true`. Returns `false` if somebody else has changed the policy, and leaves it alone.
     ///
     /// # Errors
-    /// What the gateway says.
+    /// Returns the refusal of the gateway.
     pub(super) async fn move_on(&mut self, split: &[(&str, u32)]) -> Result<bool, Failure> {
         let in_force = self.policy().await?;
-        if in_force.revision != self.own {
+        if in_force.revision != self.own_revision {
             return Ok(false);
         }
         let policy = in_force.policy.unwrap_or_default();
-        let moved = self.set(with_split(policy, split), self.own);
+        let moved = self.set(with_split(policy, split), self.own_revision);
         moved.await.map(|()| true)
     }
 
@@ -142,14 +136,13 @@ impl Operator {
             policy: Some(policy),
             terms: Some(terms(Some(expected_revision))),
         };
-        let request = self.port.patience.request(request);
-        let changed = self.port.answer(self.client.set_traffic_policy(request));
-        self.own = changed.await?.revision;
+        let response = self.port.call_on(&mut self.client, request).await?;
+        self.own_revision = response.revision;
         Ok(())
     }
 }
 
-/// The same policy with another split: its shadows, its fallback and all else stay.
+/// Returns `policy` with another split.
 fn with_split(policy: TrafficPolicy, split: &[(&str, u32)]) -> TrafficPolicy {
     let share = |&(label, basis_points): &(&str, u32)| Share {
         target: Some(share::Target::Label(label.to_owned())),
@@ -161,7 +154,7 @@ fn with_split(policy: TrafficPolicy, split: &[(&str, u32)]) -> TrafficPolicy {
     }
 }
 
-/// What the history says of this operator's changes.
+/// Returns the terms of this operator's changes.
 fn terms(expected_revision: Option<u64>) -> ChangeTerms {
     ChangeTerms {
         expected_revision,
@@ -173,7 +166,7 @@ fn terms(expected_revision: Option<u64>) -> ChangeTerms {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proto::v1::{Fallback, fallback};
+    use crate::client::v1::{Fallback, fallback};
 
     #[test]
     fn moving_the_split_keeps_everything_else() {

@@ -1,8 +1,8 @@
-//! Which flights are sent, how fast, and when the split moves. Pure.
+//! Which flights are sent, how fast, and when the split moves. Pure functions.
 
-/// Flights of a bounded replay.
+/// Flights in a replay with `--once`.
 const ONCE: usize = 2_000;
-/// Seconds until the split moves in a replay without end.
+/// Seconds until the split moves in an endless replay.
 const SECONDS_BEFORE_MOVE: usize = 20;
 
 /// What a replay does.
@@ -10,25 +10,25 @@ const SECONDS_BEFORE_MOVE: usize = 20;
 pub(super) struct Plan {
     /// Flights to send; `None` for no end.
     pub(super) most: Option<usize>,
-    /// From one flight that is sent to the next: a bounded replay is a sample of the whole half-year.
+    /// Distance between two flights that are sent. With `--once`, the replay is a sample of the whole half-year.
     pub(super) stride: usize,
     /// The split moves before this flight.
     pub(super) move_before: usize,
-    /// Flights a second, at least 1.
+    /// Flights per second, at least 1.
     pub(super) per_second: u32,
 }
 
 impl Plan {
     /// The labels and the versions that they name.
     pub(super) const LABELS: [(&str, u64); 2] = [("stable", 1), ("canary", 2)];
-    /// The version that gets a copy of everything.
+    /// The version that gets copies of all requests.
     pub(super) const SHADOW: u64 = 3;
-    /// Shares of the labels in basis points at first, ...
+    /// Shares of the labels in basis points before the move.
     pub(super) const CAREFUL: [(&str, u32); 2] = [("stable", 9_500), ("canary", 500)];
-    /// ... and after the move.
+    /// Shares of the labels in basis points after the move.
     pub(super) const EVEN: [(&str, u32); 2] = [("stable", 5_000), ("canary", 5_000)];
 
-    /// A bounded replay where `once`, else one without end, of so many flights.
+    /// Returns the plan for this number of flights: a bounded replay if `once`, an endless one otherwise.
     pub(super) fn new(once: bool, per_second: Option<u32>, flights: usize) -> Self {
         if once {
             let most = ONCE.min(flights);
@@ -48,7 +48,7 @@ impl Plan {
         }
     }
 
-    /// Whether there is a flight to send after `sent` of them.
+    /// Returns whether another flight is sent after `sent` flights.
     pub(super) fn has(&self, sent: usize) -> bool {
         self.most.is_none_or(|most| sent < most)
     }
@@ -72,12 +72,12 @@ mod tests {
     }
 
     #[test]
-    fn a_replay_without_end_sends_every_flight() {
+    fn an_endless_replay_sends_every_flight() {
         let plan = Plan::new(false, Some(100), 24_000);
         assert_eq!(
             (plan.stride, plan.move_before),
             (1, 2_000),
-            "20 seconds at 100 a second"
+            "20 seconds at 100 per second"
         );
         assert!(plan.has(usize::MAX));
     }

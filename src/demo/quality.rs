@@ -1,36 +1,34 @@
-//! How good the versions are, by the gateway's own numbers. Pure.
+//! How well the versions predict, by the figures of the gateway. Pure functions.
 
 use std::collections::BTreeMap;
 
 use super::view::Column;
-use crate::client::wire;
-use crate::proto::v1::Role;
-use crate::proto::v1::outcome_window::Quality;
-use crate::proto::v1::{ClassQuality, PairedComparison, VersionOutcomes};
-use crate::terminal::table::{part_of, thousands};
+use crate::client::v1::outcome_window::Quality;
+use crate::client::v1::{ClassQuality, PairedComparison, Role, VersionOutcomes};
 
-/// What the gateway says of its versions.
+use crate::terminal::table::{or_dash, percentage, thousands};
+
+/// The gateway's figures about its versions.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Verdicts {
-    /// How good each was, by the truths that were reported.
+pub(super) struct QualityFigures {
+    /// How well the predictions of each agree with the reported outcomes.
     pub(super) outcomes: Vec<VersionOutcomes>,
-    /// What shadows answered beside primaries.
+    /// Comparisons of shadows with primaries.
     pub(super) pairs: Vec<PairedComparison>,
 }
 
-/// One cell for each version and role for which a truth has come, since it was loaded.
-pub(super) fn columns(verdicts: &Verdicts) -> Vec<Column> {
-    let (rows, disagreement) = (rows(verdicts), disagreement(&verdicts.pairs));
+/// Returns the columns of a table with one row for each version and role that has outcomes, since the version was loaded.
+pub(super) fn columns(figures: &QualityFigures) -> Vec<Column> {
+    let (rows, disagreement) = (rows(figures), disagreement(&figures.pairs));
     let column = |header: &str, cell: &dyn Fn(&Row<'_>) -> String| {
         (header.to_owned(), rows.iter().map(cell).collect())
     };
     vec![
         column("version", &|row| row.version.to_string()),
         column("role", &|row| row.role.into()),
-        column("truths", &|row| thousands(row.truths)),
+        column("outcomes", &|row| thousands(row.outcomes)),
         column("AUC", &|row| {
-            let auc = row.quality.auc;
-            auc.map_or_else(|| "-".into(), |auc| format!("{auc:.3}"))
+            or_dash(row.quality.auc, |auc| format!("{auc:.3}"))
         }),
         column("accuracy", &|row| {
             format!("{:.1}%", row.quality.accuracy * 100.0)
@@ -41,63 +39,65 @@ pub(super) fn columns(verdicts: &Verdicts) -> Vec<Column> {
     ]
 }
 
-/// The same in a few words; empty where no truth has come.
-pub(super) fn line(verdicts: &Verdicts) -> String {
-    let disagreement = disagreement(&verdicts.pairs);
-    let rows = rows(verdicts).into_iter().map(|row| {
-        let auc = row.quality.auc;
-        let auc = auc.map_or_else(|| "-".into(), |auc| format!("{auc:.3}"));
-        let told = format!("{} {} AUC {auc}", row.role, row.version);
+/// Returns the figures in a few words; empty without outcomes.
+pub(super) fn line(figures: &QualityFigures) -> String {
+    let disagreement = disagreement(&figures.pairs);
+    let rows = rows(figures).into_iter().map(|row| {
+        let auc = or_dash(row.quality.auc, |auc| format!("{auc:.3}"));
+        let text = format!("{} {} AUC {auc}", row.role, row.version);
         match disagrees(&row, &disagreement).as_str() {
-            "-" => told,
-            part => format!("{told}, disagrees {part}"),
+            "-" => text,
+            share => format!("{text}, disagrees {share}"),
         }
     });
     rows.collect::<Vec<_>>().join(", ")
 }
 
-/// Of the rows that a shadow and any primary both answered, how many they call differently, and of how many.
+/// Returns, by shadow, how many rows it classified differently from a primary, and of how many rows.
 fn disagreement(pairs: &[PairedComparison]) -> BTreeMap<u64, (u64, u64)> {
-    let mut of: BTreeMap<u64, (u64, u64)> = BTreeMap::new();
+    let mut by_shadow: BTreeMap<u64, (u64, u64)> = BTreeMap::new();
     for pair in pairs {
         if let Some(rate) = &pair.disagreement {
-            let (count, total) = of.entry(pair.shadow).or_default();
+            let (count, total) = by_shadow.entry(pair.shadow).or_default();
             *count += rate.count;
             *total += rate.total;
         }
     }
-    of
+    by_shadow
 }
 
-/// `12.3%` for a shadow, `-` for others.
+/// Returns `12.3%` for a shadow, `-` for other roles.
 fn disagrees(row: &Row<'_>, disagreement: &BTreeMap<u64, (u64, u64)>) -> String {
     let counted = disagreement.get(&row.version);
-    match counted.filter(|_| row.role == wire::role(Role::Shadow)) {
-        Some((count, total)) => part_of(*count, *total),
+    match counted.filter(|_| row.role == Role::Shadow.name()) {
+        Some((count, total)) => percentage(*count, *total),
         None => "-".into(),
     }
 }
 
-fn rows(verdicts: &Verdicts) -> Vec<Row<'_>> {
-    verdicts.outcomes.iter().filter_map(row).collect()
+fn rows(figures: &QualityFigures) -> Vec<Row<'_>> {
+    figures.outcomes.iter().filter_map(row).collect()
 }
 
 struct Row<'a> {
     version: u64,
     role: &'static str,
-    truths: u64,
+    outcomes: u64,
     quality: &'a ClassQuality,
 }
 
-fn row(of: &VersionOutcomes) -> Option<Row<'_>> {
-    let whole = of.windows.iter().find(|window| window.length.is_none())?;
+fn row(outcomes: &VersionOutcomes) -> Option<Row<'_>> {
+    let whole = outcomes
+        .windows
+        .iter()
+        .find(|window| window.length.is_none())?;
     let Some(Quality::Classes(quality)) = &whole.quality else {
         return None;
     };
     Some(Row {
-        version: of.version,
-        role: wire::role(of.role()),
-        truths: whole.rows,
+        version: outcomes.version,
+        role: outcomes.role().name(),
+        outcomes: whole.rows,
         quality,
     })
 }
@@ -105,7 +105,7 @@ fn row(of: &VersionOutcomes) -> Option<Row<'_>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proto::v1::{OutcomeWindow, Rate};
+    use crate::client::v1::{OutcomeWindow, Rate};
 
     #[test]
     fn a_shadow_is_shown_with_how_often_it_disagrees_with_any_primary() {
@@ -134,7 +134,7 @@ mod tests {
             }),
             ..PairedComparison::default()
         };
-        let verdicts = Verdicts {
+        let figures = QualityFigures {
             outcomes: vec![
                 judged(1, Role::Primary, Some(0.625)),
                 judged(3, Role::Shadow, None),
@@ -142,12 +142,12 @@ mod tests {
             pairs: vec![pair(1, 3, 10, 60), pair(2, 3, 15, 40), pair(9, 1, 1, 1)],
         };
         assert_eq!(
-            line(&verdicts),
+            line(&figures),
             "primary 1 AUC 0.625, shadow 3 AUC -, disagrees 25.00%"
         );
-        let columns = columns(&verdicts);
+        let columns = columns(&figures);
         let disagrees = columns.iter().find(|(header, _)| header == "disagrees");
         assert_eq!(disagrees.unwrap().1, ["-", "25.00%"]);
-        assert_eq!(line(&Verdicts::default()), "");
+        assert_eq!(line(&QualityFigures::default()), "");
     }
 }

@@ -1,48 +1,44 @@
-//! The flights as traffic: one `Predict` each, at a steady rate, whether or not the one before has been answered.
+//! Sends the flights as traffic: one `Predict` each, at a steady rate, whether or not earlier ones are answered.
 
 use std::{collections::BTreeSet, time::Duration};
 
+use super::{
+    flights::Flights,
+    opening::Opening,
+    operator::Operator,
+    outcomes::PendingOutcomes,
+    plan::Plan,
+    quality::QualityFigures,
+    results::{Prediction, Results},
+    view::{self, Scene},
+};
+use crate::app::Addresses;
+use crate::client::v1::{
+    GetModelResponse, GetTrafficPolicyResponse, PredictRequest, PredictResponse, TensorSignature,
+    VersionState,
+};
+use crate::client::{AdminPort, DataClient, DataPort, Failure, message};
+use crate::terminal::{Signals, output::Reader, progress::Screen};
 use tokio::{
     task::JoinSet,
     time::{self, Instant, MissedTickBehavior},
 };
-use tonic::{Status, transport::Channel};
 
-use super::{
-    flights::Flights,
-    labels::Labels,
-    opening::Opening,
-    operator::Operator,
-    plan::Plan,
-    quality::Verdicts,
-    tally::{Board, Seen},
-    view::{Scene, Screen},
-};
-use crate::app::Addresses;
-use crate::client::wire;
-use crate::client::{AdminPort, DataPort};
-use crate::client::{Failure, code_name};
-use crate::proto::v1::prediction_service_client::PredictionServiceClient;
-use crate::proto::v1::{
-    GetModelResponse, PredictRequest, PredictResponse, TensorSignature, VersionState,
-};
-use crate::terminal::Signals;
-use crate::terminal::output::Reader;
-
-/// Flights that wait for an answer at one time; past that the replay waits too.
-const IN_FLIGHT: usize = 256;
+/// Most requests in flight. The replay waits while there are as many.
+const MAX_IN_FLIGHT: usize = 256;
 
 /// One run of the demo.
 #[derive(Debug)]
 pub(super) struct Replay<'a> {
     flights: &'a Flights,
     plan: Plan,
-    client: PredictionServiceClient<Channel>,
+    port: DataPort,
+    client: DataClient,
     operator: Operator,
     model: GetModelResponse,
-    subject: Subject,
-    board: Board,
-    labels: Labels,
+    interface: ModelInterface,
+    results: Results,
+    outcomes: PendingOutcomes,
     screen: Screen,
     /// Flights sent.
     sent: usize,
@@ -53,14 +49,15 @@ impl<'a> Replay<'a> {
     /// Connects, and sets the labels and the split that the plan begins with.
     ///
     /// # Errors
-    /// Where the gateway cannot be reached, or holds no such model.
+    /// Returns an error if the gateway cannot be reached, or has no such model.
     pub(super) async fn new(
         addresses: Addresses,
         model: &str,
         flights: &'a Flights,
         plan: Plan,
     ) -> Result<Self, Failure> {
-        let client = DataPort::at(addresses.data).connect().await?;
+        let port = DataPort::at(addresses.data);
+        let client = port.connect().await?;
         let mut operator = Operator::new(AdminPort::at(addresses.admin), model).await?;
         operator
             .begin(&Plan::LABELS, &Plan::CAREFUL, Plan::SHADOW)
@@ -69,140 +66,170 @@ impl<'a> Replay<'a> {
         Ok(Self {
             flights,
             plan,
+            port,
             client,
             operator,
-            subject: Subject::of(&model)?,
+            interface: ModelInterface::of(&model)?,
             model,
-            board: Board::default(),
-            labels: Labels::default(),
-            screen: Screen::of_stdout(),
+            results: Results::default(),
+            outcomes: PendingOutcomes::default(),
+            screen: Screen::for_stdout(),
             sent: 0,
             begin: Instant::now(),
         })
     }
 
-    /// What to tell before it begins.
+    /// Returns the text to print before the replay begins.
     pub(super) fn opening<'b>(&'b self, program: &'b str, addresses: Addresses) -> Opening<'b> {
         Opening {
             program,
             addresses,
             model: &self.model,
             flights: self.flights.len(),
-            row: self.flights.row(0, &self.subject.inputs),
+            row: self.flights.row(0, &self.interface.inputs),
             plan: self.plan,
         }
     }
 
-    /// Sends the flights and shows what comes back, until the plan or a signal ends it, or nobody reads on.
+    /// Sends the flights and shows the results, until the plan or a signal ends the replay, or stdout has no reader.
     ///
     /// # Errors
-    /// Where a flight got no answer, or the operator's calls failed.
+    /// Returns an error if a flight got no response, or a call of the operator failed.
     pub(super) async fn run(&mut self, signals: &mut Signals) -> Result<(), Failure> {
-        let mut running = JoinSet::new();
         self.begin = Instant::now();
-        self.board.tick(self.begin.elapsed());
+        self.results.tick(self.begin.elapsed());
+        self.send_flights(signals).await?;
+        self.results.close(self.begin.elapsed());
+        if !self.outcomes.is_empty() {
+            time::sleep(PendingOutcomes::DELAY).await;
+            self.report_outcomes().await?;
+        }
+        let figures = self.read_figures().await?;
+        let scene = self.scene(&figures);
+        let _ = self.screen.finish(|width| view::live(&scene, width))?;
+        match self.results.failed() {
+            0 => Ok(()),
+            failed => Err(Failure::new(format!("{failed} flights got no response"))),
+        }
+    }
+
+    async fn send_flights(&mut self, signals: &mut Signals) -> Result<(), Failure> {
+        let mut running = JoinSet::new();
         let mut pace = Pace::new(self.plan.per_second);
-        let period = self.screen.period();
+        let period = view::period(&self.screen);
         let mut draw = time::interval_at(self.begin + period, period);
         draw.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let more = self.plan.has(self.sent);
             if !more && running.is_empty() {
-                break;
+                return Ok(());
             }
             tokio::select! {
-                () = pace.due(), if more && running.len() < IN_FLIGHT => {
+                () = pace.due(), if more && running.len() < MAX_IN_FLIGHT => {
                     if self.sent == self.plan.move_before && self.move_split().await? == Reader::Gone {
-                        break;
+                        return Ok(());
                     }
-                    let question = self.subject.question(&self.model.model, self.flights, self.at());
-                    running.spawn(ask(self.client.clone(), question));
+                    let flight = self.interface.flight(&self.model.model, self.flights, self.next_flight());
+                    running.spawn(predict(self.port.clone(), self.client.clone(), flight));
                     self.sent += 1;
                 }
                 Some(done) = running.join_next() => match done {
-                    Ok(Ok((seen, id, truth))) => {
-                        self.board.record(seen);
-                        self.labels.add(Instant::now(), id, truth);
+                    Ok(Ok(answered)) => {
+                        self.results.record(answered.prediction);
+                        self.outcomes.add(Instant::now(), answered.response_id, answered.class);
                     }
-                    Ok(Err(status)) => self.board.fail(code_name(status.code())),
-                    Err(_) => self.board.fail("PANIC"),
+                    Ok(Err(code)) => self.results.fail(code),
+                    Err(_) => self.results.fail("PANIC"),
                 },
                 _ = draw.tick() => {
-                    self.labels.report(&mut self.client, Instant::now()).await?;
-                    self.board.tick(self.begin.elapsed());
-                    if self.draw(Screen::draw).await? == Reader::Gone {
-                        break;
+                    self.report_outcomes().await?;
+                    self.results.tick(self.begin.elapsed());
+                    if self.draw().await? == Reader::Gone {
+                        return Ok(());
                     }
                 }
-                _ = signals.next() => break,
+                _ = signals.next() => return Ok(()),
             }
-        }
-        self.board.close(self.begin.elapsed());
-        if self.labels.any() {
-            time::sleep(Labels::DELAY).await;
-            self.labels.report(&mut self.client, Instant::now()).await?;
-        }
-        let _ = self.draw(Screen::end).await?;
-        match self.board.failed() {
-            0 => Ok(()),
-            failed => Err(Failure::new(format!("{failed} flights got no answer"))),
         }
     }
 
-    /// The flight that is next.
-    fn at(&self) -> usize {
+    async fn report_outcomes(&mut self) -> Result<(), Failure> {
+        let reported = self
+            .outcomes
+            .report(&self.port, &mut self.client, Instant::now());
+        reported.await
+    }
+
+    /// Returns the place of the flight that is sent next.
+    fn next_flight(&self) -> usize {
         self.sent * self.plan.stride
     }
 
     async fn move_split(&mut self) -> Result<Reader, Failure> {
-        self.board.tick(self.begin.elapsed());
-        let _ = self.draw(Screen::draw).await?;
+        self.results.tick(self.begin.elapsed());
+        let _ = self.draw().await?;
         let moved = self.operator.move_on(&Plan::EVEN).await?;
-        self.screen.tell(if moved {
+        let line = if moved {
             "the split moves: version 1 from 95% to 50%, version 2 from 5% to 50%"
         } else {
-            "you have moved the split: the demo leaves it to you"
-        })
+            "you have changed the policy: the demo leaves the split alone"
+        };
+        Ok(self.screen.print(line)?)
     }
 
-    async fn draw(
-        &mut self,
-        how: fn(&Screen, &Scene<'_>) -> Result<Reader, Failure>,
-    ) -> Result<Reader, Failure> {
+    async fn draw(&mut self) -> Result<Reader, Failure> {
+        let figures = self.read_figures().await?;
+        let scene = self.scene(&figures);
+        let drawn = self
+            .screen
+            .draw(|width| view::live(&scene, width), || view::line(&scene));
+        Ok(drawn?)
+    }
+
+    async fn read_figures(&mut self) -> Result<Figures, Failure> {
         let policy = self.operator.policy().await?;
-        // A version has a row for each share, by its number or by a label.
+        // A version has one row for each share that names it, by number or by label.
         let primaries: BTreeSet<_> = policy.counted.iter().map(|row| row.version).collect();
-        let verdicts = Verdicts {
+        let quality = QualityFigures {
             outcomes: self.operator.outcomes().await?,
             pairs: self
                 .operator
                 .pairs(primaries.into_iter(), Plan::SHADOW)
                 .await,
         };
-        let scene = Scene {
-            policy: &policy,
-            verdicts: &verdicts,
-            board: &self.board,
-            classes: &self.subject.classes,
-            date: self
-                .flights
-                .date(self.at().saturating_sub(self.plan.stride)),
+        Ok(Figures { policy, quality })
+    }
+
+    fn scene<'b>(&'b self, figures: &'b Figures) -> Scene<'b> {
+        let last = self.next_flight().saturating_sub(self.plan.stride);
+        Scene {
+            policy: &figures.policy,
+            quality: &figures.quality,
+            results: &self.results,
+            classes: &self.interface.classes,
+            date: self.flights.date(last),
             elapsed: self.begin.elapsed(),
-        };
-        how(&self.screen, &scene)
+        }
     }
 }
 
-/// What the model takes and gives.
+/// What the gateway reports about the model.
 #[derive(Debug)]
-struct Subject {
+struct Figures {
+    policy: GetTrafficPolicyResponse,
+    quality: QualityFigures,
+}
+
+/// Inputs and classes of the model.
+#[derive(Debug)]
+struct ModelInterface {
     inputs: Vec<TensorSignature>,
-    /// On time, late.
+    /// The class of flights on time, and that of late flights.
     classes: [String; 2],
 }
 
-impl Subject {
-    /// From the highest READY version: versions under one policy take and give the same.
+impl ModelInterface {
+    /// Returns those of the highest READY version. Versions under one policy have the same.
     fn of(model: &GetModelResponse) -> Result<Self, Failure> {
         let mut versions = model.versions.iter().rev();
         let ready = versions.find(|version| version.state() == VersionState::Ready);
@@ -218,21 +245,21 @@ impl Subject {
         }
     }
 
-    fn question(&self, model: &str, flights: &Flights, at: usize) -> Question {
+    fn flight(&self, model: &str, flights: &Flights, at: usize) -> FlightRequest {
         let late = flights.was_late(at);
-        Question {
+        FlightRequest {
             request: PredictRequest {
                 model: model.to_owned(),
-                rows: vec![wire::row(flights.row(at, &self.inputs))],
+                rows: vec![message::row(flights.row(at, &self.inputs))],
                 ..PredictRequest::default()
             },
             late,
-            truth: self.classes[usize::from(late)].clone(),
+            class: self.classes[usize::from(late)].clone(),
         }
     }
 }
 
-/// When the next flight is due.
+/// The times at which flights are due.
 #[derive(Debug)]
 struct Pace {
     next: Instant,
@@ -240,7 +267,7 @@ struct Pace {
 }
 
 impl Pace {
-    /// So far behind, a replay does not catch up: the machine was asleep, or the rate is more than it can do.
+    /// A replay that is further behind does not catch up: the machine was asleep, or it cannot reach the rate.
     const LATEST: Duration = Duration::from_millis(250);
 
     fn new(per_second: u32) -> Self {
@@ -250,7 +277,7 @@ impl Pace {
         }
     }
 
-    /// Waits until a flight is due. Loses none when it is dropped before.
+    /// Waits until a flight is due. Cancel-safe: no flight is lost.
     async fn due(&mut self) {
         time::sleep_until(self.next).await;
         self.next += self.period;
@@ -261,49 +288,60 @@ impl Pace {
     }
 }
 
-/// What goes out for one flight, and what came true.
+/// The request for one flight, and its outcome.
 #[derive(Debug)]
-struct Question {
+struct FlightRequest {
     request: PredictRequest,
     /// Whether the flight was late.
     late: bool,
-    /// The class that came true.
-    truth: String,
+    /// The actual class.
+    class: String,
 }
 
-/// Asks the gateway about one flight: what it said, the id of the answer, and the class that came true.
-async fn ask(
-    mut client: PredictionServiceClient<Channel>,
-    question: Question,
-) -> Result<(Seen, String, String), Status> {
+/// A flight that got a response.
+#[derive(Debug)]
+struct AnsweredFlight {
+    prediction: Prediction,
+    response_id: String,
+    /// The actual class.
+    class: String,
+}
+
+/// Requests a prediction for one flight.
+///
+/// # Errors
+/// Returns the name of the gRPC code of a failure.
+async fn predict(
+    port: DataPort,
+    mut client: DataClient,
+    flight: FlightRequest,
+) -> Result<AnsweredFlight, &'static str> {
     let sent = Instant::now();
-    let answer = client.predict(question.request).await?.into_inner();
-    let id = answer.response_id.clone();
-    let seen = seen(answer, sent.elapsed(), question.late, &question.truth)?;
-    Ok((seen, id, question.truth))
+    let response = port.send_on(&mut client, flight.request).await?;
+    let response_id = response.response_id.clone();
+    let latency = sent.elapsed();
+    let prediction = prediction(response, latency, flight.late, &flight.class);
+    Ok(AnsweredFlight {
+        prediction: prediction.ok_or("INTERNAL")?,
+        response_id,
+        class: flight.class,
+    })
 }
 
-fn seen(
-    answer: PredictResponse,
+/// Returns the prediction in a response; `None` if there is no probability or no class in it.
+fn prediction(
+    response: PredictResponse,
     latency: Duration,
     late: bool,
-    truth: &str,
-) -> Result<Seen, Status> {
-    let score = answer
-        .outputs
-        .first()
-        .map(wire::fp32)
-        .and_then(|values| values.first().copied());
-    let class = answer.top_classes.into_iter().next().map(|top| top.label);
-    let (Some(score), Some(class)) = (score, class) else {
-        return Err(Status::internal(
-            "the answer holds no probability or no class",
-        ));
-    };
-    Ok(Seen {
-        version: answer.version,
+    actual: &str,
+) -> Option<Prediction> {
+    let output = response.outputs.first()?;
+    let score = message::fp32(output).first().copied()?;
+    let class = response.top_classes.into_iter().next()?.label;
+    Some(Prediction {
+        version: response.version,
         latency,
-        right: class == truth,
+        correct: class == actual,
         class,
         score,
         late,
@@ -313,7 +351,7 @@ fn seen(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proto::v1::{Tensor, TopClass};
+    use crate::client::v1::{Tensor, TopClass};
 
     #[tokio::test(start_paused = true)]
     async fn a_steady_pace_neither_drifts_nor_bursts() {
@@ -335,13 +373,13 @@ mod tests {
         let took = awake.elapsed().as_millis();
         assert!(
             (240..=260).contains(&took),
-            "a minute asleep is not made up for: {took} ms"
+            "the replay does not catch up on a minute: {took} ms"
         );
     }
 
     #[test]
-    fn an_answer_is_held_against_what_came_true() {
-        let answer = |label: &str, values: &[f32]| PredictResponse {
+    fn a_prediction_is_compared_with_the_actual_class() {
+        let response = |label: &str, values: &[f32]| PredictResponse {
             version: 2,
             outputs: vec![Tensor {
                 fp32_values: values.to_vec(),
@@ -353,10 +391,13 @@ mod tests {
             }],
             ..PredictResponse::default()
         };
-        let right = seen(answer("late", &[0.75]), Duration::ZERO, true, "late").unwrap();
-        assert!(right.right && right.late && right.version == 2, "{right:?}");
-        let wrong = seen(answer("on time", &[0.25]), Duration::ZERO, true, "late").unwrap();
-        assert!(!wrong.right, "{wrong:?}");
-        assert!(seen(answer("late", &[]), Duration::ZERO, true, "late").is_err());
+        let correct = prediction(response("late", &[0.75]), Duration::ZERO, true, "late").unwrap();
+        assert!(
+            correct.correct && correct.late && correct.version == 2,
+            "{correct:?}"
+        );
+        let wrong = prediction(response("on time", &[0.25]), Duration::ZERO, true, "late").unwrap();
+        assert!(!wrong.correct, "{wrong:?}");
+        assert!(prediction(response("late", &[]), Duration::ZERO, true, "late").is_none());
     }
 }

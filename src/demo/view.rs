@@ -1,45 +1,42 @@
-//! How the demo looks. [`live`] and [`line()`] are pure; [`Screen`] draws.
+//! The text that the demo draws. Pure functions.
 
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use super::quality::{self, QualityFigures};
+use super::results::{Results, VersionResults};
+use crate::client::v1::GetTrafficPolicyResponse;
+use crate::terminal::progress::Screen;
+use crate::terminal::table::{or_dash, per_cent, percentage, table, thousands};
 
-use super::quality::{self, Verdicts};
-use super::tally::{Board, Tally};
-use crate::client::Failure;
-use crate::proto::v1::GetTrafficPolicyResponse;
-use crate::terminal::output::{self, Reader};
-use crate::terminal::table::{part_of, per_cent, table, thousands};
-
-/// Where the demo is.
+/// The state of the demo at one time.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Scene<'a> {
-    /// The policy in force and what was counted under it.
+    /// The policy in force, and the requests counted under it.
     pub(super) policy: &'a GetTrafficPolicyResponse,
-    /// What the gateway says of the versions.
-    pub(super) verdicts: &'a Verdicts,
-    /// What was seen.
-    pub(super) board: &'a Board,
-    /// The two classes, on time and late, as the model calls them.
+    /// The gateway's figures about the versions.
+    pub(super) quality: &'a QualityFigures,
+    /// The predictions as the demo received them.
+    pub(super) results: &'a Results,
+    /// The names of the two classes: on time, late.
     pub(super) classes: &'a [String; 2],
-    /// Day of the flight that was sent last.
+    /// Day of the last flight sent.
     pub(super) date: &'a str,
     /// Since the first flight.
     pub(super) elapsed: Duration,
 }
 
 impl Scene<'_> {
-    /// Versions with a share, and those that answered before.
+    /// Returns the versions with a share, and those that have answered.
     fn versions(&self) -> Vec<u64> {
         let split = self.policy.counted.iter().map(|row| row.version);
         let mut versions: Vec<_> = split.collect();
-        versions.extend(self.board.versions.keys());
+        versions.extend(self.results.versions.keys());
         versions.sort_unstable();
         versions.dedup();
         versions
     }
 
-    /// What the split gives to `version`, directly or by labels.
+    /// Returns the share of `version` in basis points, by its number and by labels.
     fn target(&self, version: u64) -> u32 {
         let split = self.policy.policy.iter().flat_map(|policy| &policy.split);
         let rows = split.zip(&self.policy.counted);
@@ -52,11 +49,11 @@ impl Scene<'_> {
         let rows = &self.policy.counted;
         let all = rows.iter().map(|row| row.requests).sum();
         let own = rows.iter().filter(|row| row.version == version);
-        part_of(own.map(|row| row.requests).sum(), all)
+        percentage(own.map(|row| row.requests).sum(), all)
     }
 
     fn errors(&self) -> String {
-        let errors = &self.board.errors;
+        let errors = &self.results.errors;
         if errors.is_empty() {
             return "no errors".into();
         }
@@ -67,26 +64,26 @@ impl Scene<'_> {
     }
 }
 
-/// One table row a version, at most `width` characters wide: the columns that matter least come last, and those that do
-/// not fit are left out.
+/// Returns a table with one row for each version, at most `width` characters wide. The least important columns come last, and are left
+/// out if they do not fit.
 pub(super) fn live(scene: &Scene<'_>, width: usize) -> String {
     let answers = fitted(columns(scene), width);
-    let mut judged = String::new();
-    if !scene.verdicts.outcomes.is_empty() {
-        let table = fitted(quality::columns(scene.verdicts), width);
-        judged = format!("\nby the truths that were reported since:\n{table}");
+    let mut by_outcomes = String::new();
+    if !scene.quality.outcomes.is_empty() {
+        let table = fitted(quality::columns(scene.quality), width);
+        by_outcomes = format!("\nby the outcomes reported since:\n{table}");
     }
     format!(
-        "{}   policy revision {}   flights of {}   {} answered, {}\n{answers}{judged}",
+        "{}   policy revision {}   flights of {}   {} answered, {}\n{answers}{by_outcomes}",
         scene.policy.model,
         scene.policy.revision,
         scene.date,
-        thousands(scene.board.answers()),
+        thousands(scene.results.answers()),
         scene.errors(),
     )
 }
 
-/// The first of these columns, as many as fit.
+/// Returns a table of the first columns, as many as fit.
 fn fitted(mut columns: Vec<Column>, width: usize) -> String {
     let mut text = aligned(&columns);
     while columns.len() > 1 && text.lines().any(|line| line.chars().count() > width) {
@@ -96,48 +93,50 @@ fn fitted(mut columns: Vec<Column>, width: usize) -> String {
     text
 }
 
-/// A header and one cell a version.
+/// A header, and one cell for each row.
 pub(super) type Column = (String, Vec<String>);
 
 fn columns(scene: &Scene<'_>) -> Vec<Column> {
-    let nothing = Tally::default();
+    let nothing = VersionResults::default();
     let versions = scene.versions();
-    let column = |header: &str, cell: &dyn Fn(u64, &Tally) -> String| {
+    let column = |header: &str, cell: &dyn Fn(u64, &VersionResults) -> String| {
         let cells = versions.iter().map(|version| {
             cell(
                 *version,
-                scene.board.versions.get(version).unwrap_or(&nothing),
+                scene.results.versions.get(version).unwrap_or(&nothing),
             )
         });
         (header.to_owned(), cells.collect())
     };
     let [on_time, late] = scene.classes;
-    let called = |tally: &Tally, class| thousands(tally.classes.get(class).copied().unwrap_or(0));
+    let count = |results: &VersionResults, class| {
+        thousands(results.classes.get(class).copied().unwrap_or(0))
+    };
     vec![
         column("version", &|version, _| version.to_string()),
         column("target", &|version, _| per_cent(scene.target(version))),
         column("counted", &|version, _| scene.counted(version)),
-        column("answers", &|_, tally| thousands(tally.answers)),
+        column("answers", &|_, results| thousands(results.answers)),
         column("per s", &|version, _| {
-            or_dash(scene.board.rate(version), |rate| format!("{rate:.0}"))
+            or_dash(scene.results.rate(version), |rate| format!("{rate:.0}"))
         }),
-        column("p50 ms", &|_, tally| {
-            or_dash(tally.percentile(50), milliseconds)
+        column("p50 ms", &|_, results| {
+            or_dash(results.percentile(50), milliseconds)
         }),
-        column("p99 ms", &|_, tally| {
-            or_dash(tally.percentile(99), milliseconds)
+        column("p99 ms", &|_, results| {
+            or_dash(results.percentile(99), milliseconds)
         }),
-        column(&format!("mean P({late})"), &|_, tally| {
-            or_dash(tally.mean_score(), |mean| format!("{mean:.3}"))
+        column(&format!("mean P({late})"), &|_, results| {
+            or_dash(results.mean_score(), |mean| format!("{mean:.3}"))
         }),
-        column("AUC", &|_, tally| {
-            or_dash(tally.auc(), |auc| format!("{auc:.3}"))
+        column("AUC", &|_, results| {
+            or_dash(results.auc(), |auc| format!("{auc:.3}"))
         }),
-        column("accuracy", &|_, tally| {
-            or_dash(tally.accuracy(), |part| format!("{:.1}%", part * 100.0))
+        column("accuracy", &|_, results| {
+            or_dash(results.accuracy(), |part| format!("{:.1}%", part * 100.0))
         }),
-        column(&format!("{on_time} / {late}"), &|_, tally| {
-            format!("{} / {}", called(tally, on_time), called(tally, late))
+        column(&format!("{on_time} / {late}"), &|_, results| {
+            format!("{} / {}", count(results, on_time), count(results, late))
         }),
     ]
 }
@@ -150,156 +149,84 @@ fn aligned(columns: &[Column]) -> String {
     table(&header, &right, rows)
 }
 
-/// The same in one line, for files and pipes.
+/// Returns the scene as one line, for files and pipes.
 pub(super) fn line(scene: &Scene<'_>) -> String {
-    let nothing = Tally::default();
+    let nothing = VersionResults::default();
     let versions = scene.versions().into_iter().map(|version| {
-        let tally = scene.board.versions.get(&version).unwrap_or(&nothing);
+        let results = scene.results.versions.get(&version).unwrap_or(&nothing);
         format!(
             "version {version}: {} (counted {}), {}/s, p99 {}, mean {}",
             per_cent(scene.target(version)),
             scene.counted(version),
-            or_dash(scene.board.rate(version), |rate| format!("{rate:.0}")),
-            or_dash(tally.percentile(99), |p99| format!(
+            or_dash(scene.results.rate(version), |rate| format!("{rate:.0}")),
+            or_dash(results.percentile(99), |p99| format!(
                 "{} ms",
                 milliseconds(p99)
             )),
-            or_dash(tally.mean_score(), |mean| format!("{mean:.3}")),
+            or_dash(results.mean_score(), |mean| format!("{mean:.3}")),
         )
     });
-    let judged = match quality::line(scene.verdicts) {
-        judged if judged.is_empty() => judged,
-        judged => format!(" | by the truths: {judged}"),
+    let by_outcomes = match quality::line(scene.quality) {
+        line if line.is_empty() => line,
+        line => format!(" | by outcomes: {line}"),
     };
     format!(
-        "{:5.1}s {} {} answered, {} | {}{judged}",
+        "{:5.1}s {} {} answered, {} | {}{by_outcomes}",
         scene.elapsed.as_secs_f64(),
         scene.date,
-        thousands(scene.board.answers()),
+        thousands(scene.results.answers()),
         scene.errors(),
         versions.collect::<Vec<_>>().join(" | ")
     )
-}
-
-fn or_dash<T>(value: Option<T>, show: impl Fn(T) -> String) -> String {
-    value.map_or_else(|| "-".into(), show)
 }
 
 fn milliseconds(duration: Duration) -> String {
     format!("{:.2}", duration.as_secs_f64() * 1_000.0)
 }
 
-/// Of the terminal; without one, as wide as it likes.
-fn width() -> usize {
-    comfy_table::Table::new()
-        .width()
-        .map_or(usize::MAX, usize::from)
-}
-
-/// Draws in place on a terminal, and writes a line now and then elsewhere.
-#[derive(Debug)]
-pub(super) enum Screen {
-    /// A terminal.
-    Terminal(ProgressBar),
-    /// A file or a pipe.
-    Lines,
-}
-
-impl Screen {
-    pub(super) fn of_stdout() -> Self {
-        if !std::io::IsTerminal::is_terminal(&std::io::stdout()) {
-            return Self::Lines;
-        }
-        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stdout());
-        // The template is a constant; where it could not be read, the bar's own style still shows the message.
-        if let Ok(style) = ProgressStyle::with_template("{msg}") {
-            bar.set_style(style);
-        }
-        Self::Terminal(bar)
-    }
-
-    /// How often to draw.
-    pub(super) fn period(&self) -> Duration {
-        match self {
-            Self::Terminal(_) => Duration::from_millis(500),
-            Self::Lines => Duration::from_secs(2),
-        }
-    }
-
-    /// # Errors
-    /// Where stdout cannot be written.
-    pub(super) fn draw(&self, scene: &Scene<'_>) -> Result<Reader, Failure> {
-        match self {
-            Self::Terminal(bar) => {
-                bar.set_message(live(scene, width()));
-                bar.tick();
-                Ok(Reader::There)
-            }
-            Self::Lines => output::tell(&line(scene)),
-        }
-    }
-
-    /// Tells something that happened, above the table.
-    ///
-    /// # Errors
-    /// Where stdout cannot be written.
-    pub(super) fn tell(&self, event: &str) -> Result<Reader, Failure> {
-        match self {
-            Self::Terminal(bar) => {
-                bar.println(event);
-                Ok(Reader::There)
-            }
-            Self::Lines => output::tell(event),
-        }
-    }
-
-    /// Leaves the final table behind.
-    ///
-    /// # Errors
-    /// Where stdout cannot be written.
-    pub(super) fn end(&self, scene: &Scene<'_>) -> Result<Reader, Failure> {
-        if let Self::Terminal(bar) = self {
-            bar.finish_and_clear();
-        }
-        output::tell(&live(scene, width()))
+/// Returns how often to draw: more often on a terminal than line by line.
+pub(super) fn period(screen: &Screen) -> Duration {
+    match screen {
+        Screen::Terminal(_) => Duration::from_millis(500),
+        Screen::Lines => Duration::from_secs(2),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::wire;
-    use crate::demo::tally::Seen;
-    use crate::proto::v1::{CountedShare, TrafficPolicy};
+    use crate::client::message;
+    use crate::client::v1::{CountedShare, TrafficPolicy};
+    use crate::demo::results::Prediction;
 
     #[test]
     fn the_table_and_the_line_show_versions_with_a_share_and_versions_that_answered() {
-        let mut board = Board::default();
+        let mut results = Results::default();
         let classes = ["on time".to_owned(), "late".to_owned()];
-        board.tick(Duration::ZERO);
+        results.tick(Duration::ZERO);
         for (version, score, late) in [
             (1, 0.25, false),
             (1, 0.75, true),
             (1, 0.75, false),
             (2, 0.125, false),
         ] {
-            board.record(Seen {
+            results.record(Prediction {
                 version,
                 latency: Duration::from_micros(1_250),
                 class: classes[usize::from(score > 0.5)].clone(),
                 score,
-                right: (score > 0.5) == late,
+                correct: (score > 0.5) == late,
                 late,
             });
         }
-        board.tick(Duration::from_secs(2));
-        board.fail("UNAVAILABLE");
+        results.tick(Duration::from_secs(2));
+        results.fail("UNAVAILABLE");
         let policy = GetTrafficPolicyResponse {
             model: "flight-delay".into(),
             revision: 3,
             policy: Some(TrafficPolicy {
                 split: [("1", 9_000), ("stable", 950), ("3", 50)]
-                    .map(|(target, points)| wire::share(&target.parse().unwrap(), points))
+                    .map(|(target, points)| message::share(&target.parse().unwrap(), points))
                     .to_vec(),
                 ..TrafficPolicy::default()
             }),
@@ -320,8 +247,8 @@ mod tests {
         };
         let scene = Scene {
             policy: &policy,
-            verdicts: &Verdicts::default(),
-            board: &board,
+            quality: &QualityFigures::default(),
+            results: &results,
             classes: &classes,
             date: "2013-07-01",
             elapsed: Duration::from_millis(2_040),

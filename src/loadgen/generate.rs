@@ -1,93 +1,93 @@
-//! The two loops that send.
+//! The two loops that send requests.
 //!
-//! An open loop sends at times that are fixed before, whether earlier requests are answered or not, and counts latency from
-//! the moment a request was due: a server that stalls does not slow down who measures it (no coordinated omission).
-//! A closed loop has a fixed number of callers, each of which sends when it has its answer, and finds out how much can be done.
+//! An open loop sends at times that are fixed in advance, whether or not earlier requests are answered, and measures latency from the
+//! time at which a request was due. A server that stalls does not slow down the measurement (no coordinated omission). A closed loop has
+//! a fixed number of callers, each of which sends its next request when the last one is answered. It measures the highest throughput.
 //!
-//! How precise the open loop is: timers here wake within a millisecond or two, so they are trusted until two milliseconds
-//! before a request is due; from there the loop gives way to other tasks and looks at the clock by turns, which keeps one
-//! core busy above about 500 requests a second. Requests whose time has come go out together, each counted from its
-//! own time. How late they went is measured ([`Tally::late`](super::Tally::late)) and is part of the latencies.
+//! Precision of the open loop: timers wake within one or two milliseconds, so they are used until two milliseconds before a request is
+//! due. From then on the loop alternates between yielding to other tasks and reading the clock, which keeps one core busy above about
+//! 500 requests per second. Requests that are due at the same time are sent together, each measured from its own due time. Their delay is
+//! measured ([`Tally::late`](super::Tally::late)) and is part of the latencies.
 //!
-//! Both loops belong to whoever awaits them: dropped, they leave what was seen on the [`Board`] and break off the rest.
+//! Both loops can be cancelled: dropping the future keeps the results in the [`Recorder`] and aborts the requests in flight.
 
 use std::{sync::Arc, time::Duration};
 
 use tokio::task::{JoinSet, yield_now};
 use tokio::time::{Instant, sleep};
 
-use super::board::{Board, Outcome};
+use super::results::{Outcome, Recorder};
 use super::schedule::{Arrivals, Schedule};
 
-/// One connection to what is loaded.
+/// One connection to the server under load.
 pub trait Caller: Clone + Send + 'static {
-    /// Sends request number `turn` and waits for its end, which must come.
-    fn call(&mut self, turn: u64) -> impl Future<Output = Outcome> + Send;
+    /// Sends request number `number` and waits for its outcome. Must return at some time.
+    fn call(&mut self, number: u64) -> impl Future<Output = Outcome> + Send;
 }
 
 /// How requests are sent.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Load {
-    /// So many callers at a time, at least 1.
+    /// This many concurrent callers, at least 1.
     Closed(usize),
-    /// At times of their own.
+    /// At times that are fixed in advance.
     Open {
-        /// Requests a second, more than 0.
+        /// Requests per second, more than 0.
         rate: f64,
-        /// How they spread over time.
+        /// How the requests are spread over time.
         arrivals: Arrivals,
-        /// Requests that may wait for an answer. Those that are due while so many do are not sent, but counted.
-        most_in_flight: usize,
+        /// Most requests in flight. Requests that are due while as many are in flight are not sent, only counted.
+        max_in_flight: usize,
     },
 }
 
-/// Sends `load` for `length` over `callers`, at least one, which take turns; writes to `board` what becomes of the
-/// requests, and returns once each has ended. They are numbered from `first` on.
+/// Sends `load` for `length` over `callers` in turn (at least one), records the outcomes in `recorder`, and returns when every request
+/// has ended. Requests are numbered from `first`.
 pub async fn generate<C: Caller>(
     callers: &[C],
     load: Load,
     length: Duration,
     first: u64,
-    board: &Arc<Board>,
+    recorder: &Arc<Recorder>,
 ) {
     match load {
-        Load::Closed(number) => closed(callers, number, length, first, board).await,
+        Load::Closed(concurrency) => closed(callers, concurrency, length, first, recorder).await,
         Load::Open {
             rate,
             arrivals,
-            most_in_flight,
+            max_in_flight,
         } => {
             let schedule = Schedule::new(arrivals, rate, length);
-            open(callers, schedule, most_in_flight, length, first, board).await;
+            open(callers, schedule, max_in_flight, length, first, recorder).await;
         }
     }
 }
 
-/// A caller that was refused waits so long: one that is turned away at the door would else only knock.
+/// Wait of a caller after a failure. Without it, a caller whose requests are refused at once would send without pause.
 const AFTER_FAILURE: Duration = Duration::from_millis(1);
 
 async fn closed<C: Caller>(
     callers: &[C],
-    number: usize,
+    concurrency: usize,
     length: Duration,
     first: u64,
-    board: &Arc<Board>,
+    recorder: &Arc<Recorder>,
 ) {
     let end = Instant::now() + length;
     let mut running = JoinSet::new();
-    for (lane, caller) in callers.iter().cycle().take(number).enumerate() {
-        let (mut caller, board) = (caller.clone(), Arc::clone(board));
+    for (shard, caller) in callers.iter().cycle().take(concurrency).enumerate() {
+        let (mut caller, recorder) = (caller.clone(), Arc::clone(recorder));
         running.spawn(async move {
-            for turn in (first + lane as u64..).step_by(number) {
+            for number in (first + shard as u64..).step_by(concurrency) {
                 let begin = Instant::now();
                 if begin >= end {
                     break;
                 }
-                board.sent(lane);
-                let outcome = caller.call(turn).await;
+                recorder.count_sent(shard);
+                let outcome = caller.call(number).await;
                 let failed = matches!(outcome, Outcome::Failed { .. });
                 let now = Instant::now();
-                board.ended(lane, outcome, now - begin, now <= end);
+                recorder.record_outcome(shard, outcome, now - begin, now <= end);
                 if failed {
                     sleep(AFTER_FAILURE).await;
                 }
@@ -97,50 +97,50 @@ async fn closed<C: Caller>(
     while running.join_next().await.is_some() {}
 }
 
-/// So many requests go out in a row before others get a turn, where the loop is behind.
-const IN_A_ROW: usize = 16;
+/// Requests that a loop behind schedule sends before it yields to other tasks.
+const BURST: usize = 16;
 
 async fn open<C: Caller>(
     callers: &[C],
     schedule: Schedule,
-    most_in_flight: usize,
+    max_in_flight: usize,
     length: Duration,
     first: u64,
-    board: &Arc<Board>,
+    recorder: &Arc<Recorder>,
 ) {
     let begin = Instant::now();
     let end = begin + length;
     let mut running = JoinSet::new();
     let requests = schedule.zip(first..).zip(callers.iter().cycle());
-    for (lane, ((due, turn), caller)) in requests.enumerate() {
-        let due = begin + due;
-        if lane.is_multiple_of(IN_A_ROW) {
+    for (shard, ((offset, number), caller)) in requests.enumerate() {
+        let due = begin + offset;
+        if shard.is_multiple_of(BURST) {
             yield_now().await;
         }
         wait_until(due).await;
         reap(&mut running);
-        if running.len() >= most_in_flight {
+        if running.len() >= max_in_flight {
             yield_now().await;
             reap(&mut running);
         }
-        if running.len() >= most_in_flight {
-            board.not_sent(lane);
+        if running.len() >= max_in_flight {
+            recorder.count_not_sent(shard);
             continue;
         }
-        let (mut caller, board) = (caller.clone(), Arc::clone(board));
-        board.sent_late(lane, due.elapsed());
+        let (mut caller, recorder) = (caller.clone(), Arc::clone(recorder));
+        recorder.count_sent_late(shard, due.elapsed());
         running.spawn(async move {
-            let outcome = caller.call(turn).await;
+            let outcome = caller.call(number).await;
             let now = Instant::now();
-            board.ended(lane, outcome, now - due, now <= end);
+            recorder.record_outcome(shard, outcome, now - due, now <= end);
         });
     }
-    // Also the silence after the last request is part of the stretch.
+    // The time between the last request and the end is part of the phase.
     wait_until(end).await;
     while running.join_next().await.is_some() {}
 }
 
-/// Forgets those that have ended.
+/// Removes tasks that have ended.
 fn reap(running: &mut JoinSet<()>) {
     while running.try_join_next().is_some() {}
 }
@@ -151,16 +151,16 @@ async fn wait_until(due: Instant) {
         if left.is_zero() {
             return;
         }
-        match by_timer(left) {
+        match timer_wait(left) {
             Some(most) => sleep(most).await,
             None => yield_now().await,
         }
     }
 }
 
-/// How much of `left` a timer may be trusted with; `None`: it would come too late.
-fn by_timer(left: Duration) -> Option<Duration> {
-    /// Timers count in milliseconds and round up, and the system adds its own.
+/// Returns how long a timer can wait out of `left` without waking too late; `None` if `left` is too short.
+fn timer_wait(left: Duration) -> Option<Duration> {
+    /// Timers have a resolution of a millisecond and round up; the system adds a delay of its own.
     const MARGIN: Duration = Duration::from_millis(2);
     left.checked_sub(MARGIN).filter(|most| !most.is_zero())
 }
@@ -178,11 +178,11 @@ mod tests {
     struct Acting(Result<Duration, Code>);
 
     impl Caller for Acting {
-        async fn call(&mut self, turn: u64) -> Outcome {
+        async fn call(&mut self, number: u64) -> Outcome {
             match self.0 {
                 Ok(took) => {
                     sleep(took).await;
-                    Outcome::Answered(turn % 2 + 1)
+                    Outcome::Answered(number % 2 + 1)
                 }
                 Err(code) => Outcome::Failed {
                     code,
@@ -194,52 +194,52 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn callers_of_a_closed_loop_wait_for_their_answers() {
-        let board = Arc::new(Board::default());
+        let recorder = Arc::new(Recorder::default());
         let callers = [Acting(Ok(SECOND / 100)), Acting(Ok(SECOND / 100))];
-        generate(&callers, Load::Closed(5), SECOND, 0, &board).await;
-        let total = board.total();
+        generate(&callers, Load::Closed(5), SECOND, 0, &recorder).await;
+        let total = recorder.total();
         assert_eq!((total.counts.sent, total.counts.in_time), (500, 500));
         assert_eq!(total.late.count(), 0, "nothing is due in a closed loop");
         assert_eq!(total.latency().longest().as_millis(), 10);
         let of = |version| total.versions[&version].count();
-        assert_eq!((of(1), of(2)), (250, 250), "each turn is taken once");
+        assert_eq!((of(1), of(2)), (250, 250), "each number is taken once");
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_answer_after_the_end_counts_but_not_for_the_rate() {
-        let board = Arc::new(Board::default());
+        let recorder = Arc::new(Recorder::default());
         let callers = [Acting(Ok(SECOND * 3 / 4))];
-        generate(&callers, Load::Closed(1), SECOND, 0, &board).await;
-        let counts = board.counts();
+        generate(&callers, Load::Closed(1), SECOND, 0, &recorder).await;
+        let counts = recorder.counts();
         assert_eq!((counts.sent, counts.answered, counts.in_time), (2, 2, 1));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_caller_that_is_refused_takes_breath() {
-        let board = Arc::new(Board::default());
+        let recorder = Arc::new(Recorder::default());
         let callers = [Acting(Err(Code::Unavailable))];
-        generate(&callers, Load::Closed(1), SECOND, 0, &board).await;
-        let counts = board.counts();
+        generate(&callers, Load::Closed(1), SECOND, 0, &recorder).await;
+        let counts = recorder.counts();
         assert_eq!(counts.failed, counts.sent);
         assert!((1..=1_001).contains(&counts.sent), "{counts:?}");
     }
 
-    fn open_load(most_in_flight: usize) -> Load {
+    fn open_load(max_in_flight: usize) -> Load {
         Load::Open {
             rate: 2_000.0,
             arrivals: Arrivals::Even,
-            most_in_flight,
+            max_in_flight,
         }
     }
 
     // On real time: with a paused clock the loop would look at it for ever.
     #[tokio::test]
     async fn an_open_loop_does_not_wait_for_answers_and_tells_what_it_could_not_send() {
-        let board = Arc::new(Board::default());
+        let recorder = Arc::new(Recorder::default());
         let callers = [Acting(Ok(SECOND * 600))];
-        let load = generate(&callers, open_load(10), SECOND / 10, 0, &board);
+        let load = generate(&callers, open_load(10), SECOND / 10, 0, &recorder);
         let all_were_due = async {
-            while board.counts().sent + board.counts().not_sent < 200 {
+            while recorder.counts().sent + recorder.counts().not_sent < 200 {
                 sleep(SECOND / 1_000).await;
             }
         };
@@ -247,43 +247,46 @@ mod tests {
             () = load => panic!("nobody has answered"),
             () = all_were_due => {}
         }
-        let counts = board.counts();
+        let counts = recorder.counts();
         assert_eq!((counts.sent, counts.not_sent), (10, 190));
-        assert_eq!((counts.open(), board.total().late.count()), (10, 10));
+        assert_eq!(
+            (counts.unanswered(), recorder.total().late.count()),
+            (10, 10)
+        );
     }
 
     #[tokio::test]
     async fn an_open_loop_counts_every_answer() {
-        let board = Arc::new(Board::default());
+        let recorder = Arc::new(Recorder::default());
         let callers = [Acting(Ok(Duration::ZERO)), Acting(Ok(Duration::ZERO))];
-        generate(&callers, open_load(1_000), SECOND / 10, 3, &board).await;
-        let total = board.total();
+        generate(&callers, open_load(1_000), SECOND / 10, 3, &recorder).await;
+        let total = recorder.total();
         let counts = total.counts;
         assert_eq!(
             (counts.sent, counts.not_sent, counts.answered),
             (200, 0, 200)
         );
         let of = |version| total.versions[&version].count();
-        assert_eq!((of(1), of(2)), (100, 100), "each turn is taken once");
+        assert_eq!((of(1), of(2)), (100, 100), "each number is taken once");
     }
 
     #[tokio::test]
     async fn what_a_loop_saw_outlives_it() {
-        let board = Arc::new(Board::default());
+        let recorder = Arc::new(Recorder::default());
         let callers = [Acting(Ok(SECOND * 600))];
-        let load = generate(&callers, open_load(1_000), SECOND * 600, 0, &board);
+        let load = generate(&callers, open_load(1_000), SECOND * 600, 0, &recorder);
         let stopped = tokio::time::timeout(SECOND / 10, load).await;
         assert!(stopped.is_err(), "the loop was dropped");
-        let counts = board.counts();
+        let counts = recorder.counts();
         assert!(counts.sent > 0, "{counts:?}");
-        assert_eq!(counts.open(), counts.sent);
+        assert_eq!(counts.unanswered(), counts.sent);
     }
 
     #[test]
     fn timers_are_trusted_up_to_their_margin() {
         let millis = Duration::from_millis;
         for (left, want) in [(1, None), (2, None), (5, Some(3)), (1_000, Some(998))] {
-            assert_eq!(by_timer(millis(left)), want.map(millis), "{left} ms left");
+            assert_eq!(timer_wait(millis(left)), want.map(millis), "{left} ms left");
         }
     }
 }

@@ -1,15 +1,15 @@
-//! What is to be done: checked numbers, and the stretches of load in their order. Pure.
+//! Checked arguments, and the phases of load in their order. Pure functions.
 
 use std::{ops::RangeInclusive, time::Duration};
 
-use super::{Args, board::Counts, generate::Load, schedule::Arrivals};
+use super::{Args, generate::Load, results::Counts, schedule::Arrivals};
 use crate::faults::Faults;
 
-/// Requests a second where neither a rate nor a number of callers is given.
+/// Default rate in requests per second, without a rate and a number of callers.
 const RATE: f64 = 1_000.0;
-/// Requests of an open loop that may wait for an answer, where nobody says.
+/// Default of the most requests in flight of an open loop.
 pub(super) const IN_FLIGHT: usize = 1_000;
-/// Length of a stretch in seconds, where two targets take turns and nobody says.
+/// Default length in seconds of a phase, with two targets in turn.
 pub(super) const SLICE: f64 = 1.0;
 
 const RATES: RangeInclusive<f64> = 0.1..=1_000_000.0;
@@ -23,100 +23,46 @@ const DURATIONS: RangeInclusive<f64> = 0.1..=3_600.0;
 const WARM_UPS: RangeInclusive<f64> = 0.0..=600.0;
 const SLICES: RangeInclusive<f64> = 0.1..=60.0;
 
-/// A run that can be done.
+/// The valid arguments of a run.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Plan {
     pub(super) load: Load,
-    /// To each target; no more than can be busy.
+    /// Connections to each target; no more than there can be concurrent requests.
     pub(super) connections: usize,
-    /// Of load on each target.
+    /// Length of the measurement of each target.
     pub(super) duration: Duration,
-    /// Before that; may be zero.
+    /// Length of the warm-up before that; may be zero.
     pub(super) warm_up: Duration,
-    /// Of one stretch, where two targets take turns.
+    /// Longest phase, with two targets in turn.
     slice: Duration,
     pub(super) rows: usize,
-    /// Distinct routing keys; 0: requests carry none.
+    /// Distinct routing keys; 0: requests have none.
     pub(super) keys: u64,
     pub(super) seed: u64,
     pub(super) threads: usize,
-    /// 1, or 2 that take turns.
+    /// 1, or 2 in turn.
     targets: usize,
 }
 
-/// One stretch of load on one target.
+/// One period of load on one target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Stretch {
+pub(super) struct Phase {
     /// Which target: 0 or 1.
     pub(super) target: usize,
     pub(super) length: Duration,
-    /// Which round it belongs to; `None`: the warm-up, which does not count.
+    /// The round; `None`: the warm-up, which is not measured.
     pub(super) round: Option<u64>,
 }
 
 impl Plan {
+    /// Checks the arguments.
+    ///
     /// # Errors
-    /// All that is wrong with the flags.
+    /// Returns all faults of the flags.
     pub(super) fn check(args: &Args) -> Result<Self, Faults> {
         let mut faults = Faults::default();
-        within(&mut faults, "--rate", args.rate, RATES);
-        within(&mut faults, "--concurrency", args.concurrency, CALLERS);
-        within(
-            &mut faults,
-            "--connections",
-            Some(args.connections),
-            CONNECTIONS,
-        );
-        within(&mut faults, "--duration", Some(args.duration), DURATIONS);
-        within(&mut faults, "--warmup", Some(args.warmup), WARM_UPS);
-        within(&mut faults, "--slice", args.slice, SLICES);
-        within(&mut faults, "--rows", Some(args.rows), ROWS);
-        within(&mut faults, "--keys", args.keys, KEYS);
-        within(
-            &mut faults,
-            "--max-in-flight",
-            args.max_in_flight,
-            IN_FLIGHTS,
-        );
-        within(&mut faults, "--threads", Some(args.threads), THREADS);
-        for (flag, beside, both, why) in [
-            (
-                "--concurrency",
-                "--rate",
-                args.rate.is_some(),
-                "a loop is closed or open",
-            ),
-            (
-                "--concurrency",
-                "--max-in-flight",
-                args.max_in_flight.is_some(),
-                "callers that wait are bounded by their number",
-            ),
-            (
-                "--concurrency",
-                "--uniform",
-                args.uniform,
-                "callers that wait send when they are answered",
-            ),
-        ] {
-            if both && args.concurrency.is_some() {
-                faults.add(
-                    flag,
-                    "",
-                    format!("got it beside {beside}, wants one: {why}"),
-                );
-            }
-        }
-        if args.version.is_some() && args.label.is_some() {
-            faults.add("--label", "", "got it beside --version, wants one of them");
-        }
-        if args.slice.is_some() && args.against.is_none() {
-            faults.add(
-                "--slice",
-                "",
-                "got it without --against, wants two targets that take turns",
-            );
-        }
+        check_ranges(args, &mut faults);
+        check_conflicts(args, &mut faults);
         faults.into_result()?;
         let load = match args.concurrency {
             Some(callers) => Load::Closed(callers),
@@ -126,7 +72,7 @@ impl Plan {
                     true => Arrivals::Even,
                     false => Arrivals::Poisson(args.seed),
                 },
-                most_in_flight: args.max_in_flight.unwrap_or(IN_FLIGHT),
+                max_in_flight: args.max_in_flight.unwrap_or(IN_FLIGHT),
             },
         };
         Ok(Self {
@@ -146,12 +92,12 @@ impl Plan {
         })
     }
 
-    /// Stretches in their order: the warm-ups, then the rounds. One target has one round; two take turns in short ones, and
-    /// another one begins each round, so that a drift of the machine hits both alike.
-    pub(super) fn stretches(&self) -> Vec<Stretch> {
+    /// Returns the phases in their order: the warm-ups, then the rounds. One target has a single round. Two targets have short rounds in which
+    /// each gets one phase; they alternate in going first, so that a drift of the machine affects both alike.
+    pub(super) fn phases(&self) -> Vec<Phase> {
         let warm_ups = (0..self.targets).filter(|_| !self.warm_up.is_zero());
-        let mut stretches: Vec<_> = warm_ups
-            .map(|target| Stretch {
+        let mut phases: Vec<_> = warm_ups
+            .map(|target| Phase {
                 target,
                 length: self.warm_up,
                 round: None,
@@ -165,39 +111,40 @@ impl Plan {
         for round in 0..rounds {
             let mut turns: Vec<_> = (0..self.targets).collect();
             turns.rotate_left(round as usize % self.targets);
-            stretches.extend(turns.into_iter().map(|target| Stretch {
+            phases.extend(turns.into_iter().map(|target| Phase {
                 target,
                 length: self.duration / rounds,
                 round: Some(round.into()),
             }));
         }
-        stretches
+        phases
     }
 
-    /// The load of a stretch. Both targets get the same times in a round, and other ones in each round.
-    pub(super) fn load_in(&self, stretch: &Stretch) -> Load {
+    /// Returns the load of a phase. In one round both targets get the same arrival times; each round has different ones.
+    pub(super) fn load_in(&self, phase: &Phase) -> Load {
         match self.load {
             Load::Open {
                 rate,
                 arrivals: Arrivals::Poisson(seed),
-                most_in_flight,
+                max_in_flight,
             } => Load::Open {
                 rate,
                 arrivals: Arrivals::Poisson(
-                    seed.wrapping_add(stretch.round.map_or(0, |round| round + 1)),
+                    seed.wrapping_add(phase.round.map_or(0, |round| round + 1)),
                 ),
-                most_in_flight,
+                max_in_flight,
             },
             load => load,
         }
     }
 }
 
-/// Requests that a stretch took from the row of all requests of its target.
-pub(super) fn taken(counts: Counts) -> u64 {
+/// Returns how many request numbers a phase used.
+pub(super) fn used_numbers(counts: Counts) -> u64 {
     counts.sent + counts.not_sent
 }
 
+/// Adds a fault if a value is outside its range.
 fn within<T: PartialOrd + std::fmt::Display>(
     faults: &mut Faults,
     flag: &str,
@@ -207,6 +154,50 @@ fn within<T: PartialOrd + std::fmt::Display>(
     if let Some(got) = got.filter(|got| !wanted.contains(got)) {
         let (least, most) = wanted.into_inner();
         faults.add(flag, "", format!("got {got}, wants {least} to {most}"));
+    }
+}
+
+/// Adds a fault for each number outside its range.
+fn check_ranges(args: &Args, faults: &mut Faults) {
+    within(faults, "--rate", args.rate, RATES);
+    within(faults, "--concurrency", args.concurrency, CALLERS);
+    within(faults, "--connections", Some(args.connections), CONNECTIONS);
+    within(faults, "--duration", Some(args.duration), DURATIONS);
+    within(faults, "--warmup", Some(args.warmup), WARM_UPS);
+    within(faults, "--slice", args.slice, SLICES);
+    within(faults, "--rows", Some(args.rows), ROWS);
+    within(faults, "--keys", args.keys, KEYS);
+    within(faults, "--max-in-flight", args.max_in_flight, IN_FLIGHTS);
+    within(faults, "--threads", Some(args.threads), THREADS);
+}
+
+/// Adds a fault for each pair of flags that exclude each other, and for a flag without the one that it needs.
+fn check_conflicts(args: &Args, faults: &mut Faults) {
+    for (other, given, why) in [
+        ("--rate", args.rate.is_some(), "a loop is closed or open"),
+        (
+            "--max-in-flight",
+            args.max_in_flight.is_some(),
+            "the number of callers limits the requests in flight",
+        ),
+        (
+            "--uniform",
+            args.uniform,
+            "callers of a closed loop send when they are answered",
+        ),
+    ] {
+        if given && args.concurrency.is_some() {
+            let message = format!("got it together with {other}, wants one of them: {why}");
+            faults.add("--concurrency", "", message);
+        }
+    }
+    if args.version.is_some() && args.label.is_some() {
+        let message = "got it together with --version, wants one of them";
+        faults.add("--label", "", message);
+    }
+    if args.slice.is_some() && args.against.is_none() {
+        let message = "got it without --against, wants two targets";
+        faults.add("--slice", "", message);
     }
 }
 
@@ -225,19 +216,19 @@ mod tests {
 
     fn plan(flags: &str) -> Result<Plan, String> {
         let words = ["bench", "m"].into_iter().chain(flags.split_whitespace());
-        let line = Line::try_parse_from(words).expect("it reads");
+        let line = Line::try_parse_from(words).expect("valid syntax");
         Plan::check(&line.args).map_err(|faults| faults.to_string())
     }
 
     #[test]
     fn without_flags_the_loop_is_open() {
         let plan = plan("").unwrap();
-        let want = Load::Open {
+        let expected = Load::Open {
             rate: 1_000.0,
             arrivals: Arrivals::Poisson(1),
-            most_in_flight: IN_FLIGHT,
+            max_in_flight: IN_FLIGHT,
         };
-        assert_eq!(plan.load, want);
+        assert_eq!(plan.load, expected);
         assert_eq!((plan.duration.as_secs(), plan.warm_up.as_secs()), (10, 1));
     }
 
@@ -248,12 +239,12 @@ mod tests {
     }
 
     #[test]
-    fn all_wrong_flags_are_named_at_once() {
-        let told = plan(
+    fn all_invalid_flags_are_reported_together() {
+        let faults = plan(
             "--rate 0 --concurrency 0 --connections 0 --duration 4000 --warmup NaN --slice 1 --rows 0 --keys 0 \
              --max-in-flight 0 --threads 0 --uniform --version 1 --label stable",
         );
-        insta::assert_snapshot!(told.unwrap_err(), @r"
+        insta::assert_snapshot!(faults.unwrap_err(), @r"
         --rate: got 0, wants 0.1 to 1000000
         --concurrency: got 0, wants 1 to 10000
         --connections: got 0, wants 1 to 1000
@@ -263,23 +254,23 @@ mod tests {
         --keys: got 0, wants 1 to 1000000000
         --max-in-flight: got 0, wants 1 to 100000
         --threads: got 0, wants 1 to 64
-        --concurrency: got it beside --rate, wants one: a loop is closed or open
-        --concurrency: got it beside --max-in-flight, wants one: callers that wait are bounded by their number
-        --concurrency: got it beside --uniform, wants one: callers that wait send when they are answered
-        --label: got it beside --version, wants one of them
-        --slice: got it without --against, wants two targets that take turns
+        --concurrency: got it together with --rate, wants one of them: a loop is closed or open
+        --concurrency: got it together with --max-in-flight, wants one of them: the number of callers limits the requests in flight
+        --concurrency: got it together with --uniform, wants one of them: callers of a closed loop send when they are answered
+        --label: got it together with --version, wants one of them
+        --slice: got it without --against, wants two targets
         ");
     }
 
     #[test]
-    fn two_targets_take_turns_and_neither_always_goes_first() {
+    fn two_targets_alternate_in_going_first() {
         let plan = plan("--against h:1 --duration 3 --slice 1.2 --warmup 0.5").unwrap();
-        let stretches = plan.stretches();
-        let order: Vec<_> = stretches
+        let phases = plan.phases();
+        let order: Vec<_> = phases
             .iter()
             .map(|one| (one.target, one.round, one.length.as_millis()))
             .collect();
-        let want = [
+        let expected = [
             (0, None, 500),
             (1, None, 500),
             (0, Some(0), 1_000),
@@ -289,27 +280,27 @@ mod tests {
             (0, Some(2), 1_000),
             (1, Some(2), 1_000),
         ];
-        assert_eq!(order, want);
-        let loads: Vec<_> = stretches.iter().map(|one| plan.load_in(one)).collect();
+        assert_eq!(order, expected);
+        let loads: Vec<_> = phases.iter().map(|one| plan.load_in(one)).collect();
         assert_eq!(loads[2], loads[3], "the same times for both");
         assert_ne!(loads[3], loads[4], "and others in the next round");
         assert_ne!(loads[1], loads[2], "and in the warm-up");
     }
 
     #[test]
-    fn one_target_is_loaded_without_a_break() {
-        let stretches = plan("--warmup 0 --duration 30").unwrap().stretches();
-        let want = Stretch {
+    fn one_target_is_loaded_without_pause() {
+        let phases = plan("--warmup 0 --duration 30").unwrap().phases();
+        let expected = Phase {
             target: 0,
             length: Duration::from_secs(30),
             round: Some(0),
         };
-        assert_eq!(stretches, [want]);
+        assert_eq!(phases, [expected]);
     }
 
     proptest! {
         #[test]
-        fn both_targets_get_all_of_the_duration_and_no_stretch_is_longer_than_asked(
+        fn both_targets_get_the_whole_duration_and_no_phase_exceeds_the_slice(
             tenths in 1..2_000u32, slice in 1..600u32
         ) {
             let flags = format!(
@@ -318,9 +309,9 @@ mod tests {
                 f64::from(slice) / 10.0
             );
             let plan = plan(&flags).unwrap();
-            let stretches = plan.stretches();
+            let phases = plan.phases();
             for target in 0..2 {
-                let own = stretches.iter().filter(|one| one.target == target && one.round.is_some());
+                let own = phases.iter().filter(|one| one.target == target && one.round.is_some());
                 let total: Duration = own.clone().map(|one| one.length).sum();
                 prop_assert!(plan.duration - total < Duration::from_millis(1));
                 prop_assert!(own.into_iter().all(|one| one.length <= plan.slice));

@@ -1,4 +1,4 @@
-//! What was measured, summed up. Pure.
+//! Sums up the measurements. Pure functions.
 
 use std::time::Duration;
 
@@ -6,15 +6,15 @@ use serde::Serialize;
 use tonic::Code;
 
 use super::{
-    board::Tally,
     generate::Load,
-    plan::{Plan, Stretch},
+    plan::{Phase, Plan},
+    results::Tally,
     schedule::Arrivals,
     times::Times,
 };
 use crate::client::code_name;
 
-/// One run, as it is told.
+/// The report of one run.
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
     pub(super) model: String,
@@ -23,10 +23,10 @@ pub(super) struct Report {
     pub(super) rows_per_request: usize,
     pub(super) keys: u64,
     pub(super) seed: u64,
-    /// A signal ended it before its time.
+    /// A signal ended the run early.
     pub(super) interrupted: bool,
-    pub(super) targets: Vec<Told>,
-    /// Of the second target to the first.
+    pub(super) targets: Vec<TargetReport>,
+    /// Figures of the second target divided by those of the first.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) ratio: Option<Ratios>,
 }
@@ -52,51 +52,51 @@ impl From<Load> for Loop {
             Load::Open {
                 rate,
                 arrivals,
-                most_in_flight,
+                max_in_flight,
             } => Self::Open {
                 rate,
                 arrivals: match arrivals {
                     Arrivals::Even => "uniform",
                     Arrivals::Poisson(_) => "poisson",
                 },
-                max_in_flight: most_in_flight,
+                max_in_flight,
             },
         }
     }
 }
 
-/// What one target did.
+/// The results of one target.
 #[derive(Debug, Serialize)]
-pub(super) struct Told {
+pub(super) struct TargetReport {
     pub(super) address: String,
     pub(super) requests: Requests,
-    /// Of measured load.
+    /// Length of the measurement.
     pub(super) seconds: f64,
-    /// Counted are those that came while load was on.
+    /// Only answers that came before the end of their phase count.
     pub(super) answers_per_second: f64,
     pub(super) latency: Option<Latency>,
-    /// How late requests went out in an open loop; part of the latencies.
+    /// Delay between due time and sending in an open loop; part of the latencies.
     pub(super) sent_late: Option<Latency>,
-    pub(super) errors: Vec<Refused>,
-    pub(super) versions: Vec<Version>,
+    pub(super) errors: Vec<ErrorCount>,
+    pub(super) versions: Vec<VersionReport>,
 }
 
-/// How many requests became what; each that was due is in one of the lower five.
+/// Numbers of requests. Each request that was due is in exactly one of `answered`, `failed`, `unanswered` and `not_sent`.
 #[derive(Debug, PartialEq, Serialize)]
 pub(super) struct Requests {
     /// Sent before the measurement.
     pub(super) warm_up: u64,
     pub(super) answered: u64,
     pub(super) failed: u64,
-    /// In flight when the run was ended.
+    /// In flight when the run ended.
     pub(super) unanswered: u64,
-    /// Due while as many as may be were in flight.
+    /// Due while the maximum number was in flight.
     pub(super) not_sent: u64,
     /// `answered + failed + unanswered`.
     pub(super) sent: u64,
 }
 
-/// In milliseconds.
+/// Quantiles of latency in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub(super) struct Latency {
     pub(super) p50_ms: f64,
@@ -107,18 +107,18 @@ pub(super) struct Latency {
 }
 
 #[derive(Debug, PartialEq, Serialize)]
-pub(super) struct Refused {
+pub(super) struct ErrorCount {
     pub(super) code: &'static str,
     pub(super) requests: u64,
-    /// The message of the first.
+    /// The first message.
     pub(super) message: String,
 }
 
 #[derive(Debug, PartialEq, Serialize)]
-pub(super) struct Version {
+pub(super) struct VersionReport {
     pub(super) version: u64,
     pub(super) requests: u64,
-    /// Of all answers, 0 to 1.
+    /// Share of all answers, 0 to 1.
     pub(super) share: f64,
     #[serde(flatten)]
     pub(super) latency: Option<Latency>,
@@ -137,7 +137,7 @@ impl Latency {
     }
 }
 
-/// What two targets are compared by; `None` where nothing was answered.
+/// The figures by which two targets are compared; `None` without answers.
 type Figures = Option<[f64; 6]>;
 
 fn figures(tally: &Tally, lasted: Duration) -> Figures {
@@ -159,24 +159,24 @@ fn per_second(tally: &Tally, lasted: Duration) -> f64 {
     tally.counts.in_time as f64 / lasted.as_secs_f64()
 }
 
-/// What is gathered about one target while it is loaded.
+/// The measurements of one target.
 #[derive(Debug, Default)]
-pub(super) struct Gathered {
+pub(super) struct Measurements {
     warm_up: u64,
     total: Tally,
     lasted: Duration,
     rounds: Vec<Figures>,
 }
 
-impl Gathered {
-    /// The first request, which was answered.
+impl Measurements {
+    /// Counts the first request, which was answered.
     pub(super) fn first_answer(&mut self) {
         self.warm_up += 1;
     }
 
-    /// A stretch, which lasted so long.
-    pub(super) fn add(&mut self, stretch: &Stretch, tally: &Tally, lasted: Duration) {
-        if stretch.round.is_none() {
+    /// Adds the results of a phase that took this long.
+    pub(super) fn add(&mut self, phase: &Phase, tally: &Tally, lasted: Duration) {
+        if phase.round.is_none() {
             self.warm_up += tally.counts.sent;
             return;
         }
@@ -185,30 +185,34 @@ impl Gathered {
         self.rounds.push(figures(tally, lasted));
     }
 
-    fn told(&self, address: &str) -> Told {
+    fn report(&self, address: &str) -> TargetReport {
         let (counts, latency) = (self.total.counts, self.total.latency());
         let errors = self
             .total
             .errors
             .iter()
-            .map(|(code, (requests, message))| Refused {
+            .map(|(code, (requests, message))| ErrorCount {
                 code: code_name(Code::from(*code)),
                 requests: *requests,
                 message: message.clone(),
             });
-        let versions = self.total.versions.iter().map(|(version, times)| Version {
-            version: *version,
-            requests: times.count(),
-            share: times.count() as f64 / counts.answered.max(1) as f64,
-            latency: Latency::of(times),
-        });
-        Told {
+        let versions = self
+            .total
+            .versions
+            .iter()
+            .map(|(version, times)| VersionReport {
+                version: *version,
+                requests: times.count(),
+                share: times.count() as f64 / counts.answered.max(1) as f64,
+                latency: Latency::of(times),
+            });
+        TargetReport {
             address: address.to_owned(),
             requests: Requests {
                 warm_up: self.warm_up,
                 answered: counts.answered,
                 failed: counts.failed,
-                unanswered: counts.open(),
+                unanswered: counts.unanswered(),
                 not_sent: counts.not_sent,
                 sent: counts.sent,
             },
@@ -222,18 +226,20 @@ impl Gathered {
     }
 }
 
-/// Sums up what was gathered about the targets at these addresses.
+/// Returns the report about the targets at these addresses.
 pub(super) fn report(
     model: &str,
     plan: &Plan,
-    gathered: &[(String, Gathered)],
+    measurements: &[(String, Measurements)],
     interrupted: bool,
 ) -> Report {
-    let ratio = match gathered {
+    let ratio = match measurements {
         [(_, first), (_, second)] => Ratios::of(first, second),
         _ => None,
     };
-    let told = gathered.iter().map(|(address, own)| own.told(address));
+    let targets = measurements
+        .iter()
+        .map(|(address, own)| own.report(address));
     Report {
         model: model.to_owned(),
         load: plan.load.into(),
@@ -242,7 +248,7 @@ pub(super) fn report(
         keys: plan.keys,
         seed: plan.seed,
         interrupted,
-        targets: told.collect(),
+        targets: targets.collect(),
         ratio,
     }
 }
@@ -252,9 +258,9 @@ pub(super) fn report(
 pub(super) struct Ratio {
     /// Over all rounds.
     pub(super) all: f64,
-    /// The round where it was lowest.
+    /// The lowest of any round.
     pub(super) lowest: f64,
-    /// The round where it was highest.
+    /// The highest of any round.
     pub(super) highest: f64,
 }
 
@@ -269,8 +275,8 @@ pub(super) struct Ratios {
 }
 
 impl Ratios {
-    /// `None` where one of them answered nothing.
-    fn of(first: &Gathered, second: &Gathered) -> Option<Self> {
+    /// Returns `None` if one of them answered nothing.
+    fn of(first: &Measurements, second: &Measurements) -> Option<Self> {
         let all = figures(&first.total, first.lasted).zip(figures(&second.total, second.lasted))?;
         let rounds = first.rounds.iter().zip(&second.rounds);
         let rounds: Vec<_> = rounds.filter_map(|(one, other)| one.zip(*other)).collect();

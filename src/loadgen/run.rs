@@ -1,6 +1,6 @@
-//! Connects, sends the first request, and goes through the stretches.
+//! Connects, sends the first request, and runs the phases.
 
-use std::{slice, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -8,64 +8,58 @@ use tonic::Code;
 
 use super::{
     Args,
-    board::Board,
     generate::generate,
-    plan::{Plan, Stretch, taken},
+    plan::{Phase, Plan, used_numbers},
     progress::Progress,
-    report::{Gathered, report},
-    requests::{Asker, requests},
+    report::{Measurements, report},
+    requests::{RequestSender, requests},
+    results::Recorder,
     show,
 };
-use crate::client::DataPort;
-use crate::client::Failure;
+use crate::client::v1::PredictRequest;
+use crate::client::{DataPort, Failure};
 use crate::terminal::{Signals, output};
 
 /// A gateway under load.
 #[derive(Debug)]
 struct Target {
     address: String,
-    /// One a connection.
-    askers: Vec<Asker>,
+    /// One for each connection.
+    senders: Vec<RequestSender>,
     /// Number of the next request.
-    turn: u64,
-    gathered: Gathered,
+    next_number: u64,
+    measurements: Measurements,
 }
 
-/// Does what `plan` says, and prints the report.
+/// Runs `plan` and prints the report.
 ///
 /// # Errors
-/// A target cannot be reached or refuses the first request, or none of the others was answered.
+/// Returns an error if a target cannot be reached, refuses the first request, or answers none of the others.
 pub(super) async fn run(args: &Args, plan: &Plan) -> Result<(), Failure> {
     let mut signals = Signals::listen()?;
-    let stretches = plan.stretches();
+    let phases = plan.phases();
     let ready = tokio::select! {
         ready = targets(args, plan) => Some(ready?),
         _ = signals.next() => None,
     };
     let Some(mut targets) = ready else {
-        return Err(Failure::new("ended before any load"));
+        return Err(Failure::new("interrupted before any load"));
     };
-    let progress = Progress::begin(stretches.iter().map(|one| one.length).sum());
+    let progress = Progress::begin(phases.iter().map(|one| one.length).sum());
     let (mut done, mut interrupted) = (Duration::ZERO, false);
-    for stretch in &stretches {
-        let target = &mut targets[stretch.target];
-        let title = title(stretch, args.against.is_some().then_some(&*target.address));
-        interrupted = load(
-            target,
-            plan,
-            stretch,
-            &progress,
-            (title, done),
-            &mut signals,
-        )
-        .await;
+    for phase in &phases {
+        let target = &mut targets[phase.target];
+        let title = title(phase, args.against.is_some().then_some(&*target.address));
+        interrupted = load(target, plan, phase, &progress, (title, done), &mut signals).await;
         if interrupted {
             break;
         }
-        done += stretch.length;
+        done += phase.length;
     }
     progress.end();
-    let targets = targets.into_iter().map(|one| (one.address, one.gathered));
+    let targets = targets
+        .into_iter()
+        .map(|one| (one.address, one.measurements));
     let report = report(&args.model, plan, &targets.collect::<Vec<_>>(), interrupted);
     if args.json {
         output::print_json(&report)?;
@@ -75,103 +69,104 @@ pub(super) async fn run(args: &Args, plan: &Plan) -> Result<(), Failure> {
     match report
         .targets
         .iter()
-        .find(|told| told.requests.answered == 0)
+        .find(|target| target.requests.answered == 0)
     {
         Some(silent) if !interrupted => {
-            let told = format!("{} answered no request", silent.address);
-            Err(Failure::new(told))
+            let message = format!("{} answered no request", silent.address);
+            Err(Failure::new(message))
         }
         _ => Ok(()),
     }
 }
 
-/// One stretch; tells whether a signal has ended it.
+/// Runs one phase, and returns whether a signal interrupted it.
 async fn load(
     target: &mut Target,
     plan: &Plan,
-    stretch: &Stretch,
+    phase: &Phase,
     progress: &Progress,
     (title, done): (String, Duration),
     signals: &mut Signals,
 ) -> bool {
-    let board = Arc::new(Board::default());
-    let mut beside = JoinSet::new();
-    beside.spawn(progress.clone().follow(title, Arc::clone(&board), done));
+    let recorder = Arc::new(Recorder::default());
+    let mut background = JoinSet::new();
+    background.spawn(progress.clone().follow(title, Arc::clone(&recorder), done));
     let begin = Instant::now();
-    let how = plan.load_in(stretch);
+    let load = plan.load_in(phase);
     let interrupted = tokio::select! {
-        () = generate(&target.askers, how, stretch.length, target.turn, &board) => false,
+        () = generate(&target.senders, load, phase.length, target.next_number, &recorder) => false,
         _ = signals.next() => true,
     };
-    let lasted = begin.elapsed().min(stretch.length);
-    let tally = board.total();
-    target.turn += taken(tally.counts);
-    target.gathered.add(stretch, &tally, lasted);
+    let lasted = begin.elapsed().min(phase.length);
+    let tally = recorder.total();
+    target.next_number += used_numbers(tally.counts);
+    target.measurements.add(phase, &tally, lasted);
     interrupted
 }
 
-fn title(stretch: &Stretch, address: Option<&str>) -> String {
-    let what = match stretch.round {
+fn title(phase: &Phase, address: Option<&str>) -> String {
+    let what = match phase.round {
         None => "warm-up",
         Some(_) => "measuring",
     };
     address.map_or_else(|| what.into(), |address| format!("{what} {address}"))
 }
 
-/// All targets, connected; each has answered the first request.
+/// Connects to all targets, and waits until each has answered a first request.
 async fn targets(args: &Args, plan: &Plan) -> Result<Vec<Target>, Failure> {
-    let second = args.against.clone();
-    let second = second.map(|address| DataPort::to(address, args.port.patience));
     let requests = requests(args, plan).await?;
-    let mut targets = Vec::new();
-    for (flag, port) in slice::from_ref(&args.port)
-        .iter()
-        .map(|port| ("", port))
-        .chain(second.iter().map(|port| ("--against: ", port)))
-    {
-        let named = |failure: Failure| match flag {
-            "" => failure,
-            flag => Failure::new(format!("{flag}{failure}")),
-        };
-        let mut askers = Vec::with_capacity(plan.connections);
-        for _ in 0..plan.connections {
-            askers.push(Asker {
-                client: port.connect().await.map_err(named)?,
-                requests: Arc::clone(&requests),
-                keys: plan.keys,
-                patience: port.patience,
-            });
-        }
-        first_answer(&askers, port, args.input.is_none())
-            .await
-            .map_err(named)?;
-        let mut gathered = Gathered::default();
-        gathered.first_answer();
-        targets.push(Target {
-            address: port.address.clone(),
-            askers,
-            turn: 0,
-            gathered,
-        });
+    let first = connect(&args.port, plan, &requests, args.input.is_none()).await?;
+    let mut targets = vec![first];
+    if let Some(address) = args.against.clone() {
+        let port = DataPort::new(address, args.port.timeout);
+        let second = connect(&port, plan, &requests, args.input.is_none()).await;
+        targets.push(second.map_err(|failure| Failure::new(format!("--against: {failure}")))?);
     }
     Ok(targets)
 }
 
-/// Sends one request, so that what is wrong with all of them is told once and at once.
-async fn first_answer(askers: &[Asker], port: &DataPort, made: bool) -> Result<(), Failure> {
-    let Some(asker) = askers.first() else {
-        return Ok(());
-    };
-    let mut client = asker.client.clone();
-    let answer = client
-        .predict(port.patience.request(asker.request(0)))
-        .await;
-    let refused = matches!(&answer, Err(status) if status.code() == Code::InvalidArgument);
-    let answer = port.answer(std::future::ready(answer)).await;
-    match answer {
+async fn connect(
+    port: &DataPort,
+    plan: &Plan,
+    requests: &Arc<[PredictRequest]>,
+    generated: bool,
+) -> Result<Target, Failure> {
+    let mut senders = Vec::with_capacity(plan.connections);
+    for _ in 0..plan.connections {
+        senders.push(RequestSender {
+            client: port.connect().await?,
+            requests: Arc::clone(requests),
+            keys: plan.keys,
+            timeout: port.timeout,
+        });
+    }
+    let mut measurements = Measurements::default();
+    if let Some(sender) = senders.first() {
+        first_answer(sender, port, generated).await?;
+        measurements.first_answer();
+    }
+    Ok(Target {
+        address: port.address.clone(),
+        senders,
+        next_number: 0,
+        measurements,
+    })
+}
+
+/// Sends one request, so that a fault of all requests is reported once, before any load.
+async fn first_answer(
+    sender: &RequestSender,
+    port: &DataPort,
+    generated: bool,
+) -> Result<(), Failure> {
+    let mut client = sender.client.clone();
+    let request = port.timeout.request(sender.request(0));
+    let result = client.predict(request).await;
+    let invalid = matches!(&result, Err(status) if status.code() == Code::InvalidArgument);
+    match port.response(result) {
         Ok(_) => Ok(()),
-        Err(failure) if made && refused => Err(Failure::new(format!(
-            "{failure}\n  rows were made from what the gateway tells of the model, which is not all: give some with --input"
+        Err(failure) if generated && invalid => Err(Failure::new(format!(
+            "{failure}\n  rows were generated from the signature of the model, which does not state every rule; pass rows with --input"
         ))),
         Err(failure) => Err(failure),
     }

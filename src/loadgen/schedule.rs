@@ -1,4 +1,4 @@
-//! When the requests of an open loop are due. Pure: where the numbers come from is an argument.
+//! The times at which the requests of an open loop are due. Pure functions: the seed is an argument.
 
 use std::time::Duration;
 
@@ -8,40 +8,40 @@ use rand::{RngExt, SeedableRng};
 /// How an open loop spreads its requests over time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arrivals {
-    /// All gaps are alike, and the first request is due at once.
+    /// All gaps are equal, and the first request is due at once.
     Even,
-    /// As from many callers that know nothing of each other: gaps are exponential, drawn from this seed. The same seed gives
-    /// the same times on every machine.
+    /// As from many independent callers: gaps are exponential, drawn with this seed. Equal seeds give equal times on every
+    /// machine.
     Poisson(u64),
 }
 
-/// The times at which requests are due, counted from the begin: ascending, all below the length.
+/// Iterator over the times at which requests are due, from the start of the phase: ascending, all below the length.
 #[derive(Clone, Debug)]
 pub(super) struct Schedule {
-    /// Requests a second.
+    /// Requests per second.
     rate: f64,
     /// In seconds.
     length: f64,
     /// `None`: even gaps.
-    drawn: Option<Xoshiro256PlusPlus>,
-    /// Times given so far.
-    given: u64,
-    /// Where the last gap ended, in seconds.
+    rng: Option<Xoshiro256PlusPlus>,
+    /// Times returned so far.
+    count: u64,
+    /// The last time, in seconds.
     at: f64,
 }
 
 impl Schedule {
-    /// `rate` requests a second, more than 0, for `length`.
+    /// A schedule of `rate` requests per second (more than 0) for `length`.
     pub(super) fn new(arrivals: Arrivals, rate: f64, length: Duration) -> Self {
-        let drawn = match arrivals {
+        let rng = match arrivals {
             Arrivals::Even => None,
             Arrivals::Poisson(seed) => Some(Xoshiro256PlusPlus::seed_from_u64(seed)),
         };
         Self {
             rate,
             length: length.as_secs_f64(),
-            drawn,
-            given: 0,
+            rng,
+            count: 0,
             at: 0.0,
         }
     }
@@ -51,18 +51,18 @@ impl Iterator for Schedule {
     type Item = Duration;
 
     fn next(&mut self) -> Option<Duration> {
-        self.at = match &mut self.drawn {
-            Some(drawn) => self.at + gap(drawn.random(), self.rate),
-            // From the number and not from the time before, so that no error adds up.
-            None => self.given as f64 / self.rate,
+        self.at = match &mut self.rng {
+            Some(rng) => self.at + gap(rng.random(), self.rate),
+            // Computed from the count and not from the previous time, so that errors do not accumulate.
+            None => self.count as f64 / self.rate,
         };
-        self.given += 1;
+        self.count += 1;
         (self.at < self.length).then(|| Duration::from_secs_f64(self.at))
     }
 }
 
-/// The gap in seconds that the number `unit`, in `[0, 1)`, stands for where gaps are exponential with mean `1 / rate`: the
-/// inverse of `1 - exp(-rate * gap)`.
+/// Returns the exponential gap in seconds, with mean `1 / rate`, for the number `unit` in `[0, 1)`: the inverse of
+/// `1 - exp(-rate * gap)`.
 fn gap(unit: f64, rate: f64) -> f64 {
     -libm::log1p(-unit) / rate
 }
@@ -76,7 +76,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
-    fn even_arrivals_are_as_many_as_the_rate_says_and_do_not_drift() {
+    fn even_arrivals_have_the_rate_and_do_not_drift() {
         let times: Vec<_> = Schedule::new(Arrivals::Even, 3_000.0, SECOND * 10).collect();
         assert_eq!(times.len(), 30_000);
         assert_eq!(times[0], Duration::ZERO);
@@ -84,9 +84,9 @@ mod tests {
     }
 
     #[test]
-    fn poisson_arrivals_keep_the_rate_and_its_spread() {
+    fn poisson_arrivals_have_the_rate_and_its_spread() {
         let times: Vec<_> = Schedule::new(Arrivals::Poisson(7), 1_000.0, SECOND * 100).collect();
-        // The number is Poisson too: 100,000 with a standard deviation of 316.
+        // The number of arrivals has a Poisson distribution too: 100,000 with a standard deviation of 316.
         assert!(times.len().abs_diff(100_000) < 4 * 316, "{}", times.len());
         let gaps: Vec<_> = times
             .windows(2)
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn the_ends_of_the_unit_are_gaps_too() {
+    fn the_ends_of_the_unit_interval_give_finite_gaps() {
         for (unit, want, why) in [
             (0.0, 0.0, "at once"),
             (0.5, std::f64::consts::LN_2 / 4.0, "the median"),

@@ -1,24 +1,24 @@
-//! A report for people. Pure.
+//! The report as text. Pure functions.
 
-use super::report::{Latency, Loop, Ratio, Ratios, Report, Told};
-use crate::terminal::table::{part_of, table, thousands};
+use super::report::{Latency, Loop, Ratio, Ratios, Report, TargetReport};
+use crate::terminal::table::{percentage, table, thousands};
 
-/// The whole report.
+/// Returns the whole report.
 pub(super) fn readable(report: &Report) -> String {
     let mut text = title(report);
-    for told in &report.targets {
-        text.push_str(&format!("\n\n{}", target(told)));
+    for one in &report.targets {
+        text.push_str(&format!("\n\n{}", target(one)));
     }
     if let (Some(ratios), [first, second]) = (&report.ratio, &report.targets[..]) {
         text.push_str(&format!(
-            "\n\n{} to {}, and in the rounds where it was lowest and highest\n{}",
+            "\n\n{} divided by {}, over all rounds and in those with the lowest and highest ratio\n{}",
             second.address,
             first.address,
             ratio_table(ratios)
         ));
     }
     if report.interrupted {
-        text.push_str("\n\nended early: this is what was measured until then");
+        text.push_str("\n\nended early: these are the results so far");
     }
     text
 }
@@ -40,23 +40,24 @@ fn title(report: &Report) -> String {
         keys => format!(", {}", counted(keys, "routing key")),
     };
     format!(
-        "{}: {how}, {rows} a request, {connections}{keys}",
+        "{}: {how}, {rows} per request, {connections}{keys}",
         report.model
     )
 }
 
+/// Returns a number with its noun: `1 row`, `2 rows`.
 fn counted(number: u64, what: &str) -> String {
     let many = if number == 1 { "" } else { "s" };
     format!("{} {what}{many}", thousands(number))
 }
 
-fn target(told: &Told) -> String {
-    let requests = &told.requests;
+fn target(report: &TargetReport) -> String {
+    let requests = &report.requests;
     let mut text = format!(
-        "{}: {:.0} answers/s over {:.1} s, after {} to warm up\n{} sent: {} answered, {} failed",
-        told.address,
-        told.answers_per_second,
-        told.seconds,
+        "{}: {:.0} answers/s over {:.1} s, after a warm-up of {}\n{} sent: {} answered, {} failed",
+        report.address,
+        report.answers_per_second,
+        report.seconds,
         counted(requests.warm_up, "request"),
         thousands(requests.sent),
         thousands(requests.answered),
@@ -64,27 +65,27 @@ fn target(told: &Told) -> String {
     );
     if requests.unanswered > 0 {
         let unanswered = thousands(requests.unanswered);
-        text.push_str(&format!(", {unanswered} unanswered when it ended"));
+        text.push_str(&format!(", {unanswered} unanswered at the end"));
     }
     if requests.not_sent > 0 {
         text.push_str(&format!(
-            "\n{} were due and NOT sent: as many as --max-in-flight allows had no answer yet",
+            "\n{} were due and NOT sent: the limit of --max-in-flight was reached",
             thousands(requests.not_sent)
         ));
     }
-    for error in &told.errors {
+    for error in &report.errors {
         let (number, code) = (thousands(error.requests), error.code);
         text.push_str(&format!(
-            "\n  {number} {code}, the first: {}",
+            "\n  {number} {code}, first message: {}",
             error.message
         ));
     }
-    if let Some(all) = &told.latency {
-        text.push_str(&format!("\n{}", versions(told, all)));
+    if let Some(all) = &report.latency {
+        text.push_str(&format!("\n{}", versions(report, all)));
     }
-    if let Some(late) = &told.sent_late {
+    if let Some(late) = &report.sent_late {
         text.push_str(&format!(
-            "\nrequests went out after they were due by p50 {} ms, p99 {} ms, at most {} ms; latencies contain that",
+            "\nrequests were sent late by p50 {} ms, p99 {} ms, at most {} ms; latencies include this delay",
             ms(late.p50_ms),
             ms(late.p99_ms),
             ms(late.max_ms)
@@ -93,13 +94,13 @@ fn target(told: &Told) -> String {
     text
 }
 
-fn versions(told: &Told, all: &Latency) -> String {
+fn versions(report: &TargetReport, all: &Latency) -> String {
     let header = [
         "version", "requests", "share", "p50 ms", "p90 ms", "p99 ms", "p99.9 ms", "max ms",
     ];
-    let answered = told.requests.answered;
+    let answered = report.requests.answered;
     let row = |name: String, requests: u64, latency: &Latency| {
-        let share = part_of(requests, answered);
+        let share = percentage(requests, answered);
         let mut cells = vec![name, thousands(requests), share];
         let figures = [
             latency.p50_ms,
@@ -111,7 +112,7 @@ fn versions(told: &Told, all: &Latency) -> String {
         cells.extend(figures.map(ms));
         cells
     };
-    let mut rows: Vec<_> = told
+    let mut rows: Vec<_> = report
         .versions
         .iter()
         .filter_map(|one| Some(row(one.version.to_string(), one.requests, &one.latency?)))
@@ -138,7 +139,7 @@ fn ratio_table(ratios: &Ratios) -> String {
     table(&["ratio of", "all", "lowest", "highest"], &[1, 2, 3], rows)
 }
 
-/// To the microsecond.
+/// Returns milliseconds to the microsecond.
 fn ms(millis: f64) -> String {
     format!("{millis:.3}")
 }
@@ -148,7 +149,7 @@ mod tests {
     use clap::Parser;
 
     use super::*;
-    use crate::loadgen::report::{report, tests::gathered};
+    use crate::loadgen::report::{report, tests::measurements};
     use crate::loadgen::{Args, plan::Plan};
 
     #[derive(Debug, Parser)]
@@ -157,25 +158,25 @@ mod tests {
         args: Args,
     }
 
-    fn told(flags: &str, rounds: &[(u32, u32)], interrupted: bool) -> String {
+    fn text(flags: &str, rounds: &[(u32, u32)], interrupted: bool) -> String {
         let words = ["bench", "m"].into_iter().chain(flags.split_whitespace());
         let plan = Plan::check(&Line::parse_from(words).args).expect("a plan");
-        let gathered: Vec<_> = (1..)
+        let measurements: Vec<_> = (1..)
             .zip(rounds)
-            .map(|(at, (first, second))| (format!("h:{at}"), gathered(*first, *second)))
+            .map(|(at, (first, second))| (format!("h:{at}"), measurements(*first, *second)))
             .collect();
-        readable(&report("m", &plan, &gathered, interrupted))
+        readable(&report("m", &plan, &measurements, interrupted))
     }
 
     #[test]
-    fn one_target_has_a_table_of_its_versions() {
-        let told = told("--rate 2500 --keys 1000", &[(2, 2)], true);
-        insta::assert_snapshot!(told, @r"
-        m: open loop, 2500 requests/s, poisson arrivals, 1 row a request, 4 connections, 1,000 routing keys
+    fn one_target_has_a_table_of_versions() {
+        let text = text("--rate 2500 --keys 1000", &[(2, 2)], true);
+        insta::assert_snapshot!(text, @r"
+        m: open loop, 2500 requests/s, poisson arrivals, 1 row per request, 4 connections, 1,000 routing keys
 
-        h:1: 100 answers/s over 2.0 s, after 11 requests to warm up
+        h:1: 100 answers/s over 2.0 s, after a warm-up of 11 requests
         202 sent: 200 answered, 2 failed
-          2 RESOURCE_EXHAUSTED, the first: compute is at its limit
+          2 RESOURCE_EXHAUSTED, first message: compute is at its limit
         ┌─────────┬──────────┬─────────┬────────┬────────┬────────┬──────────┬────────┐
         │ version ┆ requests ┆   share ┆ p50 ms ┆ p90 ms ┆ p99 ms ┆ p99.9 ms ┆ max ms │
         ╞═════════╪══════════╪═════════╪════════╪════════╪════════╪══════════╪════════╡
@@ -183,20 +184,22 @@ mod tests {
         │       2 ┆       50 ┆  25.00% ┆  2.001 ┆  2.001 ┆  2.001 ┆    2.001 ┆  2.001 │
         │     all ┆      200 ┆ 100.00% ┆  2.001 ┆  2.001 ┆  2.001 ┆    2.001 ┆  2.001 │
         └─────────┴──────────┴─────────┴────────┴────────┴────────┴──────────┴────────┘
-        requests went out after they were due by p50 0.010 ms, p99 0.010 ms, at most 0.010 ms; latencies contain that
+        requests were sent late by p50 0.010 ms, p99 0.010 ms, at most 0.010 ms; latencies include this delay
 
-        ended early: this is what was measured until then
+        ended early: these are the results so far
         ");
     }
 
     #[test]
-    fn two_targets_have_their_ratio() {
-        let told = told(
+    fn two_targets_have_a_ratio() {
+        let text = text(
             "--concurrency 1 --against h:2 --rows 8",
             &[(2, 2), (2, 4)],
             false,
         );
-        let (_, ratio) = told.split_once("lowest and highest\n").expect("a ratio");
+        let (_, ratio) = text
+            .split_once("lowest and highest ratio\n")
+            .expect("a ratio");
         insta::assert_snapshot!(ratio, @r"
         ┌───────────┬───────┬────────┬─────────┐
         │ ratio of  ┆   all ┆ lowest ┆ highest │
@@ -209,6 +212,6 @@ mod tests {
         │ max       ┆ 2.000 ┆  1.000 ┆   2.000 │
         └───────────┴───────┴────────┴─────────┘
         ");
-        assert!(told.starts_with("m: closed loop, 1 caller, 8 rows a request, 1 connection\n"));
+        assert!(text.starts_with("m: closed loop, 1 caller, 8 rows per request, 1 connection\n"));
     }
 }

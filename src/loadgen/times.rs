@@ -1,13 +1,14 @@
-//! How long things took.
+//! A histogram of times.
 
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-/// Times to three digits, from a microsecond to a minute; what is longer counts as a minute. About 150 KiB.
+/// Histogram of times with three significant digits, from a microsecond to a minute. Longer times count as a minute. Takes about 150
+/// KiB.
 #[derive(Clone, Debug)]
 pub struct Times {
-    /// Always there: [`SHORTEST`](Self::SHORTEST) and the others are bounds that a histogram may have.
+    /// Never `None`: the bounds ([`SHORTEST`](Self::SHORTEST) and so on) are valid.
     histogram: Option<Histogram<u64>>,
 }
 
@@ -20,42 +21,42 @@ impl Default for Times {
 }
 
 impl Times {
-    /// In nanoseconds.
+    /// Shortest time in nanoseconds.
     const SHORTEST: u64 = 1_000;
-    /// In nanoseconds.
+    /// Longest time in nanoseconds.
     const LONGEST: u64 = 60_000_000_000;
-    /// That are right, in decimal.
+    /// Significant decimal digits.
     const DIGITS: u8 = 3;
 
-    /// Counts one more.
+    /// Adds a time.
     pub(super) fn record(&mut self, took: Duration) {
         if let Some(own) = &mut self.histogram {
             own.saturating_record(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
         }
     }
 
-    /// Counts all that `other` counted.
+    /// Adds all times in `other`.
     pub fn add(&mut self, other: &Self) {
         if let (Some(own), Some(theirs)) = (&mut self.histogram, &other.histogram) {
-            // Fails only where bounds differ, which they do not.
+            // Only fails for different bounds.
             let _ = own.add(theirs);
         }
     }
 
-    /// How many there are.
+    /// Returns the number of times.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.histogram.as_ref().map_or(0, Histogram::len)
     }
 
-    /// The time that a part of `quantile`, 0 to 1, did not exceed; 0 where there is none.
+    /// Returns the time that a share of `quantile` (0 to 1) of the times does not exceed; 0 without times.
     #[must_use]
     pub fn quantile(&self, quantile: f64) -> Duration {
         let value = |own: &Histogram<u64>| own.value_at_quantile(quantile).min(own.max());
         Duration::from_nanos(self.histogram.as_ref().map_or(0, value))
     }
 
-    /// The longest; 0 where there is none.
+    /// Returns the longest time; 0 without times.
     #[must_use]
     pub fn longest(&self) -> Duration {
         Duration::from_nanos(self.histogram.as_ref().map_or(0, Histogram::max))
@@ -67,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_right_to_three_digits_and_add_up() {
+    fn quantiles_have_three_digits_after_adding() {
         let (mut first, mut second) = (Times::default(), Times::default());
         assert_eq!((first.count(), first.longest()), (0, Duration::ZERO));
         for millis in 1..=500 {
@@ -83,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_of_hours_is_counted_and_not_lost() {
+    fn a_time_beyond_the_range_is_counted() {
         let mut times = Times::default();
         times.record(Duration::from_secs(7_200));
         times.record(Duration::ZERO);

@@ -5,6 +5,8 @@
 pub mod codec;
 
 mod json;
+pub mod names;
+mod target;
 
 /// `taper.v1`: the native protocol.
 #[expect(

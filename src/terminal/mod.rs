@@ -1,7 +1,13 @@
-//! Output, tables and signals.
+//! Output, tables, progress bars and signals: everything that talks to the terminal of a person.
+//!
+//! Answers go to stdout and everything else to stderr. Errors of this module are [`io::Error`](std::io::Error)s that say what could
+//! not be done.
+//!
+//! Not here: what is shown.
 
-pub(crate) mod output;
+pub mod output;
+pub mod progress;
 mod signals;
-pub(crate) mod table;
+pub mod table;
 
-pub(crate) use signals::Signals;
+pub use signals::Signals;

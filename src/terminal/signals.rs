@@ -1,22 +1,26 @@
 //! The two signals that ask the process to end.
 
+use std::io;
+
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::client::Failure;
-
-/// SIGINT and SIGTERM from the moment this is made: from then on neither ends the process by itself.
+/// Receives SIGINT and SIGTERM. From its creation on, neither ends the process by itself.
 #[derive(Debug)]
-pub(crate) struct Signals {
+pub struct Signals {
     interrupt: Signal,
     terminate: Signal,
 }
 
 impl Signals {
+    /// Installs the handlers.
+    ///
     /// # Errors
-    /// Where the system refuses the handlers.
-    pub(crate) fn listen() -> Result<Self, Failure> {
+    /// Returns an error if the system refuses them.
+    pub fn listen() -> io::Result<Self> {
         let handler = |kind| {
-            signal(kind).map_err(|error| Failure::new(format!("cannot listen to signals: {error}")))
+            signal(kind).map_err(|error| {
+                io::Error::new(error.kind(), format!("cannot listen for signals: {error}"))
+            })
         };
         Ok(Self {
             interrupt: handler(SignalKind::interrupt())?,
@@ -24,8 +28,8 @@ impl Signals {
         })
     }
 
-    /// Waits for the next one and tells its name. Loses none when it is dropped before.
-    pub(crate) async fn next(&mut self) -> &'static str {
+    /// Waits for the next signal and returns its name. Cancel-safe: no signal is lost.
+    pub async fn next(&mut self) -> &'static str {
         tokio::select! {
             _ = self.interrupt.recv() => "SIGINT",
             _ = self.terminate.recv() => "SIGTERM",

@@ -1,27 +1,27 @@
-//! A comparison as tables for people.
+//! A comparison as tables.
 
 use std::collections::BTreeSet;
 
-use super::json::{seconds, window};
-use crate::proto::v1;
-use crate::terminal::{
-    output::one_line,
-    table::{table, thousands},
-};
+use crate::client::{names, v1};
+use crate::terminal::output::escape_line;
+use crate::terminal::table::{or_dash, table, thousands};
 
-/// The whole, with up to `examples` different rows of each pair.
-pub(super) fn readable(told: &v1::CompareVersionsResponse, examples: usize) -> String {
-    let mut parts: Vec<String> = Vec::new();
-    for one in &told.paired {
-        parts.push(pair(one, examples));
-    }
-    match &told.split {
-        Some(one) => parts.push(split(told, one)),
-        None if told.paired.is_empty() => parts.push(format!(
-            "nothing to compare: neither version {} nor {} was a shadow of the other, and not both answered callers in window {}",
-            told.baseline,
-            told.candidate,
-            window(told.window()),
+/// Values of an output, and inputs, that one example shows.
+const EXAMPLE_VALUES: usize = 4;
+const EXAMPLE_INPUTS: usize = 6;
+
+/// Returns the whole comparison, with up to `examples` rows that differ of each pair.
+pub(super) fn readable(comparison: &v1::CompareVersionsResponse, examples: usize) -> String {
+    let pairs = comparison.paired.iter();
+    let mut parts: Vec<String> = pairs.map(|one| pair(one, examples)).collect();
+    match &comparison.split {
+        Some(one) => parts.push(split(comparison, one)),
+        None if comparison.paired.is_empty() => parts.push(format!(
+            "nothing to compare: neither version {} nor {} was a shadow of the other, and they did not both get split traffic in \
+             window {}",
+            comparison.baseline,
+            comparison.candidate,
+            comparison.window().name(),
         )),
         None => {}
     }
@@ -40,48 +40,10 @@ fn pair(one: &v1::PairedComparison, examples: usize) -> String {
         one.primary,
         thousands(one.rows),
         thousands(one.requests),
-        seconds(one.length),
+        names::seconds(one.length.as_ref()),
     )];
-    let rates = [
-        ("most probable class", &one.disagreement),
-        ("any value", &one.difference),
-    ];
-    let rates = rates.into_iter().filter_map(|(name, rate)| {
-        let rate = rate.as_ref()?;
-        Some(vec![
-            name.to_owned(),
-            thousands(rate.count),
-            per_cent(rate.value),
-            ends(rate.low, rate.high, per_cent),
-        ])
-    });
-    let header = ["rows that differ in", "rows", "rate", "95% interval"];
-    lines.push(table(&header, &[1, 2, 3], rates));
-    let of = [
-        ("score: shadow - primary", &one.score_difference, false),
-        ("inference: primary", &one.primary_inference_seconds, true),
-        ("inference: shadow", &one.shadow_inference_seconds, true),
-        (
-            "inference: shadow - primary",
-            &one.inference_difference_seconds,
-            true,
-        ),
-    ];
-    let numbers = of.into_iter().filter_map(|(name, numbers, time)| {
-        let numbers = numbers.as_ref().filter(|numbers| numbers.count > 0)?;
-        let each = [
-            numbers.min,
-            numbers.p50,
-            numbers.mean,
-            numbers.p90,
-            numbers.p99,
-            numbers.max,
-        ];
-        let cells = each.map(|x| if time { milliseconds(x) } else { number(x) });
-        Some([vec![name.to_owned()], cells.to_vec()].concat())
-    });
-    let header = ["", "min", "p50", "mean", "p90", "p99", "max"];
-    lines.push(table(&header, &[1, 2, 3, 4, 5, 6], numbers));
+    lines.push(difference_rates(one));
+    lines.push(difference_numbers(one));
     if !one.confusion.is_empty() {
         lines.push(confusion(&one.confusion));
     }
@@ -100,6 +62,50 @@ fn pair(one: &v1::PairedComparison, examples: usize) -> String {
         lines.push(table(&header, &[1, 2], different));
     }
     lines.join("\n")
+}
+
+/// Returns how many rows differ, with the interval of the rate.
+fn difference_rates(one: &v1::PairedComparison) -> String {
+    let rates = [
+        ("most probable class", &one.disagreement),
+        ("any value", &one.difference),
+    ];
+    let rows = rates.into_iter().filter_map(|(name, rate)| {
+        let rate = rate.as_ref()?;
+        Some(vec![
+            name.to_owned(),
+            thousands(rate.count),
+            per_cent(rate.value),
+            interval(rate.low, rate.high),
+        ])
+    });
+    let header = ["rows that differ in", "rows", "rate", "95% interval"];
+    table(&header, &[1, 2, 3], rows)
+}
+
+/// Returns the distributions of scores and times of a pair.
+fn difference_numbers(one: &v1::PairedComparison) -> String {
+    let scores: fn(f64) -> String = number;
+    let times: fn(f64) -> String = milliseconds;
+    let distributions = [
+        ("score: shadow - primary", &one.score_difference, scores),
+        ("inference: primary", &one.primary_inference_seconds, times),
+        ("inference: shadow", &one.shadow_inference_seconds, times),
+        (
+            "inference: shadow - primary",
+            &one.inference_difference_seconds,
+            times,
+        ),
+    ];
+    let rows = distributions
+        .into_iter()
+        .filter_map(|(name, distribution, text)| {
+            let one = distribution.as_ref().filter(|one| one.count > 0)?;
+            let figures = [one.min, one.p50, one.mean, one.p90, one.p99, one.max];
+            Some([vec![name.to_owned()], figures.map(text).to_vec()].concat())
+        });
+    let header = ["", "min", "p50", "mean", "p90", "p99", "max"];
+    table(&header, &[1, 2, 3, 4, 5, 6], rows)
 }
 
 fn confusion(cells: &[v1::ConfusionCell]) -> String {
@@ -121,87 +127,42 @@ fn confusion(cells: &[v1::ConfusionCell]) -> String {
 }
 
 fn example(one: &v1::DifferentRow) -> Vec<String> {
-    let side = |class: &str, values: &[f32]| {
-        let first = values.iter().take(4).map(|x| number(f64::from(*x)));
-        let values = first.collect::<Vec<_>>().join(" ");
+    let output = |class: &str, values: &[f32]| {
+        let shown = values.iter().take(EXAMPLE_VALUES);
+        let shown = shown.map(|x| number(f64::from(*x)));
+        let values = shown.collect::<Vec<_>>().join(" ");
         format!("{class} {values}").trim().to_owned()
     };
-    let shown = one.inputs.iter().take(6);
+    let shown = one.inputs.iter().take(EXAMPLE_INPUTS);
     let mut inputs: Vec<_> = shown
-        .map(|input| one_line(&format!("{}={}", input.name, input.value)).into_owned())
+        .map(|input| escape_line(&format!("{}={}", input.name, input.value)).into_owned())
         .collect();
-    let more = one.inputs.len().saturating_sub(6) as u64 + one.inputs_left_out;
-    if more > 0 {
-        inputs.push(format!("and {more} more"));
+    let not_shown = one.inputs.len().saturating_sub(EXAMPLE_INPUTS) as u64 + one.inputs_left_out;
+    if not_shown > 0 {
+        inputs.push(format!("and {not_shown} more"));
     }
     vec![
         one.response_id.clone(),
         one.row.to_string(),
         number(one.distance),
-        side(&one.primary_class, &one.primary),
-        side(&one.shadow_class, &one.shadow),
+        output(&one.primary_class, &one.primary),
+        output(&one.shadow_class, &one.shadow),
         inputs.join(" "),
     ]
 }
 
-fn split(told: &v1::CompareVersionsResponse, one: &v1::SplitComparison) -> String {
-    let (baseline, candidate) = (told.baseline.to_string(), told.candidate.to_string());
+fn split(comparison: &v1::CompareVersionsResponse, one: &v1::SplitComparison) -> String {
+    let baseline = comparison.baseline.to_string();
+    let candidate = comparison.candidate.to_string();
     let title = format!(
         "on split traffic, window {}: version {candidate} beside version {baseline}",
-        window(told.window())
+        comparison.window().name()
     );
-    let both = one.errors.iter().chain(&one.classes);
-    let rates = both.map(|two| {
-        let cell = |rate: &Option<v1::Rate>| {
-            rate.as_ref().map_or_else(String::new, |rate| {
-                let ends = ends(rate.low, rate.high, per_cent);
-                format!(
-                    "{} of {} {ends}",
-                    per_cent(rate.value),
-                    thousands(rate.total)
-                )
-            })
-        };
-        let difference = two.difference.as_ref();
-        let difference = difference.map_or_else(
-            || "-".into(),
-            |by| format!("{} {}", per_cent(by.value), ends(by.low, by.high, per_cent)),
-        );
-        vec![
-            two.name.clone(),
-            cell(&two.baseline),
-            cell(&two.candidate),
-            difference,
-        ]
-    });
+    let rates = one.errors.iter().chain(&one.classes).map(rate_row);
     let header = ["rate", &*baseline, &*candidate, "difference"];
     let rates = table(&header, &[1, 2, 3], rates);
-    let numbers = one.numbers.iter().flat_map(|two| {
-        let time = two.name.ends_with("_seconds");
-        let sides = [(&baseline, &two.baseline), (&candidate, &two.candidate)];
-        let line = move |at: usize, version: &str, numbers: &v1::Distribution| {
-            let each = [numbers.p50, numbers.p90, numbers.p99, numbers.mean];
-            let cells = each.map(|x| if time { milliseconds(x) } else { number(x) });
-            let first = at == 0;
-            let mut line = vec![
-                if first {
-                    two.name.clone()
-                } else {
-                    String::new()
-                },
-                version.to_owned(),
-                thousands(numbers.count),
-            ];
-            line.extend(cells);
-            line.push(if first { tested(two) } else { String::new() });
-            line
-        };
-        let lines = sides.into_iter().enumerate().filter_map(|(at, side)| {
-            let numbers = side.1.as_ref()?;
-            Some(line(at, side.0, numbers))
-        });
-        lines.collect::<Vec<_>>()
-    });
+    let numbers = one.numbers.iter();
+    let numbers = numbers.flat_map(|two| number_rows(two, [&baseline, &candidate]));
     let header = [
         "",
         "version",
@@ -216,28 +177,71 @@ fn split(told: &v1::CompareVersionsResponse, one: &v1::SplitComparison) -> Strin
     [title, rates, numbers].join("\n")
 }
 
-fn tested(two: &v1::TwoDistributions) -> String {
+fn rate_row(two: &v1::TwoRates) -> Vec<String> {
+    let cell = |rate: &Option<v1::Rate>| {
+        rate.as_ref().map_or_else(String::new, |rate| {
+            format!(
+                "{} of {} {}",
+                per_cent(rate.value),
+                thousands(rate.total),
+                interval(rate.low, rate.high)
+            )
+        })
+    };
+    let difference = or_dash(two.difference.as_ref(), |by| {
+        format!("{} {}", per_cent(by.value), interval(by.low, by.high))
+    });
+    vec![
+        two.name.clone(),
+        cell(&two.baseline),
+        cell(&two.candidate),
+        difference,
+    ]
+}
+
+/// Returns one row for each of two versions; the first also has the name and the test.
+fn number_rows(two: &v1::TwoDistributions, versions: [&String; 2]) -> Vec<Vec<String>> {
+    let text = if two.name.ends_with("_seconds") {
+        milliseconds
+    } else {
+        number
+    };
+    let sides = versions.into_iter().zip([&two.baseline, &two.candidate]);
+    let rows = sides.enumerate().filter_map(|(at, (version, side))| {
+        let one = side.as_ref()?;
+        let (name, test) = match at {
+            0 => (two.name.clone(), test_text(two)),
+            _ => (String::new(), String::new()),
+        };
+        let mut row = vec![name, version.clone(), thousands(one.count)];
+        row.extend([one.p50, one.p90, one.p99, one.mean].map(text));
+        row.push(test);
+        Some(row)
+    });
+    rows.collect()
+}
+
+fn test_text(two: &v1::TwoDistributions) -> String {
     use v1::two_distributions::Test;
     match &two.test {
         Some(Test::KolmogorovSmirnov(test)) => {
-            let (statistic, p) = (
-                test.statistic.unwrap_or_default(),
-                test.p.unwrap_or_default(),
-            );
-            let p = if p.value < 0.001 {
+            let statistic = test.statistic.unwrap_or_default().value;
+            let p = test.p.unwrap_or_default().value;
+            let p = if p < 0.001 {
                 "p < 0.001".into()
             } else {
-                format!("p = {:.3}", p.value)
+                format!("p = {p:.3}")
             };
-            format!("KS D = {:.3}, {p}", statistic.value)
+            format!("KS D = {statistic:.3}, {p}")
         }
         Some(Test::TooFew(few)) => format!("too few: {}, wants {}", few.have, few.want),
         None => "-".into(),
     }
 }
 
-fn ends(low: f64, high: f64, show: impl Fn(f64) -> String) -> String {
-    format!("[{}, {}]", show(low), show(high))
+/// Returns an interval of shares, `[1.00%, 2.00%]`.
+fn interval(low: f64, high: f64) -> String {
+    format!("[{}, {}]", per_cent(low), per_cent(high))
 }
 
 fn per_cent(share: f64) -> String {

@@ -1,38 +1,38 @@
-//! `taper drift`: whether what versions see and predict differs from training, from another version, or from before.
+//! `taper drift`: whether inputs and predictions of versions differ from training, from another version, or from earlier.
 
 mod show;
 
-use super::model::Model;
-use super::stats::{Part, Window};
+use super::model::ModelFlag;
+use super::stats::{RoleFlag, Window};
+use crate::client::v1::get_drift_request::Against;
+use crate::client::v1::{DriftWindow, GetDriftRequest, Role, StatsWindow};
 use crate::client::{AdminPort, Failure};
-use crate::proto::v1::get_drift_request::Against;
-use crate::proto::v1::{DriftWindow, GetDriftRequest, Role, StatsWindow};
 use crate::terminal::output;
 
 /// Arguments of `taper drift`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
-    model: Model,
-    /// Only this version; may be given several times [default: all that are READY].
+    model: ModelFlag,
+    /// Only this version; may be given several times [default: all READY versions].
     #[arg(long = "version", value_name = "N")]
     versions: Vec<u64>,
     /// How far back.
     #[arg(long, value_enum, default_value_t = Window::Hour)]
     window: Window,
-    /// What they saw in this role.
-    #[arg(long, value_enum, default_value_t = Part::Primary)]
-    role: Part,
-    /// Compare with what this version saw in the same window [default: with each version's own reference profile].
+    /// Requests that the versions got in this role.
+    #[arg(long, value_enum, default_value_t = RoleFlag::Primary)]
+    role: RoleFlag,
+    /// Compare with this version in the same window [default: with the reference profile of each version].
     #[arg(long, value_name = "N", conflicts_with = "earlier")]
     against_version: Option<u64>,
     /// The role of that version [default: the same].
     #[arg(long, value_enum, requires = "against_version")]
-    against_role: Option<Part>,
+    against_role: Option<RoleFlag>,
     /// The window of that version [default: the same].
     #[arg(long, value_enum, requires = "against_version")]
     against_window: Option<Window>,
-    /// Compare with what the same version saw before the window begins, back to the begin of this longer one.
+    /// Compare with the same version before the window: from the start of this longer window to the start of the window.
     #[arg(long, value_enum, value_name = "LONGER")]
     earlier: Option<Window>,
     /// Print JSON.
@@ -43,8 +43,7 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(args: Args) -> Result<(), Failure> {
-    let model = args.model.resolve(&args.port).await?;
-    let role = |part: Part| i32::from(Role::from(part));
+    let role = |role: RoleFlag| i32::from(Role::from(role));
     let window = |window: Window| i32::from(StatsWindow::from(window));
     let other = args.against_version.map(|version| DriftWindow {
         version,
@@ -53,25 +52,24 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
     });
     let earlier = args.earlier.map(window).map(Against::Earlier);
     let against = other.map(Against::Other).or(earlier);
-    let told = against_text(against.as_ref());
-    let mut client = args.port.connect().await?;
-    let request = args.port.patience.request(GetDriftRequest {
-        model,
+    let against_text = against_text(against.as_ref());
+    let request = GetDriftRequest {
+        model: args.model.resolve(&args.port).await?,
         versions: args.versions,
         role: role(args.role),
         window: window(args.window),
         against,
-    });
-    let answer = args.port.answer(client.get_drift(request)).await?;
-    let listing = show::Listing::of(answer, told);
+    };
+    let report = show::Report::new(args.port.call(request).await?, against_text);
     if args.json {
-        output::print_json(&listing)
+        output::print_json(&report)?;
     } else {
-        output::print(&listing.readable())
+        output::print(&report.readable())?;
     }
+    Ok(())
 }
 
-/// What is compared with, in words.
+/// Returns in words what the versions are compared with.
 fn against_text(against: Option<&Against>) -> String {
     match against {
         None => "the reference profile".to_owned(),

@@ -1,5 +1,6 @@
 use super::*;
-use crate::proto::v1::{Fault, ModelSummary};
+use crate::client::v1::{Datatype, Fault, ModelSummary, VersionState};
+use crate::client::well_known::Timestamp;
 
 fn input(name: &str, datatype: Datatype, optional: bool) -> TensorSignature {
     TensorSignature {
@@ -25,7 +26,7 @@ fn ready(version: u64, auc: f64) -> VersionStatus {
             ..input("probability", Datatype::Fp32, false)
         }],
         classes: vec!["on time".into(), "late".into()],
-        metrics: HashMap::from([("auc".into(), auc)]),
+        metrics: [("auc".into(), auc)].into(),
         created_at: "2013-07-01T00:00:00Z".into(),
         description: "logistic regression".into(),
         ..VersionStatus::default()
@@ -33,8 +34,8 @@ fn ready(version: u64, auc: f64) -> VersionStatus {
 }
 
 #[test]
-fn a_listing_tells_ready_from_failed() {
-    let list = Listing::from(ListModelsResponse {
+fn a_listing_separates_ready_from_failed_versions() {
+    let list = ListModelsResponse {
         models: vec![
             ModelSummary {
                 name: "flight-delay".into(),
@@ -48,8 +49,8 @@ fn a_listing_tells_ready_from_failed() {
                 ..ModelSummary::default()
             },
         ],
-    });
-    insta::assert_snapshot!(list.readable(), @r"
+    };
+    insta::assert_snapshot!(list_text(&list), @r"
     ┌──────────────┬───────┬────────┬─────────────────┐
     │ model        ┆ ready ┆ failed ┆ policy revision │
     ╞══════════════╪═══════╪════════╪═════════════════╡
@@ -61,9 +62,9 @@ fn a_listing_tells_ready_from_failed() {
 
 #[test]
 fn an_empty_registry_says_so() {
-    let list = Listing::from(ListModelsResponse::default());
+    let list = ListModelsResponse::default();
     assert_eq!(
-        list.readable(),
+        list_text(&list),
         "no models: the registry of this gateway is empty"
     );
 }
@@ -72,7 +73,7 @@ fn an_empty_registry_says_so() {
 fn a_model_shows_states_metrics_faults_and_one_signature_for_all_versions_that_share_it() {
     let failed = VersionStatus {
         version: 3,
-        retry_at: Some(prost_types::Timestamp::default()),
+        retry_at: Some(Timestamp::default()),
         state: VersionState::Failed.into(),
         faults: vec![Fault {
             file: "models/flight-delay/3/metadata.json".into(),
@@ -81,7 +82,7 @@ fn a_model_shows_states_metrics_faults_and_one_signature_for_all_versions_that_s
         }],
         ..VersionStatus::default()
     };
-    let model = Model::from(GetModelResponse {
+    let model = GetModelResponse {
         model: "flight-delay".into(),
         versions: vec![
             VersionStatus {
@@ -92,13 +93,13 @@ fn a_model_shows_states_metrics_faults_and_one_signature_for_all_versions_that_s
             failed,
         ],
         revision: 7,
-        confirm_by: Some(prost_types::Timestamp::default()),
-        problem: "version 4 is wanted, and not there".into(),
-        labels: HashMap::from([("stable".into(), 1), ("latest".into(), 2)]),
-    });
-    insta::assert_snapshot!(model.readable(), @r"
+        confirm_by: Some(Timestamp::default()),
+        problem: "version 4 is missing".into(),
+        labels: [("stable".into(), 1), ("latest".into(), 2)].into(),
+    };
+    insta::assert_snapshot!(model_text(&model), @r"
     flight-delay   latest = 2, stable = 1   revision 7
-    problem: version 4 is wanted, and not there
+    problem: version 4 is missing
     reverts at 1970-01-01T00:00:00Z unless it is confirmed
     ┌─────────┬────────┬─────────────────────┬──────────────────────────────────┬──────────────────────┬─────────────────────┐
     │ version ┆ state  ┆ held by             ┆ waits for                        ┆ created              ┆ description         │
@@ -131,7 +132,7 @@ fn a_model_shows_states_metrics_faults_and_one_signature_for_all_versions_that_s
 fn json_has_every_version_with_its_signature() {
     let failed = VersionStatus {
         version: 3,
-        retry_at: Some(prost_types::Timestamp {
+        retry_at: Some(Timestamp {
             seconds: 60,
             nanos: 250_000_000,
         }),
@@ -141,13 +142,13 @@ fn json_has_every_version_with_its_signature() {
             path: "$.inputs[0].std".into(),
             message: "got 0, wants more than 0".into(),
         }],
-        since: Some(prost_types::Timestamp::default()),
+        since: Some(Timestamp::default()),
         weight_bytes: 12,
         failures: 2,
         waits_for: "its turn".into(),
         ..VersionStatus::default()
     };
-    let model = Model::from(GetModelResponse {
+    let model = GetModelResponse {
         model: "flight-delay".into(),
         versions: vec![
             VersionStatus {
@@ -157,18 +158,18 @@ fn json_has_every_version_with_its_signature() {
             failed,
         ],
         revision: 7,
-        confirm_by: Some(prost_types::Timestamp::default()),
+        confirm_by: Some(Timestamp::default()),
         problem: "version 4 is missing".into(),
         labels: [("stable".into(), 1), ("latest".into(), 2)].into(),
-    });
+    };
     insta::assert_snapshot!(serde_json::to_string_pretty(&model).unwrap());
-    let list = Listing::from(ListModelsResponse {
+    let list = ListModelsResponse {
         models: vec![ModelSummary {
             name: "m".into(),
             ready_versions: vec![1, 2],
             failed_versions: vec![3],
             policy_revision: 4,
         }],
-    });
+    };
     insta::assert_snapshot!(serde_json::to_string_pretty(&list).unwrap());
 }

@@ -1,29 +1,30 @@
-//! `taper outcomes report`: truths from a CSV file or JSON lines, in batches.
+//! `taper outcomes report`: reports outcomes from a CSV file or JSON lines, in batches.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use crate::client::{DataPort, Failure, input};
-use crate::proto::v1::{
+use crate::client::v1::{
     Outcome, OutcomeFault, ReportOutcomesRequest, ReportOutcomesResponse, outcome,
 };
+use crate::client::{DataPort, Failure, input};
 use crate::terminal::output;
 
-/// Truths of one call: the most that the gateway takes.
+/// Outcomes in one call: the most that the gateway accepts.
 const BATCH: usize = 10_000;
-/// Faults that are shown.
+/// Most faults that are shown.
 const SHOWN: usize = 16;
 
 /// Arguments of `taper outcomes report`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// CSV with the columns `response_id`, `row` (0 where it is left out) and `truth`, or JSON lines with these fields; `-` is
-    /// stdin. A truth that is a finite number is one for models of numbers; give `--classes` where classes are called by
-    /// numbers.
+    /// CSV with the columns `response_id`, `row` (0 if it is left out) and `truth`, or JSON lines with these fields; `-` is stdin.
+    /// A truth that is a finite number is a value, for models that predict numbers; use `--classes` if classes have numbers as
+    /// names.
     #[arg(long, value_name = "PATH")]
     file: PathBuf,
-    /// Truths are labels of classes, also where they look like numbers.
+    /// Every truth is the name of a class, even if it looks like a number.
     #[arg(long)]
     classes: bool,
     /// Print JSON.
@@ -43,12 +44,12 @@ struct Line {
     truth: Cell,
 }
 
-/// A truth as it is written. Of a CSV file always the text: its reader would make numbers, and `true`, of what looks like one.
+/// The `truth` of one line as written. Always text in CSV: its reader would turn `7` into a number and `true` into a boolean.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 enum Cell {
     Number(serde_json::Number),
-    Truth(bool),
+    Bool(bool),
     Text(String),
 }
 
@@ -75,96 +76,91 @@ impl From<Row> for Line {
 pub(super) async fn run(args: Args) -> Result<(), Failure> {
     let origin = args.file.display().to_string();
     let text = input::read(&args.file)?;
-    let truths = truths(&origin, &text, args.classes)?;
+    let outcomes = parse(&origin, &text, args.classes)?;
     let mut client = args.port.connect().await?;
     let mut sum = ReportOutcomesResponse::default();
-    for (at, batch) in truths.chunks(BATCH).enumerate() {
+    for (at, batch) in outcomes.chunks(BATCH).enumerate() {
         let outcomes = batch.to_vec();
-        let request = args
-            .port
-            .patience
-            .request(ReportOutcomesRequest { outcomes });
-        let told = args.port.answer(client.report_outcomes(request)).await?;
-        add(&mut sum, told, at * BATCH);
+        let request = ReportOutcomesRequest { outcomes };
+        let response = args.port.call_on(&mut client, request).await?;
+        add(&mut sum, response, at * BATCH);
     }
     if args.json {
-        output::print_json(&as_json(&sum))
+        output::print_json(&serde_json::json!(sum))?;
     } else {
-        output::print(&readable(&sum))
+        output::print(&readable(&sum))?;
     }
+    Ok(())
 }
 
-fn as_json(sum: &ReportOutcomesResponse) -> serde_json::Value {
-    let faults = sum.faults.iter().map(
-        |fault| serde_json::json!({"field": fault.field, "got": fault.got, "wanted": fault.wanted}),
-    );
-    serde_json::json!({
-        "accepted": sum.accepted, "unmatched": sum.unmatched, "duplicate": sum.duplicate,
-        "expired": sum.expired, "gone": sum.gone, "invalid": sum.invalid,
-        "faults": faults.collect::<Vec<_>>(),
-    })
-}
-
-/// The truths in `text`. JSON lines begin with a brace.
-fn truths(origin: &str, text: &str, classes: bool) -> Result<Vec<Outcome>, Failure> {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let wrong = |line: usize, error: &dyn std::fmt::Display| {
+/// Parses the outcomes in `text`, which `origin` names in errors. Text that begins with a brace is JSON lines, other text is CSV. With
+/// `classes` every truth is the name of a class.
+///
+/// # Errors
+/// Returns an error that names the first invalid line, or if there are no outcomes.
+fn parse(origin: &str, text: &str, classes: bool) -> Result<Vec<Outcome>, Failure> {
+    let text = input::without_mark(text);
+    let invalid = |line: usize, error: &dyn fmt::Display| {
         let wants = "wants response_id, row and truth";
-        Failure::new(format!("{origin}: truth {line}: {error}; {wants}"))
+        Failure::new(format!("{origin}: outcome {line}: {error}; {wants}"))
     };
     let is_json = text.trim_start().starts_with('{');
     let lines: Vec<Line> = if is_json {
-        let read = serde_json::Deserializer::from_str(text).into_iter();
-        let read = read.enumerate();
-        read.map(|(at, line)| line.map_err(|error| wrong(at, &error)))
+        let lines = serde_json::Deserializer::from_str(text).into_iter();
+        let lines = lines.enumerate();
+        lines
+            .map(|(at, line)| line.map_err(|error| invalid(at, &error)))
             .collect::<Result<_, _>>()?
     } else {
         let mut reader = csv::Reader::from_reader(text.as_bytes());
-        let read = reader.deserialize::<Row>().enumerate();
-        read.map(|(at, row)| row.map(Line::from).map_err(|error| wrong(at, &error)))
+        let rows = reader.deserialize::<Row>().enumerate();
+        rows.map(|(at, row)| row.map(Line::from).map_err(|error| invalid(at, &error)))
             .collect::<Result<_, _>>()?
     };
     if lines.is_empty() {
-        return Err(Failure::new(format!("{origin}: there is no truth in it")));
+        return Err(Failure::new(format!("{origin}: contains no outcomes")));
     }
-    // A class may be called `nan` or `inf`, which no number is that can come true.
-    let number = |text: &str| text.parse().ok().filter(|number: &f64| number.is_finite());
-    let truth = |cell| {
-        let (text, may_be_number) = match cell {
-            Cell::Number(number) => (number.to_string(), true),
-            Cell::Truth(truth) => (truth.to_string(), false),
-            Cell::Text(text) => (text, !is_json),
-        };
-        match number(&text).filter(|_| may_be_number && !classes) {
-            Some(number) => outcome::Truth::Number(number),
-            None => outcome::Truth::Class(text),
-        }
-    };
     let outcomes = lines.into_iter().map(|line| Outcome {
         response_id: line.response_id,
         row: line.row,
-        truth: Some(truth(line.truth)),
+        truth: Some(truth(line.truth, is_json, classes)),
     });
     Ok(outcomes.collect())
 }
 
-/// Adds what was told of the batch that begins with truth `begin` of the file.
-fn add(sum: &mut ReportOutcomesResponse, told: ReportOutcomesResponse, begin: usize) {
-    sum.accepted += told.accepted;
-    sum.unmatched += told.unmatched;
-    sum.duplicate += told.duplicate;
-    sum.expired += told.expired;
-    sum.gone += told.gone;
-    sum.invalid += told.invalid;
+/// Returns the ground truth of one line. Only finite numbers are values: a class may have the name `nan` or `inf`. In JSON, text is
+/// always the name of a class.
+fn truth(cell: Cell, is_json: bool, classes: bool) -> outcome::Truth {
+    let (text, may_be_number) = match cell {
+        Cell::Number(number) => (number.to_string(), true),
+        Cell::Bool(value) => (value.to_string(), false),
+        Cell::Text(text) => (text, !is_json),
+    };
+    let number = text.parse().ok().filter(|number: &f64| number.is_finite());
+    match number.filter(|_| may_be_number && !classes) {
+        Some(number) => outcome::Truth::Number(number),
+        None => outcome::Truth::Class(text),
+    }
+}
+
+/// Adds the response to the batch that begins with outcome `begin` of the file.
+fn add(sum: &mut ReportOutcomesResponse, response: ReportOutcomesResponse, begin: usize) {
+    sum.accepted += response.accepted;
+    sum.unmatched += response.unmatched;
+    sum.duplicate += response.duplicate;
+    sum.expired += response.expired;
+    sum.gone += response.gone;
+    sum.invalid += response.invalid;
     let room = SHOWN.saturating_sub(sum.faults.len());
-    let faults = told.faults.into_iter().take(room);
+    let faults = response.faults.into_iter().take(room);
     sum.faults.extend(faults.map(|fault| OutcomeFault {
         field: in_file(&fault.field, begin),
         ..fault
     }));
 }
 
-/// `outcomes[3].truth` of a batch as a place in the file.
+/// Turns a field of a batch, such as `outcomes[3].row`, into a place in the file, such as `truth 10003.row`. `--json` prints it, so its
+/// form stays.
 fn in_file(field: &str, begin: usize) -> String {
     let split = field
         .strip_prefix("outcomes[")
@@ -179,9 +175,12 @@ fn in_file(field: &str, begin: usize) -> String {
 fn readable(sum: &ReportOutcomesResponse) -> String {
     let mut text = format!("{} accepted", sum.accepted);
     for (count, what) in [
-        (sum.unmatched, "unmatched: no such answer is remembered"),
-        (sum.duplicate, "duplicate: counted before"),
-        (sum.expired, "expired: too late"),
+        (
+            sum.unmatched,
+            "unmatched: no response with this id and row is kept",
+        ),
+        (sum.duplicate, "duplicate: reported before"),
+        (sum.expired, "expired: reported too late"),
         (sum.gone, "gone: the version is no longer in memory"),
         (sum.invalid, "invalid"),
     ] {
@@ -201,19 +200,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn csv_and_json_lines_say_the_same() {
+    fn csv_and_json_lines_give_the_same_outcomes() {
         let csv = "response_id,row,truth\na,0,late\nb,1,2.5\n";
         let json = "{\"response_id\":\"a\",\"truth\":\"late\"}\n{\"response_id\":\"b\",\"row\":1,\"truth\":2.5}\n";
-        let read = truths("x", csv, false).unwrap();
-        assert_eq!(read, truths("x", json, false).unwrap());
+        let read = parse("x", csv, false).unwrap();
+        assert_eq!(read, parse("x", json, false).unwrap());
         assert_eq!(read[0].truth, Some(outcome::Truth::Class("late".into())));
         assert_eq!(read[1].truth, Some(outcome::Truth::Number(2.5)));
-        let digits = truths("x", "response_id,row,truth\na,0,7\n", true).unwrap();
+        let digits = parse("x", "response_id,row,truth\na,0,7\n", true).unwrap();
         assert_eq!(digits[0].truth, Some(outcome::Truth::Class("7".into())));
     }
 
     #[test]
-    fn what_a_class_is_called_stays_as_it_is_written() {
+    fn the_name_of_a_class_stays_as_written() {
         let class = |label: &str| Some(outcome::Truth::Class(label.into()));
         let number = |number| Some(outcome::Truth::Number(number));
         for (cell, with, without) in [
@@ -227,12 +226,8 @@ mod tests {
             ("1e999", class("1e999"), class("1e999")),
         ] {
             let csv = format!("response_id,row,truth\na,0,{cell}\n");
-            assert_eq!(truths("x", &csv, true).unwrap()[0].truth, with, "{cell}");
-            assert_eq!(
-                truths("x", &csv, false).unwrap()[0].truth,
-                without,
-                "{cell}"
-            );
+            assert_eq!(parse("x", &csv, true).unwrap()[0].truth, with, "{cell}");
+            assert_eq!(parse("x", &csv, false).unwrap()[0].truth, without, "{cell}");
         }
         for (json, with, without) in [
             ("true", class("true"), class("true")),
@@ -241,9 +236,9 @@ mod tests {
             ("\"007\"", class("007"), class("007")),
         ] {
             let line = format!("{{\"response_id\":\"a\",\"truth\":{json}}}");
-            assert_eq!(truths("x", &line, true).unwrap()[0].truth, with, "{json}");
+            assert_eq!(parse("x", &line, true).unwrap()[0].truth, with, "{json}");
             assert_eq!(
-                truths("x", &line, false).unwrap()[0].truth,
+                parse("x", &line, false).unwrap()[0].truth,
                 without,
                 "{json}"
             );
@@ -251,23 +246,23 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_is_named_by_its_place_in_the_file() {
+    fn a_fault_has_its_place_in_the_file() {
         assert_eq!(in_file("outcomes[3].row", 10_000), "truth 10003.row");
         assert_eq!(in_file("outcomes", 10_000), "outcomes");
     }
 
     #[test]
-    fn what_is_no_truth_is_named() {
-        for (text, told) in [
-            ("", "x: there is no truth in it"),
-            ("response_id,row,truth\na,one,late\n", "x: truth 0:"),
+    fn an_invalid_outcome_is_refused_with_its_place() {
+        for (text, expected) in [
+            ("", "x: contains no outcomes"),
+            ("response_id,row,truth\na,one,late\n", "x: outcome 0:"),
             (
                 "{\"response_id\":\"a\"}",
-                "x: truth 0: missing field `truth`",
+                "x: outcome 0: missing field `truth`",
             ),
         ] {
-            let error = truths("x", text, false).unwrap_err().to_string();
-            assert!(error.starts_with(told), "{error}");
+            let error = parse("x", text, false).unwrap_err().to_string();
+            assert!(error.starts_with(expected), "{error}");
         }
     }
 
@@ -286,6 +281,6 @@ mod tests {
                 wanted: "0 to 2".into(),
             }],
         };
-        insta::assert_snapshot!(serde_json::to_string_pretty(&as_json(&sum)).unwrap());
+        insta::assert_snapshot!(serde_json::to_string_pretty(&serde_json::json!(sum)).unwrap());
     }
 }

@@ -1,29 +1,30 @@
-//! `taper split`: how a model's traffic is split, as wanted and as counted, and how to change it.
+//! `taper split`: how the traffic of a model is split, the shares as set and as counted, and how to change them.
 //!
-//! A change replaces the policy as a whole, so `set` reads the policy first, keeps what the command line does not name,
-//! and sends the revision that it read: where somebody else was faster, nothing changes.
+//! A change replaces the whole policy, so `set` reads the policy first, keeps what the command line does not name, and sends the
+//! revision that it read: if somebody else changes the model in between, the gateway refuses the change.
 
 mod parse;
 mod show;
 
-use super::change::{self, Changing};
-use crate::client::{AdminPort, Failure};
-use crate::proto::v1::{
-    ChangeTerms, GetModelRequest, GetTrafficPolicyRequest, GetTrafficPolicyResponse,
-    SetTrafficPolicyRequest,
-};
+use std::collections::BTreeMap;
+
+use super::change::MutationFlags;
+use crate::client::v1::{GetModelRequest, GetTrafficPolicyRequest, GetTrafficPolicyResponse};
+use crate::client::{AdminPort, Failure, names};
 use crate::terminal::output;
 
 pub(super) use parse::TargetShare;
-use parse::{Rule, Wish};
-pub(super) use show::Labels;
+use parse::{PolicyEdit, Rule};
 
-/// The two things to do with a split.
+/// The version that each label of a model names.
+pub(super) type Labels = BTreeMap<String, u64>;
+
+/// What to do with a split.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Verb {
-    /// Show the split in force, and what was counted since.
+    /// Show the split in force, and the requests counted under it.
     Get(GetArgs),
-    /// Replace the split. What is not named (rules, sticky header, salt) stays.
+    /// Replace the split. Rules, sticky header and salt stay unless they are given.
     Set(SetArgs),
 }
 
@@ -44,23 +45,23 @@ pub(super) struct GetArgs {
 pub(super) struct SetArgs {
     /// Name of the model.
     model: String,
-    /// Every version or label that gets traffic, with its share: `1=95% 2=5%`, `canary=0.5%`, `2=500bp`. They add up to 100%.
+    /// Every version or label that gets traffic, with its share: `1=95% 2=5%`, `canary=0.5%`, `2=500bp`. The shares add up to 100%.
     #[arg(required = true, value_name = "TARGET=SHARE")]
     shares: Vec<TargetShare>,
-    /// Send requests with this header value to this version or label, past the split. May be given several times.
+    /// Send requests with this header value to this version or label instead of the split. May be given several times.
     #[arg(long = "rule", value_name = "HEADER=VALUE:TARGET")]
     rules: Vec<Rule>,
-    /// Drop the header rules in force.
+    /// Remove the header rules in force.
     #[arg(long)]
     clear_rules: bool,
-    /// Header whose value keeps a caller on one version; empty for none.
+    /// Header whose value keeps a client on one version; empty for none.
     #[arg(long, value_name = "HEADER")]
     sticky_header: Option<String>,
-    /// Deal all sticky callers anew with this salt; empty for the model's name.
+    /// Reassign all sticky clients with this salt; empty for the name of the model.
     #[arg(long)]
     salt: Option<String>,
     #[command(flatten)]
-    how: Changing,
+    flags: MutationFlags,
 }
 
 pub(super) async fn run(verb: Verb) -> Result<(), Failure> {
@@ -71,77 +72,65 @@ pub(super) async fn run(verb: Verb) -> Result<(), Failure> {
 }
 
 async fn get(args: GetArgs) -> Result<(), Failure> {
-    let labels = labels(&args.port, args.model.clone()).await?;
-    let now = show::InForce::new(&in_force(&args.port, args.model).await?, &labels);
+    let labels = get_labels(&args.port, args.model.clone()).await?;
+    let response = get_policy(&args.port, args.model).await?;
+    let policy = show::ResolvedPolicy::new(&response, &labels);
     if args.json {
-        output::print_json(&now)
+        output::print_json(&policy)?;
     } else {
-        output::print(&show::in_force(&now))
+        output::print(&show::policy(&policy))?;
     }
+    Ok(())
 }
 
 async fn set(args: SetArgs) -> Result<(), Failure> {
-    let wish = Wish {
+    let edit = PolicyEdit {
         shares: args.shares,
         rules: args.rules,
         clear_rules: args.clear_rules,
         sticky_header: args.sticky_header,
         salt: args.salt,
     };
-    let labels = labels(&args.how.port, args.model.clone()).await?;
-    let before = in_force(&args.how.port, args.model.clone()).await?;
-    let policy = wish
-        .onto(before.policy.clone().unwrap_or_default())
+    let port = &args.flags.port;
+    let labels = get_labels(port, args.model.clone()).await?;
+    let before = get_policy(port, args.model.clone()).await?;
+    let policy = edit
+        .apply_to(before.policy.clone().unwrap_or_default())
         .map_err(Failure::new)?;
-    let request = SetTrafficPolicyRequest {
-        model: args.model.clone(),
-        policy: Some(policy.clone()),
-        terms: Some(ChangeTerms {
-            expected_revision: Some(args.how.change.expect.unwrap_or(before.revision)),
-            ..args.how.change.terms()
-        }),
-    };
-    let mut client = args.how.port.connect().await?;
-    let request = args.how.port.patience.request(request);
-    let changed = args
-        .how
-        .port
-        .answer(client.set_traffic_policy(request))
+    let response = args
+        .flags
+        .set_policy(&args.model, policy.clone(), before.revision)
         .await?;
     let after = GetTrafficPolicyResponse {
         model: args.model.clone(),
         policy: Some(policy),
-        revision: changed.revision,
+        revision: response.revision,
         counted: Vec::new(),
     };
-    let shown = show::Change {
-        before: show::InForce::new(&before, &labels),
-        after: show::InForce::new(&after, &labels),
-        confirm_by: change::confirm_by(&changed),
+    let change = show::Change {
+        before: show::ResolvedPolicy::new(&before, &labels),
+        after: show::ResolvedPolicy::new(&after, &labels),
+        confirm_by: response.confirm_by.as_ref().map(names::to_second),
     };
-    if args.how.json {
-        output::print_json(&shown)
+    if args.flags.json {
+        output::print_json(&change)?;
     } else {
-        let beside = args
-            .how
-            .change
-            .beside(&args.how.port.flag(), &args.model, &changed);
-        output::print(&(show::change(&shown) + &beside))
+        let flag = port.address_flag();
+        let notes = args.flags.change.notes(&flag, &args.model, &response);
+        output::print(&(show::change(&change) + &notes))?;
     }
+    Ok(())
 }
 
-pub(super) async fn in_force(
+/// Returns the policy of `model` in force.
+pub(super) async fn get_policy(
     port: &AdminPort,
     model: String,
 ) -> Result<GetTrafficPolicyResponse, Failure> {
-    let mut client = port.connect().await?;
-    let request = port.patience.request(GetTrafficPolicyRequest { model });
-    port.answer(client.get_traffic_policy(request)).await
+    port.call(GetTrafficPolicyRequest { model }).await
 }
 
-/// What each label of the model names now.
-pub(super) async fn labels(port: &AdminPort, model: String) -> Result<Labels, Failure> {
-    let mut client = port.connect().await?;
-    let request = port.patience.request(GetModelRequest { model });
-    Ok(port.answer(client.get_model(request)).await?.labels)
+/// Returns the labels of `model`.
+pub(super) async fn get_labels(port: &AdminPort, model: String) -> Result<Labels, Failure> {
+    Ok(port.call(GetModelRequest { model }).await?.labels)
 }

@@ -1,12 +1,12 @@
-//! What `taper split set` is told, and the policy that it makes of it. Pure.
+//! The arguments of `taper split set`, and the policy that they result in. Pure functions.
 
 use std::str::FromStr;
 
-use crate::client::wire;
+use crate::client::message;
+use crate::client::v1::{HeaderRule, TrafficPolicy};
 use crate::ident::{InvalidIdent, Share, Target};
-use crate::proto::v1::{HeaderRule, TrafficPolicy};
 
-/// `TARGET=SHARE`, such as `1=95%`, `2=0.5%` or `canary=500bp`.
+/// A row of a split, `TARGET=SHARE`, such as `1=95%`, `2=0.5%` or `canary=500bp`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::cli) struct TargetShare {
     pub(in crate::cli) target: Target,
@@ -22,11 +22,11 @@ impl FromStr for TargetShare {
     type Err = InvalidIdent;
 
     fn from_str(raw: &str) -> Result<Self, InvalidIdent> {
-        let wrong = || InvalidIdent {
+        let invalid = || InvalidIdent {
             got: format!("{raw:?}"),
             wanted: Self::WANTED,
         };
-        let (target, share) = raw.split_once('=').ok_or_else(wrong)?;
+        let (target, share) = raw.split_once('=').ok_or_else(invalid)?;
         let points = if let Some(per_cent) = share.strip_suffix('%') {
             hundredths(per_cent)
         } else if let Some(points) = share.strip_suffix("bp") {
@@ -36,12 +36,13 @@ impl FromStr for TargetShare {
         };
         Ok(Self {
             target: target.parse()?,
-            share: Share::try_from(points.ok_or_else(wrong)?)?,
+            share: Share::try_from(points.ok_or_else(invalid)?)?,
         })
     }
 }
 
-/// `95` is 9500, `0.5` is 50. Read digit by digit: a float would make 0.29 per cent into 28 basis points.
+/// Parses a percentage into basis points: `95` is 9500, `0.5` is 50. Works on digits, because a float would turn 0.29 per cent into 28
+/// basis points.
 fn hundredths(per_cent: &str) -> Option<u32> {
     let (whole, fraction) = per_cent.split_once('.').unwrap_or((per_cent, "0"));
     let fraction = match fraction.len() {
@@ -57,7 +58,7 @@ fn digits(raw: &str) -> Option<u32> {
     if plain { raw.parse().ok() } else { None }
 }
 
-/// `HEADER=VALUE:TARGET`, such as `x-cohort=beta:2` or `x-cohort=beta:canary`. The value may hold colons.
+/// A header rule `HEADER=VALUE:TARGET`, such as `x-cohort=beta:2` or `x-cohort=beta:canary`. The value may contain colons.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Rule {
     header: String,
@@ -87,9 +88,9 @@ impl FromStr for Rule {
     }
 }
 
-/// What is to change. Left out means: stays as it is.
+/// What to change in a policy. What is not set stays as it is.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Wish {
+pub(super) struct PolicyEdit {
     pub(super) shares: Vec<TargetShare>,
     pub(super) rules: Vec<Rule>,
     pub(super) clear_rules: bool,
@@ -97,13 +98,12 @@ pub(super) struct Wish {
     pub(super) salt: Option<String>,
 }
 
-impl Wish {
-    /// The policy in force after this wish. A rule for a header and value that already have one takes its place;
-    /// a new one comes last.
+impl PolicyEdit {
+    /// Returns the policy after this edit. A rule replaces an existing rule for the same header and value; a new rule comes last.
     ///
     /// # Errors
-    /// Where the shares do not add up to 100%.
-    pub(super) fn onto(self, before: TrafficPolicy) -> Result<TrafficPolicy, String> {
+    /// Returns an error if the shares do not add up to 100%.
+    pub(super) fn apply_to(self, before: TrafficPolicy) -> Result<TrafficPolicy, String> {
         let points = |share: &TargetShare| u64::from(share.share.basis_points());
         let sum: u64 = self.shares.iter().map(points).sum();
         if sum != u64::from(Share::FULL.basis_points()) {
@@ -113,14 +113,14 @@ impl Wish {
             ));
         }
         let split = self.shares.iter();
-        let split = split.map(|one| wire::share(&one.target, one.share.basis_points()));
+        let split = split.map(|one| message::share(&one.target, one.share.basis_points()));
         let mut header_rules = if self.clear_rules {
             Vec::new()
         } else {
             before.header_rules
         };
         for rule in self.rules {
-            let rule = wire::header_rule(rule.header, rule.value, &rule.target);
+            let rule = message::header_rule(rule.header, rule.value, &rule.target);
             let same = |old: &&mut HeaderRule| old.header == rule.header && old.value == rule.value;
             match header_rules.iter_mut().find(same) {
                 Some(old) => *old = rule,
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn shares_are_read_to_the_basis_point() {
+    fn shares_are_parsed_to_the_basis_point() {
         for (raw, points) in [
             ("1=95%", Some(9_500)),
             ("1=0.5%", Some(50)),
@@ -194,37 +194,37 @@ mod tests {
 
     #[test]
     fn shares_must_add_up() {
-        let wish = Wish {
+        let edit = PolicyEdit {
             shares: shares(&["1=95%", "2=4.5%"]),
-            ..Wish::default()
+            ..PolicyEdit::default()
         };
-        let refused = wish.onto(TrafficPolicy::default()).unwrap_err();
-        assert_eq!(refused, "the shares add up to 99.5%, wants 100%");
+        let error = edit.apply_to(TrafficPolicy::default()).unwrap_err();
+        assert_eq!(error, "the shares add up to 99.5%, wants 100%");
     }
 
     #[test]
-    fn what_is_not_named_stays() {
+    fn everything_that_is_not_given_stays() {
         let rule = |value: &str, target: &str| {
-            wire::header_rule("x-cohort".into(), value.into(), &target.parse().unwrap())
+            message::header_rule("x-cohort".into(), value.into(), &target.parse().unwrap())
         };
         let before = TrafficPolicy {
-            split: vec![wire::share(&"1".parse().unwrap(), 10_000)],
+            split: vec![message::share(&"1".parse().unwrap(), 10_000)],
             header_rules: vec![rule("beta", "1"), rule("gamma", "1")],
             sticky_header: "x-user".into(),
             salt: "s".into(),
-            shadows: vec![wire::shadow(&"3".parse().unwrap(), 10_000)],
-            fallback: Some(wire::fallback(&"1".parse().unwrap(), None)),
+            shadows: vec![message::shadow(&"3".parse().unwrap(), 10_000)],
+            fallback: Some(message::fallback(&"1".parse().unwrap(), None)),
         };
-        let wish = Wish {
+        let edit = PolicyEdit {
             shares: shares(&["1=50%", "2=50%"]),
             rules: vec![
                 "x-cohort=beta:2".parse().unwrap(),
                 "x-cohort=delta:canary".parse().unwrap(),
             ],
             salt: Some("t".into()),
-            ..Wish::default()
+            ..PolicyEdit::default()
         };
-        let after = wish.clone().onto(before.clone()).unwrap();
+        let after = edit.clone().apply_to(before.clone()).unwrap();
         assert_eq!(
             after.header_rules,
             [
@@ -236,11 +236,11 @@ mod tests {
         assert_eq!((&*after.sticky_header, &*after.salt), ("x-user", "t"));
         assert_eq!(after.shadows, before.shadows);
         assert_eq!(after.fallback, before.fallback);
-        let cleared = Wish {
+        let cleared = PolicyEdit {
             clear_rules: true,
-            ..wish
+            ..edit
         }
-        .onto(before)
+        .apply_to(before)
         .unwrap();
         assert_eq!(
             cleared.header_rules,

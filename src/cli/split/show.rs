@@ -1,78 +1,72 @@
-//! How a policy looks on a terminal and as JSON. Pure.
+//! A policy as text and as JSON, with the versions that its labels name. Pure functions.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    fmt,
-};
+use std::{collections::BTreeSet, fmt};
 
 use serde::Serialize;
 
-use crate::client::wire;
+use super::Labels;
+use crate::client::v1::GetTrafficPolicyResponse;
 use crate::ident::Target;
-use crate::proto::v1::GetTrafficPolicyResponse;
-use crate::terminal::table::{part_of, per_cent, table, thousands};
+use crate::terminal::table::{per_cent, percentage, table, thousands};
 
-/// A policy in force.
+/// A policy with the versions that its labels name.
 #[derive(Debug, Serialize)]
-pub(super) struct InForce {
+pub(super) struct ResolvedPolicy {
     model: String,
     revision: u64,
-    split: Vec<Line>,
-    header_rules: Vec<RuleLine>,
+    split: Vec<Share>,
+    header_rules: Vec<Rule>,
     sticky_header: String,
     salt: String,
-    shadows: Vec<ShadowLine>,
+    shadows: Vec<Shadow>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    fallback: Option<Named>,
+    fallback: Option<ResolvedTarget>,
 }
 
 #[derive(Debug, Serialize)]
-struct ShadowLine {
+struct Shadow {
     #[serde(flatten)]
-    target: Named,
+    target: ResolvedTarget,
     basis_points: u32,
 }
 
 /// A change of policy.
 #[derive(Debug, Serialize)]
 pub(super) struct Change {
-    pub(super) before: InForce,
-    pub(super) after: InForce,
-    /// When it reverts by itself, RFC 3339.
+    pub(super) before: ResolvedPolicy,
+    pub(super) after: ResolvedPolicy,
+    /// When the change reverts unless it is confirmed, RFC 3339.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) confirm_by: Option<String>,
 }
 
-/// What each label names.
-pub(in crate::cli) type Labels = HashMap<String, u64>;
-
 #[derive(Debug, Serialize)]
-struct Line {
+struct Share {
     #[serde(flatten)]
-    target: Named,
+    target: ResolvedTarget,
     basis_points: u32,
     /// Requests since this revision came into force.
     requests: u64,
 }
 
 #[derive(Debug, Serialize)]
-struct RuleLine {
+struct Rule {
     header: String,
     value: String,
     #[serde(flatten)]
-    target: Named,
+    target: ResolvedTarget,
 }
 
-/// A version, or a label with the version that it names. Versions come before labels.
+/// A version, or a label with the version that it names. Ordered: versions before labels.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-struct Named {
+struct ResolvedTarget {
     #[serde(skip_serializing_if = "Option::is_none")]
     label: Option<String>,
-    /// `None` where the label names nothing any more.
+    /// `None`: the label no longer exists.
     version: Option<u64>,
 }
 
-impl Named {
+impl ResolvedTarget {
     fn new(target: Option<&Target>, labels: &Labels) -> Self {
         match target {
             Some(Target::Version(version)) => Self {
@@ -91,8 +85,8 @@ impl Named {
     }
 }
 
-/// `2`, `canary (2)`.
-impl fmt::Display for Named {
+/// Writes `2` or `canary (2)`.
+impl fmt::Display for ResolvedTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.label, self.version) {
             (Some(label), Some(version)) => write!(f, "{label} ({version})"),
@@ -103,36 +97,36 @@ impl fmt::Display for Named {
     }
 }
 
-impl InForce {
-    /// What `response` says, where labels name what `labels` says.
+impl ResolvedPolicy {
+    /// Returns the policy of `response` with the versions in `labels`.
     pub(super) fn new(response: &GetTrafficPolicyResponse, labels: &Labels) -> Self {
         let policy = response.policy.clone().unwrap_or_default();
-        // A policy that was only just set has no counts yet.
+        // A policy that was just set has no counts yet.
         let counted = response.counted.iter().map(|counted| counted.requests);
         let counted = counted.chain(std::iter::repeat(0));
         let split = policy
             .split
             .iter()
             .zip(counted)
-            .map(|(share, requests)| Line {
-                target: Named::new(wire::target_of_share(share).as_ref(), labels),
+            .map(|(share, requests)| Share {
+                target: ResolvedTarget::new(share.valid_target().as_ref(), labels),
                 basis_points: share.basis_points,
                 requests,
             });
-        let header_rules = policy.header_rules.iter().map(|rule| RuleLine {
+        let header_rules = policy.header_rules.iter().map(|rule| Rule {
             header: rule.header.clone(),
             value: rule.value.clone(),
-            target: Named::new(wire::target_of_rule(rule).as_ref(), labels),
+            target: ResolvedTarget::new(rule.valid_target().as_ref(), labels),
         });
-        let shadows = policy.shadows.iter().map(|shadow| ShadowLine {
-            target: Named::new(wire::target_of_shadow(shadow).as_ref(), labels),
+        let shadows = policy.shadows.iter().map(|shadow| Shadow {
+            target: ResolvedTarget::new(shadow.valid_target().as_ref(), labels),
             basis_points: shadow.basis_points,
         });
         let fallback = policy.fallback.as_ref();
+        let fallback = fallback.map(|one| ResolvedTarget::new(one.valid_target().as_ref(), labels));
         Self {
             shadows: shadows.collect(),
-            fallback: fallback
-                .map(|one| Named::new(wire::target_of_fallback(one).as_ref(), labels)),
+            fallback,
             model: response.model.clone(),
             revision: response.revision,
             split: split.collect(),
@@ -143,35 +137,35 @@ impl InForce {
     }
 }
 
-/// The split with target and counted shares.
-pub(super) fn in_force(now: &InForce) -> String {
-    let all: u64 = now.split.iter().map(|line| line.requests).sum();
-    let rows = now.split.iter().map(|line| {
+/// Returns a table of the split with shares as set and as counted, and the rest of the policy.
+pub(super) fn policy(policy: &ResolvedPolicy) -> String {
+    let total: u64 = policy.split.iter().map(|line| line.requests).sum();
+    let rows = policy.split.iter().map(|line| {
         vec![
             line.target.to_string(),
             per_cent(line.basis_points),
-            part_of(line.requests, all),
+            percentage(line.requests, total),
             thousands(line.requests),
         ]
     });
     format!(
         "{}   policy revision {}\n{}{}",
-        now.model,
-        now.revision,
+        policy.model,
+        policy.revision,
         table(
             &["version", "target", "counted", "requests"],
             &[0, 1, 2, 3],
             rows
         ),
-        beside(now)
+        other_parts(policy)
     )
 }
 
-/// The split before and after.
+/// Returns a table of the split before and after a change, and the rest of the policy.
 pub(super) fn change(change: &Change) -> String {
     let Change { before, after, .. } = change;
-    let all: u64 = before.split.iter().map(|line| line.requests).sum();
-    let find = |lines: &[Line], target: &Named| {
+    let total: u64 = before.split.iter().map(|line| line.requests).sum();
+    let find = |lines: &[Share], target: &ResolvedTarget| {
         let line = lines.iter().find(|line| line.target == *target);
         line.map(|line| (line.basis_points, line.requests))
     };
@@ -182,7 +176,7 @@ pub(super) fn change(change: &Change) -> String {
         vec![
             target.to_string(),
             was.map_or_else(|| "-".into(), |(points, _)| per_cent(points)),
-            was.map_or_else(|| "-".into(), |(_, requests)| part_of(requests, all)),
+            was.map_or_else(|| "-".into(), |(_, requests)| percentage(requests, total)),
             find(&after.split, target).map_or_else(|| "-".into(), |(points, _)| per_cent(points)),
         ]
     });
@@ -196,35 +190,35 @@ pub(super) fn change(change: &Change) -> String {
             &[0, 1, 2, 3],
             rows
         ),
-        beside(after)
+        other_parts(after)
     )
 }
 
-/// What else the policy says, a line each.
-fn beside(now: &InForce) -> String {
+/// Returns the rest of the policy, one line for each part.
+fn other_parts(policy: &ResolvedPolicy) -> String {
     let mut text = String::new();
-    for rule in &now.header_rules {
+    for rule in &policy.header_rules {
         let kind = rule.target.label.as_ref().map_or("version", |_| "label");
         text.push_str(&format!(
             "\nrule: {} = {} goes to {kind} {}",
             rule.header, rule.value, rule.target
         ));
     }
-    for shadow in &now.shadows {
+    for shadow in &policy.shadows {
         let share = per_cent(shadow.basis_points);
         text.push_str(&format!(
             "\nshadow: {} gets copies of {share}",
             shadow.target
         ));
     }
-    if let Some(fallback) = &now.fallback {
+    if let Some(fallback) = &policy.fallback {
         text.push_str(&format!("\nfallback: {fallback}"));
     }
-    if !now.sticky_header.is_empty() {
-        text.push_str(&format!("\nsticky by header {}", now.sticky_header));
+    if !policy.sticky_header.is_empty() {
+        text.push_str(&format!("\nsticky by header {}", policy.sticky_header));
     }
-    if !now.salt.is_empty() {
-        text.push_str(&format!("\nsalt {:?}", now.salt));
+    if !policy.salt.is_empty() {
+        text.push_str(&format!("\nsalt {:?}", policy.salt));
     }
     text
 }
@@ -232,19 +226,25 @@ fn beside(now: &InForce) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proto::v1::{CountedShare, TrafficPolicy};
+    use crate::client::message;
+    use crate::client::v1::{CountedShare, TrafficPolicy};
 
-    fn shown(revision: u64, split: &[(&str, u32, u64)], rule: &str) -> InForce {
-        let labels = HashMap::from([("stable".to_owned(), 1), ("canary".to_owned(), 2)]);
-        let share =
-            |&(target, points, _): &(&str, u32, u64)| wire::share(&target.parse().unwrap(), points);
+    fn resolved(revision: u64, split: &[(&str, u32, u64)], rule: &str) -> ResolvedPolicy {
+        let labels = Labels::from([("stable".to_owned(), 1), ("canary".to_owned(), 2)]);
+        let share = |&(target, points, _): &(&str, u32, u64)| {
+            message::share(&target.parse().unwrap(), points)
+        };
         let rule = rule.parse().unwrap();
         let response = GetTrafficPolicyResponse {
             model: "flight-delay".into(),
             revision,
             policy: Some(TrafficPolicy {
                 split: split.iter().map(share).collect(),
-                header_rules: vec![wire::header_rule("x-cohort".into(), "beta".into(), &rule)],
+                header_rules: vec![message::header_rule(
+                    "x-cohort".into(),
+                    "beta".into(),
+                    &rule,
+                )],
                 sticky_header: "x-user".into(),
                 salt: String::new(),
                 ..TrafficPolicy::default()
@@ -257,13 +257,13 @@ mod tests {
                 })
                 .collect(),
         };
-        InForce::new(&response, &labels)
+        ResolvedPolicy::new(&response, &labels)
     }
 
     #[test]
-    fn a_split_shows_target_beside_counted() {
-        let now = shown(3, &[("1", 9_500, 19_012), ("2", 500, 988)], "2");
-        insta::assert_snapshot!(in_force(&now), @r"
+    fn a_split_shows_shares_as_set_and_as_counted() {
+        let current = resolved(3, &[("1", 9_500, 19_012), ("2", 500, 988)], "2");
+        insta::assert_snapshot!(policy(&current), @r"
         flight-delay   policy revision 3
         ┌─────────┬────────┬─────────┬──────────┐
         │ version ┆ target ┆ counted ┆ requests │
@@ -277,9 +277,9 @@ mod tests {
     }
 
     #[test]
-    fn a_change_shows_what_comes_and_what_goes() {
-        let before = shown(3, &[("1", 9_500, 950), ("2", 500, 50)], "2");
-        let after = shown(4, &[("2", 5_000, 0), ("3", 5_000, 0)], "2");
+    fn a_change_shows_versions_of_both_splits() {
+        let before = resolved(3, &[("1", 9_500, 950), ("2", 500, 50)], "2");
+        let after = resolved(4, &[("2", 5_000, 0), ("3", 5_000, 0)], "2");
         insta::assert_snapshot!(change(&Change { before, after, confirm_by: None }), @r"
         flight-delay   policy revision 3 -> 4
         ┌─────────┬────────┬─────────┬─────┐
@@ -295,10 +295,10 @@ mod tests {
     }
 
     #[test]
-    fn labels_are_shown_with_the_versions_that_they_name() {
+    fn labels_are_shown_with_their_versions() {
         let split = [("stable", 9_000, 90), ("canary", 900, 9), ("gone", 100, 1)];
-        let now = shown(5, &split, "canary");
-        insta::assert_snapshot!(in_force(&now), @r"
+        let current = resolved(5, &split, "canary");
+        insta::assert_snapshot!(policy(&current), @r"
         flight-delay   policy revision 5
         ┌────────────┬────────┬─────────┬──────────┐
         │    version ┆ target ┆ counted ┆ requests │
@@ -311,7 +311,7 @@ mod tests {
         sticky by header x-user
         ");
         assert_eq!(
-            serde_json::to_value(&now.split).unwrap(),
+            serde_json::to_value(&current.split).unwrap(),
             serde_json::json!([
                 {"label": "stable", "version": 1, "basis_points": 9_000, "requests": 90},
                 {"label": "canary", "version": 2, "basis_points": 900, "requests": 9},
@@ -322,23 +322,21 @@ mod tests {
 
     #[test]
     fn json_has_the_policy_with_resolved_labels() {
-        let labels = HashMap::from([("stable".to_owned(), 1), ("canary".to_owned(), 2)])
-            .into_iter()
-            .collect();
+        let labels = Labels::from([("stable".to_owned(), 1), ("canary".to_owned(), 2)]);
         let response = GetTrafficPolicyResponse {
             model: "m".into(),
             revision: 3,
             policy: Some(TrafficPolicy {
-                split: vec![wire::share(&"stable".parse().unwrap(), 10_000)],
-                header_rules: vec![wire::header_rule(
+                split: vec![message::share(&"stable".parse().unwrap(), 10_000)],
+                header_rules: vec![message::header_rule(
                     "x-cohort".into(),
                     "beta".into(),
                     &"gone".parse().unwrap(),
                 )],
                 sticky_header: "x-user".into(),
                 salt: "s".into(),
-                shadows: vec![wire::shadow(&"3".parse().unwrap(), 50)],
-                fallback: Some(wire::fallback(&"canary".parse().unwrap(), Some(5))),
+                shadows: vec![message::shadow(&"3".parse().unwrap(), 50)],
+                fallback: Some(message::fallback(&"canary".parse().unwrap(), Some(5))),
             }),
             counted: vec![CountedShare {
                 version: 1,
@@ -347,8 +345,8 @@ mod tests {
         };
         let empty = GetTrafficPolicyResponse::default();
         let change = Change {
-            before: InForce::new(&empty, &labels),
-            after: InForce::new(&response, &labels),
+            before: ResolvedPolicy::new(&empty, &labels),
+            after: ResolvedPolicy::new(&response, &labels),
             confirm_by: Some("1970-01-01T00:00:00Z".into()),
         };
         insta::assert_snapshot!(serde_json::to_string_pretty(&change).unwrap());

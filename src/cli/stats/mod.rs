@@ -1,20 +1,20 @@
-//! `taper stats`: what the versions of a model saw lately: how many, how fast, what they predicted, and from which inputs.
+//! `taper stats`: recent requests of each version: how many, how fast, what was predicted, and from which inputs.
 
 mod show;
 
 use clap::ValueEnum;
 
-use super::model::Model;
+use super::model::ModelFlag;
+use crate::client::v1::{GetStatsRequest, Role, StatsWindow};
 use crate::client::{AdminPort, Failure};
-use crate::proto::v1::{GetStatsRequest, Role, StatsWindow};
 use crate::terminal::output;
 
 /// Arguments of `taper stats`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
-    model: Model,
-    /// Only this version; may be given several times [default: all that are READY].
+    model: ModelFlag,
+    /// Only this version; may be given several times [default: all READY versions].
     #[arg(long = "version", value_name = "N")]
     versions: Vec<u64>,
     /// How far back.
@@ -22,8 +22,8 @@ pub(super) struct Args {
     window: Window,
     /// Only this role [default: all].
     #[arg(long, value_enum)]
-    role: Option<Part>,
-    /// Show the inputs too, a table for each version.
+    role: Option<RoleFlag>,
+    /// Also show the inputs, one table for each version.
     #[arg(long)]
     features: bool,
     /// Print JSON.
@@ -33,7 +33,7 @@ pub(super) struct Args {
     port: AdminPort,
 }
 
-/// A window by its short name.
+/// A window of time by its short name.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(super) enum Window {
     /// The last minute.
@@ -50,9 +50,9 @@ pub(super) enum Window {
     SinceLoad,
 }
 
-/// A role.
+/// The role of a version in a request.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-pub(super) enum Part {
+pub(super) enum RoleFlag {
     Primary,
     Shadow,
     Fallback,
@@ -69,33 +69,30 @@ impl From<Window> for StatsWindow {
     }
 }
 
-impl From<Part> for Role {
-    fn from(part: Part) -> Self {
-        match part {
-            Part::Primary => Self::Primary,
-            Part::Shadow => Self::Shadow,
-            Part::Fallback => Self::Fallback,
+impl From<RoleFlag> for Role {
+    fn from(role: RoleFlag) -> Self {
+        match role {
+            RoleFlag::Primary => Self::Primary,
+            RoleFlag::Shadow => Self::Shadow,
+            RoleFlag::Fallback => Self::Fallback,
         }
     }
 }
 
 pub(super) async fn run(args: Args) -> Result<(), Failure> {
-    let model = args.model.resolve(&args.port).await?;
-    let window = StatsWindow::from(args.window);
     let role = args.role.map(Role::from);
-    let mut client = args.port.connect().await?;
-    let request = args.port.patience.request(GetStatsRequest {
-        model,
+    let request = GetStatsRequest {
+        model: args.model.resolve(&args.port).await?,
         versions: args.versions,
         roles: role.into_iter().map(i32::from).collect(),
-        windows: vec![window.into()],
+        windows: vec![StatsWindow::from(args.window).into()],
         features: args.features,
-    });
-    let answer = args.port.answer(client.get_stats(request)).await?;
-    let listing = show::Listing::from(answer);
+    };
+    let stats = args.port.call(request).await?;
     if args.json {
-        output::print_json(&listing)
+        output::print_json(&stats)?;
     } else {
-        output::print(&listing.readable())
+        output::print(&show::readable(&stats))?;
     }
+    Ok(())
 }

@@ -1,330 +1,152 @@
-//! How statistics are shown: as JSON with everything, and as tables for people.
+//! Statistics as tables.
 
-use std::collections::BTreeMap;
+use crate::client::{names, v1};
+use crate::terminal::table::{or_dash, percentage, table, thousands};
 
-use serde::Serialize;
+/// The usual relative error of quantiles. Only larger errors are shown.
+const USUAL_ERROR: f64 = 1.0 / 256.0;
 
-use crate::client::wire;
-use crate::proto::v1;
-use crate::terminal::table::{part_of, table, thousands};
-
-/// The relative error of quantiles that is usual, and not worth a word.
-const FINEST: f64 = 1.0 / 256.0;
-
-/// The statistics of one model.
-#[derive(Debug, Serialize)]
-pub(super) struct Listing {
-    model: String,
-    relative_error: f64,
-    stats: Vec<Line>,
+/// Returns a table of the versions, and a table of the inputs of each version that has any.
+pub(super) fn readable(response: &v1::GetStatsResponse) -> String {
+    let Some(first) = response.stats.first() else {
+        return format!(
+            "{}\nno requests: no version has answered in this role",
+            response.model
+        );
+    };
+    let header = [
+        "version",
+        "role",
+        "requests",
+        "per s",
+        "errors",
+        "queue p50",
+        "p99",
+        "inference p50",
+        "p99",
+        "total p50",
+        "p99",
+        "mean score",
+        "confidence",
+        "classes",
+    ];
+    let right = [0, 2, 3, 4, 5, 6, 7, 8, 9, 10];
+    let rows = response.stats.iter().map(version_row);
+    let mut text = format!("{}   window {}\n", response.model, first.window().name());
+    text.push_str(&table(&header, &right, rows));
+    let with_inputs = response.stats.iter().filter(|one| !one.features.is_empty());
+    with_inputs.for_each(|one| text.push_str(&inputs(one)));
+    text
 }
 
-/// One version in one role and window.
-#[derive(Debug, Serialize)]
-struct Line {
-    version: u64,
-    role: &'static str,
-    window: &'static str,
-    /// RFC 3339.
-    to: Option<String>,
-    length_seconds: f64,
-    codes: BTreeMap<String, u64>,
-    rows: u64,
-    queue_seconds: Option<Numbers>,
-    inference_seconds: Option<Numbers>,
-    total_seconds: Option<Numbers>,
-    scores: Vec<Score>,
-    classes: Vec<Count>,
-    confidence: Option<Numbers>,
-    features: Vec<Feature>,
-    features_left_out: u64,
-}
-
-#[derive(Debug, Serialize)]
-struct Numbers {
-    count: u64,
-    mean: f64,
-    std: f64,
-    min: f64,
-    max: f64,
-    p50: f64,
-    p90: f64,
-    p95: f64,
-    p99: f64,
-    p999: f64,
-    relative_error: f64,
-    beyond: u64,
-    bars: Vec<Bar>,
-}
-
-#[derive(Debug, Serialize)]
-struct Bar {
-    low: f64,
-    high: f64,
-    count: u64,
-}
-
-#[derive(Debug, Serialize)]
-struct Score {
-    output: String,
-    distribution: Option<Numbers>,
-}
-
-#[derive(Debug, Serialize)]
-struct Count {
-    name: String,
-    count: u64,
-}
-
-#[derive(Debug, Serialize)]
-struct Feature {
-    name: String,
-    count: u64,
-    missing: u64,
-    clipped: u64,
-    unknown: u64,
-    other: u64,
-    numbers: Option<Numbers>,
-    categories: Vec<Count>,
-}
-
-impl From<v1::GetStatsResponse> for Listing {
-    fn from(response: v1::GetStatsResponse) -> Self {
-        Self {
-            model: response.model,
-            relative_error: response.relative_error,
-            stats: response.stats.into_iter().map(Line::from).collect(),
-        }
-    }
-}
-
-impl From<v1::VersionStats> for Line {
-    fn from(stats: v1::VersionStats) -> Self {
-        let role = wire::role(stats.role());
-        let length = stats.length.unwrap_or_default();
-        let scores = stats.scores.into_iter().map(|score| Score {
-            output: score.name,
-            distribution: score.distribution.map(Numbers::from),
-        });
-        Self {
-            version: stats.version,
-            role,
-            window: match v1::StatsWindow::try_from(stats.window) {
-                Ok(v1::StatsWindow::Minute) => "1m",
-                Ok(v1::StatsWindow::FiveMinutes) => "5m",
-                Ok(v1::StatsWindow::Hour) => "1h",
-                Ok(v1::StatsWindow::SinceLoad) => "all",
-                _ => "unknown",
-            },
-            to: stats.to.map(|to| to.to_string()),
-            length_seconds: length.seconds as f64 + f64::from(length.nanos) / 1e9,
-            codes: stats.codes.into_iter().collect(),
-            rows: stats.rows,
-            queue_seconds: stats.queue_seconds.map(Numbers::from),
-            inference_seconds: stats.inference_seconds.map(Numbers::from),
-            total_seconds: stats.total_seconds.map(Numbers::from),
-            scores: scores.collect(),
-            classes: stats.classes.into_iter().map(Count::from).collect(),
-            confidence: stats.confidence.map(Numbers::from),
-            features: stats.features.into_iter().map(Feature::from).collect(),
-            features_left_out: stats.features_left_out,
-        }
-    }
-}
-
-impl From<v1::Distribution> for Numbers {
-    fn from(one: v1::Distribution) -> Self {
-        let bars = one.bars.into_iter().map(|bar| Bar {
-            low: bar.low,
-            high: bar.high,
-            count: bar.count,
-        });
-        Self {
-            count: one.count,
-            mean: one.mean,
-            std: one.std,
-            min: one.min,
-            max: one.max,
-            p50: one.p50,
-            p90: one.p90,
-            p95: one.p95,
-            p99: one.p99,
-            p999: one.p999,
-            relative_error: one.relative_error,
-            beyond: one.beyond,
-            bars: bars.collect(),
-        }
-    }
-}
-
-impl From<v1::NamedCount> for Count {
-    fn from(one: v1::NamedCount) -> Self {
-        let (name, count) = (one.name, one.count);
-        Self { name, count }
-    }
-}
-
-impl From<v1::FeatureStats> for Feature {
-    fn from(one: v1::FeatureStats) -> Self {
-        Self {
-            name: one.name,
-            count: one.count,
-            missing: one.missing,
-            clipped: one.clipped,
-            unknown: one.unknown,
-            other: one.other,
-            numbers: one.numbers.map(Numbers::from),
-            categories: one.categories.into_iter().map(Count::from).collect(),
-        }
-    }
-}
-
-impl Listing {
-    /// A table of the versions, and one for the inputs of each that tells any.
-    pub(super) fn readable(&self) -> String {
-        let Some(first) = self.stats.first() else {
-            return format!(
-                "{}\nno requests: no version has answered in this role",
-                self.model
-            );
+fn version_row(stats: &v1::VersionStats) -> Vec<String> {
+    let requests = stats.codes.values().sum::<u64>();
+    let succeeded = stats.codes.get("OK").copied().unwrap_or_default();
+    let length = names::seconds(stats.length.as_ref());
+    let rate = requests as f64 / length.max(1.0);
+    let times = [
+        &stats.queue_seconds,
+        &stats.inference_seconds,
+        &stats.total_seconds,
+    ];
+    let times = times.into_iter().flat_map(|distribution| {
+        let quantile = |read: fn(&v1::Distribution) -> f64| {
+            figure(distribution.as_ref(), |one| seconds(read(one)))
         };
-        let header = [
-            "version",
-            "role",
-            "requests",
-            "per s",
-            "errors",
-            "queue p50",
-            "p99",
-            "inference p50",
-            "p99",
-            "total p50",
-            "p99",
-            "mean score",
-            "confidence",
-            "classes",
-        ];
-        let right = [0, 2, 3, 4, 5, 6, 7, 8, 9, 10];
-        let rows = self.stats.iter().map(Line::row);
-        let mut text = format!("{}   window {}\n", self.model, first.window);
-        text.push_str(&table(&header, &right, rows));
-        for line in self.stats.iter().filter(|line| !line.features.is_empty()) {
-            text.push_str(&line.inputs());
-        }
-        text
-    }
+        [quantile(|one| one.p50), quantile(|one| one.p99)]
+    });
+    let mean = |one: &v1::Distribution| format!("{:.4}", one.mean);
+    let scores = stats.scores.iter().map(|score| {
+        let mean = figure(score.distribution.as_ref(), mean);
+        format!("{} {mean}", score.name)
+    });
+    let rows = stats.classes.iter().map(|class| class.count).sum();
+    let classes = stats.classes.iter().filter(|class| class.count > 0);
+    let classes = classes.map(|one| format!("{} {}", one.name, percentage(one.count, rows)));
+    let mut row = vec![
+        stats.version.to_string(),
+        stats.role().name().to_owned(),
+        thousands(requests),
+        format!("{rate:.1}"),
+        percentage(requests - succeeded, requests),
+    ];
+    row.extend(times);
+    row.push(scores.collect::<Vec<_>>().join("\n"));
+    row.push(figure(stats.confidence.as_ref(), mean));
+    row.push(classes.collect::<Vec<_>>().join("\n"));
+    row
 }
 
-impl Line {
-    fn row(&self) -> Vec<String> {
-        let requests = self.codes.values().sum::<u64>();
-        let good = self.codes.get("OK").copied().unwrap_or_default();
-        let rate = requests as f64 / self.length_seconds.max(1.0);
-        let times = [
-            &self.queue_seconds,
-            &self.inference_seconds,
-            &self.total_seconds,
-        ];
-        let times = times.into_iter().flat_map(|numbers| {
-            let at = |read: fn(&Numbers) -> f64| told(numbers.as_ref(), |one| seconds(read(one)));
-            [at(|one| one.p50), at(|one| one.p99)]
-        });
-        let mean = |one: &Numbers| format!("{:.4}", one.mean);
-        let scores = self.scores.iter().map(|score| {
-            let mean = told(score.distribution.as_ref(), mean);
-            format!("{} {mean}", score.output)
-        });
-        let all = self.classes.iter().map(|class| class.count).sum();
-        let classes = self.classes.iter().filter(|class| class.count > 0);
-        let classes = classes.map(|one| format!("{} {}", one.name, part_of(one.count, all)));
-        let mut row = vec![
-            self.version.to_string(),
-            self.role.to_owned(),
-            thousands(requests),
-            format!("{rate:.1}"),
-            part_of(requests - good, requests),
-        ];
-        row.extend(times);
-        row.push(scores.collect::<Vec<_>>().join("\n"));
-        row.push(told(self.confidence.as_ref(), mean));
-        row.push(classes.collect::<Vec<_>>().join("\n"));
-        row
-    }
-
-    fn inputs(&self) -> String {
-        let header = [
-            "input",
-            "values",
-            "missing",
-            "clipped",
-            "unknown",
-            "mean",
-            "p50",
-            "p99",
-            "distribution",
-        ];
-        let rows = self.features.iter().map(Feature::row);
-        let mut text = format!("\n\nversion {}   {}\n", self.version, self.role);
-        text.push_str(&table(&header, &[1, 2, 3, 4, 5, 6, 7], rows));
-        let is_coarse = |one: &&Feature| {
-            let numbers = one.numbers.as_ref();
-            numbers.is_some_and(|one| one.relative_error > FINEST)
+fn inputs(stats: &v1::VersionStats) -> String {
+    let header = [
+        "input",
+        "values",
+        "missing",
+        "clipped",
+        "unknown",
+        "mean",
+        "p50",
+        "p99",
+        "distribution",
+    ];
+    let rows = stats.features.iter().map(feature_row);
+    let mut text = format!("\n\nversion {}   {}\n", stats.version, stats.role().name());
+    text.push_str(&table(&header, &[1, 2, 3, 4, 5, 6, 7], rows));
+    for one in &stats.features {
+        let numbers = one.numbers.as_ref();
+        let Some(numbers) = numbers.filter(|one| one.relative_error > USUAL_ERROR) else {
+            continue;
         };
-        for one in self.features.iter().filter(is_coarse) {
-            let error = told(one.numbers.as_ref(), |one| short(one.relative_error));
-            text.push_str(&format!(
-                "\n{}: quantiles within {error} only, values of too many sizes for `insight.max_bytes_per_version`",
-                one.name
-            ));
-        }
-        if self.features_left_out > 0 {
-            let more = self.features_left_out;
-            text.push_str(&format!(
-                "\n{more} more are not recorded: `insight.max_features`, `insight.max_bytes_per_version`"
-            ));
-        }
-        text
+        let error = figure(Some(numbers), |one| short(one.relative_error));
+        text.push_str(&format!(
+            "\n{}: quantiles are accurate to {error} only, because the sizes of the values differ too much for \
+             `insight.max_bytes_per_version`",
+            one.name
+        ));
     }
+    if stats.features_left_out > 0 {
+        let left_out = stats.features_left_out;
+        text.push_str(&format!(
+            "\n{left_out} more are not recorded: `insight.max_features`, `insight.max_bytes_per_version`"
+        ));
+    }
+    text
 }
 
-impl Feature {
-    fn row(&self) -> Vec<String> {
-        let numbers = self.numbers.as_ref();
-        let at = |read: fn(&Numbers) -> f64| told(numbers, |one| short(read(one)));
-        vec![
-            self.name.clone(),
-            thousands(self.count),
-            part_of(self.missing, self.count),
-            part_of(self.clipped, self.count),
-            part_of(self.unknown, self.count),
-            at(|one| one.mean),
-            at(|one| one.p50),
-            at(|one| one.p99),
-            match numbers {
-                Some(numbers) => spark(numbers),
-                None => self.most(),
-            },
-        ]
-    }
-
-    /// The three most frequent categories.
-    fn most(&self) -> String {
-        let mut counts: Vec<_> = self.categories.iter().collect();
-        counts.sort_by_key(|one| std::cmp::Reverse(one.count));
-        let told = counts.iter().take(3);
-        let told = told.map(|one| format!("{} {}", one.name, part_of(one.count, self.count)));
-        told.collect::<Vec<_>>().join(", ")
-    }
+fn feature_row(feature: &v1::FeatureStats) -> Vec<String> {
+    let numbers = feature.numbers.as_ref();
+    let text = |read: fn(&v1::Distribution) -> f64| figure(numbers, |one| short(read(one)));
+    vec![
+        feature.name.clone(),
+        thousands(feature.count),
+        percentage(feature.missing, feature.count),
+        percentage(feature.clipped, feature.count),
+        percentage(feature.unknown, feature.count),
+        text(|one| one.mean),
+        text(|one| one.p50),
+        text(|one| one.p99),
+        numbers.map_or_else(|| most_frequent(feature), histogram),
+    ]
 }
 
-/// `of` the numbers, or `-` where there are none.
-fn told(numbers: Option<&Numbers>, of: impl Fn(&Numbers) -> String) -> String {
-    numbers
-        .filter(|one| one.count > 0)
-        .map_or_else(|| "-".into(), of)
+/// Returns the three most frequent categories with their shares.
+fn most_frequent(feature: &v1::FeatureStats) -> String {
+    let mut counts: Vec<_> = feature.categories.iter().collect();
+    counts.sort_by_key(|one| std::cmp::Reverse(one.count));
+    let shown = counts.iter().take(3);
+    let shown = shown.map(|one| format!("{} {}", one.name, percentage(one.count, feature.count)));
+    shown.collect::<Vec<_>>().join(", ")
 }
 
-/// `950ns`, `12.3µs`, `4.56ms`, `1.20s`.
+/// Returns a figure of a distribution as text; `-` if there are no values.
+fn figure(
+    distribution: Option<&v1::Distribution>,
+    text: impl Fn(&v1::Distribution) -> String,
+) -> String {
+    or_dash(distribution.filter(|one| one.count > 0), text)
+}
+
+/// Returns a time in one unit: `950ns`, `12.3µs`, `4.56ms`, `1.20s`.
 fn seconds(seconds: f64) -> String {
     match seconds {
         s if s < 1e-6 => format!("{:.0}ns", s * 1e9),
@@ -334,7 +156,7 @@ fn seconds(seconds: f64) -> String {
     }
 }
 
-/// Four digits, or with an exponent where they would not do.
+/// Returns a number with about four digits; with an exponent if it is very small or very large.
 fn short(x: f64) -> String {
     if x == 0.0 || (1e-3..1e6).contains(&x.abs()) {
         let digits = if x.abs() < 10.0 { 3 } else { 1 };
@@ -344,8 +166,8 @@ fn short(x: f64) -> String {
     }
 }
 
-/// Twenty blocks from the smallest to the largest value, the tallest for the most frequent.
-fn spark(numbers: &Numbers) -> String {
+/// Returns a histogram of twenty blocks from the smallest to the largest value. The most frequent values have the tallest block.
+fn histogram(numbers: &v1::Distribution) -> String {
     const WIDTH: usize = 20;
     const BLOCKS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
     let ends = numbers.bars.first().zip(numbers.bars.last());
@@ -362,7 +184,7 @@ fn spark(numbers: &Numbers) -> String {
         heights[(at as usize).min(WIDTH - 1)] += bar.count;
     }
     let most = heights.iter().copied().max().unwrap_or_default().max(1);
-    // What is there is seen, however little it is.
+    // Rounded up, so that rare values are visible.
     let blocks = heights.map(|height| BLOCKS[(height * 8).div_ceil(most).min(8) as usize]);
     blocks.iter().collect()
 }
@@ -370,29 +192,30 @@ fn spark(numbers: &Numbers) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::well_known::{Duration, Timestamp};
 
     #[test]
     fn times_and_numbers_are_short() {
-        let told: Vec<_> = [2e-8, 1.23e-5, 0.00456, 1.2].map(seconds).into();
-        assert_eq!(told, ["20ns", "12.3µs", "4.56ms", "1.20s"]);
-        let told: Vec<_> = [0.0, 1.5, -273.15, 1.2e9].map(short).into();
-        assert_eq!(told, ["0.000", "1.500", "-273.1", "1.20e9"]);
+        let texts: Vec<_> = [2e-8, 1.23e-5, 0.00456, 1.2].map(seconds).into();
+        assert_eq!(texts, ["20ns", "12.3µs", "4.56ms", "1.20s"]);
+        let texts: Vec<_> = [0.0, 1.5, -273.15, 1.2e9].map(short).into();
+        assert_eq!(texts, ["0.000", "1.500", "-273.1", "1.20e9"]);
     }
 
     #[test]
-    fn a_histogram_shows_what_is_rare_too() {
+    fn a_histogram_shows_rare_values() {
         let bar = |low: f64, count| v1::Bar {
             low,
             high: low + 1.0,
             count,
         };
-        let numbers = Numbers::from(v1::Distribution {
+        let numbers = v1::Distribution {
             min: 0.0,
             max: 20.0,
             bars: vec![bar(0.0, 1_000), bar(10.0, 500), bar(19.0, 1)],
             ..v1::Distribution::default()
-        });
-        assert_eq!(spark(&numbers), "█         ▄        ▁");
+        };
+        assert_eq!(histogram(&numbers), "█         ▄        ▁");
     }
 
     #[test]
@@ -414,7 +237,7 @@ mod tests {
                     high: 1.0,
                     count: 3,
                 }],
-                relative_error: FINEST,
+                relative_error: USUAL_ERROR,
                 beyond: 1,
             })
         };
@@ -426,11 +249,11 @@ mod tests {
             version: 2,
             role: v1::Role::Shadow.into(),
             window: v1::StatsWindow::FiveMinutes.into(),
-            to: Some(prost_types::Timestamp {
+            to: Some(Timestamp {
                 seconds: 60,
                 nanos: 500_000_000,
             }),
-            length: Some(prost_types::Duration {
+            length: Some(Duration {
                 seconds: 299,
                 nanos: 250_000_000,
             }),
@@ -457,11 +280,11 @@ mod tests {
             }],
             features_left_out: 5,
         };
-        let listing = Listing::from(v1::GetStatsResponse {
+        let stats = v1::GetStatsResponse {
             model: "m".into(),
             stats: vec![full, v1::VersionStats::default()],
-            relative_error: FINEST,
-        });
-        insta::assert_snapshot!(serde_json::to_string_pretty(&listing).unwrap());
+            relative_error: USUAL_ERROR,
+        };
+        insta::assert_snapshot!(serde_json::to_string_pretty(&stats).unwrap());
     }
 }

@@ -46,7 +46,7 @@ fn model(versions: Vec<VersionStatus>) -> GetModelResponse {
 }
 
 #[test]
-fn what_every_ready_version_takes_is_kept() {
+fn inputs_are_narrowed_to_what_every_ready_version_accepts() {
     let ready = VersionState::Ready;
     let model = model(vec![
         version(1, ready, &[number(0.0, 5.0), texts(&["a", "b", "c"])]),
@@ -61,7 +61,7 @@ fn what_every_ready_version_takes_is_kept() {
 }
 
 #[test]
-fn versions_that_nothing_suits_and_pins_of_nobody_are_refused() {
+fn incompatible_versions_and_unknown_pins_are_refused() {
     let ready = VersionState::Ready;
     for (first, second) in [
         (number(0.0, 1.0), number(2.0, 3.0)),
@@ -71,25 +71,29 @@ fn versions_that_nothing_suits_and_pins_of_nobody_are_refused() {
             version(1, ready, &[first]),
             version(2, ready, &[second]),
         ]);
-        let told = inputs(&model, None).unwrap_err().to_string();
-        assert!(told.starts_with("there is no value of `"), "{told}");
+        let error = inputs(&model, None).unwrap_err().to_string();
+        assert!(
+            error.starts_with("no value of `x` is accepted")
+                || error.starts_with("no value of `c` is accepted"),
+            "{error}"
+        );
     }
     let model = model(vec![version(1, VersionState::Loading, &[])]);
-    for (pin, want) in [
+    for (pin, expected) in [
         (None, "`m` has no version that is READY"),
         (Some(Pin::Version(7)), "`m` has no version 7 that is READY"),
         (
             Some(Pin::Label("x".into())),
-            "--label: got \"x\", which `m` has not",
+            "--label: got \"x\", wants a label of `m`",
         ),
     ] {
-        let told = inputs(&model, pin.as_ref()).unwrap_err().to_string();
-        assert_eq!(told, want);
+        let error = inputs(&model, pin.as_ref()).unwrap_err().to_string();
+        assert_eq!(error, expected);
     }
 }
 
 #[test]
-fn every_type_and_shape_is_filled() {
+fn tensors_of_every_type_and_shape_are_filled() {
     let kinds = [
         Datatype::Bool,
         Datatype::Int32,
@@ -103,19 +107,19 @@ fn every_type_and_shape_is_filled() {
         .flat_map(|kind| [(kind, None), (kind, Some(3))])
     {
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(1);
-        let made = tensors(&[input("x", kind, width)], 5, &mut rng).remove(0);
+        let generated = tensors(&[input("x", kind, width)], 5, &mut rng).remove(0);
         let filled = [
-            made.bool_values.len(),
-            made.int32_values.len(),
-            made.int64_values.len(),
-            made.fp32_values.len(),
-            made.fp64_values.len(),
-            made.bytes_values.len(),
+            generated.bool_values.len(),
+            generated.int32_values.len(),
+            generated.int64_values.len(),
+            generated.fp32_values.len(),
+            generated.fp64_values.len(),
+            generated.bytes_values.len(),
         ];
         let values = usize::try_from(width.unwrap_or(1)).unwrap() * 5;
         assert_eq!(filled.iter().sum::<usize>(), values, "{kind:?} {width:?}");
-        assert_eq!((made.datatype(), made.shape[0]), (kind, 5));
-        assert_eq!(made.shape.get(1).copied(), width);
+        assert_eq!((generated.datatype(), generated.shape[0]), (kind, 5));
+        assert_eq!(generated.shape.get(1).copied(), width);
     }
 }
 
@@ -129,22 +133,22 @@ proptest! {
             ..input("x", datatype, None)
         };
         let inputs = [of(Datatype::Fp64), of(Datatype::Fp32), of(Datatype::Int64)];
-        let made = tensors(&inputs, 20, &mut rng);
+        let generated = tensors(&inputs, 20, &mut rng);
         let allowed = |value: f64| (range.min..=range.max).contains(&value);
-        prop_assert!(made[0].fp64_values.iter().all(|value| allowed(*value)));
-        // A range may be too narrow to hold any single, or any whole number.
+        prop_assert!(generated[0].fp64_values.iter().all(|value| allowed(*value)));
+        // A narrow range may contain no single-precision number and no whole number.
         if width > 1e3 {
-            prop_assert!(made[1].fp32_values.iter().all(|value| allowed((*value).into())));
-            prop_assert!(made[2].int64_values.iter().all(|value| allowed(*value as f64)));
+            prop_assert!(generated[1].fp32_values.iter().all(|value| allowed((*value).into())));
+            prop_assert!(generated[2].int64_values.iter().all(|value| allowed(*value as f64)));
         }
     }
 
     #[test]
-    fn the_same_seed_makes_the_same_rows(seed: u64) {
-        let made = || {
+    fn equal_seeds_generate_equal_rows(seed: u64) {
+        let generated = || {
             let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
             tensors(&[number(0.0, 1.0), texts(&["a", "b"])], 10, &mut rng)
         };
-        prop_assert_eq!(made(), made());
+        prop_assert_eq!(generated(), generated());
     }
 }

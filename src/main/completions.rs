@@ -1,23 +1,23 @@
-//! `taper completions`: what a shell needs to complete the command line.
+//! `taper completions`: the script with which a shell completes the command line.
 
-use crate::client::Failure;
-use crate::terminal::output;
 use clap::Command;
 use clap_complete::Shell;
+use taper::client::Failure;
+use taper::terminal::output;
 
 /// Arguments of `taper completions`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The shell that is to complete.
+    /// The shell.
     shell: Shell,
 }
 
-/// Writes the completions of `command` to stdout.
+/// Prints the completions of `command`.
 ///
 /// # Errors
-/// Where stdout cannot be written.
+/// Returns an error if stdout cannot be written.
 pub(super) fn run(args: &Args, command: &mut Command) -> Result<(), Failure> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, command, "taper", &mut script);
-    output::print(String::from_utf8_lossy(&script).trim_end())
+    Ok(output::print(String::from_utf8_lossy(&script).trim_end())?)
 }

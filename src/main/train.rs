@@ -1,47 +1,44 @@
-//! `taper train`: a progress bar while it learns, then a table of what came out.
+//! `taper train`: a progress bar during training, then a table of the results.
 
 use std::path::PathBuf;
 
-use indicatif::{ProgressBar, ProgressStyle};
-
-use crate::client::Failure;
-use crate::ident::VersionNumber;
-use crate::terminal::output;
-use crate::train::{self, Options, Progress};
+use taper::client::Failure;
+use taper::ident::VersionNumber;
+use taper::terminal::{output, progress};
+use taper::train::{self, Options, Progress};
 
 /// Train a new version of a model from a CSV file, and publish it to a registry
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct Args {
     /// The training spec, a TOML file
     spec: PathBuf,
-    /// The registry that gets the version
+    /// The registry to publish to
     #[arg(long, default_value = "models")]
     registry: PathBuf,
     /// Number of the version [default: the one after the highest]
     #[arg(long)]
     version: Option<VersionNumber>,
-    /// When it was made, RFC 3339: given, the same seed makes the same bytes [default: now]
+    /// Creation time, RFC 3339; with a fixed time, equal seeds give equal files [default: now]
     #[arg(long)]
     created_at: Option<String>,
-    /// In place of the spec's seed
+    /// Seed to use instead of that in the spec
     #[arg(long)]
     seed: Option<u64>,
-    /// No progress bar, and only the version's folder at the end
+    /// Show no progress bar, and print only the folder of the version
     #[arg(long, short)]
     quiet: bool,
 }
 
-/// Trains, publishes and tells.
+/// Trains a version, publishes it and prints the report.
 ///
 /// # Errors
-/// Why nothing was published, or that it could not be told what was.
+/// Returns an error if nothing was published, or if the report cannot be printed.
 pub(super) fn run(args: Args) -> Result<(), Failure> {
     let bar = if args.quiet {
-        ProgressBar::hidden()
+        progress::ProgressBar::hidden()
     } else {
-        bar()
+        progress::bar("epoch {pos:>3} of {len} {bar:24} {msg}")
     };
-    let quiet = args.quiet;
     let options = Options {
         spec: args.spec,
         registry: args.registry,
@@ -61,26 +58,16 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
     });
     bar.finish_and_clear();
     let report = trained.map_err(|error| Failure::new(error.to_string()))?;
-    let told = if quiet {
+    let printed = if args.quiet {
         output::print(&report.path.display().to_string())
     } else {
         output::print(&report.to_string())
     };
-    // A second run would publish a second version.
-    told.map_err(|failure| {
+    // The error says that the version exists: running the command again would publish a second one.
+    printed.map_err(|error| {
         Failure::new(format!(
-            "{failure}; {} is published all the same",
+            "{error}; {} is published nevertheless",
             report.path.display()
         ))
     })
-}
-
-/// Draws nothing where standard error is no terminal.
-fn bar() -> ProgressBar {
-    let bar = ProgressBar::no_length();
-    let style = ProgressStyle::with_template("epoch {pos:>3} of {len} {bar:24} {msg}");
-    match style {
-        Ok(style) => bar.with_style(style),
-        Err(_) => bar,
-    }
 }

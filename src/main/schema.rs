@@ -1,11 +1,11 @@
 //! `taper schema`: the JSON Schemas of the files that people write.
 
-use crate::client::Failure;
-use crate::config::Config;
-use crate::faults;
-use crate::model::manifest::raw::RawManifest;
-use crate::terminal::output;
-use crate::train::spec::raw::RawSpec;
+use taper::client::Failure;
+use taper::config::Config;
+use taper::faults;
+use taper::model::manifest::raw::RawManifest;
+use taper::terminal::output;
+use taper::train::spec::raw::RawSpec;
 
 /// Arguments of `taper schema`.
 #[derive(Debug, clap::Args)]
@@ -26,9 +26,10 @@ enum Of {
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    output::print_json(&match args.of {
+    let schema = match args.of {
         Of::Manifest => faults::schema_of::<RawManifest>(),
         Of::Config => Config::schema(),
         Of::Train => faults::schema_of::<RawSpec>(),
-    })
+    };
+    Ok(output::print_json(&schema)?)
 }

@@ -1,22 +1,21 @@
-//! Requests made from what a model takes, for those who have no rows at hand. Pure: randomness is an argument.
+//! Rows that fit the signature of a model, for users without rows of their own. Pure functions: randomness is an argument.
 //!
-//! Values lie within what the gateway tells of every READY version: numbers within the range, texts among the categories.
-//! Where it tells nothing, numbers are 0 to 1 (whole ones 0 to 9) and texts `a` to `j`. Such rows cost what real ones cost, and
-//! predict nothing in particular.
+//! Values lie within the ranges and categories that the gateway reports for all READY versions. Without these, numbers are 0 to 1 (whole
+//! numbers 0 to 9) and texts `a` to `j`. Such rows cost as much as real rows; their predictions have no meaning.
 
 use rand::{Rng, RngExt};
 
 use crate::client::Failure;
-use crate::proto::v1::{
+use crate::client::v1::{
     Datatype, GetModelResponse, Tensor, TensorSignature, ValueRange, VersionState, VersionStatus,
     predict_request::Pin,
 };
 
-/// What the versions that may answer take: the pinned one, or all READY ones. Those take the same by name, type and shape;
-/// of ranges and categories what all allow is kept.
+/// Returns the inputs of the versions that may answer: the pinned version, or all READY versions. Their inputs agree in name, type and
+/// shape; ranges and categories are narrowed to what all of them accept.
 ///
 /// # Errors
-/// No such version is in memory, or there is no value that all of them take.
+/// Returns an error if no such version is READY, or no value of an input is accepted by all of them.
 pub(super) fn inputs(
     model: &GetModelResponse,
     pin: Option<&Pin>,
@@ -26,7 +25,7 @@ pub(super) fn inputs(
         Some(Pin::Version(version)) => Some(*version),
         Some(Pin::Label(label)) => Some(*model.labels.get(label).ok_or_else(|| {
             Failure::new(format!(
-                "--label: got {label:?}, which `{}` has not",
+                "--label: got {label:?}, wants a label of `{}`",
                 model.model
             ))
         })?),
@@ -45,25 +44,22 @@ pub(super) fn inputs(
     let mut inputs = first.inputs.clone();
     for version in versions {
         for input in &mut inputs {
-            let theirs = version
-                .inputs
-                .iter()
-                .find(|theirs| theirs.name == input.name);
-            if let Some(theirs) = theirs {
-                narrow(input, theirs);
+            let other = version.inputs.iter().find(|other| other.name == input.name);
+            if let Some(other) = other {
+                narrow(input, other);
             }
         }
     }
     match inputs.iter().find(|input| is_empty(input)) {
         Some(input) => Err(Failure::new(format!(
-            "there is no value of `{}` that every READY version takes: pin one with --version, or give rows with --input",
+            "no value of `{}` is accepted by every READY version; select a version with --version, or pass rows with --input",
             input.name
         ))),
         None => Ok(inputs),
     }
 }
 
-/// Leaves of `input` what `other` takes too.
+/// Narrows `input` to values that `other` accepts too.
 fn narrow(input: &mut TensorSignature, other: &TensorSignature) {
     input.range = match (input.range, other.range) {
         (Some(own), Some(theirs)) => Some(ValueRange {
@@ -78,7 +74,7 @@ fn narrow(input: &mut TensorSignature, other: &TensorSignature) {
         let both = |name: &String| other.categories.contains(name);
         input.categories.retain(both);
         if input.categories.is_empty() {
-            // Told apart from "anything": a range that holds nothing.
+            // No categories means any text, so an empty intersection is marked by an empty range.
             input.range = Some(ValueRange { min: 1.0, max: 0.0 });
         }
     }
@@ -92,7 +88,7 @@ fn is_empty(input: &TensorSignature) -> bool {
     })
 }
 
-/// One tensor an input, of `rows` rows.
+/// Returns one tensor with `rows` rows for each input.
 pub(super) fn tensors(inputs: &[TensorSignature], rows: usize, rng: &mut impl Rng) -> Vec<Tensor> {
     inputs
         .iter()
@@ -128,7 +124,7 @@ fn tensor(input: &TensorSignature, rows: usize, rng: &mut impl Rng) -> Tensor {
                 .collect();
         }
         Datatype::Fp64 => tensor.fp64_values = each.map(|_| real(input, rng)).collect(),
-        // What this program does not know is left to the gateway to refuse.
+        // The gateway refuses a type that this build does not know.
         Datatype::Bytes | Datatype::Unspecified => {
             tensor.bytes_values = each.map(|_| text(input, rng).into()).collect();
         }
@@ -139,14 +135,14 @@ fn tensor(input: &TensorSignature, rows: usize, rng: &mut impl Rng) -> Tensor {
 fn real(input: &TensorSignature, rng: &mut impl Rng) -> f64 {
     let ValueRange { min, max } = input.range.unwrap_or(ValueRange { min: 0.0, max: 1.0 });
     let unit: f64 = rng.random();
-    // Not `min + unit * (max - min)`: the difference of two ends may be more than a double holds.
+    // Not `min + unit * (max - min)`: that difference may overflow.
     (min * (1.0 - unit) + max * unit).clamp(min, max)
 }
 
-/// The nearest single, unless that lies outside.
+/// Returns the nearest single-precision number within the range.
 #[expect(
     clippy::cast_possible_truncation,
-    reason = "the nearest single is meant"
+    reason = "rounds to the nearest single-precision number"
 )]
 fn single(value: f64, range: Option<ValueRange>) -> f32 {
     let near = value as f32;
@@ -159,7 +155,7 @@ fn single(value: f64, range: Option<ValueRange>) -> f32 {
 
 #[expect(
     clippy::cast_possible_truncation,
-    reason = "past an end it is the end that is meant"
+    reason = "the cast saturates, as intended"
 )]
 fn whole(input: &TensorSignature, rng: &mut impl Rng) -> i64 {
     let ValueRange { min, max } = input.range.unwrap_or(ValueRange { min: 0.0, max: 9.0 });

@@ -1,14 +1,14 @@
-//! `taper serve`: a gateway until somebody ends it.
+//! `taper serve`: runs a gateway until a signal ends it.
 
 use std::{env, path::PathBuf};
 
-use super::check;
-use crate::app::{self, Addresses, Gateway, VersionStatus};
-use crate::client::Failure;
-use crate::config::{Config, Overrides};
-use crate::terminal::{Signals, output, table::table};
+use taper::app::{self, Addresses, Gateway, VersionStatus};
+use taper::cli::check;
+use taper::client::Failure;
+use taper::config::{Config, Overrides};
+use taper::terminal::{Signals, output, table::table};
 
-/// Arguments of `taper serve`. Flags come before environment variables, and both before the file.
+/// Arguments of `taper serve`. Flags override environment variables, and both override the file.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Configuration in TOML; `taper schema config` describes it.
@@ -17,7 +17,7 @@ pub(super) struct Args {
     /// Folder with all models and versions [default: models].
     #[arg(long, value_name = "DIR", env = "TAPER_REGISTRY")]
     registry: Option<PathBuf>,
-    /// Folder for what operators change, and for the audit log; one gateway at a time [default: state].
+    /// Folder for changes by operators and for the audit log; used by one gateway at a time [default: state].
     #[arg(long, value_name = "DIR", env = "TAPER_STATE")]
     state: Option<PathBuf>,
     /// gRPC for services: predictions, health, reflection [default: 127.0.0.1:8001].
@@ -29,7 +29,7 @@ pub(super) struct Args {
     /// HTTP: /metrics, /healthz, /readyz [default: 127.0.0.1:8000].
     #[arg(long, value_name = "ADDR", env = "TAPER_HTTP_ADDR")]
     http: Option<String>,
-    /// Check the configuration and every version of the registry, then end.
+    /// Check the configuration and every version of the registry, then exit.
     #[arg(long)]
     check: bool,
 }
@@ -47,25 +47,31 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
         check::folder(&config.registry)?;
         let rehearsed = app::rehearse(&config).await;
         rehearsed.map_err(|error| Failure::new(error.to_string()))?;
-        return output::print("the configuration is good");
+        return Ok(output::print("the configuration is valid")?);
     }
     let mut signals = Signals::listen()?;
     let started = tokio::select! {
         started = Gateway::start(config) => started,
-        name = signals.next() => return output::print(&format!("{name} while loading: nothing was served")),
+        name = signals.next() => {
+            let text = format!("{name} while loading: nothing was served");
+            return Ok(output::print(&text)?);
+        }
     };
-    let mut gateway = started.map_err(|error| Failure::new(error.to_string()))?;
+    let gateway = started.map_err(|error| Failure::new(error.to_string()))?;
+    let threads = env::var("RAYON_NUM_THREADS").ok();
     output::print(&format!(
         "{}\n{}",
-        banner(
-            gateway.addresses(),
-            env::var("RAYON_NUM_THREADS").ok().as_deref()
-        ),
+        banner(gateway.addresses(), threads.as_deref()),
         listing(&gateway.version_statuses(), &gateway.problems())
     ))?;
-    let broken = tokio::select! {
+    serve_until_signal(gateway, signals).await
+}
+
+/// Serves until a signal or a broken part of the gateway ends it, then drains. A second signal ends the drain.
+async fn serve_until_signal(mut gateway: Gateway, mut signals: Signals) -> Result<(), Failure> {
+    let broken_part = tokio::select! {
         name = signals.next() => {
-            output::print(&format!("{name}: draining; a second signal ends at once"))?;
+            output::print(&format!("{name}: draining; a second signal exits at once"))?;
             None
         }
         part = gateway.broken() => Some(part),
@@ -73,20 +79,21 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
     let report = tokio::select! {
         report = gateway.drain() => report,
         name = signals.next() => {
-            let told = format!("{name} while draining: ended at once, what was in flight is cut off");
-            return Err(Failure::new(told));
+            let text = format!("{name} while draining: exited at once, requests in flight were cut off");
+            return Err(Failure::new(text));
         }
     };
     output::print(&report.to_string())?;
-    match broken {
+    match broken_part {
         None => Ok(()),
         Some(part) => Err(Failure::new(format!(
-            "a part of the gateway ended by itself: {part}"
+            "a part of the gateway ended unexpectedly: {part}"
         ))),
     }
 }
 
-/// What listens where. The threads are told because an unset variable costs 40 times a small network.
+/// Returns the addresses and the number of candle's threads, which is shown because an unset variable makes a small network 40 times
+/// slower.
 fn banner(addresses: Addresses, threads: Option<&str>) -> String {
     let threads = threads.unwrap_or("RAYON_NUM_THREADS is not set");
     format!(
@@ -95,6 +102,7 @@ fn banner(addresses: Addresses, threads: Option<&str>) -> String {
     )
 }
 
+/// Returns a table of all versions, the faults of those that cannot answer, and why the gateway is not ready.
 fn listing(versions: &[VersionStatus], problems: &[String]) -> String {
     if versions.is_empty() {
         return "no models: the registry is empty".into();
@@ -128,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_listing_shows_shares_and_why_a_version_cannot_answer() {
+    fn the_listing_shows_shares_and_faults() {
         let served = |version, share: Option<&str>, why: &[&str]| VersionStatus {
             model: "flight-delay".into(),
             version,
@@ -148,7 +156,7 @@ mod tests {
                 ],
             ),
         ];
-        let problems = ["model flight-delay: version 3 is wanted".to_owned()];
+        let problems = ["model flight-delay: version 3 is missing".to_owned()];
         insta::assert_snapshot!(listing(&versions, &problems), @r"
         ┌──────────────┬─────────┬────────┬───────┐
         │ model        ┆ version ┆ state  ┆ share │
@@ -160,7 +168,7 @@ mod tests {
         flight-delay version 3 cannot answer:
           weights.safetensors: missing
           metadata.json: $.head: missing
-        not ready: model flight-delay: version 3 is wanted
+        not ready: model flight-delay: version 3 is missing
         ");
         assert_eq!(listing(&[], &[]), "no models: the registry is empty");
     }
