@@ -13,7 +13,6 @@ use crate::api::grpc::{
 };
 use crate::api::{Catalog, ErrorMapping, NATIVE, OPEN_INFERENCE, Predictor, TENSORFLOW_SERVING};
 use crate::config::Config;
-use crate::control::Store;
 use crate::insight::metrics::Telemetry;
 use crate::proto;
 use crate::proto::inference::grpc_inference_service_server::{self, GrpcInferenceServiceServer};
@@ -93,9 +92,9 @@ impl Behind<'_> {
 }
 
 /// The admin port: the admin service, what the Open Inference Protocol has for operators, reflection.
-pub(super) fn admin<S: Store>(
+pub(super) fn admin(
     config: &Config,
-    admin: Admin<S>,
+    admin: Admin,
     catalog: Catalog,
 ) -> Result<GrpcRouter<impl Call, impl Call>, StartError> {
     let most = config.max_message_bytes;

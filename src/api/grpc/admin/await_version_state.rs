@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use super::{Admin, changes};
-use crate::control::{Author, ChangeOptions, Control, Edit, State, Store, VersionView, View};
+use crate::control::{Author, ChangeOptions, Control, Edit, State, VersionView, View};
 use crate::error::AdminError;
 use crate::faults::Faults;
 use crate::ident::VersionNumber;
@@ -12,7 +12,7 @@ use crate::proto::v1;
 /// Faults that are told in one line; `GetModel` has all of them.
 const FAULTS: usize = 3;
 
-impl<S: Store> Admin<S> {
+impl Admin {
     /// Wants a version loaded, and waits for what comes of it unless this is only a question.
     pub(super) async fn load(
         &self,
@@ -87,7 +87,7 @@ struct Past {
     since: SystemTime,
 }
 
-fn past<S: Store>(control: &Control<S>, model: &str, number: u64) -> Option<Past> {
+fn past(control: &Control, model: &str, number: u64) -> Option<Past> {
     let view = control.view();
     let version = VersionNumber::try_from(number).ok()?;
     let found = view.models.get(model)?.versions.get(&version)?;
@@ -180,7 +180,7 @@ mod tests {
             retry_at: None,
             waits_for: None,
             held_by: Vec::new(),
-            about: None,
+            manifest: None,
             weight_bytes: 0,
         }
     }

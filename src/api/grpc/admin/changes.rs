@@ -9,7 +9,7 @@ use prost_types::Timestamp;
 use super::{policy, unknown_model};
 use crate::control::differences;
 use crate::control::{
-    Author, ChangeOptions, Changed, Control, Difference, Pending, Record, RevisionRange, Store,
+    Author, ChangeOptions, ChangeResult, Control, Difference, Pending, Record, RevisionRange,
     Wanted,
 };
 use crate::error::{AdminError, InputFaults};
@@ -79,7 +79,7 @@ pub(super) fn author(
     })
 }
 
-pub(super) fn changed(changed: Changed) -> v1::ChangeResponse {
+pub(super) fn changed(changed: ChangeResult) -> v1::ChangeResponse {
     v1::ChangeResponse {
         revision: changed.revision.0,
         differences: changed.differences.into_iter().map(difference).collect(),
@@ -99,8 +99,8 @@ fn difference(difference: Difference) -> v1::Difference {
 ///
 /// # Errors
 /// [`AdminError::Storage`] where the change before it cannot be read.
-pub(super) async fn revision<S: Store>(
-    control: &Control<S>,
+pub(super) async fn revision(
+    control: &Control,
     record: Record,
 ) -> Result<v1::Revision, AdminError> {
     let before = if record.previous == Revision::default() {
@@ -147,8 +147,8 @@ pub(super) async fn revision<S: Store>(
 ///
 /// # Errors
 /// [`AdminError::InvalidChange`], [`AdminError::UnknownModel`] or [`AdminError::Storage`].
-pub(super) async fn list<S: Store>(
-    control: &Control<S>,
+pub(super) async fn list(
+    control: &Control,
     request: &v1::ListRevisionsRequest,
 ) -> Result<Vec<v1::Revision>, AdminError> {
     let limit = match request.limit {
@@ -183,10 +183,7 @@ pub(super) async fn list<S: Store>(
 ///
 /// # Errors
 /// [`AdminError::UnknownModel`] for one that neither is there nor has a history.
-pub(super) async fn filter<S: Store>(
-    control: &Control<S>,
-    raw: &str,
-) -> Result<Option<ModelName>, AdminError> {
+pub(super) async fn filter(control: &Control, raw: &str) -> Result<Option<ModelName>, AdminError> {
     if raw.is_empty() {
         return Ok(None);
     }

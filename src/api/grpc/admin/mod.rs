@@ -27,7 +27,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::outcomes;
 use crate::api::status;
-use crate::control::{Control, Edit, ModelView, Store};
+use crate::control::{Control, Edit, ModelView};
 use crate::error::{AdminError, InputFaults};
 use crate::ident::Revision;
 use crate::proto::v1;
@@ -63,9 +63,9 @@ impl fmt::Debug for AdminSettings {
 
 /// Answers reads from what there is, and hands changes to the writer.
 #[derive(Debug)]
-pub struct Admin<S> {
+pub struct Admin {
     live: Arc<Live>,
-    control: Control<S>,
+    control: Control,
     settings: AdminSettings,
     uploads: Arc<Semaphore>,
     watchers: Arc<Semaphore>,
@@ -73,10 +73,10 @@ pub struct Admin<S> {
     read_limiter: ReadLimiter,
 }
 
-impl<S: Store> Admin<S> {
+impl Admin {
     /// Reads what was routed from `live`, everything else and changes through `control`.
     #[must_use]
-    pub fn new(live: Arc<Live>, control: Control<S>, settings: AdminSettings) -> Self {
+    pub fn new(live: Arc<Live>, control: Control, settings: AdminSettings) -> Self {
         Self {
             live,
             control,
@@ -107,7 +107,7 @@ impl<S: Store> Admin<S> {
 }
 
 #[tonic::async_trait]
-impl<S: Store> AdminService for Admin<S> {
+impl AdminService for Admin {
     async fn list_models(
         &self,
         _: Request<v1::ListModelsRequest>,

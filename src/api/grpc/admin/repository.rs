@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::{Admin, changes, unknown_model};
 use crate::api::read;
-use crate::control::{ChangeOptions, Edit, ModelView, State, Store};
+use crate::control::{ChangeOptions, Edit, ModelView, State};
 use crate::error::{AdminError, InputFaults};
 use crate::proto::v1;
 
@@ -55,7 +55,7 @@ impl Subject {
     }
 }
 
-impl<S: Store> Admin<S> {
+impl Admin {
     /// Loads every version of a model that was unloaded by hand, and waits for them. Answers whether the model has a version that
     /// is READY then.
     ///

@@ -50,7 +50,7 @@ pub(super) fn model(model: &ModelView) -> v1::GetModelResponse {
 }
 
 fn version(number: VersionNumber, view: &VersionView) -> v1::VersionStatus {
-    let about = view.about.as_deref().map(about).unwrap_or_default();
+    let about = view.manifest.as_deref().map(about).unwrap_or_default();
     v1::VersionStatus {
         version: number.get(),
         state: state(view.state).into(),

@@ -11,7 +11,6 @@ use crate::api::grpc::admin::{Admin, Subject};
 use crate::api::grpc::stream::{Answers, answers};
 use crate::api::predictor::Predictor;
 use crate::api::status;
-use crate::control::Store;
 use crate::error::PredictError;
 use crate::proto::inference as wire;
 
@@ -103,19 +102,19 @@ fn operators_only(told: &str) -> Status {
 
 /// Where operators ask.
 #[derive(Debug)]
-pub struct AdminPort<S> {
-    admin: Arc<Admin<S>>,
+pub struct AdminPort {
+    admin: Arc<Admin>,
 }
 
-impl<S: Store> AdminPort<S> {
+impl AdminPort {
     /// Loads and unloads through `admin`.
     #[must_use]
-    pub fn new(admin: Arc<Admin<S>>) -> Self {
+    pub fn new(admin: Arc<Admin>) -> Self {
         Self { admin }
     }
 }
 
-impl<S: Store> Port for AdminPort<S> {
+impl Port for AdminPort {
     async fn infer(
         &self,
         _: Request<wire::ModelInferRequest>,
