@@ -46,11 +46,13 @@
 //!
 //! ```text
 //! admin RPC -----------\
-//! registry::watch ------+--> control::writer (one task) --> edit, admit --> store (fsync) --> audit --> answer
-//! control::loader ------/        | after each: reconcile (pure) says which versions to load and to retire,
-//! control::reaper -----/         | snapshot + 1 is published with one ArcSwap store
+//! registry::watch ------+--> control::writer (one task) --> edit, admit --> store (durable)
+//! control::loader ------/                                                    | follow(record): own records and foreign ones
+//! control::reaper -----/                                                     v
+//!                                 reconcile (pure) decides what to load and to retire --> snapshot + 1 --> ArcSwap
 //!                                +--> loader   one slow thread: read, verify, golden requests, warm up; may fail
-//!                                +--> reaper   waits for the last request of a retired version, frees it, tells
+//!                                +--> reaper   waits for the last request of a retired version, frees it, reports it
+//!                                +--> audit, then the answer to the caller
 //! ```
 //!
 //! # Arrows

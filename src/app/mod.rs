@@ -30,7 +30,7 @@ use crate::api::http::HttpState;
 use crate::api::{Catalog, Predictor, Stage};
 use crate::audit::AuditError;
 use crate::config::Config;
-use crate::control::{Beginning, Event, OpenError, View};
+use crate::control::{Event, OpenError, StartMode, View};
 use crate::faults::Faults;
 use crate::insight::metrics::{MetricsError, Telemetry};
 use crate::insight::outcomes::Outcomes;
@@ -159,7 +159,7 @@ impl Gateway {
     /// See [`StartError`]; nothing is left running then.
     pub async fn start(config: Config) -> Result<Self, StartError> {
         let (store, audit) = open(&config).await?;
-        let prepared = prepare(&config, store, Some(audit), Beginning::ForGood).await?;
+        let prepared = prepare(&config, Arc::new(store), Some(audit), StartMode::Serve).await?;
         let Prepared {
             telemetry,
             control,

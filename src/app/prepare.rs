@@ -9,7 +9,8 @@ use super::{StartError, memory};
 use crate::audit::{self, LogSettings};
 use crate::config::Config;
 use crate::control::{
-    Beginning, Control, EmbeddedStore, Event, Loader, MemoryStore, Reaper, Store, Tools, Writer,
+    Control, EmbeddedStore, Event, Loader, MemoryStore, Reaper, StartMode, Store, SystemClock,
+    Writer, WriterParts,
 };
 use crate::insight::metrics::Telemetry;
 use crate::registry;
@@ -20,10 +21,10 @@ const EVENTS: usize = 64;
 const AUDIT_FILES: usize = 8;
 
 /// What a gateway is made of before it listens anywhere.
-pub(super) struct Prepared<S> {
+pub(super) struct Prepared {
     pub(super) telemetry: Arc<Telemetry>,
-    pub(super) control: Control<S>,
-    pub(super) writer: Writer<S>,
+    pub(super) control: Control,
+    pub(super) writer: Writer,
     pub(super) events: mpsc::Sender<Event>,
 }
 
@@ -35,8 +36,8 @@ pub(super) struct Prepared<S> {
 pub async fn rehearse(config: &Config) -> Result<(), StartError> {
     let dir = config.state.clone();
     let records = spawn_blocking(move || EmbeddedStore::read_only_records(&dir)).await??;
-    let store = MemoryStore::from_records(records);
-    prepare(config, store, None, Beginning::Rehearsal)
+    let store = Arc::new(MemoryStore::from_records(records));
+    prepare(config, store, None, StartMode::Rehearse)
         .await
         .map(drop)
 }
@@ -56,12 +57,12 @@ pub(super) async fn open(config: &Config) -> Result<(EmbeddedStore, audit::Log),
     opened.await?
 }
 
-pub(super) async fn prepare<S: Store>(
+pub(super) async fn prepare(
     config: &Config,
-    store: S,
+    store: Arc<dyn Store>,
     audit: Option<audit::Log>,
-    how: Beginning,
-) -> Result<Prepared<S>, StartError> {
+    mode: StartMode,
+) -> Result<Prepared, StartError> {
     let telemetry = Telemetry::new()?;
     let root = config.registry.clone();
     let listing = spawn_blocking(move || registry::look(&root)).await??;
@@ -77,16 +78,18 @@ pub(super) async fn prepare<S: Store>(
     let mut settings = config.control.clone();
     let budget = settings.max_weight_bytes.or_else(memory::budget);
     settings.max_weight_bytes = budget;
-    let (control, mut writer) = Writer::new(Tools {
-        store: Arc::new(store),
+    let (control, mut writer) = Writer::new(WriterParts {
+        name: String::new(),
+        store,
         audit,
         loader,
         reaper,
         events,
         telemetry: Arc::clone(&telemetry),
         settings,
+        clock: Arc::new(SystemClock),
     });
-    writer.begin(&listing, how).await?;
+    writer.start(&listing, mode).await?;
     Ok(Prepared {
         telemetry,
         control,

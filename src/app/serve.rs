@@ -13,7 +13,6 @@ use crate::api::grpc::{
 };
 use crate::api::{Catalog, Predictor};
 use crate::config::Config;
-use crate::control::Store;
 use crate::insight::metrics::Telemetry;
 use crate::proto;
 use crate::proto::inference::grpc_inference_service_server::GrpcInferenceServiceServer;
@@ -65,9 +64,9 @@ pub(super) fn data(
 }
 
 /// The admin port: the admin service, what the Open Inference Protocol has for operators, reflection.
-pub(super) fn admin<S: Store>(
+pub(super) fn admin(
     config: &Config,
-    admin: Admin<S>,
+    admin: Admin,
     catalog: Catalog,
     admission: &Arc<AdmissionControl>,
     telemetry: &Arc<Telemetry>,

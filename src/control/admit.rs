@@ -1,4 +1,4 @@
-//! Whether what is wanted can be honoured by what is READY. Pure.
+//! Checks whether the READY versions can honour a desired state. Pure.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,57 +8,39 @@ use crate::error::AdminError;
 use crate::ident::{ModelName, Target, VersionNumber};
 use crate::serving::version::VersionRuntime;
 
-/// What there is to honour a wish with.
+/// The versions of a model that can answer, and why the others cannot.
 #[derive(Clone, Copy, Debug)]
-pub struct Means<'a> {
+pub struct Availability<'a> {
     /// The model.
     pub model: &'a ModelName,
     /// The version that `latest` would name.
     pub latest: Option<VersionNumber>,
     /// Versions that can answer.
     pub ready: &'a BTreeMap<VersionNumber, Arc<VersionRuntime>>,
-    /// Why the other known versions cannot.
-    pub others: &'a BTreeMap<VersionNumber, String>,
+    /// Other known versions, each with the reason why it cannot answer.
+    pub unavailable: &'a BTreeMap<VersionNumber, String>,
 }
 
-/// Checks that every version that `wanted` gives traffic or a label to can answer, and that all those under its policy
-/// take and give the same tensors.
+/// Checks that every version to which `wanted` gives traffic or a label can answer, and that all versions under its policy
+/// have the same inputs and outputs.
 ///
 /// # Errors
-/// [`AdminError::UnknownLabel`] for a target that names nothing, [`AdminError::NotReady`] with every version that cannot
-/// take traffic, or [`AdminError::SignatureMismatch`] with every difference to the first version of the policy.
-pub fn admit(wanted: &Wanted, means: Means<'_>) -> Result<(), AdminError> {
-    let policy = wanted
-        .policy(means.model)
-        .map_err(AdminError::InvalidPolicy)?;
-    let mut targets = Vec::new();
-    for target in policy.targets() {
-        targets.push(match target {
-            Target::Version(version) => version,
-            Target::Label(label) => {
-                wanted
-                    .resolve(&label, means.latest)
-                    .ok_or_else(|| AdminError::UnknownLabel {
-                        model: means.model.to_string(),
-                        label: label.to_string(),
-                    })?
-            }
-        });
-    }
-    targets.sort_unstable();
-    targets.dedup();
-    let mut named: Vec<_> = targets
+/// Returns [`AdminError::UnknownLabel`] for a target that names nothing, [`AdminError::NotReady`] with all versions that
+/// cannot take traffic, or [`AdminError::SignatureMismatch`] with all differences to the first version of the policy.
+pub fn admit(wanted: &Wanted, available: Availability<'_>) -> Result<(), AdminError> {
+    let targets = targets(wanted, available)?;
+    let mut referenced: Vec<_> = targets
         .iter()
         .chain(wanted.labels.values())
         .copied()
         .collect();
-    named.sort_unstable();
-    named.dedup();
-    let not_ready: Vec<_> = named
+    referenced.sort_unstable();
+    referenced.dedup();
+    let not_ready: Vec<_> = referenced
         .into_iter()
-        .filter(|version| !means.ready.contains_key(version))
+        .filter(|version| !available.ready.contains_key(version))
         .map(|version| {
-            let why = means.others.get(&version).cloned();
+            let why = available.unavailable.get(&version).cloned();
             (
                 version,
                 why.unwrap_or_else(|| "it is not in the registry".into()),
@@ -70,14 +52,14 @@ pub fn admit(wanted: &Wanted, means: Means<'_>) -> Result<(), AdminError> {
     }
     let versions: Vec<_> = targets
         .iter()
-        .filter_map(|version| means.ready.get(version))
+        .filter_map(|version| available.ready.get(version))
         .collect();
     let differences = versions
         .split_first()
         .map_or_else(Vec::new, |(first, others)| {
             others
                 .iter()
-                .flat_map(|other| between(first, other))
+                .flat_map(|other| signature_differences(first, other))
                 .collect()
         });
     if differences.is_empty() {
@@ -87,15 +69,40 @@ pub fn admit(wanted: &Wanted, means: Means<'_>) -> Result<(), AdminError> {
     }
 }
 
-/// How the signatures of two versions differ, a line each.
-pub(super) fn between(one: &VersionRuntime, other: &VersionRuntime) -> Vec<String> {
-    let who = format!("versions {} and {}", one.number(), other.number());
-    let lines = one
+/// Returns the versions that the policy of `wanted` names, by number or by label, each once.
+fn targets(wanted: &Wanted, available: Availability<'_>) -> Result<Vec<VersionNumber>, AdminError> {
+    let policy = wanted
+        .policy(available.model)
+        .map_err(AdminError::InvalidPolicy)?;
+    let mut targets = Vec::new();
+    for target in policy.targets() {
+        targets.push(match target {
+            Target::Version(version) => version,
+            Target::Label(label) => wanted.resolve(&label, available.latest).ok_or_else(|| {
+                AdminError::UnknownLabel {
+                    model: available.model.to_string(),
+                    label: label.to_string(),
+                }
+            })?,
+        });
+    }
+    targets.sort_unstable();
+    targets.dedup();
+    Ok(targets)
+}
+
+/// Returns the differences between the signatures of two versions, one line each.
+fn signature_differences(one: &VersionRuntime, other: &VersionRuntime) -> Vec<String> {
+    let versions = format!("versions {} and {}", one.number(), other.number());
+    let differences = one
         .version
         .signature()
         .differences(other.version.signature());
-    lines
+    differences
         .into_iter()
-        .map(|line| format!("{who}: {line}"))
+        .map(|difference| format!("{versions}: {difference}"))
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,4 @@
-//! What one change changes, by field, in words that people and programs can read.
+//! Differences between two desired states, by field, readable for people and programs.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,78 +6,30 @@ use super::wanted::Wanted;
 use crate::ident::{Share, VersionNumber};
 use crate::serving::route::{RawFallback, RawHeaderRule, RawPolicy, RawShadow, RawTarget};
 
-/// One field that differs.
+/// A field that differs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
-    /// `split[canary]`, `header_rules[team=blue]`, `shadows[3]`, `fallback`, `sticky_header`, `salt`, `labels.stable`, `loaded`, `unloaded`.
+    /// `split[canary]`, `header_rules[0]`, `shadows[3]`, `fallback`, `sticky_header`, `salt`, `labels.stable`, `loaded`,
+    /// `unloaded`.
     pub field: String,
-    /// What it was; empty: nothing.
+    /// Value before; empty: none.
     pub before: String,
-    /// What it is; empty: nothing.
+    /// Value after; empty: none.
     pub after: String,
 }
 
-/// Everything that differs between two wishes, by field. Whether a change waits to be confirmed is told elsewhere.
+/// Returns all fields that differ, sorted by name. A pending confirmation is not among them.
 #[must_use]
 pub fn differences(before: &Wanted, after: &Wanted) -> Vec<Difference> {
-    let [old, new] = [before, after].map(|wanted| {
-        let mut fields = BTreeMap::new();
-        let policy = wanted.policy.clone().unwrap_or_else(|| RawPolicy {
-            split: vec![(
-                RawTarget::Label("latest".into()),
-                Share::FULL.basis_points(),
-            )],
-            ..RawPolicy::default()
-        });
-        for (target, points) in &policy.split {
-            let share = Share::try_from(*points)
-                .map_or_else(|_| points.to_string(), |share| share.to_string());
-            fields.insert(format!("split[{}]", name(target)), share);
-        }
-        for (
-            at,
-            RawHeaderRule {
-                header,
-                value,
-                target,
-            },
-        ) in policy.header_rules.iter().enumerate()
-        {
-            // The place counts too: the first match wins.
-            fields.insert(
-                format!("header_rules[{at}]"),
-                format!("{header}={value} to {}", name(target)),
-            );
-        }
-        for shadow in &policy.shadows {
-            let field = format!("shadows[{}]", name(&shadow.target));
-            fields.insert(field, shadow_text(shadow));
-        }
-        if let Some(RawFallback { target, within_ms }) = &policy.fallback {
-            let within = within_ms.map_or_else(String::new, |ms| format!(" within {ms} ms"));
-            fields.insert("fallback".to_owned(), name(target) + &within);
-        }
-        for (field, text) in [
-            ("sticky_header", policy.sticky_header),
-            ("salt", policy.salt),
-        ] {
-            fields.insert(field.to_owned(), text);
-        }
-        for (label, version) in &wanted.labels {
-            fields.insert(format!("labels.{label}"), version.to_string());
-        }
-        fields.insert("loaded".into(), list(&wanted.load));
-        fields.insert("unloaded".into(), list(&wanted.unload));
-        fields
-    });
-    let fields: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
-    fields
+    let [old, new] = [before, after].map(fields);
+    let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+    names
         .into_iter()
-        .filter_map(|field| {
+        .filter_map(|name| {
             let [before, after] =
-                [&old, &new].map(|side| side.get(field).cloned().unwrap_or_default());
+                [&old, &new].map(|fields| fields.get(name).cloned().unwrap_or_default());
             (before != after).then(|| Difference {
-                field: field.clone(),
+                field: name.clone(),
                 before,
                 after,
             })
@@ -85,17 +37,72 @@ pub fn differences(before: &Wanted, after: &Wanted) -> Vec<Difference> {
         .collect()
 }
 
+/// Returns the fields of a desired state and their values.
+fn fields(wanted: &Wanted) -> BTreeMap<String, String> {
+    let everything_to_latest = || RawPolicy {
+        split: vec![(
+            RawTarget::Label("latest".into()),
+            Share::FULL.basis_points(),
+        )],
+        ..RawPolicy::default()
+    };
+    let policy = wanted.policy.clone().unwrap_or_else(everything_to_latest);
+    let mut fields = BTreeMap::new();
+    for (target, points) in &policy.split {
+        fields.insert(
+            format!("split[{}]", target_name(target)),
+            share_text(*points),
+        );
+    }
+    for (index, rule) in policy.header_rules.iter().enumerate() {
+        let RawHeaderRule {
+            header,
+            value,
+            target,
+        } = rule;
+        // The index is part of the name, because the first match wins.
+        fields.insert(
+            format!("header_rules[{index}]"),
+            format!("{header}={value} to {}", target_name(target)),
+        );
+    }
+    for shadow in &policy.shadows {
+        let field = format!("shadows[{}]", target_name(&shadow.target));
+        fields.insert(field, shadow_text(shadow));
+    }
+    if let Some(RawFallback { target, within_ms }) = &policy.fallback {
+        let within = within_ms.map_or_else(String::new, |ms| format!(" within {ms} ms"));
+        fields.insert("fallback".to_owned(), target_name(target) + &within);
+    }
+    for (field, text) in [
+        ("sticky_header", policy.sticky_header),
+        ("salt", policy.salt),
+    ] {
+        fields.insert(field.to_owned(), text);
+    }
+    for (label, version) in &wanted.labels {
+        fields.insert(format!("labels.{label}"), version.to_string());
+    }
+    fields.insert("loaded".into(), list(&wanted.load));
+    fields.insert("unloaded".into(), list(&wanted.unload));
+    fields
+}
+
+fn share_text(points: u32) -> String {
+    Share::try_from(points).map_or_else(|_| points.to_string(), |share| share.to_string())
+}
+
 fn shadow_text(shadow: &RawShadow) -> String {
-    let points = shadow.basis_points;
-    let share =
-        Share::try_from(points).map_or_else(|_| points.to_string(), |share| share.to_string());
     format!(
-        "{share}, deadline {} ms, queue {}, concurrent {}",
-        shadow.deadline_ms, shadow.max_queue, shadow.max_concurrent
+        "{}, deadline {} ms, queue {}, concurrent {}",
+        share_text(shadow.basis_points),
+        shadow.deadline_ms,
+        shadow.max_queue,
+        shadow.max_concurrent
     )
 }
 
-fn name(target: &RawTarget) -> String {
+fn target_name(target: &RawTarget) -> String {
     match target {
         RawTarget::Version(version) => version.to_string(),
         RawTarget::Label(label) => label.clone(),
@@ -107,3 +114,6 @@ fn list(versions: &BTreeSet<VersionNumber>) -> String {
     let versions: Vec<_> = versions.iter().map(ToString::to_string).collect();
     versions.join(", ")
 }
+
+#[cfg(test)]
+mod tests;

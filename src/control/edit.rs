@@ -1,5 +1,5 @@
-//! What an operator may change, and what is wanted after it. Pure: whether the versions can honour it is
-//! [`admit`](super::admit::admit)'s business.
+//! The changes that an operator can make, and the desired state after each. Pure: [`admit`](super::admit::admit) decides
+//! whether the versions can honour it.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -10,16 +10,16 @@ use crate::error::{AdminError, InputFaults};
 use crate::ident::{Label, ModelName, Revision, Share, Target, VersionNumber};
 use crate::serving::route::{Fallback, Policy, RawPolicy, RawTarget, Shadow};
 
-/// One change, in the caller's words: nothing in it is checked yet.
+/// One change as the caller sent it; not checked yet.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Edit {
     /// Replaces the traffic policy.
     SetPolicy(RawPolicy),
-    /// Moves a label, or makes it.
+    /// Moves or creates a label.
     SetLabel {
         /// The label.
         label: String,
-        /// The version that it is to name.
+        /// The version that it will name.
         version: u64,
     },
     /// Removes a label.
@@ -29,50 +29,50 @@ pub enum Edit {
     },
     /// Moves the label `to` to the version that `label` names, and all traffic of the split to `to`.
     Promote {
-        /// Whose version takes over.
+        /// The label whose version is promoted.
         label: String,
-        /// Who moves; empty: `stable`.
+        /// The label that moves; empty: `stable`.
         to: String,
     },
-    /// Wants a version loaded.
+    /// Loads a version.
     Load(u64),
-    /// Wants a version unloaded.
+    /// Unloads a version.
     Unload(u64),
-    /// Brings back what was before the change in force.
+    /// Restores the desired state before the change in force.
     Undo,
-    /// Brings back what an earlier revision wanted.
+    /// Restores the desired state of an earlier revision.
     RollbackTo(Revision),
-    /// Keeps a change that would revert.
+    /// Keeps a change that would revert automatically.
     Confirm,
 }
 
-/// What every change says beside the change itself.
+/// The options that every change has.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ChangeOptions {
-    /// The revision that the caller has seen; `None`: any.
+    /// Revision that the caller has seen; `None`: the change applies to whatever revision is in force.
     pub expected: Option<Revision>,
-    /// Only tell what would differ.
+    /// Only report the differences.
     pub dry_run: bool,
-    /// Revert after this time unless confirmed.
+    /// Revert after this time unless the change is confirmed.
     pub confirm_within: Option<Duration>,
-    /// Who.
+    /// Author.
     pub actor: String,
-    /// Why.
+    /// Reason.
     pub reason: String,
 }
 
 impl ChangeOptions {
-    /// How long the name of an actor may be, in characters.
+    /// Maximum length of an author's name, in characters.
     pub const LONGEST_ACTOR: usize = 128;
-    /// How long a reason may be, in characters.
+    /// Maximum length of a reason, in characters.
     pub const LONGEST_REASON: usize = 512;
-    /// How long a change may wait to be confirmed.
+    /// Maximum time to confirm a change.
     pub const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);
 
-    /// Holds the terms to their limits.
+    /// Checks the options against their limits.
     ///
     /// # Errors
-    /// Every fault, by the field names of `taper.v1.ChangeTerms`.
+    /// Returns all faults, by the field names of `taper.v1.ChangeTerms`.
     pub fn check(&self) -> Result<(), AdminError> {
         let mut faults = InputFaults::default();
         for (field, text, most) in [
@@ -81,8 +81,9 @@ impl ChangeOptions {
         ] {
             let length = text.chars().count();
             if length > most || text.chars().any(char::is_control) {
-                let wanted = format!("at most {most} characters, none of them control characters");
-                faults.add(field, format!("{length} characters"), wanted);
+                let expected =
+                    format!("at most {most} characters, none of them control characters");
+                faults.add(field, format!("{length} characters"), expected);
             }
         }
         if let Some(wait) = self.confirm_within
@@ -100,127 +101,78 @@ impl ChangeOptions {
 
 /// What an edit is applied to.
 #[derive(Clone, Debug)]
-pub(super) struct Before<'a> {
+pub(super) struct EditContext<'a> {
     /// The model.
     pub(super) model: &'a ModelName,
-    /// The change in force; `None`: nobody has changed anything.
+    /// The change in force; `None` before the first change.
     pub(super) record: Option<&'a Record>,
-    /// What is wanted.
+    /// The desired state in force.
     pub(super) wanted: &'a Wanted,
     /// The version that `latest` names.
     pub(super) latest: Option<VersionNumber>,
-    /// Versions that are known.
+    /// All known versions.
     pub(super) known: &'a BTreeSet<VersionNumber>,
-    /// For [`Edit::Undo`] and [`Edit::RollbackTo`]: the revision to bring back, and what it wanted. `None` where the history
-    /// holds no such revision of this model.
+    /// For [`Edit::Undo`] and [`Edit::RollbackTo`]: the revision to restore, and its desired state. `None` if the history
+    /// contains no such revision of this model.
     pub(super) restored: Option<(Revision, &'a Wanted)>,
 }
 
-/// What is to be wanted, and what the history says about it.
+/// The result of an edit.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct After {
-    /// What is to be wanted.
-    pub wanted: Wanted,
-    /// What kind of change it was, in words.
-    pub action: String,
-    /// Whether versions must be able to honour it, which only loading and unloading do not ask for.
-    pub moves_traffic: bool,
+pub(super) struct EditResult {
+    /// The new desired state.
+    pub(super) wanted: Wanted,
+    /// Kind of change, in words, for the history.
+    pub(super) action: String,
+    /// Whether READY versions must be able to honour it. Not required for loading, unloading and confirming.
+    pub(super) needs_ready_versions: bool,
 }
 
 /// Applies `edit`.
 ///
 /// # Errors
-/// What is wrong with the edit itself, or with making it now.
-pub(super) fn apply(edit: &Edit, before: &Before<'_>) -> Result<After, AdminError> {
-    if before.wanted.pending.is_some()
+/// Returns an error if the edit is not valid, or not possible in this context.
+pub(super) fn apply(edit: &Edit, context: &EditContext<'_>) -> Result<EditResult, AdminError> {
+    if context.wanted.pending.is_some()
         && !matches!(edit, Edit::Undo | Edit::RollbackTo(_) | Edit::Confirm)
     {
-        let revision = before
+        let revision = context
             .record
             .map_or(Revision::default(), |record| record.revision);
         return Err(AdminError::Unconfirmed(revision));
     }
-    let mut wanted = before.wanted.clone();
-    let mut moves_traffic = true;
+    let mut wanted = context.wanted.clone();
     let action = match edit {
         Edit::SetPolicy(raw) => {
-            Policy::check(raw.clone(), before.model).map_err(AdminError::InvalidPolicy)?;
+            Policy::check(raw.clone(), context.model).map_err(AdminError::InvalidPolicy)?;
             wanted.policy = Some(raw.clone());
             "set policy".to_owned()
         }
-        Edit::SetLabel { label, version } => {
-            let (label, version) = (own_label("label", label)?, known(before, *version)?);
-            let action = format!("move label {label} to {version}");
-            wanted.labels.insert(label, version);
-            action
-        }
-        Edit::DeleteLabel { label } => {
-            let label = own_label("label", label)?;
-            delete(&mut wanted, &label, before)?;
-            format!("delete label {label}")
-        }
-        Edit::Promote { label, to } => promote(&mut wanted, label, to, before)?,
-        Edit::Load(version) => {
-            let version = known(before, *version)?;
-            moves_traffic = false;
-            wanted.unload.remove(&version);
-            wanted.load.insert(version);
-            format!("load version {version}")
-        }
-        Edit::Unload(version) => {
-            let version = known(before, *version)?;
-            moves_traffic = false;
-            let holders = before.wanted.holders(before.model, before.latest);
-            if let Some(by) = holders.get(&version) {
-                let (what, by) = (format!("version {version}"), by.clone());
-                return Err(AdminError::Held { what, by });
-            }
-            wanted.load.remove(&version);
-            wanted.unload.insert(version);
-            format!("unload version {version}")
-        }
-        Edit::Undo => {
-            if before.record.is_none() {
-                let told = format!("model `{}` has no change to undo", before.model);
-                return Err(AdminError::NothingToChange(told));
-            }
-            let (revision, restored) = restored(before)?;
-            wanted = restored;
-            format!("undo to revision {revision}")
-        }
-        Edit::RollbackTo(_) => {
-            let (revision, restored) = restored(before)?;
-            wanted = restored;
-            format!("roll back to revision {revision}")
-        }
-        Edit::Confirm => {
-            moves_traffic = false;
-            if wanted.pending.take().is_none() {
-                let told = format!(
-                    "no change of model `{}` waits to be confirmed",
-                    before.model
-                );
-                return Err(AdminError::NothingToChange(told));
-            }
-            "confirm".to_owned()
-        }
+        Edit::SetLabel { label, version } => set_label(&mut wanted, label, *version, context)?,
+        Edit::DeleteLabel { label } => delete_label(&mut wanted, label, context)?,
+        Edit::Promote { label, to } => promote(&mut wanted, label, to, context)?,
+        Edit::Load(version) => load(&mut wanted, *version, context)?,
+        Edit::Unload(version) => unload(&mut wanted, *version, context)?,
+        Edit::Undo => undo(&mut wanted, context)?,
+        Edit::RollbackTo(_) => roll_back(&mut wanted, context)?,
+        Edit::Confirm => confirm(&mut wanted, context)?,
     };
     if wanted.labels.len() > Wanted::MOST_LABELS {
         let got = format!("{} labels", wanted.labels.len());
         let most = Wanted::MOST_LABELS;
-        let told = format!("at most {most} labels of one model: delete one");
-        let faults = InputFaults::one("label", got, told);
+        let expected = format!("at most {most} labels of one model: delete one");
+        let faults = InputFaults::one("label", got, expected);
         return Err(AdminError::InvalidChange(faults));
     }
-    Ok(After {
+    Ok(EditResult {
         wanted,
         action,
-        moves_traffic,
+        needs_ready_versions: !matches!(edit, Edit::Load(_) | Edit::Unload(_) | Edit::Confirm),
     })
 }
 
-/// What [`Record::base`] of the change after `current` is to be: an undo continues from where the restored revision came
-/// from, so that the next undo goes one further back; confirming is not a step of its own.
+/// Returns [`Record::base`] for a change with `edit`. An undo takes the base of the revision that it restores, so that the
+/// next undo goes one step further back. A confirmation is not a step of its own.
 #[must_use]
 pub(super) fn base(edit: &Edit, current: Option<&Record>, restored: Option<&Record>) -> Revision {
     match edit {
@@ -232,12 +184,153 @@ pub(super) fn base(edit: &Edit, current: Option<&Record>, restored: Option<&Reco
     }
 }
 
-fn restored(before: &Before<'_>) -> Result<(Revision, Wanted), AdminError> {
-    let (revision, wanted) = before.restored.ok_or_else(|| AdminError::UnknownRevision {
-        model: before.model.to_string(),
-        revision: Revision::default(),
+fn set_label(
+    wanted: &mut Wanted,
+    label: &str,
+    version: u64,
+    context: &EditContext<'_>,
+) -> Result<String, AdminError> {
+    let label = movable_label("label", label)?;
+    let version = known(context, version)?;
+    let action = format!("move label {label} to {version}");
+    wanted.labels.insert(label, version);
+    Ok(action)
+}
+
+fn delete_label(
+    wanted: &mut Wanted,
+    label: &str,
+    context: &EditContext<'_>,
+) -> Result<String, AdminError> {
+    let label = movable_label("label", label)?;
+    if wanted.labels.remove(&label).is_none() {
+        return Err(unknown_label(context, label.as_str()));
+    }
+    let policy = context
+        .wanted
+        .policy(context.model)
+        .map_err(AdminError::InvalidPolicy)?;
+    let by = references(&policy, &Target::Label(label.clone()));
+    if by.is_empty() {
+        Ok(format!("delete label {label}"))
+    } else {
+        let what = format!("label {label}");
+        Err(AdminError::Held { what, by })
+    }
+}
+
+/// Returns the parts of `policy` that refer to `target`.
+fn references(policy: &Policy, target: &Target) -> Vec<String> {
+    let in_split = policy.split().rows().iter().any(|(row, _)| row == target);
+    let in_rule = policy
+        .header_rules()
+        .iter()
+        .any(|rule| rule.target() == target);
+    let in_shadow = policy
+        .shadows()
+        .iter()
+        .any(|shadow: &Shadow| shadow.target() == target);
+    let in_fallback = policy
+        .fallback()
+        .is_some_and(|fallback: &Fallback| fallback.target() == target);
+    let parts = [
+        (in_split, "the split"),
+        (in_rule, "a header rule"),
+        (in_shadow, "a shadow"),
+        (in_fallback, "the fallback"),
+    ];
+    parts
+        .into_iter()
+        .filter(|(refers, _)| *refers)
+        .map(|(_, part)| part.to_owned())
+        .collect()
+}
+
+fn promote(
+    wanted: &mut Wanted,
+    label: &str,
+    to: &str,
+    context: &EditContext<'_>,
+) -> Result<String, AdminError> {
+    let to = movable_label("to", if to.is_empty() { "stable" } else { to })?;
+    let from: Label = label.parse().map_err(|_| {
+        let faults = InputFaults::one("label", quoted(label), Label::WANTED);
+        AdminError::InvalidChange(faults)
     })?;
-    // A revision that once waited to be confirmed is now asked for by name.
+    let version = wanted
+        .resolve(&from, context.latest)
+        .ok_or_else(|| unknown_label(context, label))?;
+    // The rest of the policy stays: header rules still apply.
+    let mut policy = wanted.policy.take().unwrap_or_default();
+    policy.split = vec![(RawTarget::Label(to.to_string()), Share::FULL.basis_points())];
+    let action = format!("promote {from} ({version}) to {to}");
+    wanted.labels.insert(to, version);
+    wanted.policy = Some(policy);
+    Ok(action)
+}
+
+fn load(
+    wanted: &mut Wanted,
+    version: u64,
+    context: &EditContext<'_>,
+) -> Result<String, AdminError> {
+    let version = known(context, version)?;
+    wanted.unload.remove(&version);
+    wanted.load.insert(version);
+    Ok(format!("load version {version}"))
+}
+
+fn unload(
+    wanted: &mut Wanted,
+    version: u64,
+    context: &EditContext<'_>,
+) -> Result<String, AdminError> {
+    let version = known(context, version)?;
+    let holders = context.wanted.holders(context.model, context.latest);
+    if let Some(by) = holders.get(&version) {
+        let (what, by) = (format!("version {version}"), by.clone());
+        return Err(AdminError::Held { what, by });
+    }
+    wanted.load.remove(&version);
+    wanted.unload.insert(version);
+    Ok(format!("unload version {version}"))
+}
+
+fn undo(wanted: &mut Wanted, context: &EditContext<'_>) -> Result<String, AdminError> {
+    if context.record.is_none() {
+        let message = format!("model `{}` has no change to undo", context.model);
+        return Err(AdminError::NothingToChange(message));
+    }
+    let (revision, restored) = restored(context)?;
+    *wanted = restored;
+    Ok(format!("undo to revision {revision}"))
+}
+
+fn roll_back(wanted: &mut Wanted, context: &EditContext<'_>) -> Result<String, AdminError> {
+    let (revision, restored) = restored(context)?;
+    *wanted = restored;
+    Ok(format!("roll back to revision {revision}"))
+}
+
+fn confirm(wanted: &mut Wanted, context: &EditContext<'_>) -> Result<String, AdminError> {
+    if wanted.pending.take().is_none() {
+        let message = format!(
+            "no change of model `{}` waits to be confirmed",
+            context.model
+        );
+        return Err(AdminError::NothingToChange(message));
+    }
+    Ok("confirm".to_owned())
+}
+
+fn restored(context: &EditContext<'_>) -> Result<(Revision, Wanted), AdminError> {
+    let (revision, wanted) = context
+        .restored
+        .ok_or_else(|| AdminError::UnknownRevision {
+            model: context.model.to_string(),
+            revision: Revision::default(),
+        })?;
+    // The caller asks for this revision explicitly, so it needs no confirmation even if it once waited for one.
     let wanted = Wanted {
         pending: None,
         ..wanted.clone()
@@ -245,27 +338,27 @@ fn restored(before: &Before<'_>) -> Result<(Revision, Wanted), AdminError> {
     Ok((revision, wanted))
 }
 
-fn known(before: &Before<'_>, raw: u64) -> Result<VersionNumber, AdminError> {
+fn known(context: &EditContext<'_>, raw: u64) -> Result<VersionNumber, AdminError> {
     let version = VersionNumber::try_from(raw)
         .map_err(|e| AdminError::InvalidChange(InputFaults::one("version", e.got, e.wanted)))?;
-    if before.known.contains(&version) {
+    if context.known.contains(&version) {
         Ok(version)
     } else {
         Err(AdminError::UnknownVersion {
-            model: before.model.to_string(),
+            model: context.model.to_string(),
             version: raw,
         })
     }
 }
 
-/// A label that operators may move.
-fn own_label(field: &str, raw: &str) -> Result<Label, AdminError> {
-    let refuse =
-        |got: String, wanted: &str| AdminError::InvalidChange(InputFaults::one(field, got, wanted));
-    let label: Label = raw.parse().map_err(|_| {
-        let got = format!("{:?}", crate::text::truncate(raw, 64));
-        refuse(got, Label::WANTED)
-    })?;
+/// Parses a label that operators may move. `field` is its name in error messages.
+fn movable_label(field: &str, raw: &str) -> Result<Label, AdminError> {
+    let refuse = |got: String, expected: &str| {
+        AdminError::InvalidChange(InputFaults::one(field, got, expected))
+    };
+    let label: Label = raw
+        .parse()
+        .map_err(|_| refuse(quoted(raw), Label::WANTED))?;
     if label.as_str() == Label::LATEST {
         return Err(refuse(
             "latest".into(),
@@ -275,72 +368,17 @@ fn own_label(field: &str, raw: &str) -> Result<Label, AdminError> {
     Ok(label)
 }
 
-fn delete(wanted: &mut Wanted, label: &Label, before: &Before<'_>) -> Result<(), AdminError> {
-    if wanted.labels.remove(label).is_none() {
-        return Err(unknown_label(before, label.as_str()));
-    }
-    let policy = before
-        .wanted
-        .policy(before.model)
-        .map_err(AdminError::InvalidPolicy)?;
-    let target = Target::Label(label.clone());
-    let mut by = Vec::new();
-    if policy.split().rows().iter().any(|(row, _)| *row == target) {
-        by.push("the split".to_owned());
-    }
-    let rules = policy
-        .header_rules()
-        .iter()
-        .filter(|rule| *rule.target() == target);
-    by.extend((rules.count() > 0).then(|| "a header rule".to_owned()));
-    let shadow = |shadow: &Shadow| *shadow.target() == target;
-    by.extend(
-        policy
-            .shadows()
-            .iter()
-            .any(shadow)
-            .then(|| "a shadow".to_owned()),
-    );
-    let fallback = |fallback: &Fallback| *fallback.target() == target;
-    by.extend(
-        policy
-            .fallback()
-            .is_some_and(fallback)
-            .then(|| "the fallback".to_owned()),
-    );
-    if by.is_empty() {
-        Ok(())
-    } else {
-        Err(AdminError::Held {
-            what: format!("label {label}"),
-            by,
-        })
+/// Returns what a caller sent in place of a label, quoted and cut to the length of a label.
+fn quoted(raw: &str) -> String {
+    format!("{:?}", raw.chars().take(64).collect::<String>())
+}
+
+fn unknown_label(context: &EditContext<'_>, label: &str) -> AdminError {
+    AdminError::UnknownLabel {
+        model: context.model.to_string(),
+        label: label.chars().take(64).collect(),
     }
 }
 
-fn promote(
-    wanted: &mut Wanted,
-    label: &str,
-    to: &str,
-    before: &Before<'_>,
-) -> Result<String, AdminError> {
-    let to = own_label("to", if to.is_empty() { "stable" } else { to })?;
-    let from: Label = label.parse().map_err(|_| {
-        let got = format!("{:?}", crate::text::truncate(label, 64));
-        AdminError::InvalidChange(InputFaults::one("label", got, Label::WANTED))
-    })?;
-    let version = wanted
-        .resolve(&from, before.latest)
-        .ok_or_else(|| unknown_label(before, label))?;
-    // All else of the policy stays: who is pinned by a header stays pinned.
-    let mut policy = wanted.policy.take().unwrap_or_default();
-    policy.split = vec![(RawTarget::Label(to.to_string()), Share::FULL.basis_points())];
-    let action = format!("promote {from} ({version}) to {to}");
-    wanted.labels.insert(to, version);
-    wanted.policy = Some(policy);
-    Ok(action)
-}
-
-fn unknown_label(before: &Before<'_>, label: &str) -> AdminError {
-    AdminError::unknown_label(before.model, label)
-}
+#[cfg(test)]
+mod tests;

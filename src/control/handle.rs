@@ -1,4 +1,4 @@
-//! The way to the writer, for whoever wants something changed or wants to know what there is.
+//! The handle through which callers change control and read what it publishes.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -8,33 +8,33 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::difference::Difference;
 use super::edit::{ChangeOptions, Edit};
-use super::store::{Author, Record, RevisionRange, Store, StoreError};
+use super::store::{Author, Document, Documents, Record, RevisionRange, Store, StoreError};
 use super::view::View;
 use crate::error::AdminError;
 use crate::ident::{ModelName, Revision, VersionNumber};
 
-/// Changes that may wait for the writer.
-pub(super) const WAITING: usize = 64;
+/// Maximum number of commands that wait for the writer.
+pub(super) const QUEUE_CAPACITY: usize = 64;
 
 /// What a change did, or would do.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Changed {
-    /// The revision in force.
+pub struct ChangeResult {
+    /// Revision in force.
     pub revision: Revision,
-    /// What differs.
+    /// Fields that differ.
     pub differences: Vec<Difference>,
-    /// When it reverts unless confirmed.
+    /// Time at which the change reverts unless it is confirmed.
     pub confirm_by: Option<SystemTime>,
 }
 
-/// What the writer is asked for.
+/// A request to the writer.
 #[derive(Debug)]
 pub(super) enum Command {
     Change {
         model: String,
         edit: Edit,
-        terms: ChangeOptions,
-        reply: oneshot::Sender<Result<Changed, AdminError>>,
+        options: ChangeOptions,
+        reply: oneshot::Sender<Result<ChangeResult, AdminError>>,
     },
     Retry {
         model: String,
@@ -42,7 +42,7 @@ pub(super) enum Command {
         author: Author,
         reply: oneshot::Sender<Result<(), AdminError>>,
     },
-    Uploaded {
+    RecordUpload {
         model: ModelName,
         version: VersionNumber,
         author: Author,
@@ -51,55 +51,48 @@ pub(super) enum Command {
     },
 }
 
-/// Sends changes to the writer and reads what it publishes. Cheap to clone.
-#[derive(Debug)]
-pub struct Control<S> {
+/// Sends changes to the writer and reads what it publishes. Inexpensive to clone.
+#[derive(Clone, Debug)]
+pub struct Control {
     pub(super) commands: mpsc::Sender<Command>,
     pub(super) views: watch::Receiver<Arc<View>>,
-    pub(super) store: Arc<S>,
+    pub(super) store: Arc<dyn Store>,
 }
 
-impl<S> Clone for Control<S> {
-    fn clone(&self) -> Self {
-        Self {
-            commands: self.commands.clone(),
-            views: self.views.clone(),
-            store: Arc::clone(&self.store),
-        }
-    }
-}
-
-impl<S: Store> Control<S> {
-    /// Makes a change; answers once it is stored and live, and stands in the audit log.
+impl Control {
+    /// Makes a change. Returns after it is stored, live, and in the audit log.
+    ///
+    /// Without [`ChangeOptions::expected`], a change that loses a race against another writer is applied again, to the newer
+    /// state.
     ///
     /// # Errors
-    /// See [`AdminError`]; nothing was changed then.
+    /// Returns an [`AdminError`] if nothing was changed.
     pub async fn change(
         &self,
         model: String,
         edit: Edit,
-        terms: ChangeOptions,
-    ) -> Result<Changed, AdminError> {
-        self.ask(|reply| Command::Change {
+        options: ChangeOptions,
+    ) -> Result<ChangeResult, AdminError> {
+        self.send(|reply| Command::Change {
             model,
             edit,
-            terms,
+            options,
             reply,
         })
         .await
     }
 
-    /// Has a version that failed tried again now; does not wait for it.
+    /// Retries a version that failed to load now. Does not wait for the result.
     ///
     /// # Errors
-    /// See [`AdminError`].
+    /// Returns an [`AdminError`] if the version cannot be retried.
     pub async fn retry(
         &self,
         model: String,
         version: u64,
         author: Author,
     ) -> Result<(), AdminError> {
-        self.ask(|reply| Command::Retry {
+        self.send(|reply| Command::Retry {
             model,
             version,
             author,
@@ -108,11 +101,12 @@ impl<S: Store> Control<S> {
         .await
     }
 
-    /// Puts an upload and how it ended into the audit log. Waits for its turn: what has happened already cannot be refused.
+    /// Writes an upload and its outcome into the audit log. Waits for room in the queue: the upload has already happened, so
+    /// it cannot be refused.
     ///
     /// # Errors
-    /// The error that it ended with, or that the gateway went down before it was told.
-    pub async fn uploaded(
+    /// Returns the error of `outcome`, or [`AdminError::Draining`] if the gateway stopped before the line was written.
+    pub async fn record_upload(
         &self,
         model: ModelName,
         version: VersionNumber,
@@ -120,61 +114,67 @@ impl<S: Store> Control<S> {
         outcome: Result<(), AdminError>,
     ) -> Result<(), AdminError> {
         let (reply, answer) = oneshot::channel();
-        let told = Command::Uploaded {
+        let command = Command::RecordUpload {
             model,
             version,
             author,
             outcome,
             reply,
         };
-        let sent = self.commands.send(told).await;
+        let sent = self.commands.send(command).await;
         sent.map_err(|_| AdminError::Draining)?;
         answer.await.map_err(|_| AdminError::Draining)?
     }
 
-    /// What there is now.
+    /// Returns what is published now.
     #[must_use]
     pub fn view(&self) -> Arc<View> {
         Arc::clone(&self.views.borrow())
     }
 
-    /// What there is, whenever it changes.
+    /// Returns a receiver of what is published.
     #[must_use]
     pub fn views(&self) -> watch::Receiver<Arc<View>> {
         self.views.clone()
     }
 
-    /// The newest revision, whenever there is a newer one.
+    /// Returns a receiver of the newest revision in the store. The store has a revision before it is live.
     #[must_use]
     pub fn revisions(&self) -> watch::Receiver<Revision> {
         self.store.watch()
     }
 
-    /// The changes in `span`, ascending.
+    /// Returns the changes in `range`, ascending.
     ///
     /// # Errors
-    /// [`AdminError::Storage`].
-    pub async fn history(&self, span: RevisionRange<'_>) -> Result<Vec<Record>, AdminError> {
-        self.store.history(span).await.map_err(unreadable)
+    /// Returns [`AdminError::Storage`] if the store fails.
+    pub async fn history(&self, range: RevisionRange<'_>) -> Result<Vec<Record>, AdminError> {
+        self.store.history(range).await.map_err(storage_error)
     }
 
-    /// The change with this revision, if it is kept.
+    /// Returns the change with this revision, if it is kept.
     ///
     /// # Errors
-    /// [`AdminError::Storage`].
+    /// Returns [`AdminError::Storage`] if the store fails.
     pub async fn at(&self, revision: Revision) -> Result<Option<Record>, AdminError> {
-        self.store.at(revision).await.map_err(unreadable)
+        self.store.at(revision).await.map_err(storage_error)
     }
 
-    /// The highest revision that is no longer kept.
+    /// Returns the highest revision that is no longer kept.
     ///
     /// # Errors
-    /// [`AdminError::Storage`].
+    /// Returns [`AdminError::Storage`] if the store fails.
     pub async fn compacted(&self) -> Result<Revision, AdminError> {
-        self.store.compacted().await.map_err(unreadable)
+        self.store.compacted().await.map_err(storage_error)
     }
 
-    async fn ask<T>(
+    /// Returns the stored documents of one type.
+    #[must_use]
+    pub fn documents<D: Document>(&self) -> Documents<D> {
+        Documents::new(Arc::clone(&self.store))
+    }
+
+    async fn send<T>(
         &self,
         command: impl FnOnce(oneshot::Sender<Result<T, AdminError>>) -> Command,
     ) -> Result<T, AdminError> {
@@ -183,8 +183,8 @@ impl<S: Store> Control<S> {
             .try_send(command(reply))
             .map_err(|refused| match refused {
                 TrySendError::Full(_) => AdminError::Busy {
-                    what: "changes that wait",
-                    limit: WAITING,
+                    what: "queued changes",
+                    limit: QUEUE_CAPACITY,
                 },
                 TrySendError::Closed(_) => AdminError::Draining,
             })?;
@@ -192,6 +192,6 @@ impl<S: Store> Control<S> {
     }
 }
 
-fn unreadable(error: StoreError) -> AdminError {
+fn storage_error(error: StoreError) -> AdminError {
     AdminError::Storage(error.to_string())
 }

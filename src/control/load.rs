@@ -1,34 +1,35 @@
-//! From a folder to a version that can answer. Blocks; runs on the loader's thread.
+//! Loads a version from its folder. Blocks; runs on the loader's thread.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use tokio::time::Instant;
 
-use super::loader::Order;
+use super::load_request::LoadRequest;
 use crate::error::panic_text;
 use crate::faults::Faults;
 use crate::insight::{VersionInsight, metrics::Telemetry, stats};
 use crate::model::{self, Phase};
 use crate::serving::version::{ServingVersion, VersionRuntime};
 
-/// Loads what is ordered and makes its series. How it ended and how long it took is counted.
+/// Loads the requested version and creates its metric series. Records the outcome and the duration.
 ///
 /// # Errors
-/// There is no room for it; as [`model::load_with`]; its folder has gone meanwhile. A panic while loading is a fault, too.
+/// Returns an error if there is not enough memory, if [`model::load_with`] fails, if the folder is removed meanwhile, or if
+/// loading panics.
 pub(super) fn load_version(
-    order: &Order,
+    request: &LoadRequest,
     telemetry: &Telemetry,
     stats: stats::Settings,
     phase: &mut dyn FnMut(Phase),
 ) -> Result<VersionRuntime, Faults> {
-    let dir = &*order.dir;
-    timed(telemetry, dir, || {
-        fits(order)?;
-        let version = model::load_with(dir, &order.model, order.version, order.pace, phase)?;
-        // What was read is whole, but it would come up only to be gone after the next start.
+    let dir = &*request.dir;
+    record_load(telemetry, dir, || {
+        check_memory(request)?;
+        let version = model::load_with(dir, &request.model, request.version, request.pace, phase)?;
+        // All files were read, but the version would be missing after a restart.
         if !dir.exists() {
-            return Err(Faults::one(dir, "has gone while it was loaded"));
+            return Err(Faults::one(dir, "was removed while it was loaded"));
         }
         let insight = VersionInsight::new(telemetry, version.manifest(), stats)
             .map_err(|error| Faults::one(dir, error.to_string()))?;
@@ -36,35 +37,35 @@ pub(super) fn load_version(
         Ok(VersionRuntime::with_batching(
             ServingVersion::new(version, weights),
             insight,
-            &order.batching,
+            &request.batching,
         ))
     })
 }
 
-/// Whether there is memory for what is ordered, the old versions beside it: asked before a byte of the weights is read.
-fn fits(order: &Order) -> Result<(), Faults> {
-    let Some(room) = order.room else {
+/// Checks that the version fits into memory beside those already there, before any of its weights are read.
+fn check_memory(request: &LoadRequest) -> Result<(), Faults> {
+    let Some(room) = request.room else {
         return Ok(());
     };
-    let needs = model::needs(&order.dir)?;
+    let needs = model::needs(&request.dir)?;
     if needs <= room {
         return Ok(());
     }
-    let told = format!(
+    let message = format!(
         "needs {needs} bytes of memory while it is loaded, and {room} are left of `limits.max_weight_bytes`: unload \
          another version, or raise the limit"
     );
-    Err(Faults::one(&order.dir, told))
+    Err(Faults::one(&request.dir, message))
 }
 
-/// Does `load`, whatever comes of it, and counts it.
-fn timed<T>(
+/// Runs `load`, turns a panic into a fault, and records the outcome and the duration.
+fn record_load<T>(
     telemetry: &Telemetry,
     dir: &Path,
     load: impl FnOnce() -> Result<T, Faults>,
 ) -> Result<T, Faults> {
     let begin = Instant::now();
-    // What a panic leaves half done is the version that was being made, and nobody has that.
+    // A panic can leave only the new version incomplete, and nothing refers to that yet.
     let loaded = catch_unwind(AssertUnwindSafe(load)).unwrap_or_else(|panic| {
         let why = format!("loading panicked: {}", panic_text(&*panic));
         Err(Faults::one(dir, why))
@@ -82,7 +83,7 @@ mod tests {
         let telemetry = Telemetry::new().unwrap();
         let load = |text: &'static str| {
             let panics = || -> Result<(), Faults> { panic!("{text}") };
-            timed(&telemetry, Path::new("m/1"), panics)
+            record_load(&telemetry, Path::new("m/1"), panics)
         };
         let fault = load("an index").unwrap_err().to_string();
         assert_eq!(fault, "m/1: loading panicked: an index");

@@ -1,12 +1,12 @@
-//! Loading versions beside the ones that serve, on one thread of the lowest priority.
+//! Loads versions beside those that serve, on one thread of the lowest priority.
 //!
-//! One order after the other, so that two loads never take memory and time at once. Whatever comes of an order is reported:
-//! a version that can answer, or all that is wrong with it; a panic is one of the things that can be wrong.
-//! Not here: what is loaded and when, and how much memory there is for it (the writer).
+//! Requests are processed one after the other, so that two loads never compete for memory and time. Every request that was
+//! begun is reported: with a version that can answer, or with all its faults. A panic is a fault.
+//!
+//! Not here: which versions are loaded and when, and how much memory each may use (the writer).
 
 use std::{
     io,
-    path::PathBuf,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         mpsc::{self, Receiver, SyncSender},
@@ -15,162 +15,149 @@ use std::{
 };
 
 use super::load::load_version;
+use super::load_request::LoadRequest;
 use crate::faults::Faults;
 use crate::ident::{ModelName, VersionNumber};
 use crate::insight::metrics::Telemetry;
 use crate::insight::stats;
-use crate::model::{Pace, Phase};
+use crate::model::Phase;
 use crate::priority::set_idle_priority;
-use crate::serving::batch::BatchingHints;
 use crate::serving::version::VersionRuntime;
 
-/// Orders that may wait for the one before them.
-const WAITING: usize = 16;
+/// Maximum number of queued requests.
+const QUEUE_CAPACITY: usize = 16;
 
-/// A version to load.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Order {
-    /// Its model.
-    pub model: ModelName,
-    /// Its number.
-    pub version: VersionNumber,
-    /// Its folder.
-    pub dir: PathBuf,
-    /// How much of the machine loading may take.
-    pub pace: Pace,
-    /// Bytes of memory that there are for it; `None`: no limit.
-    pub room: Option<u64>,
-    /// How its requests are put together, before what its manifest hints at.
-    pub batching: BatchingHints,
-}
-
-/// How an order is getting on.
+/// Progress of a request.
 #[derive(Debug)]
-pub struct Report {
-    /// The model of the order.
+pub struct LoadReport {
+    /// Model of the request.
     pub model: ModelName,
-    /// The version of the order.
+    /// Version of the request.
     pub version: VersionNumber,
     /// What happened.
     pub event: LoadEvent,
 }
 
-/// What happens to an order, in this order; the last is `Ready` or `Failed`, which every order gets that was begun.
+/// The events of a request, in this order. The last one is `Ready` or `Failed`; every request that was begun gets it.
 #[derive(Debug)]
 pub enum LoadEvent {
-    /// The files hold and the network is built; now it answers the golden requests.
+    /// The files are valid and the network is built. The golden requests are next.
     Verifying,
-    /// It answered them; now it scores batches of every size.
+    /// The golden requests succeeded. Scoring batches of every size is next.
     Warming,
-    /// It can answer.
+    /// The version can answer.
     Ready(Arc<VersionRuntime>),
-    /// It cannot be loaded, and why.
+    /// The version cannot be loaded, for these reasons.
     Failed(Faults),
 }
 
-/// Loads what is ordered. When it is dropped, orders that wait are forgotten, and a load in progress goes on by itself until
-/// it ends or the process does: nothing waits for it.
+/// Loads versions on request. When it is dropped, queued requests are discarded. A load in progress continues until it ends or
+/// the process does; nothing waits for it.
 #[derive(Debug)]
 pub struct Loader {
-    orders: Option<SyncSender<Order>>,
-    state: Arc<Mutex<State>>,
+    requests: Option<SyncSender<LoadRequest>>,
+    activity: Arc<Mutex<Activity>>,
     thread: Option<JoinHandle<()>>,
 }
 
-/// What the thread and the handle tell each other. Behind one lock, so that none begins while the other ends.
+/// Shared by the handle and the thread. One lock covers both flags, so that no load begins while the loader is dropped.
 #[derive(Debug, Default)]
-struct State {
+struct Activity {
     busy: bool,
     ended: bool,
 }
 
-/// Carries out an order, telling each phase as it begins.
-type Load = Box<dyn Fn(&Order, &mut dyn FnMut(Phase)) -> Loaded + Send>;
-type Loaded = Result<Arc<VersionRuntime>, Faults>;
+/// Processes a request and calls the closure as each phase begins.
+type Load = Box<dyn Fn(&LoadRequest, &mut dyn FnMut(Phase)) -> LoadResult + Send>;
+type LoadResult = Result<Arc<VersionRuntime>, Faults>;
 
 impl Loader {
-    /// Starts the thread. Loaded versions keep statistics as `stats` says. `report` is called on the thread, and must not wait
-    /// for the owner of the loader to drop it.
+    /// Starts the thread. `report` is called on it and must not wait for the task that drops the loader.
     ///
     /// # Errors
-    /// The system gives no thread.
+    /// Returns an error if the thread cannot be started.
     pub fn start(
         telemetry: Arc<Telemetry>,
         stats: stats::Settings,
-        report: impl FnMut(Report) + Send + 'static,
+        report: impl FnMut(LoadReport) + Send + 'static,
     ) -> io::Result<Self> {
-        let load = move |order: &Order, phase: &mut dyn FnMut(Phase)| {
-            load_version(order, &telemetry, stats, phase).map(Arc::new)
+        let load = move |request: &LoadRequest, phase: &mut dyn FnMut(Phase)| {
+            load_version(request, &telemetry, stats, phase).map(Arc::new)
         };
         Self::with(Box::new(load), report)
     }
 
-    fn with(load: Load, report: impl FnMut(Report) + Send + 'static) -> io::Result<Self> {
-        let (orders, inbox) = mpsc::sync_channel(WAITING);
-        let state = Arc::new(Mutex::new(State::default()));
-        let (shared, mut report) = (Arc::clone(&state), report);
+    fn with(load: Load, report: impl FnMut(LoadReport) + Send + 'static) -> io::Result<Self> {
+        let (requests, inbox) = mpsc::sync_channel(QUEUE_CAPACITY);
+        let activity = Arc::new(Mutex::new(Activity::default()));
+        let (shared, mut report) = (Arc::clone(&activity), report);
         let thread = Builder::new().name("taper-load".into()).spawn(move || {
             set_idle_priority();
             run(&inbox, &shared, &load, &mut report);
         })?;
         Ok(Self {
-            orders: Some(orders),
-            state,
+            requests: Some(requests),
+            activity,
             thread: Some(thread),
         })
     }
 
-    /// Orders a load. `false`: too many wait, or the thread has ended; nothing will be reported then.
+    /// Queues a request. Returns `false` if the queue is full or the thread has ended; nothing is reported then.
     #[must_use]
-    pub fn order(&self, order: Order) -> bool {
-        let orders = self.orders.as_ref();
-        orders.is_some_and(|orders| orders.try_send(order).is_ok())
+    pub fn submit(&self, request: LoadRequest) -> bool {
+        let requests = self.requests.as_ref();
+        requests.is_some_and(|requests| requests.try_send(request).is_ok())
     }
 }
 
 impl Drop for Loader {
     fn drop(&mut self) {
         let busy = {
-            let mut state = lock(&self.state);
-            state.ended = true;
-            state.busy
+            let mut activity = lock(&self.activity);
+            activity.ended = true;
+            activity.busy
         };
-        self.orders = None;
+        self.requests = None;
         if !busy {
-            // It has nothing to do but to end. A panic in it was told on its own thread.
+            // The thread ends at once. A panic in it was reported on that thread.
             let _ = self.thread.take().map(JoinHandle::join);
         }
     }
 }
 
-fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
-    state.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(activity: &Mutex<Activity>) -> MutexGuard<'_, Activity> {
+    activity.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn run(inbox: &Receiver<Order>, state: &Mutex<State>, load: &Load, report: &mut dyn FnMut(Report)) {
-    for order in inbox {
+fn run(
+    inbox: &Receiver<LoadRequest>,
+    activity: &Mutex<Activity>,
+    load: &Load,
+    report: &mut dyn FnMut(LoadReport),
+) {
+    for request in inbox {
         {
-            let mut state = lock(state);
-            if state.ended {
+            let mut activity = lock(activity);
+            if activity.ended {
                 return;
             }
-            state.busy = true;
+            activity.busy = true;
         }
-        let mut tell = |event| {
-            report(Report {
-                model: order.model.clone(),
-                version: order.version,
+        let mut report_event = |event| {
+            report(LoadReport {
+                model: request.model.clone(),
+                version: request.version,
                 event,
             });
         };
-        let loaded = load(&order, &mut |phase| {
-            tell(match phase {
+        let loaded = load(&request, &mut |phase| {
+            report_event(match phase {
                 Phase::Verifying => LoadEvent::Verifying,
                 Phase::Warming => LoadEvent::Warming,
             });
         });
-        tell(loaded.map_or_else(LoadEvent::Failed, LoadEvent::Ready));
-        lock(state).busy = false;
+        report_event(loaded.map_or_else(LoadEvent::Failed, LoadEvent::Ready));
+        lock(activity).busy = false;
     }
 }
 

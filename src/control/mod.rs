@@ -1,21 +1,26 @@
-//! What is wanted: of each model its traffic policy, its labels and its versions; and the one task that makes it so.
+//! Desired state and the task that brings it about: traffic policies, labels, revisions, and which versions are loaded.
 //!
-//! Every change goes the same way: the [`Control`] handle sends it to the writer, which applies it ([`Edit`]), checks it
-//! against what is READY ([`admit()`]), stores it under compare-and-set ([`Store`]), publishes the next snapshot with one store
-//! and writes it into the audit log. It is answered after that, so an acknowledged change is durable and live.
+//! A change goes from the [`Control`] handle to the writer. The writer applies it ([`Edit`]), checks it against the READY
+//! versions ([`admit()`]) and stores it with compare-and-set ([`Store`]). The writer follows the store: each new record, its
+//! own and those of other writers alike, becomes part of the next snapshot, which one atomic store publishes. A change is
+//! acknowledged after that, so it is durable and live, and in the audit log.
 //!
-//! Versions come and go the same way: the registry is looked at, [`reconcile()`] says what to do, the loader's thread loads
-//! and verifies, the writer publishes, and the reaper's thread frees the old weights after their last request.
+//! Versions are loaded and retired by the same task. The registry reports which folders exist, [`reconcile()`] decides what
+//! to do, the loader's thread loads and verifies, the writer publishes, and the reaper's thread frees the old weights after
+//! their last request.
 //!
-//! What always holds: what is stored is what was acknowledged; a version that a policy or a label names is never retired.
+//! Invariants: every acknowledged change is stored; a version that a policy or a label refers to is never retired.
+//!
 //! Not here: routing by the policy ([`serving::route`](crate::serving::route)), what is inside a version
-//! ([`model`](crate::model)), which folders there are ([`registry`](crate::registry)).
+//! ([`model`](crate::model)), which folders exist ([`registry`](crate::registry)).
 
 mod admit;
+mod clock;
 mod difference;
 mod edit;
 mod handle;
 mod load;
+mod load_request;
 mod loader;
 mod model_state;
 mod reaper;
@@ -23,23 +28,29 @@ mod reconcile;
 mod settings;
 mod state;
 mod store;
+#[cfg(test)]
+mod test_support;
 mod version_entry;
 mod view;
 mod wanted;
 mod writer;
 
-pub use admit::{Means, admit};
+pub use admit::{Availability, admit};
+pub use clock::{Clock, SystemClock};
 pub use difference::{Difference, differences};
 pub use edit::{ChangeOptions, Edit};
-pub use handle::{Changed, Control};
-pub use loader::{LoadEvent, Loader, Order, Report};
-pub use reaper::{Freed, Reaper, Retired};
+pub use handle::{ChangeResult, Control};
+pub use load_request::LoadRequest;
+pub use loader::{LoadEvent, LoadReport, Loader};
+pub use reaper::{FreedVersion, Reaper, RetiredVersion};
 pub use reconcile::{Situation, Step, VersionChoice, VersionFacts, latest, reconcile};
 pub use settings::{ModelSettings, Settings};
 pub use state::State;
 pub use store::{
-    Author, Draft, EmbeddedStore, MemoryStore, OpenError, Record, RevisionRange, Store, StoreError,
+    Author, Document, DocumentContent, DocumentId, DocumentWatch, Documents, Draft, EmbeddedStore,
+    MIN_HISTORY, MemoryStore, OpenError, RawDocument, Record, RevisionRange, Store, StoreError,
+    StoreFuture, StoredDocument,
 };
 pub use view::{ModelView, VersionView, View};
 pub use wanted::{Pending, Wanted};
-pub use writer::{Beginning, Event, Tools, Writer};
+pub use writer::{Event, StartMode, Writer, WriterParts};

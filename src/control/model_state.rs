@@ -1,11 +1,13 @@
-//! One model as control knows it: its versions, what is wanted of them, and the serving model that follows from both.
+//! One model as control tracks it: its versions, its desired state, and the serving model that follows from both.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use tokio::time::Instant;
 
-use super::admit::{Means, admit};
+use super::admit::{Availability, admit};
+use super::clock::Moment;
 use super::reconcile::{Situation, Step, VersionChoice, VersionFacts, latest, reconcile};
 use super::state::State;
 use super::store::Record;
@@ -13,6 +15,7 @@ use super::version_entry::VersionEntry;
 use super::view::ModelView;
 use super::wanted::Wanted;
 use crate::error::AdminError;
+use crate::faults::Faults;
 use crate::ident::{ModelName, Revision, VersionNumber};
 use crate::insight::metrics::ModelMeters;
 use crate::registry::Seen;
@@ -25,18 +28,18 @@ use crate::serving::version::VersionRuntime;
 pub(super) struct ModelState {
     pub(super) name: ModelName,
     choice: VersionChoice,
-    /// The change in force; `None`: nobody has changed anything.
+    /// The change in force; `None` before the first change.
     pub(super) record: Option<Record>,
     pub(super) wanted: Arc<Wanted>,
-    /// What comes back when the change in force is not confirmed: its versions are kept.
-    pub(super) comes_back: Option<Arc<Wanted>>,
+    /// The desired state that is restored unless the change in force is confirmed. Its versions are held.
+    pub(super) restored_by_revert: Option<Arc<Wanted>>,
     pub(super) versions: BTreeMap<VersionNumber, VersionEntry>,
     /// Whether the registry has a folder for it.
     listed: bool,
     meters: ModelMeters,
     routing: Option<Arc<Routing>>,
-    /// Why a change that was not confirmed could not be reverted.
-    pub(super) stuck: Option<String>,
+    /// Why an unconfirmed change could not be reverted.
+    pub(super) revert_problem: Option<String>,
 }
 
 impl ModelState {
@@ -46,63 +49,68 @@ impl ModelState {
             choice,
             record: None,
             wanted: Arc::default(),
-            comes_back: None,
+            restored_by_revert: None,
             versions: BTreeMap::new(),
             listed: false,
             meters,
             routing: None,
-            stuck: None,
+            revert_problem: None,
         }
     }
 
+    /// Returns the revision in force; 0 before the first change.
     pub(super) fn revision(&self) -> Revision {
         self.record
             .as_ref()
             .map_or(Revision::default(), |record| record.revision)
     }
 
-    /// Takes over what the store holds.
-    pub(super) fn follow(&mut self, record: Record, comes_back: Option<Wanted>) {
+    /// Makes `record` the change in force. `restored_by_revert` is the desired state that it reverts to unless it is confirmed.
+    pub(super) fn follow(&mut self, record: Record, restored_by_revert: Option<Arc<Wanted>>) {
         self.wanted = Arc::new(record.wanted.clone());
-        self.comes_back = comes_back.map(Arc::new);
+        self.restored_by_revert = restored_by_revert;
         self.record = Some(record);
-        self.stuck = None;
+        self.revert_problem = None;
     }
 
-    /// The folders as they are now; `None`: the model's own folder has gone. Tells whether anything differs.
-    pub(super) fn see(&mut self, listed: Option<&BTreeMap<VersionNumber, Seen>>) -> bool {
+    /// Updates the folders; `None` if the model's own folder was removed. Returns whether anything differs.
+    pub(super) fn update_folders(
+        &mut self,
+        listed: Option<&BTreeMap<VersionNumber, Seen>>,
+        now: SystemTime,
+    ) -> bool {
         let mut differs = self.listed != listed.is_some();
         self.listed = listed.is_some();
         let none = BTreeMap::new();
         let listed = listed.unwrap_or(&none);
-        for (version, member) in &mut self.versions {
-            differs |= member.see(listed.get(version).cloned());
+        for (version, entry) in &mut self.versions {
+            differs |= entry.update_folder(listed.get(version).cloned(), now);
         }
         for (version, seen) in listed {
             if !self.versions.contains_key(version) {
                 self.versions
-                    .insert(*version, VersionEntry::discovered(seen.clone()));
+                    .insert(*version, VersionEntry::discovered(seen.clone(), now));
                 differs = true;
             }
         }
         differs
     }
 
-    /// Whether nothing is left of it: no folder, no version in memory, and nobody has ever wanted anything of it.
+    /// Returns whether nothing is left of it: no folder, no version in memory, and no change was ever made.
     pub(super) fn is_gone(&self) -> bool {
         !self.listed && self.versions.is_empty() && self.record.is_none()
     }
 
-    /// The version that `latest` names.
+    /// Returns the version that `latest` names.
     pub(super) fn latest(&self) -> Option<VersionNumber> {
         self.latest_by(&self.wanted, None)
     }
 
-    /// The version that `latest` would name if `wanted` were in force, and `new` READY too.
+    /// Returns the version that `latest` would name if `wanted` were in force and `new` were READY.
     fn latest_by(&self, wanted: &Wanted, new: Option<VersionNumber>) -> Option<VersionNumber> {
-        let mut versions = self.version_statuses(Instant::now());
-        if let Some(standing) = new.and_then(|new| versions.get_mut(&new)) {
-            standing.state = State::Ready;
+        let mut versions = self.version_facts(Instant::now());
+        if let Some(facts) = new.and_then(|new| versions.get_mut(&new)) {
+            facts.state = State::Ready;
         }
         latest(&Situation {
             versions: &versions,
@@ -113,41 +121,39 @@ impl ModelState {
         })
     }
 
-    fn version_statuses(&self, now: Instant) -> BTreeMap<VersionNumber, VersionFacts> {
+    fn version_facts(&self, now: Instant) -> BTreeMap<VersionNumber, VersionFacts> {
         let versions = self.versions.iter();
         versions
-            .map(|(version, member)| (*version, member.standing(now)))
+            .map(|(version, entry)| (*version, entry.facts(now)))
             .collect()
     }
 
-    /// Who holds which version, in words.
+    /// Returns the held versions, each with descriptions of what refers to it.
     pub(super) fn holders(&self) -> BTreeMap<VersionNumber, Vec<String>> {
         let mut holders = self.wanted.holders(&self.name, self.latest());
-        if let Some(back) = &self.comes_back {
-            let who = format!(
+        if let Some(restored) = &self.restored_by_revert {
+            let reference = format!(
                 "the revert of revision {} unless it is confirmed",
                 self.revision()
             );
-            for version in back
-                .holders(&self.name, self.latest_by(back, None))
-                .into_keys()
-            {
-                holders.entry(version).or_default().push(who.clone());
+            let latest = self.latest_by(restored, None);
+            for version in restored.holders(&self.name, latest).into_keys() {
+                holders.entry(version).or_default().push(reference.clone());
             }
         }
         holders
     }
 
-    /// What to do next about its versions.
+    /// Returns what to do next about its versions.
     pub(super) fn steps(&self, now: Instant) -> Vec<Step> {
         self.steps_with(now, true)
     }
 
-    /// As [`steps`](Self::steps); without `retries`, a version that failed stays as it is.
+    /// Returns what to do next about its versions. Without `retries`, a version that failed stays as it is.
     pub(super) fn steps_with(&self, now: Instant, retries: bool) -> Vec<Step> {
-        let mut versions = self.version_statuses(now);
-        for standing in versions.values_mut() {
-            standing.may_retry &= retries;
+        let mut versions = self.version_facts(now);
+        for facts in versions.values_mut() {
+            facts.may_retry &= retries;
         }
         let held = self.held();
         reconcile(&Situation {
@@ -159,26 +165,28 @@ impl ModelState {
         })
     }
 
-    /// Versions that must stay. Where nobody has ever wanted anything of the model, its folders are its operator: one that
-    /// was removed holds nothing, as long as another version can take over or the model's own folder has gone too.
+    /// Returns the versions that must stay loaded.
+    ///
+    /// Before the first change, the folders alone decide: a version whose folder was removed is not held if another version
+    /// can take over, or if the model's own folder was removed too.
     fn held(&self) -> BTreeSet<VersionNumber> {
         let mut held: BTreeSet<_> = self.holders().into_keys().collect();
-        let is_there = |member: &VersionEntry| member.seen.is_some() && member.ready.is_some();
+        let can_take_over = |entry: &VersionEntry| entry.seen.is_some() && entry.ready.is_some();
         if *self.wanted == Wanted::default()
-            && (!self.listed || self.versions.values().any(is_there))
+            && (!self.listed || self.versions.values().any(can_take_over))
         {
             held.retain(|version| {
                 self.versions
                     .get(version)
-                    .is_some_and(|member| member.seen.is_some())
+                    .is_some_and(|entry| entry.seen.is_some())
             });
         }
         held
     }
 
-    /// When a version that failed is to be tried again.
+    /// Returns the time of the next retry of a version that failed.
     pub(super) fn next_retry(&self) -> Option<Instant> {
-        // One that is not wanted is not tried again, so its time must not wake anybody.
+        // A version that is not wanted is not retried, so its time must not wake the writer.
         let due = |version: &VersionNumber| {
             let at = self.versions.get(version)?.retry_at()?;
             self.steps(at).contains(&Step::Load(*version)).then_some(at)
@@ -186,78 +194,76 @@ impl ModelState {
         self.versions.keys().filter_map(due).min()
     }
 
+    /// Returns the versions that can answer.
     pub(super) fn ready(&self) -> BTreeMap<VersionNumber, Arc<VersionRuntime>> {
         let versions = self.versions.iter();
         versions
-            .filter_map(|(version, member)| Some((*version, Arc::clone(member.ready.as_ref()?))))
+            .filter_map(|(version, entry)| Some((*version, Arc::clone(entry.ready.as_ref()?))))
             .collect()
     }
 
-    /// Whether `wanted` could be honoured by what is READY.
+    /// Checks that the READY versions can honour `wanted`. See [`admit`].
     pub(super) fn admits(&self, wanted: &Wanted) -> Result<(), AdminError> {
         self.admits_with(wanted, None)
     }
 
-    /// As [`admits`](Self::admits), as if `new` were READY too.
-    pub(super) fn admits_with(
+    /// Checks that the READY versions and `new` together can honour `wanted`.
+    fn admits_with(
         &self,
         wanted: &Wanted,
         new: Option<&Arc<VersionRuntime>>,
     ) -> Result<(), AdminError> {
         let mut ready = self.ready();
         ready.extend(new.map(|new| (new.number(), Arc::clone(new))));
-        let others = self
+        let unavailable = self
             .versions
             .iter()
-            .filter(|(_, member)| member.ready.is_none());
-        let others = others
-            .map(|(version, member)| (*version, member.why_not()))
+            .filter(|(_, entry)| entry.ready.is_none())
+            .map(|(version, entry)| (*version, entry.unavailable_reason()))
             .collect();
         admit(
             wanted,
-            Means {
+            Availability {
                 model: &self.name,
                 latest: self.latest_by(wanted, new.map(|new| new.number())),
                 ready: &ready,
-                others: &others,
+                unavailable: &unavailable,
             },
         )
     }
 
-    /// What requests see of it from now on, and why it cannot answer, if it cannot.
-    pub(super) fn serving(&mut self) -> (ServingModel, Option<String>) {
-        let ready = self.ready();
-        let latest = self.latest();
-        // A label whose version cannot answer is told as a problem, and costs only those who name it.
-        let mut usable = (*self.wanted).clone();
-        usable
-            .labels
-            .retain(|_, version| ready.contains_key(version));
-        let labels = usable.all_labels(latest);
-        let mut can_route = latest.is_some() && self.admits(&usable).is_ok();
-        if !can_route && let Some(less) = self.without_shadows_and_fallback(&usable) {
-            usable = less;
-            can_route = latest.is_some();
+    /// Checks that `new` may become READY. If a policy names `latest` beside other versions, `new` must have their signature.
+    pub(super) fn check_signature(&self, new: &Arc<VersionRuntime>) -> Result<(), Faults> {
+        if self.admits(&self.wanted).is_err() {
+            return Ok(());
         }
-        let problem = match (latest, self.admits(&self.wanted)) {
-            (None, _) => Some(if self.record.is_some() && !self.listed {
-                format!(
-                    "revision {} is in force, and the registry has no such model",
-                    self.revision()
-                )
-            } else {
-                "no version is READY".to_owned()
-            }),
-            (Some(_), Err(error)) => Some(format!(
-                "revision {} cannot be honoured: {error}",
-                self.revision()
-            )),
-            (Some(_), Ok(())) => None,
-        };
+        match self.admits_with(&self.wanted, Some(new)) {
+            Err(AdminError::SignatureMismatch(differences)) => {
+                let entry = self.versions.get(&new.number());
+                let seen = entry.and_then(|entry| entry.seen.as_ref());
+                let dir = seen.map_or_else(Default::default, |seen| seen.dir.clone());
+                let mut faults = Faults::default();
+                for difference in differences {
+                    let message =
+                        format!("would share the split through `latest`, and {difference}");
+                    faults.add(&dir, "", message);
+                }
+                Err(faults)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Returns the model for the next snapshot, and why it cannot honour its desired state, if it cannot. Updates its metrics.
+    pub(super) fn serving(&mut self) -> (ServingModel, Option<String>) {
+        let problem = self.problem();
+        let ready = self.ready();
+        let (usable, can_route) = self.usable(&ready);
+        let labels = usable.all_labels(self.latest());
         self.routing = match usable.policy(&self.name) {
             Ok(policy) if can_route => {
                 let next = Routing::resolve(self.revision(), policy, &labels, &ready);
-                // What was counted goes on where nothing moved.
+                // The counts continue if the routing is the same.
                 match (next, self.routing.take()) {
                     (Some(next), Some(old)) if old.is_equivalent(&next) => Some(old),
                     (next, _) => next.map(Arc::new),
@@ -268,56 +274,93 @@ impl ModelState {
         let others = self
             .versions
             .iter()
-            .filter(|(_, member)| member.ready.is_none());
+            .filter(|(_, entry)| entry.ready.is_none());
         let model = ServingModel {
             name: self.name.clone(),
             others: others
-                .map(|(version, member)| (*version, member.state().as_str()))
+                .map(|(version, entry)| (*version, entry.state().as_str()))
                 .collect(),
             ready,
             labels,
             routing: self.routing.clone(),
         };
-        let mut counts = [0_usize; State::ALL.len()];
-        for member in self.versions.values() {
-            counts[member.state() as usize] += 1;
-        }
-        self.meters.versions(&counts);
-        self.meters.revision(self.revision());
-        (model, problem.or_else(|| self.stuck.clone()))
+        self.report_metrics();
+        (model, problem)
     }
 
-    /// What is left of `wanted` where a shadow or the fallback cannot be honoured: neither may cost anybody an answer. `None`
-    /// where it cannot be honoured without them either.
-    fn without_shadows_and_fallback(&self, wanted: &Wanted) -> Option<Wanted> {
+    /// Returns why the desired state cannot be honoured, if it cannot.
+    fn problem(&self) -> Option<String> {
+        let revision = self.revision();
+        match (self.latest(), self.admits(&self.wanted)) {
+            (None, _) if self.record.is_some() && !self.listed => Some(format!(
+                "revision {revision} is in force, and the registry has no such model"
+            )),
+            (None, _) => Some("no version is READY".to_owned()),
+            (Some(_), Err(error)) => {
+                Some(format!("revision {revision} cannot be honoured: {error}"))
+            }
+            (Some(_), Ok(())) => self.revert_problem.clone(),
+        }
+    }
+
+    /// Returns the part of the desired state that `ready` can honour, and whether requests can be routed by it.
+    fn usable(&self, ready: &BTreeMap<VersionNumber, Arc<VersionRuntime>>) -> (Wanted, bool) {
+        let mut usable = (*self.wanted).clone();
+        // A label whose version cannot answer is reported as a problem, and affects only requests that name it.
+        usable
+            .labels
+            .retain(|_, version| ready.contains_key(version));
+        let has_latest = self.latest().is_some();
+        if has_latest && self.admits(&usable).is_ok() {
+            return (usable, true);
+        }
+        match self.without_shadows_or_fallback(&usable) {
+            Some(reduced) => (reduced, has_latest),
+            None => (usable, false),
+        }
+    }
+
+    /// Returns `wanted` without the shadows and the fallback that cannot be honoured: neither may prevent an answer. `None` if
+    /// it cannot be honoured without them either.
+    fn without_shadows_or_fallback(&self, wanted: &Wanted) -> Option<Wanted> {
         let policy = wanted.policy.as_ref()?;
-        let mut left = wanted.clone();
-        left.policy = Some(RawPolicy {
+        let mut reduced = wanted.clone();
+        reduced.policy = Some(RawPolicy {
             shadows: Vec::new(),
             fallback: None,
             ..policy.clone()
         });
-        self.admits(&left).ok()?;
-        // Each is put back alone, so that one that cannot does not take the others along.
-        let mut put_back = |change: &dyn Fn(&mut RawPolicy)| {
-            let mut more = left.clone();
-            more.policy.iter_mut().for_each(change);
-            if self.admits(&more).is_ok() {
-                left = more;
+        self.admits(&reduced).ok()?;
+        // Each is added back on its own, so that one that cannot be honoured does not remove the others.
+        let mut add_back = |change: &dyn Fn(&mut RawPolicy)| {
+            let mut extended = reduced.clone();
+            extended.policy.iter_mut().for_each(change);
+            if self.admits(&extended).is_ok() {
+                reduced = extended;
             }
         };
-        put_back(&|left| left.fallback = policy.fallback.clone());
+        add_back(&|raw| raw.fallback = policy.fallback.clone());
         for shadow in &policy.shadows {
-            put_back(&|left| left.shadows.push(shadow.clone()));
+            add_back(&|raw| raw.shadows.push(shadow.clone()));
         }
-        Some(left)
+        Some(reduced)
     }
 
-    pub(super) fn view(&self, problem: Option<String>, now: Instant) -> ModelView {
+    fn report_metrics(&self) {
+        let mut counts = [0_usize; State::ALL.len()];
+        for entry in self.versions.values() {
+            counts[entry.state() as usize] += 1;
+        }
+        self.meters.versions(&counts);
+        self.meters.revision(self.revision());
+    }
+
+    /// Returns what readers see of it.
+    pub(super) fn view(&self, problem: Option<String>, now: Moment) -> ModelView {
         let mut holders = self.holders();
-        let view = |(version, member): (&VersionNumber, &VersionEntry)| {
+        let view = |(version, entry): (&VersionNumber, &VersionEntry)| {
             let held_by = holders.remove(version).unwrap_or_default();
-            (*version, member.view(held_by, now))
+            (*version, entry.view(held_by, now))
         };
         let versions = self.versions.iter().map(view).collect();
         ModelView {
@@ -330,3 +373,6 @@ impl ModelState {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,10 +1,11 @@
-//! Freeing the weights of versions that nobody wants any more, on a thread of its own.
+//! Frees the weights of retired versions on a thread of its own.
 //!
-//! A retired version is dropped here and nowhere else. The reaper keeps an `Arc` of its own until it is the only holder, so
-//! no request and no snapshot ever drops the last one, and hundreds of megabytes are never freed on a thread that serves.
-//! It finds out by looking again and again: nothing tells a holder of an `Arc` that the others have gone, and a signal from
-//! them would be work on the threads that serve. A look is one comparison, and a second too late hurts nobody.
-//! Not here: when a version is retired (the writer), and what its gauges say ([`Weights`](crate::insight::metrics::Weights)).
+//! A retired version is dropped here and nowhere else. The reaper keeps an `Arc` of it until no other holder is left, so no
+//! request and no snapshot drops the last `Arc`, and hundreds of megabytes are never freed on a thread that serves.
+//! The reaper polls: the holder of an `Arc` gets no signal when the other holders drop it, and sending one would be work on
+//! the threads that serve. One poll is one comparison, and freeing a second later does no harm.
+//!
+//! Not here: when a version is retired (the writer), and its gauges ([`Weights`](crate::insight::metrics::Weights)).
 
 use std::{
     io,
@@ -22,57 +23,61 @@ use crate::ident::{ModelName, VersionNumber};
 use crate::priority::set_idle_priority;
 use crate::serving::version::VersionRuntime;
 
-/// First pause between two looks. A request takes about as long.
-const FIRST_LOOK: Duration = Duration::from_millis(1);
-/// Longest pause between two looks.
-const LAST_LOOK: Duration = Duration::from_millis(50);
-/// Memory goes back to the system once in this time at most.
-const GIVE_BACK_EVERY: Duration = Duration::from_secs(1);
+/// First interval between two polls: about the duration of a request.
+const FIRST_POLL: Duration = Duration::from_millis(1);
+/// Longest interval between two polls.
+const LAST_POLL: Duration = Duration::from_millis(50);
+/// Shortest interval between two returns of memory to the system.
+const RELEASE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A version that no snapshot holds from now on.
+/// A version that no current snapshot contains.
 #[derive(Debug)]
-pub struct Retired {
+pub struct RetiredVersion {
     /// Its model.
     pub model: ModelName,
     /// Its number.
     pub version: VersionNumber,
     /// The version; requests may still hold it.
-    pub last: Arc<VersionRuntime>,
-    /// Whether [`Freed`] is told of it. Not for a version that was loaded and then refused: it never served.
-    pub tells: bool,
+    pub serving: Arc<VersionRuntime>,
+    /// Whether a [`FreedVersion`] is reported. Not for a version that was loaded and then refused: it never served.
+    pub report: bool,
 }
 
 /// A version whose weights are no longer in memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Freed {
+pub struct FreedVersion {
     /// Its model.
     pub model: ModelName,
     /// Its number.
     pub version: VersionNumber,
 }
 
-/// Frees versions. When it is dropped, its thread ends at once: what requests still hold is then freed by them.
+/// Frees versions. When it is dropped, its thread ends at once; versions that requests still hold are then freed by those
+/// requests.
 #[derive(Debug)]
 pub struct Reaper {
-    /// Unbounded, since a full queue would leave the last holder with whoever retires. What waits is one pointer for each
-    /// version in memory, and how many those are is the memory budget's business.
-    retired: Option<Sender<Retired>>,
+    /// Unbounded: a full queue would leave the last `Arc` with the writer. It contains one pointer for each version in
+    /// memory, whose number the memory budget limits.
+    retired: Option<Sender<RetiredVersion>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Reaper {
-    /// Starts the thread. `give_back` hands freed memory to the system; `freed` is called on the reaper's thread after each
-    /// version, and must not wait for whoever drops the reaper.
+    /// Starts the thread. `release_memory` returns freed memory to the system. `freed` is called on the reaper's thread after
+    /// each version, and must not wait for the task that drops the reaper.
     ///
     /// # Errors
-    /// The system gives no thread.
-    pub fn start(give_back: fn(), freed: impl FnMut(Freed) + Send + 'static) -> io::Result<Self> {
+    /// Returns an error if the thread cannot be started.
+    pub fn start(
+        release_memory: fn(),
+        freed: impl FnMut(FreedVersion) + Send + 'static,
+    ) -> io::Result<Self> {
         let (retired, inbox) = mpsc::channel();
         let mut freed = freed;
         let thread = Builder::new().name("taper-reap".into()).spawn(move || {
-            // Handing back hundreds of megabytes takes milliseconds, in which no request should wait.
+            // Returning hundreds of megabytes takes milliseconds, during which no request should wait.
             set_idle_priority();
-            run(&inbox, give_back, &mut freed);
+            run(&inbox, release_memory, &mut freed);
         })?;
         Ok(Self {
             retired: Some(retired),
@@ -80,14 +85,14 @@ impl Reaper {
         })
     }
 
-    /// Frees a version once its last request has ended. Whoever calls this has published a snapshot without it, and keeps
+    /// Frees a version after its last request has ended. Before the call, publish a snapshot without it; after the call, keep
     /// no `Arc` of it.
-    pub fn retire(&self, retired: Retired) {
-        retired.last.version.mark_draining();
+    pub fn retire(&self, retired: RetiredVersion) {
+        retired.serving.version.mark_draining();
         let Some(sender) = &self.retired else { return };
         if let Err(mpsc::SendError(retired)) = sender.send(retired) {
             let (model, version) = (retired.model, retired.version);
-            tracing::error!(%model, %version, "the reaper has ended: weights are freed by whoever drops them last");
+            tracing::error!(%model, %version, "the reaper has ended: the last request of this version frees its weights");
         }
     }
 }
@@ -95,75 +100,79 @@ impl Reaper {
 impl Drop for Reaper {
     fn drop(&mut self) {
         self.retired = None;
-        // A panic in it was told on its own thread.
+        // A panic in it was reported on that thread.
         let _ = self.thread.take().map(JoinHandle::join);
     }
 }
 
-fn run(inbox: &Receiver<Retired>, give_back: fn(), freed: &mut dyn FnMut(Freed)) {
-    let mut held: Vec<Retired> = Vec::new();
-    let mut look = FIRST_LOOK;
-    let (mut owed, mut given) = (false, None::<Instant>);
+fn run(
+    inbox: &Receiver<RetiredVersion>,
+    release_memory: fn(),
+    freed: &mut dyn FnMut(FreedVersion),
+) {
+    let mut held: Vec<RetiredVersion> = Vec::new();
+    let mut interval = FIRST_POLL;
+    let (mut unreleased, mut released_at) = (false, None::<Instant>);
     let mut ended = false;
     while !ended {
-        let due = until_due(owed, given.map(|given| given.elapsed()));
-        let looks = (!held.is_empty()).then_some(look);
-        let received = match [due, looks].into_iter().flatten().min() {
+        let due = until_release(unreleased, released_at.map(|at| at.elapsed()));
+        let poll = (!held.is_empty()).then_some(interval);
+        let received = match [due, poll].into_iter().flatten().min() {
             Some(pause) => inbox.recv_timeout(pause),
             None => inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
         };
         match received {
             Ok(retired) => {
                 held.push(retired);
-                look = FIRST_LOOK;
+                interval = FIRST_POLL;
             }
-            Err(RecvTimeoutError::Timeout) => look = LAST_LOOK.min(look * 2),
+            Err(RecvTimeoutError::Timeout) => interval = LAST_POLL.min(interval * 2),
             Err(RecvTimeoutError::Disconnected) => ended = true,
         }
-        let gone = free(&mut held);
-        owed |= !gone.is_empty();
-        let due = until_due(owed, given.map(|given| given.elapsed()));
-        if due == Some(Duration::ZERO) || (owed && ended) {
-            give_back();
-            (owed, given) = (false, Some(Instant::now()));
+        let freed_now = free(&mut held);
+        unreleased |= !freed_now.is_empty();
+        let due = until_release(unreleased, released_at.map(|at| at.elapsed()));
+        if due == Some(Duration::ZERO) || (unreleased && ended) {
+            release_memory();
+            (unreleased, released_at) = (false, Some(Instant::now()));
         }
-        gone.into_iter().flatten().for_each(&mut *freed);
+        freed_now.into_iter().flatten().for_each(&mut *freed);
     }
 }
 
-/// Drops every version that nobody else holds. An item for each; `None` for one that nobody is told of.
-fn free(held: &mut Vec<Retired>) -> Vec<Option<Freed>> {
-    let mut gone = Vec::new();
+/// Drops every version without another holder. Returns one item for each; `None` for a version that is not reported.
+fn free(held: &mut Vec<RetiredVersion>) -> Vec<Option<FreedVersion>> {
+    let mut freed = Vec::new();
     for retired in std::mem::take(held) {
-        let Retired {
+        let RetiredVersion {
             model,
             version,
-            last,
-            tells,
+            serving,
+            report,
         } = retired;
-        // Only a holder can make another holder, so who is the only one stays that.
-        match Arc::try_unwrap(last) {
+        // Only a holder can create another holder, so an only holder stays the only one.
+        match Arc::try_unwrap(serving) {
             Ok(serving) => {
                 drop(serving);
                 tracing::info!(%model, %version, "version is freed");
-                gone.push(tells.then_some(Freed { model, version }));
+                freed.push(report.then_some(FreedVersion { model, version }));
             }
-            Err(last) => held.push(Retired {
+            Err(serving) => held.push(RetiredVersion {
                 model,
                 version,
-                last,
-                tells,
+                serving,
+                report,
             }),
         }
     }
-    gone
+    freed
 }
 
-/// How long until freed memory goes back to the system; `None`: there is none. Versions that go one right after the other
-/// share one return, at the end of the second that began with the last.
-fn until_due(owed: bool, since_last: Option<Duration>) -> Option<Duration> {
-    let wait = |since| GIVE_BACK_EVERY.saturating_sub(since);
-    owed.then(|| since_last.map_or(Duration::ZERO, wait))
+/// Returns the time until freed memory is returned to the system; `None` if none was freed. Versions that are freed shortly
+/// after each other share one return, at the end of the second that began with the previous return.
+fn until_release(unreleased: bool, since_last: Option<Duration>) -> Option<Duration> {
+    let wait = |since| RELEASE_INTERVAL.saturating_sub(since);
+    unreleased.then(|| since_last.map_or(Duration::ZERO, wait))
 }
 
 #[cfg(test)]
@@ -177,10 +186,10 @@ mod tests {
     use crate::model::{Model, Rows, Scores, Version, samples};
     use crate::serving::version::ServingVersion;
 
-    /// Says on which thread it is dropped.
-    struct Tells(Sender<String>);
+    /// Sends the name of the thread on which it is dropped.
+    struct DropProbe(Sender<String>);
 
-    impl Model for Tells {
+    impl Model for DropProbe {
         fn cost_per_row(&self) -> usize {
             1
         }
@@ -190,25 +199,27 @@ mod tests {
         }
     }
 
-    impl Drop for Tells {
+    impl Drop for DropProbe {
         fn drop(&mut self) {
             let name = thread::current().name().unwrap_or_default().to_owned();
             let _ = self.0.send(name);
         }
     }
 
-    fn version(number: u64, telemetry: &Telemetry, tells: &Sender<String>) -> Retired {
+    fn version(number: u64, telemetry: &Telemetry, dropped: &Sender<String>) -> RetiredVersion {
         let manifest = samples::manifest(samples::document("m", number));
         let insight =
             VersionInsight::new(telemetry, &manifest, stats::Settings::default()).unwrap();
-        let model = Version::new(manifest, Box::new(Tells(tells.clone())));
-        let weights = telemetry.weights(model.weight_bytes());
-        let version = ServingVersion::new(model, weights);
-        Retired {
+        let version = Version::new(manifest, Box::new(DropProbe(dropped.clone())));
+        let weights = telemetry.weights(version.weight_bytes());
+        RetiredVersion {
             model: "m".parse().unwrap(),
             version: number.try_into().unwrap(),
-            last: Arc::new(VersionRuntime::new(version, insight)),
-            tells: true,
+            serving: Arc::new(VersionRuntime::new(
+                ServingVersion::new(version, weights),
+                insight,
+            )),
+            report: true,
         }
     }
 
@@ -219,25 +230,25 @@ mod tests {
     const SOON: Duration = Duration::from_secs(20);
 
     #[test]
-    fn weights_are_freed_after_their_last_holder_and_on_the_reapers_thread() {
+    fn weights_are_freed_after_their_last_holder_and_on_the_reaper_thread() {
         let telemetry = Telemetry::new().unwrap();
-        let ((tells, told), (freed, seen)) = (mpsc::channel(), mpsc::channel());
+        let ((dropped, threads), (freed, seen)) = (mpsc::channel(), mpsc::channel());
         let reaper = Reaper::start(|| {}, move |f| freed.send(f.version.get()).unwrap()).unwrap();
-        let slow = version(1, &telemetry, &tells);
-        let request = Arc::clone(&slow.last);
+        let slow = version(1, &telemetry, &dropped);
+        let request = Arc::clone(&slow.serving);
         reaper.retire(slow);
-        reaper.retire(version(2, &telemetry, &tells));
+        reaper.retire(version(2, &telemetry, &dropped));
         assert_eq!(
             seen.recv_timeout(SOON),
             Ok(2),
-            "it does not wait for the other"
+            "the second version does not wait for the first"
         );
-        assert_eq!(told.try_iter().collect::<Vec<_>>(), ["taper-reap"]);
+        assert_eq!(threads.try_iter().collect::<Vec<_>>(), ["taper-reap"]);
         assert!(has(&telemetry, "taper_draining_versions 1"));
 
         drop(request);
         assert_eq!(seen.recv_timeout(SOON), Ok(1));
-        assert_eq!(told.try_iter().collect::<Vec<_>>(), ["taper-reap"]);
+        assert_eq!(threads.try_iter().collect::<Vec<_>>(), ["taper-reap"]);
         for gauge in [
             "taper_draining_versions 0",
             "taper_draining_weights_bytes 0",
@@ -250,61 +261,64 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_version_is_freed_on_the_reapers_thread_and_nobody_is_told() {
+    fn a_refused_version_is_freed_on_the_reaper_thread_and_not_reported() {
         let telemetry = Telemetry::new().unwrap();
-        let ((tells, told), (freed, seen)) = (mpsc::channel(), mpsc::channel());
+        let ((dropped, threads), (freed, seen)) = (mpsc::channel(), mpsc::channel());
         let reaper = Reaper::start(|| {}, move |f| freed.send(f.version.get()).unwrap()).unwrap();
-        reaper.retire(Retired {
-            tells: false,
-            ..version(1, &telemetry, &tells)
+        reaper.retire(RetiredVersion {
+            report: false,
+            ..version(1, &telemetry, &dropped)
         });
-        reaper.retire(version(2, &telemetry, &tells));
-        assert_eq!(told.recv_timeout(SOON).unwrap(), "taper-reap");
-        assert_eq!(told.recv_timeout(SOON).unwrap(), "taper-reap");
+        reaper.retire(version(2, &telemetry, &dropped));
+        assert_eq!(threads.recv_timeout(SOON).unwrap(), "taper-reap");
+        assert_eq!(threads.recv_timeout(SOON).unwrap(), "taper-reap");
         drop(reaper);
         assert_eq!(seen.iter().collect::<Vec<_>>(), [2]);
     }
 
     #[test]
-    fn what_a_request_holds_at_the_end_does_not_hold_up_the_end() {
+    fn dropping_the_reaper_does_not_wait_for_requests() {
         let telemetry = Telemetry::new().unwrap();
-        let ((tells, told), (freed, seen)) = (mpsc::channel(), mpsc::channel());
+        let ((dropped, threads), (freed, seen)) = (mpsc::channel(), mpsc::channel());
         let reaper = Reaper::start(|| {}, move |f| freed.send(f.version.get()).unwrap()).unwrap();
-        let slow = version(1, &telemetry, &tells);
-        let request = Arc::clone(&slow.last);
+        let slow = version(1, &telemetry, &dropped);
+        let request = Arc::clone(&slow.serving);
         reaper.retire(slow);
-        reaper.retire(version(2, &telemetry, &tells));
+        reaper.retire(version(2, &telemetry, &dropped));
         drop(reaper);
         assert_eq!(seen.iter().collect::<Vec<_>>(), [2]);
         drop(request);
-        assert_eq!(told.try_iter().count(), 2);
+        assert_eq!(threads.try_iter().count(), 2);
     }
 
     #[test]
-    fn many_versions_give_their_memory_back_at_once() {
-        static GIVEN: AtomicUsize = AtomicUsize::new(0);
+    fn versions_freed_together_share_returns_of_memory() {
+        static RELEASES: AtomicUsize = AtomicUsize::new(0);
         let telemetry = Telemetry::new().unwrap();
-        let (tells, _told) = mpsc::channel();
+        let (dropped, _threads) = mpsc::channel();
         let (freed, seen) = mpsc::channel();
-        let give = || _ = GIVEN.fetch_add(1, Ordering::SeqCst);
-        let reaper = Reaper::start(give, move |_| freed.send(()).unwrap()).unwrap();
+        let release = || _ = RELEASES.fetch_add(1, Ordering::SeqCst);
+        let reaper = Reaper::start(release, move |_| freed.send(()).unwrap()).unwrap();
         for number in 1..=100 {
-            reaper.retire(version(number, &telemetry, &tells));
+            reaper.retire(version(number, &telemetry, &dropped));
         }
         (0..100).for_each(|_| seen.recv_timeout(SOON).unwrap());
-        let during = GIVEN.load(Ordering::SeqCst);
-        assert!((1..50).contains(&during), "{during} times for 100 versions");
+        let during = RELEASES.load(Ordering::SeqCst);
+        assert!(
+            (1..50).contains(&during),
+            "{during} returns for 100 versions"
+        );
         drop(reaper);
         assert!(
-            GIVEN.load(Ordering::SeqCst) <= during + 1,
-            "and once in the end"
+            RELEASES.load(Ordering::SeqCst) <= during + 1,
+            "and at most once at the end"
         );
     }
 
     #[test]
-    fn memory_goes_back_at_once_or_when_a_second_is_over() {
+    fn memory_is_returned_at_once_or_one_second_after_the_previous_return() {
         let ms = Duration::from_millis;
-        for (owed, since, want) in [
+        for (unreleased, since, want) in [
             (false, None, None),
             (false, Some(ms(5000)), None),
             (true, None, Some(ms(0))),
@@ -312,7 +326,11 @@ mod tests {
             (true, Some(ms(1000)), Some(ms(0))),
             (true, Some(ms(9000)), Some(ms(0))),
         ] {
-            assert_eq!(until_due(owed, since), want, "{owed} after {since:?}");
+            assert_eq!(
+                until_release(unreleased, since),
+                want,
+                "{unreleased} after {since:?}"
+            );
         }
     }
 }

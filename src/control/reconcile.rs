@@ -1,8 +1,9 @@
-//! What to do next about the versions of one model. Pure: facts in, steps out, the same steps for the same facts.
+//! Decides what to do next about the versions of one model. Pure: the same steps for the same facts.
 //!
-//! It looks at how things stand, not at what happened, so an event that was lost or came twice changes nothing. What
-//! always holds: a version that anybody holds is never retired; the [`latest()`] version stays until another one can
-//! take its place, so that label never points at nothing; nothing is loaded that is not in the registry.
+//! It decides from the current state, not from events, so a lost or repeated event changes nothing.
+//!
+//! Invariants: a held version is never retired; the [`latest()`] version stays until another version can take its place, so
+//! that label always names a version; only versions in the registry are loaded.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
@@ -10,43 +11,43 @@ use std::num::NonZeroUsize;
 use super::state::State;
 use crate::ident::VersionNumber;
 
-/// Which versions of a model are loaded without being asked for by number: the version policy.
+/// The version policy: which versions of a model are loaded unless an operator loads or unloads them by number.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum VersionChoice {
-    /// Every version in the registry.
+    /// All versions in the registry.
     #[default]
     All,
-    /// The highest so many. One that failed does not count, and is tried again.
+    /// The highest versions, up to this number. A version that failed to load does not count, and is retried.
     Latest(NonZeroUsize),
-    /// These.
+    /// These versions.
     List(BTreeSet<VersionNumber>),
 }
 
-/// How one version stands.
+/// The facts about one version that decide what happens to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct VersionFacts {
     /// Its state.
     pub state: State,
     /// Whether its folder is in the registry.
     pub listed: bool,
-    /// Whether its folder is complete, or has been left incomplete for so long that loading it shall say why.
+    /// Whether its folder is complete, or has been incomplete for so long that loading it should report why.
     pub complete: bool,
-    /// Whether a version that failed may be tried again now.
+    /// Whether a version that failed may be retried now.
     pub may_retry: bool,
 }
 
-/// How the versions of one model stand, and what is wanted of them.
+/// The versions of one model and what is wanted of them.
 #[derive(Clone, Debug)]
 pub struct Situation<'a> {
-    /// Every version that is known.
+    /// All known versions.
     pub versions: &'a BTreeMap<VersionNumber, VersionFacts>,
     /// The version policy.
     pub choice: &'a VersionChoice,
-    /// Versions that a policy or a label names, in force or to come back when an unconfirmed change reverts.
+    /// Versions that a policy or a label refers to, in force or to be restored when an unconfirmed change reverts.
     pub held: &'a BTreeSet<VersionNumber>,
-    /// Versions that are loaded by hand.
+    /// Versions that an operator loaded.
     pub load: &'a BTreeSet<VersionNumber>,
-    /// Versions that are unloaded by hand.
+    /// Versions that an operator unloaded.
     pub unload: &'a BTreeSet<VersionNumber>,
 }
 
@@ -55,55 +56,38 @@ pub struct Situation<'a> {
 pub enum Step {
     /// Load it.
     Load(VersionNumber),
-    /// Let no new request reach it, then give its memory back.
+    /// Send it no new request, then free its memory.
     Retire(VersionNumber),
-    /// Forget it: it is neither in the registry nor in memory.
+    /// Remove its entry: it is neither in the registry nor in memory.
     Forget(VersionNumber),
 }
 
-/// The steps to take now. Loads come in the order of their urgency: those that are held, then the higher ones.
+/// Returns the steps to take now. Loads are sorted by urgency: held versions first, then higher versions first.
 #[must_use]
 pub fn reconcile(situation: &Situation<'_>) -> Vec<Step> {
-    let asked_for = asked_for(situation);
+    let requested = requested(situation);
     let is_held = |version: &VersionNumber| situation.held.contains(version);
-    let is_wanted = |version: &VersionNumber| is_held(version) || asked_for.contains(version);
+    let is_wanted = |version: &VersionNumber| is_held(version) || requested.contains(version);
     let latest = latest(situation);
-    // Of the latest n, one stays until as many above it can really answer: a new one may still fail.
-    let mut standing_in: Vec<_> = match situation.choice {
-        VersionChoice::Latest(_) => situation
-            .versions
-            .iter()
-            .filter(|(version, standing)| {
-                let wanted = standing.listed && !situation.unload.contains(version);
-                wanted && standing.state == State::Ready
-            })
-            .map(|(version, _)| *version)
-            .collect(),
-        VersionChoice::All | VersionChoice::List(_) => Vec::new(),
-    };
-    if let VersionChoice::Latest(most) = situation.choice {
-        let surplus = standing_in.len().saturating_sub(most.get());
-        standing_in.drain(..surplus);
-    }
-    let stands_in = |version: &VersionNumber| standing_in.contains(version);
+    let kept_until_replaced = kept_until_replaced(situation);
     let mut loads = Vec::new();
     let mut steps = Vec::new();
-    for (version, standing) in situation.versions.iter().rev() {
-        match standing.state {
-            State::Discovered | State::Retired | State::Failed if !standing.listed => {
+    for (version, facts) in situation.versions.iter().rev() {
+        match facts.state {
+            State::Discovered | State::Retired | State::Failed if !facts.listed => {
                 steps.push(Step::Forget(*version));
             }
-            State::Discovered | State::Retired if standing.complete && is_wanted(version) => {
+            State::Discovered | State::Retired if facts.complete && is_wanted(version) => {
                 loads.push(*version);
             }
-            State::Failed if standing.complete && standing.may_retry && is_wanted(version) => {
+            State::Failed if facts.complete && facts.may_retry && is_wanted(version) => {
                 loads.push(*version);
             }
             State::Ready if !is_held(version) => {
                 let is_latest = latest == Some(*version);
-                let stays = standing.listed
+                let stays = facts.listed
                     && !situation.unload.contains(version)
-                    && (is_latest || is_wanted(version) || stands_in(version));
+                    && (is_latest || is_wanted(version) || kept_until_replaced.contains(version));
                 if !stays {
                     steps.push(Step::Retire(*version));
                 }
@@ -116,39 +100,52 @@ pub fn reconcile(situation: &Situation<'_>) -> Vec<Step> {
     steps
 }
 
-/// The version that `latest` names: the highest that is READY and asked for. Where none is, as while the only one that is
-/// asked for still loads: the highest READY one that nobody has unloaded, and at last the highest READY one.
+/// Returns the READY versions that stay until enough higher versions are READY: of the latest n, a new version may still fail.
+fn kept_until_replaced(situation: &Situation<'_>) -> BTreeSet<VersionNumber> {
+    let VersionChoice::Latest(most) = situation.choice else {
+        return BTreeSet::new();
+    };
+    let ready = situation.versions.iter().rev().filter(|(version, facts)| {
+        facts.listed && facts.state == State::Ready && !situation.unload.contains(version)
+    });
+    ready
+        .take(most.get())
+        .map(|(version, _)| *version)
+        .collect()
+}
+
+/// Returns the version that `latest` names: the highest READY version that is requested. If there is none, for example while
+/// the only requested version still loads: the highest READY version that is not unloaded. If there is none either: the
+/// highest READY version.
 #[must_use]
 pub fn latest(situation: &Situation<'_>) -> Option<VersionNumber> {
-    let asked_for = asked_for(situation);
+    let requested = requested(situation);
     let ready = situation.versions.iter().rev();
-    let ready = ready.filter(|(_, standing)| standing.state == State::Ready);
-    let ready = ready.map(|(version, _)| *version);
-    let mut first = ready.clone().filter(|version| asked_for.contains(version));
-    let mut second = ready
+    let ready = ready
+        .filter(|(_, facts)| facts.state == State::Ready)
+        .map(|(version, _)| *version);
+    let mut ready_and_requested = ready.clone().filter(|version| requested.contains(version));
+    let mut ready_and_not_unloaded = ready
         .clone()
         .filter(|version| !situation.unload.contains(version));
-    first
+    ready_and_requested
         .next()
-        .or_else(|| second.next())
+        .or_else(|| ready_and_not_unloaded.next())
         .or_else(|| ready.clone().next())
 }
 
-/// What is to be loaded whoever holds it: by hand or by the version policy.
-fn asked_for(situation: &Situation<'_>) -> BTreeSet<VersionNumber> {
-    let mut asked_for = chosen(situation);
-    asked_for.retain(|version| !situation.unload.contains(version));
-    asked_for.extend(situation.load);
-    asked_for
+/// Returns the versions that an operator or the version policy wants loaded, whether they are held or not.
+fn requested(situation: &Situation<'_>) -> BTreeSet<VersionNumber> {
+    let mut requested = chosen(situation);
+    requested.retain(|version| !situation.unload.contains(version));
+    requested.extend(situation.load);
+    requested
 }
 
-/// What the version policy chooses. Versions that failed do not count towards the latest, but are chosen where they are
-/// above them, so that they are tried again.
+/// Returns the versions that the version policy chooses. A version that failed does not count towards the latest n, but is
+/// chosen if it is above them, so that it is retried.
 fn chosen(situation: &Situation<'_>) -> BTreeSet<VersionNumber> {
-    let listed = situation
-        .versions
-        .iter()
-        .filter(|(_, standing)| standing.listed);
+    let listed = situation.versions.iter().filter(|(_, facts)| facts.listed);
     match situation.choice {
         VersionChoice::All => listed.map(|(version, _)| *version).collect(),
         VersionChoice::List(list) => list.clone(),
@@ -157,9 +154,9 @@ fn chosen(situation: &Situation<'_>) -> BTreeSet<VersionNumber> {
             listed
                 .rev()
                 .filter(|(version, _)| !situation.unload.contains(version))
-                .take_while(|(_, standing)| {
+                .take_while(|(_, facts)| {
                     let takes = left > 0;
-                    if standing.state != State::Failed && standing.complete {
+                    if facts.state != State::Failed && facts.complete {
                         left = left.saturating_sub(1);
                     }
                     takes

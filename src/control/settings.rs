@@ -1,4 +1,4 @@
-//! What the configuration says about versions and first wishes.
+//! What the configuration says about versions, and the initial desired state of models.
 
 use std::collections::BTreeMap;
 
@@ -8,36 +8,36 @@ use crate::ident::{Label, ModelName, VersionNumber};
 use crate::serving::batch::BatchingHints;
 use crate::serving::route::RawPolicy;
 
-/// What the configuration says about all models.
+/// Settings of all models.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Settings {
-    /// The version policy of models that have none of their own.
+    /// Version policy of models without one of their own.
     pub versions: VersionChoice,
-    /// Bytes of weights in memory at one time, of a version that is being loaded too; `None`: no limit.
+    /// Maximum bytes of weights in memory at one time, including a version that is being loaded; `None`: no limit.
     pub max_weight_bytes: Option<u64>,
-    /// By model.
+    /// Settings by model.
     pub models: BTreeMap<ModelName, ModelSettings>,
 }
 
-/// What it says about one model.
+/// Settings of one model.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ModelSettings {
-    /// The version policy; `None`: that of all models.
+    /// Version policy; `None`: that of all models.
     pub versions: Option<VersionChoice>,
-    /// Labels to begin with.
+    /// Initial labels.
     pub labels: BTreeMap<Label, VersionNumber>,
-    /// The traffic policy to begin with, checked; `None`: everything to `latest`.
+    /// Initial traffic policy, already checked; `None`: everything to `latest`.
     pub policy: Option<RawPolicy>,
-    /// How requests of its versions are put together, before what manifests hint at.
+    /// How requests are batched. Takes precedence over the hints in manifests.
     pub batching: BatchingHints,
 }
 
 impl ModelSettings {
-    /// What is wanted before anybody has changed anything; `None` where the configuration leaves it open.
+    /// Returns the desired state before the first change; `None` if the configuration does not set it.
     #[must_use]
-    pub fn first(&self) -> Option<Wanted> {
-        let any = self.policy.is_some() || !self.labels.is_empty();
-        any.then(|| Wanted {
+    pub fn initial(&self) -> Option<Wanted> {
+        let is_set = self.policy.is_some() || !self.labels.is_empty();
+        is_set.then(|| Wanted {
             policy: self.policy.clone(),
             labels: self.labels.clone(),
             ..Wanted::default()

@@ -1,11 +1,11 @@
-//! Where a version stands between being found and being forgotten.
+//! The states of a version, from discovery to removal.
 
-/// The states of a version. What each means to an operator stands in `admin.proto`.
+/// The state of a version. `admin.proto` explains each one for operators.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum State {
     /// In the registry, and not loaded.
     Discovered,
-    /// Its files are being read and its network built.
+    /// Its files are being read and its network is being built.
     Loading,
     /// It answers its golden requests.
     Verifying,
@@ -13,16 +13,16 @@ pub enum State {
     Warming,
     /// It can answer.
     Ready,
-    /// No new request reaches it; its last ones finish.
+    /// It receives no new request; its last requests finish.
     Draining,
-    /// Its memory has been given back.
+    /// Its memory has been released.
     Retired,
-    /// Refused, with reasons.
+    /// It was refused, with reasons.
     Failed,
 }
 
 impl State {
-    /// All of them, in the order of `state as usize`.
+    /// All states, in the order of `state as usize`.
     pub const ALL: [Self; 8] = [
         Self::Discovered,
         Self::Loading,
@@ -34,7 +34,7 @@ impl State {
         Self::Failed,
     ];
 
-    /// Every legal move. A version that moves otherwise is a fault in the gateway.
+    /// All legal transitions. Any other transition is a bug in the gateway.
     pub const MOVES: [(Self, Self); 13] = [
         (Self::Discovered, Self::Loading),
         (Self::Loading, Self::Verifying),
@@ -42,32 +42,32 @@ impl State {
         (Self::Verifying, Self::Warming),
         (Self::Verifying, Self::Failed),
         (Self::Warming, Self::Ready),
-        // Refused for what only shows beside the other versions: its signature.
+        // Its signature does not match the other versions, which only shows beside them.
         (Self::Warming, Self::Failed),
         (Self::Ready, Self::Draining),
         (Self::Draining, Self::Retired),
-        // Wanted again.
+        // It is wanted again.
         (Self::Retired, Self::Loading),
-        // Tried again.
+        // It is retried.
         (Self::Failed, Self::Loading),
         // Its folder was replaced, or it is no longer wanted.
         (Self::Failed, Self::Discovered),
         (Self::Retired, Self::Discovered),
     ];
 
-    /// Whether a version may move from this state to `next`.
+    /// Returns whether a version may change from this state to `next`.
     #[must_use]
     pub fn may_become(self, next: Self) -> bool {
         Self::MOVES.contains(&(self, next))
     }
 
-    /// Whether it is on the loader's thread.
+    /// Returns whether the version is on the loader's thread.
     #[must_use]
     pub fn is_loading(self) -> bool {
         matches!(self, Self::Loading | Self::Verifying | Self::Warming)
     }
 
-    /// The word for it, in messages and as the metric label.
+    /// Returns the name of the state in messages and metric labels.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

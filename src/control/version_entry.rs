@@ -1,20 +1,22 @@
-//! One version as control knows it.
+//! One version as control tracks it.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
+use super::clock::Moment;
 use super::reconcile::VersionFacts;
 use super::state::State;
 use super::view::VersionView;
 use crate::faults::Faults;
+use crate::model::Manifest;
 use crate::registry::{Seen, Stamp};
 use crate::serving::version::VersionRuntime;
 
-/// How long until the first retry; each further one waits twice as long.
+/// Wait before the first retry. Each further wait is twice as long.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
-/// The longest wait between two retries.
+/// Longest wait between two retries.
 const LAST_RETRY: Duration = Duration::from_secs(300);
 
 /// One version and its state.
@@ -22,34 +24,34 @@ const LAST_RETRY: Duration = Duration::from_secs(300);
 pub(super) struct VersionEntry {
     state: State,
     since: SystemTime,
-    /// Its folder; `None` where it has gone.
+    /// Its folder; `None` if it was removed.
     pub(super) seen: Option<Seen>,
-    /// It, while it can answer.
+    /// The loaded version while it can answer.
     pub(super) ready: Option<Arc<VersionRuntime>>,
-    /// What it said about itself when it was last in memory.
-    about: Option<Arc<crate::model::Manifest>>,
+    /// Its manifest while it is in memory.
+    manifest: Option<Arc<Manifest>>,
     weight_bytes: u64,
     faults: Option<Arc<Faults>>,
     failures: u32,
     retry_at: Option<Instant>,
-    /// The folder that failed: another one is tried at once.
-    failed: Option<Stamp>,
+    /// Stamp of the folder that failed to load. A folder with another stamp is loaded at once.
+    failed_stamp: Option<Stamp>,
 }
 
 impl VersionEntry {
-    /// A version whose folder was just seen.
-    pub(super) fn discovered(seen: Seen) -> Self {
+    /// Creates the entry of a version whose folder was just found.
+    pub(super) fn discovered(seen: Seen, now: SystemTime) -> Self {
         Self {
             state: State::Discovered,
-            since: SystemTime::now(),
+            since: now,
             seen: Some(seen),
             ready: None,
-            about: None,
+            manifest: None,
             weight_bytes: 0,
             faults: None,
             failures: 0,
             retry_at: None,
-            failed: None,
+            failed_stamp: None,
         }
     }
 
@@ -57,85 +59,91 @@ impl VersionEntry {
         self.state
     }
 
-    /// Moves on. A move that the table does not have is a fault in the gateway, and is told in the log.
-    pub(super) fn move_to(&mut self, next: State) {
+    /// Changes the state. An illegal transition is a bug in the gateway, and is logged.
+    pub(super) fn move_to(&mut self, next: State, now: SystemTime) {
         let legal = self.state.may_become(next);
         debug_assert!(legal, "{:?} to {next:?}", self.state);
         if !legal {
             tracing::error!(
                 from = self.state.as_str(),
                 to = next.as_str(),
-                "no legal move"
+                "illegal transition of a version's state"
             );
         }
         self.state = next;
-        self.since = SystemTime::now();
+        self.since = now;
     }
 
-    /// Its folder as it is now; `None` where it has gone. Tells whether anything differs.
-    pub(super) fn see(&mut self, seen: Option<Seen>) -> bool {
+    /// Updates the folder; `None` if it was removed. Returns whether anything differs.
+    pub(super) fn update_folder(&mut self, seen: Option<Seen>, now: SystemTime) -> bool {
         if self.seen == seen {
             return false;
         }
         self.seen = seen;
         let stamp = self.seen.as_ref().map(|seen| seen.stamp);
-        if self.state == State::Failed && stamp.is_some() && stamp != self.failed {
-            // Somebody has mended it.
-            self.move_to(State::Discovered);
-            (self.faults, self.failures, self.retry_at) = (None, 0, None);
+        if self.state == State::Failed && stamp.is_some() && stamp != self.failed_stamp {
+            // The folder was repaired.
+            self.move_to(State::Discovered, now);
+            self.clear_failures();
         }
         true
     }
 
-    /// It was loaded, and may take traffic from now on.
-    pub(super) fn came_up(&mut self, version: Arc<VersionRuntime>) {
-        self.move_to(State::Ready);
-        self.about = Some(version.version.model().manifest_arc());
+    /// The version was loaded, and may receive traffic.
+    pub(super) fn set_ready(&mut self, version: Arc<VersionRuntime>, now: SystemTime) {
+        self.move_to(State::Ready, now);
+        self.manifest = Some(version.version.model().manifest_arc());
         self.weight_bytes = version.version.weight_bytes();
-        (self.faults, self.failures, self.retry_at) = (None, 0, None);
+        self.clear_failures();
         self.ready = Some(version);
     }
 
-    /// It was refused; tried again later, each time after twice as long.
-    pub(super) fn fail(&mut self, faults: Faults, now: Instant) {
-        self.move_to(State::Failed);
+    /// The version was refused. It is retried with exponential backoff.
+    pub(super) fn set_failed(&mut self, faults: Faults, now: Moment) {
+        self.move_to(State::Failed, now.wall);
         self.faults = Some(Arc::new(faults));
         let wait = FIRST_RETRY
             .saturating_mul(1 << self.failures.min(16))
             .min(LAST_RETRY);
         self.failures = self.failures.saturating_add(1);
-        self.retry_at = Some(now + wait);
-        self.failed = self.seen.as_ref().map(|seen| seen.stamp);
+        self.retry_at = Some(now.monotonic + wait);
+        self.failed_stamp = self.seen.as_ref().map(|seen| seen.stamp);
     }
 
-    /// Nobody new reaches it from the next snapshot on; gives what the reaper shall wait for.
-    pub(super) fn retire(&mut self) -> Option<Arc<VersionRuntime>> {
-        self.move_to(State::Draining);
+    /// The next snapshot does not contain the version. Returns it for the reaper.
+    pub(super) fn set_draining(&mut self, now: SystemTime) -> Option<Arc<VersionRuntime>> {
+        self.move_to(State::Draining, now);
         self.ready.take()
     }
 
-    /// Its memory has been given back.
-    pub(super) fn freed(&mut self) {
-        self.move_to(State::Retired);
-        self.about = None;
+    /// Its memory was released.
+    pub(super) fn set_retired(&mut self, now: SystemTime) {
+        self.move_to(State::Retired, now);
+        self.manifest = None;
         self.weight_bytes = 0;
     }
 
-    /// Is to be tried again now.
+    fn clear_failures(&mut self) {
+        (self.faults, self.failures, self.retry_at) = (None, 0, None);
+    }
+
+    /// Makes the next retry due at `now`.
     pub(super) fn retry_now(&mut self, now: Instant) {
         self.retry_at = Some(now);
     }
 
+    /// Returns the time of the next retry; `None` unless the version has failed.
     pub(super) fn retry_at(&self) -> Option<Instant> {
         self.retry_at.filter(|_| self.state == State::Failed)
     }
 
-    /// Bytes of its weights while they are in memory.
+    /// Returns the bytes of its weights while they are in memory.
     pub(super) fn weight_bytes(&self) -> u64 {
         self.weight_bytes
     }
 
-    pub(super) fn standing(&self, now: Instant) -> VersionFacts {
+    /// Returns the facts for [`reconcile`](super::reconcile::reconcile).
+    pub(super) fn facts(&self, now: Instant) -> VersionFacts {
         VersionFacts {
             state: self.state,
             listed: self.seen.is_some(),
@@ -144,12 +152,12 @@ impl VersionEntry {
         }
     }
 
-    /// Why it cannot answer, for an operator.
-    pub(super) fn why_not(&self) -> String {
+    /// Returns why it cannot answer, for operators.
+    pub(super) fn unavailable_reason(&self) -> String {
         let waits = self.seen.as_ref().and_then(|seen| seen.waits.as_ref());
         match (self.state, &self.faults, waits) {
             (State::Failed, Some(faults), _) => format!("it failed to load: {}", first(faults)),
-            // Whoever asks while it is tried again wants to know the reason as well.
+            // While it is retried, the earlier reason still matters.
             (state, Some(faults), _) if state.is_loading() => {
                 let (state, why) = (state.as_str(), first(faults));
                 format!("it is {state} again after it failed to load: {why}")
@@ -162,25 +170,29 @@ impl VersionEntry {
         }
     }
 
-    pub(super) fn view(&self, held_by: Vec<String>, now: Instant) -> VersionView {
-        let wait = self.retry_at().map(|at| at.saturating_duration_since(now));
+    /// Returns what readers see of it. `held_by` describes everything that refers to it.
+    pub(super) fn view(&self, held_by: Vec<String>, now: Moment) -> VersionView {
+        let wait = self
+            .retry_at()
+            .map(|at| at.saturating_duration_since(now.monotonic));
         VersionView {
             state: self.state,
             since: self.since,
             faults: self.faults.clone().filter(|_| self.state == State::Failed),
             failures: self.failures,
-            retry_at: wait.map(|wait| SystemTime::now() + wait),
+            retry_at: wait.map(|wait| now.wall + wait),
             waits_for: match self.state {
                 State::Discovered => self.seen.as_ref().and_then(|seen| seen.waits.clone()),
                 _ => None,
             },
             held_by,
-            about: self.about.clone(),
+            manifest: self.manifest.clone(),
             weight_bytes: self.weight_bytes,
         }
     }
 }
 
+/// Returns the first fault's message.
 fn first(faults: &Faults) -> String {
     faults
         .iter()

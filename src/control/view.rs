@@ -1,6 +1,6 @@
-//! What control knows, for whoever asks: published whole after each change, so a reader sees no half of it.
+//! What control publishes for readers: one immutable value after each change, so a reader never sees half of a change.
 //!
-//! It names versions and never holds them: a reader that keeps a view for long keeps no weights in memory.
+//! It names versions and never holds them: a reader that keeps a view keeps no weights in memory.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::model::Manifest;
 /// All models.
 #[derive(Clone, Debug, Default)]
 pub struct View {
-    /// By name. A model whose `Arc` is the same as in an earlier view has not changed since.
+    /// Models by name. A model whose `Arc` is the same as in an earlier view has not changed since.
     pub models: BTreeMap<ModelName, Arc<ModelView>>,
 }
 
@@ -24,20 +24,20 @@ pub struct View {
 pub struct ModelView {
     /// Its name.
     pub name: ModelName,
-    /// The revision in force; 0 while nobody has changed anything.
+    /// Revision in force; 0 before the first change.
     pub revision: Revision,
-    /// What is wanted.
+    /// Its desired state.
     pub wanted: Arc<Wanted>,
-    /// Labels and the versions they name, `latest` among them.
+    /// Labels and the versions that they name, including `latest`.
     pub labels: BTreeMap<Label, VersionNumber>,
-    /// Every version that is known.
+    /// All known versions.
     pub versions: BTreeMap<VersionNumber, VersionView>,
-    /// Why what is wanted cannot be honoured.
+    /// Why the desired state cannot be honoured.
     pub problem: Option<String>,
 }
 
 impl ModelView {
-    /// Its problem, where it has one, in a line that says whose it is.
+    /// Returns the problem as a line that names the model; `None` if there is no problem.
     #[must_use]
     pub fn problem_line(&self) -> Option<String> {
         let problem = self.problem.as_ref()?;
@@ -48,34 +48,22 @@ impl ModelView {
 /// One version.
 #[derive(Clone, Debug)]
 pub struct VersionView {
-    /// Where it stands.
+    /// Its state.
     pub state: State,
-    /// Since when.
+    /// Time of the last change of state.
     pub since: SystemTime,
     /// Why it was refused, for [`State::Failed`].
     pub faults: Option<Arc<Faults>>,
-    /// Times that loading it has failed in a row.
+    /// Number of consecutive failures to load it.
     pub failures: u32,
-    /// When it is tried again, for [`State::Failed`].
+    /// Time of the next retry, for [`State::Failed`].
     pub retry_at: Option<SystemTime>,
     /// What it waits for, for [`State::Discovered`].
     pub waits_for: Option<String>,
-    /// Who holds it, in words.
+    /// Descriptions of everything that refers to it.
     pub held_by: Vec<String>,
-    /// What it says about itself; only while it is in memory.
-    pub about: Option<Arc<Manifest>>,
+    /// Its manifest, while it is in memory.
+    pub manifest: Option<Arc<Manifest>>,
     /// Bytes of its weights; 0 unless it is in memory.
     pub weight_bytes: u64,
-}
-
-impl VersionView {
-    /// Whether it has come to an end of its way for now: nothing moves it but a new event.
-    #[must_use]
-    pub fn is_settled(&self) -> bool {
-        match self.state {
-            State::Ready | State::Failed | State::Retired => true,
-            State::Discovered => self.waits_for.is_some(),
-            _ => false,
-        }
-    }
 }

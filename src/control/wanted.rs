@@ -1,58 +1,59 @@
-//! What an operator wants of one model: one document, changed as a whole, with one revision.
+//! The desired state of one model: one document, changed as a whole, with one revision.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
+use super::clock::from_unix_ms;
 use crate::error::InputFaults;
 use crate::ident::{Label, ModelName, Revision, Target, VersionNumber};
 use crate::serving::route::{Policy, RawPolicy};
 
-/// Everything that is wanted of one model. The default is what holds before anybody changed anything: no labels, all
-/// traffic to `latest`, versions as the version policy says.
+/// The desired state of one model. The default holds before the first change: no labels, all traffic to `latest`, versions
+/// as the version policy says.
 ///
-/// Its JSON is what the store keeps, so fields may be added and none may change its meaning.
+/// Its JSON is stored, so fields may be added, and existing fields keep their names and meaning.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Wanted {
-    /// The traffic policy, checked when it was set. `None`: everything to `latest`.
+    /// Traffic policy, checked when it was set. `None`: everything to `latest`.
     pub policy: Option<RawPolicy>,
-    /// Labels and the versions they name; never `latest`, which is built in.
+    /// Labels and the versions that they name; never `latest`, which is built in.
     pub labels: BTreeMap<Label, VersionNumber>,
-    /// Versions that are loaded by hand, whatever the version policy says.
+    /// Versions that an operator loaded, whatever the version policy says.
     pub load: BTreeSet<VersionNumber>,
-    /// Versions that are not loaded, whatever the version policy says. Shares none with `load`.
+    /// Versions that an operator unloaded, whatever the version policy says. Disjoint from `load`.
     pub unload: BTreeSet<VersionNumber>,
-    /// The change that waits to be confirmed, if this is one.
+    /// Set while this change waits to be confirmed.
     pub pending: Option<Pending>,
 }
 
-/// A change that reverts by itself.
+/// A change that reverts automatically unless it is confirmed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pending {
-    /// The revision whose wishes come back.
+    /// Revision whose desired state is restored.
     pub restores: Revision,
-    /// When, in milliseconds since 1970, so that it holds over a restart.
+    /// Time of the revert, in milliseconds since 1970, so that it holds across a restart.
     pub until_ms: u64,
 }
 
 impl Pending {
-    /// When it reverts.
+    /// Returns the time of the revert.
     #[must_use]
     pub fn until(self) -> SystemTime {
-        SystemTime::UNIX_EPOCH + std::time::Duration::from_millis(self.until_ms)
+        from_unix_ms(self.until_ms)
     }
 }
 
 impl Wanted {
-    /// How many labels a model may have.
+    /// Maximum number of labels of a model.
     pub const MOST_LABELS: usize = 64;
 
-    /// The policy in force, made ready for routing.
+    /// Returns the traffic policy in force, checked for routing.
     ///
     /// # Errors
-    /// Only for a document that was written by hand: what is set through an edit has been checked.
+    /// Returns an error only for a document that was written by hand: an edit is checked before it is stored.
     pub fn policy(&self, model: &ModelName) -> Result<Policy, InputFaults> {
         match &self.policy {
             Some(raw) => Policy::check(raw.clone(), model),
@@ -60,7 +61,7 @@ impl Wanted {
         }
     }
 
-    /// The version that `label` names; `latest` is the one given.
+    /// Returns the version that `label` names. `latest` is the version of the built-in label.
     #[must_use]
     pub fn resolve(&self, label: &Label, latest: Option<VersionNumber>) -> Option<VersionNumber> {
         if label.as_str() == Label::LATEST {
@@ -70,7 +71,7 @@ impl Wanted {
         }
     }
 
-    /// All labels with the built-in one, if any version is READY.
+    /// Returns all labels, including the built-in one if `latest` is a version.
     #[must_use]
     pub fn all_labels(&self, latest: Option<VersionNumber>) -> BTreeMap<Label, VersionNumber> {
         let mut labels = self.labels.clone();
@@ -78,7 +79,7 @@ impl Wanted {
         labels
     }
 
-    /// Who holds which version, in words: by the policy and by the labels.
+    /// Returns the versions that the policy and the labels refer to, each with descriptions of these references.
     #[must_use]
     pub fn holders(
         &self,
@@ -86,9 +87,9 @@ impl Wanted {
         latest: Option<VersionNumber>,
     ) -> BTreeMap<VersionNumber, Vec<String>> {
         let mut holders: BTreeMap<VersionNumber, Vec<String>> = BTreeMap::new();
-        let mut hold = |version: Option<VersionNumber>, who: String| {
+        let mut hold = |version: Option<VersionNumber>, reference: String| {
             if let Some(version) = version {
-                holders.entry(version).or_default().push(who);
+                holders.entry(version).or_default().push(reference);
             }
         };
         let version_of = |target: &Target| match target {
@@ -107,8 +108,8 @@ impl Wanted {
             }
             for shadow in policy.shadows() {
                 let target = shadow.target();
-                let who = format!("shadow ({target}: {})", shadow.share());
-                hold(version_of(target), who);
+                let reference = format!("shadow ({target}: {})", shadow.share());
+                hold(version_of(target), reference);
             }
             if let Some(fallback) = policy.fallback() {
                 let target = fallback.target();

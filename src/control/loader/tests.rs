@@ -6,12 +6,13 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::*;
-use crate::model::samples;
+use crate::model::{Pace, samples};
+use crate::serving::batch::BatchingHints;
 
 const SOON: Duration = Duration::from_secs(20);
 
-fn order(root: &Path, version: u64) -> Order {
-    Order {
+fn request(root: &Path, version: u64) -> LoadRequest {
+    LoadRequest {
         model: "m".parse().unwrap(),
         version: version.try_into().unwrap(),
         dir: root.join(version.to_string()),
@@ -21,9 +22,9 @@ fn order(root: &Path, version: u64) -> Order {
     }
 }
 
-/// One line a report.
-fn line(report: &Report) -> String {
-    let Report {
+/// Formats a report as one line.
+fn line(report: &LoadReport) -> String {
+    let LoadReport {
         model,
         version,
         event,
@@ -37,11 +38,11 @@ fn line(report: &Report) -> String {
     format!("{model} {version} {what}")
 }
 
-/// Lines until `n` orders have ended.
-fn lines(reports: &Receiver<Report>, n: usize) -> Vec<String> {
+/// Returns the lines until `n` requests have ended.
+fn lines(reports: &Receiver<LoadReport>, n: usize) -> Vec<String> {
     let (mut lines, mut ended) = (Vec::new(), 0);
     while ended < n {
-        let report = reports.recv_timeout(SOON).expect("every order ends");
+        let report = reports.recv_timeout(SOON).expect("every request ends");
         ended += usize::from(matches!(
             report.event,
             LoadEvent::Ready(_) | LoadEvent::Failed(_)
@@ -51,13 +52,16 @@ fn lines(reports: &Receiver<Report>, n: usize) -> Vec<String> {
     lines
 }
 
-fn sender() -> (impl FnMut(Report) + Send + 'static, Receiver<Report>) {
+fn sender() -> (
+    impl FnMut(LoadReport) + Send + 'static,
+    Receiver<LoadReport>,
+) {
     let (reports, seen) = mpsc::channel();
     (move |report| drop(reports.send(report)), seen)
 }
 
 #[test]
-fn orders_are_loaded_one_after_the_other_and_every_end_is_reported() {
+fn requests_are_loaded_one_after_the_other_and_every_result_is_reported() {
     let root = tempfile::tempdir().unwrap();
     for version in 1..=3 {
         let mut document = samples::document("m", version);
@@ -70,7 +74,7 @@ fn orders_are_loaded_one_after_the_other_and_every_end_is_reported() {
     let (report, seen) = sender();
     let loader = Loader::start(Arc::clone(&telemetry), stats::Settings::default(), report).unwrap();
     for version in 1..=4 {
-        assert!(loader.order(order(root.path(), version)));
+        assert!(loader.submit(request(root.path(), version)));
     }
     let home = format!("{}/", root.path().display());
     let lines: Vec<_> = lines(&seen, 4)
@@ -102,14 +106,14 @@ fn orders_are_loaded_one_after_the_other_and_every_end_is_reported() {
     }
 }
 
-/// A load that says that it has begun and then waits to be told to end.
+/// Returns a load that reports its begin and then waits until the sender is dropped.
 fn waiting() -> (Load, Receiver<String>, Sender<()>) {
     let (begun, seen) = mpsc::channel();
     let (go, may) = mpsc::channel();
-    let load = move |order: &Order, _: &mut dyn FnMut(Phase)| {
-        let _ = begun.send(order.version.to_string());
+    let load = move |request: &LoadRequest, _: &mut dyn FnMut(Phase)| {
+        let _ = begun.send(request.version.to_string());
         let _ = may.recv();
-        Err(Faults::one(&order.dir, "told to"))
+        Err(Faults::one(&request.dir, "refused by the test"))
     };
     (Box::new(load), seen, go)
 }
@@ -120,37 +124,37 @@ fn a_full_queue_refuses_and_does_not_wait() {
     let (report, seen) = sender();
     let loader = Loader::with(load, report).unwrap();
     let root = Path::new("m");
-    assert!(loader.order(order(root, 1)));
+    assert!(loader.submit(request(root, 1)));
     assert_eq!(begun.recv_timeout(SOON), Ok("1".to_owned()));
-    for version in 2..=1 + WAITING as u64 {
-        assert!(loader.order(order(root, version)), "{version} waits");
+    for version in 2..=1 + QUEUE_CAPACITY as u64 {
+        assert!(loader.submit(request(root, version)), "{version} is queued");
     }
-    assert!(!loader.order(order(root, 99)), "no place is left");
+    assert!(!loader.submit(request(root, 99)), "the queue is full");
     drop(go);
-    assert_eq!(lines(&seen, 1 + WAITING).len(), 1 + WAITING);
-    assert!(loader.order(order(root, 99)), "now there is");
-    assert_eq!(lines(&seen, 1), ["m 99 failed: m/99: told to"]);
+    assert_eq!(lines(&seen, 1 + QUEUE_CAPACITY).len(), 1 + QUEUE_CAPACITY);
+    assert!(loader.submit(request(root, 99)), "the queue has room again");
+    assert_eq!(lines(&seen, 1), ["m 99 failed: m/99: refused by the test"]);
 }
 
 #[test]
-fn a_load_in_progress_does_not_hold_up_the_end_and_orders_that_wait_are_forgotten() {
+fn dropping_the_loader_does_not_wait_for_a_load_and_discards_queued_requests() {
     let (load, begun, go) = waiting();
     let (report, seen) = sender();
     let loader = Loader::with(load, report).unwrap();
     for version in 1..=3 {
-        assert!(loader.order(order(Path::new("m"), version)));
+        assert!(loader.submit(request(Path::new("m"), version)));
     }
     assert_eq!(begun.recv_timeout(SOON), Ok("1".to_owned()));
     drop(loader);
-    assert_eq!(seen.try_iter().count(), 0, "nobody waited for it");
+    assert_eq!(seen.try_iter().count(), 0, "the drop did not wait for it");
     drop(go);
-    assert_eq!(lines(&seen, 1), ["m 1 failed: m/1: told to"]);
+    assert_eq!(lines(&seen, 1), ["m 1 failed: m/1: refused by the test"]);
     assert!(seen.recv_timeout(SOON).is_err(), "the thread has ended");
-    assert_eq!(begun.try_iter().count(), 0, "and began nothing else");
+    assert_eq!(begun.try_iter().count(), 0, "no queued request was begun");
 }
 
 #[test]
-fn an_idle_loader_has_ended_when_it_is_dropped() {
+fn dropping_an_idle_loader_ends_its_thread() {
     let (load, _begun, _go) = waiting();
     let (report, seen) = sender();
     drop(Loader::with(load, report).unwrap());
@@ -164,9 +168,9 @@ const SCHED_OTHER: i32 = 0;
 #[cfg(target_os = "linux")]
 const SCHED_IDLE: i32 = 5;
 
-/// The scheduling policy of the calling thread.
+/// Returns the scheduling policy of the calling thread.
 #[cfg(target_os = "linux")]
-fn policy() -> i32 {
+fn scheduling_policy() -> i32 {
     let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
     // Field 41; the second, the name, may hold blanks and ends with the last parenthesis.
     let (_, after_name) = stat.rsplit_once(") ").unwrap();
@@ -175,16 +179,16 @@ fn policy() -> i32 {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn loading_gives_way_to_every_other_thread_and_nobody_else_does() {
+fn only_the_loader_thread_has_idle_priority() {
     let (name, seen) = mpsc::channel();
-    let load = move |order: &Order, _: &mut dyn FnMut(Phase)| {
+    let load = move |request: &LoadRequest, _: &mut dyn FnMut(Phase)| {
         let thread = thread::current().name().unwrap_or_default().to_owned();
-        name.send((thread, policy())).unwrap();
-        Err(Faults::one(&order.dir, "told to"))
+        name.send((thread, scheduling_policy())).unwrap();
+        Err(Faults::one(&request.dir, "refused by the test"))
     };
     let loader = Loader::with(Box::new(load), |_| {}).unwrap();
-    assert!(loader.order(order(Path::new("m"), 1)));
-    let told = seen.recv_timeout(SOON).unwrap();
-    assert_eq!(told, ("taper-load".to_owned(), SCHED_IDLE));
-    assert_eq!(policy(), SCHED_OTHER);
+    assert!(loader.submit(request(Path::new("m"), 1)));
+    let thread = seen.recv_timeout(SOON).unwrap();
+    assert_eq!(thread, ("taper-load".to_owned(), SCHED_IDLE));
+    assert_eq!(scheduling_policy(), SCHED_OTHER);
 }

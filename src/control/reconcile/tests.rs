@@ -1,6 +1,6 @@
-use super::*;
-
 mod events;
+
+use super::*;
 
 fn v(number: u64) -> VersionNumber {
     number.try_into().unwrap()
@@ -25,7 +25,7 @@ fn latest(most: usize) -> VersionChoice {
     VersionChoice::Latest(NonZeroUsize::new(most).unwrap())
 }
 
-/// One situation and the steps that it calls for.
+/// A situation and the expected steps.
 struct Case {
     versions: Vec<(u64, VersionFacts)>,
     choice: VersionChoice,
@@ -54,10 +54,10 @@ fn case(
 }
 
 #[test]
-fn each_situation_calls_for_its_steps() {
+fn each_situation_has_its_steps() {
     use State::{Discovered, Draining, Failed, Loading, Ready, Retired};
     use Step::{Forget, Load, Retire};
-    let gone = |state| VersionFacts {
+    let removed = |state| VersionFacts {
         listed: false,
         ..at(state)
     };
@@ -74,7 +74,7 @@ fn each_situation_calls_for_its_steps() {
                 vec![(1, FOUND), (2, FOUND)],
                 VersionChoice::All,
                 vec![Load(v(1)), Load(v(2))],
-                "who is held before all others",
+                "held versions before all others",
             )
         },
         case(
@@ -87,7 +87,7 @@ fn each_situation_calls_for_its_steps() {
             vec![(1, at(Ready)), (2, at(Ready)), (3, at(Loading))],
             latest(2),
             vec![],
-            "of two, none goes before the third can answer: it may fail",
+            "none of two is retired before the third is READY: it may fail",
         ),
         case(
             vec![(1, at(Ready)), (2, at(Loading))],
@@ -99,7 +99,7 @@ fn each_situation_calls_for_its_steps() {
             vec![(1, at(Ready)), (2, at(Ready))],
             latest(1),
             vec![Retire(v(1))],
-            "then it goes",
+            "then the old one is retired",
         ),
         Case {
             held: &[1],
@@ -107,14 +107,14 @@ fn each_situation_calls_for_its_steps() {
                 vec![(1, at(Ready)), (2, at(Ready))],
                 latest(1),
                 vec![],
-                "unless somebody holds it",
+                "unless it is held",
             )
         },
         case(
             vec![(1, FOUND), (2, at(Failed))],
             latest(1),
             vec![Load(v(1))],
-            "one that failed does not count",
+            "a failed version does not count",
         ),
         case(
             vec![
@@ -144,31 +144,31 @@ fn each_situation_calls_for_its_steps() {
             ],
             latest(1),
             vec![],
-            "a folder that is being written is waited for",
+            "an incomplete folder is not loaded yet",
         ),
         case(
-            vec![(1, gone(Ready)), (2, at(Ready))],
+            vec![(1, removed(Ready)), (2, at(Ready))],
             VersionChoice::All,
             vec![Retire(v(1))],
-            "its folder has gone",
+            "its folder was removed",
         ),
         Case {
             held: &[1],
             ..case(
-                vec![(1, gone(Ready))],
+                vec![(1, removed(Ready))],
                 VersionChoice::All,
                 vec![],
-                "a version that serves outlives its folder",
+                "a held version stays without its folder",
             )
         },
         case(
-            vec![(1, gone(Retired)), (2, gone(Failed))],
+            vec![(1, removed(Retired)), (2, removed(Failed))],
             VersionChoice::All,
             vec![Forget(v(2)), Forget(v(1))],
             "nothing is left of it",
         ),
         case(
-            vec![(1, gone(Draining))],
+            vec![(1, removed(Draining))],
             VersionChoice::All,
             vec![],
             "its memory is still held",
@@ -179,7 +179,7 @@ fn each_situation_calls_for_its_steps() {
                 vec![(1, at(Ready)), (2, at(Ready))],
                 VersionChoice::All,
                 vec![Retire(v(2))],
-                "unloaded by hand, `latest` falls to 1",
+                "unloaded by an operator, `latest` falls to 1",
             )
         },
         Case {
@@ -188,7 +188,7 @@ fn each_situation_calls_for_its_steps() {
                 vec![(1, FOUND), (2, FOUND)],
                 latest(1),
                 vec![Load(v(1))],
-                "what is unloaded does not count",
+                "an unloaded version does not count",
             )
         },
         Case {
@@ -197,7 +197,7 @@ fn each_situation_calls_for_its_steps() {
                 vec![(1, FOUND), (2, at(Ready))],
                 latest(1),
                 vec![Load(v(1))],
-                "loaded by hand beside the latest",
+                "loaded by an operator beside the latest",
             )
         },
         case(
@@ -210,14 +210,14 @@ fn each_situation_calls_for_its_steps() {
             vec![(1, at(Ready)), (2, at(Discovered))],
             VersionChoice::List(set(&[])),
             vec![],
-            "the only one that can answer stays",
+            "the only READY version stays",
         ),
     ];
     for case in cases {
         let versions = case
             .versions
             .iter()
-            .map(|(version, standing)| (v(*version), *standing))
+            .map(|(version, facts)| (v(*version), *facts))
             .collect();
         let situation = Situation {
             versions: &versions,
@@ -231,7 +231,7 @@ fn each_situation_calls_for_its_steps() {
 }
 
 #[test]
-fn latest_is_the_highest_that_is_ready_and_asked_for() {
+fn latest_is_the_highest_version_that_is_ready_and_requested() {
     use State::{Loading, Ready};
     for (two, choice, load, unload, want, why) in [
         (
@@ -242,14 +242,21 @@ fn latest_is_the_highest_that_is_ready_and_asked_for() {
             2,
             "the highest",
         ),
-        (Loading, VersionChoice::All, &[], &[], 1, "that can answer"),
+        (
+            Loading,
+            VersionChoice::All,
+            &[],
+            &[],
+            1,
+            "the highest READY version",
+        ),
         (
             Ready,
             VersionChoice::List(set(&[1])),
             &[],
             &[],
             1,
-            "that is asked for",
+            "the requested version",
         ),
         (
             Ready,
@@ -257,7 +264,7 @@ fn latest_is_the_highest_that_is_ready_and_asked_for() {
             &[2],
             &[],
             2,
-            "or loaded by hand",
+            "or the loaded version",
         ),
         (
             Ready,
@@ -265,7 +272,7 @@ fn latest_is_the_highest_that_is_ready_and_asked_for() {
             &[],
             &[2],
             1,
-            "not unloaded by hand",
+            "not the unloaded version",
         ),
         (
             Loading,
@@ -273,7 +280,7 @@ fn latest_is_the_highest_that_is_ready_and_asked_for() {
             &[],
             &[],
             1,
-            "until the one that is asked for can answer",
+            "until the requested version is READY",
         ),
         (
             Ready,
@@ -281,7 +288,7 @@ fn latest_is_the_highest_that_is_ready_and_asked_for() {
             &[],
             &[2],
             1,
-            "nobody asks for any: not the unloaded one",
+            "none is requested: not the unloaded version",
         ),
         (
             Ready,
@@ -289,7 +296,7 @@ fn latest_is_the_highest_that_is_ready_and_asked_for() {
             &[],
             &[1, 2],
             2,
-            "somebody must answer",
+            "all are unloaded: the highest READY version",
         ),
     ] {
         let versions = [(v(1), at(Ready)), (v(2), at(two))].into_iter().collect();

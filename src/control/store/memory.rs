@@ -1,30 +1,50 @@
-//! A store that ends with the process: for looking whether a configuration could serve, and for tests.
+//! A store that ends with the process, for checking whether a configuration could serve, and for tests.
 //!
-//! It keeps to everything that [`Store`] asks, but for lasting.
+//! It keeps every guarantee of [`Store`] except durability.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
-use super::{Draft, Record, RevisionRange, Store, StoreError};
+use super::contract::{MIN_HISTORY, Store, StoreError, StoreFuture};
+use super::document::{DocumentContent, DocumentId, DocumentWatch, RawDocument};
+use super::record::{Draft, Record, RevisionRange};
 use crate::ident::{ModelName, Revision};
 
-/// Keeps changes in memory only.
+/// Keeps changes and documents in memory.
 #[derive(Debug)]
 pub struct MemoryStore {
-    shelf: Mutex<Shelf>,
+    changes: Mutex<Changes>,
     newest: watch::Sender<Revision>,
-    /// Changes of one model that are kept.
+    /// Documents by kind.
+    documents: Mutex<BTreeMap<String, Kind>>,
+    /// Changes of each model that are kept.
     kept: usize,
 }
 
 #[derive(Debug, Default)]
-struct Shelf {
+struct Changes {
     records: BTreeMap<u64, Record>,
     /// The revisions in `records` by model; none of the sets is empty.
     models: BTreeMap<ModelName, BTreeSet<u64>>,
     compacted: Revision,
+}
+
+/// The documents of one kind.
+#[derive(Debug)]
+struct Kind {
+    by_key: BTreeMap<String, RawDocument>,
+    newest: watch::Sender<Revision>,
+}
+
+impl Default for Kind {
+    fn default() -> Self {
+        Self {
+            by_key: BTreeMap::new(),
+            newest: watch::Sender::new(Revision::default()),
+        }
+    }
 }
 
 impl Default for MemoryStore {
@@ -34,39 +54,96 @@ impl Default for MemoryStore {
 }
 
 impl MemoryStore {
-    /// One that begins with `records`, in any order. What lacks before the newest of them counts as no longer kept.
+    /// Creates a store that contains `records`, in any order. A revision below the newest that is not among them counts as no
+    /// longer kept.
     #[must_use]
     pub fn from_records(records: impl IntoIterator<Item = Record>) -> Self {
-        let mut shelf = Shelf::default();
+        let mut changes = Changes::default();
         for record in records {
-            shelf.put(record);
+            changes.insert(record);
         }
-        let newest = shelf.newest();
-        let lacking = (1..newest.0)
+        let newest = changes.newest();
+        let missing = (1..newest.0)
             .rev()
-            .find(|revision| !shelf.records.contains_key(revision));
-        shelf.compacted = Revision(lacking.unwrap_or(0));
+            .find(|revision| !changes.records.contains_key(revision));
+        changes.compacted = Revision(missing.unwrap_or(0));
         Self {
-            shelf: Mutex::new(shelf),
+            changes: Mutex::new(changes),
             newest: watch::Sender::new(newest),
-            kept: <Self as Store>::KEPT,
+            documents: Mutex::default(),
+            kept: MIN_HISTORY,
         }
-    }
-
-    fn shelf(&self) -> MutexGuard<'_, Shelf> {
-        self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     #[cfg(test)]
-    pub(super) fn keeping(kept: usize) -> Self {
+    pub(in crate::control) fn keeping(kept: usize) -> Self {
         Self {
             kept,
             ..Self::default()
         }
     }
+
+    fn changes(&self) -> MutexGuard<'_, Changes> {
+        self.changes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn kinds(&self) -> MutexGuard<'_, BTreeMap<String, Kind>> {
+        self.documents
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(
+        &self,
+        model: &ModelName,
+        expected: Revision,
+        draft: Draft,
+    ) -> Result<Record, StoreError> {
+        let mut changes = self.changes();
+        let current = changes.newest_of(model);
+        if current != expected {
+            return Err(StoreError::Conflict { current });
+        }
+        let record = draft.into_record(model, changes.newest(), current);
+        changes.insert(record.clone());
+        changes.compact(&record, self.kept);
+        self.newest.send_replace(record.revision);
+        Ok(record)
+    }
+
+    fn write_document(
+        &self,
+        id: DocumentId<'_>,
+        expected: Revision,
+        content: Option<DocumentContent>,
+    ) -> Result<Revision, StoreError> {
+        let mut kinds = self.kinds();
+        let kind = kinds.entry(id.kind.to_owned()).or_default();
+        let stored = kind.by_key.get(id.key);
+        let current = stored.map_or(Revision::default(), |document| document.revision);
+        if current != expected {
+            return Err(StoreError::Conflict { current });
+        }
+        let newest = *kind.newest.borrow();
+        let revision = match content {
+            Some(content) => {
+                let document = RawDocument {
+                    key: id.key.to_owned(),
+                    revision: newest.next(),
+                    content,
+                };
+                kind.by_key.insert(id.key.to_owned(), document);
+                newest.next()
+            }
+            None if kind.by_key.remove(id.key).is_some() => newest.next(),
+            None => return Ok(newest),
+        };
+        kind.newest.send_replace(revision);
+        Ok(revision)
+    }
 }
 
-impl Shelf {
+impl Changes {
     fn newest(&self) -> Revision {
         self.records
             .last_key_value()
@@ -78,7 +155,7 @@ impl Shelf {
         last.map_or(Revision::default(), |revision| Revision(*revision))
     }
 
-    fn put(&mut self, record: Record) {
+    fn insert(&mut self, record: Record) {
         let revision = record.revision.0;
         self.models
             .entry(record.model.clone())
@@ -87,81 +164,104 @@ impl Shelf {
         self.records.insert(revision, record);
     }
 
-    /// Forgets what is older than the last `kept` changes of the model of `newest`, but for what `newest` needs.
-    fn trim(&mut self, newest: &Record, kept: usize) {
+    /// Drops the changes of the model of `newest` that are older than its last `kept`, except those that `newest` requires.
+    fn compact(&mut self, newest: &Record, kept: usize) {
         let Some(revisions) = self.models.get_mut(&newest.model) else {
             return;
         };
-        let needed: BTreeSet<u64> = newest.needs().collect();
+        let required: BTreeSet<u64> = newest.required_revisions().collect();
         let old = revisions
             .iter()
             .rev()
             .skip(kept)
-            .filter(|revision| !needed.contains(revision));
+            .filter(|revision| !required.contains(revision));
         for revision in old.copied().collect::<Vec<_>>() {
             revisions.remove(&revision);
             self.records.remove(&revision);
             self.compacted = self.compacted.max(Revision(revision));
         }
     }
-}
 
-impl Store for MemoryStore {
-    async fn all(&self) -> Result<Vec<Record>, StoreError> {
-        let shelf = self.shelf();
-        let newest = shelf.models.values().filter_map(BTreeSet::last);
-        Ok(newest
-            .filter_map(|revision| shelf.records.get(revision).cloned())
-            .collect())
+    fn last_of_each_model(&self) -> Vec<Record> {
+        let newest = self.models.values().filter_map(BTreeSet::last);
+        newest
+            .filter_map(|revision| self.records.get(revision).cloned())
+            .collect()
     }
 
-    async fn at(&self, revision: Revision) -> Result<Option<Record>, StoreError> {
-        Ok(self.shelf().records.get(&revision.0).cloned())
-    }
-
-    async fn compare_and_set(
-        &self,
-        model: &ModelName,
-        expected: Revision,
-        draft: Draft,
-    ) -> Result<Record, StoreError> {
-        let mut shelf = self.shelf();
-        let current = shelf.newest_of(model);
-        if current != expected {
-            return Err(StoreError::Conflict { current });
-        }
-        let record = draft.into_record(model, shelf.newest(), current);
-        shelf.put(record.clone());
-        shelf.trim(&record, self.kept);
-        self.newest.send_replace(record.revision);
-        Ok(record)
-    }
-
-    async fn history(&self, span: RevisionRange<'_>) -> Result<Vec<Record>, StoreError> {
-        let Some(revisions) = span.revisions() else {
-            return Ok(Vec::new());
+    fn in_range(&self, range: &RevisionRange<'_>) -> Vec<Record> {
+        let Some(revisions) = range.revisions() else {
+            return Vec::new();
         };
-        let shelf = self.shelf();
-        let asked = |record: &&Record| span.model.is_none_or(|model| record.model == *model);
-        let newest_first = shelf
-            .records
-            .range(revisions)
-            .rev()
-            .map(|(_, record)| record);
+        let newest_first = self.records.range(revisions).rev();
         let mut records: Vec<_> = newest_first
-            .filter(asked)
-            .take(span.limit)
+            .map(|(_, record)| record)
+            .filter(|record| range.model.is_none_or(|model| record.model == *model))
+            .take(range.limit)
             .cloned()
             .collect();
         records.reverse();
-        Ok(records)
+        records
+    }
+}
+
+impl Store for MemoryStore {
+    fn all(&self) -> StoreFuture<'_, Vec<Record>> {
+        Box::pin(async { Ok(self.changes().last_of_each_model()) })
     }
 
-    async fn compacted(&self) -> Result<Revision, StoreError> {
-        Ok(self.shelf().compacted)
+    fn at(&self, revision: Revision) -> StoreFuture<'_, Option<Record>> {
+        Box::pin(async move { Ok(self.changes().records.get(&revision.0).cloned()) })
+    }
+
+    fn compare_and_set<'a>(
+        &'a self,
+        model: &'a ModelName,
+        expected: Revision,
+        draft: Draft,
+    ) -> StoreFuture<'a, Record> {
+        Box::pin(async move { self.write(model, expected, draft) })
+    }
+
+    fn history<'a>(&'a self, range: RevisionRange<'a>) -> StoreFuture<'a, Vec<Record>> {
+        Box::pin(async move { Ok(self.changes().in_range(&range)) })
+    }
+
+    fn compacted(&self) -> StoreFuture<'_, Revision> {
+        Box::pin(async { Ok(self.changes().compacted) })
     }
 
     fn watch(&self) -> watch::Receiver<Revision> {
         self.newest.subscribe()
+    }
+
+    fn document<'a>(&'a self, id: DocumentId<'a>) -> StoreFuture<'a, Option<RawDocument>> {
+        Box::pin(async move {
+            let kinds = self.kinds();
+            let kind = kinds.get(id.kind);
+            Ok(kind.and_then(|kind| kind.by_key.get(id.key).cloned()))
+        })
+    }
+
+    fn documents<'a>(&'a self, kind: &'a str) -> StoreFuture<'a, Vec<RawDocument>> {
+        Box::pin(async move {
+            let kinds = self.kinds();
+            let documents = kinds.get(kind).map(|kind| kind.by_key.values().cloned());
+            Ok(documents.into_iter().flatten().collect())
+        })
+    }
+
+    fn set_document<'a>(
+        &'a self,
+        id: DocumentId<'a>,
+        expected: Revision,
+        content: Option<DocumentContent>,
+    ) -> StoreFuture<'a, Revision> {
+        Box::pin(async move { self.write_document(id, expected, content) })
+    }
+
+    fn watch_documents(&self, kind: &str) -> DocumentWatch {
+        let mut kinds = self.kinds();
+        kinds.entry(kind.to_owned()).or_default().newest.subscribe()
     }
 }

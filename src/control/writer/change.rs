@@ -1,47 +1,72 @@
-//! An operator's change: checked, stored, made live, told in the audit log, answered; in this order.
+//! An operator's change: checked, stored, made live, written into the audit log, acknowledged; in this order.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::{Writer, now_ms};
-use crate::control::difference::differences;
-use crate::control::edit::{After, Before, ChangeOptions, Edit, apply, base};
-use crate::control::handle::{Changed, Command};
+use super::follow::Committed;
+use super::task::Writer;
+use crate::control::clock::unix_ms;
+use crate::control::difference::{Difference, differences};
+use crate::control::edit::{ChangeOptions, Edit, EditContext, EditResult, apply, base};
+use crate::control::handle::{ChangeResult, Command};
 use crate::control::model_state::ModelState;
+use crate::control::reconcile::Step;
 use crate::control::state::State;
-use crate::control::store::{Author, Draft, Record, Store, StoreError};
+use crate::control::store::{Author, Draft, Record, StoreError};
 use crate::control::wanted::{Pending, Wanted};
 use crate::error::{AdminError, InputFaults};
 use crate::ident::{ModelName, Revision, VersionNumber};
 
-impl<S: Store> Writer<S> {
-    pub(super) async fn obey(&mut self, command: Command) {
+/// Maximum number of attempts to store a change without an expected revision. Each lost attempt means that another writer made
+/// progress, so more than a few are needed only under heavy contention.
+const MAX_ATTEMPTS: usize = 1000;
+
+/// An earlier revision that an edit restores.
+struct Restored {
+    revision: Revision,
+    /// `None` for revision 0, which has no record.
+    record: Option<Record>,
+}
+
+/// A checked change before it is stored.
+struct Plan {
+    model: ModelName,
+    /// The revision that the change replaces.
+    replaces: Revision,
+    draft: Draft,
+    differences: Vec<Difference>,
+    /// Whether the desired state stays the same, so that nothing is stored.
+    unchanged: bool,
+}
+
+impl Plan {
+    /// Returns what the caller gets. `revision` is in force then.
+    fn result(&self, revision: Revision) -> ChangeResult {
+        ChangeResult {
+            revision,
+            differences: self.differences.clone(),
+            confirm_by: self.draft.wanted.pending.map(Pending::until),
+        }
+    }
+}
+
+impl Writer {
+    pub(super) async fn execute(&mut self, command: Command) {
+        // A caller that went away meanwhile gets no reply. The history shows what happened.
         match command {
             Command::Change {
                 model,
                 edit,
-                terms,
+                options,
                 reply,
             } => {
-                let before = self.wanted_of(&model);
-                let outcome = self.change(&model, &edit, &terms).await;
-                match &outcome {
-                    Ok((_, Some(record))) => self.tell(record, &before).await,
-                    Err(error) if !terms.dry_run => {
-                        let action = action(&edit);
-                        self.tell_refused(&model, &action, author(&terms), terms.expected, error)
-                            .await;
-                    }
-                    _ => {}
+                let outcome = self.change_and_audit(&model, &edit, &options).await;
+                if let (Edit::Load(version), Ok(_), false) = (&edit, &outcome, options.dry_run) {
+                    // An operator who loads a version does not want to wait for its next retry.
+                    self.retry_if_failed(&model, *version);
                 }
-                if let (Edit::Load(version), Ok(_), false) = (&edit, &outcome, terms.dry_run) {
-                    // Who asks for it by hand does not want to wait for the next retry.
-                    self.retry_soon(&model, *version);
-                }
-                // Who went away meanwhile reads the revisions and sees what happened.
-                let _ = reply.send(outcome.map(|(changed, _)| changed));
+                let _ = reply.send(outcome);
             }
             Command::Retry {
                 model,
@@ -51,16 +76,10 @@ impl<S: Store> Writer<S> {
             } => {
                 let outcome = self.retry(&model, version);
                 let action = format!("retry version {version}");
-                match &outcome {
-                    Ok(()) => self.tell_done(&model, &action, author).await,
-                    Err(error) => {
-                        self.tell_refused(&model, &action, author, None, error)
-                            .await
-                    }
-                }
+                self.audit_outcome(&model, &action, author, &outcome).await;
                 let _ = reply.send(outcome);
             }
-            Command::Uploaded {
+            Command::RecordUpload {
                 model,
                 version,
                 author,
@@ -68,183 +87,155 @@ impl<S: Store> Writer<S> {
                 reply,
             } => {
                 let action = format!("upload version {version}");
-                match &outcome {
-                    Ok(()) => self.tell_done(model.as_str(), &action, author).await,
-                    Err(error) => {
-                        self.tell_refused(model.as_str(), &action, author, None, error)
-                            .await;
-                    }
-                }
+                self.audit_outcome(model.as_str(), &action, author, &outcome)
+                    .await;
                 let _ = reply.send(outcome);
             }
         }
     }
 
-    pub(super) fn wanted_of(&self, model: &str) -> Arc<Wanted> {
-        self.models
-            .get(model)
-            .map_or_else(Arc::default, |state| Arc::clone(&state.wanted))
+    async fn change_and_audit(
+        &mut self,
+        model: &str,
+        edit: &Edit,
+        options: &ChangeOptions,
+    ) -> Result<ChangeResult, AdminError> {
+        match self.change(model, edit, options).await {
+            Ok((result, committed)) => {
+                if let Some(committed) = committed {
+                    self.audit_change(&committed).await;
+                }
+                Ok(result)
+            }
+            Err(error) => {
+                if !options.dry_run {
+                    let (action, author) = (requested_action(edit), author(options));
+                    self.audit_refusal(model, &action, author, options.expected, &error)
+                        .await;
+                }
+                Err(error)
+            }
+        }
     }
 
-    /// Makes one change; the record is that of a change that was stored.
+    /// Makes one change. Returns it as well if it was stored.
+    ///
+    /// If another writer is faster, a change without an expected revision is applied and checked again on the newer state.
     async fn change(
         &mut self,
         model: &str,
         edit: &Edit,
-        terms: &ChangeOptions,
-    ) -> Result<(Changed, Option<Record>), AdminError> {
-        terms.check()?;
-        let state = self
+        options: &ChangeOptions,
+    ) -> Result<(ChangeResult, Option<Committed>), AdminError> {
+        options.check()?;
+        for _ in 0..MAX_ATTEMPTS {
+            self.follow_store().await?;
+            let plan = self.plan(model, edit, options).await?;
+            if options.dry_run || plan.unchanged {
+                return Ok((plan.result(plan.replaces), None));
+            }
+            let draft = plan.draft.clone();
+            match self.commit(&plan.model, plan.replaces, draft).await {
+                Ok(committed) => {
+                    return Ok((plan.result(committed.record.revision), Some(committed)));
+                }
+                Err(StoreError::Conflict { current }) => {
+                    if let Some(expected) = options.expected {
+                        return Err(AdminError::RevisionConflict { expected, current });
+                    }
+                }
+                Err(error) => return Err(store_error(error)),
+            }
+        }
+        Err(AdminError::Busy {
+            what: "attempts to store one change",
+            limit: MAX_ATTEMPTS,
+        })
+    }
+
+    /// Applies `edit` to the state in force and checks the result.
+    async fn plan(
+        &self,
+        model: &str,
+        edit: &Edit,
+        options: &ChangeOptions,
+    ) -> Result<Plan, AdminError> {
+        let model = self
             .models
             .get(model)
             .ok_or_else(|| AdminError::UnknownModel(shortened(model)))?;
-        let current = state.revision();
-        if let Some(expected) = terms.expected
+        let current = model.revision();
+        if let Some(expected) = options.expected
             && expected != current
         {
             return Err(AdminError::RevisionConflict { expected, current });
         }
-        let restored = self.restored(state, edit).await?;
-        let nothing = Wanted::default();
-        let known: BTreeSet<VersionNumber> = state.versions.keys().copied().collect();
-        let before = Before {
-            model: &state.name,
-            record: state.record.as_ref(),
-            wanted: &state.wanted,
-            latest: state.latest(),
+        let restored = self.restored(model, edit).await?;
+        let restored_record = restored.as_ref().and_then(|to| to.record.as_ref());
+        let initial = Wanted::default();
+        let known: BTreeSet<VersionNumber> = model.versions.keys().copied().collect();
+        let context = EditContext {
+            model: &model.name,
+            record: model.record.as_ref(),
+            wanted: &model.wanted,
+            latest: model.latest(),
             known: &known,
-            restored: restored.as_ref().map(|(revision, record)| {
-                (
-                    *revision,
-                    record.as_ref().map_or(&nothing, |record| &record.wanted),
-                )
+            restored: restored.as_ref().map(|to| {
+                let wanted = restored_record.map_or(&initial, |record| &record.wanted);
+                (to.revision, wanted)
             }),
         };
-        let After {
-            mut wanted,
-            action,
-            moves_traffic,
-        } = apply(edit, &before)?;
-        if moves_traffic {
-            state.admits(&wanted)?;
+        let edited = apply(edit, &context)?;
+        if edited.needs_ready_versions {
+            model.admits(&edited.wanted)?;
         }
-        wanted.pending = pending(state, &wanted, terms)?;
-        let differences = differences(&state.wanted, &wanted);
-        let confirm_by = wanted.pending.map(Pending::until);
-        let unchanged = wanted == *state.wanted;
-        if terms.dry_run || unchanged {
-            let revision = current;
-            return Ok((
-                Changed {
-                    revision,
-                    differences,
-                    confirm_by,
-                },
-                None,
-            ));
-        }
-        let draft = Draft {
-            at_ms: now_ms(),
-            author: author(terms),
-            action,
-            base: base(
-                edit,
-                state.record.as_ref(),
-                restored.as_ref().and_then(|(_, record)| record.as_ref()),
-            ),
-            wanted,
-        };
-        let comes_back = draft.wanted.pending.map(|_| (*state.wanted).clone());
-        let record = self.commit(model, current, draft, comes_back).await?;
-        let revision = record.revision;
-        Ok((
-            Changed {
-                revision,
-                differences,
-                confirm_by,
+        let now_ms = unix_ms(self.clock.now());
+        let EditResult {
+            mut wanted, action, ..
+        } = edited;
+        wanted.pending = pending(model, &wanted, options, now_ms)?;
+        Ok(Plan {
+            model: model.name.clone(),
+            replaces: current,
+            differences: differences(&model.wanted, &wanted),
+            unchanged: wanted == *model.wanted,
+            draft: Draft {
+                at_ms: now_ms,
+                author: author(options),
+                action,
+                base: base(edit, model.record.as_ref(), restored_record),
+                wanted,
+                writer: self.name.clone(),
             },
-            Some(record),
-        ))
+        })
     }
 
-    /// Stores `draft` and makes it live.
-    pub(super) async fn commit(
-        &mut self,
-        model: &str,
-        expected: Revision,
-        draft: Draft,
-        comes_back: Option<Wanted>,
-    ) -> Result<Record, AdminError> {
-        let state = self
-            .models
-            .get_mut(model)
-            .ok_or_else(|| AdminError::UnknownModel(shortened(model)))?;
-        let stored = self
-            .store
-            .compare_and_set(&state.name, expected, draft)
-            .await;
-        let record = stored.map_err(|error| match error {
-            StoreError::Conflict { current } => AdminError::RevisionConflict { expected, current },
-            StoreError::Full => AdminError::DiskFull("state folder"),
-            StoreError::Failed(why) => AdminError::Storage(why),
-        })?;
-        tracing::info!(
-            %model, revision = %record.revision, action = record.action, actor = record.author.actor,
-            "change is in force"
-        );
-        state.follow(record.clone(), comes_back);
-        self.moved.insert(state.name.clone());
-        // Live before it is answered.
-        self.reconcile_and_publish();
-        Ok(record)
-    }
-
-    /// For an edit that brings something back: which revision, and its record; revision 0 has none.
+    /// Returns the revision that `edit` restores; `None` for an edit that restores nothing.
     async fn restored(
         &self,
-        state: &ModelState,
+        model: &ModelState,
         edit: &Edit,
-    ) -> Result<Option<(Revision, Option<Record>)>, AdminError> {
+    ) -> Result<Option<Restored>, AdminError> {
         let revision = match edit {
-            Edit::Undo => match &state.record {
+            Edit::Undo => match &model.record {
                 Some(record) => record.base,
                 None => return Ok(None),
             },
             Edit::RollbackTo(revision) => *revision,
             _ => return Ok(None),
         };
-        let record = self.record_of(&state.name, revision).await?;
-        Ok(Some((revision, record)))
+        let record = self.record_of(&model.name, revision).await?;
+        Ok(Some(Restored { revision, record }))
     }
 
-    /// The record of one revision of `model`; revision 0 has none.
-    pub(super) async fn record_of(
-        &self,
-        model: &ModelName,
-        revision: Revision,
-    ) -> Result<Option<Record>, AdminError> {
-        if revision == Revision::default() {
-            return Ok(None);
-        }
-        let record = self.store.at(revision).await;
-        let record = record.map_err(|error| AdminError::Storage(error.to_string()))?;
-        match record.filter(|record| record.model == *model) {
-            Some(record) => Ok(Some(record)),
-            None => Err(AdminError::UnknownRevision {
-                model: model.to_string(),
-                revision,
-            }),
-        }
-    }
-
-    fn retry_soon(&mut self, model: &str, version: u64) {
-        let member = self
+    fn retry_if_failed(&mut self, model: &str, raw: u64) {
+        let entry = self
             .models
             .get_mut(model)
-            .zip(VersionNumber::try_from(version).ok());
-        let member = member.and_then(|(state, version)| state.versions.get_mut(&version));
-        if let Some(member) = member.filter(|member| member.state() == State::Failed) {
-            member.retry_now(Instant::now());
+            .zip(VersionNumber::try_from(raw).ok())
+            .and_then(|(model, version)| model.versions.get_mut(&version));
+        if let Some(entry) = entry.filter(|entry| entry.state() == State::Failed) {
+            entry.retry_now(Instant::now());
         }
     }
 
@@ -258,57 +249,63 @@ impl<S: Store> Writer<S> {
             version: raw,
         };
         let version = VersionNumber::try_from(raw).map_err(|_| unknown())?;
-        let member = state.versions.get_mut(&version).ok_or_else(unknown)?;
-        if member.state() != State::Failed {
-            let state = member.state().as_str();
-            let told =
-                format!("version {version} is {state}: only a FAILED version is tried again");
-            return Err(AdminError::NothingToChange(told));
+        let entry = state.versions.get_mut(&version).ok_or_else(unknown)?;
+        if entry.state() != State::Failed {
+            let state = entry.state().as_str();
+            return Err(AdminError::NothingToChange(format!(
+                "version {version} is {state}: only a FAILED version is tried again"
+            )));
         }
-        member.retry_now(Instant::now());
-        let tried = state
-            .steps(Instant::now())
-            .contains(&crate::control::reconcile::Step::Load(version));
-        if tried {
+        let now = Instant::now();
+        entry.retry_now(now);
+        if state.steps(now).contains(&Step::Load(version)) {
             Ok(())
         } else {
-            let told =
-                format!("version {version} is not wanted by the version policy: load it instead");
-            Err(AdminError::NothingToChange(told))
+            Err(AdminError::NothingToChange(format!(
+                "version {version} is not wanted by the version policy: load it instead"
+            )))
         }
     }
 }
 
-/// What is to wait for a confirmation.
+/// Returns the confirmation that the change to `wanted` waits for.
 fn pending(
-    state: &ModelState,
+    model: &ModelState,
     wanted: &Wanted,
-    terms: &ChangeOptions,
+    options: &ChangeOptions,
+    now_ms: u64,
 ) -> Result<Option<Pending>, AdminError> {
-    let Some(wait) = terms.confirm_within else {
+    let Some(wait) = options.confirm_within else {
         return Ok(wanted.pending);
     };
-    if state.wanted.pending.is_some() {
+    if model.wanted.pending.is_some() {
         let got = format!("{wait:?} for what ends an unconfirmed change");
         let faults = InputFaults::one("terms.confirm_within", got, "nothing");
         return Err(AdminError::InvalidChange(faults));
     }
     let wait = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
     Ok(Some(Pending {
-        restores: state.revision(),
-        until_ms: now_ms().saturating_add(wait),
+        restores: model.revision(),
+        until_ms: now_ms.saturating_add(wait),
     }))
 }
 
-fn author(terms: &ChangeOptions) -> Author {
+fn author(options: &ChangeOptions) -> Author {
     Author {
-        actor: terms.actor.clone(),
-        reason: terms.reason.clone(),
+        actor: options.actor.clone(),
+        reason: options.reason.clone(),
     }
 }
 
-/// What was asked for, for a change that was refused before it had a name.
-fn action(edit: &Edit) -> String {
+pub(super) fn store_error(error: StoreError) -> AdminError {
+    match error {
+        StoreError::Full => AdminError::DiskFull("state folder"),
+        error => AdminError::Storage(error.to_string()),
+    }
+}
+
+/// Returns the action of an edit for the audit log, as the caller requested it.
+fn requested_action(edit: &Edit) -> String {
     match edit {
         Edit::SetPolicy(_) => "set policy".into(),
         Edit::SetLabel { label, version } => {
@@ -324,7 +321,7 @@ fn action(edit: &Edit) -> String {
     }
 }
 
-/// A name as a caller wrote it, cut to what a name may be.
+/// Returns a name that a caller sent, cut to the maximum length of a name.
 fn shortened(raw: &str) -> String {
     crate::text::truncate(raw, 128).to_owned()
 }

@@ -1,18 +1,17 @@
-//! Versions come and go: events in, steps out, the next snapshot published.
+//! The lifecycle of versions: events are handled, steps are taken, and the next snapshot is published.
 
 use std::sync::Arc;
 
-use tokio::time::Instant;
-
-use super::{Event, Writer};
-use crate::control::loader::{LoadEvent, Order, Report};
+use super::task::{Event, Writer};
+use crate::control::clock::Moment;
+use crate::control::load_request::LoadRequest;
+use crate::control::loader::{LoadEvent, LoadReport};
 use crate::control::model_state::ModelState;
-use crate::control::reaper::{Freed, Retired};
+use crate::control::reaper::{FreedVersion, RetiredVersion};
 use crate::control::reconcile::Step;
 use crate::control::state::State;
-use crate::control::store::Store;
+use crate::control::version_entry::VersionEntry;
 use crate::control::view::View;
-use crate::error::AdminError;
 use crate::faults::Faults;
 use crate::ident::{ModelName, VersionNumber};
 use crate::model::Pace;
@@ -20,43 +19,47 @@ use crate::registry::Listing;
 use crate::serving::batch::BatchingHints;
 use crate::serving::version::VersionRuntime;
 
-impl<S: Store> Writer<S> {
-    pub(super) fn take_in(&mut self, event: Event) {
+impl Writer {
+    pub(super) fn handle_event(&mut self, event: Event) {
         match event {
-            Event::Listed(listing) => self.see(&listing),
-            Event::Loaded(report) => self.hear(report),
-            Event::Freed(Freed { model, version }) => {
-                if let Some(member) = self.member(&model, version) {
-                    member.freed();
+            Event::Listed(listing) => self.apply_listing(&listing),
+            Event::Loaded(report) => self.handle_load_report(report),
+            Event::Freed(FreedVersion { model, version }) => {
+                let now = self.clock.now();
+                if let Some(entry) = self.entry(&model, version) {
+                    entry.set_retired(now);
                     tracing::info!(%model, %version, "version is retired, its memory given back");
-                    self.moved.insert(model);
+                    self.unpublished.insert(model);
                 }
             }
         }
     }
 
-    pub(super) fn see(&mut self, listing: &Listing) {
+    /// Updates the folders of all models.
+    pub(super) fn apply_listing(&mut self, listing: &Listing) {
         for fault in listing.refused.iter() {
-            tracing::error!(%fault, "folder in the registry is passed over");
+            tracing::error!(%fault, "a folder in the registry is ignored");
         }
         for model in listing.versions.keys() {
-            self.state(model);
+            self.model_state(model);
         }
-        for (name, state) in &mut self.models {
-            if state.see(listing.versions.get(name)) {
-                self.moved.insert(name.clone());
+        let now = self.clock.now();
+        for (name, model) in &mut self.models {
+            if model.update_folders(listing.versions.get(name), now) {
+                self.unpublished.insert(name.clone());
             }
         }
     }
 
-    /// The state of `model`, made if it is not known yet. `None` where the metrics refuse it, which is logged.
-    pub(super) fn state(&mut self, model: &ModelName) -> Option<&mut ModelState> {
+    /// Returns the state of `model`, which is created if the model is not known yet. Returns `None` if the metrics refuse the
+    /// model, which is logged.
+    pub(super) fn model_state(&mut self, model: &ModelName) -> Option<&mut ModelState> {
         if !self.models.contains_key(model) {
             match self.telemetry.model(model) {
                 Ok(meters) => {
                     let state = ModelState::new(model.clone(), self.choice(model), meters);
                     self.models.insert(model.clone(), state);
-                    self.moved.insert(model.clone());
+                    self.unpublished.insert(model.clone());
                 }
                 Err(error) => tracing::error!(%model, %error, "model cannot be served"),
             }
@@ -64,161 +67,195 @@ impl<S: Store> Writer<S> {
         self.models.get_mut(model)
     }
 
-    fn member(
-        &mut self,
-        model: &ModelName,
-        version: VersionNumber,
-    ) -> Option<&mut crate::control::version_entry::VersionEntry> {
+    fn entry(&mut self, model: &ModelName, version: VersionNumber) -> Option<&mut VersionEntry> {
         self.models.get_mut(model)?.versions.get_mut(&version)
     }
 
-    fn hear(&mut self, report: Report) {
-        let Report {
+    fn handle_load_report(&mut self, report: LoadReport) {
+        let LoadReport {
             model,
             version,
             event,
         } = report;
-        let Some(state) = self.models.get_mut(&model) else {
-            return;
-        };
-        let outcome = match event {
-            LoadEvent::Ready(new) => match state.fits(&new) {
-                Ok(()) => Ok(new),
-                Err(faults) => {
-                    // Freeing it takes time as well, and this task has none to spare.
-                    self.reaper.retire(Retired {
-                        model: model.clone(),
-                        version,
-                        last: new,
-                        tells: false,
-                    });
-                    Err(faults)
-                }
-            },
-            LoadEvent::Failed(faults) => Err(faults),
-            LoadEvent::Verifying | LoadEvent::Warming => {
-                if let Some(member) = state.versions.get_mut(&version) {
-                    let next = match event {
-                        LoadEvent::Verifying => State::Verifying,
-                        _ => State::Warming,
-                    };
-                    member.move_to(next);
-                    self.moved.insert(model);
-                }
-                return;
+        match event {
+            LoadEvent::Verifying => self.enter_phase(model, version, State::Verifying),
+            LoadEvent::Warming => self.enter_phase(model, version, State::Warming),
+            LoadEvent::Ready(new) => {
+                let result = self.check_loaded(&model, new);
+                self.finish_load(model, version, result);
             }
+            LoadEvent::Failed(faults) => self.finish_load(model, version, Err(faults)),
+        }
+    }
+
+    fn enter_phase(&mut self, model: ModelName, version: VersionNumber, phase: State) {
+        let now = self.clock.now();
+        if let Some(entry) = self.entry(&model, version) {
+            entry.move_to(phase, now);
+            self.unpublished.insert(model);
+        }
+    }
+
+    /// Checks a loaded version against the other versions of its model. A refused version goes to the reaper: freeing it takes
+    /// time, which this task must not spend.
+    fn check_loaded(
+        &self,
+        model: &ModelName,
+        new: Arc<VersionRuntime>,
+    ) -> Result<Arc<VersionRuntime>, Faults> {
+        let checked = match self.models.get(model) {
+            Some(state) => state.check_signature(&new),
+            None => Ok(()),
         };
+        match checked {
+            Ok(()) => Ok(new),
+            Err(faults) => {
+                self.reaper.retire(RetiredVersion {
+                    model: model.clone(),
+                    version: new.number(),
+                    serving: new,
+                    report: false,
+                });
+                Err(faults)
+            }
+        }
+    }
+
+    fn finish_load(
+        &mut self,
+        model: ModelName,
+        version: VersionNumber,
+        result: Result<Arc<VersionRuntime>, Faults>,
+    ) {
         self.loading = None;
-        if let Some(member) = state.versions.get_mut(&version) {
-            match outcome {
+        let now = self.now();
+        if let Some(entry) = self.entry(&model, version) {
+            match result {
                 Ok(new) => {
                     tracing::info!(%model, %version, "version is ready");
-                    member.came_up(new);
+                    entry.set_ready(new, now.wall);
                 }
                 Err(faults) => {
                     tracing::error!(%model, %version, %faults, "version failed to load");
-                    member.fail(faults, Instant::now());
+                    entry.set_failed(faults, now);
                 }
             }
         }
-        self.moved.insert(model);
+        self.unpublished.insert(model);
     }
 
-    /// Takes every step that can be taken now and publishes what follows. Tells whether a version is being loaded.
+    /// Takes all steps that are possible now and publishes the result. Returns whether a version is being loaded.
     pub(super) fn reconcile_and_publish(&mut self) -> bool {
-        let now = Instant::now();
-        let mut retired = Vec::new();
-        let mut loads: Vec<(bool, ModelName, VersionNumber)> = Vec::new();
-        for (name, state) in &mut self.models {
-            // Before anybody is served, a version that failed must not hold up the others again and again.
-            for step in state.steps_with(now, self.serving) {
-                match step {
-                    Step::Load(version) => {
-                        let held = state.holders().contains_key(&version);
-                        loads.push((!held, name.clone(), version));
-                        continue;
-                    }
-                    Step::Retire(version) => {
-                        let member = state.versions.get_mut(&version);
-                        if let Some(last) = member.and_then(|member| member.retire()) {
-                            tracing::info!(model = %name, %version, "version is draining");
-                            retired.push(Retired {
-                                model: name.clone(),
-                                version,
-                                last,
-                                tells: true,
-                            });
-                        }
-                    }
-                    Step::Forget(version) => drop(state.versions.remove(&version)),
-                }
-                self.moved.insert(name.clone());
-            }
-        }
-        // Who is held comes first, whichever model it is of; within a model the order is that of the steps.
-        loads.sort_by_key(|(not_held, _, _)| *not_held);
+        let now = self.now();
+        let (retired, loads) = self.take_steps(now);
         if self.loading.is_none()
-            && let Some((_, model, version)) = loads.into_iter().next()
+            && let Some((model, version)) = loads.into_iter().next()
         {
             self.load(model, version, now);
         }
         self.publish(now);
-        // Only now no new request can reach them.
+        // Only after publishing can no new request reach them.
         for retired in retired {
             self.reaper.retire(retired);
         }
         self.loading.is_some()
     }
 
-    fn load(&mut self, model: ModelName, version: VersionNumber, now: Instant) {
-        let in_memory = self
-            .models
-            .values()
-            .flat_map(|state| state.versions.values());
-        let in_memory: u64 = in_memory.map(|member| member.weight_bytes()).sum();
-        let room = self
-            .settings
-            .max_weight_bytes
-            .map(|most| most.saturating_sub(in_memory));
+    /// Takes all steps except loads. Returns the versions to retire after the next snapshot is published, and the versions to
+    /// load, the most urgent first.
+    fn take_steps(
+        &mut self,
+        now: Moment,
+    ) -> (Vec<RetiredVersion>, Vec<(ModelName, VersionNumber)>) {
+        let mut retired = Vec::new();
+        let mut loads: Vec<(bool, ModelName, VersionNumber)> = Vec::new();
+        for (name, model) in &mut self.models {
+            // Before the gateway serves, retries of a failed version must not delay the other versions.
+            for step in model.steps_with(now.monotonic, self.serving) {
+                match step {
+                    Step::Load(version) => {
+                        let is_held = model.holders().contains_key(&version);
+                        loads.push((!is_held, name.clone(), version));
+                        continue;
+                    }
+                    Step::Retire(version) => {
+                        let entry = model.versions.get_mut(&version);
+                        if let Some(serving) = entry.and_then(|entry| entry.set_draining(now.wall))
+                        {
+                            tracing::info!(model = %name, %version, "version is draining");
+                            retired.push(RetiredVersion {
+                                model: name.clone(),
+                                version,
+                                serving,
+                                report: true,
+                            });
+                        }
+                    }
+                    Step::Forget(version) => drop(model.versions.remove(&version)),
+                }
+                self.unpublished.insert(name.clone());
+            }
+        }
+        // Held versions come first, of whichever model. Within a model the order of the steps stays.
+        loads.sort_by_key(|(is_not_held, _, _)| *is_not_held);
+        let loads = loads.into_iter();
+        (
+            retired,
+            loads.map(|(_, model, version)| (model, version)).collect(),
+        )
+    }
+
+    fn load(&mut self, model: ModelName, version: VersionNumber, now: Moment) {
+        let room = self.room();
         let pace = if self.serving {
             Pace::Shared
         } else {
             Pace::Full
         };
-        let Some(member) = self.member(&model, version) else {
+        let Some(entry) = self.entry(&model, version) else {
             return;
         };
-        let Some(seen) = member.seen.clone() else {
+        let Some(seen) = entry.seen.clone() else {
             return;
         };
-        member.move_to(State::Loading);
-        let batching = self.settings.models.get(&model);
-        let batching = batching.map_or_else(BatchingHints::default, |of| of.batching);
-        let order = Order {
+        entry.move_to(State::Loading, now.wall);
+        let settings = self.settings.models.get(&model);
+        let request = LoadRequest {
             model: model.clone(),
             version,
             dir: seen.dir.clone(),
             pace,
             room,
-            batching,
+            batching: settings.map_or_else(BatchingHints::default, |of| of.batching),
         };
-        if self.loader.order(order) {
+        if self.loader.submit(request) {
             self.loading = Some((model.clone(), version));
-        } else if let Some(member) = self.member(&model, version) {
-            member.fail(Faults::one(seen.dir, "the loader's thread has ended"), now);
+        } else if let Some(entry) = self.entry(&model, version) {
+            entry.set_failed(Faults::one(seen.dir, "the loader's thread has ended"), now);
         }
-        self.moved.insert(model);
+        self.unpublished.insert(model);
     }
 
-    /// Publishes what differs: one store for requests, one for whoever watches.
-    pub(super) fn publish(&mut self, now: Instant) {
-        let moved = std::mem::take(&mut self.moved);
-        if moved.is_empty() {
+    /// Returns the bytes of weights that may still be loaded; `None`: no limit.
+    fn room(&self) -> Option<u64> {
+        let versions = self
+            .models
+            .values()
+            .flat_map(|model| model.versions.values());
+        let in_memory: u64 = versions.map(VersionEntry::weight_bytes).sum();
+        let most = self.settings.max_weight_bytes?;
+        Some(most.saturating_sub(in_memory))
+    }
+
+    /// Publishes what differs: a snapshot for requests, and a view for readers.
+    fn publish(&mut self, now: Moment) {
+        let unpublished = std::mem::take(&mut self.unpublished);
+        if unpublished.is_empty() {
             return;
         }
         let mut snapshot = (*self.live.snapshot()).clone();
         let mut view = View::clone(&self.views.borrow());
-        for name in moved {
+        for name in unpublished {
             let Some(state) = self.models.get_mut(&name) else {
                 continue;
             };
@@ -236,33 +273,5 @@ impl<S: Store> Writer<S> {
         }
         self.live.publish(snapshot);
         self.views.send_replace(Arc::new(view));
-    }
-}
-
-impl ModelState {
-    /// Whether `new` may come up: where a policy names `latest` beside other versions, it must share their signature.
-    fn fits(&self, new: &Arc<VersionRuntime>) -> Result<(), Faults> {
-        if self.admits(&self.wanted).is_err() {
-            return Ok(());
-        }
-        match self.admits_with(&self.wanted, Some(new)) {
-            Err(AdminError::SignatureMismatch(lines)) => {
-                let mut faults = Faults::default();
-                let file = self
-                    .versions
-                    .get(&new.number())
-                    .and_then(|member| member.seen.clone());
-                let file = file.map_or_else(Default::default, |seen| seen.dir);
-                for line in lines {
-                    faults.add(
-                        &file,
-                        "",
-                        format!("would share the split through `latest`, and {line}"),
-                    );
-                }
-                Err(faults)
-            }
-            _ => Ok(()),
-        }
     }
 }

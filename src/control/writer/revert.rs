@@ -1,60 +1,54 @@
-//! Changes that nobody confirmed in time go back by themselves.
+//! Changes that are not confirmed in time are reverted.
+//!
+//! Every writer that shares a store tries to revert at the due time. Compare-and-set lets one of them succeed, and the others
+//! follow it.
 
-use std::time::SystemTime;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{REVERT_AGAIN, Writer, now_ms};
-use crate::control::store::{Author, Draft, Record, Store};
+use super::change::store_error;
+use super::follow::Committed;
+use super::task::Writer;
+use crate::control::clock::unix_ms;
+use crate::control::store::{Author, Draft, StoreError};
 use crate::control::wanted::Wanted;
 use crate::error::AdminError;
 use crate::ident::{ModelName, Revision};
 
-/// Who reverts what was not confirmed.
-const OURSELVES: &str = "taper";
+/// Author of a revert.
+const ACTOR: &str = "taper";
+/// Wait before failed reverts are tried again.
+const REVERT_AGAIN: Duration = Duration::from_secs(1);
 
-impl<S: Store> Writer<S> {
-    /// Brings back what changes that nobody confirmed have replaced.
-    pub(super) async fn revert_what_is_due(&mut self) {
-        let now = SystemTime::now();
-        if self
-            .revert_again
-            .is_some_and(|again| again > Instant::now())
-        {
+impl Writer {
+    /// Reverts the changes that were not confirmed in time.
+    pub(super) async fn revert_due_changes(&mut self) {
+        let now = self.now();
+        if self.revert_again.is_some_and(|again| again > now.monotonic) {
             return;
         }
         self.revert_again = None;
         let due: Vec<ModelName> = self
             .models
-            .iter()
-            .filter(|(_, state)| {
-                state
-                    .wanted
-                    .pending
-                    .is_some_and(|pending| pending.until() <= now)
+            .values()
+            .filter(|model| {
+                let pending = model.wanted.pending;
+                pending.is_some_and(|pending| pending.until() <= now.wall)
             })
-            .map(|(name, _)| name.clone())
+            .map(|model| model.name.clone())
             .collect();
         for model in due {
-            let before = self.wanted_of(model.as_str());
             match self.revert(&model).await {
-                Ok(record) => self.tell(&record, &before).await,
-                Err(error) => {
-                    tracing::error!(%model, %error, "a change that nobody confirmed cannot be reverted");
-                    self.revert_again = Some(Instant::now() + REVERT_AGAIN);
-                    if let Some(state) = self.models.get_mut(&model) {
-                        let revision = state.revision();
-                        state.stuck = Some(format!(
-                            "revision {revision} was not confirmed and cannot be reverted: {error}"
-                        ));
-                        self.moved.insert(model);
-                    }
-                }
+                Ok(Some(committed)) => self.audit_change(&committed).await,
+                Ok(None) => {}
+                Err(error) => self.report_failed_revert(&model, &error),
             }
         }
     }
 
-    async fn revert(&mut self, model: &ModelName) -> Result<Record, AdminError> {
+    /// Reverts the change in force. Returns `None` if another writer changed the model first; its change is followed then.
+    async fn revert(&mut self, model: &ModelName) -> Result<Option<Committed>, AdminError> {
         let unknown = || AdminError::UnknownModel(model.to_string());
         let state = self.models.get(model).ok_or_else(unknown)?;
         let current = state.revision();
@@ -67,12 +61,12 @@ impl<S: Store> Writer<S> {
             .as_ref()
             .map(|record| record.wanted.clone())
             .unwrap_or_default();
-        // Traffic stays where it is rather than go to a version that cannot answer.
+        // If a restored version cannot answer, traffic stays where it is.
         state.admits(&wanted)?;
         let draft = Draft {
-            at_ms: now_ms(),
+            at_ms: unix_ms(self.clock.now()),
             author: Author {
-                actor: OURSELVES.into(),
+                actor: ACTOR.into(),
                 reason: format!("revision {current} was not confirmed in time"),
             },
             action: format!("revert to revision {back}"),
@@ -81,7 +75,27 @@ impl<S: Store> Writer<S> {
                 pending: None,
                 ..wanted
             },
+            writer: self.name.clone(),
         };
-        self.commit(model.as_str(), current, draft, None).await
+        match self.commit(model, current, draft).await {
+            Ok(committed) => Ok(Some(committed)),
+            Err(StoreError::Conflict { .. }) => {
+                self.follow_store().await?;
+                Ok(None)
+            }
+            Err(error) => Err(store_error(error)),
+        }
+    }
+
+    fn report_failed_revert(&mut self, model: &ModelName, error: &AdminError) {
+        tracing::error!(%model, %error, "an unconfirmed change cannot be reverted");
+        self.revert_again = Some(Instant::now() + REVERT_AGAIN);
+        if let Some(state) = self.models.get_mut(model) {
+            let revision = state.revision();
+            state.revert_problem = Some(format!(
+                "revision {revision} was not confirmed and cannot be reverted: {error}"
+            ));
+            self.unpublished.insert(model.clone());
+        }
     }
 }

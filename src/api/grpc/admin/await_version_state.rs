@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use super::{Admin, changes};
-use crate::control::{Author, ChangeOptions, Control, Edit, State, Store, VersionView, View};
+use crate::control::{Author, ChangeOptions, Control, Edit, State, VersionView, View};
 use crate::error::AdminError;
 use crate::faults::Faults;
 use crate::ident::VersionNumber;
@@ -12,7 +12,7 @@ use crate::proto::v1;
 /// Limit on the faults in one line; `GetModel` lists all of them.
 const MAX_FAULTS: usize = 3;
 
-impl<S: Store> Admin<S> {
+impl Admin {
     /// Loads a version, and waits for the outcome unless this is a dry run.
     pub(super) async fn load(
         &self,
@@ -88,11 +88,7 @@ struct EarlierFailure {
     since: SystemTime,
 }
 
-fn earlier_failure<S: Store>(
-    control: &Control<S>,
-    model: &str,
-    number: u64,
-) -> Option<EarlierFailure> {
+fn earlier_failure(control: &Control, model: &str, number: u64) -> Option<EarlierFailure> {
     let view = control.view();
     let version = VersionNumber::try_from(number).ok()?;
     let found = view.models.get(model)?.versions.get(&version)?;
@@ -185,7 +181,7 @@ mod tests {
             retry_at: None,
             waits_for: None,
             held_by: Vec::new(),
-            about: None,
+            manifest: None,
             weight_bytes: 0,
         }
     }

@@ -9,7 +9,7 @@ use super::{policy, unknown_model};
 use crate::api::context::RequestContext;
 use crate::control::differences;
 use crate::control::{
-    Author, ChangeOptions, Changed, Control, Difference, Pending, Record, RevisionRange, Store,
+    Author, ChangeOptions, ChangeResult, Control, Difference, Pending, Record, RevisionRange,
     Wanted,
 };
 use crate::error::{AdminError, InputFaults};
@@ -81,7 +81,7 @@ pub(super) fn author(
 }
 
 /// Writes the response to a change.
-pub(super) fn response(changed: Changed) -> v1::ChangeResponse {
+pub(super) fn response(changed: ChangeResult) -> v1::ChangeResponse {
     v1::ChangeResponse {
         revision: changed.revision.0,
         differences: changed
@@ -105,8 +105,8 @@ fn write_difference(difference: Difference) -> v1::Difference {
 ///
 /// # Errors
 /// Returns [`AdminError::Storage`] if the revision before it cannot be read.
-pub(super) async fn write_revision<S: Store>(
-    control: &Control<S>,
+pub(super) async fn write_revision(
+    control: &Control,
     record: Record,
 ) -> Result<v1::Revision, AdminError> {
     let before = if record.previous == Revision::default() {
@@ -157,8 +157,8 @@ pub(super) async fn write_revision<S: Store>(
 ///
 /// # Errors
 /// Returns [`AdminError::InvalidChange`], [`AdminError::UnknownModel`] or [`AdminError::Storage`].
-pub(super) async fn list<S: Store>(
-    control: &Control<S>,
+pub(super) async fn list(
+    control: &Control,
     request: &v1::ListRevisionsRequest,
 ) -> Result<Vec<v1::Revision>, AdminError> {
     let limit = match request.limit {
@@ -193,8 +193,8 @@ pub(super) async fn list<S: Store>(
 ///
 /// # Errors
 /// Returns [`AdminError::UnknownModel`] for a model that neither exists nor has a history.
-pub(super) async fn read_filter<S: Store>(
-    control: &Control<S>,
+pub(super) async fn read_filter(
+    control: &Control,
     raw: &str,
 ) -> Result<Option<ModelName>, AdminError> {
     if raw.is_empty() {

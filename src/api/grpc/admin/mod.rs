@@ -28,7 +28,7 @@ use tonic::{Request, Response, Status, Streaming};
 use super::outcomes;
 use crate::api::context::RequestContext;
 use crate::api::status;
-use crate::control::{Control, Edit, ModelView, Store};
+use crate::control::{Control, Edit, ModelView};
 use crate::error::{AdminError, InputFaults};
 use crate::ident::Revision;
 use crate::proto::v1;
@@ -64,9 +64,9 @@ impl fmt::Debug for AdminSettings {
 
 /// Answers reads from the published state, and passes changes to the writer.
 #[derive(Debug)]
-pub struct Admin<S> {
+pub struct Admin {
     live: Arc<Live>,
-    control: Control<S>,
+    control: Control,
     settings: AdminSettings,
     uploads: Arc<Semaphore>,
     watchers: Arc<Semaphore>,
@@ -74,10 +74,10 @@ pub struct Admin<S> {
     read_limiter: ReadLimiter,
 }
 
-impl<S: Store> Admin<S> {
+impl Admin {
     /// Creates a service that reads what is served from `live`, and everything else through `control`, which also makes the changes.
     #[must_use]
-    pub fn new(live: Arc<Live>, control: Control<S>, settings: AdminSettings) -> Self {
+    pub fn new(live: Arc<Live>, control: Control, settings: AdminSettings) -> Self {
         Self {
             live,
             control,
@@ -108,7 +108,7 @@ impl<S: Store> Admin<S> {
 }
 
 #[tonic::async_trait]
-impl<S: Store> AdminService for Admin<S> {
+impl AdminService for Admin {
     async fn list_models(
         &self,
         _: Request<v1::ListModelsRequest>,

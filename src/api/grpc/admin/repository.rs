@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::{Admin, changes, unknown_model};
 use crate::api::context::RequestContext;
 use crate::api::read;
-use crate::control::{ChangeOptions, Edit, ModelView, State, Store};
+use crate::control::{ChangeOptions, Edit, ModelView, State};
 use crate::error::{AdminError, InputFaults};
 use crate::proto::v1;
 
@@ -55,7 +55,7 @@ impl LoadTarget {
     }
 }
 
-impl<S: Store> Admin<S> {
+impl Admin {
     /// Loads every version of a model that an operator unloaded, and waits for them. Returns the model's name, and whether a version of it is READY
     /// afterwards.
     ///

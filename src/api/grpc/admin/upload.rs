@@ -18,7 +18,7 @@ use tonic::Streaming;
 
 use super::{Admin, changes};
 use crate::api::context::RequestContext;
-use crate::control::{Author, Control, Store};
+use crate::control::{Author, Control};
 use crate::error::{AdminError, InputFaults};
 use crate::ident::{ModelName, VersionNumber};
 use crate::proto::v1;
@@ -47,8 +47,8 @@ struct Header {
 }
 
 /// An upload, for the blocking thread that receives it.
-struct Job<S> {
-    control: Control<S>,
+struct Job {
+    control: Control,
     permit: Result<OwnedSemaphorePermit, TryAcquireError>,
     header: Header,
     root: PathBuf,
@@ -56,7 +56,7 @@ struct Job<S> {
     scan_registry: Arc<dyn Fn() + Send + Sync>,
 }
 
-impl<S: Store> Admin<S> {
+impl Admin {
     /// Receives a version, publishes it and requests a scan of the registry.
     pub(super) async fn upload(
         &self,
@@ -178,7 +178,7 @@ async fn forward(
 }
 
 /// Receives on a blocking thread, and records the outcome in the audit log even if the caller has disconnected.
-fn receive<S: Store>(job: Job<S>, mut pieces: mpsc::Receiver<Piece>) -> Result<u64, AdminError> {
+fn receive(job: Job, mut pieces: mpsc::Receiver<Piece>) -> Result<u64, AdminError> {
     let Header {
         model,
         version,
@@ -212,7 +212,7 @@ fn receive<S: Store>(job: Job<S>, mut pieces: mpsc::Receiver<Piece>) -> Result<u
     if outcome.is_ok() {
         (job.scan_registry)();
     }
-    Handle::current().block_on(job.control.uploaded(model, version, author, outcome))?;
+    Handle::current().block_on(job.control.record_upload(model, version, author, outcome))?;
     Ok(bytes)
 }
 

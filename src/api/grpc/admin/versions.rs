@@ -51,7 +51,7 @@ pub(super) fn model(model: &ModelView) -> v1::GetModelResponse {
 
 fn version(number: VersionNumber, view: &VersionView) -> v1::VersionStatus {
     let from_manifest = view
-        .about
+        .manifest
         .as_deref()
         .map(manifest_fields)
         .unwrap_or_default();

@@ -15,7 +15,7 @@ use tonic::codegen::BoxStream;
 
 use super::{changes, versions};
 use crate::api::status;
-use crate::control::{Control, ModelView, Record, RevisionRange, Store, View};
+use crate::control::{Control, ModelView, Record, RevisionRange, View};
 use crate::error::{AdminError, InputFaults};
 use crate::ident::{ModelName, Revision};
 use crate::proto::v1;
@@ -28,8 +28,8 @@ const PAGE: u64 = 100;
 
 /// A watcher, and what it was sent.
 #[derive(Debug)]
-pub(super) struct Watcher<S> {
-    control: Control<S>,
+pub(super) struct Watcher {
+    control: Control,
     revisions: watch::Receiver<Revision>,
     views: watch::Receiver<Arc<View>>,
     closing: watch::Receiver<bool>,
@@ -51,12 +51,12 @@ pub(super) struct Watcher<S> {
 /// # Errors
 /// Returns [`AdminError::Busy`], [`AdminError::UnknownModel`], [`AdminError::Compacted`], [`AdminError::Storage`], or
 /// [`AdminError::InvalidChange`] for a revision that does not exist yet.
-pub(super) async fn start<S: Store>(
-    control: Control<S>,
+pub(super) async fn start(
+    control: Control,
     closing: watch::Receiver<bool>,
     permit: Result<OwnedSemaphorePermit, TryAcquireError>,
     request: v1::WatchRequest,
-) -> Result<Watcher<S>, AdminError> {
+) -> Result<Watcher, AdminError> {
     let permit = permit.map_err(|_| AdminError::Busy {
         what: "watchers",
         limit: AT_ONCE,
@@ -89,7 +89,7 @@ pub(super) async fn start<S: Store>(
 }
 
 /// Returns the events for `watcher`, until it disconnects or the gateway drains.
-pub(super) fn events<S: Store>(watcher: Watcher<S>) -> BoxStream<v1::WatchResponse> {
+pub(super) fn events(watcher: Watcher) -> BoxStream<v1::WatchResponse> {
     let events = stream::try_unfold(watcher, async |mut watcher| {
         let event = watcher.next_event().await?;
         Ok(Some((v1::WatchResponse { event: Some(event) }, watcher)))
@@ -99,7 +99,7 @@ pub(super) fn events<S: Store>(watcher: Watcher<S>) -> BoxStream<v1::WatchRespon
         .boxed()
 }
 
-impl<S: Store> Watcher<S> {
+impl Watcher {
     async fn next_event(&mut self) -> Result<Event, AdminError> {
         loop {
             if *self.closing.borrow() {

@@ -12,7 +12,6 @@ use crate::api::grpc::admin::{Admin, LoadTarget};
 use crate::api::grpc::stream::{Responses, answer_stream};
 use crate::api::predictor::Predictor;
 use crate::api::status;
-use crate::control::Store;
 use crate::error::PredictError;
 use crate::proto::inference as wire;
 
@@ -104,19 +103,19 @@ fn admin_port_only(text: &str) -> Status {
 
 /// The calls of the admin port.
 #[derive(Debug)]
-pub struct AdminPort<S> {
-    admin: Arc<Admin<S>>,
+pub struct AdminPort {
+    admin: Arc<Admin>,
 }
 
-impl<S: Store> AdminPort<S> {
+impl AdminPort {
     /// Creates a port that loads and unloads through `admin`.
     #[must_use]
-    pub fn new(admin: Arc<Admin<S>>) -> Self {
+    pub fn new(admin: Arc<Admin>) -> Self {
         Self { admin }
     }
 }
 
-impl<S: Store> PortCalls for AdminPort<S> {
+impl PortCalls for AdminPort {
     async fn infer(
         &self,
         _: Request<wire::ModelInferRequest>,

@@ -1,10 +1,10 @@
-//! Whatever happens in whatever order, what is wanted comes about.
+//! Events in any order lead to the wanted versions.
 
 use proptest::prelude::*;
 
 use super::*;
 
-/// A registry and a loader that events happen to.
+/// A simulated registry and loader.
 #[derive(Clone, Debug, Default)]
 struct World {
     versions: BTreeMap<VersionNumber, VersionFacts>,
@@ -12,19 +12,19 @@ struct World {
 }
 
 impl World {
-    /// Moves the version, and fails the test on a move that is not in the table.
-    fn become_(&mut self, version: VersionNumber, next: State) {
-        let standing = self.versions.get_mut(&version).unwrap();
+    /// Changes the state of a version. Fails the test on an illegal transition.
+    fn move_to(&mut self, version: VersionNumber, next: State) {
+        let facts = self.versions.get_mut(&version).unwrap();
         assert!(
-            standing.state.may_become(next),
+            facts.state.may_become(next),
             "{:?} to {next:?}",
-            standing.state
+            facts.state
         );
-        standing.state = next;
+        facts.state = next;
     }
 
-    /// Takes steps until none is left; every load ends, every drain too.
-    fn settle(
+    /// Takes steps until none is left. Every load and every drain ends.
+    fn take_all_steps(
         &mut self,
         choice: &VersionChoice,
         held: &BTreeSet<VersionNumber>,
@@ -46,41 +46,41 @@ impl World {
             for step in steps {
                 match step {
                     Step::Load(version) => {
-                        self.become_(version, State::Loading);
+                        self.move_to(version, State::Loading);
                         if self.bad.contains(&version) {
-                            self.become_(version, State::Failed);
+                            self.move_to(version, State::Failed);
                         } else {
-                            self.become_(version, State::Verifying);
-                            self.become_(version, State::Warming);
-                            self.become_(version, State::Ready);
+                            self.move_to(version, State::Verifying);
+                            self.move_to(version, State::Warming);
+                            self.move_to(version, State::Ready);
                         }
                     }
                     Step::Retire(version) => {
                         assert!(!held.contains(&version), "{version} is held");
-                        self.become_(version, State::Draining);
-                        self.become_(version, State::Retired);
+                        self.move_to(version, State::Draining);
+                        self.move_to(version, State::Retired);
                     }
                     Step::Forget(version) => drop(self.versions.remove(&version)),
                 }
             }
         }
-        panic!("never settles: {self:?}");
+        panic!("there is always another step: {self:?}");
     }
 
     fn ready(&self) -> BTreeSet<VersionNumber> {
         let ready = self
             .versions
             .iter()
-            .filter(|(_, standing)| standing.state == State::Ready);
+            .filter(|(_, facts)| facts.state == State::Ready);
         ready.map(|(version, _)| *version).collect()
     }
 }
 
 proptest! {
-    /// Whatever order folders come and go in, and however often the loop runs in between, what is READY in the end is what
-    /// the version policy chooses of the folders that are there and good.
+    /// Folders are added and removed in any order, and the loop runs at any time in between. In the end, the READY versions are
+    /// those that the version policy chooses among the valid folders.
     #[test]
-    fn any_order_of_events_ends_in_what_is_wanted(
+    fn any_order_of_events_ends_with_the_wanted_versions(
         events in prop::collection::vec((1..8_u64, prop::bool::ANY, prop::bool::ANY), 1..40),
         bad in prop::collection::btree_set(1..8_u64, 0..3),
         most in 1..4_usize,
@@ -88,21 +88,21 @@ proptest! {
         let choice = latest(most);
         let none = BTreeSet::new();
         let mut world = World { bad: bad.iter().map(|number| v(*number)).collect(), ..World::default() };
-        for (number, comes, look) in events {
-            let standing = world.versions.entry(v(number)).or_insert(VersionFacts { listed: false, ..FOUND });
-            standing.listed = comes;
-            if look {
-                world.settle(&choice, &none, &none);
+        for (number, is_listed, runs) in events {
+            let facts = world.versions.entry(v(number)).or_insert(VersionFacts { listed: false, ..FOUND });
+            facts.listed = is_listed;
+            if runs {
+                world.take_all_steps(&choice, &none, &none);
             }
         }
-        world.settle(&choice, &none, &none);
-        let good = world.versions.iter().filter(|(version, standing)| standing.listed && !world.bad.contains(version));
+        world.take_all_steps(&choice, &none, &none);
+        let good = world.versions.iter().filter(|(version, facts)| facts.listed && !world.bad.contains(version));
         let wanted: BTreeSet<_> = good.map(|(version, _)| *version).rev().take(most).collect();
         prop_assert_eq!(world.ready(), wanted);
     }
 
     #[test]
-    fn whoever_is_held_stays(
+    fn held_versions_stay(
         numbers in prop::collection::btree_set(1..8_u64, 2..6),
         unload in prop::collection::btree_set(1..8_u64, 0..6),
     ) {
@@ -110,7 +110,7 @@ proptest! {
         let unload = unload.iter().map(|number| v(*number)).collect();
         let versions = numbers.iter().map(|number| (v(*number), at(State::Ready))).collect();
         let mut world = World { versions, ..World::default() };
-        world.settle(&latest(1), &held, &unload);
+        world.take_all_steps(&latest(1), &held, &unload);
         prop_assert!(world.ready().is_superset(&held));
     }
 }

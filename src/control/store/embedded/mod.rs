@@ -1,36 +1,43 @@
 //! The store of one gateway: a database file in its state folder.
 //!
-//! redb keeps it: pure Rust, well kept, copy-on-write B-trees with a checksum on every page, transactions that are on the
-//! disk (fsync) before they are acknowledged, and a file that a process killed at any moment leaves readable. Given up for
-//! it: a format that people can read with a pager, as one file of fsynced lines would be, and the tools that SQLite has; and
-//! the file does not shrink. The lines would have needed an index, a way to cut the tail and a recovery of their own.
+//! redb was chosen because it is pure Rust and well maintained. Its B-trees are copy-on-write with a checksum on every page,
+//! its transactions are on the disk (fsync) before they are acknowledged, and a process killed at any moment leaves a
+//! readable file. The price: the format is not readable with a pager, as a file of fsynced lines would be; SQLite's tools do
+//! not work on it; and the file never shrinks. A file of lines would have needed its own index, truncation and recovery.
 //!
-//! What always holds: one process at a time has it, which a lock beside the file makes sure of; a change, its place in the
-//! history and what the history drops for it are one transaction; after an error of the disk the file is opened anew before
-//! it is used again, and a change that was answered with an error is taken back if it got into the file after all (it stays,
-//! as a whole, if the process ends before that); a file that is damaged or from a newer taper is refused with its name and
-//! never replaced.
+//! Invariants:
+//! - One process at a time uses the folder. A lock beside the database ensures it.
+//! - A change, its entry in the history and what the history drops for it are one transaction.
+//! - After a disk error the database is opened again before it is used again. A write that was answered with an error is
+//!   taken back if it is in the file nevertheless. It stays, completely, if the process ends before that.
+//! - A database that is damaged, or that a newer taper has written, is refused by name and never replaced.
+//!
 //! Not here: what a change may do.
 
+mod documents;
 mod open;
 mod tables;
+mod transaction;
 
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use redb::Database;
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 
-use super::{Draft, Record, RevisionRange, Store, StoreError};
+use super::contract::{MIN_HISTORY, Store, StoreError, StoreFuture};
+use super::document::{DocumentContent, DocumentId, DocumentWatch, RawDocument};
+use super::record::{Draft, Record, RevisionRange};
 use crate::ident::{ModelName, Revision};
 
+use documents::{UncertainDocument, Written};
 pub use open::OpenError;
-use tables::{Fault, guarded};
+use transaction::{Fault, catch_panics};
 
-/// Keeps changes in a folder, for good. One process at a time.
+/// Keeps changes and documents in a folder. One process at a time.
 #[derive(Debug)]
 pub struct EmbeddedStore {
     inner: Arc<Inner>,
@@ -38,37 +45,53 @@ pub struct EmbeddedStore {
 
 #[derive(Debug)]
 struct Inner {
-    /// The database.
+    /// Path of the database.
     file: PathBuf,
-    /// `None` after it has failed, until it is opened anew.
+    /// `None` after an error, until the database is opened again.
     database: RwLock<Option<Database>>,
     /// The last change of every model, as the database has them: what is read most.
     newest: RwLock<BTreeMap<ModelName, Record>>,
-    /// Held by the one that writes. In it the change that was answered with an error, until it is known not to be there.
-    doubtful: Mutex<Option<Record>>,
+    /// Locked by the writer. Contains the write that was answered with an error until it is known not to be in the database.
+    uncertain: Mutex<Option<UncertainWrite>>,
     revision: watch::Sender<Revision>,
-    /// Changes of one model that are kept.
+    /// Newest revision of each kind of document.
+    document_revisions: Mutex<BTreeMap<String, watch::Sender<Revision>>>,
+    /// Changes of each model that are kept.
     kept: usize,
-    /// Locked as long as this store lives.
+    /// Locked until this store is dropped.
     _lock: File,
 }
 
+/// A write that was answered with an error, and may be in the database nevertheless.
+#[derive(Debug)]
+enum UncertainWrite {
+    Change(Box<Record>),
+    Document(UncertainDocument),
+}
+
 impl EmbeddedStore {
-    /// Opens the store in `dir`, and creates both where they do not exist. Blocks, for as long as it takes to read the whole
-    /// file and verify its checksums.
+    /// Opens the store in `dir`, and creates both if they do not exist. Blocks while it reads the whole file to verify its
+    /// checksums.
     ///
     /// # Errors
-    /// That another process uses the folder, that the file is damaged or from a newer taper, or what the disk said.
+    /// Returns an error if another process uses the folder, if the file is damaged or a newer taper has written it, or if the
+    /// file system fails.
     pub fn open(dir: &Path) -> Result<Self, OpenError> {
-        let (file, lock) = open::folder(dir)?;
-        let (database, held) = open::database(&file)?;
+        let (file, lock) = open::lock_folder(dir)?;
+        let opened = open::open_or_create(&file)?;
+        let kinds = opened.document_revisions.into_iter();
         let inner = Inner {
             file,
-            database: RwLock::new(Some(database)),
-            newest: RwLock::new(held.newest),
-            doubtful: Mutex::new(None),
-            revision: watch::Sender::new(held.revision),
-            kept: <Self as Store>::KEPT,
+            database: RwLock::new(Some(opened.database)),
+            newest: RwLock::new(opened.changes.newest),
+            uncertain: Mutex::new(None),
+            revision: watch::Sender::new(opened.changes.revision),
+            document_revisions: Mutex::new(
+                kinds
+                    .map(|(kind, revision)| (kind, watch::Sender::new(revision)))
+                    .collect(),
+            ),
+            kept: MIN_HISTORY,
             _lock: lock,
         };
         Ok(Self {
@@ -76,14 +99,15 @@ impl EmbeddedStore {
         })
     }
 
-    /// The last change of every model in `dir`, and those that come back unless a last one is confirmed; none where there is
-    /// no store. Blocks, changes nothing and works while another process has the store open, from a copy of the file in the
-    /// system's temporary folder: redb can share a file with readers, but only since lately, and only if the writer gives up
-    /// the lock on the whole file; a look from outside is not worth that. A copy in which the writer has overtaken the
-    /// reader fails its checksums, and is made again.
+    /// Returns the last change of every model in `dir`, and the changes that are restored unless a last one is confirmed; none
+    /// if there is no store.
+    ///
+    /// Blocks, changes nothing, and works while another process has the store open: it reads a copy of the file in the
+    /// system's temporary folder. redb can share a file with readers, but only if the writer gives up the lock on the whole
+    /// file. A copy during which the writer changed pages fails its checksums and is made again.
     ///
     /// # Errors
-    /// That the file is damaged or from a newer taper, or what the disk said.
+    /// Returns an error if the file is damaged or a newer taper has written it, or if the file system fails.
     pub fn read_only_records(dir: &Path) -> Result<Vec<Record>, OpenError> {
         open::copied_records(dir)
     }
@@ -95,7 +119,7 @@ impl EmbeddedStore {
         store
     }
 
-    /// Runs `job` where it may block.
+    /// Runs `job` on a thread that may block.
     async fn blocking<T: Send + 'static>(
         &self,
         job: impl FnOnce(&Inner) -> Result<T, StoreError> + Send + 'static,
@@ -104,25 +128,31 @@ impl EmbeddedStore {
         let done = spawn_blocking(move || job(&inner)).await;
         done.unwrap_or_else(|error| Err(StoreError::Failed(error.to_string())))
     }
+
+    /// Runs `job`, which reads, on a thread that may block.
+    async fn read<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&Database) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.blocking(move |inner| inner.run(None, job)).await
+    }
 }
 
 impl Inner {
-    /// What `job` reads or writes in the database, which is opened anew first if it has failed before.
+    /// Runs `job` on the database, which is opened again first if it has failed before.
     ///
-    /// `doubtful`: what the guard of [`Self::doubtful`] holds, if the caller has it.
+    /// `uncertain`: the content of [`Self::uncertain`], if the caller has locked it.
     fn run<T>(
         &self,
-        doubtful: Option<&mut Option<Record>>,
+        uncertain: Option<&mut Option<UncertainWrite>>,
         job: impl FnOnce(&Database) -> Result<T, Fault>,
     ) -> Result<T, StoreError> {
         let mut database = self.database.read().unwrap_or_else(PoisonError::into_inner);
         if database.is_none() {
             drop(database);
-            match doubtful {
-                Some(doubtful) => self.reopen(doubtful)?,
-                None => {
-                    self.reopen(&mut self.doubtful.lock().unwrap_or_else(PoisonError::into_inner))?;
-                }
+            match uncertain {
+                Some(uncertain) => self.reopen(uncertain)?,
+                None => self.reopen(&mut self.lock_for_writing())?,
             }
             database = self.database.read().unwrap_or_else(PoisonError::into_inner);
         }
@@ -131,27 +161,36 @@ impl Inner {
                 "the database was closed after an error; try again".into(),
             ));
         };
-        let done = guarded(|| job(open));
+        let done = catch_panics(|| job(open));
         drop(database);
         done.map_err(|fault| {
-            tracing::error!(%fault, file = %self.file.display(), "the database failed and is opened anew");
+            tracing::error!(%fault, file = %self.file.display(), "the database failed, it is opened again before its next use");
             *self.database.write().unwrap_or_else(PoisonError::into_inner) = None;
             fault.into()
         })
     }
 
-    /// Opens the database again, which then holds what was acknowledged and no more.
-    fn reopen(&self, doubtful: &mut Option<Record>) -> Result<(), StoreError> {
+    fn lock_for_writing(&self) -> MutexGuard<'_, Option<UncertainWrite>> {
+        self.uncertain
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Opens the database again. After that it contains what was acknowledged, and no more.
+    fn reopen(&self, uncertain: &mut Option<UncertainWrite>) -> Result<(), StoreError> {
         let mut database = self
             .database
             .write()
             .unwrap_or_else(PoisonError::into_inner);
         if database.is_none() {
-            let (opened, _) = open::existing(&self.file)?;
-            if let Some(record) = doubtful.as_ref() {
-                guarded(|| tables::take_back(&opened, record))?;
+            let opened = open::open_existing(&self.file)?.database;
+            if let Some(write) = uncertain.as_ref() {
+                catch_panics(|| match write {
+                    UncertainWrite::Change(record) => tables::take_back(&opened, record),
+                    UncertainWrite::Document(write) => documents::take_back(&opened, write),
+                })?;
             }
-            *doubtful = None;
+            *uncertain = None;
             *database = Some(opened);
             tracing::info!(file = %self.file.display(), "the database is open again");
         }
@@ -164,8 +203,8 @@ impl Inner {
         expected: Revision,
         draft: Draft,
     ) -> Result<Record, StoreError> {
-        let mut doubtful = self.doubtful.lock().unwrap_or_else(PoisonError::into_inner);
-        // The one that writes is alone, so what is held in memory is what the database holds.
+        let mut uncertain = self.lock_for_writing();
+        // There is one writer at a time, so `newest` is what the database contains.
         let newest = self.newest.read().unwrap_or_else(PoisonError::into_inner);
         let current = newest
             .get(model)
@@ -176,13 +215,13 @@ impl Inner {
         }
         let record = draft.into_record(model, *self.revision.borrow(), current);
         let mut begun = false;
-        let appended = self.run(Some(&mut doubtful), |database| {
+        let appended = self.run(Some(&mut uncertain), |database| {
             begun = true;
             tables::append(database, &record, self.kept)
         });
         if let Err(error) = appended {
             if begun {
-                *doubtful = Some(record);
+                *uncertain = Some(UncertainWrite::Change(Box::new(record)));
             }
             return Err(error);
         }
@@ -192,51 +231,121 @@ impl Inner {
         self.revision.send_replace(record.revision);
         Ok(record)
     }
+
+    fn set_document(
+        &self,
+        id: DocumentId<'_>,
+        expected: Revision,
+        content: Option<&DocumentContent>,
+    ) -> Result<Revision, StoreError> {
+        let mut uncertain = self.lock_for_writing();
+        let mut begun = None;
+        let written = self.run(Some(&mut uncertain), |database| {
+            documents::set(database, id, expected, content, &mut begun)
+        });
+        match written {
+            Ok(Written::Changed(revision)) => {
+                self.with_document_revision(id.kind, |newest| newest.send_replace(revision));
+                Ok(revision)
+            }
+            Ok(Written::Unchanged(revision)) => Ok(revision),
+            Ok(Written::Conflict(current)) => Err(StoreError::Conflict { current }),
+            Err(error) => {
+                if let Some(write) = begun {
+                    *uncertain = Some(UncertainWrite::Document(write));
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn with_document_revision<T>(
+        &self,
+        kind: &str,
+        with: impl FnOnce(&watch::Sender<Revision>) -> T,
+    ) -> T {
+        let mut revisions = self
+            .document_revisions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let newest = revisions
+            .entry(kind.to_owned())
+            .or_insert_with(|| watch::Sender::new(Revision::default()));
+        with(newest)
+    }
 }
 
 impl Store for EmbeddedStore {
-    async fn all(&self) -> Result<Vec<Record>, StoreError> {
-        let newest = self
-            .inner
-            .newest
-            .read()
-            .unwrap_or_else(PoisonError::into_inner);
-        Ok(newest.values().cloned().collect())
+    fn all(&self) -> StoreFuture<'_, Vec<Record>> {
+        Box::pin(async {
+            let newest = self
+                .inner
+                .newest
+                .read()
+                .unwrap_or_else(PoisonError::into_inner);
+            Ok(newest.values().cloned().collect())
+        })
     }
 
-    async fn at(&self, revision: Revision) -> Result<Option<Record>, StoreError> {
-        self.blocking(move |inner| inner.run(None, |database| tables::at(database, revision)))
-            .await
+    fn at(&self, revision: Revision) -> StoreFuture<'_, Option<Record>> {
+        Box::pin(self.read(move |database| tables::at(database, revision)))
     }
 
-    async fn compare_and_set(
-        &self,
-        model: &ModelName,
+    fn compare_and_set<'a>(
+        &'a self,
+        model: &'a ModelName,
         expected: Revision,
         draft: Draft,
-    ) -> Result<Record, StoreError> {
+    ) -> StoreFuture<'a, Record> {
         let model = model.clone();
-        self.blocking(move |inner| inner.compare_and_set(&model, expected, draft))
-            .await
+        Box::pin(self.blocking(move |inner| inner.compare_and_set(&model, expected, draft)))
     }
 
-    async fn history(&self, span: RevisionRange<'_>) -> Result<Vec<Record>, StoreError> {
-        let Some(revisions) = span.revisions() else {
-            return Ok(Vec::new());
-        };
-        let (model, limit) = (span.model.cloned(), span.limit);
-        let read =
-            move |database: &Database| tables::history(database, model.as_ref(), revisions, limit);
-        self.blocking(move |inner| inner.run(None, read)).await
+    fn history<'a>(&'a self, range: RevisionRange<'a>) -> StoreFuture<'a, Vec<Record>> {
+        Box::pin(async move {
+            let Some(revisions) = range.revisions() else {
+                return Ok(Vec::new());
+            };
+            let (model, limit) = (range.model.cloned(), range.limit);
+            self.read(move |database| tables::history(database, model.as_ref(), revisions, limit))
+                .await
+        })
     }
 
-    async fn compacted(&self) -> Result<Revision, StoreError> {
-        self.blocking(|inner| inner.run(None, tables::compacted))
-            .await
+    fn compacted(&self) -> StoreFuture<'_, Revision> {
+        Box::pin(self.read(tables::compacted))
     }
 
     fn watch(&self) -> watch::Receiver<Revision> {
         self.inner.revision.subscribe()
+    }
+
+    fn document<'a>(&'a self, id: DocumentId<'a>) -> StoreFuture<'a, Option<RawDocument>> {
+        let (kind, key) = (id.kind.to_owned(), id.key.to_owned());
+        Box::pin(self.read(move |database| documents::get(database, &kind, &key)))
+    }
+
+    fn documents<'a>(&'a self, kind: &'a str) -> StoreFuture<'a, Vec<RawDocument>> {
+        let kind = kind.to_owned();
+        Box::pin(self.read(move |database| documents::all(database, &kind)))
+    }
+
+    fn set_document<'a>(
+        &'a self,
+        id: DocumentId<'a>,
+        expected: Revision,
+        content: Option<DocumentContent>,
+    ) -> StoreFuture<'a, Revision> {
+        let (kind, key) = (id.kind.to_owned(), id.key.to_owned());
+        Box::pin(self.blocking(move |inner| {
+            let (kind, key) = (kind.as_str(), key.as_str());
+            inner.set_document(DocumentId { kind, key }, expected, content.as_ref())
+        }))
+    }
+
+    fn watch_documents(&self, kind: &str) -> DocumentWatch {
+        self.inner
+            .with_document_revision(kind, watch::Sender::subscribe)
     }
 }
 

@@ -1,7 +1,9 @@
-//! Opening: the folder, its lock, the file, and what is wrong with them in words.
+//! Opening the state folder: its lock, its database, and what can be wrong with them.
 //!
-//! A database appears under its name once it is whole, so a file that is there and is none has been damaged since.
+//! A new database gets its name once it is complete. A file of that name that is not a valid database has therefore been
+//! damaged since.
 
+use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -10,24 +12,28 @@ use std::path::{Path, PathBuf};
 use redb::backends::FileBackend;
 use redb::{Builder, Database};
 
-use super::tables::{self, FORMAT, Fault, Held, guarded, is_full};
-use crate::control::store::{Record, StoreError};
+use super::documents;
+use super::tables::{self, Changes};
+use super::transaction::{FORMAT, Fault, catch_panics, is_full};
+use crate::control::store::contract::StoreError;
+use crate::control::store::record::Record;
+use crate::ident::Revision;
 
-/// In the state folder: the database.
+/// Name of the database in the state folder.
 const DATABASE: &str = "state.redb";
-/// In the state folder: a database that is being made.
+/// Name of a database that is being created.
 const UNFINISHED: &str = "state.redb.new";
-/// In the state folder: who has it open holds this locked; in it is the number of that process.
+/// Name of the lock file in the state folder. The process that has the folder open locks it; it contains that process's id.
 const LOCK: &str = "lock";
 /// Bytes of the file that redb may hold in memory.
 const CACHE: usize = 16 << 20;
-/// Times that a copy is made again because the writer has overtaken it.
-const COPIES: usize = 8;
+/// Maximum number of attempts to copy the file while another process writes it.
+const COPY_ATTEMPTS: usize = 8;
 
 /// Why a state folder cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// Another process has it.
+    /// Another process uses it.
     #[error(
         "the state folder {dir} is used by another taper{process}: stop it, or give this one another state folder",
         dir = dir.display(),
@@ -36,27 +42,27 @@ pub enum OpenError {
     InUse {
         /// The folder.
         dir: PathBuf,
-        /// The number of the process, if it has told.
+        /// Id of the other process, if the lock file contains it.
         process: Option<u32>,
     },
-    /// The disk refused.
+    /// The file system returned an error.
     #[error("the state folder cannot be used: {path}: {source}", path = path.display())]
     Io {
         /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The error.
         source: io::Error,
     },
     /// The file is not what taper has written.
     #[error(
         "the state in {file} is damaged ({why}): put back a copy of it, or move it away to start without the policies, \
-         labels and history that it holds",
+         labels and history that it contains",
         file = file.display()
     )]
     Damaged {
         /// The database.
         file: PathBuf,
-        /// What is wrong.
+        /// The damage.
         why: String,
     },
     /// A newer taper has written the file.
@@ -82,7 +88,7 @@ impl OpenError {
             Fault::Database(error) => *error,
         };
         match error {
-            // Neither is the disk's: there is less in the file than the file says, or something else.
+            // These two kinds are damage, not errors of the file system: the file is shorter than it says, or inconsistent.
             redb::Error::Io(source)
                 if !matches!(
                     source.kind(),
@@ -113,7 +119,7 @@ impl From<OpenError> for StoreError {
     }
 }
 
-/// For [`Result::map_err`]: what the system said about `path`.
+/// Returns a function for [`Result::map_err`] that adds `path` to an error.
 fn io_at(path: &Path) -> impl FnOnce(io::Error) -> OpenError {
     move |source| OpenError::Io {
         path: path.to_owned(),
@@ -121,9 +127,18 @@ fn io_at(path: &Path) -> impl FnOnce(io::Error) -> OpenError {
     }
 }
 
-/// Makes `dir` where it does not exist and locks it. Returns the database's path, and the lock, which holds until it is
+/// An open database and what is read from it at that time.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) database: Database,
+    pub(super) changes: Changes,
+    /// Newest revision of each kind of document.
+    pub(super) document_revisions: BTreeMap<String, Revision>,
+}
+
+/// Creates `dir` if it does not exist, and locks it. Returns the path of the database, and the lock, which holds until it is
 /// dropped.
-pub(super) fn folder(dir: &Path) -> Result<(PathBuf, File), OpenError> {
+pub(super) fn lock_folder(dir: &Path) -> Result<(PathBuf, File), OpenError> {
     DirBuilder::new()
         .recursive(true)
         .mode(0o700)
@@ -141,62 +156,66 @@ pub(super) fn folder(dir: &Path) -> Result<(PathBuf, File), OpenError> {
     match lock.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
-            let mut told = String::new();
-            // Told or not, it is locked.
-            let _ = lock.take(32).read_to_string(&mut told);
+            let mut process = String::new();
+            // The folder is locked even if the id cannot be read.
+            let _ = lock.take(32).read_to_string(&mut process);
             return Err(OpenError::InUse {
                 dir: dir.to_owned(),
-                process: told.trim().parse().ok(),
+                process: process.trim().parse().ok(),
             });
         }
         Err(TryLockError::Error(source)) => return Err(OpenError::Io { path, source }),
     }
-    // Who holds the lock is good to know; on a full disk it is held all the same.
-    let told = lock
+    // The id is for people. If the disk is full, the lock holds without it.
+    let written = lock
         .set_len(0)
         .and_then(|()| writeln!(lock, "{}", std::process::id()));
-    if let Err(error) = told {
-        tracing::warn!(%error, file = %path.display(), "the lock cannot say who holds it");
+    if let Err(error) = written {
+        tracing::warn!(%error, file = %path.display(), "the process id could not be written into the lock file");
     }
     Ok((dir.join(DATABASE), lock))
 }
 
-/// Opens the database `file`, and makes it where there is none.
-pub(super) fn database(file: &Path) -> Result<(Database, Held), OpenError> {
+/// Opens the database `file`, and creates it if it does not exist.
+pub(super) fn open_or_create(file: &Path) -> Result<Opened, OpenError> {
     if !file.try_exists().map_err(io_at(file))? {
         create(file)?;
     }
-    existing(file)
+    open_existing(file)
 }
 
-/// Opens the database `file`, after all its checksums have been verified.
-pub(super) fn existing(file: &Path) -> Result<(Database, Held), OpenError> {
+/// Opens the database `file` after verifying all its checksums.
+pub(super) fn open_existing(file: &Path) -> Result<Opened, OpenError> {
     let mut options = OpenOptions::new();
     let opened = options
         .read(true)
         .write(true)
         .open(file)
         .map_err(io_at(file))?;
-    verified(opened).map_err(|fault| OpenError::new(file, fault))
+    verify(opened).map_err(|fault| OpenError::new(file, fault))
 }
 
-fn verified(file: File) -> Result<(Database, Held), Fault> {
+fn verify(file: File) -> Result<Opened, Fault> {
     if file.metadata().map_err(redb::Error::Io)?.len() == 0 {
-        // redb would make a new database of it.
+        // redb would create a new database in it.
         return Err(Fault::Content("it is empty".into()));
     }
-    guarded(|| {
+    catch_panics(|| {
         let mut builder = Builder::new();
         builder
             .set_cache_size(CACHE)
             .set_check_integrity_on_open(true);
         let database = builder.create_with_backend(FileBackend::new(file)?)?;
-        let held = tables::held(&database)?;
-        Ok((database, held))
+        Ok(Opened {
+            // First: it checks the format, and a newer taper may have named other tables differently.
+            changes: tables::read_changes(&database)?,
+            document_revisions: documents::revisions(&database)?,
+            database,
+        })
     })
 }
 
-/// Makes an empty database beside its place, and moves it there once all of it is on the disk.
+/// Creates an empty database under another name, and renames it once all of it is on the disk.
 fn create(file: &Path) -> Result<(), OpenError> {
     let unfinished = file.with_file_name(UNFINISHED);
     match fs::remove_file(&unfinished) {
@@ -208,21 +227,21 @@ fn create(file: &Path) -> Result<(), OpenError> {
         }
         _ => {}
     }
-    let made = guarded(|| {
+    let created = catch_panics(|| {
         let database = Builder::new().set_cache_size(CACHE).create(&unfinished)?;
         tables::create(&database)?;
         Ok(database.close()?)
     });
-    made.map_err(|fault| OpenError::new(&unfinished, fault))?;
+    created.map_err(|fault| OpenError::new(&unfinished, fault))?;
     fs::rename(&unfinished, file).map_err(io_at(file))?;
     let dir = file.parent().unwrap_or(Path::new("."));
     sync(dir).map_err(io_at(dir))?;
-    // The folder itself may be new. Not everybody may read the one that it is in, and then nothing can be done.
+    // The folder itself may be new. The folder above it may not be readable, and then its entry cannot be synced.
     let _ = fs::canonicalize(dir).and_then(|dir| dir.parent().map_or(Ok(()), sync));
     Ok(())
 }
 
-/// Names that came and went in `dir` are on the disk after this.
+/// Writes the names in `dir` to the disk.
 fn sync(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()
 }
@@ -230,23 +249,23 @@ fn sync(dir: &Path) -> io::Result<()> {
 /// See [`EmbeddedStore::read_only_records`](super::EmbeddedStore::read_only_records).
 pub(super) fn copied_records(dir: &Path) -> Result<Vec<Record>, OpenError> {
     let file = dir.join(DATABASE);
-    let mut left = COPIES;
+    let mut attempts = COPY_ATTEMPTS;
     loop {
         let Some(copy) = copy(&file)? else {
             return Ok(Vec::new());
         };
-        left -= 1;
-        match verified(copy).and_then(|(database, held)| guarded(|| needed(&database, held))) {
+        attempts -= 1;
+        match verify(copy).and_then(|opened| catch_panics(|| restorable_records(opened))) {
             Ok(records) => return Ok(records),
             Err(fault) => match OpenError::new(&file, fault) {
-                OpenError::Damaged { .. } if left > 0 => {}
+                OpenError::Damaged { .. } if attempts > 0 => {}
                 error => return Err(error),
             },
         }
     }
 }
 
-/// A copy of `file` without a name; `None` where it does not exist.
+/// Returns a copy of `file` without a name; `None` if it does not exist.
 fn copy(file: &Path) -> Result<Option<File>, OpenError> {
     let mut original = match File::open(file) {
         Ok(original) => original,
@@ -260,11 +279,11 @@ fn copy(file: &Path) -> Result<Option<File>, OpenError> {
     Ok(Some(copy))
 }
 
-fn needed(database: &Database, held: Held) -> Result<Vec<Record>, Fault> {
+fn restorable_records(opened: Opened) -> Result<Vec<Record>, Fault> {
     let mut records: Vec<Record> = Vec::new();
-    for record in held.newest.into_values() {
+    for record in opened.changes.newest.into_values() {
         if let Some(pending) = record.wanted.pending {
-            records.extend(tables::at(database, pending.restores)?);
+            records.extend(tables::at(&opened.database, pending.restores)?);
         }
         records.push(record);
     }

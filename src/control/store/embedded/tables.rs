@@ -1,19 +1,15 @@
-//! What the database holds, and the transactions over it. The only file that names its tables.
+//! The tables of changes, and the transactions over them.
 //!
-//! A revision is in `changes` exactly if it is in `histories` under its model; `models` names the last one of each.
+//! A revision is in `changes` exactly if it is in `histories` under its model; `models` contains the last one of each
+//! model.
 
-use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
 use std::ops::RangeInclusive;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use redb::{
-    Database, Durability, ReadableDatabase, ReadableTable, StorageError, TableDefinition,
-    TableError, WriteTransaction,
-};
+use redb::{Database, ReadableDatabase, ReadableTable, StorageError, TableDefinition, TableError};
 
-use crate::control::store::{Record, StoreError};
+use super::transaction::{FORMAT, Fault, begin_durable};
+use crate::control::store::record::Record;
 use crate::ident::{ModelName, Revision};
 
 /// Revision -> JSON of its [`Record`].
@@ -22,87 +18,26 @@ const CHANGES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("changes")
 const MODELS: TableDefinition<'_, &str, u64> = TableDefinition::new("models");
 /// (Model, revision): every revision that is kept.
 const HISTORIES: TableDefinition<'_, (&str, u64), ()> = TableDefinition::new("histories");
-/// Numbers about the whole.
+/// Numbers about the whole database.
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 
-/// In [`META`]: which tables there are and what is in them, [`FORMAT`].
+/// In [`META`]: the format of all tables, [`FORMAT`].
 const FORMAT_KEY: &str = "format";
 /// In [`META`]: the highest revision that is no longer kept.
 const COMPACTED_KEY: &str = "compacted";
 
-/// Raised when a taper that knows only the number before could misread the tables.
-pub(super) const FORMAT: u64 = 1;
-
-/// Why a transaction failed.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Fault {
-    /// What the database said.
-    #[error(transparent)]
-    Database(Box<redb::Error>),
-    /// What is in it makes no sense, or a record cannot be written as JSON.
-    #[error("{0}")]
-    Content(String),
-    /// A newer taper has written it.
-    #[error("format {0} is newer than {FORMAT}")]
-    Newer(u64),
-}
-
-impl<E: Into<redb::Error>> From<E> for Fault {
-    fn from(error: E) -> Self {
-        Self::Database(Box::new(error.into()))
-    }
-}
-
-impl From<Fault> for StoreError {
-    fn from(fault: Fault) -> Self {
-        match &fault {
-            Fault::Database(error) => match &**error {
-                redb::Error::Io(error) if is_full(error) => Self::Full,
-                error => Self::Failed(format!("the database failed: {error}")),
-            },
-            _ => Self::Failed(format!("the database failed: {fault}")),
-        }
-    }
-}
-
-/// Whether there is no room: on the disk, within a quota, or for a file of this size.
-pub(super) fn is_full(error: &io::Error) -> bool {
-    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
-    matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
-}
-
-/// What `job` answers; a panic is a fault: redb may panic at a file that somebody else has changed.
-pub(super) fn guarded<T>(job: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
-    catch_unwind(AssertUnwindSafe(job)).unwrap_or_else(|panic| Err(Fault::Content(words(&*panic))))
-}
-
-fn words(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<String>().map(String::as_str);
-    let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
-    text.unwrap_or("the database panicked").to_owned()
-}
-
-/// What an opened database holds.
+/// The changes in an open database.
 #[derive(Debug)]
-pub(super) struct Held {
+pub(super) struct Changes {
     /// The last change of every model.
     pub(super) newest: BTreeMap<ModelName, Record>,
-    /// The newest revision of all; 0 where nobody has changed anything.
+    /// The newest revision of all models; 0 if there are no changes.
     pub(super) revision: Revision,
 }
 
-/// Has `transaction` on the disk when its commit returns, in two phases: with one, damage to the newest commit would bring
-/// back the one before it without a word, and an acknowledged change would be gone.
-fn durable(transaction: &mut WriteTransaction) -> Result<(), Fault> {
-    transaction.set_durability(Durability::Immediate)?;
-    transaction.set_two_phase_commit(true);
-    Ok(())
-}
-
-/// Makes the tables of a new database.
+/// Creates the tables of a new database.
 pub(super) fn create(database: &Database) -> Result<(), Fault> {
-    let mut transaction = database.begin_write()?;
-    durable(&mut transaction)?;
+    let transaction = begin_durable(database)?;
     {
         transaction.open_table(CHANGES)?;
         transaction.open_table(MODELS)?;
@@ -114,21 +49,21 @@ pub(super) fn create(database: &Database) -> Result<(), Fault> {
     Ok(transaction.commit()?)
 }
 
-/// Looks through an opened database.
-pub(super) fn held(database: &Database) -> Result<Held, Fault> {
+/// Reads the last change of every model, after checking the format.
+pub(super) fn read_changes(database: &Database) -> Result<Changes, Fault> {
     let transaction = database.begin_read()?;
     let absent = |error| match error {
         TableError::Storage(error) => error.into(),
         error => Fault::Content(error.to_string()),
     };
-    // Before anything else: what a newer taper has written may be named otherwise.
+    // Before anything else: a newer taper may have named the other tables differently.
     let meta = transaction.open_table(META).map_err(absent)?;
     match meta.get(FORMAT_KEY)?.map(|format| format.value()) {
         Some(FORMAT) => {}
         Some(format) if format > FORMAT => return Err(Fault::Newer(format)),
         format => {
             return Err(Fault::Content(format!(
-                "its format is {format:?}, wants {FORMAT}"
+                "its format is {format:?}, expected {FORMAT}"
             )));
         }
     }
@@ -148,17 +83,16 @@ pub(super) fn held(database: &Database) -> Result<Held, Fault> {
         newest.insert(record.model.clone(), record);
     }
     let revision = Revision(changes.last()?.map_or(0, |(revision, _)| revision.value()));
-    Ok(Held { newest, revision })
+    Ok(Changes { newest, revision })
 }
 
-/// Stores `record`, which is the newest of all, and drops what is older than the last `kept` changes of its model, but for
-/// what it needs; both or neither. On the disk when this returns.
+/// Stores `record`, which is the newest of all, and drops the changes of its model that are older than the last `kept`,
+/// except those that `record` requires. One transaction, on the disk when this returns.
 pub(super) fn append(database: &Database, record: &Record, kept: usize) -> Result<(), Fault> {
     let json = serde_json::to_vec(record).map_err(|error| Fault::Content(error.to_string()))?;
     let (model, revision) = (record.model.as_str(), record.revision.0);
-    let needed: BTreeSet<u64> = record.needs().collect();
-    let mut transaction = database.begin_write()?;
-    durable(&mut transaction)?;
+    let required: BTreeSet<u64> = record.required_revisions().collect();
+    let transaction = begin_durable(database)?;
     {
         let mut changes = transaction.open_table(CHANGES)?;
         let mut histories = transaction.open_table(HISTORIES)?;
@@ -173,7 +107,7 @@ pub(super) fn append(database: &Database, record: &Record, kept: usize) -> Resul
         {
             old.push(entry?.0.value().1);
         }
-        old.retain(|revision| !needed.contains(revision));
+        old.retain(|revision| !required.contains(revision));
         for revision in &old {
             changes.remove(revision)?;
             histories.remove((model, *revision))?;
@@ -189,11 +123,10 @@ pub(super) fn append(database: &Database, record: &Record, kept: usize) -> Resul
     Ok(transaction.commit()?)
 }
 
-/// Removes `record` if it is the newest of all. What was dropped for it does not come back.
+/// Removes `record` if it is in the database. The changes that were dropped for it do not come back.
 pub(super) fn take_back(database: &Database, record: &Record) -> Result<(), Fault> {
     let (model, revision) = (record.model.as_str(), record.revision.0);
-    let mut transaction = database.begin_write()?;
-    durable(&mut transaction)?;
+    let transaction = begin_durable(database)?;
     {
         let mut changes = transaction.open_table(CHANGES)?;
         if changes.remove(revision)?.is_none() {
@@ -212,12 +145,12 @@ pub(super) fn take_back(database: &Database, record: &Record) -> Result<(), Faul
     Ok(transaction.commit()?)
 }
 
-/// The change with this revision, if it is kept.
+/// Returns the change with this revision, if it is kept.
 pub(super) fn at(database: &Database, revision: Revision) -> Result<Option<Record>, Fault> {
     get(&database.begin_read()?.open_table(CHANGES)?, revision.0)
 }
 
-/// The newest `limit` of the changes with `revisions`, of one model or of all, ascending.
+/// Returns the newest `limit` changes among `revisions`, of one model or of all models, ascending.
 pub(super) fn history(
     database: &Database,
     model: Option<&ModelName>,
@@ -231,8 +164,8 @@ pub(super) fn history(
         Some(model) => {
             let (first, last) = revisions.into_inner();
             let histories = transaction.open_table(HISTORIES)?;
-            let span = (model.as_str(), first)..=(model.as_str(), last);
-            for entry in histories.range(span)?.rev().take(limit) {
+            let range = (model.as_str(), first)..=(model.as_str(), last);
+            for entry in histories.range(range)?.rev().take(limit) {
                 records.extend(get(&changes, entry?.0.value().1)?);
             }
         }
@@ -247,7 +180,7 @@ pub(super) fn history(
     Ok(records)
 }
 
-/// The highest revision that is no longer kept.
+/// Returns the highest revision that is no longer kept.
 pub(super) fn compacted(database: &Database) -> Result<Revision, Fault> {
     let meta = database.begin_read()?.open_table(META)?;
     let compacted = meta

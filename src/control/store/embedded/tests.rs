@@ -1,4 +1,6 @@
-//! What only a store on a disk must do: come back.
+//! Tests of durability: what a store on a disk must do beyond the common guarantees.
+
+mod stored_documents;
 
 use std::fs;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -13,33 +15,34 @@ use super::*;
 use crate::control::store::tests::{draft, model, revisions, set};
 use crate::control::wanted::Pending;
 
-/// Where a child finds its folder. Without it, a child's test does nothing.
+/// Environment variable with the folder of a child process. Without it, a child's test does nothing.
 const FOLDER: &str = "TAPER_TEST_STATE_FOLDER";
 
-async fn everything(store: &EmbeddedStore) -> Vec<Record> {
-    let span = RevisionRange {
+async fn all_changes(store: &EmbeddedStore) -> Vec<Record> {
+    let range = RevisionRange {
         limit: 100_000,
         ..RevisionRange::default()
     };
-    store.history(span).await.unwrap()
+    store.history(range).await.unwrap()
 }
 
-/// A folder with the changes a: 1 3, b: 2.
+/// Returns a folder with the changes a: 1 and 3, b: 2.
 async fn folder_of_three() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
-    let store = patiently(dir.path()).unwrap();
+    let store = open_when_unlocked(dir.path()).unwrap();
     set(&store, "a", 0).await;
     set(&store, "b", 0).await;
     set(&store, "a", 1).await;
     dir
 }
 
-/// Opens once the lock is free: a child that another test starts holds copies of all files until its program begins.
+/// Opens the store once the lock is free: a child process that another test starts inherits all open files until it executes
+/// its program.
 #[expect(
     clippy::disallowed_methods,
     reason = "a test waits for another process"
 )]
-fn patiently(dir: &Path) -> Result<EmbeddedStore, OpenError> {
+fn open_when_unlocked(dir: &Path) -> Result<EmbeddedStore, OpenError> {
     for _ in 0..500 {
         match EmbeddedStore::open(dir) {
             Err(OpenError::InUse { .. }) => {
@@ -52,7 +55,7 @@ fn patiently(dir: &Path) -> Result<EmbeddedStore, OpenError> {
 }
 
 #[tokio::test]
-async fn what_was_stored_is_there_after_reopening() {
+async fn stored_changes_are_there_after_reopening() {
     let above = tempfile::tempdir().unwrap();
     let dir = above.path().join("new/state");
     let store = EmbeddedStore::keeping(&dir, 2);
@@ -64,11 +67,11 @@ async fn what_was_stored_is_there_after_reopening() {
     for _ in 0..3 {
         a = set(&store, "a", a).await;
     }
-    let (before, all) = (everything(&store).await, store.all().await.unwrap());
+    let (before, all) = (all_changes(&store).await, store.all().await.unwrap());
     assert_eq!(revisions(&before), [1, 3, 4]);
     drop(store);
     let store = EmbeddedStore::open(&dir).unwrap();
-    assert_eq!(everything(&store).await, before);
+    assert_eq!(all_changes(&store).await, before);
     assert_eq!(store.all().await.unwrap(), all);
     assert_eq!(*store.watch().borrow(), Revision(4));
     assert_eq!(store.compacted().await.unwrap(), Revision(2));
@@ -76,18 +79,18 @@ async fn what_was_stored_is_there_after_reopening() {
 }
 
 #[tokio::test]
-async fn a_second_process_is_told_who_has_the_folder() {
+async fn a_second_process_gets_the_id_of_the_process_that_has_the_folder() {
     let dir = folder_of_three().await;
-    let store = patiently(dir.path()).unwrap();
+    let store = open_when_unlocked(dir.path()).unwrap();
     let error = EmbeddedStore::open(dir.path()).unwrap_err();
-    let wants = format!(
+    let expected = format!(
         "the state folder {} is used by another taper, process {}: stop it, or give this one another state folder",
         dir.path().display(),
         std::process::id()
     );
-    assert_eq!(error.to_string(), wants);
+    assert_eq!(error.to_string(), expected);
     drop(store);
-    patiently(dir.path()).unwrap();
+    open_when_unlocked(dir.path()).unwrap();
 }
 
 #[tokio::test]
@@ -95,7 +98,7 @@ async fn the_newest_records_are_read_while_the_store_is_open_and_written() {
     let dir = tempfile::tempdir().unwrap();
     let absent = EmbeddedStore::read_only_records(&dir.path().join("none")).unwrap();
     assert!(absent.is_empty() && fs::read_dir(dir.path()).unwrap().next().is_none());
-    let store = Arc::new(patiently(dir.path()).unwrap());
+    let store = Arc::new(open_when_unlocked(dir.path()).unwrap());
     assert!(
         EmbeddedStore::read_only_records(dir.path())
             .unwrap()
@@ -116,20 +119,20 @@ async fn the_newest_records_are_read_while_the_store_is_open_and_written() {
         assert!(!read.await.unwrap().is_empty());
         writing.try_join_next().transpose().unwrap();
     }
-    let mut waits = draft("set", 51);
-    waits.wanted.pending = Some(Pending {
+    let mut pending = draft("set", 51);
+    pending.wanted.pending = Some(Pending {
         restores: Revision(50),
         until_ms: 1,
     });
     store
-        .compare_and_set(&model("a"), Revision(51), waits)
+        .compare_and_set(&model("a"), Revision(51), pending)
         .await
         .unwrap();
     let records = EmbeddedStore::read_only_records(dir.path()).unwrap();
     assert_eq!(
         revisions(&records),
         [50, 52, 1],
-        "50 comes back unless 52 is confirmed"
+        "50 is restored unless 52 is confirmed"
     );
 }
 
@@ -137,17 +140,17 @@ async fn the_newest_records_are_read_while_the_store_is_open_and_written() {
 async fn a_newer_format_is_refused_with_its_number() {
     let dir = folder_of_three().await;
     let file = dir.path().join("state.redb");
-    let (database, _) = open::existing(&file).unwrap();
+    let database = open::open_existing(&file).unwrap().database;
     tables::set_format(&database, 2);
     drop(database);
     let error = EmbeddedStore::open(dir.path()).unwrap_err().to_string();
-    for wants in [
+    for expected in [
         file.to_str().unwrap(),
         "format 2",
         "knows format 1",
         "newer taper",
     ] {
-        assert!(error.contains(wants), "{error}: wants {wants}");
+        assert!(error.contains(expected), "{error}: expected {expected}");
     }
     assert!(matches!(
         EmbeddedStore::read_only_records(dir.path()),
@@ -189,9 +192,9 @@ async fn a_damaged_file_is_refused_by_name_and_left_alone() {
 async fn a_flipped_byte_is_refused_or_harmless() {
     let dir = folder_of_three().await;
     let file = dir.path().join("state.redb");
-    let store = patiently(dir.path()).unwrap();
+    let store = open_when_unlocked(dir.path()).unwrap();
     assert_eq!(set(&store, "c", 0).await, 4);
-    // As a process that is killed leaves it: closing would tidy up.
+    // The file as a killed process leaves it: dropping the store would clean up.
     let whole = fs::read(&file).unwrap();
     drop(store);
     let mut refused = 0;
@@ -200,9 +203,9 @@ async fn a_flipped_byte_is_refused_or_harmless() {
         let mut damaged = whole.clone();
         damaged[place] ^= 0x55;
         fs::write(&file, damaged).unwrap();
-        match patiently(dir.path()) {
+        match open_when_unlocked(dir.path()) {
             Ok(store) => assert_eq!(
-                revisions(&everything(&store).await),
+                revisions(&all_changes(&store).await),
                 [1, 2, 3, 4],
                 "byte {place}"
             ),
@@ -214,27 +217,27 @@ async fn a_flipped_byte_is_refused_or_harmless() {
 }
 
 #[tokio::test]
-async fn a_change_that_was_answered_with_an_error_is_taken_back() {
+async fn a_change_that_returned_an_error_is_taken_back() {
     let dir = folder_of_three().await;
-    let store = patiently(dir.path()).unwrap();
-    // As after a transaction that failed at the end, and is in the file all the same.
+    let store = open_when_unlocked(dir.path()).unwrap();
+    // As after a commit that failed although the change is in the file.
     for (name, previous) in [("a", Revision(3)), ("c", Revision(0))] {
         let record = draft("set", 0).into_record(&model(name), Revision(3), previous);
         let inner = &store.inner;
         inner
             .run(None, |database| tables::append(database, &record, 1000))
             .unwrap();
-        *inner.doubtful.lock().unwrap() = Some(record);
+        *inner.uncertain.lock().unwrap() = Some(UncertainWrite::Change(Box::new(record)));
         *inner.database.write().unwrap() = None;
-        assert_eq!(revisions(&everything(&store).await), [1, 2, 3]);
+        assert_eq!(revisions(&all_changes(&store).await), [1, 2, 3]);
     }
     assert_eq!(set(&store, "c", 0).await, 4);
     drop(store);
-    let store = patiently(dir.path()).unwrap();
+    let store = open_when_unlocked(dir.path()).unwrap();
     assert_eq!(revisions(&store.all().await.unwrap()), [3, 2, 4]);
 }
 
-/// Runs the test `name` of this file in a process of its own, with `dir` as its folder.
+/// Runs the test `name` of this file in a child process whose folder is `dir`.
 fn child(name: &str, dir: &Path) -> Child {
     let (_, module) = module_path!().split_once("::").unwrap();
     let mut command = Command::new(std::env::current_exe().unwrap());
@@ -246,15 +249,15 @@ fn child(name: &str, dir: &Path) -> Child {
     command.spawn().unwrap()
 }
 
-/// Says something to the test that started this process.
-fn say(words: std::fmt::Arguments<'_>) {
+/// Writes a line to the test that started this process.
+fn print_line(line: std::fmt::Arguments<'_>) {
     io::stdout()
-        .write_all(format!("{words}\n").as_bytes())
+        .write_all(format!("{line}\n").as_bytes())
         .unwrap();
 }
 
 #[tokio::test]
-async fn as_a_child_changes_are_made_until_the_process_is_killed() {
+async fn as_a_child_it_makes_changes_until_it_is_killed() {
     let Some(dir) = std::env::var_os(FOLDER) else {
         return;
     };
@@ -270,20 +273,20 @@ async fn as_a_child_changes_are_made_until_the_process_is_killed() {
         writers.spawn(async move {
             loop {
                 last = set(&*store, name, last).await;
-                say(format_args!("acknowledged {last}"));
+                print_line(format_args!("acknowledged {last}"));
             }
         });
     }
     writers.join_all().await;
 }
 
-/// The numbers in whole lines that say so.
-fn acknowledged(said: &str) -> impl Iterator<Item = u64> {
-    let whole = said
+/// Returns the revisions in complete `acknowledged` lines.
+fn acknowledged(output: &str) -> impl Iterator<Item = u64> {
+    let lines = output
         .split_inclusive('\n')
         .filter(|line| line.ends_with('\n'));
-    // The test's own name may stand before the first.
-    whole.filter_map(|line| line.trim_end().split_once("acknowledged ")?.1.parse().ok())
+    // The name of the test may precede the first.
+    lines.filter_map(|line| line.trim_end().split_once("acknowledged ")?.1.parse().ok())
 }
 
 #[tokio::test]
@@ -291,32 +294,29 @@ async fn every_acknowledged_change_survives_kill_9() {
     let dir = tempfile::tempdir().unwrap();
     let mut highest = 0;
     for round in 0..20 {
-        let mut child = child(
-            "as_a_child_changes_are_made_until_the_process_is_killed",
-            dir.path(),
-        );
-        let mut said = BufReader::new(child.stdout.take().unwrap());
+        let mut child = child("as_a_child_it_makes_changes_until_it_is_killed", dir.path());
+        let mut output = BufReader::new(child.stdout.take().unwrap());
         let mut text = String::new();
-        // Every fourth is killed at its start, perhaps while it repairs what the one before has left.
+        // Every fourth child is killed at its start, possibly while it repairs the file that the previous child left.
         while round % 4 != 3 && !text.contains("acknowledged ") {
             assert_ne!(
-                said.read_line(&mut text).unwrap(),
+                output.read_line(&mut text).unwrap(),
                 0,
-                "ended by itself: {text}"
+                "the child ended early: {text}"
             );
         }
         let wait = 5 + RandomState::new().build_hasher().finish() % 56;
         tokio::time::sleep(Duration::from_millis(wait)).await;
         child.kill().unwrap();
-        said.read_to_string(&mut text).unwrap();
+        output.read_to_string(&mut text).unwrap();
         child.wait().unwrap();
         highest = acknowledged(&text).fold(highest, u64::max);
 
-        let store = patiently(dir.path()).unwrap();
-        let kept = everything(&store).await;
+        let store = open_when_unlocked(dir.path()).unwrap();
+        let kept = all_changes(&store).await;
         let there = revisions(&kept);
-        let wants: Vec<u64> = (1..=there.len() as u64).collect();
-        assert_eq!(there, wants, "round {round}: a gap");
+        let expected: Vec<u64> = (1..=there.len() as u64).collect();
+        assert_eq!(there, expected, "round {round}: a revision is missing");
         assert!(
             there.len() as u64 >= highest,
             "round {round}: {highest} was acknowledged"
@@ -325,18 +325,18 @@ async fn every_acknowledged_change_survives_kill_9() {
             let last = kept.iter().rfind(|kept| kept.model == record.model);
             assert_eq!(last, Some(&record), "round {round}");
         }
-        // One that was not acknowledged may be there; from here on it counts.
+        // A change that was not acknowledged may be there. From here on it must stay.
         highest = there.len() as u64;
     }
     assert!(highest > 20, "only {highest} changes");
 }
 
 #[tokio::test]
-async fn as_a_child_the_disk_is_full_for_a_while() {
+async fn as_a_child_it_has_a_full_disk_for_a_while() {
     let Some(dir) = std::env::var_os(FOLDER) else {
         return;
     };
-    // Whoever handles the signal gets an error instead of it.
+    // A process that handles this signal gets an error from the write instead.
     let _handled = signal(SignalKind::from_raw(25)).unwrap();
     let store = EmbeddedStore::open(Path::new(&dir)).unwrap();
     let mut last = set(&store, "a", 0).await;
@@ -354,7 +354,7 @@ async fn as_a_child_the_disk_is_full_for_a_while() {
                 Ok(record) => last = record.revision.0,
                 Err(error) => break error,
             }
-            assert!(last < 1000, "never full");
+            assert!(last < 1000, "the disk is never full");
         };
         assert!(matches!(error, StoreError::Full), "{error:?}");
         let stale = store
@@ -364,21 +364,21 @@ async fn as_a_child_the_disk_is_full_for_a_while() {
         assert_eq!(store.all().await.unwrap()[0].revision.0, last);
         rlimit::Resource::FSIZE.set(hard, hard).unwrap();
         last = set(&store, "a", last).await;
-        let wants: Vec<u64> = (1..=last).collect();
-        assert_eq!(revisions(&everything(&store).await), wants);
+        let expected: Vec<u64> = (1..=last).collect();
+        assert_eq!(revisions(&all_changes(&store).await), expected);
     }
-    say(format_args!("acknowledged {last}"));
+    print_line(format_args!("acknowledged {last}"));
 }
 
 #[tokio::test]
-async fn a_full_disk_is_told_and_the_store_goes_on_once_there_is_room() {
+async fn a_full_disk_is_an_error_and_the_store_works_again_once_there_is_room() {
     let dir = tempfile::tempdir().unwrap();
-    let ended = child("as_a_child_the_disk_is_full_for_a_while", dir.path())
+    let ended = child("as_a_child_it_has_a_full_disk_for_a_while", dir.path())
         .wait_with_output()
         .unwrap();
-    let said = String::from_utf8(ended.stdout).unwrap();
-    assert!(ended.status.success(), "{said}");
-    let store = patiently(dir.path()).unwrap();
-    let last = acknowledged(&said).last();
-    assert_eq!(last, Some(store.watch().borrow().0), "{said}");
+    let output = String::from_utf8(ended.stdout).unwrap();
+    assert!(ended.status.success(), "{output}");
+    let store = open_when_unlocked(dir.path()).unwrap();
+    let last = acknowledged(&output).last();
+    assert_eq!(last, Some(store.watch().borrow().0), "{output}");
 }

@@ -1,0 +1,171 @@
+//! Following the store: every record becomes live, whichever writer stored it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::task::Writer;
+use crate::control::store::{Draft, Record, RevisionRange, StoreError};
+use crate::control::wanted::Wanted;
+use crate::error::AdminError;
+use crate::ident::{ModelName, Revision};
+
+/// Records that are read at one time.
+const PAGE: u64 = 256;
+/// Wait before the store is read again after a failure.
+const FOLLOW_AGAIN: Duration = Duration::from_secs(1);
+
+/// A change of this writer that is stored and live.
+#[derive(Debug)]
+pub(super) struct Committed {
+    pub(super) record: Record,
+    /// The desired state before it.
+    pub(super) before: Arc<Wanted>,
+}
+
+impl Writer {
+    /// Follows the store, unless it failed a moment ago.
+    pub(super) async fn follow_store_if_due(&mut self) {
+        let now = Instant::now();
+        if self.follow_again.is_some_and(|again| again > now) {
+            return;
+        }
+        self.follow_again = None;
+        if let Err(error) = self.follow_store().await {
+            tracing::error!(%error, "the history cannot be read, so newer changes are not live here yet");
+            self.follow_again = Some(Instant::now() + FOLLOW_AGAIN);
+        }
+    }
+
+    /// Follows all records that are newer than the last one followed. If some of them are no longer kept, it follows the last
+    /// record of each model instead. Nothing is published yet.
+    ///
+    /// # Errors
+    /// Returns [`AdminError::Storage`] if the store cannot be read.
+    pub(super) async fn follow_store(&mut self) -> Result<(), AdminError> {
+        loop {
+            let newest = *self.stored.borrow_and_update();
+            if newest <= self.followed {
+                return Ok(());
+            }
+            let through = newest.min(Revision(self.followed.0.saturating_add(PAGE)));
+            let (records, through) = self
+                .newer_records(newest, through)
+                .await
+                .map_err(|error| AdminError::Storage(error.to_string()))?;
+            for record in records {
+                self.follow(record).await;
+            }
+            self.followed = through;
+        }
+    }
+
+    /// Returns the records after the last one followed, and the revision that is reached with them: `through`, or `newest` if
+    /// records are missing.
+    async fn newer_records(
+        &self,
+        newest: Revision,
+        through: Revision,
+    ) -> Result<(Vec<Record>, Revision), StoreError> {
+        let range = RevisionRange {
+            after: self.followed,
+            before: Some(through.next()),
+            limit: usize::try_from(PAGE).unwrap_or(usize::MAX),
+            ..RevisionRange::default()
+        };
+        let records = self.store.history(range).await?;
+        // Read after the history, because records that are dropped meanwhile are missing in it.
+        if self.followed < self.store.compacted().await? {
+            Ok((self.store.all().await?, newest))
+        } else {
+            Ok((records, through))
+        }
+    }
+
+    /// Makes `record` the change in force of its model. Does nothing if the model already has this revision or a later one.
+    pub(super) async fn follow(&mut self, record: Record) {
+        let revision = record.revision;
+        if self.needs(&record) {
+            let restored_by_revert = self.restored_by_revert(&record).await;
+            if let Some(model) = self.model_state(&record.model) {
+                let name = model.name.clone();
+                model.follow(record, restored_by_revert);
+                self.unpublished.insert(name);
+            }
+        }
+        if revision == self.followed.next() {
+            self.followed = revision;
+        }
+    }
+
+    /// Returns whether `record` is newer than what is followed of its model.
+    fn needs(&self, record: &Record) -> bool {
+        self.models
+            .get(&record.model)
+            .is_none_or(|model| model.revision() < record.revision)
+    }
+
+    /// Returns the desired state that is restored unless `record` is confirmed.
+    async fn restored_by_revert(&self, record: &Record) -> Option<Arc<Wanted>> {
+        let restores = record.wanted.pending?.restores;
+        let in_force = self.models.get(&record.model).filter(|model| {
+            let record = model.record.as_ref();
+            record.is_some_and(|record| record.revision == restores)
+        });
+        if let Some(model) = in_force {
+            return Some(Arc::clone(&model.wanted));
+        }
+        match self.record_of(&record.model, restores).await {
+            Ok(restored) => Some(Arc::new(
+                restored.map(|restored| restored.wanted).unwrap_or_default(),
+            )),
+            Err(error) => {
+                tracing::error!(model = %record.model, %error, "the revision that an unconfirmed change reverts to cannot be read");
+                None
+            }
+        }
+    }
+
+    /// Stores `draft` as the next change of `model`, follows it and publishes it.
+    pub(super) async fn commit(
+        &mut self,
+        model: &ModelName,
+        expected: Revision,
+        draft: Draft,
+    ) -> Result<Committed, StoreError> {
+        let before = self
+            .models
+            .get(model)
+            .map_or_else(Arc::default, |model| Arc::clone(&model.wanted));
+        let record = self.store.compare_and_set(model, expected, draft).await?;
+        self.follow(record.clone()).await;
+        // Live before it is acknowledged.
+        self.reconcile_and_publish();
+        tracing::info!(
+            %model, revision = %record.revision, action = record.action, actor = record.author.actor,
+            "change is in force"
+        );
+        Ok(Committed { record, before })
+    }
+
+    /// Returns the record of a revision of `model`; `None` for revision 0, which has none.
+    pub(super) async fn record_of(
+        &self,
+        model: &ModelName,
+        revision: Revision,
+    ) -> Result<Option<Record>, AdminError> {
+        if revision == Revision::default() {
+            return Ok(None);
+        }
+        let record = self.store.at(revision).await;
+        let record = record.map_err(|error| AdminError::Storage(error.to_string()))?;
+        match record.filter(|record| record.model == *model) {
+            Some(record) => Ok(Some(record)),
+            None => Err(AdminError::UnknownRevision {
+                model: model.to_string(),
+                revision,
+            }),
+        }
+    }
+}
