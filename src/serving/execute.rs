@@ -10,7 +10,7 @@ use tokio::{task, time};
 use super::batch::Pool;
 use super::score::{self, forward_error};
 use super::version::VersionRuntime;
-use super::work::{Call, Scored, Work};
+use super::work::{Call, Prediction, Work};
 use crate::error::{ForwardError, PredictError};
 use crate::model::payload::Payload;
 
@@ -54,7 +54,7 @@ impl Executor {
         version: &Arc<VersionRuntime>,
         work: Work,
         call: Call,
-    ) -> Result<Scored, PredictError> {
+    ) -> Result<Prediction, PredictError> {
         let rows = claimed_rows(&work);
         let pass = version.queue.costs().estimate(rows).unwrap_or_else(|| {
             let adds = version.version.model().cost_per_row().saturating_mul(rows);
@@ -83,7 +83,7 @@ impl Executor {
         work: Work,
         call: Call,
         limit: Duration,
-    ) -> Result<Scored, PredictError> {
+    ) -> Result<Prediction, PredictError> {
         if version.isolation.is_exhausted() {
             return Err(PredictError::DeadlineExceeded);
         }
@@ -93,9 +93,9 @@ impl Executor {
             };
             let scoring_version = Arc::clone(version);
             let pass = task::spawn_blocking(move || {
-                let scored = score::score_one(&scoring_version, &work, &call);
+                let result = score::score_one(&scoring_version, &work, &call);
                 drop(computing);
-                scored
+                result
             });
             pass.await.unwrap_or_else(|error| {
                 let panicked = ForwardError::Panicked(error.to_string());

@@ -25,4 +25,4 @@ mod work;
 pub use lookup::pinned;
 pub use pipeline::Pipeline;
 pub use query::{Answer, Pin, Query};
-pub use work::Scored;
+pub use work::Prediction;

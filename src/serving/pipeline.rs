@@ -15,7 +15,7 @@ use super::query::{Answer, Query};
 use super::route::{self, Choice, Copies};
 use super::shadow::{PrimaryResult, ShadowCopy, ShadowPool};
 use super::version::VersionRuntime;
-use super::work::{Call, Scored, Work};
+use super::work::{Call, Prediction, Work};
 use crate::error::{Code, InputFaults, PredictError};
 use crate::ident::{ResponseId, Revision, Role};
 use crate::insight::attempt::Attempt;
@@ -95,7 +95,7 @@ impl Pipeline {
             permit,
             ..
         } = query;
-        let Chosen {
+        let ChosenVersion {
             version,
             revision,
             routing,
@@ -120,7 +120,7 @@ impl Pipeline {
         if let (Some(routing), Some(payload)) = (&routing, &shared) {
             self.copy(copies, routing, payload, &version, request, &first);
         }
-        let (scored, version, role, failed) = match (first, fallback, shared) {
+        let (prediction, version, role, failed) = match (first, fallback, shared) {
             (Err(error), Some((fallback, _)), Some(payload)) => {
                 let why = fallback::reason(&error, request.time_left());
                 version.insight.meters.fell_back(why.ok_or(error)?);
@@ -138,8 +138,8 @@ impl Pipeline {
             failed,
             response_id,
             revision,
-            scores: scored.scores,
-            top: scored.top,
+            scores: prediction.scores,
+            top: prediction.top,
         })
     }
 
@@ -159,7 +159,7 @@ impl Pipeline {
         request: Request<'_>,
         work: Work,
         limit: Option<Duration>,
-    ) -> Result<Scored, PredictError> {
+    ) -> Result<Prediction, PredictError> {
         let call = Call {
             role,
             arrived: request.permit.arrived,
@@ -182,18 +182,18 @@ impl Pipeline {
         {
             attempt.log_to(log, Payload::clone(&work));
         }
-        let scored = match limit {
+        let result = match limit {
             None => self.executor.run(version, work, call).await,
             Some(limit) => self.executor.run_within(version, work, call, limit).await,
         };
-        match &scored {
-            Ok(scored) => attempt.end(Code::Ok, Some(scored.pass_result())),
+        match &result {
+            Ok(prediction) => attempt.end(Code::Ok, Some(prediction.pass_result())),
             Err(error) => {
                 request.span.in_scope(|| log_failed_pass(version, error));
                 attempt.end(error.code(), None);
             }
         }
-        scored
+        result
     }
 
     /// Offers a request to the shadows in `copies`, if they can learn from the result of the primary, `version`.
@@ -204,7 +204,7 @@ impl Pipeline {
         payload: &Arc<Payload>,
         version: &VersionRuntime,
         request: Request<'_>,
-        result: &Result<Scored, PredictError>,
+        result: &Result<Prediction, PredictError>,
     ) {
         let Some(shadow_pool) = &self.shadow_pool else {
             return;
@@ -301,7 +301,7 @@ fn random_word() -> u32 {
 }
 
 /// Returns whether a shadow can learn from a request with this result: not if the request was invalid or out of time.
-fn is_worth_copying(result: &Result<Scored, PredictError>) -> bool {
+fn is_worth_copying(result: &Result<Prediction, PredictError>) -> bool {
     matches!(result, Ok(_) | Err(PredictError::Forward { .. }))
 }
 
@@ -328,7 +328,7 @@ impl Request<'_> {
 }
 
 /// The version that is to answer.
-struct Chosen {
+struct ChosenVersion {
     version: Arc<VersionRuntime>,
     revision: Revision,
     /// The policy, if it has shadows or a fallback and applies to the request: it does not apply to a pin.
@@ -336,7 +336,7 @@ struct Chosen {
 }
 
 /// Chooses the version that is to answer. Order: pin, header rule, sticky key, random draw.
-fn choose(snapshot: &Snapshot, query: &Query) -> Result<Chosen, PredictError> {
+fn choose(snapshot: &Snapshot, query: &Query) -> Result<ChosenVersion, PredictError> {
     let model = snapshot.model(&query.model)?;
     let version = match &query.pin {
         Some(pin) => pinned(model, pin)?,
@@ -345,7 +345,7 @@ fn choose(snapshot: &Snapshot, query: &Query) -> Result<Chosen, PredictError> {
     let in_force = model.routing.as_ref();
     let routing =
         in_force.filter(|routing| query.pin.is_none() && routing.has_shadows_or_fallback());
-    Ok(Chosen {
+    Ok(ChosenVersion {
         version: Arc::clone(version),
         revision: in_force.map_or(Revision::default(), |routing| routing.revision),
         routing: routing.cloned(),

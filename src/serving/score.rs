@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::version::VersionRuntime;
-use super::work::{Call, Scored, Work};
+use super::work::{Call, Prediction, Work};
 use crate::error::{ForwardError, PredictError};
 use crate::ident::Role;
 use crate::insight::attempt::Observation;
@@ -15,9 +15,9 @@ use crate::model::{Rows, Scores};
 
 /// The scores of one request, before its statistics are recorded.
 #[derive(Debug)]
-pub(super) struct Unrecorded {
+pub(super) struct UnrecordedPrediction {
     observation: Observation,
-    scored: Scored,
+    prediction: Prediction,
 }
 
 /// Encodes and scores one request, and records its statistics if it was scored.
@@ -25,8 +25,8 @@ pub(super) fn score_one(
     version: &VersionRuntime,
     payload: &Payload,
     call: &Call,
-) -> Result<Scored, PredictError> {
-    score_unrecorded(version, payload, call).map(|scored| scored.record(version, call.role))
+) -> Result<Prediction, PredictError> {
+    score_unrecorded(version, payload, call).map(|unrecorded| unrecorded.record(version, call.role))
 }
 
 /// Encodes and scores one request. Takes no lock and records nothing, so a thread that may be preempted at any time can call
@@ -35,12 +35,14 @@ pub(super) fn score_unrecorded(
     version: &VersionRuntime,
     payload: &Payload,
     call: &Call,
-) -> Result<Unrecorded, PredictError> {
+) -> Result<UnrecordedPrediction, PredictError> {
     let _entered = call.span.enter();
     let begin = Instant::now();
     let (inputs, rows) = encode(version, payload, call, begin)?;
     let pass = run_pass(version, &rows, call.role)?;
-    Ok(Unrecorded::new(version, call, begin, inputs, pass, true))
+    Ok(UnrecordedPrediction::new(
+        version, call, begin, inputs, pass, true,
+    ))
 }
 
 /// Encodes and scores several requests in one forward pass, and records their statistics. The results are in the order of the
@@ -49,7 +51,7 @@ pub(super) fn score_unrecorded(
 pub(super) fn score_batch(
     version: &VersionRuntime,
     requests: &[(Work, Call)],
-) -> Vec<Result<Scored, PredictError>> {
+) -> Vec<Result<Prediction, PredictError>> {
     let begin = Instant::now();
     let encoded: Vec<_> = requests
         .iter()
@@ -82,17 +84,17 @@ pub(super) fn score_batch(
             let scores = parts.next()?;
             Some((scores, *inference))
         });
-        let scored = match part {
+        let unrecorded = match part {
             Some(part) => {
                 let counts_pass = std::mem::take(&mut is_first);
-                Unrecorded::new(version, call, begin, inputs, part, counts_pass)
+                UnrecordedPrediction::new(version, call, begin, inputs, part, counts_pass)
             }
             None => {
                 let own = run_pass(version, &rows, call.role)?;
-                Unrecorded::new(version, call, begin, inputs, own, true)
+                UnrecordedPrediction::new(version, call, begin, inputs, own, true)
             }
         };
-        Ok(scored.record(version, call.role))
+        Ok(unrecorded.record(version, call.role))
     });
     results.collect()
 }
@@ -129,7 +131,7 @@ fn run_pass(
     Ok((scores, took))
 }
 
-impl Unrecorded {
+impl UnrecordedPrediction {
     fn new(
         version: &VersionRuntime,
         call: &Call,
@@ -144,7 +146,7 @@ impl Unrecorded {
         let queue_wait = begin.saturating_duration_since(call.arrived);
         Self {
             observation: Observation::new(inputs, queue_wait, counts_pass),
-            scored: Scored {
+            prediction: Prediction {
                 scores,
                 top,
                 inference,
@@ -153,10 +155,10 @@ impl Unrecorded {
     }
 
     /// Records the request in the statistics of `version`, which scored it.
-    pub(super) fn record(self, version: &VersionRuntime, role: Role) -> Scored {
-        let result = self.scored.pass_result();
+    pub(super) fn record(self, version: &VersionRuntime, role: Role) -> Prediction {
+        let result = self.prediction.pass_result();
         self.observation.record(&version.insight, role, result);
-        self.scored
+        self.prediction
     }
 }
 

@@ -57,7 +57,7 @@ pub(super) struct Call {
 
 /// What a version returns for one request.
 #[derive(Clone, Debug)]
-pub struct Scored {
+pub struct Prediction {
     /// One row per row of the request.
     pub scores: Scores,
     /// The most probable class of each row; empty without classes.
@@ -66,7 +66,7 @@ pub struct Scored {
     pub inference: Duration,
 }
 
-impl Scored {
+impl Prediction {
     /// Returns the result as the record of an attempt takes it.
     pub(super) fn pass_result(&self) -> PassResult<'_> {
         PassResult {

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::super::score;
 use super::super::version::VersionRuntime;
-use super::super::work::{Call, Scored, Work};
+use super::super::work::{Call, Prediction, Work};
 use super::form::Decision;
 use super::load::PoolLoad;
 use super::queue::{Batch, QueueEntry, Turn};
@@ -83,7 +83,7 @@ impl Pool {
         work: Work,
         call: Call,
         rows: usize,
-    ) -> Result<oneshot::Receiver<Result<Scored, PredictError>>, PredictError> {
+    ) -> Result<oneshot::Receiver<Result<Prediction, PredictError>>, PredictError> {
         let (result, answered) = oneshot::channel();
         let entry = QueueEntry {
             work,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::super::work::{Call, Scored, Work};
+use super::super::work::{Call, Prediction, Work};
 use super::admit::{self, Refusal};
 use super::cost::Costs;
 use super::form::{Candidate, Decision, Plan, form};
@@ -52,7 +52,7 @@ pub(super) struct QueueEntry {
     pub(super) call: Call,
     /// As the payload claims; at least 1.
     pub(super) rows: usize,
-    pub(super) result: oneshot::Sender<Result<Scored, PredictError>>,
+    pub(super) result: oneshot::Sender<Result<Prediction, PredictError>>,
     /// Its part of the pool's load.
     pub(super) share: Duration,
     /// Counts its rows as waiting.
@@ -242,7 +242,7 @@ mod tests {
         BatchQueue::new(rules, Costs::of(&[(8, EIGHT)]))
     }
 
-    type Answered = oneshot::Receiver<Result<Scored, PredictError>>;
+    type Answered = oneshot::Receiver<Result<Prediction, PredictError>>;
 
     /// Pushes a request of one row that arrives now, while the pool is idle. Returns also the receiver of its result.
     fn push_one(

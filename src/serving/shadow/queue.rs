@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use super::super::route::Shadow;
 use super::super::version::VersionRuntime;
-use super::super::work::Scored;
+use super::super::work::Prediction;
 use super::memory::Reservation;
 use crate::ident::{ResponseId, Revision, VersionNumber};
 use crate::insight::compare::VersionInfo;
@@ -42,7 +42,7 @@ pub struct PrimaryResult {
     /// The revision of the policy that routed the request.
     pub revision: Revision,
     /// The answer; `None` if the version failed.
-    pub answer: Option<Scored>,
+    pub answer: Option<Prediction>,
 }
 
 /// A copy of a request for a shadow.

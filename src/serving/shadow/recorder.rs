@@ -19,9 +19,9 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::super::score::Unrecorded;
+use super::super::score::UnrecordedPrediction;
 use super::super::version::VersionRuntime;
-use super::super::work::Scored;
+use super::super::work::Prediction;
 use super::memory::Reservation;
 use super::queue::{ShadowCopy, sleep};
 use crate::error::{Code, PredictError};
@@ -63,7 +63,7 @@ pub(super) struct ComputedCopy {
     pub(super) ended: Instant,
     /// Whether it was counted as overdue while it ran.
     pub(super) counted_overdue: bool,
-    pub(super) result: Result<Unrecorded, PredictError>,
+    pub(super) result: Result<UnrecordedPrediction, PredictError>,
 }
 
 /// Starts the thread. It ends when every sender is dropped.
@@ -120,7 +120,7 @@ impl ComputedCopy {
             expires,
             ended,
             counted_overdue,
-            result,
+            result: unrecorded,
         } = self;
         let insight = &*version.insight;
         let response_id = &copy.primary.response_id;
@@ -131,27 +131,31 @@ impl ComputedCopy {
         if counted_overdue {
             attempt.set_counted();
         }
-        let scored = result.map(|scored| scored.record(&version, Role::Shadow));
+        let result = unrecorded.map(|unrecorded| unrecorded.record(&version, Role::Shadow));
         if let Err(PredictError::Forward {
             version: number,
             source,
-        }) = &scored
+        }) = &result
         {
             let model = &version.version.manifest().model;
             tracing::debug!(%model, version = %number, error = %source, "a shadow failed");
         }
-        let code = match &scored {
+        let code = match &result {
             _ if expires <= ended => Code::DeadlineExceeded,
             Ok(_) => Code::Ok,
             Err(error) => error.code(),
         };
         // The result of an answer past the deadline counts too: being late does not make it less correct.
-        attempt.end_at(ended, code, scored.as_ref().ok().map(Scored::pass_result));
-        if let (Ok(scored), Some(answer)) = (&scored, &copy.primary.answer) {
+        attempt.end_at(
+            ended,
+            code,
+            result.as_ref().ok().map(Prediction::pass_result),
+        );
+        if let (Ok(prediction), Some(answer)) = (&result, &copy.primary.answer) {
             let pair = Pair {
                 primary: side(copy.primary.version, answer),
                 primary_info: &copy.primary.info,
-                shadow: side(version.number(), scored),
+                shadow: side(version.number(), prediction),
                 response_id,
                 inputs: &copy.payload,
             };
@@ -161,11 +165,11 @@ impl ComputedCopy {
     }
 }
 
-fn side(version: VersionNumber, scored: &Scored) -> Side<'_> {
+fn side(version: VersionNumber, prediction: &Prediction) -> Side<'_> {
     Side {
         version,
-        scores: &scored.scores,
-        top: &scored.top,
-        inference: scored.inference,
+        scores: &prediction.scores,
+        top: &prediction.top,
+        inference: prediction.inference,
     }
 }

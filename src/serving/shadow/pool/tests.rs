@@ -14,7 +14,7 @@ use crate::model::{Model, Rows, Scores, Version, samples};
 use crate::serving::route::{Policy, RawPolicy, RawShadow, Shadow};
 use crate::serving::shadow::PrimaryResult;
 use crate::serving::version::{ServingVersion, VersionRuntime};
-use crate::serving::work::Scored;
+use crate::serving::work::Prediction;
 
 /// Answers 0.75, and reports each pass.
 struct Reporting(Sender<()>);
@@ -75,7 +75,7 @@ impl Fixture {
 
     fn copy(&self) -> ShadowCopy {
         let row = ["a", "b"].map(|name| (name.into(), Cell::Number(1.0)));
-        let answer = Scored {
+        let answer = Prediction {
             scores: Scores::new(vec![0.5], 1).unwrap(),
             top: Vec::new(),
             inference: Duration::ZERO,
