@@ -1,8 +1,9 @@
-//! What is wrong with a document: every fault at once, each with its file, its path, what is there and what was wanted.
+//! Faults of documents: all of them at once, each with its file, its path, what was found and what was expected.
 //!
-//! [`parse`] reads any document that serde can (JSON manifests, TOML configuration, training specs) into its raw type.
-//! The type's own JSON Schema finds all structural faults in one pass; serde then cannot fail for another reason.
-//! [`from_json`] and [`from_toml`] make a value of its text first. Rules that a schema cannot say are checked where the raw type becomes a checked one, into the same [`Faults`].
+//! [`from_json`] and [`from_toml`] turn the text of a document into a JSON value. [`parse`] turns that value into a raw type, for any
+//! document that serde can read: JSON manifests, TOML configurations, training specs. It validates the value against the JSON Schema
+//! of the type, which finds all structural faults in one pass; serde has no further ones to find. Rules that a schema cannot express
+//! are checked where the raw type becomes a checked one, and reported as the same [`Faults`].
 
 mod document;
 
@@ -18,17 +19,17 @@ use crate::text::ellipsize;
 
 pub use document::{from_json, from_toml};
 
-/// How many faults are kept; past that only their number is told.
-const MOST: usize = 100;
+/// The most faults that are kept; further ones are only counted.
+const MAX_LISTED: usize = 100;
 
-/// One thing that is wrong, and where.
+/// One fault and its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
     /// The file, as given by the user.
     pub file: PathBuf,
-    /// JSON path inside it, `$.inputs[2].mean`; empty where the file as a whole is meant.
+    /// JSON path inside the file, `$.inputs[2].mean`; empty if the fault concerns the whole file.
     pub path: String,
-    /// What is there and what was wanted.
+    /// What was found and what was expected.
     pub message: String,
 }
 
@@ -42,7 +43,7 @@ impl fmt::Display for Fault {
     }
 }
 
-/// All faults of one document or folder. As an error it holds at least one.
+/// All faults of one document or folder. As an error it contains at least one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Faults {
     listed: Vec<Fault>,
@@ -50,7 +51,7 @@ pub struct Faults {
 }
 
 impl Faults {
-    /// A single fault of a file as a whole.
+    /// Returns a single fault that concerns a whole file.
     #[must_use]
     pub fn one(file: impl Into<PathBuf>, message: impl Into<String>) -> Self {
         let mut faults = Self::default();
@@ -78,27 +79,27 @@ impl Faults {
         other.listed.into_iter().for_each(|fault| self.push(fault));
     }
 
-    /// `Ok` where nothing was wrong.
+    /// Returns `Ok` if there is no fault.
     ///
     /// # Errors
-    /// All faults, where there is any.
+    /// Returns `self` if there is a fault.
     pub fn into_result(self) -> Result<(), Self> {
         if self.is_empty() { Ok(()) } else { Err(self) }
     }
 
-    /// Whether nothing is wrong.
+    /// Returns whether there is no fault.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.listed.is_empty()
     }
 
-    /// The faults, in the order found; at most 100.
+    /// Returns the faults that are kept, in the order found; at most 100.
     pub fn iter(&self) -> impl Iterator<Item = &Fault> {
         self.listed.iter()
     }
 
     fn push(&mut self, fault: Fault) {
-        if self.listed.len() < MOST {
+        if self.listed.len() < MAX_LISTED {
             self.listed.push(fault);
         } else {
             self.unlisted += 1;
@@ -106,7 +107,7 @@ impl Faults {
     }
 }
 
-/// One line a fault.
+/// Formats one fault per line.
 impl fmt::Display for Faults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (at, fault) in self.listed.iter().enumerate() {
@@ -127,7 +128,7 @@ impl std::error::Error for Faults {}
 /// Reads `document` as a `T`.
 ///
 /// # Errors
-/// Every place where the document does not follow the JSON Schema of `T`.
+/// Returns every place where the document does not match the JSON Schema of `T`.
 pub fn parse<T: DeserializeOwned + JsonSchema>(
     file: impl Into<PathBuf>,
     document: Value,
@@ -135,7 +136,7 @@ pub fn parse<T: DeserializeOwned + JsonSchema>(
     Schema::new().parse(file, document)
 }
 
-/// The JSON Schema of a `T`, compiled at its first use: for documents of which many are read.
+/// The JSON Schema of a `T`, compiled at its first use. Use it instead of [`parse`] for types of which many documents are read.
 #[derive(Debug)]
 pub struct Schema<T> {
     compiled: OnceLock<Result<Validator, String>>,
@@ -143,7 +144,7 @@ pub struct Schema<T> {
 }
 
 impl<T: DeserializeOwned + JsonSchema> Schema<T> {
-    /// Not compiled yet.
+    /// Creates a schema that is not compiled yet.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -152,10 +153,10 @@ impl<T: DeserializeOwned + JsonSchema> Schema<T> {
         }
     }
 
-    /// As [`parse`].
+    /// Reads `document` as a `T`, like the function [`parse`].
     ///
     /// # Errors
-    /// As [`parse`].
+    /// Returns every place where the document does not match the schema.
     pub fn parse(&self, file: impl Into<PathBuf>, document: Value) -> Result<T, Faults> {
         let file = file.into();
         let mut faults = Faults::default();
@@ -172,7 +173,11 @@ impl<T: DeserializeOwned + JsonSchema> Schema<T> {
                     }
                 }
             }
-            Err(error) => faults.add(&file, "", format!("its own schema is broken: {error}")),
+            Err(error) => faults.add(
+                &file,
+                "",
+                format!("the JSON Schema of this document does not compile: {error}"),
+            ),
         }
         faults.into_result()?;
         serde_json::from_value(document).map_err(|error| Faults::one(&file, error.to_string()))
@@ -185,19 +190,19 @@ impl<T: DeserializeOwned + JsonSchema> Default for Schema<T> {
     }
 }
 
-/// The JSON Schema (draft 2020-12) that [`parse`] holds a `T` to.
+/// Returns the JSON Schema (draft 2020-12) against which [`parse`] validates a `T`.
 #[must_use]
 pub fn schema_of<T: JsonSchema>() -> Value {
     schemars::schema_for!(T).to_value()
 }
 
-/// `got "x"`, cut to a line.
+/// Returns `got VALUE`, shortened to fit one line.
 #[must_use]
 pub fn got(value: &Value) -> String {
     format!("got {}", ellipsize(&value.to_string(), 80))
 }
 
-/// What a structural fault means to the author of the document, with what to append to the path.
+/// Explains a structural fault to the author of the document. Each message comes with the suffix to append to the path.
 fn explain(kind: &ValidationErrorKind, instance: &Value) -> Vec<(String, String)> {
     use ValidationErrorKind as Kind;
     let whole =
@@ -240,8 +245,8 @@ fn explain(kind: &ValidationErrorKind, instance: &Value) -> Vec<(String, String)
             let one_of = if listed.len() > 1 { "one of " } else { "" };
             whole(format!("{one_of}{}", listed.join(", ")))
         }
-        // The best branch of an alternative is the one that fails deepest; its own faults say more than "no branch fits".
-        // Of equals, the one that asks for more than `null`, which stands for leaving the field out.
+        // The faults of the branch that fails deepest say more than "no branch fits". Among equals, a branch that accepts only `null`
+        // comes last: it means that the field may be omitted.
         Kind::AnyOf { context } | Kind::OneOfNotValid { context } => context
             .iter()
             .filter(|branch| !branch.is_empty())
@@ -250,7 +255,7 @@ fn explain(kind: &ValidationErrorKind, instance: &Value) -> Vec<(String, String)
                     .iter()
                     .map(|e| e.instance_path().as_str().len())
                     .max();
-                (depth, !asks_for_null(branch))
+                (depth, !expects_null(branch))
             })
             .map_or_else(
                 || whole("another form".into()),
@@ -265,8 +270,8 @@ fn explain(kind: &ValidationErrorKind, instance: &Value) -> Vec<(String, String)
     }
 }
 
-/// The value that a branch of an alternative allows, where it allows only that one: so schemas spell an enum whose
-/// variants have descriptions.
+/// Returns the only value that a branch of an alternative allows, if there is only one. Schemas express an enum whose variants have
+/// descriptions as such an alternative.
 fn constant<'a>(branch: &'a [jsonschema::ValidationError<'_>]) -> Option<&'a Value> {
     match branch {
         [only] => match only.kind() {
@@ -277,7 +282,7 @@ fn constant<'a>(branch: &'a [jsonschema::ValidationError<'_>]) -> Option<&'a Val
     }
 }
 
-fn asks_for_null(branch: &[jsonschema::ValidationError<'_>]) -> bool {
+fn expects_null(branch: &[jsonschema::ValidationError<'_>]) -> bool {
     branch.iter().any(|error| {
         let kind = error.kind();
         matches!(
@@ -289,7 +294,7 @@ fn asks_for_null(branch: &[jsonschema::ValidationError<'_>]) -> bool {
     })
 }
 
-/// `/inputs/2/mean` as `$.inputs[2].mean`.
+/// Turns a JSON pointer into a JSON path: `/inputs/2/mean` into `$.inputs[2].mean`.
 fn json_path(pointer: &str) -> String {
     let mut path = String::from("$");
     for step in pointer.split('/').skip(1) {
@@ -312,7 +317,7 @@ mod tests {
 
     #[derive(Debug, Deserialize, JsonSchema)]
     #[serde(deny_unknown_fields)]
-    #[expect(dead_code, reason = "only its shape matters")]
+    #[expect(dead_code, reason = "only its schema is used")]
     struct Doc {
         name: String,
         rows: Vec<Row>,
@@ -321,7 +326,7 @@ mod tests {
 
     #[derive(Debug, Deserialize, JsonSchema)]
     #[serde(deny_unknown_fields)]
-    #[expect(dead_code, reason = "only its shape matters")]
+    #[expect(dead_code, reason = "only its schema is used")]
     struct Row {
         width: u32,
         #[serde(default)]
@@ -338,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn all_structural_faults_come_at_once_with_their_paths() {
+    fn all_structural_faults_are_reported_at_once_with_their_paths() {
         let document = json!({
             "rows": [{"width": 1}, {"width": "wide", "tint": 1}], "scale": "big", "nmae": "x"
         });
@@ -358,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_word_is_answered_with_all_right_ones() {
+    fn an_unknown_enum_value_is_reported_with_all_known_ones() {
         let document = json!({"name": "x", "rows": [{"width": 1, "colour": "red"}]});
         let faults = parse::<Doc>("d.json", document).unwrap_err();
         assert_eq!(

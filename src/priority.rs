@@ -1,60 +1,63 @@
-//! Which threads go first where there are more of them than cores: those that answer before those that compute, and both
-//! before those that have all the time in the world; and what a thread got. On systems other than Linux all are equal.
+//! Scheduling priority of threads, for when there are more runnable threads than cores: threads that handle requests come first,
+//! then threads that compute, then background work. Also the CPU time of a thread. On systems other than Linux, all threads have the
+//! same priority.
 
 #[cfg(target_os = "linux")]
 use std::io;
 use std::time::Duration;
 
-/// A turn of a thread that answers, in nanoseconds: the shortest that Linux gives.
+/// Time slice of a latency-sensitive thread, in nanoseconds: the shortest that Linux allows.
 #[cfg(target_os = "linux")]
-const SHORT_TURN: u64 = 100_000;
+const SHORT_SLICE: u64 = 100_000;
 
-/// By so much nicer is a thread that computes. With 10 it has a tenth of the core where both want all of it.
+/// Added to the nice value of a background thread. With 10, it gets a tenth of a core for which a thread of normal priority competes.
 #[cfg(target_os = "linux")]
-const NICER: i32 = 10;
+const BACKGROUND_NICE: i32 = 10;
 
-/// Makes the calling thread one that runs only where no other thread wants to: on Linux, the scheduling policy `SCHED_IDLE`.
-/// The lowest nice value is not enough: since Linux 6.6 a thread that wakes up waits until the running one has had its slice,
-/// some milliseconds, however nice that is; only a thread of this policy is put aside at once. On a machine whose cores are
-/// all busy it gets a few parts in a thousand of one, so loading takes long there, and requests do not notice.
+/// Lets the calling thread run only while no other thread needs the core. On Linux, this is the scheduling policy `SCHED_IDLE`.
 ///
-/// Anybody may take this policy, but not everybody may leave it again:
-/// <https://man7.org/linux/man-pages/man7/sched.7.html>
+/// The lowest nice value is not enough: since Linux 6.6, a thread that wakes up waits until the running thread has used its slice,
+/// some milliseconds, whatever its nice value. Only a thread with this policy is preempted at once. If all cores are busy, the thread
+/// gets a few thousandths of one core, so loading takes long, but requests are not delayed.
+///
+/// Every thread may enter this policy; leaving it again takes privileges: <https://man7.org/linux/man-pages/man7/sched.7.html>
 pub fn set_idle_priority() {
     #[cfg(target_os = "linux")]
-    if let Err(error) = to_idle() {
-        tracing::warn!(%error, "a thread in the background runs at the priority of everything else");
+    if let Err(error) = try_set_idle_priority() {
+        tracing::warn!(%error, "cannot lower the priority of a background thread");
     }
 }
 
-/// Makes the calling thread one that need not wait until another one has had its turn: it asks for short turns, and a thread
-/// that wakes up and wants less than the one that runs goes first. It gets no more of the core for that. Threads that it makes
-/// are like it.
-/// Before Linux 6.12 there are no turns of different length, and this does nothing.
+/// Lets the calling thread preempt threads with longer time slices: it requests short slices, and a thread that wakes up with a
+/// shorter slice than the running thread runs first. Its share of the core does not grow. Threads that it spawns inherit this.
+///
+/// Does nothing before Linux 6.12, where all slices have the same length.
 pub fn set_latency_sensitive() {
     #[cfg(target_os = "linux")]
-    if let Err(error) = to_short_turns() {
-        tracing::debug!(%error, "a thread that answers waits for its turn like everybody else");
+    if let Err(error) = try_set_latency_sensitive() {
+        tracing::debug!(%error, "cannot shorten the time slice of a latency-sensitive thread");
     }
 }
 
-/// Makes the calling thread one that lets those that answer go first, and still gets its part where they want all there is: a
-/// tenth of a core. A thread that has just run and is woken again waits until the running one has had its part; where that has the
-/// same right to the core this lasts up to the next tick of the clock, four milliseconds. `benches/calm` tells what comes of it.
-/// Threads of other programs on the same cores go first as well.
+/// Lets the calling thread run after threads of normal priority, with a tenth of a core if they need all of it.
+///
+/// Without this, a thread that has just handled a request and wakes up again waits until the running thread has used its share; at
+/// equal priority this takes until the next clock tick, up to four milliseconds. `benches/calm` measures the effect. Threads of other
+/// programs on the same cores also run before background threads.
 pub fn set_background() {
     #[cfg(target_os = "linux")]
-    if let Err(error) = to_nicer() {
-        tracing::warn!(%error, "a thread that computes runs at the priority of those that answer");
+    if let Err(error) = try_set_background() {
+        tracing::warn!(%error, "cannot lower the priority of a thread that computes");
     }
 }
 
 #[cfg(target_os = "linux")]
 #[expect(unsafe_code, reason = "only the C library has this call")]
-fn to_idle() -> io::Result<()> {
-    let none = libc::sched_param { sched_priority: 0 };
-    // SAFETY: 0 is the calling thread, and the parameters are read during the call only.
-    let failed = unsafe { libc::sched_setscheduler(0, libc::SCHED_IDLE, &raw const none) } != 0;
+fn try_set_idle_priority() -> io::Result<()> {
+    let parameters = libc::sched_param { sched_priority: 0 };
+    // SAFETY: 0 is the calling thread, and the parameters are read only during the call.
+    let failed =
+        unsafe { libc::sched_setscheduler(0, libc::SCHED_IDLE, &raw const parameters) } != 0;
     if failed {
         return Err(io::Error::last_os_error());
     }
@@ -62,30 +65,30 @@ fn to_idle() -> io::Result<()> {
 }
 
 #[cfg(target_os = "linux")]
-fn to_short_turns() -> io::Result<()> {
+fn try_set_latency_sensitive() -> io::Result<()> {
     let mut attributes = attributes()?;
-    attributes.sched_runtime = SHORT_TURN;
+    attributes.sched_runtime = SHORT_SLICE;
     set_attributes(&attributes)
 }
 
 #[cfg(target_os = "linux")]
-fn to_nicer() -> io::Result<()> {
+fn try_set_background() -> io::Result<()> {
     let mut attributes = attributes()?;
-    attributes.sched_nice = (attributes.sched_nice + NICER).min(19);
-    // Turns as everybody has them, also where the thread was made by one that answers.
+    attributes.sched_nice = (attributes.sched_nice + BACKGROUND_NICE).min(19);
+    // Resets the slice to the default: the thread may have been spawned by a latency-sensitive one.
     attributes.sched_runtime = 0;
     set_attributes(&attributes)
 }
 
-/// How the system runs the calling thread. `sched_runtime` is the length of its turns, or 0 where all are alike.
+/// Returns the scheduling attributes of the calling thread. `sched_runtime` is its time slice; 0 if the system has only one length.
 #[cfg(target_os = "linux")]
-#[expect(unsafe_code, reason = "the C library has no name for this call")]
+#[expect(unsafe_code, reason = "the C library has no wrapper for this call")]
 fn attributes() -> io::Result<libc::sched_attr> {
-    // The first version of the structure, which every Linux since 3.14 knows.
+    // Size of the first version of the structure, which every Linux since 3.14 accepts.
     let size = 48;
-    // SAFETY: it is plain numbers, for all of which 0 is a value.
+    // SAFETY: the structure consists of integers, for which all zeros are valid.
     let mut attributes: libc::sched_attr = unsafe { std::mem::zeroed() };
-    // SAFETY: 0 is the calling thread; up to `size` bytes are written to a structure that has as many.
+    // SAFETY: 0 is the calling thread; the call writes at most `size` bytes to a structure of at least that size.
     let failed = unsafe { libc::syscall(libc::SYS_sched_getattr, 0, &raw mut attributes, size, 0) };
     if failed != 0 {
         return Err(io::Error::last_os_error());
@@ -95,17 +98,17 @@ fn attributes() -> io::Result<libc::sched_attr> {
 }
 
 #[cfg(target_os = "linux")]
-#[expect(unsafe_code, reason = "the C library has no name for this call")]
+#[expect(unsafe_code, reason = "the C library has no wrapper for this call")]
 fn set_attributes(attributes: &libc::sched_attr) -> io::Result<()> {
     let attributes: *const libc::sched_attr = attributes;
-    // SAFETY: 0 is the calling thread; the structure is read during the call only, as far as its `size` says.
+    // SAFETY: 0 is the calling thread; the call reads the structure up to its `size`, and not after the call.
     if unsafe { libc::syscall(libc::SYS_sched_setattr, 0, attributes, 0) } != 0 {
         return Err(io::Error::last_os_error());
     }
     Ok(())
 }
 
-/// How long the calling thread has computed; waiting does not count.
+/// Returns the CPU time that the calling thread has used. Waiting does not count.
 #[cfg(target_os = "linux")]
 #[must_use]
 pub fn cpu_time() -> Duration {
@@ -114,7 +117,7 @@ pub fn cpu_time() -> Duration {
     Duration::try_from(time).unwrap_or_default()
 }
 
-/// How long the process has run, where the system does not tell more: waiting counts, too.
+/// Returns the time since the first call: other systems offer no CPU time per thread here, so waiting counts.
 #[cfg(not(target_os = "linux"))]
 #[must_use]
 pub fn cpu_time() -> Duration {
@@ -127,41 +130,42 @@ pub fn cpu_time() -> Duration {
 mod tests {
     use std::thread;
 
-    use super::{NICER, SHORT_TURN, attributes, set_background, set_latency_sensitive};
+    use super::{BACKGROUND_NICE, SHORT_SLICE, attributes, set_background, set_latency_sensitive};
 
     #[test]
-    fn a_thread_that_answers_has_short_turns_and_is_else_as_before() {
-        let told = thread::spawn(|| {
-            let before = attributes().expect("told");
+    fn a_latency_sensitive_thread_has_a_short_slice_and_no_other_change() {
+        let thread = thread::spawn(|| {
+            let before = attributes().expect("attributes");
             set_latency_sensitive();
-            (before, attributes().expect("told"))
+            (before, attributes().expect("attributes"))
         });
-        let (before, after) = told.join().expect("joins");
-        // A system that does not know turns of different length says 0 for all.
-        let turns = if before.sched_runtime == 0 {
+        let (before, after) = thread.join().expect("joins");
+        // A system with only one slice length reports 0.
+        let slice = if before.sched_runtime == 0 {
             0
         } else {
-            SHORT_TURN
+            SHORT_SLICE
         };
-        assert_eq!(after.sched_runtime, turns);
-        assert_ne!(before.sched_runtime, SHORT_TURN, "it was not so before");
+        assert_eq!(after.sched_runtime, slice);
+        assert_ne!(before.sched_runtime, SHORT_SLICE, "the default is longer");
         let rest = |of: &libc::sched_attr| (of.sched_policy, of.sched_nice, of.sched_flags);
         assert_eq!(rest(&after), rest(&before));
     }
 
     #[test]
-    fn a_thread_that_computes_is_nicer_and_has_turns_as_before_whoever_made_it() {
-        let told = thread::spawn(|| {
-            let before = attributes().expect("told");
+    fn a_background_thread_has_a_higher_nice_value_and_the_default_slice() {
+        let thread = thread::spawn(|| {
+            let before = attributes().expect("attributes");
             set_latency_sensitive();
-            let made = thread::spawn(|| {
+            let child = thread::spawn(|| {
                 set_background();
-                attributes().expect("told")
+                attributes().expect("attributes")
             });
-            (before, made.join().expect("joins"))
+            (before, child.join().expect("joins"))
         });
-        let (before, after) = told.join().expect("joins");
-        assert_eq!(after.sched_nice, (before.sched_nice + NICER).min(19));
+        let (before, after) = thread.join().expect("joins");
+        let nice = (before.sched_nice + BACKGROUND_NICE).min(19);
+        assert_eq!(after.sched_nice, nice);
         let rest = |of: &libc::sched_attr| (of.sched_policy, of.sched_runtime);
         assert_eq!(rest(&after), rest(&before));
     }

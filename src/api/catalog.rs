@@ -1,4 +1,4 @@
-//! What there is and how it stands, for protocols whose clients ask before they predict.
+//! Which models and versions there are and their states, for requests that read before they predict.
 
 use std::sync::Arc;
 
@@ -6,10 +6,11 @@ use tokio::sync::watch;
 
 use crate::control::View;
 use crate::error::PredictError;
-use crate::serving::live::{Live, ServingModel, ServingVersion, Snapshot};
+use crate::serving::live::{Live, ServingModel, Snapshot};
+use crate::serving::version::VersionRuntime;
 use crate::serving::{Pin, pinned};
 
-/// Where a gateway stands between its start and its end.
+/// Lifecycle stage reported to health checks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Stage {
     /// It takes new work.
@@ -21,7 +22,7 @@ pub enum Stage {
     Gone,
 }
 
-/// Reads what is served and what is known.
+/// Reads what is served and what control has published.
 #[derive(Clone, Debug)]
 pub struct Catalog {
     live: Arc<Live>,
@@ -30,7 +31,7 @@ pub struct Catalog {
 }
 
 impl Catalog {
-    /// What is served, what there is, and where the gateway stands.
+    /// Creates a catalog of what `live` serves and control publishes in `views`, for a gateway in `stage`.
     #[must_use]
     pub fn new(
         live: Arc<Live>,
@@ -40,12 +41,12 @@ impl Catalog {
         Self { live, views, stage }
     }
 
-    /// Where the gateway stands now.
+    /// Returns the current stage of the gateway.
     pub(super) fn stage(&self) -> Stage {
         *self.stage.borrow()
     }
 
-    /// Waits until something else is known, or the gateway stands elsewhere. `false`: nothing will ever change again.
+    /// Waits until the published state or the stage changes. Returns `false` if neither will ever change again.
     pub(super) async fn changed(&mut self) -> bool {
         tokio::select! {
             changed = self.views.changed() => changed.is_ok(),
@@ -53,22 +54,22 @@ impl Catalog {
         }
     }
 
-    /// Everything that is known now.
+    /// Returns the state that control has published.
     pub(super) fn view(&self) -> Arc<View> {
         Arc::clone(&self.views.borrow())
     }
 
-    /// Everything that is served now.
+    /// Returns what is served now.
     pub(super) fn snapshot(&self) -> Arc<Snapshot> {
         self.live.snapshot()
     }
 
-    /// Why not every model can answer as it is wanted, in order; empty: the gateway is ready.
+    /// Returns why not every model can answer as its policy wants, sorted; empty if the gateway is ready.
     #[must_use]
     pub fn unready(&self) -> Vec<String> {
         let mut reasons = Vec::new();
         if self.stage() != Stage::Serving {
-            reasons.push("going down: no new work is taken".to_owned());
+            reasons.push("the gateway is shutting down and takes no new work".to_owned());
         }
         let view = self.view();
         if view.models.is_empty() {
@@ -80,27 +81,27 @@ impl Catalog {
         reasons
     }
 
-    /// A version of `model`: the one that `pin` names, else the highest that the split sends to.
+    /// Returns a version of `model`: the one that `pin` names, otherwise the highest one that has a share in the split.
     ///
     /// # Errors
-    /// There is no such model, version or label, or it cannot answer.
+    /// Returns an error if the model, version or label does not exist or cannot answer.
     pub(super) fn version(
         &self,
         model: &str,
         pin: Option<&Pin>,
-    ) -> Result<Arc<ServingVersion>, PredictError> {
-        self.found(model, pin).map(|(_, version)| version)
+    ) -> Result<Arc<VersionRuntime>, PredictError> {
+        self.find(model, pin).map(|(_, version)| version)
     }
 
-    /// The same, with its model as it stood then.
+    /// Returns a version as [`version`](Self::version) does, with its model from the same snapshot.
     ///
     /// # Errors
     /// As [`version`](Self::version).
-    pub(super) fn found(
+    pub(super) fn find(
         &self,
         model: &str,
         pin: Option<&Pin>,
-    ) -> Result<(Arc<ServingModel>, Arc<ServingVersion>), PredictError> {
+    ) -> Result<(Arc<ServingModel>, Arc<VersionRuntime>), PredictError> {
         let snapshot = self.snapshot();
         let serving = snapshot.model(model)?;
         if let Some(pin) = pin {
@@ -108,8 +109,8 @@ impl Catalog {
             return Ok((Arc::clone(serving), Arc::clone(version)));
         }
         let shares = serving.routing()?.shares();
-        let sent = shares.iter().filter(|(_, share)| share.basis_points() > 0);
-        let highest = sent.map(|(version, _)| version).next_back();
+        let with_share = shares.iter().filter(|(_, share)| share.basis_points() > 0);
+        let highest = with_share.map(|(version, _)| version).next_back();
         let version = highest.and_then(|version| serving.ready.get(version));
         let version = version.ok_or_else(|| serving.not_ready())?;
         Ok((Arc::clone(serving), Arc::clone(version)))

@@ -1,19 +1,19 @@
-//! How protocols call what an error is about, and which codes their clients know.
+//! How each protocol names the fields of a request in errors, and which error codes its clients know.
 
 use crate::error::{Code, InputFaults, PredictError};
 
-/// The words of one protocol for errors.
+/// Field names and codes of errors in one protocol.
 #[derive(Debug)]
 pub struct ErrorMapping {
-    /// Field of the model's name.
+    /// Field with the name of the model.
     pub(super) model: &'static str,
-    /// Field of a version by number.
+    /// Field with the number of a version.
     pub(super) version: &'static str,
-    /// Field of a version by label.
+    /// Field with the label of a version.
     pub(super) label: &'static str,
-    /// Field of the tensors.
+    /// Field with the tensors.
     pub(super) tensors: &'static str,
-    /// The code of an error.
+    /// Returns the code of an error.
     pub(super) code: fn(&PredictError) -> Code,
 }
 
@@ -26,7 +26,7 @@ pub static NATIVE: ErrorMapping = ErrorMapping {
     code: PredictError::code,
 };
 
-/// The Open Inference Protocol, with the codes that Triton answers with.
+/// The Open Inference Protocol, with Triton's error codes.
 pub static OPEN_INFERENCE: ErrorMapping = ErrorMapping {
     model: "model_name",
     version: "model_version",
@@ -38,15 +38,15 @@ pub static OPEN_INFERENCE: ErrorMapping = ErrorMapping {
     },
 };
 
-/// The same in requests that only ask what there is.
-pub(super) static OPEN_INFERENCE_QUESTIONS: ErrorMapping = ErrorMapping {
+/// The Open Inference Protocol in requests that only read, whose fields have other names.
+pub(super) static OPEN_INFERENCE_READS: ErrorMapping = ErrorMapping {
     model: "name",
     version: "version",
     label: "version",
     ..OPEN_INFERENCE
 };
 
-/// TensorFlow Serving's.
+/// TensorFlow Serving's protocol.
 pub static TENSORFLOW_SERVING: ErrorMapping = ErrorMapping {
     model: "model_spec.name",
     version: "model_spec.version",

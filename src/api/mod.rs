@@ -1,12 +1,14 @@
-//! The doors: gRPC for services and operators, HTTP for dashboards. Wire types end here: a door turns a message into a
-//! domain type, calls one function, and turns the answer or the error back.
+//! Ports and protocols: gRPC for services and operators, HTTP for services and dashboards. A handler converts a message to a domain type, calls
+//! one function, and converts the answer or the error back. Wire types end here.
 
 use std::time::Duration;
 
+pub mod endpoints;
 pub mod grpc;
 pub mod http;
 
 mod catalog;
+mod context;
 mod error_mapping;
 mod oip;
 mod predictor;
@@ -15,8 +17,19 @@ mod response_headers;
 mod status;
 
 pub use catalog::{Catalog, Stage};
+pub use context::RequestContext;
 pub use error_mapping::{ErrorMapping, NATIVE, OPEN_INFERENCE, TENSORFLOW_SERVING};
 pub use predictor::Predictor;
 
-/// How long a message may take to come as a whole. Without it a caller that stops half-way would keep its place.
+use endpoints::Endpoint;
+
+/// How long a message may take to arrive. Without this limit, a client that stops half-way would keep its permit.
 const MESSAGE_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Returns the whole endpoint table: the RPCs of both gRPC ports, then the HTTP routes.
+#[must_use]
+pub fn all_endpoints() -> Vec<Endpoint> {
+    let mut all = endpoints::grpc();
+    all.extend(http::endpoints());
+    all
+}

@@ -1,15 +1,16 @@
-//! The one way into the house for what is to be predicted, whatever protocol it came by.
+//! The entry to predictions that all protocols share.
 
 use std::sync::Arc;
 
 use http::Extensions;
 use tokio::time::{Instant, timeout_at};
 
+use super::context::RequestContext;
 use crate::error::{InputFaults, PredictError};
 use crate::serving::admission::{AdmissionControl, RequestPermit};
 use crate::serving::{Answer, Pipeline, Query};
 
-/// Answers what the doors have read.
+/// Answers queries that the protocols have read.
 #[derive(Clone, Debug)]
 pub struct Predictor {
     pipeline: Arc<Pipeline>,
@@ -17,7 +18,7 @@ pub struct Predictor {
 }
 
 impl Predictor {
-    /// Answers from `pipeline` whom `gate` lets in.
+    /// Creates a predictor that answers from `pipeline` the requests that `admission` admits.
     #[must_use]
     pub fn new(pipeline: Arc<Pipeline>, admission: Arc<AdmissionControl>) -> Self {
         Self {
@@ -30,27 +31,27 @@ impl Predictor {
         &self.pipeline
     }
 
-    /// Who lets calls in.
+    /// Returns the admission control.
     #[must_use]
     pub fn admission(&self) -> &Arc<AdmissionControl> {
         &self.admission
     }
 
-    /// The place that [`Admission`](super::grpc::Admission) gave a call; a new one where the door stands without it.
+    /// Returns the permit that [`Admission`](super::grpc::Admission) gave a request, or a new one if the service is not behind it.
     ///
     /// # Errors
-    /// The gateway is full.
-    pub(super) fn place(
+    /// Returns [`PredictError::Overloaded`] at the limit on requests.
+    pub(super) fn permit(
         &self,
         extensions: &mut Extensions,
     ) -> Result<Arc<RequestPermit>, PredictError> {
-        match extensions.remove::<Arc<RequestPermit>>() {
+        match RequestContext::take_permit(extensions) {
             Some(permit) => Ok(permit),
             None => Ok(Arc::new(self.admission.enter(Instant::now(), None)?)),
         }
     }
 
-    /// Answers a query, or counts what could not even be read.
+    /// Answers a query. Counts a request that has faults instead.
     ///
     /// # Errors
     /// See [`PredictError`].
@@ -59,11 +60,11 @@ impl Predictor {
         query: Result<Query, InputFaults>,
     ) -> Result<Answer, PredictError> {
         let query = query.map_err(|faults| self.pipeline.refuse(faults))?;
-        let Some(deadline) = query.permit.sooner() else {
+        let Some(deadline) = query.permit.message_deadline() else {
             return self.pipeline.predict(query).await;
         };
-        // Whoever ends the call in time may not have heard of it.
-        let answered = timeout_at(deadline, self.pipeline.predict(query)).await;
-        answered.unwrap_or(Err(PredictError::DeadlineExceeded))
+        // The deadline is in the message, so the layer that ends calls at their deadlines may not know it.
+        let answer = timeout_at(deadline, self.pipeline.predict(query)).await;
+        answer.unwrap_or(Err(PredictError::DeadlineExceeded))
     }
 }

@@ -1,4 +1,4 @@
-//! What all protocols read in the same way: who must answer, keys and ids, elements as bytes.
+//! What all protocols read in the same way: pins, keys and ids, blocks of bytes.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName};
@@ -8,48 +8,48 @@ use crate::ident::ResponseId;
 use crate::model::payload::{Datatype, TensorData};
 use crate::serving::Pin;
 
-/// Longest routing key, in bytes.
-const LONGEST_KEY: usize = 1024;
+/// Limit on the bytes of a routing key.
+const MAX_KEY_BYTES: usize = 1024;
 
-/// Carries the routing key where a protocol has no field for it.
+/// Header with the routing key, for protocols without a field for it.
 const ROUTING_KEY: HeaderName = HeaderName::from_static("taper-routing-key");
-/// Carries the caller's id for the answer where a protocol has no field for it; tells it in answers.
+/// Header with the caller's id for the answer, for protocols without a field for it. Responses have it too.
 pub(super) const RESPONSE_ID: HeaderName = HeaderName::from_static("taper-response-id");
 
-/// A version as a protocol writes it that has one text for numbers and labels; empty: no pin.
+/// Reads a version from a text that is a number or a label; `None` if it is empty.
 pub(super) fn pin(text: String) -> Option<Pin> {
     if text.is_empty() {
         return None;
     }
-    // No label is a number, so there is nothing to mix up. What has a sign or a zero in front is how nobody writes a version.
+    // Unambiguous, since no label is a number. A text with a sign or leading zeros is a label, since versions are not written so.
     let is_number = text == "0" || text.starts_with(|first| matches!(first, '1'..='9'));
     let number = text.parse().ok().filter(|_| is_number);
     Some(number.map_or_else(|| Pin::Label(text), Pin::Version))
 }
 
-/// The routing key of a request: `said`, the name of its own field for it with what stands there, or else the header.
+/// Returns the routing key of a request: from the message if `in_message` has the name and the value of its field, otherwise from the header.
 pub(super) fn routing_key_of(
-    said: Option<(&str, String)>,
+    in_message: Option<(&str, String)>,
     headers: &HeaderMap,
     faults: &mut InputFaults,
 ) -> String {
     let name = ROUTING_KEY;
-    let (field, key) = said.unwrap_or_else(|| by_header(headers, &name, faults));
+    let (field, key) = in_message.unwrap_or_else(|| from_header(headers, &name, faults));
     routing_key(key, field, faults)
 }
 
-/// The caller's id for the answer, said as in [`routing_key_of`].
+/// Returns the caller's id for the answer, found as in [`routing_key_of`].
 pub(super) fn response_id_of(
-    said: Option<(&str, String)>,
+    in_message: Option<(&str, String)>,
     headers: &HeaderMap,
     faults: &mut InputFaults,
 ) -> Option<ResponseId> {
     let name = RESPONSE_ID;
-    let (field, id) = said.unwrap_or_else(|| by_header(headers, &name, faults));
+    let (field, id) = in_message.unwrap_or_else(|| from_header(headers, &name, faults));
     response_id(id, field, faults)
 }
 
-fn by_header<'n>(
+fn from_header<'n>(
     headers: &HeaderMap,
     name: &'n HeaderName,
     faults: &mut InputFaults,
@@ -57,16 +57,16 @@ fn by_header<'n>(
     (name.as_str(), header(headers, name, faults))
 }
 
-/// A routing key that came in `field`. Too long ones are a fault.
+/// Returns the routing key found in `field`. Adds a fault if it is too long.
 pub(super) fn routing_key(key: String, field: &str, faults: &mut InputFaults) -> String {
-    if key.len() > LONGEST_KEY {
+    if key.len() > MAX_KEY_BYTES {
         let got = format!("{} bytes", key.len());
-        faults.add(field, got, format!("at most {LONGEST_KEY} bytes"));
+        faults.add(field, got, format!("at most {MAX_KEY_BYTES} bytes"));
     }
     key
 }
 
-/// The caller's id for the answer, which came in `field`; empty: none.
+/// Returns the caller's id for the answer found in `field`; `None` if it is empty. Adds a fault if it is not valid.
 pub(super) fn response_id(id: String, field: &str, faults: &mut InputFaults) -> Option<ResponseId> {
     if id.is_empty() {
         return None;
@@ -76,7 +76,7 @@ pub(super) fn response_id(id: String, field: &str, faults: &mut InputFaults) -> 
         .ok()
 }
 
-/// The text of header `name`; empty where it is not there. One that is no text is a fault.
+/// Returns the text of header `name`, empty if it is missing. Adds a fault if it is not text.
 fn header(headers: &HeaderMap, name: &HeaderName, faults: &mut InputFaults) -> String {
     match headers.get(name).map(|value| value.to_str()) {
         None => String::new(),
@@ -88,32 +88,33 @@ fn header(headers: &HeaderMap, name: &HeaderName, faults: &mut InputFaults) -> S
     }
 }
 
-/// Refuses what is `wanted` of a version that gives the one output `given`; `field` tells where each stands.
-pub(super) fn outputs<'a>(
+/// Adds a fault for each of the `wanted` outputs that a version with the one output `available` does not have, or that is repeated. `field`
+/// returns the field of the output at an index.
+pub(super) fn check_outputs<'a>(
     wanted: impl Iterator<Item = &'a str>,
-    given: &str,
+    available: &str,
     field: impl Fn(usize) -> String,
     faults: &mut InputFaults,
 ) {
-    let mut is_there = false;
+    let mut was_found = false;
     for (at, name) in wanted.enumerate() {
-        if name == given && !is_there {
-            is_there = true;
+        if name == available && !was_found {
+            was_found = true;
             continue;
         }
         faults.add_with(|| InputFault {
             field: field(at),
             got: format!("`{}`", cut(name)),
-            wanted: format!("`{given}`, once"),
+            wanted: format!("`{available}`, once"),
         });
     }
 }
 
-/// Elements as they travel in one block: little-endian without padding, BOOL as one byte, 0 or 1; each of BYTES after its length in
-/// four bytes. Source: the Open Inference Protocol's raw tensor contents.
+/// Decodes a block of elements: little-endian without padding; BOOL as one byte, 0 or 1; each element of BYTES after its length in four
+/// bytes. Source: the Open Inference Protocol's raw tensor contents.
 ///
 /// # Errors
-/// What was wanted.
+/// Returns what was expected.
 pub(super) fn raw(datatype: Datatype, raw: &Bytes) -> Result<TensorData, &'static str> {
     Ok(match datatype {
         Datatype::Bool => TensorData::Bool(
@@ -133,16 +134,19 @@ pub(super) fn raw(datatype: Datatype, raw: &Bytes) -> Result<TensorData, &'stati
     })
 }
 
-fn elements<T, const N: usize>(raw: &[u8], read: fn([u8; N]) -> T) -> Result<Vec<T>, &'static str> {
+fn elements<T, const N: usize>(
+    raw: &[u8],
+    decode: fn([u8; N]) -> T,
+) -> Result<Vec<T>, &'static str> {
     let (whole, rest) = raw.as_chunks::<N>();
     if rest.is_empty() {
-        Ok(whole.iter().map(|element| read(*element)).collect())
+        Ok(whole.iter().map(|element| decode(*element)).collect())
     } else {
         Err("a whole number of elements")
     }
 }
 
-/// The texts are slices of `raw`, not copies.
+/// Decodes strings. They are slices of `raw`, not copies.
 fn texts(raw: &Bytes) -> Result<Vec<Bytes>, &'static str> {
     let mut rest = raw.clone();
     let mut texts = Vec::new();
@@ -152,35 +156,35 @@ fn texts(raw: &Bytes) -> Result<Vec<Bytes>, &'static str> {
         let length = usize::try_from(u32::from_le_bytes(*length)).unwrap_or(usize::MAX);
         let _ = rest.split_to(4);
         if length > rest.len() {
-            return Err("elements as long as the lengths before them say");
+            return Err("elements as long as the lengths before them");
         }
         texts.push(rest.split_to(length));
     }
     Ok(texts)
 }
 
-/// Scores as they travel in one block.
-pub(super) fn to_raw(scores: &[f32]) -> Bytes {
+/// Encodes scores as a block.
+pub(super) fn scores_to_raw(scores: &[f32]) -> Bytes {
     scores
         .iter()
         .flat_map(|score| score.to_le_bytes())
         .collect()
 }
 
-/// Texts as they travel in one block.
+/// Encodes strings as a block.
 pub(super) fn texts_to_raw(texts: &[String]) -> Bytes {
     let mut block = BytesMut::new();
     for text in texts {
-        // None is longer than the message that it goes into.
+        // Strings are shorter than a message, whose length fits.
         block.put_u32_le(u32::try_from(text.len()).unwrap_or(u32::MAX));
         block.put_slice(text.as_bytes());
     }
     block.freeze()
 }
 
-/// A name as a caller wrote it, for telling it back: not longer than any sensible one.
+/// Shortens a name from a request to 64 characters, to repeat it in an error.
 pub(super) fn cut(name: &str) -> String {
-    name.chars().take(64).collect()
+    crate::text::truncate(name, 64).to_owned()
 }
 
 #[cfg(test)]
@@ -200,10 +204,10 @@ mod tests {
     }
 
     #[test]
-    fn texts_are_cut_at_their_lengths_and_never_beyond_the_block() {
+    fn strings_end_at_their_lengths_and_within_the_block() {
         let block = Bytes::from_static(b"\x02\0\0\0ab\0\0\0\0\x01\0\0\0c");
         let Ok(TensorData::Bytes(texts)) = raw(Datatype::Bytes, &block) else {
-            panic!("three texts");
+            panic!("three strings");
         };
         assert_eq!(texts, ["ab", "", "c"]);
         for wrong in [
@@ -218,8 +222,8 @@ mod tests {
     }
 
     #[test]
-    fn blocks_hold_whole_elements() {
-        let block = to_raw(&[1.5, -0.0]);
+    fn a_block_has_whole_elements() {
+        let block = scores_to_raw(&[1.5, -0.0]);
         assert_eq!(
             raw(Datatype::Fp32, &block),
             Ok(TensorData::Fp32(vec![1.5, -0.0]))

@@ -1,4 +1,4 @@
-//! Who answered, as headers of an answer: for protocols whose messages have no place for all of it.
+//! Which version answered, as response headers: for protocols whose messages lack fields for some of it.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -10,15 +10,15 @@ const MODEL: HeaderName = HeaderName::from_static("taper-model");
 const VERSION: HeaderName = HeaderName::from_static("taper-version");
 const ROLE: HeaderName = HeaderName::from_static("taper-role");
 const REVISION: HeaderName = HeaderName::from_static("taper-policy-revision");
-const FAILED: HeaderName = HeaderName::from_static("taper-failed-version");
+const FAILED_VERSION: HeaderName = HeaderName::from_static("taper-failed-version");
 
-/// Puts into `headers` who gave `answer`.
+/// Writes into `headers` which version gave `answer`.
 pub(super) fn write(answer: &Answer, headers: &mut HeaderMap) {
-    headers.insert(VERSION, answer.by.number().get().into());
+    headers.insert(VERSION, answer.version.number().get().into());
     headers.insert(ROLE, HeaderValue::from_static(role(answer.role)));
     headers.insert(REVISION, answer.revision.0.into());
     if let Some(failed) = answer.failed {
-        headers.insert(FAILED, failed.get().into());
+        headers.insert(FAILED_VERSION, failed.get().into());
     }
     // Both are visible ASCII by their own rules.
     for (name, text) in [
@@ -31,14 +31,15 @@ pub(super) fn write(answer: &Answer, headers: &mut HeaderMap) {
     }
 }
 
-/// What each header says, and whether every answer has it.
-pub(super) fn described() -> [(HeaderName, &'static str, bool); 6] {
+/// Returns a description of each header, and whether every answer has it.
+pub(super) fn descriptions() -> [(HeaderName, &'static str, bool); 6] {
     [
         (MODEL, "The model that answered.", true),
-        (VERSION, "The version that answered: its number.", true),
+        (VERSION, "The number of the version that answered.", true),
         (
             ROLE,
-            "The part that the version played: `primary`, or `fallback` where the version that should have answered could not.",
+            "The role of the version that answered: `primary`, or `fallback` if the version that should have answered failed or was \
+                too slow.",
             true,
         ),
         (
@@ -52,14 +53,14 @@ pub(super) fn described() -> [(HeaderName, &'static str, bool); 6] {
             true,
         ),
         (
-            FAILED,
-            "With `fallback`: the version that should have answered.",
+            FAILED_VERSION,
+            "With role `fallback`: the version that should have answered.",
             false,
         ),
     ]
 }
 
-/// The word for a role in protocols that have words.
+/// Returns the word for a role in protocols that have words.
 pub(super) fn role(role: Role) -> &'static str {
     role.as_str()
 }

@@ -1,4 +1,4 @@
-//! Errors on the wire: the one place that chooses what a caller is told, and how much of it.
+//! Errors on the wire: the one place that decides what callers see of an error, and how much of it.
 
 use std::collections::HashMap;
 
@@ -13,24 +13,25 @@ use crate::ident::VersionNumber;
 /// `google.rpc.ErrorInfo.domain` of every error.
 const DOMAIN: &str = "taper.v1";
 
-/// Bytes that a message may take as `grpc-message` carries it. Many clients refuse a call whose trailers pass 8 KiB, and
-/// see no error then but a broken stream. These limits keep the message and the details, which repeat it and travel as
-/// base64, below 7 KiB together, whatever names and texts a caller sends.
-const MESSAGE: usize = 1024;
-/// Bytes of all violations in the details.
-const VIOLATIONS: usize = 3 * 1024;
-/// Bytes of the field or subject of one violation.
-const SUBJECT: usize = 160;
-/// Bytes of the description of one violation.
-const DESCRIPTION: usize = 320;
+/// Limit on the bytes of a message in its `grpc-message` encoding. Many clients refuse trailers of more than 8 KiB and then report a broken
+/// stream instead of the error. These limits keep the message and the details, which repeat it in base64, below 7 KiB together, whatever names
+/// and texts a caller sends.
+const MAX_MESSAGE_BYTES: usize = 1024;
+/// Limit on the bytes of all violations in the details.
+const MAX_VIOLATIONS_BYTES: usize = 3 * 1024;
+/// Limit on the bytes of the field or subject of one violation.
+const MAX_SUBJECT_BYTES: usize = 160;
+/// Limit on the bytes of the description of one violation.
+const MAX_DESCRIPTION_BYTES: usize = 320;
 /// Bytes of one violation beside its texts: its kind, and the tags and lengths of protobuf.
-const FRAMING: usize = 32;
+const FRAMING_BYTES: usize = 32;
 
+/// Converts an error of a prediction for the native protocol.
 pub(super) fn from_predict(error: &PredictError) -> Status {
     to_status(error, &NATIVE)
 }
 
-/// An error in the words of a protocol.
+/// Converts an error of a prediction for the protocol of `error_mapping`.
 pub(super) fn to_status(error: &PredictError, error_mapping: &ErrorMapping) -> Status {
     let mut details = info(error.reason());
     match error {
@@ -48,7 +49,7 @@ pub(super) fn to_status(error: &PredictError, error_mapping: &ErrorMapping) -> S
         | PredictError::TooLate { retry_after, .. } => {
             details.set_retry_info(Some(*retry_after));
         }
-        // Why a forward pass failed is in the log, not here.
+        // The cause of a failed forward pass is in the log only.
         PredictError::Draining
         | PredictError::Forward { .. }
         | PredictError::NotReady { .. }
@@ -57,16 +58,16 @@ pub(super) fn to_status(error: &PredictError, error_mapping: &ErrorMapping) -> S
     status((error_mapping.code)(error), error, details)
 }
 
-/// A call that ended at its deadline, whatever had become of it by then.
-pub(super) fn late() -> Status {
-    let late = &PredictError::DeadlineExceeded;
+/// Returns the status of a call that ended at its deadline, whatever its handler had done by then.
+pub(super) fn deadline_exceeded() -> Status {
+    let error = &PredictError::DeadlineExceeded;
     let text = "the deadline of the call passed before it was answered";
-    status(Code::DeadlineExceeded, &text, info(late.reason()))
+    status(Code::DeadlineExceeded, &text, info(error.reason()))
 }
 
-/// A status as a message, for streams whose items fail one by one.
-pub(super) fn as_message(status: &Status) -> tonic_types::Status {
-    // The details are such a message, with code and text.
+/// Converts a status to a message, for streams whose items fail one by one.
+pub(super) fn to_message(status: &Status) -> tonic_types::Status {
+    // The details are such a message already, with code and text.
     tonic_types::Status::decode(status.details()).unwrap_or_else(|_| tonic_types::Status {
         code: status.code().into(),
         message: status.message().to_owned(),
@@ -74,6 +75,7 @@ pub(super) fn as_message(status: &Status) -> tonic_types::Status {
     })
 }
 
+/// Converts an error of an admin call.
 pub(super) fn from_admin(error: &AdminError) -> Status {
     let mut details = info(error.reason());
     match error {
@@ -81,11 +83,11 @@ pub(super) fn from_admin(error: &AdminError) -> Status {
             bad_fields(&mut details, faults);
         }
         AdminError::InvalidVersion(faults) => {
-            let told = faults.iter().map(|fault| {
+            let violations = faults.iter().map(|fault| {
                 let field = format!("{} {}", fault.file.display(), fault.path);
                 (field.trim_end().to_owned(), fault.message.clone())
             });
-            for (field, description) in fitting(told, faults.iter().count()) {
+            for (field, description) in fit_violations(violations, faults.iter().count()) {
                 details.add_bad_request_violation(field, description);
             }
         }
@@ -97,23 +99,23 @@ pub(super) fn from_admin(error: &AdminError) -> Status {
             let subject = |(version, why): &(VersionNumber, String)| {
                 (format!("version {version}"), why.clone())
             };
-            let told = fitting(versions.iter().map(subject), versions.len());
-            details.set_precondition_failure(precondition(error.reason(), told));
+            let violations = fit_violations(versions.iter().map(subject), versions.len());
+            details.set_precondition_failure(precondition(error.reason(), violations));
         }
         AdminError::SignatureMismatch(lines) => {
             let subject = |line: &String| ("policy".to_owned(), line.clone());
-            let told = fitting(lines.iter().map(subject), lines.len());
-            details.set_precondition_failure(precondition(error.reason(), told));
+            let violations = fit_violations(lines.iter().map(subject), lines.len());
+            details.set_precondition_failure(precondition(error.reason(), violations));
         }
         AdminError::Held { what, by } => {
             let subject = |who: &String| (what.clone(), format!("held by {who}"));
-            let told = fitting(by.iter().map(subject), by.len());
-            details.set_precondition_failure(precondition(error.reason(), told));
+            let violations = fit_violations(by.iter().map(subject), by.len());
+            details.set_precondition_failure(precondition(error.reason(), violations));
         }
         AdminError::RevisionConflict { current, .. } => {
-            // A program that tries again should not have to read the sentence.
-            let told = HashMap::from([("current_revision".to_owned(), current.to_string())]);
-            details = ErrorDetails::with_error_info(error.reason(), DOMAIN, told);
+            // A program that tries again should not have to parse the message.
+            let metadata = HashMap::from([("current_revision".to_owned(), current.to_string())]);
+            details = ErrorDetails::with_error_info(error.reason(), DOMAIN, metadata);
         }
         AdminError::LabelNotReady { .. }
         | AdminError::Unconfirmed(_)
@@ -129,14 +131,14 @@ pub(super) fn from_admin(error: &AdminError) -> Status {
     status(error.code(), error, details)
 }
 
-/// A refusal that is no matter of predicting or of changing anything.
-pub(super) fn plain(code: WireCode, reason: &str, told: &str) -> Status {
-    Status::with_error_details(code, told, info(reason))
+/// Makes a status for an error that is neither of a prediction nor of an admin call.
+pub(super) fn plain(code: WireCode, reason: &str, message: &str) -> Status {
+    Status::with_error_details(code, message, info(reason))
 }
 
 fn status(code: Code, error: &impl ToString, details: ErrorDetails) -> Status {
-    let message = cut(&error.to_string(), MESSAGE, percent_encoded);
-    Status::with_error_details(wire(code), message, details)
+    let message = cut(&error.to_string(), MAX_MESSAGE_BYTES, percent_encoded_len);
+    Status::with_error_details(to_wire(code), message, details)
 }
 
 fn info(reason: &str) -> ErrorDetails {
@@ -144,78 +146,79 @@ fn info(reason: &str) -> ErrorDetails {
 }
 
 fn bad_field(details: &mut ErrorDetails, field: &str, error: &impl ToString) {
-    let description = cut(&error.to_string(), DESCRIPTION, char::len_utf8);
+    let description = cut(&error.to_string(), MAX_DESCRIPTION_BYTES, char::len_utf8);
     details.add_bad_request_violation(field, description);
 }
 
 fn bad_fields(details: &mut ErrorDetails, faults: &InputFaults) {
-    let told = faults.iter().map(|fault| {
+    let violations = faults.iter().map(|fault| {
         let description = format!("got {}, wants {}", fault.got, fault.wanted);
         (fault.field.clone(), description)
     });
-    for (field, description) in fitting(told, faults.found()) {
+    for (field, description) in fit_violations(violations, faults.found()) {
         details.add_bad_request_violation(field, description);
     }
 }
 
-fn precondition(kind: &str, told: Vec<(String, String)>) -> Vec<PreconditionViolation> {
-    told.into_iter()
-        .map(|(subject, why)| PreconditionViolation::new(kind, subject, why))
+fn precondition(kind: &str, violations: Vec<(String, String)>) -> Vec<PreconditionViolation> {
+    let violations = violations.into_iter();
+    violations
+        .map(|(subject, description)| PreconditionViolation::new(kind, subject, description))
         .collect()
 }
 
-/// As many subjects and descriptions as fit, each cut. Where `found` is more than that, a last one says how many are left
-/// out.
-fn fitting(
+/// Returns as many subjects and descriptions as fit, each shortened. If `found` is more than that, a last one says how many are left out.
+fn fit_violations(
     violations: impl Iterator<Item = (String, String)>,
     found: usize,
 ) -> Vec<(String, String)> {
-    let mut left = VIOLATIONS;
-    let mut told: Vec<_> = violations
+    let mut bytes_left = MAX_VIOLATIONS_BYTES;
+    let mut fitting: Vec<_> = violations
         .map(|(subject, description)| {
             (
-                cut(&subject, SUBJECT, char::len_utf8),
-                cut(&description, DESCRIPTION, char::len_utf8),
+                cut(&subject, MAX_SUBJECT_BYTES, char::len_utf8),
+                cut(&description, MAX_DESCRIPTION_BYTES, char::len_utf8),
             )
         })
         .map_while(|(subject, description)| {
-            left = left.checked_sub(FRAMING + subject.len() + description.len())?;
+            bytes_left =
+                bytes_left.checked_sub(FRAMING_BYTES + subject.len() + description.len())?;
             Some((subject, description))
         })
         .collect();
-    let more = found.saturating_sub(told.len());
+    let more = found.saturating_sub(fitting.len());
     if more > 0 {
-        told.push(("...".into(), format!("and {more} more")));
+        fitting.push(("...".into(), format!("and {more} more")));
     }
-    told
+    fitting
 }
 
-/// The beginning of `text` whose characters `cost` at most `most` together, with `…` where that is not all of it.
-pub(super) fn cut(text: &str, most: usize, cost: impl Fn(char) -> usize) -> String {
+/// Shortens `text` to a beginning whose characters `cost` at most `max` together, and marks it with `…` if that is not all.
+pub(super) fn cut(text: &str, max: usize, cost: impl Fn(char) -> usize) -> String {
     const MARK: char = '…';
-    let room = most.saturating_sub(cost(MARK));
+    let room = max.saturating_sub(cost(MARK));
     let mut spent = 0;
-    // Where to cut, should the rest not fit.
+    // Where to cut if the rest does not fit.
     let mut end = 0;
     for (at, next) in text.char_indices() {
         spent += cost(next);
         if spent <= room {
             end = at + next.len_utf8();
         }
-        if spent > most {
+        if spent > max {
             return format!("{}{MARK}", &text[..end]);
         }
     }
     text.to_owned()
 }
 
-/// Bytes of a character in `grpc-message`, where most but letters and digits become `%XX`.
-fn percent_encoded(c: char) -> usize {
-    let plain = c.is_ascii_graphic() && !"\"#%<>`?{}".contains(c);
-    c.len_utf8() * if plain { 1 } else { 3 }
+/// Returns the bytes of a character in `grpc-message`, which encodes some characters as `%XX`.
+fn percent_encoded_len(c: char) -> usize {
+    let is_plain = c.is_ascii_graphic() && !"\"#%<>`?{}".contains(c);
+    c.len_utf8() * if is_plain { 1 } else { 3 }
 }
 
-fn wire(code: Code) -> WireCode {
+fn to_wire(code: Code) -> WireCode {
     match code {
         Code::Ok => WireCode::Ok,
         Code::Cancelled => WireCode::Cancelled,

@@ -4,6 +4,7 @@
 use std::{
     fmt,
     io::{self, IoSlice},
+    net::SocketAddr,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -18,8 +19,8 @@ use tokio::{
     time::{self, Sleep},
 };
 use tokio_stream::{Stream, StreamExt, wrappers::TcpListenerStream};
-use tonic::transport::server::{Connected, TcpConnectInfo};
 
+use super::connections::HasPeer;
 use super::threads::Place;
 use crate::insight::metrics::Telemetry;
 
@@ -194,11 +195,9 @@ impl fmt::Debug for Connection {
     }
 }
 
-impl Connected for Connection {
-    type ConnectInfo = TcpConnectInfo;
-
-    fn connect_info(&self) -> Self::ConnectInfo {
-        self.io.connect_info()
+impl HasPeer for Connection {
+    fn peer(&self) -> Option<SocketAddr> {
+        self.io.peer_addr().ok()
     }
 }
 

@@ -1,48 +1,62 @@
-//! The doors as servers: who serves the connections of a port until it closes.
+//! Serving HTTP connections with hyper until the gateway goes down, and attaching the context of each connection to its requests.
 //!
-//! gRPC is served here and not by tonic's own server, whose layers each move a request once more and look at its deadline, which the
-//! gate has read already.
+//! gRPC is served here and not by tonic's own server, whose layers each move a request once more and check its deadline, which admission
+//! control checks already.
 
-use std::{convert::Infallible, error::Error as _, time::Duration};
+use std::convert::Infallible;
+use std::error::Error as _;
+use std::net::SocketAddr;
+use std::time::Duration;
 
 use axum::Router;
+use axum::routing::future::RouteFuture;
 use http::{Request, Response};
+use http_body::Body as HttpBody;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulConnection, GracefulShutdown};
-use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 use tokio_stream::{Stream, StreamExt};
 use tonic::body::Body;
-use tonic::transport::server::{Connected, TcpConnectInfo};
+use tower::Service as _;
 
-use super::grpc_router::{Answer, Call, GrpcRouter};
+use super::grpc_router::{Call, GrpcRouter, RouterFuture};
+use crate::api::RequestContext;
 
-/// How long a connection may be silent between two requests, and how long a head may take to come. Longer than the minute after which
-/// many clients let go of a connection, since whoever does it first should be the client.
-const SILENCE: Duration = Duration::from_secs(75);
+/// How long a connection may be idle between two requests, and how long the head of a request may take to arrive. Longer than the minute after
+/// which many clients close idle connections, since it is better if the client closes first.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
 
-/// What the task of the HTTP port is called.
+/// Name of the task of the HTTP port.
 pub(super) const HTTP: &str = "http";
 
-/// A connection that is being served.
-pub(super) trait Served: GracefulConnection<Error = hyper::Error> + Send + 'static {}
+/// A connection that hyper serves and can shut down gracefully.
+pub(super) trait ServedConnection:
+    GracefulConnection<Error = hyper::Error> + Send + 'static
+{
+}
 
-impl<C: GracefulConnection<Error = hyper::Error> + Send + 'static> Served for C {}
+impl<C: GracefulConnection<Error = hyper::Error> + Send + 'static> ServedConnection for C {}
 
-/// Serves what `incoming` accepts until `ending`, each connection as `serve` says; then takes no connection, and goes on until the last
-/// request has been answered. Gives `name` back.
-pub(super) async fn until<I, C>(
+/// A stream of bytes whose other end may have an address.
+pub(super) trait HasPeer {
+    /// Returns the address of the other end, if it has one.
+    fn peer(&self) -> Option<SocketAddr>;
+}
+
+/// Serves connections from `incoming` by `serve` until `ending`, then accepts no further ones and returns `name` once the last request is
+/// answered.
+pub(super) async fn serve_until<I, C>(
     name: &'static str,
     incoming: impl Stream<Item = I>,
     serve: impl Fn(I) -> C,
     mut ending: watch::Receiver<bool>,
 ) -> &'static str
 where
-    C: Served,
+    C: ServedConnection,
 {
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
@@ -52,7 +66,7 @@ where
             Some(io) = incoming.next() => {
                 connections.spawn(graceful.watch(serve(io)));
             }
-            Some(ended) = connections.join_next() => tell(name, ended),
+            Some(ended) = connections.join_next() => log_end(name, ended),
             // An error means that the gateway itself is gone, which is a reason to end too.
             _ = ending.wait_for(|ending| *ending) => break,
         }
@@ -60,134 +74,193 @@ where
     drop(incoming);
     graceful.shutdown().await;
     while let Some(ended) = connections.join_next().await {
-        tell(name, ended);
+        log_end(name, ended);
     }
     name
 }
 
-/// Whatever ends a connection concerns nobody else.
-fn tell(door: &str, ended: Result<Result<(), hyper::Error>, JoinError>) {
+/// Logs why a connection ended, at debug level: the end of one connection does not affect the others.
+fn log_end(port: &str, ended: Result<Result<(), hyper::Error>, JoinError>) {
     if let Ok(Err(error)) = ended {
         let why = error.source().map(ToString::to_string);
-        tracing::debug!(door, %error, why, "a connection broke");
+        tracing::debug!(port, %error, why, "connection failed");
     }
 }
 
-/// HTTP/1.1 to `router`. Who says nothing on a connection, or not all of a request's head, loses it after a while: services keep theirs
-/// open between requests, and all places taken by silent ones would shut out whoever scrapes the metrics.
+/// Returns a function that serves HTTP/1.1 by `router`. A connection that is idle, or that sends only part of a request's head, is closed after a
+/// while: services keep connections open between requests, and if idle ones held all permits, metrics could not be scraped.
 pub(super) fn http<I>(
     router: Router,
-) -> impl Fn(I) -> http1::Connection<TokioIo<I>, TowerToHyperService<Router>>
+) -> impl Fn(I) -> http1::Connection<TokioIo<I>, ConnectionService<Router>>
 where
-    I: AsyncRead + AsyncWrite + Unpin,
+    I: AsyncRead + AsyncWrite + HasPeer + Unpin,
 {
-    let service = TowerToHyperService::new(router);
     let mut server = http1::Builder::new();
-    server.timer(TokioTimer::new()).header_read_timeout(SILENCE);
-    move |io| server.serve_connection(TokioIo::new(io), service.clone())
+    server
+        .timer(TokioTimer::new())
+        .header_read_timeout(IDLE_TIMEOUT);
+    move |io| {
+        let service = ConnectionService::new(router.clone(), &io);
+        server.serve_connection(TokioIo::new(io), service)
+    }
 }
 
-/// gRPC to `door`, at most `streams` calls at one time on a connection.
+/// Returns a function that serves gRPC by `router`, with at most `max_streams` concurrent calls on a connection.
 pub(super) fn grpc<I, N, O>(
-    door: GrpcRouter<N, O>,
-    streams: u32,
-) -> impl Fn(I) -> http2::Connection<TokioIo<I>, Peer<N, O>, TokioExecutor> + Clone + Send + 'static
+    router: GrpcRouter<N, O>,
+    max_streams: u32,
+) -> impl Fn(I) -> http2::Connection<TokioIo<I>, ConnectionService<GrpcRouter<N, O>>, TokioExecutor>
++ Clone
++ Send
++ 'static
 where
-    I: AsyncRead + AsyncWrite + Connected<ConnectInfo = TcpConnectInfo> + Unpin,
+    I: AsyncRead + AsyncWrite + HasPeer + Unpin,
     N: Call,
     O: Call,
 {
     let mut server = http2::Builder::new(TokioExecutor::new());
     server
-        .max_concurrent_streams(streams)
-        // It would count over the whole life of a connection, and what it counts are also bytes that come late for a request that
-        // has been turned away: an overload would end the connections of everybody.
+        .max_concurrent_streams(max_streams)
+        // The limit counts over the whole life of a connection, and it also counts bytes that arrive late for a refused request: an overload
+        // would end the connections of all clients.
         .max_local_error_reset_streams(None);
     move |io| {
-        let peer = Peer {
-            door: door.clone(),
-            who: io.connect_info(),
-        };
-        server.serve_connection(TokioIo::new(io), peer)
+        let service = ConnectionService::new(router.clone(), &io);
+        server.serve_connection(TokioIo::new(io), service)
     }
 }
 
-/// The door as one connection sees it.
-#[derive(Debug)]
-pub(super) struct Peer<N, O> {
-    door: GrpcRouter<N, O>,
-    who: TcpConnectInfo,
+/// Answers the requests of a port.
+pub(super) trait Serve {
+    type Body: HttpBody + 'static;
+    type Future: Future<Output = Result<Response<Self::Body>, Infallible>>;
+
+    /// Starts to answer a request.
+    fn serve(&self, request: Request<Incoming>) -> Self::Future;
 }
 
-impl<N: Call, O: Call> hyper::service::Service<Request<Incoming>> for Peer<N, O> {
-    type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = Answer<N, O>;
+impl Serve for Router {
+    type Body = axum::body::Body;
+    type Future = RouteFuture<Infallible>;
 
-    fn call(&self, request: Request<Incoming>) -> Self::Future {
-        self.door.call(request.map(Body::new), &self.who)
+    fn serve(&self, request: Request<Incoming>) -> Self::Future {
+        self.clone().call(request)
+    }
+}
+
+impl<N: Call, O: Call> Serve for GrpcRouter<N, O> {
+    type Body = Body;
+    type Future = RouterFuture<N, O>;
+
+    fn serve(&self, request: Request<Incoming>) -> Self::Future {
+        self.call(request.map(Body::new))
+    }
+}
+
+/// Answers the requests of one connection, after it has attached the connection's context to them.
+#[derive(Debug)]
+pub(super) struct ConnectionService<S> {
+    service: S,
+    context: RequestContext,
+}
+
+impl<S> ConnectionService<S> {
+    fn new(service: S, io: &impl HasPeer) -> Self {
+        let context = RequestContext::new(io.peer());
+        Self { service, context }
+    }
+}
+
+impl<S: Serve> hyper::service::Service<Request<Incoming>> for ConnectionService<S> {
+    type Response = Response<S::Body>;
+    type Error = Infallible;
+    type Future = S::Future;
+
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        self.context.attach(request.extensions_mut());
+        self.service.serve(request)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
     use axum::routing::get;
     use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
     use tokio::time::Instant;
 
     use super::*;
 
-    fn served(ending: watch::Receiver<bool>) -> (DuplexStream, impl Future<Output = &'static str>) {
+    const PEER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 4711);
+    const REQUEST: &str = "GET / HTTP/1.1\r\nhost: m\r\n\r\n";
+
+    impl HasPeer for DuplexStream {
+        fn peer(&self) -> Option<SocketAddr> {
+            Some(PEER)
+        }
+    }
+
+    /// One connection, and the task that serves it until `ending`. Its only path answers with the peer in the request's context.
+    fn connection(
+        ending: watch::Receiver<bool>,
+    ) -> (DuplexStream, impl Future<Output = &'static str>) {
         let (client, server) = duplex(4096);
         let incoming = tokio_stream::once(server).chain(tokio_stream::pending());
-        let router = Router::new().route("/", get(async || "here"));
-        (client, until(HTTP, incoming, http(router), ending))
+        let handler = get(async |context: RequestContext| format!("{:?}", context.peer()));
+        let router = Router::new().route("/", handler);
+        (client, serve_until(HTTP, incoming, http(router), ending))
+    }
+
+    /// Sends `bytes`, then reads until the connection is closed.
+    async fn exchange(client: &mut DuplexStream, bytes: &str) -> String {
+        client.write_all(bytes.as_bytes()).await.unwrap();
+        let mut received = Vec::new();
+        client.read_to_end(&mut received).await.unwrap();
+        String::from_utf8(received).unwrap()
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_connection_that_falls_silent_is_closed() {
-        for said in [
-            "",
-            "GET / HTTP/1.1\r\nhost: m\r\n\r\n",
-            "GET / HTTP/1.1\r\nho",
-        ] {
+    async fn an_idle_connection_is_closed() {
+        for bytes in ["", REQUEST, "GET / HTTP/1.1\r\nho"] {
             let (_end, ending) = watch::channel(false);
-            let (mut client, served) = served(ending);
+            let (mut client, served) = connection(ending);
             let begin = Instant::now();
-            let talk = async {
-                client.write_all(said.as_bytes()).await.unwrap();
-                let mut all = Vec::new();
-                client.read_to_end(&mut all).await.unwrap();
-                String::from_utf8(all).unwrap()
-            };
-            let told = tokio::select! {
-                told = talk => told,
+            let received = tokio::select! {
+                received = exchange(&mut client, bytes) => received,
                 ended = served => panic!("{ended} has ended"),
             };
-            assert_eq!(told.contains("here"), said.ends_with("\r\n\r\n"), "{told}");
-            assert!(
-                begin.elapsed() >= SILENCE,
-                "{said:?}: {:?}",
-                begin.elapsed()
-            );
+            let is_answered = received.starts_with("HTTP/1.1 200 OK");
+            assert_eq!(is_answered, bytes == REQUEST, "{received}");
+            let elapsed = begin.elapsed();
+            assert!(elapsed >= IDLE_TIMEOUT, "{bytes:?}: {elapsed:?}");
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_silent_connection_does_not_hold_up_the_end() {
+    async fn handlers_see_the_peer_of_the_connection() {
+        let (_end, ending) = watch::channel(false);
+        let (mut client, served) = connection(ending);
+        let received = tokio::select! {
+            received = exchange(&mut client, REQUEST) => received,
+            ended = served => panic!("{ended} has ended"),
+        };
+        let peer = format!("{:?}", Some(PEER));
+        assert!(received.ends_with(&peer), "{received}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_idle_connection_does_not_delay_the_end() {
         let (end, ending) = watch::channel(false);
-        let (mut client, served) = served(ending);
-        client
-            .write_all(b"GET / HTTP/1.1\r\nhost: m\r\n\r\n")
-            .await
-            .unwrap();
+        let (mut client, served) = connection(ending);
+        client.write_all(REQUEST.as_bytes()).await.unwrap();
         let begin = Instant::now();
         let read = async {
-            let mut begin = [0; 15];
-            client.read_exact(&mut begin).await.unwrap();
+            let mut status = [0; 15];
+            client.read_exact(&mut status).await.unwrap();
             end.send_replace(true);
         };
         tokio::join!(served, read);
-        assert!(begin.elapsed() < SILENCE);
+        assert!(begin.elapsed() < IDLE_TIMEOUT);
     }
 }

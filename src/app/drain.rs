@@ -7,7 +7,7 @@ use tokio::time::{self, Instant};
 
 use super::{Gateway, connections};
 use crate::api::Stage;
-use crate::serving::admission::Left;
+use crate::serving::admission::DrainCounts;
 
 /// How often it is looked whether the last request has been answered.
 const LOOK: Duration = Duration::from_millis(5);
@@ -69,11 +69,11 @@ impl Gateway {
         if all_left {
             self.await_quiescence().await;
         }
-        let Left {
+        let DrainCounts {
             finished,
-            told,
-            inside,
-        } = self.admission.left();
+            interrupted,
+            in_flight,
+        } = self.admission.drain_counts();
         self.cut.send_replace(true);
         let rest = async {
             while self.grpc.join_next().await.is_some() {}
@@ -91,8 +91,8 @@ impl Gateway {
         }
         DrainReport {
             finished,
-            told,
-            cut: inside,
+            told: interrupted,
+            cut: in_flight,
             took: begin.elapsed(),
         }
     }

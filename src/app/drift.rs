@@ -1,4 +1,4 @@
-//! Looks at drift from time to time, for the gauges.
+//! Updates the gauges of drift periodically.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,18 +9,19 @@ use tokio::time::{self, MissedTickBehavior};
 
 use crate::serving::live::Live;
 
-/// Brings the gauges of drift up to date every `interval` until `ending`, one look at a time.
+/// Updates the gauges of drift every `interval` until `ending`, one update at a time.
 ///
-/// A look runs on a thread for what blocks, so that no thread that serves counts; and at the priority of everything else, because it
-/// holds locks of statistics for a moment, for which upkeep and `GetStats` would otherwise wait as long as it is put aside.
-pub(super) async fn look(
+/// An update runs on a blocking thread, so that it takes no time from threads that serve. It runs at normal priority, because it
+/// briefly holds locks of statistics: at a low priority, upkeep and `GetStats` could wait for them as long as the thread is not
+/// scheduled.
+pub(super) async fn update_gauges(
     live: Arc<Live>,
     interval: Duration,
     mut ending: watch::Receiver<bool>,
 ) -> &'static str {
     let mut ticks = time::interval(interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    // The first comes at once, and there is nothing to see yet.
+    // The first tick is immediate, and nothing has been observed yet.
     ticks.tick().await;
     loop {
         tokio::select! {
@@ -28,9 +29,9 @@ pub(super) async fn look(
             _ = ending.wait_for(|ending| *ending) => return "drift",
         }
         let live = Arc::clone(&live);
-        // An error is a panic, which costs this look its gauges and nothing else.
+        // The error is a panic. It only affects this update.
         if let Err(error) = spawn_blocking(move || live.snapshot().report_drift()).await {
-            tracing::error!(%error, "the gauges of drift are not up to date");
+            tracing::error!(%error, "updating the drift metrics failed; they keep their previous values");
         }
     }
 }

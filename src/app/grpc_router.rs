@@ -1,6 +1,6 @@
-//! The gRPC services of one port, and which of them a call is for.
+//! The gRPC services of one port, and the choice of the one that a call names.
 //!
-//! Those that are called most stand before the router: it moves a request several times and boxes what it knows of its path.
+//! The services that are called most are compared before the general router, which moves a request several times and boxes its path parameters.
 
 use std::convert::Infallible;
 
@@ -10,81 +10,72 @@ use tonic::body::Body;
 use tonic::codegen::{BoxFuture, Service};
 use tonic::server::NamedService;
 use tonic::service::Routes;
-use tonic::transport::server::TcpConnectInfo;
 
-/// A gRPC service that is always ready, as those that tonic makes are.
+use crate::api::grpc::Stack;
+
+/// A gRPC service behind its layers, which is always ready, as the services that tonic generates are.
 pub(super) trait Call: NamedService + Clone + Send + Sync + 'static {
-    /// What is on its way.
-    type Answering: Future<Output = Answered> + Send + Unpin + 'static;
+    /// The response in progress.
+    type Future: Future<Output = Result<Response<Body>, Infallible>> + Send + Unpin + 'static;
 
-    /// Only begins: a panic here would end the whole connection, one in the future that it gives ends the one call.
-    fn begin(&self, request: Request<Body>) -> Self::Answering;
+    /// Starts a call. It only starts it: a panic here would end the whole connection, a panic in the returned future ends this call only.
+    fn start(&self, request: Request<Body>) -> Self::Future;
 }
 
-impl<S> Call for S
+impl<S> Call for Stack<S>
 where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
-    S: NamedService + Clone + Send + Sync + 'static,
-    S::Future: Send + Unpin + 'static,
+    Self: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
+    Self: NamedService + Clone + Send + Sync + 'static,
+    <Self as Service<Request<Body>>>::Future: Send + Unpin + 'static,
 {
-    type Answering = S::Future;
+    type Future = <Self as Service<Request<Body>>>::Future;
 
-    fn begin(&self, request: Request<Body>) -> S::Future {
+    fn start(&self, request: Request<Body>) -> Self::Future {
         self.clone().call(request)
     }
 }
 
-type Answered = Result<Response<Body>, Infallible>;
+/// The response of a router.
+pub(super) type RouterFuture<N, O> =
+    Either<<N as Call>::Future, Either<<O as Call>::Future, BoxFuture<Response<Body>, Infallible>>>;
 
-/// The answer to a call.
-pub(super) type Answer<N, O> = Either<
-    <N as Call>::Answering,
-    Either<<O as Call>::Answering, BoxFuture<Response<Body>, Infallible>>,
->;
-
-/// What one port serves.
+/// The services of one port.
 #[derive(Clone, Debug)]
 pub(super) struct GrpcRouter<N, O> {
     /// The native protocol.
     pub(super) native: N,
     /// The Open Inference Protocol.
-    pub(super) open: O,
-    /// All else.
-    pub(super) rest: Routes,
-    /// Whether services ask who calls.
-    pub(super) tells_who: bool,
+    pub(super) open_inference: O,
+    /// All other services.
+    pub(super) others: Routes,
 }
 
 impl<N: Call, O: Call> GrpcRouter<N, O> {
-    /// Hands `request` of `who` to the service that its path names.
-    pub(super) fn call(&self, mut request: Request<Body>, who: &TcpConnectInfo) -> Answer<N, O> {
-        if self.tells_who {
-            request.extensions_mut().insert(who.clone());
-        }
+    /// Passes `request` to the service that its path names.
+    pub(super) fn call(&self, request: Request<Body>) -> RouterFuture<N, O> {
         let path = request.uri().path();
         if is_for::<N>(path) {
-            Either::Left(self.native.begin(request))
+            Either::Left(self.native.start(request))
         } else if is_for::<O>(path) {
-            Either::Right(Either::Left(self.open.begin(request)))
+            Either::Right(Either::Left(self.open_inference.start(request)))
         } else {
-            let answer = self.rest.clone().call(request);
-            Either::Right(Either::Right(Box::pin(answer)))
+            let response = self.others.clone().call(request);
+            Either::Right(Either::Right(Box::pin(response)))
         }
     }
 }
 
-/// Whether a call with this path is for `S`: the path is `/service/method`. What names no method is for nobody.
+/// Returns whether a call with this path is for `S`: the path must be `/service/method`, with a method.
 fn is_for<S: NamedService>(path: &str) -> bool {
-    let after = path
+    let after_name = path
         .strip_prefix('/')
         .and_then(|path| path.strip_prefix(S::NAME));
-    after.is_some_and(|after| after.starts_with('/') && after.len() > 1)
+    after_name.is_some_and(|after| after.starts_with('/') && after.len() > 1)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::grpc::DeadlineService;
 
     struct Named;
 
@@ -93,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_is_for_the_service_that_its_path_names_and_for_none_that_begins_alike() {
+    fn a_call_is_for_the_service_in_its_path_and_not_for_one_with_the_same_prefix() {
         for (path, want) in [
             ("/taper.v1.Some/Do", true),
             ("/taper.v1.Some/", false),
@@ -104,7 +95,7 @@ mod tests {
             ("/", false),
             ("", false),
         ] {
-            assert_eq!(is_for::<DeadlineService<Named>>(path), want, "{path}");
+            assert_eq!(is_for::<Named>(path), want, "{path}");
         }
     }
 }

@@ -24,8 +24,9 @@ use tokio::{
     time::{self, MissedTickBehavior},
 };
 
-use crate::api::grpc::{Admin, AdminSettings};
-use crate::api::http::{HttpState, router};
+use crate::api;
+use crate::api::grpc::{Admin, AdminSettings, UnlistedService};
+use crate::api::http::HttpState;
 use crate::api::{Catalog, Predictor, Stage};
 use crate::audit::AuditError;
 use crate::config::Config;
@@ -79,6 +80,9 @@ pub enum StartError {
     /// A thread could not be started.
     #[error("cannot start a thread: {0}")]
     Thread(#[from] io::Error),
+    /// A service is missing in the endpoint table.
+    #[error(transparent)]
+    Unlisted(#[from] UnlistedService),
     /// Reflection could not be set up from the compiled descriptors.
     #[error("reflection: {0}")]
     Reflection(#[from] tonic_reflection::server::Error),
@@ -197,7 +201,7 @@ impl Gateway {
         };
 
         let predictor = Predictor::new(pipeline, Arc::clone(&admission));
-        let door = serve::data(&config, predictor.clone(), catalog.clone(), &telemetry)?;
+        let router = serve::data(&config, predictor.clone(), catalog.clone(), &telemetry)?;
         let watch = registry::watch(config.registry.clone(), config.watch, move |listing| {
             // An error means that the writer has ended, and then nobody wants to know.
             let _ = events.blocking_send(Event::Listed(listing));
@@ -209,7 +213,7 @@ impl Gateway {
             state: config.state.clone(),
             max_upload_bytes: config.max_upload_bytes,
             closing: closing.clone(),
-            look: Arc::new(move || {
+            scan_registry: Arc::new(move || {
                 if let Some(watch) = looker.upgrade() {
                     watch.look_now();
                 }
@@ -217,26 +221,36 @@ impl Gateway {
         };
         let admitted = connection_limiter.admit(data);
         let streams = config.max_concurrent_streams;
-        let serve = connections::grpc(door, streams);
+        let serve = connections::grpc(router, streams);
         threads::spread("data", &serve, admitted, &closing, &cutting, &mut grpc)?;
         let admin_service = Admin::new(Arc::clone(&live), control, settings);
-        let door = serve::admin(&config, admin_service, catalog.clone())?;
-        grpc.spawn(connections::until(
+        let router = serve::admin(
+            &config,
+            admin_service,
+            catalog.clone(),
+            &admission,
+            &telemetry,
+        )?;
+        grpc.spawn(connections::serve_until(
             "admin",
             connection_limiter.admit_here(admin),
-            connections::grpc(door, streams),
+            connections::grpc(router, streams),
             closing,
         ));
         let most = config.max_message_bytes;
         let state = HttpState::new(catalog, &telemetry, outcomes, predictor, most);
-        others.spawn(connections::until(
+        others.spawn(connections::serve_until(
             connections::HTTP,
             connection_limiter.admit_here(http),
-            connections::http(router(state)),
+            connections::http(api::http::router(state)),
             ending.clone(),
         ));
         if let Some(interval) = config.drift_interval {
-            others.spawn(drift::look(Arc::clone(&live), interval, ending.clone()));
+            others.spawn(drift::update_gauges(
+                Arc::clone(&live),
+                interval,
+                ending.clone(),
+            ));
         }
         others.spawn(upkeep(Arc::clone(&live), telemetry, ending));
         others.spawn(async {

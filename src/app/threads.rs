@@ -20,7 +20,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_stream::{Stream, StreamExt};
 
 use super::accept::{Admitted, Connection, Ends, until_cut};
-use super::connections::{self, Served};
+use super::connections::{self, ServedConnection};
 use crate::priority::{set_background, set_latency_sensitive};
 
 /// Connections on their way to a thread that has not taken them yet.
@@ -31,7 +31,7 @@ const ON_THE_WAY: usize = 64;
 ///
 /// # Errors
 /// The system gives no thread.
-pub(super) fn spread<C: Served>(
+pub(super) fn spread<C: ServedConnection>(
     name: &'static str,
     serve: &(impl Fn(Connection) -> C + Clone + Send + 'static),
     incoming: impl Stream<Item = Admitted> + Send + 'static,
@@ -56,7 +56,7 @@ pub(super) fn spread<C: Served>(
             .spawn(move || {
                 set_latency_sensitive();
                 let opened = ReceiverStream::new(from).filter_map(opened);
-                let served = connections::until(name, opened, serve, closing);
+                let served = connections::serve_until(name, opened, serve, closing);
                 runtime.block_on(async {
                     tokio::select! {
                         _ = served => {}

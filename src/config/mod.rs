@@ -1,7 +1,7 @@
-//! The configuration: a TOML file, flags and environment variables become one checked [`Config`], with all faults at once.
+//! The configuration: turns a TOML file, flags and environment variables into a checked [`Config`], and reports all faults at once.
 //!
-//! Nothing is bound or read from the registry here. Whoever holds a `Config` checks nothing again, except what only the
-//! registry can tell: whether the versions that labels and policies name are READY.
+//! Nothing is bound here, and nothing is read from the registry. A `Config` needs no further checks, except those that depend on the
+//! registry: whether the versions that labels and policies name are READY.
 
 mod policy;
 mod raw;
@@ -26,71 +26,73 @@ use crate::registry::WatchSettings;
 use crate::serving::admission::Limits;
 use crate::serving::batch::BatchingHints;
 use crate::serving::shadow::ShadowPoolSettings;
-use raw::{RawConfig, RawLatest, RawModel, RawPredictionLog, RawVersions, RawVersionsWord};
+use raw::{
+    RawConfig, RawLatest, RawListen, RawModel, RawPredictionLog, RawVersions, RawVersionsWord,
+};
 
-/// Everything that a gateway needs to know before it starts.
+/// The checked configuration of a gateway.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Folder with all models and versions.
     pub registry: PathBuf,
-    /// Folder for what operators change, and for the audit log. Need not exist yet.
+    /// Folder for the changes of operators and for the audit log. It may not exist yet.
     pub state: PathBuf,
-    /// Data port.
+    /// Address of the data port.
     pub data: SocketAddr,
-    /// Admin port; on loopback.
+    /// Address of the admin port, on loopback.
     pub admin: SocketAddr,
-    /// HTTP port.
+    /// Address of the HTTP port.
     pub http: SocketAddr,
-    /// Largest message, in and out, in bytes.
+    /// The largest message in either direction, in bytes.
     pub max_message_bytes: usize,
-    /// What all shadows may take together.
+    /// Limits on all shadows together.
     pub shadows: ShadowPoolSettings,
-    /// Connections at one time on each port.
+    /// The most concurrent connections per port.
     pub max_connections: usize,
-    /// Requests at one time on one connection.
+    /// The most concurrent requests per connection.
     pub max_concurrent_streams: u32,
-    /// What the request path takes at most.
+    /// Limits on requests in flight.
     pub limits: Limits,
-    /// How long requests in flight get to finish at shutdown.
+    /// How long requests in flight may take to finish at shutdown.
     pub drain_deadline: Duration,
-    /// Largest version that can be uploaded, in bytes.
+    /// The largest version that can be uploaded, in bytes.
     pub max_upload_bytes: u64,
-    /// Bytes of one file of the audit log.
+    /// Size of one file of the audit log, in bytes.
     pub max_audit_bytes: u64,
-    /// How the registry is looked at.
+    /// How the registry is watched.
     pub watch: WatchSettings,
-    /// What is recorded of requests.
+    /// Which statistics of requests are recorded.
     pub insight: stats::Settings,
-    /// How often the gauges of drift are brought up to date; `None`: there are none.
+    /// How often the drift gauges are updated; `None`: there are no such gauges.
     pub drift_interval: Option<Duration>,
-    /// How much of what was answered waits for its truth.
+    /// How many predictions are kept for outcomes.
     pub outcomes: OutcomeSettings,
     /// The prediction log; `None`: there is none.
     pub prediction_log: Option<LogSettings>,
-    /// Which versions are loaded, and the first labels and policies.
+    /// Which versions are loaded, and the initial labels and policies.
     pub control: Settings,
 }
 
-/// What flags and environment variables say; each comes before the file.
+/// Settings from flags and environment variables. Each takes precedence over the file.
 #[derive(Clone, Debug, Default)]
 pub struct Overrides {
     /// Folder with all models and versions.
     pub registry: Option<PathBuf>,
-    /// Folder for what operators change.
+    /// Folder for the changes of operators and for the audit log.
     pub state: Option<PathBuf>,
-    /// Data address.
+    /// Address of the data port.
     pub data: Option<String>,
-    /// Admin address.
+    /// Address of the admin port.
     pub admin: Option<String>,
-    /// HTTP address.
+    /// Address of the HTTP port.
     pub http: Option<String>,
 }
 
 impl Config {
-    /// Reads `file`, if there is one, under `overrides`.
+    /// Reads `file`, if there is one, and applies `overrides`.
     ///
     /// # Errors
-    /// Every fault of the file and of the overrides: first all of the file's form, then all of what its values mean.
+    /// Returns every structural fault of the file; if there is none, every fault of the values in the file and in the overrides.
     pub fn load(file: Option<&Path>, overrides: Overrides) -> Result<Self, Faults> {
         let (mut raw, name, base) = match file {
             Some(path) => {
@@ -123,7 +125,7 @@ impl Config {
         check(raw, registry, state, &name)
     }
 
-    /// The JSON Schema of the file.
+    /// Returns the JSON Schema of the file.
     #[must_use]
     pub fn schema() -> Value {
         faults::schema_of::<RawConfig>()
@@ -139,71 +141,31 @@ fn read(path: &Path) -> Result<RawConfig, Faults> {
 
 fn check(raw: RawConfig, registry: PathBuf, state: PathBuf, file: &Path) -> Result<Config, Faults> {
     let mut faults = Faults::default();
-    let unbound = SocketAddr::from(([127, 0, 0, 1], 0));
-    let mut address = |name: &str, text: &str, loopback: bool| {
-        let path = format!("$.listen.{name}");
-        let parsed = text.parse::<SocketAddr>();
-        match &parsed {
-            Err(_) => faults.add(
-                file,
-                path,
-                format!("got {text:?}, wants an IP address and a port, `127.0.0.1:8001`"),
-            ),
-            Ok(address) if loopback && !address.ip().is_loopback() => faults.add(
-                file,
-                path,
-                format!(
-                    "got {text:?}, wants a loopback address: the admin port has no authentication"
-                ),
-            ),
-            Ok(_) => {}
-        }
-        parsed.unwrap_or(unbound)
-    };
-    let data = address("data", &raw.listen.data, false);
-    let admin = address("admin", &raw.listen.admin, true);
-    let http = address("http", &raw.listen.http, false);
-    for (name, one, other) in [
-        ("admin", admin, data),
-        ("http", http, data),
-        ("http", http, admin),
-    ] {
-        if one == other && one.port() != 0 {
-            faults.add(
-                file,
-                format!("$.listen.{name}"),
-                format!("{one} is taken by another face"),
-            );
-        }
-    }
+    let RawConfig {
+        limits,
+        watch,
+        insight,
+        ..
+    } = raw;
+    let [data, admin, http] = addresses(&raw.listen, file, &mut faults);
     if !registry.is_dir() {
-        faults.add(
-            file,
-            "$.registry",
-            format!("{} is not a folder", registry.display()),
+        let message = format!(
+            "registry folder {} not found; set `registry` or pass --registry DIR",
+            registry.display()
         );
+        faults.add(file, "$.registry", message);
     }
-    if raw.limits.max_in_flight_bytes < raw.limits.max_message_bytes {
-        let (got, least) = (raw.limits.max_in_flight_bytes, raw.limits.max_message_bytes);
-        let told = format!("got {got}, wants at least max_message_bytes, {least}");
-        faults.add(file, "$.limits.max_in_flight_bytes", told);
+    if limits.max_in_flight_bytes < limits.max_message_bytes {
+        let (got, least) = (limits.max_in_flight_bytes, limits.max_message_bytes);
+        let message = format!("got {got}, wants at least max_message_bytes, {least}");
+        faults.add(file, "$.limits.max_in_flight_bytes", message);
     }
     if state.exists() && !state.is_dir() {
-        let told = format!("{} is not a folder", state.display());
-        faults.add(file, "$.state", told);
+        let message = format!("{} is not a folder", state.display());
+        faults.add(file, "$.state", message);
     }
     let versions = choice(raw.versions, file, "$.versions", &mut faults);
-    let mut models = BTreeMap::new();
-    for (name, model) in raw.models {
-        let path = format!("$.models.{name}");
-        match name.parse::<ModelName>() {
-            Ok(name) => {
-                let settings = settings(model, &name, file, &path, &mut faults);
-                models.insert(name, settings);
-            }
-            Err(error) => faults.add(file, path, error.to_string()),
-        }
-    }
+    let models = models(raw.models, file, &mut faults);
     let prediction_log = log_settings(raw.prediction_log, file, &mut faults);
     faults.into_result()?;
     Ok(Config {
@@ -212,46 +174,101 @@ fn check(raw: RawConfig, registry: PathBuf, state: PathBuf, file: &Path) -> Resu
         data,
         admin,
         http,
-        max_message_bytes: raw.limits.max_message_bytes,
+        max_message_bytes: limits.max_message_bytes,
         shadows: ShadowPoolSettings {
-            compute_share: raw.limits.shadow_compute_share,
-            max_threads: raw.limits.max_shadow_threads,
-            max_bytes: raw.limits.max_shadow_bytes,
+            compute_share: limits.shadow_compute_share,
+            max_threads: limits.max_shadow_threads,
+            max_bytes: limits.max_shadow_bytes,
         },
-        max_connections: raw.limits.max_connections,
-        max_concurrent_streams: raw.limits.max_concurrent_streams,
+        max_connections: limits.max_connections,
+        max_concurrent_streams: limits.max_concurrent_streams,
         limits: Limits {
-            max_in_flight: raw.limits.max_in_flight,
-            max_in_flight_bytes: raw.limits.max_in_flight_bytes,
+            max_in_flight: limits.max_in_flight,
+            max_in_flight_bytes: limits.max_in_flight_bytes,
         },
-        drain_deadline: Duration::from_secs(raw.limits.drain_seconds),
-        max_upload_bytes: raw.limits.max_upload_bytes,
-        max_audit_bytes: raw.limits.max_audit_bytes,
+        drain_deadline: Duration::from_secs(limits.drain_seconds),
+        max_upload_bytes: limits.max_upload_bytes,
+        max_audit_bytes: limits.max_audit_bytes,
         watch: WatchSettings {
-            poll: Duration::from_millis(raw.watch.poll_ms),
-            stable_after: Duration::from_millis(raw.watch.settle_ms),
+            poll: Duration::from_millis(watch.poll_ms),
+            stable_after: Duration::from_millis(watch.settle_ms),
         },
         insight: stats::Settings {
-            features: raw.insight.features,
-            max_features: raw.insight.max_features,
-            max_bytes: raw.insight.max_bytes_per_version,
+            features: insight.features,
+            max_features: insight.max_features,
+            max_bytes: insight.max_bytes_per_version,
         },
-        drift_interval: (raw.insight.drift_interval_seconds > 0)
-            .then(|| Duration::from_secs(raw.insight.drift_interval_seconds)),
+        drift_interval: (insight.drift_interval_seconds > 0)
+            .then(|| Duration::from_secs(insight.drift_interval_seconds)),
         outcomes: OutcomeSettings {
-            buffer_rows: raw.insight.outcome_buffer_rows,
-            expires: Duration::from_secs(raw.insight.outcome_expires_seconds),
+            buffer_rows: insight.outcome_buffer_rows,
+            expires: Duration::from_secs(insight.outcome_expires_seconds),
         },
         prediction_log,
         control: Settings {
             versions,
-            max_weight_bytes: raw.limits.max_weight_bytes,
+            max_weight_bytes: limits.max_weight_bytes,
             models,
         },
     })
 }
 
-/// `None` where no path is given.
+/// Checks the addresses of the data, admin and HTTP port. An invalid address becomes port 0 of loopback, which conflicts with none.
+fn addresses(listen: &RawListen, file: &Path, faults: &mut Faults) -> [SocketAddr; 3] {
+    let unbound = SocketAddr::from(([127, 0, 0, 1], 0));
+    let mut address = |name: &str, text: &str, loopback: bool| {
+        let parsed = text.parse::<SocketAddr>();
+        let wanted = match &parsed {
+            Err(_) => "an IP address and a port, `127.0.0.1:8001`",
+            Ok(address) if loopback && !address.ip().is_loopback() => {
+                "a loopback address: the admin port has no authentication"
+            }
+            Ok(_) => "",
+        };
+        if !wanted.is_empty() {
+            let message = format!("got {text:?}, wants {wanted}");
+            faults.add(file, format!("$.listen.{name}"), message);
+        }
+        parsed.unwrap_or(unbound)
+    };
+    let data = address("data", &listen.data, false);
+    let admin = address("admin", &listen.admin, true);
+    let http = address("http", &listen.http, false);
+    for (name, one, other) in [
+        ("admin", admin, data),
+        ("http", http, data),
+        ("http", http, admin),
+    ] {
+        if one == other && one.port() != 0 {
+            let message =
+                format!("{one} is the address of another port too; each port needs its own");
+            faults.add(file, format!("$.listen.{name}"), message);
+        }
+    }
+    [data, admin, http]
+}
+
+/// Checks the settings of every model.
+fn models(
+    raw: BTreeMap<String, RawModel>,
+    file: &Path,
+    faults: &mut Faults,
+) -> BTreeMap<ModelName, ModelSettings> {
+    let mut models = BTreeMap::new();
+    for (name, model) in raw {
+        let path = format!("$.models.{name}");
+        match name.parse::<ModelName>() {
+            Ok(name) => {
+                let settings = settings(model, &name, file, &path, faults);
+                models.insert(name, settings);
+            }
+            Err(error) => faults.add(file, path, error.to_string()),
+        }
+    }
+    models
+}
+
+/// Returns the settings of the prediction log, or `None` if it has no path.
 fn log_settings(raw: RawPredictionLog, file: &Path, faults: &mut Faults) -> Option<LogSettings> {
     let key = raw.hash_key_file.and_then(|key| {
         let read = HashKey::read(&key);
@@ -272,7 +289,7 @@ fn log_settings(raw: RawPredictionLog, file: &Path, faults: &mut Faults) -> Opti
     Some(settings)
 }
 
-/// A version policy.
+/// Checks a version policy.
 fn choice(raw: RawVersions, file: &Path, path: &str, faults: &mut Faults) -> VersionChoice {
     match raw {
         RawVersions::Word(RawVersionsWord::All) => VersionChoice::All,
@@ -290,6 +307,7 @@ fn choice(raw: RawVersions, file: &Path, path: &str, faults: &mut Faults) -> Ver
     }
 }
 
+/// Checks the settings of one model.
 fn settings(
     mut raw: RawModel,
     model: &ModelName,
@@ -333,10 +351,10 @@ fn settings(
     let most = Wanted::MOST_LABELS;
     if settings.labels.len() > most {
         let got = settings.labels.len();
-        let told = format!("got {got} labels, wants at most {most}");
-        faults.add(file, format!("{path}.labels"), told);
+        let message = format!("got {got} labels, wants at most {most}");
+        faults.add(file, format!("{path}.labels"), message);
     }
-    settings.policy = policy::first(raw, model, file, path, faults);
+    settings.policy = policy::initial(raw, model, file, path, faults);
     settings
 }
 

@@ -1,4 +1,4 @@
-//! The first traffic policy of a model, from the words of the file.
+//! The initial traffic policy of a model, as the configuration file describes it.
 
 use std::path::Path;
 
@@ -7,8 +7,8 @@ use crate::faults::Faults;
 use crate::ident::{ModelName, Target};
 use crate::serving::route::{Policy, RawFallback, RawHeaderRule, RawPolicy, RawShadow, RawTarget};
 
-/// `None` where the file says nothing, or something wrong, which is in `faults` then.
-pub(super) fn first(
+/// Returns the policy, or `None` if the file has none or an invalid one. Its faults are added to `faults`.
+pub(super) fn initial(
     raw: RawModel,
     model: &ModelName,
     file: &Path,
@@ -37,7 +37,7 @@ pub(super) fn first(
             Err(error) => faults.add(file, format!("{path}.split.{target}"), error.to_string()),
         }
     }
-    // The numbers as numbers, not as texts.
+    // The map of the file is in the order of strings; versions belong in the order of numbers.
     split.sort_unstable();
     let mut header_rules = Vec::with_capacity(raw.header_rules.len());
     for (at, rule) in raw.header_rules.into_iter().enumerate() {
@@ -91,7 +91,7 @@ pub(super) fn first(
     }
 }
 
-/// A version or a label. Where there is neither, the check of the policy says so.
+/// Returns the version or the label. If both are missing, the check of the policy reports it.
 fn one(
     version: Option<u64>,
     label: Option<String>,

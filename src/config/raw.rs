@@ -1,4 +1,4 @@
-//! The configuration as it stands in the TOML file. The doc comments are the descriptions in `taper schema config`.
+//! The configuration file as serde reads it. The doc comments are the descriptions in `taper schema config`.
 
 use std::{collections::BTreeMap, num::NonZeroUsize, path::PathBuf};
 
@@ -7,43 +7,43 @@ use serde::{Deserialize, Serialize};
 
 use crate::serving::shadow::ShadowPoolSettings;
 
-/// Configuration of `taper serve`. Everything has a default; flags and environment variables come before the file.
+/// Configuration of `taper serve`. Every setting has a default. Flags and environment variables take precedence over the file.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(title = "taper configuration")]
 pub(super) struct RawConfig {
-    /// Folder with all models and versions; relative paths are relative to this file. `models` where absent.
+    /// Folder with all models and versions. A relative path is relative to this file. Default: `models`.
     pub(super) registry: Option<PathBuf>,
-    /// Folder for what operators change and for the audit log; made where it is missing, and used by one gateway at a time.
-    /// Relative paths are relative to this file. `state` where absent.
+    /// Folder for the changes of operators and for the audit log. It is created if it does not exist, and only one gateway may use it
+    /// at a time. A relative path is relative to this file. Default: `state`.
     pub(super) state: Option<PathBuf>,
-    /// Which versions are loaded without being asked for: `"all"`, `{ latest = 2 }` or a list, `[1, 4]`. What a split, a label
-    /// or an operator names is loaded all the same. `"all"` where absent.
+    /// The version policy, which selects the versions to load: `"all"`, `{ latest = 2 }` or a list, `[1, 4]`. Versions that a split, a
+    /// label or an operator names are loaded in addition. Default: `"all"`.
     pub(super) versions: RawVersions,
-    /// What listens where.
+    /// Addresses of the ports.
     pub(super) listen: RawListen,
-    /// What one gateway takes at most.
+    /// Limits of the gateway.
     pub(super) limits: RawLimits,
-    /// How the registry is looked at.
+    /// How the registry is watched.
     pub(super) watch: RawWatch,
-    /// What is recorded of requests.
+    /// Which statistics of requests are recorded.
     pub(super) insight: RawInsight,
-    /// A sample of the requests as JSON lines. Off where it has no `path`.
+    /// The prediction log: a sample of the requests as JSON lines. Off unless `path` is set.
     pub(super) prediction_log: RawPredictionLog,
-    /// Labels and first traffic policies, by model. A model that is not listed sends everything to `latest`. They count at
-    /// the first start; after that, what the state folder holds does.
+    /// Initial labels and traffic policies, by model. A model that is not listed sends all traffic to `latest`. These settings apply
+    /// at the first start only; afterwards the state folder has the current ones.
     pub(super) models: BTreeMap<String, RawModel>,
 }
 
-/// Addresses as `host:port`; port 0 lets the system choose.
+/// Addresses as `IP:PORT`. With port 0 the system chooses a free one.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawListen {
-    /// gRPC for services: `Predict`, health, reflection.
+    /// Data port, gRPC for services: predictions, health, reflection. Default: `127.0.0.1:8001`.
     pub(super) data: String,
-    /// gRPC for operators. Loopback only: this version has no authentication.
+    /// Admin port, gRPC for operators. It must be on loopback, because it has no authentication. Default: `127.0.0.1:8002`.
     pub(super) admin: String,
-    /// HTTP: `/metrics`, `/healthz`, `/readyz`.
+    /// HTTP port: predictions under `/v2`, `/metrics`, `/healthz`, `/readyz`. Default: `127.0.0.1:8000`.
     pub(super) http: String,
 }
 
@@ -55,47 +55,47 @@ impl Default for RawListen {
     }
 }
 
-/// What one gateway takes at most.
+/// Limits of one gateway.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawLimits {
-    /// Largest message, in and out, in bytes: 1024 to 1 GiB. 16 MiB where absent.
+    /// The largest message in either direction, in bytes: 1024 to 1 GiB. Default: 16 MiB.
     #[schemars(range(min = 1024, max = 1_073_741_824))]
     pub(super) max_message_bytes: usize,
-    /// Requests that are answered at one time, 1 to 1,000,000. 4096 where absent.
+    /// The most requests in flight, 1 to 1,000,000. Default: 4096.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub(super) max_in_flight: usize,
-    /// Bytes of requests in flight, as they come over the wire; not less than `max_message_bytes`. 64 MiB where absent. In
-    /// memory a request of many small values may take some 30 times its bytes.
+    /// The most bytes of requests in flight, as received; at least `max_message_bytes`. Default: 64 MiB. A request of many small values
+    /// may take 30 times as much memory.
     #[schemars(range(min = 1024, max = 68_719_476_736_u64))]
     pub(super) max_in_flight_bytes: usize,
-    /// Connections at one time on each port, 1 to 100,000. 1024 where absent.
+    /// The most concurrent connections per port, 1 to 100,000. Default: 1024.
     #[schemars(range(min = 1, max = 100_000))]
     pub(super) max_connections: usize,
-    /// Requests at one time on one connection, 1 to 100,000. 1024 where absent.
+    /// The most concurrent requests per connection, 1 to 100,000. Default: 1024.
     #[schemars(range(min = 1, max = 100_000))]
     pub(super) max_concurrent_streams: u32,
-    /// Seconds that requests in flight get to finish at shutdown, 0 to 3600. 30 where absent.
+    /// Seconds that requests in flight may take to finish at shutdown, 0 to 3600. Default: 30.
     #[schemars(range(min = 0, max = 3600))]
     pub(super) drain_seconds: u64,
-    /// Bytes of weights in memory at one time, those of a version that is being loaded and of old ones that a request still
-    /// holds among them: 1 MiB to 1 PiB. Three quarters of the machine's memory, or of the container's, where absent.
+    /// The most bytes of weights in memory: 1 MiB to 1 PiB. Includes a version that is being loaded and retired versions that requests
+    /// still use. Default: three quarters of the memory of the machine or container.
     #[schemars(range(min = 1_048_576, max = 1_125_899_906_842_624_u64))]
     pub(super) max_weight_bytes: Option<u64>,
-    /// Largest version that can be uploaded, in bytes: 1024 to 1 TiB. 4 GiB where absent.
+    /// The largest version that can be uploaded, in bytes: 1024 to 1 TiB. Default: 4 GiB.
     #[schemars(range(min = 1024, max = 1_099_511_627_776_u64))]
     pub(super) max_upload_bytes: u64,
-    /// Bytes of one file of the audit log, after which the next one begins: 64 KiB to 1 GiB. 64 MiB where absent. The last
-    /// eight are kept.
+    /// Size of one file of the audit log in bytes, after which a new file is started: 64 KiB to 1 GiB. Default: 64 MiB. The last eight
+    /// files are kept.
     #[schemars(range(min = 65_536, max = 1_073_741_824))]
     pub(super) max_audit_bytes: u64,
-    /// Compute time that all shadows may take together, in per cent of one core: 1 to 6400. 100 where absent.
+    /// CPU time for all shadows together, in per cent of one core: 1 to 6400. Default: 100.
     #[schemars(range(min = 1, max = 6_400))]
     pub(super) shadow_compute_share: u32,
-    /// Threads of all shadows together, 1 to 1024. 64 where absent.
+    /// The most threads of all shadows together, 1 to 1024. Default: 64.
     #[schemars(range(min = 1, max = 1_024))]
     pub(super) max_shadow_threads: usize,
-    /// Bytes of the copies that wait for shadows, as they came over the wire: 1024 to 64 GiB. 16 MiB where absent.
+    /// The most bytes of copies that wait for shadows, as received: 1024 to 64 GiB. Default: 16 MiB.
     #[schemars(range(min = 1024, max = 68_719_476_736_u64))]
     pub(super) max_shadow_bytes: usize,
 }
@@ -120,15 +120,16 @@ impl Default for RawLimits {
     }
 }
 
-/// Which versions are loaded without being asked for.
+/// The version policy: which versions are loaded.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub(super) enum RawVersions {
-    /// Every one.
+    /// Every version.
     Word(RawVersionsWord),
-    /// These. Before the next, as which a list of one number could be read too.
+    // Must precede `Latest`: serde would accept a list of one number as that struct.
+    /// These versions.
     List(Vec<u64>),
-    /// The highest so many.
+    /// The highest versions.
     Latest(RawLatest),
 }
 
@@ -138,7 +139,7 @@ impl Default for RawVersions {
     }
 }
 
-/// A version policy that is one word.
+/// A version policy that is a single word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum RawVersionsWord {
@@ -150,20 +151,20 @@ pub(super) enum RawVersionsWord {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawLatest {
-    /// How many, 1 to 1000. One that failed to load does not count.
+    /// How many, 1 to 1000. A version that failed to load does not count.
     #[schemars(range(min = 1, max = 1000))]
     pub(super) latest: NonZeroUsize,
 }
 
-/// How the registry is looked at. File events come at once where the file system has them; looking is what counts.
+/// How the registry is watched. Changes are seen immediately if the file system reports them, and at the next poll otherwise.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawWatch {
-    /// Milliseconds between two looks, 100 to 3,600,000. 10,000 where absent.
+    /// Milliseconds between two polls, 100 to 3,600,000. Default: 10,000.
     #[schemars(range(min = 100, max = 3_600_000))]
     pub(super) poll_ms: u64,
-    /// Milliseconds after the last change in an incomplete version folder until it counts as broken, not as half-written:
-    /// 100 to 3,600,000. 10,000 where absent.
+    /// Milliseconds without a change after which an incomplete version folder counts as faulty instead of half-written: 100 to
+    /// 3,600,000. Default: 10,000.
     #[schemars(range(min = 100, max = 3_600_000))]
     pub(super) settle_ms: u64,
 }
@@ -177,31 +178,31 @@ impl Default for RawWatch {
     }
 }
 
-/// What is recorded of requests, for `taper stats`, `taper outcomes` and what builds on them. Inputs that a manifest marks as
-/// sensitive never are.
+/// Which statistics of requests are recorded, for `taper stats`, `taper compare`, `taper drift` and `taper outcomes`. Inputs that a
+/// manifest marks as sensitive are never recorded.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawInsight {
-    /// Whether the distributions of inputs are. `true` where absent.
+    /// Whether the distributions of inputs are recorded. Default: `true`.
     pub(super) features: bool,
-    /// Inputs of one version whose distributions are kept, 1 to 10,000: the first in the manifest's order. 256 where absent.
+    /// The most inputs per version whose distributions are recorded, 1 to 10,000: the first ones in the manifest. Default: 256.
     #[schemars(range(min = 1, max = 10_000))]
     pub(super) max_features: usize,
-    /// Bytes that all statistics of one version may take, 4,194,304 to 1,099,511,627,776; 67,108,864 where absent. They take that much
-    /// only where values of very many sizes come; then quantiles are known less finely, as `taper stats` tells. Inputs for which
-    /// there would be no room at all are not recorded.
+    /// The most bytes of all statistics of one version, 4,194,304 to 1,099,511,627,776. Default: 67,108,864. Statistics take that much
+    /// only if values of very many magnitudes occur. Quantiles then become less precise, which `taper stats` shows; inputs for which no
+    /// memory is left are not recorded.
     #[schemars(range(min = 4_194_304, max = 1_099_511_627_776_u64))]
     pub(super) max_bytes_per_version: usize,
-    /// Answered rows that wait for the truth about them (`ReportOutcomes`), 0 to 100,000,000; 0: none. 100,000 where absent. Only
-    /// scores are kept, no inputs; a row takes some 200 bytes, and one of more than four scores counts as several. When it is full,
-    /// the oldest is overwritten.
+    /// The most scored rows that are kept until their ground truth is reported (`ReportOutcomes`), 0 to 100,000,000; 0: none. Default:
+    /// 100,000. Only scores are kept, no inputs. A row takes about 200 bytes; a row of more than four scores counts as several. A full buffer
+    /// overwrites the oldest row.
     #[schemars(range(min = 0, max = 100_000_000))]
     pub(super) outcome_buffer_rows: usize,
-    /// Seconds within which a truth must come, 1 to 31,536,000. 86,400 where absent.
+    /// Seconds after a prediction within which its ground truth must be reported, 1 to 31,536,000. Default: 86,400.
     #[schemars(range(min = 1, max = 31_536_000))]
     pub(super) outcome_expires_seconds: u64,
-    /// Seconds between two looks at the drift of every version against its reference profile, for the gauges, 0 to 86,400; 0: no
-    /// look and no gauges. 30 where absent. `taper drift` looks by itself.
+    /// Seconds between two updates of the drift gauges, which compare every version with its reference profile: 0 to 86,400; 0: no
+    /// gauges. Default: 30. `taper drift` does not depend on it.
     #[schemars(range(min = 0, max = 86_400))]
     pub(super) drift_interval_seconds: u64,
 }
@@ -219,30 +220,30 @@ impl Default for RawInsight {
     }
 }
 
-/// A sample of the requests as JSON lines: inputs by name, answers, who answered, latency. Inputs that a manifest marks
-/// sensitive are left out; of those marked `"hash"` keyed hashes are written.
+/// The prediction log: a sample of the requests as JSON lines, with inputs by name, predictions, the version that responded, and the
+/// latency. Inputs that a manifest marks as sensitive are left out; for inputs marked `"hash"`, keyed hashes are written.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawPredictionLog {
-    /// The file; its folder must be there. Full files stand beside it, compressed: `PATH.000001.gz`, the highest number is the
-    /// newest. Relative paths are relative to this file. No log where absent.
+    /// The log file. Its folder must exist. Full files are compressed and kept beside it as `PATH.000001.gz`; the highest number is the
+    /// newest. A relative path is relative to this file. Unset: no log.
     pub(super) path: Option<PathBuf>,
-    /// Share of the requests that are logged, 0 to 1. 0.01 where absent.
+    /// Share of the requests that are logged, 0 to 1. Default: 0.01.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub(super) sample: f64,
-    /// Bytes after which a new file begins, 64 KiB to 1 TiB. 64 MiB where absent.
+    /// Size in bytes after which a new file is started, 64 KiB to 1 TiB. Default: 64 MiB.
     #[schemars(range(min = 65_536, max = 1_099_511_627_776_u64))]
     pub(super) max_bytes: u64,
-    /// Age in seconds at which a new file begins, counted from the start of the gateway or of the file: 1 to 31,536,000.
-    /// 86,400 where absent.
+    /// Age in seconds after which a new file is started, counted from the start of the gateway or of the file: 1 to 31,536,000.
+    /// Default: 86,400.
     #[schemars(range(min = 1, max = 31_536_000))]
     pub(super) max_age_seconds: u64,
-    /// Full files that are kept, 0 to 10,000; the oldest are removed. 8 where absent.
+    /// Full files that are kept, 0 to 10,000; the oldest are removed. Default: 8.
     #[schemars(range(min = 0, max = 10_000))]
     pub(super) keep: usize,
-    /// A file with a secret key of 16 to 4096 bytes, `openssl rand -hex 32`. A value of an input that is marked `"hash"` is
-    /// written as the first 32 hexadecimal digits of HMAC-SHA-256(key, name of the input, a zero byte, value). Those inputs
-    /// are left out where this is absent. Relative paths are relative to this file.
+    /// A file with a secret key of 16 to 4096 bytes, for example from `openssl rand -hex 32`. Values of inputs marked `"hash"` are
+    /// written as the first 32 hexadecimal digits of HMAC-SHA-256(key, name of the input, a zero byte, value). Unset: these inputs are
+    /// left out. A relative path is relative to this file.
     pub(super) hash_key_file: Option<PathBuf>,
 }
 
@@ -259,92 +260,92 @@ impl Default for RawPredictionLog {
     }
 }
 
-/// Labels and the first traffic policy of one model.
+/// Initial labels and traffic policy of one model, and settings for its versions.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawModel {
-    /// Which of its versions are loaded without being asked for; as above where absent.
+    /// Version policy of this model. Default: the policy for all models.
     pub(super) versions: Option<RawVersions>,
-    /// Movable names: `{ stable = 1, canary = 2 }`.
+    /// Labels with the versions that they name: `{ stable = 1, canary = 2 }`.
     pub(super) labels: BTreeMap<String, u64>,
-    /// Shares in basis points by version or label, adding up to 10000: `{ 1 = 9500, 2 = 500 }`,
-    /// `{ stable = 9500, canary = 500 }`. A label's share moves with the label. Absent: everything to `latest`.
+    /// Shares in basis points by version or label, which must add up to 10000: `{ 1 = 9500, 2 = 500 }`,
+    /// `{ stable = 9500, canary = 500 }`. A label's share moves with the label. Unset: all traffic to `latest`.
     pub(super) split: Option<BTreeMap<String, u32>>,
-    /// Sent to one version or label by header. First match wins.
+    /// Rules that route by header; the first match wins.
     pub(super) header_rules: Vec<RawRule>,
-    /// Header whose value is the sticky key where a request carries no `routing_key`.
+    /// Request header that holds the sticky key of requests without `routing_key`.
     pub(super) sticky_header: String,
-    /// Mixed into the hash of sticky keys; the model's name where absent.
+    /// Mixed into the hash of sticky keys. Default: the name of the model.
     pub(super) salt: String,
-    /// How requests that wait are computed together, for those whose forward pass is dear; before what manifests hint at.
+    /// How requests are batched if their forward pass is expensive. Takes precedence over the hints in manifests.
     pub(super) batching: RawModelBatching,
-    /// Versions that get copies of the traffic and whose answers nobody waits for. At most 8.
+    /// Versions that receive copies of the traffic, for which clients never wait. At most 8.
     pub(super) shadows: Vec<RawShadowed>,
-    /// Who answers where another version fails or takes too long. Absent: nobody.
+    /// The version that responds if another version fails or takes too long. Unset: none.
     pub(super) fallback: Option<RawBackup>,
 }
 
-/// A forward pass begins as soon as a thread is free, with what waits for its version then.
+/// Batching of one model. A forward pass starts as soon as a thread is free, with the requests that wait for the version by then.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawModelBatching {
-    /// Rows of one forward pass, 1 to 65,536. As many as one request may hold where absent. A larger request goes alone.
+    /// The most rows of one forward pass, 1 to 65,536. A larger request is computed alone. Default: the most rows of one request.
     #[schemars(range(min = 1, max = 65_536))]
     pub(super) max_batch_rows: Option<usize>,
-    /// Rows that wait for one version at most, 1 to 1,000,000. 65,536 where absent.
+    /// The most rows that wait for one version, 1 to 1,000,000. Default: 65,536.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub(super) max_queue_rows: Option<usize>,
-    /// Milliseconds that the first request waits for others while a thread is free, 0 to 10,000. 0 where absent.
+    /// Milliseconds that the first request waits for others although a thread is free, 0 to 10,000. Default: 0.
     #[schemars(range(min = 0, max = 10_000))]
     pub(super) max_queue_delay_ms: Option<u32>,
 }
 
-/// Copies for this version, or for the version that this label names: exactly one of the two.
+/// One shadow. Set exactly one of `version` and `label`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawShadowed {
-    /// The version that gets copies.
+    /// The version that receives the copies.
     pub(super) version: Option<u64>,
-    /// The label whose version gets copies.
+    /// The label whose version receives the copies.
     pub(super) label: Option<String>,
-    /// Of the traffic, in basis points: 1 to 10000.
+    /// Share of the traffic in basis points, 1 to 10000.
     #[schemars(range(min = 1, max = 10_000))]
     pub(super) share: u32,
-    /// Milliseconds after which a copy is dropped, 1 to 60,000. 1000 where absent.
+    /// Milliseconds after the primary's response until a copy is dropped, 1 to 60,000. Default: 1000.
     #[schemars(range(min = 1, max = 60_000))]
     pub(super) deadline_ms: Option<u32>,
-    /// Copies that may wait, 1 to 4096. 64 where absent.
+    /// The most copies that may wait, 1 to 4096. Default: 64.
     #[schemars(range(min = 1, max = 4_096))]
     pub(super) max_queue: Option<u32>,
-    /// Copies that may be computed at one time, 1 to 16. 1 where absent.
+    /// The most copies that may be computed at the same time, 1 to 16. Default: 1.
     #[schemars(range(min = 1, max = 16))]
     pub(super) max_concurrent: Option<u32>,
 }
 
-/// This version, or the version that this label names, answers in another's place: exactly one of the two.
+/// The fallback. Set exactly one of `version` and `label`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawBackup {
-    /// The version that answers.
+    /// The version that responds.
     pub(super) version: Option<u64>,
-    /// The label whose version answers.
+    /// The label whose version responds.
     pub(super) label: Option<String>,
-    /// Milliseconds that the other version gets, 1 to 60,000, but never more than half of what the caller's deadline leaves.
-    /// That half where absent.
+    /// Milliseconds until the fallback takes over, 1 to 60,000, but at most half of the time until the request's deadline. Default: that
+    /// half.
     #[schemars(range(min = 1, max = 60_000))]
     pub(super) within_ms: Option<u32>,
 }
 
-/// Requests with this header value go to this version, or to the version that this label names: exactly one of the two.
+/// One header rule. Set exactly one of `version` and `label`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawRule {
-    /// Name of the header, lower case.
+    /// Name of the header in lower case.
     pub(super) header: String,
-    /// Its exact value.
+    /// The exact value of the header.
     pub(super) value: String,
-    /// The version that answers.
+    /// The version that responds.
     pub(super) version: Option<u64>,
-    /// The label whose version answers.
+    /// The label whose version responds.
     pub(super) label: Option<String>,
 }

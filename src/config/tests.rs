@@ -18,7 +18,7 @@ fn faults(text: &str) -> Vec<String> {
 }
 
 #[test]
-fn an_empty_file_is_the_defaults() {
+fn an_empty_file_gives_the_defaults() {
     let config = load("").unwrap();
     assert_eq!(config.data, "127.0.0.1:8001".parse().unwrap());
     assert_eq!(config.admin, "127.0.0.1:8002".parse().unwrap());
@@ -65,7 +65,7 @@ fn a_policy_is_read_as_a_whole() {
 }
 
 #[test]
-fn all_faults_of_the_form_come_at_once() {
+fn all_structural_faults_are_reported_at_once() {
     let mut found = faults("registry = 3\n[listen]\nport = 1\n[limits]\nmax_in_flight = 0\n");
     found.sort();
     assert_eq!(
@@ -79,7 +79,7 @@ fn all_faults_of_the_form_come_at_once() {
 }
 
 #[test]
-fn all_faults_of_the_meaning_come_at_once() {
+fn all_faults_of_values_are_reported_at_once() {
     let found = faults(
         r#"
         registry = "elsewhere"
@@ -113,7 +113,7 @@ fn all_faults_of_the_meaning_come_at_once() {
 }
 
 #[test]
-fn a_model_begins_with_no_more_labels_than_it_may_have() {
+fn a_model_has_at_most_64_initial_labels() {
     let labels = |most: usize| {
         let rows: Vec<_> = (0..most).map(|at| format!("l{at} = 1")).collect();
         format!("[models.m]\nlabels = {{ {} }}", rows.join(", "))
@@ -127,7 +127,7 @@ fn a_model_begins_with_no_more_labels_than_it_may_have() {
 }
 
 #[test]
-fn a_key_of_the_prediction_log_is_read_before_anything_starts() {
+fn the_key_of_the_prediction_log_is_read_while_the_configuration_is_checked() {
     let found = faults("[prediction_log]\npath = \"log\"\nhash_key_file = \"no-such-key\"\n");
     assert_eq!(found.len(), 1, "{found:#?}");
     let begin = "$.prediction_log.hash_key_file: ";
@@ -138,7 +138,7 @@ fn a_key_of_the_prediction_log_is_read_before_anything_starts() {
 }
 
 #[test]
-fn the_place_of_the_prediction_log_is_checked_before_anything_starts() {
+fn the_path_of_the_prediction_log_is_checked_with_the_configuration() {
     let path = "[prediction_log]\npath = ";
     let found = faults(&format!("{path}\"no-such-folder/log\"\n"));
     assert_eq!(found.len(), 1, "{found:#?}");
@@ -149,7 +149,7 @@ fn the_place_of_the_prediction_log_is_checked_before_anything_starts() {
         "{found:#?}"
     );
     let found = faults(&format!("{path}\"/dev/null\"\n"));
-    assert_eq!(found, [format!("{begin}/dev/null is not a file")]);
+    assert_eq!(found, [format!("{begin}/dev/null is not a regular file")]);
 }
 
 #[test]
@@ -178,7 +178,7 @@ fn a_header_rule_names_a_version_or_a_label_and_not_both() {
 }
 
 #[test]
-fn flags_come_before_the_file() {
+fn flags_take_precedence_over_the_file() {
     let dir = tempfile::tempdir().unwrap();
     let overrides = Overrides {
         registry: Some(dir.path().to_path_buf()),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::wanted::Wanted;
 use crate::error::AdminError;
 use crate::ident::{ModelName, Target, VersionNumber};
-use crate::serving::live::ServingVersion;
+use crate::serving::version::VersionRuntime;
 
 /// What there is to honour a wish with.
 #[derive(Clone, Copy, Debug)]
@@ -16,7 +16,7 @@ pub struct Means<'a> {
     /// The version that `latest` would name.
     pub latest: Option<VersionNumber>,
     /// Versions that can answer.
-    pub ready: &'a BTreeMap<VersionNumber, Arc<ServingVersion>>,
+    pub ready: &'a BTreeMap<VersionNumber, Arc<VersionRuntime>>,
     /// Why the other known versions cannot.
     pub others: &'a BTreeMap<VersionNumber, String>,
 }
@@ -88,7 +88,7 @@ pub fn admit(wanted: &Wanted, means: Means<'_>) -> Result<(), AdminError> {
 }
 
 /// How the signatures of two versions differ, a line each.
-pub(super) fn between(one: &ServingVersion, other: &ServingVersion) -> Vec<String> {
+pub(super) fn between(one: &VersionRuntime, other: &VersionRuntime) -> Vec<String> {
     let who = format!("versions {} and {}", one.number(), other.number());
     let lines = one
         .version

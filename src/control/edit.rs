@@ -263,7 +263,7 @@ fn own_label(field: &str, raw: &str) -> Result<Label, AdminError> {
     let refuse =
         |got: String, wanted: &str| AdminError::InvalidChange(InputFaults::one(field, got, wanted));
     let label: Label = raw.parse().map_err(|_| {
-        let got = format!("{:?}", raw.chars().take(64).collect::<String>());
+        let got = format!("{:?}", crate::text::truncate(raw, 64));
         refuse(got, Label::WANTED)
     })?;
     if label.as_str() == Label::LATEST {
@@ -326,7 +326,7 @@ fn promote(
 ) -> Result<String, AdminError> {
     let to = own_label("to", if to.is_empty() { "stable" } else { to })?;
     let from: Label = label.parse().map_err(|_| {
-        let got = format!("{:?}", label.chars().take(64).collect::<String>());
+        let got = format!("{:?}", crate::text::truncate(label, 64));
         AdminError::InvalidChange(InputFaults::one("label", got, Label::WANTED))
     })?;
     let version = wanted
@@ -342,8 +342,5 @@ fn promote(
 }
 
 fn unknown_label(before: &Before<'_>, label: &str) -> AdminError {
-    AdminError::UnknownLabel {
-        model: before.model.to_string(),
-        label: label.chars().take(64).collect(),
-    }
+    AdminError::unknown_label(before.model, label)
 }

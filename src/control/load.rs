@@ -10,7 +10,7 @@ use crate::error::panic_text;
 use crate::faults::Faults;
 use crate::insight::{VersionInsight, metrics::Telemetry, stats};
 use crate::model::{self, Phase};
-use crate::serving::live::ServingVersion;
+use crate::serving::version::{ServingVersion, VersionRuntime};
 
 /// Loads what is ordered and makes its series. How it ended and how long it took is counted.
 ///
@@ -21,7 +21,7 @@ pub(super) fn load_version(
     telemetry: &Telemetry,
     stats: stats::Settings,
     phase: &mut dyn FnMut(Phase),
-) -> Result<ServingVersion, Faults> {
+) -> Result<VersionRuntime, Faults> {
     let dir = &*order.dir;
     timed(telemetry, dir, || {
         fits(order)?;
@@ -33,10 +33,9 @@ pub(super) fn load_version(
         let insight = VersionInsight::new(telemetry, version.manifest(), stats)
             .map_err(|error| Faults::one(dir, error.to_string()))?;
         let weights = telemetry.weights(version.weight_bytes());
-        Ok(ServingVersion::configured(
-            version,
+        Ok(VersionRuntime::with_batching(
+            ServingVersion::new(version, weights),
             insight,
-            weights,
             &order.batching,
         ))
     })

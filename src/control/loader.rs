@@ -22,7 +22,7 @@ use crate::insight::stats;
 use crate::model::{Pace, Phase};
 use crate::priority::set_idle_priority;
 use crate::serving::batch::BatchingHints;
-use crate::serving::live::ServingVersion;
+use crate::serving::version::VersionRuntime;
 
 /// Orders that may wait for the one before them.
 const WAITING: usize = 16;
@@ -63,7 +63,7 @@ pub enum LoadEvent {
     /// It answered them; now it scores batches of every size.
     Warming,
     /// It can answer.
-    Ready(Arc<ServingVersion>),
+    Ready(Arc<VersionRuntime>),
     /// It cannot be loaded, and why.
     Failed(Faults),
 }
@@ -86,7 +86,7 @@ struct State {
 
 /// Carries out an order, telling each phase as it begins.
 type Load = Box<dyn Fn(&Order, &mut dyn FnMut(Phase)) -> Loaded + Send>;
-type Loaded = Result<Arc<ServingVersion>, Faults>;
+type Loaded = Result<Arc<VersionRuntime>, Faults>;
 
 impl Loader {
     /// Starts the thread. Loaded versions keep statistics as `stats` says. `report` is called on the thread, and must not wait

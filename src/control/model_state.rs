@@ -16,8 +16,9 @@ use crate::error::AdminError;
 use crate::ident::{ModelName, Revision, VersionNumber};
 use crate::insight::metrics::ModelMeters;
 use crate::registry::Seen;
-use crate::serving::live::{Routing, ServingModel, ServingVersion};
+use crate::serving::live::{Routing, ServingModel};
 use crate::serving::route::RawPolicy;
+use crate::serving::version::VersionRuntime;
 
 /// One model.
 #[derive(Debug)]
@@ -185,7 +186,7 @@ impl ModelState {
         self.versions.keys().filter_map(due).min()
     }
 
-    pub(super) fn ready(&self) -> BTreeMap<VersionNumber, Arc<ServingVersion>> {
+    pub(super) fn ready(&self) -> BTreeMap<VersionNumber, Arc<VersionRuntime>> {
         let versions = self.versions.iter();
         versions
             .filter_map(|(version, member)| Some((*version, Arc::clone(member.ready.as_ref()?))))
@@ -201,7 +202,7 @@ impl ModelState {
     pub(super) fn admits_with(
         &self,
         wanted: &Wanted,
-        new: Option<&Arc<ServingVersion>>,
+        new: Option<&Arc<VersionRuntime>>,
     ) -> Result<(), AdminError> {
         let mut ready = self.ready();
         ready.extend(new.map(|new| (new.number(), Arc::clone(new))));
@@ -258,7 +259,7 @@ impl ModelState {
                 let next = Routing::resolve(self.revision(), policy, &labels, &ready);
                 // What was counted goes on where nothing moved.
                 match (next, self.routing.take()) {
-                    (Some(next), Some(old)) if old.is_as(&next) => Some(old),
+                    (Some(next), Some(old)) if old.is_equivalent(&next) => Some(old),
                     (next, _) => next.map(Arc::new),
                 }
             }

@@ -20,7 +20,7 @@ use tokio::time::Instant;
 
 use crate::ident::{ModelName, VersionNumber};
 use crate::priority::set_idle_priority;
-use crate::serving::live::ServingVersion;
+use crate::serving::version::VersionRuntime;
 
 /// First pause between two looks. A request takes about as long.
 const FIRST_LOOK: Duration = Duration::from_millis(1);
@@ -37,7 +37,7 @@ pub struct Retired {
     /// Its number.
     pub version: VersionNumber,
     /// The version; requests may still hold it.
-    pub last: Arc<ServingVersion>,
+    pub last: Arc<VersionRuntime>,
     /// Whether [`Freed`] is told of it. Not for a version that was loaded and then refused: it never served.
     pub tells: bool,
 }
@@ -83,7 +83,7 @@ impl Reaper {
     /// Frees a version once its last request has ended. Whoever calls this has published a snapshot without it, and keeps
     /// no `Arc` of it.
     pub fn retire(&self, retired: Retired) {
-        retired.last.draining();
+        retired.last.version.mark_draining();
         let Some(sender) = &self.retired else { return };
         if let Err(mpsc::SendError(retired)) = sender.send(retired) {
             let (model, version) = (retired.model, retired.version);
@@ -175,6 +175,7 @@ mod tests {
     use crate::error::ForwardError;
     use crate::insight::{VersionInsight, metrics::Telemetry, stats};
     use crate::model::{Model, Rows, Scores, Version, samples};
+    use crate::serving::version::ServingVersion;
 
     /// Says on which thread it is dropped.
     struct Tells(Sender<String>);
@@ -200,12 +201,13 @@ mod tests {
         let manifest = samples::manifest(samples::document("m", number));
         let insight =
             VersionInsight::new(telemetry, &manifest, stats::Settings::default()).unwrap();
-        let version = Version::new(manifest, Box::new(Tells(tells.clone())));
-        let weights = telemetry.weights(version.weight_bytes());
+        let model = Version::new(manifest, Box::new(Tells(tells.clone())));
+        let weights = telemetry.weights(model.weight_bytes());
+        let version = ServingVersion::new(model, weights);
         Retired {
             model: "m".parse().unwrap(),
             version: number.try_into().unwrap(),
-            last: Arc::new(ServingVersion::new(version, insight, weights)),
+            last: Arc::new(VersionRuntime::new(version, insight)),
             tells: true,
         }
     }

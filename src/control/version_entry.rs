@@ -10,7 +10,7 @@ use super::state::State;
 use super::view::VersionView;
 use crate::faults::Faults;
 use crate::registry::{Seen, Stamp};
-use crate::serving::live::ServingVersion;
+use crate::serving::version::VersionRuntime;
 
 /// How long until the first retry; each further one waits twice as long.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
@@ -25,7 +25,7 @@ pub(super) struct VersionEntry {
     /// Its folder; `None` where it has gone.
     pub(super) seen: Option<Seen>,
     /// It, while it can answer.
-    pub(super) ready: Option<Arc<ServingVersion>>,
+    pub(super) ready: Option<Arc<VersionRuntime>>,
     /// What it said about itself when it was last in memory.
     about: Option<Arc<crate::model::Manifest>>,
     weight_bytes: u64,
@@ -88,9 +88,9 @@ impl VersionEntry {
     }
 
     /// It was loaded, and may take traffic from now on.
-    pub(super) fn came_up(&mut self, version: Arc<ServingVersion>) {
+    pub(super) fn came_up(&mut self, version: Arc<VersionRuntime>) {
         self.move_to(State::Ready);
-        self.about = Some(version.version.manifest_arc());
+        self.about = Some(version.version.model().manifest_arc());
         self.weight_bytes = version.version.weight_bytes();
         (self.faults, self.failures, self.retry_at) = (None, 0, None);
         self.ready = Some(version);
@@ -109,7 +109,7 @@ impl VersionEntry {
     }
 
     /// Nobody new reaches it from the next snapshot on; gives what the reaper shall wait for.
-    pub(super) fn retire(&mut self) -> Option<Arc<ServingVersion>> {
+    pub(super) fn retire(&mut self) -> Option<Arc<VersionRuntime>> {
         self.move_to(State::Draining);
         self.ready.take()
     }

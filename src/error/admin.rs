@@ -1,16 +1,17 @@
-//! Why an admin call was refused.
+//! Errors of admin calls.
 
 use super::{Code, InputFaults};
 use crate::faults::Faults;
-use crate::ident::{Label, Revision, VersionNumber};
+use crate::ident::{Label, ModelName, Revision, VersionNumber};
+use crate::text::truncate;
 
-/// Why an admin call was refused. Nothing was changed then.
+/// Reasons why an admin call fails. A call that fails has changed nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum AdminError {
-    /// Nobody serves this name.
+    /// No model has this name.
     #[error("no model named `{0}`")]
     UnknownModel(String),
-    /// The model has no such version, in the registry or in memory.
+    /// The model has no such version, neither in the registry nor in memory.
     #[error("model `{model}` has no version {version}")]
     UnknownVersion {
         /// The model.
@@ -26,27 +27,27 @@ pub enum AdminError {
         /// The label in the request.
         label: String,
     },
-    /// The history of the model holds no such revision.
-    #[error("the history of model `{model}` holds no revision {revision}")]
+    /// The history of the model has no such revision.
+    #[error("the history of model `{model}` has no revision {revision}")]
     UnknownRevision {
         /// The model.
         model: String,
         /// The number in the request.
         revision: Revision,
     },
-    /// The policy itself is wrong, whatever the versions' state.
+    /// The policy itself is invalid, regardless of the state of its versions.
     #[error("{0}")]
     InvalidPolicy(InputFaults),
-    /// Another part of the request is wrong.
+    /// Another part of the request is invalid.
     #[error("{0}")]
     InvalidChange(InputFaults),
-    /// What was uploaded is no version, or not the one that was announced.
+    /// The uploaded files are not a valid version, or not the announced one.
     #[error("{0}")]
     InvalidVersion(Faults),
-    /// Versions that are to take traffic cannot answer; here operators are told why.
+    /// Versions that should receive traffic cannot serve, each with the reason.
     #[error("{}", join(.0.iter().map(|(version, why)| format!("version {version} cannot take traffic: {why}"))))]
     NotReady(Vec<(VersionNumber, String)>),
-    /// A label of the configuration names a version that cannot answer.
+    /// A label of the configuration names a version that cannot serve.
     #[error("label `{label}` names version {version}, which is not READY")]
     LabelNotReady {
         /// The label.
@@ -54,73 +55,99 @@ pub enum AdminError {
         /// The version.
         version: VersionNumber,
     },
-    /// Versions of one policy take or give different tensors.
-    #[error("versions under one policy must have one signature: {}", join(.0))]
+    /// Versions under one policy have different inputs or outputs.
+    #[error("versions under one policy must have the same signature: {}", join(.0))]
     SignatureMismatch(Vec<String>),
-    /// Somebody needs the version or label that is to go.
-    #[error("{what} is held by {}: move them first", .by.join(", "))]
+    /// Something refers to the version or label that should be removed.
+    #[error("{what} is held by {}; remove these references first", .by.join(", "))]
     Held {
-        /// `version 2`, `label canary`.
+        /// What should be removed: `version 2`, `label canary`.
         what: String,
-        /// Who, in words.
+        /// What refers to it: `split (2: 5%)`.
         by: Vec<String>,
     },
     /// An earlier change is not confirmed yet.
-    #[error("revision {0} waits to be confirmed: confirm it or undo it first")]
+    #[error("revision {0} waits for confirmation; confirm it or undo it first")]
     Unconfirmed(Revision),
-    /// There is nothing to do.
+    /// The call would have no effect.
     #[error("{0}")]
     NothingToChange(String),
     /// Another revision is in force than the caller expected.
     #[error(
-        "expected revision {expected}, but revision {current} is in force: read again, then decide"
+        "expected revision {expected}, but revision {current} is in force; read the model again before you change it"
     )]
     RevisionConflict {
-        /// What the caller had seen.
+        /// The revision that the caller expected.
         expected: Revision,
-        /// What is in force.
+        /// The revision in force.
         current: Revision,
     },
-    /// A published version never changes.
-    #[error("model `{model}` has a version {version} already; a published version never changes")]
+    /// The version exists already, and a published version never changes.
+    #[error(
+        "model `{model}` already has a version {version}, and a published version never changes; use another number"
+    )]
     VersionExists {
         /// The model.
         model: String,
         /// The version.
         version: VersionNumber,
     },
-    /// An upload is past the limit.
-    #[error("the version is larger than {limit} bytes, the limit on uploads")]
+    /// An upload exceeds the size limit.
+    #[error("the version exceeds the upload limit of {limit} bytes (`limits.max_upload_bytes`)")]
     UploadTooLarge {
-        /// The limit.
+        /// The limit in bytes.
         limit: u64,
     },
     /// The disk is full.
     #[error("the disk of the {0} is full; nothing was changed")]
     DiskFull(&'static str),
-    /// What a watcher wants to resume from is no longer kept.
+    /// Changes after the revision to resume from are no longer kept.
     #[error(
-        "changes up to revision {0} are no longer kept: read the models, then watch from now on"
+        "changes up to revision {0} are no longer kept; read the models, then watch from the current revision"
     )]
     Compacted(Revision),
-    /// What is kept on a disk could not be written or read.
-    #[error("the storage failed, nothing was changed: {0}")]
+    /// Stored data could not be written or read.
+    #[error("the storage failed and nothing was changed: {0}")]
     Storage(String),
     /// A limit is reached.
-    #[error("the limit on {what} is reached, {limit}: try again")]
+    #[error("too many {what} (limit {limit}); retry later")]
     Busy {
-        /// Of what there are too many.
+        /// What the limit counts: `uploads`.
         what: &'static str,
-        /// How many there may be.
+        /// The limit.
         limit: usize,
     },
-    /// The gateway is going down.
-    #[error("the gateway is going down; nothing was changed")]
+    /// The gateway is shutting down.
+    #[error("the gateway is shutting down; nothing was changed")]
     Draining,
 }
 
 impl AdminError {
-    /// The stable word for this kind of error.
+    /// Returns [`UnknownModel`](Self::UnknownModel) for a client's `name`, which is truncated to the longest valid name.
+    #[must_use]
+    pub fn unknown_model(name: &str) -> Self {
+        Self::UnknownModel(truncate(name, ModelName::MAX_LEN).to_owned())
+    }
+
+    /// Returns [`UnknownVersion`](Self::UnknownVersion) for a client's `model`, which is truncated to the longest valid name.
+    #[must_use]
+    pub fn unknown_version(model: &str, version: u64) -> Self {
+        Self::UnknownVersion {
+            model: truncate(model, ModelName::MAX_LEN).to_owned(),
+            version,
+        }
+    }
+
+    /// Returns [`UnknownLabel`](Self::UnknownLabel) for a client's `label`, which is truncated to the longest valid label.
+    #[must_use]
+    pub fn unknown_label(model: &ModelName, label: &str) -> Self {
+        Self::UnknownLabel {
+            model: model.to_string(),
+            label: truncate(label, Label::MAX_LEN).to_owned(),
+        }
+    }
+
+    /// Returns the stable word for this kind of error.
     #[must_use]
     pub fn reason(&self) -> &'static str {
         match self {
@@ -146,7 +173,7 @@ impl AdminError {
         }
     }
 
-    /// The gRPC code.
+    /// Returns the gRPC code.
     #[must_use]
     pub fn code(&self) -> Code {
         match self {

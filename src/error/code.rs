@@ -1,36 +1,36 @@
-//! The codes that errors have.
+//! Result codes of calls.
 
-/// The gRPC codes that taper answers with. Kept apart from tonic so that nothing below the doors knows the wire.
+/// The gRPC codes that taper returns. This type exists so that only `api` depends on tonic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Code {
-    /// Answered.
+    /// The call succeeded.
     Ok,
-    /// The caller went away before the answer.
+    /// The client cancelled the call or disconnected.
     Cancelled,
-    /// Wrong input, named.
+    /// The request is invalid.
     InvalidArgument,
     /// The deadline passed.
     DeadlineExceeded,
-    /// No such model, version or label.
+    /// The model, version, label or revision does not exist.
     NotFound,
-    /// A limit is reached; later is better.
+    /// A limit is reached.
     ResourceExhausted,
-    /// The state of the gateway does not allow it.
+    /// The state of the gateway does not allow the call.
     FailedPrecondition,
-    /// Somebody else was faster.
+    /// A concurrent change came first.
     Aborted,
     /// The model or the gateway failed.
     Internal,
-    /// Going down.
+    /// The gateway is shutting down, or its storage failed.
     Unavailable,
-    /// What is to be made is there already.
+    /// The item to be created exists already.
     AlreadyExists,
-    /// What is asked for is no longer kept.
+    /// The requested item is no longer kept.
     OutOfRange,
 }
 
 impl Code {
-    /// Those that a prediction may end with, in the order of `code as usize`.
+    /// The codes of predictions, in the order of `code as usize`.
     pub const PREDICTION: [Self; 10] = [
         Self::Ok,
         Self::Cancelled,
@@ -43,10 +43,10 @@ impl Code {
         Self::Internal,
         Self::Unavailable,
     ];
-    /// How many there are, for tables indexed by `code as usize`.
+    /// Number of codes, for tables indexed by `code as usize`.
     pub const COUNT: usize = Self::PREDICTION.len() + 2;
 
-    /// The metric label: the code's name in gRPC.
+    /// Returns the name of the code in gRPC, which is the value of the metric label.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

@@ -1,15 +1,15 @@
-//! What is wrong with a request's values, by field: bounded, since requests are not.
+//! Faults of a request, by field. Their number is bounded, because the number of values in a request is not.
 
 use std::{borrow::Cow, fmt};
 
-/// One value of a request that cannot be used, named so that its sender can mend it.
+/// One invalid value of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InputFault {
     /// Path of the field in the request: `rows[3].temp`, `tensors[carrier][3]`, `routing_key`.
     pub field: String,
-    /// What came.
+    /// What the field contains.
     pub got: String,
-    /// What was wanted.
+    /// What was expected.
     pub wanted: String,
 }
 
@@ -19,7 +19,8 @@ impl fmt::Display for InputFault {
     }
 }
 
-/// The faults of one request, at least one; past [`InputFaults::MOST`] only their number is kept.
+/// The faults of one request. The first [`InputFaults::MOST`] are kept, further ones are only counted. As an error it contains at
+/// least one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct InputFaults {
     listed: Vec<InputFault>,
@@ -27,15 +28,15 @@ pub struct InputFaults {
 }
 
 impl InputFaults {
-    /// How many faults are kept: a batch of a million bad rows must not make a million texts.
+    /// The most faults that are kept: a batch of a million invalid rows must not create a million texts.
     pub const MOST: usize = 16;
-    /// How many of them its one-line text names.
+    /// The most faults that the one-line text contains.
     const IN_TEXT: usize = 3;
 
-    /// What paths of tensors begin with, where no protocol calls them otherwise.
+    /// First part of the paths of tensors in the native protocol.
     pub const TENSORS: &'static str = "tensors";
 
-    /// The same for a protocol that calls tensors `name`.
+    /// Returns the faults with paths for a protocol whose field for tensors is `name`.
     #[must_use]
     pub fn with_tensors_as(&self, name: &str) -> Cow<'_, Self> {
         if name == Self::TENSORS {
@@ -50,7 +51,7 @@ impl InputFaults {
         Cow::Owned(faults)
     }
 
-    /// A single fault.
+    /// Returns a single fault.
     #[must_use]
     pub fn one(
         field: impl Into<String>,
@@ -77,7 +78,7 @@ impl InputFaults {
         }
     }
 
-    /// Adds a fault whose texts are built only if it will be named: for loops over many bad rows.
+    /// Adds a fault. `fault` is called only if the fault will be kept; use this in loops over many rows.
     pub fn add_with(&mut self, fault: impl FnOnce() -> InputFault) {
         if self.is_full() {
             self.unlisted += 1;
@@ -86,39 +87,39 @@ impl InputFaults {
         }
     }
 
-    /// Whether further faults are only counted.
+    /// Returns whether further faults are only counted.
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.listed.len() >= Self::MOST
     }
 
-    /// Whether nothing is wrong.
+    /// Returns whether there is no fault.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.listed.is_empty()
     }
 
-    /// How many were found, named or not.
+    /// Returns the number of faults that were found, including those that are only counted.
     #[must_use]
     pub fn found(&self) -> usize {
         self.listed.len() + self.unlisted
     }
 
-    /// The faults that are named, in the order found.
+    /// Returns the faults that are kept, in the order found.
     pub fn iter(&self) -> impl Iterator<Item = &InputFault> {
         self.listed.iter()
     }
 
-    /// `Ok` where nothing was wrong.
+    /// Returns `Ok` if there is no fault.
     ///
     /// # Errors
-    /// All faults, where there is any.
+    /// Returns `self` if there is a fault.
     pub fn into_result(self) -> Result<(), Self> {
         if self.is_empty() { Ok(()) } else { Err(self) }
     }
 }
 
-/// The first few, so that the details, which name more, still fit beside it.
+/// Formats the first few faults in one line. The error details contain more; both must fit into the trailers.
 impl fmt::Display for InputFaults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (at, fault) in self.listed.iter().take(Self::IN_TEXT).enumerate() {
@@ -139,14 +140,14 @@ impl fmt::Display for InputFaults {
 mod tests {
     use super::*;
 
-    /// Whoever sends a million bad values must not choose how much work their refusal is.
+    /// The cost of rejecting a request must not grow with the number of its invalid values.
     #[test]
-    fn past_the_limit_faults_are_counted_without_being_told() {
-        let mut told = 0;
+    fn beyond_the_limit_faults_are_only_counted() {
+        let mut built = 0;
         let mut faults = InputFaults::default();
         for at in 0..1_000_000 {
             faults.add_with(|| {
-                told += 1;
+                built += 1;
                 InputFault {
                     field: format!("rows[{at}]"),
                     got: "nothing".into(),
@@ -154,7 +155,7 @@ mod tests {
                 }
             });
         }
-        assert_eq!(told, InputFaults::MOST);
+        assert_eq!(built, InputFaults::MOST);
         assert!(
             faults.to_string().ends_with("; and 999997 more"),
             "{faults}"

@@ -1,8 +1,8 @@
-//! Why a call got no answer: one variant per thing the caller can do about it.
+//! Errors of calls: one variant for each thing that a caller can do about it.
 //!
-//! `reason()` is one stable word per variant: `google.rpc.ErrorInfo.reason` on the wire and the metric label.
-//! `code()` is the gRPC code. Causes go to the log and to operators (`GetModel`, and the refusal of a policy), never to
-//! who asks for predictions. How much of a text fits into an answer is `api`'s business.
+//! `reason()` returns a stable word per variant, used as `google.rpc.ErrorInfo.reason` and as a metric label. `code()` returns the
+//! gRPC code. The cause of a failed version is logged and shown to operators (`GetModel`, rejected policies), never to clients of the
+//! data port. `api` limits the length of the texts.
 
 mod admin;
 mod code;
@@ -17,30 +17,30 @@ pub use admin::AdminError;
 pub use code::Code;
 pub use input::{InputFault, InputFaults};
 
-/// Why a version could not score a batch.
+/// Reasons why a version cannot score a batch.
 #[derive(Debug, thiserror::Error)]
 pub enum ForwardError {
-    /// The library beneath the model refused.
+    /// The model returned an error.
     #[error("{0}")]
     Failed(String),
-    /// The model panicked; the worker survives.
+    /// The model panicked. The worker thread survives.
     #[error("the model panicked: {0}")]
     Panicked(String),
-    /// The answer holds NaN or an infinity, which no caller can use.
-    #[error("the answer for row {row} is not finite")]
+    /// The scores contain NaN or an infinity.
+    #[error("the score of row {row} is not finite")]
     NotFinite {
-        /// The first such row.
+        /// Index of the first such row.
         row: usize,
     },
 }
 
-/// Why a `Predict` call got no answer.
+/// Reasons why a `Predict` call fails.
 #[derive(Debug, thiserror::Error)]
 pub enum PredictError {
-    /// Nobody serves this name.
+    /// No model has this name.
     #[error("no model named `{0}`")]
     UnknownModel(String),
-    /// The pinned version is not in the registry.
+    /// The pinned version does not exist.
     #[error("model `{model}` has no version {version}")]
     UnknownVersion {
         /// The model.
@@ -48,7 +48,7 @@ pub enum PredictError {
         /// The number in the request.
         version: u64,
     },
-    /// The pinned label names nothing.
+    /// The pinned label does not exist.
     #[error("model `{model}` has no label `{label}`")]
     UnknownLabel {
         /// The model.
@@ -56,63 +56,63 @@ pub enum PredictError {
         /// The label in the request.
         label: String,
     },
-    /// The pinned version exists and cannot answer, or no version of the model can.
-    #[error("model `{model}` cannot answer: {why}")]
+    /// The pinned version exists but cannot serve, or no version of the model can.
+    #[error("model `{model}` cannot serve: {why}")]
     NotReady {
         /// The model.
         model: String,
-        /// What is missing, in the words of a data client: that a version failed to load, and not why it did.
+        /// What is missing. For data clients: it may say that a version failed to load, but not why.
         why: String,
     },
-    /// Wrong input.
+    /// The input is invalid.
     #[error("{0}")]
     InvalidInput(InputFaults),
-    /// A limit is reached.
-    #[error("the limit on {what} is reached: {limit}")]
+    /// A limit of the gateway is reached.
+    #[error("too many {what} (limit {limit}); retry later")]
     Overloaded {
-        /// Which limit.
+        /// What the limit counts: `requests in flight`.
         what: &'static str,
-        /// Its value.
+        /// The limit.
         limit: usize,
-        /// When to try again.
+        /// When to retry.
         retry_after: Duration,
     },
-    /// It would not be answered in time: too much waits before it, or it has waited too long.
+    /// The request cannot finish before its deadline: the queue is too long, or it has waited too long.
     #[error(
-        "the deadline is {left:.1?} away and an answer would take {needs:.1?}: give it more time, or send less"
+        "the deadline is in {left:.1?}, but a response would take {needs:.1?}; allow more time or send fewer requests"
     )]
     TooLate {
-        /// Until the deadline.
+        /// Time until the deadline.
         left: Duration,
-        /// Until it would be answered.
+        /// Time until the response.
         needs: Duration,
-        /// When to try again.
+        /// When to retry.
         retry_after: Duration,
     },
-    /// The gateway went down before the request was answered.
-    #[error("the gateway is going down and its deadline for requests in flight has passed")]
+    /// The gateway shut down before the request finished.
+    #[error("the gateway is shutting down and its time for requests in flight has passed")]
     Draining,
-    /// The deadline passed before the forward pass began.
-    #[error("the deadline passed before the forward pass began")]
+    /// The deadline passed before the forward pass started.
+    #[error("the deadline passed before the forward pass started")]
     DeadlineExceeded,
     /// The version could not score the rows. The cause is logged.
     #[error("version {version} failed to score the request")]
     Forward {
         /// The version.
         version: VersionNumber,
-        /// For the log.
+        /// The cause, for the log.
         source: ForwardError,
     },
 }
 
 impl PredictError {
-    /// There is no model that a caller calls `name`.
+    /// Returns [`UnknownModel`](Self::UnknownModel) for a client's `name`, which is truncated to the longest valid name.
     #[must_use]
     pub fn unknown_model(name: &str) -> Self {
         Self::UnknownModel(truncate(name, ModelName::MAX_LEN).to_owned())
     }
 
-    /// `model` has no label that a caller calls `label`.
+    /// Returns [`UnknownLabel`](Self::UnknownLabel) for a client's `label`, which is truncated to the longest valid label.
     #[must_use]
     pub fn unknown_label(model: &str, label: &str) -> Self {
         Self::UnknownLabel {
@@ -121,7 +121,7 @@ impl PredictError {
         }
     }
 
-    /// Every word that [`reason`](Self::reason) can give.
+    /// Every word that [`reason`](Self::reason) can return.
     pub const REASONS: [&str; 10] = [
         "UNKNOWN_MODEL",
         "UNKNOWN_VERSION",
@@ -135,7 +135,7 @@ impl PredictError {
         "DRAINING",
     ];
 
-    /// The stable word for this kind of error.
+    /// Returns the stable word for this kind of error.
     #[must_use]
     pub fn reason(&self) -> &'static str {
         match self {
@@ -152,7 +152,7 @@ impl PredictError {
         }
     }
 
-    /// The gRPC code.
+    /// Returns the gRPC code.
     #[must_use]
     pub fn code(&self) -> Code {
         match self {
@@ -175,7 +175,7 @@ impl From<InputFaults> for PredictError {
     }
 }
 
-/// What a panic said of itself, for the log and for operators.
+/// Returns the message of a panic, for the log and for operators.
 #[must_use]
 pub fn panic_text(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();

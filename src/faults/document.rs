@@ -1,5 +1,5 @@
-//! The text of a document as a value, without losing what the author wrote: a name given twice does not overwrite the
-//! first, and a number that JSON has no word for does not become null.
+//! Turns the text of a document into a JSON value and reports what a plain conversion would lose: a name that is given twice, and a
+//! number that JSON cannot represent.
 
 use std::fmt;
 use std::path::Path;
@@ -12,21 +12,21 @@ use super::Faults;
 /// Reads JSON.
 ///
 /// # Errors
-/// That it is none, or every name that stands in its object more than once.
+/// Returns an error if the text is not valid JSON, and every name that is repeated within an object.
 pub fn from_json(file: &Path, text: &[u8]) -> Result<Value, Faults> {
     let mut walk = Walk::of(file);
     let mut reader = serde_json::Deserializer::from_slice(text);
     let read = Node(&mut walk).deserialize(&mut reader);
     let value = read.and_then(|value| reader.end().map(|()| value));
-    let value = value.map_err(|error| Faults::one(file, format!("no JSON: {error}")))?;
+    let value = value.map_err(|error| Faults::one(file, format!("invalid JSON: {error}")))?;
     walk.faults.into_result()?;
     Ok(value)
 }
 
-/// Reads TOML as JSON. Days and times, which JSON does not have, become texts: they need no quotes in TOML.
+/// Reads TOML as JSON. Dates and times, which need no quotes in TOML and do not exist in JSON, become strings.
 ///
 /// # Errors
-/// That it is none, or every number that is not finite.
+/// Returns an error if the text is not valid TOML, and every number that is not finite.
 pub fn from_toml(file: &Path, text: &str) -> Result<Value, Faults> {
     let table: toml::Table = text
         .parse()
@@ -37,10 +37,10 @@ pub fn from_toml(file: &Path, text: &str) -> Result<Value, Faults> {
     Ok(value)
 }
 
-/// Where in a document one is, and what was wrong so far.
+/// A walk through a document, with the faults found so far.
 struct Walk<'a> {
     file: &'a Path,
-    /// JSON path of the value that is looked at.
+    /// JSON path of the current value.
     path: String,
     faults: Faults,
 }
@@ -54,13 +54,13 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Does `visit` one step below, `.name` or `[3]`.
+    /// Calls `visit` one step below the current value; `step` is `.name` or `[3]`.
     fn below<T>(&mut self, step: &str, visit: impl FnOnce(&mut Self) -> T) -> T {
         let here = self.path.len();
         self.path.push_str(step);
-        let done = visit(self);
+        let result = visit(self);
         self.path.truncate(here);
-        done
+        result
     }
 
     fn fault(&mut self, message: impl Into<String>) {
@@ -97,7 +97,7 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// Reads the value at which the walk is.
+/// Deserializes the current value of a walk.
 struct Node<'w, 'a>(&'w mut Walk<'a>);
 
 impl<'de> DeserializeSeed<'de> for Node<'_, '_> {
@@ -158,7 +158,7 @@ impl<'de> Visitor<'de> for Node<'_, '_> {
         while let Some(name) = fields.next_key::<String>()? {
             let value = self.0.below(&format!(".{name}"), |walk| {
                 if object.contains_key(&name) {
-                    walk.fault("is there more than once");
+                    walk.fault("is repeated");
                 }
                 fields.next_value_seed(Node(walk))
             })?;
@@ -175,39 +175,39 @@ mod tests {
     use super::*;
 
     #[test]
-    fn json_is_read_as_it_stands() {
+    fn json_is_read_unchanged() {
         let text = r#" {"a": [1, -2, 2.5, 1e300, true, null, "x\n"], "b": {"c": {}}, "d": 18446744073709551615} "#;
         let value = from_json(Path::new("d.json"), text.as_bytes()).unwrap();
         assert_eq!(value, serde_json::from_str::<Value>(text).unwrap());
     }
 
     #[test]
-    fn every_name_that_is_given_twice_is_refused() {
+    fn every_repeated_name_is_reported() {
         let text =
             br#"{"a": 1, "rows": [{"x": 1}, {"x": 1, "y": {"z": 1, "z": 1}, "x": 2}], "a": 1}"#;
         let faults = from_json(Path::new("d.json"), text).unwrap_err();
         assert_eq!(
             faults.to_string(),
-            "d.json: $.rows[1].y.z: is there more than once\n\
-             d.json: $.rows[1].x: is there more than once\n\
-             d.json: $.a: is there more than once"
+            "d.json: $.rows[1].y.z: is repeated\n\
+             d.json: $.rows[1].x: is repeated\n\
+             d.json: $.a: is repeated"
         );
     }
 
     #[test]
-    fn what_is_no_json_says_so() {
-        for (text, told) in [
+    fn invalid_json_is_reported_with_the_parser_error() {
+        for (text, want) in [
             ("", "EOF while parsing a value at line 1 column 0"),
             ("{} {}", "trailing characters at line 1 column 4"),
             ("[1e999]", "number out of range at line 1 column 6"),
         ] {
             let faults = from_json(Path::new("d.json"), text.as_bytes()).unwrap_err();
-            assert_eq!(faults.to_string(), format!("d.json: no JSON: {told}"));
+            assert_eq!(faults.to_string(), format!("d.json: invalid JSON: {want}"));
         }
     }
 
     #[test]
-    fn toml_becomes_json_with_times_as_texts() {
+    fn toml_becomes_json_with_times_as_strings() {
         let text = "a = 1\nb = [2.5, true]\nday = 2013-01-31\n[c.d]\nat = 2013-01-31T14:05:00Z";
         assert_eq!(
             from_toml(Path::new("c.toml"), text).unwrap(),
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn every_number_that_is_not_finite_is_refused() {
+    fn every_number_that_is_not_finite_is_reported() {
         let text = "[a]\nx = nan\n[[b]]\n[[b]]\ny = { z = [1.0, -inf] }";
         let faults = from_toml(Path::new("c.toml"), text).unwrap_err();
         assert_eq!(

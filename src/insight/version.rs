@@ -3,12 +3,10 @@
 use std::sync::Arc;
 
 use super::compare::{Comparisons, Pair};
-use super::drift::{Columns, Rule, assess};
 use super::metrics::{MetricsError, Telemetry, VersionMeters};
 use super::outcomes::VersionQuality;
 use super::prediction_log::Subject;
-use super::stats::{self, VersionStats, Window};
-use crate::ident::Role;
+use super::stats::{self, VersionStats};
 use crate::model::manifest::Manifest;
 
 /// What is observed of one loaded version: statistics, outcome quality, comparisons, and what the prediction log needs to know.
@@ -40,7 +38,7 @@ impl VersionInsight {
         let meters = VersionMeters::new(telemetry, manifest)?;
         Ok(Self {
             stats: VersionStats::new(signature, stats),
-            comparisons: Comparisons::of(signature),
+            comparisons: Comparisons::new(signature),
             quality: VersionQuality::new(signature, meters.outcomes()),
             subject: Arc::new(Subject::new(manifest)),
             meters,
@@ -61,24 +59,11 @@ impl VersionInsight {
 
     /// Records one request that a primary and this version, as its shadow, both answered.
     pub fn compare(&self, pair: &Pair<'_>) {
-        self.comparisons.paired(pair, &self.meters);
+        self.comparisons.record(pair, &self.meters);
     }
 
     /// Updates the gauge of the memory that its statistics take.
     pub fn report_memory(&self) {
         self.meters.statistics_bytes(self.stats.heap_bytes());
-    }
-
-    /// Updates the gauges of drift: the last hour as primary against the reference profile of `manifest`, the manifest of this
-    /// version. Without a profile there are no such gauges.
-    pub fn report_drift(&self, manifest: &Manifest) {
-        let Some(reference) = &manifest.about.reference else {
-            return;
-        };
-        let observed = self.stats.read(Role::Primary, Window::Hour);
-        let observed = observed.unwrap_or_else(|| self.stats.nothing());
-        let columns = Columns::beside_profile(&manifest.signature, reference, &observed);
-        let report = assess(&columns.features, &columns.predictions, Rule::default());
-        self.meters.drift(&columns, &report);
     }
 }

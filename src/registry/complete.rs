@@ -20,9 +20,9 @@ pub enum Completeness {
 pub fn complete(dir: &Path) -> Completeness {
     let manifest = match Manifest::draft(dir) {
         Draft::Missing => return Completeness::Waits(format!("{} is missing", File::MANIFEST)),
-        Draft::CutOff => return Completeness::Waits(format!("{} is cut off", File::MANIFEST)),
-        Draft::Whole(Err(_)) => return Completeness::Complete,
-        Draft::Whole(Ok(manifest)) => manifest,
+        Draft::Truncated => return Completeness::Waits(format!("{} is cut off", File::MANIFEST)),
+        Draft::Complete(Err(_)) => return Completeness::Complete,
+        Draft::Complete(Ok(manifest)) => manifest,
     };
     let mut missing = manifest.files.iter().filter_map(|file| lacks(dir, file));
     match (missing.next(), missing.count()) {

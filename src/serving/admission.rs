@@ -1,7 +1,7 @@
-//! How many requests, and how many bytes of them, are in the house at one time.
+//! Limits how many requests, and how many bytes of their messages, the gateway holds at one time.
 //!
-//! A request gets its [`RequestPermit`] before its message is read, so that what waits in memory is bounded, not only what is
-//! computed. The arrival also says when the clock began and when it ends, and hears when the gateway waits no longer.
+//! A request gets its [`RequestPermit`] before its message is read, so that messages in memory are bounded, not only
+//! computations. The permit also contains the arrival and the deadline of the request, and reports when the gateway drains.
 
 use std::{
     sync::{
@@ -17,93 +17,93 @@ use tokio::time::Instant;
 use crate::error::PredictError;
 use crate::insight::metrics::Telemetry;
 
-/// Who is turned away should not come back before cheap requests have had time to leave.
+/// The pause that a refused client is asked to make. Inexpensive requests end within it.
 const RETRY_AFTER: Duration = Duration::from_millis(50);
 
-/// What one gateway takes at most.
+/// The limits of one gateway.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Requests that are read or answered at one time.
     pub max_in_flight: usize,
-    /// Bytes of their messages, as they came over the wire.
+    /// Bytes of their messages, as they arrived over the wire.
     pub max_in_flight_bytes: usize,
 }
 
-/// Counts who is in.
+/// Counts the requests in flight, and refuses requests above the limits.
 #[derive(Debug)]
 pub struct AdmissionControl {
     limits: Limits,
     telemetry: Arc<Telemetry>,
     requests: AtomicUsize,
-    /// Those of them that stay for as long as their callers like.
-    staying: AtomicUsize,
+    /// Streams among them, which last as long as their clients like.
+    streams: AtomicUsize,
     bytes: AtomicUsize,
-    /// Whether those who leave are counted.
+    /// Whether requests that end are counted for the drain report.
     draining: AtomicBool,
-    /// Who left since then, answered as at any other time.
+    /// Requests that ended since the drain began, with their regular answer.
     finished: AtomicUsize,
-    /// Who was told to go.
-    told: AtomicUsize,
-    /// Who of them is still in, on the way out.
+    /// Requests that ended with [`PredictError::Draining`].
+    interrupted: AtomicUsize,
+    /// Requests among those whose permit is still held.
     leaving: AtomicUsize,
-    /// Wakes who must end because the gateway drains.
-    drain: Notify,
-    /// Whether nobody is waited for any longer, and whom to wake then.
-    cut: AtomicBool,
-    cut_off: Notify,
+    /// Wakes streams when the drain begins.
+    drain_begins: Notify,
+    /// Whether the drain has ended, so that remaining requests are answered with an error.
+    drain_ended: AtomicBool,
+    drain_ends: Notify,
 }
 
-/// Who was in while the gateway went down.
+/// What became of the requests that were in flight while the gateway drained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Left {
-    /// Answered as at any other time.
+pub struct DrainCounts {
+    /// Requests that ended with their regular answer.
     pub finished: usize,
-    /// Told that the gateway goes down.
-    pub told: usize,
-    /// Still in, and not told.
-    pub inside: usize,
+    /// Requests that ended with [`PredictError::Draining`].
+    pub interrupted: usize,
+    /// Requests still in flight that were not answered.
+    pub in_flight: usize,
 }
 
 impl AdmissionControl {
-    /// Nobody is in. Refusals are counted in `telemetry`.
+    /// Creates the admission control of an idle gateway. `telemetry` counts refusals.
     #[must_use]
     pub fn new(limits: Limits, telemetry: Arc<Telemetry>) -> Arc<Self> {
         Arc::new(Self {
             limits,
             telemetry,
             requests: AtomicUsize::new(0),
-            staying: AtomicUsize::new(0),
+            streams: AtomicUsize::new(0),
             bytes: AtomicUsize::new(0),
             draining: AtomicBool::new(false),
             finished: AtomicUsize::new(0),
-            told: AtomicUsize::new(0),
+            interrupted: AtomicUsize::new(0),
             leaving: AtomicUsize::new(0),
-            drain: Notify::new(),
-            cut: AtomicBool::new(false),
-            cut_off: Notify::new(),
+            drain_begins: Notify::new(),
+            drain_ended: AtomicBool::new(false),
+            drain_ends: Notify::new(),
         })
     }
 
-    /// Lets a request in that arrived `at` and whose caller waits until `deadline`.
+    /// Admits a request that arrived at `arrived` and whose client waits until `deadline`.
     ///
     /// # Errors
-    /// [`PredictError::Overloaded`] at the limit on requests.
+    /// Returns [`PredictError::Overloaded`] at the limit on requests.
     pub fn enter(
         self: &Arc<Self>,
-        at: Instant,
+        arrived: Instant,
         deadline: Option<Instant>,
     ) -> Result<RequestPermit, PredictError> {
         let limit = self.limits.max_in_flight;
-        // Made first, so that dropping it on the way out gives the place back.
+        // Created first: if the request is refused, dropping the permit subtracts it again.
         let permit = RequestPermit {
             admission: Arc::clone(self),
             bytes: AtomicUsize::new(0),
-            read: AtomicBool::new(false),
-            stays: AtomicBool::new(false),
-            told: AtomicBool::new(false),
-            at,
-            deadline,
-            sooner: OnceLock::new(),
+            is_read: AtomicBool::new(false),
+            is_stream: AtomicBool::new(false),
+            is_interrupted: AtomicBool::new(false),
+            arrived,
+            call_deadline: deadline,
+            message_deadline: OnceLock::new(),
         };
         if self.requests.fetch_add(1, Ordering::Relaxed) < limit {
             Ok(permit)
@@ -112,48 +112,49 @@ impl AdmissionControl {
         }
     }
 
-    /// Requests that are in now.
+    /// Returns the number of requests in flight.
     #[must_use]
     pub fn in_flight(&self) -> usize {
         self.requests.load(Ordering::Relaxed)
     }
 
-    /// Whether the gateway goes down: who can choose should go elsewhere.
+    /// Returns whether the gateway is shutting down, so that clients should use another one.
     #[must_use]
     pub fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
     }
 
-    /// Counts those who leave from now on, for [`left`](Self::left), and tells who would stay for long.
+    /// Begins the drain: counts the requests that end from now on, for [`drain_counts`](Self::drain_counts), and wakes streams
+    /// so that they end.
     pub fn begin_drain(&self) {
         self.draining.store(true, Ordering::SeqCst);
-        self.drain.notify_waiters();
+        self.drain_begins.notify_waiters();
     }
 
-    /// Has every request that is in, and every one that still comes, answered with [`PredictError::Draining`].
+    /// Ends the drain: every request in flight, and every one that still arrives, is answered with [`PredictError::Draining`].
     pub fn cut_off(&self) {
-        self.cut.store(true, Ordering::SeqCst);
-        self.cut_off.notify_waiters();
+        self.drain_ended.store(true, Ordering::SeqCst);
+        self.drain_ends.notify_waiters();
     }
 
-    /// Waits until it is [cut off](Self::cut_off).
+    /// Waits until requests are [cut off](Self::cut_off).
     pub async fn until_cut_off(&self) {
-        // Made before the question, so that no call in between is missed.
-        let notified = self.cut_off.notified();
-        if !self.cut.load(Ordering::SeqCst) {
+        // Created before the check, so that no call in between is missed.
+        let notified = self.drain_ends.notified();
+        if !self.drain_ended.load(Ordering::SeqCst) {
             notified.await;
         }
     }
 
-    /// How those have fared who were in since [`begin_drain`](Self::begin_drain): each is counted once. Exact once nobody moves any
-    /// more.
+    /// Returns what became of the requests in flight since [`begin_drain`](Self::begin_drain). Each request is counted once.
+    /// Exact once no request begins or ends any more.
     #[must_use]
-    pub fn left(&self) -> Left {
+    pub fn drain_counts(&self) -> DrainCounts {
         let leaving = self.leaving.load(Ordering::Relaxed);
-        Left {
+        DrainCounts {
             finished: self.finished.load(Ordering::Relaxed),
-            told: self.told.load(Ordering::Relaxed),
-            inside: self.in_flight().saturating_sub(leaving),
+            interrupted: self.interrupted.load(Ordering::Relaxed),
+            in_flight: self.in_flight().saturating_sub(leaving),
         }
     }
 
@@ -168,133 +169,133 @@ impl AdmissionControl {
     }
 }
 
-/// One request's place; given back when dropped.
+/// The right of one request to be in flight; returned when dropped.
 #[derive(Debug)]
 pub struct RequestPermit {
     admission: Arc<AdmissionControl>,
     bytes: AtomicUsize,
-    read: AtomicBool,
-    stays: AtomicBool,
-    told: AtomicBool,
-    /// When the gateway saw the request.
-    pub at: Instant,
-    /// When the caller stops waiting, as the call itself says.
-    deadline: Option<Instant>,
-    /// The same, as its message says.
-    sooner: OnceLock<Instant>,
+    is_read: AtomicBool,
+    is_stream: AtomicBool,
+    is_interrupted: AtomicBool,
+    /// When the request arrived.
+    pub arrived: Instant,
+    /// When the client stops waiting, by the metadata of the call.
+    call_deadline: Option<Instant>,
+    /// When the client stops waiting, by the message.
+    message_deadline: OnceLock<Instant>,
 }
 
 impl RequestPermit {
-    /// `more` bytes of the request's message have come.
+    /// Adds `more` bytes of the request's message that have arrived.
     ///
     /// # Errors
-    /// [`PredictError::Overloaded`] at the limit on bytes.
+    /// Returns [`PredictError::Overloaded`] at the limit on bytes.
     pub fn hold(&self, more: usize) -> Result<(), PredictError> {
         let limit = self.admission.limits.max_in_flight_bytes;
-        if self.count(more) <= limit {
+        if self.hold_unchecked(more) <= limit {
             Ok(())
         } else {
             Err(self.admission.refuse("bytes of requests in flight", limit))
         }
     }
 
-    /// The same without a limit, for who looks at [`is_full`](Self::is_full) first. Tells what all hold then.
-    pub fn count(&self, more: usize) -> usize {
+    /// Adds `more` bytes without checking the limit, for callers that check [`bytes_exhausted`](Self::bytes_exhausted) first.
+    /// Returns the bytes of all requests in flight.
+    pub fn hold_unchecked(&self, more: usize) -> usize {
         self.bytes.fetch_add(more, Ordering::Relaxed);
         let before = self.admission.bytes.fetch_add(more, Ordering::Relaxed);
         before.saturating_add(more)
     }
 
-    /// Whether all that are in hold as many bytes as they may.
+    /// Returns whether the requests in flight hold as many bytes as the limit.
     #[must_use]
-    pub fn is_full(&self) -> bool {
+    pub fn bytes_exhausted(&self) -> bool {
         self.admission.bytes.load(Ordering::Relaxed) >= self.admission.limits.max_in_flight_bytes
     }
 
-    /// It stays for as long as its caller likes, as a stream does. Half of the places are for those who do not.
+    /// Marks the request as a stream, which lasts as long as its client likes. At most half of all requests in flight may be
+    /// streams.
     ///
     /// # Errors
-    /// [`PredictError::Overloaded`] where the other half is taken.
-    pub fn stay(&self) -> Result<(), PredictError> {
+    /// Returns [`PredictError::Overloaded`] at that limit.
+    pub fn begin_stream(&self) -> Result<(), PredictError> {
         let limit = self.admission.limits.max_in_flight.div_ceil(2);
-        self.stays.store(true, Ordering::Relaxed);
-        if self.admission.staying.fetch_add(1, Ordering::Relaxed) < limit {
+        self.is_stream.store(true, Ordering::Relaxed);
+        if self.admission.streams.fetch_add(1, Ordering::Relaxed) < limit {
             Ok(())
         } else {
             Err(self.admission.refuse("open streams", limit))
         }
     }
 
-    /// Whether it [stays](Self::stay).
+    /// Returns whether the request is a [stream](Self::begin_stream).
     #[must_use]
-    pub fn stays(&self) -> bool {
-        self.stays.load(Ordering::Relaxed)
+    pub fn is_stream(&self) -> bool {
+        self.is_stream.load(Ordering::Relaxed)
     }
-}
 
-impl RequestPermit {
-    /// When the caller stops waiting.
+    /// Returns when the client stops waiting: the earlier of the deadlines of the call and of the message.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        let deadlines = [self.deadline, self.sooner()];
+        let deadlines = [self.call_deadline, self.message_deadline()];
         deadlines.into_iter().flatten().min()
     }
 
-    /// The message says when its caller stops waiting. Only the first time counts.
-    pub fn ends_by(&self, deadline: Instant) {
-        // A message that said it twice would not be read twice.
-        let _ = self.sooner.set(deadline);
+    /// Sets the deadline that the message contains. Only the first call has an effect.
+    pub fn set_message_deadline(&self, deadline: Instant) {
+        // Fails if it is set already.
+        let _ = self.message_deadline.set(deadline);
     }
 
-    /// What the message said about it; the clock of the call may not know.
+    /// Returns the deadline that the message contains. The transport does not know it.
     #[must_use]
-    pub fn sooner(&self) -> Option<Instant> {
-        self.sooner.get().copied()
+    pub fn message_deadline(&self) -> Option<Instant> {
+        self.message_deadline.get().copied()
     }
 
-    /// Bytes of the message that have come.
+    /// Returns the bytes of the message that have arrived.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// The whole message has come.
-    pub fn read(&self) {
-        self.read.store(true, Ordering::Relaxed);
+    /// Marks the message as complete.
+    pub fn mark_read(&self) {
+        self.is_read.store(true, Ordering::Relaxed);
     }
 
-    /// Whether the whole message has come.
+    /// Returns whether the whole message has arrived.
     #[must_use]
     pub fn is_read(&self) -> bool {
-        self.read.load(Ordering::Relaxed)
+        self.is_read.load(Ordering::Relaxed)
     }
 
-    /// What has come and is not counted with this any more, since it goes on under a place of its own.
-    pub fn hand_over(&self) -> usize {
+    /// Releases the bytes of the message, which another permit counts from now on. Returns how many they were.
+    pub fn release_bytes(&self) -> usize {
         let bytes = self.bytes.swap(0, Ordering::Relaxed);
         self.admission.bytes.fetch_sub(bytes, Ordering::Relaxed);
         bytes
     }
 
-    /// Waits until the gateway begins to go down.
+    /// Waits until the gateway begins to drain.
     pub async fn draining(&self) {
-        // Made before the question, so that no call in between is missed.
-        let notified = self.admission.drain.notified();
+        // Created before the check, so that no call in between is missed.
+        let notified = self.admission.drain_begins.notified();
         if !self.admission.draining.load(Ordering::SeqCst) {
             notified.await;
         }
     }
 
-    /// Waits until the gate is [cut off](AdmissionControl::cut_off).
+    /// Waits until requests are [cut off](AdmissionControl::cut_off).
     pub async fn cut_off(&self) {
         self.admission.until_cut_off().await;
     }
 
-    /// It was told that the gateway goes down.
-    pub fn told(&self) {
-        if !self.told.swap(true, Ordering::Relaxed) {
+    /// Counts the request as ended with [`PredictError::Draining`].
+    pub fn mark_interrupted(&self) {
+        if !self.is_interrupted.swap(true, Ordering::Relaxed) {
             self.admission.leaving.fetch_add(1, Ordering::Relaxed);
-            self.admission.told.fetch_add(1, Ordering::Relaxed);
+            self.admission.interrupted.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
@@ -304,13 +305,13 @@ impl Drop for RequestPermit {
         self.admission
             .bytes
             .fetch_sub(*self.bytes.get_mut(), Ordering::Relaxed);
-        if *self.told.get_mut() {
+        if *self.is_interrupted.get_mut() {
             self.admission.leaving.fetch_sub(1, Ordering::Relaxed);
         } else if self.admission.draining.load(Ordering::Relaxed) {
             self.admission.finished.fetch_add(1, Ordering::Relaxed);
         }
-        if *self.stays.get_mut() {
-            self.admission.staying.fetch_sub(1, Ordering::Relaxed);
+        if *self.is_stream.get_mut() {
+            self.admission.streams.fetch_sub(1, Ordering::Relaxed);
         }
         self.admission.requests.fetch_sub(1, Ordering::Relaxed);
     }
@@ -321,32 +322,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_is_told_is_counted_once_before_and_after_it_has_left() {
+    fn an_interrupted_request_counts_once_before_and_after_it_ends() {
         let limits = Limits {
             max_in_flight: 3,
             max_in_flight_bytes: 1,
         };
         let admission = AdmissionControl::new(limits, Telemetry::new().unwrap());
-        let [told, answered, inside] =
+        let [interrupted, answered, running] =
             [(); 3].map(|()| admission.enter(Instant::now(), None).unwrap());
         admission.begin_drain();
-        told.told();
-        told.told();
+        interrupted.mark_interrupted();
+        interrupted.mark_interrupted();
         drop(answered);
-        let want = Left {
+        let want = DrainCounts {
             finished: 1,
-            told: 1,
-            inside: 1,
+            interrupted: 1,
+            in_flight: 1,
         };
-        assert_eq!(admission.left(), want);
-        drop(told);
-        assert_eq!(admission.left(), want);
-        drop(inside);
-        let want = Left {
+        assert_eq!(admission.drain_counts(), want);
+        drop(interrupted);
+        assert_eq!(admission.drain_counts(), want);
+        drop(running);
+        let want = DrainCounts {
             finished: 2,
-            inside: 0,
+            in_flight: 0,
             ..want
         };
-        assert_eq!(admission.left(), want);
+        assert_eq!(admission.drain_counts(), want);
     }
 }

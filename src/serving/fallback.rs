@@ -1,22 +1,27 @@
-//! When another version answers in the place of the one that was chosen. Pure.
+//! The rules for when a fallback answers in place of the chosen version. Pure functions.
 
 use std::time::Duration;
 
 use crate::error::{ForwardError, PredictError};
 use crate::insight::metrics::FallbackReason;
 
-/// How long the chosen version gets, where the policy gives it `within` and the caller waits for `left` more: never more
-/// than half of that, so that the other half is left for the fallback. `None`: as long as it takes.
-pub(super) fn patience(within: Option<Duration>, left: Option<Duration>) -> Option<Duration> {
-    [within, left.map(|left| left / 2)]
+/// Returns the time limit of the chosen version; `None`: no limit.
+///
+/// `within` is the limit that the policy sets, `time_left` the time that the client still waits. The limit is at most half of
+/// that time, so that the fallback has the other half.
+pub(super) fn time_limit(
+    within: Option<Duration>,
+    time_left: Option<Duration>,
+) -> Option<Duration> {
+    [within, time_left.map(|time_left| time_left / 2)]
         .into_iter()
         .flatten()
         .min()
 }
 
-/// Why the fallback is to answer; `None` where it is not, because the fault is the caller's or nobody waits any more.
-pub(super) fn reason(error: &PredictError, left: Option<Duration>) -> Option<FallbackReason> {
-    if left.is_some_and(|left| left.is_zero()) {
+/// Returns why the fallback answers; `None` if it does not, because the request is invalid or the client no longer waits.
+pub(super) fn reason(error: &PredictError, time_left: Option<Duration>) -> Option<FallbackReason> {
+    if time_left.is_some_and(|time_left| time_left.is_zero()) {
         return None;
     }
     match error {
@@ -36,9 +41,9 @@ mod tests {
     use crate::error::InputFaults;
 
     #[test]
-    fn the_fallback_always_has_half_of_what_is_left() {
+    fn the_fallback_always_has_half_of_the_time_left() {
         let ms = Duration::from_millis;
-        for (within, left, want) in [
+        for (within, time_left, want) in [
             (None, None, None),
             (Some(50), None, Some(50)),
             (None, Some(60), Some(30)),
@@ -46,18 +51,26 @@ mod tests {
             (Some(50), Some(600), Some(50)),
             (Some(50), Some(0), Some(0)),
         ] {
-            let got = patience(within.map(ms), left.map(ms));
-            assert_eq!(got, want.map(ms), "within {within:?}, left {left:?}");
+            let got = time_limit(within.map(ms), time_left.map(ms));
+            assert_eq!(
+                got,
+                want.map(ms),
+                "within {within:?}, time left {time_left:?}"
+            );
         }
     }
 
     #[test]
-    fn only_what_the_version_did_is_a_reason() {
+    fn only_a_fault_of_the_version_is_a_reason() {
         let error = PredictError::DeadlineExceeded;
         assert_eq!(reason(&error, None), Some(FallbackReason::Timeout));
-        let left = Some(Duration::ZERO);
-        assert_eq!(reason(&error, left), None, "nobody waits any more");
+        let time_left = Some(Duration::ZERO);
+        assert_eq!(
+            reason(&error, time_left),
+            None,
+            "the client no longer waits"
+        );
         let input = PredictError::InvalidInput(InputFaults::one("rows", "x", "y"));
-        assert_eq!(reason(&input, None), None, "the caller's fault");
+        assert_eq!(reason(&input, None), None, "the request is invalid");
     }
 }

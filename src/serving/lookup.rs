@@ -1,17 +1,18 @@
-//! What a request names, looked up in what is served: a model, its policy, or a version past that.
+//! Finds what a request names in a snapshot: a model, its policy, or a pinned version.
 
 use std::sync::Arc;
 
-use super::live::{Routing, ServingModel, ServingVersion, Snapshot};
+use super::live::{Routing, ServingModel, Snapshot};
 use super::query::Pin;
+use super::version::VersionRuntime;
 use crate::error::PredictError;
 use crate::ident::VersionNumber;
 
 impl Snapshot {
-    /// The model of that name.
+    /// Returns the model with this name.
     ///
     /// # Errors
-    /// There is none.
+    /// Returns an error if there is no such model.
     pub fn model(&self, name: &str) -> Result<&Arc<ServingModel>, PredictError> {
         let model = self.models.get(name);
         model.ok_or_else(|| PredictError::unknown_model(name))
@@ -19,15 +20,15 @@ impl Snapshot {
 }
 
 impl ServingModel {
-    /// The policy in force.
+    /// Returns the policy in force.
     ///
     /// # Errors
-    /// No version is READY, so there is none.
+    /// Returns an error if no version is READY: then there is no policy in force.
     pub fn routing(&self) -> Result<&Arc<Routing>, PredictError> {
         self.routing.as_ref().ok_or_else(|| self.not_ready())
     }
 
-    /// Why a request to it gets no answer where no version is READY.
+    /// Returns the error of a request to this model while no version is READY.
     #[must_use]
     pub fn not_ready(&self) -> PredictError {
         PredictError::NotReady {
@@ -37,14 +38,14 @@ impl ServingModel {
     }
 }
 
-/// The version of `model` that `pin` names.
+/// Returns the version of `model` that `pin` names.
 ///
 /// # Errors
-/// There is no such version or label, or the version cannot answer.
+/// Returns an error if there is no such version or label, or if the version cannot answer.
 pub fn pinned<'a>(
     model: &'a ServingModel,
     pin: &Pin,
-) -> Result<&'a Arc<ServingVersion>, PredictError> {
+) -> Result<&'a Arc<VersionRuntime>, PredictError> {
     let name = || model.name.to_string();
     let version = match pin {
         Pin::Version(number) => {
@@ -65,7 +66,7 @@ pub fn pinned<'a>(
 fn ready(
     model: &ServingModel,
     version: VersionNumber,
-) -> Result<&Arc<ServingVersion>, PredictError> {
+) -> Result<&Arc<VersionRuntime>, PredictError> {
     model.ready.get(&version).ok_or_else(|| {
         let name = model.name.to_string();
         if let Some(state) = model.others.get(&version) {

@@ -1,27 +1,30 @@
-//! The request path, step by step.
+//! The path of one request, step by step.
 
 use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
+use tracing::Span;
 
 use super::admission::RequestPermit;
 use super::batch::Pool;
-use super::execute::{Call, Executor, Work};
+use super::execute::Executor;
 use super::fallback;
-use super::live::{Live, Routing, ServingVersion, Snapshot};
+use super::live::{Live, Routing, Snapshot};
 use super::lookup::pinned;
 use super::query::{Answer, Query};
 use super::route::{self, Choice, Copies};
-use super::score::Scored;
-use super::shadow::{Copied, Primary, ShadowPool};
+use super::shadow::{PrimaryResult, ShadowCopy, ShadowPool};
+use super::version::VersionRuntime;
+use super::work::{Call, Scored, Work};
 use crate::error::{Code, InputFaults, PredictError};
 use crate::ident::{ResponseId, Revision, Role};
-use crate::insight::metrics::{MessageFault, Record, Telemetry};
+use crate::insight::attempt::Attempt;
+use crate::insight::metrics::{MessageFault, Telemetry};
 use crate::insight::outcomes::{Outcome, Outcomes, Report};
-use crate::insight::prediction_log::{Entry, PredictionLog};
+use crate::insight::prediction_log::PredictionLog;
 use crate::model::payload::Payload;
 
-/// Answers queries from what is live.
+/// Answers queries from the current snapshot.
 #[derive(Debug)]
 pub struct Pipeline {
     live: Arc<Live>,
@@ -29,14 +32,14 @@ pub struct Pipeline {
     executor: Executor,
     outcomes: Option<Arc<Outcomes>>,
     log: Option<PredictionLog>,
-    crew: Option<ShadowPool>,
+    shadow_pool: Option<ShadowPool>,
 }
 
-/// Truths that are joined before the thread is left to others for a moment.
-const TRUTHS_AT_ONCE: usize = 256;
+/// Outcomes that are joined before the task yields its thread.
+const OUTCOMES_PER_YIELD: usize = 256;
 
 impl Pipeline {
-    /// Serves what `live` holds; what is dear is computed in `pool`.
+    /// Creates a pipeline that serves the snapshots of `live`. Expensive passes run in `pool`.
     #[must_use]
     pub fn new(live: Arc<Live>, telemetry: Arc<Telemetry>, pool: Pool) -> Self {
         Self {
@@ -45,20 +48,20 @@ impl Pipeline {
             executor: Executor::new(pool),
             outcomes: None,
             log: None,
-            crew: None,
+            shadow_pool: None,
         }
     }
 
-    /// The same, with copies for shadows, which `crew` scores. Without it, shadows get none.
+    /// Sets the pool that scores copies for shadows. Without it, shadows get no copies.
     #[must_use]
-    pub fn with_shadows(self, crew: ShadowPool) -> Self {
+    pub fn with_shadows(self, shadow_pool: ShadowPool) -> Self {
         Self {
-            crew: Some(crew),
+            shadow_pool: Some(shadow_pool),
             ..self
         }
     }
 
-    /// Has what is answered remembered in `outcomes`, until its truth is reported.
+    /// Sets where answers are remembered until their ground truth is reported.
     #[must_use]
     pub fn with_outcomes(self, outcomes: Arc<Outcomes>) -> Self {
         Self {
@@ -67,23 +70,23 @@ impl Pipeline {
         }
     }
 
-    /// Has a sample of the requests written to `log`.
+    /// Sets the log that a sample of the requests is written to.
     #[must_use]
     pub fn with_log(self, log: Option<PredictionLog>) -> Self {
         Self { log, ..self }
     }
 
-    /// Answers one query under one snapshot: by the version that is pinned or routed to, or where that one cannot, by the
-    /// fallback.
+    /// Answers one query under one snapshot: by the version that is pinned or that the policy chooses, or by the fallback if
+    /// that version fails.
     ///
     /// # Errors
-    /// See [`PredictError`]. Each is counted: under the version where one was chosen, else by its reason.
+    /// See [`PredictError`]. Each error is counted: under its version if one was chosen, else by its reason.
     pub async fn predict(&self, query: Query) -> Result<Answer, PredictError> {
         let snapshot = self.live.snapshot();
         let chosen = choose(&snapshot, &query).inspect_err(|error| {
             self.telemetry.rejected(error);
         })?;
-        // Only what was chosen is needed from here on; a replaced snapshot can go while a long batch is computed.
+        // Only the chosen versions are needed from here on, so a replaced snapshot can be freed while a long batch runs.
         drop(snapshot);
         let Query {
             model,
@@ -93,189 +96,174 @@ impl Pipeline {
             ..
         } = query;
         let Chosen {
-            by,
+            version,
             revision,
-            helpers,
+            routing,
         } = chosen;
         let response_id =
             response_id.unwrap_or_else(|| ResponseId::from_random(route::random_bits()));
-        let copies = match (&helpers, &self.crew) {
-            (Some(routing), Some(_)) => routing.copies(route::random_point),
-            _ => Copies::default(),
-        };
-        let fallback_for = helpers
-            .as_ref()
-            .and_then(|routing| routing.fallback_for(&by));
-        let (work, shared) = if copies.is_empty() && fallback_for.is_none() {
-            (Work::Own(payload), None)
-        } else {
-            let shared = Arc::new(payload);
-            (Work::Shared(Arc::clone(&shared)), Some(shared))
-        };
-        let limit = fallback_for.and_then(|(_, within)| fallback::patience(within, left(&permit)));
-        let first = Attempt {
-            by: &by,
-            role: Role::Primary,
-            permit: &permit,
-            limit,
+        let request = Request {
             response_id: &response_id,
+            revision,
+            permit: &permit,
+            span: &request_span(&version, revision),
         };
-        let first = self.attempt(first, work).await;
-        // Asked before anything is copied.
-        if let (false, Some(payload), Some(routing)) = (copies.is_empty(), &shared, &helpers)
-            && is_worth_copying(&first)
-        {
-            let primary = Primary {
-                version: by.number(),
-                about: Arc::clone(by.insight.comparisons.about()),
-                response_id: response_id.clone(),
-                revision,
-                answer: first.as_ref().ok().cloned(),
-            };
-            self.copy(copies, routing, payload, primary, &permit);
+        let copies = self.choose_copies(routing.as_deref());
+        let fallback = routing
+            .as_ref()
+            .and_then(|routing| routing.fallback_for(&version));
+        let (work, shared) = Work::of(payload, !copies.is_empty() || fallback.is_some());
+        let limit = fallback.and_then(|(_, within)| request.time_limit(within));
+        let first = self
+            .attempt(&version, Role::Primary, request, work, limit)
+            .await;
+        if let (Some(routing), Some(payload)) = (&routing, &shared) {
+            self.copy(copies, routing, payload, &version, request, &first);
         }
-        let (answered, by, role, failed) = match (first, fallback_for, shared) {
-            (Err(error), Some((other, _)), Some(payload)) => {
-                let Some(why) = fallback::reason(&error, left(&permit)) else {
-                    return Err(error);
-                };
-                by.insight.meters.fell_back(why);
+        let (scored, version, role, failed) = match (first, fallback, shared) {
+            (Err(error), Some((fallback, _)), Some(payload)) => {
+                let why = fallback::reason(&error, request.time_left());
+                version.insight.meters.fell_back(why.ok_or(error)?);
                 let work = Work::Shared(payload);
-                let second = Attempt {
-                    by: other,
-                    role: Role::Fallback,
-                    permit: &permit,
-                    limit: None,
-                    response_id: &response_id,
-                };
-                let answered = self.attempt(second, work).await?;
-                let failed = Some(by.number());
-                (answered, Arc::clone(other), Role::Fallback, failed)
+                let second = self.attempt(fallback, Role::Fallback, request, work, None);
+                let failed = Some(version.number());
+                (second.await?, Arc::clone(fallback), Role::Fallback, failed)
             }
-            (first, ..) => (first?, by, Role::Primary, None),
+            (first, ..) => (first?, version, Role::Primary, None),
         };
         Ok(Answer {
             model,
-            by,
+            version,
             role,
             failed,
             response_id,
             revision,
-            scores: answered.scores,
-            top: answered.top,
+            scores: scored.scores,
+            top: scored.top,
         })
     }
 
-    /// Lets a version answer, for as long as it may, and records how it went.
-    async fn attempt(&self, attempt: Attempt<'_>, work: Work) -> Result<Scored, PredictError> {
-        let Attempt {
-            by,
-            role,
-            permit,
-            limit,
-            response_id,
-        } = attempt;
-        let log = self.log.as_ref();
-        let sampled = log.filter(|log| log.samples(random_word()) && log.has_room());
-        let logged = sampled.map(|log| (log, Payload::clone(&work)));
-        let mut record = Record::start(&by.insight, role, permit.at, permit.deadline());
+    /// Decides which shadows get a copy of one request under `routing`.
+    fn choose_copies(&self, routing: Option<&Routing>) -> Copies {
+        match (routing, &self.shadow_pool) {
+            (Some(routing), Some(_)) => routing.copies(route::random_point),
+            _ => Copies::default(),
+        }
+    }
+
+    /// Lets a version score a request, for at most `limit`, and records the attempt.
+    async fn attempt(
+        &self,
+        version: &Arc<VersionRuntime>,
+        role: Role,
+        request: Request<'_>,
+        work: Work,
+        limit: Option<Duration>,
+    ) -> Result<Scored, PredictError> {
         let call = Call {
             role,
-            at: permit.at,
-            deadline: permit.deadline(),
+            arrived: request.permit.arrived,
+            deadline: request.permit.deadline(),
+            span: request.span.clone(),
         };
+        let mut attempt = Attempt::start(
+            &version.insight,
+            role,
+            request.response_id,
+            call.arrived,
+            call.deadline,
+        );
+        if let Some(outcomes) = &self.outcomes {
+            attempt.remember_in(outcomes);
+        }
+        if let Some(log) = &self.log
+            && log.samples(random_word())
+            && log.has_room()
+        {
+            attempt.log_to(log, Payload::clone(&work));
+        }
         let scored = match limit {
-            None => self.executor.run(by, work, call).await,
-            Some(limit) => self.executor.run_within(by, work, call, limit).await,
+            None => self.executor.run(version, work, call).await,
+            Some(limit) => self.executor.run_within(version, work, call, limit).await,
         };
         match &scored {
-            Ok(Scored {
-                scores,
-                top,
-                inference,
-            }) => record.scored(*inference, scores, top),
-            Err(PredictError::Forward { version, source }) => {
-                let model = &by.version.manifest().model;
-                tracing::error!(%model, %version, error = %source, "forward pass failed");
+            Ok(scored) => attempt.end(Code::Ok, Some(scored.pass_result())),
+            Err(error) => {
+                request.span.in_scope(|| log_failed_pass(version, error));
+                attempt.end(error.code(), None);
             }
-            Err(_) => {}
-        }
-        let code = scored
-            .as_ref()
-            .map_or_else(PredictError::code, |_| Code::Ok);
-        record.ended(code);
-        drop(record);
-        if let Some((log, inputs)) = logged {
-            log.leave(Entry {
-                subject: Arc::clone(by.insight.subject()),
-                role,
-                request_id: response_id.clone(),
-                inputs,
-                outputs: scored.as_ref().ok().map(|scored| scored.scores.clone()),
-                code,
-                latency: permit.at.elapsed(),
-            });
-        }
-        if let (Some(outcomes), Ok(scored)) = (&self.outcomes, &scored) {
-            outcomes.remember(response_id, by.insight.quality(), role, &scored.scores);
         }
         scored
     }
 
-    /// Offers a request to the shadows in `copies`.
+    /// Offers a request to the shadows in `copies`, if they can learn from the result of the primary, `version`.
     fn copy(
         &self,
         copies: Copies,
         routing: &Routing,
         payload: &Arc<Payload>,
-        primary: Primary,
-        permit: &RequestPermit,
+        version: &VersionRuntime,
+        request: Request<'_>,
+        result: &Result<Scored, PredictError>,
     ) {
-        let Some(crew) = &self.crew else { return };
-        let copied = Copied {
+        let Some(shadow_pool) = &self.shadow_pool else {
+            return;
+        };
+        // Checked before anything is copied.
+        if copies.is_empty() || !is_worth_copying(result) {
+            return;
+        }
+        let primary = PrimaryResult {
+            version: version.number(),
+            info: Arc::clone(version.insight.comparisons.info()),
+            response_id: request.response_id.clone(),
+            revision: request.revision,
+            answer: result.as_ref().ok().cloned(),
+        };
+        let copy = ShadowCopy {
             payload: Arc::clone(payload),
             primary: Arc::new(primary),
-            bytes: permit.bytes(),
+            bytes: request.permit.bytes(),
         };
-        for at in copies.places() {
-            crew.offer(routing.lane(at), copied.clone());
+        for index in copies.indices() {
+            shadow_pool.offer(routing.shadow_queue(index), copy.clone());
         }
     }
 
-    /// Joins truths to what was answered. Some may not fit; the report says what became of each.
+    /// Joins outcomes to the predictions that they are about. Some may not match; the report contains the result of each.
     ///
     /// # Errors
-    /// There are none, or more than [`Outcomes::MOST`], or not one of them can be read.
-    pub async fn report(&self, truths: &[Outcome]) -> Result<Report, PredictError> {
-        let most = Outcomes::MOST;
-        if truths.is_empty() || truths.len() > most {
-            let (got, wanted) = (truths.len(), format!("1 to {most} outcomes"));
+    /// Returns an error if `reported` is empty or longer than [`Outcomes::MAX_PER_REPORT`], or if every outcome is malformed.
+    pub async fn report(&self, reported: &[Outcome]) -> Result<Report, PredictError> {
+        let most = Outcomes::MAX_PER_REPORT;
+        if reported.is_empty() || reported.len() > most {
+            let (got, wanted) = (reported.len(), format!("1 to {most} outcomes"));
             let faults = InputFaults::one("outcomes", got.to_string(), wanted);
             return Err(self.refuse(faults));
         }
         let mut report = Report::default();
-        for (at, some) in truths.chunks(TRUTHS_AT_ONCE).enumerate() {
-            if at > 0 {
+        for (chunk, outcomes) in reported.chunks(OUTCOMES_PER_YIELD).enumerate() {
+            if chunk > 0 {
                 tokio::task::yield_now().await;
             }
-            let Some(outcomes) = &self.outcomes else {
-                report.unmatched += some.len() as u64;
+            let Some(memory) = &self.outcomes else {
+                report.unmatched += outcomes.len() as u64;
                 continue;
             };
-            outcomes.report(at * TRUTHS_AT_ONCE, some, &mut report);
+            memory.report(chunk * OUTCOMES_PER_YIELD, outcomes, &mut report);
         }
-        if report.malformed == truths.len() as u64 {
+        if report.malformed == reported.len() as u64 {
             return Err(self.refuse(report.faults));
         }
         Ok(report)
     }
 
-    /// Counts a message that no door could read.
+    /// Counts a message that the transport refused.
     pub fn unreadable(&self, why: MessageFault) {
         self.telemetry.unreadable(why);
     }
 
-    /// Counts a query that could not even be read, and gives the error to answer with.
+    /// Counts a query that could not be decoded, and returns the error of its answer.
     #[must_use]
     pub fn refuse(&self, faults: InputFaults) -> PredictError {
         let error = PredictError::InvalidInput(faults);
@@ -284,62 +272,94 @@ impl Pipeline {
     }
 }
 
-/// A number for drawing a sample.
+/// Creates the span of a request. Every log line about the request is inside it, also those of the threads that compute.
+///
+/// Its level is disabled by the default filter of `taper serve`. Creating it then costs one comparison, and formats and
+/// allocates nothing; so log lines of higher levels name model and version themselves.
+fn request_span(version: &VersionRuntime, revision: Revision) -> Span {
+    tracing::debug_span!(
+        "request",
+        model = %version.version.manifest().model,
+        version = %version.number(),
+        revision = revision.0,
+    )
+}
+
+/// Logs the cause of a failed forward pass, which no client sees.
+fn log_failed_pass(version: &VersionRuntime, error: &PredictError) {
+    if let PredictError::Forward { source, .. } = error {
+        let model = &version.version.manifest().model;
+        let version = version.number();
+        tracing::error!(%model, %version, error = %source, "forward pass failed");
+    }
+}
+
+/// Returns a random number that decides whether a request is sampled.
 #[expect(clippy::cast_possible_truncation, reason = "any 32 of the bits")]
 fn random_word() -> u32 {
     route::random_bits() as u32
 }
 
-/// How long the caller still waits; `None`: for ever.
-fn left(permit: &RequestPermit) -> Option<Duration> {
-    let deadline = permit.deadline()?;
-    Some(deadline.saturating_duration_since(Instant::now()))
+/// Returns whether a shadow can learn from a request with this result: not if the request was invalid or out of time.
+fn is_worth_copying(result: &Result<Scored, PredictError>) -> bool {
+    matches!(result, Ok(_) | Err(PredictError::Forward { .. }))
 }
 
-/// Whether a shadow can learn from a request that ended like this: not where the caller was wrong or there was no time.
-fn is_worth_copying(ended: &Result<Scored, PredictError>) -> bool {
-    matches!(ended, Ok(_) | Err(PredictError::Forward { .. }))
-}
-
-/// One version that is to answer one request.
-struct Attempt<'a> {
-    by: &'a Arc<ServingVersion>,
-    role: Role,
-    permit: &'a RequestPermit,
-    /// How long it gets; `None`: as long as the caller waits.
-    limit: Option<Duration>,
+/// The properties of a request that every attempt to answer it needs.
+#[derive(Clone, Copy)]
+struct Request<'a> {
     response_id: &'a ResponseId,
-}
-
-/// Who answers.
-struct Chosen {
-    by: Arc<ServingVersion>,
     revision: Revision,
-    /// The policy, where it has shadows or a fallback and the request is its business: a pin is not.
-    helpers: Option<Arc<Routing>>,
+    permit: &'a RequestPermit,
+    span: &'a Span,
 }
 
-/// Who answers, and under which revision. Order: pin, header rule, sticky key, random draw.
+impl Request<'_> {
+    /// Returns the time limit of the chosen version if a fallback is ready; see [`fallback::time_limit`].
+    fn time_limit(&self, within: Option<Duration>) -> Option<Duration> {
+        fallback::time_limit(within, self.time_left())
+    }
+
+    /// Returns how long the client still waits; `None`: without end.
+    fn time_left(&self) -> Option<Duration> {
+        let deadline = self.permit.deadline()?;
+        Some(deadline.saturating_duration_since(Instant::now()))
+    }
+}
+
+/// The version that is to answer.
+struct Chosen {
+    version: Arc<VersionRuntime>,
+    revision: Revision,
+    /// The policy, if it has shadows or a fallback and applies to the request: it does not apply to a pin.
+    routing: Option<Arc<Routing>>,
+}
+
+/// Chooses the version that is to answer. Order: pin, header rule, sticky key, random draw.
 fn choose(snapshot: &Snapshot, query: &Query) -> Result<Chosen, PredictError> {
     let model = snapshot.model(&query.model)?;
-    let by = match &query.pin {
+    let version = match &query.pin {
         Some(pin) => pinned(model, pin)?,
         None => routed(model.routing()?, query),
     };
-    let routing = model.routing.as_ref();
-    let helpers =
-        routing.filter(|routing| query.pin.is_none() && routing.has_shadows_or_fallback());
+    let in_force = model.routing.as_ref();
+    let routing =
+        in_force.filter(|routing| query.pin.is_none() && routing.has_shadows_or_fallback());
     Ok(Chosen {
-        by: Arc::clone(by),
-        revision: routing.map_or(Revision::default(), |routing| routing.revision),
-        helpers: helpers.cloned(),
+        version: Arc::clone(version),
+        revision: in_force.map_or(Revision::default(), |routing| routing.revision),
+        routing: routing.cloned(),
     })
 }
 
-fn routed<'a>(routing: &'a Routing, query: &Query) -> &'a Arc<ServingVersion> {
+/// Returns the version that the policy chooses for a query.
+fn routed<'a>(routing: &'a Routing, query: &Query) -> &'a Arc<VersionRuntime> {
     let key = query.routing_key.as_bytes();
     match route::route(&routing.policy, &query.headers, key, route::random_point) {
-        Choice::Sticky(at) | Choice::Drawn(at) => routing.take(at),
-        Choice::HeaderRule(at) => routing.rule(at),
+        Choice::Sticky(row) | Choice::Drawn(row) => routing.split_target(row),
+        Choice::HeaderRule(rule) => routing.rule_target(rule),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,56 +1,57 @@
-//! What a request asks and what it gets, without a trace of the protocol it came by.
+//! A request and its answer, independent of the protocol that carries them.
 
 use std::sync::Arc;
 
+use http::HeaderMap;
+
 use super::admission::RequestPermit;
-use super::live::ServingVersion;
+use super::version::VersionRuntime;
 use crate::ident::{ResponseId, Revision, Role, VersionNumber};
 use crate::model::payload::Payload;
 use crate::model::{Scores, TopClass};
-use http::HeaderMap;
 
 /// A decoded request.
 #[derive(Debug)]
 pub struct Query {
-    /// The model, as the caller spelt it.
+    /// The name of the model, as the client wrote it.
     pub model: String,
-    /// A version or label that must answer, past the policy.
+    /// The version or label that must answer, regardless of the policy.
     pub pin: Option<Pin>,
-    /// Sticky key; empty: none.
+    /// The sticky key; empty: none.
     pub routing_key: String,
-    /// The caller's id for the response.
+    /// The id that the client chose for the response.
     pub response_id: Option<ResponseId>,
-    /// Headers of the request, for header rules and the sticky header.
+    /// The headers of the request, for header rules and the sticky header.
     pub headers: HeaderMap,
-    /// What is to be scored.
+    /// The payload to score.
     pub payload: Payload,
-    /// Its place in admission control, and its clock.
+    /// The permit of admission control, with the times of the request.
     pub permit: Arc<RequestPermit>,
 }
 
-/// Who must answer.
+/// The version that must answer a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Pin {
-    /// This version.
+    /// The version with this number.
     Version(u64),
     /// The version that this label names.
     Label(String),
 }
 
-/// The answers and who gave them.
+/// The answer to a request, and the version that gave it.
 #[derive(Debug)]
 pub struct Answer {
-    /// The model, as the caller spelt it.
+    /// The name of the model, as the client wrote it.
     pub model: String,
-    /// Who answered.
-    pub by: Arc<ServingVersion>,
-    /// In which role.
+    /// The version that answered.
+    pub version: Arc<VersionRuntime>,
+    /// The role of that version.
     pub role: Role,
-    /// With [`Role::Fallback`]: the version that should have answered and could not.
+    /// With [`Role::Fallback`]: the version that was chosen first and failed.
     pub failed: Option<VersionNumber>,
-    /// Names this response.
+    /// The id of this response.
     pub response_id: ResponseId,
-    /// The policy that routed it.
+    /// The revision of the policy that routed the request.
     pub revision: Revision,
     /// One row per row of the request.
     pub scores: Scores,

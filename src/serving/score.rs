@@ -1,151 +1,149 @@
-//! From payloads to scores, on this thread: one request, or several in one forward pass.
+//! Encodes payloads and scores them on the calling thread: one request, or several in one forward pass.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::execute::{Call, Work};
-use super::live::ServingVersion;
+use super::version::VersionRuntime;
+use super::work::{Call, Scored, Work};
 use crate::error::{ForwardError, PredictError};
 use crate::ident::Role;
-use crate::insight::stats::{Cells, Scoring, Seen};
+use crate::insight::attempt::Observation;
+use crate::insight::stats::InputObserver;
 use crate::model::payload::Payload;
-use crate::model::{Rows, Scores, TopClass, Version};
+use crate::model::{Rows, Scores};
 
-/// What a request gets from its version.
-#[derive(Clone, Debug)]
-pub struct Scored {
-    /// One row per row of the request.
-    pub scores: Scores,
-    /// The most probable class of each row; empty without classes.
-    pub top: Vec<TopClass>,
-    /// How long the forward pass itself took, with all that were in it.
-    pub inference: Duration,
-}
-
-/// What the scoring of one request gave, before any of it is recorded.
+/// The scores of one request, before its statistics are recorded.
 #[derive(Debug)]
-pub(super) struct Passed {
-    seen: Cells,
-    queue: Duration,
-    /// Whether its forward pass is counted with it.
-    is_first: bool,
+pub(super) struct Unrecorded {
+    observation: Observation,
     scored: Scored,
 }
 
-/// Encodes and scores one request, and records what was seen where that went well.
-pub(super) fn alone(
-    by: &ServingVersion,
+/// Encodes and scores one request, and records its statistics if it was scored.
+pub(super) fn score_one(
+    version: &VersionRuntime,
     payload: &Payload,
-    call: Call,
+    call: &Call,
 ) -> Result<Scored, PredictError> {
-    passed(by, payload, call).map(|passed| passed.recorded(by, call.role))
+    score_unrecorded(version, payload, call).map(|scored| scored.record(version, call.role))
 }
 
-/// Encodes and scores one request. Takes no lock and records nothing, so a thread that may be put aside at any time can do it.
-pub(super) fn passed(
-    by: &ServingVersion,
+/// Encodes and scores one request. Takes no lock and records nothing, so a thread that may be preempted at any time can call
+/// it.
+pub(super) fn score_unrecorded(
+    version: &VersionRuntime,
     payload: &Payload,
-    call: Call,
-) -> Result<Passed, PredictError> {
+    call: &Call,
+) -> Result<Unrecorded, PredictError> {
+    let _entered = call.span.enter();
     let begin = Instant::now();
-    let (seen, rows) = encoded(by, payload, call, begin)?;
-    let scored = pass(by, &rows, call.role)?;
-    Ok(Passed::of(by, call, begin, seen, scored, true))
+    let (inputs, rows) = encode(version, payload, call, begin)?;
+    let pass = run_pass(version, &rows, call.role)?;
+    Ok(Unrecorded::new(version, call, begin, inputs, pass, true))
 }
 
-/// The same for several requests in one forward pass; the answers come in their order. What is wrong with one is its own: where
-/// the pass fails, each goes through one of its own.
-pub(super) fn together(
-    by: &ServingVersion,
-    asked: &[(Work, Call)],
+/// Encodes and scores several requests in one forward pass, and records their statistics. The results are in the order of the
+/// requests. If one request is invalid, only that request fails; if the pass fails, each request gets a pass of its own. The
+/// joint pass runs in the span of the first request.
+pub(super) fn score_batch(
+    version: &VersionRuntime,
+    requests: &[(Work, Call)],
 ) -> Vec<Result<Scored, PredictError>> {
     let begin = Instant::now();
-    let encoded: Vec<_> = asked
+    let encoded: Vec<_> = requests
         .iter()
-        .map(|(work, call)| encoded(by, work, *call, begin))
+        .map(|(work, call)| call.span.in_scope(|| encode(version, work, call, begin)))
         .collect();
-    let good: Vec<&Rows> = encoded
+    let valid: Vec<&Rows> = encoded
         .iter()
         .filter_map(|one| one.as_ref().ok().map(|(_, rows)| rows))
         .collect();
-    let rows: usize = good.iter().map(|rows| rows.len()).sum();
-    if !good.is_empty() {
-        by.insight.meters.batch(good.len(), rows);
+    let rows: usize = valid.iter().map(|rows| rows.len()).sum();
+    if !valid.is_empty() {
+        version.insight.meters.batch(valid.len(), rows);
     }
-    let mut passed = match (&good[..], asked.first()) {
-        ([_, _, ..], Some((_, call))) => pass(by, &Rows::joined(&good), call.role).ok(),
+    let joint_pass = match (&valid[..], requests.first()) {
+        ([_, _, ..], Some((_, call))) => {
+            let _entered = call.span.enter();
+            run_pass(version, &Rows::joined(&valid), call.role).ok()
+        }
         _ => None,
     };
-    let mut parts = passed.take().map(|(scores, inference)| {
-        let lengths: Vec<usize> = good.iter().map(|rows| rows.len()).collect();
+    let mut parts = joint_pass.map(|(scores, inference)| {
+        let lengths: Vec<usize> = valid.iter().map(|rows| rows.len()).collect();
         (scores.split(&lengths).into_iter(), inference)
     });
     let mut is_first = true;
-    let answers = encoded.into_iter().zip(asked).map(|(one, (_, call))| {
-        let (seen, rows) = one?;
+    let results = encoded.into_iter().zip(requests).map(|(one, (_, call))| {
+        let _entered = call.span.enter();
+        let (inputs, rows) = one?;
         let part = parts.as_mut().and_then(|(parts, inference)| {
             let scores = parts.next()?;
             Some((scores, *inference))
         });
-        let passed = match part {
+        let scored = match part {
             Some(part) => {
-                let is_first = std::mem::take(&mut is_first);
-                Passed::of(by, *call, begin, seen, part, is_first)
+                let counts_pass = std::mem::take(&mut is_first);
+                Unrecorded::new(version, call, begin, inputs, part, counts_pass)
             }
             None => {
-                let own = pass(by, &rows, call.role)?;
-                Passed::of(by, *call, begin, seen, own, true)
+                let own = run_pass(version, &rows, call.role)?;
+                Unrecorded::new(version, call, begin, inputs, own, true)
             }
         };
-        Ok(passed.recorded(by, call.role))
+        Ok(scored.record(version, call.role))
     });
-    answers.collect()
+    results.collect()
 }
 
-/// The rows of a request, unless it is too late or something is wrong with it.
-fn encoded<'a>(
-    by: &'a ServingVersion,
+/// Encodes the rows of a request. Returns an error if its deadline has passed or its input is invalid.
+fn encode<'a>(
+    version: &'a VersionRuntime,
     payload: &Payload,
-    call: Call,
+    call: &Call,
     now: Instant,
-) -> Result<(Seen<'a>, Rows), PredictError> {
+) -> Result<(InputObserver<'a>, Rows), PredictError> {
     if call.deadline.is_some_and(|deadline| deadline <= now) {
         return Err(PredictError::DeadlineExceeded);
     }
-    let mut seen = by.insight.stats.watch();
-    let rows = by.version.signature().encode_with(payload, &mut seen)?;
-    Ok((seen, rows))
+    let mut inputs = version.insight.stats.observe_inputs();
+    let rows = version.signature().encode_with(payload, &mut inputs)?;
+    Ok((inputs, rows))
 }
 
-/// One forward pass, and how long it took.
-fn pass(by: &ServingVersion, rows: &Rows, role: Role) -> Result<(Scores, Duration), PredictError> {
+/// Runs one forward pass. Returns its scores and how long it took.
+fn run_pass(
+    version: &VersionRuntime,
+    rows: &Rows,
+    role: Role,
+) -> Result<(Scores, Duration), PredictError> {
     let start = Instant::now();
-    let scores = by.version.forward(rows);
-    let scores = scores.map_err(|source| failed(&by.version, source))?;
+    let scores = version.version.model().forward(rows);
+    let scores = scores.map_err(|source| forward_error(version, source))?;
     let took = start.elapsed();
-    // A shadow's thread runs only where nothing else wants to, so it says nothing about the network.
+    // The threads of shadows run only on spare CPU, so their times do not show the cost of the network.
     if role != Role::Shadow {
-        by.queue.costs().learn(rows.len(), took);
+        version.queue.costs().learn(rows.len(), took);
     }
     Ok((scores, took))
 }
 
-impl Passed {
-    fn of(
-        by: &ServingVersion,
-        call: Call,
+impl Unrecorded {
+    fn new(
+        version: &VersionRuntime,
+        call: &Call,
         begin: Instant,
-        seen: Seen<'_>,
+        inputs: InputObserver<'_>,
         (scores, inference): (Scores, Duration),
-        is_first: bool,
+        counts_pass: bool,
     ) -> Self {
-        let classes = scores.rows().filter_map(|row| by.version.top_class(row));
-        let top = classes.collect();
+        let model = version.version.model();
+        let top = scores.rows().filter_map(|row| model.top_class(row));
+        let top = top.collect();
+        let queue_wait = begin.saturating_duration_since(call.arrived);
         Self {
-            seen: seen.cells(),
-            queue: begin.saturating_duration_since(call.at),
-            is_first,
+            observation: Observation::new(inputs, queue_wait, counts_pass),
             scored: Scored {
                 scores,
                 top,
@@ -154,23 +152,18 @@ impl Passed {
         }
     }
 
-    /// Records it with `by`, which scored it.
-    pub(super) fn recorded(self, by: &ServingVersion, role: Role) -> Scored {
-        let scoring = Scoring {
-            queue: self.queue,
-            inference: self.scored.inference,
-            scores: &self.scored.scores,
-            top: &self.scored.top,
-            is_first: self.is_first,
-        };
-        by.insight.stats.scored(role, &self.seen, scoring);
+    /// Records the request in the statistics of `version`, which scored it.
+    pub(super) fn record(self, version: &VersionRuntime, role: Role) -> Scored {
+        let result = self.scored.pass_result();
+        self.observation.record(&version.insight, role, result);
         self.scored
     }
 }
 
-pub(super) fn failed(version: &Version, source: ForwardError) -> PredictError {
+/// Returns the error of a request whose forward pass failed.
+pub(super) fn forward_error(version: &VersionRuntime, source: ForwardError) -> PredictError {
     PredictError::Forward {
-        version: version.manifest().version,
+        version: version.number(),
         source,
     }
 }

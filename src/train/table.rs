@@ -112,11 +112,7 @@ impl Places {
                 let message = format!("no such column; the file has {columns}");
                 faults.add(file, format!("column `{column}`"), message);
             } else if second.is_some() {
-                faults.add(
-                    file,
-                    format!("column `{column}`"),
-                    "is there more than once",
-                );
+                faults.add(file, format!("column `{column}`"), "is repeated");
             }
             first.map_or(0, |(at, _)| at)
         };

@@ -10,7 +10,7 @@ use taper::model::Model;
 use taper::proto::v1;
 use taper::proto::v1::prediction_service_client::PredictionServiceClient;
 use taper::proto::v1::prediction_service_server::PredictionServiceServer;
-use taper::serving::admission::Left;
+use taper::serving::admission::DrainCounts;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tonic::Code;
 use tonic::codegen::Service;
@@ -238,13 +238,13 @@ async fn a_request_amid_its_forward_pass_is_told_when_nobody_waits_any_longer() 
         (status.code(), &*reason(&status)),
         (Code::Unavailable, "DRAINING")
     );
-    let want = Left {
+    let want = DrainCounts {
         finished: 0,
-        told: 1,
-        inside: 0,
+        interrupted: 1,
+        in_flight: 0,
     };
     eventually("its place is given back", || async {
-        (house.admission.left() == want).then_some(())
+        (house.admission.drain_counts() == want).then_some(())
     })
     .await;
     let_go.send(()).expect("the forward pass still runs");

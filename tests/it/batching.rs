@@ -9,9 +9,9 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use taper::error::{ForwardError, PredictError};
 use taper::model::{Model, Rows, Scores};
-use taper::serving::live::ServingVersion;
 use taper::serving::route::RawPolicy;
 use taper::serving::shadow::ShadowPoolSettings;
+use taper::serving::version::VersionRuntime;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
@@ -144,7 +144,7 @@ impl Held {
     }
 
     /// Version 1 as it serves.
-    fn first(&self) -> Arc<ServingVersion> {
+    fn first(&self) -> Arc<VersionRuntime> {
         let snapshot = self.house.live.snapshot();
         let mut ready = snapshot.models.values().flat_map(|model| &model.ready);
         Arc::clone(ready.next().expect("version 1").1)

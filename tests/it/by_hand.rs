@@ -6,8 +6,9 @@ use std::sync::Arc;
 use taper::ident::{ModelName, Revision};
 use taper::insight::{VersionInsight, metrics::Telemetry, stats};
 use taper::model::Version;
-use taper::serving::live::{Live, Routing, ServingModel, ServingVersion, Snapshot};
+use taper::serving::live::{Live, Routing, ServingModel, Snapshot};
 use taper::serving::route::{Policy, RawPolicy};
+use taper::serving::version::{ServingVersion, VersionRuntime};
 
 /// The model `name`, all of whose `versions` are READY, under `policy`.
 pub fn live(
@@ -22,7 +23,7 @@ pub fn live(
             VersionInsight::new(telemetry, version.manifest(), stats::Settings::default())
                 .expect("insight");
         let weights = telemetry.weights(version.weight_bytes());
-        let serving = ServingVersion::new(version, insight, weights);
+        let serving = VersionRuntime::new(ServingVersion::new(version, weights), insight);
         (serving.number(), Arc::new(serving))
     });
     let ready: BTreeMap<_, _> = versions.collect();

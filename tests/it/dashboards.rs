@@ -1,4 +1,4 @@
-//! Rules, alerts and dashboards ask for what the gateway exports: checked against the real Prometheus over a real gateway.
+//! Rules, alerts and the dashboard query metrics that the gateway exports: checked with Prometheus and a running gateway.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -20,11 +20,11 @@ fn deploy(path: &str) -> PathBuf {
 
 fn promtool(args: &[&str], file: &str) -> String {
     let mut command: Command = installed("promtool");
-    let told = command.args(args).arg(deploy(file)).output();
-    let told = told.expect("promtool runs");
-    let said = String::from_utf8_lossy(&[told.stdout, told.stderr].concat()).into_owned();
-    assert!(told.status.success(), "{file}: {said}");
-    said
+    let output = command.args(args).arg(deploy(file)).output();
+    let output = output.expect("promtool runs");
+    let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    assert!(output.status.success(), "{file}: {text}");
+    text
 }
 
 #[test]
@@ -35,7 +35,7 @@ fn promtool_accepts_configuration_and_rules_and_their_tests_pass() {
     promtool(&["test", "rules"], "prometheus/rules_test.yml");
 }
 
-/// The metrics that `text` names, without the endings of histograms.
+/// Returns the metrics that `text` names, without the suffixes of histograms.
 fn named(text: &str) -> BTreeSet<String> {
     let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
     let metrics = words.filter(|word| word.starts_with("taper_") || word.starts_with("process_"));
@@ -49,7 +49,7 @@ fn named(text: &str) -> BTreeSet<String> {
     metrics.map(stem).collect()
 }
 
-/// Two versions, of which one stands by for the other, and one that is its own shadow; each model has heard of a truth.
+/// Starts a gateway in which a version is the fallback of another, a version is its own shadow, and each model has an outcome.
 async fn with_a_shadow() -> Running {
     let mut gateway = two_versions().await;
     let shadow = v1::Shadow {
@@ -66,14 +66,14 @@ async fn with_a_shadow() -> Running {
         terms: seen(0),
     };
     gateway.admin.set_traffic_policy(set).await.expect("set");
-    let stands_by = v1::Fallback {
+    let fallback = v1::Fallback {
         target: Some(v1::fallback::Target::Version(1)),
         within_ms: None,
     };
     let set = v1::SetTrafficPolicyRequest {
         model: "m".into(),
         policy: Some(v1::TrafficPolicy {
-            fallback: Some(stands_by),
+            fallback: Some(fallback),
             ..policy(&[(1, 7_000), (2, 3_000)])
         }),
         terms: seen(1),
@@ -88,14 +88,14 @@ async fn with_a_shadow() -> Running {
             .then_some(())
     })
     .await;
-    // The truth of a number, beside that of a class which is there already.
+    // The outcome of a number, in addition to that of a class.
     let answer = gateway.predict(rows("m", [good()])).await;
-    let truth = v1::Outcome {
+    let outcome = v1::Outcome {
         response_id: answer.expect("answer").response_id,
         row: 0,
         truth: Some(v1::outcome::Truth::Number(1.5)),
     };
-    let outcomes = vec![truth];
+    let outcomes = vec![outcome];
     let report = v1::ReportOutcomesRequest { outcomes };
     gateway.data.report_outcomes(report).await.expect("report");
     gateway
@@ -124,7 +124,7 @@ async fn deployed_files_name_only_metrics_that_are_exported() {
 }
 
 #[tokio::test]
-async fn every_panel_and_every_rule_gives_data_of_a_running_gateway() {
+async fn every_panel_and_every_rule_returns_data_for_a_running_gateway() {
     let gateway = with_a_shadow().await;
     let rules = tempfile::tempdir().expect("temporary folder");
     let quick = ["rules.yml", "alerts.yml"].map(|file| {
@@ -136,16 +136,16 @@ async fn every_panel_and_every_rule_gives_data_of_a_running_gateway() {
     let prometheus = Prometheus::start(gateway.addresses().http, &quick);
     let panels = fs::read_to_string(deploy("grafana/taper.json")).expect("read");
     let panels: Value = serde_json::from_str(&panels).expect("JSON");
-    let mut asked = Vec::new();
+    let mut queries = Vec::new();
     for panel in panels["panels"].as_array().expect("panels") {
         for target in panel["targets"].as_array().into_iter().flatten() {
             let title = panel["title"].as_str().expect("a title").to_owned();
             let expr = target["expr"].as_str().expect("an expression").to_owned();
-            asked.push((title, expr));
+            queries.push((title, expr));
         }
     }
-    assert!(asked.len() > 15, "{asked:?}");
-    for (title, expr) in asked {
+    assert!(queries.len() > 15, "{queries:?}");
+    for (title, expr) in queries {
         let expr = expr
             .replace("$__rate_interval", "30s")
             .replace("$model", ".*")
@@ -153,7 +153,7 @@ async fn every_panel_and_every_rule_gives_data_of_a_running_gateway() {
             .replace("$output", ".*");
         traffic_until(&gateway, &title, || has_data(&prometheus, &expr)).await;
     }
-    // Recording rules give data; alerts are evaluated without an error.
+    // Recording rules return data, and alerts are evaluated without an error.
     traffic_until(&gateway, "the rules", || {
         let rules = prometheus.ask("rules", "").unwrap_or_default();
         let groups = rules["data"]["groups"].as_array().into_iter().flatten();
@@ -167,7 +167,7 @@ async fn every_panel_and_every_rule_gives_data_of_a_running_gateway() {
     gateway.drain().await;
 }
 
-/// Keeps both versions answering until `found` finds what it looks for.
+/// Sends requests to both models until `found` returns true.
 async fn traffic_until(gateway: &Running, what: &str, found: impl Fn() -> bool) {
     let mut client = gateway.data.clone();
     for _ in 0..300 {
@@ -183,7 +183,7 @@ async fn traffic_until(gateway: &Running, what: &str, found: impl Fn() -> bool) 
     panic!("no data for {what}");
 }
 
-/// Whether `expr` has a value now. It must be one that Prometheus understands.
+/// Returns whether `expr` has a value now. Fails if Prometheus refuses the expression.
 fn has_data(prometheus: &Prometheus, expr: &str) -> bool {
     let Some(answer) = prometheus.ask("query", expr) else {
         return false;

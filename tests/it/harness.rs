@@ -158,10 +158,19 @@ pub fn fields(status: &Status) -> Vec<String> {
     violations.map(|violation| violation.field).collect()
 }
 
-/// Longer than anything here takes, on a machine that does much else: what takes longer never comes.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// After this time a test gives up on an event. It is far longer than any event takes on a slow and busy machine, so it only turns
+/// a hang into a failure.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+/// Between two probes for an event.
+pub const PAUSE: Duration = Duration::from_millis(10);
 
-/// Waits until `probe` finds something; fails when patience is at its end.
+/// Waits for `future`; fails if it does not end within [`PATIENCE`].
+pub async fn ends<T>(what: &str, future: impl Future<Output = T>) -> T {
+    let ended = tokio::time::timeout(PATIENCE, future).await;
+    ended.unwrap_or_else(|_| panic!("not within {PATIENCE:?}: {what}"))
+}
+
+/// Calls `probe` until it finds something; fails if it does not within [`PATIENCE`].
 pub async fn eventually<T, F>(what: &str, mut probe: impl FnMut() -> F) -> T
 where
     F: Future<Output = Option<T>>,
@@ -171,11 +180,10 @@ where
             if let Some(found) = probe().await {
                 return found;
             }
-            tokio::time::sleep(Duration::from_millis(10)).await;
+            tokio::time::sleep(PAUSE).await;
         }
     };
-    let found = tokio::time::timeout(PATIENCE, found).await;
-    found.unwrap_or_else(|_| panic!("not within {PATIENCE:?}: {what}"))
+    ends(what, found).await
 }
 
 /// The terms of a change by somebody who has seen `revision`.

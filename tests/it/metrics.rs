@@ -1,4 +1,4 @@
-//! What dashboards read: per-version series in the Prometheus text format, scraped by the real Prometheus.
+//! The metrics in the Prometheus text format: per-version series, compared with the table of metrics and scraped by Prometheus.
 
 use std::{
     collections::BTreeSet,
@@ -17,7 +17,7 @@ use crate::harness::{self, Running, good, rows, seen, with_header};
 use crate::shadow_policy::with_shadows_and_fallback;
 use crate::tiny;
 
-/// Fails with the line that installs what is missing.
+/// Returns a command for `program`. Fails with the command that installs it if it is missing.
 pub fn installed(program: &str) -> Command {
     let found = Command::new(program).arg("--version").output().is_ok();
     assert!(
@@ -27,7 +27,7 @@ pub fn installed(program: &str) -> Command {
     Command::new(program)
 }
 
-/// A gateway that has answered by two versions of `m` and by one classifier, heard of one truth, and refused twice.
+/// Starts a gateway with two versions of `m` and one classifier that have answered, one reported outcome, and two refused requests.
 pub async fn two_versions() -> Running {
     let config =
         "[models.m]\nsplit = { 1 = 7000, 2 = 3000 }\n[prediction_log]\npath = \"log.jsonl\"";
@@ -55,18 +55,18 @@ pub async fn two_versions() -> Running {
         .await
         .expect_err("unknown model");
     let answer = gateway.predict(rows("classes", [good(), good()])).await;
-    let truth = v1::Outcome {
+    let outcome = v1::Outcome {
         response_id: answer.expect("answer").response_id,
         row: 0,
         truth: Some(v1::outcome::Truth::Class("yes".into())),
     };
-    let outcomes = vec![truth];
+    let outcomes = vec![outcome];
     let report = v1::ReportOutcomesRequest { outcomes };
     gateway.data.report_outcomes(report).await.expect("report");
     gateway
 }
 
-/// A version of the model `classes` with a sigmoid head, which answers sigmoid(`version`).
+/// Publishes a version of the model `classes` with a sigmoid head. It answers sigmoid(`version`).
 fn classifier(root: &Path, version: u64) {
     tiny::publish_with(root, "classes", version, |manifest| {
         manifest["architecture"]["head"] = "sigmoid".into();
@@ -224,7 +224,7 @@ async fn a_gateway_without_traffic_exports_the_rows_without_a_condition() {
     gateway.drain().await;
 }
 
-/// Names and labels of every series.
+/// Returns the name and labels of every series.
 async fn series(gateway: &Running) -> BTreeSet<String> {
     let (_, text) = gateway.http_get("/metrics").await;
     let samples = text.lines().filter(|line| !line.starts_with('#'));
@@ -234,7 +234,7 @@ async fn series(gateway: &Running) -> BTreeSet<String> {
 }
 
 #[tokio::test]
-async fn no_client_can_make_a_series() {
+async fn no_client_can_create_a_series() {
     let mut gateway = two_versions().await;
     let before = series(&gateway).await;
     assert!(before.len() > 50, "{before:?}");
@@ -280,7 +280,7 @@ async fn no_client_can_make_a_series() {
                 ..plain()
             },
         ] {
-            // Some are answered, some refused; none may leave more than a count behind.
+            // Some are answered and some refused. Each may add to counters only.
             let _ = gateway.predict(request).await;
             tried += 1;
         }
@@ -291,7 +291,7 @@ async fn no_client_can_make_a_series() {
         tried += 1;
     }
     let after = series(&gateway).await;
-    // A series of fixed labels may be new, for a version and a code that had not met before.
+    // A series with fixed labels may be new: a code that a version has not answered with before.
     let new: Vec<_> = after.difference(&before).collect();
     for made in &new {
         let fixed = ["m", "classes"].iter().any(|model| {
@@ -303,14 +303,14 @@ async fn no_client_can_make_a_series() {
                 })
             })
         });
-        assert!(fixed, "a client made the series {made}");
+        assert!(fixed, "a client created the series {made}");
     }
     assert!(new.len() < tried, "{new:?}");
     gateway.drain().await;
 }
 
 #[tokio::test]
-async fn counted_shares_follow_the_split_also_to_nothing() {
+async fn counted_shares_follow_the_split_down_to_zero() {
     let mut gateway = Running::start("[models.m]\nsplit = { 1 = 5000, 2 = 5000 }", |root| {
         (1..=3).for_each(|version| tiny::publish(root, "m", version));
     })
@@ -337,10 +337,7 @@ async fn counted_shares_follow_the_split_also_to_nothing() {
         .await
         .expect("changed");
     let shares = counted(&gateway.http_get("/metrics").await.1);
-    assert_eq!(
-        shares, [0.0; 3],
-        "counting begins anew, and nobody keeps an old share"
-    );
+    assert_eq!(shares, [0.0; 3], "counting restarts with each revision");
     gateway.drain().await;
 }
 
@@ -362,21 +359,24 @@ async fn promtool_accepts_the_text() {
         .write_all(text.as_bytes())
         .expect("writes");
     let output = promtool.wait_with_output().expect("promtool ends");
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success() && said.is_empty(), "{said}\n{text}");
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        output.status.success() && errors.is_empty(),
+        "{errors}\n{text}"
+    );
     gateway.drain().await;
 }
 
-/// A real Prometheus that scrapes one gateway every second; ends with this value.
+/// A Prometheus process that scrapes one gateway every second. It is killed when this is dropped.
 pub struct Prometheus {
     child: Child,
     address: SocketAddr,
-    /// Its files; removed after it has ended.
+    /// Its files, which are removed after it has ended.
     _dir: tempfile::TempDir,
 }
 
 impl Prometheus {
-    /// Starts one that scrapes `target` and computes `rules`.
+    /// Starts a Prometheus that scrapes `target` and evaluates `rules`.
     pub fn start(target: SocketAddr, rules: &[PathBuf]) -> Self {
         let dir = tempfile::tempdir().expect("temporary folder");
         let config = json!({
@@ -406,7 +406,7 @@ impl Prometheus {
         }
     }
 
-    /// What its API answers under `path`, with `query` as the parameter of that name; `None` while it does not answer.
+    /// Returns the response of its API to `path` with the parameter `query`, or `None` while it does not respond.
     pub fn ask(&self, path: &str, query: &str) -> Option<Value> {
         let answered = installed("curl")
             .args(["--silent", "--get", "--max-time", "10"])
@@ -444,7 +444,7 @@ async fn prometheus_scrapes_both_versions() {
     gateway.drain().await;
 }
 
-/// The versions that `query` gives, once it gives two.
+/// Waits until `query` returns two series, and returns their versions.
 async fn eventually(prometheus: &Prometheus, query: &str) -> Vec<String> {
     for _ in 0..150 {
         tokio::time::sleep(Duration::from_millis(200)).await;

@@ -1,4 +1,4 @@
-//! The prediction log: a sample of the requests on disk, without what is sensitive; and no other log holds an input.
+//! The prediction log contains a sample of the requests without sensitive inputs, and no other log contains inputs.
 
 use std::fs;
 use std::path::Path;
@@ -19,7 +19,7 @@ fn sensitive(root: &Path) {
 }
 
 #[tokio::test]
-async fn what_was_asked_and_answered_is_on_disk_after_the_drain() {
+async fn all_sampled_requests_are_on_disk_after_the_drain() {
     let config =
         "[prediction_log]\npath = \"predictions.jsonl\"\nsample = 1.0\nhash_key_file = \"log.key\"";
     let mut gateway = Running::start(config, sensitive).await;
@@ -54,7 +54,7 @@ async fn what_was_asked_and_answered_is_on_disk_after_the_drain() {
 }
 
 #[test]
-fn no_other_log_holds_an_input() {
+fn no_other_log_contains_an_input() {
     let dir = tempfile::tempdir().expect("a folder");
     tiny::publish(&dir.path().join("models"), "m", 1);
     let folder = |name: &str| dir.path().join(name).display().to_string();
@@ -76,10 +76,10 @@ fn no_other_log_holds_an_input() {
     ]));
     let data = gateway.address("data").to_string();
     let ask = |row: &str| run(&["predict", "m", "--row", row, "--address", &data]);
-    let told = ask(r#"{"x": 61.25, "n": 3, "color": "red", "pair": [0, 1]}"#);
-    assert_eq!(told.code, Some(0), "{told:?}");
-    let told = ask(r#"{"x": 1, "color": "marker-of-a-caller", "pair": [0, 1]}"#);
-    assert_eq!(told.code, Some(1), "{told:?}");
+    let ended = ask(r#"{"x": 61.25, "n": 3, "color": "red", "pair": [0, 1]}"#);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let ended = ask(r#"{"x": 1, "color": "marker-of-a-caller", "pair": [0, 1]}"#);
+    assert_eq!(ended.code, Some(1), "{ended:?}");
     gateway.signal("TERM");
     let ended = gateway.end();
     assert_eq!(ended.code, Some(0), "{ended:?}");
@@ -90,7 +90,7 @@ fn no_other_log_holds_an_input() {
 }
 
 #[test]
-fn a_log_that_cannot_be_is_told_by_check_and_before_a_port_is_bound() {
+fn an_impossible_log_path_is_reported_by_check_and_before_a_port_is_bound() {
     let dir = tempfile::tempdir().expect("a folder");
     tiny::publish(&dir.path().join("models"), "m", 1);
     let config = dir.path().join("taper.toml");
@@ -109,21 +109,25 @@ fn a_log_that_cannot_be_is_told_by_check_and_before_a_port_is_bound() {
     };
     fs::write(dir.path().join("notes.txt"), "not mine\nno end").expect("a file");
     for check in [true, false] {
-        let told = refused("gone/log.jsonl", check);
-        assert!(told.contains("$.prediction_log.path: "), "{told}");
+        let error = refused("gone/log.jsonl", check);
+        assert!(error.contains("$.prediction_log.path: "), "{error}");
         assert!(
-            told.contains("gone is not a folder: make it first"),
-            "{told}"
+            error.contains("gone is not a folder: make it first"),
+            "{error}"
         );
-        let told = refused("notes.txt", check);
-        assert!(told.contains("notes.txt holds something else"), "{told}");
+        let error = refused("notes.txt", check);
+        assert!(
+            error.contains("notes.txt is not a prediction log"),
+            "{error}"
+        );
     }
     let kept = fs::read_to_string(dir.path().join("notes.txt")).expect("the file");
     assert_eq!(kept, "not mine\nno end");
 }
 
 #[test]
-fn a_first_start_warns_of_nothing_and_a_second_gateway_is_told_who_has_the_log() {
+fn a_first_start_has_no_warnings_and_a_second_gateway_is_refused_with_the_process_id_of_the_first()
+{
     let dir = tempfile::tempdir().expect("a folder");
     tiny::publish(&dir.path().join("models"), "m", 1);
     let config = dir.path().join("taper.toml");
@@ -135,11 +139,11 @@ fn a_first_start_warns_of_nothing_and_a_second_gateway_is_told_who_has_the_log()
     tiny::publish(&other.path().join("models"), "m", 1);
     let mut second = serve(other.path());
     second.arg("--config").arg(&config);
-    let told = Process::start(&mut second).end();
-    let holder = format!("process {} has it", gateway.id());
+    let refused = Process::start(&mut second).end();
+    let holder = format!("process {} is writing to it", gateway.id());
     assert!(
-        told.code == Some(1) && told.stderr.contains(&holder),
-        "{told:?}"
+        refused.code == Some(1) && refused.stderr.contains(&holder),
+        "{refused:?}"
     );
     gateway.signal("TERM");
     let ended = gateway.end();

@@ -10,11 +10,11 @@ use std::{
         mpsc::{Receiver, RecvTimeoutError, channel},
     },
     thread,
-    time::Duration,
 };
 
-/// Longer than anything here takes, on any machine: what takes longer hangs.
-const PATIENCE: Duration = Duration::from_secs(60);
+use tokio::time::Instant;
+
+use crate::harness::{PATIENCE, PAUSE};
 
 /// What a process that has ended left behind.
 #[derive(Debug)]
@@ -26,7 +26,12 @@ pub struct Ended {
 
 /// `taper ARGS` in an environment without settings.
 pub fn taper(args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_taper"));
+    command(Path::new(env!("CARGO_BIN_EXE_taper")), args)
+}
+
+/// `program ARGS` in an environment without settings.
+pub fn command(program: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(program);
     command.args(args);
     for (name, _) in std::env::vars() {
         if name.starts_with("TAPER_") || name == "RAYON_NUM_THREADS" {
@@ -34,6 +39,21 @@ pub fn taper(args: &[&str]) -> Command {
         }
     }
     command
+}
+
+/// Calls `probe` until it finds something, as [`eventually`](crate::harness::eventually) does in asynchronous tests.
+pub fn eventually<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
+    let begin = Instant::now();
+    loop {
+        if let Some(found) = probe() {
+            return found;
+        }
+        assert!(
+            begin.elapsed() < PATIENCE,
+            "not within {PATIENCE:?}: {what}"
+        );
+        thread::sleep(PAUSE);
+    }
 }
 
 /// Runs `taper ARGS` to its end.

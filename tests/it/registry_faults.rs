@@ -130,13 +130,13 @@ const FAULTS: [(&str, Publish, &str); 11] = [
         "is no file",
     ),
     (
-        "a manifest that is no JSON",
+        "a manifest that is not JSON",
         |root, version| {
             tiny::publish(root, "m", version);
             let dir = root.join("m").join(version.to_string());
             fs::write(dir.join("metadata.json"), "}").expect("written");
         },
-        "no JSON",
+        "invalid JSON",
     ),
 ];
 

@@ -410,8 +410,8 @@ async fn a_request_amid_its_forward_pass_is_told_when_nobody_waits_any_longer() 
         (StatusCode::SERVICE_UNAVAILABLE, &json!("DRAINING"))
     );
     assert_eq!(head.headers()["connection"], "close");
-    let left = house.admission.left();
-    assert_eq!((left.told, left.inside), (1, 0));
+    let counts = house.admission.drain_counts();
+    assert_eq!((counts.interrupted, counts.in_flight), (1, 0));
     let_go.send(()).expect("the forward pass still runs");
 }
 

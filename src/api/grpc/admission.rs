@@ -1,5 +1,6 @@
-//! The first step of a prediction: a place in admission control before its message is read, and what ends it in time: a clock, or the
-//! gateway that goes down and waits no longer.
+//! Admission of predictions over gRPC: a permit before the message is read, and an answer in time whatever the handler does.
+//!
+//! Two events end a call early: its clock, and the gateway, when it goes down and cuts off what is left.
 
 use std::{
     convert::Infallible,
@@ -7,28 +8,24 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
-    time::Duration,
 };
 
-use bytes::Bytes;
 use http::{Request, Response};
-use http_body::{Body as HttpBody, Frame, SizeHint};
-use tokio::time::{Instant, Sleep, sleep, sleep_until};
+use tokio::time::{Instant, sleep_until};
 use tonic::body::Body;
 use tonic::codegen::Service;
 use tonic::server::NamedService;
 use tonic::{Code, Status};
 
+use super::body::{RequestBody, ResponseBody};
 use super::deadline;
 use crate::api::MESSAGE_PATIENCE;
+use crate::api::context::RequestContext;
 use crate::api::error_mapping::{ErrorMapping, NATIVE};
 use crate::api::status;
 use crate::error::PredictError;
 use crate::insight::metrics::{MessageFault, Telemetry};
 use crate::serving::admission::{AdmissionControl, RequestPermit};
-
-/// How long a stream is not read before it is looked again whether there is room.
-const PAUSE: Duration = Duration::from_millis(5);
 
 /// A gRPC service behind admission control.
 #[derive(Clone, Debug)]
@@ -40,7 +37,7 @@ pub struct Admission<S> {
 }
 
 impl<S> Admission<S> {
-    /// `inner` behind `gate`; messages that cannot be read are counted in `telemetry`.
+    /// Creates a service that calls `inner` for requests that `admission` admits. Messages that cannot be read are counted in `telemetry`.
     pub fn new(inner: S, admission: Arc<AdmissionControl>, telemetry: Arc<Telemetry>) -> Self {
         Self {
             inner,
@@ -50,9 +47,9 @@ impl<S> Admission<S> {
         }
     }
 
-    /// The same, which tells errors as clients of another protocol know them.
+    /// Sets how errors are mapped for the service's protocol; the native protocol by default.
     #[must_use]
-    pub fn speaking(self, error_mapping: &'static ErrorMapping) -> Self {
+    pub fn with_error_mapping(self, error_mapping: &'static ErrorMapping) -> Self {
         Self {
             error_mapping,
             ..self
@@ -66,48 +63,41 @@ impl<S: NamedService> NamedService for Admission<S> {
 
 impl<S> Service<Request<Body>> for Admission<S>
 where
-    S: Service<Request<Counted>, Response = Response<Body>, Error = Infallible>,
+    S: Service<Request<RequestBody>, Response = Response<Body>, Error = Infallible>,
     S::Future: Unpin,
 {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = Admitted<S::Future>;
+    type Future = AdmissionFuture<S::Future>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let at = Instant::now();
-        let timeout = deadline::of(request.headers());
+        let timeout = deadline::timeout_of(request.headers());
         let deadline = timeout.and_then(|timeout| at.checked_add(timeout));
         let (telemetry, error_mapping) = (Arc::clone(&self.telemetry), self.error_mapping);
         let permit = match self.admission.enter(at, deadline) {
             Ok(permit) => Arc::new(permit),
             Err(error) => {
                 let state = State::Refused(Some(status::to_status(&error, error_mapping)));
-                return Admitted {
+                return AdmissionFuture {
                     state,
                     telemetry,
                     error_mapping,
                 };
             }
         };
-        let inner = |inner| Counted {
-            inner,
-            permit: Arc::clone(&permit),
-            direction: Direction::In,
-            error_mapping,
-            pause: None,
-        };
-        let mut request = request.map(inner);
-        request.extensions_mut().insert(Arc::clone(&permit));
-        let answer = self.inner.call(request);
-        Admitted {
+        RequestContext::admit(request.extensions_mut(), Arc::clone(&permit));
+        let counted = |body| RequestBody::counted(body, Arc::clone(&permit), error_mapping);
+        let response = self.inner.call(request.map(counted));
+        AdmissionFuture {
             state: State::Running {
-                answer,
+                response,
                 permit,
-                impatience: None,
+                early_end: None,
             },
             telemetry,
             error_mapping,
@@ -115,9 +105,9 @@ where
     }
 }
 
-/// The answer of a service behind admission control.
+/// The response of a service behind admission control.
 #[derive(Debug)]
-pub struct Admitted<F> {
+pub struct AdmissionFuture<F> {
     state: State<F>,
     telemetry: Arc<Telemetry>,
     error_mapping: &'static ErrorMapping,
@@ -126,10 +116,10 @@ pub struct Admitted<F> {
 enum State<F> {
     Refused(Option<Status>),
     Running {
-        answer: F,
+        response: F,
         permit: Arc<RequestPermit>,
-        /// Begun when the answer is not there at once, which it is for most requests.
-        impatience: Option<Pin<Box<dyn Future<Output = Status> + Send>>>,
+        /// Resolves when the call must end early. Created only if the response is not ready at once, as it is for most requests.
+        early_end: Option<Pin<Box<dyn Future<Output = Status> + Send>>>,
     },
 }
 
@@ -139,13 +129,13 @@ impl<F> fmt::Debug for State<F> {
             Self::Refused(status) => f.debug_tuple("Refused").field(status).finish(),
             Self::Running { permit, .. } => f
                 .debug_struct("Running")
-                .field("arrival", permit)
+                .field("permit", permit)
                 .finish_non_exhaustive(),
         }
     }
 }
 
-impl<F> Future for Admitted<F>
+impl<F> Future for AdmissionFuture<F>
 where
     F: Future<Output = Result<Response<Body>, Infallible>> + Unpin,
 {
@@ -154,79 +144,70 @@ where
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
         let error_mapping = this.error_mapping;
-        let (answer, permit, impatience) = match &mut this.state {
+        let (response, permit, early_end) = match &mut this.state {
             State::Refused(status) => {
                 let status = status
                     .take()
-                    .unwrap_or_else(|| Status::internal("asked twice"));
+                    .unwrap_or_else(|| Status::internal("polled after completion"));
                 return Poll::Ready(Ok(status.into_http()));
             }
             State::Running {
-                answer,
+                response,
                 permit,
-                impatience,
-            } => (answer, permit, impatience),
+                early_end,
+            } => (response, permit, early_end),
         };
-        if let Poll::Ready(Ok(response)) = Pin::new(answer).poll(cx) {
+        if let Poll::Ready(Ok(response)) = Pin::new(response).poll(cx) {
             if let Some(why) = unreadable(&response) {
                 this.telemetry.unreadable(why);
             }
-            // The place is held until the answer has left, so that answers nobody reads are bounded too.
-            let permit = Arc::clone(permit);
-            let sent = |inner| {
-                Body::new(Counted {
-                    inner,
-                    permit,
-                    direction: Direction::Out,
-                    error_mapping,
-                    pause: None,
-                })
-            };
-            return Poll::Ready(Ok(response.map(sent)));
+            let held = |body| Body::new(ResponseBody::new(body, Arc::clone(permit)));
+            return Poll::Ready(Ok(response.map(held)));
         }
         let begin = || {
-            Box::pin(impatience_of(
+            Box::pin(early_end_of(
                 Arc::clone(permit),
                 Arc::clone(&this.telemetry),
                 error_mapping,
             ))
         };
-        let end = impatience.get_or_insert_with(|| begin() as _);
-        let status = ready!(end.as_mut().poll(cx));
+        let early_end = early_end.get_or_insert_with(|| begin() as _);
+        let status = ready!(early_end.as_mut().poll(cx));
         Poll::Ready(Ok(status.into_http()))
     }
 }
 
-/// Waits until the request must be answered whatever has become of it, and says how.
-async fn impatience_of(
+/// Waits until the call must end whether or not its handler has finished, and returns the status to end it with.
+async fn early_end_of(
     permit: Arc<RequestPermit>,
     telemetry: Arc<Telemetry>,
     error_mapping: &'static ErrorMapping,
 ) -> Status {
     tokio::select! {
         () = permit.cut_off() => {
-            permit.told();
+            permit.mark_interrupted();
             status::to_status(&PredictError::Draining, error_mapping)
         }
-        status = clock(&permit, &telemetry, error_mapping) => status,
+        status = timed_out(&permit, &telemetry, error_mapping) => status,
     }
 }
 
-async fn clock(
+/// Waits until the call's deadline passes or its message has taken too long to arrive.
+async fn timed_out(
     permit: &RequestPermit,
     telemetry: &Telemetry,
     error_mapping: &ErrorMapping,
 ) -> Status {
-    let patience = permit.at + MESSAGE_PATIENCE;
+    let patience = permit.arrived + MESSAGE_PATIENCE;
     let deadline = permit.deadline();
     sleep_until(deadline.map_or(patience, |deadline| deadline.min(patience))).await;
-    let is_over = || deadline.is_some_and(|deadline| deadline <= Instant::now());
-    if !is_over() && !permit.is_read() {
+    let has_passed = || deadline.is_some_and(|deadline| deadline <= Instant::now());
+    if !has_passed() && !permit.is_read() {
         telemetry.unreadable(MessageFault::TooSlow);
-        let told = format!("the message did not come within {MESSAGE_PATIENCE:?}");
-        return Status::deadline_exceeded(told);
+        let text = format!("the message did not arrive within {MESSAGE_PATIENCE:?}");
+        return Status::deadline_exceeded(text);
     }
-    // It was read in time. Without a deadline it may be computed for as long as it takes.
+    // The message arrived in time. Without a deadline the handler may take as long as it needs.
     match deadline {
         Some(deadline) => sleep_until(deadline).await,
         None => std::future::pending().await,
@@ -234,7 +215,8 @@ async fn clock(
     status::to_status(&PredictError::DeadlineExceeded, error_mapping)
 }
 
-/// Whether the transport refused the message, which no handler has seen then: its errors have no details, ours have.
+/// Returns why the transport refused the message before a handler saw it; `None` if it did not. Its errors have no details, while
+/// every error of a handler has.
 fn unreadable(response: &Response<Body>) -> Option<MessageFault> {
     let headers = response.headers();
     let code = Code::from_bytes(headers.get("grpc-status")?.as_bytes());
@@ -246,65 +228,4 @@ fn unreadable(response: &Response<Body>) -> Option<MessageFault> {
     } else {
         MessageFault::Malformed
     })
-}
-
-/// A body that holds the request's place. The bytes of a request are counted as they come; a stream is not read while there is no room.
-#[derive(Debug)]
-pub struct Counted {
-    inner: Body,
-    permit: Arc<RequestPermit>,
-    direction: Direction,
-    error_mapping: &'static ErrorMapping,
-    /// Until it is asked again whether there is room for more.
-    pause: Option<Pin<Box<Sleep>>>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Direction {
-    In,
-    Out,
-}
-
-impl HttpBody for Counted {
-    type Data = Bytes;
-    type Error = Status;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        if self.direction == Direction::Out {
-            return Pin::new(&mut self.inner).poll_frame(cx);
-        }
-        while self.permit.stays() && self.permit.is_full() {
-            let pause = self.pause.get_or_insert_with(|| Box::pin(sleep(PAUSE)));
-            ready!(pause.as_mut().poll(cx));
-            self.pause = None;
-        }
-        let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
-        match &frame {
-            Some(Ok(frame)) => {
-                let bytes = frame.data_ref().map_or(0, Bytes::len);
-                if self.permit.stays() {
-                    self.permit.count(bytes);
-                } else if let Err(error) = self.permit.hold(bytes) {
-                    return Poll::Ready(Some(Err(status::to_status(&error, self.error_mapping))));
-                }
-            }
-            Some(Err(_)) => {}
-            None => self.permit.read(),
-        }
-        if self.inner.is_end_stream() {
-            self.permit.read();
-        }
-        Poll::Ready(frame)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
-    }
 }

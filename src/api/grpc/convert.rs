@@ -1,4 +1,4 @@
-//! `PredictRequest` to a query, an answer to `PredictResponse`.
+//! Converts a `PredictRequest` to a query, and an answer to a `PredictResponse`.
 
 use std::sync::Arc;
 
@@ -14,10 +14,10 @@ use crate::proto::v1;
 use crate::serving::admission::RequestPermit;
 use crate::serving::{Answer, Pin, Query};
 
-/// Reads a request that has its place and came with `headers`; what its fields mean to the model is checked later.
+/// Reads a request with its `headers` and its permit. Whether the model accepts its fields is checked later.
 ///
 /// # Errors
-/// Every field that no model could accept.
+/// Returns every fault that no model could accept.
 pub(super) fn query(
     message: v1::PredictRequest,
     headers: HeaderMap,
@@ -85,9 +85,9 @@ fn cell(value: prost_types::Value) -> Cell {
     }
 }
 
-/// Writes an answer.
+/// Writes the response to a request.
 pub(super) fn response(answer: Answer) -> v1::PredictResponse {
-    let signature = answer.by.version.signature();
+    let signature = answer.version.signature();
     let top_classes = answer.top.iter().map(|top| v1::TopClass {
         label: signature
             .classes
@@ -97,7 +97,7 @@ pub(super) fn response(answer: Answer) -> v1::PredictResponse {
         probability: top.probability,
     });
     v1::PredictResponse {
-        version: answer.by.number().get(),
+        version: answer.version.number().get(),
         role: role(answer.role).into(),
         response_id: answer.response_id.into_string(),
         policy_revision: answer.revision.0,

@@ -13,9 +13,10 @@ use tonic::body::Body;
 use tonic::codegen::{BoxFuture, Service};
 use tonic::server::NamedService;
 
+use super::body::RequestBody;
 use crate::api::status;
 
-/// A gRPC service whose calls end at their deadlines, where no [`Admission`](super::Admission) sees to it.
+/// A gRPC service without admission control whose calls end at their deadlines.
 #[derive(Clone, Debug)]
 pub struct DeadlineService<S>(pub S);
 
@@ -25,7 +26,7 @@ impl<S: NamedService> NamedService for DeadlineService<S> {
 
 impl<S> Service<Request<Body>> for DeadlineService<S>
 where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
+    S: Service<Request<RequestBody>, Response = Response<Body>, Error = Infallible>,
     S::Future: Send + 'static,
 {
     type Response = Response<Body>;
@@ -37,20 +38,20 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let clock = of(request.headers());
-        let answer = self.0.call(request);
-        let Some(clock) = clock else {
-            return Either::Left(answer);
+        let limit = timeout_of(request.headers());
+        let response = self.0.call(request.map(RequestBody::uncounted));
+        let Some(limit) = limit else {
+            return Either::Left(response);
         };
         Either::Right(Box::pin(async move {
-            let answered = timeout(clock, answer).await;
-            answered.unwrap_or_else(|_| Ok(status::late().into_http()))
+            let finished = timeout(limit, response).await;
+            finished.unwrap_or_else(|_| Ok(status::deadline_exceeded().into_http()))
         }))
     }
 }
 
-/// How long the caller waits. `None` without a header, or with one that is not well formed.
-pub(super) fn of(headers: &HeaderMap) -> Option<Duration> {
+/// Returns the time that the caller waits; `None` without the header, or if the header is not well formed.
+pub(super) fn timeout_of(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get("grpc-timeout")?.to_str().ok()?;
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     if !(1..=8).contains(&digits.len()) || !digits.bytes().all(|b| b.is_ascii_digit()) {
@@ -80,7 +81,7 @@ mod tests {
     #[derive(Clone)]
     struct Slow;
 
-    impl Service<Request<Body>> for Slow {
+    impl Service<Request<RequestBody>> for Slow {
         type Response = Response<Body>;
         type Error = Infallible;
         type Future = BoxFuture<Response<Body>, Infallible>;
@@ -89,7 +90,7 @@ mod tests {
             Poll::Ready(Ok(()))
         }
 
-        fn call(&mut self, _: Request<Body>) -> Self::Future {
+        fn call(&mut self, _: Request<RequestBody>) -> Self::Future {
             Box::pin(async {
                 sleep(Duration::from_secs(60)).await;
                 Ok(Response::new(Body::empty()))
@@ -137,8 +138,8 @@ mod tests {
         ] {
             let mut headers = HeaderMap::new();
             headers.insert("grpc-timeout", text.parse().unwrap());
-            assert_eq!(of(&headers), want, "{text:?}");
+            assert_eq!(timeout_of(&headers), want, "{text:?}");
         }
-        assert_eq!(of(&HeaderMap::new()), None);
+        assert_eq!(timeout_of(&HeaderMap::new()), None);
     }
 }

@@ -1,10 +1,10 @@
 //! `grpc.health.v1`: of the gateway as a whole (the empty name), of each service on the data port, and of each model by its name.
 //!
-//! The whole and its services serve until the gateway goes down, whatever becomes of one model: a balancer that asks must not
-//! take away a gateway for a model that others of its models have nothing to do with. Who wants to know that asks `/readyz`.
+//! The gateway and its services report SERVING until the gateway drains, whatever the state of single models: a load balancer must not take a
+//! gateway out of rotation because of one model while others answer. `/readyz` reports the state of all models.
 //!
-//! A model serves while its policy answers requests, also where something else that is wanted of it cannot be honoured, a shadow or a
-//! label: that too stands in `/readyz`.
+//! A model reports SERVING while its traffic policy answers requests, even if another part of its policy cannot be satisfied, such as a shadow
+//! or a label. `/readyz` reports that too.
 
 use std::pin::Pin;
 
@@ -16,22 +16,23 @@ use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 
 use crate::api::catalog::{Catalog, Stage};
 
-/// Answers health checks from what is known.
+/// Answers health checks.
 #[derive(Clone, Debug)]
 pub struct Health {
     catalog: Catalog,
-    services: &'static [&'static str],
+    services: Vec<&'static str>,
 }
 
 impl Health {
-    /// Answers for `services` and for the models of `catalog`.
+    /// Creates a service that answers for `services` and for the models of `catalog`.
     #[must_use]
-    pub fn new(catalog: Catalog, services: &'static [&'static str]) -> Self {
+    pub fn new(catalog: Catalog, services: impl IntoIterator<Item = &'static str>) -> Self {
+        let services = services.into_iter().collect();
         Self { catalog, services }
     }
 
     fn status(&self, name: &str) -> ServingStatus {
-        let answers = if name.is_empty() || self.services.contains(&name) {
+        let can_answer = if name.is_empty() || self.services.contains(&name) {
             true
         } else {
             let snapshot = self.catalog.snapshot();
@@ -40,7 +41,7 @@ impl Health {
             };
             model.routing.is_some()
         };
-        if answers && self.catalog.stage() == Stage::Serving {
+        if can_answer && self.catalog.stage() == Stage::Serving {
             ServingStatus::Serving
         } else {
             ServingStatus::NotServing
@@ -64,8 +65,8 @@ impl health_server::Health for Health {
         match self.status(&name) {
             ServingStatus::ServiceUnknown => {
                 let name: String = name.chars().take(128).collect();
-                let told = format!("`{name}` is neither a service here nor a model");
-                Err(Status::not_found(told))
+                let text = format!("`{name}` is neither a service of this port nor a model");
+                Err(Status::not_found(text))
             }
             status => Ok(Response::new(response(status))),
         }
@@ -79,15 +80,15 @@ impl health_server::Health for Health {
     ) -> Result<Response<Self::WatchStream>, Status> {
         let name = request.into_inner().service;
         let begin = (self.clone(), name, None);
-        let updates = futures_util::stream::unfold(begin, async |(mut health, name, told)| {
+        let updates = futures_util::stream::unfold(begin, async |(mut health, name, sent)| {
             loop {
                 let stage = health.catalog.stage();
                 let status = health.status(&name);
-                if told != Some(status) {
+                if sent != Some(status) {
                     let next = (health, name, Some(status));
                     return Some((Ok(response(status)), next));
                 }
-                // Only once that has been told: where nothing is in flight, a gateway goes down faster than a watcher wakes.
+                // Checked only after the last status was sent: with nothing in flight, a gateway drains faster than a watcher wakes.
                 if stage == Stage::Gone || !health.catalog.changed().await {
                     return None;
                 }

@@ -1,22 +1,26 @@
-//! The gRPC doors: the native protocol for services ([`Predictions`]) and for operators ([`Admin`]), the Open Inference Protocol
-//! for both ([`OpenInference`]), and TensorFlow Serving's ([`TensorFlowServing`]). What predicts stands behind [`Admission`].
+//! The services of the gRPC ports: the native protocol for services ([`Predictions`]) and operators ([`Admin`]), the Open Inference Protocol for
+//! both ([`OpenInference`]), TensorFlow Serving's protocol ([`TensorFlowServing`]), and health. Ports serve them behind the layers of [`Stack`].
 
 mod admin;
 mod admission;
+mod body;
 mod convert;
 mod deadline;
 mod health;
 mod oip;
 mod outcomes;
 mod predictions;
+mod stack;
 mod stream;
 mod tensor;
 mod tfs;
 
 pub use admin::{Admin, AdminSettings};
-pub use admission::{Admission, Admitted, Counted};
+pub use admission::{Admission, AdmissionFuture};
+pub use body::RequestBody;
 pub use deadline::DeadlineService;
 pub use health::Health;
-pub use oip::{AdminPort, DataPort, OpenInference, Port};
+pub use oip::{AdminPort, DataPort, OpenInference, PortCalls};
 pub use predictions::Predictions;
+pub use stack::{Stack, StackBuilder, UnlistedService};
 pub use tfs::TensorFlowServing;

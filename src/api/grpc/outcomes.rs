@@ -1,28 +1,26 @@
-//! Outcomes on the wire: truths in, what became of them out; what they say about each version.
-
-use std::time::Duration;
+//! Outcomes: wire to domain and back.
 
 use super::convert;
-use crate::ident::Role;
-use crate::insight::outcomes::quality::{BINS, Bin, Quality, Sums};
-use crate::insight::outcomes::{Outcome, Report, SLICE, SLICES, Truth};
+use crate::insight::outcomes::quality::{BINS, Bin, Quality};
+use crate::insight::outcomes::{GroundTruth, Outcome, Report};
+use crate::insight::query::outcomes::{OutcomeWindow, VersionOutcomes, read_outcomes};
 use crate::proto::v1;
 use crate::serving::live::ServingModel;
 
-/// Reads truths; whether they can be true is found out where they are joined.
-pub(super) fn truths(message: v1::ReportOutcomesRequest) -> Vec<Outcome> {
+/// Reads reported outcomes. They are checked where they are joined to answers.
+pub(super) fn from_wire(message: v1::ReportOutcomesRequest) -> Vec<Outcome> {
     let one = |outcome: v1::Outcome| Outcome {
         response_id: outcome.response_id,
         row: outcome.row,
-        truth: outcome.truth.map(|truth| match truth {
-            v1::outcome::Truth::Class(class) => Truth::Class(class),
-            v1::outcome::Truth::Number(number) => Truth::Number(number),
+        ground_truth: outcome.truth.map(|truth| match truth {
+            v1::outcome::Truth::Class(class) => GroundTruth::Class(class),
+            v1::outcome::Truth::Number(number) => GroundTruth::Number(number),
         }),
     };
     message.outcomes.into_iter().map(one).collect()
 }
 
-/// Writes what became of them.
+/// Writes the results of reported outcomes.
 pub(super) fn report(report: &Report) -> v1::ReportOutcomesResponse {
     let faults = report.faults.iter().map(|fault| v1::OutcomeFault {
         field: fault.field.clone(),
@@ -40,33 +38,25 @@ pub(super) fn report(report: &Report) -> v1::ReportOutcomesResponse {
     }
 }
 
-/// What the truths say about each version of a model.
+/// Returns the outcome quality of each READY version of a model, by role.
 pub(super) fn versions(model: &ServingModel) -> Vec<v1::VersionOutcomes> {
-    let mut told = Vec::new();
-    for (number, version) in &model.ready {
-        let quality = version.insight.quality();
-        for role in Role::ALL {
-            let Some(read) = quality.read(role) else {
-                continue;
-            };
-            let hour = u32::try_from(SLICES).map(|slices| SLICE * slices).ok();
-            told.push(v1::VersionOutcomes {
-                version: number.get(),
-                role: convert::role(role).into(),
-                windows: [(hour, &read.hour), (None, &read.all)]
-                    .map(|(length, sums)| window(length, sums, quality.measure(sums)))
-                    .to_vec(),
-            });
-        }
-    }
-    told
+    let ready = model.ready.values().map(|version| version.observed());
+    read_outcomes(ready).into_iter().map(version).collect()
 }
 
-fn window(length: Option<Duration>, sums: &Sums, quality: Option<Quality>) -> v1::OutcomeWindow {
+fn version(outcomes: VersionOutcomes) -> v1::VersionOutcomes {
+    v1::VersionOutcomes {
+        version: outcomes.version.get(),
+        role: convert::role(outcomes.role).into(),
+        windows: outcomes.windows.map(window).to_vec(),
+    }
+}
+
+fn window(window: OutcomeWindow) -> v1::OutcomeWindow {
     v1::OutcomeWindow {
-        length: length.and_then(|length| length.try_into().ok()),
-        rows: sums.rows(),
-        quality: quality.map(measures),
+        length: window.length.and_then(|length| length.try_into().ok()),
+        rows: window.rows,
+        quality: window.quality.map(measures),
     }
 }
 

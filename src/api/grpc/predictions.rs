@@ -2,13 +2,13 @@
 
 use tonic::{Request, Response, Status, Streaming};
 
-use super::stream::{Answers, Item, answers};
+use super::stream::{Item, Responses, answer_stream};
 use super::{convert, outcomes};
 use crate::api::error_mapping::NATIVE;
 use crate::api::predictor::Predictor;
 use crate::api::status;
 use crate::error::PredictError;
-use crate::proto::v1::predict_stream_response::Result as Became;
+use crate::proto::v1::predict_stream_response::Result as StreamResult;
 use crate::proto::v1::prediction_service_server::PredictionService;
 use crate::proto::v1::{
     PredictRequest, PredictResponse, PredictStreamResponse, ReportOutcomesRequest,
@@ -16,22 +16,22 @@ use crate::proto::v1::{
 };
 use crate::serving::Answer;
 
-/// Answers `Predict` from a pipeline.
+/// Answers predictions in the native protocol.
 #[derive(Clone, Debug)]
 pub struct Predictions {
     predictor: Predictor,
 }
 
 impl Predictions {
-    /// Answers from `predictor`. On a server this stands behind an [`Admission`](super::Admission) with the same admission control, which gives
-    /// each request its place before it is read.
+    /// Creates a service that answers from `predictor`. A server puts it behind an [`Admission`](super::Admission) with the same admission
+    /// control, which gives each request its permit before its message is read.
     #[must_use]
     pub fn new(predictor: Predictor) -> Self {
         Self { predictor }
     }
 
     async fn answer(&self, mut request: Request<PredictRequest>) -> Result<Answer, PredictError> {
-        let permit = self.predictor.place(request.extensions_mut())?;
+        let permit = self.predictor.permit(request.extensions_mut())?;
         let (metadata, _, message) = request.into_parts();
         let query = convert::query(message, metadata.into_headers(), permit);
         self.predictor.answer(query).await
@@ -50,21 +50,21 @@ impl PredictionService for Predictions {
         }
     }
 
-    type PredictStreamStream = Answers<PredictStreamResponse>;
+    type PredictStreamStream = Responses<PredictStreamResponse>;
 
     async fn predict_stream(
         &self,
         request: Request<Streaming<PredictRequest>>,
     ) -> Result<Response<Self::PredictStreamStream>, Status> {
-        answers(&self.predictor, request, &NATIVE, item).map(Response::new)
+        answer_stream(&self.predictor, request, &NATIVE, answer_item).map(Response::new)
     }
 
     async fn report_outcomes(
         &self,
         request: Request<ReportOutcomesRequest>,
     ) -> Result<Response<ReportOutcomesResponse>, Status> {
-        let truths = outcomes::truths(request.into_inner());
-        match self.predictor.pipeline().report(&truths).await {
+        let outcomes = outcomes::from_wire(request.into_inner());
+        match self.predictor.pipeline().report(&outcomes).await {
             Ok(report) => Ok(Response::new(outcomes::report(&report))),
             Err(error) => Err(status::from_predict(&error)),
         }
@@ -72,17 +72,17 @@ impl PredictionService for Predictions {
 }
 
 /// Answers one request of a stream.
-async fn item(predictor: Predictor, item: Item<PredictRequest>) -> PredictStreamResponse {
-    let answer = match item.place {
-        Ok(place) => {
-            let query = convert::query(item.message, item.headers, place);
+async fn answer_item(predictor: Predictor, item: Item<PredictRequest>) -> PredictStreamResponse {
+    let answer = match item.permit {
+        Ok(permit) => {
+            let query = convert::query(item.message, item.headers, permit);
             predictor.answer(query).await
         }
-        Err(full) => Err(full),
+        Err(overloaded) => Err(overloaded),
     };
     let result = match answer {
-        Ok(answer) => Became::Response(convert::response(answer)),
-        Err(error) => Became::Error(status::as_message(&status::from_predict(&error))),
+        Ok(answer) => StreamResult::Response(convert::response(answer)),
+        Err(error) => StreamResult::Error(status::to_message(&status::from_predict(&error))),
     };
     PredictStreamResponse {
         index: item.index,

@@ -1,9 +1,9 @@
-//! Many requests on one call, whatever protocol they came by: answered in their order, some of them at a time.
+//! Many requests on one call, in any protocol: answered in order, several of them concurrently.
 //!
-//! A stream has a place in admission control for as long as it is open, and each of its requests one of its own. While the oldest answer is not
-//! taken, no more than [`AT_ONCE`] are read, so that a caller who does not read fills the transport's windows and nothing else. While the
-//! gate holds no more bytes, streams are not read. The transport keeps room for the largest message of a stream, so as many bytes stay
-//! counted with it; whoever holds more than a little and does not go on is ended.
+//! A stream holds one permit of admission control while it is open, and one for each of its requests. At most [`AT_ONCE`] requests are read
+//! while the oldest answer has not been taken, so a client that does not read fills the transport's windows and nothing else. Streams are not
+//! read while the requests in flight hold as many bytes as they may. The transport keeps a buffer for the largest message of a stream, so as
+//! many bytes stay counted for the stream. A client that holds more than a few bytes and does not go on is disconnected.
 
 use std::{
     pin::Pin,
@@ -25,74 +25,74 @@ use crate::error::PredictError;
 use crate::insight::metrics::MessageFault;
 use crate::serving::admission::{AdmissionControl, RequestPermit};
 
-/// Requests of one stream that are worked on, or answered and not taken, at one time.
+/// Requests of one stream that are in progress, or answered and not taken, at one time.
 const AT_ONCE: usize = 32;
 
-/// Bytes that an open stream may hold for as long as it likes.
-const KEPT: usize = 16 << 10;
+/// Bytes that an open stream may hold without a time limit.
+const KEPT_BYTES: usize = 16 << 10;
 
 /// One request of a stream.
 pub(super) struct Item<T> {
-    /// Its place in the stream, from 0.
+    /// Its position in the stream, from 0.
     pub(super) index: u64,
     pub(super) message: T,
-    /// Those of the call.
+    /// Headers of the call.
     pub(super) headers: HeaderMap,
-    /// Its place in admission control, if there was one.
-    pub(super) place: Result<Arc<RequestPermit>, PredictError>,
+    /// Its own permit, or why it got none.
+    pub(super) permit: Result<Arc<RequestPermit>, PredictError>,
 }
 
-/// The answers to a stream.
-pub(super) type Answers<R> = Pin<Box<dyn Stream<Item = Result<R, Status>> + Send>>;
+/// The responses of a stream.
+pub(super) type Responses<R> = Pin<Box<dyn Stream<Item = Result<R, Status>> + Send>>;
 
-/// Has every request of a stream answered by `answer`, which tells what is wrong with it in its answer.
+/// Answers every request of a stream by `answer`, which puts errors of single requests into their responses.
 ///
 /// # Errors
-/// There is no place for the stream.
-pub(super) fn answers<T, R, A, F>(
+/// Returns an error if the stream is not admitted.
+pub(super) fn answer_stream<T, R, A, F>(
     predictor: &Predictor,
     mut request: Request<Streaming<T>>,
     error_mapping: &'static ErrorMapping,
     answer: A,
-) -> Result<Answers<R>, Status>
+) -> Result<Responses<R>, Status>
 where
     T: Send + 'static,
     R: Send + 'static,
     A: Fn(Predictor, Item<T>) -> F + Send + 'static,
     F: Future<Output = R> + Send + 'static,
 {
-    let place = predictor.place(request.extensions_mut());
-    let staying = place.and_then(|place| place.stay().map(|()| place));
-    let place = staying.map_err(|error| status::to_status(&error, error_mapping))?;
+    let admitted = predictor.permit(request.extensions_mut());
+    let staying = admitted.and_then(|permit| permit.begin_stream().map(|()| permit));
+    let permit = staying.map_err(|error| status::to_status(&error, error_mapping))?;
     let (metadata, _, requests) = request.into_parts();
-    let draining = Arc::clone(&place);
+    let draining = Arc::clone(&permit);
     Ok(Box::pin(Running {
         predictor: predictor.clone(),
         headers: metadata.into_headers(),
         answer,
         requests: Some(requests),
-        working: FuturesOrdered::new(),
-        index: 0,
-        over: Some(Box::pin(over(Arc::clone(&place), error_mapping))),
+        in_progress: FuturesOrdered::new(),
+        next_index: 0,
+        early_end: Some(Box::pin(early_end_of(Arc::clone(&permit), error_mapping))),
         draining: Box::pin(async move { draining.draining().await }),
-        place,
+        permit,
         largest: 0,
         patience: None,
         last: None,
     }))
 }
 
-/// Waits until the stream must end whatever becomes of its requests, and says how.
-async fn over(place: Arc<RequestPermit>, error_mapping: &'static ErrorMapping) -> Status {
+/// Waits until the stream must end whether or not its requests are answered, and returns the status to end it with.
+async fn early_end_of(permit: Arc<RequestPermit>, error_mapping: &'static ErrorMapping) -> Status {
     let deadline = async {
-        match place.deadline() {
+        match permit.deadline() {
             Some(deadline) => sleep_until(deadline).await,
             None => std::future::pending().await,
         }
     };
     let error = tokio::select! {
-        () = place.cut_off() => {
-            place.told();
+        () = permit.cut_off() => {
+            permit.mark_interrupted();
             PredictError::Draining
         }
         () = deadline => PredictError::DeadlineExceeded,
@@ -104,37 +104,36 @@ struct Running<T, A, F: Future> {
     predictor: Predictor,
     headers: HeaderMap,
     answer: A,
-    /// Gone when no more is read.
+    /// `None` once no more requests are read.
     requests: Option<Streaming<T>>,
-    working: FuturesOrdered<F>,
-    /// Of the next request.
-    index: u64,
-    /// Gone when the stream has ended.
-    over: Option<Pin<Box<dyn Future<Output = Status> + Send>>>,
+    in_progress: FuturesOrdered<F>,
+    next_index: u64,
+    /// `None` once the stream has ended.
+    early_end: Option<Pin<Box<dyn Future<Output = Status> + Send>>>,
     draining: Pin<Box<dyn Future<Output = ()> + Send>>,
-    place: Arc<RequestPermit>,
-    /// Bytes of the largest message, which stay counted with the place.
+    permit: Arc<RequestPermit>,
+    /// Bytes of the largest message, which stay counted for the stream.
     largest: usize,
-    /// Until a caller who holds more than a little must have gone on.
+    /// Runs while the client holds more than a few bytes and must go on.
     patience: Option<Pin<Box<Sleep>>>,
-    /// How the stream ends after its last answer, where that is an error.
+    /// The error that ends the stream after its last answer, if there is one.
     last: Option<Status>,
 }
 
 impl<T, A: Fn(Predictor, Item<T>) -> F, F: Future> Running<T, A, F> {
-    /// Begins to work on what has come, as far as there is room. Tells whether more is waited for.
+    /// Starts the requests that have arrived, as far as there is room. Returns whether it waits for another one.
     fn read(&mut self, cx: &mut Context<'_>) -> bool {
-        while self.working.len() < AT_ONCE
+        while self.in_progress.len() < AT_ONCE
             && let Some(requests) = &mut self.requests
         {
             if self.draining.as_mut().poll(cx).is_ready() {
-                let told = "the gateway is going down: open the stream at another replica";
-                self.last = Some(status::plain(Code::Unavailable, "DRAINING", told));
+                let text = "the gateway is shutting down: open the stream on another replica";
+                self.last = Some(status::plain(Code::Unavailable, "DRAINING", text));
                 self.requests = None;
                 return false;
             }
             match Pin::new(requests).poll_next(cx) {
-                Poll::Ready(Some(Ok(message))) => self.begin(message),
+                Poll::Ready(Some(Ok(message))) => self.start(message),
                 Poll::Ready(Some(Err(status))) => {
                     self.last = Some(self.unreadable(status));
                     self.requests = None;
@@ -146,39 +145,39 @@ impl<T, A: Fn(Predictor, Item<T>) -> F, F: Future> Running<T, A, F> {
         false
     }
 
-    fn begin(&mut self, message: T) {
+    fn start(&mut self, message: T) {
         self.patience = None;
-        let came = self.place.hand_over().saturating_sub(self.largest);
-        self.largest = self.largest.max(came);
-        self.place.count(self.largest);
+        let bytes = self.permit.release_bytes().saturating_sub(self.largest);
+        self.largest = self.largest.max(bytes);
+        self.permit.hold_unchecked(self.largest);
         let item = Item {
-            index: self.index,
+            index: self.next_index,
             message,
             headers: self.headers.clone(),
-            place: place(self.predictor.admission(), &self.place, came),
+            permit: admit_item(self.predictor.admission(), &self.permit, bytes),
         };
-        self.index += 1;
-        let working = (self.answer)(self.predictor.clone(), item);
-        self.working.push_back(working);
+        self.next_index += 1;
+        let answer = (self.answer)(self.predictor.clone(), item);
+        self.in_progress.push_back(answer);
     }
 
-    /// How the stream ends after a message that the transport refused.
+    /// Counts a message that the transport refused, and returns the status that ends the stream.
     fn unreadable(&self, status: Status) -> Status {
         let (why, reason) = match status.code() {
             Code::OutOfRange => (MessageFault::TooLarge, "MESSAGE_TOO_LARGE"),
             Code::InvalidArgument | Code::Unimplemented => {
                 (MessageFault::Malformed, "MALFORMED_MESSAGE")
             }
-            // The caller has gone, or the connection.
+            // The client or the connection is gone.
             _ => return status,
         };
         self.predictor.pipeline().unreadable(why);
         status::plain(status.code(), reason, status.message())
     }
 
-    /// Whether the caller holds more than a little for too long.
+    /// Returns whether the client has held more than a few bytes for too long.
     fn is_too_slow(&mut self, cx: &mut Context<'_>) -> bool {
-        if self.place.bytes() <= self.largest.min(KEPT) {
+        if self.permit.bytes() <= self.largest.min(KEPT_BYTES) {
             self.patience = None;
             return false;
         }
@@ -189,19 +188,19 @@ impl<T, A: Fn(Predictor, Item<T>) -> F, F: Future> Running<T, A, F> {
     }
 }
 
-/// A place for one request of the stream that has `stream`, whose message has so many `bytes`.
-fn place(
+/// Gets a permit for one request of the stream that holds `stream`. The message of the request has `bytes` bytes.
+fn admit_item(
     admission: &Arc<AdmissionControl>,
     stream: &RequestPermit,
     bytes: usize,
 ) -> Result<Arc<RequestPermit>, PredictError> {
-    let place = admission.enter(Instant::now(), stream.deadline())?;
-    place.hold(bytes)?;
-    place.read();
-    Ok(Arc::new(place))
+    let permit = admission.enter(Instant::now(), stream.deadline())?;
+    permit.hold(bytes)?;
+    permit.mark_read();
+    Ok(Arc::new(permit))
 }
 
-// Nothing in it is pinned in place.
+// No field is pinned structurally.
 impl<T, A, F: Future> Unpin for Running<T, A, F> {}
 
 impl<T, A: Fn(Predictor, Item<T>) -> F, F: Future> Stream for Running<T, A, F> {
@@ -209,24 +208,24 @@ impl<T, A: Fn(Predictor, Item<T>) -> F, F: Future> Stream for Running<T, A, F> {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
-        let Some(over) = &mut this.over else {
+        let Some(early_end) = &mut this.early_end else {
             return Poll::Ready(None);
         };
-        if let Poll::Ready(status) = over.as_mut().poll(cx) {
-            this.over = None;
+        if let Poll::Ready(status) = early_end.as_mut().poll(cx) {
+            this.early_end = None;
             return Poll::Ready(Some(Err(status)));
         }
         if this.read(cx) && this.is_too_slow(cx) {
-            this.over = None;
+            this.early_end = None;
             this.predictor.pipeline().unreadable(MessageFault::TooSlow);
-            let told = format!("no further message came as a whole within {MESSAGE_PATIENCE:?}");
-            let status = status::plain(Code::DeadlineExceeded, "MESSAGE_TOO_SLOW", &told);
+            let text = format!("the next message did not arrive within {MESSAGE_PATIENCE:?}");
+            let status = status::plain(Code::DeadlineExceeded, "MESSAGE_TOO_SLOW", &text);
             return Poll::Ready(Some(Err(status)));
         }
-        match Pin::new(&mut this.working).poll_next(cx) {
+        match Pin::new(&mut this.in_progress).poll_next(cx) {
             Poll::Ready(Some(answer)) => Poll::Ready(Some(Ok(answer))),
             Poll::Ready(None) if this.requests.is_none() => {
-                this.over = None;
+                this.early_end = None;
                 Poll::Ready(this.last.take().map(Err))
             }
             Poll::Ready(None) | Poll::Pending => Poll::Pending,

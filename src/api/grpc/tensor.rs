@@ -8,7 +8,7 @@ use crate::model::Scores;
 use crate::model::payload::{Datatype, Tensor, TensorData};
 use crate::proto::v1;
 
-/// Reads a tensor; `None` where it has a fault, which is added to `faults`.
+/// Reads a tensor. Returns `None` if it has a fault, which is added to `faults`.
 pub(super) fn read(tensor: v1::Tensor, faults: &mut InputFaults) -> Option<Tensor> {
     let fault = |part: &str, got: String, wanted: String| InputFault {
         field: format!("tensors[{}].{part}", read::cut(&tensor.name)),
@@ -32,7 +32,7 @@ pub(super) fn read(tensor: v1::Tensor, faults: &mut InputFaults) -> Option<Tenso
             return None;
         }
     };
-    if let Some(name) = misfilled(&tensor, datatype) {
+    if let Some(name) = surplus_field(&tensor, datatype) {
         let wanted = || format!("only the values of datatype {datatype}, or only `raw`");
         faults.add_with(|| fault(name, "values".into(), wanted()));
         return None;
@@ -63,28 +63,28 @@ pub(super) fn read(tensor: v1::Tensor, faults: &mut InputFaults) -> Option<Tenso
     })
 }
 
-/// The first field with values that a tensor of `datatype` has no room for.
-fn misfilled(tensor: &v1::Tensor, datatype: Datatype) -> Option<&'static str> {
+/// Returns the first field that has values although a tensor of `datatype` must not have them.
+fn surplus_field(tensor: &v1::Tensor, datatype: Datatype) -> Option<&'static str> {
     let is_raw = !tensor.raw.is_empty();
-    let wrong = |empty: bool, holds| !empty && (is_raw || holds != datatype);
-    if wrong(tensor.bool_values.is_empty(), Datatype::Bool) {
+    let is_surplus = |is_empty: bool, of| !is_empty && (is_raw || of != datatype);
+    if is_surplus(tensor.bool_values.is_empty(), Datatype::Bool) {
         Some("bool_values")
-    } else if wrong(tensor.int32_values.is_empty(), Datatype::Int32) {
+    } else if is_surplus(tensor.int32_values.is_empty(), Datatype::Int32) {
         Some("int32_values")
-    } else if wrong(tensor.int64_values.is_empty(), Datatype::Int64) {
+    } else if is_surplus(tensor.int64_values.is_empty(), Datatype::Int64) {
         Some("int64_values")
-    } else if wrong(tensor.fp32_values.is_empty(), Datatype::Fp32) {
+    } else if is_surplus(tensor.fp32_values.is_empty(), Datatype::Fp32) {
         Some("fp32_values")
-    } else if wrong(tensor.fp64_values.is_empty(), Datatype::Fp64) {
+    } else if is_surplus(tensor.fp64_values.is_empty(), Datatype::Fp64) {
         Some("fp64_values")
-    } else if wrong(tensor.bytes_values.is_empty(), Datatype::Bytes) {
+    } else if is_surplus(tensor.bytes_values.is_empty(), Datatype::Bytes) {
         Some("bytes_values")
     } else {
         None
     }
 }
 
-/// As [`read::raw`], but for texts, which have a field of their own.
+/// Decodes as [`read::raw`] does, except BYTES, which have a field of their own.
 fn from_raw(datatype: Datatype, raw: &Bytes) -> Result<TensorData, &'static str> {
     match datatype {
         Datatype::Bytes => Err("`bytes_values`: BYTES has no raw form here"),
@@ -92,7 +92,7 @@ fn from_raw(datatype: Datatype, raw: &Bytes) -> Result<TensorData, &'static str>
     }
 }
 
-/// Writes scores as `FP32 [rows, columns]`.
+/// Encodes scores as `FP32 [rows, columns]`.
 pub(super) fn write(name: &str, scores: Scores) -> v1::Tensor {
     let axis = |length: usize| i64::try_from(length).unwrap_or(i64::MAX);
     let shape = vec![axis(scores.rows().len()), axis(scores.columns())];

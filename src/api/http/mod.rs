@@ -1,4 +1,4 @@
-//! The HTTP door: the Open Inference Protocol for services, metrics for dashboards, health for orchestrators.
+//! The HTTP port: the Open Inference Protocol for services, metrics for dashboards, health for orchestrators.
 
 mod openapi;
 mod rest;
@@ -19,69 +19,85 @@ use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
 use crate::api::catalog::Catalog;
+use crate::api::endpoints::{Endpoint, Port};
 use crate::api::predictor::Predictor;
 use crate::insight::metrics::Telemetry;
 use crate::insight::outcomes::Outcomes;
 
-/// What the HTTP door reads.
+/// What the handlers of the HTTP port share.
 #[derive(Clone, Debug)]
 pub struct HttpState {
     catalog: Catalog,
     telemetry: Arc<Telemetry>,
     outcomes: Arc<Outcomes>,
     predictor: Predictor,
-    /// Bytes of the largest body.
-    most: usize,
-    /// Rendering holds all series in memory once more, so it happens once at a time.
+    /// Limit on the bytes of a request's body.
+    max_body_bytes: usize,
+    /// One permit: rendering metrics holds a second copy of all series in memory.
     rendering: Arc<Semaphore>,
-    /// Large bodies are read from JSON by so many threads at one time.
+    /// One permit for each thread that may parse a large JSON body.
     readers: Arc<Semaphore>,
 }
 
 impl HttpState {
-    /// What is served and known, what was measured, what waits for its truth, and who answers bodies of up to `most` bytes.
+    /// Creates the state of a port that describes `catalog`, renders `telemetry` and `outcomes`, and answers predictions from
+    /// `predictor`, whose bodies have at most `max_body_bytes` bytes.
     #[must_use]
     pub fn new(
         catalog: Catalog,
         telemetry: &Arc<Telemetry>,
         outcomes: Arc<Outcomes>,
         predictor: Predictor,
-        most: usize,
+        max_body_bytes: usize,
     ) -> Self {
         Self {
             catalog,
             telemetry: Arc::clone(telemetry),
             outcomes,
             predictor,
-            most,
+            max_body_bytes,
             rendering: Arc::new(Semaphore::new(1)),
-            readers: Arc::new(Semaphore::new(readers())),
+            readers: Arc::new(Semaphore::new(reader_threads())),
         }
     }
 }
 
-/// Half of the cores, so that the other half is there for what is small.
-fn readers() -> usize {
+/// Returns half of the cores, at least one, so that the other half is free for small requests.
+fn reader_threads() -> usize {
     let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
     (cores / 2).max(1)
 }
 
-/// Every path of the door.
+/// Builds the router of the HTTP port. A request passes, in this order:
+///
+/// 1. The connection attaches the [`RequestContext`](crate::api::RequestContext).
+/// 2. Its route, whose row names the operation: the place for authentication and authorisation.
+/// 3. The handler. Handlers that predict first get a permit and the body from [`HttpState::receive`].
+/// 4. `close_when_draining`, on the way back.
 pub fn router(state: HttpState) -> Router {
-    let router = routes::all()
-        .into_iter()
-        .fold(Router::new(), |router, route| {
-            router.route(&route.path, route.handler)
-        });
+    let routes = routes::all().into_iter();
+    let router = routes.fold(Router::new(), |router, route| {
+        router.route(&route.path, route.handler)
+    });
     router
         .fallback(rest::no_such_path)
         .method_not_allowed_fallback(rest::no_such_method)
-        .layer(map_response_with_state(state.clone(), part))
+        .layer(map_response_with_state(state.clone(), close_when_draining))
         .with_state(state)
 }
 
-/// Asks the client to go elsewhere with its next request, when the gateway goes down.
-async fn part(State(state): State<HttpState>, mut response: Response) -> Response {
+/// Returns the rows of the HTTP routes.
+pub(super) fn endpoints() -> impl Iterator<Item = Endpoint> {
+    routes::all().into_iter().map(|route| Endpoint {
+        port: Port::Http,
+        method: route.method,
+        path: route.path,
+        operation: route.operation,
+    })
+}
+
+/// While the gateway drains, asks the client to send its next request on another connection.
+async fn close_when_draining(State(state): State<HttpState>, mut response: Response) -> Response {
     if state.predictor.admission().is_draining() {
         let close = HeaderValue::from_static("close");
         response.headers_mut().insert(header::CONNECTION, close);
@@ -89,27 +105,26 @@ async fn part(State(state): State<HttpState>, mut response: Response) -> Respons
     response
 }
 
-/// Rendered on a thread that serves nobody: thousands of series take a while.
+/// Renders the metrics on a blocking thread: thousands of series take a while.
 async fn metrics(
     State(state): State<HttpState>,
 ) -> Result<impl IntoResponse, (StatusCode, &'static str)> {
-    const UNTOLD: (StatusCode, &str) = (
+    const FAILED: (StatusCode, &str) = (
         StatusCode::INTERNAL_SERVER_ERROR,
-        "the metrics cannot be told\n",
+        "failed to render metrics\n",
     );
-    let turn = Arc::clone(&state.rendering).acquire_owned().await;
-    let turn = turn.map_err(|_| UNTOLD)?;
+    let permit = Arc::clone(&state.rendering).acquire_owned().await;
+    let permit = permit.map_err(|_| FAILED)?;
     let render = move || {
-        // Kept to the end, also where the scraper goes away meanwhile.
-        let _turn = turn;
+        // Held until the end, even if the client disconnects.
+        let _permit = permit;
         let snapshot = state.catalog.snapshot();
         snapshot.report_counted_shares();
         snapshot.report_quality();
-        state.outcomes.look();
+        state.outcomes.report_rows();
         state.telemetry.render()
     };
-    let text = spawn_blocking(render).await;
-    let text = text.map_err(|_| UNTOLD)?;
+    let text = spawn_blocking(render).await.map_err(|_| FAILED)?;
     let header = (
         header::CONTENT_TYPE,
         "text/plain; version=0.0.4; charset=utf-8",
@@ -117,7 +132,7 @@ async fn metrics(
     Ok(([header], text))
 }
 
-/// Ready while every model can answer as it is wanted and the gateway is not going down; says why not, one reason a line.
+/// Answers 200 while every model can answer as its policy wants and the gateway is not draining, otherwise 503 with one reason a line.
 async fn readyz(State(state): State<HttpState>) -> impl IntoResponse {
     let reasons = state.catalog.unready();
     if reasons.is_empty() {
@@ -134,6 +149,7 @@ mod tests {
     use axum::body::Body;
     use axum::extract::Request;
     use futures_util::FutureExt as _;
+    use http_body_util::BodyExt as _;
     use tokio::runtime;
     use tokio::sync::{OwnedSemaphorePermit, watch};
     use tower::Service as _;
@@ -147,7 +163,7 @@ mod tests {
     use crate::serving::batch::Pool;
     use crate::serving::live::{Live, Snapshot};
 
-    /// A door behind which nothing is served, and its admission control.
+    /// The state of a port without models, and its admission control.
     fn state() -> (HttpState, Arc<AdmissionControl>) {
         let telemetry = Telemetry::new().unwrap();
         let live = Arc::new(Live::new(Snapshot::default()));
@@ -160,26 +176,27 @@ mod tests {
             Arc::clone(&telemetry),
             Pool::start().unwrap(),
         );
-        let most = 1 << 20;
+        let max_bytes = 1 << 20;
         let limits = Limits {
             max_in_flight: 8,
-            max_in_flight_bytes: most,
+            max_in_flight_bytes: max_bytes,
         };
         let admission = AdmissionControl::new(limits, Arc::clone(&telemetry));
         let predictor = Predictor::new(Arc::new(pipeline), Arc::clone(&admission));
-        let state = HttpState::new(catalog, &telemetry, Arc::new(outcomes), predictor, most);
+        let outcomes = Arc::new(outcomes);
+        let state = HttpState::new(catalog, &telemetry, outcomes, predictor, max_bytes);
         (state, admission)
     }
 
-    /// Takes the turns of all readers.
-    async fn all_turns(state: &HttpState) -> OwnedSemaphorePermit {
+    /// Takes the permits of all reader threads.
+    async fn take_all_readers(state: &HttpState) -> OwnedSemaphorePermit {
         let readers = Arc::clone(&state.readers);
         let all = u32::try_from(readers.available_permits()).unwrap();
         readers.acquire_many_owned(all).await.unwrap()
     }
 
-    async fn call(mut door: Router, request: Request) -> StatusCode {
-        door.call(request).await.unwrap().status()
+    async fn call(mut router: Router, request: Request) -> StatusCode {
+        router.call(request).await.unwrap().status()
     }
 
     fn get(path: &str) -> Request {
@@ -193,23 +210,45 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_asks_for_little_does_not_wait_for_large_bodies() {
+    async fn every_row_is_a_route_of_the_router() {
+        let router = router(state().0);
+        for endpoint in endpoints() {
+            let path = endpoint.path.replace("{model}", "m");
+            let request = Request::builder()
+                .method(endpoint.method)
+                .uri(path.replace("{version}", "1"))
+                .body(Body::from("{}"))
+                .unwrap();
+            let response = router.clone().call(request).await.unwrap();
+            let body = response.into_body().collect().await.unwrap().to_bytes();
+            let body = String::from_utf8_lossy(&body);
+            assert!(!body.contains("UNKNOWN_PATH"), "{endpoint:?}: {body}");
+            assert!(!body.contains("UNKNOWN_METHOD"), "{endpoint:?}: {body}");
+        }
+    }
+
+    #[tokio::test]
+    async fn small_requests_do_not_wait_for_large_bodies() {
         let (state, admission) = state();
-        let taken = all_turns(&state).await;
-        let door = router(state);
+        let taken = take_all_readers(&state).await;
+        let router = router(state);
         let rows = format!(r#"{{"rows": [{}{{}}]}}"#, "{},".repeat(40_000));
         let tensors = format!(r#"{{"id": "{}", "inputs": []}}"#, "7".repeat(100_000));
         let mut large = [("predict", rows), ("infer", tensors)].map(|(end, body)| {
             let request = post(&format!("/v2/models/m/{end}"), &body);
-            Box::pin(call(door.clone(), request))
+            Box::pin(call(router.clone(), request))
         });
         for large in &mut large {
             assert!(large.now_or_never().is_none());
         }
-        assert_eq!(admission.in_flight(), 2, "who waits holds a place");
-        let health = call(door.clone(), get("/healthz")).now_or_never();
+        assert_eq!(
+            admission.in_flight(),
+            2,
+            "waiting requests keep their permits"
+        );
+        let health = call(router.clone(), get("/healthz")).now_or_never();
         assert_eq!(health, Some(StatusCode::OK));
-        let small = call(door, post("/v2/models/m/predict", r#"{"rows": [{}]}"#));
+        let small = call(router, post("/v2/models/m/predict", r#"{"rows": [{}]}"#));
         assert_eq!(small.await, StatusCode::NOT_FOUND);
         assert_eq!(admission.in_flight(), 2);
         drop(taken);
@@ -220,34 +259,37 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_waits_to_be_read_is_told_when_the_gateway_waits_no_longer() {
+    async fn a_request_that_waits_for_a_reader_is_refused_when_the_gateway_cuts_off() {
         let (state, admission) = state();
-        let _taken = all_turns(&state).await;
+        let _taken = take_all_readers(&state).await;
         let body = format!(r#"{{"rows": [{}{{}}]}}"#, "{},".repeat(40_000));
-        let mut asked = Box::pin(call(router(state), post("/v2/models/m/predict", &body)));
-        assert!((&mut asked).now_or_never().is_none());
+        let request = post("/v2/models/m/predict", &body);
+        let mut called = Box::pin(call(router(state), request));
+        assert!((&mut called).now_or_never().is_none());
         admission.begin_drain();
         admission.cut_off();
-        assert_eq!(asked.await, StatusCode::SERVICE_UNAVAILABLE);
-        let left = admission.left();
-        assert_eq!((left.told, left.inside), (1, 0));
+        assert_eq!(called.await, StatusCode::SERVICE_UNAVAILABLE);
+        let counts = admission.drain_counts();
+        assert_eq!((counts.interrupted, counts.in_flight), (1, 0));
     }
 
     #[test]
-    fn metrics_are_rendered_on_a_thread_that_serves_nobody() {
+    fn metrics_are_rendered_on_a_blocking_thread() {
         let (state, _) = state();
-        let mut few = runtime::Builder::new_current_thread();
-        let runtime = few.max_blocking_threads(1).build().unwrap();
+        let runtime = runtime::Builder::new_current_thread()
+            .max_blocking_threads(1)
+            .build()
+            .unwrap();
         runtime.block_on(async {
-            // The only thread for it is taken: nothing is rendered until it is free again.
-            let (free, taken) = mpsc::channel::<()>();
-            let taker = spawn_blocking(move || taken.recv());
-            let mut asked = Box::pin(metrics(State(state)));
-            assert!((&mut asked).now_or_never().is_none());
-            drop(free);
-            let _ = taker.await.unwrap();
-            let answer = asked.await.unwrap().into_response();
-            assert_eq!(answer.status(), StatusCode::OK);
+            // The only blocking thread is busy: nothing is rendered until it is free.
+            let (release, released) = mpsc::channel::<()>();
+            let busy = spawn_blocking(move || released.recv());
+            let mut rendered = Box::pin(metrics(State(state)));
+            assert!((&mut rendered).now_or_never().is_none());
+            drop(release);
+            let _ = busy.await.unwrap();
+            let response = rendered.await.unwrap().into_response();
+            assert_eq!(response.status(), StatusCode::OK);
         });
     }
 }

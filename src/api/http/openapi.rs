@@ -1,7 +1,7 @@
-//! `/openapi.json`: the table of paths and the types of requests and answers, as OpenAPI 3.1 wants them told.
+//! `/openapi.json`: the table of routes and the types of requests and responses, as an OpenAPI 3.1 document.
 //!
-//! Types describe themselves, as manifests and settings do, in the dialect of JSON Schema that OpenAPI 3.1 took over as it is. So what is
-//! left is to put them beside their paths.
+//! OpenAPI 3.1 uses the dialect of JSON Schema in which types describe themselves, here as in manifests and settings. This file only puts
+//! their schemas beside the routes.
 
 use std::sync::LazyLock;
 
@@ -12,44 +12,45 @@ use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
-use super::rest::{JSON_LENGTH, Told};
-use super::routes::{self, Gives, Route};
+use super::rest::{ErrorBody, JSON_LENGTH};
+use super::routes::{self, ResponseForm, Route};
+use crate::api::endpoints::Operation;
 use crate::api::response_headers;
 
-/// Where the schemas stand, and what the references to them begin with.
+/// Where the document keeps schemas, which references to them begin with.
 const SCHEMAS: &str = "/components/schemas";
 
-/// Answers the description of this door.
+/// Answers with the description of the HTTP port.
 pub(super) async fn document() -> impl IntoResponse {
-    static TEXT: LazyLock<Bytes> = LazyLock::new(|| described().to_string().into());
+    static TEXT: LazyLock<Bytes> = LazyLock::new(|| make_document().to_string().into());
     let json = [(header::CONTENT_TYPE, "application/json")];
     (json, TEXT.clone())
 }
 
-/// The whole document.
-fn described() -> Value {
+fn make_document() -> Value {
     let settings =
         || SchemaSettings::draft2020_12().with(|with| with.definitions_path = SCHEMAS.into());
-    // What must be there differs: a request may leave out what an answer always has.
-    let mut takes = settings().for_deserialize().into_generator();
-    let mut gives = settings().for_serialize().into_generator();
-    let error = gives.subschema_for::<Told>();
+    // Required fields differ: a request may leave out fields that every response has.
+    let mut requests = settings().for_deserialize().into_generator();
+    let mut responses = settings().for_serialize().into_generator();
+    let error = responses.subschema_for::<ErrorBody>();
     let mut paths = Map::new();
     for route in routes::all() {
-        let told = operation(&route, &mut takes, &mut gives, &json!(error));
-        paths.insert(route.path, json!({ route.method: told }));
+        let operation = describe_route(&route, &mut requests, &mut responses, &json!(error));
+        let method = route.method.to_lowercase();
+        paths.insert(route.path, json!({ method: operation }));
     }
-    let mut schemas = takes.take_definitions(true);
-    schemas.extend(gives.take_definitions(true));
+    let mut schemas = requests.take_definitions(true);
+    schemas.extend(responses.take_definitions(true));
     json!({
         "openapi": "3.1.0",
         "info": {
             "title": "taper",
             "version": env!("CARGO_PKG_VERSION"),
-            "description": "Predictions of the models that this gateway holds: the Open Inference Protocol under `/v2`, and \
-                `predict` with plain named rows. Every error of a path under `/v2`, of one that is not there (404) and of one that \
-                does not go by the method (405) has the form `Error`. Those of `/metrics` and `/readyz` are lines of text, and \
-                what is no request of HTTP is answered with a status alone.",
+            "description": "Predictions from the models of this gateway: the Open Inference Protocol under `/v2`, and `predict` with \
+                named rows. Errors of paths under `/v2`, of unknown paths (404) and of unknown methods (405) have the form `Error`. \
+                Errors of `/metrics` and `/readyz` are lines of text. A request that is not valid HTTP is answered with a status \
+                and no body.",
             "license": {"name": "MIT OR Apache-2.0", "identifier": env!("CARGO_PKG_LICENSE")},
         },
         "servers": [{"url": "/"}],
@@ -58,72 +59,70 @@ fn described() -> Value {
     })
 }
 
-fn operation(
+fn describe_route(
     route: &Route,
-    takes: &mut SchemaGenerator,
-    gives: &mut SchemaGenerator,
+    requests: &mut SchemaGenerator,
+    responses: &mut SchemaGenerator,
     error: &Value,
 ) -> Value {
-    let mut told = json!({
+    let mut operation = json!({
         "summary": route.summary,
-        "operationId": id(route),
+        "operationId": operation_id(route),
         "parameters": parameters(route),
-        "responses": responses(route, gives, error),
-        // Who may reach this port may predict.
+        "responses": describe_responses(route, responses, error),
+        // The HTTP port does not authenticate its clients.
         "security": [],
     });
-    if let Some(form) = route.takes {
-        told["requestBody"] = json!({
-            "required": !route.optional,
-            "content": content(route, &json!(form(takes))),
+    if let Some(form) = route.request {
+        operation["requestBody"] = json!({
+            "required": !route.is_body_optional,
+            "content": content(route, &json!(form(requests))),
         });
     }
-    told
+    operation
 }
 
-/// `post_models_model_infer`
-fn id(route: &Route) -> String {
+/// Returns the id of a route's operation: `post_v2_models_model_infer`.
+fn operation_id(route: &Route) -> String {
     let word = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
-    let path: String = route
-        .path
-        .chars()
-        .filter(|c| !"{}".contains(*c))
-        .map(word)
-        .collect();
-    format!("{}{path}", route.method)
+    let path = route.path.chars().filter(|c| !"{}".contains(*c));
+    let path: String = path.map(word).collect();
+    format!("{}{path}", route.method.to_lowercase())
 }
 
 fn parameters(route: &Route) -> Vec<Value> {
-    let text = json!({"type": "string"});
+    let string = json!({"type": "string"});
     let mut all = Vec::new();
-    for (name, what) in [
+    for (name, description) in [
         ("model", "Name of the model."),
         (
             "version",
-            "A version of it: its number, or a label. It answers past the traffic policy.",
+            "A version of the model: its number, or a label. It answers regardless of the traffic policy.",
         ),
     ] {
         if route.path.contains(&format!("{{{name}}}")) {
             all.push(json!({
-                "name": name, "in": "path", "required": true, "description": what, "schema": text,
+                "name": name, "in": "path", "required": true, "description": description, "schema": string,
             }));
         }
     }
-    if route.predicts() {
-        for (name, what) in [
+    if route.operation == Operation::Predict {
+        for (name, description) in [
             (
                 "taper-routing-key",
-                "Makes the choice of version sticky, where the body does not say so.",
+                "Requests with equal keys get the same version. Used if the body has no routing key.",
             ),
             (
                 "taper-response-id",
-                "The caller's id for the answer, where the body has none.",
+                "The caller's id for the answer. Used if the body has none.",
             ),
         ] {
-            all.push(json!({"name": name, "in": "header", "description": what, "schema": text}));
+            all.push(json!({
+                "name": name, "in": "header", "description": description, "schema": string,
+            }));
         }
     }
-    if route.blocks {
+    if route.has_blocks {
         let mut length = json_length();
         length["name"] = JSON_LENGTH.as_str().into();
         length["in"] = "header".into();
@@ -132,79 +131,83 @@ fn parameters(route: &Route) -> Vec<Value> {
     all
 }
 
-/// The header that comes with blocks of bytes, both ways.
+/// Describes the header that requests and responses have if blocks of bytes follow their JSON.
 fn json_length() -> Value {
     json!({
-        "description": "Bytes of the JSON, when blocks of bytes come after it.",
+        "description": "Length of the JSON in bytes, if blocks of bytes follow it.",
         "schema": {"type": "integer", "minimum": 0},
     })
 }
 
-/// Headers of an answer of a version.
-fn headers(route: &Route) -> Value {
+/// Describes the headers of a prediction.
+fn prediction_headers(route: &Route) -> Value {
     let mut all = Map::new();
-    for (name, what, always) in response_headers::described() {
-        let told = json!({"description": what, "required": always, "schema": {"type": "string"}});
-        all.insert(name.as_str().to_owned(), told);
+    for (name, description, is_always_present) in response_headers::descriptions() {
+        let header = json!({
+            "description": description, "required": is_always_present, "schema": {"type": "string"},
+        });
+        all.insert(name.as_str().to_owned(), header);
     }
-    if route.blocks {
+    if route.has_blocks {
         all.insert(JSON_LENGTH.as_str().to_owned(), json_length());
     }
     Value::Object(all)
 }
 
-fn responses(route: &Route, gives: &mut SchemaGenerator, error: &Value) -> Value {
+fn describe_responses(route: &Route, responses: &mut SchemaGenerator, error: &Value) -> Value {
     let mut all = Map::new();
-    let answer = match route.gives {
-        Gives::Json(form) => content(route, &json!(form(gives))),
-        Gives::Text | Gives::Nothing => json!({"text/plain": {"schema": {"type": "string"}}}),
+    let text = || json!({"text/plain": {"schema": {"type": "string"}}});
+    let success = match route.response {
+        ResponseForm::Json(form) => Some(content(route, &json!(form(responses)))),
+        ResponseForm::Text => Some(text()),
+        ResponseForm::None => None,
     };
-    if !matches!(route.gives, Gives::Nothing) {
-        let mut told = json!({"description": "Answered.", "content": answer});
-        if route.predicts() {
-            told["headers"] = headers(route);
+    if let Some(content) = success {
+        let mut response = json!({"description": "Success.", "content": content});
+        if route.operation == Operation::Predict {
+            response["headers"] = prediction_headers(route);
         }
-        all.insert("200".into(), told);
+        all.insert("200".into(), response);
     }
-    for status in route.refusals {
-        let content = match route.gives {
-            Gives::Text => answer.clone(),
+    for status in route.errors {
+        let content = match route.response {
+            ResponseForm::Text => text(),
             _ => json!({"application/json": {"schema": error}}),
         };
-        let mut told = json!({"description": meaning(*status), "content": content});
+        let mut response = json!({"description": describe_error(*status), "content": content});
         if *status == 429 {
-            told["headers"] = json!({"Retry-After": {
+            response["headers"] = json!({"Retry-After": {
                 "description": "Seconds after which to try again.",
                 "schema": {"type": "integer"},
             }});
         }
-        all.insert(status.to_string(), told);
+        all.insert(status.to_string(), response);
     }
     Value::Object(all)
 }
 
 fn content(route: &Route, schema: &Value) -> Value {
     let mut content = json!({"application/json": {"schema": schema}});
-    if route.blocks {
+    if route.has_blocks {
         content["application/octet-stream"] =
             json!({"schema": {"type": "string", "format": "binary"}});
     }
     content
 }
 
-/// What a status of an error says.
-fn meaning(status: u16) -> &'static str {
+/// Describes an error by its HTTP status.
+fn describe_error(status: u16) -> &'static str {
     match status {
-        400 => "The request is wrong; `fields` says where.",
-        403 => "Not on this port.",
-        404 => "There is no such model, version or label.",
-        408 => "The body did not come in time.",
+        400 => "The request is invalid; `fields` lists the faults.",
+        403 => "The operation is not allowed on this port.",
+        404 => "The model, version or label does not exist.",
+        408 => "The body did not arrive in time.",
         413 => "The body is larger than the limit.",
         415 => "The body is compressed.",
-        429 => "The gateway is full, or could not answer in time.",
-        500 => "What was asked for could not be made; other requests are not affected.",
-        503 => "The model or the version is not ready, or the gateway is going down.",
-        504 => "The caller's time is over.",
+        429 => "The gateway is at a limit, or could not answer before the deadline.",
+        500 => "The request failed; other requests are not affected.",
+        503 => "The model or version is not ready, or the gateway is shutting down.",
+        504 => "The deadline passed.",
         _ => "See `error`.",
     }
 }

@@ -1,239 +1,305 @@
-//! Every path of the HTTP door with what it takes and gives: the one table from which both the router and its description are made, so
-//! that neither knows a path that the other does not.
+//! Every route of the HTTP port, with its operation and the forms of its requests and responses. The router, the OpenAPI document and the
+//! [endpoint table](crate::api::endpoints) are all made from this list, so none of them knows a path that another does not.
 
 use axum::routing::{self, MethodRouter};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde_json::Map;
 
-use super::rest::{self, InferAnswer, InferRequest, PredictAnswer, PredictBody};
+use super::rest::{self, InferRequest, InferResponse, PredictRequest, PredictResponse};
 use super::{HttpState, metrics, openapi, readyz};
+use crate::api::endpoints::Operation;
 use crate::proto::inference;
 use crate::proto::inference::repository_index_response::ModelIndex;
 
 /// Makes the schema of a type, or a reference to it.
 pub(super) type Describe = fn(&mut SchemaGenerator) -> Schema;
 
-/// One path, which goes by one method.
+/// A path with its one method.
 pub(super) struct Route {
+    /// `GET` or `POST`.
     pub(super) method: &'static str,
     pub(super) path: String,
+    pub(super) operation: Operation,
     /// What it does, in a few words.
     pub(super) summary: &'static str,
-    /// The form of what it takes.
-    pub(super) takes: Option<Describe>,
-    /// Whether a body may be left out.
-    pub(super) optional: bool,
-    pub(super) gives: Gives,
-    /// Whether blocks of bytes may come after the JSON, both ways.
-    pub(super) blocks: bool,
-    /// Statuses of its errors.
-    pub(super) refusals: &'static [u16],
+    /// The form of the request's body, if it has one.
+    pub(super) request: Option<Describe>,
+    /// Whether the request's body may be left out.
+    pub(super) is_body_optional: bool,
+    pub(super) response: ResponseForm,
+    /// Whether blocks of bytes may follow the JSON of requests and responses.
+    pub(super) has_blocks: bool,
+    /// HTTP statuses of its errors.
+    pub(super) errors: &'static [u16],
     pub(super) handler: MethodRouter<HttpState>,
 }
 
+/// The form of a successful response.
+pub(super) enum ResponseForm {
+    Json(Describe),
+    /// Plain text.
+    Text,
+    /// There is none: the route returns errors only.
+    None,
+}
+
+/// Errors of routes that describe a model.
+const DESCRIBE_ERRORS: &[u16] = &[400, 404, 503];
+/// Errors of routes that read the statistics of a model.
+const STATISTICS_ERRORS: &[u16] = &[400, 404, 500, 503];
+/// Errors of routes that predict.
+const PREDICT_ERRORS: &[u16] = &[400, 404, 408, 413, 415, 429, 500, 503, 504];
+
 impl Route {
-    /// Whether a version answers here.
-    pub(super) fn predicts(&self) -> bool {
-        self.takes.is_some() && self.path.contains("{model}")
+    fn new(
+        method: &'static str,
+        path: impl Into<String>,
+        operation: Operation,
+        summary: &'static str,
+        handler: MethodRouter<HttpState>,
+    ) -> Self {
+        Self {
+            method,
+            path: path.into(),
+            operation,
+            summary,
+            request: None,
+            is_body_optional: false,
+            response: ResponseForm::Text,
+            has_blocks: false,
+            errors: &[],
+            handler,
+        }
+    }
+
+    /// Creates a route for `GET` with a text response and no errors.
+    fn get(
+        path: impl Into<String>,
+        operation: Operation,
+        summary: &'static str,
+        handler: MethodRouter<HttpState>,
+    ) -> Self {
+        Self::new("GET", path, operation, summary, handler)
+    }
+
+    /// Creates a route for `POST` with a text response and no errors.
+    fn post(
+        path: impl Into<String>,
+        operation: Operation,
+        summary: &'static str,
+        handler: MethodRouter<HttpState>,
+    ) -> Self {
+        Self::new("POST", path, operation, summary, handler)
+    }
+
+    /// Creates a route that refuses to load or unload a model.
+    fn refused(path: &str, summary: &'static str) -> Self {
+        let handler = routing::post(rest::refuse_load_or_unload);
+        Self {
+            response: ResponseForm::None,
+            errors: &[400, 403],
+            ..Self::post(path, Operation::Operate, summary, handler)
+        }
+    }
+
+    /// Sets the form of the request's body.
+    fn request<T: JsonSchema>(self) -> Self {
+        Self {
+            request: Some(SchemaGenerator::subschema_for::<T>),
+            ..self
+        }
+    }
+
+    /// Sets the form of the response.
+    fn response<T: JsonSchema>(self) -> Self {
+        Self {
+            response: ResponseForm::Json(SchemaGenerator::subschema_for::<T>),
+            ..self
+        }
+    }
+
+    /// Sets the HTTP statuses of its errors.
+    fn errors(self, errors: &'static [u16]) -> Self {
+        Self { errors, ..self }
     }
 }
 
-/// The form of an answer.
-pub(super) enum Gives {
-    Json(Describe),
-    /// Lines for people or for scrapers.
-    Text,
-    /// Nothing but errors.
-    Nothing,
-}
-
-/// Of whatever is told of a model.
-const TELLING: &[u16] = &[400, 404, 503];
-/// Of what a model has done.
-const COUNTING: &[u16] = &[400, 404, 500, 503];
-/// Of whatever is to be predicted.
-const PREDICTING: &[u16] = &[400, 404, 408, 413, 415, 429, 500, 503, 504];
-
-/// All of them.
+/// Returns every route.
 pub(super) fn all() -> Vec<Route> {
-    let mut all = vec![
-        text(
-            "/metrics",
-            "Everything that is measured, for Prometheus",
-            routing::get(metrics),
-            &[500],
-        ),
-        text(
-            "/healthz",
-            "Whether the process is alive",
-            routing::get(async || "alive\n"),
-            &[],
-        ),
-        text(
-            "/readyz",
-            "Whether every model can answer, and why not",
-            routing::get(readyz),
-            &[503],
-        ),
-        get::<inference::ServerMetadataResponse>(
-            "/v2",
-            "Who answers here",
-            routing::get(rest::server),
-            &[],
-        ),
-        get::<rest::Live>(
-            "/v2/health/live",
-            "Whether the process is alive",
-            routing::get(rest::live),
-            &[],
-        ),
-        get::<rest::Ready>(
-            "/v2/health/ready",
-            "Whether every model can answer",
-            routing::get(rest::ready),
-            &[503],
-        ),
-        get::<inference::ModelStatisticsResponse>(
-            "/v2/models/stats",
-            "What all versions did since they were loaded",
-            routing::get(rest::all_statistics),
-            &[500],
-        ),
-        Route {
-            refusals: &[400],
-            optional: true,
-            ..post::<rest::Index, Vec<ModelIndex>>(
-                "/v2/repository/index".to_owned(),
-                "Every version that is known, and how it stands",
-                routing::post(rest::index),
-            )
-        },
-        forbidden(
-            "/v2/repository/models/{model}/load",
-            "Refused: operators load versions on the admin port",
-        ),
-        forbidden(
-            "/v2/repository/models/{model}/unload",
-            "Refused: operators unload versions on the admin port",
-        ),
-        Route {
-            gives: Gives::Json(|_| {
-                Schema::from(serde_json::Map::from_iter([(
-                    "type".to_owned(),
-                    "object".into(),
-                )]))
-            }),
-            ..text(
-                "/openapi.json",
-                "This document",
-                routing::get(openapi::document),
-                &[],
-            )
-        },
-    ];
-    all.extend(both("", |path| {
-        let summary = "What a version takes and gives";
-        get::<inference::ModelMetadataResponse>(
-            &path,
-            summary,
-            routing::get(rest::metadata),
-            TELLING,
-        )
-    }));
-    all.extend(both("ready", |path| {
-        let summary = "Whether the model, or the version, can answer";
-        get::<rest::ModelReady>(&path, summary, routing::get(rest::model_ready), TELLING)
-    }));
-    all.extend(both("config", |path| {
-        let summary = "How a version is served";
-        get::<inference::ModelConfig>(&path, summary, routing::get(rest::config), TELLING)
-    }));
-    all.extend(both("stats", |path| {
-        let summary = "What versions did since they were loaded";
-        get::<inference::ModelStatisticsResponse>(
-            &path,
-            summary,
-            routing::get(rest::statistics),
-            COUNTING,
-        )
-    }));
-    all.extend(both("infer", |path| Route {
-        blocks: true,
-        ..post::<InferRequest<'_>, InferAnswer>(
-            path,
-            "Predicts from typed tensors, as the Open Inference Protocol has it",
-            routing::post(rest::infer),
-        )
-    }));
-    all.extend(both("predict", |path| {
-        let summary = "Predicts from rows with a name for each value";
-        post::<PredictBody, PredictAnswer>(path, summary, routing::post(rest::predict))
-    }));
+    let mut all = process_routes();
+    all.extend(server_routes());
+    all.push(document_route());
+    all.extend(model_routes());
+    all.extend(predict_routes());
     all
 }
 
-/// A path of a model, and the same of one of its versions.
-fn both(end: &str, route: impl Fn(String) -> Route) -> [Route; 2] {
+/// Routes about the process.
+fn process_routes() -> Vec<Route> {
+    vec![
+        Route::get(
+            "/metrics",
+            Operation::Observe,
+            "All metrics, in the text format of Prometheus",
+            routing::get(metrics),
+        )
+        .errors(&[500]),
+        Route::get(
+            "/healthz",
+            Operation::Health,
+            "Whether the process is alive",
+            routing::get(async || "alive\n"),
+        ),
+        Route::get(
+            "/readyz",
+            Operation::Health,
+            "Whether every model can answer; if not, why",
+            routing::get(readyz),
+        )
+        .errors(&[503]),
+    ]
+}
+
+/// Routes of the Open Inference Protocol about the server and all models.
+fn server_routes() -> Vec<Route> {
+    vec![
+        Route::get(
+            "/v2",
+            Operation::Describe,
+            "Name, version and extensions of this server",
+            routing::get(rest::server_metadata),
+        )
+        .response::<inference::ServerMetadataResponse>(),
+        Route::get(
+            "/v2/health/live",
+            Operation::Health,
+            "Whether the process is alive",
+            routing::get(rest::server_live),
+        )
+        .response::<rest::ServerLive>(),
+        Route::get(
+            "/v2/health/ready",
+            Operation::Health,
+            "Whether every model can answer",
+            routing::get(rest::server_ready),
+        )
+        .response::<rest::ServerReady>()
+        .errors(&[503]),
+        Route::get(
+            "/v2/models/stats",
+            Operation::Observe,
+            "Statistics of all versions since they were loaded",
+            routing::get(rest::all_statistics),
+        )
+        .response::<inference::ModelStatisticsResponse>()
+        .errors(&[500]),
+        Route {
+            is_body_optional: true,
+            ..Route::post(
+                "/v2/repository/index",
+                Operation::Describe,
+                "All known versions and their states",
+                routing::post(rest::repository_index),
+            )
+            .request::<rest::IndexRequest>()
+            .response::<Vec<ModelIndex>>()
+            .errors(&[400])
+        },
+        Route::refused(
+            "/v2/repository/models/{model}/load",
+            "Refused: operators load versions on the admin port",
+        ),
+        Route::refused(
+            "/v2/repository/models/{model}/unload",
+            "Refused: operators unload versions on the admin port",
+        ),
+    ]
+}
+
+fn document_route() -> Route {
+    let object = |_: &mut SchemaGenerator| {
+        let of_type = Map::from_iter([("type".to_owned(), "object".into())]);
+        Schema::from(of_type)
+    };
+    Route {
+        response: ResponseForm::Json(object),
+        ..Route::get(
+            "/openapi.json",
+            Operation::Describe,
+            "This document",
+            routing::get(openapi::document),
+        )
+    }
+}
+
+/// Routes that describe a model or one of its versions.
+fn model_routes() -> impl Iterator<Item = Route> {
+    let metadata = of_model_and_version("", |path| {
+        let summary = "Inputs and outputs of a version";
+        let handler = routing::get(rest::model_metadata);
+        Route::get(path, Operation::Describe, summary, handler)
+            .response::<inference::ModelMetadataResponse>()
+            .errors(DESCRIBE_ERRORS)
+    });
+    let ready = of_model_and_version("ready", |path| {
+        let summary = "Whether the model, or the version, can answer";
+        let handler = routing::get(rest::model_ready);
+        Route::get(path, Operation::Health, summary, handler)
+            .response::<rest::ModelReady>()
+            .errors(DESCRIBE_ERRORS)
+    });
+    let config = of_model_and_version("config", |path| {
+        let summary = "Serving configuration of a version";
+        let handler = routing::get(rest::model_config);
+        Route::get(path, Operation::Describe, summary, handler)
+            .response::<inference::ModelConfig>()
+            .errors(DESCRIBE_ERRORS)
+    });
+    let statistics = of_model_and_version("stats", |path| {
+        let summary = "Statistics of versions since they were loaded";
+        let handler = routing::get(rest::model_statistics);
+        Route::get(path, Operation::Observe, summary, handler)
+            .response::<inference::ModelStatisticsResponse>()
+            .errors(STATISTICS_ERRORS)
+    });
+    [metadata, ready, config, statistics].into_iter().flatten()
+}
+
+/// Routes that predict.
+fn predict_routes() -> impl Iterator<Item = Route> {
+    let infer = of_model_and_version("infer", |path| Route {
+        has_blocks: true,
+        ..Route::post(
+            path,
+            Operation::Predict,
+            "Predicts from typed tensors, in the form of the Open Inference Protocol",
+            routing::post(rest::infer),
+        )
+        .request::<InferRequest<'_>>()
+        .response::<InferResponse>()
+        .errors(PREDICT_ERRORS)
+    });
+    let predict = of_model_and_version("predict", |path| {
+        let summary = "Predicts from rows with a name for each value";
+        Route::post(
+            path,
+            Operation::Predict,
+            summary,
+            routing::post(rest::predict),
+        )
+        .request::<PredictRequest>()
+        .response::<PredictResponse>()
+        .errors(PREDICT_ERRORS)
+    });
+    [infer, predict].into_iter().flatten()
+}
+
+/// Makes two routes: one for a model, and one for a version of it. Their paths end with `end`.
+fn of_model_and_version(end: &str, route: impl Fn(String) -> Route) -> [Route; 2] {
     let slash = if end.is_empty() { "" } else { "/" };
     [
         "/v2/models/{model}",
         "/v2/models/{model}/versions/{version}",
     ]
     .map(|begin| route(format!("{begin}{slash}{end}")))
-}
-
-fn text(
-    path: &str,
-    summary: &'static str,
-    handler: MethodRouter<HttpState>,
-    refusals: &'static [u16],
-) -> Route {
-    Route {
-        method: "get",
-        path: path.to_owned(),
-        summary,
-        takes: None,
-        optional: false,
-        gives: Gives::Text,
-        blocks: false,
-        refusals,
-        handler,
-    }
-}
-
-fn get<G: JsonSchema>(
-    path: &str,
-    summary: &'static str,
-    handler: MethodRouter<HttpState>,
-    refusals: &'static [u16],
-) -> Route {
-    Route {
-        gives: Gives::Json(SchemaGenerator::subschema_for::<G>),
-        ..text(path, summary, handler, refusals)
-    }
-}
-
-fn forbidden(path: &str, summary: &'static str) -> Route {
-    Route {
-        method: "post",
-        gives: Gives::Nothing,
-        ..text(path, summary, routing::post(rest::refused), &[400, 403])
-    }
-}
-
-fn post<T: JsonSchema, G: JsonSchema>(
-    path: String,
-    summary: &'static str,
-    handler: MethodRouter<HttpState>,
-) -> Route {
-    Route {
-        method: "post",
-        path,
-        summary,
-        takes: Some(SchemaGenerator::subschema_for::<T>),
-        optional: false,
-        gives: Gives::Json(SchemaGenerator::subschema_for::<G>),
-        blocks: false,
-        refusals: PREDICTING,
-        handler,
-    }
 }

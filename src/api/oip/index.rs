@@ -1,11 +1,11 @@
-//! Every version that is known, and how it stands.
+//! The index of all known versions and their states.
 
 use crate::api::catalog::Catalog;
 use crate::control::State;
 use crate::proto::inference;
 use crate::proto::inference::repository_index_response::ModelIndex;
 
-/// Every version that is known, or only those that are READY.
+/// Lists every known version, or only those that are READY.
 pub(in crate::api) fn index(
     catalog: &Catalog,
     ready_only: bool,
@@ -17,7 +17,7 @@ pub(in crate::api) fn index(
     });
     let wanted = versions.filter(|(.., state)| !ready_only || *state == State::Ready);
     let models = wanted.map(|(model, version, state)| {
-        let (word, reason) = told(state);
+        let (word, reason) = describe(state);
         ModelIndex {
             name: model.to_string(),
             version: version.to_string(),
@@ -30,16 +30,16 @@ pub(in crate::api) fn index(
     }
 }
 
-/// Triton's word for a state, and why it is not READY. Why a version failed is told to operators only.
-fn told(state: State) -> (&'static str, &'static str) {
+/// Returns Triton's word for a state, and why it is not READY. Only operators may see why a version failed.
+fn describe(state: State) -> (&'static str, &'static str) {
     match state {
         State::Ready => ("READY", ""),
-        State::Loading => ("LOADING", "its files are read"),
-        State::Verifying => ("LOADING", "its golden requests are answered"),
-        State::Warming => ("LOADING", "it is warmed up"),
-        State::Draining => ("UNLOADING", "its last requests finish"),
-        State::Discovered => ("UNAVAILABLE", "it is not loaded"),
-        State::Retired => ("UNAVAILABLE", "it is unloaded"),
-        State::Failed => ("UNAVAILABLE", "it failed to load"),
+        State::Loading => ("LOADING", "reading its files"),
+        State::Verifying => ("LOADING", "verifying its golden requests"),
+        State::Warming => ("LOADING", "warming up"),
+        State::Draining => ("UNLOADING", "waiting for its last requests"),
+        State::Discovered => ("UNAVAILABLE", "not loaded"),
+        State::Retired => ("UNAVAILABLE", "unloaded"),
+        State::Failed => ("UNAVAILABLE", "failed to load"),
     }
 }

@@ -1,20 +1,20 @@
-//! The Open Inference Protocol, as far as it is the same over gRPC and REST: what is told of the server, of models and of
-//! versions; what a request asks for beside its tensors; what an answer says of itself.
+//! The Open Inference Protocol, as far as it is the same over gRPC and REST: descriptions of the server, of models and of versions; what a
+//! request asks for beside its tensors; what a response contains beside its output.
 //!
-//! Words and numbers are those of the protocol and of Triton's extensions; the messages are JSON too, under the names of their
-//! fields. Not here: the wire itself, and how tensors are written on it.
+//! Words and numbers are those of the protocol and of Triton's extensions. Messages are used as JSON too, under the names of their fields.
+//! Not here: the wire itself, and how tensors are encoded on it.
 
-mod about;
-mod ask;
+mod describe;
 mod index;
 mod output;
+mod request;
 mod statistics;
 
-/// The parameter of a tensor that is not in the message, but in memory that is shared with the server.
+/// The parameter of a tensor whose elements are in memory shared with the server instead of the message.
 pub(super) const SHARED_MEMORY: &str = "shared_memory_region";
 
-pub(super) use about::{config, metadata, model_ready, server_metadata};
-pub(super) use ask::{Ask, datatype, query};
+pub(super) use describe::{config, metadata, model_ready, server_metadata};
 pub(super) use index::index;
-pub(super) use output::{Answered, Values, Wanted, answered, giveable};
+pub(super) use output::{InferenceAnswer, RequestedOutput, Values, check_outputs, infer_answer};
+pub(super) use request::{InferenceRequest, datatype, query};
 pub(super) use statistics::statistics;

@@ -1,11 +1,11 @@
-//! Which outputs a request wants, and what its answer says.
+//! The outputs that a request asks for, and what its response contains.
 
 use std::collections::HashMap;
 
 use bytes::Bytes;
 
 use super::SHARED_MEMORY;
-use super::ask::kind;
+use super::request::kind;
 use crate::api::catalog::Catalog;
 use crate::api::{read, response_headers};
 use crate::error::{InputFaults, PredictError};
@@ -14,16 +14,16 @@ use crate::proto::inference::InferParameter;
 use crate::proto::inference::infer_parameter::ParameterChoice;
 use crate::serving::{Answer, Query};
 
-/// An output that a request asks for by its name.
+/// An output that a request asks for by name.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::api) struct Wanted {
+pub(in crate::api) struct RequestedOutput {
     name: String,
-    /// Instead of the scores, so many classes with the highest.
+    /// If set, return this many classes with the highest scores instead of the scores.
     classes: Option<usize>,
 }
 
-impl Wanted {
-    /// The output `name`, number `at` of those that are asked for. A parameter that makes no sense is a fault.
+impl RequestedOutput {
+    /// Reads output number `at` of a request, called `name`. Adds a fault for each invalid parameter.
     pub(in crate::api) fn new(
         at: usize,
         name: String,
@@ -59,7 +59,7 @@ impl Wanted {
     }
 }
 
-/// The one output of an answer.
+/// The one output of a response.
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::api) struct Output {
     /// Its name.
@@ -73,14 +73,14 @@ pub(in crate::api) struct Output {
 /// Elements of an output.
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::api) enum Values {
-    /// What the version gave.
+    /// The numbers that the version returned.
     Scores(Vec<f32>),
-    /// `score:index:label`, or `score:index` where classes have no labels.
+    /// `score:index:label`, or `score:index` if classes have no labels.
     Classes(Vec<String>),
 }
 
 impl Values {
-    /// The protocol's name for their type.
+    /// Returns the datatype of the elements.
     pub(in crate::api) fn datatype(&self) -> Datatype {
         match self {
             Self::Scores(_) => Datatype::Fp32,
@@ -88,66 +88,66 @@ impl Values {
         }
     }
 
-    /// As they travel in one block.
+    /// Encodes the elements as a block.
     pub(in crate::api) fn raw(&self) -> Bytes {
         match self {
-            Self::Scores(scores) => read::to_raw(scores),
+            Self::Scores(scores) => read::scores_to_raw(scores),
             Self::Classes(texts) => read::texts_to_raw(texts),
         }
     }
 }
 
-/// Refuses what the version that would answer does not give, before anything is computed. Where none would answer, the
-/// prediction says why.
+/// Checks before anything is computed that the version that would answer has the requested outputs. If no version would answer, the
+/// prediction reports why.
 ///
 /// # Errors
-/// Something is wanted that it does not give, or twice.
-pub(in crate::api) fn giveable(
+/// Returns a fault for each output that the version does not have, or that is requested twice.
+pub(in crate::api) fn check_outputs(
     catalog: &Catalog,
     query: &Query,
-    wanted: &[Wanted],
+    requested: &[RequestedOutput],
 ) -> Result<(), InputFaults> {
-    if wanted.is_empty() {
+    if requested.is_empty() {
         return Ok(());
     }
     match catalog.version(&query.model, query.pin.as_ref()) {
-        Ok(version) => check(wanted, &version.version.signature().output.name),
+        Ok(version) => check(requested, &version.version.signature().output.name),
         Err(_) => Ok(()),
     }
 }
 
-/// An answer in the words of the protocol.
+/// An answer in terms of the protocol.
 #[derive(Debug)]
-pub(in crate::api) struct Answered {
-    /// The model, as the caller spelt it.
+pub(in crate::api) struct InferenceAnswer {
+    /// The model, as the caller wrote it.
     pub(in crate::api) model: String,
-    /// Who answered; a number.
+    /// The number of the version that answered.
     pub(in crate::api) version: String,
-    /// Who answered, and why.
+    /// Which version answered, and why.
     pub(in crate::api) parameters: HashMap<String, InferParameter>,
-    /// What is answered.
+    /// The output.
     pub(in crate::api) output: Output,
 }
 
-/// An answer as it is wanted: as it is, where nothing is asked for by name.
+/// Converts an answer to the requested output; to its only output if none was requested by name.
 ///
 /// # Errors
-/// As [`giveable`]: another version than was thought may have answered.
-pub(in crate::api) fn answered(
+/// As [`check_outputs`]: another version may have answered than the one that was checked.
+pub(in crate::api) fn infer_answer(
     answer: Answer,
-    wanted: &[Wanted],
-) -> Result<Answered, PredictError> {
-    let signature = answer.by.version.signature();
+    requested: &[RequestedOutput],
+) -> Result<InferenceAnswer, PredictError> {
+    let signature = answer.version.signature();
     let name = &signature.output.name;
-    check(wanted, name)?;
+    check(requested, name)?;
     let parameters = parameters(&answer);
     let scores = answer.scores;
     let (rows, columns) = (scores.rows().len(), scores.columns());
-    let (values, columns) = match wanted.first().and_then(|wanted| wanted.classes) {
+    let (values, columns) = match requested.first().and_then(|output| output.classes) {
         None => (Values::Scores(scores.into_vec()), columns),
         Some(most) => {
-            let (texts, each) = classes(scores.rows(), &signature.classes, most);
-            (Values::Classes(texts), each)
+            let (texts, per_row) = top_classes(scores.rows(), &signature.classes, most);
+            (Values::Classes(texts), per_row)
         }
     };
     let axis = |length: usize| i64::try_from(length).unwrap_or(i64::MAX);
@@ -156,35 +156,35 @@ pub(in crate::api) fn answered(
         shape: [axis(rows), axis(columns)],
         values,
     };
-    Ok(Answered {
+    Ok(InferenceAnswer {
         model: answer.model,
-        version: answer.by.number().to_string(),
+        version: answer.version.number().to_string(),
         parameters,
         output,
     })
 }
 
-fn check(wanted: &[Wanted], name: &str) -> Result<(), InputFaults> {
+fn check(requested: &[RequestedOutput], name: &str) -> Result<(), InputFaults> {
     let mut faults = InputFaults::default();
-    let names = wanted.iter().map(|one| one.name.as_str());
-    read::outputs(names, name, |at| format!("outputs[{at}].name"), &mut faults);
+    let names = requested.iter().map(|output| output.name.as_str());
+    read::check_outputs(names, name, |at| format!("outputs[{at}].name"), &mut faults);
     faults.into_result()
 }
 
-/// Of each row the `most` classes with the highest scores, the highest first; and how many that are. One column beside two labels
-/// is the probability of the second.
-fn classes<'a>(
+/// Returns the `most` classes of each row with the highest scores, the highest first, and how many these are per row. With two labels and one
+/// column, the column is the probability of the second class.
+fn top_classes<'a>(
     rows: impl Iterator<Item = &'a [f32]>,
     labels: &[String],
     most: usize,
 ) -> (Vec<String>, usize) {
-    let (mut texts, mut each) = (Vec::new(), 0);
+    let (mut texts, mut per_row) = (Vec::new(), 0);
     for row in rows {
         let mut ranked: Vec<(usize, f32)> = match (row, labels) {
             ([p], [_, _]) => vec![(0, 1.0 - p), (1, *p)],
             _ => row.iter().copied().enumerate().collect(),
         };
-        // Of equal scores the first class comes first.
+        // Classes with equal scores stay in order.
         let higher = |(a, one): &(usize, f32), (b, other): &(usize, f32)| {
             other.total_cmp(one).then(a.cmp(b))
         };
@@ -193,16 +193,16 @@ fn classes<'a>(
             ranked.truncate(most);
         }
         ranked.sort_unstable_by(higher);
-        each = ranked.len();
+        per_row = ranked.len();
         texts.extend(ranked.into_iter().map(|(at, score)| match labels.get(at) {
             Some(label) => format!("{score}:{at}:{label}"),
             None => format!("{score}:{at}"),
         }));
     }
-    (texts, each)
+    (texts, per_row)
 }
 
-/// Who gave `answer`. Integers are signed: some clients know no others.
+/// Describes which version gave `answer`. Integers are signed, because some clients support no others.
 fn parameters(answer: &Answer) -> HashMap<String, InferParameter> {
     let text = |text: &str| ParameterChoice::StringParam(text.to_owned());
     let number = |number: u64| {
@@ -210,15 +210,15 @@ fn parameters(answer: &Answer) -> HashMap<String, InferParameter> {
         ParameterChoice::Int64Param(number)
     };
     let failed = answer.failed.map(|version| number(version.get()));
-    let told = [
+    let parameters = [
         ("role", Some(text(response_headers::role(answer.role)))),
         ("response_id", Some(text(answer.response_id.as_str()))),
         ("policy_revision", Some(number(answer.revision.0))),
         ("failed_version", failed),
     ];
-    let told = told.into_iter().filter_map(|(name, value)| {
+    let present = parameters.into_iter().filter_map(|(name, value)| {
         let parameter_choice = Some(value?);
         Some((name.to_owned(), InferParameter { parameter_choice }))
     });
-    told.collect()
+    present.collect()
 }

@@ -1,4 +1,4 @@
-//! What versions did since they were loaded.
+//! Triton's statistics: the totals of each version since it was loaded.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,18 +7,19 @@ use std::time::UNIX_EPOCH;
 use crate::api::catalog::Catalog;
 use crate::api::read;
 use crate::error::PredictError;
-use crate::ident::Role;
-use crate::insight::stats::{Counted, Totals};
+use crate::insight::query::stats::read_totals;
+use crate::insight::stats::{TimedCount, Totals};
 use crate::proto::inference;
-use crate::serving::live::{ServingModel, ServingVersion};
+use crate::serving::live::ServingModel;
 use crate::serving::pinned;
+use crate::serving::version::VersionRuntime;
 
-/// What the version or label `version` of `model` did since it was loaded, as primary and as fallback. Where `version` is empty,
-/// every version that is READY; where `model` is empty, those of all models. May wait a moment for who reads statistics, so it is
-/// not for a thread that serves.
+/// Returns the totals of the version or label `version` of `model` since it was loaded, in the roles that answer clients. If
+/// `version` is empty, returns those of every READY version; if `model` is empty, those of all models. May wait for a concurrent
+/// reader of statistics, so it must not run on a serving thread.
 ///
 /// # Errors
-/// There is no such model, version or label, or the version cannot answer.
+/// Returns an error if there is no such model, version or label, or if the version cannot answer.
 pub(in crate::api) fn statistics(
     catalog: &Catalog,
     model: &str,
@@ -32,20 +33,25 @@ pub(in crate::api) fn statistics(
     };
     models.sort_by_key(|model| &model.name);
     let pin = read::pin(version).filter(|_| !model.is_empty());
-    let mut told = Vec::new();
+    let mut statistics = Vec::new();
     for model in models {
         match &pin {
-            Some(pin) => told.push(of(model, pinned(model, pin)?)),
-            None => told.extend(model.ready.values().map(|version| of(model, version))),
+            Some(pin) => statistics.push(of_version(model, pinned(model, pin)?)),
+            None => statistics.extend(
+                model
+                    .ready
+                    .values()
+                    .map(|version| of_version(model, version)),
+            ),
         }
     }
-    Ok(inference::ModelStatisticsResponse { model_stats: told })
+    Ok(inference::ModelStatisticsResponse {
+        model_stats: statistics,
+    })
 }
 
-fn of(model: &ServingModel, version: &Arc<ServingVersion>) -> inference::ModelStatistics {
-    let stats = &version.insight.stats;
-    let totals = stats.totals(Role::Primary);
-    let totals = totals.and(stats.totals(Role::Fallback));
+fn of_version(model: &ServingModel, version: &Arc<VersionRuntime>) -> inference::ModelStatistics {
+    let totals = read_totals(&version.insight);
     let memory = inference::MemoryUsage {
         r#type: "CPU".to_owned(),
         id: 0,
@@ -54,7 +60,7 @@ fn of(model: &ServingModel, version: &Arc<ServingVersion>) -> inference::ModelSt
     inference::ModelStatistics {
         name: model.name.to_string(),
         version: version.number().to_string(),
-        last_inference: last(&totals),
+        last_inference: last_millis(&totals),
         inference_count: totals.rows,
         execution_count: totals.passes,
         inference_stats: Some(inference::InferStatistics {
@@ -62,11 +68,11 @@ fn of(model: &ServingModel, version: &Arc<ServingVersion>) -> inference::ModelSt
             fail: duration(totals.failed),
             queue: duration(totals.queue),
             compute_infer: duration(totals.inference),
-            // Encoding is no step of its own, and there is no cache.
-            compute_input: duration(Counted::default()),
-            compute_output: duration(Counted::default()),
-            cache_hit: duration(Counted::default()),
-            cache_miss: duration(Counted::default()),
+            // Encoding is not measured separately, and there is no cache.
+            compute_input: duration(TimedCount::default()),
+            compute_output: duration(TimedCount::default()),
+            cache_hit: duration(TimedCount::default()),
+            cache_miss: duration(TimedCount::default()),
         }),
         batch_stats: Vec::new(),
         memory_usage: vec![memory],
@@ -74,13 +80,14 @@ fn of(model: &ServingModel, version: &Arc<ServingVersion>) -> inference::ModelSt
     }
 }
 
-fn last(totals: &Totals) -> u64 {
-    let since = totals.last.map(|at| at.duration_since(UNIX_EPOCH));
-    let since = since.and_then(Result::ok).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+fn last_millis(totals: &Totals) -> u64 {
+    let since_epoch = totals
+        .last
+        .and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+    u64::try_from(since_epoch.unwrap_or_default().as_millis()).unwrap_or(u64::MAX)
 }
 
-fn duration(counted: Counted) -> Option<inference::StatisticDuration> {
+fn duration(counted: TimedCount) -> Option<inference::StatisticDuration> {
     Some(inference::StatisticDuration {
         count: counted.count,
         ns: counted.nanos,

@@ -4,8 +4,8 @@ use http::HeaderMap;
 
 use super::*;
 
-/// Bytes of what an error adds to the trailers.
-fn trailers(status: &Status) -> usize {
+/// Returns the bytes that an error adds to the trailers.
+fn trailer_bytes(status: &Status) -> usize {
     let mut headers = HeaderMap::new();
     status.add_header(&mut headers).expect("headers");
     headers
@@ -14,15 +14,15 @@ fn trailers(status: &Status) -> usize {
         .sum()
 }
 
-/// Subjects and descriptions of the violations.
-fn told(status: &Status) -> Vec<(String, String)> {
+/// Returns subjects and descriptions of the violations.
+fn violations(status: &Status) -> Vec<(String, String)> {
     let details = status.get_error_details();
     let fields = details.bad_request().into_iter();
     let fields = fields.flat_map(|bad| &bad.field_violations);
-    let fields = fields.map(|told| (told.field.clone(), told.description.clone()));
+    let fields = fields.map(|field| (field.field.clone(), field.description.clone()));
     let states = details.precondition_failure().into_iter();
     let states = states.flat_map(|failure| &failure.violations);
-    let states = states.map(|told| (told.subject.clone(), told.description.clone()));
+    let states = states.map(|state| (state.subject.clone(), state.description.clone()));
     fields.chain(states).collect()
 }
 
@@ -33,7 +33,7 @@ fn faults(count: usize, text: &str) -> InputFaults {
 }
 
 #[test]
-fn whatever_a_caller_sends_the_error_fits_into_the_trailers() {
+fn every_error_fits_into_the_trailers() {
     // One, two, three and four bytes a character, and one that the message carries as three.
     for c in ['a', 'é', '漢', '😀', '"', '\n'] {
         for length in [1, 63, 64, 200, 1_000, 100_000] {
@@ -58,14 +58,14 @@ fn whatever_a_caller_sends_the_error_fits_into_the_trailers() {
                 (from_admin(&AdminError::NotReady(versions.collect())), 128),
                 (from_admin(&AdminError::SignatureMismatch(lines)), 500),
             ] {
-                let size = trailers(&status);
+                let size = trailer_bytes(&status);
                 assert!(size < 7 * 1024, "{size} bytes for {length} of {c:?}");
-                let mut told = told(&status);
-                if let Some((_, more)) = told.pop_if(|(subject, _)| subject == "...") {
-                    assert!(told.len() >= 5, "{told:?}");
-                    assert_eq!(more, format!("and {} more", found - told.len()));
+                let mut violations = violations(&status);
+                if let Some((_, more)) = violations.pop_if(|(subject, _)| subject == "...") {
+                    assert!(violations.len() >= 5, "{violations:?}");
+                    assert_eq!(more, format!("and {} more", found - violations.len()));
                 } else {
-                    assert_eq!(told.len(), found);
+                    assert_eq!(violations.len(), found);
                 }
             }
         }
@@ -73,7 +73,7 @@ fn whatever_a_caller_sends_the_error_fits_into_the_trailers() {
 }
 
 #[test]
-fn what_fits_is_told_in_full() {
+fn errors_that_fit_are_not_shortened() {
     let status = from_predict(&faults(16, "temp").into());
     let want: Vec<_> = (0..16)
         .map(|at| {
@@ -83,13 +83,13 @@ fn what_fits_is_told_in_full() {
             )
         })
         .collect();
-    assert_eq!(told(&status), want);
+    assert_eq!(violations(&status), want);
     let unknown = PredictError::UnknownModel("nobody".into());
     assert_eq!(from_predict(&unknown).message(), unknown.to_string());
 }
 
 #[test]
-fn a_text_is_cut_between_characters_and_only_where_it_must_be() {
+fn texts_are_cut_between_characters_and_only_if_too_long() {
     for (text, most, want) in [
         ("abcdef", 6, "abcdef"),
         ("abcdefg", 6, "abc…"),
@@ -99,6 +99,9 @@ fn a_text_is_cut_between_characters_and_only_where_it_must_be() {
     ] {
         assert_eq!(cut(text, most, char::len_utf8), want, "{text:?}");
     }
-    let long = cut(&"\"".repeat(1_000), MESSAGE, percent_encoded);
-    assert_eq!(long, format!("{}…", "\"".repeat((MESSAGE - 9) / 3)));
+    let long = cut(&"\"".repeat(1_000), MAX_MESSAGE_BYTES, percent_encoded_len);
+    assert_eq!(
+        long,
+        format!("{}…", "\"".repeat((MAX_MESSAGE_BYTES - 9) / 3))
+    );
 }

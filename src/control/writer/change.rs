@@ -326,5 +326,5 @@ fn action(edit: &Edit) -> String {
 
 /// A name as a caller wrote it, cut to what a name may be.
 fn shortened(raw: &str) -> String {
-    raw.chars().take(128).collect()
+    crate::text::truncate(raw, 128).to_owned()
 }

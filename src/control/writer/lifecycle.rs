@@ -18,7 +18,7 @@ use crate::ident::{ModelName, VersionNumber};
 use crate::model::Pace;
 use crate::registry::Listing;
 use crate::serving::batch::BatchingHints;
-use crate::serving::live::ServingVersion;
+use crate::serving::version::VersionRuntime;
 
 impl<S: Store> Writer<S> {
     pub(super) fn take_in(&mut self, event: Event) {
@@ -241,7 +241,7 @@ impl<S: Store> Writer<S> {
 
 impl ModelState {
     /// Whether `new` may come up: where a policy names `latest` beside other versions, it must share their signature.
-    fn fits(&self, new: &Arc<ServingVersion>) -> Result<(), Faults> {
+    fn fits(&self, new: &Arc<VersionRuntime>) -> Result<(), Faults> {
         if self.admits(&self.wanted).is_err() {
             return Ok(());
         }

@@ -44,7 +44,7 @@ impl<S: Store> Writer<S> {
             actor: author.actor,
             reason: author.reason,
             action: action.to_owned(),
-            model: model.chars().take(128).collect(),
+            model: crate::text::truncate(model, 128).to_owned(),
             expected: expected.map(|revision| revision.0),
             outcome: error.reason().to_owned(),
             message: error.to_string(),

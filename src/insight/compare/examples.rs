@@ -1,64 +1,65 @@
 //! The rows in which two versions differ most. Pure.
 //!
-//! What always holds: at most [`MOST`] of them, each of at most [`MOST_INPUTS`] inputs, [`MOST_VALUES`] values of an output or
-//! input and [`LONGEST_TEXT`] characters a text; inputs only that neither version marks sensitive, and only that both know.
+//! Invariants: there are at most [`MAX_EXAMPLES`], each with at most [`MAX_INPUTS`] inputs, [`MAX_VALUES`] values of an output or input and
+//! [`MAX_TEXT`] characters per text. They contain only inputs that both versions have and neither marks sensitive.
 
-use super::{About, Pair};
+use super::info::VersionInfo;
+use super::pair::{Pair, Side};
 use crate::model::payload::{Cell, Payload, Tensor, TensorData};
 
-/// Examples of one pair of versions.
-pub const MOST: usize = 16;
-/// Inputs of one example.
-pub const MOST_INPUTS: usize = 32;
-/// Values of an output, or of an input that has several.
-pub const MOST_VALUES: usize = 16;
-/// Characters of an input's value.
-pub const LONGEST_TEXT: usize = 64;
+/// The most examples of one pair of versions.
+pub const MAX_EXAMPLES: usize = 16;
+/// The most inputs of one example.
+pub const MAX_INPUTS: usize = 32;
+/// The most values of an output, or of an input with several.
+pub const MAX_VALUES: usize = 16;
+/// The most characters of the value of an input.
+pub const MAX_TEXT: usize = 64;
 
 /// A row that two versions answered differently.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Example {
-    /// Names the answer that the caller got.
+    /// The id of the answer that the client got.
     pub response_id: String,
-    /// Which row of the request.
+    /// The row of the request, from 0.
     pub row: usize,
-    /// The largest difference of two values of this row; more than 0.
+    /// The largest difference between two values of this row; more than 0.
     pub distance: f64,
-    /// The first values of what the primary answered.
+    /// The first values of the primary's answer.
     pub primary: Vec<f32>,
-    /// The first values of what the shadow answered.
+    /// The first values of the shadow's answer.
     pub shadow: Vec<f32>,
-    /// The most probable class by each, the primary's first. `None` without classes.
+    /// The most probable class by each, the primary's first. `None` for a regression.
     pub classes: Option<[usize; 2]>,
-    /// Names of inputs with their values as text, in the request's order.
+    /// The names of inputs with their values as text, in the order of the request.
     pub inputs: Vec<(String, String)>,
-    /// Inputs that are not shown, because they are sensitive or too many.
+    /// The number of inputs that are not shown, because they are sensitive or too many.
     pub left_out: usize,
 }
 
-/// Whether an example at this distance belongs among `kept`.
+/// Returns whether an example with this distance belongs to the most different ones, of which `kept` are kept.
 pub(super) fn is_wanted(kept: &[Example], distance: f64) -> bool {
-    let last = kept.last().filter(|_| kept.len() >= MOST);
+    let last = kept.last().filter(|_| kept.len() >= MAX_EXAMPLES);
     distance > last.map_or(0.0, |last| last.distance)
 }
 
-/// Puts `example` in its place, the most different first, of equal ones the oldest; what is too much goes.
-pub(super) fn keep(kept: &mut Vec<Example>, example: Example) {
+/// Inserts `example`: the most different first, of equal ones the oldest. Removes the last one if there are too many.
+pub(super) fn insert(kept: &mut Vec<Example>, example: Example) {
     let place = kept.partition_point(|one| one.distance >= example.distance);
     kept.insert(place, example);
-    kept.truncate(MOST);
+    kept.truncate(MAX_EXAMPLES);
 }
 
 impl Example {
-    /// Row `row` of `pair`, as far as it may be shown.
-    pub(super) fn of(pair: &Pair<'_>, shadow: &About, row: usize, distance: f64) -> Self {
-        let shows = |name: &str| pair.about.shows(name) && shadow.shows(name);
-        let (inputs, left_out) = shown(pair.inputs, row, shows);
-        let answer = |side: &super::Side<'_>| {
+    /// Creates an example of row `row` of `pair`, with the inputs that may be shown.
+    pub(super) fn new(pair: &Pair<'_>, shadow: &VersionInfo, row: usize, distance: f64) -> Self {
+        let shows = |name: &str| pair.primary_info.shows(name) && shadow.shows(name);
+        let (inputs, left_out) = shown_inputs(pair.inputs, row, shows);
+        let answer = |side: &Side<'_>| {
             let values = side.scores.rows().nth(row).unwrap_or_default();
-            values.iter().take(MOST_VALUES).copied().collect()
+            values.iter().take(MAX_VALUES).copied().collect()
         };
-        let class = |side: &super::Side<'_>| side.top.get(row).map(|top| top.index);
+        let class = |side: &Side<'_>| side.top.get(row).map(|top| top.index);
         Self {
             response_id: pair.response_id.as_str().to_owned(),
             row,
@@ -74,16 +75,16 @@ impl Example {
     }
 }
 
-/// The inputs of one row that may be shown, and how many more there are.
-fn shown(
+/// Returns the inputs of one row that may be shown, and the number of the others.
+fn shown_inputs(
     payload: &Payload,
     row: usize,
     shows: impl Fn(&str) -> bool,
 ) -> (Vec<(String, String)>, usize) {
     let (mut inputs, mut left_out) = (Vec::new(), 0);
     let mut add = |name: &str, text: &dyn Fn() -> String| {
-        if inputs.len() < MOST_INPUTS && shows(name) {
-            inputs.push((name.to_owned(), cut(&text())));
+        if inputs.len() < MAX_INPUTS && shows(name) {
+            inputs.push((name.to_owned(), shorten(&text())));
         } else {
             left_out += 1;
         }
@@ -91,46 +92,47 @@ fn shown(
     match payload {
         Payload::Rows(rows) => {
             for (name, cell) in rows.get(row).into_iter().flatten() {
-                add(name, &|| of_cell(cell));
+                add(name, &|| format_cell(cell));
             }
         }
         Payload::Tensors(tensors) => {
             for tensor in tensors {
-                add(&tensor.name, &|| of_tensor(tensor, row));
+                add(&tensor.name, &|| format_tensor(tensor, row));
             }
         }
     }
     (inputs, left_out)
 }
 
-fn cut(text: &str) -> String {
-    text.chars().take(LONGEST_TEXT).collect()
+fn shorten(text: &str) -> String {
+    crate::text::truncate(text, MAX_TEXT).to_owned()
 }
 
-fn of_cell(cell: &Cell) -> String {
+fn format_cell(cell: &Cell) -> String {
     match cell {
-        Cell::Text(text) => cut(text),
-        Cell::List(cells) => list(cells.iter().take(MOST_VALUES).map(ToString::to_string)),
+        Cell::Text(text) => shorten(text),
+        Cell::List(cells) => format_list(cells.iter().take(MAX_VALUES).map(ToString::to_string)),
         other => other.to_string(),
     }
 }
 
-fn of_tensor(tensor: &Tensor, row: usize) -> String {
+fn format_tensor(tensor: &Tensor, row: usize) -> String {
     let width = match tensor.shape[..] {
-        [_] => return value(&tensor.data, row).unwrap_or_default(),
+        [_] => return format_value(&tensor.data, row).unwrap_or_default(),
         [_, width] => usize::try_from(width).unwrap_or(0),
         _ => 0,
     };
-    let values = (0..width.min(MOST_VALUES)).filter_map(|at| value(&tensor.data, row * width + at));
-    list(values)
+    let values =
+        (0..width.min(MAX_VALUES)).filter_map(|at| format_value(&tensor.data, row * width + at));
+    format_list(values)
 }
 
-fn list(values: impl Iterator<Item = String>) -> String {
+fn format_list(values: impl Iterator<Item = String>) -> String {
     let values: Vec<_> = values.collect();
     format!("[{}]", values.join(", "))
 }
 
-fn value(data: &TensorData, at: usize) -> Option<String> {
+fn format_value(data: &TensorData, at: usize) -> Option<String> {
     let number = |x: f64| Cell::Number(x).to_string();
     match data {
         TensorData::Bool(values) => values.get(at).map(ToString::to_string),
@@ -140,8 +142,8 @@ fn value(data: &TensorData, at: usize) -> Option<String> {
         TensorData::Fp64(values) => values.get(at).map(|x| number(*x)),
         TensorData::Bytes(values) => {
             let text = |value: &bytes::Bytes| {
-                let most = value.len().min(4 * LONGEST_TEXT);
-                cut(&String::from_utf8_lossy(&value[..most]))
+                let most = value.len().min(4 * MAX_TEXT);
+                shorten(&String::from_utf8_lossy(&value[..most]))
             };
             values.get(at).map(text)
         }

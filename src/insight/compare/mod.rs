@@ -1,19 +1,21 @@
-//! What two versions said: a shadow beside the primary on the same requests, and two versions that took split traffic.
+//! Compares versions: a shadow with a primary on the same requests, and the tools to compare two versions on split traffic.
 //!
-//! Every version has one [`Comparisons`], which goes with it; it fills where the version is a shadow. One thread
-//! of shadows writes to it, never one that answers a caller, and each pair of versions has a lock of its own. A pair goes when one of its
-//! two versions does. [`rates`] and [`numbers`] are what can be concluded: pure functions of counts and sketches.
+//! Every version has [`Comparisons`], which fill while the version is a shadow and end with it. Only the thread that records for
+//! shadows writes to them, never a thread that answers a client. Each pair of versions has a lock of its own, and ends when
+//! either version does. [`rates`] and [`numbers`] contain the inference: pure functions of counts and sketches.
 //!
-//! What always holds: memory is bounded, by [`MOST_PRIMARIES`] pairs a shadow and [`examples::MOST`] examples a pair; an input
-//! that either of two versions marks sensitive is in no example. A version may be its own shadow: the control, which says how
-//! much two answers differ where nothing does.
-//! Not here: which requests are copied ([`serving`](crate::serving)), and the windows of split traffic ([`stats`](super::stats)).
+//! Invariants: memory is bounded, by [`MAX_PRIMARIES`] pairs per shadow and [`examples::MAX_EXAMPLES`] examples per pair; no example
+//! contains an input that either version marks sensitive. A version may be its own shadow: this control measures how much two
+//! answers differ without any cause.
+//! Not here: which requests are copied ([`serving`](crate::serving)), the windows of split traffic ([`stats`](super::stats)), and
+//! which versions a question compares ([`query`](super::query)).
 
-mod about;
+mod counts;
 pub mod examples;
+mod info;
 pub mod numbers;
+mod pair;
 pub mod rates;
-mod seen;
 #[cfg(test)]
 mod tests;
 
@@ -26,133 +28,105 @@ use std::{
 use tokio::time::Instant;
 
 use super::metrics::{ComparedMeters, VersionMeters};
-use crate::ident::{ResponseId, VersionNumber};
-use crate::model::payload::Payload;
-use crate::model::{Scores, Signature, TopClass};
+use crate::ident::VersionNumber;
+use crate::model::Signature;
 
-pub use about::About;
-pub use seen::{MOST_CLASSES, Seen};
+pub use counts::{MAX_CLASSES, PairCounts};
+pub use info::VersionInfo;
+pub use pair::{Pair, Side};
 
-/// Primaries that one shadow is compared with; past it, of the others the one with the lowest number is forgotten.
-pub const MOST_PRIMARIES: usize = 64;
+/// The most primaries that one shadow is compared with. Past it, the lowest of the other numbers is removed.
+pub const MAX_PRIMARIES: usize = 64;
 
-/// What one version answered to a request.
-#[derive(Clone, Copy, Debug)]
-pub struct Side<'a> {
-    /// Who.
-    pub version: VersionNumber,
-    /// One row per row of the request.
-    pub scores: &'a Scores,
-    /// The most probable class of each row; empty without classes.
-    pub top: &'a [TopClass],
-    /// The forward pass.
-    pub inference: Duration,
-}
-
-/// What both answered to one request.
-#[derive(Clone, Copy, Debug)]
-pub struct Pair<'a> {
-    /// Whose answer the caller got.
-    pub primary: Side<'a>,
-    /// Of the primary.
-    pub about: &'a Arc<About>,
-    /// Who got a copy.
-    pub shadow: Side<'a>,
-    /// Names the answer that the caller got.
-    pub response_id: &'a ResponseId,
-    /// What both were asked.
-    pub inputs: &'a Payload,
-}
-
-/// One shadow beside every primary whose requests it got.
+/// The comparisons of one shadow with every primary whose requests it answered.
 #[derive(Debug)]
 pub struct Comparisons {
-    about: Arc<About>,
-    /// Locked to find the pair; what is counted is behind a lock of the pair's own.
-    by_primary: Mutex<BTreeMap<VersionNumber, Arc<One>>>,
+    info: Arc<VersionInfo>,
+    /// Locked to find a pair. The counts of a pair have a lock of their own.
+    by_primary: Mutex<BTreeMap<VersionNumber, Arc<PairRecord>>>,
 }
 
 #[derive(Debug)]
-struct One {
-    /// Gone when the primary is.
-    primary: Weak<About>,
+struct PairRecord {
+    /// Ends when the primary does.
+    primary: Weak<VersionInfo>,
     meters: ComparedMeters,
     begin: Instant,
-    seen: Mutex<Seen>,
+    counts: Mutex<PairCounts>,
 }
 
-/// What was seen of one pair.
+/// The counts of one pair at one moment.
 #[derive(Clone, Debug)]
-pub struct Told {
-    /// Whose answers callers got.
+pub struct PairSnapshot {
+    /// The version whose answers clients got.
     pub primary: VersionNumber,
-    /// How long ago the first request came.
+    /// The time since the first request.
     pub length: Duration,
-    /// All since then.
-    pub seen: Seen,
+    /// Everything since then.
+    pub counts: PairCounts,
 }
 
 impl Comparisons {
-    /// Of a version with this signature, that was never a shadow.
+    /// Creates the comparisons of a version with this signature that was never a shadow.
     #[must_use]
-    pub fn of(signature: &Signature) -> Self {
+    pub fn new(signature: &Signature) -> Self {
         Self {
-            about: Arc::new(About::of(signature)),
+            info: Arc::new(VersionInfo::new(signature)),
             by_primary: Mutex::default(),
         }
     }
 
-    /// What others must know of the version to be compared with it. It lives as long as the version, and holds no weights.
+    /// Returns what other versions need to know about this one to be compared with it. It lives as long as this version does.
     #[must_use]
-    pub fn about(&self) -> &Arc<About> {
-        &self.about
+    pub fn info(&self) -> &Arc<VersionInfo> {
+        &self.info
     }
 
-    /// Both have answered one request. `meters` are those of the shadow.
-    pub fn paired(&self, pair: &Pair<'_>, meters: &VersionMeters) {
-        let one = self.one(pair, meters);
-        let (rows, disagreed) = lock(&one.seen).add(pair, &self.about);
-        one.meters.compared(rows, disagreed);
+    /// Records one request that both versions answered. `meters` belong to the shadow.
+    pub(super) fn record(&self, pair: &Pair<'_>, meters: &VersionMeters) {
+        let record = self.pair_record(pair, meters);
+        let compared = lock(&record.counts).add(pair, &self.info);
+        record.meters.compared(compared.rows, compared.disagreed);
     }
 
-    /// The pair; a new one where there is none, or where the primary was loaded again since.
-    fn one(&self, pair: &Pair<'_>, meters: &VersionMeters) -> Arc<One> {
+    /// Returns the record of the pair. Creates it if there is none, or if the primary was loaded again since.
+    fn pair_record(&self, pair: &Pair<'_>, meters: &VersionMeters) -> Arc<PairRecord> {
         let primary = pair.primary.version;
-        let mut all = lock(&self.by_primary);
-        if let Some(one) = all.get(&primary)
-            && std::ptr::eq(one.primary.as_ptr(), Arc::as_ptr(pair.about))
+        let mut records = lock(&self.by_primary);
+        if let Some(record) = records.get(&primary)
+            && std::ptr::eq(record.primary.as_ptr(), Arc::as_ptr(pair.primary_info))
         {
-            return Arc::clone(one);
+            return Arc::clone(record);
         }
-        all.retain(|_, one| one.primary.strong_count() > 0);
-        let one = Arc::new(One {
-            primary: Arc::downgrade(pair.about),
+        records.retain(|_, record| record.primary.strong_count() > 0);
+        let record = Arc::new(PairRecord {
+            primary: Arc::downgrade(pair.primary_info),
             meters: meters.compared(primary),
             begin: Instant::now(),
-            seen: Mutex::new(Seen::of(self.about.classes())),
+            counts: Mutex::new(PairCounts::new(self.info.classes())),
         });
-        all.insert(primary, Arc::clone(&one));
-        if all.len() > MOST_PRIMARIES {
-            let lowest = all.keys().copied().find(|number| *number != primary);
-            lowest.and_then(|lowest| all.remove(&lowest));
+        records.insert(primary, Arc::clone(&record));
+        if records.len() > MAX_PRIMARIES {
+            let lowest = records.keys().copied().find(|number| *number != primary);
+            lowest.and_then(|lowest| records.remove(&lowest));
         }
-        one
+        record
     }
 
-    /// Forgets the primaries that are no longer loaded.
-    pub fn forget_retired(&self) {
-        lock(&self.by_primary).retain(|_, one| one.primary.strong_count() > 0);
+    /// Removes the primaries that are no longer loaded.
+    pub fn remove_retired(&self) {
+        lock(&self.by_primary).retain(|_, record| record.primary.strong_count() > 0);
     }
 
-    /// What was seen beside `primary`; `None` where nothing was.
+    /// Returns the comparison with `primary`; `None` if there is none.
     #[must_use]
-    pub fn beside(&self, primary: VersionNumber) -> Option<Told> {
-        let one = lock(&self.by_primary).get(&primary).cloned()?;
-        let seen = lock(&one.seen).clone();
-        (one.primary.strong_count() > 0).then(|| Told {
+    pub fn with_primary(&self, primary: VersionNumber) -> Option<PairSnapshot> {
+        let record = lock(&self.by_primary).get(&primary).cloned()?;
+        let counts = lock(&record.counts).clone();
+        (record.primary.strong_count() > 0).then(|| PairSnapshot {
             primary,
-            length: one.begin.elapsed(),
-            seen,
+            length: record.begin.elapsed(),
+            counts,
         })
     }
 }

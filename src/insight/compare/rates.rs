@@ -1,34 +1,34 @@
-//! How sure a rate is, and how sure the difference of two. Pure.
+//! Confidence intervals of a rate, and of the difference between two rates. Pure.
 //!
-//! A rate is a share of independent trials. Rows of one request, or requests of one caller, are alike, so the truth is somewhat
-//! less sure than these intervals say. Not here: tests of distributions ([`numbers`](super::numbers)).
+//! A rate is a share of independent trials. Rows of one request, or requests of one client, are correlated, so the actual uncertainty
+//! is somewhat larger than these intervals say. Not here: tests of distributions ([`numbers`](super::numbers)).
 
-/// The normal quantile at 97.5 per cent: intervals hold the truth in 95 of 100 cases.
+/// The normal quantile at 97.5 per cent: intervals contain the true value in 95 of 100 cases.
 pub const Z: f64 = 1.959_963_984_540_054;
 
-/// A number and the ends of its 95 per cent confidence interval: `low <= value <= high`.
+/// A number with its 95 per cent confidence interval: `low <= value <= high`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Interval {
-    /// What was seen.
+    /// The observed number.
     pub value: f64,
-    /// Lower end.
+    /// The lower end.
     pub low: f64,
-    /// Upper end.
+    /// The upper end.
     pub high: f64,
 }
 
-/// Trials, and how many of them went one way.
+/// A number of trials, and how many of them had one result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Rate {
-    /// Those that did; never more than `total`.
+    /// Trials with that result; never more than `total`.
     pub count: u64,
-    /// All.
+    /// All trials.
     pub total: u64,
 }
 
 impl Rate {
-    /// Wilson's score interval of the rate, 0 to 1 (Wilson 1927, without correction for continuity). It is honest for few trials
-    /// and for rates of 0 and 1. `None` without trials.
+    /// Returns Wilson's score interval of the rate, 0 to 1 (Wilson 1927, without correction for continuity). It is accurate for few
+    /// trials and for rates of 0 and 1. `None` without trials.
     #[must_use]
     pub fn wilson(self) -> Option<Interval> {
         if self.total == 0 {
@@ -47,10 +47,10 @@ impl Rate {
         })
     }
 
-    /// `other` less this rate, -1 to 1, with Newcombe's hybrid interval of two independent rates (Newcombe 1998, *Interval estimation
-    /// for the difference between independent proportions*, Stat. Med. 17, method 10). `None` where either has no trials.
+    /// Returns `other` minus this rate, -1 to 1, with Newcombe's hybrid interval of two independent rates (Newcombe 1998, *Interval estimation
+    /// for the difference between independent proportions*, Stat. Med. 17, method 10). `None` if either has no trials.
     #[must_use]
-    pub fn to(self, other: Self) -> Option<Interval> {
+    pub fn difference_to(self, other: Self) -> Option<Interval> {
         let (one, two) = (self.wilson()?, other.wilson()?);
         let value = two.value - one.value;
         let below = libm::hypot(two.value - two.low, one.high - one.value);
@@ -82,10 +82,10 @@ mod tests {
         (got - want).abs() < 1e-12
     }
 
-    /// Wanted: `statsmodels.stats.proportion.proportion_confint(method="wilson")`; 81 of 263, 15 of 148, 0 of 20 and 1 of 29 are
+    /// The expected values come from `statsmodels.stats.proportion.proportion_confint(method="wilson")`; 81 of 263, 15 of 148, 0 of 20 and 1 of 29 are
     /// the examples of Newcombe 1998 (*Two-sided confidence intervals for the single proportion*), table I.
     #[test]
-    fn wilsons_interval_is_that_of_the_literature() {
+    fn wilsons_interval_agrees_with_the_literature() {
         for (count, total, low, high) in [
             (81, 263, 0.255_288_519_878_274_2, 0.366_209_576_982_800_04),
             (15, 148, 0.062_386_399_530_736_28, 0.160_487_241_723_308_03),
@@ -114,10 +114,10 @@ mod tests {
         assert_eq!(Rate::default().wilson(), None);
     }
 
-    /// Wanted: `statsmodels.stats.proportion.confint_proportions_2indep(method="newcomb")`; the first seven are the examples of Newcombe
-    /// 1998, table II, which takes the second from the first.
+    /// The expected values come from `statsmodels.stats.proportion.confint_proportions_2indep(method="newcomb")`; the first seven are the examples of Newcombe
+    /// 1998, table II, which subtracts the second rate from the first.
     #[test]
-    fn newcombes_interval_is_that_of_the_literature() {
+    fn newcombes_interval_agrees_with_the_literature() {
         for (one, two, low, high) in [
             (
                 (48, 80),
@@ -164,18 +164,20 @@ mod tests {
                 -0.001_288_931_151_950_655_3,
             ),
         ] {
-            let got = rate(one.0, one.1).to(rate(two.0, two.1)).unwrap();
+            let got = rate(one.0, one.1)
+                .difference_to(rate(two.0, two.1))
+                .unwrap();
             assert!(
                 near(got.low, low) && near(got.high, high),
                 "{one:?} to {two:?}: {got:?}"
             );
         }
-        assert_eq!(rate(1, 2).to(Rate::default()), None);
+        assert_eq!(rate(1, 2).difference_to(Rate::default()), None);
     }
 
     proptest! {
         #[test]
-        fn intervals_hold_what_was_seen_and_turn_with_the_sides(
+        fn intervals_contain_the_observed_rate_and_are_symmetric(
             (one, n) in (1_u64..5_000).prop_flat_map(|n| (0..=n, Just(n))),
             (two, m) in (1_u64..5_000).prop_flat_map(|m| (0..=m, Just(m))),
         ) {
@@ -183,7 +185,7 @@ mod tests {
             let wilson = one.wilson().unwrap();
             prop_assert!(0.0 <= wilson.low && wilson.low <= wilson.value);
             prop_assert!(wilson.value <= wilson.high && wilson.high <= 1.0);
-            let (there, back) = (one.to(two).unwrap(), two.to(one).unwrap());
+            let (there, back) = (one.difference_to(two).unwrap(), two.difference_to(one).unwrap());
             prop_assert!(there.low <= there.value && there.value <= there.high);
             prop_assert!(near(there.low, -back.high) && near(there.high, -back.low));
         }

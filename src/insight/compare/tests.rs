@@ -1,18 +1,20 @@
 use std::time::Duration;
 
+use super::counts::ComparedRows;
 use super::*;
+use crate::ident::ResponseId;
 use crate::insight::{VersionInsight, metrics::Telemetry, stats};
-use crate::model::payload::{Cell, Tensor, TensorData};
-use crate::model::samples;
+use crate::model::payload::{Cell, Payload, Tensor, TensorData};
+use crate::model::{Scores, TopClass, samples};
 
 const MS: Duration = Duration::from_millis(1);
 
-fn about(sensitive: &[usize]) -> Arc<About> {
+fn info(sensitive: &[usize]) -> Arc<VersionInfo> {
     let mut document = samples::document("m", 1);
     for at in sensitive {
         document["inputs"][*at]["sensitive"] = true.into();
     }
-    Arc::new(About::of(&samples::manifest(document).signature))
+    Arc::new(VersionInfo::new(&samples::manifest(document).signature))
 }
 
 fn scores(values: &[f32]) -> Scores {
@@ -33,6 +35,10 @@ fn side<'a>(version: u64, scores: &'a Scores, top: &'a [TopClass], took: u32) ->
     }
 }
 
+fn compared(rows: u64, disagreed: u64) -> ComparedRows {
+    ComparedRows { rows, disagreed }
+}
+
 fn row(a: &str) -> Vec<(String, Cell)> {
     let cell = |name: &str, cell| (name.to_owned(), cell);
     vec![
@@ -45,76 +51,80 @@ fn row(a: &str) -> Vec<(String, Cell)> {
 fn rows_classes_differences_and_times_are_counted() {
     let (one, other) = (scores(&[0.25, 0.5]), scores(&[0.75, 0.5]));
     let (tops, others) = ([top(0), top(1)], [top(1), top(1)]);
-    let (open, response_id) = (about(&[]), ResponseId::from_random(1));
+    let (open, response_id) = (info(&[]), ResponseId::from_random(1));
     let inputs = Payload::Rows(vec![row("x"), row("y")]);
     let pair = Pair {
         primary: side(1, &one, &tops, 2),
-        about: &open,
+        primary_info: &open,
         shadow: side(2, &other, &others, 5),
         response_id: &response_id,
         inputs: &inputs,
     };
-    let mut seen = Seen::of(2);
-    assert_eq!(seen.add(&pair, &open), (2, 1));
-    assert_eq!((seen.requests, seen.rows, seen.disagreed), (1, 2, 1));
-    assert_eq!(seen.differed, 1);
+    let mut counts = PairCounts::new(2);
+    assert_eq!(counts.add(&pair, &open), compared(2, 1));
+    assert_eq!((counts.requests, counts.rows, counts.disagreed), (1, 2, 1));
+    assert_eq!(counts.differed, 1);
     assert_eq!(
-        seen.confusion,
+        counts.confusion,
         [0, 1, 0, 1],
         "the primary's class is the row"
     );
     assert_eq!(
-        (seen.difference.min(), seen.difference.max()),
+        (counts.difference.min(), counts.difference.max()),
         (Some(0.0), Some(0.5))
     );
-    let slower = seen.slower.max().unwrap();
+    let slower = counts.inference_difference.max().unwrap();
     assert!((slower - 0.003).abs() < 1e-12, "{slower}");
-    let [example] = &seen.examples[..] else {
-        panic!("one row differs: {:?}", seen.examples)
+    let [example] = &counts.examples[..] else {
+        panic!("one row differs: {:?}", counts.examples)
     };
     assert_eq!((example.row, example.classes), (0, Some([0, 1])));
     assert_eq!(example.inputs[0], ("a".to_owned(), "x".to_owned()));
 
     let short = scores(&[0.25]);
-    let torn = Pair {
+    let mismatched = Pair {
         shadow: side(2, &short, &others, 5),
         ..pair
     };
-    assert_eq!(seen.add(&torn, &open), (0, 0), "not of one shape");
+    assert_eq!(
+        counts.add(&mismatched, &open),
+        compared(0, 0),
+        "different shapes"
+    );
     let same = Pair {
         shadow: side(1, &one, &tops, 2),
         ..pair
     };
-    let mut control = Seen::of(2);
+    let mut control = PairCounts::new(2);
     control.add(&same, &open);
     assert_eq!((control.disagreed, control.differed), (0, 0));
     assert!(control.examples.is_empty(), "nothing differs");
 }
 
 #[test]
-fn classes_past_the_bound_share_a_row() {
+fn classes_past_the_limit_share_a_row() {
     let (one, response_id) = (scores(&[0.5]), ResponseId::from_random(1));
-    let (open, inputs) = (about(&[]), Payload::Rows(Vec::new()));
-    let mut seen = Seen::of(1_000);
+    let (open, inputs) = (info(&[]), Payload::Rows(Vec::new()));
+    let mut counts = PairCounts::new(1_000);
     let (last, past) = ([top(999)], [top(16)]);
     assert_eq!(
-        seen.confusion.len(),
-        (MOST_CLASSES + 1) * (MOST_CLASSES + 1)
+        counts.confusion.len(),
+        (MAX_CLASSES + 1) * (MAX_CLASSES + 1)
     );
     let pair = Pair {
         primary: side(1, &one, &last, 1),
-        about: &open,
+        primary_info: &open,
         shadow: side(2, &one, &past, 1),
         response_id: &response_id,
         inputs: &inputs,
     };
-    assert_eq!(seen.add(&pair, &open), (1, 1));
-    assert_eq!(seen.confusion.last(), Some(&1));
+    assert_eq!(counts.add(&pair, &open), compared(1, 1));
+    assert_eq!(counts.confusion.last(), Some(&1));
 }
 
 #[test]
-fn the_most_different_rows_are_kept_and_what_is_sensitive_to_either_is_not() {
-    let (primary, shadow) = (about(&[]), about(&[1]));
+fn the_most_different_rows_are_kept_without_inputs_that_are_sensitive_in_either_version() {
+    let (primary, shadow) = (info(&[]), info(&[1]));
     let response_id = ResponseId::from_random(1);
     let long = "é".repeat(1_000);
     let bytes = bytes::Bytes::from(long.clone().into_bytes());
@@ -132,29 +142,29 @@ fn the_most_different_rows_are_kept_and_what_is_sensitive_to_either_is_not() {
         ]),
     ];
     let one = scores(&[0.0]);
-    let mut seen = Seen::of(0);
+    let mut counts = PairCounts::new(0);
     for at in 0..40_u8 {
         let other = scores(&[f32::from(at % 20)]);
         let pair = Pair {
             primary: side(1, &one, &[], 1),
-            about: &primary,
+            primary_info: &primary,
             shadow: side(2, &other, &[], 1),
             response_id: &response_id,
             inputs: &payloads[usize::from(at % 2)],
         };
-        seen.add(&pair, &shadow);
+        counts.add(&pair, &shadow);
     }
-    assert_eq!(seen.examples.len(), examples::MOST);
-    let distances: Vec<_> = seen.examples.iter().map(|one| one.distance).collect();
+    assert_eq!(counts.examples.len(), examples::MAX_EXAMPLES);
+    let distances: Vec<_> = counts.examples.iter().map(|one| one.distance).collect();
     assert!(distances.is_sorted_by(|a, b| a >= b), "{distances:?}");
     assert_eq!((distances[0], distances[15]), (19.0, 12.0));
-    for example in &seen.examples {
+    for example in &counts.examples {
         let [(name, text)] = &example.inputs[..] else {
             panic!("{:?}", example.inputs)
         };
         assert_eq!(
             (name.as_str(), text.chars().count()),
-            ("a", examples::LONGEST_TEXT)
+            ("a", examples::MAX_TEXT)
         );
         assert!(text.chars().all(|c| c == 'é'), "{text}");
         assert!(example.left_out >= 1 && example.classes.is_none());
@@ -162,16 +172,16 @@ fn the_most_different_rows_are_kept_and_what_is_sensitive_to_either_is_not() {
 }
 
 #[test]
-fn a_pair_goes_with_its_primary_and_begins_anew_when_that_is_loaded_again() {
+fn a_pair_ends_with_its_primary_and_starts_anew_when_that_is_loaded_again() {
     let manifest = samples::manifest(samples::document("m", 2));
     let telemetry = Telemetry::new().unwrap();
     let insight = VersionInsight::new(&telemetry, &manifest, stats::Settings::default()).unwrap();
     let (one, response_id) = (scores(&[0.5]), ResponseId::from_random(1));
     let (tops, inputs) = ([top(0)], Payload::Rows(vec![row("x")]));
-    let ask = |about: &Arc<About>, primary: u64| {
+    let record = |primary_info: &Arc<VersionInfo>, primary: u64| {
         let pair = Pair {
             primary: side(primary, &one, &tops, 1),
-            about,
+            primary_info,
             shadow: side(2, &one, &tops, 1),
             response_id: &response_id,
             inputs: &inputs,
@@ -181,26 +191,30 @@ fn a_pair_goes_with_its_primary_and_begins_anew_when_that_is_loaded_again() {
     let rows = || {
         insight
             .comparisons
-            .beside(1.try_into().unwrap())
-            .map(|told| told.seen.rows)
+            .with_primary(1.try_into().unwrap())
+            .map(|pair| pair.counts.rows)
     };
-    let first = about(&[]);
-    ask(&first, 1);
-    ask(&first, 1);
+    let first = info(&[]);
+    record(&first, 1);
+    record(&first, 1);
     assert_eq!(rows(), Some(2));
-    let again = about(&[]);
-    ask(&again, 1);
+    let again = info(&[]);
+    record(&again, 1);
     assert_eq!(rows(), Some(1), "loaded again");
     drop(again);
     assert_eq!(rows(), None, "gone");
-    insight.comparisons.forget_retired();
+    insight.comparisons.remove_retired();
     assert!(lock(&insight.comparisons.by_primary).is_empty());
     for primary in 2..=70 {
-        ask(&first, primary);
+        record(&first, primary);
     }
-    assert_eq!(lock(&insight.comparisons.by_primary).len(), MOST_PRIMARIES);
-    ask(&first, 1);
-    ask(&first, 1);
-    assert_eq!(rows(), Some(2), "the lowest number, but it has just come");
-    assert_eq!(lock(&insight.comparisons.by_primary).len(), MOST_PRIMARIES);
+    assert_eq!(lock(&insight.comparisons.by_primary).len(), MAX_PRIMARIES);
+    record(&first, 1);
+    record(&first, 1);
+    assert_eq!(
+        rows(),
+        Some(2),
+        "the lowest number is kept if it is the newest"
+    );
+    assert_eq!(lock(&insight.comparisons.by_primary).len(), MAX_PRIMARIES);
 }

@@ -1,42 +1,42 @@
-//! Two tables of counts of texts, brought to the same rows.
+//! Counts of texts, and how two tables of them are aligned.
 
 use std::collections::BTreeMap;
 
-/// How often each text came.
+/// How often each text occurred.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Categories {
-    /// By text.
+    /// Rows by text.
     pub counts: BTreeMap<String, u64>,
-    /// Rows with a text that is not counted by itself: unknown to the version, or beyond the bound on names.
+    /// Rows with a text that has no count of its own: it is unknown to the version, or beyond the limit on texts.
     pub other: u64,
     /// Rows without a text.
     pub missing: u64,
 }
 
 impl Categories {
-    /// How many rows it describes, those without a text included.
+    /// Returns the number of rows, including those without a text.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.counts.values().sum::<u64>() + self.other + self.missing
     }
 }
 
-/// The counts of both, cell by cell: a cell for each text that both count by itself, one for all other texts and one for rows
-/// without a text; cells that are empty on both sides are left out.
+/// Returns the counts of both sides, cell by cell: one cell for each text that both sides count, one for all other texts and one
+/// for rows without a text. Cells that are empty on both sides are left out.
 ///
-/// One side may count a text by itself that the other counts among its others (a version knows fewer texts than its profile lists), so
-/// only what both tell apart can be compared.
+/// A version may know fewer texts than its profile lists, so one side may count a text that the other includes in `other`. Only
+/// texts that both sides count can be compared.
 pub(super) fn aligned(reference: &Categories, current: &Categories) -> Vec<[u64; 2]> {
     let both = reference.counts.iter().filter_map(|(text, count)| {
         let other = current.counts.get(text)?;
         Some([*count, *other])
     });
     let mut cells: Vec<[u64; 2]> = both.collect();
-    let told: [u64; 2] = [0, 1].map(|side| cells.iter().map(|cell| cell[side]).sum());
+    let shared: [u64; 2] = [0, 1].map(|side| cells.iter().map(|cell| cell[side]).sum());
     let missing = [reference.missing, current.missing];
     let others = [
-        reference.total() - told[0] - missing[0],
-        current.total() - told[1] - missing[1],
+        reference.total() - shared[0] - missing[0],
+        current.total() - shared[1] - missing[1],
     ];
     cells.extend([others, missing]);
     cells.retain(|cell| *cell != [0, 0]);
@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_both_sides_tell_apart_has_a_cell() {
+    fn only_texts_that_both_sides_count_have_a_cell() {
         let profile = of(&[("AA", 50), ("F9", 3), ("UA", 40)], 2, 0);
         for (current, want, why) in [
             (
@@ -70,14 +70,14 @@ mod tests {
             (
                 of(&[("AA", 5), ("F9", 0), ("UA", 4)], 0, 2),
                 vec![[50, 5], [3, 0], [40, 4], [2, 0], [0, 2]],
-                "gaps have a cell",
+                "rows without a text have a cell",
             ),
             (
                 of(&[("AA", 5), ("XX", 7)], 0, 0),
                 vec![[50, 5], [45, 7]],
-                "new texts are others",
+                "new texts count as others",
             ),
-            (Categories::default(), vec![[95, 0]], "nothing came"),
+            (Categories::default(), vec![[95, 0]], "no rows"),
         ] {
             assert_eq!(aligned(&profile, &current), want, "{why}");
         }

@@ -1,8 +1,10 @@
-//! What of a version can be compared: its windows beside its profile, or beside other windows.
+//! The columns of a version that can be compared: its windows with its profile, or with other windows.
 
 use std::collections::BTreeMap;
 
-use super::{Categories, Distribution, FeaturePair, Pair};
+use super::categories::Categories;
+use super::distribution::Distribution;
+use super::report::{ColumnPair, Pair};
 use crate::insight::stats::{Inputs, Snapshot, Values};
 use crate::model::manifest::raw::{Profile, Reference};
 use crate::model::{Encoding, Signature};
@@ -10,27 +12,27 @@ use crate::model::{Encoding, Signature};
 /// Name of the column that counts rows by their most probable class.
 const CLASS: &str = "class";
 
-/// The columns of one version, ready for [`assess`](super::assess). Which they are depends on the signature, the settings and what they
-/// are compared with, and not on what was seen.
+/// The columns of one version, as [`assess`](super::assess) takes them. They depend on the signature, the settings and what they
+/// are compared with, but not on what was observed.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Columns {
     /// Inputs, in the signature's order. None of them is sensitive.
-    pub features: Vec<FeaturePair>,
-    /// Outputs as `taper_prediction_score` calls them; of two windows also the classes.
-    pub predictions: Vec<FeaturePair>,
-    /// Inputs that are not compared because they are sensitive.
+    pub features: Vec<ColumnPair>,
+    /// Outputs, by their names in `taper_prediction_score`. Between two windows also the classes.
+    pub predictions: Vec<ColumnPair>,
+    /// How many inputs are not compared because they are sensitive.
     pub sensitive: usize,
-    /// Inputs of the network that are not compared because one side knows nothing of them: not recorded, not in the profile, or of
-    /// another kind.
+    /// How many inputs of the network are not compared because one side has no data of the same kind: the input is not recorded,
+    /// or not in the profile.
     pub left_out: usize,
 }
 
 impl Columns {
-    /// What was seen `now` beside the profile of the same version. Profiles do not count classes, so these are not compared.
+    /// Pairs what a version observes `now` with its own profile. Profiles do not count classes, so classes are not compared.
     #[must_use]
-    pub fn beside_profile(signature: &Signature, reference: &Reference, now: &Snapshot) -> Self {
+    pub fn against_profile(signature: &Signature, reference: &Reference, now: &Snapshot) -> Self {
         let of_output = |name: &String| {
-            // Of two classes one output is predicted, which the profile calls by its own name.
+            // Of two classes one output is predicted. The profile has it under the name of the output.
             let one = signature.classes.len() == 2 && signature.output.columns == 1;
             let there = if one { &signature.output.name } else { name };
             reference.predictions.get(there)
@@ -41,14 +43,14 @@ impl Columns {
             let current = Distribution::of_sketch(sketch);
             let pair = Pair::Numbers { reference, current };
             let name = name.clone();
-            Some(FeaturePair { name, pair })
+            Some(ColumnPair { name, pair })
         });
         let predictions = predictions.collect();
         Self::of(signature, now, predictions, |name, current| {
             let profile = reference.features.get(name)?;
             match current {
                 Column::Numbers(current) => Some(Pair::Numbers {
-                    reference: numbers(profile, reference.rows, moved_to(signature, name))?,
+                    reference: numbers(profile, reference.rows, clip_range(signature, name))?,
                     current,
                 }),
                 Column::Categories(current) => Some(Pair::Categories {
@@ -63,35 +65,29 @@ impl Columns {
         })
     }
 
-    /// What was seen `now` beside what was seen `before`, by the version of this signature or by another.
+    /// Pairs what was observed `before` with what is observed `now`. Either may be of the version with this signature or of
+    /// another.
     #[must_use]
     pub fn between(signature: &Signature, before: &Snapshot, now: &Snapshot) -> Self {
-        let theirs: BTreeMap<_, _> = before
+        let scores_before: BTreeMap<_, _> = before
             .layout
             .outputs
             .iter()
             .zip(&before.summary.scores)
             .collect();
         let outputs = now.layout.outputs.iter().zip(&now.summary.scores);
-        let predictions = outputs.filter_map(|(name, sketch)| {
+        let outputs = outputs.filter_map(|(name, sketch)| {
             let pair = Pair::Numbers {
-                reference: Distribution::of_sketch(theirs.get(name)?),
+                reference: Distribution::of_sketch(scores_before.get(name)?),
                 current: Distribution::of_sketch(sketch),
             };
             let name = name.clone();
-            Some(FeaturePair { name, pair })
+            Some(ColumnPair { name, pair })
         });
-        let classes = [before, now].map(classes);
-        let both = classes.iter().all(|one| !one.counts.is_empty());
-        let [reference, current] = classes;
-        let classes = both.then(|| FeaturePair {
-            name: CLASS.to_owned(),
-            pair: Pair::Categories { reference, current },
-        });
-        let predictions = predictions.chain(classes).collect();
-        let mut theirs = columns(before);
+        let predictions = outputs.chain(class_pair(before, now)).collect();
+        let mut columns_before = columns(before);
         Self::of(signature, now, predictions, |name, current| {
-            match (theirs.remove(name)?, current) {
+            match (columns_before.remove(name)?, current) {
                 (Column::Numbers(reference), Column::Numbers(current)) => {
                     Some(Pair::Numbers { reference, current })
                 }
@@ -103,30 +99,31 @@ impl Columns {
         })
     }
 
-    /// `beside` pairs an input with what it is compared with, where there is anything.
+    /// Adds the inputs of `now` to `predictions`. `pair_with` returns an input paired with its reference, or `None` if there is no
+    /// reference.
     fn of(
         signature: &Signature,
         now: &Snapshot,
-        predictions: Vec<FeaturePair>,
-        mut beside: impl FnMut(&str, Column) -> Option<Pair>,
+        predictions: Vec<ColumnPair>,
+        mut pair_with: impl FnMut(&str, Column) -> Option<Pair>,
     ) -> Self {
         let mut found = Self {
             predictions,
             ..Self::default()
         };
-        let mut seen = columns(now);
+        let mut observed = columns(now);
         for input in signature.inputs() {
             if input.is_sensitive() {
                 found.sensitive += 1;
                 continue;
             }
-            let current = seen.remove(input.name.as_str());
-            match current.and_then(|current| beside(&input.name, current)) {
+            let current = observed.remove(input.name.as_str());
+            match current.and_then(|current| pair_with(&input.name, current)) {
                 Some(pair) => {
                     let name = input.name.clone();
-                    found.features.push(FeaturePair { name, pair });
+                    found.features.push(ColumnPair { name, pair });
                 }
-                // What is not used has nothing to be compared.
+                // An input that the network does not use is not expected to be compared.
                 None => found.left_out += usize::from(input.columns() > 0),
             }
         }
@@ -134,14 +131,14 @@ impl Columns {
     }
 }
 
-/// What a window knows of an input.
+/// The data of an input in a window.
 enum Column {
     Numbers(Distribution),
     Categories(Categories),
 }
 
-fn columns(seen: &Snapshot) -> BTreeMap<&str, Column> {
-    let features = seen.layout.features.iter().zip(&seen.summary.features);
+fn columns(window: &Snapshot) -> BTreeMap<&str, Column> {
+    let features = window.layout.features.iter().zip(&window.summary.features);
     let column = |inputs: &Inputs, names: &Option<Vec<String>>| match &inputs.values {
         Values::Numbers(sketch) => {
             Column::Numbers(Distribution::of_sketch(sketch).with_missing(inputs.missing))
@@ -153,22 +150,32 @@ fn columns(seen: &Snapshot) -> BTreeMap<&str, Column> {
         } => {
             let names = names.iter().flatten().cloned();
             Column::Categories(Categories {
-                // With those that did not come: they are told apart all the same.
+                // A text that did not occur is included with a count of 0, so that it gets a cell of its own.
                 counts: names.zip(counts.iter().copied()).collect(),
                 other: other + unknown,
                 missing: inputs.missing,
             })
         }
     };
-    let named = features.map(|(about, inputs)| {
-        let column = column(inputs, &about.categories);
-        (about.name.as_str(), column)
+    let named = features.map(|(feature, inputs)| {
+        let column = column(inputs, &feature.categories);
+        (feature.name.as_str(), column)
     });
     named.collect()
 }
 
-fn classes(seen: &Snapshot) -> Categories {
-    let (names, counts) = (&seen.layout.classes, &seen.summary.classes);
+/// Returns the classes of both windows, unless one of them counts none.
+fn class_pair(before: &Snapshot, now: &Snapshot) -> Option<ColumnPair> {
+    let [reference, current] = [before, now].map(classes);
+    let both = !reference.counts.is_empty() && !current.counts.is_empty();
+    both.then(|| ColumnPair {
+        name: CLASS.to_owned(),
+        pair: Pair::Categories { reference, current },
+    })
+}
+
+fn classes(window: &Snapshot) -> Categories {
+    let (names, counts) = (&window.layout.classes, &window.summary.classes);
     let counts = names.iter().cloned().zip(counts.iter().copied());
     Categories {
         counts: counts.collect(),
@@ -177,11 +184,11 @@ fn classes(seen: &Snapshot) -> Categories {
     }
 }
 
-/// Of the numbers in a profile of `rows` rows, with those outside `moved` at its nearest end.
-fn numbers(profile: &Profile, rows: u64, moved: Option<[f64; 2]>) -> Option<Distribution> {
+/// Returns the distribution of the numbers in a profile of `rows` rows. Numbers outside `clip` count at its nearer end, as they
+/// do when inputs are recorded.
+fn numbers(profile: &Profile, rows: u64, clip: Option<[f64; 2]>) -> Option<Distribution> {
     let mut quantiles = profile.quantiles.clone()?;
-    if let Some([min, max]) = moved {
-        // As what came is counted.
+    if let Some([min, max]) = clip {
         quantiles.iter_mut().for_each(|x| *x = x.max(min).min(max));
     }
     let present = rows.saturating_sub(profile.missing);
@@ -189,8 +196,8 @@ fn numbers(profile: &Profile, rows: u64, moved: Option<[f64; 2]>) -> Option<Dist
     Some(known.with_missing(profile.missing))
 }
 
-/// The range of an input to whose ends numbers outside are moved; `None`: there is none, or they are refused.
-fn moved_to(signature: &Signature, name: &str) -> Option<[f64; 2]> {
+/// Returns the range to which the values of an input are clipped, or `None` if it has no range or values outside it are refused.
+fn clip_range(signature: &Signature, name: &str) -> Option<[f64; 2]> {
     let input = &signature.inputs()[signature.find(name)?];
     match &input.encoding {
         Encoding::Numeric { range, .. } | Encoding::Cyclic { range, .. } => {

@@ -1,17 +1,23 @@
-//! Whether what a version sees and says now differs from what it saw and said before.
+//! Drift: whether the inputs and predictions of a version now differ from those of before.
 //!
-//! A [`Distribution`] is what is known of a column of numbers: the numbers themselves, a [`Sketch`](super::sketch::Sketch) of them or
-//! the 101 quantiles of a reference profile. [`statistics`] compare two of them, and two tables of counts; [`assess`] runs all
-//! of them over all features and predictions and says which ones drifted. [`Columns`] are what of a version can be compared.
+//! A [`Distribution`] describes a column of numbers by the numbers themselves, by a [`Sketch`](super::sketch::Sketch) or by the
+//! 101 quantiles of a reference profile. [`statistics`] compare two distributions, or two tables of counts. [`assess`] computes
+//! all of them for all features and predictions and reports which have drifted. [`Columns`] selects what can be compared of a
+//! version.
 //!
-//! What always holds: everything is a pure function of its arguments; every statistic of numbers comes as a [`Measured`], whose ends
-//! enclose what the values themselves would give, however little of them is known; too few rows give no number at all.
-//! Not here: where the counts come from (the windows), and what to do about drift (alerts, rollouts).
+//! Invariants:
+//! * Everything is a pure function of its arguments.
+//! * Each statistic of numbers is an [`Estimate`]. Its bounds enclose the result for the values themselves, even if little is
+//!   known of them.
+//! * Too few rows give no number at all.
+//!
+//! Not here: where the counts come from ([`stats`](super::stats)), and what to do about drift (alerts, rollouts).
 
 mod categories;
 mod columns;
+mod count;
 mod distribution;
-mod measured;
+mod estimate;
 mod report;
 pub mod statistics;
 #[cfg(test)]
@@ -20,13 +26,7 @@ mod tests;
 pub use categories::Categories;
 pub use columns::Columns;
 pub use distribution::Distribution;
-pub use measured::{Measured, TooFew};
+pub use estimate::{Estimate, TooFewRows};
 pub use report::{
-    DriftReport, FeaturePair, Finding, Outcome, Pair, Rule, Severity, Statistics, assess,
+    ColumnPair, ColumnResult, DriftReport, Finding, Pair, Rule, Severity, Statistics, assess,
 };
-
-/// A count as a number. Counts stay far below 2^53, up to which every whole number is exact.
-#[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
-fn as_f64(count: u64) -> f64 {
-    count as f64
-}

@@ -1,24 +1,25 @@
-//! Every statistic for every feature and prediction, and the verdict on each.
+//! All statistics of all features and predictions, and the verdict on each.
 
+use super::categories::{Categories, aligned};
+use super::distribution::Distribution;
+use super::estimate::{Estimate, TooFewRows};
 use super::statistics::{
     Bins, ChiSquared, benjamini_hochberg, chi_squared, jensen_shannon, jensen_shannon_of_counts,
     kolmogorov_smirnov, pooled, population_stability, population_stability_of_counts, two_sample_p,
     wasserstein,
 };
-use super::{Categories, Distribution, Measured, TooFew};
 
-/// When a difference counts as drift.
-///
-/// Two things must hold. The difference must be more than chance: its corrected probability is below `alpha`. And it must be large
-/// enough to matter: with a million rows every difference is more than chance, so a population stability index of
-/// [`psi`](Self::psi) (Siddiqi 2006: "stable" below 0.1) or, for numbers, a Kolmogorov-Smirnov statistic of [`ks`](Self::ks)
-/// (one row in ten has moved) is asked for as well. And of that, half must be
-/// certain, at the low end: what is not known must not look like drift.
+/// When a difference is drift. All of these must hold:
+/// * It is more than chance: its corrected probability is below [`alpha`](Self::alpha).
+/// * It is large enough to matter, since with a million rows every difference is more than chance: the population stability index
+///   is at least [`psi`](Self::psi) (Siddiqi 2006 calls less than 0.1 stable) or, for numbers, the Kolmogorov-Smirnov statistic is
+///   at least [`ks`](Self::ks) (one row in ten has moved).
+/// * The lower bound of that statistic is at least half of the threshold, so that a lack of knowledge does not look like drift.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rule {
-    /// Corrected probability below which a difference is more than chance; the false discovery rate. Default 0.05.
+    /// Corrected probability below which a difference is more than chance: the false discovery rate. Default 0.05.
     pub alpha: f64,
-    /// The fewest rows on either side. Default 200: fewer say nothing about tenths of a distribution.
+    /// The rows that each side needs. Default 200: fewer do not suffice to estimate tenths of a distribution.
     pub min_rows: u64,
     /// Population stability index from which a difference matters. Default 0.1.
     pub psi: f64,
@@ -37,23 +38,23 @@ impl Default for Rule {
     }
 }
 
-/// How many times as large as what matters a difference is that is severe: a population stability index of 0.25 (Siddiqi 2006), a
+/// A difference is severe from this multiple of the thresholds on: a population stability index of 0.25 (Siddiqi 2006), a
 /// Kolmogorov-Smirnov statistic of 0.25.
 const SEVERE: f64 = 2.5;
-/// The part of what matters that must be certain. A profile knows its quantiles to one in a hundred, so the ends of a difference that
-/// just matters lie about that far apart.
+/// The lower bound must reach this part of the threshold. A profile knows its quantiles to one in a hundred, so the bounds of a
+/// difference at the threshold are about this far apart.
 const CERTAIN: f64 = 0.5;
 
-/// A column before and now.
+/// A named column before and now.
 #[derive(Clone, Debug, PartialEq)]
-pub struct FeaturePair {
-    /// Name of the feature or of the output. Not of a sensitive one: the caller leaves those out.
+pub struct ColumnPair {
+    /// Name of the feature or of the output. The caller leaves out sensitive features.
     pub name: String,
-    /// What is known of it.
+    /// Its data.
     pub pair: Pair,
 }
 
-/// What is known of a column before and now.
+/// The data of a column before and now.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Pair {
     /// Numbers.
@@ -73,7 +74,7 @@ pub enum Pair {
 }
 
 impl Pair {
-    /// Rows before and now; of numbers, those with one.
+    /// Returns the rows before and now. Of numbers, only rows with a value count.
     fn rows(&self) -> [u64; 2] {
         match self {
             Self::Numbers { reference, current } => [reference.count(), current.count()],
@@ -81,7 +82,7 @@ impl Pair {
         }
     }
 
-    /// Rows without a value, before and now.
+    /// Returns the rows without a value, before and now.
     fn missing(&self) -> [u64; 2] {
         match self {
             Self::Numbers { reference, current } => [reference.missing(), current.missing()],
@@ -89,7 +90,7 @@ impl Pair {
         }
     }
 
-    /// Rows with a value or without, of the side that has fewer.
+    /// Returns the rows, with a value or without, of the smaller side.
     fn fewest(&self) -> u64 {
         match self {
             Self::Numbers { reference, current } => reference.total().min(current.total()),
@@ -98,7 +99,7 @@ impl Pair {
     }
 }
 
-/// What drifted and what did not.
+/// The findings about all columns.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DriftReport {
     /// The rule that was applied.
@@ -110,81 +111,83 @@ pub struct DriftReport {
 }
 
 impl DriftReport {
-    /// Those that drifted, features first.
+    /// Returns the findings that are drift, features first.
     pub fn drifted(&self) -> impl Iterator<Item = &Finding> {
         let all = self.features.iter().chain(&self.predictions);
         all.filter(|finding| finding.severity() != Severity::None)
     }
 }
 
-/// About one column.
+/// The result for one column.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Finding {
-    /// Its name.
+    /// Name of the column.
     pub name: String,
-    /// Rows before and now; of numbers, those with one.
+    /// Rows before and now. Of numbers, only rows with a value count.
     pub rows: [u64; 2],
-    /// Rows without a value, before and now; of texts, they are among `rows`.
+    /// Rows without a value, before and now. Of texts, `rows` includes them.
     pub missing: [u64; 2],
-    /// What was found.
-    pub outcome: Outcome,
+    /// The statistics, if there are enough rows.
+    pub result: ColumnResult,
 }
 
 impl Finding {
-    /// How bad it is; none where nothing could be measured.
+    /// Returns the verdict. With too few rows it is [`Severity::None`].
     #[must_use]
     pub fn severity(&self) -> Severity {
-        match &self.outcome {
-            Outcome::Measured(statistics) => statistics.severity,
-            Outcome::TooFew(_) => Severity::None,
+        match &self.result {
+            ColumnResult::Compared(statistics) => statistics.severity,
+            ColumnResult::TooFew(_) => Severity::None,
         }
     }
 }
 
-/// What was found.
+/// The statistics of one column, or why there are none.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Outcome {
-    /// Enough rows on both sides.
-    Measured(Statistics),
-    /// No number would mean anything.
-    TooFew(TooFew),
+pub enum ColumnResult {
+    /// Both sides have enough rows.
+    Compared(Statistics),
+    /// A side has too few rows.
+    TooFew(TooFewRows),
 }
 
 /// The statistics of one column.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Statistics {
-    /// Kolmogorov-Smirnov, of numbers; `None` where too few rows have one.
-    pub ks: Option<Measured>,
-    /// Wasserstein distance in the feature's own unit, of numbers; `None` where too few rows have one.
-    pub wasserstein: Option<Measured>,
-    /// The chi-squared test: of texts, where rare ones are joined; of numbers, of rows with and without one, where any is without.
+    /// The Kolmogorov-Smirnov statistic of numbers. `None` if too few rows have a value.
+    pub ks: Option<Estimate>,
+    /// The Wasserstein distance of numbers, in the unit of the feature. `None` if too few rows have a value.
+    pub wasserstein: Option<Estimate>,
+    /// The chi-squared test. For texts it compares their counts, with rare texts pooled. For numbers it compares rows with and
+    /// without a value, and is `None` if all have one.
     pub chi_squared: Option<ChiSquared>,
-    /// Population stability index: over ten bins at the reference's deciles, or over the texts; rows without a value are one more.
-    pub psi: Measured,
-    /// Jensen-Shannon distance to base 2, 0 to 1, over the same bins.
-    pub js: Measured,
-    /// How likely such a difference is by chance: of the least Kolmogorov-Smirnov statistic that is certain, or of chi-squared; of
-    /// both, twice the smaller (Bonferroni).
+    /// The population stability index over ten bins at the deciles of the reference, or over the texts. Rows without a value have
+    /// a bin of their own.
+    pub psi: Estimate,
+    /// The Jensen-Shannon distance over the same bins, to base 2: 0 to 1.
+    pub js: Estimate,
+    /// The probability of such a difference by chance. It is that of the lower bound of the Kolmogorov-Smirnov statistic, or that
+    /// of chi-squared. If both exist, it is twice the smaller (Bonferroni).
     pub p: f64,
-    /// The same, corrected for the number of columns tested.
+    /// `p`, corrected for the number of columns tested.
     pub p_corrected: f64,
     /// The verdict.
     pub severity: Severity,
 }
 
-/// How bad a drift is.
+/// The verdict on a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
-    /// Chance, or too small to matter.
+    /// The difference may be chance, or is too small to matter.
     None,
-    /// Not chance, and it matters.
+    /// The difference is more than chance and large enough to matter.
     Moderate,
-    /// Two and a half times as large as what matters.
+    /// The difference is at least two and a half times as large as what matters.
     Severe,
 }
 
 impl Severity {
-    /// The word for it: `stable`, `moderate` or `severe`.
+    /// Returns `stable`, `moderate` or `severe`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -195,10 +198,10 @@ impl Severity {
     }
 }
 
-/// Compares all `features` and `predictions` and judges them by `rule`. Probabilities are corrected over all columns that have enough
-/// rows, predictions included.
+/// Compares all `features` and `predictions` and judges them by `rule`. Probabilities are corrected for the number of columns that
+/// have enough rows, features and predictions together.
 #[must_use]
-pub fn assess(features: &[FeaturePair], predictions: &[FeaturePair], rule: Rule) -> DriftReport {
+pub fn assess(features: &[ColumnPair], predictions: &[ColumnPair], rule: Rule) -> DriftReport {
     let mut findings: Vec<Finding> = features
         .iter()
         .chain(predictions)
@@ -206,9 +209,9 @@ pub fn assess(features: &[FeaturePair], predictions: &[FeaturePair], rule: Rule)
         .collect();
     let mut tested: Vec<&mut Statistics> = findings
         .iter_mut()
-        .filter_map(|finding| match &mut finding.outcome {
-            Outcome::Measured(statistics) => Some(statistics),
-            Outcome::TooFew(_) => None,
+        .filter_map(|finding| match &mut finding.result {
+            ColumnResult::Compared(statistics) => Some(statistics),
+            ColumnResult::TooFew(_) => None,
         })
         .collect();
     let p: Vec<f64> = tested.iter().map(|statistics| statistics.p).collect();
@@ -216,21 +219,21 @@ pub fn assess(features: &[FeaturePair], predictions: &[FeaturePair], rule: Rule)
         statistics.p_corrected = corrected;
         statistics.severity = judge(statistics, rule);
     }
-    let predictions = findings.split_off(features.len());
+    let of_predictions = findings.split_off(features.len());
     DriftReport {
         rule,
         features: findings,
-        predictions,
+        predictions: of_predictions,
     }
 }
 
-/// The statistics of one column, not yet corrected nor judged.
-fn measure(column: &FeaturePair, rule: Rule) -> Finding {
+/// Computes the statistics of one column. They are neither corrected nor judged yet.
+fn measure(column: &ColumnPair, rule: Rule) -> Finding {
     let (have, want) = (column.pair.fewest(), rule.min_rows);
-    let outcome = if have < want {
-        Outcome::TooFew(TooFew { have, want })
+    let result = if have < want {
+        ColumnResult::TooFew(TooFewRows { have, want })
     } else {
-        Outcome::Measured(match &column.pair {
+        ColumnResult::Compared(match &column.pair {
             Pair::Numbers { reference, current } => of_numbers(reference, current, rule),
             Pair::Categories { reference, current } => of_categories(reference, current),
         })
@@ -239,7 +242,7 @@ fn measure(column: &FeaturePair, rule: Rule) -> Finding {
         name: column.name.clone(),
         rows: column.pair.rows(),
         missing: column.pair.missing(),
-        outcome,
+        result,
     }
 }
 
@@ -247,12 +250,12 @@ fn of_numbers(reference: &Distribution, current: &Distribution, rule: Rule) -> S
     let bins = Bins::deciles_for(reference, current);
     let present = [reference.count(), current.count()];
     let missing = [reference.missing(), current.missing()];
-    // An input that comes no more has too few numbers to compare, and that is what there is to tell.
+    // An input that stopped arriving has too few numbers for these statistics. The test of missing values finds it.
     let enough = present.iter().all(|count| *count >= rule.min_rows);
     let ks = enough.then(|| kolmogorov_smirnov(reference, current));
-    let gone = (missing != [0, 0]).then(|| chi_squared(&pooled(&[present, missing])));
+    let missing_test = (missing != [0, 0]).then(|| chi_squared(&pooled(&[present, missing])));
     let p_of_ks = ks.map(|ks| two_sample_p(ks.low, present[0], present[1]));
-    let p = match (p_of_ks, gone) {
+    let p = match (p_of_ks, missing_test) {
         (Some(p), Some(test)) => (2.0 * p.min(test.p)).min(1.0),
         (Some(p), None) => p,
         (None, test) => test.map_or(1.0, |test| test.p),
@@ -260,7 +263,7 @@ fn of_numbers(reference: &Distribution, current: &Distribution, rule: Rule) -> S
     Statistics {
         ks,
         wasserstein: enough.then(|| wasserstein(reference, current)),
-        chi_squared: gone,
+        chi_squared: missing_test,
         psi: population_stability(&bins, reference, current),
         js: jensen_shannon(&bins, reference, current),
         p,
@@ -270,9 +273,9 @@ fn of_numbers(reference: &Distribution, current: &Distribution, rule: Rule) -> S
 }
 
 fn of_categories(reference: &Categories, current: &Categories) -> Statistics {
-    let cells = super::categories::aligned(reference, current);
+    let cells = aligned(reference, current);
     let test = chi_squared(&pooled(&cells));
-    let exact = |value: f64| Measured::new(value, value, value);
+    let exact = |value: f64| Estimate::new(value, value, value);
     Statistics {
         ks: None,
         wasserstein: None,
@@ -285,15 +288,18 @@ fn of_categories(reference: &Categories, current: &Categories) -> Statistics {
     }
 }
 
+/// Returns the verdict on `statistics`, whose probability is corrected.
 pub(super) fn judge(statistics: &Statistics, rule: Rule) -> Severity {
-    let far = |one: Measured, far: f64| one.value >= far && one.low >= far * CERTAIN;
-    let reaches = |times: f64| {
-        let moved = statistics.ks.is_some_and(|ks| far(ks, times * rule.ks));
-        moved || far(statistics.psi, times * rule.psi)
+    let reaches = |statistic: Estimate, threshold: f64| {
+        statistic.value >= threshold && statistic.low >= threshold * CERTAIN
+    };
+    let matters = |times: f64| {
+        let moved = statistics.ks.is_some_and(|ks| reaches(ks, times * rule.ks));
+        moved || reaches(statistics.psi, times * rule.psi)
     };
     match statistics.p_corrected < rule.alpha {
-        true if reaches(SEVERE) => Severity::Severe,
-        true if reaches(1.0) => Severity::Moderate,
+        true if matters(SEVERE) => Severity::Severe,
+        true if matters(1.0) => Severity::Moderate,
         _ => Severity::None,
     }
 }

@@ -13,7 +13,7 @@ use super::metric::GaugeMetric;
 use super::scope::Scope;
 use super::table;
 use crate::insight::drift::{
-    Columns, DriftReport, FeaturePair, Finding, Measured, Outcome, Pair, Severity,
+    ColumnPair, ColumnResult, Columns, DriftReport, Estimate, Finding, Pair, Severity,
 };
 
 /// Statistics of numbers that columns of texts do not have.
@@ -30,7 +30,7 @@ type ColumnGauges = [Gauge; DRIFT_STATISTICS.len()];
 
 impl DriftMeters {
     pub(super) fn new(version: &Scope, columns: &Columns) -> Self {
-        let register = |row: &GaugeMetric, pairs: &[FeaturePair]| {
+        let register = |row: &GaugeMetric, pairs: &[ColumnPair]| {
             let pairs = pairs.iter();
             pairs.map(|pair| gauges(version, row, pair)).collect()
         };
@@ -52,7 +52,7 @@ impl DriftMeters {
     }
 }
 
-fn gauges(version: &Scope, row: &GaugeMetric, column: &FeaturePair) -> ColumnGauges {
+fn gauges(version: &Scope, row: &GaugeMetric, column: &ColumnPair) -> ColumnGauges {
     let has_numbers = matches!(column.pair, Pair::Numbers { .. });
     DRIFT_STATISTICS.map(|statistic| {
         if has_numbers || !OF_NUMBERS_ONLY.contains(&statistic) {
@@ -65,10 +65,10 @@ fn gauges(version: &Scope, row: &GaugeMetric, column: &FeaturePair) -> ColumnGau
 
 /// Returns the statistics of one column, in the order of [`DRIFT_STATISTICS`].
 fn values(finding: &Finding) -> [f64; DRIFT_STATISTICS.len()] {
-    let Outcome::Measured(statistics) = &finding.outcome else {
+    let ColumnResult::Compared(statistics) = &finding.result else {
         return [f64::NAN; DRIFT_STATISTICS.len()];
     };
-    let value = |one: Option<Measured>| one.map_or(f64::NAN, |one| one.value);
+    let value = |one: Option<Estimate>| one.map_or(f64::NAN, |one| one.value);
     [
         match statistics.severity {
             Severity::None => 0.0,

@@ -39,4 +39,4 @@ pub use reasons::{AbandonReason, DropReason, FallbackReason, MessageFault, STATE
 pub use shadows_or_fallback::ComparedMeters;
 pub use table::METRICS;
 pub use telemetry::{MetricsError, Telemetry};
-pub use version::{Record, VersionMeters};
+pub use version::VersionMeters;

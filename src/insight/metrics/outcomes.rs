@@ -9,11 +9,11 @@ use super::labels::{JOINED, LOST_REASONS};
 use super::scope::Scope;
 use super::table;
 use crate::ident::Role;
-use crate::insight::outcomes::Joined;
+use crate::insight::outcomes::JoinStatus;
 
 /// Handles to the series of outcomes that are not counted with a version, and of the outcome buffer.
 pub struct OutcomeMeters {
-    refused: [Counter; Joined::REFUSED.len()],
+    refused: [Counter; JoinStatus::REFUSED.len()],
     /// In the order of [`LOST_REASONS`].
     lost: [Counter; LOST_REASONS.len()],
     held: Gauge,
@@ -24,15 +24,15 @@ impl OutcomeMeters {
         let refused = |(_, reason)| process.counter_with(&table::OUTCOMES_UNMATCHED, [reason]);
         let lost = |reason| process.counter_with(&table::OUTCOME_ROWS_LOST, [reason]);
         Self {
-            refused: Joined::REFUSED.map(refused),
+            refused: JoinStatus::REFUSED.map(refused),
             lost: LOST_REASONS.map(lost),
             held: process.gauge(&table::OUTCOME_BUFFER_ROWS),
         }
     }
 
     /// Counts a reported outcome, unless it was counted with a version.
-    pub fn reported(&self, joined: Joined) {
-        let refused = Joined::REFUSED.iter().zip(&self.refused);
+    pub fn reported(&self, joined: JoinStatus) {
+        let refused = JoinStatus::REFUSED.iter().zip(&self.refused);
         for (_, counter) in refused.filter(|((reason, _), _)| *reason == joined) {
             counter.increment(1);
         }

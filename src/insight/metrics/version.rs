@@ -10,7 +10,6 @@ use std::{
 };
 
 use metrics::{Counter, Gauge, Histogram, Label, SharedString};
-use tokio::time::Instant;
 
 use super::batch::BatchMeters;
 use super::drift::DriftMeters;
@@ -28,8 +27,7 @@ use super::telemetry::{MetricsError, Telemetry};
 use crate::error::Code;
 use crate::ident::{Role, Share, VersionNumber};
 use crate::insight::drift::{Columns, DriftReport};
-use crate::insight::stats::VersionStats;
-use crate::insight::{VersionInsight, outputs};
+use crate::insight::outputs;
 use crate::model::manifest::Manifest;
 use crate::model::{Scores, TopClass};
 
@@ -225,8 +223,8 @@ impl VersionMeters {
         GaugeGuard::new(self.in_flight.clone(), 1.0)
     }
 
-    /// Counts a copy that is still being computed past its deadline. Call [`Record::was_counted`] on its record, so that it is
-    /// not counted again when it ends.
+    /// Counts a copy that is still being computed past its deadline. Call [`Attempt::set_counted`](crate::insight::attempt::Attempt::set_counted)
+    /// on its record, so that it is not counted again when it ends.
     pub fn shadow_overdue(&self) {
         let code = Code::DeadlineExceeded;
         self.requests(Role::Shadow, code).increment(1);
@@ -241,6 +239,55 @@ impl VersionMeters {
     /// Counts a request that the fallback was asked to answer in place of this version.
     pub fn fell_back(&self, reason: FallbackReason) {
         self.fallbacks()[reason as usize].increment(1);
+    }
+
+    /// Counts an attempt as in flight until [`attempt_ended`](Self::attempt_ended).
+    pub(in crate::insight) fn attempt_started(&self) {
+        self.in_flight.increment(1.0);
+    }
+
+    /// Records the result of a forward pass for one request, which took `inference`. `top` is empty without classes.
+    pub(in crate::insight) fn scored(
+        &self,
+        role: Role,
+        inference: Duration,
+        scores: &Scores,
+        top: &[TopClass],
+    ) {
+        let meters = self.role(role);
+        meters.inference_seconds.record(inference);
+        let rows = scores.rows().len();
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "the limit on rows is far below 2^52"
+        )]
+        meters.rows.record(rows as f64);
+        let (classes, labels) = (self.classes.len(), meters.scores.len());
+        outputs::each_score(scores, top, classes, labels, |at, score| {
+            meters.scores[at].record(score);
+        });
+        for class in top {
+            meters.confidence.record(f64::from(class.probability));
+            if let Some(counter) = meters.classes.get(class.index) {
+                counter.increment(1);
+            }
+        }
+        self.recorded(rows * meters.scores.len() + top.len() + 2);
+    }
+
+    /// Records that an attempt ended, `total` after it started. `code` is `None` if the attempt is counted already.
+    pub(in crate::insight) fn attempt_ended(
+        &self,
+        role: Role,
+        code: Option<Code>,
+        total: Duration,
+    ) {
+        self.in_flight.decrement(1.0);
+        if let Some(code) = code {
+            self.requests(role, code).increment(1);
+        }
+        self.role(role).request_seconds.record(total);
+        self.recorded(1);
     }
 
     /// Counts values that were put into histograms, and empties the exporter's buffers when there are too many.
@@ -280,105 +327,5 @@ impl VersionMeters {
 impl fmt::Debug for VersionMeters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("VersionMeters")
-    }
-}
-
-/// One request to one version. Written when dropped, whatever happened, so no way out can forget it.
-#[derive(Debug)]
-pub struct Record<'a> {
-    meters: &'a VersionMeters,
-    stats: &'a VersionStats,
-    role: Role,
-    start: Instant,
-    deadline: Option<Instant>,
-    code: Option<Code>,
-    /// When it ended, where that was before this is dropped.
-    end: Option<Instant>,
-    /// Whether somebody else has counted how it ended.
-    counted: bool,
-}
-
-impl<'a> Record<'a> {
-    /// A request that came in at `start` is now with this version.
-    #[must_use]
-    pub fn start(
-        insight: &'a VersionInsight,
-        role: Role,
-        start: Instant,
-        deadline: Option<Instant>,
-    ) -> Self {
-        insight.meters.in_flight.increment(1.0);
-        Self {
-            meters: &insight.meters,
-            stats: &insight.stats,
-            role,
-            start,
-            deadline,
-            code: None,
-            end: None,
-            counted: false,
-        }
-    }
-
-    /// The forward pass of this request took `elapsed` and gave these answers; `top` is empty without classes.
-    pub fn scored(&self, elapsed: Duration, scores: &Scores, top: &[TopClass]) {
-        let meters = self.meters.role(self.role);
-        meters.inference_seconds.record(elapsed);
-        let rows = scores.rows().len();
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "the limit on rows is far below 2^52"
-        )]
-        meters.rows.record(rows as f64);
-        let (classes, labels) = (self.meters.classes.len(), meters.scores.len());
-        outputs::each_score(scores, top, classes, labels, |at, score| {
-            meters.scores[at].record(score);
-        });
-        for class in top {
-            meters.confidence.record(f64::from(class.probability));
-            if let Some(counter) = meters.classes.get(class.index) {
-                counter.increment(1);
-            }
-        }
-        self.meters
-            .recorded(rows * meters.scores.len() + top.len() + 2);
-    }
-
-    /// How it ended. Without this call it counts as abandoned.
-    pub fn ended(&mut self, code: Code) {
-        self.code = Some(code);
-    }
-
-    /// How it ended, and when: it is told later.
-    pub fn ended_at(&mut self, code: Code, at: Instant) {
-        (self.code, self.end) = (Some(code), Some(at));
-    }
-
-    /// Somebody else has counted that it ended, and how, while it still ran: the counter of requests is left alone.
-    pub fn was_counted(&mut self) {
-        self.counted = true;
-    }
-}
-
-impl Drop for Record<'_> {
-    fn drop(&mut self) {
-        let now = self.end.unwrap_or_else(Instant::now);
-        let code = self.code.unwrap_or_else(|| {
-            // Who keeps its deadline drops a request then, just as the transport does when the caller goes away.
-            let expired = self.deadline.is_some_and(|deadline| deadline <= now);
-            if expired {
-                Code::DeadlineExceeded
-            } else {
-                Code::Cancelled
-            }
-        });
-        self.meters.in_flight.decrement(1.0);
-        if !self.counted {
-            self.meters.requests(self.role, code).increment(1);
-        }
-        let total = now.saturating_duration_since(self.start);
-        self.meters.role(self.role).request_seconds.record(total);
-        self.stats.ended(self.role, code, total);
-        self.meters.recorded(1);
     }
 }

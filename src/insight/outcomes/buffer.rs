@@ -1,51 +1,23 @@
-//! What was answered, in a few [`Shard`]s, each behind a lock of its own.
+//! The answers that wait for an outcome, in several [`Shard`]s with a lock each.
 //!
-//! The id of a response chooses its shard and, hashed with a seed of this process to 128 bits, is its key there; ids
-//! themselves are not kept.
+//! A response id is hashed to 128 bits, with a seed of this process. The hash selects the shard and is the key within it; the id
+//! itself is not kept.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
-use super::key::seed;
-use super::report::{Joined, Misfit, Truth};
+use super::answer::{Answer, LostRows};
+use super::key::random_seed;
+use super::report::{GroundTruth, InvalidOutcome, JoinStatus};
 use super::shard::Shard;
-use super::version::VersionQuality;
-use crate::ident::Role;
 use crate::model::Scores;
 
-/// Shards at most, and the rows that each of them has at least before there are more.
-const MOST_SHARDS: usize = 1024;
-const ROWS_OF_SHARD: usize = 4096;
-
-/// Who answered, and when.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Answered<'a> {
-    pub(super) by: &'a Arc<VersionQuality>,
-    pub(super) role: Role,
-    /// Since the buffer was made.
-    pub(super) at: Duration,
-}
-
-/// Rows that went without having had a truth.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Lost {
-    /// Overwritten before they expired.
-    pub(super) evicted: u64,
-    /// Answered again under the same id.
-    pub(super) replaced: u64,
-    /// Answered by a shadow after the truth about the row had come.
-    pub(super) after_truth: u64,
-    /// Never remembered: more than a shard holds.
-    pub(super) too_large: u64,
-}
-
-impl Lost {
-    pub(super) fn any(self) -> bool {
-        self != Self::default()
-    }
-}
+/// The most shards.
+const MAX_SHARDS: usize = 1024;
+/// The fewest rows of a shard if there is more than one.
+const MIN_SHARD_ROWS: usize = 4096;
 
 /// All shards.
 #[derive(Debug)]
@@ -55,26 +27,27 @@ pub(super) struct Buffer {
 }
 
 impl Buffer {
-    /// Room for `rows` rows.
+    /// Creates a buffer for `rows` rows; without shards if `rows` is 0.
     pub(super) fn new(rows: usize) -> Self {
-        let wanted = (rows / ROWS_OF_SHARD).clamp(1, MOST_SHARDS);
-        // The largest power of two up to that, so that a key's last bits name its shard.
-        let shards = 1 << wanted.ilog2();
-        let of_each = rows / shards;
-        let shards = if rows == 0 { 0 } else { shards };
+        let wanted = (rows / MIN_SHARD_ROWS).clamp(1, MAX_SHARDS);
+        // A power of two, so that the last bits of a key select its shard.
+        let count = 1 << wanted.ilog2();
+        let rows_per_shard = rows / count;
+        let shards = 0..if rows == 0 { 0 } else { count };
         Self {
-            shards: (0..shards)
-                .map(|_| Mutex::new(Shard::new(of_each)))
+            shards: shards
+                .map(|_| Mutex::new(Shard::new(rows_per_shard)))
                 .collect(),
-            seed: seed(),
+            seed: random_seed(),
         }
     }
 
+    /// Returns whether it stores nothing at all.
     pub(super) fn is_off(&self) -> bool {
         self.shards.is_empty()
     }
 
-    /// Rows that are held, those that have expired or been counted among them, those that were replaced not.
+    /// Returns the number of rows stored, including those that have expired or already have an outcome. Replaced rows do not count.
     pub(super) fn rows(&self) -> usize {
         self.shards.iter().map(|shard| lock(shard).held()).sum()
     }
@@ -85,33 +58,33 @@ impl Buffer {
         Some((lock(self.shards.get(at)?), key))
     }
 
-    /// Remembers an answer.
+    /// Stores an answer and returns the rows that were lost to do so.
     pub(super) fn push(
         &self,
         id: &str,
-        answered: Answered<'_>,
+        answer: Answer<'_>,
         scores: &Scores,
         expires: Duration,
-    ) -> Lost {
+    ) -> LostRows {
         let shard = self.shard(id);
-        shard.map_or_else(Lost::default, |(mut shard, key)| {
-            shard.push(key, answered, scores, expires)
+        shard.map_or_else(LostRows::default, |(mut shard, key)| {
+            shard.push(key, answer, scores, expires)
         })
     }
 
-    /// Joins a truth to every answer under this id, a shadow's too. What is told is what became of it with the answer that
-    /// the caller got; where only shadows' are remembered, the best that came of those.
-    pub(super) fn settle(
+    /// Joins an outcome to every answer with this id, including those of shadows. Returns the status for the answer that the
+    /// client got. If only answers of shadows are stored, returns the best of their statuses.
+    pub(super) fn join(
         &self,
         id: &str,
         row: u32,
-        truth: &Truth,
+        ground_truth: &GroundTruth,
         now: Duration,
         expires: Duration,
-    ) -> Result<Joined, Misfit> {
+    ) -> Result<JoinStatus, InvalidOutcome> {
         let shard = self.shard(id);
-        shard.map_or(Ok(Joined::Unmatched), |(mut shard, key)| {
-            shard.settle(key, row, truth, now, expires)
+        shard.map_or(Ok(JoinStatus::Unmatched), |(mut shard, key)| {
+            shard.join(key, row, ground_truth, now, expires)
         })
     }
 }

@@ -1,20 +1,20 @@
-//! Keys of the buffer, which are hashes of response ids.
+//! The keys of the buffer, which are hashes of response ids.
 
 use std::hash::Hasher;
 
-/// A number that nobody outside this process knows, so that no caller can choose ids that meet.
-pub(super) fn seed() -> u64 {
+/// Returns a number that is unknown outside this process, so that no client can choose ids with the same hash.
+pub(super) fn random_seed() -> u64 {
     use std::hash::{BuildHasher, RandomState};
     RandomState::new().hash_one(0)
 }
 
-/// Keys are hashes already.
+/// A hasher for keys that are hashes already.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct IsHashed(u64);
+pub(super) struct KeyHasher(u64);
 
-impl Hasher for IsHashed {
+impl Hasher for KeyHasher {
     fn write(&mut self, bytes: &[u8]) {
-        // Not the last bits, which are the same in all of a shard.
+        // Not the last bits, which are the same for all keys of a shard.
         for (at, byte) in bytes.iter().rev().take(8).enumerate() {
             self.0 ^= u64::from(*byte) << (at * 8);
         }

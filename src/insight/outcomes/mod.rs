@@ -1,16 +1,17 @@
-//! Outcomes: the truths about predictions, reported later by response id, joined to what was answered.
+//! Outcomes: the ground truth of earlier predictions, reported by response id and joined to the answers.
 //!
-//! [`Outcomes`] remembers what was answered, the scores only and never an input, in a buffer that grows as it fills and
-//! never past its limit. A truth that finds its row is counted in the [`VersionQuality`] of the version that answered, which lives
-//! and dies with that version; whatever becomes of a truth, its sender is told. [`quality`] turns counts into accuracy,
-//! log-loss, Brier score, AUC and calibration, or into errors of a regression.
+//! [`Outcomes`] stores the scores of answers, never an input, in a buffer that grows as it fills, up to its limit. An outcome that
+//! finds its row is counted in the [`VersionQuality`] of the version that answered, which ends with that version. The client that
+//! reports an outcome always learns its [`JoinStatus`]. [`quality`] turns the counts into accuracy, log loss, Brier score,
+//! AUC and calibration, or into the errors of a regression.
 //!
-//! What always holds: a row is counted once at most for each version that scored it; remembering takes one short lock of one of several shards;
-//! a restart forgets what was answered before it.
-//! Not here: the wire ([`api`](crate::api)), and who may report.
+//! Invariants: a row is counted at most once for each version that scored it; storing an answer takes one short lock, that of one
+//! shard; answers from before a restart are not known.
+//! Not here: the wire format ([`api`](crate::api)), and who may report outcomes.
 
 pub mod quality;
 
+mod answer;
 mod buffer;
 mod key;
 mod report;
@@ -26,20 +27,21 @@ use tokio::time::Instant;
 use crate::ident::{ResponseId, Role};
 use crate::insight::metrics::OutcomeMeters;
 use crate::model::Scores;
-use buffer::{Answered, Buffer};
+use answer::Answer;
+use buffer::Buffer;
 
-pub use report::{Joined, Outcome, Report, Truth};
+pub use report::{GroundTruth, JoinStatus, Outcome, Report};
 pub use shard::VALUES_PER_ROW;
 pub use version::VersionQuality;
-pub use window::{Reading, SLICE, SLICES};
+pub use window::{HOUR, WindowSums};
 
-/// How much is remembered.
+/// How many answers are stored, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutcomeSettings {
-    /// Rows that wait for their truth at one time; 0: nothing is remembered. One takes some 250 bytes, and one of more than
-    /// [`VALUES_PER_ROW`] values counts as several.
+    /// The most rows that may wait for an outcome at one time. If 0, nothing is stored. A row takes about 250 bytes; a row of more
+    /// than [`VALUES_PER_ROW`] values counts as several.
     pub buffer_rows: usize,
-    /// How long a truth may take to come.
+    /// How long after the answer an outcome may be reported.
     pub expires: Duration,
 }
 
@@ -52,7 +54,7 @@ impl Default for OutcomeSettings {
     }
 }
 
-/// What was answered and waits for its truth.
+/// The answers that wait for an outcome.
 #[derive(Debug)]
 pub struct Outcomes {
     buffer: Buffer,
@@ -62,10 +64,10 @@ pub struct Outcomes {
 }
 
 impl Outcomes {
-    /// Outcomes in one report at most.
-    pub const MOST: usize = 10_000;
+    /// The most outcomes in one report.
+    pub const MAX_PER_REPORT: usize = 10_000;
 
-    /// Remembers nothing yet.
+    /// Creates an empty buffer.
     #[must_use]
     pub fn new(settings: OutcomeSettings, meters: OutcomeMeters) -> Self {
         Self {
@@ -76,21 +78,21 @@ impl Outcomes {
         }
     }
 
-    /// The request `id` was answered with `scores` by the version of `by`, in this role. One truth judges the answer that the
-    /// caller got and each shadow's. Of each there is one: a later answer to the same id takes its place, and a primary's
-    /// takes that of the shadows too. What a shadow answers when the truth has come already is counted as lost.
+    /// Stores the `scores` with which the version of `by` answered the request `id` in this role.
+    ///
+    /// One outcome judges the answer that the client got and the answer of each shadow. A later answer with the same id replaces
+    /// the earlier one; a primary's answer also replaces those of shadows. An answer of a shadow to a row whose outcome was already
+    /// reported counts as lost.
     pub fn remember(&self, id: &ResponseId, by: &Arc<VersionQuality>, role: Role, scores: &Scores) {
         if self.buffer.is_off() {
             return;
         }
-        let answered = Answered {
+        let answer = Answer {
             by,
             role,
             at: self.begin.elapsed(),
         };
-        let lost = self
-            .buffer
-            .push(id.as_str(), answered, scores, self.expires);
+        let lost = self.buffer.push(id.as_str(), answer, scores, self.expires);
         if lost.any() {
             self.meters.lost(
                 lost.evicted,
@@ -101,24 +103,22 @@ impl Outcomes {
         }
     }
 
-    /// Takes in the truths in `outcomes`, the first of which is number `first` of its message.
+    /// Joins `outcomes` to their answers and adds the results to `report`. `first` is the place of the first outcome in its
+    /// message.
     pub fn report(&self, first: usize, outcomes: &[Outcome], report: &mut Report) {
         let now = self.begin.elapsed();
         for (at, outcome) in outcomes.iter().enumerate() {
-            let place = first + at;
-            let ended = match report::checked(outcome) {
-                Ok((id, truth)) => self
-                    .buffer
-                    .settle(id, outcome.row, truth, now, self.expires),
-                Err(fault) => Err(fault),
-            };
-            let result = report.add(place, ended);
-            self.meters.reported(result);
+            let joined = report::check(outcome).and_then(|(id, ground_truth)| {
+                let row = outcome.row;
+                self.buffer.join(id, row, ground_truth, now, self.expires)
+            });
+            let status = report.add(first + at, joined);
+            self.meters.reported(status);
         }
     }
 
-    /// Brings the gauge of the rows that are held up to date.
-    pub fn look(&self) {
+    /// Updates the gauge of stored rows.
+    pub fn report_rows(&self) {
         self.meters.held(self.buffer.rows());
     }
 }

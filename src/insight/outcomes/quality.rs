@@ -1,44 +1,45 @@
-//! How good predictions were: sums that can be added, and the measures that follow from them. Pure.
+//! How good predictions were: sums that can be merged, and the measures that follow from them. Pure.
 //!
-//! Of `n` rows with truths, where `p` is the probability that was given to a class:
-//! * accuracy: the share whose most probable class came true;
-//! * log-loss: mean of `-ln p` of what came true, `p` cut to at least [`LEAST_PROBABILITY`];
-//! * Brier score: for two classes the mean of `(p - y)^2` of the second; for more, of the sum of that over all classes
-//!   (Brier 1950), so that it reaches to 2 there;
-//! * AUC, for two classes: the share of pairs of a positive and a negative row in which the positive has the larger `p`, ties
-//!   counting half (Mann and Whitney). From sketches, with its bound: see [`Auc`];
-//! * calibration: [`BINS`] bins of equal width of `p` of the second class, or, of more than two, of the most probable; the
-//!   expected calibration error weighs how far each is off by its rows (Naeini, Cooper, Hauskrecht 2015);
-//! * of numbers: mean absolute error, root of the mean squared error, and mean of prediction minus truth.
+//! For `n` rows with an outcome, where `p` is the predicted probability of a class:
+//! * accuracy: the share of rows whose most probable class is the actual one;
+//! * log loss: the mean of `-ln p` of the actual class, with `p` at least [`MIN_PROBABILITY`];
+//! * Brier score: for two classes the mean of `(p - y)^2` of the second; for more classes, the mean of the sum of that over all
+//!   classes (Brier 1950), so that its range is 0 to 2;
+//! * AUC, for two classes: the share of pairs of a positive and a negative row in which the positive row has the larger `p`; ties
+//!   count half (Mann and Whitney). It is computed from sketches, with a bound on the error: see [`Auc`];
+//! * calibration: [`BINS`] bins of equal width of `p` of the second class or, for more than two classes, of the most probable
+//!   class. The expected calibration error is the mean distance of predicted and observed shares of the bins, weighted by their rows
+//!   (Naeini, Cooper, Hauskrecht 2015);
+//! * for numbers: the mean absolute error, the root of the mean squared error, and the mean of prediction minus ground truth.
 
 use crate::insight::sketch::{Bucket, Sketch};
 
-/// One wrong certainty must not make a log-loss infinite.
-pub const LEAST_PROBABILITY: f64 = 1e-15;
-/// A number that came true is at most this far from zero, as every answer is: so no sum of errors or of their squares overflows.
+/// The smallest probability in a log loss, so that one wrong prediction with probability 1 does not make it infinite.
+pub const MIN_PROBABILITY: f64 = 1e-15;
+/// The largest distance from zero of a ground truth, which is also that of an answer. No sum of errors or squared errors overflows.
 pub const LARGEST_NUMBER: f64 = f32::MAX as f64;
-/// Bins of a calibration table.
+/// The number of bins of a calibration table.
 pub const BINS: usize = 10;
 
-/// One bin of a calibration table: of what was given a probability between `at / 10` and the next tenth.
+/// One bin of a calibration table: the rows whose predicted probability is in one tenth of 0 to 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Bin {
-    /// Rows in it.
+    /// The number of rows in it.
     pub rows: u64,
-    /// Sum of their predicted probabilities.
+    /// The sum of their predicted probabilities.
     predicted: f64,
-    /// Those for which it came true.
+    /// The rows in which the class with that probability is the actual one.
     observed: u64,
 }
 
 impl Bin {
-    /// Mean predicted probability; 0 where there are no rows.
+    /// Returns the mean predicted probability; 0 without rows.
     #[must_use]
     pub fn predicted(&self) -> f64 {
         self.predicted / float(self.rows.max(1))
     }
 
-    /// Share for which it came true; 0 where there are no rows.
+    /// Returns the share of rows in which the class with that probability is the actual one; 0 without rows.
     #[must_use]
     pub fn observed(&self) -> f64 {
         float(self.observed) / float(self.rows.max(1))
@@ -50,42 +51,42 @@ impl Bin {
 pub struct Auc {
     /// The estimate, 0 to 1.
     pub value: f64,
-    /// The exact value is no further from it than this: half the share of the pairs whose two scores share a bucket of the
-    /// sketches, so that their order is not known.
+    /// The largest distance of the exact value from the estimate: half the share of the pairs whose two scores share a bucket of the
+    /// sketches, because their order is not known.
     pub bound: f64,
 }
 
-/// What follows from the rows that have a truth.
+/// The measures of the rows that have an outcome.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Quality {
-    /// Of a classifier.
+    /// The measures of a classifier.
     Classes {
-        /// Share of rows whose most probable class came true.
+        /// The share of rows whose most probable class is the actual one.
         accuracy: f64,
-        /// Nats.
+        /// The log loss in nats.
         log_loss: f64,
-        /// 0 to 1; to 2 with more than two classes.
+        /// The Brier score: 0 to 1 for two classes, 0 to 2 for more.
         brier: f64,
-        /// `None` for more than two classes, and until both have come true.
+        /// `None` for more than two classes, and until an outcome of each class was reported.
         auc: Option<Auc>,
-        /// Expected calibration error, 0 to 1.
+        /// The expected calibration error, 0 to 1.
         ece: f64,
-        /// What the calibration error is made of.
+        /// The calibration table.
         calibration: Box<[Bin; BINS]>,
     },
-    /// Of a regression, in the unit of the number.
+    /// The measures of a regression, in the unit of the number.
     Value {
-        /// Mean absolute error.
+        /// The mean absolute error.
         mae: f64,
-        /// Root of the mean squared error.
+        /// The root of the mean squared error.
         rmse: f64,
-        /// Mean of prediction minus truth.
+        /// The mean of prediction minus ground truth.
         mean_error: f64,
     },
 }
 
 impl Quality {
-    /// The measures by name, as metrics have them.
+    /// Returns the measures with their names in the metrics.
     pub fn by_name(&self) -> impl Iterator<Item = (&'static str, f64)> {
         let named = match self {
             Self::Classes {
@@ -118,23 +119,24 @@ impl Quality {
     }
 }
 
-/// Sums over rows with truths. Sums of two add up to those of both.
+/// Sums over rows with an outcome. Merging two adds them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Sums {
     rows: u64,
-    right: u64,
+    correct: u64,
     log_loss: f64,
-    /// Of squared distances: Brier's of classes, or of numbers.
+    /// The sum of Brier scores, or of squared errors of numbers.
     squares: f64,
     absolute: f64,
     signed: f64,
     bins: [Bin; BINS],
-    /// Probabilities of the second class where the first came true, and where the second did.
+    /// The probabilities of the second class: of rows of the first class, and of rows of the second.
     given: [Sketch; 2],
 }
 
 impl Sums {
-    /// A row of a classifier with one column: `p` is the probability of the second class.
+    /// Adds a row of a classifier with one column: `p` is the predicted probability of the second class, and `positive` whether that
+    /// class is the actual one.
     pub fn add_two(&mut self, p: f64, positive: bool) {
         let given = if positive { p } else { 1.0 - p };
         let y = f64::from(u8::from(positive));
@@ -142,37 +144,41 @@ impl Sums {
         self.add_pair(p, positive);
     }
 
-    /// A row of a classifier with a column for each class, at least one: class `truth` came true.
-    pub fn add_many(&mut self, row: &[f32], truth: usize) {
-        // Of equals the first, as the gateway names it.
+    /// Adds a row of a classifier with a column for each class, at least one. `actual` is the place of the actual class.
+    pub fn add_many(&mut self, row: &[f32], actual: usize) {
+        // Of equal probabilities the first, as in the answer.
         let larger = |best: usize, at: usize| if row[at] > row[best] { at } else { best };
         let top = (0..row.len()).fold(0, larger);
         let p = |at: usize| row.get(at).map_or(0.0, |p| f64::from(*p));
         if row.len() == 2 {
-            self.add_class(top == truth, p(truth), (p(1) - float(truth as u64)).powi(2));
-            self.add_pair(p(1), truth == 1);
+            self.add_class(
+                top == actual,
+                p(actual),
+                (p(1) - float(actual as u64)).powi(2),
+            );
+            self.add_pair(p(1), actual == 1);
             return;
         }
-        let apart = |at: usize| p(at) - f64::from(u8::from(at == truth));
-        let brier = (0..row.len()).map(|at| apart(at).powi(2)).sum();
-        self.add_class(top == truth, p(truth), brier);
-        self.add_to_bin(p(top), top == truth);
+        let distance = |at: usize| p(at) - f64::from(u8::from(at == actual));
+        let brier = (0..row.len()).map(|at| distance(at).powi(2)).sum();
+        self.add_class(top == actual, p(actual), brier);
+        self.add_to_bin(p(top), top == actual);
     }
 
-    /// A row of a regression. An error that two numbers up to [`LARGEST_NUMBER`] cannot have counts as the largest that they can.
-    pub fn add_value(&mut self, predicted: f64, truth: f64) {
-        let most = 2.0 * LARGEST_NUMBER;
-        let error = (predicted - truth).clamp(-most, most);
+    /// Adds a row of a regression. An error is cut to the largest that two numbers up to [`LARGEST_NUMBER`] can have.
+    pub fn add_value(&mut self, predicted: f64, actual: f64) {
+        let largest = 2.0 * LARGEST_NUMBER;
+        let error = (predicted - actual).clamp(-largest, largest);
         self.rows += 1;
         self.signed += error;
         self.absolute += error.abs();
         self.squares += error.powi(2);
     }
 
-    fn add_class(&mut self, right: bool, given: f64, brier: f64) {
+    fn add_class(&mut self, is_correct: bool, given: f64, brier: f64) {
         self.rows += 1;
-        self.right += u64::from(right);
-        self.log_loss -= given.max(LEAST_PROBABILITY).ln();
+        self.correct += u64::from(is_correct);
+        self.log_loss -= given.max(MIN_PROBABILITY).ln();
         self.squares += brier;
     }
 
@@ -186,17 +192,17 @@ impl Sums {
         clippy::cast_sign_loss,
         reason = "a probability times ten is a small bin number"
     )]
-    fn add_to_bin(&mut self, p: f64, came_true: bool) {
+    fn add_to_bin(&mut self, p: f64, is_correct: bool) {
         let bin = &mut self.bins[((p * BINS as f64) as usize).min(BINS - 1)];
         bin.rows += 1;
         bin.predicted += p;
-        bin.observed += u64::from(came_true);
+        bin.observed += u64::from(is_correct);
     }
 
     /// Adds the sums of other rows.
     pub fn merge(&mut self, other: &Self) {
         self.rows += other.rows;
-        self.right += other.right;
+        self.correct += other.correct;
         self.log_loss += other.log_loss;
         self.squares += other.squares;
         self.absolute += other.absolute;
@@ -211,7 +217,7 @@ impl Sums {
         }
     }
 
-    /// Forgets all rows.
+    /// Removes all rows.
     pub fn clear(&mut self) {
         let mut given = std::mem::take(&mut self.given);
         given.iter_mut().for_each(Sketch::clear);
@@ -221,28 +227,28 @@ impl Sums {
         };
     }
 
-    /// Rows with a truth.
+    /// Returns the number of rows.
     #[must_use]
     pub fn rows(&self) -> u64 {
         self.rows
     }
 
-    /// The measures of a classifier; `None` without rows.
+    /// Returns the measures of a classifier; `None` without rows.
     #[must_use]
     pub fn of_classes(&self) -> Option<Quality> {
         let rows = float(self.rows);
-        let apart = |bin: &Bin| float(bin.rows) * (bin.predicted() - bin.observed()).abs();
+        let distance = |bin: &Bin| float(bin.rows) * (bin.predicted() - bin.observed()).abs();
         (self.rows > 0).then(|| Quality::Classes {
-            accuracy: float(self.right) / rows,
+            accuracy: float(self.correct) / rows,
             log_loss: self.log_loss / rows,
             brier: self.squares / rows,
             auc: auc(&self.given[1], &self.given[0]),
-            ece: self.bins.iter().map(apart).sum::<f64>() / rows,
+            ece: self.bins.iter().map(distance).sum::<f64>() / rows,
             calibration: Box::new(self.bins),
         })
     }
 
-    /// The measures of a regression; `None` without rows.
+    /// Returns the measures of a regression; `None` without rows.
     #[must_use]
     pub fn of_values(&self) -> Option<Quality> {
         let rows = float(self.rows);
@@ -254,8 +260,8 @@ impl Sums {
     }
 }
 
-/// How often a score of `positive` is larger than one of `negative`; those that share a bucket count half, and are the bound.
-/// `None` where either is empty.
+/// Returns the share of pairs in which the score of `positive` is larger than that of `negative`. Pairs that share a bucket count half;
+/// half their share is the bound. `None` if either is empty.
 #[must_use]
 pub fn auc(positive: &Sketch, negative: &Sketch) -> Option<Auc> {
     let pairs = float(positive.count()) * float(negative.count());
@@ -264,7 +270,7 @@ pub fn auc(positive: &Sketch, negative: &Sketch) -> Option<Auc> {
     }
     let negatives: Vec<Bucket> = negative.buckets().collect();
     let (mut won, mut shared) = (0.0, 0.0);
-    // All negatives before `next` lie below the bucket at hand.
+    // All negatives before `next` are below the current bucket.
     let (mut next, mut below) = (0, 0);
     for bucket in positive.buckets() {
         let is_below = |other: &Bucket| other.high <= bucket.low && !overlap(other, &bucket);
@@ -284,7 +290,7 @@ pub fn auc(positive: &Sketch, negative: &Sketch) -> Option<Auc> {
     })
 }
 
-/// Whether a value of one may be equal to, or on either side of, a value of the other.
+/// Returns whether a value of one may be equal to, or on either side of, a value of the other.
 fn overlap(one: &Bucket, other: &Bucket) -> bool {
     let points = one.low == one.high && other.low == other.high;
     if points {

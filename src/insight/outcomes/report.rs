@@ -1,48 +1,51 @@
-//! What is reported, and what becomes of it.
+//! Reported outcomes, and the result of each.
 
 use super::quality::LARGEST_NUMBER;
 use crate::error::{InputFault, InputFaults};
 use crate::ident::ResponseId;
 
-/// The truth about one row of one answer.
+/// The characters of a client's text that a fault quotes: enough to find it.
+const MAX_QUOTED: usize = 64;
+
+/// The ground truth of one row of one answer, as a client reports it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outcome {
-    /// Which answer.
+    /// The response id of the answer.
     pub response_id: String,
-    /// Which of its rows, from 0.
+    /// The row of the answer, from 0.
     pub row: u32,
-    /// What came true; `None` where the message does not say.
-    pub truth: Option<Truth>,
+    /// The ground truth; `None` if the message contains none.
+    pub ground_truth: Option<GroundTruth>,
 }
 
-/// What came true.
+/// The ground truth of one row.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Truth {
+pub enum GroundTruth {
     /// The class with this label.
     Class(String),
     /// This number, at most [`LARGEST_NUMBER`] from zero.
     Number(f64),
 }
 
-/// What became of one truth.
+/// The result of joining one outcome to the answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Joined {
-    /// It was counted.
+pub enum JoinStatus {
+    /// The outcome was counted.
     Accepted,
-    /// It says something that cannot be true of the version that answered, or cannot be read.
+    /// The outcome cannot be read, or cannot apply to the version that answered.
     Invalid,
-    /// The row has been counted before.
+    /// An outcome of the row was counted before.
     Duplicate,
-    /// It came too late.
+    /// The outcome came too late.
     Expired,
     /// The version that answered is no longer in memory.
     Gone,
-    /// Nothing was answered under this id, or it is no longer remembered.
+    /// No answer had this id, or it is no longer stored.
     Unmatched,
 }
 
-impl Joined {
-    /// Those that are not counted with a version, with their word in the metrics.
+impl JoinStatus {
+    /// The statuses of outcomes that are not counted with a version, each with its label value in the metrics.
     pub const REFUSED: [(Self, &'static str); 5] = [
         (Self::Invalid, "invalid"),
         (Self::Duplicate, "duplicate"),
@@ -50,78 +53,86 @@ impl Joined {
         (Self::Gone, "gone"),
         (Self::Unmatched, "unmatched"),
     ];
+
+    /// Returns how well a status describes an outcome that was joined to several answers: the highest rank is reported.
+    pub(super) fn rank(self) -> u8 {
+        match self {
+            Self::Unmatched => 0,
+            Self::Gone => 1,
+            Self::Expired => 2,
+            Self::Duplicate => 3,
+            Self::Invalid => 4,
+            Self::Accepted => 5,
+        }
+    }
 }
 
-/// Why one truth cannot be used, without its place in the message.
+/// Why one outcome cannot be used, without its place in the message.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Misfit {
+pub(super) struct InvalidOutcome {
     /// `response_id`, `row` or `truth`.
     pub(super) field: &'static str,
     pub(super) got: String,
     pub(super) wanted: String,
-    /// Whether nobody could have answered to it, whatever was asked: it is no truth at all.
+    /// Whether the outcome could not apply to any answer of any version.
     pub(super) malformed: bool,
 }
 
-/// What became of the truths of one message.
+/// The results of the outcomes of one message.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Report {
-    /// Counted.
+    /// Outcomes that were counted.
     pub accepted: u64,
-    /// Of no answer that is remembered.
+    /// Outcomes whose answer is not stored.
     pub unmatched: u64,
-    /// Counted before.
+    /// Outcomes of rows that were counted before.
     pub duplicate: u64,
-    /// Too late.
+    /// Outcomes that came too late.
     pub expired: u64,
-    /// Of a version that is no longer in memory.
+    /// Outcomes of versions that are no longer in memory.
     pub gone: u64,
-    /// Not usable; `faults` says why.
+    /// Outcomes that cannot be used; `faults` says why.
     pub invalid: u64,
-    /// Of the invalid ones, those that could not be read as a truth at all.
+    /// Of the invalid outcomes, those that could not apply to any answer.
     pub malformed: u64,
-    /// The first few of the invalid ones.
+    /// The faults of the first few invalid outcomes.
     pub faults: InputFaults,
 }
 
 impl Report {
-    pub(super) fn add(&mut self, place: usize, ended: Result<Joined, Misfit>) -> Joined {
-        let joined = ended.unwrap_or_else(|misfit| {
-            self.malformed += u64::from(misfit.malformed);
+    /// Counts the result of the outcome at `place` of its message and returns its status.
+    pub(super) fn add(
+        &mut self,
+        place: usize,
+        joined: Result<JoinStatus, InvalidOutcome>,
+    ) -> JoinStatus {
+        let status = joined.unwrap_or_else(|invalid| {
+            self.malformed += u64::from(invalid.malformed);
             self.faults.add_with(|| InputFault {
-                field: format!("outcomes[{place}].{}", misfit.field),
-                got: misfit.got,
-                wanted: misfit.wanted,
+                field: format!("outcomes[{place}].{}", invalid.field),
+                got: invalid.got,
+                wanted: invalid.wanted,
             });
-            Joined::Invalid
+            JoinStatus::Invalid
         });
-        *match joined {
-            Joined::Accepted => &mut self.accepted,
-            Joined::Invalid => &mut self.invalid,
-            Joined::Duplicate => &mut self.duplicate,
-            Joined::Expired => &mut self.expired,
-            Joined::Gone => &mut self.gone,
-            Joined::Unmatched => &mut self.unmatched,
+        *match status {
+            JoinStatus::Accepted => &mut self.accepted,
+            JoinStatus::Invalid => &mut self.invalid,
+            JoinStatus::Duplicate => &mut self.duplicate,
+            JoinStatus::Expired => &mut self.expired,
+            JoinStatus::Gone => &mut self.gone,
+            JoinStatus::Unmatched => &mut self.unmatched,
         } += 1;
-        joined
+        status
     }
 }
 
-/// What to tell where one truth meets several shadows' answers: the best that came of it.
-pub(super) fn rank(joined: &Result<Joined, Misfit>) -> u8 {
-    match joined {
-        Ok(Joined::Unmatched) => 0,
-        Ok(Joined::Gone) => 1,
-        Ok(Joined::Expired) => 2,
-        Ok(Joined::Duplicate) => 3,
-        Err(_) | Ok(Joined::Invalid) => 4,
-        Ok(Joined::Accepted) => 5,
-    }
-}
-
-/// What can be said without knowing what was answered.
-pub(super) fn checked(outcome: &Outcome) -> Result<(&str, &Truth), Misfit> {
-    let malformed = |field, got, wanted: &str| Misfit {
+/// Checks an outcome as far as possible without its answer. Returns its response id and its ground truth.
+///
+/// # Errors
+/// Returns an error if the response id is not valid, or if the ground truth is missing or not a number in range.
+pub(super) fn check(outcome: &Outcome) -> Result<(&str, &GroundTruth), InvalidOutcome> {
+    let malformed = |field, got, wanted: &str| InvalidOutcome {
         field,
         got,
         wanted: wanted.into(),
@@ -129,20 +140,19 @@ pub(super) fn checked(outcome: &Outcome) -> Result<(&str, &Truth), Misfit> {
     };
     let id = outcome.response_id.as_str();
     if !ResponseId::is_valid(id) {
-        let got = format!("{:?}", shortened(id));
-        return Err(malformed("response_id", got, ResponseId::WANTED));
+        return Err(malformed("response_id", quote(id), ResponseId::WANTED));
     }
-    match &outcome.truth {
+    match &outcome.ground_truth {
         None => Err(malformed("truth", "nothing".into(), "`class` or `number`")),
-        Some(Truth::Number(number)) if number.is_nan() || number.abs() > LARGEST_NUMBER => {
+        Some(GroundTruth::Number(number)) if number.is_nan() || number.abs() > LARGEST_NUMBER => {
             let got = format!("{number:e}");
             Err(malformed("truth", got, "a number from -3.4e38 to 3.4e38"))
         }
-        Some(truth) => Ok((id, truth)),
+        Some(ground_truth) => Ok((id, ground_truth)),
     }
 }
 
-/// The beginning of what a caller sent: enough to find it.
-pub(super) fn shortened(text: &str) -> String {
-    text.chars().take(64).collect()
+/// Quotes the beginning of a text that a client sent.
+pub(super) fn quote(text: &str) -> String {
+    format!("{:?}", crate::text::truncate(text, MAX_QUOTED))
 }

@@ -1,11 +1,11 @@
-//! One part of what was answered: where it is full, the oldest answer goes.
+//! One part of the buffer of answers. When it is full, the oldest answer is removed.
 //!
-//! A shard is a queue of [`Entry`]s in the order of their coming, and an index from key to the newest entry of that key,
-//! from which older ones are linked. A row whose truth was counted has NaN for its first value, which no answer holds.
+//! A shard is a queue of [`Entry`]s in the order of arrival, and an index from each key to its newest entry, which links to the
+//! older entries of that key. The first value of a row is NaN once its outcome was counted; no answer contains NaN.
 //!
-//! What always holds: an entry whose answer was replaced is linked from nowhere, holds no values and takes no room, so under
-//! one key there is at most one entry of a caller's answer and one of each shadow in memory, however often the key is used.
-//! Its place in the queue is empty until the queue is tidied up, which happens once for every so many replaced ones.
+//! Invariant: an entry whose answer was replaced is not linked, contains no values and counts as no rows. So for one key there is
+//! at most one entry with a client's answer and one for each shadow in memory, however often the key is used. Replaced entries
+//! keep their places in the queue until the queue is compacted, once per many replacements.
 //! Not here: the lock, and which shard a key belongs to ([`buffer`](super::buffer)).
 
 use std::collections::{HashMap, VecDeque};
@@ -13,16 +13,16 @@ use std::hash::BuildHasherDefault;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use super::buffer::{Answered, Lost};
-use super::key::IsHashed;
-use super::report::{Joined, Misfit, Truth, rank};
+use super::answer::{Answer, LostRows};
+use super::key::KeyHasher;
+use super::report::{GroundTruth, InvalidOutcome, JoinStatus};
 use super::version::VersionQuality;
 use crate::ident::Role;
 use crate::model::Scores;
 
-/// Values that one row has room for; a row of more counts as several.
+/// The values of one row. A row with more values counts as several rows.
 pub const VALUES_PER_ROW: usize = 4;
-/// Entries for which a queue that begins takes memory.
+/// The entries for which a new queue allocates memory.
 const FIRST_ENTRIES: usize = 64;
 
 /// One answer.
@@ -31,38 +31,38 @@ struct Entry {
     key: u128,
     at: Duration,
     by: Weak<VersionQuality>,
-    /// The entry before it under the same key.
+    /// The number of the previous entry with the same key.
     before: Option<u64>,
-    /// Of one row after the other; none of a version that takes no truths.
+    /// The values of all rows, row by row. Empty if the version does not support outcomes.
     values: Box<[f32]>,
-    /// 0 once it was replaced.
+    /// 0 once the answer was replaced.
     rows: u32,
     columns: u32,
-    /// Rows without a truth yet.
+    /// The rows without an outcome.
     open: u32,
     role: Role,
-    /// Rows that it counts as.
+    /// The rows as which it counts towards the capacity.
     takes: usize,
 }
 
 /// One part of the buffer.
 #[derive(Debug)]
 pub(super) struct Shard {
-    /// Rows that fit.
-    room: usize,
-    /// Rows of the entries.
+    /// The most rows.
+    capacity: usize,
+    /// The rows of all entries.
     held: usize,
     entries: VecDeque<Entry>,
-    /// Number of the first of them.
+    /// The number of the first entry.
     first: u64,
-    newest: HashMap<u128, u64, BuildHasherDefault<IsHashed>>,
+    newest: HashMap<u128, u64, BuildHasherDefault<KeyHasher>>,
 }
 
 impl Shard {
-    /// Room for `room` rows, for which memory is taken as they come.
-    pub(super) fn new(room: usize) -> Self {
+    /// Creates a shard for `capacity` rows. It allocates memory as rows come.
+    pub(super) fn new(capacity: usize) -> Self {
         Self {
-            room,
+            capacity,
             held: 0,
             entries: VecDeque::new(),
             first: 0,
@@ -70,51 +70,55 @@ impl Shard {
         }
     }
 
-    /// Rows that are held.
+    /// Returns the number of rows stored.
     pub(super) fn held(&self) -> usize {
         self.held
     }
 
-    /// Remembers an answer.
+    /// Stores an answer and returns the rows that were lost to do so.
     pub(super) fn push(
         &mut self,
         key: u128,
-        answered: Answered<'_>,
+        answer: Answer<'_>,
         scores: &Scores,
         expires: Duration,
-    ) -> Lost {
-        let mut lost = Lost::default();
-        let takes_truths = answered.by.takes_truths();
-        let columns = if takes_truths { scores.columns() } else { 0 };
+    ) -> LostRows {
+        let mut lost = LostRows::default();
+        let supports_outcomes = answer.by.supports_outcomes();
+        let columns = if supports_outcomes {
+            scores.columns()
+        } else {
+            0
+        };
         let rows = scores.rows().len();
         let needs = rows * counts_as(columns);
         let (Ok(rows), Ok(columns)) = (u32::try_from(rows), u32::try_from(columns)) else {
             lost.too_large += rows as u64;
             return lost;
         };
-        if needs > self.room {
+        if needs > self.capacity {
             lost.too_large += u64::from(rows);
             return lost;
         }
-        self.replace(key, answered, &mut lost);
-        while self.held + needs > self.room && !self.entries.is_empty() {
-            self.drop_oldest(answered.at.saturating_sub(expires), &mut lost);
+        self.replace(key, answer, &mut lost);
+        while self.held + needs > self.capacity && !self.entries.is_empty() {
+            self.drop_oldest(answer.at.saturating_sub(expires), &mut lost);
         }
-        self.make_place();
-        let closed = self.closed(key, answered.role);
+        self.reserve_place();
+        let closed = self.closed_rows(key, answer.role);
         let number = self.first + self.entries.len() as u64;
         let before = self.newest.insert(key, number);
-        let values = scores.rows().filter(|_| takes_truths).flatten().copied();
+        let values = scores.rows().filter(|_| supports_outcomes);
         self.entries.push_back(Entry {
             key,
-            at: answered.at,
-            by: Arc::downgrade(answered.by),
+            at: answer.at,
+            by: Arc::downgrade(answer.by),
             before,
-            values: values.collect(),
+            values: values.flatten().copied().collect(),
             rows,
             columns,
             open: rows,
-            role: answered.role,
+            role: answer.role,
             takes: needs,
         });
         self.held += needs;
@@ -125,14 +129,14 @@ impl Shard {
         lost
     }
 
-    /// Entries that the queue has place for, the replaced ones among them.
+    /// Returns the most entries in the queue, including replaced ones.
     fn places(&self) -> usize {
-        self.room + self.room / 2 + 1
+        self.capacity + self.capacity / 2 + 1
     }
 
-    /// Makes place for one entry more. Where replaced ones hold a third of the places, all of theirs are freed at once, so
-    /// that it costs each of them a few steps.
-    fn make_place(&mut self) {
+    /// Makes room in the queue for one more entry. Once replaced entries take a third of the places, all of them are removed at
+    /// once, so that each costs a few steps on average.
+    fn reserve_place(&mut self) {
         if self.entries.len() >= self.places() {
             self.entries.retain(|entry| entry.rows > 0);
             self.newest.clear();
@@ -148,9 +152,10 @@ impl Shard {
         }
     }
 
-    /// Rows whose truth has been counted with the answer that the caller got. A shadow that answers later is not judged by
-    /// them: the truth is not kept, and one that is told again is told to be a duplicate, as it is.
-    fn closed(&mut self, key: u128, role: Role) -> Vec<u32> {
+    /// Returns the rows whose outcome was already counted with the client's answer, if `role` is a shadow's. An answer of a shadow
+    /// that arrives later is not judged by those outcomes, because ground truth is not stored. A client that reports one again
+    /// gets `Duplicate`.
+    fn closed_rows(&mut self, key: u128, role: Role) -> Vec<u32> {
         let mut next = self.newest.get(&key).copied();
         next = next.filter(|_| role == Role::Shadow);
         while let Some(entry) = next.and_then(|number| self.entry(number)) {
@@ -170,7 +175,7 @@ impl Shard {
         Vec::new()
     }
 
-    /// Lets no truth count any more for a row that had none, and says how many that are: one.
+    /// Closes a row without an outcome, so that no outcome counts for it any more. Returns the number of rows closed, 0 or 1.
     fn close(&mut self, number: u64, row: u32) -> u64 {
         let Some(entry) = self.entry(number) else {
             return 0;
@@ -183,28 +188,29 @@ impl Shard {
         1
     }
 
-    /// Takes away what was answered before under `key` in the same place: by the same shadow, or to the caller. A primary's
-    /// answer takes the shadows' away too, which are of an earlier request: those of its own are asked after it. So does a
-    /// shadow's answer those of shadows that have gone, or there would be one for each time that a version was loaded.
-    fn replace(&mut self, key: u128, answered: Answered<'_>, lost: &mut Lost) {
+    /// Removes the earlier answer under `key` that `answer` replaces: that of the same shadow, or that of a client. A primary's answer
+    /// also replaces those of shadows, which belong to an earlier request, because the shadows of a request
+    /// are called after its primary. A shadow's answer also replaces those of shadows that are no longer loaded; otherwise there would be one
+    /// for each time that a version was loaded.
+    fn replace(&mut self, key: u128, answer: Answer<'_>, lost: &mut LostRows) {
         let mut next = self.newest.remove(&key);
         let mut kept = None;
         while let Some(number) = next {
-            // One that has been dropped is the last: those before it are older.
+            // If an entry was removed from the queue, so were all entries before it, which are older.
             let Some(entry) = self.entry(number) else {
                 break;
             };
             next = entry.before;
             let is_shadow = entry.role == Role::Shadow;
-            let same = match answered.role {
+            let is_replaced = match answer.role {
                 Role::Primary => true,
                 Role::Fallback => !is_shadow,
                 Role::Shadow => {
-                    let again = entry.by.as_ptr() == Arc::as_ptr(answered.by);
-                    is_shadow && (again || entry.by.strong_count() == 0)
+                    let is_same = entry.by.as_ptr() == Arc::as_ptr(answer.by);
+                    is_shadow && (is_same || entry.by.strong_count() == 0)
                 }
             };
-            if same {
+            if is_replaced {
                 lost.replaced += u64::from(entry.open);
                 (entry.open, entry.rows) = (0, 0);
                 entry.values = Box::default();
@@ -220,7 +226,7 @@ impl Shard {
         }
     }
 
-    fn drop_oldest(&mut self, expired_before: Duration, lost: &mut Lost) {
+    fn drop_oldest(&mut self, expired_before: Duration, lost: &mut LostRows) {
         let Some(entry) = self.entries.pop_front() else {
             return;
         };
@@ -239,53 +245,54 @@ impl Shard {
         self.entries.get_mut(at)
     }
 
-    /// Joins a truth to every answer under this key.
-    pub(super) fn settle(
+    /// Joins an outcome to every answer with this key. Returns the status for the client's answer; if there is none, the best
+    /// status of the shadows'.
+    pub(super) fn join(
         &mut self,
         key: u128,
         row: u32,
-        truth: &Truth,
+        ground_truth: &GroundTruth,
         now: Duration,
         expires: Duration,
-    ) -> Result<Joined, Misfit> {
-        let mut shadows = Ok(Joined::Unmatched);
-        let mut caller = None;
+    ) -> Result<JoinStatus, InvalidOutcome> {
+        let mut shadows = Ok(JoinStatus::Unmatched);
+        let mut client = None;
         let mut next = self.newest.get(&key).copied();
         while let Some(number) = next {
             let Some(entry) = self.entry(number) else {
                 break;
             };
-            let is_callers = entry.role != Role::Shadow;
+            let is_shadow = entry.role == Role::Shadow;
             next = entry.before;
-            let joined = self.settle_one(number, row, truth, now, expires);
-            if is_callers {
-                caller = Some(joined);
+            let joined = self.join_entry(number, row, ground_truth, now, expires);
+            if !is_shadow {
+                client = Some(joined);
             } else if rank(&joined) > rank(&shadows) {
                 shadows = joined;
             }
         }
-        caller.unwrap_or(shadows)
+        client.unwrap_or(shadows)
     }
 
-    fn settle_one(
+    fn join_entry(
         &mut self,
         number: u64,
         row: u32,
-        truth: &Truth,
+        ground_truth: &GroundTruth,
         now: Duration,
         expires: Duration,
-    ) -> Result<Joined, Misfit> {
+    ) -> Result<JoinStatus, InvalidOutcome> {
         let Some(entry) = self.entry(number) else {
-            return Ok(Joined::Unmatched);
+            return Ok(JoinStatus::Unmatched);
         };
         if now.saturating_sub(entry.at) > expires {
-            return Ok(Joined::Expired);
+            return Ok(JoinStatus::Expired);
         }
         let Some(by) = entry.by.upgrade() else {
-            return Ok(Joined::Gone);
+            return Ok(JoinStatus::Gone);
         };
         if row >= entry.rows {
-            return Err(Misfit {
+            return Err(InvalidOutcome {
                 field: "row",
                 got: row.to_string(),
                 wanted: match entry.rows {
@@ -295,19 +302,26 @@ impl Shard {
                 malformed: false,
             });
         }
-        let meaning = by.meaning(truth)?;
+        let actual = by.resolve(ground_truth)?;
         let columns = entry.columns as usize;
         let values = entry.values.chunks_exact(columns.max(1)).nth(row as usize);
         match values {
-            Some(values) if !values[0].is_nan() => by.count(entry.role, values, meaning),
-            _ => return Ok(Joined::Duplicate),
+            Some(values) if !values[0].is_nan() => by.count(entry.role, values, actual),
+            _ => return Ok(JoinStatus::Duplicate),
         }
         self.close(number, row);
-        Ok(Joined::Accepted)
+        Ok(JoinStatus::Accepted)
     }
 }
 
-/// How many rows a row of so many values counts as.
+fn rank(joined: &Result<JoinStatus, InvalidOutcome>) -> u8 {
+    joined
+        .as_ref()
+        .map_or(JoinStatus::Invalid, |status| *status)
+        .rank()
+}
+
+/// Returns the number of rows as which one row of `columns` values counts.
 fn counts_as(columns: usize) -> usize {
     columns.div_ceil(VALUES_PER_ROW).max(1)
 }

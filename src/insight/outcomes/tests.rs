@@ -7,7 +7,7 @@ use crate::error::InputFaults;
 use crate::insight::{VersionInsight, metrics::Telemetry, stats};
 use crate::model::samples;
 
-/// A version whose answers are one probability of the second class, `yes`.
+/// Returns a version that predicts the probability of the second class, `yes`.
 fn version(telemetry: &Telemetry) -> VersionInsight {
     let manifest = samples::manifest(samples::document("m", 1));
     VersionInsight::new(telemetry, &manifest, stats::Settings::default()).unwrap()
@@ -17,15 +17,15 @@ fn id(name: &str) -> ResponseId {
     ResponseId::try_from(name.to_owned()).unwrap()
 }
 
-fn truth(name: &str, row: u32, class: &str) -> Outcome {
+fn outcome(name: &str, row: u32, class: &str) -> Outcome {
     Outcome {
         response_id: name.into(),
         row,
-        truth: Some(Truth::Class(class.into())),
+        ground_truth: Some(GroundTruth::Class(class.into())),
     }
 }
 
-/// A book, and a version to remember answers of.
+/// A buffer, and a version whose answers it stores.
 struct Fixture {
     telemetry: Arc<Telemetry>,
     version: VersionInsight,
@@ -59,7 +59,7 @@ impl Fixture {
     }
 
     fn one(&self, name: &str, row: u32, class: &str) -> Report {
-        self.report(&[truth(name, row, class)])
+        self.report(&[outcome(name, row, class)])
     }
 
     fn rows(&self, role: Role) -> u64 {
@@ -68,8 +68,8 @@ impl Fixture {
     }
 
     fn has(&self, line: &str) {
-        self.outcomes.look();
-        self.version.quality().tell();
+        self.outcomes.report_rows();
+        self.version.quality().report_gauges();
         let text = self.telemetry.render();
         assert!(
             text.lines().any(|have| have == line),
@@ -79,14 +79,14 @@ impl Fixture {
 }
 
 #[tokio::test]
-async fn a_truth_is_counted_with_the_version_that_answered_and_once() {
+async fn an_outcome_is_counted_once_with_the_version_that_answered() {
     let fixture = Fixture::new(100);
     fixture.answer("a", Role::Primary, &[0.75, 0.25]);
     let report = fixture.report(&[
-        truth("a", 0, "yes"),
-        truth("a", 1, "yes"),
-        truth("a", 1, "no"),
-        truth("b", 0, "yes"),
+        outcome("a", 0, "yes"),
+        outcome("a", 1, "yes"),
+        outcome("a", 1, "no"),
+        outcome("b", 0, "yes"),
     ]);
     let counts = (report.accepted, report.duplicate, report.unmatched);
     assert_eq!(counts, (2, 1, 1), "{report:?}");
@@ -108,36 +108,36 @@ async fn a_truth_is_counted_with_the_version_that_answered_and_once() {
     let left = telemetry.render();
     assert!(
         !left.contains("version=\"1\""),
-        "series go with the version: {left}"
+        "series end with the version: {left}"
     );
 }
 
 #[tokio::test]
-async fn what_does_not_fit_is_named_by_its_place() {
+async fn faults_name_the_place_of_an_outcome_in_its_message() {
     let fixture = Fixture::new(100);
     fixture.answer("a", Role::Primary, &[0.75]);
     let number = |number| Outcome {
-        truth: Some(Truth::Number(number)),
-        ..truth("a", 0, "")
+        ground_truth: Some(GroundTruth::Number(number)),
+        ..outcome("a", 0, "")
     };
     let none = Outcome {
-        truth: None,
-        ..truth("a", 0, "")
+        ground_truth: None,
+        ..outcome("a", 0, "")
     };
     let mut report = Report::default();
     let wrong = [
-        truth("a", 1, "yes"),
-        truth("a", 0, "maybe"),
+        outcome("a", 1, "yes"),
+        outcome("a", 0, "maybe"),
         number(1.0),
         number(f64::NAN),
         number(-1e39),
         none,
-        truth("", 0, "yes"),
+        outcome("", 0, "yes"),
     ];
     fixture.outcomes.report(256, &wrong, &mut report);
     assert_eq!((report.invalid, report.malformed), (7, 4));
-    let told: Vec<_> = report.faults.iter().map(ToString::to_string).collect();
-    insta::assert_snapshot!(told.join("\n"), @r#"
+    let faults: Vec<_> = report.faults.iter().map(ToString::to_string).collect();
+    insta::assert_snapshot!(faults.join("\n"), @r#"
     outcomes[256].row: got 1, wants 0: the answer has one row
     outcomes[257].truth: got "maybe", wants one of ["no", "yes"]
     outcomes[258].truth: got 1, wants one of ["no", "yes"]
@@ -149,12 +149,12 @@ async fn what_does_not_fit_is_named_by_its_place() {
     assert_eq!(
         fixture.one("a", 0, "yes").accepted,
         1,
-        "nothing was used up"
+        "invalid outcomes close no row"
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_late_truth_counts_until_its_time_is_over() {
+async fn a_late_outcome_counts_until_the_answer_expires() {
     let fixture = Fixture::new(100);
     fixture.answer("a", Role::Primary, &[0.75]);
     fixture.answer("b", Role::Primary, &[0.75]);
@@ -166,7 +166,7 @@ async fn a_late_truth_counts_until_its_time_is_over() {
 }
 
 #[tokio::test]
-async fn a_full_buffer_forgets_the_oldest_and_says_how_many() {
+async fn a_full_buffer_evicts_the_oldest_answers_and_counts_them() {
     let fixture = Fixture::new(100);
     for at in 0..1_000 {
         fixture.answer(&at.to_string(), Role::Primary, &[0.75]);
@@ -186,7 +186,7 @@ async fn a_full_buffer_forgets_the_oldest_and_says_how_many() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_has_expired_is_not_lost_by_being_overwritten() {
+async fn overwriting_an_expired_answer_does_not_count_as_lost() {
     let fixture = Fixture::new(1);
     fixture.answer("a", Role::Primary, &[0.75]);
     time::advance(Duration::from_secs(61)).await;
@@ -195,7 +195,7 @@ async fn what_has_expired_is_not_lost_by_being_overwritten() {
 }
 
 #[tokio::test]
-async fn a_response_id_that_is_used_again_means_its_last_answer() {
+async fn a_response_id_refers_to_its_last_answer() {
     let fixture = Fixture::new(100);
     fixture.answer("a", Role::Primary, &[0.75, 0.75]);
     fixture.answer("a", Role::Primary, &[0.25]);
@@ -208,7 +208,7 @@ async fn a_response_id_that_is_used_again_means_its_last_answer() {
 }
 
 #[tokio::test]
-async fn a_response_id_that_is_used_again_and_again_takes_nobodys_room() {
+async fn a_response_id_that_is_used_repeatedly_evicts_no_other() {
     let fixture = Fixture::new(100);
     for at in 0..90 {
         fixture.answer(&at.to_string(), Role::Primary, &[0.75]);
@@ -225,7 +225,7 @@ async fn a_response_id_that_is_used_again_and_again_takes_nobodys_room() {
 }
 
 #[tokio::test]
-async fn one_truth_judges_the_primary_and_its_shadows() {
+async fn one_outcome_judges_the_primary_and_its_shadows() {
     let fixture = Fixture::new(100);
     for role in [Role::Primary, Role::Shadow] {
         fixture.answer("a", role, &[0.75]);
@@ -251,7 +251,7 @@ async fn a_shadow_that_answers_before_the_fallback_is_judged_with_it() {
 }
 
 #[tokio::test]
-async fn a_shadow_that_answers_after_the_truth_is_not_judged_and_makes_no_duplicate_new() {
+async fn a_shadow_that_answers_after_the_outcome_is_not_judged_and_reopens_no_row() {
     let fixture = Fixture::new(100);
     fixture.answer("a", Role::Primary, &[0.75, 0.25]);
     assert_eq!(fixture.one("a", 1, "yes").accepted, 1);
@@ -270,7 +270,7 @@ async fn a_shadow_that_answers_after_the_truth_is_not_judged_and_makes_no_duplic
 }
 
 #[tokio::test]
-async fn what_is_told_is_what_became_of_the_callers_answer() {
+async fn the_reported_status_is_that_of_the_clients_answer() {
     let mut fixture = Fixture::new(100);
     let stays = version(&fixture.telemetry);
     fixture.answer("a", Role::Primary, &[0.75]);
@@ -283,14 +283,14 @@ async fn what_is_told_is_what_became_of_the_callers_answer() {
     assert_eq!(
         fixture.one("a", 0, "yes").gone,
         1,
-        "though the shadow is judged"
+        "although the shadow is judged"
     );
     let read = by.read(Role::Shadow).unwrap();
     assert_eq!(read.all.rows(), 1);
 }
 
 #[tokio::test]
-async fn a_primarys_answer_takes_the_place_of_the_shadows_of_an_earlier_request() {
+async fn a_primarys_answer_replaces_those_of_shadows_of_an_earlier_request() {
     let fixture = Fixture::new(100);
     for role in [Role::Primary, Role::Shadow, Role::Primary] {
         fixture.answer("a", role, &[0.75]);
@@ -304,7 +304,7 @@ async fn a_primarys_answer_takes_the_place_of_the_shadows_of_an_earlier_request(
 }
 
 #[tokio::test]
-async fn a_truth_for_a_version_that_has_gone_is_told_so() {
+async fn an_outcome_for_a_version_that_is_no_longer_loaded_is_reported_as_gone() {
     let mut fixture = Fixture::new(100);
     fixture.answer("a", Role::Primary, &[0.75]);
     fixture.version = version(&Telemetry::new().unwrap());
@@ -313,24 +313,24 @@ async fn a_truth_for_a_version_that_has_gone_is_told_so() {
 }
 
 #[tokio::test]
-async fn without_a_buffer_nothing_is_remembered() {
+async fn without_a_buffer_no_answer_is_stored() {
     let fixture = Fixture::new(0);
     fixture.answer("a", Role::Primary, &[0.75]);
     assert_eq!(fixture.one("a", 0, "yes").unmatched, 1);
     fixture.has("taper_outcome_buffer_rows 0");
 }
 
-/// Rings that wrap round over and over hold what they should: each truth meets its own score.
+/// After the queues have wrapped many times, each outcome is joined to its own score.
 #[tokio::test]
-async fn eight_callers_at_once_lose_nothing() {
+async fn concurrent_clients_lose_no_outcome() {
     let fixture = Fixture::new(20_000);
-    let per_caller: u32 = 2_000;
+    let per_client: u32 = 2_000;
     thread::scope(|scope| {
-        for caller in 0..8 {
+        for client in 0..8 {
             let fixture = &fixture;
             scope.spawn(move || {
-                for at in 0..per_caller {
-                    let name = format!("{caller}-{at}");
+                for at in 0..per_client {
+                    let name = format!("{client}-{at}");
                     let scores = [0.875, 0.125, 0.625];
                     fixture.answer(&name, Role::Primary, &scores[..1 + at as usize % 3]);
                     assert_eq!(fixture.one(&name, 0, "yes").accepted, 1);
@@ -339,10 +339,14 @@ async fn eight_callers_at_once_lose_nothing() {
         }
     });
     let read = fixture.version.quality().read(Role::Primary).unwrap();
-    assert_eq!(read.all.rows(), u64::from(8 * per_caller));
+    assert_eq!(read.all.rows(), u64::from(8 * per_client));
     let quality = fixture.version.quality().measure(&read.all).unwrap();
     let quality::Quality::Classes { brier, .. } = quality else {
         panic!("two classes");
     };
-    assert_eq!(brier, 0.125_f64.powi(2), "each truth met the score 0.875");
+    assert_eq!(
+        brier,
+        0.125_f64.powi(2),
+        "each outcome was joined to the score 0.875"
+    );
 }

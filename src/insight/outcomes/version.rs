@@ -1,59 +1,59 @@
-//! How good one version was, in each role.
+//! The quality of one version's answers, in each role.
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use tokio::time::Instant;
 
 use super::quality::{Quality, Sums};
-use super::report::{Misfit, Truth, shortened};
-use super::window::{Reading, Windows};
+use super::report::{GroundTruth, InvalidOutcome, quote};
+use super::window::{WindowSums, Windows};
 use crate::ident::Role;
 use crate::insight::metrics::{JoinedCounter, QualityMeters};
 use crate::model::Signature;
 
-/// Classes that a refusal names.
-const CLASSES_IN_TEXT: usize = 8;
+/// The most classes that a fault lists.
+const MAX_LISTED_CLASSES: usize = 8;
 
-/// What a version answers, as far as a truth can be held against it.
+/// What a version predicts, as far as it matters for ground truth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum Prediction {
     /// The probability of the second of two classes.
     OneColumn,
     /// A probability for each class.
     Columns,
     /// One number.
     Value,
-    /// Several numbers, against which nothing is held.
+    /// Several numbers, for which outcomes are not supported.
     Values,
 }
 
-/// The truths about what one version answered. It goes with the version; what still waits for a truth then finds it gone.
+/// The outcomes of one version's answers. It ends with the version; an outcome that is reported later finds it gone.
 #[derive(Debug)]
 pub struct VersionQuality {
-    kind: Kind,
+    prediction: Prediction,
     classes: Vec<String>,
     begin: Instant,
     meters: QualityMeters,
-    roles: [OnceLock<Box<OfRole>>; Role::COUNT],
+    roles: [OnceLock<Box<RoleQuality>>; Role::COUNT],
 }
 
 #[derive(Debug)]
-struct OfRole {
+struct RoleQuality {
     windows: Mutex<Windows>,
     joined: JoinedCounter,
 }
 
 impl VersionQuality {
-    /// No truth yet about what a version with this signature answers.
+    /// Creates the quality of a version with this signature, without outcomes.
     pub(in crate::insight) fn new(signature: &Signature, meters: QualityMeters) -> Arc<Self> {
-        let kind = match (signature.classes.len(), signature.output.columns) {
-            (0, 1) => Kind::Value,
-            (0, _) => Kind::Values,
-            (_, 1) => Kind::OneColumn,
-            _ => Kind::Columns,
+        let prediction = match (signature.classes.len(), signature.output.columns) {
+            (0, 1) => Prediction::Value,
+            (0, _) => Prediction::Values,
+            (_, 1) => Prediction::OneColumn,
+            _ => Prediction::Columns,
         };
         Arc::new(Self {
-            kind,
+            prediction,
             classes: signature.classes.clone(),
             begin: Instant::now(),
             meters,
@@ -61,92 +61,98 @@ impl VersionQuality {
         })
     }
 
-    /// Whether anything can be held against its answers.
-    pub(super) fn takes_truths(&self) -> bool {
-        self.kind != Kind::Values
+    /// Returns whether outcomes can be reported for its answers.
+    pub(super) fn supports_outcomes(&self) -> bool {
+        self.prediction != Prediction::Values
     }
 
-    /// Finds out what `truth` means to this version.
-    pub(super) fn meaning(&self, truth: &Truth) -> Result<Meaning, Misfit> {
-        let misfit = |got: String, wanted: String| Misfit {
+    /// Translates a ground truth into the terms of this version.
+    ///
+    /// # Errors
+    /// Returns an error if the ground truth is no class of this version, or no number if the version predicts one.
+    pub(super) fn resolve(&self, ground_truth: &GroundTruth) -> Result<Actual, InvalidOutcome> {
+        let invalid = |got: String, wanted: String| InvalidOutcome {
             field: "truth",
             got,
             wanted,
             malformed: false,
         };
-        let is_class = matches!(self.kind, Kind::OneColumn | Kind::Columns);
-        match truth {
-            _ if !self.takes_truths() => {
-                let told = "an answer of one number: outcomes of several are not kept";
-                Err(misfit("an answer of several numbers".into(), told.into()))
+        let has_classes = matches!(self.prediction, Prediction::OneColumn | Prediction::Columns);
+        match ground_truth {
+            _ if !self.supports_outcomes() => {
+                let wanted = "an answer of one number: outcomes of several are not supported";
+                Err(invalid(
+                    "an answer of several numbers".into(),
+                    wanted.into(),
+                ))
             }
-            Truth::Number(number) if is_class => Err(misfit(number.to_string(), self.named())),
-            Truth::Number(number) => Ok(Meaning::Number(*number)),
-            Truth::Class(class) if is_class => {
+            GroundTruth::Number(number) if has_classes => {
+                Err(invalid(number.to_string(), self.wanted_class()))
+            }
+            GroundTruth::Number(number) => Ok(Actual::Number(*number)),
+            GroundTruth::Class(class) if has_classes => {
                 let at = self.classes.iter().position(|known| known == class);
-                at.map(Meaning::Class)
-                    .ok_or_else(|| misfit(format!("{:?}", shortened(class)), self.named()))
+                at.map(Actual::Class)
+                    .ok_or_else(|| invalid(quote(class), self.wanted_class()))
             }
-            Truth::Class(class) => {
-                let got = format!("{:?}", shortened(class));
-                Err(misfit(got, "a number: the version has no classes".into()))
-            }
+            GroundTruth::Class(class) => Err(invalid(
+                quote(class),
+                "a number: the version has no classes".into(),
+            )),
         }
     }
 
-    fn named(&self) -> String {
-        let mut classes: Vec<_> = self
-            .classes
-            .iter()
-            .take(CLASSES_IN_TEXT)
-            .collect::<Vec<_>>();
-        let more = self.classes.len() - classes.len();
+    /// Returns what a fault says is expected of a class: the first classes, and how many more there are.
+    fn wanted_class(&self) -> String {
+        let listed = self.classes.iter().take(MAX_LISTED_CLASSES);
+        let mut listed: Vec<_> = listed.map(String::as_str).collect();
+        let more = self.classes.len() - listed.len();
         let rest = format!("{more} more");
         if more > 0 {
-            classes.push(&rest);
+            listed.push(&rest);
         }
-        format!("one of {classes:?}")
+        format!("one of {listed:?}")
     }
 
-    /// Counts that what was answered in `row` turned out so.
-    pub(super) fn count(&self, role: Role, row: &[f32], meaning: Meaning) {
+    /// Counts the ground truth of one row that the version scored with `row`.
+    pub(super) fn count(&self, role: Role, row: &[f32], actual: Actual) {
         let of_role = self.roles[role as usize].get_or_init(|| {
-            Box::new(OfRole {
+            Box::new(RoleQuality {
                 windows: Mutex::default(),
                 joined: self.meters.joined(role),
             })
         });
         of_role.joined.increment();
         let score = row.first().map_or(0.0, |score| f64::from(*score));
-        let add = |sums: &mut Sums| match meaning {
-            Meaning::Class(class) if self.kind == Kind::OneColumn => {
+        let add = |sums: &mut Sums| match actual {
+            Actual::Class(class) if self.prediction == Prediction::OneColumn => {
                 sums.add_two(score, class == 1);
             }
-            Meaning::Class(class) => sums.add_many(row, class),
-            Meaning::Number(truth) => sums.add_value(score, truth),
+            Actual::Class(class) => sums.add_many(row, class),
+            Actual::Number(number) => sums.add_value(score, number),
         };
         lock(&of_role.windows).add(self.begin.elapsed(), add);
     }
 
-    /// What is known now of this role; `None` where no truth came about it.
+    /// Returns the sums of this role until now; `None` if no outcome was reported for it.
     #[must_use]
-    pub fn read(&self, role: Role) -> Option<Reading> {
+    pub fn read(&self, role: Role) -> Option<WindowSums> {
         let of_role = self.roles[role as usize].get()?;
         Some(lock(&of_role.windows).read(self.begin.elapsed()))
     }
 
-    /// The measures that these sums make for this version; `None` without rows.
+    /// Returns the measures that follow from `sums` for this version; `None` without rows.
     #[must_use]
     pub fn measure(&self, sums: &Sums) -> Option<Quality> {
-        match self.kind {
-            Kind::OneColumn | Kind::Columns => sums.of_classes(),
-            Kind::Value => sums.of_values(),
-            Kind::Values => None,
+        match self.prediction {
+            Prediction::OneColumn | Prediction::Columns => sums.of_classes(),
+            Prediction::Value => sums.of_values(),
+            Prediction::Values => None,
         }
     }
 
-    /// Brings the gauges up to date.
-    pub fn tell(&self) {
+    /// Updates the gauges of quality.
+    pub fn report_gauges(&self) {
         for role in Role::ALL {
             let quality = self.read(role).and_then(|read| self.measure(&read.all));
             for (measure, value) in quality.iter().flat_map(Quality::by_name) {
@@ -156,10 +162,10 @@ impl VersionQuality {
     }
 }
 
-/// A truth in the terms of a version.
+/// A ground truth in the terms of a version.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Meaning {
-    /// The class in this place.
+pub(super) enum Actual {
+    /// The class at this place.
     Class(usize),
     /// This number.
     Number(f64),

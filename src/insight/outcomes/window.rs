@@ -1,38 +1,40 @@
-//! Sums in time: of the last hour, and since the version was loaded.
+//! Sums over time: of the last hour, and since the version was loaded.
 //!
-//! The hour is [`SLICES`] slices of [`SLICE`] each, so it reaches back between 55 minutes and an hour. A slice that is
-//! taken for a new time is cleared and keeps its memory.
+//! The hour consists of [`SLICES`] slices of [`SLICE`] each, so it reaches back between 55 minutes and an hour. A slice that is used
+//! for a new time is cleared and keeps its memory.
 
 use std::time::Duration;
 
 use super::quality::Sums;
 
-/// How long one slice is.
-pub const SLICE: Duration = Duration::from_secs(300);
-/// How many slices the hour has.
-pub const SLICES: usize = 12;
+/// The length of one slice.
+const SLICE: Duration = Duration::from_secs(300);
+/// The number of slices in the hour.
+const SLICES: usize = 12;
+/// The longest that the hour reaches back.
+pub const HOUR: Duration = Duration::from_secs(SLICE.as_secs() * SLICES as u64);
 
-/// The rows of one version in one role that have a truth.
+/// The rows of one version in one role that have an outcome.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Windows {
     slices: [(u64, Sums); SLICES],
     all: Sums,
 }
 
-/// What the windows hold at one moment.
+/// The contents of both windows at one moment.
 #[derive(Clone, Debug)]
-pub struct Reading {
-    /// Truths that came in the last hour.
+pub struct WindowSums {
+    /// Rows whose outcome was reported in the last hour.
     pub hour: Sums,
-    /// All truths.
+    /// All rows with an outcome.
     pub all: Sums,
 }
 
 impl Windows {
-    /// Counts with `add` what comes `at` this time since the version was loaded.
+    /// Calls `add` with the sums of each window that contains the time `at`, counted since the version was loaded.
     pub(super) fn add(&mut self, at: Duration, add: impl Fn(&mut Sums)) {
-        let number = number(at);
-        let (held, slice) = &mut self.slices[place(number)];
+        let number = slice_number(at);
+        let (held, slice) = &mut self.slices[slice_place(number)];
         if *held != number {
             slice.clear();
             *held = number;
@@ -41,29 +43,31 @@ impl Windows {
         add(&mut self.all);
     }
 
-    /// What is in the windows at `now`.
-    pub(super) fn read(&self, now: Duration) -> Reading {
+    /// Returns the contents of the windows at `now`.
+    pub(super) fn read(&self, now: Duration) -> WindowSums {
         let mut hour = Sums::default();
-        let now = number(now);
+        let now = slice_number(now);
         for (held, slice) in &self.slices {
             if held + SLICES as u64 > now {
                 hour.merge(slice);
             }
         }
         let all = self.all.clone();
-        Reading { hour, all }
+        WindowSums { hour, all }
     }
 }
 
-fn number(at: Duration) -> u64 {
+/// Returns the number of the slice that contains the time `at`.
+fn slice_number(at: Duration) -> u64 {
     at.as_secs() / SLICE.as_secs()
 }
 
+/// Returns the index in the ring of the slice with this number.
 #[expect(
     clippy::cast_possible_truncation,
     reason = "the remainder is below the number of slices"
 )]
-fn place(number: u64) -> usize {
+fn slice_place(number: u64) -> usize {
     (number % SLICES as u64) as usize
 }
 
@@ -72,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_hour_forgets_and_the_whole_does_not() {
+    fn rows_leave_the_hour_but_not_the_total() {
         let mut windows = Windows::default();
         for minute in 0..120 {
             let at = Duration::from_secs(minute * 60);
@@ -90,14 +94,10 @@ mod tests {
         assert_eq!(
             (later.hour.rows(), later.all.rows()),
             (0, 120),
-            "silence is forgotten too"
+            "also without new rows"
         );
         let next = Duration::from_secs(5 * 3600);
         windows.add(next, |sums| sums.add_value(1.0, 0.0));
-        assert_eq!(
-            windows.read(next).hour.rows(),
-            1,
-            "nothing of a slice's former time is left"
-        );
+        assert_eq!(windows.read(next).hour.rows(), 1, "the slice was cleared");
     }
 }

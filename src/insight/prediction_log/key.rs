@@ -7,23 +7,22 @@ use data_encoding::HEXLOWER;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
-/// Bytes that a key has at least: below, whoever has the log could try all keys.
+/// The least bytes of a key. With fewer, a reader of the log could try all keys.
 const SHORTEST: usize = 16;
-/// Bytes that a key has at most. Longer than a block of SHA-256 gains nothing.
+/// The most bytes of a key. More than a block of SHA-256 add no security.
 const LONGEST: usize = 4_096;
-/// Hexadecimal digits of a hash: 128 bits, so that two values do not meet by chance.
+/// Hexadecimal digits of a hash: 128 bits, so that two values do not collide by chance.
 const DIGITS: usize = 32;
 
-/// A secret key. Equal values of an input have equal hashes under one key, and without the key nobody can tell
-/// which value a hash is of.
+/// A secret key. Under one key, equal values of an input have equal hashes. Without the key, the value of a hash cannot be found.
 #[derive(Clone, PartialEq, Eq)]
 pub struct HashKey(Vec<u8>);
 
 impl HashKey {
-    /// Reads the key from `file`; what is white space at its end does not count.
+    /// Reads the key from `file`, without white space at its end.
     ///
     /// # Errors
-    /// Why the file holds no key.
+    /// Returns the reason if the file cannot be read or is too short or too long for a key.
     pub fn read(file: &Path) -> Result<Self, String> {
         let bytes = std::fs::read(file);
         let bytes = bytes.map_err(|error| format!("{} cannot be read: {error}", file.display()))?;
@@ -33,14 +32,14 @@ impl HashKey {
         }
         let (file, got) = (file.display(), key.len());
         Err(format!(
-            "{file} holds {got} bytes, wants {SHORTEST} to {LONGEST} random ones: `openssl rand -hex 32 > {file}`"
+            "{file} holds {got} bytes, wants {SHORTEST} to {LONGEST} random bytes; create it with `openssl rand -hex 32 > {file}`"
         ))
     }
 
-    /// Of the value of `input` that is written `value`: the first 32 hexadecimal digits of HMAC-SHA-256 (RFC 2104) of the
-    /// name, a zero byte and the value.
+    /// Returns the hash of the text `value` of the input `input`: the first 32 hexadecimal digits of HMAC-SHA-256 (RFC 2104) of the
+    /// name, a zero byte and the text.
     pub(super) fn hash(&self, input: &str, value: &[u8]) -> String {
-        // A key may have any length; an error cannot come, and would leave the value out.
+        // HMAC accepts keys of any length, so this cannot fail. If it did, the value would be left out.
         let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&self.0) else {
             return String::new();
         };

@@ -1,15 +1,27 @@
+//! The log as a whole: lines, the queue and failed writes.
+
 mod files;
 mod values;
 
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::mpsc::sync_channel;
+use std::thread;
+use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 
+use super::log_file::{CHECK_INTERVAL, LogFile};
+use super::queue::MAX_BYTES;
 use super::*;
+use crate::error::Code;
+use crate::ident::{ResponseId, Role};
 use crate::insight::metrics::Telemetry;
-use crate::model::payload::{Cell, Tensor, TensorData};
+use crate::model::Scores;
+use crate::model::payload::{Cell, Payload, Tensor, TensorData};
 use crate::model::samples;
 
 fn settings(path: PathBuf) -> LogSettings {
@@ -53,7 +65,7 @@ fn row() -> Payload {
     Payload::Rows(vec![vec![
         cell("a", Cell::Number(1.5)),
         cell("b", Cell::Number(42.0)),
-        cell("nobody-knows", Cell::Text("secret".into())),
+        cell("unknown", Cell::Text("secret".into())),
     ]])
 }
 
@@ -69,7 +81,7 @@ fn written_with(key: Option<&HashKey>, entry: &Entry) -> Value {
 }
 
 #[test]
-fn a_line_holds_what_was_asked_and_answered_but_nothing_sensitive() {
+fn a_line_holds_inputs_and_outputs_but_nothing_sensitive() {
     let wanted = json!({
         "timestamp": "1970-01-01T00:00:00Z", "request_id": "an-id", "model": "m", "version": 3,
         "role": "primary", "inputs": [{"a": 1.5}], "outputs": [[0.25]], "latency_ms": 1.5, "code": "OK",
@@ -81,7 +93,11 @@ fn a_line_holds_what_was_asked_and_answered_but_nothing_sensitive() {
         data: TensorData::Fp32(values.to_vec()),
     };
     let tensors = Payload::Tensors(vec![tensor("a", &[1], &[1.5]), tensor("b", &[1], &[42.0])]);
-    assert_eq!(written(&entry(tensors)), wanted, "the same as tensors");
+    assert_eq!(
+        written(&entry(tensors)),
+        wanted,
+        "tensors give the same line"
+    );
     let wide = Payload::Tensors(vec![tensor("a", &[2, 2], &[1.0, f32::NAN, 3.0, 4.0])]);
     let rows = json!([{"a": [1.0, null]}, {"a": [3.0, 4.0]}]);
     assert_eq!(written(&entry(wide))["inputs"], rows);
@@ -98,14 +114,14 @@ fn a_line_holds_what_was_asked_and_answered_but_nothing_sensitive() {
 }
 
 #[test]
-fn a_disk_that_refuses_costs_lines_and_is_tried_again() {
+fn a_failed_write_drops_its_lines_and_the_next_line_is_a_new_try() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("gone/log.jsonl");
     fs::create_dir(dir.path().join("gone")).unwrap();
     let telemetry = Telemetry::new().unwrap();
     let (log, thread) = PredictionLog::start(settings(path.clone()), telemetry.log()).unwrap();
-    let settle = |log: &PredictionLog, lines: u64| {
-        log.leave(entry(row()));
+    let after = |log: &PredictionLog, lines: u64| {
+        log.enqueue(entry(row()));
         let line = |name: &str| format!("taper_prediction_log_{name}_total ");
         let count = |name| {
             let text = telemetry.render();
@@ -119,57 +135,57 @@ fn a_disk_that_refuses_costs_lines_and_is_tried_again() {
         }
         (count("lines"), count("dropped"))
     };
-    assert_eq!(settle(&log, 1), (1, 0));
-    // The next line does not fit, and there is nowhere to put the old one aside, or a new one.
+    assert_eq!(after(&log, 1), (1, 0));
+    // The next line needs a new file, but the folder for it is gone.
     fs::rename(dir.path().join("gone"), dir.path().join("away")).unwrap();
-    assert_eq!(settle(&log, 2), (1, 1));
+    assert_eq!(after(&log, 2), (1, 1));
     fs::rename(dir.path().join("away"), dir.path().join("gone")).unwrap();
-    assert_eq!(settle(&log, 3), (2, 1));
+    assert_eq!(after(&log, 3), (2, 1));
     thread.finish();
     assert_eq!(fs::read_to_string(path).unwrap().lines().count(), 1);
 }
 
 #[test]
-fn a_full_channel_drops_and_counts_and_holds_nobody_up() {
+fn a_full_queue_drops_lines_counts_them_and_never_blocks() {
     let telemetry = Telemetry::new().unwrap();
     let (lines, inbox) = sync_channel(2);
     let log = PredictionLog {
         lines,
-        waiting: Arc::default(),
+        size: Arc::default(),
         below: 1,
         meters: telemetry.log(),
     };
-    // Nobody reads: were this to wait, it would wait for ever.
-    (0..5).for_each(|_| log.leave(entry(row())));
+    // Nothing receives the lines, so a blocking call would never return.
+    (0..5).for_each(|_| log.enqueue(entry(row())));
     let text = telemetry.render();
     assert!(
         text.contains("taper_prediction_log_dropped_total 3"),
         "{text}"
     );
     drop(inbox);
-    log.leave(entry(row()));
+    log.enqueue(entry(row()));
     assert!(
         telemetry
             .render()
             .contains("taper_prediction_log_dropped_total 4")
     );
-    assert!(log.has_room(), "nothing waits any more");
-    log.waiting.add(BYTES);
+    assert!(log.has_room(), "the queue is empty");
+    log.size.add(MAX_BYTES);
     assert!(!log.has_room());
     assert!(
         telemetry
             .render()
             .contains("taper_prediction_log_dropped_total 5"),
-        "counted, though nothing was copied"
+        "counted before anything is copied"
     );
     assert!(log.samples(0) && !log.samples(1), "one in 2^32");
 }
 
 #[test]
-fn everything_left_before_the_end_is_written() {
+fn all_queued_lines_are_written_before_the_end() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("log.jsonl");
-    let of = LogSettings {
+    let large = LogSettings {
         max_bytes: 1 << 20,
         ..settings(path.clone())
     };
@@ -180,9 +196,9 @@ fn everything_left_before_the_end_is_written() {
         .unwrap();
     old.write_all(b"{}\n").unwrap();
     let telemetry = Telemetry::new().unwrap();
-    let (log, thread) = PredictionLog::start(of, telemetry.log()).unwrap();
+    let (log, thread) = PredictionLog::start(large, telemetry.log()).unwrap();
     assert!(log.samples(u32::MAX), "a sample of 1 is everything");
-    (0..500).for_each(|_| log.leave(entry(row())));
+    (0..500).for_each(|_| log.enqueue(entry(row())));
     thread.finish();
     let text = fs::read_to_string(path).unwrap();
     assert_eq!(text.lines().count(), 501);
@@ -194,7 +210,7 @@ fn everything_left_before_the_end_is_written() {
         !text.contains("\"b\"") && !text.contains("secret"),
         "sensitive"
     );
-    log.leave(entry(row()));
+    log.enqueue(entry(row()));
     assert!(
         telemetry
             .render()

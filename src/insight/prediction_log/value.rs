@@ -1,31 +1,32 @@
-//! One value of an input, as it stands in a line. Pure.
+//! One value of an input, as it is written to a line. Pure.
 //!
-//! What always holds: a value is written by the type of its input, so that it is the same whether it came in a tensor or in a
-//! row, whose numbers are all FP64: for FP32 the shortest decimal that is this FP32 number, for whole numbers no point. Where an
-//! input is marked `hash`, a keyed hash of that text stands in its place, each value of a list by itself; what is missing
-//! stays `null`. For hashes a whole number has no point whatever its type, and -0 is 0: they are equal numbers.
+//! Invariants:
+//! * A value is written by the type of its input, so it is the same whether it arrived in a tensor or in a row, whose numbers are all
+//!   FP64. For FP32 it is the shortest decimal that is this FP32 number. A whole number has no decimal point.
+//! * If an input is marked `hash`, a keyed hash of that text takes its place, each value of a list on its own. A missing value stays
+//!   `null`. For hashes a whole number has no decimal point whatever its type, and -0 is 0: they are equal numbers.
 
 use serde_json::{Value, json};
 
-use super::HashKey;
+use super::key::HashKey;
 use crate::model::payload::{Cell, Datatype, Tensor, TensorData};
 
 /// How the values of one input are written.
 #[derive(Clone, Copy)]
-pub(super) struct Ink<'a> {
+pub(super) struct InputFormat<'a> {
     pub(super) datatype: Datatype,
-    pub(super) style: Style<'a>,
+    pub(super) disclosure: Disclosure<'a>,
 }
 
-/// Whether they are to be read.
+/// Whether values are readable.
 #[derive(Clone, Copy)]
-pub(super) enum Style<'a> {
+pub(super) enum Disclosure<'a> {
     Plain,
     Hashed { key: &'a HashKey, input: &'a str },
 }
 
-impl Ink<'_> {
-    /// A value of a row.
+impl InputFormat<'_> {
+    /// Returns a value of a row.
     pub(super) fn cell(self, cell: &Cell) -> Value {
         match cell {
             Cell::Missing | Cell::Object => Value::Null,
@@ -36,7 +37,8 @@ impl Ink<'_> {
         }
     }
 
-    /// The values of each row: a list where a row has several. What has no whole rows is one row of all.
+    /// Returns the value of each row of a tensor, or a list if a row has several. A tensor that cannot be divided into rows becomes one
+    /// row with all values.
     pub(super) fn column(self, tensor: &Tensor) -> Vec<Value> {
         let values: Vec<Value> = match &tensor.data {
             TensorData::Bool(values) => self.each(values, |value| json!(value)),
@@ -53,19 +55,20 @@ impl Ink<'_> {
             [_, width] => usize::try_from(width).unwrap_or(0),
             _ => 0,
         };
-        let width = if width == 0 {
+        let chunk = if width == 0 {
             values.len().max(1)
         } else {
             width
         };
-        values.chunks(width).map(|row| json!(row)).collect()
+        values.chunks(chunk).map(|row| json!(row)).collect()
     }
 
     fn each<T>(self, values: &[T], read: impl Fn(&T) -> Value) -> Vec<Value> {
         values.iter().map(|value| self.write(read(value))).collect()
     }
 
-    /// A number, as the type of the input has it. What the type has not, and is refused, stays as it came.
+    /// Returns a number in the type of the input. A number that the type cannot represent, so that the request is refused, stays as it
+    /// is.
     fn number(self, value: f64) -> Value {
         match self.datatype {
             #[expect(
@@ -83,9 +86,9 @@ impl Ink<'_> {
         }
     }
 
-    /// `value` as it stands in the line.
+    /// Returns `value` as it is written to the line.
     fn write(self, value: Value) -> Value {
-        let Style::Hashed { key, input } = self.style else {
+        let Disclosure::Hashed { key, input } = self.disclosure else {
             return value;
         };
         let text = match value {
@@ -100,13 +103,13 @@ impl Ink<'_> {
     }
 }
 
-/// The first whole number that no `INT64` is.
+/// The smallest whole number that is too large for `INT64`.
 const TWO_TO_63: f64 = 9_223_372_036_854_775_808.0;
 
-/// The number of the fewest decimals that is nearest to `value` among the FP32 numbers: 0.1, where FP64 would be
+/// Returns the number with the fewest decimals that is nearest to `value` among the FP32 numbers: 0.1, where FP64 would be
 /// 0.10000000149011612.
 fn shortest(value: f32) -> Value {
-    // Rust prints a float in the fewest decimals; none of them is lost on the way through FP64.
+    // Rust prints a float with the fewest decimals. None of them is lost in the conversion to FP64.
     let number = value.to_string().parse::<f64>();
     json!(number.unwrap_or(f64::from(value)))
 }

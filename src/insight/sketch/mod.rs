@@ -1,41 +1,41 @@
 //! A distribution of numbers in bounded memory, with a stated error.
 //!
 //! A [`Sketch`] counts values in buckets whose bounds are the floating-point numbers with [`MANTISSA_BITS`] bits after the
-//! leading one: 128 buckets between each power of two and the next, so a value is known to [`RELATIVE_ERROR`]. It is the log-linear
-//! histogram of HdrHistogram over floating-point numbers, and gives the guarantee of DDSketch (Masson, Rim, Lee 2019,
+//! leading one: 128 buckets between one power of two and the next, so a value is known to [`RELATIVE_ERROR`]. This is the log-linear
+//! histogram of HdrHistogram over floating-point numbers, with the guarantee of DDSketch (Masson, Rim, Lee 2019,
 //! <https://arxiv.org/abs/1908.10693>): every quantile is within that relative error of a value of that rank. All sketches
-//! have the same bounds, so merging two is adding their counts: it loses nothing, in whatever order.
+//! have the same bounds, so two are merged by adding their counts, which loses nothing, in any order.
 //!
-//! Memory is bounded, too: buckets come in chunks of sixteen, made where values come, and where a sketch would need more of them
-//! than it may have, every two neighbouring buckets become one, which doubles the error (Epicoco et al. 2020, "UDDSketch").
-//! A value of an odd size costs one chunk, so a few of them take nothing from what is known of the others.
+//! Memory is bounded: buckets are allocated in chunks of sixteen where values come. If a sketch would need more chunks than it
+//! may have, every two neighbouring buckets are joined, which doubles the error (Epicoco et al. 2020, "UDDSketch"). A value of an
+//! unusual magnitude costs one chunk, so a few of them do not make the other buckets coarser.
 //!
-//! What always holds: [`Sketch::relative_error`] tells the error, which is [`RELATIVE_ERROR`] until there are too many chunks; then
-//! whole numbers up to 256 have a bucket of their own, so for them nothing is lost at all; zero has one, too, and values closer to
-//! it than [`SMALLEST`] count as zero; values beyond [`LARGEST`] count as that, in mean and variance, too, and
-//! [`Sketch::beyond`] tells how many there are; minimum and maximum are exact, mean and variance to rounding.
-//! Not here: time, and what to conclude.
+//! Invariants:
+//! * [`Sketch::relative_error`] returns the error, which is [`RELATIVE_ERROR`] until there are too many chunks.
+//! * Until then, whole numbers up to 256 have a bucket each, so they are exact.
+//! * Zero has a bucket. Values closer to zero than [`SMALLEST`] count as zero.
+//! * Values beyond [`LARGEST`] count as [`LARGEST`], also in mean and variance. [`Sketch::beyond`] returns how many there are.
+//! * Minimum and maximum are exact; mean and variance are exact to rounding.
+//!
+//! Not here: time, and what follows from a distribution.
 
+mod bucket;
 mod store;
 #[cfg(test)]
 mod tests;
 
 use store::Store;
 
-/// Bits of the mantissa that tell two buckets apart.
-pub const MANTISSA_BITS: u32 = 7;
-/// Largest relative distance between a value and the middle of its bucket.
-pub const RELATIVE_ERROR: f64 = 1.0 / 256.0;
-/// Magnitudes below count as zero: 2^-40, about 9.1e-13.
-pub const SMALLEST: f64 = 1.0 / (1_u64 << 40) as f64;
-/// Magnitudes above count as this: 2^64, about 1.8e19.
-pub const LARGEST: f64 = (1_u128 << 64) as f64;
-/// Bytes on the heap that a sketch may take where nobody says how many: all of 32 powers of two of each sign.
-pub const MOST_BYTES: usize = 512 * store::CHUNK_BYTES;
-/// Bytes on the heap that a sketch may take in any case: with them it tells numbers apart that differ by a factor of two.
-pub const FEWEST_BYTES: usize = store::FEWEST_CHUNKS * store::CHUNK_BYTES;
+pub use bucket::{Bucket, LARGEST, MANTISSA_BITS, SMALLEST};
 
-/// Counts of finite numbers. See the module for what it keeps and what it loses.
+/// The largest relative distance between a value and the middle of its bucket.
+pub const RELATIVE_ERROR: f64 = 1.0 / 256.0;
+/// The bytes on the heap that a sketch may take by default: enough for 32 powers of two of each sign.
+pub const MAX_BYTES: usize = 512 * store::CHUNK_BYTES;
+/// The bytes on the heap that every sketch may take: enough to distinguish numbers that differ by a factor of two.
+pub const MIN_BYTES: usize = store::MIN_CHUNKS * store::CHUNK_BYTES;
+
+/// A distribution of finite numbers. The module documentation says what it keeps and what it loses.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sketch {
     store: Store,
@@ -48,29 +48,10 @@ pub struct Sketch {
     max: f64,
 }
 
-/// Values that are told apart no further: all of them lie in `low..high`, or are equal where `low == high`.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Bucket {
-    /// Smallest value that it can hold.
-    pub low: f64,
-    /// No value in it is larger.
-    pub high: f64,
-    /// How many it holds; never 0.
-    pub count: u64,
-}
-
-impl Bucket {
-    /// The value that stands for all in it.
-    #[must_use]
-    pub fn middle(&self) -> f64 {
-        self.low + (self.high - self.low) / 2.0
-    }
-}
-
 impl Default for Sketch {
     fn default() -> Self {
         Self {
-            store: Store::of(MOST_BYTES / store::CHUNK_BYTES),
+            store: Store::new(MAX_BYTES / store::CHUNK_BYTES),
             zero: 0,
             count: 0,
             mean: 0.0,
@@ -82,17 +63,17 @@ impl Default for Sketch {
 }
 
 impl Sketch {
-    /// Nothing yet, of at most so many `bytes` on the heap, cut to [`FEWEST_BYTES`] to [`MOST_BYTES`].
+    /// Creates an empty sketch that takes at most `bytes` on the heap. `bytes` is limited to [`MIN_BYTES`] to [`MAX_BYTES`].
     #[must_use]
     pub fn within(bytes: usize) -> Self {
-        let store = Store::of(bytes.min(MOST_BYTES) / store::CHUNK_BYTES);
+        let store = Store::new(bytes.min(MAX_BYTES) / store::CHUNK_BYTES);
         Self {
             store,
             ..Self::default()
         }
     }
 
-    /// Counts `value`. What is not finite is not counted, which the answer tells.
+    /// Counts `value` and returns whether it did: a value that is not finite is not counted.
     #[inline]
     pub fn record(&mut self, value: f64) -> bool {
         if !value.is_finite() {
@@ -103,7 +84,7 @@ impl Sketch {
         } else {
             self.store.add(value);
         }
-        // Welford's recurrence: no cancellation however far the mean is from zero. Cut, so that no square is infinite.
+        // Welford's recurrence: no cancellation, however far the mean is from zero. Values are cut so that no square is infinite.
         self.count += 1;
         let cut = value.clamp(-LARGEST, LARGEST);
         let from = cut - self.mean;
@@ -114,7 +95,7 @@ impl Sketch {
         true
     }
 
-    /// Adds all that `other` has counted.
+    /// Adds the values of `other`.
     pub fn merge(&mut self, other: &Self) {
         if other.count == 0 {
             return;
@@ -132,14 +113,14 @@ impl Sketch {
         self.max = self.max.max(other.max);
     }
 
-    /// Takes back all that `part` has counted, which was merged into this one. The buckets are then as if it had never been; the
-    /// minimum and the maximum stay and enclose what is left, and mean and variance are rounded where little is left of much.
-    pub fn take_back(&mut self, part: &Self) {
+    /// Subtracts the values of `part`, which was merged into this one. The buckets become those of the remaining values. Minimum and
+    /// maximum stay, and enclose the remaining values. Mean and variance lose precision if few values remain of many.
+    pub fn subtract(&mut self, part: &Self) {
         let left = self.count.saturating_sub(part.count);
         if left == 0 {
             return self.clear();
         }
-        self.store.take_back(&part.store);
+        self.store.subtract(&part.store);
         self.zero = self.zero.saturating_sub(part.zero);
         // The recurrence of `merge`, solved for what was there before.
         let (all, theirs, own) = (as_f64(self.count), as_f64(part.count), as_f64(left));
@@ -151,9 +132,9 @@ impl Sketch {
         self.count = left;
     }
 
-    /// Forgets all, and keeps the memory for what comes next.
+    /// Removes all values and keeps the memory for later ones.
     pub fn clear(&mut self) {
-        let mut store = std::mem::replace(&mut self.store, Store::of(0));
+        let mut store = std::mem::replace(&mut self.store, Store::new(0));
         store.clear();
         *self = Self {
             store,
@@ -161,25 +142,25 @@ impl Sketch {
         };
     }
 
-    /// How many values were counted.
+    /// Returns the number of values.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.count
     }
 
-    /// The smallest value, exactly; `None` without values.
+    /// Returns the smallest value, exactly; `None` without values.
     #[must_use]
     pub fn min(&self) -> Option<f64> {
         (self.count > 0).then_some(self.min)
     }
 
-    /// The largest value, exactly; `None` without values.
+    /// Returns the largest value, exactly; `None` without values.
     #[must_use]
     pub fn max(&self) -> Option<f64> {
         (self.count > 0).then_some(self.max)
     }
 
-    /// How many values lie at or beyond [`LARGEST`], on either side.
+    /// Returns the number of values at or beyond [`LARGEST`], on either side.
     #[must_use]
     pub fn beyond(&self) -> u64 {
         let beyond = self
@@ -188,31 +169,31 @@ impl Sketch {
         beyond.map(|bucket| bucket.count).sum()
     }
 
-    /// Bits of the mantissa that tell two buckets apart: [`MANTISSA_BITS`], and fewer where there were too many chunks.
+    /// Returns the bits of the mantissa that distinguish two buckets: [`MANTISSA_BITS`], or fewer if there were too many chunks.
     #[must_use]
     pub fn bits(&self) -> u32 {
         self.store.bits()
     }
 
-    /// Largest relative distance between a value, up to [`LARGEST`], and the middle of its bucket.
+    /// Returns the largest relative distance between a value, up to [`LARGEST`], and the middle of its bucket.
     #[must_use]
     pub fn relative_error(&self) -> f64 {
         0.5 / f64::from(1_u32 << self.bits())
     }
 
-    /// The mean, of values cut to [`LARGEST`]; `None` without values.
+    /// Returns the mean of the values, cut to [`LARGEST`]; `None` without values.
     #[must_use]
     pub fn mean(&self) -> Option<f64> {
         (self.count > 0).then_some(self.mean)
     }
 
-    /// The variance of the values themselves (divided by their number), cut to [`LARGEST`]; `None` without values.
+    /// Returns the variance of the values (divided by their number), cut to [`LARGEST`]; `None` without values.
     #[must_use]
     pub fn variance(&self) -> Option<f64> {
         (self.count > 0).then(|| (self.squares / as_f64(self.count)).max(0.0))
     }
 
-    /// The value below or at which the share `q` of all lies, within [`relative_error`](Self::relative_error) of a value of that rank
+    /// Returns the quantile `q`: the value at or below which the share `q` of all values lies, within [`relative_error`](Self::relative_error) of a value of that rank
     /// (the `⌈q n⌉`-th smallest), or [`SMALLEST`] around zero. `q` is cut to 0 to 1. `None` without values.
     #[must_use]
     pub fn quantile(&self, q: f64) -> Option<f64> {
@@ -235,7 +216,7 @@ impl Sketch {
         Some(self.max)
     }
 
-    /// All buckets that hold anything, ascending, without overlap.
+    /// Returns the buckets that are not empty, ascending. They do not overlap.
     pub fn buckets(&self) -> impl Iterator<Item = Bucket> + '_ {
         let zero = (self.zero > 0).then_some(Bucket {
             low: 0.0,
@@ -245,14 +226,14 @@ impl Sketch {
         self.store.below().chain(zero).chain(self.store.above())
     }
 
-    /// Bytes on the heap.
+    /// Returns its bytes on the heap.
     #[must_use]
     pub fn heap_bytes(&self) -> usize {
         self.store.heap_bytes()
     }
 }
 
-/// The bucket that a sketch of so many [`bits`](Sketch::bits) counts `value`, which is finite, in.
+/// Returns the bucket in which a sketch with this many [`bits`](Sketch::bits) counts `value`, which must be finite.
 #[must_use]
 pub fn around(value: f64, bits: u32) -> Bucket {
     if value.abs() < SMALLEST {

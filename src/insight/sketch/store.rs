@@ -1,21 +1,23 @@
-//! The buckets: chunks of neighbours that are made where values come, and joined two by two where there would be too many.
+//! The buckets of a sketch: chunks of neighbouring buckets that are allocated where values come. If there would be too many chunks,
+//! every two neighbouring buckets are joined.
 //!
-//! A place is a whole number that grows with the value: 0 and more from [`SMALLEST`] up, below 0 from minus that down. How coarse
-//! the buckets are follows from which of the finest are in use and nothing else, so neither the order of values nor that of
-//! merging makes a difference.
+//! A place is a whole number that grows with the value: 0 and more from [`SMALLEST`] upwards, negative from minus that downwards.
+//! The width of the buckets depends only on which of the narrowest buckets are in use, so the order of values or of merges makes
+//! no difference.
 
-use super::{Bucket, LARGEST, MANTISSA_BITS, SMALLEST};
+use super::bucket::{Bucket, LARGEST, MANTISSA_BITS, SMALLEST};
 
-/// Bits of a place that are told apart within a chunk.
+/// The bits of a place that distinguish buckets within a chunk.
 const CHUNK_BITS: u32 = 4;
-/// Buckets of a chunk.
+/// The number of buckets in a chunk.
 const CHUNK: usize = 1 << CHUNK_BITS;
-/// Bytes of a chunk, and of what finds it.
+/// The bytes of a chunk and of its key.
 pub(super) const CHUNK_BYTES: usize = CHUNK * size_of::<u64>() + size_of::<isize>();
-/// Chunks that hold every place where a bucket is as wide as its lower edge: seven of each sign.
-pub(super) const FEWEST_CHUNKS: usize = 14;
+/// The number of chunks that contain every place if a bucket is as wide as its lower edge: seven of each sign.
+pub(super) const MIN_CHUNKS: usize = 14;
 
-/// Shift that leaves of a number its exponent and `bits` of its mantissa, which for numbers above zero grow with the number.
+/// Returns the shift that leaves of a number its exponent and `bits` of its mantissa. For positive numbers the result grows with the
+/// number.
 const fn shift(bits: u32) -> u32 {
     f64::MANTISSA_DIGITS - 1 - bits
 }
@@ -23,19 +25,19 @@ const fn shift(bits: u32) -> u32 {
 /// Counts by place.
 #[derive(Clone, Debug)]
 pub(super) struct Store {
-    /// Bits of the mantissa that tell two buckets apart.
+    /// The bits of the mantissa that distinguish two buckets.
     bits: u32,
-    /// Chunks at most.
-    most: usize,
-    /// Places of the chunks over the width of one, ascending.
+    /// The most chunks.
+    max_chunks: usize,
+    /// The key of each chunk, ascending: its places divided by the buckets of a chunk.
     keys: Vec<isize>,
-    /// Beside their keys.
+    /// The counts of each chunk, in the order of `keys`.
     chunks: Vec<[u64; CHUNK]>,
-    /// One that counted not long ago: where others are sought from.
+    /// The index of a chunk that counted recently, from which others are searched.
     last: usize,
 }
 
-/// Where a value, which is finite and no closer to zero than [`SMALLEST`], is counted, as fine as it gets.
+/// Returns the place of a value among the narrowest buckets. The value must be finite and no closer to zero than [`SMALLEST`].
 #[inline]
 fn place(value: f64) -> isize {
     let above = |magnitude: f64| (magnitude.to_bits() >> shift(MANTISSA_BITS)) as usize;
@@ -43,8 +45,8 @@ fn place(value: f64) -> isize {
     if value > 0.0 { from_zero } else { !from_zero }
 }
 
-/// The values that are counted at `place`, where `bits` tell buckets apart. Of a bucket above zero the low end belongs to it, of
-/// one below the high end.
+/// Returns the bucket at `place` if `bits` distinguish buckets. A bucket above zero contains its low end, one below zero its
+/// high end.
 fn bucket(place: isize, bits: u32, count: u64) -> Bucket {
     let above = if place < 0 { !place } else { place };
     let low = |above: isize| {
@@ -59,18 +61,18 @@ fn bucket(place: isize, bits: u32, count: u64) -> Bucket {
     Bucket { low, high, count }
 }
 
-/// The bucket of one value, as fine as `bits` tell it.
+/// Returns the bucket of one value if `bits` distinguish buckets.
 pub(super) fn around(value: f64, bits: u32) -> Bucket {
     let bits = bits.min(MANTISSA_BITS);
     bucket(place(value) >> (MANTISSA_BITS - bits), bits, 1)
 }
 
 impl Store {
-    /// Of at most `most` chunks.
-    pub(super) fn of(most: usize) -> Self {
+    /// Creates a store of at most `max_chunks` chunks.
+    pub(super) fn new(max_chunks: usize) -> Self {
         Self {
             bits: MANTISSA_BITS,
-            most: most.max(FEWEST_CHUNKS),
+            max_chunks: max_chunks.max(MIN_CHUNKS),
             keys: Vec::new(),
             chunks: Vec::new(),
             last: 0,
@@ -81,7 +83,7 @@ impl Store {
         self.bits
     }
 
-    /// Counts `value`, which is finite and no closer to zero than [`SMALLEST`].
+    /// Counts `value`, which must be finite and no closer to zero than [`SMALLEST`].
     #[inline]
     pub(super) fn add(&mut self, value: f64) {
         self.add_at(place(value), 1);
@@ -91,7 +93,7 @@ impl Store {
     fn add_at(&mut self, finest: isize, times: u64) {
         let place = finest >> (MANTISSA_BITS - self.bits);
         let key = place >> CHUNK_BITS;
-        // Chunks are mostly without a gap, so it is as far from a known one as their keys are apart.
+        // Chunks rarely have gaps between them, so the distance of two keys is usually the distance of their indices.
         let known = self.keys.get(self.last).copied().unwrap_or_default();
         let at = self.last.wrapping_add_signed(key.wrapping_sub(known));
         if self.keys.get(at) != Some(&key) {
@@ -109,8 +111,8 @@ impl Store {
                     self.last = at;
                     return;
                 }
-                Err(at) if self.keys.len() < self.most || self.bits == 0 => {
-                    self.make_room();
+                Err(at) if self.keys.len() < self.max_chunks || self.bits == 0 => {
+                    self.reserve_chunk();
                     self.keys.insert(at, place >> CHUNK_BITS);
                     self.chunks.insert(at, [0; CHUNK]);
                 }
@@ -119,17 +121,17 @@ impl Store {
         }
     }
 
-    /// Where the chunk of `place` is, or would be.
+    /// Returns the index of the chunk of `place`, or where to insert it.
     fn find(&self, place: isize) -> Result<usize, usize> {
         self.keys.binary_search(&(place >> CHUNK_BITS))
     }
 
-    /// Room for one more chunk: twice as much as there was, but no more than there may be.
+    /// Reserves memory for at least one more chunk: doubles it, up to the most chunks.
     #[cold]
-    fn make_room(&mut self) {
+    fn reserve_chunk(&mut self) {
         let have = self.keys.len();
         if have == self.chunks.capacity().min(self.keys.capacity()) {
-            let more = have.max(2).min(self.most.saturating_sub(have)).max(1);
+            let more = have.max(2).min(self.max_chunks.saturating_sub(have)).max(1);
             self.keys.reserve_exact(more);
             self.chunks.reserve_exact(more);
         }
@@ -172,8 +174,8 @@ impl Store {
         }
     }
 
-    /// Takes back what `part`, which was merged into this one, has counted.
-    pub(super) fn take_back(&mut self, part: &Self) {
+    /// Subtracts the counts of `part`, which was merged into this one.
+    pub(super) fn subtract(&mut self, part: &Self) {
         self.coarsen_to(part.bits);
         for (place, count) in part.counts() {
             let place = place >> (part.bits - self.bits);
@@ -185,26 +187,26 @@ impl Store {
     }
 
     pub(super) fn clear(&mut self) {
-        // The room stays.
+        // The memory stays allocated.
         self.keys.clear();
         self.chunks.clear();
         (self.bits, self.last) = (MANTISSA_BITS, 0);
     }
 
-    /// What was counted and where, ascending.
+    /// Returns the places with their counts, ascending, without empty ones.
     fn counts(&self) -> impl Iterator<Item = (isize, u64)> + '_ {
         let chunks = self.keys.iter().zip(&self.chunks);
         let counts = chunks.flat_map(|(key, chunk)| (key << CHUNK_BITS..).zip(chunk));
         counts.filter_map(|(place, count)| (*count > 0).then_some((place, *count)))
     }
 
-    /// Those below zero, ascending.
+    /// Returns the buckets below zero, ascending.
     pub(super) fn below(&self) -> impl Iterator<Item = Bucket> + '_ {
         let counts = self.counts().take_while(|(place, _)| *place < 0);
         counts.map(|(place, count)| bucket(place, self.bits, count))
     }
 
-    /// Those above zero, ascending.
+    /// Returns the buckets above zero, ascending.
     pub(super) fn above(&self) -> impl Iterator<Item = Bucket> + '_ {
         let counts = self.counts().skip_while(|(place, _)| *place < 0);
         counts.map(|(place, count)| bucket(place, self.bits, count))
@@ -216,13 +218,13 @@ impl Store {
     }
 }
 
-/// Which of the buckets of its chunk is the one of `place`.
+/// Returns the index of the bucket of `place` within its chunk.
 #[inline]
 fn within(place: isize) -> usize {
     place.cast_unsigned() % CHUNK
 }
 
-/// Equal where the same was counted, wherever it is kept.
+/// Two stores are equal if their buckets and counts are equal, however they are laid out in memory.
 impl PartialEq for Store {
     fn eq(&self, other: &Self) -> bool {
         self.bits == other.bits && self.counts().eq(other.counts())

@@ -7,7 +7,7 @@ fn of(values: &[f64]) -> Sketch {
 }
 
 #[test]
-fn without_values_nothing_is_known() {
+fn an_empty_sketch_has_no_statistics() {
     let none = Sketch::default();
     assert_eq!((none.count(), none.quantile(0.5)), (0, None));
     assert_eq!((none.min(), none.max(), none.mean()), (None, None, None));
@@ -15,7 +15,7 @@ fn without_values_nothing_is_known() {
 }
 
 #[test]
-fn whole_numbers_up_to_256_are_kept_exactly() {
+fn whole_numbers_up_to_256_are_exact() {
     let numbers: Vec<f64> = (-256..=256).map(f64::from).collect();
     let sketch = of(&numbers);
     let lows: Vec<f64> = sketch
@@ -29,14 +29,14 @@ fn whole_numbers_up_to_256_are_kept_exactly() {
         })
         .collect();
     assert_eq!(sketch.buckets().count(), 513);
-    // Of a negative bucket the far end is closed, of a positive one the near.
+    // A negative bucket contains its high end, a positive one its low end.
     assert!(lows.windows(2).all(|pair| pair[0] < pair[1]), "{lows:?}");
     assert_eq!(sketch.quantile(0.0), Some(-256.0));
     assert_eq!(sketch.quantile(1.0), Some(256.0));
 }
 
 #[test]
-fn what_is_not_finite_is_not_counted_and_extremes_are_cut() {
+fn values_that_are_not_finite_are_not_counted_and_extremes_are_cut() {
     let mut sketch = Sketch::default();
     for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
         assert!(!sketch.record(value), "{value}");
@@ -48,11 +48,11 @@ fn what_is_not_finite_is_not_counted_and_extremes_are_cut() {
     sketch.extend([f64::MAX, LARGEST]);
     let last = sketch.buckets().last().unwrap();
     assert_eq!((last.low, last.count), (LARGEST, 2));
-    assert_eq!(sketch.max(), Some(f64::MAX), "known exactly all the same");
+    assert_eq!(sketch.max(), Some(f64::MAX), "the maximum is exact");
 }
 
 #[test]
-fn a_value_of_an_odd_size_takes_nothing_from_what_is_known_of_the_others() {
+fn a_value_of_an_unusual_magnitude_makes_the_other_buckets_no_coarser() {
     let usual: Vec<f64> = (0..600).map(|at| 5.0 + 0.02 * f64::from(at)).collect();
     let known = of(&usual);
     for odd in [1e13, -1e13, 1e-11, -1e-11, 1e300, -f64::MAX, f64::MAX] {
@@ -74,18 +74,18 @@ fn a_value_of_an_odd_size_takes_nothing_from_what_is_known_of_the_others() {
 }
 
 #[test]
-fn every_power_of_two_has_its_bucket_in_any_order() {
+fn every_power_of_two_has_a_bucket_in_any_order() {
     let values: Vec<f64> = (-39..=63).map(|power| 2f64.powi(power)).collect();
     let sketch = of(&values);
     assert_eq!(sketch.buckets().count(), values.len());
-    assert!(sketch.heap_bytes() <= MOST_BYTES);
+    assert!(sketch.heap_bytes() <= MAX_BYTES);
     let mut backwards = Sketch::default();
     backwards.extend(values.iter().rev().copied());
     assert_eq!(backwards.store, sketch.store);
 }
 
 #[test]
-fn mean_and_deviation_stay_numbers_whatever_comes() {
+fn mean_and_variance_stay_finite_for_extreme_values() {
     let extremes = of(&[f64::MAX, -f64::MAX, f64::MAX, 1.0]);
     assert_eq!(extremes.mean(), Some(LARGEST / 4.0), "cut");
     let std = extremes.variance().unwrap().sqrt();
@@ -99,7 +99,7 @@ fn mean_and_deviation_stay_numbers_whatever_comes() {
 }
 
 #[test]
-fn where_there_is_no_room_buckets_are_joined_and_the_error_is_told() {
+fn buckets_are_joined_past_the_limit_on_memory_and_the_error_is_reported() {
     // Every magnitude and both signs, a hundred times each.
     let mut values = Vec::new();
     for at in 0..10_400 {
@@ -109,20 +109,20 @@ fn where_there_is_no_room_buckets_are_joined_and_the_error_is_told() {
     values.sort_by(f64::total_cmp);
     for (bytes, want) in [
         (0, 0.5),
-        (FEWEST_BYTES, 0.5),
-        (4 * FEWEST_BYTES, 0.125),
-        (MOST_BYTES, 1.0 / 64.0),
+        (MIN_BYTES, 0.5),
+        (4 * MIN_BYTES, 0.125),
+        (MAX_BYTES, 1.0 / 64.0),
         (usize::MAX, 1.0 / 64.0),
     ] {
         let mut sketch = Sketch::within(bytes);
         sketch.extend(values.iter().copied());
         assert_eq!(sketch.relative_error(), want, "{bytes}");
-        assert!(sketch.heap_bytes() <= bytes.clamp(FEWEST_BYTES, MOST_BYTES));
+        assert!(sketch.heap_bytes() <= bytes.clamp(MIN_BYTES, MAX_BYTES));
         assert_eq!(sketch.count(), values.len() as u64);
         for at in (0..values.len()).step_by(97) {
             let rank = as_f64(at as u64 + 1) / as_f64(values.len() as u64);
             let got = sketch.quantile(rank).unwrap();
-            // The rank is met to rounding.
+            // Rounding may move the rank by one.
             let near = &values[at.saturating_sub(1)..(at + 2).min(values.len())];
             let off = near.iter().map(|x| (got - x).abs() / x.abs());
             let least = off.fold(f64::INFINITY, f64::min);
@@ -146,7 +146,7 @@ fn the_bucket_of_a_value_is_the_one_that_counts_it() {
 }
 
 #[test]
-fn what_was_forgotten_is_gone() {
+fn a_cleared_sketch_is_empty() {
     let mut sketch = of(&[-3.0, 0.0, 1e-9, 1e9]);
     sketch.clear();
     assert_eq!(sketch, Sketch::default());
@@ -170,7 +170,7 @@ proptest! {
         values in numbers(),
         q in 0.0..=1.0_f64,
     ) {
-        // Closer to zero they count as zero.
+        // Values closer to zero count as zero.
         let values: Vec<f64> = values.into_iter().filter(|value| value.abs() >= SMALLEST).collect();
         prop_assume!(!values.is_empty());
         let sketch = of(&values);
@@ -182,7 +182,7 @@ proptest! {
     }
 
     #[test]
-    fn merging_is_counting_everything_in_one(one in numbers(), two in numbers(), three in numbers()) {
+    fn merging_sketches_equals_counting_all_values_in_one(one in numbers(), two in numbers(), three in numbers()) {
         let all = of(&[one.clone(), two.clone(), three.clone()].concat());
         for order in [[&one, &two, &three], [&three, &one, &two]] {
             let mut merged = Sketch::default();
@@ -201,7 +201,7 @@ proptest! {
     }
 
     #[test]
-    fn merging_with_little_room_is_counting_everything_in_one_with_little_room(
+    fn merging_small_sketches_equals_counting_all_values_in_a_small_one(
         one in numbers(),
         two in numbers(),
         three in numbers(),
@@ -222,18 +222,18 @@ proptest! {
         prop_assert_eq!(&left.store, &all.store);
         prop_assert_eq!(&last.store, &all.store);
         prop_assert!(all.heap_bytes() <= chunks * store::CHUNK_BYTES);
-        left.take_back(&last);
+        left.subtract(&last);
         prop_assert_eq!(left.count(), 0);
-        last.take_back(&right);
+        last.subtract(&right);
         let held: u64 = last.buckets().map(|bucket| bucket.count).sum();
         prop_assert_eq!(held, one.len() as u64);
     }
 
     #[test]
-    fn what_is_taken_back_leaves_the_rest(one in numbers(), two in numbers()) {
+    fn subtracting_a_sketch_leaves_the_other_values(one in numbers(), two in numbers()) {
         let mut sketch = of(&one);
         sketch.merge(&of(&two));
-        sketch.take_back(&of(&two));
+        sketch.subtract(&of(&two));
         let buckets: Vec<Bucket> = sketch.buckets().collect();
         prop_assert_eq!(buckets.iter().map(|bucket| bucket.count).sum::<u64>(), one.len() as u64);
         prop_assert_eq!(sketch.count(), one.len() as u64);
@@ -243,7 +243,7 @@ proptest! {
     }
 
     #[test]
-    fn buckets_ascend_and_hold_what_was_counted(values in numbers()) {
+    fn buckets_ascend_and_contain_every_value(values in numbers()) {
         let sketch = of(&values);
         let buckets: Vec<Bucket> = sketch.buckets().collect();
         prop_assert_eq!(buckets.iter().map(|bucket| bucket.count).sum::<u64>(), values.len() as u64);

@@ -2,8 +2,8 @@
 
 use crate::insight::sketch::{Bucket, LARGEST, Sketch};
 
-/// At most `most` bars between the smallest and the largest value, both cut to [`LARGEST`], ascending, those without values left
-/// out. A bucket of the sketch counts where its middle is, so the edges are good to the sketch's error.
+/// Returns at most `max_bars` bars of equal width between the smallest and the largest value, both cut to [`LARGEST`]: ascending,
+/// without empty ones. The values of a bucket of the sketch count where its middle is, so the edges have the error of the sketch.
 #[must_use]
 #[expect(
     clippy::cast_possible_truncation,
@@ -11,18 +11,18 @@ use crate::insight::sketch::{Bucket, LARGEST, Sketch};
     clippy::cast_precision_loss,
     reason = "the place of a value between 0 and the number of bars, which is small"
 )]
-pub fn bars(sketch: &Sketch, most: usize) -> Vec<Bucket> {
+pub fn bars(sketch: &Sketch, max_bars: usize) -> Vec<Bucket> {
     let (Some(min), Some(max)) = (sketch.min(), sketch.max()) else {
         return Vec::new();
     };
     let [min, max] = [min, max].map(|end| end.clamp(-LARGEST, LARGEST));
-    let width = (max - min) / most.max(1) as f64;
+    let width = (max - min) / max_bars.max(1) as f64;
     let mut bars: Vec<Bucket> = Vec::new();
     let mut last = None;
     for bucket in sketch.buckets() {
         let middle = bucket.middle().clamp(min, max);
         let at = if width > 0.0 {
-            (((middle - min) / width) as usize).min(most.saturating_sub(1))
+            (((middle - min) / width) as usize).min(max_bars.saturating_sub(1))
         } else {
             0
         };

@@ -1,32 +1,33 @@
-//! The slices of time of each window, and which of them count. Pure arithmetic on ticks of [`TICK`] since the version came.
+//! The time slices of each window, and which of them a window contains. Pure arithmetic on ticks of [`TICK`] since the version
+//! was loaded.
 
 use std::time::Duration;
 
 use super::layout::Layout;
 use super::summary::Summary;
 
-/// The finest slice.
+/// The length of the shortest slice.
 pub const TICK: Duration = Duration::from_secs(10);
 
-/// A stretch of time that ends now. It is made of whole slices and the one that runs, so it is up to one slice shorter than
-/// its name says, and never longer.
+/// A stretch of time that ends now. It consists of whole slices and the current one, so it is up to one slice shorter than its
+/// name says, and never longer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Window {
-    /// Slices of 10 seconds.
+    /// A minute, in slices of 10 seconds.
     Minute,
-    /// Slices of a minute.
+    /// Five minutes, in slices of a minute.
     FiveMinutes,
-    /// Slices of ten minutes.
+    /// An hour, in slices of ten minutes.
     Hour,
     /// Everything since the version was loaded.
     SinceLoad,
 }
 
 impl Window {
-    /// All, the shortest first.
+    /// All windows, the shortest first.
     pub const ALL: [Self; 4] = [Self::Minute, Self::FiveMinutes, Self::Hour, Self::SinceLoad];
 
-    /// Ticks of a slice and how many slices it is; `None`: no end.
+    /// Returns the ticks per slice and the number of slices; `None` for the window that reaches back to the beginning.
     fn slices(self) -> Option<(u64, u64)> {
         match self {
             Self::Minute => Some((1, 6)),
@@ -36,7 +37,7 @@ impl Window {
         }
     }
 
-    /// The tick with which the window that ends with tick `now` begins.
+    /// Returns the first tick of the window whose last tick is `now`.
     pub(super) fn begin(self, now: u64) -> u64 {
         self.slices().map_or(0, |(ticks, slices)| {
             (now / ticks + 1).saturating_sub(slices) * ticks
@@ -47,19 +48,20 @@ impl Window {
 /// One slot of a ring.
 #[derive(Debug)]
 struct Slice {
-    /// Which slice since the beginning; an older one is forgotten when a newer comes to its slot.
+    /// The number of the slice since the beginning. A newer slice that takes the same slot clears the older one.
     number: u64,
     summary: Summary,
 }
 
-/// What one version saw in one role. A ring for each window; what comes in goes into one slot of each.
+/// The observations of one version in one role: a ring of slices for each window. Each observation is added to one slot of each
+/// ring.
 #[derive(Debug)]
 pub(super) struct History {
     rings: [Vec<Slice>; 3],
     all: Summary,
 }
 
-/// Summaries that a history holds.
+/// The number of summaries in a history.
 pub(super) const SUMMARIES: usize = 6 + 5 + 6 + 1;
 
 impl History {
@@ -78,9 +80,9 @@ impl History {
         }
     }
 
-    /// Adds what was seen in `tick`. What a window no longer holds is left out of it.
-    pub(super) fn add(&mut self, tick: u64, seen: &Summary) {
-        self.all.merge(seen);
+    /// Adds what was observed in `tick` to each window that still contains that tick.
+    pub(super) fn add(&mut self, tick: u64, observed: &Summary) {
+        self.all.merge(observed);
         for (ring, window) in self.rings.iter_mut().zip(Window::ALL) {
             let Some((ticks, slices)) = window.slices() else {
                 continue;
@@ -93,12 +95,12 @@ impl History {
                 slice.number = number;
             }
             if slice.number == number {
-                slice.summary.merge(seen);
+                slice.summary.merge(observed);
             }
         }
     }
 
-    /// Adds to `sum` what `window` holds where it ends with tick `now`.
+    /// Adds to `sum` the contents of `window` that ends with tick `now`.
     pub(super) fn sum(&self, window: Window, now: u64, sum: &mut Summary) {
         let Some((ticks, slices)) = window.slices() else {
             return sum.merge(&self.all);
@@ -114,7 +116,7 @@ impl History {
         }
     }
 
-    /// Everything since the beginning.
+    /// Returns everything since the beginning.
     pub(super) fn all(&self) -> &Summary {
         &self.all
     }

@@ -1,28 +1,35 @@
-//! What each version saw in the last minute, five minutes, hour, and since it was loaded: for `GetStats`, drift, comparison
-//! and whatever decides. The metrics facade is write-only; this is what can be read.
+//! Statistics of each version over the last minute, five minutes and hour, and since it was loaded. `GetStats`, drift, comparison
+//! and every automatic decision read them. (The metrics facade is write-only.)
 //!
-//! A [`VersionStats`] belongs to a loaded version and goes with it. For each role that the version plays it keeps a
-//! [`Summary`] for every slice of every [`Window`]; a [`Snapshot`] is the sum of the slices of one window.
+//! A [`VersionStats`] belongs to a loaded version. For each role that the version plays, it keeps a [`Summary`] for every slice
+//! of every [`Window`]; a [`Snapshot`] is the sum of the slices of one window.
 //!
-//! What always holds: a request counts once in every window, whichever thread it was on; recording takes no lock that another
-//! request waits for, and allocates nothing but room for values that are new; inputs and predictions are those of rows that
-//! were scored, so a request that was refused or failed counts by its code and its time alone; a caller that goes away while
-//! its rows are scored is `CANCELLED`, and its rows count. A sensitive input is never recorded, nor named.
+//! Invariants:
+//! * A request counts once in every window, on whichever thread it ran.
+//! * Recording takes no lock that another request waits for, and allocates memory only for values in new buckets.
+//! * Inputs and predictions are those of rows that were scored. A request that was rejected or failed counts by its code and
+//!   duration only. If a client goes away while its rows are scored, the request is `CANCELLED` and its rows count.
+//! * A sensitive input is neither recorded nor named.
+//! * The statistics of one version in all roles take at most [`max_bytes`](Settings::max_bytes). The memory of each sketch follows
+//!   from that, and with it the error of the sketch when values of very many magnitudes come. Inputs for which there is no memory
+//!   are left out. [`heap_bytes`](VersionStats::heap_bytes) returns the actual size, usually some kilobytes per input.
 //!
-//! Memory of one version in all roles: at most [`max_bytes`](Settings::max_bytes), from which follows how much room each sketch
-//! has, and so how fine it stays when values of very many sizes come; inputs for which there would be none are left out.
-//! [`heap_bytes`](VersionStats::heap_bytes) tells what it is: some kilobytes an input most of the time.
-//! Not here: what the numbers mean (`drift`), and series for dashboards ([`metrics`](super::metrics)).
+//! Not here: what the numbers mean (`drift`), what a question compares ([`query`](super::query)), and series for dashboards
+//! ([`metrics`](super::metrics)).
 
 mod bars;
 mod history;
 mod layout;
+mod observer;
+mod plan;
 mod recorder;
-mod seen;
+mod scoring;
+mod settings;
 mod summary;
 mod sums;
 #[cfg(test)]
 mod tests;
+mod totals;
 
 use std::{
     sync::{Arc, OnceLock},
@@ -34,99 +41,67 @@ use tokio::time::Instant;
 use super::outputs;
 use crate::error::Code;
 use crate::ident::Role;
-use crate::model::{Scores, Signature, TopClass};
+use crate::model::Signature;
+use plan::plan;
 use recorder::Recorder;
 
 pub use bars::bars;
 pub use history::{TICK, Window};
-pub use layout::{Feature, Layout, MOST_CATEGORIES};
-pub use seen::{Cells, Seen};
+pub use layout::{Feature, Layout};
+pub use observer::{InputObserver, ObservedInputs};
+pub use plan::MAX_CATEGORIES;
+pub use scoring::Scoring;
+pub use settings::Settings;
 pub use summary::{Inputs, Summary, Values};
-pub use sums::{Counted, Totals};
+pub use totals::{TimedCount, Totals};
 
-/// What is recorded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Settings {
-    /// Whether inputs are.
-    pub features: bool,
-    /// Inputs of one version whose distributions are kept at most: the first in the signature's order.
-    pub max_features: usize,
-    /// Bytes that all statistics of one version may take.
-    pub max_bytes: usize,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            features: true,
-            max_features: 256,
-            max_bytes: 64 << 20,
-        }
-    }
-}
-
-/// What one version saw, by role.
+/// The statistics of one version, by role.
 #[derive(Debug)]
 pub struct VersionStats {
     layout: Arc<Layout>,
     begin: Instant,
-    /// `begin` on the wall.
-    came: SystemTime,
+    /// `begin` by the wall clock.
+    loaded: SystemTime,
     roles: [OnceLock<Recorder>; Role::COUNT],
 }
 
-/// What a version saw in one role and one window.
+/// The statistics of one version in one role and one window.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
-    /// What the tables of `summary` are about.
+    /// The names of the counts in `summary`.
     pub layout: Arc<Layout>,
     /// Counts and distributions.
     pub summary: Summary,
-    /// How long it is: not past the version's loading.
+    /// How far the window reaches back; not past the loading of the version.
     pub length: Duration,
 }
 
-/// What scoring a request gave.
-#[derive(Clone, Copy, Debug)]
-pub struct Scoring<'a> {
-    /// From the request's coming to the start of its computing.
-    pub queue: Duration,
-    /// The forward pass.
-    pub inference: Duration,
-    /// The answers.
-    pub scores: &'a Scores,
-    /// The most probable class of each row; empty for a regression.
-    pub top: &'a [TopClass],
-    /// Whether the forward pass is counted with this request: of several in one pass with one of them only.
-    pub is_first: bool,
-}
-
 impl VersionStats {
-    /// Of a version with this signature, that came just now.
+    /// Creates the statistics of a version with this signature, which was just loaded.
     #[must_use]
     pub fn new(signature: &Signature, settings: Settings) -> Self {
         Self {
-            layout: Arc::new(Layout::of(signature, settings)),
+            layout: Arc::new(plan(signature, settings)),
             begin: Instant::now(),
-            came: SystemTime::now(),
+            loaded: SystemTime::now(),
             roles: Default::default(),
         }
     }
 
-    /// What it counts.
+    /// Returns the names of what it counts.
     #[must_use]
     pub fn layout(&self) -> &Arc<Layout> {
         &self.layout
     }
 
-    /// An observer for the inputs of one request; hand it to [`scored`](Self::scored).
+    /// Returns an observer for the inputs of one request. Pass what it observed to [`scored`](Self::scored).
     #[must_use]
-    pub fn watch(&self) -> Seen<'_> {
-        Seen::of(&self.layout)
+    pub fn observe_inputs(&self) -> InputObserver<'_> {
+        InputObserver::new(&self.layout)
     }
 
-    /// A request was scored: its inputs, its answers and how long they took.
-    pub fn scored(&self, role: Role, seen: &Cells, scoring: Scoring<'_>) {
+    /// Records a request that was scored: its inputs, its predictions and their durations.
+    pub fn scored(&self, role: Role, inputs: &ObservedInputs, scoring: Scoring<'_>) {
         let (classes, labels) = (self.layout.classes.len(), self.layout.outputs.len());
         let since = self.begin.elapsed();
         self.recorder(role).record(tick(since), |summary| {
@@ -134,7 +109,7 @@ impl VersionStats {
             summary.rows += scoring.scores.rows().len() as u64;
             summary.queue.record(scoring.queue.as_secs_f64());
             summary.inference.record(scoring.inference.as_secs_f64());
-            for (place, held) in &seen.0 {
+            for (place, held) in &inputs.0 {
                 summary.input(*place, *held);
             }
             let Summary { scores, .. } = summary;
@@ -152,20 +127,20 @@ impl VersionStats {
         });
     }
 
-    /// A request ended with `code`, `total` after it came.
+    /// Records a request that ended with `code`, `total` after it arrived.
     pub fn ended(&self, role: Role, code: Code, total: Duration) {
-        self.recorder(role).record(self.now(), |summary| {
+        self.recorder(role).record(self.current_tick(), |summary| {
             summary.codes[code as usize] += 1;
             summary.total.record(total.as_secs_f64());
             summary.sums.ended(code, total);
         });
     }
 
-    /// What it saw in `role` and `window`, until now; `None` where it never played the role.
+    /// Returns the statistics of `role` in `window`, which ends now. `None` if the version never played the role.
     #[must_use]
     pub fn read(&self, role: Role, window: Window) -> Option<Snapshot> {
         let recorder = self.roles[role as usize].get()?;
-        let (since, now) = (self.begin.elapsed(), self.now());
+        let (since, now) = (self.begin.elapsed(), self.current_tick());
         let mut summary = Summary::empty(&self.layout);
         recorder.sum(now, [(window, &mut summary)]);
         Some(Snapshot {
@@ -175,8 +150,9 @@ impl VersionStats {
         })
     }
 
-    /// What it saw in `role` and `window` until now, and before that, since `longer` begins: no request is in both. `None` where
-    /// it never played the role. `longer` should be the longer one, otherwise there is nothing before.
+    /// Returns the statistics of `role` in `window`, which ends now, and those of the time from the beginning of `longer` to the
+    /// beginning of `window`. No request is in both. `None` if the version never played the role. If `longer` is not the longer
+    /// window, the second statistics are empty.
     #[must_use]
     pub fn read_and_before(
         &self,
@@ -185,10 +161,10 @@ impl VersionStats {
         longer: Window,
     ) -> Option<[Snapshot; 2]> {
         let recorder = self.roles[role as usize].get()?;
-        let (since, now) = (self.begin.elapsed(), self.now());
+        let (since, now) = (self.begin.elapsed(), self.current_tick());
         let [mut last, mut before] = [(); 2].map(|()| Summary::empty(&self.layout));
         recorder.sum(now, [(window, &mut last), (longer, &mut before)]);
-        before.take_back(&last);
+        before.subtract(&last);
         let last_length = length(window, since, now);
         let before_length = length(longer, since, now).saturating_sub(last_length);
         let read = [(last, last_length), (before, before_length)];
@@ -199,20 +175,20 @@ impl VersionStats {
         }))
     }
 
-    /// All that it did in `role` since it was loaded. Costs less than [`read`](Self::read), however many inputs there are; it may
-    /// wait for who reads just then.
+    /// Returns the totals of `role` since the version was loaded. Less expensive than [`read`](Self::read): the cost does not depend on
+    /// the number of inputs. May wait for a concurrent read.
     #[must_use]
     pub fn totals(&self, role: Role) -> Totals {
         let mut totals = Totals::default();
         if let Some(recorder) = self.roles[role as usize].get() {
-            recorder.add_up(|summary| totals.add(summary, self.came));
+            recorder.visit_all(|summary| totals.add(summary, self.loaded));
         }
         totals
     }
 
-    /// What is read of a version that saw nothing.
+    /// Returns the statistics of a version without requests.
     #[must_use]
-    pub fn nothing(&self) -> Snapshot {
+    pub fn empty_snapshot(&self) -> Snapshot {
         Snapshot {
             layout: Arc::clone(&self.layout),
             summary: Summary::empty(&self.layout),
@@ -220,7 +196,7 @@ impl VersionStats {
         }
     }
 
-    /// Bytes on the heap.
+    /// Returns its bytes on the heap.
     #[must_use]
     pub fn heap_bytes(&self) -> usize {
         let roles = self.roles.iter().filter_map(OnceLock::get);
@@ -231,18 +207,18 @@ impl VersionStats {
         self.roles[role as usize].get_or_init(|| Recorder::new(&self.layout))
     }
 
-    /// The tick that runs.
-    fn now(&self) -> u64 {
+    /// Returns the current tick.
+    fn current_tick(&self) -> u64 {
         tick(self.begin.elapsed())
     }
 }
 
-/// The tick that runs so long after the beginning.
+/// Returns the tick that contains the time `since` after the beginning.
 fn tick(since: Duration) -> u64 {
     since.as_secs() / TICK.as_secs()
 }
 
-/// How far a window reaches back in tick `now` of a version that came `since` ago.
+/// Returns how far a window reaches back in tick `now` of a version that was loaded `since` ago.
 fn length(window: Window, since: Duration, now: u64) -> Duration {
     let begin = u32::try_from(window.begin(now)).unwrap_or(u32::MAX);
     since.saturating_sub(TICK.saturating_mul(begin))

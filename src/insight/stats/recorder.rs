@@ -1,7 +1,9 @@
-//! Where requests record: a few shards, each with the slice that runs, and the history that they are merged into.
+//! Records the requests of one version in one role: a few shards, each with the current slice, and the history into which they
+//! are merged.
 //!
-//! A request takes a shard that nobody holds, beginning with its thread's own, and holds it while it counts. Where the slice
-//! is over, whoever comes first merges it; should somebody be reading the history just then, the next one does.
+//! A request locks a shard that is free, beginning with its thread's own, and holds it while it counts. The first request after
+//! the end of a slice merges the shard into the history. If the history is being read at that moment, the next request tries
+//! again.
 
 use std::{
     num::NonZero,
@@ -16,30 +18,30 @@ use super::history::{self, History, Window};
 use super::layout::Layout;
 use super::summary::Summary;
 
-/// Shards of one version in one role at most; fewer where there are fewer cores.
-const MOST_SHARDS: usize = 8;
+/// The most shards of one version in one role. There are fewer on a machine with fewer cores.
+const MAX_SHARDS: usize = 8;
 
-/// Shards of one version in one role.
+/// Returns the number of shards of one version in one role.
 fn shards() -> usize {
     thread::available_parallelism()
         .map_or(1, NonZero::get)
-        .min(MOST_SHARDS)
+        .min(MAX_SHARDS)
 }
 
-/// Summaries that one version keeps in one role: of every slice, of every shard, and a spare one.
+/// Returns the number of summaries of one version in one role: one per slice, one per shard, and a spare one.
 pub(super) fn summaries() -> usize {
     history::SUMMARIES + shards() + 1
 }
 
 thread_local! {
-    /// Which shard a thread tries first.
+    /// The shard that a thread tries first.
     static OWN: usize = {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         NEXT.fetch_add(1, Ordering::Relaxed)
     };
 }
 
-/// What one version sees in one role.
+/// Records what one version observes in one role.
 #[derive(Debug)]
 pub(super) struct Recorder {
     shards: Vec<Mutex<Shard>>,
@@ -48,7 +50,7 @@ pub(super) struct Recorder {
 
 #[derive(Debug)]
 struct Shard {
-    /// When the slice runs that it counts.
+    /// The tick that `open` counts.
     tick: u64,
     open: Summary,
     dirty: bool,
@@ -57,7 +59,7 @@ struct Shard {
 #[derive(Debug)]
 struct Past {
     history: History,
-    /// Changes places with a shard's, so that the shard is free again before it is merged. Empty in between.
+    /// Exchanged with the summary of a shard, so that the shard can be unlocked before the merge. Empty between merges.
     spare: Summary,
 }
 
@@ -79,20 +81,20 @@ impl Recorder {
         }
     }
 
-    /// Counts in the slice of tick `now`.
+    /// Calls `count` with the summary of tick `now`.
     #[inline]
     pub(super) fn record(&self, now: u64, count: impl FnOnce(&mut Summary)) {
-        let mut shard = self.free();
+        let mut shard = self.lock_free_shard();
         if shard.tick != now {
-            self.turn(&mut shard, now);
+            self.begin_slice(&mut shard, now);
         }
         shard.dirty = true;
         count(&mut shard.open);
     }
 
-    /// Begins the next slice, unless somebody holds the history: then it is tried again with the next request.
+    /// Begins the next slice, unless the history is locked; then the next request tries again.
     #[cold]
-    fn turn(&self, shard: &mut Shard, now: u64) {
+    fn begin_slice(&self, shard: &mut Shard, now: u64) {
         if shard.dirty {
             let Ok(mut past) = self.past.try_lock() else {
                 return;
@@ -104,13 +106,13 @@ impl Recorder {
         shard.tick = now;
     }
 
-    /// A shard that nobody holds, from the thread's own on; its own, where all are held.
-    fn free(&self) -> MutexGuard<'_, Shard> {
+    /// Locks the first shard that is free, beginning with the thread's own. If none is free, waits for its own.
+    fn lock_free_shard(&self) -> MutexGuard<'_, Shard> {
         let own = OWN.with(|own| *own) % self.shards.len();
         for shard in self.shards[own..].iter().chain(&self.shards[..own]) {
             match shard.try_lock() {
                 Ok(shard) => return shard,
-                // What a panic left half counted is counts all the same.
+                // After a panic the counts may lack part of one request; they are still valid.
                 Err(TryLockError::Poisoned(shard)) => return shard.into_inner(),
                 Err(TryLockError::WouldBlock) => {}
             }
@@ -118,7 +120,7 @@ impl Recorder {
         lock(&self.shards[own])
     }
 
-    /// Adds to each sum what its window holds where it ends with tick `now`: of the same requests in all of them.
+    /// Adds to each sum the contents of its window, which ends with tick `now`. All sums see the same requests.
     pub(super) fn sum<const N: usize>(&self, now: u64, sums: [(Window, &mut Summary); N]) {
         let mut past = lock(&self.past);
         let Past { history, spare } = &mut *past;
@@ -138,13 +140,14 @@ impl Recorder {
         }
     }
 
-    /// Has `count` see all since the beginning, in parts. Merges nothing, so it takes no longer for many inputs.
-    pub(super) fn add_up(&self, mut count: impl FnMut(&Summary)) {
+    /// Calls `visit` with each of the parts that together contain everything since the beginning. It merges nothing, so its cost does
+    /// not depend on the number of inputs.
+    pub(super) fn visit_all(&self, mut visit: impl FnMut(&Summary)) {
         let past = lock(&self.past);
-        count(past.history.all());
-        // None of them is merged into the history while that is held.
+        visit(past.history.all());
+        // The lock on the history keeps shards from being merged into it meanwhile.
         for shard in &self.shards {
-            count(&lock(shard).open);
+            visit(&lock(shard).open);
         }
     }
 

@@ -1,4 +1,4 @@
-//! All that is counted in one stretch of time.
+//! Counts and distributions of one stretch of time.
 
 use super::layout::Layout;
 use super::sums::Sums;
@@ -6,18 +6,19 @@ use crate::error::Code;
 use crate::insight::sketch::Sketch;
 use crate::model::Observed;
 
-/// Counts and distributions of the requests of one version in one role. Merging two adds them and loses nothing.
+/// Counts and distributions of the requests of one version in one role. Merging two adds
+/// their counts and loses nothing.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Summary {
     /// Requests that ended, by `code as usize`.
     pub codes: [u64; Code::COUNT],
     /// Rows that were scored.
     pub rows: u64,
-    /// Seconds from a request's coming to the start of its computing; of those that were scored.
+    /// Seconds from the arrival of a request to the start of its computing; of scored requests.
     pub queue: Sketch,
-    /// Seconds in the forward pass; of those that were scored.
+    /// Seconds in the forward pass; of scored requests.
     pub inference: Sketch,
-    /// Seconds from a request's coming to its end, however it ended.
+    /// Seconds from the arrival of a request to its end, whatever its code.
     pub total: Sketch,
     /// Predicted values, by [`Layout::outputs`].
     pub scores: Vec<Sketch>,
@@ -27,39 +28,39 @@ pub struct Summary {
     pub confidence: Sketch,
     /// Inputs of the rows that were scored, by [`Layout::features`].
     pub features: Vec<Inputs>,
-    /// What adds up to exact totals, which sketches do not give.
+    /// Exact sums, which sketches do not contain.
     pub(super) sums: Sums,
 }
 
-/// The values of one input, as the callers sent them, and cut to its range; of several values a row, all together.
+/// The values of one input, as clients sent them, cut to its range. If a row has several values, all of them count.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Inputs {
-    /// Those that were there.
+    /// The values that were not missing.
     pub values: Values,
-    /// Those that were not, and for which the manifest's stand-in was used. Not among `values`.
+    /// Missing values, which the manifest's substitute replaced. They are not in `values`.
     pub missing: u64,
-    /// Numbers outside the manifest's range, which were moved to its end. Among `values` as that end.
+    /// Numbers outside the manifest's range, which were moved to its nearest end. They are in `values` as that end.
     pub clipped: u64,
 }
 
-/// Values of one kind.
+/// The values of one input, by kind.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Values {
-    /// Of a numeric or cyclic input.
+    /// The values of a numeric or cyclic input.
     Numbers(Sketch),
-    /// Of a categorical input.
+    /// The values of a categorical input.
     Categories {
-        /// By [`Feature::categories`](super::Feature::categories).
+        /// The count of each of [`Feature::categories`](super::Feature::categories).
         counts: Vec<u64>,
-        /// Categories of the manifest that are not counted one by one.
+        /// Values in categories of the manifest that are not counted one by one.
         other: u64,
-        /// Categories that the manifest does not have.
+        /// Values in categories that the manifest does not have.
         unknown: u64,
     },
 }
 
 impl Inputs {
-    /// Values that came, the missing ones among them.
+    /// Returns the number of values received, including missing ones.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.missing
@@ -88,7 +89,7 @@ impl Inputs {
             }
             (Observed::Unknown, Values::Categories { unknown, .. }) => *unknown += 1,
             (Observed::Missing, _) => self.missing += 1,
-            // What the layout does not have; it is made of the same signature.
+            // Impossible: the layout is made from the same signature.
             _ => {}
         }
     }
@@ -110,7 +111,7 @@ impl Inputs {
                     unknown: unknowns,
                 },
             ) => {
-                add(counts, more);
+                add_each(counts, more);
                 *other += others;
                 *unknown += unknowns;
             }
@@ -118,11 +119,11 @@ impl Inputs {
         }
     }
 
-    fn take_back(&mut self, part: &Self) {
+    fn subtract(&mut self, part: &Self) {
         self.missing = self.missing.saturating_sub(part.missing);
         self.clipped = self.clipped.saturating_sub(part.clipped);
         match (&mut self.values, &part.values) {
-            (Values::Numbers(from), Values::Numbers(part)) => from.take_back(part),
+            (Values::Numbers(from), Values::Numbers(part)) => from.subtract(part),
             (
                 Values::Categories {
                     counts,
@@ -135,7 +136,7 @@ impl Inputs {
                     unknown: unknowns,
                 },
             ) => {
-                subtract(counts, fewer);
+                subtract_each(counts, fewer);
                 *other = other.saturating_sub(*others);
                 *unknown = unknown.saturating_sub(*unknowns);
             }
@@ -160,11 +161,11 @@ impl Inputs {
 }
 
 impl Summary {
-    /// Nothing.
+    /// Creates a summary without any counts.
     pub(super) fn empty(layout: &Layout) -> Self {
         let features = layout.features.iter().map(|feature| Inputs {
             values: match &feature.categories {
-                None => Values::Numbers(Sketch::within(layout.room.input)),
+                None => Values::Numbers(Sketch::within(layout.budget.input)),
                 Some(categories) => Values::Categories {
                     counts: vec![0; categories.len()],
                     other: 0,
@@ -174,7 +175,7 @@ impl Summary {
             missing: 0,
             clipped: 0,
         });
-        let sketch = || Sketch::within(layout.room.other);
+        let sketch = || Sketch::within(layout.budget.other);
         Self {
             codes: [0; Code::COUNT],
             rows: 0,
@@ -189,7 +190,7 @@ impl Summary {
         }
     }
 
-    /// Requests that ended.
+    /// Returns the number of requests that ended.
     #[must_use]
     pub fn requests(&self) -> u64 {
         self.codes.iter().sum()
@@ -202,11 +203,11 @@ impl Summary {
         }
     }
 
-    /// Adds all that `from`, which is of the same layout, has counted.
+    /// Adds the counts of `from`, which has the same layout.
     pub(super) fn merge(&mut self, from: &Self) {
-        add(&mut self.codes, &from.codes);
+        add_each(&mut self.codes, &from.codes);
         self.rows += from.rows;
-        add(&mut self.classes, &from.classes);
+        add_each(&mut self.classes, &from.classes);
         self.sums.merge(from.sums);
         let theirs = from.sketches();
         for (to, from) in self.sketches_mut().zip(theirs) {
@@ -217,22 +218,22 @@ impl Summary {
         }
     }
 
-    /// Takes back all that `part`, which was merged into this one, has counted.
-    pub(super) fn take_back(&mut self, part: &Self) {
-        subtract(&mut self.codes, &part.codes);
+    /// Subtracts the counts of `part`, which was merged into this one.
+    pub(super) fn subtract(&mut self, part: &Self) {
+        subtract_each(&mut self.codes, &part.codes);
         self.rows = self.rows.saturating_sub(part.rows);
-        subtract(&mut self.classes, &part.classes);
-        self.sums.take_back(part.sums);
+        subtract_each(&mut self.classes, &part.classes);
+        self.sums.subtract(part.sums);
         let theirs = part.sketches();
         for (from, part) in self.sketches_mut().zip(theirs) {
-            from.take_back(part);
+            from.subtract(part);
         }
         for (from, part) in self.features.iter_mut().zip(&part.features) {
-            from.take_back(part);
+            from.subtract(part);
         }
     }
 
-    /// Forgets all, and keeps the memory for what comes next.
+    /// Resets all counts and keeps the memory for later ones.
     pub(super) fn clear(&mut self) {
         self.codes.fill(0);
         self.rows = 0;
@@ -257,7 +258,7 @@ impl Summary {
         times.into_iter().chain(&mut self.scores)
     }
 
-    /// Bytes on the heap.
+    /// Returns its bytes on the heap.
     #[must_use]
     pub fn heap_bytes(&self) -> usize {
         let features = self.features.iter().map(|inputs| match &inputs.values {
@@ -272,13 +273,13 @@ impl Summary {
     }
 }
 
-fn add(to: &mut [u64], from: &[u64]) {
+fn add_each(to: &mut [u64], from: &[u64]) {
     for (to, from) in to.iter_mut().zip(from) {
         *to += from;
     }
 }
 
-fn subtract(from: &mut [u64], part: &[u64]) {
+fn subtract_each(from: &mut [u64], part: &[u64]) {
     for (from, part) in from.iter_mut().zip(part) {
         *from = from.saturating_sub(*part);
     }

@@ -5,9 +5,9 @@ use tokio::time;
 
 use super::*;
 use crate::model::payload::{Cell, Payload, Row, Tensor, TensorData};
-use crate::model::{Manifest, Observe, Observed, samples};
+use crate::model::{Manifest, Observe, Observed, Scores, TopClass, samples};
 
-/// Two numbers (`a` clipped to 0..=10, `b` imputed), a category with more than are counted, and a sensitive number.
+/// Two numbers (`a` clipped to 0..=10, `b` imputed), a category with more values than are counted, and a sensitive number.
 fn manifest() -> Manifest {
     let mut document = samples::document("m", 1);
     let categories: Vec<_> = (0..70).map(|at| format!("c{at}")).collect();
@@ -33,12 +33,12 @@ const PRIMARY: Role = Role::Primary;
 
 /// One row whose `a` is `a` and whose score is 0.75.
 fn score(stats: &VersionStats, a: f64) {
-    let mut seen = stats.watch();
-    seen.cell(0, Observed::Number(a));
-    answer(stats, &seen);
+    let mut observer = stats.observe_inputs();
+    observer.cell(0, Observed::Number(a));
+    answer(stats, &observer);
 }
 
-fn answer(stats: &VersionStats, seen: &Seen<'_>) {
+fn answer(stats: &VersionStats, observer: &InputObserver<'_>) {
     let scores = Scores::new(vec![0.75], 1).unwrap();
     let top = [TopClass {
         index: 1,
@@ -51,7 +51,7 @@ fn answer(stats: &VersionStats, seen: &Seen<'_>) {
         top: &top,
         is_first: true,
     };
-    stats.scored(PRIMARY, seen, scoring);
+    stats.scored(PRIMARY, observer, scoring);
     stats.ended(PRIMARY, Code::Ok, Duration::from_millis(4));
 }
 
@@ -60,7 +60,7 @@ fn requests(stats: &VersionStats) -> [u64; 4] {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_leaves_one_window_after_the_other() {
+async fn a_request_leaves_the_windows_one_after_another() {
     let stats = stats();
     assert!(stats.read(PRIMARY, Window::Minute).is_none(), "no role yet");
     score(&stats, 1.0);
@@ -82,7 +82,8 @@ async fn a_request_leaves_one_window_after_the_other() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_window_is_as_long_as_the_version_is_old_and_then_up_to_a_slice_shorter_than_its_name() {
+async fn a_window_is_no_longer_than_the_age_of_the_version_and_up_to_a_slice_shorter_than_its_name()
+{
     let stats = stats();
     score(&stats, 1.0);
     let lengths =
@@ -98,7 +99,7 @@ async fn a_window_is_as_long_as_the_version_is_old_and_then_up_to_a_slice_shorte
 }
 
 #[test]
-fn what_many_threads_record_at_one_time_is_all_there() {
+fn nothing_is_lost_when_many_threads_record_at_once() {
     let stats = stats();
     std::thread::scope(|scope| {
         for _ in 0..8 {
@@ -130,21 +131,21 @@ fn what_many_threads_record_at_one_time_is_all_there() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn memory_stays_flat_however_long_it_runs_and_whatever_comes() {
+async fn memory_does_not_grow_with_time_or_with_the_values_recorded() {
     let stats = stats();
     let mut x = 1_u64;
     let mut round = async |rounds: usize| {
         for _ in 0..rounds {
             for _ in 0..60 {
                 x = x.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-                // Every magnitude that there is, and both signs.
+                // Every magnitude and both signs.
                 score(&stats, f64::from_bits(x & 0xbfff_ffff_ffff_ffff));
             }
             time::advance(Duration::from_secs(7)).await;
         }
         stats.heap_bytes()
     };
-    // Longer than an hour, so that every slice has been in use.
+    // Longer than an hour, so that every slice has been used.
     let warm = round(700).await;
     let later = round(1_400).await;
     let most = Settings::default().max_bytes;
@@ -154,7 +155,7 @@ async fn memory_stays_flat_however_long_it_runs_and_whatever_comes() {
     );
 }
 
-/// `numbers` inputs of their own, and two classes.
+/// A manifest with this many numeric inputs and two classes.
 fn wide(numbers: usize) -> Manifest {
     let mut document = samples::document("m", 1);
     let names: Vec<_> = (0..numbers).map(|at| format!("x{at}")).collect();
@@ -168,7 +169,7 @@ fn wide(numbers: usize) -> Manifest {
 }
 
 #[tokio::test(start_paused = true)]
-async fn all_statistics_of_a_version_stay_within_the_setting() {
+async fn the_statistics_of_a_version_stay_within_max_bytes() {
     for (numbers, max_bytes, counted) in
         [(40, 16 << 20, 40), (400, 16 << 20, 400), (400, 4 << 20, 1)]
     {
@@ -180,19 +181,19 @@ async fn all_statistics_of_a_version_stay_within_the_setting() {
         let stats = VersionStats::new(&wide(numbers).signature, settings);
         let layout = Arc::clone(stats.layout());
         assert_eq!(layout.features.len() + layout.left_out, numbers);
-        // How many fit depends on the number of cores, too.
+        // The number that fits also depends on the number of cores.
         assert!(
             layout.features.len() >= counted.min(numbers / 10),
             "{layout:?}"
         );
         for _ in 0..80 {
             for role in [Role::Primary, Role::Shadow, Role::Fallback] {
-                let mut seen = stats.watch();
+                let mut observer = stats.observe_inputs();
                 for input in 0..layout.features.len() {
                     for power in -40..=63 {
                         let x = f64::from(power).exp2();
-                        seen.cell(input, Observed::Number(x));
-                        seen.cell(input, Observed::Number(-x));
+                        observer.cell(input, Observed::Number(x));
+                        observer.cell(input, Observed::Number(-x));
                     }
                 }
                 let score = Scores::new(vec![0.75], 1).unwrap();
@@ -203,7 +204,7 @@ async fn all_statistics_of_a_version_stay_within_the_setting() {
                     top: &[],
                     is_first: true,
                 };
-                stats.scored(role, &seen, scoring);
+                stats.scored(role, &observer, scoring);
             }
             time::advance(Duration::from_secs(50)).await;
         }
@@ -219,17 +220,17 @@ async fn all_statistics_of_a_version_stay_within_the_setting() {
 }
 
 #[test]
-fn with_the_usual_room_a_version_of_twenty_inputs_is_known_as_finely_as_can_be() {
+fn by_default_the_sketches_of_a_version_with_twenty_inputs_have_the_smallest_error() {
     let stats = VersionStats::new(&wide(20).signature, Settings::default());
     // Two signs, eight powers of two each.
-    let mut sketch = crate::insight::sketch::Sketch::within(stats.layout().room.input);
+    let mut sketch = crate::insight::sketch::Sketch::within(stats.layout().budget.input);
     let values = (0..8_000).map(|at| (f64::from(at) / 1_000.0).exp2());
     sketch.extend(values.clone().chain(values.map(|x| -x)));
     assert_eq!(
         sketch.relative_error(),
         1.0 / 256.0,
         "{:?}",
-        stats.layout().room
+        stats.layout().budget
     );
 }
 
@@ -246,7 +247,7 @@ fn rows() -> Vec<Row> {
         row(0.1, Some(2.5), "c1"),
         row(99.0, None, "c1"),
         row(5.0, Some(-3.0), "c69"),
-        row(5.0, Some(-3.0), "never seen"),
+        row(5.0, Some(-3.0), "never observer"),
     ]
 }
 
@@ -256,7 +257,7 @@ fn tensors() -> Vec<Tensor> {
         shape: vec![4],
         data,
     };
-    let texts = ["c1", "c1", "c69", "never seen"];
+    let texts = ["c1", "c1", "c69", "never observer"];
     vec![
         tensor("a", TensorData::Fp32(vec![0.1, 99.0, 5.0, 5.0])),
         tensor("b", TensorData::Fp64(vec![2.5, f64::NAN, -3.0, -3.0])),
@@ -267,9 +268,12 @@ fn tensors() -> Vec<Tensor> {
 
 fn features_of(payload: &Payload) -> Vec<Inputs> {
     let (manifest, stats) = (manifest(), stats());
-    let mut seen = stats.watch();
-    manifest.signature.encode_with(payload, &mut seen).unwrap();
-    answer(&stats, &seen);
+    let mut observer = stats.observe_inputs();
+    manifest
+        .signature
+        .encode_with(payload, &mut observer)
+        .unwrap();
+    answer(&stats, &observer);
     stats
         .read(PRIMARY, Window::Minute)
         .unwrap()
@@ -278,7 +282,7 @@ fn features_of(payload: &Payload) -> Vec<Inputs> {
 }
 
 #[test]
-fn inputs_count_as_they_came_the_same_by_rows_and_by_tensors() {
+fn inputs_are_counted_alike_from_rows_and_from_tensors() {
     let features = features_of(&Payload::Rows(rows()));
     assert_eq!(features_of(&Payload::Tensors(tensors())), features);
     let [a, b, c] = &features[..] else {
@@ -303,17 +307,17 @@ fn inputs_count_as_they_came_the_same_by_rows_and_by_tensors() {
     };
     assert_eq!(
         (counts.len(), counts[1], *other, *unknown),
-        (MOST_CATEGORIES, 2, 1, 1)
+        (MAX_CATEGORIES, 2, 1, 1)
     );
-    let told = format!("{:?} {features:?}", stats().layout());
+    let text = format!("{:?} {features:?}", stats().layout());
     assert!(
-        !told.contains("secret") && !told.contains("123456"),
-        "{told}"
+        !text.contains("secret") && !text.contains("123456"),
+        "{text}"
     );
 }
 
 #[test]
-fn the_first_inputs_count_where_there_are_too_many_and_none_where_nobody_wants_them() {
+fn only_the_first_inputs_are_counted_past_max_features_and_none_if_features_are_off() {
     let names = |settings| {
         let stats = VersionStats::new(&manifest().signature, settings);
         let layout = stats.layout();
@@ -339,7 +343,7 @@ fn the_first_inputs_count_where_there_are_too_many_and_none_where_nobody_wants_t
 }
 
 #[test]
-fn bars_hold_every_value_and_do_not_overlap() {
+fn bars_contain_every_value_and_do_not_overlap() {
     let sketch: super::super::sketch::Sketch = (0..1_000).map(f64::from).collect();
     let bars = bars(&sketch, 40);
     assert_eq!(bars.len(), 40);
@@ -359,7 +363,7 @@ fn bars_hold_every_value_and_do_not_overlap() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_before_a_window_is_what_the_longer_one_holds_beside_it() {
+async fn the_time_before_a_window_is_the_longer_window_without_it() {
     let stats = stats();
     for a in 0..30 {
         score(&stats, f64::from(a % 10));

@@ -153,15 +153,12 @@ fn a_manifest_that_cannot_be_read_says_why() {
     let faults = load_it(&dir).unwrap_err();
     assert_eq!(
         faults,
-        ["metadata.json: no JSON: EOF while parsing a value at line 1 column 19"]
+        ["metadata.json: invalid JSON: EOF while parsing a value at line 1 column 19"]
     );
     let twice = samples::document("m", 1).to_string();
     fs::write(&manifest, twice.replacen('{', "{\"version\": 2, ", 1)).unwrap();
     let faults = load_it(&dir).unwrap_err();
-    assert_eq!(
-        faults,
-        ["metadata.json: $.version: is there more than once"]
-    );
+    assert_eq!(faults, ["metadata.json: $.version: is repeated"]);
     fs::remove_file(&manifest).unwrap();
     let faults = load_it(&dir).unwrap_err();
     assert_eq!(
@@ -241,11 +238,11 @@ fn a_broken_network_costs_one_answer_and_no_more() {
         ),
         (
             version(|_| Scores::new(vec![0.5, f32::NAN], 1)),
-            "the answer for row 1 is not finite",
+            "the score of row 1 is not finite",
         ),
         (
             version(|_| Scores::new(vec![f32::INFINITY, 0.5], 1)),
-            "the answer for row 0 is not finite",
+            "the score of row 0 is not finite",
         ),
         (
             version(|_| Scores::new(vec![0.5], 1)),

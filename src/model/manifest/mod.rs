@@ -1,7 +1,7 @@
-//! What a version says about itself: `metadata.json`, parsed into types once.
+//! The manifest of a version: `metadata.json`, parsed and checked once.
 //!
-//! [`raw`] mirrors the file and is the source of the published JSON Schema. A [`Manifest`] is what has passed every
-//! check that needs no weights; whoever holds one never checks again.
+//! [`raw`] mirrors the file and is the source of the published JSON Schema. A [`Manifest`] has passed every check that needs no
+//! weights, so its users need no further checks.
 
 pub mod raw;
 
@@ -26,91 +26,91 @@ pub struct Manifest {
     pub model: ModelName,
     /// The version.
     pub version: VersionNumber,
-    /// What it takes and gives.
+    /// Inputs and outputs.
     pub signature: Signature,
     /// The network's layers, in order.
     pub layers: Vec<Layer>,
-    /// From logits to the answer.
+    /// The function from the logits to the output.
     pub head: Head,
-    /// Every file of the version, at least one.
+    /// Every file of the version except the manifest, at least one.
     pub files: Vec<File>,
-    /// Requests with the answers they must give.
+    /// Golden requests with the expected answers.
     pub golden: Vec<Golden>,
-    /// What is only passed on: description, provenance, metrics, reference profile.
+    /// The parts that are only passed on: description, provenance, metrics, reference profile.
     pub about: RawManifest,
 }
 
-/// How far a manifest has come that somebody may be writing.
+/// The state of a manifest that may still be being written.
 #[derive(Debug)]
 pub enum Draft {
-    /// It is not there, or a link to it leads nowhere yet.
+    /// The file does not exist, or it is a link to a file that does not exist.
     Missing,
-    /// Its JSON ends before it is complete.
-    CutOff,
-    /// More does not have to come; what there is may be faulty.
-    Whole(Result<Box<Manifest>, Faults>),
+    /// The file ends in the middle of its JSON.
+    Truncated,
+    /// The file is complete. It may be faulty.
+    Complete(Result<Box<Manifest>, Faults>),
 }
 
-/// To compile it takes longer than to read a manifest, and each version's is read a few times before it serves. Whoever reads the
-/// first one compiles it: at the start, before anything is served.
+/// Compiling the schema takes longer than reading a manifest, and every manifest is read several times before its version serves.
+/// The first read compiles it, at startup, before anything is served.
 static SCHEMA: Schema<RawManifest> = Schema::new();
 
-/// Length of `metadata.json` at most.
-const MOST_BYTES: u64 = 16 << 20;
+/// The largest `metadata.json`, in bytes.
+const MAX_BYTES: u64 = 16 << 20;
 
 impl Manifest {
     /// Reads and checks `metadata.json` in `dir`.
     ///
     /// # Errors
-    /// It cannot be read, or all that is wrong with it.
+    /// Returns an error if the file cannot be read, or all its faults.
     pub fn read(dir: &Path) -> Result<Self, Faults> {
         let file = dir.join(File::MANIFEST);
         let bytes = read_bounded(dir).map_err(|why| Faults::one(&file, why))?;
         Self::parse(&file, &bytes)
     }
 
-    /// Checks `bytes`, the text of a manifest; `file` is only named in faults.
+    /// Parses and checks the text of a manifest. `file` is used only in faults.
     ///
     /// # Errors
-    /// All that is wrong with it.
+    /// Returns all faults.
     pub fn parse(file: &Path, bytes: &[u8]) -> Result<Self, Faults> {
         let document = faults::from_json(file, bytes)?;
         Self::check(SCHEMA.parse(file, document)?, file)
     }
 
-    /// As [`read`](Self::read), telling apart what may still be on its way.
+    /// Reads and checks `metadata.json` in `dir`, like [`read`](Self::read), but distinguishes a file that may still be being written.
     #[must_use]
     pub fn draft(dir: &Path) -> Draft {
         let file = dir.join(File::MANIFEST);
-        let about = fs::metadata(&file);
-        if about.is_err_and(|error| error.kind() == ErrorKind::NotFound) {
+        let metadata = fs::metadata(&file);
+        if metadata.is_err_and(|error| error.kind() == ErrorKind::NotFound) {
             return Draft::Missing;
         }
         let bytes = match read_bounded(dir) {
             Ok(bytes) => bytes,
-            Err(why) => return Draft::Whole(Err(Faults::one(&file, why))),
+            Err(why) => return Draft::Complete(Err(Faults::one(&file, why))),
         };
         let parsed = Self::parse(&file, &bytes);
-        let is_cut_off = parsed.is_err() && {
-            // Not only passed over: a number that ends in the middle is then no fault of syntax.
+        let is_truncated = parsed.is_err() && {
+            // Parsed as a `Value`: while skipping values, serde_json reports a number that ends in the middle as a syntax error.
             let json: Result<Value, _> = serde_json::from_slice(&bytes);
             json.is_err_and(|error| error.is_eof())
         };
-        if is_cut_off {
-            Draft::CutOff
+        if is_truncated {
+            Draft::Truncated
         } else {
-            Draft::Whole(parsed.map(Box::new))
+            Draft::Complete(parsed.map(Box::new))
         }
     }
 
-    /// Length of the file of the weights.
+    /// Returns the size of the weights file in bytes.
     #[must_use]
     pub fn weight_bytes(&self) -> u64 {
         let weights = self.files.iter().filter(|file| file.is_weights());
         weights.map(|file| file.bytes).sum()
     }
 
-    /// The JSON Schema of `metadata.json`.
+    /// Returns the JSON Schema of `metadata.json`.
     #[must_use]
     pub fn schema() -> Value {
         faults::schema_of::<RawManifest>()
@@ -118,24 +118,24 @@ impl Manifest {
 }
 
 fn read_bounded(dir: &Path) -> Result<Vec<u8>, String> {
-    let opened = open(dir, Path::new(File::MANIFEST))?;
+    let file = open(dir, Path::new(File::MANIFEST))?;
     let mut bytes = Vec::new();
-    let read = opened.take(MOST_BYTES + 1).read_to_end(&mut bytes);
+    let read = file.take(MAX_BYTES + 1).read_to_end(&mut bytes);
     read.map_err(|error| format!("cannot be read: {error}"))?;
-    if bytes.len() as u64 > MOST_BYTES {
+    if bytes.len() as u64 > MAX_BYTES {
         return Err(format!(
-            "longer than {MOST_BYTES} bytes, the most a manifest may have"
+            "a manifest has at most {MAX_BYTES} bytes, but this one is larger"
         ));
     }
     Ok(bytes)
 }
 
-/// One layer, with what its kind needs.
+/// One layer, with the fields of its kind.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Layer {
-    /// `x W^T + b`; tensors `NAME.weight` and, if there, `NAME.bias`.
+    /// `x W^T + b`, with the prefix of its tensors `NAME.weight` and, optionally, `NAME.bias`.
     Linear(String),
-    /// Folded into a linear layer at load.
+    /// Batch normalization. It is folded into a linear layer when the version is loaded.
     BatchNorm {
         /// Prefix of its four tensors.
         name: String,
@@ -152,28 +152,28 @@ pub enum Layer {
     Tanh,
     /// `1 / (1 + e^-x)`
     Sigmoid,
-    /// Slope left of zero.
+    /// Leaky ReLU, with its slope for negative values.
     LeakyRelu(f64),
 }
 
-/// One file, whose path is known to stay inside the version's folder.
+/// One file of a version. Its path cannot leave the version's folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct File {
-    /// Relative path: plain names only.
+    /// Relative path of plain names.
     pub path: PathBuf,
-    /// Digest of its bytes.
+    /// SHA-256 digest of the file.
     pub sha256: [u8; 32],
-    /// Its length.
+    /// Size of the file in bytes.
     pub bytes: u64,
 }
 
 impl File {
-    /// The manifest's own name, which it does not list.
+    /// Name of the manifest, which does not list itself.
     pub const MANIFEST: &str = "metadata.json";
-    /// The weights of format `dense`.
+    /// Name of the weights file of format `dense`.
     pub const WEIGHTS: &str = "weights.safetensors";
 
-    /// Whether it holds the weights.
+    /// Returns whether this is the weights file.
     #[must_use]
     pub fn is_weights(&self) -> bool {
         self.path == Path::new(Self::WEIGHTS)

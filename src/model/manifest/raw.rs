@@ -1,7 +1,7 @@
-//! `metadata.json` as it stands in the file: flat, so that its JSON Schema can name each structural fault by itself.
-//! What the schema cannot say is checked where this becomes a [`Manifest`](super::Manifest).
+//! `metadata.json` as serde reads it. The types are flat, so that the JSON Schema reports each structural fault separately.
+//! Rules that the schema cannot express are checked where this becomes a [`Manifest`](super::Manifest).
 //!
-//! The doc comments here are the descriptions in the published schema (`taper schema manifest`).
+//! The doc comments are the descriptions in the published schema (`taper schema manifest`).
 
 use std::collections::BTreeMap;
 
@@ -12,84 +12,84 @@ use serde_json::Value;
 use crate::model::Sensitivity;
 use crate::model::payload::Datatype;
 
-/// All about one version of a model: what it takes and gives, how its inputs are encoded, which files it is made of,
-/// where it comes from and how good it was. Published as `models/<model_name>/<version>/metadata.json`.
+/// Describes one version of a model: its inputs and outputs, how inputs are encoded, its files, its origin and its quality.
+/// Published as `models/<model_name>/<version>/metadata.json`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(title = "taper manifest")]
 pub struct RawManifest {
-    /// Name of the model; the same as the folder's.
+    /// Name of the model; must equal the name of its folder.
     pub model_name: String,
-    /// Number of the version, from 1; the same as the folder's.
+    /// Number of the version, from 1; must equal the name of its folder.
     pub version: u64,
-    /// One line for people.
+    /// A short description, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// When it was made, RFC 3339.
+    /// When the version was created, RFC 3339.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created_at: Option<String>,
-    /// Who or what made it.
+    /// Person or program that created the version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created_by: Option<String>,
-    /// What it was trained with, `candle 0.11`.
+    /// Library that trained the model, such as `candle 0.11`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub framework: Option<String>,
-    /// What is predicted.
+    /// What the model predicts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
-    /// Names of the inputs that the network uses, in the order of `inputs`; inputs with encoding `ignore` are left out.
+    /// Names of the inputs that the network uses, in the order of `inputs`. Inputs with encoding `ignore` are left out.
     pub features: Vec<String>,
-    /// Where the training rows came from.
+    /// Origin of the training rows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub training_data: Option<TrainingData>,
-    /// What was measured on held-out rows, by name: `auc`, `log_loss`, `brier`, `accuracy`, `mae`, ...
+    /// Quality on held-out rows, by name of the measure: `auc`, `log_loss`, `brier`, `accuracy`, `mae`, ...
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub metrics: BTreeMap<String, f64>,
-    /// How the weights are to be read.
+    /// Format of the weights.
     pub format: Format,
     /// The network.
     pub architecture: RawArchitecture,
-    /// What a request must hold, in the order of the network's columns.
+    /// The inputs of a request, in the order of the network's columns.
     #[schemars(length(min = 1))]
     pub inputs: Vec<RawInput>,
-    /// What an answer holds. Exactly one: `probability` for heads sigmoid and softmax, `value` for identity.
+    /// The outputs. Exactly one: `probability` for heads `sigmoid` and `softmax`, `value` for `identity`.
     #[schemars(length(min = 1))]
     pub outputs: Vec<RawOutput>,
-    /// Labels of the classes, in the order of the output's columns. Two for a sigmoid head (the probability is that of
-    /// the second), one per column for softmax, none for identity.
+    /// Labels of the classes, in the order of the output's columns. Two for a `sigmoid` head, whose output is the probability of
+    /// the second; one per column for `softmax`; none for `identity`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub classes: Vec<String>,
-    /// Every file of the version but this one.
+    /// All files of the version except `metadata.json`.
     #[schemars(length(min = 1))]
     pub files: Vec<RawFile>,
-    /// The distribution of features and predictions in training.
+    /// The reference profile: the distribution of features and predictions in training.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reference: Option<Reference>,
-    /// Requests with the answers they must give; checked at every load.
+    /// Golden requests with the expected answers. They are checked each time the version is loaded.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub golden: Vec<Golden>,
-    /// Hints for serving.
+    /// Limits and hints for batching.
     #[serde(default)]
     pub batching: RawBatching,
 }
 
-/// How weights are stored.
+/// Format of the weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Format {
-    /// A stack of layers in `weights.safetensors`, f32, tensors named as torch's `state_dict` names them.
+    /// A stack of layers with f32 weights in `weights.safetensors`. Tensors have the names of torch's `state_dict`.
     Dense,
 }
 
-/// Where the training rows came from.
+/// Origin of the training rows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TrainingData {
     /// File or table.
     pub source: String,
-    /// Number of rows that were trained on.
+    /// Number of training rows.
     pub rows: u64,
-    /// First and last date, `["2013-01-01", "2013-06-30"]`.
+    /// First and last day, `["2013-01-01", "2013-06-30"]`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub date_range: Option<[String; 2]>,
     /// SHA-256 of the source file, 64 hexadecimal digits.
@@ -97,47 +97,47 @@ pub struct TrainingData {
     pub sha256: Option<String>,
 }
 
-/// Layers in order, then the head.
+/// The layers, in order, and the head.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RawArchitecture {
-    /// From the encoded row to the logits.
+    /// The layers from the encoded row to the logits.
     #[schemars(length(min = 1))]
     pub layers: Vec<RawLayer>,
-    /// From the logits to the answer.
+    /// The function from the logits to the output.
     pub head: Head,
 }
 
-/// One layer. `name` belongs to `linear` and `batch_norm`; the other fields as said there.
+/// One layer. Each description names the kinds of layer that have the field.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RawLayer {
-    /// What it does.
+    /// The kind of layer.
     pub kind: LayerKind,
-    /// Prefix of its tensors: `NAME.weight [out, in]` and `NAME.bias [out]` for `linear` (the bias may be absent);
-    /// `NAME.weight`, `NAME.bias`, `NAME.running_mean`, `NAME.running_var`, all `[width]`, for `batch_norm`;
-    /// its `NAME.num_batches_tracked` may be there and is not read.
+    /// `linear`, `batch_norm`: prefix of its tensors. `linear` has `NAME.weight [out, in]` and optionally `NAME.bias [out]`.
+    /// `batch_norm` has `NAME.weight`, `NAME.bias`, `NAME.running_mean` and `NAME.running_var`, all `[width]`; a tensor
+    /// `NAME.num_batches_tracked` is ignored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// `batch_norm`: added to the variance; 1e-5 where absent.
+    /// `batch_norm`: added to the variance. Default: 1e-5.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub eps: Option<f64>,
-    /// `leaky_relu`: slope left of zero; 0.01 where absent.
+    /// `leaky_relu`: slope for negative values. Default: 0.01.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub negative_slope: Option<f64>,
 }
 
-/// What a layer does.
+/// The kind of a layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LayerKind {
     /// `x W^T + b`
     Linear,
-    /// `(x - running_mean) / sqrt(running_var + eps) * weight + bias`, folded into a linear layer at load.
+    /// `(x - running_mean) / sqrt(running_var + eps) * weight + bias`, folded into a linear layer when the version is loaded.
     BatchNorm,
     /// `max(x, 0)`
     Relu,
-    /// `x Phi(x)`, the exact form with erf.
+    /// `x Phi(x)`, in the exact form with erf.
     Gelu,
     /// `x sigmoid(x)`
     Silu,
@@ -145,19 +145,19 @@ pub enum LayerKind {
     Tanh,
     /// `1 / (1 + e^-x)`
     Sigmoid,
-    /// `x` right of zero, `negative_slope x` left of it.
+    /// `x` for positive values, `negative_slope x` for negative ones.
     LeakyRelu,
 }
 
-/// From logits to the answer.
+/// The function from the logits to the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Head {
-    /// One logit; the answer is the probability of the second class.
+    /// One logit; the output is the probability of the second class.
     Sigmoid,
-    /// One logit per class; the answers are their probabilities.
+    /// One logit per class; the outputs are their probabilities.
     Softmax,
-    /// The logits are the answer.
+    /// The outputs are the logits.
     Identity,
 }
 
@@ -169,22 +169,22 @@ pub struct RawInput {
     pub name: String,
     /// Type of its elements.
     pub datatype: Datatype,
-    /// `[-1]` for one value a row, `[-1, n]` for n values a row (numeric and ignore only).
+    /// `[-1]` for one value per row, `[-1, n]` for n values per row (encodings `numeric` and `ignore` only).
     pub shape: Vec<i64>,
-    /// How it enters the network.
+    /// How it is encoded as columns of the network.
     pub encoding: RawEncoding,
-    /// Whether its values are never logged, shown or profiled. `"hash"`: keyed hashes of them may stand in the prediction log.
+    /// Whether its values are never logged, shown or profiled. `"hash"`: the prediction log may contain keyed hashes of them.
     #[serde(default, skip_serializing_if = "Sensitivity::is_open")]
     pub sensitive: Sensitivity,
 }
 
-/// How an input becomes columns of the network. Which fields belong to which `kind` is said at each.
+/// How an input is encoded as columns of the network. Each description names the kinds of encoding that have the field.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RawEncoding {
     /// The kind of encoding.
     pub kind: EncodingKind,
-    /// `numeric`: how it is scaled; `none` where absent.
+    /// `numeric`: how values are scaled. Default: `none`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scale: Option<ScaleKind>,
     /// `numeric` with scale `standardise`: one mean per column.
@@ -193,28 +193,28 @@ pub struct RawEncoding {
     /// `numeric` with scale `standardise`: one standard deviation per column, more than 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub std: Option<Vec<f64>>,
-    /// `numeric` with scale `min_max`: what becomes 0, one per column.
+    /// `numeric` with scale `min_max`: the value that is scaled to 0, one per column.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min: Option<Vec<f64>>,
-    /// `numeric` with scale `min_max`: what becomes 1, one per column.
+    /// `numeric` with scale `min_max`: the value that is scaled to 1, one per column.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max: Option<Vec<f64>>,
-    /// `numeric`, `cyclic`: values that are allowed; all finite ones where absent.
+    /// `numeric`, `cyclic`: the allowed values. Default: all finite values.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub range: Option<RawRange>,
-    /// `cyclic`: the length of one turn, more than 0. Columns: `sin(2 pi x / period)`, `cos(2 pi x / period)`.
+    /// `cyclic`: the length of one period, more than 0. Columns: `sin(2 pi x / period)`, `cos(2 pi x / period)`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub period: Option<f64>,
     /// `categorical`: the known categories, one column each, in this order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub categories: Option<Vec<String>>,
-    /// `categorical`: what happens to a category that is not listed; `reject` where absent.
+    /// `categorical`: how an unknown category is handled. Default: `reject`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unknown: Option<UnknownPolicy>,
-    /// What happens to a missing value; `reject` where absent.
+    /// How a missing value is handled. Default: `reject`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missing: Option<MissingPolicy>,
-    /// With missing `impute`: the value that stands in, of the input's type.
+    /// With missing `impute`: the value to use instead, of the input's type.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub impute: Option<Value>,
 }
@@ -225,11 +225,11 @@ pub struct RawEncoding {
 pub enum EncodingKind {
     /// A number, scaled: one column per value.
     Numeric,
-    /// A text, one-hot: one column per category, and one more for unknown ones where they get a bucket.
+    /// A string, one-hot: one column per category, and one more for unknown categories if `unknown` is `bucket`.
     Categorical,
-    /// A number on a circle: two columns.
+    /// A number with a period, such as an hour of the day: two columns.
     Cyclic,
-    /// Accepted and type-checked, not used: so that versions which use more can share one signature with this one.
+    /// Accepted and type-checked, but not used. This lets versions that use different inputs have the same signature.
     Ignore,
 }
 
@@ -237,7 +237,7 @@ pub enum EncodingKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ScaleKind {
-    /// As they come.
+    /// Not scaled.
     None,
     /// `(x - mean) / std`
     Standardise,
@@ -245,47 +245,47 @@ pub enum ScaleKind {
     MinMax,
 }
 
-/// Values that are allowed.
+/// A range of allowed values, both ends included.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RawRange {
-    /// The smallest.
+    /// The smallest allowed value.
     pub min: f64,
-    /// The largest.
+    /// The largest allowed value.
     pub max: f64,
-    /// What happens outside.
+    /// How values outside the range are handled.
     pub outside: OutsidePolicy,
 }
 
-/// What happens to a value outside the allowed range.
+/// How a value outside the allowed range is handled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OutsidePolicy {
-    /// The request is refused.
+    /// The request is rejected.
     Reject,
     /// The nearest allowed value is used.
     Clip,
 }
 
-/// What happens to an unknown category.
+/// How an unknown category is handled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum UnknownPolicy {
-    /// The request is refused.
+    /// The request is rejected.
     Reject,
-    /// All unknown ones share one more column.
+    /// All unknown categories share one additional column.
     Bucket,
 }
 
-/// What happens to a missing value.
+/// How a missing value is handled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum MissingPolicy {
-    /// The request is refused.
+    /// The request is rejected.
     Reject,
-    /// The value in `impute` stands in.
+    /// The value in `impute` is used.
     Impute,
-    /// Nothing is put in its place; for `ignore` only.
+    /// The value may be missing. For encoding `ignore` only.
     Accept,
 }
 
@@ -305,28 +305,28 @@ pub struct RawOutput {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RawFile {
-    /// Path below the version's folder.
+    /// Path relative to the version's folder.
     pub path: String,
-    /// SHA-256 of its bytes, 64 lower-case hexadecimal digits.
+    /// SHA-256 digest of the file, 64 lower-case hexadecimal digits.
     pub sha256: String,
-    /// Its length in bytes.
+    /// Size of the file in bytes.
     pub bytes: u64,
 }
 
-/// The distribution of features and predictions in training, on the training rows.
+/// The reference profile: the distribution of features and predictions on the training rows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Reference {
-    /// Number of rows it describes.
+    /// Number of rows in the profile.
     pub rows: u64,
-    /// By input name. Sensitive inputs are left out.
+    /// Distributions of features, by input name. Sensitive inputs are left out.
     pub features: BTreeMap<String, Profile>,
-    /// By output: `probability` of a sigmoid head, each class label of a softmax head, `value` (`value[i]` where there
-    /// are several) of an identity head.
+    /// Distributions of predictions. A `sigmoid` head has `probability`, a `softmax` head one entry per class label, an `identity` head
+    /// `value`, or `value[i]` if it has several columns.
     pub predictions: BTreeMap<String, Profile>,
 }
 
-/// The distribution of one column: `quantiles` for numbers, `categories` for texts.
+/// The distribution of one column: `quantiles` for numbers, `categories` for strings.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Profile {
@@ -341,41 +341,41 @@ pub struct Profile {
     /// The values at 0, 1, 2, ... 100 per cent, ascending: 101 numbers (linear interpolation, Hyndman and Fan type 7).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quantiles: Option<Vec<f64>>,
-    /// How often each text came, the 200 most frequent; the rest together as `other`.
+    /// Counts of the 200 most frequent strings; `other` counts the rest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub categories: Option<BTreeMap<String, u64>>,
-    /// Rows whose text is not among `categories`.
+    /// Rows whose string is not among `categories`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub other: Option<u64>,
 }
 
-/// A request and the answer it must give.
+/// A golden request with the expected answer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Golden {
     /// Values by input name.
     pub row: BTreeMap<String, Value>,
-    /// One number per column of the output; met within 1e-5 absolute, or 1e-4 relative for head identity.
+    /// One number per column of the output. The version must return it within 1e-5 absolute, or 1e-4 relative for head `identity`.
     pub answer: Vec<f32>,
 }
 
-/// Hints for serving.
+/// Limits and hints for batching.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RawBatching {
-    /// Rows that one request may hold, 1 to 65536.
+    /// The most rows of one request, 1 to 65536.
     #[schemars(range(min = 1, max = 65_536))]
     pub max_rows: usize,
-    /// Rows of one forward pass, of several requests together, 1 to 65536; `max_rows` where absent. Told to the gateway, which
-    /// may be configured otherwise, as are the next two.
+    /// Hint: the most rows of one forward pass, over several requests, 1 to 65536. Default: `max_rows`. The gateway's configuration takes
+    /// precedence over the hints.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 65_536))]
     pub max_batch_rows: Option<usize>,
-    /// Rows that wait at most, 1 to 1,000,000; 65,536 where absent.
+    /// Hint: the most rows that wait in the queue, 1 to 1,000,000. Default: 65,536.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub max_queue_rows: Option<usize>,
-    /// Milliseconds that the first request waits for others while a thread is free, 0 to 10,000; 0 where absent.
+    /// Hint: milliseconds that the first request waits for others although a thread is free, 0 to 10,000. Default: 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 10_000))]
     pub max_queue_delay_ms: Option<u32>,

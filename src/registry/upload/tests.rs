@@ -101,7 +101,7 @@ fn what_does_not_hold_is_refused_by_name_and_leaves_nothing() {
     for (files, want) in cases([
         (&[], format!("{m}: missing")),
         (&[(w, &weights)], format!("{w}: comes before {m}")),
-        (&[(m, b"{")], format!("{m}: no JSON: EOF")),
+        (&[(m, b"{")], format!("{m}: invalid JSON: EOF")),
         (&[(m, b"{}")], format!("{m}: $.")),
         (&[(m, &huge)], format!("{m}: longer than 4194304 bytes")),
         (

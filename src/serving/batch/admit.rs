@@ -1,68 +1,69 @@
-//! Whether a request may wait. Pure.
+//! The rules for accepting a request into the queue of a version. Pure functions.
 
 use std::time::Duration;
 
-use super::Batching;
+use super::settings::Batching;
 
-/// Why a request is not taken into the queue.
+/// Why the queue refuses a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
-    /// As many rows wait as may.
+    /// The queue is at its limit on rows.
     Full,
-    /// It would not end before its deadline.
+    /// The request could not be answered before its deadline.
     TooLate,
 }
 
-/// What lies before a request that comes now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Ahead {
-    /// Rows that wait for the same version.
-    pub(super) rows: usize,
-    /// How long until a thread would begin with it.
-    pub(super) wait: Duration,
-}
-
-/// `left` is the time until the deadline, and the pass that the request is part of `takes` so long. The wait counts one and a half times:
-/// it is an estimate of many passes, and with a queue as long as the deadline allows, whatever is computed would be too late as
-/// often as not. Where nothing waits it is always taken: the estimates may be wrong, and only what is computed can correct
-/// them.
+/// Decides whether a queue refuses a request of `rows` rows; `None` accepts it.
+///
+/// `queued_rows` rows wait already, and a thread would begin with the request after `wait`. The forward pass that the request
+/// will be part of takes `pass`. `time_left` is the time until the deadline; `None`: there is no deadline.
+///
+/// The wait counts one and a half times: it is an estimate of many passes, and with a queue as long as the deadline allows,
+/// about half of all computed answers would come too late. An empty queue accepts every request: the estimates may be wrong,
+/// and only a pass can correct them.
 pub(super) fn refusal(
     rows: usize,
-    ahead: Ahead,
-    takes: Duration,
-    left: Option<Duration>,
+    queued_rows: usize,
+    wait: Duration,
+    pass: Duration,
+    time_left: Option<Duration>,
     rules: &Batching,
 ) -> Option<Refusal> {
-    if ahead.rows == 0 {
+    if queued_rows == 0 {
         return None;
     }
-    if ahead.rows.saturating_add(rows) > rules.max_queue_rows {
+    if queued_rows.saturating_add(rows) > rules.max_queue_rows {
         return Some(Refusal::Full);
     }
-    let ends = careful(ahead.wait).saturating_add(takes);
-    left.is_some_and(|left| ends > left)
+    let needed = with_margin(wait).saturating_add(pass);
+    time_left
+        .is_some_and(|time_left| needed > time_left)
         .then_some(Refusal::TooLate)
 }
 
-/// What an expected time counts where somebody relies on it.
-pub(super) fn careful(time: Duration) -> Duration {
-    time.saturating_add(time / 2)
+/// Returns an estimated time with a safety margin of half of it.
+pub(super) fn with_margin(estimate: Duration) -> Duration {
+    estimate.saturating_add(estimate / 2)
 }
 
-/// How long a request waits until its pass begins, where `rows` wait before it for the same version, a full batch of which
-/// takes `batch`. Versions take turns, and one turn of all that wait takes `round`; `all` is everything that is waiting or
-/// running. `threads`, at least 1, work at it.
+/// Estimates how long a request waits until its pass begins.
+///
+/// `queued_rows` rows wait before it for the same version. Versions take turns; one turn of every version that has waiting
+/// requests takes `round`, and all requests that wait or run take `total`, both on one thread. `threads` threads compute; 0
+/// counts as 1.
 pub(super) fn wait(
-    rows: usize,
+    queued_rows: usize,
     rules: &Batching,
     round: Duration,
-    all: Duration,
+    total: Duration,
     threads: usize,
 ) -> Duration {
-    let turns = rows / rules.max_batch_rows.max(1);
-    let turns = u32::try_from(turns).unwrap_or(u32::MAX).saturating_add(1);
+    let full_turns = queued_rows / rules.max_batch_rows.max(1);
+    let turns = u32::try_from(full_turns)
+        .unwrap_or(u32::MAX)
+        .saturating_add(1);
     let threads = u32::try_from(threads).unwrap_or(u32::MAX).max(1);
-    round.saturating_mul(turns).min(all) / threads
+    round.saturating_mul(turns).min(total) / threads
 }
 
 #[cfg(test)]
@@ -80,64 +81,59 @@ mod tests {
     }
 
     #[test]
-    fn who_cannot_end_in_time_is_refused_at_once() {
-        let ahead = |rows, wait| Ahead {
-            rows,
-            wait: ms(wait),
-        };
-        for (rows, ahead, left, want, why) in [
+    fn a_request_that_cannot_end_in_time_is_refused_at_once() {
+        for (rows, queued_rows, wait, time_left, want, why) in [
             (
                 1,
-                ahead(0, 900),
+                0,
+                900,
                 Some(1),
                 None,
-                "an empty queue takes anyone",
+                "an empty queue accepts any request",
             ),
-            (5_000, ahead(0, 0), None, None, "of any size"),
+            (5_000, 0, 0, None, None, "of any size"),
             (
                 1,
-                ahead(99, 50),
+                99,
+                50,
                 None,
                 None,
-                "without a deadline only room counts",
+                "without a deadline only the limit on rows counts",
             ),
-            (
-                2,
-                ahead(99, 50),
-                None,
-                Some(Refusal::Full),
-                "and there is none",
-            ),
+            (2, 99, 50, None, Some(Refusal::Full), "and it is reached"),
+            (1, 99, 50, Some(85), None, "50, half of it and 10 are 85"),
             (
                 1,
-                ahead(99, 50),
-                Some(85),
-                None,
-                "50, half of it and 10 are 85",
-            ),
-            (
-                1,
-                ahead(99, 51),
+                99,
+                51,
                 Some(85),
                 Some(Refusal::TooLate),
                 "51, half of it and 10 are more",
             ),
             (
                 2,
-                ahead(99, 51),
+                99,
+                51,
                 Some(85),
                 Some(Refusal::Full),
-                "the room is looked at first",
+                "the limit on rows is checked first",
             ),
         ] {
-            let got = refusal(rows, ahead, ms(10), left.map(ms), &RULES);
+            let got = refusal(
+                rows,
+                queued_rows,
+                ms(wait),
+                ms(10),
+                time_left.map(ms),
+                &RULES,
+            );
             assert_eq!(got, want, "{why}");
         }
     }
 
     #[test]
-    fn a_wait_is_so_many_turns_and_never_more_than_all_there_is() {
-        for (rows, round, all, threads, want) in [
+    fn a_wait_is_a_number_of_rounds_and_at_most_the_total() {
+        for (queued_rows, round, total, threads, want) in [
             (0, 10, 100, 1, 10),
             (9, 10, 100, 1, 10),
             (10, 10, 100, 1, 20),
@@ -147,8 +143,8 @@ mod tests {
             (usize::MAX, 10, 25, 1, 25),
             (35, 10, 100, 0, 40),
         ] {
-            let got = wait(rows, &RULES, ms(round), ms(all), threads);
-            assert_eq!(got, ms(want), "{rows} rows, {threads} threads");
+            let got = wait(queued_rows, &RULES, ms(round), ms(total), threads);
+            assert_eq!(got, ms(want), "{queued_rows} rows, {threads} threads");
         }
     }
 }

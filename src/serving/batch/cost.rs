@@ -1,28 +1,28 @@
-//! What a forward pass of a version takes, by its rows: measured when it was warmed up, and with each pass since.
+//! Estimates how long a forward pass of a version takes, by its rows. Measured during warm-up and by each pass since.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 /// One estimate for each power of two up to 65,536 rows.
 const POWERS: usize = 17;
-/// A new measurement counts for so much of the estimate.
+/// The weight of a new measurement in the estimate.
 const WEIGHT: f32 = 0.125;
-/// What is nearer to the estimate than this share of it changes nothing, so that most passes only read.
-const NEAR: f32 = 0.125;
-/// Measurements count for at most so many times the estimate: a thread that was put aside for a while says nothing about
-/// the network.
-const MOST: f32 = 2.0;
+/// A measurement that differs from the estimate by at most this share of it changes nothing, so that most passes only read.
+const TOLERANCE: f32 = 0.125;
+/// A measurement counts for at most this many times the estimate: if the thread was preempted, its time does not show the
+/// cost of the pass.
+const MAX_RATIO: f32 = 2.0;
 
-/// What a pass takes, learnt. Reading and learning are one or two plain loads and stores, without a lock; of two who learn at
-/// the same moment one may be lost.
+/// The estimated duration of passes. Reading and learning take one or two plain loads and stores, and no lock; of two
+/// measurements at the same moment one may be lost.
 #[derive(Debug, Default)]
 pub struct Costs {
-    /// Nanoseconds of a pass of 2^k rows, the bits of an `f32`; 0 where none was measured.
+    /// Nanoseconds of a pass of 2^k rows, as the bits of an `f32`; 0 if none was measured.
     passes: [AtomicU32; POWERS],
 }
 
 impl Costs {
-    /// What was `measured`: rows, and how long their pass took.
+    /// Creates estimates from measurements: rows, and the duration of their pass.
     #[must_use]
     pub fn of(measured: &[(usize, Duration)]) -> Self {
         let costs = Self::default();
@@ -32,7 +32,7 @@ impl Costs {
         costs
     }
 
-    /// A pass of so many `rows`, at least 1, took so long.
+    /// Records that a pass of so many `rows`, at least 1, took this long.
     #[expect(clippy::cast_precision_loss, reason = "an estimate")]
     pub fn learn(&self, rows: usize, took: Duration) {
         let power = power(rows);
@@ -41,17 +41,19 @@ impl Costs {
         let old = f32::from_bits(cell.load(Ordering::Relaxed));
         let new = if old == 0.0 {
             nanos.max(1.0)
-        } else if (nanos - old).abs() <= old * NEAR {
+        } else if (nanos - old).abs() <= old * TOLERANCE {
             return;
         } else {
-            old + (nanos.min(old * MOST) - old) * WEIGHT
+            old + (nanos.min(old * MAX_RATIO) - old) * WEIGHT
         };
         cell.store(new.to_bits(), Ordering::Relaxed);
     }
 
-    /// How long a pass of so many `rows` takes. Where no such pass was measured, by the nearest smaller one, as if each row
-    /// took as long; and never longer than a pass of more rows, so that what was measured once on a busy machine is put right by
-    /// passes of any size above. `None` where nothing was measured.
+    /// Returns how long a pass of so many `rows` takes; `None` if no pass was measured.
+    ///
+    /// If no pass of this size was measured, the estimate is that of the next smaller size, with the same time for each row.
+    /// It is never longer than the estimate of a larger pass, so passes of any larger size correct a measurement that was made
+    /// once on a busy machine.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "an estimate")]
     pub fn estimate(&self, rows: usize) -> Option<Duration> {
@@ -60,10 +62,10 @@ impl Costs {
             nanos => Some((power, nanos)),
         };
         let own = power(rows);
-        let smaller = (0..=own).rev().find_map(at);
-        let smaller = smaller.map(|(power, nanos)| nanos * rows as f32 / (1_usize << power) as f32);
+        let measured = (0..=own).rev().find_map(at);
+        let scaled = measured.map(|(power, nanos)| nanos * rows as f32 / (1_usize << power) as f32);
         let larger = (own + 1..POWERS).filter_map(at).map(|(_, nanos)| nanos);
-        let least = smaller.into_iter().chain(larger).reduce(f32::min)?;
+        let least = scaled.into_iter().chain(larger).reduce(f32::min)?;
         Some(Duration::from_nanos(whole(least)))
     }
 }
@@ -75,7 +77,7 @@ fn power(rows: usize) -> usize {
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
-    reason = "positive, and what does not fit is years"
+    reason = "positive, and larger values are years"
 )]
 fn whole(nanos: f32) -> u64 {
     nanos as u64
@@ -92,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_measured_is_estimated_from_what_was() {
+    fn a_size_that_was_not_measured_is_estimated_from_others() {
         assert_eq!(Costs::default().estimate(1), None);
         let costs = Costs::of(&[(1, us(10)), (8, us(40)), (1_000, us(2_000))]);
         for (rows, want) in [(1, 10), (3, 30), (4, 40), (8, 40), (12, 60), (16, 80)] {
@@ -100,13 +102,17 @@ mod tests {
         }
         let large = costs.estimate(2_000).unwrap();
         assert!(large.abs_diff(us(4_000)) < us(2), "{large:?}");
-        let only = Costs::of(&[(64, us(100))]);
-        assert_eq!(only.estimate(1), Some(us(100)), "no more than a larger one");
+        let single = Costs::of(&[(64, us(100))]);
+        assert_eq!(
+            single.estimate(1),
+            Some(us(100)),
+            "at most the estimate of a larger pass"
+        );
         assert!(costs.estimate(usize::MAX).is_some() && costs.estimate(0).is_some());
     }
 
     #[test]
-    fn fewer_rows_never_take_longer_than_more() {
+    fn fewer_rows_never_take_longer_than_more_rows() {
         let costs = Costs::of(&[(1, us(1_000_000)), (2, us(900_000))]);
         costs.learn(8, us(5_000));
         for rows in [1, 2, 7, 8] {
@@ -116,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pass_that_was_put_aside_moves_the_estimate_little_and_what_stays_moves_it_all_the_way() {
+    fn one_preempted_pass_moves_the_estimate_little_and_a_lasting_change_moves_it_fully() {
         let costs = Costs::of(&[(1, us(10))]);
         costs.learn(1, Duration::from_secs(1));
         let after = costs.estimate(1).unwrap();
@@ -135,7 +141,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn an_estimate_lies_among_what_was_measured(rows in 1_usize..70_000, took in proptest::collection::vec(1_u64..1_000_000, 1..50)) {
+        fn an_estimate_lies_between_the_measurements(rows in 1_usize..70_000, took in proptest::collection::vec(1_u64..1_000_000, 1..50)) {
             let costs = Costs::default();
             for nanos in &took {
                 costs.learn(rows, Duration::from_nanos(*nanos));

@@ -1,98 +1,107 @@
-//! Which of those that wait are computed together. Pure.
+//! The rules for which waiting requests are computed together. Pure functions.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Batching;
-use super::admit::careful;
+use super::admit::with_margin;
+use super::settings::Batching;
 
-/// How late a thread may wake up that sleeps until some moment.
-const MARGIN: Duration = Duration::from_millis(2);
+/// How late a thread may wake up that sleeps until a given time.
+const WAKE_UP_MARGIN: Duration = Duration::from_millis(2);
 
-/// A request in the queue, as far as it matters here.
+/// What decides whether a waiting request joins a batch.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Waits {
-    /// At least 1.
+pub(super) struct Candidate {
+    /// Rows, at least 1.
     pub(super) rows: usize,
-    pub(super) since: Instant,
+    /// When the request arrived.
+    pub(super) arrived: Instant,
     pub(super) deadline: Option<Instant>,
-    /// Whether nobody waits for its answer any more.
-    pub(super) gone: bool,
+    /// Whether the client has disconnected.
+    pub(super) cancelled: bool,
 }
 
-/// What becomes of a request that leaves the queue.
+/// What happens to a request that leaves the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fate {
-    /// It is part of the batch.
-    Computed,
-    /// Its deadline has passed.
+pub(super) enum Decision {
+    /// It is computed as part of the batch.
+    Compute,
+    /// It is dropped: its deadline has passed.
     Expired,
-    /// Its deadline would pass before a pass with nothing else ends, which takes so long.
-    Late(Duration),
-    /// Its caller has gone.
-    Gone,
+    /// It is dropped: its deadline would pass before the end of a pass with nothing else, which takes this long.
+    TooLate(Duration),
+    /// It is dropped: its client has disconnected.
+    Cancelled,
 }
 
-/// What is done now.
+/// What a queue does in one turn.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Formed {
-    /// What becomes of the first so many; the others stay.
-    Batch(Vec<Fate>),
-    /// All stay until then, or until a batch is full.
-    Wait(Instant),
+pub(super) enum Plan {
+    /// One decision for each of the first requests. The others stay in the queue.
+    Batch(Vec<Decision>),
+    /// All requests stay in the queue until this time, or until a batch is full.
+    WaitUntil(Instant),
 }
 
-/// Takes from the front, in order, as many as fit into one batch and as end before the deadline of each of them; a pass of so
-/// many rows `takes` so long. Where that leaves room and the rules grant a delay, it waits: until the oldest has waited so
-/// long, or until one might miss its deadline.
-/// Where all would be late, one of them is computed all the same: only a pass can tell that the estimate is wrong.
+/// Forms a batch from the front of the queue.
+///
+/// Takes, in order, as many requests as fit into one batch and as end before the deadline of each of them. `pass_time`
+/// estimates a pass of so many rows. If the batch has room and the rules allow a delay, it waits: until the oldest request has
+/// waited that long, or until one might miss its deadline.
+///
+/// If every request would be late, one of them is computed nevertheless: only a pass can show that the estimate is wrong.
 pub(super) fn form(
-    waiting: impl Iterator<Item = Waits>,
+    waiting: impl Iterator<Item = Candidate>,
     now: Instant,
-    takes: impl Fn(usize) -> Duration,
+    pass_time: impl Fn(usize) -> Duration,
     rules: &Batching,
-) -> Formed {
-    let (mut fates, mut rows, mut full) = (Vec::new(), 0_usize, false);
+) -> Plan {
+    let (mut decisions, mut rows, mut is_full) = (Vec::new(), 0_usize, false);
     let (mut oldest, mut tightest): (Option<Instant>, Option<Instant>) = (None, None);
-    for one in waiting {
-        if one.gone {
-            fates.push(Fate::Gone);
+    let misses = |pass: Duration, deadline: Option<Instant>| {
+        deadline.is_some_and(|deadline| deadline < now + pass)
+    };
+    for request in waiting {
+        if request.cancelled {
+            decisions.push(Decision::Cancelled);
             continue;
         }
-        if one.deadline.is_some_and(|deadline| deadline <= now) {
-            fates.push(Fate::Expired);
+        if request.deadline.is_some_and(|deadline| deadline <= now) {
+            decisions.push(Decision::Expired);
             continue;
         }
-        let misses = |takes, deadline: Option<Instant>| {
-            deadline.is_some_and(|deadline| deadline < now + takes)
-        };
-        let alone = takes(one.rows);
-        if misses(alone, one.deadline) {
-            fates.push(Fate::Late(alone));
+        let alone = pass_time(request.rows);
+        if misses(alone, request.deadline) {
+            decisions.push(Decision::TooLate(alone));
             continue;
         }
-        let ends = earlier(tightest, one.deadline);
-        let all = rows.saturating_add(one.rows);
-        if rows > 0 && (all > rules.max_batch_rows || misses(takes(all), ends)) {
-            full = true;
+        let joint_deadline = earlier(tightest, request.deadline);
+        let joint_rows = rows.saturating_add(request.rows);
+        if rows > 0
+            && (joint_rows > rules.max_batch_rows || misses(pass_time(joint_rows), joint_deadline))
+        {
+            is_full = true;
             break;
         }
-        (rows, tightest) = (all, ends);
-        oldest = earlier(oldest, Some(one.since));
-        fates.push(Fate::Computed);
+        (rows, tightest) = (joint_rows, joint_deadline);
+        oldest = earlier(oldest, Some(request.arrived));
+        decisions.push(Decision::Compute);
     }
+    let is_late = |decision: &&mut Decision| matches!(decision, Decision::TooLate(_));
     if rows == 0
-        && let Some(last) = fates.iter_mut().rfind(|fate| matches!(fate, Fate::Late(_)))
+        && let Some(last) = decisions.iter_mut().rfind(is_late)
     {
-        *last = Fate::Computed;
+        *last = Decision::Compute;
     }
-    let waited = oldest.map(|oldest| oldest + rules.max_queue_delay);
-    let room = careful(takes(rows)).saturating_add(MARGIN);
-    let latest = tightest.and_then(|deadline| deadline.checked_sub(room));
-    match earlier(waited, latest) {
-        Some(until) if !full && rows < rules.max_batch_rows && until > now => Formed::Wait(until),
-        _ => Formed::Batch(fates),
+    let end_of_delay = oldest.map(|oldest| oldest + rules.max_queue_delay);
+    let reserve = with_margin(pass_time(rows)).saturating_add(WAKE_UP_MARGIN);
+    let latest_start = tightest.and_then(|deadline| deadline.checked_sub(reserve));
+    match earlier(end_of_delay, latest_start) {
+        Some(until) if !is_full && rows < rules.max_batch_rows && until > now => {
+            Plan::WaitUntil(until)
+        }
+        _ => Plan::Batch(decisions),
     }
 }
 
@@ -106,107 +115,121 @@ mod tests {
 
     use super::*;
 
-    /// Milliseconds around a fixed moment: some deadlines have passed, some have not.
-    fn waits(now: Instant) -> impl Strategy<Value = Waits> {
+    /// Milliseconds around a fixed time: some deadlines have passed, others have not.
+    fn candidates(now: Instant) -> impl Strategy<Value = Candidate> {
         let deadline = proptest::option::of(-20_i64..200);
         let age = 0_u64..50;
         (1_usize..20, age, deadline, proptest::bool::weighted(0.2)).prop_map(
-            move |(rows, age, deadline, gone)| Waits {
+            move |(rows, age, deadline, cancelled)| Candidate {
                 rows,
-                since: now - Duration::from_millis(age),
+                arrived: now - Duration::from_millis(age),
                 deadline: deadline.map(|ms| {
-                    let by = Duration::from_millis(ms.unsigned_abs());
-                    if ms < 0 { now - by } else { now + by }
+                    let distance = Duration::from_millis(ms.unsigned_abs());
+                    if ms < 0 {
+                        now - distance
+                    } else {
+                        now + distance
+                    }
                 }),
-                gone,
+                cancelled,
             },
         )
     }
 
-    /// What a request deserves by itself.
-    fn fate(one: &Waits, now: Instant) -> Fate {
-        match (one.gone, one.deadline) {
-            (true, _) => Fate::Gone,
-            (_, Some(deadline)) if deadline <= now => Fate::Expired,
-            (_, Some(deadline)) if deadline < now + takes(one.rows) => Fate::Late(takes(one.rows)),
-            _ => Fate::Computed,
+    /// The decision about a request by itself.
+    fn alone(request: &Candidate, now: Instant) -> Decision {
+        let pass = pass_time(request.rows);
+        match (request.cancelled, request.deadline) {
+            (true, _) => Decision::Cancelled,
+            (_, Some(deadline)) if deadline <= now => Decision::Expired,
+            (_, Some(deadline)) if deadline < now + pass => Decision::TooLate(pass),
+            _ => Decision::Compute,
         }
     }
 
     /// Ten milliseconds, and two more for each row.
-    fn takes(rows: usize) -> Duration {
+    fn pass_time(rows: usize) -> Duration {
         Duration::from_millis(10 + 2 * rows as u64)
     }
 
-    fn later() -> Instant {
+    fn in_an_hour() -> Instant {
         Instant::now() + Duration::from_secs(3_600)
     }
 
-    fn rows_of(some: &[Waits]) -> usize {
-        some.iter().map(|one| one.rows).sum()
+    fn total_rows(requests: &[Candidate]) -> usize {
+        requests.iter().map(|request| request.rows).sum()
     }
 
-    fn tightest(some: &[Waits]) -> Option<Instant> {
-        some.iter().filter_map(|one| one.deadline).min()
+    fn tightest(requests: &[Candidate]) -> Option<Instant> {
+        requests.iter().filter_map(|request| request.deadline).min()
     }
 
     proptest! {
         #[test]
         fn a_batch_is_the_longest_run_from_the_front_that_fits_and_ends_in_time(
-            (now, queue) in Just(later()).prop_flat_map(|now| (Just(now), proptest::collection::vec(waits(now), 0..40))),
+            (now, queue) in Just(in_an_hour()).prop_flat_map(|now| (Just(now), proptest::collection::vec(candidates(now), 0..40))),
             max_batch_rows in 1_usize..60,
         ) {
             let rules = Batching { max_batch_rows, max_queue_rows: 1, max_queue_delay: Duration::ZERO };
-            let Formed::Batch(fates) = form(queue.iter().copied(), now, takes, &rules) else {
-                return Err(TestCaseError::fail("nobody waits for company unless told to"));
+            let Plan::Batch(decisions) = form(queue.iter().copied(), now, pass_time, &rules) else {
+                return Err(TestCaseError::fail("without a delay no request waits for others"));
             };
-            prop_assert!(fates.len() <= queue.len());
-            let own: Vec<_> = queue.iter().map(|one| fate(one, now)).collect();
-            if !own.contains(&Fate::Computed) {
-                let last = own.iter().rposition(|fate| matches!(fate, Fate::Late(_)));
-                for (at, (own, got)) in own.iter().zip(&fates).enumerate() {
-                    let want = if Some(at) == last { Fate::Computed } else { *own };
-                    prop_assert_eq!(*got, want, "of those that would be late one shows how late");
+            prop_assert!(decisions.len() <= queue.len());
+            let own: Vec<_> = queue.iter().map(|request| alone(request, now)).collect();
+            if !own.contains(&Decision::Compute) {
+                let last = own.iter().rposition(|decision| matches!(decision, Decision::TooLate(_)));
+                for (at, (own, got)) in own.iter().zip(&decisions).enumerate() {
+                    let want = if Some(at) == last { Decision::Compute } else { *own };
+                    prop_assert_eq!(*got, want, "one of those that would be late is computed, which corrects the estimate");
                 }
                 return Ok(());
             }
-            prop_assert_eq!(&fates[..], &own[..fates.len()], "in order, each by itself");
-            let taken: Vec<Waits> = queue.iter().zip(&fates).filter(|(_, fate)| **fate == Fate::Computed).map(|(one, _)| *one).collect();
-            prop_assert!(rows_of(&taken) <= max_batch_rows || taken.len() == 1, "{taken:?}");
-            let in_time = |some: &[Waits]| tightest(some).is_none_or(|deadline| now + takes(rows_of(some)) <= deadline);
-            prop_assert!(in_time(&taken), "{taken:?}");
-            if let Some(next) = queue.get(fates.len()) {
-                prop_assert_eq!(fate(next, now), Fate::Computed, "what is over never stays at the front");
-                let mut with = taken.clone();
-                with.push(*next);
-                prop_assert!(rows_of(&with) > max_batch_rows || !in_time(&with), "the next one would have fitted");
+            prop_assert_eq!(&decisions[..], &own[..decisions.len()], "in order, each by itself");
+            let computed = queue.iter().zip(&decisions).filter(|(_, decision)| **decision == Decision::Compute);
+            let batch: Vec<Candidate> = computed.map(|(request, _)| *request).collect();
+            prop_assert!(total_rows(&batch) <= max_batch_rows || batch.len() == 1, "{batch:?}");
+            let in_time = |requests: &[Candidate]| {
+                tightest(requests).is_none_or(|deadline| now + pass_time(total_rows(requests)) <= deadline)
+            };
+            prop_assert!(in_time(&batch), "{batch:?}");
+            if let Some(next) = queue.get(decisions.len()) {
+                prop_assert_eq!(alone(next, now), Decision::Compute, "a dropped request never stays at the front");
+                let mut with_next = batch.clone();
+                with_next.push(*next);
+                prop_assert!(
+                    total_rows(&with_next) > max_batch_rows || !in_time(&with_next),
+                    "the next request would have fitted"
+                );
             }
         }
 
         #[test]
         fn a_delay_is_bounded_by_its_length_and_by_every_deadline(
-            (now, queue) in Just(later()).prop_flat_map(|now| (Just(now), proptest::collection::vec(waits(now), 1..20))),
+            (now, queue) in Just(in_an_hour()).prop_flat_map(|now| (Just(now), proptest::collection::vec(candidates(now), 1..20))),
             max_batch_rows in 1_usize..200,
             delay in 0_u64..60,
         ) {
             let delay = Duration::from_millis(delay);
             let rules = Batching { max_batch_rows, max_queue_rows: 1, max_queue_delay: delay };
-            if let Formed::Wait(until) = form(queue.iter().copied(), now, takes, &rules) {
+            if let Plan::WaitUntil(until) = form(queue.iter().copied(), now, pass_time, &rules) {
                 prop_assert!(until > now);
-                let live: Vec<_> = queue.iter().filter(|one| fate(one, now) == Fate::Computed).copied().collect();
-                prop_assert!(!live.is_empty(), "for nobody it does not wait");
-                prop_assert!(rows_of(&live) < max_batch_rows, "a full batch goes");
-                for one in &live {
-                    prop_assert!(until <= one.since + delay);
+                let computable = queue.iter().filter(|request| alone(request, now) == Decision::Compute);
+                let live: Vec<_> = computable.copied().collect();
+                prop_assert!(!live.is_empty(), "it waits only for a request that can be computed");
+                prop_assert!(total_rows(&live) < max_batch_rows, "a full batch begins at once");
+                for request in &live {
+                    prop_assert!(until <= request.arrived + delay);
                 }
                 // A thread that sleeps until then wakes up a little later.
                 let woken = until + Duration::from_millis(1);
-                prop_assert!(tightest(&live).is_none_or(|deadline| woken + takes(rows_of(&live)) <= deadline));
-                let Formed::Batch(then) = form(queue.iter().copied(), woken, takes, &rules) else {
-                    return Err(TestCaseError::fail("then it goes"));
+                prop_assert!(
+                    tightest(&live).is_none_or(|deadline| woken + pass_time(total_rows(&live)) <= deadline)
+                );
+                let Plan::Batch(decisions) = form(queue.iter().copied(), woken, pass_time, &rules) else {
+                    return Err(TestCaseError::fail("the batch begins after the delay"));
                 };
-                let computed = then.iter().filter(|fate| **fate == Fate::Computed).count();
-                prop_assert_eq!(computed, live.len(), "with all that waited for it");
+                let computed = decisions.iter().filter(|decision| **decision == Decision::Compute).count();
+                prop_assert_eq!(computed, live.len(), "with all requests that waited");
             }
         }
     }

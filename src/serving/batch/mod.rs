@@ -1,23 +1,30 @@
-//! Forward passes that are too dear for the thread that has the request: a queue a version, and one pool of threads.
+//! Forward passes that are too expensive for the thread that holds the request: one queue per version, and one thread pool.
 //!
-//! Work-conserving: a pass begins as soon as a thread is free, with all that waits for that version then, up to the rows of a
-//! batch; so batches grow with the load and nobody waits for company unless `max_queue_delay` says so. Versions take turns,
-//! a batch each. What always holds: queues are bounded; a request whose deadline has passed or whose caller has gone is dropped
-//! before anything is computed, and counted; one that cannot end in time is refused at once, or when
-//! that is seen; what is wrong with one request
-//! fails no other.
-//! Not here: passes that cost less than a change of threads, shadows, and passes beside a fallback (`execute.rs`, `shadow/`).
+//! The pool is work-conserving: a pass begins as soon as a thread is free, with every request that waits for that version at
+//! that moment, up to the rows of a batch. So batches grow with the load, and requests wait for others only if
+//! `max_queue_delay` says so. Versions take turns, one batch each.
 //!
-//! `form.rs` and `admit.rs` decide, and are pure; `cost.rs` learns what a pass takes; `queue.rs` and `pool.rs` do.
+//! Invariants:
+//! - Queues are bounded.
+//! - A request whose deadline has passed, or whose client has disconnected, is dropped before it is computed, and counted.
+//! - A request that cannot be answered before its deadline is refused: when it arrives, or as soon as this becomes known.
+//! - A fault of one request fails no other request.
+//!
+//! Not here: passes that cost less than a change of threads, and passes while a fallback is ready (`execute.rs`); shadows
+//! (`shadow/`).
+//!
+//! `form.rs` and `admit.rs` contain the rules, and are pure; `cost.rs` and `load.rs` estimate; `queue.rs` and `pool.rs` apply
+//! them.
 
 mod admit;
-mod cost;
+pub(super) mod cost;
 mod form;
+mod load;
 mod pool;
-mod queue;
-mod settings;
+pub(super) mod queue;
+pub(super) mod settings;
 
 pub use cost::Costs;
 pub use pool::Pool;
-pub use queue::Queue;
+pub use queue::BatchQueue;
 pub use settings::{Batching, BatchingHints};

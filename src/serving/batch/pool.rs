@@ -1,10 +1,9 @@
-//! The threads that compute, and whose turn it is.
+//! The threads that compute, and the order in which versions have their turns.
 
 use std::collections::VecDeque;
 use std::io;
 use std::num::NonZero;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Builder};
 use std::time::Duration;
@@ -12,17 +11,18 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::super::execute::{Call, Work};
-use super::super::live::ServingVersion;
-use super::super::score::{self, Scored};
-use super::form::Fate;
-use super::queue::{Came, Job, LEAST_WAIT, Load, Next, Taken};
+use super::super::score;
+use super::super::version::VersionRuntime;
+use super::super::work::{Call, Scored, Work};
+use super::form::Decision;
+use super::load::PoolLoad;
+use super::queue::{Batch, QueueEntry, Turn};
 use crate::error::PredictError;
 use crate::insight::metrics::AbandonReason;
 use crate::priority::set_background;
 
-/// As many threads as there are cores, which let those that answer go first. When it is dropped, what waits gets no answer, and
-/// a thread in a forward pass ends after that.
+/// The compute pool: as many threads as cores, which yield to the threads that answer requests. When it is dropped, waiting
+/// requests get no result, and each thread ends after its current pass.
 #[derive(Debug)]
 pub struct Pool {
     shared: Arc<Shared>,
@@ -30,40 +30,34 @@ pub struct Pool {
 
 #[derive(Debug)]
 struct Shared {
-    line: Mutex<Line>,
+    schedule: Mutex<Schedule>,
     wake: Condvar,
-    threads: usize,
-    /// Nanoseconds of all that waits or runs, as estimated.
-    all: AtomicU64,
-    /// Nanoseconds of one batch of each version that waits.
-    round: AtomicU64,
+    load: PoolLoad,
 }
 
-/// The versions for which something waits.
+/// The versions that have waiting requests.
 #[derive(Debug, Default)]
-struct Line {
+struct Schedule {
     /// In the order of their turns.
-    ready: VecDeque<Arc<ServingVersion>>,
-    /// Those that wait for company, and until when.
-    later: Vec<(Instant, Arc<ServingVersion>)>,
-    ended: bool,
+    ready: VecDeque<Arc<VersionRuntime>>,
+    /// Versions whose turn comes at a given time.
+    delayed: Vec<(Instant, Arc<VersionRuntime>)>,
+    is_closed: bool,
 }
 
 impl Pool {
     /// Starts the threads.
     ///
     /// # Errors
-    /// The system gives none.
+    /// Returns an error if the system cannot start a thread.
     pub fn start() -> io::Result<Self> {
         let threads = thread::available_parallelism().map_or(1, NonZero::get);
         let shared = Arc::new(Shared {
-            line: Mutex::default(),
+            schedule: Mutex::default(),
             wake: Condvar::new(),
-            threads,
-            all: AtomicU64::new(0),
-            round: AtomicU64::new(0),
+            load: PoolLoad::new(threads),
         });
-        // Made first, so that those that did start end where a later one does not.
+        // Created first: if a thread cannot start, dropping the pool ends those that did.
         let pool = Self {
             shared: Arc::clone(&shared),
         };
@@ -79,50 +73,29 @@ impl Pool {
         Ok(pool)
     }
 
-    /// Has `work`, which claims so many rows, scored by `by` when its turn comes. Never waits.
+    /// Queues `work`, which claims so many rows, for `version`. Returns where its result will arrive. Never waits.
     ///
     /// # Errors
-    /// [`PredictError::Overloaded`] and [`PredictError::TooLate`]: it may not wait.
+    /// Returns [`PredictError::Overloaded`] or [`PredictError::TooLate`] if the queue of the version refuses it.
     pub(in super::super) fn submit(
         &self,
-        by: &Arc<ServingVersion>,
+        version: &Arc<VersionRuntime>,
         work: Work,
         call: Call,
         rows: usize,
     ) -> Result<oneshot::Receiver<Result<Scored, PredictError>>, PredictError> {
-        let shared = &*self.shared;
-        let (answer, answered) = oneshot::channel();
-        let share = by.queue.share(rows);
-        let job = Job {
+        let (result, answered) = oneshot::channel();
+        let entry = QueueEntry {
             work,
             call,
             rows,
-            answer,
-            share,
-            waiting: by.insight.meters.waiting(rows),
+            result,
+            share: version.queue.share(rows),
+            waiting: version.insight.meters.waiting(rows),
         };
-        let load = Load {
-            round: Duration::from_nanos(shared.round.load(Ordering::Relaxed)),
-            all: Duration::from_nanos(shared.all.load(Ordering::Relaxed)),
-            threads: shared.threads,
-        };
-        // Counted before a thread can have done it.
-        add(&shared.all, share);
-        match by.queue.push(job, load, Instant::now()) {
-            Err(refused) => {
-                subtract(&shared.all, share);
-                return Err(refused);
-            }
-            Ok(Came::Quietly) => {}
-            Ok(Came::First(batch)) => {
-                add(&shared.round, batch);
-                shared.give_turn(by);
-            }
-            Ok(Came::Full) => {
-                let is_same = |other: &Arc<ServingVersion>| Arc::ptr_eq(by, other);
-                shared.lock().later.retain(|(_, other)| !is_same(other));
-                shared.give_turn(by);
-            }
+        let load = &self.shared.load;
+        if version.queue.push(entry, load, Instant::now())? {
+            self.shared.give_turn(version);
         }
         Ok(answered)
     }
@@ -130,135 +103,129 @@ impl Pool {
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        self.shared.lock().ended = true;
+        self.shared.lock().is_closed = true;
         self.shared.wake.notify_all();
     }
 }
 
 impl Shared {
     fn work(&self) {
-        while let Some(by) = self.next() {
+        while let Some(version) = self.next() {
             let now = Instant::now();
-            let Taken {
-                jobs,
+            let Batch {
+                computed,
                 dropped,
-                next,
-                batch,
-            } = by.queue.take(now);
-            if batch.from != batch.to {
-                add(&self.round, batch.to);
-                subtract(&self.round, batch.from);
-            }
-            match next {
-                Next::Idle => {}
-                Next::Soon => self.give_turn(&by),
-                Next::At(until) => {
-                    self.lock().later.push((until, Arc::clone(&by)));
-                    // Who sleeps without an end, or until a later moment, must hear of it.
+                next_turn,
+            } = version.queue.take(&self.load, now);
+            match next_turn {
+                Turn::None => {}
+                Turn::Next => self.give_turn(&version),
+                Turn::At(until) => {
+                    self.lock().delayed.push((until, Arc::clone(&version)));
+                    // A thread that sleeps longer than this, or without an end, must wake up earlier.
                     self.wake.notify_one();
                 }
             }
-            for (job, fate) in dropped {
-                self.drop_one(&by, job, fate, now);
+            for (entry, why) in dropped {
+                self.drop_entry(&version, entry, why, now);
             }
-            if !jobs.is_empty() {
-                self.compute(by, jobs);
+            if !computed.is_empty() {
+                self.compute(version, computed);
             }
         }
     }
 
-    /// Whose turn it is. Sleeps until there is one; `None` at the end.
-    fn next(&self) -> Option<Arc<ServingVersion>> {
-        let mut line = self.lock();
+    /// Waits for a version that has its turn. Returns `None` once the pool is dropped.
+    fn next(&self) -> Option<Arc<VersionRuntime>> {
+        let mut schedule = self.lock();
         loop {
-            if line.ended {
+            if schedule.is_closed {
                 return None;
             }
             let now = Instant::now();
-            if let Some(at) = line.later.iter().position(|(until, _)| *until <= now) {
-                return Some(line.later.swap_remove(at).1);
+            let is_due = |(until, _): &(Instant, _)| *until <= now;
+            if let Some(at) = schedule.delayed.iter().position(is_due) {
+                return Some(schedule.delayed.swap_remove(at).1);
             }
-            if let Some(by) = line.ready.pop_front() {
-                return Some(by);
+            if let Some(version) = schedule.ready.pop_front() {
+                return Some(version);
             }
-            let first = line.later.iter().map(|(until, _)| *until).min();
-            line = match first {
-                None => self.wake.wait(line).unwrap_or_else(PoisonError::into_inner),
+            let first = schedule.delayed.iter().map(|(until, _)| *until).min();
+            schedule = match first {
+                None => self
+                    .wake
+                    .wait(schedule)
+                    .unwrap_or_else(PoisonError::into_inner),
                 Some(until) => {
                     let wait = until.saturating_duration_since(now);
-                    let woken = self.wake.wait_timeout(line, wait);
+                    let woken = self.wake.wait_timeout(schedule, wait);
                     woken.unwrap_or_else(PoisonError::into_inner).0
                 }
             };
         }
     }
 
-    fn give_turn(&self, by: &Arc<ServingVersion>) {
-        self.lock().ready.push_back(Arc::clone(by));
+    /// Puts the version at the end of those whose turn is next, also if its turn was delayed.
+    fn give_turn(&self, version: &Arc<VersionRuntime>) {
+        let mut schedule = self.lock();
+        schedule
+            .delayed
+            .retain(|(_, other)| !Arc::ptr_eq(version, other));
+        schedule.ready.push_back(Arc::clone(version));
+        drop(schedule);
         self.wake.notify_one();
     }
 
-    fn drop_one(&self, by: &ServingVersion, job: Job, fate: Fate, now: Instant) {
-        subtract(&self.all, job.share);
-        let (why, error) = match (fate, job.call.deadline) {
-            (Fate::Late(needs), Some(deadline)) => {
-                let late = PredictError::TooLate {
+    /// Answers a request that is not computed, and counts it.
+    fn drop_entry(
+        &self,
+        version: &VersionRuntime,
+        entry: QueueEntry,
+        decision: Decision,
+        now: Instant,
+    ) {
+        self.load.subtract(entry.share);
+        let (why, error) = match (decision, entry.call.deadline) {
+            (Decision::TooLate(needs), Some(deadline)) => {
+                let too_late = PredictError::TooLate {
                     left: deadline.saturating_duration_since(now),
                     needs,
-                    retry_after: self.all_done_after(),
+                    retry_after: self.load.time_to_finish(),
                 };
-                (AbandonReason::Late, late)
+                (AbandonReason::Late, too_late)
             }
-            (Fate::Expired, _) => (AbandonReason::Expired, PredictError::DeadlineExceeded),
+            (Decision::Expired, _) => (AbandonReason::Expired, PredictError::DeadlineExceeded),
             _ => (AbandonReason::Cancelled, PredictError::DeadlineExceeded),
         };
-        by.insight.meters.abandoned(why);
-        // Where nobody waits any more, nobody is told.
-        let _ = job.answer.send(Err(error));
-    }
-
-    /// How long all takes that waits or runs now.
-    fn all_done_after(&self) -> Duration {
-        let all = Duration::from_nanos(self.all.load(Ordering::Relaxed));
-        let threads = u32::try_from(self.threads).unwrap_or(u32::MAX).max(1);
-        (all / threads).max(LEAST_WAIT)
+        version.insight.meters.abandoned(why);
+        // Fails if the client has disconnected.
+        let _ = entry.result.send(Err(error));
     }
 
     /// Scores a batch and answers each of its requests.
-    fn compute(&self, by: Arc<ServingVersion>, batch: Vec<Job>) {
-        let (mut asked, mut callers) = (Vec::new(), Vec::new());
+    fn compute(&self, version: Arc<VersionRuntime>, batch: Vec<QueueEntry>) {
+        let (mut requests, mut clients) = (Vec::new(), Vec::new());
         let mut share = Duration::ZERO;
-        for job in batch {
-            // It waits no longer.
-            drop(job.waiting);
-            share += job.share;
-            asked.push((job.work, job.call));
-            callers.push(job.answer);
+        for entry in batch {
+            // The request no longer counts as waiting.
+            drop(entry.waiting);
+            share += entry.share;
+            requests.push((entry.work, entry.call));
+            clients.push(entry.result);
         }
-        // What a panic leaves half done is the answers, and nobody gets them.
-        let scored = catch_unwind(AssertUnwindSafe(|| score::together(&by, &asked)));
-        subtract(&self.all, share);
-        // Before anybody is answered, so that whoever waits for the version's end need not wait for this thread.
-        drop(by);
-        // Without an answer each caller hears that its sender has gone.
-        for (caller, answer) in callers.into_iter().zip(scored.unwrap_or_default()) {
-            let _ = caller.send(answer);
+        // A panic leaves only the results incomplete, and no client receives them.
+        let results = catch_unwind(AssertUnwindSafe(|| score::score_batch(&version, &requests)));
+        self.load.subtract(share);
+        // Released before the clients are answered, so that nothing that waits for the version to be freed waits for this
+        // thread.
+        drop(version);
+        // Without a result, each client sees that its sender is dropped.
+        for (client, result) in clients.into_iter().zip(results.unwrap_or_default()) {
+            let _ = client.send(result);
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Line> {
-        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Schedule> {
+        self.schedule.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn add(sum: &AtomicU64, part: Duration) {
-    sum.fetch_add(nanos(part), Ordering::Relaxed);
-}
-
-fn subtract(sum: &AtomicU64, part: Duration) {
-    sum.fetch_sub(nanos(part), Ordering::Relaxed);
-}
-
-fn nanos(part: Duration) -> u64 {
-    u64::try_from(part.as_nanos()).unwrap_or(u64::MAX / 2)
 }

@@ -1,4 +1,4 @@
-//! The queue of one version.
+//! The batch queue of one version.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -7,20 +7,18 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::super::execute::{Call, Work};
-use super::super::score::Scored;
-use super::admit::{self, Ahead, Refusal};
-use super::form::{Fate, Formed, Waits, form};
-use super::{Batching, Costs};
+use super::super::work::{Call, Scored, Work};
+use super::admit::{self, Refusal};
+use super::cost::Costs;
+use super::form::{Candidate, Decision, Plan, form};
+use super::load::{MIN_RETRY_AFTER, PoolLoad};
+use super::settings::Batching;
 use crate::error::PredictError;
 use crate::insight::metrics::GaugeGuard;
 
-/// Who was turned away should not come back sooner.
-pub(super) const LEAST_WAIT: Duration = Duration::from_millis(1);
-
-/// What waits for one version, and what its passes take. A queue is bounded in rows.
+/// The requests that wait for one version, and the estimated cost of its passes. Bounded in rows.
 #[derive(Debug)]
-pub struct Queue {
+pub struct BatchQueue {
     rules: Batching,
     costs: Costs,
     inner: Mutex<Inner>,
@@ -28,92 +26,52 @@ pub struct Queue {
 
 #[derive(Debug, Default)]
 struct Inner {
-    jobs: VecDeque<Job>,
+    entries: VecDeque<QueueEntry>,
     rows: usize,
     turn: Turn,
-    /// What it adds to a round while it has a turn.
-    batch: Duration,
+    /// What the version adds to a round of the pool while it has a turn.
+    turn_cost: Duration,
 }
 
-/// Whether the pool knows that something waits here.
+/// When the pool takes the next batch of a version.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Turn {
-    /// Nothing does.
+pub(super) enum Turn {
+    /// The queue is empty. The next request brings a turn.
     #[default]
     None,
-    /// It has a turn.
+    /// As soon as a thread is free, after the versions whose turn comes first.
     Next,
-    /// It gets one when a delay is over.
-    Later,
+    /// At this time, or as soon as a batch is full.
+    At(Instant),
 }
 
 /// A request that waits.
 #[derive(Debug)]
-pub(super) struct Job {
+pub(super) struct QueueEntry {
     pub(super) work: Work,
     pub(super) call: Call,
-    /// As claimed; at least 1.
+    /// As the payload claims; at least 1.
     pub(super) rows: usize,
-    pub(super) answer: oneshot::Sender<Result<Scored, PredictError>>,
-    /// What it adds to the work that lies before others.
+    pub(super) result: oneshot::Sender<Result<Scored, PredictError>>,
+    /// Its part of the pool's load.
     pub(super) share: Duration,
+    /// Counts its rows as waiting.
     pub(super) waiting: GaugeGuard,
 }
 
-/// What the pool must do after a request came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Came {
-    /// Nothing: the version has its turn.
-    Quietly,
-    /// Give the version a turn; a round takes this much longer.
-    First(Duration),
-    /// Give the version, which waited for company, a turn at once.
-    Full,
-}
-
-/// What a turn brought.
+/// The requests that leave a queue in one turn.
 #[derive(Debug, Default)]
-pub(super) struct Taken {
+pub(super) struct Batch {
     /// To be computed together; may be empty.
-    pub(super) jobs: Vec<Job>,
-    /// To be dropped.
-    pub(super) dropped: Vec<(Job, Fate)>,
-    pub(super) next: Next,
-    /// What the version added to a round until now, and what it adds from now on.
-    pub(super) batch: Changed,
+    pub(super) computed: Vec<QueueEntry>,
+    /// To be answered with an error, and why.
+    pub(super) dropped: Vec<(QueueEntry, Decision)>,
+    /// When the version has its next turn.
+    pub(super) next_turn: Turn,
 }
 
-/// What was and what is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Changed {
-    pub(super) from: Duration,
-    pub(super) to: Duration,
-}
-
-/// When the version gets its next turn.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Next {
-    /// When another request comes.
-    #[default]
-    Idle,
-    /// After the others.
-    Soon,
-    /// Not before then.
-    At(Instant),
-}
-
-/// What the pool knows of all that waits.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Load {
-    /// One turn of every version that waits.
-    pub(super) round: Duration,
-    /// All that waits or runs.
-    pub(super) all: Duration,
-    pub(super) threads: usize,
-}
-
-impl Queue {
-    /// An empty one, of a version whose passes take what `costs` says.
+impl BatchQueue {
+    /// Creates an empty queue of a version whose passes cost what `costs` estimates.
     #[must_use]
     pub fn new(rules: Batching, costs: Costs) -> Self {
         Self {
@@ -123,235 +81,252 @@ impl Queue {
         }
     }
 
-    /// What its passes take.
+    /// Returns the estimated cost of the version's passes.
     #[must_use]
     pub fn costs(&self) -> &Costs {
         &self.costs
     }
 
-    /// How its requests are put together.
+    /// Returns the batching settings of the version.
     #[must_use]
     pub fn rules(&self) -> &Batching {
         &self.rules
     }
 
-    /// What a request of so many rows adds to the work that lies before others: its part of a full batch.
+    /// Returns the part of the pool's load that a request of so many rows makes up: its part of a full batch.
     pub(super) fn share(&self, rows: usize) -> Duration {
-        let most = self.rules.max_batch_rows;
-        if rows >= most {
+        let max_rows = self.rules.max_batch_rows;
+        if rows >= max_rows {
             return self.costs.estimate(rows).unwrap_or_default();
         }
-        let batch = self.costs.estimate(most).unwrap_or_default();
-        let ratio = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        batch / ratio(most) * ratio(rows)
+        let batch = self.costs.estimate(max_rows).unwrap_or_default();
+        let factor = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        batch / factor(max_rows) * factor(rows)
     }
 
-    /// Takes a request in, unless it may not wait.
+    /// Queues a request and adds it to `load`. Returns whether the version needs a turn now that it does not have yet.
     ///
     /// # Errors
-    /// [`PredictError::Overloaded`], [`PredictError::TooLate`].
-    pub(super) fn push(&self, job: Job, load: Load, now: Instant) -> Result<Came, PredictError> {
+    /// Returns [`PredictError::Overloaded`] if the queue is full, and [`PredictError::TooLate`] if the request cannot be
+    /// answered before its deadline.
+    pub(super) fn push(
+        &self,
+        entry: QueueEntry,
+        load: &PoolLoad,
+        now: Instant,
+    ) -> Result<bool, PredictError> {
         let rules = &self.rules;
-        let left = job.call.deadline;
-        let left = left.map(|deadline| deadline.saturating_duration_since(now));
         let mut inner = self.lock();
-        let rows = inner.rows;
-        let wait = admit::wait(rows, rules, load.round, load.all, load.threads);
-        // It ends with the pass of all that it will be computed with.
-        let together = rows.saturating_add(job.rows).min(rules.max_batch_rows);
-        let takes = self.costs.estimate(together.max(job.rows));
-        let takes = takes.unwrap_or_default();
-        match admit::refusal(job.rows, Ahead { rows, wait }, takes, left, rules) {
-            None => {}
-            Some(Refusal::Full) => {
-                return Err(PredictError::Overloaded {
-                    what: "rows that wait for the version",
-                    limit: rules.max_queue_rows,
-                    retry_after: wait.max(LEAST_WAIT),
-                });
-            }
-            Some(Refusal::TooLate) => {
-                return Err(PredictError::TooLate {
-                    left: left.unwrap_or_default(),
-                    needs: admit::careful(wait).saturating_add(takes),
-                    retry_after: wait.max(LEAST_WAIT),
-                });
-            }
-        }
-        inner.rows += job.rows;
-        inner.jobs.push_back(job);
-        Ok(match inner.turn {
-            Turn::Next => Came::Quietly,
-            Turn::Later if inner.rows < rules.max_batch_rows => Came::Quietly,
-            Turn::Later => {
-                inner.turn = Turn::Next;
-                Came::Full
-            }
+        self.admit(inner.rows, &entry, load, now)?;
+        // Added before a thread can take the entry and subtract its share.
+        load.add(entry.share);
+        inner.rows += entry.rows;
+        inner.entries.push_back(entry);
+        let needs_turn = match inner.turn {
             Turn::None => {
-                inner.turn = Turn::Next;
-                inner.batch = self.share(rules.max_batch_rows);
-                Came::First(inner.batch)
+                inner.turn_cost = self.share(rules.max_batch_rows);
+                load.replace_turn(Duration::ZERO, inner.turn_cost);
+                true
             }
-        })
+            Turn::Next => false,
+            Turn::At(_) => inner.rows >= rules.max_batch_rows,
+        };
+        if needs_turn {
+            inner.turn = Turn::Next;
+        }
+        Ok(needs_turn)
     }
 
-    /// The next batch, and what is over.
-    pub(super) fn take(&self, now: Instant) -> Taken {
+    /// Returns an error if `entry` may not wait behind `queued_rows` rows.
+    fn admit(
+        &self,
+        queued_rows: usize,
+        entry: &QueueEntry,
+        load: &PoolLoad,
+        now: Instant,
+    ) -> Result<(), PredictError> {
+        let rules = &self.rules;
+        let deadline = entry.call.deadline;
+        let time_left = deadline.map(|deadline| deadline.saturating_duration_since(now));
+        let (round, total) = (load.round(), load.total());
+        let wait = admit::wait(queued_rows, rules, round, total, load.threads());
+        // The request ends with the pass of all requests that it is computed with.
+        let joint_rows = queued_rows.saturating_add(entry.rows);
+        let pass_rows = joint_rows.min(rules.max_batch_rows).max(entry.rows);
+        let pass = self.costs.estimate(pass_rows).unwrap_or_default();
+        match admit::refusal(entry.rows, queued_rows, wait, pass, time_left, rules) {
+            None => Ok(()),
+            Some(Refusal::Full) => Err(PredictError::Overloaded {
+                what: "rows that wait for the version",
+                limit: rules.max_queue_rows,
+                retry_after: wait.max(MIN_RETRY_AFTER),
+            }),
+            Some(Refusal::TooLate) => Err(PredictError::TooLate {
+                left: time_left.unwrap_or_default(),
+                needs: admit::with_margin(wait).saturating_add(pass),
+                retry_after: wait.max(MIN_RETRY_AFTER),
+            }),
+        }
+    }
+
+    /// Takes the next batch and every request that is to be dropped, and updates in `load` what the version adds to a round.
+    /// The shares of the entries stay in `load`.
+    pub(super) fn take(&self, load: &PoolLoad, now: Instant) -> Batch {
         let mut inner = self.lock();
-        let takes = |rows| self.costs.estimate(rows).unwrap_or_default();
-        let waits = inner.jobs.iter().map(|job| Waits {
-            rows: job.rows,
-            since: job.call.at,
-            deadline: job.call.deadline,
-            gone: job.answer.is_closed(),
+        let pass_time = |rows| self.costs.estimate(rows).unwrap_or_default();
+        let candidates = inner.entries.iter().map(|entry| Candidate {
+            rows: entry.rows,
+            arrived: entry.call.arrived,
+            deadline: entry.call.deadline,
+            cancelled: entry.result.is_closed(),
         });
-        let fates = match form(waits, now, takes, &self.rules) {
-            Formed::Wait(until) => {
-                inner.turn = Turn::Later;
-                return Taken {
-                    next: Next::At(until),
-                    ..Taken::default()
+        let decisions = match form(candidates, now, pass_time, &self.rules) {
+            Plan::WaitUntil(until) => {
+                inner.turn = Turn::At(until);
+                return Batch {
+                    next_turn: inner.turn,
+                    ..Batch::default()
                 };
             }
-            Formed::Batch(fates) => fates,
+            Plan::Batch(decisions) => decisions,
         };
-        let mut taken = Taken::default();
-        for fate in fates {
-            let Some(job) = inner.jobs.pop_front() else {
+        let mut batch = Batch::default();
+        for decision in decisions {
+            let Some(entry) = inner.entries.pop_front() else {
                 break;
             };
-            inner.rows -= job.rows;
-            match fate {
-                Fate::Computed => taken.jobs.push(job),
-                over => taken.dropped.push((job, over)),
+            inner.rows -= entry.rows;
+            match decision {
+                Decision::Compute => batch.computed.push(entry),
+                why => batch.dropped.push((entry, why)),
             }
         }
-        taken.batch.from = inner.batch;
-        if inner.jobs.is_empty() {
-            inner.turn = Turn::None;
-            // A version may get a turn when nothing waits any more, and gives nothing back then.
-            inner.batch = Duration::ZERO;
+        let (turn, turn_cost) = if inner.entries.is_empty() {
+            (Turn::None, Duration::ZERO)
         } else {
-            inner.turn = Turn::Next;
-            taken.next = Next::Soon;
-            // A queue may never be empty, and passes take longer when much else is to be done.
-            inner.batch = self.share(self.rules.max_batch_rows);
-        }
-        taken.batch.to = inner.batch;
-        taken
+            // Estimated again: a queue may never be empty, and passes take longer under load.
+            (Turn::Next, self.share(self.rules.max_batch_rows))
+        };
+        // A version may have a turn when its queue is already empty; both are zero then.
+        load.replace_turn(inner.turn_cost, turn_cost);
+        (inner.turn, inner.turn_cost) = (turn, turn_cost);
+        batch.next_turn = turn;
+        batch
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        // A panic between two lines above leaves a queue that is as good as before.
+        // A panic between two lines above leaves a usable queue.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use tracing::Span;
+
     use super::*;
     use crate::ident::Role;
-    use crate::insight::{VersionInsight, metrics::Telemetry, stats};
+    use crate::insight::metrics::{Telemetry, VersionMeters};
     use crate::model::payload::Payload;
     use crate::model::samples;
 
     const EIGHT: Duration = Duration::from_millis(80);
 
-    /// Of batches of 8 rows, which take [`EIGHT`].
-    fn queue() -> Queue {
+    /// A queue with batches of 8 rows, which take [`EIGHT`].
+    fn queue() -> BatchQueue {
         let rules = Batching {
             max_batch_rows: 8,
             max_queue_rows: 64,
             max_queue_delay: Duration::ZERO,
         };
-        Queue::new(rules, Costs::of(&[(8, EIGHT)]))
+        BatchQueue::new(rules, Costs::of(&[(8, EIGHT)]))
     }
 
     type Answered = oneshot::Receiver<Result<Scored, PredictError>>;
 
-    /// A request of one row, which comes now and has so long, and who waits for it.
-    fn push_one(queue: &Queue, left: Option<Duration>) -> (Result<Came, PredictError>, Answered) {
+    /// Pushes a request of one row that arrives now, while the pool is idle. Returns also the receiver of its result.
+    fn push_one(
+        queue: &BatchQueue,
+        load: &PoolLoad,
+        time_left: Option<Duration>,
+    ) -> (Result<bool, PredictError>, Answered) {
         let telemetry = Telemetry::new().unwrap();
         let manifest = samples::manifest(samples::document("m", 1));
-        let insight =
-            VersionInsight::new(&telemetry, &manifest, stats::Settings::default()).unwrap();
+        let meters = VersionMeters::new(&telemetry, &manifest).unwrap();
         let now = Instant::now();
-        let load = Load {
-            round: Duration::ZERO,
-            all: Duration::ZERO,
-            threads: 1,
-        };
-        let (answer, answered) = oneshot::channel();
-        let job = Job {
+        let (result, answered) = oneshot::channel();
+        let entry = QueueEntry {
             work: Work::Own(Payload::Rows(Vec::new())),
             call: Call {
                 role: Role::Primary,
-                at: now,
-                deadline: left.map(|left| now + left),
+                arrived: now,
+                deadline: time_left.map(|time_left| now + time_left),
+                span: Span::none(),
             },
             rows: 1,
-            answer,
+            result,
             share: queue.share(1),
-            waiting: insight.meters.waiting(1),
+            waiting: meters.waiting(1),
         };
-        (queue.push(job, load, now), answered)
+        (queue.push(entry, load, now), answered)
     }
 
-    /// Requests that have for ever.
-    fn push(queue: &Queue, number: usize) -> (Vec<Came>, Vec<Answered>) {
+    /// Pushes requests without a deadline.
+    fn push(queue: &BatchQueue, load: &PoolLoad, number: usize) -> (Vec<bool>, Vec<Answered>) {
         let push = |_| {
-            let (came, answered) = push_one(queue, None);
-            (came.unwrap(), answered)
+            let (pushed, answered) = push_one(queue, load, None);
+            (pushed.unwrap(), answered)
         };
         (0..number).map(push).unzip()
     }
 
     #[tokio::test]
-    async fn who_would_end_too_late_with_those_before_it_is_refused() {
+    async fn a_request_that_would_end_too_late_with_those_before_it_is_refused() {
         let queue = queue();
         queue.costs().learn(1, EIGHT / 8);
-        let left = Some(EIGHT / 2);
-        let (_, _callers) = push(&queue, 2);
-        let (third, _caller) = push_one(&queue, left);
-        assert_eq!(third.unwrap(), Came::Quietly, "three rows take less");
-        let (_, _more) = push(&queue, 4);
-        let (eighth, _) = push_one(&queue, left);
+        let time_left = Some(EIGHT / 2);
+        // An idle pool: the wait is zero, and what counts is the pass.
+        let idle = || PoolLoad::new(1);
+        let (_, _clients) = push(&queue, &idle(), 2);
+        let (third, _client) = push_one(&queue, &idle(), time_left);
+        assert!(!third.unwrap(), "three rows take less");
+        let (_, _more) = push(&queue, &idle(), 4);
+        let (eighth, _) = push_one(&queue, &idle(), time_left);
         let needed = match eighth {
             Err(PredictError::TooLate { needs, .. }) => needs,
             other => panic!("{other:?}"),
         };
         assert!(needed.abs_diff(EIGHT) < EIGHT / 100, "{needed:?}");
-        let (_, _more) = push(&queue, 20);
-        let (last, _caller) = push_one(&queue, Some(EIGHT * 2));
-        assert_eq!(last.unwrap(), Came::Quietly, "no batch has more than 8");
+        let (_, _more) = push(&queue, &idle(), 20);
+        let (last, _client) = push_one(&queue, &idle(), Some(EIGHT * 2));
+        assert!(!last.unwrap(), "no batch has more than 8 rows");
     }
 
     #[tokio::test]
-    async fn a_turn_that_comes_when_nothing_waits_any_more_gives_nothing_back() {
-        let queue = queue();
-        let (came, _callers) = push(&queue, 1);
-        assert_eq!(came, [Came::First(EIGHT)], "the first one gives a turn");
-        let (from, to) = (EIGHT, Duration::ZERO);
-        let first = queue.take(Instant::now());
-        assert_eq!((first.jobs.len(), first.batch), (1, Changed { from, to }));
-        let again = queue.take(Instant::now());
-        assert_eq!((again.jobs.len(), again.batch), (0, Changed::default()));
-        assert_eq!(again.next, Next::Idle);
+    async fn a_turn_with_an_empty_queue_subtracts_nothing_from_the_round() {
+        let (queue, load) = (queue(), PoolLoad::new(1));
+        let (needs_turn, _clients) = push(&queue, &load, 1);
+        assert_eq!(needs_turn, [true], "the first request brings a turn");
+        assert_eq!(load.round(), EIGHT);
+        let first = queue.take(&load, Instant::now());
+        assert_eq!((first.computed.len(), load.round()), (1, Duration::ZERO));
+        let again = queue.take(&load, Instant::now());
+        assert_eq!((again.computed.len(), load.round()), (0, Duration::ZERO));
+        assert_eq!(again.next_turn, Turn::None);
     }
 
     #[tokio::test]
-    async fn what_a_turn_takes_follows_what_passes_take_while_the_queue_is_never_empty() {
-        let queue = queue();
-        let (_, _callers) = push(&queue, 20);
+    async fn the_cost_of_a_turn_follows_the_cost_of_passes_while_the_queue_is_never_empty() {
+        let (queue, load) = (queue(), PoolLoad::new(1));
+        let (_, _clients) = push(&queue, &load, 20);
         (0..100).for_each(|_| queue.costs().learn(8, EIGHT * 2));
-        let turn = queue.take(Instant::now());
-        assert_eq!((turn.jobs.len(), turn.next), (8, Next::Soon));
-        assert_eq!(turn.batch.from, EIGHT);
-        assert!(turn.batch.to > EIGHT * 3 / 2, "{:?}", turn.batch);
-        let next = queue.take(Instant::now());
-        assert_eq!(
-            next.batch.from, turn.batch.to,
-            "what was added is what goes"
-        );
+        assert_eq!(load.round(), EIGHT);
+        let batch = queue.take(&load, Instant::now());
+        assert_eq!((batch.computed.len(), batch.next_turn), (8, Turn::Next));
+        let round = load.round();
+        assert!(round > EIGHT * 3 / 2, "{round:?}");
+        queue.take(&load, Instant::now());
+        queue.take(&load, Instant::now());
+        assert_eq!(load.round(), Duration::ZERO, "what was added is subtracted");
     }
 }

@@ -1,24 +1,24 @@
-//! How the requests of one version are put together.
+//! The batching settings of one version.
 
 use std::time::Duration;
 
 use crate::model::Manifest;
 
-/// Rows that wait for a version at most, where nobody says.
-const QUEUE_ROWS: usize = 65_536;
+/// Rows that may wait for a version, if neither the configuration nor the manifest sets a limit.
+const DEFAULT_QUEUE_ROWS: usize = 65_536;
 
-/// How the requests of one version are put together.
+/// The batching settings of one version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Batching {
-    /// Rows of one forward pass, at least 1. A request that has more by itself is computed alone.
+    /// Rows of one forward pass, at least 1. A request that has more rows is computed alone.
     pub max_batch_rows: usize,
-    /// Rows that wait at most, at least 1. An empty queue takes any request.
+    /// Rows that may wait, at least 1. An empty queue accepts a request of any size.
     pub max_queue_rows: usize,
     /// How long the first request waits for others while a thread is free. Zero: not at all.
     pub max_queue_delay: Duration,
 }
 
-/// What somebody says about it; `None`: nothing.
+/// Batching settings from the configuration. `None` leaves a setting to the manifest, or to its default.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BatchingHints {
     /// See [`Batching::max_batch_rows`].
@@ -30,19 +30,20 @@ pub struct BatchingHints {
 }
 
 impl Batching {
-    /// What the configuration says of the model, before what the manifest hints at. Without either a batch is as large as a
-    /// request may be, 65,536 rows may wait, and nobody waits for others.
+    /// Returns the settings of a version. The configuration of the model takes precedence over the hints of the manifest. By
+    /// default a batch is as large as a request may be, 65,536 rows may wait, and no request waits for others.
     #[must_use]
     pub fn of(manifest: &Manifest, configured: &BatchingHints) -> Self {
         let hints = &manifest.about.batching;
         let delay = |ms: u32| Duration::from_millis(ms.into());
-        let rows = configured.max_batch_rows.or(hints.max_batch_rows);
-        let queue = configured.max_queue_rows.or(hints.max_queue_rows);
-        let hinted = hints.max_queue_delay_ms.map(delay);
+        let batch_rows = configured.max_batch_rows.or(hints.max_batch_rows);
+        let queue_rows = configured.max_queue_rows.or(hints.max_queue_rows);
+        let hinted_delay = hints.max_queue_delay_ms.map(delay);
+        let queue_delay = configured.max_queue_delay.or(hinted_delay);
         Self {
-            max_batch_rows: rows.unwrap_or(manifest.signature.max_rows),
-            max_queue_rows: queue.unwrap_or(QUEUE_ROWS),
-            max_queue_delay: configured.max_queue_delay.or(hinted).unwrap_or_default(),
+            max_batch_rows: batch_rows.unwrap_or(manifest.signature.max_rows),
+            max_queue_rows: queue_rows.unwrap_or(DEFAULT_QUEUE_ROWS),
+            max_queue_delay: queue_delay.unwrap_or_default(),
         }
     }
 }

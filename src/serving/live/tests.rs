@@ -5,39 +5,37 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::error::ForwardError;
-use crate::insight::{metrics::Telemetry, stats};
-use crate::model::{Model, Rows, Scores, samples};
+use crate::insight::{VersionInsight, metrics::Telemetry, stats};
+use crate::model::{Model, Rows, Scores, Version, samples};
 use crate::serving::route::{Choice, RawHeaderRule, RawPolicy, RawShadow, RawTarget, route};
+use crate::serving::version::ServingVersion;
 
-/// Never asked.
-struct Silent;
+/// A model that no test runs.
+struct Unused;
 
-impl Model for Silent {
+impl Model for Unused {
     fn cost_per_row(&self) -> usize {
         0
     }
 
     fn forward(&self, _: &Rows) -> Result<Scores, ForwardError> {
-        Err(ForwardError::Failed("nobody asks".into()))
+        Err(ForwardError::Failed("no test runs this model".into()))
     }
 }
 
-type Ready = BTreeMap<VersionNumber, Arc<ServingVersion>>;
+type Ready = BTreeMap<VersionNumber, Arc<VersionRuntime>>;
 
-/// Versions 1 to `most`.
-fn ready(most: u64) -> Ready {
+/// Versions 1 to `last`.
+fn ready(last: u64) -> Ready {
     let telemetry = Telemetry::new().unwrap();
-    (1..=most)
+    (1..=last)
         .map(|number| {
             let manifest = samples::manifest(samples::document("m", number));
             let insight =
                 VersionInsight::new(&telemetry, &manifest, stats::Settings::default()).unwrap();
-            let version = Version::new(manifest, Box::new(Silent));
-            let weights = telemetry.weights(0);
-            (
-                v(number),
-                Arc::new(ServingVersion::new(version, insight, weights)),
-            )
+            let model = Version::new(manifest, Box::new(Unused));
+            let version = ServingVersion::new(model, telemetry.weights(0));
+            (v(number), Arc::new(VersionRuntime::new(version, insight)))
         })
         .collect()
 }
@@ -66,13 +64,13 @@ fn policy(rows: &[(RawTarget, u32)], rule: impl Into<RawTarget>) -> Policy {
 }
 
 #[test]
-fn a_policy_is_resolved_only_where_everyone_whom_it_names_can_answer() {
+fn a_policy_is_resolved_only_if_every_version_that_it_names_can_answer() {
     let (ready, labels) = (ready(2), labels(&[("canary", 2), ("gone", 3)]));
     for (row, rule, ok, why) in [
-        ("canary".into(), RawTarget::from(1), true, "all are there"),
+        ("canary".into(), RawTarget::from(1), true, "all are ready"),
         (2.into(), "canary".into(), true, "the rule by a label"),
         (
-            "nobody".into(),
+            "unknown".into(),
             1.into(),
             false,
             "no such label in the split",
@@ -84,7 +82,7 @@ fn a_policy_is_resolved_only_where_everyone_whom_it_names_can_answer() {
             "the label's version is not ready",
         ),
         (3.into(), 1.into(), false, "the version is not ready"),
-        (2.into(), "nobody".into(), false, "no such label in a rule"),
+        (2.into(), "unknown".into(), false, "no such label in a rule"),
         (2.into(), 3.into(), false, "a rule's version is not ready"),
     ] {
         let policy = policy(&[(1.into(), 9_500), (row, 500)], rule);
@@ -112,13 +110,13 @@ fn rows_of_one_version_share_its_gauge_and_keep_their_own_counts() {
         routing.shares(),
         [(v(1), share(9_000)), (v(2), share(1_000))]
     );
-    for at in [0, 2, 2, 3] {
-        assert_eq!(routing.take(at).number(), v(1));
+    for row in [0, 2, 2, 3] {
+        assert_eq!(routing.split_target(row).number(), v(1));
     }
-    assert_eq!(routing.take(1).number(), v(2));
-    assert_eq!(routing.rule(0).number(), v(2));
+    assert_eq!(routing.split_target(1).number(), v(2));
+    assert_eq!(routing.rule_target(0).number(), v(2));
     assert_eq!(
-        routing.counted(),
+        routing.request_counts(),
         [(v(1), 1), (v(2), 1), (v(1), 2), (v(1), 1)],
         "the rule is not counted"
     );
@@ -150,11 +148,11 @@ fn a_version_that_several_shadows_mean_is_one_shadow_with_the_largest_share() {
         let labels = labels(&[("stable", stable), ("canary", canary)]);
         Routing::resolve(Revision(1), policy.clone(), &labels, &ready).unwrap()
     };
-    // Who gets a copy of the request at `point`.
+    // The versions that get a copy of the request at `point`.
     let copied = |routing: &Routing, point| {
-        let places = routing.copies(|| point).places();
-        places
-            .map(|at| routing.lane(at).version().number())
+        let shadows = routing.copies(|| point).indices();
+        shadows
+            .map(|index| routing.shadow_queue(index).version().number())
             .collect::<Vec<_>>()
     };
     for (stable, canary, point, want, why) in [
@@ -169,24 +167,24 @@ fn a_version_that_several_shadows_mean_is_one_shadow_with_the_largest_share() {
         let want: Vec<_> = want.into_iter().map(v).collect();
         assert_eq!(copied(&with(stable, canary), point), want, "{why}");
     }
-    assert!(with(1, 3).is_as(&with(1, 3)));
+    assert!(with(1, 3).is_equivalent(&with(1, 3)));
     assert!(
-        !with(1, 2).is_as(&with(2, 2)),
+        !with(1, 2).is_equivalent(&with(2, 2)),
         "the same versions, other shares"
     );
 }
 
-/// Who answers `key`.
-fn answers(routing: &Routing, key: &[u8]) -> VersionNumber {
+/// Returns the version that answers requests with this sticky key.
+fn sticky_target(routing: &Routing, key: &[u8]) -> VersionNumber {
     match route(&routing.policy, &HeaderMap::new(), key, || 0) {
-        Choice::Sticky(at) => routing.take(at).number(),
+        Choice::Sticky(row) => routing.split_target(row).number(),
         other => panic!("a key decides, not {other:?}"),
     }
 }
 
 proptest! {
     #[test]
-    fn moving_one_label_moves_only_the_callers_of_its_row(
+    fn moving_one_label_moves_only_the_clients_of_its_row(
         stable in 1_u64..=4, from in 1_u64..=4, to in 1_u64..=4, points in 0_u32..=9_000, salt in ".{0,20}",
     ) {
         let ready = ready(4);
@@ -205,8 +203,8 @@ proptest! {
             let key = key.to_le_bytes();
             let row = policy.rendezvous().pick(&key);
             let want = |canary| [v(stable), v(canary), v(3)][row];
-            prop_assert_eq!(answers(&before, &key), want(from));
-            prop_assert_eq!(answers(&after, &key), want(to));
+            prop_assert_eq!(sticky_target(&before, &key), want(from));
+            prop_assert_eq!(sticky_target(&after, &key), want(to));
         }
     }
 }

@@ -1,13 +1,15 @@
-//! All that decides who answers for one model, from the operator's words to a checked value.
+//! The traffic policy of one model, checked from what an operator wrote.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::raw::{RawHeaderRule, RawPolicy, RawTarget, quoted};
-use super::{Fallback, Rendezvous, Shadow, Split, shadow::check_shadows, split::add_repeated};
+use super::rendezvous::Rendezvous;
+use super::shadow::{Fallback, Shadow, check_shadows};
+use super::split::{Split, add_repeated};
 use crate::error::InputFaults;
 use crate::ident::{ModelName, Share, Target};
 
-/// A checked policy. Never changes: an edit is a new policy.
+/// A checked policy. Immutable: an edit creates a new policy.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Policy {
     split: Split,
@@ -20,15 +22,16 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// How many header rules a policy may have.
+    /// Most header rules of a policy.
     pub const MOST_RULES: usize = 64;
-    /// How long a salt may be, in bytes.
+    /// Longest salt, in bytes.
     pub const LONGEST_SALT: usize = 128;
 
-    /// Checks `raw` for `model`.
+    /// Creates the policy of `model` that `raw` describes.
     ///
     /// # Errors
-    /// Every fault, by the field names of `taper.v1.TrafficPolicy`: `split[1].basis_points`, `header_rules[0].header`.
+    /// Returns every fault, by the field names of `taper.v1.TrafficPolicy`: `split[1].basis_points`,
+    /// `header_rules[0].header`.
     pub fn check(raw: RawPolicy, model: &ModelName) -> Result<Self, InputFaults> {
         let mut faults = InputFaults::default();
         let split = check_split(&raw.split, &mut faults);
@@ -44,7 +47,7 @@ impl Policy {
         let shadows = check_shadows(&raw.shadows, &mut faults);
         let fallback = raw.fallback.as_ref();
         let fallback = fallback.and_then(|fallback| Fallback::check(fallback, &mut faults));
-        // Without a split there is a fault, so the error here is never an empty one.
+        // Without a split there is a fault, so this error is never empty.
         let (Some(split), true) = (split, faults.is_empty()) else {
             return Err(faults);
         };
@@ -64,7 +67,7 @@ impl Policy {
         })
     }
 
-    /// All of `model`'s traffic to one target, and nothing else.
+    /// Creates a policy that sends all traffic of `model` to one target, without rules, shadows or a fallback.
     #[must_use]
     pub fn everything_to(target: Target, model: &ModelName) -> Self {
         let split = Split::everything_to(target);
@@ -80,7 +83,7 @@ impl Policy {
         }
     }
 
-    /// The policy in the operator's words, as it was given.
+    /// Returns the policy as the operator wrote it.
     #[must_use]
     pub fn to_raw(&self) -> RawPolicy {
         RawPolicy {
@@ -102,50 +105,50 @@ impl Policy {
         }
     }
 
-    /// Targets and shares.
+    /// Returns the split.
     #[must_use]
     pub fn split(&self) -> &Split {
         &self.split
     }
 
-    /// The header rules, in their order.
+    /// Returns the header rules, in their order.
     #[must_use]
     pub fn header_rules(&self) -> &[HeaderRule] {
         &self.header_rules
     }
 
-    /// The header whose value is the sticky key of requests without a routing key.
+    /// Returns the header whose value is the sticky key of requests without a routing key.
     #[must_use]
     pub fn sticky_header(&self) -> Option<&HeaderName> {
         self.sticky_header.as_ref()
     }
 
-    /// The salt as the operator gave it; empty where the model's name stands in.
+    /// Returns the salt as the operator wrote it. If it is empty, the name of the model takes its place.
     #[must_use]
     pub fn salt(&self) -> &str {
         &self.salt
     }
 
-    /// The split as it is dealt by sticky key; its rows are those of [`split`](Self::split).
+    /// Returns the hash that assigns sticky keys to the rows of [`split`](Self::split).
     #[must_use]
     pub fn rendezvous(&self) -> &Rendezvous {
         &self.rendezvous
     }
 
-    /// Who gets copies, in the order given.
+    /// Returns the shadows, in the order given.
     #[must_use]
     pub fn shadows(&self) -> &[Shadow] {
         &self.shadows
     }
 
-    /// Who answers where another version cannot.
+    /// Returns the fallback.
     #[must_use]
     pub fn fallback(&self) -> Option<&Fallback> {
         self.fallback.as_ref()
     }
 
-    /// Everyone whom the policy names: the split in its order, with whatever share, then the header rules, the shadows and the
-    /// fallback; each once.
+    /// Returns every target that the policy names, each once: those of the split in its order, of any share, then of the header
+    /// rules, the shadows and the fallback.
     #[must_use]
     pub fn targets(&self) -> Vec<Target> {
         let split = self.split.rows().iter().map(|(target, _)| target);
@@ -153,7 +156,7 @@ impl Policy {
         let shadows = self.shadows.iter().map(Shadow::target);
         let fallback = self.fallback.iter().map(Fallback::target);
         let mut targets: Vec<Target> = Vec::with_capacity(self.split.rows().len());
-        // At most 137 of them.
+        // At most 137 targets.
         for target in split.chain(rules).chain(shadows).chain(fallback) {
             if !targets.contains(target) {
                 targets.push(target.clone());
@@ -172,16 +175,16 @@ pub struct HeaderRule {
 }
 
 impl HeaderRule {
-    /// How long a value may be, in bytes.
+    /// Longest value, in bytes.
     pub const LONGEST_VALUE: usize = 256;
 
-    /// Who answers.
+    /// Returns the version or label that answers.
     #[must_use]
     pub fn target(&self) -> &Target {
         &self.target
     }
 
-    /// Whether one of the values of this header is the value of the rule.
+    /// Returns whether one of the values of the rule's header is the value of the rule.
     #[must_use]
     pub fn matches(&self, headers: &HeaderMap) -> bool {
         headers
@@ -199,9 +202,9 @@ impl HeaderRule {
     }
 }
 
-/// `None` exactly where something was added to `faults`.
+/// Returns `None` exactly if it adds to `faults`.
 fn check_split(raw: &[(RawTarget, u32)], faults: &mut InputFaults) -> Option<Split> {
-    // A list that is too long is refused as such, not row by row.
+    // A list that is too long is one fault, whatever its rows contain.
     let raw = &raw[..raw.len().min(Split::MOST + 1)];
     let mut rows = Vec::with_capacity(raw.len());
     for (at, (target, points)) in raw.iter().enumerate() {
@@ -215,7 +218,7 @@ fn check_split(raw: &[(RawTarget, u32)], faults: &mut InputFaults) -> Option<Spl
     if rows.len() == raw.len() {
         return Split::check(rows, faults);
     }
-    // The sum means nothing yet; a target that comes twice is wrong whatever its share.
+    // With faulty rows the sum of the shares means nothing. A repeated target is a fault whatever its share.
     let targets: Vec<_> = raw.iter().map(|(target, _)| target.clone()).collect();
     add_repeated(&targets, faults);
     None
@@ -255,7 +258,7 @@ fn check_rules(raw: &[RawHeaderRule], faults: &mut InputFaults) -> Vec<HeaderRul
 }
 
 fn check_header(field: String, raw: &str, faults: &mut InputFaults) -> Option<HeaderName> {
-    const WANTED: &str = "the lower-case name of a text header that a gRPC caller may set: not grpc-*, *-bin, te or \
+    const WANTED: &str = "the lower-case name of a text header that a gRPC client may set: not grpc-*, *-bin, te or \
                           content-type";
     // The gRPC library owns these, and the values of `-bin` headers are not text.
     let reserved =

@@ -1,4 +1,4 @@
-//! A policy in the operator's words: nothing is checked yet. This is also how policies are kept.
+//! A policy as an operator writes it, before it is checked. Policies are stored in this form.
 
 use std::fmt;
 
@@ -7,39 +7,39 @@ use serde::{Deserialize, Serialize};
 use crate::error::InputFaults;
 use crate::ident::{Label, Target, VersionNumber};
 
-/// A policy as an operator wrote it.
+/// A policy as an operator writes it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RawPolicy {
-    /// Targets and basis points.
+    /// The split: targets and basis points.
     pub split: Vec<(RawTarget, u32)>,
-    /// First match wins.
+    /// The header rules; the first match wins.
     pub header_rules: Vec<RawHeaderRule>,
-    /// Header whose value is the sticky key where the request has no routing key. Empty: none.
+    /// The header whose value is the sticky key of requests without a routing key. Empty: none.
     pub sticky_header: String,
     /// Mixed into the hash of every sticky key. Empty: the model's name.
     pub salt: String,
-    /// Who gets copies. Not written where there are none, so that an older gateway reads what it understands.
+    /// The shadows. Not written if there are none, so that an older gateway can read the policy.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub shadows: Vec<RawShadow>,
-    /// Who answers where another version cannot.
+    /// The version that answers if another one cannot.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fallback: Option<RawFallback>,
 }
 
-/// A shadow as an operator wrote it. What is left out in JSON is as in [`RawShadow::default`].
+/// A shadow as an operator writes it. In JSON, absent fields have the values of [`RawShadow::default`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RawShadow {
-    /// Who gets the copies.
+    /// The version or label that gets the copies.
     pub target: RawTarget,
-    /// Of the traffic, in basis points. Each shadow has its own; they need not add up to anything.
+    /// Share of the traffic that is copied, in basis points. The shares of several shadows are independent of each other.
     pub basis_points: u32,
-    /// Milliseconds after which a copy is worth nothing any more.
+    /// Milliseconds after which a copy is not scored any more.
     pub deadline_ms: u32,
     /// Copies that may wait.
     pub max_queue: u32,
-    /// Copies that may be computed at one time.
+    /// Copies that may be scored at one time.
     pub max_concurrent: u32,
 }
 
@@ -55,29 +55,30 @@ impl Default for RawShadow {
     }
 }
 
-/// A fallback as an operator wrote it.
+/// A fallback as an operator writes it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RawFallback {
-    /// Who answers.
+    /// The version or label that answers.
     pub target: RawTarget,
-    /// Milliseconds that the others get to answer. `None`: as long as the caller's deadline leaves time for the fallback.
+    /// Milliseconds that the other versions have to answer. `None`: as long as the client's deadline leaves time for the
+    /// fallback.
     pub within_ms: Option<u32>,
 }
 
-/// A header rule as an operator wrote it.
+/// A header rule as an operator writes it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RawHeaderRule {
-    /// Name of the header.
+    /// The name of the header.
     pub header: String,
     /// Its exact value.
     pub value: String,
-    /// Who answers.
+    /// The version or label that answers.
     pub target: RawTarget,
 }
 
-/// A target as an operator wrote it; in JSON a number, a text or null. Versions come before labels.
+/// A target as an operator writes it; in JSON a number, a string or null. Versions sort before labels.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum RawTarget {
@@ -85,13 +86,13 @@ pub enum RawTarget {
     Version(u64),
     /// A label.
     Label(String),
-    /// Neither.
+    /// Neither a version nor a label.
     #[default]
     None,
 }
 
 impl RawTarget {
-    /// Name of the field that holds it: `version`, `label`; `target` where neither is set.
+    /// Returns the name of the field that contains it: `version` or `label`; `target` if neither is set.
     pub(super) fn field(&self) -> &'static str {
         match self {
             Self::Version(_) => "version",
@@ -100,7 +101,7 @@ impl RawTarget {
         }
     }
 
-    /// Checks it. `None` exactly where something was added to `faults`, under `row`, such as `split[1]`.
+    /// Returns the checked target. Returns `None` exactly if it adds to `faults`, under `row`, such as `split[1]`.
     pub(super) fn check(
         &self,
         row: fmt::Arguments<'_>,
@@ -152,7 +153,7 @@ impl From<&Target> for RawTarget {
     }
 }
 
-/// For a message: a label in quotes, control characters escaped, cut to 64 characters.
+/// Formats the target for a message: a label in quotes, with control characters escaped, cut to 64 characters.
 impl fmt::Display for RawTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -163,7 +164,7 @@ impl fmt::Display for RawTarget {
     }
 }
 
-/// For a message: in quotes, control characters escaped, cut to 64 characters.
+/// Formats text for a message: in quotes, with control characters escaped, cut to 64 characters.
 pub(super) fn quoted(raw: &str) -> String {
-    format!("{:?}", raw.chars().take(64).collect::<String>())
+    format!("{:?}", crate::text::truncate(raw, 64))
 }

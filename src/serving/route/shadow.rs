@@ -1,4 +1,4 @@
-//! Who gets copies of requests, and who answers in another's place: the two parts of a policy that no caller chooses.
+//! Shadows and the fallback: the parts of a policy that no request can choose.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use super::split::add_repeated_in;
 use crate::error::InputFaults;
 use crate::ident::{Share, Target};
 
-/// A version that gets copies of a share of the traffic. Checked; never changes.
+/// A version that gets copies of a share of the traffic. Checked and immutable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shadow {
     target: Target,
@@ -18,40 +18,40 @@ pub struct Shadow {
 }
 
 impl Shadow {
-    /// How many shadows a policy may have.
+    /// Most shadows of a policy.
     pub const MOST: usize = 8;
-    /// How many copies may be computed at one time.
+    /// Most copies that may be scored at one time.
     pub const MOST_CONCURRENT: u32 = 16;
-    /// How many copies may wait.
+    /// Most copies that may wait.
     pub const LONGEST_QUEUE: u32 = 4_096;
-    /// How long a copy may be worth something, in milliseconds.
+    /// Longest deadline of a copy, in milliseconds.
     pub const LONGEST_DEADLINE_MS: u32 = 60_000;
 
-    /// Who gets the copies.
+    /// Returns the version or label that gets the copies.
     #[must_use]
     pub fn target(&self) -> &Target {
         &self.target
     }
 
-    /// Of the traffic; never zero.
+    /// Returns the share of the traffic that is copied; never zero.
     #[must_use]
     pub fn share(&self) -> Share {
         self.share
     }
 
-    /// How long after the primary answered a copy is worth nothing any more.
+    /// Returns how long after the answer of the primary a copy is still scored.
     #[must_use]
     pub fn deadline(&self) -> Duration {
         Duration::from_millis(self.deadline_ms.into())
     }
 
-    /// How many copies may wait; at least 1.
+    /// Returns how many copies may wait; at least 1.
     #[must_use]
     pub fn max_queue(&self) -> usize {
         self.max_queue as usize
     }
 
-    /// How many copies may be computed at one time: 1 to [`MOST_CONCURRENT`](Self::MOST_CONCURRENT).
+    /// Returns how many copies may be scored at one time: 1 to [`MOST_CONCURRENT`](Self::MOST_CONCURRENT).
     #[must_use]
     pub fn max_concurrent(&self) -> usize {
         self.max_concurrent as usize
@@ -68,7 +68,7 @@ impl Shadow {
     }
 }
 
-/// Checks the list; whatever is wrong with it goes to `faults`.
+/// Returns the checked shadows, and adds the faults of the list to `faults`.
 pub(super) fn check_shadows(raw: &[RawShadow], faults: &mut InputFaults) -> Vec<Shadow> {
     if raw.len() > Shadow::MOST {
         let got = format!("{} shadows", raw.len());
@@ -108,7 +108,7 @@ pub(super) fn check_shadows(raw: &[RawShadow], faults: &mut InputFaults) -> Vec<
     shadows
 }
 
-/// The version that answers where another one, which the policy chose, cannot. Checked; never changes.
+/// The version that answers if the version that the policy chose cannot. Checked and immutable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fallback {
     target: Target,
@@ -116,28 +116,29 @@ pub struct Fallback {
 }
 
 impl Fallback {
-    /// How long the others may get to answer, in milliseconds.
+    /// Longest time that the other versions may have to answer, in milliseconds.
     pub const LONGEST_WITHIN_MS: u32 = 60_000;
 
-    /// Who answers.
+    /// Returns the version or label that answers.
     #[must_use]
     pub fn target(&self) -> &Target {
         &self.target
     }
 
-    /// How long the others get to answer. `None`: as long as the caller's deadline leaves time for the fallback.
+    /// Returns how long the other versions have to answer. `None`: as long as the client's deadline leaves time for the
+    /// fallback.
     #[must_use]
     pub fn within(&self) -> Option<Duration> {
         self.within_ms
             .map(|within| Duration::from_millis(within.into()))
     }
 
-    /// `None` exactly where something was added to `faults`.
+    /// Returns the checked fallback. Returns `None` exactly if it adds to `faults`.
     pub(super) fn check(raw: &RawFallback, faults: &mut InputFaults) -> Option<Self> {
         let target = raw.target.check(format_args!("fallback"), faults);
         let most = Self::LONGEST_WITHIN_MS;
-        let wrong = raw.within_ms.filter(|within| !(1..=most).contains(within));
-        if let Some(got) = wrong {
+        let out_of_range = raw.within_ms.filter(|within| !(1..=most).contains(within));
+        if let Some(got) = out_of_range {
             let wanted = format!("1 to {most}, or none");
             faults.add("fallback.within_ms", got.to_string(), wanted);
             return None;
@@ -156,26 +157,28 @@ impl Fallback {
     }
 }
 
-/// Which shadows get a copy of one request, by their place in the policy.
+/// The shadows that get a copy of one request, by their index in the policy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Copies(u8);
 
 impl Copies {
-    /// Whether no shadow gets one.
+    /// Returns whether no shadow gets a copy.
     #[must_use]
     pub fn is_empty(self) -> bool {
         self.0 == 0
     }
 
-    /// Their places, ascending.
-    pub fn places(self) -> impl Iterator<Item = usize> {
+    /// Returns their indices, ascending.
+    pub fn indices(self) -> impl Iterator<Item = usize> {
         (0..Shadow::MOST).filter(move |at| self.0 >> at & 1 == 1)
     }
 }
 
-/// Decides for one request. Every shadow gets the requests whose point in `0..10_000` lies below its share, so each gets
-/// exactly its basis points, and a shadow with a smaller share sees requests that one with a larger share sees too, which
-/// makes the two comparable. `draw` is called only where a share is not everything.
+/// Decides which shadows get a copy of one request.
+///
+/// A shadow gets the requests whose point in `0..10_000` lies below its share. So each gets exactly its basis points, and the
+/// requests of a shadow with a smaller share are a subset of those of one with a larger share, which makes the two comparable.
+/// `draw` returns the point; it is called only if a share is less than everything.
 pub fn copies(shadows: &[Shadow], draw: impl FnOnce() -> u32) -> Copies {
     let mut chosen = 0;
     let partial = shadows.iter().any(|shadow| shadow.share != Share::FULL);

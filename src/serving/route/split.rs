@@ -1,33 +1,34 @@
-//! Who gets how much, checked to add up.
+//! The split of a policy, checked to add up.
 
-use super::RawTarget;
+use super::raw::RawTarget;
 use crate::error::InputFaults;
 use crate::ident::{Share, Target};
 
-/// Who gets how much: 1 to 64 rows, each version and each label once, shares that add up to exactly 10,000 basis points.
-/// Two labels may name one version, which then gets what both rows give. Never changes: an edit is a new split.
+/// Targets with their shares of the traffic: 1 to 64 rows, each version and each label once, with shares that add up to exactly
+/// 10,000 basis points. Two labels may name one version, which then gets the shares of both rows. Immutable: an edit creates a
+/// new split.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Split {
     rows: Vec<(Target, Share)>,
-    /// Where each row ends on the line of 10,000 points; the first starts at 0.
+    /// The end of each row if all rows are laid end to end over 10,000 points. The first row starts at 0.
     ends: Vec<u32>,
 }
 
 impl Split {
-    /// How many rows a split may have.
+    /// Most rows of a split.
     pub const MOST: usize = 64;
 
-    /// Checks the rows; their order stays.
+    /// Creates a split of these rows, in their order.
     ///
     /// # Errors
-    /// Every row whose target came before (`split[1].version`, `split[1].label`), too few or too many rows, or a wrong sum
-    /// (`split`).
+    /// Returns every row whose target an earlier row has (`split[1].version`, `split[1].label`); too few or too many rows, or
+    /// a wrong sum (`split`).
     pub fn new(rows: impl IntoIterator<Item = (Target, Share)>) -> Result<Self, InputFaults> {
         let mut faults = InputFaults::default();
         Self::check(rows, &mut faults).ok_or(faults)
     }
 
-    /// A single row, which gets everything.
+    /// Creates a split with a single row, which gets everything.
     #[must_use]
     pub fn everything_to(target: Target) -> Self {
         Self {
@@ -36,12 +37,13 @@ impl Split {
         }
     }
 
-    /// As [`new`](Self::new), beside the faults of other fields: `None` exactly where it added to `faults`.
+    /// Creates a split as [`new`](Self::new) does, and adds its faults to those of other fields. Returns `None` exactly if it
+    /// adds to `faults`.
     pub(super) fn check(
         rows: impl IntoIterator<Item = (Target, Share)>,
         faults: &mut InputFaults,
     ) -> Option<Self> {
-        // One more than allowed is enough to know, whatever the iterator would still give.
+        // One row more than allowed shows that there are too many.
         let rows: Vec<_> = rows.into_iter().take(Self::MOST + 1).collect();
         let got = match rows.len() {
             0 => Some("no rows"),
@@ -68,14 +70,14 @@ impl Split {
         (!repeated).then_some(Self { rows, ends })
     }
 
-    /// The rows, in the order given.
+    /// Returns the rows, in the order given.
     #[must_use]
     pub fn rows(&self) -> &[(Target, Share)] {
         &self.rows
     }
 
-    /// The row that `point` in `0..10_000` falls on, with the rows laid end to end in their order. Each row gets exactly
-    /// as many of the points as it has basis points. Past the end counts as the last point.
+    /// Returns the row that `point` in `0..10_000` falls on if the rows are laid end to end in their order. Each row gets exactly
+    /// as many points as it has basis points. A point past the end counts as the last one.
     #[must_use]
     pub fn draw(&self, point: u32) -> usize {
         let point = point.min(Share::FULL.basis_points() - 1);
@@ -83,16 +85,17 @@ impl Split {
     }
 }
 
-/// Names every row whose target an earlier row has, and tells whether there is one. For at most 65 rows.
+/// Adds a fault for every row of the split whose target an earlier row has. Returns whether there is one. Quadratic, for at
+/// most 65 rows.
 pub(super) fn add_repeated(targets: &[RawTarget], faults: &mut InputFaults) -> bool {
     add_repeated_in("split", targets, faults)
 }
 
-/// The same for the rows of any `list`.
+/// Adds a fault for every row of `list` whose target an earlier row has. Returns whether there is one.
 pub(super) fn add_repeated_in(list: &str, targets: &[RawTarget], faults: &mut InputFaults) -> bool {
     let mut repeated = false;
     for (at, target) in targets.iter().enumerate() {
-        // Rows without a target are wrong already, and not because another one has none either.
+        // A row without a target has its own fault already.
         if *target == RawTarget::None {
             continue;
         }

@@ -1,4 +1,4 @@
-//! The threads that score copies, and what they may take together.
+//! The threads that score copies, and the limits that all shadows share.
 
 use std::{
     io,
@@ -11,30 +11,30 @@ use std::{
 };
 
 use tokio::time::Instant;
+use tracing::Span;
 
-use super::super::execute::Call;
 use super::super::score;
+use super::super::work::Call;
 use super::budget::Budget;
-use super::queue::{Copied, QueueShared, ShadowQueue, Waiting, sleeper};
-use super::recorder::{self, Computed, Done};
+use super::memory::CopyMemory;
+use super::queue::{QueueShared, QueuedCopy, ShadowCopy, ShadowQueue, thread_waker};
+use super::recorder::{self, ComputedCopy, ProcessedCopy};
 use crate::ident::Role;
 use crate::insight::metrics::DropReason;
 use crate::insight::outcomes::Outcomes;
 use crate::priority::{cpu_time, set_idle_priority};
 
-/// Lanes that may wait for their threads.
-const WAITING: usize = 64;
-/// A copy counts for at least this much memory.
-const LEAST_BYTES: usize = 1_024;
+/// Queues that may wait for their threads.
+const WAITING_QUEUES: usize = 64;
 
-/// What all shadows of a gateway may take together.
+/// The limits that all shadows of a gateway share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ShadowPoolSettings {
-    /// Compute time, in per cent of one core: of encoding and forward passes. What is recorded of them comes on top.
+    /// Compute time of encoding and forward passes, in per cent of one core. Recording the results comes on top.
     pub compute_share: u32,
     /// Threads.
     pub max_threads: usize,
-    /// Bytes of the copies that wait, as they came over the wire.
+    /// Bytes of all copies that wait or are scored, as they arrived over the wire.
     pub max_bytes: usize,
 }
 
@@ -48,205 +48,213 @@ impl Default for ShadowPoolSettings {
     }
 }
 
-/// Scores copies. When it is dropped, nothing new is scored; a thread in a forward pass goes on by itself until that ends,
-/// or the process does.
+/// Scores copies. When it is dropped, no further copy is scored; a thread in a forward pass continues until the pass or the
+/// process ends.
 #[derive(Debug)]
 pub struct ShadowPool {
-    lanes: SyncSender<Arc<QueueShared>>,
-    shared: Arc<Shared>,
+    /// Queues that need threads.
+    shadow_queues: SyncSender<Arc<QueueShared>>,
+    state: Arc<PoolState>,
 }
 
+/// The part of the pool that its threads share.
 #[derive(Debug)]
-struct Shared {
-    settings: ShadowPoolSettings,
+struct PoolState {
+    max_threads: usize,
     threads: AtomicUsize,
-    bytes: AtomicUsize,
+    memory: Arc<CopyMemory>,
+    /// Only threads of shadows wait for this lock.
     budget: Mutex<Budget>,
-    ended: AtomicBool,
+    is_closed: AtomicBool,
 }
 
-/// Bytes of a copy; given back when dropped.
-#[derive(Debug)]
-pub(super) struct Held {
-    shared: Arc<Shared>,
-    bytes: usize,
-}
+impl PoolState {
+    fn new(settings: ShadowPoolSettings) -> Arc<Self> {
+        Arc::new(Self {
+            max_threads: settings.max_threads,
+            threads: AtomicUsize::new(0),
+            memory: CopyMemory::new(settings.max_bytes),
+            budget: Mutex::new(Budget::new(settings.compute_share, Instant::now())),
+            is_closed: AtomicBool::new(false),
+        })
+    }
 
-impl Drop for Held {
-    fn drop(&mut self) {
-        self.shared.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+    fn budget(&self) -> MutexGuard<'_, Budget> {
+        self.budget.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl ShadowPool {
-    /// Starts the thread that starts the others, so that no request ever does, and the one that records. What shadows answer is remembered in
-    /// `outcomes`, until its truth is reported.
+    /// Starts two threads: one starts the threads of queues, so that no request ever does; the other one records. `outcomes`
+    /// remembers the answers of shadows until their ground truth is reported.
     ///
     /// # Errors
-    /// The system gives no thread.
+    /// Returns an error if the system cannot start a thread.
     pub fn start(
         settings: ShadowPoolSettings,
         outcomes: Option<Arc<Outcomes>>,
     ) -> io::Result<Self> {
-        let (lanes, inbox) = mpsc::sync_channel(WAITING);
-        let shared = Arc::new(Shared {
-            settings,
-            threads: AtomicUsize::new(0),
-            bytes: AtomicUsize::new(0),
-            budget: Mutex::new(Budget::new(settings.compute_share, Instant::now())),
-            ended: AtomicBool::new(false),
-        });
-        let into = recorder::start(outcomes)?;
-        let all = Arc::clone(&shared);
+        let (shadow_queues, receiver) = mpsc::sync_channel(WAITING_QUEUES);
+        let state = PoolState::new(settings);
+        let recorder = recorder::start(outcomes)?;
+        let starter_state = Arc::clone(&state);
         Builder::new()
             .name("taper-shadows".into())
-            .spawn(move || man(&inbox, &all, &into))?;
-        Ok(Self { lanes, shared })
+            .spawn(move || start_threads(&receiver, &starter_state, &recorder))?;
+        Ok(Self {
+            shadow_queues,
+            state,
+        })
     }
 
-    /// Gives `lane` a copy, or drops and counts it. Never waits.
-    pub fn offer(&self, lane: &ShadowQueue, copied: Copied) {
-        let QueueShared {
-            shadow, version, ..
-        } = &*lane.post;
+    /// Gives `queue` a copy, or drops and counts it. Never waits.
+    pub fn offer(&self, queue: &ShadowQueue, copy: ShadowCopy) {
+        let shared = &queue.shared;
+        let (shadow, version) = (&shared.shadow, &shared.version);
         let meters = &version.insight.meters;
         let now = Instant::now();
-        let overdue = version.slots.overdue(now, || meters.shadow_overdue());
+        let overdue = version
+            .shadow_slots
+            .overdue(now, || meters.shadow_overdue());
         if overdue >= shadow.max_concurrent() {
             return meters.shadow_dropped(DropReason::Stuck);
         }
-        let bytes = copied.bytes.max(LEAST_BYTES);
-        let before = self.shared.bytes.fetch_add(bytes, Ordering::Relaxed);
-        let held = Held {
-            shared: Arc::clone(&self.shared),
-            bytes,
-        };
-        let waiting = Waiting {
-            copied,
+        let (memory, fits) = self.state.memory.reserve(copy.bytes);
+        let queued = QueuedCopy {
+            copy,
             expires: now + shadow.deadline(),
             queued: meters.shadow_queued(),
-            held,
+            memory,
         };
-        let fits = before.saturating_add(bytes) <= self.shared.settings.max_bytes;
-        if !fits || !lane.push(waiting) {
+        if !fits || !queue.push(queued) {
             meters.shadow_dropped(DropReason::QueueFull);
         }
-        // Also where the queue is full: of a lane that got no threads, nobody else takes anything out.
-        let manned = &lane.post.manned;
-        if !manned.load(Ordering::Relaxed)
-            && !manned.swap(true, Ordering::AcqRel)
-            && self.lanes.try_send(Arc::clone(&lane.post)).is_err()
+        // Also if the queue is full: without threads, nothing ever empties it.
+        let requested = &shared.threads_requested;
+        if !requested.load(Ordering::Relaxed)
+            && !requested.swap(true, Ordering::AcqRel)
+            && self.shadow_queues.try_send(Arc::clone(shared)).is_err()
         {
-            manned.store(false, Ordering::Release);
+            requested.store(false, Ordering::Release);
         }
     }
 }
 
 impl Drop for ShadowPool {
     fn drop(&mut self) {
-        self.shared.ended.store(true, Ordering::Release);
+        self.state.is_closed.store(true, Ordering::Release);
     }
 }
 
-/// Gives each lane its threads.
-fn man(lanes: &Receiver<Arc<QueueShared>>, shared: &Arc<Shared>, into: &SyncSender<Done>) {
-    for post in lanes {
-        let wanted = post.shadow.max_concurrent();
+/// Starts the threads of each queue that is received.
+fn start_threads(
+    shadow_queues: &Receiver<Arc<QueueShared>>,
+    state: &Arc<PoolState>,
+    recorder: &SyncSender<ProcessedCopy>,
+) {
+    for queue in shadow_queues {
+        let wanted = queue.shadow.max_concurrent();
         let started = (0..wanted)
-            .filter(|_| start(&post, shared, into.clone()))
+            .filter(|_| start_thread(&queue, state, recorder.clone()))
             .count();
-        if started < wanted && !post.warned.swap(true, Ordering::Relaxed) {
-            let version = post.version.number();
-            tracing::warn!(%version, started, wanted, "too few threads for a shadow: see limits.max_shadow_threads");
+        if started < wanted && !queue.shortage_logged.swap(true, Ordering::Relaxed) {
+            let model = &queue.version.version.manifest().model;
+            let version = queue.version.number();
+            tracing::warn!(%model, %version, started, wanted, "too few threads for a shadow: raise limits.max_shadow_threads");
         }
         if started == 0 {
-            // The next copy asks again.
-            post.manned.store(false, Ordering::Release);
+            // The next copy requests threads again.
+            queue.threads_requested.store(false, Ordering::Release);
         }
     }
 }
 
-fn start(post: &Arc<QueueShared>, shared: &Arc<Shared>, into: SyncSender<Done>) -> bool {
-    if shared.threads.fetch_add(1, Ordering::AcqRel) >= shared.settings.max_threads {
-        shared.threads.fetch_sub(1, Ordering::AcqRel);
+/// Starts one thread for `queue`. Returns whether it started: the limit on threads may be reached.
+fn start_thread(
+    queue: &Arc<QueueShared>,
+    state: &Arc<PoolState>,
+    recorder: SyncSender<ProcessedCopy>,
+) -> bool {
+    if state.threads.fetch_add(1, Ordering::AcqRel) >= state.max_threads {
+        state.threads.fetch_sub(1, Ordering::AcqRel);
         return false;
     }
-    let (post, all) = (Arc::clone(post), Arc::clone(shared));
+    let (queue, thread_state) = (Arc::clone(queue), Arc::clone(state));
     let started = Builder::new().name("taper-shadow".into()).spawn(move || {
         set_idle_priority();
-        let sleeper = sleeper();
-        while let Some(waiting) = post.next(&sleeper) {
-            let done = one(&post, &all, waiting);
-            // Where the desk is behind, this thread waits for it: nothing is lost, and the queue is what fills up.
-            if let Err(SendError(done)) = into.send(done) {
-                done.lost();
+        let waker = thread_waker();
+        while let Some(queued) = queue.next(&waker) {
+            let processed = process(&queue, &thread_state, queued);
+            // If the recorder is behind, this thread waits for it: no result is lost, and the queue fills up instead.
+            if let Err(SendError(lost)) = recorder.send(processed) {
+                lost.count_as_dropped();
             }
         }
-        // The version first, so that whoever waits for it need not wait for this thread.
-        drop(post);
-        all.threads.fetch_sub(1, Ordering::AcqRel);
+        // The version first, so that nothing that waits for the version to be freed waits for this thread.
+        drop(queue);
+        thread_state.threads.fetch_sub(1, Ordering::AcqRel);
     });
     if started.is_err() {
-        shared.threads.fetch_sub(1, Ordering::AcqRel);
+        state.threads.fetch_sub(1, Ordering::AcqRel);
     }
     started.is_ok()
 }
 
-/// Scores one copy, or drops it. Takes no lock that others than threads of shadows wait for, and frees nothing that another
-/// thread made: this one may be put aside in the middle, for as long as the cores are busy.
-fn one(post: &QueueShared, shared: &Shared, waiting: Waiting) -> Done {
-    let meters = &post.version.insight.meters;
-    let Waiting {
-        copied,
+/// Scores one copy, or drops it.
+///
+/// Takes no lock that any other than a shadow's thread waits for, and frees no memory that another thread allocated: this
+/// thread may be preempted at any point, for as long as the cores are busy.
+fn process(queue: &QueueShared, state: &PoolState, queued: QueuedCopy) -> ProcessedCopy {
+    let meters = &queue.version.insight.meters;
+    let QueuedCopy {
+        copy,
         expires,
         queued,
-        held,
-    } = waiting;
+        memory,
+    } = queued;
     drop(queued);
-    let dropped = |copied, held, why| {
+    let dropped = |copy, memory, why| {
         meters.shadow_dropped(why);
-        Done::Dropped { copied, held }
+        ProcessedCopy::Dropped { copy, memory }
     };
     let now = Instant::now();
-    if post.closed.load(Ordering::Acquire) || shared.ended.load(Ordering::Acquire) {
-        return dropped(copied, held, DropReason::Draining);
+    if queue.is_closed.load(Ordering::Acquire) || state.is_closed.load(Ordering::Acquire) {
+        return dropped(copy, memory, DropReason::Draining);
     }
     if expires <= now {
-        return dropped(copied, held, DropReason::Deadline);
+        return dropped(copy, memory, DropReason::Deadline);
     }
-    if !lock(&shared.budget).may_begin(now) {
-        return dropped(copied, held, DropReason::Budget);
+    if !state.budget().may_begin(now) {
+        return dropped(copy, memory, DropReason::Budget);
     }
     // Threads of an earlier policy may still compute for the same version.
-    let most = post.shadow.max_concurrent();
-    let Some(claim) = post.version.slots.claim(most, expires) else {
-        return dropped(copied, held, DropReason::QueueFull);
+    let limit = queue.shadow.max_concurrent();
+    let Some(claim) = queue.version.shadow_slots.claim(limit, expires) else {
+        return dropped(copy, memory, DropReason::QueueFull);
     };
-    let computes = meters.shadow_computes();
-    let began = cpu_time();
+    let in_flight = meters.shadow_computes();
+    let cpu_before = cpu_time();
     let call = Call {
         role: Role::Shadow,
-        at: now,
+        arrived: now,
         deadline: None,
+        // A log line would take a lock.
+        span: Span::none(),
     };
-    let passed = score::passed(&post.version, &copied.payload, call);
-    lock(&shared.budget).spend(cpu_time().saturating_sub(began));
-    let late = claim.release();
-    drop(computes);
-    Done::Computed(Computed {
-        version: Arc::clone(&post.version),
-        copied,
-        held,
+    let result = score::score_unrecorded(&queue.version, &copy.payload, &call);
+    state.budget().spend(cpu_time().saturating_sub(cpu_before));
+    let counted_overdue = claim.release();
+    drop(in_flight);
+    ProcessedCopy::Computed(ComputedCopy {
+        version: Arc::clone(&queue.version),
+        copy,
+        memory,
         began: now,
         expires,
         ended: Instant::now(),
-        late,
-        passed,
+        counted_overdue,
+        result,
     })
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -13,126 +13,126 @@ use std::{
 use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio::time::Instant;
 
-use super::super::live::ServingVersion;
 use super::super::route::Shadow;
-use super::super::score::Scored;
-use super::pool::Held;
+use super::super::version::VersionRuntime;
+use super::super::work::Scored;
+use super::memory::Reservation;
 use crate::ident::{ResponseId, Revision, VersionNumber};
-use crate::insight::compare::About;
+use crate::insight::compare::VersionInfo;
 use crate::insight::metrics::{DropReason, GaugeGuard};
 use crate::model::payload::Payload;
 
-/// How long copies are let gather, at most, and for each that fits into the queue, which should not fill up meanwhile. Nobody waits
-/// for what becomes of them, and to wake a thread for each costs the requests on the same core more than the copy does.
+/// How long copies gather before a thread looks again: at most this, and at most this for each place in the queue, which
+/// should not fill up meanwhile. No client waits for copies, and waking a thread for each of them would cost the requests on
+/// the same core more than the copy does.
 const GATHER: Duration = Duration::from_millis(1);
 const GATHER_PER_PLACE: Duration = Duration::from_micros(10);
-/// A queue with fewer places is not let gather at all: a thread that sleeps never comes back at once.
-const FEWEST_PLACES: u32 = 8;
+/// In a queue with fewer places copies do not gather: a thread that sleeps never wakes up at once.
+const MIN_GATHER_PLACES: u32 = 8;
 
-/// What the caller was told.
+/// How the primary answered a request that is copied.
 #[derive(Debug)]
-pub struct Primary {
-    /// Who was chosen to answer.
+pub struct PrimaryResult {
+    /// The primary.
     pub version: VersionNumber,
-    /// What a comparison must know of it.
-    pub about: Arc<About>,
-    /// Names the response.
+    /// The facts about the primary that a comparison needs.
+    pub info: Arc<VersionInfo>,
+    /// The id of the response.
     pub response_id: ResponseId,
-    /// The policy that routed it.
+    /// The revision of the policy that routed the request.
     pub revision: Revision,
-    /// The answer; `None` where the version failed.
+    /// The answer; `None` if the version failed.
     pub answer: Option<Scored>,
 }
 
-/// A request for a shadow.
+/// A copy of a request for a shadow.
 #[derive(Clone, Debug)]
-pub struct Copied {
-    /// What is to be scored.
+pub struct ShadowCopy {
+    /// The payload to score.
     pub payload: Arc<Payload>,
-    /// What the caller was told.
-    pub primary: Arc<Primary>,
-    /// Bytes that it counts for.
+    /// How the primary answered it.
+    pub primary: Arc<PrimaryResult>,
+    /// Bytes of the request's message.
     pub bytes: usize,
 }
 
 /// A copy in the queue.
 #[derive(Debug)]
-pub(super) struct Waiting {
-    pub(super) copied: Copied,
-    /// From then on it is worth nothing.
+pub(super) struct QueuedCopy {
+    pub(super) copy: ShadowCopy,
+    /// The end of the shadow's deadline.
     pub(super) expires: Instant,
+    /// Counts the copy as waiting.
     pub(super) queued: GaugeGuard,
-    pub(super) held: Held,
+    pub(super) memory: Reservation,
 }
 
-/// Where copies for one shadow go in. When it is dropped, what waits is dropped too, and the threads end.
+/// The queue of one shadow. When it is dropped, queued copies are dropped too, and its threads end.
 #[derive(Debug)]
 pub struct ShadowQueue {
-    into: Sender<Waiting>,
-    pub(super) post: Arc<QueueShared>,
+    sender: Sender<QueuedCopy>,
+    pub(super) shared: Arc<QueueShared>,
 }
 
-/// What the threads of a lane share. They hold no sender, so the queue closes with the lane.
+/// The part of a queue that its threads share. It contains no sender, so the channel closes when the queue is dropped.
 #[derive(Debug)]
 pub(super) struct QueueShared {
     pub(super) shadow: Shadow,
-    pub(super) version: Arc<ServingVersion>,
-    /// How long the next ones are waited for without asking to be woken.
+    pub(super) version: Arc<VersionRuntime>,
+    /// How long a thread lets copies gather before it asks to be woken.
     gather: Duration,
-    /// The threads of the lane wait for each other here, and nobody else for them: this channel takes no lock to send.
-    inbox: Mutex<Receiver<Waiting>>,
-    /// Whether threads were asked for.
-    pub(super) manned: AtomicBool,
-    /// Whether it was told that there are too few.
-    pub(super) warned: AtomicBool,
-    pub(super) closed: AtomicBool,
+    /// Only the threads of this queue wait for this lock: sending to the channel takes no lock.
+    receiver: Mutex<Receiver<QueuedCopy>>,
+    /// Whether threads were requested.
+    pub(super) threads_requested: AtomicBool,
+    /// Whether a log line has reported that there are too few threads.
+    pub(super) shortage_logged: AtomicBool,
+    pub(super) is_closed: AtomicBool,
 }
 
 impl QueueShared {
-    /// The next copy, for which the calling thread waits; `None` once the lane has gone and nothing waits any more.
-    /// `sleeper` wakes this thread.
-    pub(super) fn next(&self, sleeper: &Waker) -> Option<Waiting> {
-        let mut inbox = self.inbox.lock().unwrap_or_else(PoisonError::into_inner);
-        // Asks nobody to wake it, and unlike `try_recv` never waits for a sender, who would have to wake it through a lock then.
-        match inbox.poll_recv(&mut Context::from_waker(Waker::noop())) {
+    /// Waits for the next copy. Returns `None` once the queue is dropped and empty. `waker` wakes the calling thread.
+    pub(super) fn next(&self, waker: &Waker) -> Option<QueuedCopy> {
+        let mut receiver = self.receiver.lock().unwrap_or_else(PoisonError::into_inner);
+        // Registers no waker. Unlike `try_recv`, this never waits for a sender, which would have to wake the thread through a
+        // lock.
+        match receiver.poll_recv(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(next) => return next,
-            Poll::Pending => rest(self.gather),
+            Poll::Pending => sleep(self.gather),
         }
-        let mut context = Context::from_waker(sleeper);
+        let mut context = Context::from_waker(waker);
         loop {
-            match inbox.poll_recv(&mut context) {
+            match receiver.poll_recv(&mut context) {
                 Poll::Ready(next) => return next,
                 Poll::Pending => thread::park(),
             }
         }
     }
 
-    /// Drops and counts what waits.
-    fn drain(&self, inbox: &mut Receiver<Waiting>) {
-        while inbox.try_recv().is_ok() {
-            self.version
-                .insight
-                .meters
-                .shadow_dropped(DropReason::Draining);
+    /// Drops and counts queued copies.
+    fn drain(&self, receiver: &mut Receiver<QueuedCopy>) {
+        let meters = &self.version.insight.meters;
+        while receiver.try_recv().is_ok() {
+            meters.shadow_dropped(DropReason::Draining);
         }
     }
 }
 
-/// Sleeps, where there is anything to sleep for.
+/// Blocks the calling thread for this long; returns at once if that is zero.
 #[expect(
     clippy::disallowed_methods,
-    reason = "threads of shadows and of their desk serve no request"
+    reason = "the threads of shadows and of their recorder serve no request"
 )]
-pub(super) fn rest(length: Duration) {
-    if !length.is_zero() {
-        thread::sleep(length);
+pub(super) fn sleep(duration: Duration) {
+    if !duration.is_zero() {
+        thread::sleep(duration);
     }
 }
 
 /// Wakes a thread without a lock.
-struct Sleeper(Thread);
+struct ThreadWaker(Thread);
 
-impl Wake for Sleeper {
+impl Wake for ThreadWaker {
     fn wake(self: Arc<Self>) {
         self.0.unpark();
     }
@@ -142,55 +142,55 @@ impl Wake for Sleeper {
     }
 }
 
-/// What wakes the calling thread.
-pub(super) fn sleeper() -> Waker {
-    Waker::from(Arc::new(Sleeper(thread::current())))
+/// Returns a waker of the calling thread.
+pub(super) fn thread_waker() -> Waker {
+    Waker::from(Arc::new(ThreadWaker(thread::current())))
 }
 
 impl ShadowQueue {
-    /// A lane without threads: the first copy asks for them.
+    /// Creates a queue without threads. The first copy requests them.
     #[must_use]
-    pub fn new(shadow: Shadow, version: Arc<ServingVersion>) -> Self {
-        let (into, inbox) = mpsc::channel(shadow.max_queue());
+    pub fn new(shadow: Shadow, version: Arc<VersionRuntime>) -> Self {
+        let (sender, receiver) = mpsc::channel(shadow.max_queue());
         let places = u32::try_from(shadow.max_queue()).unwrap_or(u32::MAX);
         let gather = match places {
-            ..FEWEST_PLACES => Duration::ZERO,
+            ..MIN_GATHER_PLACES => Duration::ZERO,
             _ => GATHER_PER_PLACE.saturating_mul(places).min(GATHER),
         };
-        let post = QueueShared {
+        let shared = QueueShared {
             gather: gather.min(shadow.deadline() / 4),
             shadow,
             version,
-            inbox: Mutex::new(inbox),
-            manned: AtomicBool::new(false),
-            warned: AtomicBool::new(false),
-            closed: AtomicBool::new(false),
+            receiver: Mutex::new(receiver),
+            threads_requested: AtomicBool::new(false),
+            shortage_logged: AtomicBool::new(false),
+            is_closed: AtomicBool::new(false),
         };
         Self {
-            into,
-            post: Arc::new(post),
+            sender,
+            shared: Arc::new(shared),
         }
     }
 
-    /// Who gets the copies.
+    /// Returns the version that gets the copies.
     #[must_use]
-    pub fn version(&self) -> &Arc<ServingVersion> {
-        &self.post.version
+    pub fn version(&self) -> &Arc<VersionRuntime> {
+        &self.shared.version
     }
 
-    /// Whether there was room.
-    pub(super) fn push(&self, waiting: Waiting) -> bool {
-        self.into.try_send(waiting).is_ok()
+    /// Queues a copy. Returns whether there was room; the copy is dropped otherwise.
+    pub(super) fn push(&self, queued: QueuedCopy) -> bool {
+        self.sender.try_send(queued).is_ok()
     }
 }
 
 impl Drop for ShadowQueue {
-    /// A thread that waits for the next copy drops what waits. Where none does, because all compute, or hang, or there were
-    /// never any, it is dropped here.
+    /// Drops queued copies here if no thread waits for the next copy, because all of them compute or hang or none was ever
+    /// started. Otherwise the waiting thread drops them.
     fn drop(&mut self) {
-        self.post.closed.store(true, Ordering::Release);
-        if let Ok(mut inbox) = self.post.inbox.try_lock() {
-            self.post.drain(&mut inbox);
+        self.shared.is_closed.store(true, Ordering::Release);
+        if let Ok(mut receiver) = self.shared.receiver.try_lock() {
+            self.shared.drain(&mut receiver);
         }
     }
 }

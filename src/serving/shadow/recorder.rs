@@ -1,10 +1,11 @@
-//! The thread that records what shadows did, at the priority of everything else.
+//! The thread that records what shadows computed, at normal priority.
 //!
-//! The threads that score copies are of the lowest priority, so while one holds a lock, whoever waits for it waits as long as
-//! the cores are busy. They hold none, and hand in here what they did; what is recorded goes through locks that `Predict`,
-//! `GetStats` and the metrics take too.
+//! The threads that score copies have the lowest priority. If one of them held a lock, every thread that waits for the lock
+//! would wait for as long as the cores are busy. So they take none, and send their results here; recording goes through locks
+//! that `Predict`, `GetStats` and the metrics take too.
 //!
-//! What always holds: what was computed is recorded, or counted where this thread has ended; at most [`WAITING`] wait.
+//! Invariants: every computed copy is recorded, or counted as dropped if this thread has ended; at most [`CAPACITY`] copies
+//! wait.
 
 use std::{
     io,
@@ -18,85 +19,90 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::super::live::ServingVersion;
-use super::super::score::{Passed, Scored};
-use super::pool::Held;
-use super::queue::{Copied, rest};
+use super::super::score::Unrecorded;
+use super::super::version::VersionRuntime;
+use super::super::work::Scored;
+use super::memory::Reservation;
+use super::queue::{ShadowCopy, sleep};
 use crate::error::{Code, PredictError};
 use crate::ident::{Role, VersionNumber};
+use crate::insight::attempt::Attempt;
 use crate::insight::compare::{Pair, Side};
-use crate::insight::metrics::{DropReason, Record};
+use crate::insight::metrics::DropReason;
 use crate::insight::outcomes::Outcomes;
 
-/// What may wait here. The memory of the copies is counted on.
-const WAITING: usize = 256;
-/// How long more is let gather, so that nobody who hands in has to wake this thread. Who finds no room meanwhile waits.
+/// Copies that may wait here. Their memory stays reserved meanwhile.
+const CAPACITY: usize = 256;
+/// How long results gather, so that a thread that sends one need not wake this thread. A thread that finds the channel full
+/// waits.
 const GATHER: Duration = Duration::from_millis(1);
 
-/// What a thread is done with.
+/// A copy that a shadow's thread is done with.
 #[derive(Debug)]
-pub(super) enum Done {
+pub(super) enum ProcessedCopy {
     /// It was computed, and is to be recorded.
-    Computed(Computed),
-    /// It was dropped and counted, and is to be freed: here, because memory has locks too.
+    Computed(ComputedCopy),
+    /// It was dropped and counted, and is to be freed: here, because the allocator has locks too.
     Dropped {
         /// The copy.
-        copied: Copied,
-        /// Its bytes.
-        held: Held,
+        copy: ShadowCopy,
+        /// Its memory.
+        memory: Reservation,
     },
 }
 
 /// A copy that was computed.
 #[derive(Debug)]
-pub(super) struct Computed {
-    /// By whom.
-    pub(super) version: Arc<ServingVersion>,
-    pub(super) copied: Copied,
-    pub(super) held: Held,
+pub(super) struct ComputedCopy {
+    /// The shadow.
+    pub(super) version: Arc<VersionRuntime>,
+    pub(super) copy: ShadowCopy,
+    pub(super) memory: Reservation,
     pub(super) began: Instant,
     pub(super) expires: Instant,
     pub(super) ended: Instant,
-    /// Whether somebody has counted it as too late while it ran.
-    pub(super) late: bool,
-    pub(super) passed: Result<Passed, PredictError>,
+    /// Whether it was counted as overdue while it ran.
+    pub(super) counted_overdue: bool,
+    pub(super) result: Result<Unrecorded, PredictError>,
 }
 
-/// Starts the thread. It ends when nobody can hand in anything any more.
+/// Starts the thread. It ends when every sender is dropped.
 ///
 /// # Errors
-/// The system gives no thread.
-pub(super) fn start(outcomes: Option<Arc<Outcomes>>) -> io::Result<SyncSender<Done>> {
-    let (into, inbox) = mpsc::sync_channel::<Done>(WAITING);
-    Builder::new().name("taper-desk".into()).spawn(move || {
-        let enter = |done: Done| done.enter(outcomes.as_deref());
-        while let Ok(first) = inbox.recv() {
-            enter(first);
-            // Asks to be woken only once nothing has come for a while.
-            loop {
-                rest(GATHER);
-                if inbox.try_iter().map(enter).count() == 0 {
-                    break;
+/// Returns an error if the system cannot start a thread.
+pub(super) fn start(outcomes: Option<Arc<Outcomes>>) -> io::Result<SyncSender<ProcessedCopy>> {
+    let (sender, receiver) = mpsc::sync_channel::<ProcessedCopy>(CAPACITY);
+    Builder::new()
+        .name("taper-recorder".into())
+        .spawn(move || {
+            let record = |copy: ProcessedCopy| copy.record(outcomes.as_deref());
+            while let Ok(first) = receiver.recv() {
+                record(first);
+                // Blocks in `recv`, and so asks to be woken, only after a pause without results.
+                loop {
+                    sleep(GATHER);
+                    if receiver.try_iter().map(record).count() == 0 {
+                        break;
+                    }
                 }
             }
-        }
-    })?;
-    Ok(into)
+        })?;
+    Ok(sender)
 }
 
-impl Done {
-    /// Records it and frees what is left.
-    pub(super) fn enter(self, outcomes: Option<&Outcomes>) {
+impl ProcessedCopy {
+    /// Records a computed copy, and frees the copy.
+    pub(super) fn record(self, outcomes: Option<&Outcomes>) {
         match self {
             Self::Computed(computed) => computed.record(outcomes),
-            Self::Dropped { copied, held } => drop((copied, held)),
+            Self::Dropped { copy, memory } => drop((copy, memory)),
         }
     }
 
-    /// Nobody records it any more: it is counted as dropped, unless it was counted already.
-    pub(super) fn lost(self) {
+    /// Counts a computed copy as dropped, unless it was counted already. For a copy that can no longer be recorded.
+    pub(super) fn count_as_dropped(self) {
         if let Self::Computed(computed) = self
-            && !computed.late
+            && !computed.counted_overdue
         {
             let meters = &computed.version.insight.meters;
             meters.shadow_dropped(DropReason::Draining);
@@ -104,54 +110,54 @@ impl Done {
     }
 }
 
-impl Computed {
+impl ComputedCopy {
     fn record(self, outcomes: Option<&Outcomes>) {
         let Self {
             version,
-            copied,
-            held,
+            copy,
+            memory,
             began,
             expires,
             ended,
-            late,
-            passed,
+            counted_overdue,
+            result,
         } = self;
         let insight = &*version.insight;
-        let mut record = Record::start(insight, Role::Shadow, began, Some(expires));
-        if late {
-            record.was_counted();
+        let response_id = &copy.primary.response_id;
+        let mut attempt = Attempt::start(insight, Role::Shadow, response_id, began, Some(expires));
+        if let Some(outcomes) = outcomes {
+            attempt.remember_in(outcomes);
         }
-        let scored = passed.map(|passed| passed.recorded(&version, Role::Shadow));
-        match &scored {
-            Ok(scored) => record.scored(scored.inference, &scored.scores, &scored.top),
-            Err(PredictError::Forward { version, source }) => {
-                tracing::debug!(%version, error = %source, "a shadow failed");
-            }
-            _ => {}
+        if counted_overdue {
+            attempt.set_counted();
+        }
+        let scored = result.map(|scored| scored.record(&version, Role::Shadow));
+        if let Err(PredictError::Forward {
+            version: number,
+            source,
+        }) = &scored
+        {
+            let model = &version.version.manifest().model;
+            tracing::debug!(%model, version = %number, error = %source, "a shadow failed");
         }
         let code = match &scored {
             _ if expires <= ended => Code::DeadlineExceeded,
             Ok(_) => Code::Ok,
             Err(error) => error.code(),
         };
-        record.ended_at(code, ended);
-        drop(record);
-        // Also an answer that comes after its deadline: that says nothing about how right it is.
-        if let (Some(outcomes), Ok(scored)) = (outcomes, &scored) {
-            let id = &copied.primary.response_id;
-            outcomes.remember(id, insight.quality(), Role::Shadow, &scored.scores);
-        }
-        if let (Ok(scored), Some(answer)) = (&scored, &copied.primary.answer) {
+        // The result of an answer past the deadline counts too: being late does not make it less correct.
+        attempt.end_at(ended, code, scored.as_ref().ok().map(Scored::pass_result));
+        if let (Ok(scored), Some(answer)) = (&scored, &copy.primary.answer) {
             let pair = Pair {
-                primary: side(copied.primary.version, answer),
-                about: &copied.primary.about,
+                primary: side(copy.primary.version, answer),
+                primary_info: &copy.primary.info,
                 shadow: side(version.number(), scored),
-                response_id: &copied.primary.response_id,
-                inputs: &copied.payload,
+                response_id,
+                inputs: &copy.payload,
             };
             insight.compare(&pair);
         }
-        drop((copied, held));
+        drop((copy, memory));
     }
 }
 

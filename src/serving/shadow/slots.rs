@@ -1,4 +1,4 @@
-//! What one version is computing for shadows now, and since when it is too late.
+//! The copies that one version scores now as a shadow, and since when each is past its deadline.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -6,55 +6,56 @@ use tokio::time::Instant;
 
 use super::super::route::Shadow;
 
-const MOST: usize = Shadow::MOST_CONCURRENT as usize;
+const SLOTS: usize = Shadow::MOST_CONCURRENT as usize;
 
-/// A place for each copy that may be computed at one time. Lives as long as the version does.
+/// One slot for each copy that a version may score at one time. Belongs to the version, and survives changes of policy.
 #[derive(Debug)]
-pub struct Slots {
+pub(in super::super) struct ShadowSlots {
     epoch: Instant,
-    /// 0: free. Else twice the milliseconds after `epoch` at which it is too late, and 1 more where that was counted.
-    until: [AtomicU64; MOST],
+    /// 0 if free. Else twice the deadline in milliseconds after `epoch`, plus 1 once the copy was counted as overdue.
+    deadlines: [AtomicU64; SLOTS],
 }
 
-impl Default for Slots {
+impl Default for ShadowSlots {
     fn default() -> Self {
         Self {
             epoch: Instant::now(),
-            until: Default::default(),
+            deadlines: Default::default(),
         }
     }
 }
 
-/// A place that is taken; free again when dropped.
+/// A slot in use; free again when dropped.
 #[derive(Debug)]
 pub(super) struct Claim<'a>(&'a AtomicU64);
 
-impl Slots {
-    /// Takes one of the first `most` places for something that is too late at `expires`.
-    pub(super) fn claim(&self, most: usize, expires: Instant) -> Option<Claim<'_>> {
+impl ShadowSlots {
+    /// Claims one of the first `limit` slots for a copy with the deadline `expires`. Returns `None` if none is free.
+    pub(super) fn claim(&self, limit: usize, expires: Instant) -> Option<Claim<'_>> {
         let value = self.millis(expires).max(1) * 2;
-        let free = |slot: &&AtomicU64| {
+        let try_claim = |slot: &&AtomicU64| {
             slot.compare_exchange(0, value, Ordering::AcqRel, Ordering::Relaxed)
                 .is_ok()
         };
-        self.until.iter().take(most).find(free).map(Claim)
+        self.deadlines.iter().take(limit).find(try_claim).map(Claim)
     }
 
-    /// How many are too late. `count` is called once for each, whoever sees it first.
+    /// Returns how many copies are past their deadline. Calls `count` for each of them that was not counted before, so once
+    /// for each copy.
     pub(super) fn overdue(&self, now: Instant, mut count: impl FnMut()) -> usize {
         let now = self.millis(now);
         let mut overdue = 0;
-        for slot in &self.until {
+        for slot in &self.deadlines {
             let value = slot.load(Ordering::Acquire);
             if value == 0 || value / 2 > now {
                 continue;
             }
             overdue += 1;
-            let first = value % 2 == 0
+            let is_first = value % 2 == 0
                 && slot
                     .compare_exchange(value, value + 1, Ordering::AcqRel, Ordering::Relaxed)
                     .is_ok();
-            if first {
+            if is_first {
                 count();
             }
         }
@@ -62,20 +63,20 @@ impl Slots {
     }
 
     fn millis(&self, at: Instant) -> u64 {
-        let passed = at.saturating_duration_since(self.epoch).as_millis();
-        u64::try_from(passed)
+        let since_epoch = at.saturating_duration_since(self.epoch).as_millis();
+        u64::try_from(since_epoch)
             .unwrap_or(u64::MAX / 2)
             .min(u64::MAX / 2)
     }
 }
 
 impl Claim<'_> {
-    /// Gives the place back and tells whether somebody has counted it as too late.
+    /// Frees the slot. Returns whether its copy was counted as overdue.
     pub(super) fn release(self) -> bool {
-        let counted = self.0.swap(0, Ordering::AcqRel) % 2 == 1;
-        // Somebody else may have taken it already.
+        let was_counted = self.0.swap(0, Ordering::AcqRel) % 2 == 1;
+        // Another copy may have claimed the slot already, so `drop` must not free it.
         std::mem::forget(self);
-        counted
+        was_counted
     }
 }
 

@@ -141,7 +141,7 @@ fn wrong_headers_and_lines_are_named() {
         read_text("a.csv", text.as_bytes()).unwrap_err(),
         "\
 a.csv: column `Temperature`: no such column; the file has day, temp, seats, seats, wifi, late
-a.csv: column `seats`: is there more than once
+a.csv: column `seats`: is repeated
 a.csv: column `carrier`: no such column; the file has day, temp, seats, seats, wifi, late"
     );
     for text in ["", "\n\n", ",,\n1,2,3\n"] {

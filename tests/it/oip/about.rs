@@ -103,7 +103,7 @@ async fn a_gateway_with_a_model_that_cannot_answer_is_not_ready() {
     assert_eq!(
         told,
         [
-            ["broken", "1", "UNAVAILABLE", "it failed to load"],
+            ["broken", "1", "UNAVAILABLE", "failed to load"],
             ["m", "1", "READY", ""]
         ],
         "why it failed is told to operators only"

@@ -49,7 +49,8 @@ async fn who_waits_is_answered_in_time_whatever_the_version_does() {
     let service = OpenInference::new(catalog.clone(), DataPort::new(predictor, catalog));
     let service = GrpcInferenceServiceServer::new(service);
     let (admission, telemetry) = (Arc::clone(&house.admission), Arc::clone(&house.telemetry));
-    let mut service = Admission::new(service, admission, telemetry).speaking(&OPEN_INFERENCE);
+    let mut service =
+        Admission::new(service, admission, telemetry).with_error_mapping(&OPEN_INFERENCE);
     // The call itself has no deadline.
     let message = with_parameter(raw(1), "timeout", number(150_000)).encode_to_vec();
     let length = u32::try_from(message.len()).expect("short").to_be_bytes();

@@ -1,4 +1,4 @@
-//! The audit log, line by line.
+//! Streams the audit log, line by line.
 
 use std::io;
 use std::path::PathBuf;
@@ -13,37 +13,37 @@ use crate::audit;
 use crate::error::AdminError;
 use crate::proto::v1;
 
-/// Lines of one message.
-const LINES: usize = 256;
+/// Limit on the lines of one message.
+const MAX_LINES: usize = 256;
 /// Bytes after which a message ends.
-const BYTES: usize = 1 << 20;
+const MAX_BYTES: usize = 1 << 20;
 
 type Lines = Box<dyn Iterator<Item = io::Result<String>> + Send>;
 
-/// Where the reading is.
-enum Reading {
-    Before { dir: PathBuf, after: u64 },
+/// Position in the log.
+enum Position {
+    Start { dir: PathBuf, after: u64 },
     Within(Lines),
 }
 
-/// The lines of the log in `dir` after line `after`. A thread is taken for each message, and none while the reader is slow.
-pub(super) fn lines(
+/// Streams the lines of the log in `dir` after line `after`. Reads each message on a blocking thread; while the client is slow, none is in use.
+pub(super) fn read_lines(
     dir: PathBuf,
     after: u64,
     closing: watch::Receiver<bool>,
 ) -> BoxStream<v1::ReadAuditResponse> {
-    let begin = Reading::Before { dir, after };
-    let chunks = stream::try_unfold(begin, move |reading| {
+    let start = Position::Start { dir, after };
+    let chunks = stream::try_unfold(start, move |position| {
         let is_closing = *closing.borrow();
         async move {
             if is_closing {
                 return Err(AdminError::Draining);
             }
-            let read = spawn_blocking(move || chunk(reading)).await;
-            let read = read.map_err(|error| AdminError::Storage(error.to_string()))?;
-            let (lines, rest) = read.map_err(|error| AdminError::Storage(error.to_string()))?;
-            let chunk = (v1::ReadAuditResponse { lines }, rest);
-            Ok((!chunk.0.lines.is_empty()).then_some(chunk))
+            let read = spawn_blocking(move || read_chunk(position)).await;
+            let chunk = read.map_err(|error| AdminError::Storage(error.to_string()))?;
+            let (lines, rest) = chunk.map_err(|error| AdminError::Storage(error.to_string()))?;
+            let is_end = lines.is_empty();
+            Ok((!is_end).then_some((v1::ReadAuditResponse { lines }, rest)))
         }
     });
     chunks
@@ -51,52 +51,55 @@ pub(super) fn lines(
         .boxed()
 }
 
-/// The next lines; none where that was the last.
-fn chunk(reading: Reading) -> io::Result<(Vec<String>, Reading)> {
-    let mut rest: Lines = match reading {
-        Reading::Before { dir, after } => Box::new(audit::read(&dir, after)?),
-        Reading::Within(rest) => rest,
+/// Reads the next lines; none at the end of the log.
+fn read_chunk(position: Position) -> io::Result<(Vec<String>, Position)> {
+    let mut rest: Lines = match position {
+        Position::Start { dir, after } => Box::new(audit::read(&dir, after)?),
+        Position::Within(rest) => rest,
     };
     let (mut lines, mut bytes) = (Vec::new(), 0);
-    while lines.len() < LINES && bytes < BYTES {
+    while lines.len() < MAX_LINES && bytes < MAX_BYTES {
         let Some(line) = rest.next().transpose()? else {
             break;
         };
         bytes += line.len();
         lines.push(line);
     }
-    Ok((lines, Reading::Within(rest)))
+    Ok((lines, Position::Within(rest)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn chunks(lines: impl Iterator<Item = String> + Send + 'static) -> Vec<usize> {
-        let mut reading = Reading::Within(Box::new(lines.map(Ok)));
+    fn chunk_sizes(lines: impl Iterator<Item = String> + Send + 'static) -> Vec<usize> {
+        let mut position = Position::Within(Box::new(lines.map(Ok)));
         let mut sizes = Vec::new();
         loop {
-            let (lines, rest) = chunk(reading).unwrap();
+            let (lines, rest) = read_chunk(position).unwrap();
             if lines.is_empty() {
                 return sizes;
             }
             sizes.push(lines.len());
-            reading = rest;
+            position = rest;
         }
     }
 
     #[test]
     fn messages_are_bounded_in_lines_and_bytes_and_hold_every_line() {
-        assert!(chunks(std::iter::empty()).is_empty());
-        assert_eq!(chunks((0..600).map(|at| at.to_string())), [256, 256, 88]);
-        let long = "x".repeat(BYTES / 2);
-        assert_eq!(chunks(std::iter::repeat_n(long, 5)), [2, 2, 1]);
+        assert!(chunk_sizes(std::iter::empty()).is_empty());
+        assert_eq!(
+            chunk_sizes((0..600).map(|at| at.to_string())),
+            [256, 256, 88]
+        );
+        let long = "x".repeat(MAX_BYTES / 2);
+        assert_eq!(chunk_sizes(std::iter::repeat_n(long, 5)), [2, 2, 1]);
     }
 
     #[test]
-    fn an_error_ends_the_reading() {
+    fn an_error_ends_the_stream() {
         let lines = [Ok("one".to_owned()), Err(io::Error::other("gone"))];
-        let reading = Reading::Within(Box::new(lines.into_iter()));
-        assert!(chunk(reading).is_err());
+        let position = Position::Within(Box::new(lines.into_iter()));
+        assert!(read_chunk(position).is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! Calls that are answered once a version has come out: READY, or why not.
+//! Calls that wait until a version is READY, or until it is known why it is not.
 
 use std::time::SystemTime;
 
@@ -9,63 +9,64 @@ use crate::faults::Faults;
 use crate::ident::VersionNumber;
 use crate::proto::v1;
 
-/// Faults that are told in one line; `GetModel` has all of them.
-const FAULTS: usize = 3;
+/// Limit on the faults in one line; `GetModel` lists all of them.
+const MAX_FAULTS: usize = 3;
 
 impl<S: Store> Admin<S> {
-    /// Wants a version loaded, and waits for what comes of it unless this is only a question.
+    /// Loads a version, and waits for the outcome unless this is a dry run.
     pub(super) async fn load(
         &self,
         model: String,
         number: u64,
-        terms: ChangeOptions,
+        options: ChangeOptions,
     ) -> Result<v1::ChangeResponse, AdminError> {
-        let dry_run = terms.dry_run;
-        // An answer about the last failure is none: this asks for another try.
-        let past = past(&self.control, &model, number);
+        let dry_run = options.dry_run;
+        // An earlier failure is not the outcome, since the call asks for another attempt.
+        let earlier = earlier_failure(&self.control, &model, number);
         let edit = Edit::Load(number);
-        let changed = self.control.change(model.clone(), edit, terms).await?;
+        let changed = self.control.change(model.clone(), edit, options).await?;
         if !dry_run {
             let wanted = |view: &View, version| {
                 let model = view.models.get(model.as_str());
                 model.is_some_and(|model| model.wanted.load.contains(&version))
             };
-            self.settled(&model, number, |view, version| {
+            self.wait_for_outcome(&model, number, |view, version| {
                 if wanted(view, version) {
-                    outcome(view, &model, version, past)
+                    outcome(view, &model, version, earlier)
                 } else {
-                    let why = "somebody has changed meanwhile that it is to be loaded".into();
+                    let why = "another change has cancelled the load".into();
                     Some(Err(AdminError::NotReady(vec![(version, why)])))
                 }
             })
             .await?;
         }
-        Ok(changes::changed(changed))
+        Ok(changes::response(changed))
     }
 
-    /// Has a version tried again, and waits for what comes of it.
+    /// Tries to load a version again, and waits for the outcome.
     pub(super) async fn retry(
         &self,
         model: String,
         number: u64,
         author: Author,
     ) -> Result<(), AdminError> {
-        let past = past(&self.control, &model, number);
+        let earlier = earlier_failure(&self.control, &model, number);
         self.control.retry(model.clone(), number, author).await?;
-        self.settled(&model, number, |view, version| {
-            outcome(view, &model, version, past)
+        self.wait_for_outcome(&model, number, |view, version| {
+            outcome(view, &model, version, earlier)
         })
         .await
     }
 
-    /// Waits until `outcome` has one.
-    async fn settled(
+    /// Waits until `outcome` returns one, and returns it.
+    async fn wait_for_outcome(
         &self,
         model: &str,
         number: u64,
         outcome: impl Fn(&View, VersionNumber) -> Option<Result<(), AdminError>>,
     ) -> Result<(), AdminError> {
-        let version = VersionNumber::try_from(number).map_err(|_| unknown(model, number))?;
+        let version =
+            VersionNumber::try_from(number).map_err(|_| unknown_version(model, number))?;
         let (mut views, mut closing) = (self.control.views(), self.settings.closing.clone());
         loop {
             let found = outcome(&views.borrow_and_update(), version);
@@ -73,49 +74,53 @@ impl<S: Store> Admin<S> {
                 return found;
             }
             tokio::select! {
-                moved = views.changed() => moved.map_err(|_| AdminError::Draining)?,
+                changed = views.changed() => changed.map_err(|_| AdminError::Draining)?,
                 _ = closing.wait_for(|closing| *closing) => return Err(AdminError::Draining),
             }
         }
     }
 }
 
-/// How a version had failed before it was tried again.
+/// The failures of a version before it is tried again.
 #[derive(Clone, Copy, Debug)]
-struct Past {
+struct EarlierFailure {
     failures: u32,
     since: SystemTime,
 }
 
-fn past<S: Store>(control: &Control<S>, model: &str, number: u64) -> Option<Past> {
+fn earlier_failure<S: Store>(
+    control: &Control<S>,
+    model: &str,
+    number: u64,
+) -> Option<EarlierFailure> {
     let view = control.view();
     let version = VersionNumber::try_from(number).ok()?;
     let found = view.models.get(model)?.versions.get(&version)?;
-    Some(Past {
+    Some(EarlierFailure {
         failures: found.failures,
         since: found.since,
     })
 }
 
-/// What has become of a version that is to be READY; `None` while it is on its way. A failure that is `past` is none.
+/// Returns the outcome for a version that should become READY; `None` while it is loading. The `earlier` failure does not count.
 fn outcome(
     view: &View,
     model: &str,
     version: VersionNumber,
-    past: Option<Past>,
+    earlier: Option<EarlierFailure>,
 ) -> Option<Result<(), AdminError>> {
     let found = view.models.get(model);
     let Some(found) = found.and_then(|model| model.versions.get(&version)) else {
-        return Some(Err(unknown(model, version.get())));
+        return Some(Err(unknown_version(model, version.get())));
     };
     let why = match (found.state, &found.waits_for) {
         (State::Ready, _) => return Some(Ok(())),
-        (State::Failed, _) if is_news(found, past) => {
-            let faults = found.faults.as_deref().map(in_short);
+        (State::Failed, _) if is_new(found, earlier) => {
+            let faults = found.faults.as_deref().map(summarize);
             format!("it failed to load: {}", faults.unwrap_or_default())
         }
         (State::Discovered, Some(waits)) => format!("it waits: {waits}"),
-        // One that is wanted would be loaded now, as nothing else is.
+        // Nothing is loading, so a version that the policy wants would be.
         (state @ (State::Discovered | State::Retired), None) if !loads_any(view) => {
             format!(
                 "it is {}, and the version policy does not want it",
@@ -127,8 +132,8 @@ fn outcome(
     Some(Err(AdminError::NotReady(vec![(version, why)])))
 }
 
-fn is_news(found: &VersionView, past: Option<Past>) -> bool {
-    past.is_none_or(|past| found.failures > past.failures || found.since > past.since)
+fn is_new(found: &VersionView, earlier: Option<EarlierFailure>) -> bool {
+    earlier.is_none_or(|earlier| found.failures > earlier.failures || found.since > earlier.since)
 }
 
 fn loads_any(view: &View) -> bool {
@@ -139,20 +144,20 @@ fn loads_any(view: &View) -> bool {
     versions.any(|version| version.state.is_loading())
 }
 
-fn in_short(faults: &Faults) -> String {
-    let mut told: Vec<_> = faults
+fn summarize(faults: &Faults) -> String {
+    let mut texts: Vec<_> = faults
         .iter()
-        .take(FAULTS)
+        .take(MAX_FAULTS)
         .map(ToString::to_string)
         .collect();
-    let more = faults.iter().count().saturating_sub(FAULTS);
+    let more = faults.iter().count().saturating_sub(MAX_FAULTS);
     if more > 0 {
-        told.push(format!("and {more} more"));
+        texts.push(format!("and {more} more"));
     }
-    told.join("; ")
+    texts.join("; ")
 }
 
-fn unknown(model: &str, version: u64) -> AdminError {
+fn unknown_version(model: &str, version: u64) -> AdminError {
     AdminError::UnknownVersion {
         model: model.chars().take(128).collect(),
         version,
@@ -185,7 +190,7 @@ mod tests {
         }
     }
 
-    /// A view of model `m`, whose versions are these, from 1 on.
+    /// A view of model `m` with these versions, numbered from 1.
     fn view(versions: impl IntoIterator<Item = VersionView>) -> View {
         let numbered = (1..).map(|number: u64| VersionNumber::try_from(number).unwrap());
         let name: crate::ident::ModelName = "m".parse().unwrap();
@@ -202,70 +207,71 @@ mod tests {
         }
     }
 
-    fn told(view: &View, past: Option<Past>) -> String {
-        match outcome(view, "m", VersionNumber::try_from(1).unwrap(), past) {
-            None => "on its way".into(),
+    fn describe(view: &View, earlier: Option<EarlierFailure>) -> String {
+        let version = VersionNumber::try_from(1).unwrap();
+        match outcome(view, "m", version, earlier) {
+            None => "loading".into(),
             Some(Ok(())) => "READY".into(),
             Some(Err(error)) => error.to_string(),
         }
     }
 
     #[test]
-    fn every_state_is_waited_for_or_told() {
+    fn every_state_is_waited_for_or_reported() {
         for (state, want) in [
             (
                 State::Discovered,
                 "it is DISCOVERED, and the version policy does not want it",
             ),
-            (State::Loading, "on its way"),
-            (State::Verifying, "on its way"),
-            (State::Warming, "on its way"),
+            (State::Loading, "loading"),
+            (State::Verifying, "loading"),
+            (State::Warming, "loading"),
             (State::Ready, "READY"),
-            (State::Draining, "on its way"),
+            (State::Draining, "loading"),
             (
                 State::Retired,
                 "it is RETIRED, and the version policy does not want it",
             ),
             (State::Failed, "it failed to load: m/1: no weights"),
         ] {
-            let told = told(&view([in_state(state)]), None);
-            assert!(told.ends_with(want), "{state:?}: {told}");
+            let text = describe(&view([in_state(state)]), None);
+            assert!(text.ends_with(want), "{state:?}: {text}");
         }
-        assert_eq!(told(&view([]), None), "model `m` has no version 1");
+        assert_eq!(describe(&view([]), None), "model `m` has no version 1");
     }
 
     #[test]
-    fn a_version_whose_turn_has_not_come_is_waited_for() {
+    fn a_version_that_waits_for_the_loader_is_waited_for() {
         let others = |state| view([in_state(state), in_state(State::Loading)]);
-        assert_eq!(told(&others(State::Discovered), None), "on its way");
-        assert_eq!(told(&others(State::Retired), None), "on its way");
+        assert_eq!(describe(&others(State::Discovered), None), "loading");
+        assert_eq!(describe(&others(State::Retired), None), "loading");
         let mut incomplete = in_state(State::Discovered);
         incomplete.waits_for = Some("weights.safetensors is missing".into());
-        let told = told(&view([incomplete, in_state(State::Loading)]), None);
+        let text = describe(&view([incomplete, in_state(State::Loading)]), None);
         assert!(
-            told.ends_with("it waits: weights.safetensors is missing"),
-            "{told}"
+            text.ends_with("it waits: weights.safetensors is missing"),
+            "{text}"
         );
     }
 
     #[test]
     fn a_failure_from_before_the_retry_is_not_its_outcome() {
-        let past = Past {
+        let earlier = EarlierFailure {
             failures: 1,
             since: THEN,
         };
         let failed = in_state(State::Failed);
-        assert_eq!(told(&view([failed.clone()]), Some(past)), "on its way");
+        assert_eq!(describe(&view([failed.clone()]), Some(earlier)), "loading");
         let again = VersionView {
             failures: 2,
             ..failed.clone()
         };
-        assert!(told(&view([again]), Some(past)).contains("failed to load"));
-        // Its folder was mended meanwhile, which begins the count anew, and it failed for another reason.
+        assert!(describe(&view([again]), Some(earlier)).contains("failed to load"));
+        // Its folder was repaired meanwhile, which resets the count, and it failed for another reason.
         let anew = VersionView {
             since: THEN + Duration::from_secs(1),
             ..failed
         };
-        assert!(told(&view([anew]), Some(past)).contains("failed to load"));
+        assert!(describe(&view([anew]), Some(earlier)).contains("failed to load"));
     }
 }

@@ -1,12 +1,12 @@
-//! Changes, their terms and their history on the way to and from the wire.
+//! Changes, their options and their history, from and to the wire.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use prost::Message;
 use prost_types::Timestamp;
 
 use super::{policy, unknown_model};
+use crate::api::context::RequestContext;
 use crate::control::differences;
 use crate::control::{
     Author, ChangeOptions, Changed, Control, Difference, Pending, Record, RevisionRange, Store,
@@ -16,36 +16,37 @@ use crate::error::{AdminError, InputFaults};
 use crate::ident::{ModelName, Revision, VersionNumber};
 use crate::proto::v1;
 
-/// Revisions of a page where the caller does not say.
-const PAGE: u32 = 100;
-/// Revisions of a page at most.
-const LONGEST_PAGE: u32 = 1000;
-/// Bytes after which a page ends, however many revisions were asked for.
-const PAGE_BYTES: usize = 1 << 20;
+/// Default number of revisions in a page.
+const DEFAULT_PAGE: u32 = 100;
+/// Limit on the revisions in a page.
+const MAX_PAGE: u32 = 1000;
+/// Bytes after which a page ends, even if more revisions were requested.
+const MAX_PAGE_BYTES: usize = 1 << 20;
 
-/// What a change says beside itself. Who says nothing about who they are is called by `peer`.
+/// Reads the options of a change. A caller that gives no name is named by its `context`.
 ///
 /// # Errors
-/// What cannot even be held to the limits: those are [`ChangeOptions::check`]'s.
-pub(super) fn terms(
+/// Returns an error for a duration that is not well formed. [`ChangeOptions::check`] checks the limits.
+pub(super) fn options(
     raw: Option<v1::ChangeTerms>,
-    peer: Option<SocketAddr>,
+    context: &RequestContext,
 ) -> Result<ChangeOptions, InputFaults> {
     let raw = raw.unwrap_or_default();
-    let actor = match peer {
-        Some(peer) if raw.actor.is_empty() => peer.to_string(),
-        _ => raw.actor,
+    let actor = if raw.actor.is_empty() {
+        context.caller_name().unwrap_or_default()
+    } else {
+        raw.actor
     };
     Ok(ChangeOptions {
         expected: raw.expected_revision.map(Revision),
         dry_run: raw.dry_run,
-        confirm_within: raw.confirm_within.map(duration).transpose()?,
+        confirm_within: raw.confirm_within.map(read_duration).transpose()?,
         actor,
         reason: raw.reason,
     })
 }
 
-fn duration(raw: prost_types::Duration) -> Result<Duration, InputFaults> {
+fn read_duration(raw: prost_types::Duration) -> Result<Duration, InputFaults> {
     match (u64::try_from(raw.seconds), u32::try_from(raw.nanos)) {
         (Ok(seconds), Ok(nanos)) if nanos < 1_000_000_000 && (seconds, nanos) != (0, 0) => {
             Ok(Duration::new(seconds, nanos))
@@ -58,36 +59,41 @@ fn duration(raw: prost_types::Duration) -> Result<Duration, InputFaults> {
     }
 }
 
-/// Who asks, and why: for what is no change of what is wanted.
+/// Reads author and reason, for calls that do not change the wanted state.
 ///
 /// # Errors
-/// [`AdminError::InvalidChange`] past the limits.
+/// Returns [`AdminError::InvalidChange`] if a text is beyond its limits.
 pub(super) fn author(
     raw: Option<v1::ChangeTerms>,
-    peer: Option<SocketAddr>,
+    context: &RequestContext,
 ) -> Result<Author, AdminError> {
     let raw = raw.map(|raw| v1::ChangeTerms {
         actor: raw.actor,
         reason: raw.reason,
         ..v1::ChangeTerms::default()
     });
-    let terms = terms(raw, peer).map_err(AdminError::InvalidChange)?;
-    terms.check()?;
+    let options = options(raw, context).map_err(AdminError::InvalidChange)?;
+    options.check()?;
     Ok(Author {
-        actor: terms.actor,
-        reason: terms.reason,
+        actor: options.actor,
+        reason: options.reason,
     })
 }
 
-pub(super) fn changed(changed: Changed) -> v1::ChangeResponse {
+/// Writes the response to a change.
+pub(super) fn response(changed: Changed) -> v1::ChangeResponse {
     v1::ChangeResponse {
         revision: changed.revision.0,
-        differences: changed.differences.into_iter().map(difference).collect(),
+        differences: changed
+            .differences
+            .into_iter()
+            .map(write_difference)
+            .collect(),
         confirm_by: changed.confirm_by.map(Timestamp::from),
     }
 }
 
-fn difference(difference: Difference) -> v1::Difference {
+fn write_difference(difference: Difference) -> v1::Difference {
     v1::Difference {
         field: difference.field,
         before: difference.before,
@@ -95,11 +101,11 @@ fn difference(difference: Difference) -> v1::Difference {
     }
 }
 
-/// One change of the history, with what it changed.
+/// Writes one revision of the history, with its differences to the one before.
 ///
 /// # Errors
-/// [`AdminError::Storage`] where the change before it cannot be read.
-pub(super) async fn revision<S: Store>(
+/// Returns [`AdminError::Storage`] if the revision before it cannot be read.
+pub(super) async fn write_revision<S: Store>(
     control: &Control<S>,
     record: Record,
 ) -> Result<v1::Revision, AdminError> {
@@ -111,16 +117,16 @@ pub(super) async fn revision<S: Store>(
             .await?
             .map(|before| before.wanted)
     };
-    // Where the change before it is no longer kept, nobody knows.
+    // Unknown if the revision before it is no longer stored.
     let differences = before.map(|before| differences(&before, &record.wanted));
-    let at = Timestamp::from(record.at());
+    let time = Timestamp::from(record.at());
     let numbers = |versions: &mut dyn Iterator<Item = &VersionNumber>| {
         versions.map(|version| version.get()).collect()
     };
     Ok(v1::Revision {
         revision: record.revision.0,
         model: record.model.to_string(),
-        time: Some(at),
+        time: Some(time),
         actor: record.author.actor,
         reason: record.author.reason,
         action: record.action,
@@ -139,28 +145,32 @@ pub(super) async fn revision<S: Store>(
             .map(Pending::until)
             .map(Timestamp::from),
         policy: record.wanted.policy.map(policy::to_wire),
-        differences: differences.into_iter().flatten().map(difference).collect(),
+        differences: differences
+            .into_iter()
+            .flatten()
+            .map(write_difference)
+            .collect(),
     })
 }
 
-/// A page of the history, the newest first.
+/// Reads a page of the history, the newest revision first.
 ///
 /// # Errors
-/// [`AdminError::InvalidChange`], [`AdminError::UnknownModel`] or [`AdminError::Storage`].
+/// Returns [`AdminError::InvalidChange`], [`AdminError::UnknownModel`] or [`AdminError::Storage`].
 pub(super) async fn list<S: Store>(
     control: &Control<S>,
     request: &v1::ListRevisionsRequest,
 ) -> Result<Vec<v1::Revision>, AdminError> {
     let limit = match request.limit {
-        0 => PAGE,
-        limit if limit <= LONGEST_PAGE => limit,
+        0 => DEFAULT_PAGE,
+        limit if limit <= MAX_PAGE => limit,
         limit => {
             let faults = InputFaults::one("limit", limit.to_string(), "0 to 1000");
             return Err(AdminError::InvalidChange(faults));
         }
     };
-    let model = filter(control, &request.model).await?;
-    let span = RevisionRange {
+    let model = read_filter(control, &request.model).await?;
+    let range = RevisionRange {
         model: model.as_ref(),
         before: (request.before_revision > 0).then_some(Revision(request.before_revision)),
         limit: usize::try_from(limit).unwrap_or(usize::MAX),
@@ -168,10 +178,10 @@ pub(super) async fn list<S: Store>(
     };
     let mut revisions = Vec::new();
     let mut bytes = 0;
-    for record in control.history(span).await?.into_iter().rev() {
-        let revision = revision(control, record).await?;
+    for record in control.history(range).await?.into_iter().rev() {
+        let revision = write_revision(control, record).await?;
         bytes += revision.encoded_len();
-        if bytes > PAGE_BYTES && !revisions.is_empty() {
+        if bytes > MAX_PAGE_BYTES && !revisions.is_empty() {
             break;
         }
         revisions.push(revision);
@@ -179,11 +189,11 @@ pub(super) async fn list<S: Store>(
     Ok(revisions)
 }
 
-/// The model that a caller wants to hear of; `None`: all.
+/// Reads the name of the one model that a caller asks for; `None` for all.
 ///
 /// # Errors
-/// [`AdminError::UnknownModel`] for one that neither is there nor has a history.
-pub(super) async fn filter<S: Store>(
+/// Returns [`AdminError::UnknownModel`] for a model that neither exists nor has a history.
+pub(super) async fn read_filter<S: Store>(
     control: &Control<S>,
     raw: &str,
 ) -> Result<Option<ModelName>, AdminError> {
@@ -191,12 +201,12 @@ pub(super) async fn filter<S: Store>(
         return Ok(None);
     }
     let model: ModelName = raw.parse().map_err(|_| unknown_model(raw))?;
-    let span = RevisionRange {
+    let range = RevisionRange {
         model: Some(&model),
         limit: 1,
         ..RevisionRange::default()
     };
-    if control.view().models.contains_key(&model) || !control.history(span).await?.is_empty() {
+    if control.view().models.contains_key(&model) || !control.history(range).await?.is_empty() {
         Ok(Some(model))
     } else {
         Err(unknown_model(raw))
@@ -208,8 +218,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_positive_and_well_formed_duration_is_one() {
-        let read = |seconds, nanos| duration(prost_types::Duration { seconds, nanos });
+    fn durations_must_be_positive_and_well_formed() {
+        let read = |seconds, nanos| read_duration(prost_types::Duration { seconds, nanos });
         assert_eq!(read(3, 5), Ok(Duration::new(3, 5)));
         assert_eq!(
             read(0, 1),
@@ -231,13 +241,13 @@ mod tests {
     }
 
     #[test]
-    fn who_does_not_say_who_they_are_is_called_by_their_address() {
-        let peer = Some("192.0.2.7:4711".parse().unwrap());
+    fn callers_without_a_name_are_named_by_their_address() {
+        let context = RequestContext::new(Some("192.0.2.7:4711".parse().unwrap()));
         let named = v1::ChangeTerms {
             actor: "ann".into(),
             ..Default::default()
         };
-        assert_eq!(terms(Some(named), peer).unwrap().actor, "ann");
-        assert_eq!(terms(None, peer).unwrap().actor, "192.0.2.7:4711");
+        assert_eq!(options(Some(named), &context).unwrap().actor, "ann");
+        assert_eq!(options(None, &context).unwrap().actor, "192.0.2.7:4711");
     }
 }

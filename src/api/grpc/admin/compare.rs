@@ -1,34 +1,24 @@
-//! Two versions beside each other, on their way to the wire.
+//! `CompareVersions`: wire to domain and back.
 
 use std::time::Duration;
 
-use super::stats::{BARS, distribution, version, wire_window};
+use super::observed::{Versions, distribution, window, wire_window};
 use crate::control::ModelView;
-use crate::error::{AdminError, Code, InputFaults};
-use crate::ident::Role;
-use crate::insight::compare::examples::Example;
-use crate::insight::compare::{
-    MOST_CLASSES, Told, numbers,
-    rates::{self, Rate},
+use crate::error::{AdminError, InputFaults};
+use crate::insight::compare::numbers::TwoSampleTest;
+use crate::insight::compare::rates::Interval;
+use crate::insight::drift::{Estimate, TooFewRows};
+use crate::insight::query::compare::{
+    DEFAULT_WINDOW, DifferentRow, EstimatedRate, PairedComparison, SplitComparison,
+    TwoDistributions, TwoRates, compare_versions,
 };
-use crate::insight::drift::Measured;
-use crate::insight::sketch::Sketch;
-use crate::insight::stats::{Snapshot, Summary, Window};
 use crate::proto::v1;
-use crate::serving::live::{self, ServingVersion};
+use crate::serving::live;
 
-/// What a version is to blame for, as in the recording rule `taper:errors:ratio5m`.
-const BLAMED: [Code; 4] = [
-    Code::Internal,
-    Code::DeadlineExceeded,
-    Code::ResourceExhausted,
-    Code::Unavailable,
-];
-
-/// The two versions that `request` names, beside each other.
+/// Answers a request to compare two versions of a model.
 ///
 /// # Errors
-/// A version is not given, not known or not READY; there is no such window.
+/// Returns an error if a version is not given, not known or not READY, or if there is no such window.
 pub(super) fn versions(
     live: &live::Snapshot,
     model: &ModelView,
@@ -43,162 +33,95 @@ pub(super) fn versions(
             faults.add(field, "0", "a version of the model");
         }
     }
-    let given = match v1::StatsWindow::try_from(request.window) {
-        Ok(v1::StatsWindow::Unspecified) => Some(Window::FiveMinutes),
-        Ok(named) => Window::ALL
-            .into_iter()
-            .find(|window| wire_window(*window) == named),
-        Err(_) => None,
-    };
-    if given.is_none() {
-        faults.add("window", request.window.to_string(), "one of its names");
-    }
+    let window = window("window", request.window, &mut faults).unwrap_or(DEFAULT_WINDOW);
     faults.into_result().map_err(AdminError::InvalidChange)?;
-    let window = given.unwrap_or(Window::FiveMinutes);
-    let serving = live.models.get(model.name.as_str());
-    let baseline = version(serving, model, request.baseline)?;
-    let candidate = version(serving, model, request.candidate)?;
-    let mut paired = vec![beside(baseline, candidate)];
-    let mut split = None;
-    if baseline.number() != candidate.number() {
-        paired.push(beside(candidate, baseline));
-        let read = |version: &ServingVersion| version.insight.stats.read(Role::Primary, window);
-        split = read(baseline).zip(read(candidate));
-    }
+    let versions = Versions::new(live, model);
+    let baseline = versions.one(request.baseline)?;
+    let candidate = versions.one(request.candidate)?;
+    let comparison = compare_versions(baseline, candidate, window);
     Ok(v1::CompareVersionsResponse {
         model: model.name.to_string(),
         baseline: request.baseline,
         candidate: request.candidate,
         window: wire_window(window).into(),
-        paired: paired.into_iter().flatten().collect(),
-        split: split
-            .filter(|(one, two)| one.summary.requests() > 0 && two.summary.requests() > 0)
-            .map(|(one, two)| split_traffic(&one, &two)),
+        paired: comparison.paired.into_iter().map(paired).collect(),
+        split: comparison.split.map(split),
     })
 }
 
-fn beside(primary: &ServingVersion, shadow: &ServingVersion) -> Option<v1::PairedComparison> {
-    let told = shadow.insight.comparisons.beside(primary.number())?;
-    let classes = &shadow.version.signature().classes;
-    Some(pair(&told, shadow.number().get(), classes))
-}
-
-fn pair(told: &Told, shadow: u64, classes: &[String]) -> v1::PairedComparison {
-    let seen = &told.seen;
-    let of_rows = |count| Rate {
-        count,
-        total: seen.rows,
-    };
-    let cells = seen.confusion.iter().enumerate();
-    let confusion = cells
-        .filter(|(_, rows)| **rows > 0)
-        .map(|(at, rows)| v1::ConfusionCell {
-            primary: in_table(classes, at / seen.side),
-            shadow: in_table(classes, at % seen.side),
-            rows: *rows,
-        });
-    let examples = seen.examples.iter();
+fn paired(pair: PairedComparison) -> v1::PairedComparison {
+    let confusion = pair.confusion.into_iter().map(|cell| v1::ConfusionCell {
+        primary: cell.primary,
+        shadow: cell.shadow,
+        rows: cell.rows,
+    });
     v1::PairedComparison {
-        primary: told.primary.get(),
-        shadow,
-        length: seconds(told.length),
-        requests: seen.requests,
-        rows: seen.rows,
-        disagreement: (!classes.is_empty()).then(|| rate(of_rows(seen.disagreed))),
-        difference: Some(rate(of_rows(seen.differed))),
-        score_difference: Some(distribution(&seen.difference, BARS)),
+        primary: pair.primary.get(),
+        shadow: pair.shadow.get(),
+        length: seconds(pair.length),
+        requests: pair.requests,
+        rows: pair.rows,
+        disagreement: pair.disagreement.map(rate),
+        difference: Some(rate(pair.difference)),
+        score_difference: Some(distribution(pair.score_difference)),
         confusion: confusion.collect(),
-        primary_inference_seconds: Some(distribution(&seen.primary_inference, 0)),
-        shadow_inference_seconds: Some(distribution(&seen.shadow_inference, 0)),
-        inference_difference_seconds: Some(distribution(&seen.slower, 0)),
-        examples: examples.map(|one| example(one, classes)).collect(),
+        primary_inference_seconds: Some(distribution(pair.primary_inference_seconds)),
+        shadow_inference_seconds: Some(distribution(pair.shadow_inference_seconds)),
+        inference_difference_seconds: Some(distribution(pair.inference_difference_seconds)),
+        examples: pair.examples.into_iter().map(different_row).collect(),
     }
 }
 
-/// The class of a row or column of a confusion table.
-fn in_table(classes: &[String], at: usize) -> String {
-    let named = classes.get(at).filter(|_| at < MOST_CLASSES);
-    named.map_or_else(|| "other classes".to_owned(), Clone::clone)
-}
-
-fn example(one: &Example, classes: &[String]) -> v1::DifferentRow {
-    let class = |at: usize| classes.get(at).cloned().unwrap_or_default();
-    let named = one.classes.map(|both| both.map(class));
-    let [primary_class, shadow_class] = named.unwrap_or_default();
-    let inputs = one.inputs.iter().map(|(name, value)| v1::ShownInput {
-        name: name.clone(),
-        value: value.clone(),
-    });
+fn different_row(row: DifferentRow) -> v1::DifferentRow {
+    let [primary_class, shadow_class] = row.classes.unwrap_or_default();
+    let example = row.example;
+    let inputs = example.inputs.into_iter();
     v1::DifferentRow {
-        response_id: one.response_id.clone(),
-        row: one.row as u64,
-        distance: one.distance,
-        primary: one.primary.clone(),
-        shadow: one.shadow.clone(),
+        response_id: example.response_id,
+        row: example.row as u64,
+        distance: example.distance,
+        primary: example.primary,
+        shadow: example.shadow,
         primary_class,
         shadow_class,
-        inputs: inputs.collect(),
-        inputs_left_out: one.left_out as u64,
+        inputs: inputs
+            .map(|(name, value)| v1::ShownInput { name, value })
+            .collect(),
+        inputs_left_out: example.left_out as u64,
     }
 }
 
-fn split_traffic(baseline: &Snapshot, candidate: &Snapshot) -> v1::SplitComparison {
-    let (one, two) = (&baseline.summary, &candidate.summary);
-    let failed = |summary: &Summary| Rate {
-        count: BLAMED
-            .iter()
-            .map(|code| summary.codes[*code as usize])
-            .sum(),
-        total: summary.requests(),
-    };
-    let names = baseline.layout.classes.iter().enumerate();
-    let classes = names.filter_map(|(at, name)| {
-        let of = |summary: &Summary| {
-            Some(Rate {
-                count: *summary.classes.get(at)?,
-                total: summary.classes.iter().sum(),
-            })
-        };
-        Some(two_rates(name, of(one)?, of(two)?))
-    });
-    let mut compared = vec![
-        two_distributions(
-            "inference_seconds".into(),
-            [&one.inference, &two.inference],
-            0,
-        ),
-        two_distributions("total_seconds".into(), [&one.total, &two.total], 0),
-    ];
-    if !baseline.layout.classes.is_empty() {
-        let both = [&one.confidence, &two.confidence];
-        compared.push(two_distributions("confidence".into(), both, BARS));
-    }
-    let scores = one.scores.iter().zip(&two.scores);
-    for (name, (one, two)) in baseline.layout.outputs.iter().zip(scores) {
-        compared.push(two_distributions(format!("score:{name}"), [one, two], BARS));
-    }
+fn split(split: SplitComparison) -> v1::SplitComparison {
     v1::SplitComparison {
-        baseline_length: seconds(baseline.length),
-        candidate_length: seconds(candidate.length),
-        errors: Some(two_rates("errors", failed(one), failed(two))),
-        classes: classes.collect(),
-        numbers: compared,
+        baseline_length: seconds(split.baseline_length),
+        candidate_length: seconds(split.candidate_length),
+        errors: Some(two_rates(split.errors)),
+        classes: split.classes.into_iter().map(two_rates).collect(),
+        numbers: split.numbers.into_iter().map(two_distributions).collect(),
     }
 }
 
-fn two_rates(name: &str, one: Rate, two: Rate) -> v1::TwoRates {
+fn two_rates(both: TwoRates) -> v1::TwoRates {
     v1::TwoRates {
-        name: name.to_owned(),
-        baseline: Some(rate(one)),
-        candidate: Some(rate(two)),
-        difference: one.to(two).map(interval),
+        name: both.name,
+        baseline: Some(rate(both.baseline)),
+        candidate: Some(rate(both.candidate)),
+        difference: both.difference.map(interval),
     }
 }
 
-fn two_distributions(name: String, both: [&Sketch; 2], bars: usize) -> v1::TwoDistributions {
+fn two_distributions(both: TwoDistributions) -> v1::TwoDistributions {
+    v1::TwoDistributions {
+        name: both.name,
+        baseline: Some(distribution(both.baseline)),
+        candidate: Some(distribution(both.candidate)),
+        test: Some(test(both.test)),
+    }
+}
+
+fn test(tested: Result<TwoSampleTest, TooFewRows>) -> v1::two_distributions::Test {
     use v1::two_distributions::Test;
-    let [one, two] = both;
-    let test = match numbers::tested(one, two) {
+    match tested {
         Ok(tested) => Test::KolmogorovSmirnov(v1::KolmogorovSmirnov {
             statistic: Some(measured(tested.statistic)),
             p: Some(measured(tested.p)),
@@ -207,39 +130,27 @@ fn two_distributions(name: String, both: [&Sketch; 2], bars: usize) -> v1::TwoDi
             have: few.have,
             want: few.want,
         }),
-    };
-    v1::TwoDistributions {
-        name,
-        baseline: Some(distribution(one, bars)),
-        candidate: Some(distribution(two, bars)),
-        test: Some(test),
     }
 }
 
-/// Of nothing, anything may be true.
-fn rate(rate: Rate) -> v1::Rate {
-    let unknown = rates::Interval {
-        value: 0.0,
-        low: 0.0,
-        high: 1.0,
-    };
-    let rates::Interval { value, low, high } = rate.wilson().unwrap_or(unknown);
+fn rate(estimated: EstimatedRate) -> v1::Rate {
+    let Interval { value, low, high } = estimated.interval;
     v1::Rate {
-        count: rate.count,
-        total: rate.total,
+        count: estimated.rate.count,
+        total: estimated.rate.total,
         value,
         low,
         high,
     }
 }
 
-fn interval(interval: rates::Interval) -> v1::Interval {
-    let rates::Interval { value, low, high } = interval;
+fn interval(interval: Interval) -> v1::Interval {
+    let Interval { value, low, high } = interval;
     v1::Interval { value, low, high }
 }
 
-fn measured(measured: Measured) -> v1::Interval {
-    let Measured { value, low, high } = measured;
+fn measured(measured: Estimate) -> v1::Interval {
+    let Estimate { value, low, high } = measured;
     v1::Interval { value, low, high }
 }
 

@@ -1,13 +1,14 @@
 //! `taper.v1.AdminService`.
 //!
-//! Reads are answered from what control has published, changes go to its writer. A handler turns a message into a domain type,
-//! calls one function and turns what comes back into a message. Not here: rules.
+//! Reads are answered from what control has published; changes go to its writer. A handler converts a message to a domain type, calls one
+//! function and converts the result to a message. Not here: rules.
 
 mod audit;
 mod await_version_state;
 mod changes;
 mod compare;
 mod drift;
+mod observed;
 mod policy;
 mod read_limiter;
 mod repository;
@@ -17,7 +18,6 @@ mod versions;
 mod watch;
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -26,6 +26,7 @@ use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::outcomes;
+use crate::api::context::RequestContext;
 use crate::api::status;
 use crate::control::{Control, Edit, ModelView, Store};
 use crate::error::{AdminError, InputFaults};
@@ -34,21 +35,21 @@ use crate::proto::v1;
 use crate::proto::v1::admin_service_server::AdminService;
 use crate::serving::live::Live;
 use read_limiter::ReadLimiter;
-pub(super) use repository::Subject;
+pub(super) use repository::LoadTarget;
 
-/// What the admin face needs beside the writer.
+/// What the admin port needs beside the writer.
 #[derive(Clone)]
 pub struct AdminSettings {
-    /// The registry's folder, into which uploads go.
+    /// The registry's folder, which receives uploads.
     pub registry: PathBuf,
-    /// The state folder, in which the audit log is.
+    /// The state folder, which contains the audit log.
     pub state: PathBuf,
-    /// Bytes that one uploaded version may have.
+    /// Limit on the bytes of one uploaded version.
     pub max_upload_bytes: u64,
-    /// Turns to `true` when no new work is taken: calls that wait or stream end then.
+    /// Turns to `true` when the gateway takes no new work; calls that wait or stream end then.
     pub closing: tokio::sync::watch::Receiver<bool>,
-    /// Has the registry looked at now; must not block.
-    pub look: Arc<dyn Fn() + Send + Sync>,
+    /// Requests a scan of the registry. Does not block.
+    pub scan_registry: Arc<dyn Fn() + Send + Sync>,
 }
 
 impl fmt::Debug for AdminSettings {
@@ -61,7 +62,7 @@ impl fmt::Debug for AdminSettings {
     }
 }
 
-/// Answers reads from what there is, and hands changes to the writer.
+/// Answers reads from the published state, and passes changes to the writer.
 #[derive(Debug)]
 pub struct Admin<S> {
     live: Arc<Live>,
@@ -69,12 +70,12 @@ pub struct Admin<S> {
     settings: AdminSettings,
     uploads: Arc<Semaphore>,
     watchers: Arc<Semaphore>,
-    /// Where what was seen is read.
+    /// Limits concurrent reads of statistics.
     read_limiter: ReadLimiter,
 }
 
 impl<S: Store> Admin<S> {
-    /// Reads what was routed from `live`, everything else and changes through `control`.
+    /// Creates a service that reads what is served from `live`, and everything else through `control`, which also makes the changes.
     #[must_use]
     pub fn new(live: Arc<Live>, control: Control<S>, settings: AdminSettings) -> Self {
         Self {
@@ -87,7 +88,7 @@ impl<S: Store> Admin<S> {
         }
     }
 
-    fn model(&self, name: &str) -> Result<Arc<ModelView>, Status> {
+    fn find_model(&self, name: &str) -> Result<Arc<ModelView>, Status> {
         let view = self.control.view();
         let model = view.models.get(name).cloned();
         model.ok_or_else(|| status::from_admin(&unknown_model(name)))
@@ -95,14 +96,14 @@ impl<S: Store> Admin<S> {
 
     async fn change(
         &self,
-        peer: Option<SocketAddr>,
+        context: &RequestContext,
         model: String,
         edit: Edit,
         terms: Option<v1::ChangeTerms>,
     ) -> Result<Response<v1::ChangeResponse>, Status> {
-        let terms = changes::terms(terms, peer).map_err(invalid)?;
-        let changed = self.control.change(model, edit, terms).await;
-        answer(changed.map(changes::changed))
+        let options = changes::options(terms, context).map_err(refuse_invalid)?;
+        let changed = self.control.change(model, edit, options).await;
+        respond(changed.map(changes::response))
     }
 }
 
@@ -122,7 +123,7 @@ impl<S: Store> AdminService for Admin<S> {
         &self,
         request: Request<v1::GetModelRequest>,
     ) -> Result<Response<v1::GetModelResponse>, Status> {
-        let model = self.model(&request.get_ref().model)?;
+        let model = self.find_model(&request.get_ref().model)?;
         Ok(Response::new(versions::model(&model)))
     }
 
@@ -130,7 +131,7 @@ impl<S: Store> AdminService for Admin<S> {
         &self,
         request: Request<v1::GetTrafficPolicyRequest>,
     ) -> Result<Response<v1::GetTrafficPolicyResponse>, Status> {
-        let model = self.model(&request.get_ref().model)?;
+        let model = self.find_model(&request.get_ref().model)?;
         let snapshot = self.live.snapshot();
         let routing = snapshot.models.get(model.name.as_str());
         let routing = routing.and_then(|model| model.routing.as_deref());
@@ -141,37 +142,37 @@ impl<S: Store> AdminService for Admin<S> {
         &self,
         request: Request<v1::GetStatsRequest>,
     ) -> Result<Response<v1::GetStatsResponse>, Status> {
-        let model = self.model(&request.get_ref().model)?;
+        let model = self.find_model(&request.get_ref().model)?;
         let (live, request) = (self.live.snapshot(), request.into_inner());
         let read = move || stats::get(&live, &model, &request);
-        answer(self.read_limiter.read(read).await)
+        respond(self.read_limiter.read(read).await)
     }
 
     async fn get_drift(
         &self,
         request: Request<v1::GetDriftRequest>,
     ) -> Result<Response<v1::GetDriftResponse>, Status> {
-        let model = self.model(&request.get_ref().model)?;
+        let model = self.find_model(&request.get_ref().model)?;
         let (live, request) = (self.live.snapshot(), request.into_inner());
         let read = move || drift::get(&live, &model, &request);
-        answer(self.read_limiter.read(read).await)
+        respond(self.read_limiter.read(read).await)
     }
 
     async fn compare_versions(
         &self,
         request: Request<v1::CompareVersionsRequest>,
     ) -> Result<Response<v1::CompareVersionsResponse>, Status> {
-        let model = self.model(&request.get_ref().model)?;
+        let model = self.find_model(&request.get_ref().model)?;
         let (live, request) = (self.live.snapshot(), request.into_inner());
         let read = move || compare::versions(&live, &model, &request);
-        answer(self.read_limiter.read(read).await)
+        respond(self.read_limiter.read(read).await)
     }
 
     async fn get_outcomes(
         &self,
         request: Request<v1::GetOutcomesRequest>,
     ) -> Result<Response<v1::GetOutcomesResponse>, Status> {
-        let model = self.model(&request.get_ref().model)?;
+        let model = self.find_model(&request.get_ref().model)?;
         let snapshot = self.live.snapshot();
         let served = snapshot.models.get(model.name.as_str());
         Ok(Response::new(v1::GetOutcomesResponse {
@@ -184,114 +185,113 @@ impl<S: Store> AdminService for Admin<S> {
         &self,
         request: Request<v1::SetTrafficPolicyRequest>,
     ) -> Result<Response<v1::ChangeResponse>, Status> {
-        let peer = request.remote_addr();
-        let message = request.into_inner();
-        let (raw, terms) = policy::required(message.policy, message.terms).map_err(invalid)?;
+        let (context, message) = RequestContext::split(request);
+        let (raw, terms) =
+            policy::read_required(message.policy, message.terms).map_err(refuse_invalid)?;
         let edit = Edit::SetPolicy(raw);
-        self.change(peer, message.model, edit, Some(terms)).await
+        self.change(&context, message.model, edit, Some(terms))
+            .await
     }
 
     async fn set_label(
         &self,
         request: Request<v1::SetLabelRequest>,
     ) -> Result<Response<v1::ChangeResponse>, Status> {
-        let peer = request.remote_addr();
-        let message = request.into_inner();
+        let (context, message) = RequestContext::split(request);
         let (label, version) = (message.label, message.version);
         let edit = Edit::SetLabel { label, version };
-        self.change(peer, message.model, edit, message.terms).await
+        self.change(&context, message.model, edit, message.terms)
+            .await
     }
 
     async fn delete_label(
         &self,
         request: Request<v1::DeleteLabelRequest>,
     ) -> Result<Response<v1::ChangeResponse>, Status> {
-        let peer = request.remote_addr();
-        let message = request.into_inner();
+        let (context, message) = RequestContext::split(request);
         let label = message.label;
         let edit = Edit::DeleteLabel { label };
-        self.change(peer, message.model, edit, message.terms).await
+        self.change(&context, message.model, edit, message.terms)
+            .await
     }
 
     async fn promote(
         &self,
         request: Request<v1::PromoteRequest>,
     ) -> Result<Response<v1::ChangeResponse>, Status> {
-        let peer = request.remote_addr();
-        let message = request.into_inner();
+        let (context, message) = RequestContext::split(request);
         let (label, to) = (message.label, message.to);
         let edit = Edit::Promote { label, to };
-        self.change(peer, message.model, edit, message.terms).await
+        self.change(&context, message.model, edit, message.terms)
+            .await
     }
 
     async fn undo(
         &self,
         request: Request<v1::UndoRequest>,
     ) -> Result<Response<v1::ChangeResponse>, Status> {
-        let peer = request.remote_addr();
-        let message = request.into_inner();
+        let (context, message) = RequestContext::split(request);
         let edit = Edit::Undo;
-        self.change(peer, message.model, edit, message.terms).await
+        self.change(&context, message.model, edit, message.terms)
+            .await
     }
 
     async fn rollback_to(
         &self,
         request: Request<v1::RollbackToRequest>,
     ) -> Result<Response<v1::ChangeResponse>, Status> {
-        let peer = request.remote_addr();
-        let message = request.into_inner();
+        let (context, message) = RequestContext::split(request);
         let edit = Edit::RollbackTo(Revision(message.revision));
-        self.change(peer, message.model, edit, message.terms).await
+        self.change(&context, message.model, edit, message.terms)
+            .await
     }
 
     async fn confirm(
         &self,
         request: Request<v1::ConfirmRequest>,
     ) -> Result<Response<v1::ChangeResponse>, Status> {
-        let peer = request.remote_addr();
-        let message = request.into_inner();
+        let (context, message) = RequestContext::split(request);
         let edit = Edit::Confirm;
-        self.change(peer, message.model, edit, message.terms).await
+        self.change(&context, message.model, edit, message.terms)
+            .await
     }
 
     async fn load_version(
         &self,
         request: Request<v1::LoadVersionRequest>,
     ) -> Result<Response<v1::ChangeResponse>, Status> {
-        let peer = request.remote_addr();
-        let message = request.into_inner();
-        let terms = changes::terms(message.terms, peer).map_err(invalid)?;
-        answer(self.load(message.model, message.version, terms).await)
+        let (context, message) = RequestContext::split(request);
+        let options = changes::options(message.terms, &context).map_err(refuse_invalid)?;
+        respond(self.load(message.model, message.version, options).await)
     }
 
     async fn unload_version(
         &self,
         request: Request<v1::UnloadVersionRequest>,
     ) -> Result<Response<v1::ChangeResponse>, Status> {
-        let peer = request.remote_addr();
-        let message = request.into_inner();
+        let (context, message) = RequestContext::split(request);
         let edit = Edit::Unload(message.version);
-        self.change(peer, message.model, edit, message.terms).await
+        self.change(&context, message.model, edit, message.terms)
+            .await
     }
 
     async fn retry_version(
         &self,
         request: Request<v1::RetryVersionRequest>,
     ) -> Result<Response<v1::RetryVersionResponse>, Status> {
-        let peer = request.remote_addr();
-        let message = request.into_inner();
-        let author = changes::author(message.terms, peer);
+        let (context, message) = RequestContext::split(request);
+        let author = changes::author(message.terms, &context);
         let author = author.map_err(|error| status::from_admin(&error))?;
         let retried = self.retry(message.model, message.version, author).await;
-        answer(retried.map(|()| v1::RetryVersionResponse {}))
+        respond(retried.map(|()| v1::RetryVersionResponse {}))
     }
 
     async fn upload_version(
         &self,
         request: Request<Streaming<v1::UploadVersionRequest>>,
     ) -> Result<Response<v1::UploadVersionResponse>, Status> {
-        let peer = request.remote_addr();
-        answer(self.upload(request.into_inner(), peer).await)
+        let (context, messages) = RequestContext::split(request);
+        respond(self.upload(messages, &context).await)
     }
 
     async fn list_revisions(
@@ -299,7 +299,7 @@ impl<S: Store> AdminService for Admin<S> {
         request: Request<v1::ListRevisionsRequest>,
     ) -> Result<Response<v1::ListRevisionsResponse>, Status> {
         let listed = changes::list(&self.control, request.get_ref()).await;
-        answer(listed.map(|revisions| v1::ListRevisionsResponse { revisions }))
+        respond(listed.map(|revisions| v1::ListRevisionsResponse { revisions }))
     }
 
     type WatchStream = BoxStream<v1::WatchResponse>;
@@ -308,11 +308,11 @@ impl<S: Store> AdminService for Admin<S> {
         &self,
         request: Request<v1::WatchRequest>,
     ) -> Result<Response<Self::WatchStream>, Status> {
-        let place = Arc::clone(&self.watchers).try_acquire_owned();
+        let permit = Arc::clone(&self.watchers).try_acquire_owned();
         let closing = self.settings.closing.clone();
         let request = request.into_inner();
-        let begun = watch::begin(self.control.clone(), closing, place, request).await;
-        answer(begun.map(watch::events))
+        let watcher = watch::start(self.control.clone(), closing, permit, request).await;
+        respond(watcher.map(watch::events))
     }
 
     type ReadAuditStream = BoxStream<v1::ReadAuditResponse>;
@@ -323,22 +323,24 @@ impl<S: Store> AdminService for Admin<S> {
     ) -> Result<Response<Self::ReadAuditStream>, Status> {
         let (dir, closing) = (self.settings.state.clone(), self.settings.closing.clone());
         let after = request.get_ref().after_sequence;
-        Ok(Response::new(audit::lines(dir, after, closing)))
+        Ok(Response::new(audit::read_lines(dir, after, closing)))
     }
 }
 
-fn answer<T>(outcome: Result<T, AdminError>) -> Result<Response<T>, Status> {
+/// Converts the result of a call.
+fn respond<T>(outcome: Result<T, AdminError>) -> Result<Response<T>, Status> {
     match outcome {
         Ok(message) => Ok(Response::new(message)),
         Err(error) => Err(status::from_admin(&error)),
     }
 }
 
-fn invalid(faults: InputFaults) -> Status {
+/// Refuses a change with faults.
+fn refuse_invalid(faults: InputFaults) -> Status {
     status::from_admin(&AdminError::InvalidChange(faults))
 }
 
-/// The model's name as a caller wrote it, cut to what a name may be.
+/// Makes the error for a model that does not exist. The name is shortened to the limit on names.
 fn unknown_model(name: &str) -> AdminError {
-    AdminError::UnknownModel(name.chars().take(128).collect())
+    AdminError::unknown_model(name)
 }

@@ -1,4 +1,4 @@
-//! Policies on their way to and from the wire.
+//! Traffic policies from and to the wire.
 
 use crate::control::ModelView;
 use crate::error::InputFaults;
@@ -6,36 +6,38 @@ use crate::proto::v1;
 use crate::serving::live::Routing;
 use crate::serving::route::{RawFallback, RawHeaderRule, RawPolicy, RawShadow, RawTarget};
 
-/// The policy of `model`, and what it did where `routing` is by it.
+/// Writes the policy of `model`, with the counted requests of `routing` if it follows that policy.
 pub(super) fn in_force(
     model: &ModelView,
     routing: Option<&Routing>,
 ) -> v1::GetTrafficPolicyResponse {
-    // What is live and what is told of it are published one after the other.
-    let routing = routing.filter(|routing| routing.revision == model.revision);
-    let counted = routing.into_iter().flat_map(|routing| routing.counted());
-    let counted = counted.map(|(version, requests)| v1::CountedShare {
+    // The snapshot and the view are published one after the other, so they may differ.
+    let current = routing.filter(|routing| routing.revision == model.revision);
+    let counted = current
+        .into_iter()
+        .flat_map(|routing| routing.request_counts());
+    let counted_shares = counted.map(|(version, requests)| v1::CountedShare {
         version: version.get(),
         requests,
     });
     let policy = match model.wanted.policy(&model.name) {
         Ok(policy) => policy.to_raw(),
-        // Written by hand: told as it stands.
+        // Not valid, as when it was written by hand: shown as it is.
         Err(_) => model.wanted.policy.clone().unwrap_or_default(),
     };
     v1::GetTrafficPolicyResponse {
         model: model.name.to_string(),
         policy: Some(to_wire(policy)),
         revision: model.revision.0,
-        counted: counted.collect(),
+        counted: counted_shares.collect(),
     }
 }
 
-/// The parts that must be there where a whole policy is replaced.
+/// Reads the parts that a change of the whole policy requires.
 ///
 /// # Errors
-/// Every part that is not.
-pub(super) fn required(
+/// Returns a fault for each part that is missing.
+pub(super) fn read_required(
     policy: Option<v1::TrafficPolicy>,
     terms: Option<v1::ChangeTerms>,
 ) -> Result<(RawPolicy, v1::ChangeTerms), InputFaults> {
@@ -45,14 +47,14 @@ pub(super) fn required(
     }
     let terms = terms.unwrap_or_default();
     if terms.expected_revision.is_none() {
-        let wanted = "the revision that you have read";
+        let wanted = "the revision that the change is based on";
         faults.add("terms.expected_revision", "nothing", wanted);
     }
     faults.into_result()?;
     Ok((from_wire(policy.unwrap_or_default()), terms))
 }
 
-/// A policy as the wire has it.
+/// Writes a policy.
 pub(super) fn to_wire(raw: RawPolicy) -> v1::TrafficPolicy {
     use v1::{header_rule, share};
     let split = raw.split.into_iter().map(|(target, basis_points)| {
@@ -147,7 +149,7 @@ fn fallback_from_wire(fallback: v1::Fallback) -> RawFallback {
     }
 }
 
-/// A policy that came over the wire, not yet checked.
+/// Reads a policy without checking it.
 pub(super) fn from_wire(policy: v1::TrafficPolicy) -> RawPolicy {
     use v1::{header_rule, share};
     let split = policy.split.into_iter().map(|share| {
@@ -185,7 +187,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_policy_comes_back_from_the_wire_as_it_went() {
+    fn a_policy_survives_the_round_trip() {
         let rule = |target| RawHeaderRule {
             header: "x-team".into(),
             value: "qa".into(),

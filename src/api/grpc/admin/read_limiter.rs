@@ -1,8 +1,8 @@
-//! Reading what was seen: statistics, drift, two versions beside each other. Hundreds of columns of minutes are merged for one
-//! answer, which may take a good part of a second.
+//! Limits concurrent reads of what was observed: statistics, drift, comparisons. One answer may merge hundreds of columns of minutes, which takes a
+//! good part of a second.
 //!
-//! What always holds: that is done on a thread that serves nobody, and one at a time, so that all who ask in a loop take one
-//! core together and hold up nobody but each other. Whoever goes away while waiting is not read for.
+//! Invariant: reads run on a blocking thread, one at a time, so that all callers in a loop use one core together and delay only each other. Nothing
+//! is read for a caller that disconnects while it waits.
 
 use std::sync::Arc;
 
@@ -11,38 +11,38 @@ use tokio::task::spawn_blocking;
 
 use crate::error::AdminError;
 
-/// Answers that are made at one time.
+/// Limit on concurrent reads.
 const AT_ONCE: usize = 1;
 
-/// Where those wait who want to read.
+/// Runs reads one at a time.
 #[derive(Debug)]
 pub(super) struct ReadLimiter {
-    places: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
 }
 
 impl Default for ReadLimiter {
     fn default() -> Self {
-        let places = Arc::new(Semaphore::new(AT_ONCE));
-        Self { places }
+        let permits = Arc::new(Semaphore::new(AT_ONCE));
+        Self { permits }
     }
 }
 
 impl ReadLimiter {
-    /// What `read` gives, when its turn has come.
+    /// Waits until no other read runs, then returns the result of `read`.
     ///
     /// # Errors
-    /// Those of `read`.
+    /// Returns the error of `read`, or [`AdminError::Storage`] if it panics.
     pub(super) async fn read<T, F>(&self, read: F) -> Result<T, AdminError>
     where
         T: Send + 'static,
         F: FnOnce() -> Result<T, AdminError> + Send + 'static,
     {
         let failed = |why: String| AdminError::Storage(why);
-        let place = Arc::clone(&self.places).acquire_owned().await;
-        let place = place.map_err(|error| failed(error.to_string()))?;
+        let acquired = Arc::clone(&self.permits).acquire_owned().await;
+        let permit = acquired.map_err(|error| failed(error.to_string()))?;
         let done = spawn_blocking(move || {
-            // Kept to the end, also where the caller goes away meanwhile.
-            let _place = place;
+            // Held until the end, even if the caller disconnects.
+            let _permit = permit;
             read()
         });
         done.await.map_err(|error| failed(error.to_string()))?
@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn it_is_read_one_at_a_time_on_a_thread_that_serves_nobody() {
+    async fn reads_run_one_at_a_time_on_a_blocking_thread() {
         let read_limiter = ReadLimiter::default();
         let here = thread::current().id();
         let inside = Arc::new(AtomicUsize::new(0));
@@ -81,7 +81,7 @@ mod tests {
         assert!(matches!(refused, Err(AdminError::UnknownModel(_))));
         assert!(
             read_limiter.read(|| Ok(1)).await.is_ok(),
-            "the place is free again"
+            "the permit is free again"
         );
     }
 }

@@ -1,26 +1,26 @@
-//! A whole model loaded or unloaded at once, as clients of the Open Inference Protocol ask for it: version by version, each as if it
-//! was asked for by itself.
+//! Loads or unloads all versions of a model, as clients of the Open Inference Protocol request it: one version after the other, each as if it was
+//! requested by itself.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::{Admin, changes, unknown_model};
+use crate::api::context::RequestContext;
 use crate::api::read;
 use crate::control::{ChangeOptions, Edit, ModelView, State, Store};
 use crate::error::{AdminError, InputFaults};
 use crate::proto::v1;
 
-/// The model that is to be loaded or unloaded.
+/// The model to load or to unload.
 #[derive(Debug)]
-pub(in crate::api::grpc) struct Subject(String);
+pub(in crate::api::grpc) struct LoadTarget(String);
 
-impl Subject {
-    /// The model that a request names: in `model`, or, as some clients have it, in `repository`.
+impl LoadTarget {
+    /// Reads the model that a request names in `model`, or as some clients do, in `repository`.
     ///
     /// # Errors
-    /// None is named, or a repository is, or one of the `parameters` would change what is loaded.
-    pub(in crate::api::grpc) fn named(
+    /// Returns an error if both or none are named, or if one of the `parameters` would change what is loaded.
+    pub(in crate::api::grpc) fn read(
         repository: String,
         model: String,
         parameters: impl IntoIterator<Item = String>,
@@ -56,29 +56,29 @@ impl Subject {
 }
 
 impl<S: Store> Admin<S> {
-    /// Loads every version of a model that was unloaded by hand, and waits for them. Answers whether the model has a version that
-    /// is READY then.
+    /// Loads every version of a model that an operator unloaded, and waits for them. Returns the model's name, and whether a version of it is READY
+    /// afterwards.
     ///
     /// # Errors
-    /// There is no such model, or a version of it is FAILED then or not complete: all of them are tried.
+    /// Returns an error if the model does not exist, or, after all versions were tried, if one has failed or is incomplete.
     pub(in crate::api::grpc) async fn load_model(
         &self,
-        Subject(model): Subject,
-        peer: Option<SocketAddr>,
+        LoadTarget(model): LoadTarget,
+        context: &RequestContext,
     ) -> Result<(String, bool), AdminError> {
-        let view = self.known(&model)?;
+        let view = self.find(&model)?;
         let mut not_ready = BTreeMap::new();
         for version in &view.wanted.unload {
-            let terms = terms("RepositoryModelLoad", peer)?;
-            match self.load(model.clone(), version.get(), terms).await {
-                // A version whose folder is gone keeps nobody from loading the others.
+            let options = options("RepositoryModelLoad", context)?;
+            match self.load(model.clone(), version.get(), options).await {
+                // A version whose folder is gone must not keep the others from loading.
                 Ok(_) | Err(AdminError::UnknownVersion { .. }) => {}
                 Err(AdminError::NotReady(why)) => not_ready.extend(why),
                 Err(error) => return Err(error),
             }
         }
-        let view = self.known(&model)?;
-        for (number, version) in &view.versions {
+        let loaded = self.find(&model)?;
+        for (number, version) in &loaded.versions {
             let why = match version.state {
                 State::Failed => version.faults.as_ref().map(ToString::to_string),
                 State::Ready => None,
@@ -89,25 +89,25 @@ impl<S: Store> Admin<S> {
         if !not_ready.is_empty() {
             return Err(AdminError::NotReady(not_ready.into_iter().collect()));
         }
-        let is_loaded = in_memory(&view).any(|(_, state)| state == State::Ready);
+        let is_loaded = in_memory(&loaded).any(|(_, state)| state == State::Ready);
         Ok((model, is_loaded))
     }
 
-    /// Unloads every version of a model that nobody holds. Answers whether none is left.
+    /// Unloads every version of a model that is not referenced by its policy or labels. Returns the model's name, and whether no version is left.
     ///
     /// # Errors
-    /// There is no such model, or somebody holds all of its versions.
+    /// Returns an error if the model does not exist, or if all of its versions are referenced.
     pub(in crate::api::grpc) async fn unload_model(
         &self,
-        Subject(model): Subject,
-        peer: Option<SocketAddr>,
+        LoadTarget(model): LoadTarget,
+        context: &RequestContext,
     ) -> Result<(String, bool), AdminError> {
-        let view = self.known(&model)?;
+        let view = self.find(&model)?;
         let (mut unloaded, mut held) = (0, Vec::new());
         for (version, _) in in_memory(&view) {
-            let terms = terms("RepositoryModelUnload", peer)?;
+            let options = options("RepositoryModelUnload", context)?;
             let edit = Edit::Unload(version);
-            match self.control.change(model.clone(), edit, terms).await {
+            match self.control.change(model.clone(), edit, options).await {
                 Ok(_) => unloaded += 1,
                 Err(AdminError::Held { what, by }) => {
                     held.extend(by.into_iter().map(|who| format!("{who} ({what})")));
@@ -122,48 +122,44 @@ impl<S: Store> Admin<S> {
         Ok((model, held.is_empty()))
     }
 
-    fn known(&self, model: &str) -> Result<Arc<ModelView>, AdminError> {
-        let known = self.control.view().models.get(model).cloned();
-        known.ok_or_else(|| unknown_model(model))
+    fn find(&self, model: &str) -> Result<Arc<ModelView>, AdminError> {
+        let found = self.control.view().models.get(model).cloned();
+        found.ok_or_else(|| unknown_model(model))
     }
 }
 
-/// Versions that take memory, or soon will.
+/// Returns the versions that take memory, or soon will, with their states.
 fn in_memory(model: &ModelView) -> impl Iterator<Item = (u64, State)> + '_ {
     let versions = model.versions.iter();
-    let versions = versions.map(|(number, version)| (number.get(), version.state));
-    versions.filter(|(_, state)| *state == State::Ready || state.is_loading())
+    let states = versions.map(|(number, version)| (number.get(), version.state));
+    states.filter(|(_, state)| *state == State::Ready || state.is_loading())
 }
 
-/// Author by who asked, with the call as the reason.
-fn terms(call: &str, peer: Option<SocketAddr>) -> Result<ChangeOptions, AdminError> {
+/// Makes the options of a change whose reason is the call.
+fn options(call: &str, context: &RequestContext) -> Result<ChangeOptions, AdminError> {
     let raw = v1::ChangeTerms {
         reason: format!("{call} of the Open Inference Protocol"),
         ..v1::ChangeTerms::default()
     };
-    changes::terms(Some(raw), peer).map_err(AdminError::InvalidChange)
+    changes::options(Some(raw), context).map_err(AdminError::InvalidChange)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn named(repository: &str, model: &str, parameters: &[&str]) -> Result<String, String> {
+    fn read(repository: &str, model: &str, parameters: &[&str]) -> Result<String, String> {
         let parameters = parameters.iter().map(|&name| name.to_owned());
-        let subject = Subject::named(repository.to_owned(), model.to_owned(), parameters);
-        subject
-            .map(|named| named.0)
+        let target = LoadTarget::read(repository.to_owned(), model.to_owned(), parameters);
+        target
+            .map(|target| target.0)
             .map_err(|error| error.to_string())
     }
 
     #[test]
     fn a_model_is_named_in_either_field_and_in_one_of_them_only() {
-        assert_eq!(named("", "m", &["unload_dependents"]), Ok("m".to_owned()));
-        assert_eq!(
-            named("m", "", &[]),
-            Ok("m".to_owned()),
-            "KServe's numbering"
-        );
+        assert_eq!(read("", "m", &["unload_dependents"]), Ok("m".to_owned()));
+        assert_eq!(read("m", "", &[]), Ok("m".to_owned()), "KServe's numbering");
         for (repository, model, parameters, field) in [
             ("", "", &[][..], "model_name"),
             ("r", "m", &[], "repository_name"),
@@ -175,7 +171,7 @@ mod tests {
                 "parameters[file:1/model.onnx]",
             ),
         ] {
-            let refused = named(repository, model, parameters).unwrap_err();
+            let refused = read(repository, model, parameters).unwrap_err();
             assert!(refused.starts_with(field), "{refused}");
         }
     }

@@ -1,11 +1,10 @@
-//! A version on its way into the registry.
+//! Uploads of versions into the registry.
 //!
-//! Messages come one by one and go through a short channel to a thread that may block and writes the files. However the upload
-//! ends (the caller stops, goes away or sends what is no version; the disk is full; the gateway goes down), that thread puts
-//! it into the audit log, and nothing is left behind unless it is a whole version.
-//! Not here: what a version must be, and how it becomes visible at once (`registry`).
+//! Messages pass through a short channel to a blocking thread that writes the files. However an upload ends (the caller stops, disconnects or
+//! sends an invalid version; the disk is full; the gateway shuts down), that thread records it in the audit log, and leaves nothing behind unless
+//! the version is complete.
+//! Not here: the rules for versions, and how a version becomes visible atomically (`registry`).
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +17,7 @@ use tokio::time::timeout;
 use tonic::Streaming;
 
 use super::{Admin, changes};
+use crate::api::context::RequestContext;
 use crate::control::{Author, Control, Store};
 use crate::error::{AdminError, InputFaults};
 use crate::ident::{ModelName, VersionNumber};
@@ -25,56 +25,56 @@ use crate::proto::v1;
 use crate::proto::v1::upload_version_request::Part as Message;
 use crate::registry::{self, Aborted, Part, UploadError};
 
-/// Uploads at one time.
+/// Limit on concurrent uploads.
 pub(super) const AT_ONCE: usize = 2;
-/// How long the next message may take to come.
+/// How long the next message may take to arrive.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Messages that may wait to be written.
-const WAITING: usize = 4;
+/// Capacity of the channel to the blocking thread, in messages.
+const CHANNEL_CAPACITY: usize = 4;
 
-/// What goes to the thread that writes. That nothing more comes means that the caller has gone away.
+/// A message to the blocking thread. If the channel closes before the end, the caller has disconnected.
 enum Piece {
     Part(Part),
     End,
     Stop(AdminError),
 }
 
-/// Which version is coming, and from whom.
+/// The version to upload, and its author.
 struct Header {
     model: ModelName,
     version: VersionNumber,
     author: Author,
 }
 
-/// An upload, for the thread that receives it.
+/// An upload, for the blocking thread that receives it.
 struct Job<S> {
     control: Control<S>,
-    place: Result<OwnedSemaphorePermit, TryAcquireError>,
+    permit: Result<OwnedSemaphorePermit, TryAcquireError>,
     header: Header,
     root: PathBuf,
     limit: u64,
-    look: Arc<dyn Fn() + Send + Sync>,
+    scan_registry: Arc<dyn Fn() + Send + Sync>,
 }
 
 impl<S: Store> Admin<S> {
-    /// Receives a version, publishes it and has the registry looked at.
+    /// Receives a version, publishes it and requests a scan of the registry.
     pub(super) async fn upload(
         &self,
         mut messages: Streaming<v1::UploadVersionRequest>,
-        peer: Option<SocketAddr>,
+        context: &RequestContext,
     ) -> Result<v1::UploadVersionResponse, AdminError> {
         let mut closing = self.settings.closing.clone();
-        let first = next(&mut messages, &mut closing).await?;
+        let first = next_message(&mut messages, &mut closing).await?;
         let job = Job {
             control: self.control.clone(),
-            place: Arc::clone(&self.uploads).try_acquire_owned(),
-            header: header(first, peer)?,
+            permit: Arc::clone(&self.uploads).try_acquire_owned(),
+            header: read_header(first, context)?,
             root: self.settings.registry.clone(),
             limit: self.settings.max_upload_bytes,
-            look: Arc::clone(&self.settings.look),
+            scan_registry: Arc::clone(&self.settings.scan_registry),
         };
         let version = job.header.version.get();
-        let (sender, pieces) = mpsc::channel(WAITING);
+        let (sender, pieces) = mpsc::channel(CHANNEL_CAPACITY);
         let receiving = spawn_blocking(move || receive(job, pieces));
         forward(&mut messages, &mut closing, sender).await;
         let received = receiving.await;
@@ -83,8 +83,8 @@ impl<S: Store> Admin<S> {
     }
 }
 
-/// The next message; `None` after the last.
-async fn next(
+/// Receives the next message; `None` after the last.
+async fn next_message(
     messages: &mut Streaming<v1::UploadVersionRequest>,
     closing: &mut watch::Receiver<bool>,
 ) -> Result<Option<Message>, AdminError> {
@@ -99,7 +99,7 @@ async fn next(
             None => Err(fault("part", "neither", "a header or a chunk")),
         },
         Ok(Err(status)) => {
-            let got = status.message().chars().take(160).collect::<String>();
+            let got = crate::text::truncate(status.message(), 160);
             Err(fault(
                 "part",
                 &got,
@@ -114,7 +114,7 @@ async fn next(
     }
 }
 
-fn header(first: Option<Message>, peer: Option<SocketAddr>) -> Result<Header, AdminError> {
+fn read_header(first: Option<Message>, context: &RequestContext) -> Result<Header, AdminError> {
     let header = match first {
         Some(Message::Header(header)) => header,
         Some(Message::Chunk(_)) => return Err(fault("header", "a chunk", "the header first")),
@@ -123,7 +123,7 @@ fn header(first: Option<Message>, peer: Option<SocketAddr>) -> Result<Header, Ad
     let mut faults = InputFaults::default();
     let model = header.model.parse::<ModelName>();
     if let Err(error) = &model {
-        // As long as the caller made it.
+        // The name is as long as the caller chose.
         let got = error.got.chars().take(160).collect::<String>();
         faults.add("header.model", got, error.wanted);
     }
@@ -131,7 +131,7 @@ fn header(first: Option<Message>, peer: Option<SocketAddr>) -> Result<Header, Ad
     if let Err(error) = &version {
         faults.add("header.version", error.got.clone(), error.wanted);
     }
-    let author = changes::author(header.terms, peer);
+    let author = changes::author(header.terms, context);
     if let Err(AdminError::InvalidChange(own)) = &author {
         for fault in own.iter() {
             faults.add(format!("header.{}", fault.field), &fault.got, &fault.wanted);
@@ -147,7 +147,7 @@ fn header(first: Option<Message>, peer: Option<SocketAddr>) -> Result<Header, Ad
     }
 }
 
-/// Hands messages on until the last, or until nobody takes them any more.
+/// Forwards messages until the last one, or until the blocking thread has stopped receiving.
 async fn forward(
     messages: &mut Streaming<v1::UploadVersionRequest>,
     closing: &mut watch::Receiver<bool>,
@@ -155,9 +155,9 @@ async fn forward(
 ) {
     loop {
         let message = tokio::select! {
-            // Refused already: what the caller still sends need not come.
+            // Refused already: further messages are not needed.
             () = pieces.closed() => return,
-            message = next(messages, closing) => message,
+            message = next_message(messages, closing) => message,
         };
         let piece = match message {
             Ok(Some(Message::Chunk(chunk))) => Piece::Part(Part {
@@ -177,7 +177,7 @@ async fn forward(
     }
 }
 
-/// Receives on a thread that may block, and tells the audit log how it ended, also where the caller has gone meanwhile.
+/// Receives on a blocking thread, and records the outcome in the audit log even if the caller has disconnected.
 fn receive<S: Store>(job: Job<S>, mut pieces: mpsc::Receiver<Piece>) -> Result<u64, AdminError> {
     let Header {
         model,
@@ -188,7 +188,7 @@ fn receive<S: Store>(job: Job<S>, mut pieces: mpsc::Receiver<Piece>) -> Result<u
         what: "uploads",
         limit: AT_ONCE,
     };
-    let received = job.place.map_err(busy).and_then(|_place| {
+    let received = job.permit.map_err(busy).and_then(|_permit| {
         let mut why = None;
         let parts = std::iter::from_fn(|| match pieces.blocking_recv() {
             Some(Piece::Part(part)) => Some(Ok(part)),
@@ -202,22 +202,22 @@ fn receive<S: Store>(job: Job<S>, mut pieces: mpsc::Receiver<Piece>) -> Result<u
         let received = registry::receive(&job.root, &model, version, job.limit, parts);
         match received {
             Ok(received) => Ok(received.bytes),
-            Err(error) => Err(refusal(error, (&model, version), why)),
+            Err(error) => Err(to_admin_error(error, (&model, version), why)),
         }
     });
-    // Whoever still sends is answered at once.
+    // Stops `forward`, so that a caller that still sends is answered at once.
     drop(pieces);
     let bytes = received.as_ref().copied().unwrap_or_default();
     let outcome = received.map(drop);
     if outcome.is_ok() {
-        (job.look)();
+        (job.scan_registry)();
     }
     Handle::current().block_on(job.control.uploaded(model, version, author, outcome))?;
     Ok(bytes)
 }
 
-/// What the caller is told; `why` the messages ended, where that was the reason.
-fn refusal(
+/// Converts the error of an upload. `why` is the reason why the messages ended early, if they did.
+fn to_admin_error(
     error: UploadError,
     (model, version): (&ModelName, VersionNumber),
     why: Option<AdminError>,
@@ -231,7 +231,7 @@ fn refusal(
         UploadError::DiskFull => AdminError::DiskFull("registry"),
         UploadError::Invalid(faults) => AdminError::InvalidVersion(faults),
         UploadError::Aborted => {
-            why.unwrap_or_else(|| fault("part", "a caller that went away", "all of the version"))
+            why.unwrap_or_else(|| fault("part", "a caller that disconnected", "all of the version"))
         }
         UploadError::Io(error) => AdminError::Storage(error.to_string()),
     }

@@ -1,33 +1,33 @@
-//! Models and versions as operators see them.
+//! Writes models and versions for operators.
 
 use prost_types::Timestamp;
 
 use crate::control::{ModelView, Pending, State, VersionView};
-use crate::faults::Faults;
+use crate::faults::{Fault, Faults};
 use crate::ident::VersionNumber;
 use crate::model::payload::Datatype;
 use crate::model::{Encoding, Input, Manifest};
 use crate::proto::v1;
 
-/// Categories of an input that are told: a manifest may have thousands, and a listing has every version.
-const MOST_CATEGORIES: usize = 64;
+/// Limit on the categories listed for an input: a manifest may have thousands, and a listing has every version.
+const MAX_CATEGORIES: usize = 64;
 
-/// One line of a listing.
+/// Writes one line of a listing.
 pub(super) fn summary(model: &ModelView) -> v1::ModelSummary {
-    let of = |state| {
+    let in_state = |state| {
         let versions = model.versions.iter();
         let versions = versions.filter(move |(_, version)| version.state == state);
         versions.map(|(number, _)| number.get()).collect()
     };
     v1::ModelSummary {
         name: model.name.to_string(),
-        ready_versions: of(State::Ready),
-        failed_versions: of(State::Failed),
+        ready_versions: in_state(State::Ready),
+        failed_versions: in_state(State::Failed),
         policy_revision: model.revision.0,
     }
 }
 
-/// One model with all its versions.
+/// Writes one model with all its versions.
 pub(super) fn model(model: &ModelView) -> v1::GetModelResponse {
     let versions = model.versions.iter();
     let labels = model.labels.iter();
@@ -50,7 +50,11 @@ pub(super) fn model(model: &ModelView) -> v1::GetModelResponse {
 }
 
 fn version(number: VersionNumber, view: &VersionView) -> v1::VersionStatus {
-    let about = view.about.as_deref().map(about).unwrap_or_default();
+    let from_manifest = view
+        .about
+        .as_deref()
+        .map(manifest_fields)
+        .unwrap_or_default();
     v1::VersionStatus {
         version: number.get(),
         state: state(view.state).into(),
@@ -61,12 +65,12 @@ fn version(number: VersionNumber, view: &VersionView) -> v1::VersionStatus {
         failures: view.failures,
         retry_at: view.retry_at.map(Timestamp::from),
         waits_for: view.waits_for.clone().unwrap_or_default(),
-        ..about
+        ..from_manifest
     }
 }
 
-/// What a version says about itself.
-fn about(manifest: &Manifest) -> v1::VersionStatus {
+/// Writes the fields that come from a version's manifest.
+fn manifest_fields(manifest: &Manifest) -> v1::VersionStatus {
     let signature = &manifest.signature;
     let columns = i64::try_from(signature.output.columns).unwrap_or(i64::MAX);
     v1::VersionStatus {
@@ -85,7 +89,7 @@ fn about(manifest: &Manifest) -> v1::VersionStatus {
     }
 }
 
-/// One input. Of a sensitive one nothing is told that hints at values.
+/// Writes one input. Of a sensitive one, nothing that hints at its values.
 fn tensor(input: &Input) -> v1::TensorSignature {
     let (range, categories) = match &input.encoding {
         _ if input.is_sensitive() => (None, &[][..]),
@@ -103,17 +107,17 @@ fn tensor(input: &Input) -> v1::TensorSignature {
             min: range.min,
             max: range.max,
         }),
-        categories: categories.iter().take(MOST_CATEGORIES).cloned().collect(),
+        categories: categories.iter().take(MAX_CATEGORIES).cloned().collect(),
     }
 }
 
 fn faults(faults: &Faults) -> Vec<v1::Fault> {
-    let told = faults.iter().map(|fault| v1::Fault {
+    let fault = |fault: &Fault| v1::Fault {
         file: fault.file.display().to_string(),
         path: fault.path.clone(),
         message: fault.message.clone(),
-    });
-    told.collect()
+    };
+    faults.iter().map(fault).collect()
 }
 
 fn state(state: State) -> v1::VersionState {

@@ -1,9 +1,9 @@
-//! Changes and states as they come, to whoever watches.
+//! Streams changes and states to watchers.
 //!
-//! Level-triggered: a watcher remembers the last revision and, of each model, the view that it was sent. Whatever differs from
-//! that is news, so a slow reader gets every change from the history, and of the states the newest. It holds no more than one
-//! page of changes, and no version's weights.
-//! What always holds: a change is sent before the states that follow from it.
+//! Level-triggered: a watcher keeps the last revision and the view of each model that it was sent. Every difference from that is an event, so a slow
+//! client receives every change from the history, but only the newest state of each model. A watcher holds at most one page of changes, and no
+//! weights.
+//! Invariant: a change is sent before the states that follow from it.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound::{Excluded, Unbounded};
@@ -21,47 +21,47 @@ use crate::ident::{ModelName, Revision};
 use crate::proto::v1;
 use crate::proto::v1::watch_response::Event;
 
-/// Watchers at one time.
+/// Limit on concurrent watchers.
 pub(super) const AT_ONCE: usize = 64;
-/// Revisions whose changes are read at one time.
+/// Number of revisions whose changes are read at once.
 const PAGE: u64 = 100;
 
-/// One who watches, and what they have been sent.
+/// A watcher, and what it was sent.
 #[derive(Debug)]
 pub(super) struct Watcher<S> {
     control: Control<S>,
     revisions: watch::Receiver<Revision>,
     views: watch::Receiver<Arc<View>>,
     closing: watch::Receiver<bool>,
-    /// Only this model; `None`: all.
+    /// The only model to watch; `None` for all.
     only: Option<ModelName>,
-    /// Every change up to this one was sent or is among `changes`.
+    /// Every change up to this revision was sent or is in `changes`.
     known: Revision,
-    /// To be sent next: at most a page.
+    /// The changes to send next, at most one page.
     changes: VecDeque<Record>,
-    /// The state of each model that was sent last.
+    /// The last state sent of each model.
     sent: BTreeMap<ModelName, Arc<ModelView>>,
-    /// The model whose state was sent last: the search for news goes on after it, so that none is passed over for ever.
+    /// The model whose state was sent last. The next search begins after it, so that every model has its turn.
     last: Option<ModelName>,
-    _place: OwnedSemaphorePermit,
+    _permit: OwnedSemaphorePermit,
 }
 
-/// Begins to watch.
+/// Creates a watcher.
 ///
 /// # Errors
-/// [`AdminError::Busy`], [`AdminError::UnknownModel`], [`AdminError::Compacted`], [`AdminError::Storage`], or
-/// [`AdminError::InvalidChange`] for a revision that there has not been yet.
-pub(super) async fn begin<S: Store>(
+/// Returns [`AdminError::Busy`], [`AdminError::UnknownModel`], [`AdminError::Compacted`], [`AdminError::Storage`], or
+/// [`AdminError::InvalidChange`] for a revision that does not exist yet.
+pub(super) async fn start<S: Store>(
     control: Control<S>,
     closing: watch::Receiver<bool>,
-    place: Result<OwnedSemaphorePermit, TryAcquireError>,
+    permit: Result<OwnedSemaphorePermit, TryAcquireError>,
     request: v1::WatchRequest,
 ) -> Result<Watcher<S>, AdminError> {
-    let place = place.map_err(|_| AdminError::Busy {
+    let permit = permit.map_err(|_| AdminError::Busy {
         what: "watchers",
         limit: AT_ONCE,
     })?;
-    let only = changes::filter(&control, &request.model).await?;
+    let only = changes::read_filter(&control, &request.model).await?;
     let (revisions, views) = (control.revisions(), control.views());
     let newest = *revisions.borrow();
     let known = request.after_revision.map_or(newest, Revision);
@@ -84,14 +84,14 @@ pub(super) async fn begin<S: Store>(
         changes: VecDeque::new(),
         sent: BTreeMap::new(),
         last: None,
-        _place: place,
+        _permit: permit,
     })
 }
 
-/// Everything that `watcher` is to be sent, until it goes away or the gateway goes down.
+/// Returns the events for `watcher`, until it disconnects or the gateway drains.
 pub(super) fn events<S: Store>(watcher: Watcher<S>) -> BoxStream<v1::WatchResponse> {
     let events = stream::try_unfold(watcher, async |mut watcher| {
-        let event = watcher.next().await?;
+        let event = watcher.next_event().await?;
         Ok(Some((v1::WatchResponse { event: Some(event) }, watcher)))
     });
     events
@@ -100,48 +100,48 @@ pub(super) fn events<S: Store>(watcher: Watcher<S>) -> BoxStream<v1::WatchRespon
 }
 
 impl<S: Store> Watcher<S> {
-    async fn next(&mut self) -> Result<Event, AdminError> {
+    async fn next_event(&mut self) -> Result<Event, AdminError> {
         loop {
             if *self.closing.borrow() {
                 return Err(AdminError::Draining);
             }
             if let Some(record) = self.changes.pop_front() {
-                let change = changes::revision(&self.control, record).await?;
+                let change = changes::write_revision(&self.control, record).await?;
                 return Ok(Event::Change(change));
             }
-            // Before the revisions: what a state follows from is stored before the state is published.
+            // Read before the revisions: a change is stored before the state that follows from it is published.
             let view = Arc::clone(&self.views.borrow_and_update());
             let newest = *self.revisions.borrow_and_update();
             if newest > self.known {
-                self.read(newest).await?;
+                self.read_changes(newest).await?;
                 continue;
             }
-            if let Some(event) = self.state(&view) {
+            if let Some(event) = self.next_state(&view) {
                 return Ok(event);
             }
             drop(view);
-            let moved = tokio::select! {
-                moved = self.revisions.changed() => moved.is_ok(),
-                moved = self.views.changed() => moved.is_ok(),
+            let changed = tokio::select! {
+                changed = self.revisions.changed() => changed.is_ok(),
+                changed = self.views.changed() => changed.is_ok(),
                 _ = self.closing.wait_for(|closing| *closing) => false,
             };
-            if !moved {
+            if !changed {
                 return Err(AdminError::Draining);
             }
         }
     }
 
     /// Reads the next page of changes.
-    async fn read(&mut self, newest: Revision) -> Result<(), AdminError> {
+    async fn read_changes(&mut self, newest: Revision) -> Result<(), AdminError> {
         let through = newest.min(Revision(self.known.0.saturating_add(PAGE)));
-        let span = RevisionRange {
+        let range = RevisionRange {
             model: self.only.as_ref(),
             after: self.known,
             before: Some(Revision(through.0.saturating_add(1))),
             limit: usize::try_from(PAGE).unwrap_or(usize::MAX),
         };
-        let records = self.control.history(span).await?;
-        // Asked afterwards: what was given up meanwhile may be missing.
+        let records = self.control.history(range).await?;
+        // Checked afterwards: revisions compacted meanwhile may be missing.
         let compacted = self.control.compacted().await?;
         if self.known < compacted {
             return Err(AdminError::Compacted(compacted));
@@ -151,9 +151,9 @@ impl<S: Store> Watcher<S> {
         Ok(())
     }
 
-    /// A model whose state is not the one that was sent.
-    fn state(&mut self, view: &View) -> Option<Event> {
-        let is_news = |(name, model): &(&ModelName, &Arc<ModelView>)| {
+    /// Returns the next model whose state differs from the one that was sent, or that is gone.
+    fn next_state(&mut self, view: &View) -> Option<Event> {
+        let is_new = |(name, model): &(&ModelName, &Arc<ModelView>)| {
             self.only.as_ref().is_none_or(|only| only == *name)
                 && !self
                     .sent
@@ -163,11 +163,11 @@ impl<S: Store> Watcher<S> {
         let after = match &self.last {
             Some(last) => {
                 let after = (Excluded(last), Unbounded);
-                view.models.range::<ModelName, _>(after).find(is_news)
+                view.models.range::<ModelName, _>(after).find(is_new)
             }
             None => None,
         };
-        if let Some((name, model)) = after.or_else(|| view.models.iter().find(is_news)) {
+        if let Some((name, model)) = after.or_else(|| view.models.iter().find(is_new)) {
             self.last = Some(name.clone());
             self.sent.insert(name.clone(), Arc::clone(model));
             return Some(Event::Model(versions::model(model)));

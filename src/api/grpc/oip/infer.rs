@@ -1,4 +1,4 @@
-//! `ModelInferRequest` to a query, an answer to `ModelInferResponse`.
+//! Converts a `ModelInferRequest` to a query, and an answer to a `ModelInferResponse`.
 
 use std::sync::Arc;
 
@@ -8,8 +8,9 @@ use super::port::DataPort;
 use super::tensor;
 use crate::api::error_mapping::OPEN_INFERENCE;
 use crate::api::grpc::stream::Item;
+use crate::api::oip::{self, InferenceAnswer, RequestedOutput};
 use crate::api::read::RESPONSE_ID;
-use crate::api::{oip, status};
+use crate::api::status;
 use crate::error::{InputFaults, PredictError};
 use crate::proto::inference::infer_parameter::ParameterChoice;
 use crate::proto::inference::model_infer_response::InferOutputTensor;
@@ -19,12 +20,12 @@ use crate::proto::inference::{
 use crate::serving::Query;
 use crate::serving::admission::RequestPermit;
 
-/// Asks in a stream to be told with each answer that it is the last one to its request, which every answer here is.
-const ASKS_FOR_END: &str = "triton_enable_empty_final_response";
-/// Tells it.
-const END: &str = "triton_final_response";
+/// Parameter of a request in a stream that asks for a mark on the last response to it.
+const WANTS_FINAL_MARK: &str = "triton_enable_empty_final_response";
+/// The mark. Each request has one response, so every marked response is the last one.
+const FINAL_MARK: &str = "triton_final_response";
 
-/// Answers one request that came with `headers`.
+/// Answers one request with its `headers` and its permit.
 ///
 /// # Errors
 /// See [`PredictError`].
@@ -32,30 +33,32 @@ pub(super) async fn answer(
     DataPort { predictor, catalog }: &DataPort,
     message: ModelInferRequest,
     headers: HeaderMap,
-    place: Result<Arc<RequestPermit>, PredictError>,
+    permit: Result<Arc<RequestPermit>, PredictError>,
 ) -> Result<ModelInferResponse, PredictError> {
-    let (asked, query) = read(message, headers, place?);
-    let query = query.and_then(|query| {
-        oip::giveable(catalog, &query, &asked.wanted)?;
+    let (options, query) = read(message, headers, permit?);
+    let checked = query.and_then(|query| {
+        oip::check_outputs(catalog, &query, &options.outputs)?;
         Ok(query)
     });
-    let answer = predictor.answer(query).await?;
-    let answered = oip::answered(answer, &asked.wanted)?;
-    Ok(response(asked.id, answered))
+    let answer = predictor.answer(checked).await?;
+    let answer = oip::infer_answer(answer, &options.outputs)?;
+    Ok(response(options.id, answer))
 }
 
 /// Answers one request of a stream.
-pub(super) async fn item(
+pub(super) async fn answer_item(
     port: DataPort,
     mut item: Item<ModelInferRequest>,
 ) -> ModelStreamInferResponse {
     let id = item.message.id.clone();
-    let asks_for_end = item.message.parameters.get(ASKS_FOR_END);
-    let asks_for_end = asks_for_end.and_then(|asks| asks.parameter_choice.as_ref());
-    let asks_for_end = matches!(asks_for_end, Some(ParameterChoice::BoolParam(true)));
-    // The header of a call cannot name each answer of its stream.
+    let parameter = item.message.parameters.get(WANTS_FINAL_MARK);
+    let wants_final_mark = matches!(
+        parameter.and_then(|parameter| parameter.parameter_choice.as_ref()),
+        Some(ParameterChoice::BoolParam(true))
+    );
+    // A header of the call cannot be the id of every answer in the stream.
     item.headers.remove(&RESPONSE_ID);
-    let answered = answer(&port, item.message, item.headers, item.place).await;
+    let answered = answer(&port, item.message, item.headers, item.permit).await;
     let (mut response, error_message) = match answered {
         Ok(response) => (response, String::new()),
         Err(error) => {
@@ -67,10 +70,10 @@ pub(super) async fn item(
             (only_id, status.message().to_owned())
         }
     };
-    if asks_for_end {
+    if wants_final_mark {
         let parameter_choice = Some(ParameterChoice::BoolParam(true));
-        let end = InferParameter { parameter_choice };
-        response.parameters.insert(END.to_owned(), end);
+        let mark = InferParameter { parameter_choice };
+        response.parameters.insert(FINAL_MARK.to_owned(), mark);
     }
     ModelStreamInferResponse {
         error_message,
@@ -78,27 +81,27 @@ pub(super) async fn item(
     }
 }
 
-/// What is needed of a request when its answer is there.
-struct Asked {
+/// What the response needs from the request.
+struct ResponseOptions {
     id: String,
-    wanted: Vec<oip::Wanted>,
+    outputs: Vec<RequestedOutput>,
 }
 
 fn read(
     message: ModelInferRequest,
     headers: HeaderMap,
     permit: Arc<RequestPermit>,
-) -> (Asked, Result<Query, InputFaults>) {
+) -> (ResponseOptions, Result<Query, InputFaults>) {
     let mut faults = InputFaults::default();
     let outputs = message.outputs.into_iter().enumerate();
-    let wanted = outputs
-        .map(|(at, output)| oip::Wanted::new(at, output.name, &output.parameters, &mut faults))
+    let requested = outputs
+        .map(|(at, output)| RequestedOutput::new(at, output.name, &output.parameters, &mut faults))
         .collect();
     if message.model_name.is_empty() {
         faults.add(OPEN_INFERENCE.model, "nothing", "the name of a model");
     }
     let tensors = tensor::read(message.inputs, message.raw_input_contents, &mut faults);
-    let ask = oip::Ask {
+    let request = oip::InferenceRequest {
         model: message.model_name,
         version: message.model_version,
         parameters: message.parameters,
@@ -106,21 +109,21 @@ fn read(
         tensors,
         permit,
     };
-    let asked = Asked {
+    let options = ResponseOptions {
         id: message.id,
-        wanted,
+        outputs: requested,
     };
-    (asked, oip::query(ask, faults))
+    (options, oip::query(request, faults))
 }
 
-fn response(id: String, answered: oip::Answered) -> ModelInferResponse {
-    let output = answered.output;
+fn response(id: String, answer: InferenceAnswer) -> ModelInferResponse {
+    let output = answer.output;
     let raw = output.values.raw();
     ModelInferResponse {
-        model_name: answered.model,
-        model_version: answered.version,
+        model_name: answer.model,
+        model_version: answer.version,
         id,
-        parameters: answered.parameters,
+        parameters: answer.parameters,
         outputs: vec![InferOutputTensor {
             name: output.name,
             datatype: output.values.datatype().to_string(),

@@ -1,7 +1,7 @@
-//! `inference.GRPCInferenceService`: the Open Inference Protocol v2, with those of Triton's extensions that mean something here.
+//! `inference.GRPCInferenceService`: the Open Inference Protocol v2, with those of Triton's extensions that apply here.
 //!
-//! One service on two ports. What is told of models is the same on both; requests are answered on the data port ([`DataPort`]),
-//! and versions are loaded and unloaded on the admin port ([`AdminPort`]).
+//! One service on two ports. Both describe models; the data port ([`DataPort`]) answers requests, and the admin port ([`AdminPort`]) loads and
+//! unloads versions.
 
 mod infer;
 mod port;
@@ -13,27 +13,27 @@ use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use tonic::{Code, Request, Response, Status, Streaming};
 
-use super::stream::Answers;
+use super::stream::Responses;
 use crate::api::catalog::Catalog;
-use crate::api::error_mapping::{OPEN_INFERENCE, OPEN_INFERENCE_QUESTIONS};
+use crate::api::error_mapping::{OPEN_INFERENCE, OPEN_INFERENCE_READS};
 use crate::api::{oip, status};
 use crate::error::{InputFaults, PredictError};
 use crate::proto::inference as wire;
 use crate::proto::inference::grpc_inference_service_server::GrpcInferenceService;
 
-pub use port::{AdminPort, DataPort, Port};
+pub use port::{AdminPort, DataPort, PortCalls};
 
 /// Answers the Open Inference Protocol on one port.
 #[derive(Debug)]
 pub struct OpenInference<P> {
     catalog: Catalog,
     port: P,
-    /// Statistics are read by one caller at a time.
+    /// One permit: statistics are read one call at a time.
     reading: Arc<Semaphore>,
 }
 
-impl<P: Port> OpenInference<P> {
-    /// Tells what `catalog` knows; all else is `port`'s.
+impl<P: PortCalls> OpenInference<P> {
+    /// Creates a service that describes `catalog`; `port` answers the other calls.
     #[must_use]
     pub fn new(catalog: Catalog, port: P) -> Self {
         Self {
@@ -45,7 +45,7 @@ impl<P: Port> OpenInference<P> {
 }
 
 #[tonic::async_trait]
-impl<P: Port> GrpcInferenceService for OpenInference<P> {
+impl<P: PortCalls> GrpcInferenceService for OpenInference<P> {
     async fn server_live(
         &self,
         _: Request<wire::ServerLiveRequest>,
@@ -67,7 +67,7 @@ impl<P: Port> GrpcInferenceService for OpenInference<P> {
     ) -> Result<Response<wire::ModelReadyResponse>, Status> {
         let request = request.into_inner();
         let ready = oip::model_ready(&self.catalog, &request.name, request.version);
-        told(ready.map(|ready| wire::ModelReadyResponse { ready }))
+        to_response(ready.map(|ready| wire::ModelReadyResponse { ready }))
     }
 
     async fn server_metadata(
@@ -82,7 +82,7 @@ impl<P: Port> GrpcInferenceService for OpenInference<P> {
         request: Request<wire::ModelMetadataRequest>,
     ) -> Result<Response<wire::ModelMetadataResponse>, Status> {
         let request = request.into_inner();
-        told(oip::metadata(&self.catalog, &request.name, request.version))
+        to_response(oip::metadata(&self.catalog, &request.name, request.version))
     }
 
     async fn model_infer(
@@ -90,11 +90,11 @@ impl<P: Port> GrpcInferenceService for OpenInference<P> {
         request: Request<wire::ModelInferRequest>,
     ) -> Result<Response<wire::ModelInferResponse>, Status> {
         let answer = self.port.infer(request).await?;
-        let wire = |error| status::to_status(&error, &OPEN_INFERENCE);
-        answer.map(Response::new).map_err(wire)
+        let to_status = |error| status::to_status(&error, &OPEN_INFERENCE);
+        answer.map(Response::new).map_err(to_status)
     }
 
-    type ModelStreamInferStream = Answers<wire::ModelStreamInferResponse>;
+    type ModelStreamInferStream = Responses<wire::ModelStreamInferResponse>;
 
     async fn model_stream_infer(
         &self,
@@ -109,7 +109,7 @@ impl<P: Port> GrpcInferenceService for OpenInference<P> {
     ) -> Result<Response<wire::ModelConfigResponse>, Status> {
         let request = request.into_inner();
         let config = oip::config(&self.catalog, &request.name, request.version);
-        told(config.map(|config| wire::ModelConfigResponse {
+        to_response(config.map(|config| wire::ModelConfigResponse {
             config: Some(config),
         }))
     }
@@ -120,17 +120,18 @@ impl<P: Port> GrpcInferenceService for OpenInference<P> {
     ) -> Result<Response<wire::ModelStatisticsResponse>, Status> {
         let request = request.into_inner();
         let catalog = self.catalog.clone();
-        let turn = Arc::clone(&self.reading).acquire_owned().await;
+        let permit = Arc::clone(&self.reading).acquire_owned().await;
         let read = spawn_blocking(move || {
-            // Kept to the end, also where the caller goes away meanwhile.
-            let _turn = turn;
+            // Held until the end, even if the client disconnects.
+            let _permit = permit;
             oip::statistics(&catalog, &request.name, request.version)
         });
         let failed = |error| {
-            tracing::error!(%error, "statistics cannot be read");
-            status::plain(Code::Internal, "READ_FAILED", "statistics cannot be read")
+            let text = "failed to read statistics";
+            tracing::error!(%error, "{text}");
+            status::plain(Code::Internal, "READ_FAILED", text)
         };
-        told(read.await.map_err(failed)?)
+        to_response(read.await.map_err(failed)?)
     }
 
     async fn repository_index(
@@ -141,7 +142,7 @@ impl<P: Port> GrpcInferenceService for OpenInference<P> {
         if !request.repository_name.is_empty() {
             let wanted = "nothing: there is one registry";
             let faults = InputFaults::one("repository_name", "a name", wanted);
-            return told(Err(faults.into()));
+            return to_response(Err(faults.into()));
         }
         Ok(Response::new(oip::index(&self.catalog, request.ready)))
     }
@@ -161,10 +162,10 @@ impl<P: Port> GrpcInferenceService for OpenInference<P> {
     }
 }
 
-/// The answer to a question about what there is.
-fn told<T>(outcome: Result<T, PredictError>) -> Result<Response<T>, Status> {
+/// Converts the result of a call that only reads.
+fn to_response<T>(outcome: Result<T, PredictError>) -> Result<Response<T>, Status> {
     match outcome {
         Ok(message) => Ok(Response::new(message)),
-        Err(error) => Err(status::to_status(&error, &OPEN_INFERENCE_QUESTIONS)),
+        Err(error) => Err(status::to_status(&error, &OPEN_INFERENCE_READS)),
     }
 }

@@ -1,4 +1,4 @@
-//! What only one of the two ports does.
+//! The calls of the Open Inference Protocol that only one of the two ports answers.
 
 use std::sync::Arc;
 
@@ -6,31 +6,32 @@ use tonic::{Code, Request, Status, Streaming};
 
 use super::infer;
 use crate::api::catalog::Catalog;
+use crate::api::context::RequestContext;
 use crate::api::error_mapping::OPEN_INFERENCE;
-use crate::api::grpc::admin::{Admin, Subject};
-use crate::api::grpc::stream::{Answers, answers};
+use crate::api::grpc::admin::{Admin, LoadTarget};
+use crate::api::grpc::stream::{Responses, answer_stream};
 use crate::api::predictor::Predictor;
 use crate::api::status;
 use crate::control::Store;
 use crate::error::PredictError;
 use crate::proto::inference as wire;
 
-/// What a port does beside telling what there is.
-pub trait Port: Send + Sync + 'static {
-    /// Answers a request.
+/// Answers the calls that differ between the ports.
+pub trait PortCalls: Send + Sync + 'static {
+    /// Answers an inference request. The outer error is for a port that answers none.
     fn infer(
         &self,
         request: Request<wire::ModelInferRequest>,
     ) -> impl Future<Output = Result<Result<wire::ModelInferResponse, PredictError>, Status>> + Send;
 
-    /// Answers a stream of requests.
+    /// Answers a stream of inference requests.
     ///
     /// # Errors
-    /// There is no place for it, or this is not the port for it.
+    /// Returns an error if the stream is not admitted, or if this port answers none.
     fn stream(
         &self,
         request: Request<Streaming<wire::ModelInferRequest>>,
-    ) -> Result<Answers<wire::ModelStreamInferResponse>, Status>;
+    ) -> Result<Responses<wire::ModelStreamInferResponse>, Status>;
 
     /// Loads a model.
     fn load(
@@ -45,7 +46,7 @@ pub trait Port: Send + Sync + 'static {
     ) -> impl Future<Output = Result<wire::RepositoryModelUnloadResponse, Status>> + Send;
 }
 
-/// Where services ask.
+/// The calls of the data port.
 #[derive(Clone, Debug)]
 pub struct DataPort {
     pub(super) predictor: Predictor,
@@ -53,7 +54,7 @@ pub struct DataPort {
 }
 
 impl DataPort {
-    /// Answers from `predictor`, for models that `catalog` knows. On a server this stands behind an
+    /// Creates a port that answers from `predictor`, for the models of `catalog`. A server puts its service behind an
     /// [`Admission`](crate::api::grpc::Admission) with the same admission control.
     #[must_use]
     pub fn new(predictor: Predictor, catalog: Catalog) -> Self {
@@ -61,88 +62,88 @@ impl DataPort {
     }
 }
 
-impl Port for DataPort {
+impl PortCalls for DataPort {
     async fn infer(
         &self,
         mut request: Request<wire::ModelInferRequest>,
     ) -> Result<Result<wire::ModelInferResponse, PredictError>, Status> {
-        let place = self.predictor.place(request.extensions_mut());
+        let permit = self.predictor.permit(request.extensions_mut());
         let (metadata, _, message) = request.into_parts();
         let headers = metadata.into_headers();
-        Ok(infer::answer(self, message, headers, place).await)
+        Ok(infer::answer(self, message, headers, permit).await)
     }
 
     fn stream(
         &self,
         request: Request<Streaming<wire::ModelInferRequest>>,
-    ) -> Result<Answers<wire::ModelStreamInferResponse>, Status> {
+    ) -> Result<Responses<wire::ModelStreamInferResponse>, Status> {
         let port = self.clone();
-        let item = move |_, item| infer::item(port.clone(), item);
-        answers(&self.predictor, request, &OPEN_INFERENCE, item)
+        let answer_item = move |_, item| infer::answer_item(port.clone(), item);
+        answer_stream(&self.predictor, request, &OPEN_INFERENCE, answer_item)
     }
 
     async fn load(
         &self,
         _: Request<wire::RepositoryModelLoadRequest>,
     ) -> Result<wire::RepositoryModelLoadResponse, Status> {
-        Err(operators_only("models are loaded on the admin port"))
+        Err(admin_port_only("models are loaded on the admin port"))
     }
 
     async fn unload(
         &self,
         _: Request<wire::RepositoryModelUnloadRequest>,
     ) -> Result<wire::RepositoryModelUnloadResponse, Status> {
-        Err(operators_only("models are unloaded on the admin port"))
+        Err(admin_port_only("models are unloaded on the admin port"))
     }
 }
 
-/// As Triton refuses a call that it restricts.
-fn operators_only(told: &str) -> Status {
-    status::plain(Code::Unavailable, "WRONG_PORT", told)
+/// Refuses a call with the code that Triton uses for restricted calls.
+fn admin_port_only(text: &str) -> Status {
+    status::plain(Code::Unavailable, "WRONG_PORT", text)
 }
 
-/// Where operators ask.
+/// The calls of the admin port.
 #[derive(Debug)]
 pub struct AdminPort<S> {
     admin: Arc<Admin<S>>,
 }
 
 impl<S: Store> AdminPort<S> {
-    /// Loads and unloads through `admin`.
+    /// Creates a port that loads and unloads through `admin`.
     #[must_use]
     pub fn new(admin: Arc<Admin<S>>) -> Self {
         Self { admin }
     }
 }
 
-impl<S: Store> Port for AdminPort<S> {
+impl<S: Store> PortCalls for AdminPort<S> {
     async fn infer(
         &self,
         _: Request<wire::ModelInferRequest>,
     ) -> Result<Result<wire::ModelInferResponse, PredictError>, Status> {
-        Err(services_only())
+        Err(data_port_only())
     }
 
     fn stream(
         &self,
         _: Request<Streaming<wire::ModelInferRequest>>,
-    ) -> Result<Answers<wire::ModelStreamInferResponse>, Status> {
-        Err(services_only())
+    ) -> Result<Responses<wire::ModelStreamInferResponse>, Status> {
+        Err(data_port_only())
     }
 
     async fn load(
         &self,
         request: Request<wire::RepositoryModelLoadRequest>,
     ) -> Result<wire::RepositoryModelLoadResponse, Status> {
-        let peer = request.remote_addr();
+        let (context, message) = RequestContext::split(request);
         let wire::RepositoryModelLoadRequest {
             repository_name,
             model_name,
             parameters,
-        } = request.into_inner();
-        let subject = Subject::named(repository_name, model_name, parameters.into_keys());
-        let loaded = match subject {
-            Ok(subject) => self.admin.load_model(subject, peer).await,
+        } = message;
+        let target = LoadTarget::read(repository_name, model_name, parameters.into_keys());
+        let loaded = match target {
+            Ok(target) => self.admin.load_model(target, &context).await,
             Err(faults) => Err(faults),
         };
         let (model_name, is_loaded) = loaded.map_err(|error| status::from_admin(&error))?;
@@ -156,15 +157,10 @@ impl<S: Store> Port for AdminPort<S> {
         &self,
         request: Request<wire::RepositoryModelUnloadRequest>,
     ) -> Result<wire::RepositoryModelUnloadResponse, Status> {
-        let peer = request.remote_addr();
-        let wire::RepositoryModelUnloadRequest {
-            repository_name,
-            model_name,
-            ..
-        } = request.into_inner();
-        let subject = Subject::named(repository_name, model_name, []);
-        let unloaded = match subject {
-            Ok(subject) => self.admin.unload_model(subject, peer).await,
+        let (context, message) = RequestContext::split(request);
+        let target = LoadTarget::read(message.repository_name, message.model_name, []);
+        let unloaded = match target {
+            Ok(target) => self.admin.unload_model(target, &context).await,
             Err(faults) => Err(faults),
         };
         let (model_name, is_unloaded) = unloaded.map_err(|error| status::from_admin(&error))?;
@@ -175,7 +171,7 @@ impl<S: Store> Port for AdminPort<S> {
     }
 }
 
-fn services_only() -> Status {
-    let told = "requests are answered on the data port";
-    status::plain(Code::Unimplemented, "WRONG_PORT", told)
+fn data_port_only() -> Status {
+    let text = "inference requests are answered on the data port";
+    status::plain(Code::Unimplemented, "WRONG_PORT", text)
 }

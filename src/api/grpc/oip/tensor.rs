@@ -1,4 +1,4 @@
-//! `InferInputTensor` to a payload tensor.
+//! Converts an `InferInputTensor` to a payload tensor.
 
 use bytes::Bytes;
 
@@ -8,16 +8,18 @@ use crate::model::payload::{Datatype, Tensor, TensorData};
 use crate::proto::inference::InferTensorContents;
 use crate::proto::inference::model_infer_request::InferInputTensor;
 
-/// Reads all inputs of a request: from `raw`, one entry for each in their order, or where that is empty, from their contents. Those
-/// with a fault are left out.
+/// Reads all inputs of a request: from `raw`, one entry for each in order, or if that is empty, from their contents. Inputs with faults are
+/// left out.
 pub(super) fn read(
     inputs: Vec<InferInputTensor>,
     raw: Vec<Bytes>,
     faults: &mut InputFaults,
 ) -> Vec<Tensor> {
     if raw.is_empty() {
-        let each = inputs.into_iter();
-        return each.filter_map(|input| typed(input, faults)).collect();
+        let inputs = inputs.into_iter();
+        return inputs
+            .filter_map(|input| from_contents(input, faults))
+            .collect();
     }
     if raw.len() != inputs.len() {
         let wanted = format!("one for each of {} inputs, in their order", inputs.len());
@@ -28,16 +30,17 @@ pub(super) fn read(
         );
         return Vec::new();
     }
-    let each = inputs.into_iter().zip(&raw);
-    each.filter_map(|(input, raw)| in_block(input, raw, faults))
+    let with_blocks = inputs.into_iter().zip(&raw);
+    with_blocks
+        .filter_map(|(input, raw)| from_block(input, raw, faults))
         .collect()
 }
 
-fn in_block(input: InferInputTensor, raw: &Bytes, faults: &mut InputFaults) -> Option<Tensor> {
+fn from_block(input: InferInputTensor, raw: &Bytes, faults: &mut InputFaults) -> Option<Tensor> {
     let datatype = datatype(&input, faults)?;
     let is_empty = |contents: Box<InferTensorContents>| *contents == InferTensorContents::default();
     if !input.contents.is_none_or(is_empty) {
-        let wanted = "none, where `raw_input_contents` holds the elements";
+        let wanted = "none, because `raw_input_contents` has the elements";
         faults.add(field(&input.name, "contents"), "elements", wanted);
         return None;
     }
@@ -55,10 +58,10 @@ fn in_block(input: InferInputTensor, raw: &Bytes, faults: &mut InputFaults) -> O
     }
 }
 
-fn typed(input: InferInputTensor, faults: &mut InputFaults) -> Option<Tensor> {
+fn from_contents(input: InferInputTensor, faults: &mut InputFaults) -> Option<Tensor> {
     let datatype = datatype(&input, faults)?;
     let contents = *input.contents.unwrap_or_default();
-    let filled = [
+    let fields = [
         (
             "bool_contents",
             Some(Datatype::Bool),
@@ -92,8 +95,8 @@ fn typed(input: InferInputTensor, faults: &mut InputFaults) -> Option<Tensor> {
             contents.bytes_contents.is_empty(),
         ),
     ];
-    for (name, holds, is_empty) in filled {
-        if !is_empty && holds != Some(datatype) {
+    for (name, of, is_empty) in fields {
+        if !is_empty && of != Some(datatype) {
             let wanted = format!("only the field of datatype {datatype}");
             let part = format!("contents.{name}");
             faults.add(field(&input.name, &part), "elements", wanted);
@@ -115,7 +118,7 @@ fn typed(input: InferInputTensor, faults: &mut InputFaults) -> Option<Tensor> {
     })
 }
 
-/// The type of an input whose elements are in the message.
+/// Returns the datatype of an input whose elements are in the message. Adds a fault if they are in shared memory.
 fn datatype(input: &InferInputTensor, faults: &mut InputFaults) -> Option<Datatype> {
     if input.parameters.contains_key(oip::SHARED_MEMORY) {
         let part = format!("parameters[{}]", oip::SHARED_MEMORY);

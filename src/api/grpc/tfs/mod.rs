@@ -1,11 +1,10 @@
-//! TensorFlow Serving's way to predict: `tensorflow.serving.PredictionService` and `tensorflow.serving.ModelService`.
+//! TensorFlow Serving's protocol: `tensorflow.serving.PredictionService` and `tensorflow.serving.ModelService`.
 //!
-//! What a message says becomes a [`Query`](crate::serving::Query) in [`predict`]; from there on it is a prediction like any other. Who
-//! answered beside model and version is told in headers, since the answer has no place for it. What does not fit a signature is told in
-//! the gateway's own words for types: `FP32` where TensorFlow says `DT_FLOAT`.
+//! [`predict`] converts a message to a [`Query`](crate::serving::Query), which is answered like any other. Responses have no fields for the role
+//! and the ids of an answer, so headers carry them. Faults that the model finds use the gateway's own names of datatypes: `FP32` for `DT_FLOAT`.
 //! Not here: `Classify`, `Regress` and `MultiInference`, which take `tf.Example`s.
 
-mod about;
+mod describe;
 mod predict;
 mod tensor;
 
@@ -13,7 +12,7 @@ use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
 
-use self::tensor::Filling;
+use self::tensor::FillBudget;
 use crate::api::catalog::Catalog;
 use crate::api::error_mapping::TENSORFLOW_SERVING;
 use crate::api::predictor::Predictor;
@@ -27,45 +26,45 @@ use crate::proto::tensorflow::serving::{
 };
 use crate::serving::Answer;
 
-/// The only signature of a version, by the name that clients ask for when they ask for none.
+/// The name of a version's only signature, which is also the protocol's default.
 const SIGNATURE: &str = "serving_default";
 
-/// Answers as TensorFlow Serving does.
+/// Answers in TensorFlow Serving's protocol.
 #[derive(Clone, Debug)]
 pub struct TensorFlowServing {
     predictor: Predictor,
     catalog: Catalog,
-    most_filled: usize,
+    max_filled_bytes: usize,
 }
 
 impl TensorFlowServing {
-    /// Answers from `predictor`, and from `catalog` what there is. Tensors that single values fill may take `most_filled` bytes in one
-    /// request, which is the limit on messages: they get no larger than a client could have written them out.
+    /// Creates a service that answers from `predictor` and describes `catalog`. In one request, tensors that are filled with single values may take
+    /// `max_filled_bytes` bytes. With the limit on messages, they are no larger than a client could have sent element by element.
     ///
-    /// On a server this stands behind an [`Admission`](super::Admission) with the same admission control.
+    /// A server puts it behind an [`Admission`](super::Admission) with the same admission control.
     #[must_use]
-    pub fn new(predictor: Predictor, catalog: Catalog, most_filled: usize) -> Self {
+    pub fn new(predictor: Predictor, catalog: Catalog, max_filled_bytes: usize) -> Self {
         Self {
             predictor,
             catalog,
-            most_filled,
+            max_filled_bytes,
         }
     }
 
     async fn answer(&self, mut request: Request<PredictRequest>) -> Result<Answer, PredictError> {
-        let permit = self.predictor.place(request.extensions_mut())?;
+        let permit = self.predictor.permit(request.extensions_mut())?;
         let (metadata, _, message) = request.into_parts();
-        let mut filling = Filling::at_most(self.most_filled);
+        let mut budget = FillBudget::new(self.max_filled_bytes);
         let query = predict::query(
             message,
             metadata.into_headers(),
             Arc::clone(&permit),
             &self.catalog,
-            &mut filling,
+            &mut budget,
         );
-        if filling.bytes() > 0 {
-            // It takes room as if it had come over the wire.
-            permit.hold(filling.bytes())?;
+        if budget.spent() > 0 {
+            // Counts as if the elements had been sent.
+            permit.hold(budget.spent())?;
         }
         self.predictor.answer(query).await
     }
@@ -77,7 +76,8 @@ impl PredictionService for TensorFlowServing {
         &self,
         request: Request<PredictRequest>,
     ) -> Result<Response<PredictResponse>, Status> {
-        let answer = self.answer(request).await.map_err(|error| wire(&error))?;
+        let answer = self.answer(request).await;
+        let answer = answer.map_err(|error| to_status(&error))?;
         let mut response = Response::new(());
         response_headers::write(&answer, response.metadata_mut().as_mut());
         Ok(response.map(|()| predict::response(answer)))
@@ -87,8 +87,10 @@ impl PredictionService for TensorFlowServing {
         &self,
         request: Request<GetModelMetadataRequest>,
     ) -> Result<Response<GetModelMetadataResponse>, Status> {
-        let told = about::metadata(request.into_inner(), &self.catalog);
-        told.map(Response::new).map_err(|error| wire(&error))
+        let metadata = describe::metadata(request.into_inner(), &self.catalog);
+        metadata
+            .map(Response::new)
+            .map_err(|error| to_status(&error))
     }
 }
 
@@ -98,11 +100,11 @@ impl ModelService for TensorFlowServing {
         &self,
         request: Request<GetModelStatusRequest>,
     ) -> Result<Response<GetModelStatusResponse>, Status> {
-        let told = about::status(request.into_inner(), &self.catalog);
-        told.map(Response::new).map_err(|error| wire(&error))
+        let status = describe::model_status(request.into_inner(), &self.catalog);
+        status.map(Response::new).map_err(|error| to_status(&error))
     }
 }
 
-fn wire(error: &PredictError) -> Status {
+fn to_status(error: &PredictError) -> Status {
     status::to_status(error, &TENSORFLOW_SERVING)
 }

@@ -1,4 +1,4 @@
-//! TensorFlow Serving's `PredictRequest` to a query, an answer to its `PredictResponse`.
+//! Converts TensorFlow Serving's `PredictRequest` to a query, and an answer to its `PredictResponse`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use http::HeaderMap;
 
 use super::SIGNATURE;
-use super::tensor::{self, Filling};
+use super::tensor::{self, FillBudget};
 use crate::api::catalog::Catalog;
 use crate::api::read;
 use crate::error::InputFaults;
@@ -17,16 +17,16 @@ use crate::proto::tensorflow::serving::{ModelSpec, PredictRequest, PredictRespon
 use crate::serving::admission::RequestPermit;
 use crate::serving::{Answer, Pin, Query};
 
-/// Reads a request that has its place and came with `headers`; what its fields mean to the model is checked later.
+/// Reads a request with its `headers` and its permit. Whether the model accepts its fields is checked later.
 ///
 /// # Errors
-/// Every field that no model could accept, and outputs that the model does not give.
+/// Returns every fault that no model could accept, and the outputs that the model does not have.
 pub(super) fn query(
     message: PredictRequest,
     headers: HeaderMap,
     permit: Arc<RequestPermit>,
     catalog: &Catalog,
-    filling: &mut Filling,
+    budget: &mut FillBudget,
 ) -> Result<Query, InputFaults> {
     let mut faults = InputFaults::default();
     let spec = message.model_spec.unwrap_or_default();
@@ -35,17 +35,17 @@ pub(super) fn query(
         let wanted = format!("`{SIGNATURE}` or nothing");
         faults.add("model_spec.signature_name", got, wanted);
     }
-    let (model, pin) = named(spec, &mut faults);
+    let (model, pin) = read_target(spec, &mut faults);
     let routing_key = read::routing_key_of(None, &headers, &mut faults);
     let response_id = read::response_id_of(None, &headers, &mut faults);
-    outputs(
+    check_outputs(
         &message.output_filter,
         &model,
         pin.as_ref(),
         catalog,
         &mut faults,
     );
-    let read = |(name, tensor)| tensor::read(name, tensor, filling, &mut faults);
+    let read = |(name, tensor)| tensor::read(name, tensor, budget, &mut faults);
     let tensors = message.inputs.into_iter().filter_map(read).collect();
     faults.into_result()?;
     Ok(Query {
@@ -59,8 +59,8 @@ pub(super) fn query(
     })
 }
 
-/// The model and the pin that `spec` names.
-pub(super) fn named(spec: ModelSpec, faults: &mut InputFaults) -> (String, Option<Pin>) {
+/// Returns the model and the pin that `spec` names. Adds faults to `faults`.
+pub(super) fn read_target(spec: ModelSpec, faults: &mut InputFaults) -> (String, Option<Pin>) {
     if spec.name.is_empty() {
         faults.add("model_spec.name", "nothing", "the name of a model");
     }
@@ -73,7 +73,7 @@ pub(super) fn named(spec: ModelSpec, faults: &mut InputFaults) -> (String, Optio
             };
             number.map_err(fault).ok().map(Pin::Version)
         }
-        // Some clients write numbers as labels. An empty label is none that a model could have, and not the same as no label.
+        // Some clients write numbers as labels. An empty label is not the same as no label: it is one that no model has.
         VersionChoice::VersionLabel(label) => {
             Some(read::pin(label).unwrap_or_else(|| Pin::Label(String::new())))
         }
@@ -81,9 +81,9 @@ pub(super) fn named(spec: ModelSpec, faults: &mut InputFaults) -> (String, Optio
     (spec.name, pin)
 }
 
-/// Whether the version that would answer gives the outputs in `filter`. Versions that share a policy give the same ones. Where no
-/// version would answer, the prediction says why.
-fn outputs(
+/// Adds a fault for each output in `filter` that the version that would answer does not have. Versions in one policy have the same outputs.
+/// If no version would answer, the prediction reports why.
+fn check_outputs(
     filter: &[String],
     model: &str,
     pin: Option<&Pin>,
@@ -98,13 +98,13 @@ fn outputs(
     };
     let output = &version.version.signature().output.name;
     let names = filter.iter().map(String::as_str);
-    read::outputs(names, output, |at| format!("output_filter[{at}]"), faults);
+    read::check_outputs(names, output, |at| format!("output_filter[{at}]"), faults);
 }
 
-/// Writes an answer.
+/// Writes the response to a request.
 pub(super) fn response(answer: Answer) -> PredictResponse {
-    let version = answer.by.number();
-    let output = answer.by.version.signature().output.name.clone();
+    let version = answer.version.number();
+    let output = answer.version.signature().output.name.clone();
     PredictResponse {
         outputs: BTreeMap::from([(output, tensor::write(answer.scores))]),
         model_spec: Some(ModelSpec {
@@ -114,9 +114,9 @@ pub(super) fn response(answer: Answer) -> PredictResponse {
     }
 }
 
-/// A version of a model.
+/// Returns the spec of a version.
 pub(super) fn spec(model: String, version: VersionNumber) -> ModelSpec {
-    // Every version number fits.
+    // Version numbers fit into 63 bits.
     let version = i64::try_from(version.get()).unwrap_or(i64::MAX);
     ModelSpec {
         name: model,

@@ -1,4 +1,4 @@
-//! `tensorflow.TensorProto` to a payload tensor and back.
+//! Converts a `tensorflow.TensorProto` to a payload tensor and back.
 
 use crate::api::read;
 use crate::error::{InputFault, InputFaults};
@@ -7,67 +7,65 @@ use crate::model::payload::{Datatype, Tensor, TensorData};
 use crate::proto::tensorflow::tensor_shape_proto::Dim;
 use crate::proto::tensorflow::{DataType, TensorProto, TensorShapeProto};
 
-/// What single values take that fill the shapes of their tensors.
+/// A limit on the bytes that single values may take which fill the shapes of their tensors.
 ///
-/// Five bytes of a message can stand for a million elements. So all tensors of a request that are filled like this share one limit, which
-/// is looked at before an element is made.
+/// Five bytes of a message can stand for a million elements. Therefore all such tensors of a request share one limit, which is checked before
+/// any element is made.
 #[derive(Debug)]
-pub(super) struct Filling {
-    most: usize,
-    bytes: usize,
+pub(super) struct FillBudget {
+    max: usize,
+    spent: usize,
 }
 
-impl Filling {
-    pub(super) fn at_most(bytes: usize) -> Self {
-        Self {
-            most: bytes,
-            bytes: 0,
-        }
+impl FillBudget {
+    /// Creates a limit of `max` bytes.
+    pub(super) fn new(max: usize) -> Self {
+        Self { max, spent: 0 }
     }
 
-    /// What has been filled.
-    pub(super) fn bytes(&self) -> usize {
-        self.bytes
+    /// Returns the bytes that were filled so far.
+    pub(super) fn spent(&self) -> usize {
+        self.spent
     }
 
-    /// `values`, or where that is a single one and `shape` stands for more, as many of it.
-    fn fill<T: Clone>(&mut self, mut values: Vec<T>, shape: &[i64]) -> Result<Vec<T>, Refusal> {
+    /// Returns `values`. A single value is repeated as often as `shape` says.
+    fn fill<T: Clone>(&mut self, mut values: Vec<T>, shape: &[i64]) -> Result<Vec<T>, TensorError> {
         let [value] = &values[..] else {
             return Ok(values);
         };
         let axes: Result<Vec<_>, _> = shape.iter().map(|axis| usize::try_from(*axis)).collect();
-        // No signature takes an axis below zero, and says so.
+        // Negative axes are refused later, by the signature.
         let Ok(axes) = axes else { return Ok(values) };
         let elements = axes.into_iter().try_fold(1, usize::checked_mul);
         if let Some(0 | 1) = elements {
             return Ok(values);
         }
-        let room = self.most - self.bytes;
+        let room = self.max - self.spent;
         let bytes = elements.and_then(|elements| elements.checked_mul(size_of::<T>()));
         match (elements, bytes.filter(|bytes| *bytes <= room)) {
             (Some(elements), Some(bytes)) => {
-                self.bytes += bytes;
+                self.spent += bytes;
                 let value = value.clone();
                 values.resize(elements, value);
                 Ok(values)
             }
-            _ => Err(Refusal::TooLarge(self.most)),
+            _ => Err(TensorError::TooLarge(self.max)),
         }
     }
 }
 
-/// What is wrong with a tensor. Cheap to make: texts are built only for faults that are told.
-enum Refusal {
+/// Why a tensor is refused. Inexpensive to make: texts are built only for the faults that are reported.
+enum TensorError {
     Type(i32),
     Rank(&'static str),
-    /// Elements in a field where they do not belong.
+    /// Elements in a field that does not fit the datatype.
     Surplus(&'static str, Datatype),
     Content(usize, &'static str),
-    /// More than so many bytes.
+    /// More bytes than this limit.
     TooLarge(usize),
 }
 
-impl Refusal {
+impl TensorError {
     fn fault(self, name: &str) -> InputFault {
         let (part, got, wanted) = match self {
             Self::Type(number) => {
@@ -88,16 +86,16 @@ impl Refusal {
                 (part, "elements".into(), wanted.into())
             }
             Self::Surplus(part, datatype) => {
-                let (values, datatype) = (values_of(datatype), to_wire(datatype).as_str_name());
+                let (values, datatype) = (field_of(datatype), to_wire(datatype).as_str_name());
                 let wanted = format!("only `{values}`, or only `tensor_content`, for {datatype}");
                 (part, "elements".into(), wanted)
             }
             Self::Content(bytes, wanted) => {
                 ("tensor_content", format!("{bytes} bytes"), wanted.into())
             }
-            Self::TooLarge(most) => {
+            Self::TooLarge(max) => {
                 let wanted = format!(
-                    "at most {most} bytes in all tensors that single values fill: send fewer rows"
+                    "at most {max} bytes in all tensors that single values fill: send fewer rows"
                 );
                 ("tensor_shape", "one value for more elements".into(), wanted)
             }
@@ -110,57 +108,60 @@ impl Refusal {
     }
 }
 
-/// Reads a tensor; `None` where it has a fault, which is added to `faults`.
+/// Reads a tensor. Returns `None` if it has a fault, which is added to `faults`.
 pub(super) fn read(
     name: String,
     tensor: TensorProto,
-    filling: &mut Filling,
+    budget: &mut FillBudget,
     faults: &mut InputFaults,
 ) -> Option<Tensor> {
-    match parts(tensor, filling) {
+    match shape_and_data(tensor, budget) {
         Ok((shape, data)) => Some(Tensor { name, shape, data }),
-        Err(refusal) => {
-            faults.add_with(|| refusal.fault(&name));
+        Err(error) => {
+            faults.add_with(|| error.fault(&name));
             None
         }
     }
 }
 
-fn parts(tensor: TensorProto, filling: &mut Filling) -> Result<(Vec<i64>, TensorData), Refusal> {
-    let datatype = from_wire(tensor.dtype).ok_or(Refusal::Type(tensor.dtype))?;
+fn shape_and_data(
+    tensor: TensorProto,
+    budget: &mut FillBudget,
+) -> Result<(Vec<i64>, TensorData), TensorError> {
+    let datatype = from_wire(tensor.dtype).ok_or(TensorError::Type(tensor.dtype))?;
     let shape: Vec<i64> = match &tensor.tensor_shape {
-        Some(shape) if shape.unknown_rank => return Err(Refusal::Rank("an unknown rank")),
+        Some(shape) if shape.unknown_rank => return Err(TensorError::Rank("an unknown rank")),
         Some(shape) if !shape.dim.is_empty() => shape.dim.iter().map(|axis| axis.size).collect(),
         // TensorFlow leaves the shape of a scalar empty.
-        _ => return Err(Refusal::Rank("a scalar")),
+        _ => return Err(TensorError::Rank("a scalar")),
     };
     let content = &tensor.tensor_content;
-    for (part, holds, is_empty) in values(&tensor) {
-        if !is_empty && (holds != Some(datatype) || !content.is_empty()) {
-            return Err(Refusal::Surplus(part, datatype));
+    for (part, of, is_empty) in element_fields(&tensor) {
+        if !is_empty && (of != Some(datatype) || !content.is_empty()) {
+            return Err(TensorError::Surplus(part, datatype));
         }
     }
     let data = match datatype {
         Datatype::Bytes if !content.is_empty() => {
-            return Err(Refusal::Surplus("tensor_content", datatype));
+            return Err(TensorError::Surplus("tensor_content", datatype));
         }
         _ if !content.is_empty() => {
-            let refusal = |wanted| Refusal::Content(content.len(), wanted);
-            read::raw(datatype, content).map_err(refusal)?
+            let to_error = |wanted| TensorError::Content(content.len(), wanted);
+            read::raw(datatype, content).map_err(to_error)?
         }
-        Datatype::Bool => TensorData::Bool(filling.fill(tensor.bool_val, &shape)?),
-        Datatype::Int32 => TensorData::Int32(filling.fill(tensor.int_val, &shape)?),
-        Datatype::Int64 => TensorData::Int64(filling.fill(tensor.int64_val, &shape)?),
-        Datatype::Fp32 => TensorData::Fp32(filling.fill(tensor.float_val, &shape)?),
-        Datatype::Fp64 => TensorData::Fp64(filling.fill(tensor.double_val, &shape)?),
-        Datatype::Bytes => TensorData::Bytes(filling.fill(tensor.string_val, &shape)?),
+        Datatype::Bool => TensorData::Bool(budget.fill(tensor.bool_val, &shape)?),
+        Datatype::Int32 => TensorData::Int32(budget.fill(tensor.int_val, &shape)?),
+        Datatype::Int64 => TensorData::Int64(budget.fill(tensor.int64_val, &shape)?),
+        Datatype::Fp32 => TensorData::Fp32(budget.fill(tensor.float_val, &shape)?),
+        Datatype::Fp64 => TensorData::Fp64(budget.fill(tensor.double_val, &shape)?),
+        Datatype::Bytes => TensorData::Bytes(budget.fill(tensor.string_val, &shape)?),
     };
     Ok((shape, data))
 }
 
-/// Each field that holds elements, of which datatype, and whether it is empty.
-fn values(tensor: &TensorProto) -> [(&'static str, Option<Datatype>, bool); 9] {
-    let of = |datatype, is_empty| (values_of(datatype), Some(datatype), is_empty);
+/// Returns each field with elements, its datatype, and whether it is empty.
+fn element_fields(tensor: &TensorProto) -> [(&'static str, Option<Datatype>, bool); 9] {
+    let of = |datatype, is_empty| (field_of(datatype), Some(datatype), is_empty);
     [
         of(Datatype::Bool, tensor.bool_val.is_empty()),
         of(Datatype::Int32, tensor.int_val.is_empty()),
@@ -174,8 +175,8 @@ fn values(tensor: &TensorProto) -> [(&'static str, Option<Datatype>, bool); 9] {
     ]
 }
 
-/// The field that holds elements of `datatype`.
-fn values_of(datatype: Datatype) -> &'static str {
+/// Returns the field with the elements of `datatype`.
+fn field_of(datatype: Datatype) -> &'static str {
     match datatype {
         Datatype::Bool => "bool_val",
         Datatype::Int32 => "int_val",
@@ -186,7 +187,7 @@ fn values_of(datatype: Datatype) -> &'static str {
     }
 }
 
-/// `None` for those that no signature has.
+/// Returns a datatype; `None` for one that no signature has.
 fn from_wire(dtype: i32) -> Option<Datatype> {
     Some(match DataType::try_from(dtype).ok()? {
         DataType::DtBool => Datatype::Bool,
@@ -210,7 +211,7 @@ pub(super) fn to_wire(datatype: Datatype) -> DataType {
     }
 }
 
-/// Writes scores as `DT_FLOAT [rows, columns]`.
+/// Encodes scores as `DT_FLOAT [rows, columns]`.
 pub(super) fn write(scores: Scores) -> TensorProto {
     let axis = |length: usize| i64::try_from(length).unwrap_or(i64::MAX);
     let shape = [axis(scores.rows().len()), axis(scores.columns())];
@@ -222,7 +223,7 @@ pub(super) fn write(scores: Scores) -> TensorProto {
     }
 }
 
-/// A shape with these axes.
+/// Returns a shape with these axes.
 pub(super) fn shape_of(axes: &[i64]) -> TensorShapeProto {
     let axis = |size: &i64| Dim {
         size: *size,
@@ -234,7 +235,7 @@ pub(super) fn shape_of(axes: &[i64]) -> TensorShapeProto {
     }
 }
 
-/// A caller's text, cut to what an answer can carry.
+/// Quotes a text from a request, shortened for an error.
 pub(super) fn quoted(text: &str) -> String {
     format!("`{}`", read::cut(text))
 }
@@ -243,43 +244,47 @@ pub(super) fn quoted(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn filled(shape: &[i64], filling: &mut Filling) -> Result<usize, InputFault> {
-        let values = filling.fill(vec![1.5_f32], shape);
+    fn filled(shape: &[i64], budget: &mut FillBudget) -> Result<usize, InputFault> {
+        let values = budget.fill(vec![1.5_f32], shape);
         values
             .map(|values| values.len())
-            .map_err(|refusal| refusal.fault("x"))
+            .map_err(|error| error.fault("x"))
     }
 
     #[test]
     fn single_values_fill_shapes_up_to_a_limit_that_all_tensors_share() {
-        let mut filling = Filling::at_most(40);
-        assert_eq!(filled(&[3, 2], &mut filling), Ok(6));
-        assert_eq!(filled(&[4], &mut filling), Ok(4));
-        assert_eq!(filling.bytes(), 40);
-        let fault = filled(&[2], &mut filling).unwrap_err();
+        let mut budget = FillBudget::new(40);
+        assert_eq!(filled(&[3, 2], &mut budget), Ok(6));
+        assert_eq!(filled(&[4], &mut budget), Ok(4));
+        assert_eq!(budget.spent(), 40);
+        let fault = filled(&[2], &mut budget).unwrap_err();
         assert_eq!(fault.field, "inputs[x].tensor_shape");
-        assert_eq!(filled(&[1, 1], &mut filling), Ok(1), "costs nothing");
-        assert_eq!(filling.bytes(), 40);
+        assert_eq!(
+            filled(&[1, 1], &mut budget),
+            Ok(1),
+            "takes nothing from the budget"
+        );
+        assert_eq!(budget.spent(), 40);
     }
 
     #[test]
-    fn a_shape_that_no_memory_holds_is_refused_before_an_element_is_made() {
+    fn a_shape_beyond_memory_is_refused_before_an_element_is_made() {
         for shape in [&[1_000_000_000_000][..], &[i64::MAX], &[i64::MAX, 2, 2]] {
-            let mut filling = Filling::at_most(1 << 20);
-            assert!(filled(shape, &mut filling).is_err(), "{shape:?}");
-            assert_eq!(filling.bytes(), 0);
+            let mut budget = FillBudget::new(1 << 20);
+            assert!(filled(shape, &mut budget).is_err(), "{shape:?}");
+            assert_eq!(budget.spent(), 0);
         }
     }
 
     #[test]
-    fn what_no_single_value_can_fill_is_left_as_it_is() {
-        let mut filling = Filling::at_most(usize::MAX);
+    fn values_that_cannot_be_repeated_are_left_alone() {
+        let mut budget = FillBudget::new(usize::MAX);
         for shape in [&[0][..], &[-1], &[i64::MIN, 3], &[0, i64::MAX, 2]] {
-            assert_eq!(filled(shape, &mut filling), Ok(1), "{shape:?}");
+            assert_eq!(filled(shape, &mut budget), Ok(1), "{shape:?}");
         }
-        let two = filling.fill(vec![1, 2], &[5]);
+        let two = budget.fill(vec![1, 2], &[5]);
         assert_eq!(two.ok(), Some(vec![1, 2]), "the last is not repeated");
-        assert_eq!(filling.bytes(), 0);
+        assert_eq!(budget.spent(), 0);
     }
 
     #[test]
@@ -311,8 +316,8 @@ mod tests {
             let datatype = from_wire(values.dtype).unwrap();
             let mut faults = InputFaults::default();
             let mut read = |tensor| {
-                let mut filling = Filling::at_most(0);
-                super::read("x".into(), tensor, &mut filling, &mut faults).unwrap()
+                let mut budget = FillBudget::new(0);
+                super::read("x".into(), tensor, &mut budget, &mut faults).unwrap()
             };
             let (values, block) = (read(values), read(block(datatype, raw)));
             assert_eq!(values.data.datatype(), datatype);

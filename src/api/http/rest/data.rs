@@ -1,8 +1,8 @@
-//! The elements of a tensor from JSON: flat or nested, each read once from its own digits and never through another type.
+//! The elements of a tensor from JSON, flat or nested. Each element is parsed once, from its own digits, and never by way of another type.
 //!
-//! The JSON is a slice of the body that was found well-formed before, so only what its elements are can be wrong. An element of two
-//! bytes (`0,`) takes up to 8 in memory, a text of three (`"",`) 32, since it is a slice of the body and no copy; while a list grows,
-//! three times that.
+//! The JSON is a slice of the body and known to be well-formed, so only its elements can be wrong. An element of two bytes (`0,`) takes up to
+//! 8 bytes in memory, a string of three bytes (`"",`) 32, because it is a slice of the body and not a copy; a growing list takes three times
+//! as much.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ use crate::api::read;
 use crate::error::{InputFault, InputFaults};
 use crate::model::payload::{Datatype, TensorData};
 
-/// Reads `json`, a part of `body`, as the elements of the tensor `name`. What is wrong is added to `faults`.
+/// Parses `json`, a slice of `body`, as the elements of the tensor `name`. Adds faults to `faults`.
 pub(super) fn elements(
     name: &str,
     datatype: Datatype,
@@ -21,7 +21,7 @@ pub(super) fn elements(
     body: &Bytes,
     faults: &mut InputFaults,
 ) -> TensorData {
-    let list = List {
+    let list = ListReport {
         name,
         shape,
         faults,
@@ -58,7 +58,7 @@ pub(super) fn elements(
     }
 }
 
-/// What is between the quotes of `json`.
+/// Returns the string that `json` stands for; `None` if it is not a string.
 fn text(json: &str, body: &Bytes) -> Option<Bytes> {
     let inside = json.strip_prefix('"')?.strip_suffix('"')?;
     if inside.contains('\\') {
@@ -67,28 +67,29 @@ fn text(json: &str, body: &Bytes) -> Option<Bytes> {
     Some(body.slice_ref(inside.as_bytes()))
 }
 
-struct List<'a> {
+/// The tensor that is read, and the faults found in it.
+struct ListReport<'a> {
     name: &'a str,
     shape: &'a [i64],
     faults: &'a mut InputFaults,
 }
 
-impl<'a> List<'a> {
+impl<'a> ListReport<'a> {
     fn read<'j, T>(
         self,
         json: &'j str,
         wanted: &'static str,
-        read: impl Fn(&'j str) -> Option<T>,
+        parse: impl Fn(&'j str) -> Option<T>,
     ) -> Vec<T> {
         let mut reader = Reader {
             list: self,
             elements: 0,
-            read: Vec::new(),
-            one: read,
+            parsed: Vec::new(),
+            parse,
             wanted,
         };
         reader.list(&mut Scan { json, at: 0 }, 0);
-        reader.read
+        reader.parsed
     }
 
     fn fault(
@@ -106,16 +107,16 @@ impl<'a> List<'a> {
 }
 
 struct Reader<'a, T, F> {
-    list: List<'a>,
-    /// How many were looked at, good or not.
+    list: ListReport<'a>,
+    /// Number of elements seen, valid or not.
     elements: usize,
-    read: Vec<T>,
-    one: F,
+    parsed: Vec<T>,
+    parse: F,
     wanted: &'static str,
 }
 
 impl<'j, T, F: Fn(&'j str) -> Option<T>> Reader<'_, T, F> {
-    /// Reads the list that comes next, which is `depth` lists deep.
+    /// Reads the next list, which is nested in `depth` lists.
     fn list(&mut self, json: &mut Scan<'j>, depth: usize) {
         if json.peek() != Some(b'[') {
             let got = kind(json.value());
@@ -125,14 +126,14 @@ impl<'j, T, F: Fn(&'j str) -> Option<T>> Reader<'_, T, F> {
                 format_args!("a list"),
             );
         }
-        json.step();
+        json.skip_byte();
         let axes = self.list.shape.len();
         let begin = self.elements;
         let (mut lists, mut values) = (0_usize, 0_usize);
         while let Some(first) = json.peek() {
             match first {
                 b']' => {
-                    json.step();
+                    json.skip_byte();
                     break;
                 }
                 b'[' if depth + 1 < axes => {
@@ -156,7 +157,7 @@ impl<'j, T, F: Fn(&'j str) -> Option<T>> Reader<'_, T, F> {
             }
         }
         if depth == 0 && lists == 0 {
-            // Flat. Whether there are as many as the shape says is asked where all protocols ask.
+            // Flat. The number of elements is compared with the shape later, as for all protocols.
             return;
         }
         let axis = self.list.shape.get(depth).copied().unwrap_or_default();
@@ -179,8 +180,8 @@ impl<'j, T, F: Fn(&'j str) -> Option<T>> Reader<'_, T, F> {
     fn element(&mut self, json: &'j str) {
         let at = self.elements;
         self.elements += 1;
-        match (self.one)(json) {
-            Some(element) => self.read.push(element),
+        match (self.parse)(json) {
+            Some(element) => self.parsed.push(element),
             None => self.list.fault(
                 format_args!("[{at}]"),
                 format_args!("{}", kind(json)),
@@ -190,37 +191,37 @@ impl<'j, T, F: Fn(&'j str) -> Option<T>> Reader<'_, T, F> {
     }
 }
 
-/// Goes through JSON that is known to be well-formed from left to right, and looks at each byte once, however deep its lists are.
+/// Scans well-formed JSON from left to right. Visits each byte once, however deep its lists are nested.
 struct Scan<'j> {
     json: &'j str,
     at: usize,
 }
 
 impl<'j> Scan<'j> {
-    /// The first byte of what comes next: of a value, or the end of a list.
+    /// Returns the next byte that begins a value or ends a list.
     fn peek(&mut self) -> Option<u8> {
         let bytes = self.json.as_bytes();
-        // Where commas are is known.
+        // The JSON is well-formed, so commas carry no information.
         while let Some(b' ' | b'\t' | b'\n' | b'\r' | b',') = bytes.get(self.at) {
             self.at += 1;
         }
         bytes.get(self.at).copied()
     }
 
-    /// Goes over one byte.
-    fn step(&mut self) {
+    /// Skips one byte.
+    fn skip_byte(&mut self) {
         self.at += 1;
     }
 
-    /// The value that comes next, which is gone over as a whole.
+    /// Returns the next value and skips it.
     fn value(&mut self) -> &'j str {
         let first = self.peek();
         let begin = self.at;
         match first {
-            Some(b'"') => self.text(),
-            Some(b'[' | b'{') => self.nested(),
+            Some(b'"') => self.skip_text(),
+            Some(b'[' | b'{') => self.skip_nested(),
             _ => {
-                self.step();
+                self.skip_byte();
                 let rest = self.json.as_bytes().get(self.at..).unwrap_or_default();
                 let ends =
                     |byte: &u8| matches!(byte, b',' | b']' | b'}' | b' ' | b'\t' | b'\n' | b'\r');
@@ -230,9 +231,9 @@ impl<'j> Scan<'j> {
         self.json.get(begin..self.at).unwrap_or_default()
     }
 
-    /// Goes over a text.
-    fn text(&mut self) {
-        self.step();
+    /// Skips a string.
+    fn skip_text(&mut self) {
+        self.skip_byte();
         while let Some(byte) = self.json.as_bytes().get(self.at) {
             self.at += match byte {
                 b'\\' => 2,
@@ -244,20 +245,20 @@ impl<'j> Scan<'j> {
         }
     }
 
-    /// Goes over a list or an object and all that is in it.
-    fn nested(&mut self) {
+    /// Skips a list or an object with its content.
+    fn skip_nested(&mut self) {
         let mut depth = 0_usize;
         while let Some(byte) = self.json.as_bytes().get(self.at) {
             match byte {
                 b'"' => {
-                    self.text();
+                    self.skip_text();
                     continue;
                 }
                 b'[' | b'{' => depth += 1,
                 b']' | b'}' => depth = depth.saturating_sub(1),
                 _ => {}
             }
-            self.step();
+            self.skip_byte();
             if depth == 0 {
                 return;
             }
@@ -265,7 +266,7 @@ impl<'j> Scan<'j> {
     }
 }
 
-/// What kind of JSON it is. Never its value, which may be nobody's business.
+/// Names the kind of a JSON value. The value itself is not repeated, since it may be personal data.
 fn kind(json: &str) -> &'static str {
     match json.as_bytes().first() {
         Some(b'"') => "a text",
@@ -290,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_read_once_from_their_digits() {
+    fn numbers_are_parsed_once_from_their_digits() {
         let (data, faults) = read(
             Datatype::Int64,
             &[2],
@@ -301,7 +302,7 @@ mod tests {
             TensorData::Int64(vec![9_007_199_254_740_993, i64::MIN])
         );
         assert_eq!(faults, [""; 0]);
-        // Rounded to 64 bits first, it would lie just between two 32-bit floats and go to the even one.
+        // Rounded to 64 bits first, it would lie halfway between two 32-bit floats and round to the even one.
         let (data, faults) = read(Datatype::Fp32, &[2], "[1.00000017881393432617187499, -0.0]");
         let TensorData::Fp32(data) = data else {
             panic!("FP32")
@@ -312,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_in_lists_are_read_as_the_shape_says() {
+    fn nested_lists_are_read_as_the_shape_says() {
         let flat = TensorData::Int32((1..=8).collect());
         for json in ["[1,2,3,4,5,6,7,8]", "[[[1,2],[3,4]],[[5,6], [7,8]]]"] {
             assert_eq!(
@@ -347,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_stands_between_elements_is_gone_over() {
+    fn separators_and_other_kinds_of_values_are_skipped() {
         let json = " [ {\"a]\": [\"}\\\"\"]} ,\t[3 , 4]\n,\"]\\\\\" ,5 ] ";
         let (data, faults) = read(Datatype::Int32, &[4, 2], json.trim());
         assert_eq!(data, TensorData::Int32(vec![3, 4, 5]));
@@ -374,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_are_what_they_stand_for() {
+    fn strings_are_unescaped() {
         let (data, faults) = read(Datatype::Bytes, &[3], r#"["a b", "", "\u00e9\n"]"#);
         let texts = ["a b", "", "é\n"].map(|text| Bytes::from(text.to_owned()));
         assert_eq!(data, TensorData::Bytes(texts.to_vec()));
@@ -384,7 +385,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_float_can_hold_is_refused_and_null_is_missing() {
+    fn numbers_out_of_range_are_refused_and_null_is_a_missing_value() {
         let (_, faults) = read(Datatype::Fp32, &[1], "[1e39]");
         assert_eq!(faults.len(), 1);
         let (_, faults) = read(Datatype::Fp64, &[2], "[1e39, 1e400]");

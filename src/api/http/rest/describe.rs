@@ -1,4 +1,4 @@
-//! What there is and how it stands, as Triton tells it in JSON. What is told is the same as over gRPC, and made in [`oip`].
+//! Which models and versions there are and their states, in Triton's JSON. The content is the same as over gRPC, and is made in [`oip`].
 
 use axum::body::to_bytes;
 use axum::extract::{Request, State};
@@ -9,25 +9,27 @@ use serde::{Deserialize, Serialize};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
-use super::form::{self, Unread};
-use super::named::Named;
+use super::form::{self, ParseError};
 use super::refusal::{Refusal, json};
+use super::target::PathTarget;
 use crate::api::http::HttpState;
 use crate::api::{MESSAGE_PATIENCE, oip, read};
 use crate::error::PredictError;
 
-/// Bytes of a request for the index, which says one word.
-const SHORT: usize = 4096;
+/// Limit on the bytes of a request for the index, which has one field.
+const MAX_INDEX_REQUEST_BYTES: usize = 4096;
 
 /// Whether the process answers.
 #[derive(Debug, Serialize, JsonSchema)]
-pub(in crate::api::http) struct Live {
+#[schemars(rename = "Live")]
+pub(in crate::api::http) struct ServerLive {
     live: bool,
 }
 
 /// Whether every model can answer.
 #[derive(Debug, Serialize, JsonSchema)]
-pub(in crate::api::http) struct Ready {
+#[schemars(rename = "Ready")]
+pub(in crate::api::http) struct ServerReady {
     ready: bool,
 }
 
@@ -39,71 +41,66 @@ pub(in crate::api::http) struct ModelReady {
     ready: bool,
 }
 
-/// What of the index is wanted.
+/// Which versions the index should list.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-#[schemars(rename = "IndexRequest")]
-pub(in crate::api::http) struct Index {
+pub(in crate::api::http) struct IndexRequest {
     /// Only the versions that are READY.
     ready: Option<bool>,
 }
 
-pub(in crate::api::http) async fn server() -> Response {
+pub(in crate::api::http) async fn server_metadata() -> Response {
     json(&oip::server_metadata(), None)
 }
 
-pub(in crate::api::http) async fn live() -> Response {
-    json(&Live { live: true }, None)
+pub(in crate::api::http) async fn server_live() -> Response {
+    json(&ServerLive { live: true }, None)
 }
 
-pub(in crate::api::http) async fn ready(
+pub(in crate::api::http) async fn server_ready(
     State(state): State<HttpState>,
 ) -> Result<Response, Refusal> {
     let reasons = state.catalog.unready();
     if reasons.is_empty() {
-        return Ok(json(&Ready { ready: true }, None));
+        return Ok(json(&ServerReady { ready: true }, None));
     }
-    let told = reasons.join("; ");
-    Err(Refusal::new(
-        StatusCode::SERVICE_UNAVAILABLE,
-        "NOT_READY",
-        told,
-    ))
+    let status = StatusCode::SERVICE_UNAVAILABLE;
+    Err(Refusal::new(status, "NOT_READY", reasons.join("; ")))
 }
 
-/// Ready, or why not.
+/// Answers that the model or version is ready, or refuses with the reason why it is not.
 pub(in crate::api::http) async fn model_ready(
     State(state): State<HttpState>,
-    named: Named,
+    target: PathTarget,
 ) -> Result<Response, Refusal> {
-    let (name, version) = named.checked()?;
+    let (name, version) = target.checked()?;
     state.catalog.version(&name, read::pin(version).as_ref())?;
     let ready = ModelReady { name, ready: true };
     Ok(json(&ready, None))
 }
 
-pub(in crate::api::http) async fn metadata(
+pub(in crate::api::http) async fn model_metadata(
     State(state): State<HttpState>,
-    named: Named,
+    target: PathTarget,
 ) -> Result<Response, Refusal> {
-    let (model, version) = named.checked()?;
-    let told = oip::metadata(&state.catalog, &model, version)?;
-    Ok(json(&told, None))
+    let (model, version) = target.checked()?;
+    let metadata = oip::metadata(&state.catalog, &model, version)?;
+    Ok(json(&metadata, None))
 }
 
-pub(in crate::api::http) async fn config(
+pub(in crate::api::http) async fn model_config(
     State(state): State<HttpState>,
-    named: Named,
+    target: PathTarget,
 ) -> Result<Response, Refusal> {
-    let (model, version) = named.checked()?;
-    let told = oip::config(&state.catalog, &model, version)?;
-    Ok(json(&told, None))
+    let (model, version) = target.checked()?;
+    let config = oip::config(&state.catalog, &model, version)?;
+    Ok(json(&config, None))
 }
 
-pub(in crate::api::http) async fn statistics(
+pub(in crate::api::http) async fn model_statistics(
     State(state): State<HttpState>,
-    named: Named,
+    target: PathTarget,
 ) -> Result<Response, Refusal> {
-    let (model, version) = named.checked()?;
+    let (model, version) = target.checked()?;
     statistics_of(state, model, version).await
 }
 
@@ -118,56 +115,48 @@ async fn statistics_of(
     model: String,
     version: String,
 ) -> Result<Response, Refusal> {
-    // It waits for locks, which no thread that serves should do for who only looks.
-    let told = spawn_blocking(move || oip::statistics(&state.catalog, &model, version));
-    match told.await {
-        Ok(told) => Ok(json(&told?, None)),
+    // Reading takes locks, on which a thread that serves requests must not wait.
+    let read = spawn_blocking(move || oip::statistics(&state.catalog, &model, version));
+    match read.await {
+        Ok(statistics) => Ok(json(&statistics?, None)),
         Err(error) => {
-            tracing::error!(%error, "statistics are not told");
+            tracing::error!(%error, "failed to read statistics");
             let status = StatusCode::INTERNAL_SERVER_ERROR;
-            Err(Refusal::new(
-                status,
-                "INTERNAL",
-                "the statistics cannot be told",
-            ))
+            let text = "failed to read statistics";
+            Err(Refusal::new(status, "INTERNAL", text))
         }
     }
 }
 
-/// The index. A request without a body wants all of it.
-pub(in crate::api::http) async fn index(
+/// Lists all known versions. A request without a body asks for all of them.
+pub(in crate::api::http) async fn repository_index(
     State(state): State<HttpState>,
     request: Request,
 ) -> Result<Response, Refusal> {
-    let read = timeout(MESSAGE_PATIENCE, to_bytes(request.into_body(), SHORT)).await;
-    let Ok(Ok(body)) = read else {
-        let told = format!("the body did not come, or is larger than {SHORT} bytes");
-        return Err(Refusal::new(
-            StatusCode::BAD_REQUEST,
-            "MALFORMED_MESSAGE",
-            told,
-        ));
+    let malformed = |text| Refusal::new(StatusCode::BAD_REQUEST, "MALFORMED_MESSAGE", text);
+    let body = to_bytes(request.into_body(), MAX_INDEX_REQUEST_BYTES);
+    let Ok(Ok(body)) = timeout(MESSAGE_PATIENCE, body).await else {
+        return Err(malformed(format!(
+            "the body did not arrive, or is larger than {MAX_INDEX_REQUEST_BYTES} bytes"
+        )));
     };
     let wanted = match &*body {
-        [] => Index::default(),
-        body => form::read(body).map_err(|unread| match unread {
-            Unread::Faulty(faults) => Refusal::from(PredictError::from(faults)),
-            Unread::Malformed(why) => {
-                Refusal::new(StatusCode::BAD_REQUEST, "MALFORMED_MESSAGE", why)
-            }
+        [] => IndexRequest::default(),
+        body => form::parse_object(body).map_err(|error| match error {
+            ParseError::Invalid(faults) => Refusal::from(PredictError::from(faults)),
+            ParseError::Malformed(text) => malformed(text),
         })?,
     };
-    let ready = wanted.ready.unwrap_or_default();
-    Ok(json(&oip::index(&state.catalog, ready).models, None))
+    let ready_only = wanted.ready.unwrap_or_default();
+    Ok(json(&oip::index(&state.catalog, ready_only).models, None))
 }
 
-/// Loading and unloading: operators do it, and this port does not know who asks.
-pub(in crate::api::http) async fn refused(named: Named) -> Response {
-    let model = named.model;
-    let told = format!(
-        "versions of `{}` are not loaded or unloaded on this port, where nobody is authorised: use the admin port over gRPC, or \
-            `taper versions load`",
-        read::cut(&model)
+/// Refuses to load or unload a model: only operators may, and this port does not know its callers.
+pub(in crate::api::http) async fn refuse_load_or_unload(target: PathTarget) -> Response {
+    let text = format!(
+        "versions of `{}` cannot be loaded or unloaded on the HTTP port, which does not authenticate callers: use the admin port \
+            over gRPC, or `taper versions load`",
+        read::cut(&target.model)
     );
-    Refusal::new(StatusCode::FORBIDDEN, "FORBIDDEN", told).into_response()
+    Refusal::new(StatusCode::FORBIDDEN, "FORBIDDEN", text).into_response()
 }

@@ -1,7 +1,7 @@
-//! The JSON of an inference request, as far as it is the same whatever its tensors hold.
+//! The JSON of an inference request, apart from the elements of its tensors.
 //!
-//! Everything may be missing or of a kind that is not known, so that what is wrong can be named in one way. What is not known is
-//! ignored, as the protocol wants it.
+//! Every field may be missing or of an unexpected kind, so that all faults are reported in one form. Unknown fields are ignored, as the
+//! protocol demands.
 
 use std::fmt;
 
@@ -9,48 +9,48 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer, IgnoredAny, Visitor};
 use serde_json::value::RawValue;
 
-use super::form::{Few, list, object};
+use super::form::{BoundedList, list, object};
 use crate::proto::inference::InferParameter;
 use crate::proto::inference::infer_parameter::ParameterChoice;
 
-/// Axes that are read of a shape, which are more than any input has, so that who sends too many is told of which input.
-const MOST_AXES: usize = 16;
+/// Axes of a shape that are read: more than any input has, so that a fault about too many axes can name the input.
+const MAX_READ_AXES: usize = 16;
 
-/// A request to infer.
-// What is missing has a default so that it is refused by name. That it must be there is said here, beside the default.
+/// An inference request.
+// `inputs` has a default, so that a request without it gets an error that names the field. The schema says that it is required.
 #[derive(serde::Deserialize, JsonSchema)]
 #[schemars(extend("required" = ["inputs"]))]
 pub(in crate::api::http) struct InferRequest<'a> {
-    /// Echoed in the answer.
+    /// Repeated in the response.
     pub(super) id: Option<String>,
-    /// About the request as a whole.
+    /// Parameters of the request.
     #[serde(default, deserialize_with = "object")]
     pub(super) parameters: Option<Parameters>,
     /// One for each input of the model.
     #[serde(borrow, default)]
     #[schemars(with = "Vec<Input<'a>>", length(min = 1))]
-    pub(super) inputs: Few<Input<'a>>,
-    /// Which outputs are wanted; all where there is none.
+    pub(super) inputs: BoundedList<Input<'a>>,
+    /// The outputs to return; all if empty.
     #[serde(default)]
-    #[schemars(with = "Vec<Wanted>")]
-    pub(super) outputs: Few<Wanted>,
+    #[schemars(with = "Vec<WantedOutput>")]
+    pub(super) outputs: BoundedList<WantedOutput>,
 }
 
 /// Parameters of a request; others are ignored.
 #[derive(Debug, Default, serde::Deserialize, JsonSchema)]
 #[schemars(rename = "InferParameters")]
 pub(super) struct Parameters {
-    /// Equal keys get the same version for as long as the shares stay. At most 1024 bytes. The header `taper-routing-key` says the
-    /// same.
+    /// Requests with equal keys get the same version as long as the shares do not change. At most 1024 bytes. Alternatively, the header
+    /// `taper-routing-key`.
     #[schemars(with = "Option<String>")]
-    pub(super) routing_key: Option<Given>,
-    /// The caller's own id for the answer: 1 to 128 visible ASCII characters. The header `taper-response-id` says the same.
+    pub(super) routing_key: Option<ParameterValue>,
+    /// The caller's own id for the answer: 1 to 128 visible ASCII characters. Alternatively, the header `taper-response-id`.
     #[schemars(with = "Option<String>")]
-    pub(super) response_id: Option<Given>,
-    /// Microseconds that the caller waits; 0: for ever.
+    pub(super) response_id: Option<ParameterValue>,
+    /// How long the caller waits, in microseconds; no limit if 0.
     #[schemars(with = "Option<u64>")]
-    pub(super) timeout: Option<Given>,
-    /// Whether outputs come as blocks of bytes after the JSON.
+    pub(super) timeout: Option<ParameterValue>,
+    /// Whether to send outputs as blocks of bytes after the JSON.
     pub(super) binary_data_output: Option<bool>,
 }
 
@@ -66,77 +66,78 @@ pub(super) struct Input<'a> {
     /// `BOOL`, `INT32`, `INT64`, `FP32`, `FP64` or `BYTES`.
     #[schemars(required)]
     pub(super) datatype: Option<String>,
-    /// About the tensor; others are ignored.
+    /// Parameters of the tensor; others are ignored.
     #[serde(default, deserialize_with = "object")]
     pub(super) parameters: Option<InputParameters>,
-    /// The elements, row-major, flat or nested as the shape says. `null` is missing, for FP32 and FP64. Left out where the tensor comes
+    /// The elements, row-major, flat or nested as the shape says. `null` is a missing value of FP32 or FP64. Left out if the tensor comes
     /// as a block of bytes.
     #[serde(borrow)]
     #[schemars(with = "Option<Vec<AnyElement>>")]
     pub(super) data: Option<&'a RawValue>,
 }
 
-/// What the elements of a tensor may be, for the schema.
+/// An element of a tensor, for the schema.
 #[derive(JsonSchema)]
 #[serde(untagged)]
-#[expect(dead_code, reason = "only described")]
+#[expect(dead_code, reason = "only its schema is used")]
 pub(super) enum AnyElement {
     /// A number, for INT32, INT64, FP32 and FP64.
     Number(f64),
-    /// A text, for BYTES.
+    /// A string, for BYTES.
     Text(String),
     /// True or false, for BOOL.
     Bool(bool),
-    /// Missing, for FP32 and FP64.
+    /// A missing value, for FP32 and FP64.
     Missing(()),
-    /// Those along the next axis.
+    /// The elements along the next axis.
     Nested(#[schemars(schema_with = "nested")] ()),
 }
 
-/// A list of elements, or of lists of them: a form that holds itself is more than generators of clients read.
+/// Makes the schema of a list of elements or of nested lists. It is not recursive, since generators of clients do not support that.
 fn nested(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({"type": "array", "items": {"description": "An element, or those along the next axis."}})
+    json_schema!({"type": "array", "items": {"description": "An element, or the elements along the next axis."}})
 }
 
 /// Parameters of an input; others are ignored.
 #[derive(Debug, Default, serde::Deserialize, JsonSchema)]
 pub(super) struct InputParameters {
-    /// Bytes of the tensor among the blocks after the JSON.
+    /// Length of the tensor's block after the JSON, in bytes.
     pub(super) binary_data_size: Option<usize>,
     /// Refused: no memory is shared.
     #[schemars(skip)]
     pub(super) shared_memory_region: Option<IgnoredAny>,
 }
 
-/// An output that is wanted.
+/// A requested output.
 #[derive(Debug, serde::Deserialize, JsonSchema)]
-pub(super) struct Wanted {
+#[schemars(rename = "Wanted")]
+pub(super) struct WantedOutput {
     /// Name of the output.
     #[schemars(required)]
     pub(super) name: Option<String>,
-    /// How it is wanted; others are ignored.
+    /// Parameters of the output; others are ignored.
     #[serde(default, deserialize_with = "object")]
     pub(super) parameters: Option<WantedParameters>,
 }
 
-/// Parameters of an output that is wanted; others are ignored.
+/// Parameters of a requested output; others are ignored.
 #[derive(Debug, Default, serde::Deserialize, JsonSchema)]
 pub(super) struct WantedParameters {
-    /// Whether it comes as a block of bytes after the JSON.
+    /// Whether to send it as a block of bytes after the JSON.
     pub(super) binary_data: Option<bool>,
     /// Refused: no memory is shared.
     #[schemars(skip)]
     pub(super) shared_memory_region: Option<IgnoredAny>,
-    /// Instead of the numbers, so many classes with the highest, each as `score:index:label`.
+    /// Instead of numbers, return this many classes with the highest scores, each as `score:index:label`.
     #[schemars(with = "Option<u64>")]
-    pub(super) classification: Option<Given>,
+    pub(super) classification: Option<ParameterValue>,
 }
 
-/// The value of a parameter, whatever it is there for.
+/// The value of any parameter.
 #[derive(Debug)]
-pub(super) struct Given(pub(super) InferParameter);
+pub(super) struct ParameterValue(pub(super) InferParameter);
 
-impl<'de> Deserialize<'de> for Given {
+impl<'de> Deserialize<'de> for ParameterValue {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         struct Value;
         impl Visitor<'_> for Value {
@@ -176,6 +177,6 @@ pub(super) struct Axes(pub(super) Vec<i64>);
 
 impl<'de> Deserialize<'de> for Axes {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        list(from, MOST_AXES).map(Self)
+        list(from, MAX_READ_AXES).map(Self)
     }
 }

@@ -1,4 +1,4 @@
-//! JSON as typed values, straight from its text: objects only where objects are meant, lists up to a length, and what is wrong by its path.
+//! Typed values straight from JSON text: objects only where an object is expected, lists up to a length, and faults with their paths.
 
 use std::{fmt, marker::PhantomData};
 
@@ -8,25 +8,25 @@ use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use crate::error::InputFaults;
 use crate::proto::codec::MOST_FIELDS;
 
-/// A list of objects, as long as a message of any other protocol may make it. An object of two bytes takes a hundred in memory, but not
-/// for long: what is kept of it is put together before anybody waits for anything.
-pub(super) struct Few<T>(pub(super) Vec<T>);
+/// A list of objects, with the limit that messages of the other protocols have. An object of two bytes takes a hundred bytes in memory, but
+/// only until the request is converted to a query, which happens before anything waits.
+pub(super) struct BoundedList<T>(pub(super) Vec<T>);
 
-impl<T> Default for Few<T> {
+impl<T> Default for BoundedList<T> {
     fn default() -> Self {
         Self(Vec::new())
     }
 }
 
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Few<T> {
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for BoundedList<T> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let items: Vec<Object<T>> = list_or_none(from, MOST_FIELDS)?;
         Ok(Self(items.into_iter().map(|item| item.0).collect()))
     }
 }
 
-/// A list of at most `most`; `null`, as clients write what they leave out, is an empty one.
-pub(super) fn list_or_none<'de, T, D>(from: D, most: usize) -> Result<Vec<T>, D::Error>
+/// Reads a list of at most `max_items`; `null`, which clients write for fields that they leave out, is an empty list.
+pub(super) fn list_or_none<'de, T, D>(from: D, max_items: usize) -> Result<Vec<T>, D::Error>
 where
     T: Deserialize<'de>,
     D: Deserializer<'de>,
@@ -51,11 +51,11 @@ where
             list(from, self.0)
         }
     }
-    from.deserialize_option(List(most, PhantomData))
+    from.deserialize_option(List(max_items, PhantomData))
 }
 
-/// A list of at most `most`.
-pub(super) fn list<'de, T, D>(from: D, most: usize) -> Result<Vec<T>, D::Error>
+/// Reads a list of at most `max_items`.
+pub(super) fn list<'de, T, D>(from: D, max_items: usize) -> Result<Vec<T>, D::Error>
 where
     T: Deserialize<'de>,
     D: Deserializer<'de>,
@@ -79,10 +79,10 @@ where
             Ok(items)
         }
     }
-    from.deserialize_seq(List(most, PhantomData))
+    from.deserialize_seq(List(max_items, PhantomData))
 }
 
-/// What came as an object; as a list, which would do for a derived form too, it is refused.
+/// A value that must be written as an object. Derived deserializers would accept a list too.
 struct Object<T>(T);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
@@ -103,7 +103,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
     }
 }
 
-/// An object that may be missing.
+/// Reads an object that may be missing.
 pub(super) fn object<'de, T, D>(from: D) -> Result<Option<T>, D::Error>
 where
     T: Deserialize<'de>,
@@ -113,99 +113,100 @@ where
     Ok(object.map(|object| object.0))
 }
 
-/// What is wrong with a body.
+/// Why a body could not be parsed.
 #[derive(Debug)]
-pub(super) enum Unread {
-    /// It is no JSON, for this reason.
+pub(super) enum ParseError {
+    /// It is not JSON, for this reason.
     Malformed(String),
-    /// It is JSON of another form.
-    Faulty(InputFaults),
+    /// It is JSON with faults.
+    Invalid(InputFaults),
 }
 
-/// Reads `json`, an object.
+/// Parses `json`, an object.
 ///
 /// # Errors
-/// Where it is wrong, and what was wanted there.
-pub(super) fn read<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, Unread> {
-    any(json).map(|Object(read)| read)
+/// Returns an error with the path of the fault and what was expected there.
+pub(super) fn parse_object<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, ParseError> {
+    parse(json).map(|Object(value)| value)
 }
 
-/// Reads `json`.
+/// Parses `json`, of any form.
 ///
 /// # Errors
-/// As [`read`].
-pub(super) fn any<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, Unread> {
+/// As [`parse_object`].
+pub(super) fn parse<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, ParseError> {
     let mut reader = serde_json::Deserializer::from_slice(json);
-    let read = serde_path_to_error::deserialize(&mut reader);
-    let read = read.map_err(|error| {
+    let parsed = serde_path_to_error::deserialize(&mut reader);
+    let value = parsed.map_err(|error| {
         let path = error.path().to_string();
-        unread(&path, &error.into_inner())
+        parse_error(&path, &error.into_inner())
     })?;
-    reader.end().map_err(|error| unread("", &error))?;
-    Ok(read)
+    reader.end().map_err(|error| parse_error("", &error))?;
+    Ok(value)
 }
 
-fn unread(path: &str, error: &serde_json::Error) -> Unread {
+fn parse_error(path: &str, error: &serde_json::Error) -> ParseError {
     let text = error.to_string();
-    let place = format!(" at line {} column {}", error.line(), error.column());
-    let said = text.strip_suffix(&*place).unwrap_or(&text);
-    if said == "number out of range" {
-        // As JSON it is well-formed.
+    let location = format!(" at line {} column {}", error.line(), error.column());
+    let message = text.strip_suffix(&*location).unwrap_or(&text);
+    if message == "number out of range" {
+        // Well-formed, as JSON has no limit on numbers.
         let wanted = "a number that a 64-bit float can hold";
-        return Unread::Faulty(InputFaults::one(field(path, ""), "a larger number", wanted));
+        return ParseError::Invalid(InputFaults::one(field(path, ""), "a larger number", wanted));
     }
     if !error.is_data() {
-        return Unread::Malformed(text);
+        return ParseError::Malformed(text);
     }
-    let (said, expected) = said
+    let (found, expected) = message
         .rsplit_once(", expected ")
-        .unwrap_or((said, "another value"));
-    let (name, got, wanted) = if let Some(name) = named(said, "unknown field `") {
+        .unwrap_or((message, "another value"));
+    let (name, got, wanted) = if let Some(name) = quoted_name(found, "unknown field `") {
         (name, "an unknown name".to_owned(), expected)
-    } else if let Some(name) = named(said, "duplicate field `") {
+    } else if let Some(name) = quoted_name(found, "duplicate field `") {
         (name, "the name again".to_owned(), "each name once")
     } else {
-        ("", came(said), in_json(expected))
+        ("", json_found(found), json_expected(expected))
     };
-    Unread::Faulty(InputFaults::one(field(path, name), got, wanted))
+    ParseError::Invalid(InputFaults::one(field(path, name), got, wanted))
 }
 
-/// What has `name` at `path`.
+/// Returns the path of the field `name` at `path`.
 fn field(path: &str, name: &str) -> String {
     match path {
         "." | "" if name.is_empty() => "body".to_owned(),
         "." | "" => name.to_owned(),
-        // The path may go to the name or to what has it.
+        // The path may end with the field or with the object that contains it.
         path if name.is_empty() || path.ends_with(name) => path.to_owned(),
         path => format!("{path}.{name}"),
     }
 }
 
-fn named<'t>(text: &'t str, begin: &str) -> Option<&'t str> {
+/// Returns the name that follows `begin`.
+fn quoted_name<'t>(text: &'t str, begin: &str) -> Option<&'t str> {
     text.strip_prefix(begin)?.strip_suffix('`')
 }
 
-/// What came, in the words of JSON. Texts are not told, which may be nobody's business.
-fn came(said: &str) -> String {
-    if let Some(length) = said.strip_prefix("invalid length ") {
+/// Describes the value that was found, in terms of JSON. Strings are not repeated, since they may be personal data.
+fn json_found(found: &str) -> String {
+    if let Some(length) = found.strip_prefix("invalid length ") {
         return format!("{length} or more");
     }
     let kinds = ["invalid type: ", "invalid value: "];
-    let what = kinds.iter().find_map(|kind| said.strip_prefix(kind));
-    let what = what.unwrap_or(said);
-    let value = what.split('`').nth(1).unwrap_or_default();
-    match what.split(' ').next() {
+    let described = kinds.iter().find_map(|kind| found.strip_prefix(kind));
+    let described = described.unwrap_or(found);
+    let value = described.split('`').nth(1).unwrap_or_default();
+    match described.split(' ').next() {
         Some("sequence") => "a list".to_owned(),
         Some("map") => "an object".to_owned(),
         Some("string") => "a text".to_owned(),
         Some("integer" | "floating") => format!("the number {value}"),
         Some("boolean") => value.to_owned(),
-        _ => what.to_owned(),
+        _ => described.to_owned(),
     }
 }
 
-/// What was expected, in the words of JSON.
-fn in_json(expected: &str) -> &str {
+/// Describes the value that was expected, in terms of JSON.
+fn json_expected(expected: &str) -> &str {
     match expected {
         "u64" | "usize" => "a whole number from 0",
         "i64" => "a whole number",
@@ -227,17 +228,17 @@ mod tests {
         _size: Option<usize>,
         _whole: Option<i64>,
         #[serde(default)]
-        _few: Few<Form>,
+        _few: BoundedList<Form>,
     }
 
-    impl<T> fmt::Debug for Few<T> {
+    impl<T> fmt::Debug for BoundedList<T> {
         fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            write!(f, "{} of them", self.0.len())
+            write!(f, "{} items", self.0.len())
         }
     }
 
     #[test]
-    fn what_is_wrong_is_told_in_words_of_json() {
+    fn faults_are_described_in_terms_of_json() {
         for (json, want) in [
             (r#"{"_text": [1]}"#, "_text: got a list, wants a text"),
             (
@@ -277,18 +278,18 @@ mod tests {
             ),
             ("[]", "body: got a list, wants an object"),
         ] {
-            let Err(Unread::Faulty(faults)) = read::<Form>(json.as_bytes()) else {
-                panic!("{json} is faulty")
+            let Err(ParseError::Invalid(faults)) = parse_object::<Form>(json.as_bytes()) else {
+                panic!("{json} has a fault")
             };
             assert_eq!(faults.to_string(), want, "{json}");
         }
     }
 
     #[test]
-    fn null_is_left_out() {
+    fn null_means_left_out() {
         let json =
             r#"{"_text":null,"_yes":null,"_from_0":null,"_size":null,"_whole":null,"_few":null}"#;
-        let read: Form = read(json.as_bytes()).unwrap();
+        let read: Form = parse_object(json.as_bytes()).unwrap();
         assert!(read._few.0.is_empty());
     }
 }

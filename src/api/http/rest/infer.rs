@@ -1,4 +1,4 @@
-//! `POST /v2/models/{model}/infer`: typed tensors as the Open Inference Protocol has them, in JSON or as blocks of bytes after it.
+//! `POST /v2/models/{model}/infer`: typed tensors in the form of the Open Inference Protocol, as JSON or as blocks of bytes after the JSON.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -10,14 +10,14 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::admit::{Received, holding};
-use super::envelope::{self, Given, InferRequest};
-use super::form::{self, Few, Unread};
-use super::named::Named;
+use super::envelope::{self, InferRequest, ParameterValue};
+use super::form::{self, BoundedList, ParseError};
+use super::receive::{Received, body_holding};
 use super::refusal::{Refusal, json};
-use super::tensor::Parts;
+use super::target::PathTarget;
+use super::tensor::BodyParts;
 use crate::api::http::HttpState;
-use crate::api::oip::{self, Answered, Ask, Values};
+use crate::api::oip::{self, InferenceAnswer, InferenceRequest, RequestedOutput, Values};
 use crate::api::response_headers;
 use crate::error::InputFaults;
 use crate::model::payload::Datatype;
@@ -25,41 +25,40 @@ use crate::proto::inference::InferParameter;
 use crate::serving::Query;
 use crate::serving::admission::RequestPermit;
 
-/// Says where the JSON of a body ends, when blocks of bytes come after it.
+/// Header with the length of the JSON, for a body that has blocks of bytes after the JSON.
 pub(in crate::api::http) const JSON_LENGTH: HeaderName =
     HeaderName::from_static("inference-header-content-length");
 
-/// The answer to an inference request.
+/// The response to an inference request.
 #[derive(Debug, Serialize, JsonSchema)]
-#[schemars(rename = "InferResponse")]
-pub(in crate::api::http) struct InferAnswer {
+pub(in crate::api::http) struct InferResponse {
     /// The model that answered.
     model_name: String,
     /// The version that answered: a number.
     model_version: String,
-    /// As in the request.
+    /// The id of the request.
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<String>,
-    /// Who answered, and why: `role`, `response_id`, `policy_revision`, and `failed_version` with the role `fallback`.
+    /// Which version answered, and why: `role`, `response_id`, `policy_revision`, and `failed_version` with the role `fallback`.
     parameters: BTreeMap<String, InferParameter>,
     /// The one output of the model.
     outputs: [Output; 1],
 }
 
-/// A tensor of an answer.
+/// A tensor of a response.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Output {
     /// Its name.
     name: String,
-    /// Type of its elements: `FP32`, or `BYTES` where classes were asked for.
+    /// Type of its elements: `FP32`, or `BYTES` if classes were requested.
     datatype: Datatype,
-    /// Rows, and columns of each.
+    /// Number of rows, and of columns in each.
     shape: [i64; 2],
-    /// About the tensor.
+    /// Parameters of the tensor.
     #[serde(skip_serializing_if = "Option::is_none")]
     parameters: Option<OutputParameters>,
-    /// The elements, row-major; numbers in the shortest digits that give the same 32-bit float back. Left out where they come as a
-    /// block of bytes.
+    /// The elements, row-major; numbers in the shortest digits that parse to the same 32-bit float. Left out if they come as a block of
+    /// bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     data: Option<Elements>,
 }
@@ -79,53 +78,56 @@ enum Elements {
     Texts(Vec<String>),
 }
 
-/// What is to be done with the answer.
+/// How to write the response to a request.
 #[derive(Debug)]
-pub(super) struct Reply {
+pub(super) struct ResponseOptions {
     id: Option<String>,
-    wanted: Vec<oip::Wanted>,
-    /// Whether the output is wanted as bytes.
+    outputs: Vec<RequestedOutput>,
+    /// Whether to send the output as a block of bytes.
     binary: bool,
 }
 
 /// Answers an inference request.
 pub(in crate::api::http) async fn infer(
     State(state): State<HttpState>,
-    named: Named,
+    target: PathTarget,
     request: Request,
 ) -> Result<Response, Refusal> {
     let Received {
         headers,
         body,
-        place,
+        permit,
     } = state.receive(request).await?;
-    let (bytes, held) = (body.len(), Arc::clone(&place));
-    let read = move || {
-        let parts = parts(&headers, body).map_err(Unread::Faulty)?;
-        read(named, headers, parts, &held)
+    let (bytes, query_permit) = (body.len(), Arc::clone(&permit));
+    let parse_body = move || {
+        let parts = split_body(&headers, body).map_err(ParseError::Invalid)?;
+        parse(target, headers, parts, &query_permit)
     };
-    let (query, reply) = state.read(bytes, &place, read).await?;
-    let giveable = oip::giveable(&state.catalog, &query, &reply.wanted);
-    let answer = state.answer(giveable.map(|()| query), &place).await?;
-    let mut head = HeaderMap::new();
-    response_headers::write(&answer, &mut head);
-    match oip::answered(answer, &reply.wanted) {
-        Ok(answered) => Ok(reply.response(answered, head, place)),
-        Err(error) => Err(Refusal::from(error).holding(place)),
+    let (query, options) = state.parse(bytes, &permit, parse_body).await?;
+    let checked = oip::check_outputs(&state.catalog, &query, &options.outputs);
+    let answer = state.answer(checked.map(|()| query), &permit).await?;
+    let mut headers = HeaderMap::new();
+    response_headers::write(&answer, &mut headers);
+    match oip::infer_answer(answer, &options.outputs) {
+        Ok(answer) => Ok(options.response(answer, headers, permit)),
+        Err(error) => Err(Refusal::from(error).holding(permit)),
     }
 }
 
-/// Cuts a body where its JSON ends.
-pub(super) fn parts(headers: &HeaderMap, mut body: Bytes) -> Result<Parts, InputFaults> {
+/// Splits a body where its JSON ends.
+///
+/// # Errors
+/// Returns an error if the header's length is not a length within the body.
+pub(super) fn split_body(headers: &HeaderMap, mut body: Bytes) -> Result<BodyParts, InputFaults> {
     let Some(length) = headers.get(JSON_LENGTH) else {
         let (json, blocks) = (body, Bytes::new());
-        return Ok(Parts { json, blocks });
+        return Ok(BodyParts { json, blocks });
     };
     let length = length.to_str().unwrap_or("bytes");
     match length.parse() {
         Ok(length) if length <= body.len() => {
             let json = body.split_to(length);
-            Ok(Parts { json, blocks: body })
+            Ok(BodyParts { json, blocks: body })
         }
         _ => {
             let wanted = format!("a number of bytes, at most the {} of the body", body.len());
@@ -134,65 +136,70 @@ pub(super) fn parts(headers: &HeaderMap, mut body: Bytes) -> Result<Parts, Input
     }
 }
 
-pub(super) fn read(
-    named: Named,
+/// Parses a request for `target` that holds `permit`.
+///
+/// # Errors
+/// Returns an error if the JSON is malformed, or every fault that no model could accept.
+pub(super) fn parse(
+    target: PathTarget,
     headers: HeaderMap,
-    mut parts: Parts,
-    place: &Arc<RequestPermit>,
-) -> Result<(Query, Reply), Unread> {
+    mut parts: BodyParts,
+    permit: &Arc<RequestPermit>,
+) -> Result<(Query, ResponseOptions), ParseError> {
     let json = parts.json.clone();
-    let message: InferRequest<'_> = form::read(&json)?;
+    let message: InferRequest<'_> = form::parse_object(&json)?;
     let mut faults = InputFaults::default();
-    named.check(&mut faults);
-    let (model, version) = named.into_parts();
+    target.check(&mut faults);
+    let (model, version) = target.into_parts();
     let inputs = message.inputs.0.into_iter().enumerate();
-    let tensors = inputs.filter_map(|(at, input)| parts.tensor(at, input, &mut faults));
-    let tensors = tensors.collect();
-    parts.rest(&mut faults);
+    let tensors = inputs
+        .filter_map(|(at, input)| parts.tensor(at, input, &mut faults))
+        .collect();
+    parts.check_rest(&mut faults);
     let parameters = message.parameters.unwrap_or_default();
     let binary = parameters.binary_data_output.unwrap_or_default();
-    let (wanted, binary) = wanted(message.outputs, binary, &mut faults);
-    let named_parameters = [
-        ("routing_key", parameters.routing_key),
-        ("response_id", parameters.response_id),
-        ("timeout", parameters.timeout),
-    ];
-    let ask = Ask {
+    let (outputs, binary) = requested_outputs(message.outputs, binary, &mut faults);
+    let request = InferenceRequest {
         model,
         version,
-        parameters: given(named_parameters),
+        parameters: present([
+            ("routing_key", parameters.routing_key),
+            ("response_id", parameters.response_id),
+            ("timeout", parameters.timeout),
+        ]),
         headers,
         tensors,
-        permit: Arc::clone(place),
+        permit: Arc::clone(permit),
     };
-    let query = oip::query(ask, faults).map_err(Unread::Faulty)?;
-    let reply = Reply {
+    let query = oip::query(request, faults).map_err(ParseError::Invalid)?;
+    let options = ResponseOptions {
         id: message.id,
-        wanted,
+        outputs,
         binary,
     };
-    Ok((query, reply))
+    Ok((query, options))
 }
 
-/// Those that are there.
-fn given<const N: usize>(
-    parameters: [(&str, Option<Given>); N],
+/// Returns the parameters that have a value.
+fn present<const N: usize>(
+    parameters: [(&str, Option<ParameterValue>); N],
 ) -> HashMap<String, InferParameter> {
     let parameters = parameters.into_iter();
-    let given = parameters.filter_map(|(name, value)| Some((name.to_owned(), value?.0)));
-    given.collect()
+    parameters
+        .filter_map(|(name, value)| Some((name.to_owned(), value?.0)))
+        .collect()
 }
 
-/// Which outputs are wanted, and whether as bytes; `binary` where nothing is said about it.
-fn wanted(
-    outputs: Few<envelope::Wanted>,
+/// Returns the requested outputs, and whether to send them as bytes: `binary` for outputs that do not say it themselves.
+fn requested_outputs(
+    outputs: BoundedList<envelope::WantedOutput>,
     mut binary: bool,
     faults: &mut InputFaults,
-) -> (Vec<oip::Wanted>, bool) {
+) -> (Vec<RequestedOutput>, bool) {
     let mut all = Vec::new();
     for (at, output) in outputs.0.into_iter().enumerate() {
-        let how = output.parameters.unwrap_or_default();
-        if how.shared_memory_region.is_some() {
+        let parameters = output.parameters.unwrap_or_default();
+        if parameters.shared_memory_region.is_some() {
             let field = format!("outputs[{at}].parameters.shared_memory_region");
             faults.add(field, "a region", "no such parameter: no memory is shared");
         }
@@ -201,22 +208,22 @@ fn wanted(
             faults.add(field, "nothing", "the name of an output");
             continue;
         };
-        binary = how.binary_data.unwrap_or(binary);
-        let parameters = given([("classification", how.classification)]);
-        all.push(oip::Wanted::new(at, name, &parameters, faults));
+        binary = parameters.binary_data.unwrap_or(binary);
+        let parameters = present([("classification", parameters.classification)]);
+        all.push(RequestedOutput::new(at, name, &parameters, faults));
     }
     (all, binary)
 }
 
-impl Reply {
-    /// The answer as it is sent.
+impl ResponseOptions {
+    /// Writes the response, which holds `permit` until it has left.
     fn response(
         self,
-        answered: Answered,
-        mut head: HeaderMap,
-        place: Arc<RequestPermit>,
+        answer: InferenceAnswer,
+        mut headers: HeaderMap,
+        permit: Arc<RequestPermit>,
     ) -> Response {
-        let output = answered.output;
+        let output = answer.output;
         let datatype = output.values.datatype();
         let block = self.binary.then(|| output.values.raw());
         let parameters = block.as_ref().map(|block| OutputParameters {
@@ -227,11 +234,11 @@ impl Reply {
             Values::Scores(scores) => Some(Elements::Numbers(scores)),
             Values::Classes(texts) => Some(Elements::Texts(texts)),
         };
-        let answer = InferAnswer {
-            model_name: answered.model,
-            model_version: answered.version,
+        let response = InferResponse {
+            model_name: answer.model,
+            model_version: answer.version,
             id: self.id,
-            parameters: answered.parameters.into_iter().collect(),
+            parameters: answer.parameters.into_iter().collect(),
             outputs: [Output {
                 name: output.name,
                 datatype,
@@ -241,14 +248,14 @@ impl Reply {
             }],
         };
         let Some(block) = block else {
-            return (head, json(&answer, Some(place))).into_response();
+            return (headers, json(&response, Some(permit))).into_response();
         };
-        // Nothing in it has a key that is no text, which is all that JSON cannot hold.
-        let mut body = serde_json::to_vec(&answer).unwrap_or_default();
-        head.insert(JSON_LENGTH, body.len().into());
+        // Serializing fails only for keys that are not strings, and the response has none.
+        let mut body = serde_json::to_vec(&response).unwrap_or_default();
+        headers.insert(JSON_LENGTH, body.len().into());
         let bytes = HeaderValue::from_static("application/octet-stream");
-        head.insert(header::CONTENT_TYPE, bytes);
+        headers.insert(header::CONTENT_TYPE, bytes);
         body.extend_from_slice(&block);
-        (head, holding(body, place)).into_response()
+        (headers, body_holding(body, permit)).into_response()
     }
 }

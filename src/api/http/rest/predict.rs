@@ -1,4 +1,4 @@
-//! `POST /v2/models/{model}/predict`: rows with a name for each value, the shortest way for a person.
+//! `POST /v2/models/{model}/predict`: rows with a name for each value, the shortest form for a person to write.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,12 +10,12 @@ use http::HeaderMap;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::Who;
-use super::admit::Received;
-use super::form::{self, Unread};
-use super::named::Named;
+use super::AnswerSource;
+use super::form::{self, ParseError};
+use super::receive::Received;
 use super::refusal::{Refusal, json};
 use super::rows::{AnyCell, Rows};
+use super::target::PathTarget;
 use crate::api::http::HttpState;
 use crate::api::read;
 use crate::api::response_headers;
@@ -25,80 +25,84 @@ use crate::serving::admission::RequestPermit;
 use crate::serving::{Answer, Query};
 
 /// Rows to predict.
-// Rows that are missing have a default so that they are refused by name. That they must be there is said here, beside the default.
+// `rows` has a default, so that a request without it gets an error that names the field. The schema says that it is required.
 #[derive(serde::Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(rename = "PredictRequest", extend("required" = ["rows"]))]
-pub(in crate::api::http) struct PredictBody {
+#[schemars(extend("required" = ["rows"]))]
+pub(in crate::api::http) struct PredictRequest {
     /// At least one: a value for each input, by its name.
     #[serde(default)]
     #[schemars(with = "Vec<BTreeMap<String, AnyCell>>", length(min = 1))]
     rows: Rows,
-    /// Equal keys get the same version for as long as the shares stay. At most 1024 bytes. The header `taper-routing-key` says the same.
+    /// Requests with equal keys get the same version as long as the shares do not change. At most 1024 bytes. Alternatively, the header
+    /// `taper-routing-key`.
     routing_key: Option<String>,
-    /// The caller's own id for the answer: 1 to 128 visible ASCII characters. The header `taper-response-id` says the same.
+    /// The caller's own id for the answer: 1 to 128 visible ASCII characters. Alternatively, the header `taper-response-id`.
     response_id: Option<String>,
-    /// Milliseconds that the caller waits; 0, and where it is left out: for ever.
+    /// How long the caller waits, in milliseconds; no limit if 0 or left out.
     timeout_ms: Option<u64>,
 }
 
-/// What is predicted, and by whom.
+/// Predictions, and the version that made them.
 #[derive(Debug, Serialize, JsonSchema)]
-#[schemars(rename = "PredictResponse")]
-pub(in crate::api::http) struct PredictAnswer {
+pub(in crate::api::http) struct PredictResponse {
     /// The model that answered.
     model: String,
     /// The version that answered.
     version: u64,
     #[serde(flatten)]
-    who: Who,
+    source: AnswerSource,
     /// One for each row, in order.
     predictions: Vec<Prediction>,
 }
 
-/// What is predicted for one row.
+/// The prediction for one row.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Prediction {
-    /// The most probable class, where the model has classes.
+    /// The most probable class, if the model has classes.
     #[serde(skip_serializing_if = "Option::is_none")]
     class: Option<String>,
     /// Its probability.
     #[serde(skip_serializing_if = "Option::is_none")]
     probability: Option<f32>,
-    /// The model's own numbers, by the name of the output.
+    /// The numbers that the model returned, by the name of the output.
     outputs: BTreeMap<String, Vec<f32>>,
 }
 
-/// Answers rows.
+/// Answers a request with named rows.
 pub(in crate::api::http) async fn predict(
     State(state): State<HttpState>,
-    named: Named,
+    target: PathTarget,
     request: Request,
 ) -> Result<Response, Refusal> {
     let Received {
         headers,
         body,
-        place,
+        permit,
     } = state.receive(request).await?;
-    let (bytes, held) = (body.len(), Arc::clone(&place));
-    let read = move || read(named, headers, &body, &held);
-    let query = state.read(bytes, &place, read).await?;
-    let answer = state.answer(Ok(query), &place).await?;
-    let mut head = HeaderMap::new();
-    response_headers::write(&answer, &mut head);
-    Ok((head, json(&PredictAnswer::of(answer), Some(place))).into_response())
+    let (bytes, query_permit) = (body.len(), Arc::clone(&permit));
+    let parse_body = move || parse(target, headers, &body, &query_permit);
+    let query = state.parse(bytes, &permit, parse_body).await?;
+    let answer = state.answer(Ok(query), &permit).await?;
+    let mut headers = HeaderMap::new();
+    response_headers::write(&answer, &mut headers);
+    Ok((headers, json(&PredictResponse::of(answer), Some(permit))).into_response())
 }
 
-pub(super) fn read(
-    named: Named,
+/// Parses a request for `target` that holds `permit`.
+///
+/// # Errors
+/// Returns an error if the JSON is malformed, or every fault that no model could accept.
+pub(super) fn parse(
+    target: PathTarget,
     headers: HeaderMap,
     body: &[u8],
-    place: &Arc<RequestPermit>,
-) -> Result<Query, Unread> {
-    let message: PredictBody = form::read(body)?;
+    permit: &Arc<RequestPermit>,
+) -> Result<Query, ParseError> {
+    let message: PredictRequest = form::parse_object(body)?;
     let mut faults = InputFaults::default();
-    named.check(&mut faults);
-    let (model, version) = named.into_parts();
+    target.check(&mut faults);
+    let (model, version) = target.into_parts();
     if message.rows.0.is_empty() {
         faults.add(
             "rows",
@@ -110,11 +114,11 @@ pub(super) fn read(
     let routing_key = read::routing_key_of(key, &headers, &mut faults);
     let id = message.response_id.map(|id| ("response_id", id));
     let response_id = read::response_id_of(id, &headers, &mut faults);
-    faults.into_result().map_err(Unread::Faulty)?;
+    faults.into_result().map_err(ParseError::Invalid)?;
     let timeout = message.timeout_ms.filter(|timeout| *timeout > 0);
     let timeout = timeout.map(Duration::from_millis);
-    if let Some(deadline) = timeout.and_then(|timeout| place.at.checked_add(timeout)) {
-        place.ends_by(deadline);
+    if let Some(deadline) = timeout.and_then(|timeout| permit.arrived.checked_add(timeout)) {
+        permit.set_message_deadline(deadline);
     }
     Ok(Query {
         model,
@@ -123,15 +127,16 @@ pub(super) fn read(
         response_id,
         headers,
         payload: Payload::Rows(message.rows.0),
-        permit: Arc::clone(place),
+        permit: Arc::clone(permit),
     })
 }
 
-impl PredictAnswer {
+impl PredictResponse {
     fn of(answer: Answer) -> Self {
-        let signature = answer.by.version.signature();
-        let who = Who::gave(&answer);
-        let predictions = answer.scores.rows().enumerate().map(|(at, scores)| {
+        let signature = answer.version.signature();
+        let source = AnswerSource::of(&answer);
+        let rows = answer.scores.rows().enumerate();
+        let predictions = rows.map(|(at, scores)| {
             let top = answer.top.get(at);
             Prediction {
                 class: top.and_then(|top| signature.classes.get(top.index).cloned()),
@@ -141,8 +146,8 @@ impl PredictAnswer {
         });
         let predictions = predictions.collect();
         Self {
-            version: answer.by.number().get(),
-            who,
+            version: answer.version.number().get(),
+            source,
             predictions,
             model: answer.model,
         }

@@ -1,4 +1,4 @@
-//! Every error of the HTTP door as JSON: a sentence for people, a word for programs, and which fields it is about.
+//! Every error of the HTTP port as JSON: a sentence for people, a stable word for programs, and the fields that it is about.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,18 +9,18 @@ use http::{HeaderMap, StatusCode, header};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::admit::holding;
+use super::receive::body_holding;
 use crate::api::error_mapping::ErrorMapping;
 use crate::api::status::cut;
 use crate::error::{Code, InputFault, PredictError};
 use crate::serving::admission::RequestPermit;
 
-/// Bytes of a sentence.
-const SENTENCE: usize = 1024;
-/// Bytes of each text about a field.
-const TEXT: usize = 320;
+/// Limit on the bytes of the sentence.
+const MAX_SENTENCE_BYTES: usize = 1024;
+/// Limit on the bytes of each text about a field.
+const MAX_FIELD_BYTES: usize = 320;
 
-/// How this door calls what errors are about: the model and its version stand in the path.
+/// The error mapping of the HTTP port, where paths name the model and its version.
 pub(super) static REST: ErrorMapping = ErrorMapping {
     model: "model",
     version: "version",
@@ -29,34 +29,35 @@ pub(super) static REST: ErrorMapping = ErrorMapping {
     code: PredictError::code,
 };
 
-/// An error.
+/// The body of an error response.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Error")]
-pub(in crate::api::http) struct Told {
-    /// What is wrong, for people.
+pub(in crate::api::http) struct ErrorBody {
+    /// What is wrong, as a sentence.
     error: String,
-    /// The stable word for this kind of error, for programs.
+    /// A stable word for this kind of error, for programs.
     reason: &'static str,
-    /// What is wrong with which part of the request; the first of them, where there are many.
+    /// The faulty parts of the request; the first ones if there are many.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(default)]
     fields: Vec<Field>,
 }
 
-/// What is wrong with one part of a request.
+/// A fault in one part of a request.
 #[derive(Debug, Serialize, JsonSchema)]
 struct Field {
-    /// Which part: `inputs[x].data[3]`, `rows[0].color`, `routing_key`, `body`.
+    /// The part: `inputs[x].data[3]`, `rows[0].color`, `routing_key`, `body`.
     field: String,
-    /// What came.
+    /// What was found.
     got: String,
-    /// What was wanted.
+    /// What was expected.
     wanted: String,
 }
 
 impl Field {
     fn new(field: &str, got: &str, wanted: &str) -> Self {
-        let [field, got, wanted] = [field, got, wanted].map(|text| cut(text, TEXT, char::len_utf8));
+        let [field, got, wanted] =
+            [field, got, wanted].map(|text| cut(text, MAX_FIELD_BYTES, char::len_utf8));
         Self { field, got, wanted }
     }
 
@@ -65,49 +66,49 @@ impl Field {
     }
 }
 
-/// An error as an answer.
+/// An error response.
 #[derive(Debug)]
 pub(in crate::api::http) struct Refusal {
     status: StatusCode,
-    told: Told,
+    body: ErrorBody,
     retry_after: Option<Duration>,
-    /// Of the request, until the answer has left.
-    place: Option<Arc<RequestPermit>>,
+    /// The permit of the request, held until the response has left.
+    permit: Option<Arc<RequestPermit>>,
 }
 
 impl Refusal {
-    /// An error that no other door knows.
+    /// Creates a refusal for an error that only HTTP has.
     pub(super) fn new(status: StatusCode, reason: &'static str, error: impl Into<String>) -> Self {
         let error: String = error.into();
         Self {
             status,
-            told: Told {
-                error: cut(&error, SENTENCE, char::len_utf8),
+            body: ErrorBody {
+                error: cut(&error, MAX_SENTENCE_BYTES, char::len_utf8),
                 reason,
                 fields: Vec::new(),
             },
             retry_after: None,
-            place: None,
+            permit: None,
         }
     }
 
-    /// The same, of a request that has its place.
-    pub(super) fn holding(self, place: Arc<RequestPermit>) -> Self {
-        let place = Some(place);
-        Self { place, ..self }
+    /// Sets the permit to hold until the response has left.
+    pub(super) fn holding(self, permit: Arc<RequestPermit>) -> Self {
+        let permit = Some(permit);
+        Self { permit, ..self }
     }
 
-    /// The same, about a part of the request.
+    /// Adds a faulty part of the request.
     pub(super) fn about(mut self, field: &str, got: &str, wanted: &str) -> Self {
-        self.told.fields.push(Field::new(field, got, wanted));
+        self.body.fields.push(Field::new(field, got, wanted));
         self
     }
 
-    /// New work, when the gateway goes down.
-    pub(super) fn going_down() -> Self {
-        let told = "the gateway is going down: no new work is taken";
+    /// Creates the refusal of new work while the gateway drains.
+    pub(super) fn draining() -> Self {
+        let text = "the gateway is shutting down and takes no new work: send the request to another replica";
         let reason = PredictError::Draining.reason();
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, reason, told)
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, reason, text)
     }
 }
 
@@ -137,7 +138,7 @@ impl From<&PredictError> for Refusal {
                 refusal.retry_after = Some(*retry_after);
                 refusal
             }
-            // Why a forward pass failed is in the log, not here.
+            // The cause of a failed forward pass is in the log only.
             PredictError::InvalidInput(_)
             | PredictError::Draining
             | PredictError::Forward { .. }
@@ -145,7 +146,7 @@ impl From<&PredictError> for Refusal {
             | PredictError::DeadlineExceeded => {
                 let faults = faults.as_deref().into_iter();
                 let fields = faults.flat_map(|faults| faults.iter().map(Field::of));
-                refusal.told.fields.extend(fields);
+                refusal.body.fields.extend(fields);
                 refusal
             }
         }
@@ -166,20 +167,20 @@ impl IntoResponse for Refusal {
             let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
             head.insert(header::RETRY_AFTER, seconds.into());
         }
-        (self.status, head, json(&self.told, self.place)).into_response()
+        (self.status, head, json(&self.body, self.permit)).into_response()
     }
 }
 
-/// `body` as JSON, with an end of line for whoever reads it in a terminal; it holds `place` until it has left.
+/// Makes a JSON response of `body`, with a final newline for terminals. It holds `permit` until it has left.
 pub(in crate::api::http) fn json(
     body: &impl Serialize,
-    place: Option<Arc<RequestPermit>>,
+    permit: Option<Arc<RequestPermit>>,
 ) -> Response {
-    // Nothing here has a key that is no text, which is all that JSON cannot hold.
+    // Serializing fails only for keys that are not strings, and none of these types has one.
     let mut text = serde_json::to_vec(body).unwrap_or_default();
     text.push(b'\n');
-    let body = match place {
-        Some(place) => holding(text, place),
+    let body = match permit {
+        Some(permit) => body_holding(text, permit),
         None => text.into(),
     };
     ([(header::CONTENT_TYPE, "application/json")], body).into_response()
@@ -194,25 +195,25 @@ fn status(code: Code) -> StatusCode {
         Code::Aborted | Code::AlreadyExists => StatusCode::CONFLICT,
         Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         Code::FailedPrecondition | Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-        // Nobody reads what is told to a caller who has gone.
+        // A caller that cancelled does not read the response.
         Code::DeadlineExceeded | Code::Cancelled => StatusCode::GATEWAY_TIMEOUT,
     }
 }
 
-/// For paths that are not there.
+/// Refuses a path that has no route.
 pub(in crate::api::http) async fn no_such_path(request: Request) -> Refusal {
-    let told = "no such path: `/openapi.json` lists all";
-    Refusal::new(StatusCode::NOT_FOUND, "UNKNOWN_PATH", told).about(
+    let text = "unknown path: `/openapi.json` lists all paths";
+    Refusal::new(StatusCode::NOT_FOUND, "UNKNOWN_PATH", text).about(
         "path",
         request.uri().path(),
         "one that `/openapi.json` lists",
     )
 }
 
-/// For paths that are there, but not for this method.
+/// Refuses a method that the path does not have.
 pub(in crate::api::http) async fn no_such_method(request: Request) -> Refusal {
-    let told = "not by this method: the header `Allow` lists those that go";
-    Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "UNKNOWN_METHOD", told).about(
+    let text = "method not allowed on this path: the header `Allow` lists those that are";
+    Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "UNKNOWN_METHOD", text).about(
         "method",
         request.method().as_str(),
         "one that the header `Allow` lists",

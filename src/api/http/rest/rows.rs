@@ -1,8 +1,8 @@
 //! Named rows from JSON, straight into cells.
 //!
-//! A value of two bytes in a list (`0,`) takes 24 in memory, a row of seven (`{"":0},`) some 72, and a list that grows three times what
-//! it holds: some 30 times the bytes of the body at most. A list in a list, of which two bytes would take a hundred, fits no input
-//! and is refused here; of an object only that it is one is kept.
+//! Memory: a value of two bytes in a list (`0,`) takes 24 bytes, a row of seven (`{"":0},`) some 72, and a growing list three times its
+//! content: in all at most some 30 times the bytes of the body. A nested list, of which two bytes would take a hundred, fits no input and is
+//! refused here. Of an object in a cell only its kind is kept.
 
 use std::fmt;
 
@@ -15,7 +15,7 @@ use super::form::list_or_none;
 use crate::model::payload::{Cell, Row};
 use crate::proto::codec::MOST_FIELDS;
 
-/// Rows of a request, as many as a message of any other protocol can hold.
+/// Rows of a request, with the limit that messages of the other protocols have.
 #[derive(Default)]
 pub(super) struct Rows(pub(super) Vec<Row>);
 
@@ -26,35 +26,35 @@ impl<'de> Deserialize<'de> for Rows {
     }
 }
 
-/// What a cell may hold, for the schema.
+/// A cell, for the schema.
 #[derive(JsonSchema)]
 #[serde(untagged)]
-#[expect(dead_code, reason = "only described")]
+#[expect(dead_code, reason = "only its schema is used")]
 pub(super) enum AnyCell {
-    /// A number, for numeric inputs. Whole ones are exact up to 2^53.
+    /// A number, for numeric inputs. Integers are exact up to 2^53.
     Number(f64),
-    /// A text.
+    /// A string.
     Text(String),
     /// For inputs of datatype BOOL.
     Bool(bool),
     /// For inputs of several columns.
     List(Vec<AnyItem>),
-    /// Missing, as where the name is left out.
+    /// A missing value, the same as leaving the name out.
     Missing(()),
 }
 
-/// What a list in a cell may hold, for the schema.
+/// An item of a list in a cell, for the schema.
 #[derive(JsonSchema)]
 #[serde(untagged)]
-#[expect(dead_code, reason = "only described")]
+#[expect(dead_code, reason = "only its schema is used")]
 pub(super) enum AnyItem {
     /// A number.
     Number(f64),
-    /// A text.
+    /// A string.
     Text(String),
     /// True or false.
     Bool(bool),
-    /// Missing.
+    /// A missing value.
     Missing(()),
 }
 
@@ -95,7 +95,7 @@ impl<'de> Deserialize<'de> for OneCell {
     }
 }
 
-/// A value in a list.
+/// A value in a list, which must not be a list.
 struct InList(Cell);
 
 impl<'de> Deserialize<'de> for InList {
@@ -130,7 +130,7 @@ impl<'de> Visitor<'de> for Value {
 
     #[expect(
         clippy::cast_precision_loss,
-        reason = "numbers of rows are doubles, as in every protocol"
+        reason = "numbers in rows are doubles in every protocol"
     )]
     fn visit_i64<E>(self, value: i64) -> Result<Cell, E> {
         Ok(Cell::Number(value as f64))
@@ -138,7 +138,7 @@ impl<'de> Visitor<'de> for Value {
 
     #[expect(
         clippy::cast_precision_loss,
-        reason = "numbers of rows are doubles, as in every protocol"
+        reason = "numbers in rows are doubles in every protocol"
     )]
     fn visit_u64<E>(self, value: u64) -> Result<Cell, E> {
         Ok(Cell::Number(value as f64))
@@ -175,11 +175,11 @@ impl<'de> Visitor<'de> for Value {
 
 #[cfg(test)]
 mod tests {
-    use super::super::form::{Unread, any};
+    use super::super::form::{ParseError, parse};
     use super::*;
 
     fn rows(json: &str) -> Vec<Row> {
-        any::<Rows>(json.as_bytes()).map(|rows| rows.0).unwrap()
+        parse::<Rows>(json.as_bytes()).map(|rows| rows.0).unwrap()
     }
 
     #[test]
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn where_a_row_is_wrong_is_told() {
+    fn faults_name_the_row() {
         for (json, want) in [
             ("7", "body: got the number 7, wants a list of at most 66000"),
             (
@@ -232,24 +232,24 @@ mod tests {
                 "[0].x[1]: got a list in a list, wants a number, a text, true, false or null",
             ),
         ] {
-            let Err(Unread::Faulty(faults)) = any::<Rows>(json.as_bytes()) else {
-                panic!("{json} is faulty")
+            let Err(ParseError::Invalid(faults)) = parse::<Rows>(json.as_bytes()) else {
+                panic!("{json} has a fault")
             };
             assert_eq!(faults.to_string(), want);
         }
         let many = format!("[{}{{}}]", "{},".repeat(MOST_FIELDS));
         assert!(matches!(
-            any::<Rows>(many.as_bytes()),
-            Err(Unread::Faulty(_))
+            parse::<Rows>(many.as_bytes()),
+            Err(ParseError::Invalid(_))
         ));
         let deep = "[".repeat(100_000);
         assert!(matches!(
-            any::<Rows>(deep.as_bytes()),
-            Err(Unread::Faulty(_) | Unread::Malformed(_))
+            parse::<Rows>(deep.as_bytes()),
+            Err(ParseError::Invalid(_) | ParseError::Malformed(_))
         ));
     }
 
-    /// What the rows hold in memory.
+    /// Returns the bytes that the rows take on the heap.
     fn held(rows: &Vec<Row>) -> usize {
         fn of(cell: &Cell) -> usize {
             match cell {
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn small_json_stays_small() {
+    fn memory_is_bounded_by_a_multiple_of_the_json() {
         for (one, many) in [
             ("{}", 60_000),
             (r#"{"":0}"#, 60_000),

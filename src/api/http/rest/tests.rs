@@ -1,4 +1,4 @@
-//! Whatever comes, it is read or refused; what is read is what was meant.
+//! Arbitrary bodies are parsed or refused, and what is parsed equals what was written.
 
 use std::sync::{Arc, LazyLock};
 
@@ -7,16 +7,16 @@ use http::{HeaderMap, HeaderValue};
 use proptest::prelude::*;
 use tokio::time::Instant;
 
-use super::form::Unread;
+use super::form::ParseError;
 use super::infer::{self, JSON_LENGTH};
-use super::named::Named;
 use super::predict;
+use super::target::PathTarget;
 use crate::insight::metrics::Telemetry;
 use crate::model::payload::{Payload, TensorData};
 use crate::serving::Query;
 use crate::serving::admission::{AdmissionControl, Limits, RequestPermit};
 
-static GATE: LazyLock<Arc<AdmissionControl>> = LazyLock::new(|| {
+static ADMISSION: LazyLock<Arc<AdmissionControl>> = LazyLock::new(|| {
     let limits = Limits {
         max_in_flight: 1000,
         max_in_flight_bytes: 1000,
@@ -24,23 +24,23 @@ static GATE: LazyLock<Arc<AdmissionControl>> = LazyLock::new(|| {
     AdmissionControl::new(limits, Telemetry::new().unwrap())
 });
 
-fn place() -> Arc<RequestPermit> {
-    Arc::new(GATE.enter(Instant::now(), None).unwrap())
+fn permit() -> Arc<RequestPermit> {
+    Arc::new(ADMISSION.enter(Instant::now(), None).unwrap())
 }
 
-fn named() -> Named {
-    Named {
+fn target() -> PathTarget {
+    PathTarget {
         model: "m".into(),
-        ..Named::default()
+        ..PathTarget::default()
     }
 }
 
-fn infer(headers: HeaderMap, body: Vec<u8>) -> Result<Query, Unread> {
-    let parts = infer::parts(&headers, body.into()).map_err(Unread::Faulty)?;
-    infer::read(named(), headers, parts, &place()).map(|(query, _)| query)
+fn infer(headers: HeaderMap, body: Vec<u8>) -> Result<Query, ParseError> {
+    let parts = infer::split_body(&headers, body.into()).map_err(ParseError::Invalid)?;
+    infer::parse(target(), headers, parts, &permit()).map(|(query, _)| query)
 }
 
-/// The only tensor that comes of this JSON.
+/// Parses the elements of a tensor.
 fn data(datatype: &str, elements: &str) -> TensorData {
     let body = format!(
         r#"{{"inputs":[{{"data":{elements},"datatype":"{datatype}","shape":[1],"name":"x"}}]}}"#
@@ -52,8 +52,8 @@ fn data(datatype: &str, elements: &str) -> TensorData {
     tensors.remove(0).data
 }
 
-/// A good body with some of its bytes changed, left out or doubled.
-fn spoilt(good: &'static str) -> impl Strategy<Value = Vec<u8>> {
+/// A valid body with some of its bytes changed, left out or added.
+fn mutated(good: &'static str) -> impl Strategy<Value = Vec<u8>> {
     let bytes = prop_oneof![
         prop::sample::select(br#"[]{},:"\0-9.eEntu "#.to_vec()),
         any::<u8>()
@@ -82,7 +82,7 @@ const PREDICT: &str = r#"{"rows":[{"x":1.5,"t":"a\u00e9\"","l":[1,null,true]},{"
 
 proptest! {
     #[test]
-    fn nothing_that_comes_can_break_the_reader_of_tensors(body in spoilt(INFER), length in 0..600_usize) {
+    fn no_body_panics_the_parser_of_tensors(body in mutated(INFER), length in 0..600_usize) {
         let mut headers = HeaderMap::new();
         let _ = infer(headers.clone(), body.clone());
         headers.insert(JSON_LENGTH, HeaderValue::from(length));
@@ -92,12 +92,12 @@ proptest! {
     }
 
     #[test]
-    fn nothing_that_comes_can_break_the_reader_of_rows(body in spoilt(PREDICT)) {
-        let _ = predict::read(named(), HeaderMap::new(), &body, &place());
+    fn no_body_panics_the_parser_of_rows(body in mutated(PREDICT)) {
+        let _ = predict::parse(target(), HeaderMap::new(), &body, &permit());
     }
 
     #[test]
-    fn numbers_come_back_as_they_went(float: f32, double: f64, whole: i64) {
+    fn numbers_survive_the_round_trip(float: f32, double: f64, whole: i64) {
         prop_assume!(float.is_finite() && double.is_finite());
         let text = |json: serde_json::Value| json.to_string();
         let shortest = serde_json::to_string(&[float]).unwrap();
@@ -109,14 +109,14 @@ proptest! {
     }
 
     #[test]
-    fn texts_come_back_as_they_went(words: String) {
+    fn strings_survive_the_round_trip(words: String) {
         let json = serde_json::to_string(&[&words]).unwrap();
         prop_assert_eq!(data("BYTES", &json), TensorData::Bytes(vec![Bytes::from(words)]));
     }
 }
 
 #[test]
-fn the_good_bodies_are_good() {
+fn the_bodies_that_are_mutated_are_valid() {
     let mut headers = HeaderMap::new();
     headers.insert(JSON_LENGTH, HeaderValue::from(INFER.len() - 8));
     let query = infer(headers, INFER.into()).unwrap();
@@ -126,6 +126,6 @@ fn the_good_bodies_are_good() {
     assert_eq!(tensors.len(), 3);
     let wanted = TensorData::Int64(vec![i64::from_le_bytes(*b"01234567")]);
     assert_eq!(tensors[2].data, wanted);
-    let read = predict::read(named(), HeaderMap::new(), PREDICT.as_bytes(), &place());
+    let read = predict::parse(target(), HeaderMap::new(), PREDICT.as_bytes(), &permit());
     assert!(matches!(read.unwrap().payload, Payload::Rows(rows) if rows.len() == 2));
 }

@@ -1,22 +1,23 @@
-//! Population stability index and Jensen-Shannon distance: how shares differ over bins.
+//! The population stability index and the Jensen-Shannon distance: how the shares of bins differ.
 
-use super::super::distribution::{Share, cell};
-use super::super::{Distribution, Measured, as_f64};
+use super::super::count::as_f64;
+use super::super::distribution::{Distribution, Share, cell};
+use super::super::estimate::Estimate;
 
-/// The population stability index takes no share for less than this, so that an empty bin does not make it infinite.
+/// The least share in the population stability index. Without it, an empty bin would make the index infinite.
 pub const SHARE_FLOOR: f64 = 1e-4;
-/// Bins that hold less than this of the reference are joined with the one before: a tenth is what a bin is to hold.
+/// The least share of the reference in a bin. A smaller bin is merged with a neighbour. The target is a tenth.
 const THINNEST: f64 = 0.05;
 
-/// Where a column of numbers is cut: bins are closed on the left and open on the right, the outer ones open-ended.
+/// The bins of a column of numbers. Each includes its lower edge but not its upper one. The outermost are open-ended.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Bins {
-    /// Ascending, each once.
+    /// Ascending, without repetition.
     edges: Vec<f64>,
 }
 
 impl Bins {
-    /// Cut at `edges`.
+    /// Creates the bins between `edges`.
     #[must_use]
     pub fn at(mut edges: Vec<f64>) -> Self {
         edges.sort_by(f64::total_cmp);
@@ -24,7 +25,8 @@ impl Bins {
         Self { edges }
     }
 
-    /// Cut at the deciles of `values` (linear interpolation, Hyndman and Fan type 7), as is usual for values known one by one.
+    /// Creates bins between the deciles of `values` (linear interpolation, Hyndman and Fan type 7), the usual choice if the values are
+    /// known.
     #[must_use]
     pub fn deciles_of_samples(values: &[f64]) -> Self {
         let mut sorted = values.to_vec();
@@ -46,15 +48,15 @@ impl Bins {
         Self::at((1..10).map(decile).collect())
     }
 
-    /// Cut near the deciles of `reference`, where a sketch tells values apart: at the lower edge of a decile's bucket, so that no
-    /// bucket is cut in two. A value that makes up two deciles or more has the bin for itself that it deserves: it is cut off from what lies
-    /// above, too. Bins that hold next to nothing of the reference are joined.
+    /// Creates bins near the deciles of `reference`, with edges where a sketch distinguishes values: at the lower edge of a decile's
+    /// bucket, so that no bucket is cut in two. A value that makes up two deciles or more gets a bin of its own, with a second edge
+    /// above it. Bins with a very small share of the reference are merged.
     #[must_use]
     pub fn deciles(reference: &Distribution) -> Self {
         Self::deciles_of_bits(reference, reference.bits())
     }
 
-    /// As [`deciles`](Self::deciles), where neither `reference` nor `current` is cut: at buckets of the coarser.
+    /// Like [`deciles`](Self::deciles), with edges at buckets of the coarser side, so that no bucket of either side is cut.
     #[must_use]
     pub fn deciles_for(reference: &Distribution, current: &Distribution) -> Self {
         Self::deciles_of_bits(reference, reference.bits().min(current.bits()))
@@ -69,7 +71,7 @@ impl Bins {
         candidates.sort_by(f64::total_cmp);
         let (mut edges, mut before) = (Vec::new(), 0.0);
         for edge in candidates {
-            let below = reference.below(edge).guess;
+            let below = reference.below(edge).estimate;
             if below - before >= THINNEST && 1.0 - below >= THINNEST {
                 edges.push(edge);
                 before = below;
@@ -78,24 +80,24 @@ impl Bins {
         Self { edges }
     }
 
-    /// The edges, ascending.
+    /// Returns the edges, ascending.
     #[must_use]
     pub fn edges(&self) -> &[f64] {
         &self.edges
     }
 
-    /// The share of each bin and, last, of the rows without a value.
+    /// Returns the share of each bin and, last, that of the rows without a value.
     fn shares(&self, of: &Distribution) -> Vec<Share> {
         let part = |count: u64| as_f64(count) / as_f64(of.total());
         let (present, missing) = (part(of.count()), part(of.missing()));
         let zero = Share {
             low: 0.0,
-            guess: 0.0,
+            estimate: 0.0,
             high: 0.0,
         };
         let one = Share {
             low: 1.0,
-            guess: 1.0,
+            estimate: 1.0,
             high: 1.0,
         };
         let mut before = zero;
@@ -104,7 +106,7 @@ impl Bins {
             let slack = 2.0 * of.slack();
             let share = Share {
                 low: (end.low - before.high - slack).max(0.0) * present,
-                guess: (end.guess - before.guess) * present,
+                estimate: (end.estimate - before.estimate) * present,
                 high: (end.high - before.low + slack).min(1.0) * present,
             };
             before = end;
@@ -112,40 +114,42 @@ impl Bins {
         });
         let without = Share {
             low: missing,
-            guess: missing,
+            estimate: missing,
             high: missing,
         };
         bins.chain([without]).collect()
     }
 }
 
-/// The population stability index over `bins` and one more of the rows without a value: the sum of `(p - q) ln(p / q)` over the shares, none taken for less than
-/// [`SHARE_FLOOR`]. Usual reading (Siddiqi 2006, *Credit Risk Scorecards*): below 0.1 stable, above 0.25 shifted. Without values: 0.
+/// Returns the population stability index over `bins` and one more bin of the rows without a value: the sum of `(p - q) ln(p / q)`
+/// over the shares, each at least [`SHARE_FLOOR`]. Without rows it is 0. Usual reading (Siddiqi 2006, *Credit Risk Scorecards*): below
+/// 0.1 stable, above 0.25 shifted.
 ///
-/// A term grows with the distance of its shares, so the ends come from the nearest and the farthest that each bin allows; they are 0
-/// apart where no interval is cut by an edge, as for sketches over [`Bins::deciles`] of a sketch.
+/// A term grows with the distance of its shares, so the bounds follow from the smallest and the largest distance that each bin
+/// allows. They coincide if no edge cuts an interval, as for sketches over [`Bins::deciles`] of a sketch.
 #[must_use]
 pub fn population_stability(
     bins: &Bins,
     reference: &Distribution,
     current: &Distribution,
-) -> Measured {
+) -> Estimate {
     over_bins(bins, reference, current, |p, q| {
         let (p, q) = (p.max(SHARE_FLOOR), q.max(SHARE_FLOOR));
         (p - q) * libm::log(p / q)
     })
 }
 
-/// The Jensen-Shannon distance over `bins` and one more of the rows without a value, to base 2: the root of the divergence, 0 for equal shares and 1 for shares without a bin in
-/// common. Without values: 0. Ends as for [`population_stability`].
+/// Returns the Jensen-Shannon distance, to base 2, over `bins` and one more bin of the rows without a value: the square root of the
+/// divergence. It is 0 for equal shares and 1 if no bin has rows of both sides. Without rows it is 0. The bounds are those of
+/// [`population_stability`].
 #[must_use]
-pub fn jensen_shannon(bins: &Bins, reference: &Distribution, current: &Distribution) -> Measured {
+pub fn jensen_shannon(bins: &Bins, reference: &Distribution, current: &Distribution) -> Estimate {
     let sum = over_bins(bins, reference, current, divergence);
     let root = |sum: f64| sum.clamp(0.0, 1.0).sqrt();
-    Measured::new(root(sum.value), root(sum.low), root(sum.high))
+    Estimate::new(root(sum.value), root(sum.low), root(sum.high))
 }
 
-/// [`population_stability`] of two counts per cell.
+/// Returns the [`population_stability`] of cells with a count for each side.
 pub(in super::super) fn population_stability_of_counts(cells: &[[u64; 2]]) -> f64 {
     let terms = shares_of_counts(cells).map(|[p, q]| {
         let (p, q) = (p.max(SHARE_FLOOR), q.max(SHARE_FLOOR));
@@ -154,7 +158,7 @@ pub(in super::super) fn population_stability_of_counts(cells: &[[u64; 2]]) -> f6
     terms.sum()
 }
 
-/// [`jensen_shannon`] of two counts per cell.
+/// Returns the [`jensen_shannon`] distance of cells with a count for each side.
 pub(in super::super) fn jensen_shannon_of_counts(cells: &[[u64; 2]]) -> f64 {
     let sum: f64 = shares_of_counts(cells).map(|[p, q]| divergence(p, q)).sum();
     sum.clamp(0.0, 1.0).sqrt()
@@ -167,7 +171,7 @@ fn shares_of_counts(cells: &[[u64; 2]]) -> impl Iterator<Item = [f64; 2]> + '_ {
     shares.map(move |cell| [as_f64(cell[0]) / totals[0], as_f64(cell[1]) / totals[1]])
 }
 
-/// What a bin adds to the divergence. At least 0, and growing with the distance of the two.
+/// Returns the contribution of a bin to the divergence. It is at least 0 and grows with the distance of the shares.
 fn divergence(p: f64, q: f64) -> f64 {
     let towards_middle = |x: f64| {
         if x > 0.0 {
@@ -179,20 +183,20 @@ fn divergence(p: f64, q: f64) -> f64 {
     (towards_middle(p) + towards_middle(q)) / 2.0
 }
 
-/// The sum of `term` over all bins; `term` is 0 for equal shares and grows with their distance.
+/// Returns the sum of `term` over all bins. `term` must be 0 for equal shares and grow with their distance.
 fn over_bins(
     bins: &Bins,
     reference: &Distribution,
     current: &Distribution,
     term: impl Fn(f64, f64) -> f64,
-) -> Measured {
+) -> Estimate {
     let (mut value, mut low, mut high) = (0.0, 0.0, 0.0);
     if reference.total() == 0 || current.total() == 0 {
-        return Measured::new(value, low, high);
+        return Estimate::new(value, low, high);
     }
     let pairs = bins.shares(reference).into_iter().zip(bins.shares(current));
     for (p, q) in pairs {
-        value += term(p.guess, q.guess);
+        value += term(p.estimate, q.estimate);
         if p.low > q.high {
             low += term(p.low, q.high);
         } else if q.low > p.high {
@@ -200,5 +204,5 @@ fn over_bins(
         }
         high += term(p.low, q.high).max(term(p.high, q.low));
     }
-    Measured::new(value, low, high)
+    Estimate::new(value, low, high)
 }

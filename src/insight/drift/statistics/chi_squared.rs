@@ -1,24 +1,24 @@
 //! Pearson's chi-squared test on two rows of counts.
 
-use super::super::as_f64;
+use super::super::count::as_f64;
 use super::gamma::upper;
 
-/// Cells of which less is expected are joined: below, the statistic does not follow its distribution (Cochran 1954).
+/// Cells with a lower expected count are pooled, because the statistic does not follow its distribution there (Cochran 1954).
 pub const EXPECTED_FLOOR: f64 = 5.0;
 
-/// What the test says.
+/// The result of the test.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ChiSquared {
-    /// The statistic.
+    /// The chi-squared statistic.
     pub statistic: f64,
-    /// Degrees of freedom: cells less one.
+    /// Degrees of freedom: one less than the number of cells.
     pub dof: u64,
-    /// How likely such a statistic or a larger one is where both sides come from the same distribution.
+    /// The probability of a statistic at least as large if both sides come from the same distribution.
     pub p: f64,
 }
 
-/// Tests whether both sides of `cells` come from one distribution, without correction for continuity. Cells that are empty on both
-/// sides do not count. With fewer than two cells, or nothing on one side, nothing can differ: p is 1.
+/// Tests whether both sides of `cells` come from the same distribution, without continuity correction. Cells that are empty on both
+/// sides are ignored. With fewer than two cells, or an empty side, nothing can differ, so p is 1.
 #[must_use]
 pub fn chi_squared(cells: &[[u64; 2]]) -> ChiSquared {
     let filled: Vec<[u64; 2]> = cells
@@ -50,8 +50,8 @@ pub fn chi_squared(cells: &[[u64; 2]]) -> ChiSquared {
     }
 }
 
-/// `cells` with those joined into one of which less than [`EXPECTED_FLOOR`] is expected on one side; where that one is still too
-/// small, it takes in the smallest of the others.
+/// Returns `cells` with those pooled into one whose expected count on either side is below [`EXPECTED_FLOOR`]. A pool that is still
+/// too small takes in the smallest of the other cells.
 #[must_use]
 pub fn pooled(cells: &[[u64; 2]]) -> Vec<[u64; 2]> {
     let totals = totals(cells);
@@ -76,7 +76,7 @@ fn totals(cells: &[[u64; 2]]) -> [f64; 2] {
     [0, 1].map(|side| as_f64(cells.iter().map(|cell| cell[side]).sum()))
 }
 
-/// What `cell` would hold on `side` if both sides were alike.
+/// Returns the expected count of `cell` on `side`, if both sides have the same distribution.
 fn expected(cell: &[u64; 2], totals: [f64; 2], side: usize) -> f64 {
     as_f64(cell[0] + cell[1]) * (totals[side] / (totals[0] + totals[1]))
 }

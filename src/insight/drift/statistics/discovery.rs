@@ -1,7 +1,9 @@
-//! Correction for testing many features at once.
+//! Correction of probabilities for many tests at once.
 
-/// The probabilities `p`, each raised so that taking all below alpha for real keeps the share of false ones among them below alpha
-/// (Benjamini and Hochberg 1995). In the order given; at most 1.
+use super::super::count::as_f64;
+
+/// Returns the probabilities `p`, in the order given, corrected for their number (Benjamini and Hochberg 1995), each at most 1. Among
+/// those below alpha after the correction, the expected share of false discoveries is below alpha.
 #[must_use]
 pub fn benjamini_hochberg(p: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..p.len()).collect();
@@ -9,8 +11,7 @@ pub fn benjamini_hochberg(p: &[f64]) -> Vec<f64> {
     let mut corrected = vec![1.0; p.len()];
     let mut least: f64 = 1.0;
     for (rank, at) in order.iter().enumerate().rev() {
-        let raised =
-            p[*at] * super::super::as_f64(p.len() as u64) / super::super::as_f64(rank as u64 + 1);
+        let raised = p[*at] * as_f64(p.len() as u64) / as_f64(rank as u64 + 1);
         least = least.min(raised);
         corrected[*at] = least;
     }

@@ -1,10 +1,10 @@
-//! The incomplete gamma function, which the chi-squared distribution is made of.
+//! The incomplete gamma function, from which the chi-squared distribution follows.
 
-/// More steps than either expansion ever takes for the arguments of a table of a few thousand cells.
+/// A bound on the steps. Neither expansion takes as many for a table of a few thousand cells.
 const MOST_STEPS: u32 = 100_000;
 
-/// The regularised upper incomplete gamma function Q(a, x), for `a > 0`, `x >= 0`: by its series left of `a + 1` and its continued fraction
-/// right of it (Abramowitz and Stegun 6.5.29 and 6.5.31, the latter by Lentz's method).
+/// Returns the regularised upper incomplete gamma function Q(a, x), for `a > 0` and `x >= 0`. It uses the series below `a + 1` and the
+/// continued fraction from there on (Abramowitz and Stegun 6.5.29 and 6.5.31, the latter by Lentz's method).
 pub(super) fn upper(a: f64, x: f64) -> f64 {
     if x <= 0.0 {
         return 1.0;

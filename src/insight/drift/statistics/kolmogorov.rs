@@ -1,21 +1,22 @@
 //! The distribution of Kolmogorov's statistic.
 //!
-//! The choice among formulas follows Simard and L'Ecuyer 2011 (*Computing the two-sided Kolmogorov-Smirnov distribution*, J. Stat.
-//! Softw. 39(11)), as scipy does: exact where that is cheap, else the series of Pelz and Good 1976 for the middle and twice the
-//! one-sided distribution for the tail. Within 1e-9 of what scipy gives up to 100,000 values, within 1e-7 above.
+//! The choice among the formulas follows Simard and L'Ecuyer 2011 (*Computing the two-sided Kolmogorov-Smirnov distribution*, J. Stat.
+//! Softw. 39(11)), as in scipy. The result is exact where that is inexpensive. Elsewhere it uses the series of Pelz and Good 1976 for the
+//! middle of the distribution, and twice the one-sided distribution for the tail. It agrees with scipy within 1e-9 up to 100,000
+//! values and within 1e-7 above.
 
 use std::f64::consts::PI;
 
-use super::super::as_f64;
+use super::super::count::as_f64;
 
-/// Where the exact matrix is still cheap: values, and side of the matrix.
+/// Up to this many values the exact matrix is inexpensive, provided that its side is small.
 const MATRIX_VALUES: u64 = 10_000;
-/// Up to here everything is computed without a series.
+/// Up to this many values no series is used.
 const SMALL: u64 = 140;
-/// Above, the sum over all values is replaced by its limit, whose relative error is of the order of one in so many.
+/// Above this many values, the sum over all values is replaced by its limit. The relative error is of the order of `1 / SUM_VALUES`.
 const SUM_VALUES: u64 = 100_000;
 
-/// The probability that the largest difference between a continuous distribution and `n` values drawn from it is `d` or more.
+/// Returns the probability that the largest difference between a continuous distribution and `n` values drawn from it is at least `d`.
 #[must_use]
 pub fn survival(n: u64, d: f64) -> f64 {
     let size = as_f64(n);
@@ -36,7 +37,8 @@ pub fn survival(n: u64, d: f64) -> f64 {
     tail.clamp(0.0, 1.0)
 }
 
-/// The same of the difference in one direction (Birnbaum and Tingey 1951). All terms are positive, so nothing cancels.
+/// Returns the probability that the largest difference in one direction is at least `d` (Birnbaum and Tingey 1951). All terms are
+/// positive, so no precision is lost to cancellation.
 fn one_sided(n: u64, d: f64) -> f64 {
     let size = as_f64(n);
     if n > SUM_VALUES {
@@ -57,8 +59,8 @@ fn one_sided(n: u64, d: f64) -> f64 {
     d * each.sum::<f64>()
 }
 
-/// The distribution function, exactly (Durbin 1973; Marsaglia, Tsang and Wang 2003): an entry of the `n`-th power of a matrix
-/// whose side is about `2 n d`. Scaled on the way, since it leaves the range of f64.
+/// Returns the distribution function, exactly (Durbin 1973; Marsaglia, Tsang and Wang 2003): an entry of the `n`-th power of a matrix
+/// whose side is about `2 n d`. The power is scaled in each step, because it exceeds the range of `f64`.
 fn matrix(n: u64, d: f64) -> f64 {
     let size = as_f64(n);
     let t = size * d;
@@ -95,7 +97,7 @@ fn matrix(n: u64, d: f64) -> f64 {
     power[(k - 1) * side + k - 1] * libm::exp(scale + exponent)
 }
 
-/// `step` to the power `n`, as a matrix and the logarithm of a factor.
+/// Returns `step` to the power `n`, as a matrix and the logarithm of its factor.
 fn raised(step: &[f64], side: usize, n: u64) -> (Vec<f64>, f64) {
     let mut result: Vec<f64> = (0..side * side)
         .map(|at| if at % (side + 1) == 0 { 1.0 } else { 0.0 })
@@ -126,7 +128,7 @@ fn product(one: &[f64], two: &[f64], side: usize) -> Vec<f64> {
     result
 }
 
-/// The distribution function up to terms of `n^-3/2` (Pelz and Good 1976, the form for small arguments).
+/// Returns the distribution function up to terms of `n^-3/2` (Pelz and Good 1976, the form for small arguments).
 fn series(n: f64, d: f64) -> f64 {
     let z = d * n.sqrt();
     let power = |exponent: i32| z.powi(exponent);

@@ -1,7 +1,7 @@
-//! Statistics of two distributions, and of two tables of counts.
+//! Statistics of two distributions and of two tables of counts, one file for each.
 //!
-//! One file a statistic. Of numbers they take [`Distribution`](super::Distribution)s and give [`Measured`](super::Measured)s: from
-//! samples exactly, from a sketch or a profile with the ends that enclose what the samples would give.
+//! Statistics of numbers take [`Distribution`](super::Distribution)s and return [`Estimate`](super::Estimate)s. They are exact for
+//! samples. For a sketch or a profile, their bounds enclose the result for the samples.
 
 mod bins;
 mod chi_squared;

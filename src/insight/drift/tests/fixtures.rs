@@ -1,4 +1,4 @@
-//! Statistics of the values themselves agree with scipy's.
+//! Statistics of samples agree with those of scipy.
 
 use std::{fs, path::Path};
 
@@ -8,9 +8,9 @@ use super::super::statistics::{
     Bins, benjamini_hochberg, chi_squared, jensen_shannon, kolmogorov_smirnov, kolmogorov_survival,
     pooled, population_stability, two_sample_p, wasserstein,
 };
-use super::super::{Distribution, Measured};
+use super::super::{Distribution, Estimate};
 
-/// What the fixtures promise.
+/// The precision of the fixtures.
 const TOLERANCE: f64 = 1e-9;
 
 #[derive(Deserialize)]
@@ -50,19 +50,19 @@ fn read<C: serde::de::DeserializeOwned>(name: &str) -> Vec<C> {
 fn agrees(got: f64, want: f64, what: &str) {
     assert!(
         (got - want).abs() <= TOLERANCE,
-        "{what}: got {got}, wants {want}"
+        "{what}: got {got}, want {want}"
     );
 }
 
 #[test]
-fn two_samples_give_what_scipy_gives() {
+fn statistics_of_two_samples_agree_with_scipy() {
     let cases: Vec<TwoSample> = read("two_sample.json");
     assert_eq!(cases.len(), 6);
     for case in cases {
         let of = |what: &str| format!("{what} of `{}`", case.name);
         let reference = Distribution::of_samples(&case.reference);
         let current = Distribution::of_samples(&case.current);
-        let exact = |got: Measured, want: f64, what: &str| {
+        let exact = |got: Estimate, want: f64, what: &str| {
             agrees(got.value, want, &of(what));
             assert!(got.bound() <= 1e-12, "{}: {got:?}", of(what));
         };
@@ -91,7 +91,7 @@ fn two_samples_give_what_scipy_gives() {
 }
 
 #[test]
-fn counts_give_what_scipy_gives() {
+fn chi_squared_agrees_with_scipy() {
     let cases: Vec<Contingency> = read("categorical.json");
     assert_eq!(cases.len(), 3);
     for case in cases {
@@ -105,25 +105,25 @@ fn counts_give_what_scipy_gives() {
 }
 
 #[test]
-fn small_cells_are_joined_until_enough_is_expected() {
+fn small_cells_are_pooled_until_the_expected_count_suffices() {
     for (cells, want, why) in [
         (
             vec![[50, 50], [40, 60]],
             vec![[40, 60], [50, 50]],
-            "large ones stay",
+            "large cells stay",
         ),
         (
             vec![[50, 50], [40, 60], [2, 1], [5, 4]],
             vec![[40, 60], [50, 50], [7, 5]],
-            "small ones make one that is enough",
+            "small cells are pooled",
         ),
         (
             vec![[50, 50], [20, 20], [1, 0]],
             vec![[50, 50], [21, 20]],
-            "or one with the smallest",
+            "the pool takes in the smallest cell",
         ),
-        (vec![[3, 1], [2, 2]], vec![[5, 3]], "or all"),
-        (vec![], vec![], "nothing stays nothing"),
+        (vec![[3, 1], [2, 2]], vec![[5, 3]], "or all cells"),
+        (vec![], vec![], "no cells"),
     ] {
         let mut got = pooled(&cells);
         got.sort_by_key(|cell| std::cmp::Reverse((cell[0] + cell[1], cell[1])));
@@ -132,7 +132,7 @@ fn small_cells_are_joined_until_enough_is_expected() {
 }
 
 #[test]
-fn where_nothing_can_differ_p_is_1() {
+fn p_is_1_if_nothing_can_differ() {
     for cells in [
         vec![],
         vec![[7, 9]],
@@ -144,8 +144,8 @@ fn where_nothing_can_differ_p_is_1() {
 }
 
 #[test]
-fn probabilities_are_raised_by_how_many_were_tested() {
-    // scipy.stats.false_discovery_control of the same.
+fn probabilities_are_corrected_for_the_number_of_tests() {
+    // From scipy.stats.false_discovery_control.
     let p = [0.01, 0.04, 0.03, 0.005, 0.8];
     let want = [0.025, 0.05, 0.05, 0.025, 0.8];
     for (got, want) in benjamini_hochberg(&p).into_iter().zip(want) {
@@ -154,20 +154,20 @@ fn probabilities_are_raised_by_how_many_were_tested() {
     assert_eq!(benjamini_hochberg(&[]), Vec::<f64>::new());
 }
 
-/// scipy.stats.kstwo.sf(d, n)
 #[test]
-fn the_distribution_of_kolmogorovs_statistic_is_scipys_in_every_region() {
+fn the_distribution_of_kolmogorovs_statistic_agrees_with_scipy_in_every_region() {
     for (n, d, want) in KSTWO {
-        // Above, scipy's own tail is no closer to the truth than this.
+        // Above this size, the tail of scipy is no more accurate than this.
         let tolerance = if *n > 100_000 { 1e-7 } else { TOLERANCE };
         let got = kolmogorov_survival(*n, *d);
         assert!(
             (got - want).abs() <= tolerance,
-            "n {n}, d {d}: got {got}, wants {want}"
+            "n {n}, d {d}: got {got}, want {want}"
         );
     }
 }
 
+/// `n`, `d` and `scipy.stats.kstwo.sf(d, n)`.
 const KSTWO: &[(u64, f64, f64)] = &[
     (1, 0.4, 1.0),
     (1, 0.7, 0.6000000000000001),

@@ -1,4 +1,4 @@
-//! Real flights against the profile of a real version.
+//! Real flights, compared with the profile of a real version.
 
 use std::{collections::BTreeMap, fs::File, path::Path};
 
@@ -35,9 +35,9 @@ fn counts(rows: &[&Row], name: &str) -> BTreeMap<String, u64> {
     counts
 }
 
-/// What a gateway would know of `rows` against the profile.
-fn pairs(reference: &Reference, rows: &[&Row]) -> Vec<FeaturePair> {
-    let pair = |(name, profile): (&String, &Profile)| FeaturePair {
+/// Pairs `rows`, as a gateway would record them, with the profile.
+fn pairs(reference: &Reference, rows: &[&Row]) -> Vec<ColumnPair> {
+    let pair = |(name, profile): (&String, &Profile)| ColumnPair {
         name: name.clone(),
         pair: profile_against(profile, reference.rows, rows, name),
     };
@@ -65,9 +65,9 @@ fn profile_against(profile: &Profile, all: u64, rows: &[&Row], name: &str) -> Pa
     }
 }
 
-fn told(report: &DriftReport) -> String {
-    let line = |finding: &Finding| match &finding.outcome {
-        Outcome::Measured(s) => format!(
+fn describe(report: &DriftReport) -> String {
+    let line = |finding: &Finding| match &finding.result {
+        ColumnResult::Compared(s) => format!(
             "{:17}{:6} ks {:?} p {:.3e} psi {:.4} js {:.4} {}\n",
             finding.name,
             finding.rows[1],
@@ -77,7 +77,7 @@ fn told(report: &DriftReport) -> String {
             s.js.value,
             s.severity.as_str()
         ),
-        Outcome::TooFew(few) => format!("{} {few}\n", finding.name),
+        ColumnResult::TooFew(few) => format!("{} {few}\n", finding.name),
     };
     report.features.iter().map(line).collect()
 }
@@ -90,7 +90,7 @@ fn drifted(report: &DriftReport) -> Vec<&str> {
 }
 
 #[test]
-fn the_second_half_of_the_year_is_warmer_and_damper() {
+fn the_weather_of_the_second_half_of_the_year_is_drift() {
     let live = rows("live.csv.gz");
     let report = assess(
         &pairs(&reference(), &live.iter().collect::<Vec<_>>()),
@@ -99,7 +99,7 @@ fn the_second_half_of_the_year_is_warmer_and_damper() {
     );
     let drifted = drifted(&report);
     for name in ["temp", "dewp", "humid"] {
-        assert!(drifted.contains(&name), "{name}:\n{}", told(&report));
+        assert!(drifted.contains(&name), "{name}:\n{}", describe(&report));
     }
     for name in [
         "weekday",
@@ -108,12 +108,12 @@ fn the_second_half_of_the_year_is_warmer_and_damper() {
         "sched_dep_minute",
         "precip",
     ] {
-        assert!(!drifted.contains(&name), "{name}:\n{}", told(&report));
+        assert!(!drifted.contains(&name), "{name}:\n{}", describe(&report));
     }
 }
 
-/// The version learnt from the first 85 % of the rows in order of time. What it did not see of them is June, which is warmer, so
-/// held-out rows of the same months are made here: of each two flights one is for the profile and one is held out.
+/// The version was trained on the first 85 % of the rows by time. The rows that it did not see are from June, which is warmer. So this
+/// test holds out other rows, from the same months: every second flight. The profile is that of the other flights.
 #[test]
 fn flights_of_the_same_months_that_were_held_out_have_not_drifted() {
     let train = rows("train.csv.gz");
@@ -125,14 +125,14 @@ fn flights_of_the_same_months_that_were_held_out_have_not_drifted() {
             .map(|(_, row)| row)
             .collect()
     };
-    let (learnt, held_out) = (side(0), side(1));
+    let (trained, held_out) = (side(0), side(1));
     let mut profile = reference();
-    profile.rows = learnt.len() as u64;
+    profile.rows = trained.len() as u64;
     for (name, profile) in &mut profile.features {
         if profile.quantiles.is_some() {
-            profile.quantiles = Some(percentiles(&column(&learnt, name)));
+            profile.quantiles = Some(percentiles(&column(&trained, name)));
         } else {
-            profile.categories = Some(counts(&learnt, name));
+            profile.categories = Some(counts(&trained, name));
         }
     }
     for held_out in [
@@ -140,15 +140,15 @@ fn flights_of_the_same_months_that_were_held_out_have_not_drifted() {
         &held_out.iter().step_by(12).copied().collect::<Vec<_>>()[..],
     ] {
         let report = assess(&pairs(&profile, held_out), &[], Rule::default());
-        assert!(drifted(&report).is_empty(), "\n{}", told(&report));
+        assert!(drifted(&report).is_empty(), "\n{}", describe(&report));
     }
 }
 
-/// Of the months that the version's own profile describes.
+/// These flights are from the months that the profile of the version describes.
 #[test]
 fn flights_up_to_the_fourth_of_june_have_not_drifted_from_the_profile() {
     let train = rows("train.csv.gz");
     let described: Vec<&Row> = train.iter().take(20_400).step_by(17).collect();
     let report = assess(&pairs(&reference(), &described), &[], Rule::default());
-    assert!(drifted(&report).is_empty(), "\n{}", told(&report));
+    assert!(drifted(&report).is_empty(), "\n{}", describe(&report));
 }

@@ -1,11 +1,13 @@
-//! A number generator and samples for the tests below, which need the same numbers each time.
+//! A random number generator with a fixed seed, and samples, for the tests below.
 
 mod fixtures;
 mod flights;
-mod judged;
 mod sketches;
+mod verdict;
 
 use std::f64::consts::TAU;
+
+use super::count::as_f64;
 
 /// SplitMix64.
 #[derive(Clone, Debug)]
@@ -20,7 +22,7 @@ impl Dice {
         mixed ^ (mixed >> 31)
     }
 
-    /// Above 0, at most 1.
+    /// Returns a number above 0 and at most 1.
     #[expect(clippy::cast_precision_loss, reason = "53 bits")]
     fn unit(&mut self) -> f64 {
         ((self.next() >> 11) + 1) as f64 / (1_u64 << 53) as f64
@@ -36,13 +38,13 @@ impl Dice {
     }
 }
 
-/// The 101 quantiles of a profile, as training writes them.
+/// Returns the 101 quantiles of a profile, as training writes them.
 fn percentiles(values: &[f64]) -> Vec<f64> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     let last = sorted.len() - 1;
     let percent = |at: usize| {
-        let place = super::as_f64((at * last) as u64) / 100.0;
+        let place = as_f64((at * last) as u64) / 100.0;
         let before = sorted[at * last / 100];
         let after = sorted[last.min(at * last / 100 + 1)];
         before + (after - before) * place.fract()

@@ -1,15 +1,16 @@
-//! What samples would give lies between the ends that a sketch or a profile gives.
+//! The bounds for a sketch or a profile enclose the statistics of the samples.
 
 use proptest::prelude::*;
 
+use super::super::count::as_f64;
 use super::super::statistics::{
     Bins, jensen_shannon, kolmogorov_smirnov, population_stability, wasserstein,
 };
-use super::super::{Distribution, Measured};
+use super::super::{Distribution, Estimate};
 use super::{Dice, percentiles};
 use crate::insight::sketch::Sketch;
 
-/// One sample out of a family of many kinds.
+/// Returns a sample of one of nine kinds of distributions.
 fn sample(kind: u8, many: usize, shift: f64, seed: u64) -> Vec<f64> {
     let mut dice = Dice(seed);
     let mut one = || match kind % 9 {
@@ -29,7 +30,7 @@ fn sample(kind: u8, many: usize, shift: f64, seed: u64) -> Vec<f64> {
 }
 
 #[track_caller]
-fn encloses(got: Measured, want: f64, what: &str) {
+fn encloses(got: Estimate, want: f64, what: &str) {
     let rounding = 1e-9 * (1.0 + want.abs());
     assert!(
         got.low - rounding <= want && want <= got.high + rounding,
@@ -41,7 +42,7 @@ fn encloses(got: Measured, want: f64, what: &str) {
     );
 }
 
-/// All statistics of `known` enclose those of the samples.
+/// Fails unless all statistics of `known` enclose those of the samples.
 fn all_enclose(samples: [&Distribution; 2], known: [&Distribution; 2], bins: &Bins) {
     let [one, two] = samples;
     let [known_one, known_two] = known;
@@ -61,7 +62,7 @@ fn all_enclose(samples: [&Distribution; 2], known: [&Distribution; 2], bins: &Bi
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
     #[test]
-    fn what_the_samples_give_lies_within_the_ends(
+    fn statistics_of_the_samples_lie_within_the_bounds(
         kinds in (0_u8..9, 0_u8..9, any::<bool>()),
         sizes in (1_usize..700, 1_usize..700),
         shift in -1.5..1.5_f64,
@@ -74,7 +75,7 @@ proptest! {
         let [one, two] = &samples;
         let sketch = |values: &[f64]| Distribution::of_sketch(&values.iter().copied().collect::<Sketch>());
         let sketches = [sketch(&before), sketch(&now)];
-        // Where there is little room, buckets are wide.
+        // A sketch with little memory has wide buckets.
         let wide = |values: &[f64]| {
             let mut sketch = Sketch::within(0);
             sketch.extend(values.iter().copied());
@@ -98,7 +99,7 @@ proptest! {
     }
 
     #[test]
-    fn moved_bins_cut_no_bucket(kind in prop::sample::select(vec![0_u8, 1, 2, 3, 4, 6, 7, 8]), seed in any::<u64>()) {
+    fn bins_for_sketches_cut_no_bucket(kind in prop::sample::select(vec![0_u8, 1, 2, 3, 4, 6, 7, 8]), seed in any::<u64>()) {
         let sketch = |seed: u64| {
             Distribution::of_sketch(&sample(kind, 500, 0.3, seed).into_iter().collect::<Sketch>())
         };
@@ -114,7 +115,7 @@ proptest! {
 }
 
 #[test]
-fn between_two_sketches_d_is_certain_up_to_what_a_shared_bucket_hides() {
+fn between_two_sketches_only_shared_buckets_make_d_uncertain() {
     let one: Sketch = [1.0, 100.1, 100.2, 300.0].into_iter().collect();
     let two: Sketch = [2.0, 100.3, 100.4, 300.0].into_iter().collect();
     let (one, two) = (Distribution::of_sketch(&one), Distribution::of_sketch(&two));
@@ -123,7 +124,7 @@ fn between_two_sketches_d_is_certain_up_to_what_a_shared_bucket_hides() {
 }
 
 #[test]
-fn a_feature_of_few_values_is_no_smooth_one() {
+fn a_feature_with_few_values_is_not_treated_as_continuous() {
     let weekdays = |seed| sample(3, 5000, 0.0, seed);
     let before = weekdays(1);
     let profile = Distribution::of_quantiles(&percentiles(&before), 5000).unwrap();
@@ -131,20 +132,20 @@ fn a_feature_of_few_values_is_no_smooth_one() {
     let ks = kolmogorov_smirnov(&profile, &now);
     assert!(ks.value < 0.03 && ks.low < 0.02, "{ks:?}");
     let bins = Bins::deciles(&profile);
-    assert_eq!(bins.edges().len(), 6, "a bin a day: {bins:?}");
+    assert_eq!(bins.edges().len(), 6, "one bin for each day: {bins:?}");
     let psi = population_stability(&bins, &profile, &now);
     assert!(psi.value < 0.01, "{psi:?}");
 }
 
 #[test]
-fn a_value_that_most_rows_have_is_cut_off_from_the_rest() {
-    // Rain: none in nine hours of ten.
+fn a_value_that_most_rows_have_gets_a_bin_of_its_own() {
+    // Rain: nine hours of ten are dry.
     let rain = |wet: u64| {
         (0..1000).map(move |at| {
             if at < 1000 - wet {
                 0.0
             } else {
-                0.01 * super::super::as_f64(at)
+                0.01 * as_f64(at)
             }
         })
     };

@@ -8,7 +8,7 @@ use super::super::labels::{CODE, QUALITY_MEASURE, REJECTION_REASON, ROLE, UNMATC
 use super::super::*;
 use crate::error::{Code, PredictError};
 use crate::ident::Role;
-use crate::insight::outcomes::Joined;
+use crate::insight::outcomes::JoinStatus;
 
 #[test]
 fn each_row_follows_the_naming_rules() {
@@ -39,7 +39,7 @@ fn each_row_follows_the_naming_rules() {
 #[test]
 fn label_values_are_the_words_of_the_types_they_come_from() {
     let rejections = [&PredictError::REASONS[..], &MessageFault::REASONS].concat();
-    let unmatched = Joined::REFUSED.map(|(_, reason)| reason).to_vec();
+    let unmatched = JoinStatus::REFUSED.map(|(_, reason)| reason).to_vec();
     for (label, words) in [
         (ROLE, Role::ALL.map(Role::as_str).to_vec()),
         (CODE, Code::PREDICTION.map(Code::as_str).to_vec()),

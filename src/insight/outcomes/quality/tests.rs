@@ -3,7 +3,7 @@ use serde_json::Value;
 
 use super::*;
 
-/// Numbers and measures as scikit-learn gives them; the file says which version.
+/// Returns inputs and measures computed by scikit-learn; the file contains its version.
 fn reference(case: &str) -> Value {
     let all: Value = serde_json::from_str(include_str!("sklearn.json")).unwrap();
     all[case].clone()
@@ -44,7 +44,7 @@ fn two_classes_agree_with_scikit_learn() {
     near(
         log_loss,
         &case["log_loss"],
-        "log-loss, with two wrong certainties",
+        "log loss, with two wrong predictions of probability 1",
     );
     near(brier, &case["brier"], "Brier");
     near(ece, &case["ece"], "calibration error");
@@ -61,12 +61,12 @@ fn two_classes_agree_with_scikit_learn() {
     near(
         log_loss,
         &case["log_loss_sklearn_of_inner"],
-        "log-loss without certainties",
+        "log loss without probabilities of 0 or 1",
     );
 }
 
 #[test]
-fn two_columns_are_measured_as_one() {
+fn two_columns_give_the_same_measures_as_one() {
     let case = reference("two");
     let (p, y) = (floats(&case["p"]), floats(&case["y"]));
     let (mut one, mut two) = (Sums::default(), Sums::default());
@@ -79,7 +79,7 @@ fn two_columns_are_measured_as_one() {
     for ((name, one), (_, two)) in one.by_name().zip(two.by_name()) {
         assert!((one - two).abs() < 1e-6, "{name}: {one} and {two}");
     }
-    assert_eq!(two.by_name().count(), 5, "an AUC too");
+    assert_eq!(two.by_name().count(), 5, "including an AUC");
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn three_classes_agree_with_scikit_learn() {
         panic!("classes");
     };
     near(accuracy, &case["accuracy"], "accuracy");
-    near(log_loss, &case["log_loss"], "log-loss");
+    near(log_loss, &case["log_loss"], "log loss");
     near(brier, &case["brier"], "Brier");
     near(ece, &case["ece"], "calibration error of the most probable");
     assert_eq!(auc, None, "of two classes only");
@@ -123,27 +123,33 @@ fn numbers_agree_with_scikit_learn() {
 }
 
 #[test]
-fn nothing_is_known_of_nothing() {
+fn without_rows_there_are_no_measures() {
     let mut sums = Sums::default();
     assert_eq!((sums.of_classes(), sums.of_values()), (None, None));
     sums.add_two(0.75, true);
     let Some(Quality::Classes { auc, .. }) = sums.of_classes() else {
         panic!("one row is enough");
     };
-    assert_eq!(auc, None, "nothing to compare with");
+    assert_eq!(auc, None, "no row of the other class");
     sums.clear();
     assert_eq!(sums, Sums::default());
 }
 
 #[test]
-fn what_shares_a_bucket_counts_half_and_is_the_bound() {
+fn pairs_that_share_a_bucket_count_half_and_half_their_share_is_the_bound() {
     for (positive, negative, value, bound, why) in [
-        (&[0.9, 0.8][..], &[0.1, 0.2][..], 1.0, 0.0, "apart"),
-        (&[0.1], &[0.9], 0.0, 0.0, "the wrong way round"),
+        (
+            &[0.9, 0.8][..],
+            &[0.1, 0.2][..],
+            1.0,
+            0.0,
+            "no pair shares a bucket",
+        ),
+        (&[0.1], &[0.9], 0.0, 0.0, "reversed"),
         (&[0.5], &[0.5], 0.5, 0.5, "equal"),
         (&[0.0], &[0.0], 0.5, 0.5, "zero is a bucket too"),
         (&[0.5, 0.9], &[0.5, 0.1], 0.875, 0.125, "one of four pairs"),
-        (&[1.0], &[0.0], 1.0, 0.0, "the ends"),
+        (&[1.0], &[0.0], 1.0, 0.0, "both limits"),
     ] {
         let of = |values: &[f64]| values.iter().copied().collect::<Sketch>();
         let got = auc(&of(positive), &of(negative)).unwrap();
@@ -151,7 +157,7 @@ fn what_shares_a_bucket_counts_half_and_is_the_bound() {
     }
 }
 
-/// By counting pairs.
+/// Computes the AUC by counting pairs.
 fn exactly(positive: &[f32], negative: &[f32]) -> f64 {
     let mut won = 0.0;
     for p in positive {
@@ -167,7 +173,7 @@ fn exactly(positive: &[f32], negative: &[f32]) -> f64 {
 }
 
 proptest! {
-    /// Also where the scores span more than a sketch tells apart, so that the smallest share a bucket.
+    /// Also if the scores span more magnitudes than a sketch has, so that the smallest share a bucket.
     #[test]
     fn the_exact_auc_is_within_the_bound(
         positive in prop::collection::vec(prop_oneof![0f32..=1.0, (0f32..60.0).prop_map(|x| (-x).exp2()), Just(0.0)], 1..80),
@@ -180,7 +186,7 @@ proptest! {
     }
 
     #[test]
-    fn sums_of_parts_are_those_of_the_whole(
+    fn merged_sums_of_parts_equal_the_sums_of_the_whole(
         rows in prop::collection::vec((0f32..=1.0, any::<bool>()), 1..100), cut in 0usize..100,
     ) {
         let of = |rows: &[(f32, bool)]| {
@@ -199,19 +205,19 @@ proptest! {
 }
 
 #[test]
-fn no_number_makes_a_measure_infinite() {
-    for (predicted, truth) in [
+fn extreme_numbers_do_not_make_a_measure_infinite() {
+    for (predicted, actual) in [
         (f64::from(f32::MAX), -LARGEST_NUMBER),
         (0.0, 1.7e308),
         (-1.7e308, 1.7e308),
     ] {
         let mut sums = Sums::default();
         for _ in 0..1_000 {
-            sums.add_value(predicted, truth);
+            sums.add_value(predicted, actual);
         }
         let quality = sums.of_values().unwrap();
         for (measure, value) in quality.by_name() {
-            assert!(value.is_finite(), "{measure} of {predicted} and {truth}");
+            assert!(value.is_finite(), "{measure} of {predicted} and {actual}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! One key that is used over and over.
+//! One key that is used repeatedly.
 
 use proptest::prelude::*;
 
@@ -6,7 +6,7 @@ use super::*;
 use crate::insight::{VersionInsight, metrics::Telemetry, stats};
 use crate::model::samples;
 
-/// Versions, each of which answers one probability.
+/// Returns versions that predict one probability each.
 fn versions(many: u64) -> Vec<VersionInsight> {
     let telemetry = Telemetry::new().unwrap();
     let insight = |number| {
@@ -16,36 +16,36 @@ fn versions(many: u64) -> Vec<VersionInsight> {
     (1..=many).map(insight).collect()
 }
 
-fn push(shard: &mut Shard, key: u128, by: &VersionInsight, role: Role, rows: usize) -> Lost {
-    let answered = Answered {
+fn push(shard: &mut Shard, key: u128, by: &VersionInsight, role: Role, rows: usize) -> LostRows {
+    let answer = Answer {
         by: by.quality(),
         role,
         at: Duration::ZERO,
     };
     let scores = Scores::new(vec![0.75; rows], 1).unwrap();
-    shard.push(key, answered, &scores, Duration::MAX)
+    shard.push(key, answer, &scores, Duration::MAX)
 }
 
 fn accepted(shard: &mut Shard, key: u128) -> bool {
-    let (truth, now) = (Truth::Class("yes".into()), Duration::ZERO);
-    shard.settle(key, 0, &truth, now, Duration::MAX) == Ok(Joined::Accepted)
+    let (ground_truth, now) = (GroundTruth::Class("yes".into()), Duration::ZERO);
+    shard.join(key, 0, &ground_truth, now, Duration::MAX) == Ok(JoinStatus::Accepted)
 }
 
-/// Entries that are met on the way from the newest.
+/// Returns the roles of the entries that are linked from the newest.
 fn walk(shard: &mut Shard, key: u128) -> Vec<Role> {
     let mut next = shard.newest.get(&key).copied();
-    let mut met = Vec::new();
+    let mut found = Vec::new();
     while let Some(entry) = next.and_then(|number| shard.entry(number)) {
-        assert!(entry.rows > 0, "what was replaced is not linked");
+        assert!(entry.rows > 0, "replaced entries are not linked");
         assert_eq!(entry.key, key);
-        met.push(entry.role);
+        found.push(entry.role);
         next = entry.before;
     }
-    met
+    found
 }
 
 #[test]
-fn a_key_that_is_used_again_and_again_costs_one_entry_and_nobody_else_his_own() {
+fn a_key_that_is_used_repeatedly_takes_one_entry_and_evicts_no_other_key() {
     let versions = versions(1);
     let mut shard = Shard::new(100);
     for key in 1..=99 {
@@ -61,7 +61,7 @@ fn a_key_that_is_used_again_and_again_costs_one_entry_and_nobody_else_his_own() 
 }
 
 #[test]
-fn under_one_key_there_is_one_entry_for_the_caller_and_one_for_each_shadow() {
+fn each_key_has_one_entry_for_the_client_and_one_for_each_shadow() {
     let versions = versions(3);
     let mut shard = Shard::new(1_000);
     for _ in 0..500 {
@@ -70,16 +70,16 @@ fn under_one_key_there_is_one_entry_for_the_caller_and_one_for_each_shadow() {
         }
         push(&mut shard, 7, &versions[0], Role::Fallback, 2);
     }
-    let mut met = walk(&mut shard, 7);
-    met.sort_unstable_by_key(|role| *role as usize);
-    assert_eq!(met.len(), 4, "{met:?}");
+    let mut found = walk(&mut shard, 7);
+    found.sort_unstable_by_key(|role| *role as usize);
+    assert_eq!(found.len(), 4, "{found:?}");
     assert_eq!(shard.held, 5);
     push(&mut shard, 7, &versions[0], Role::Primary, 1);
     assert_eq!((walk(&mut shard, 7).len(), shard.held), (1, 1));
 }
 
 #[test]
-fn shadows_that_were_loaded_again_and_again_leave_one_entry() {
+fn a_shadow_that_was_reloaded_repeatedly_leaves_one_entry() {
     let mut shard = Shard::new(1_000);
     for _ in 0..5 {
         push(&mut shard, 7, &versions(1)[0], Role::Shadow, 1);
@@ -88,7 +88,7 @@ fn shadows_that_were_loaded_again_and_again_leave_one_entry() {
 }
 
 #[test]
-fn memory_is_taken_as_rows_come_and_never_past_the_limit() {
+fn memory_grows_with_the_rows_up_to_the_limit() {
     let versions = versions(1);
     let mut shard = Shard::new(1_000);
     assert_eq!(shard.entries.capacity(), 0);
@@ -100,22 +100,22 @@ fn memory_is_taken_as_rows_come_and_never_past_the_limit() {
 
 proptest! {
     #[test]
-    fn whatever_comes_the_room_is_that_of_the_entries_that_are_linked(
+    fn only_linked_entries_count_towards_the_capacity(
         pushes in prop::collection::vec((0_u128..6, 0_usize..3, 0_usize..3, 1_usize..5), 1..300),
-        room in 1_usize..30,
+        capacity in 1_usize..30,
     ) {
         let versions = versions(3);
-        let mut shard = Shard::new(room);
+        let mut shard = Shard::new(capacity);
         let mut lost = 0;
         let mut rows_in = 0;
         for (key, by, role, rows) in pushes {
             let role = [Role::Primary, Role::Fallback, Role::Shadow][role];
-            let told = push(&mut shard, key, &versions[by], role, rows);
-            lost += told.evicted + told.replaced + told.too_large;
+            let of_push = push(&mut shard, key, &versions[by], role, rows);
+            lost += of_push.evicted + of_push.replaced + of_push.too_large;
             rows_in += rows as u64;
-            prop_assert!(shard.held <= room);
+            prop_assert!(shard.held <= capacity);
             prop_assert!(shard.entries.len() <= shard.places());
-            prop_assert_eq!(rows_in - lost, shard.held as u64, "every row is held or was counted as lost");
+            prop_assert_eq!(rows_in - lost, shard.held as u64, "every row is stored or counted as lost");
             let walked: usize = (0..6).map(|key| walk(&mut shard, key).len()).sum();
             let living = shard.entries.iter().filter(|entry| entry.rows > 0).count();
             prop_assert_eq!(walked, living);

@@ -1,4 +1,4 @@
-//! The files: begun, put aside, compressed, and left alone where they are somebody else's.
+//! The files: created, rotated, compressed, and left unchanged if they are not the log's.
 
 use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
@@ -7,10 +7,10 @@ use flate2::read::GzDecoder;
 
 use super::*;
 
-fn unpacked(path: &Path) -> String {
+fn uncompressed(path: &Path) -> String {
     let mut text = String::new();
-    let mut packed = GzDecoder::new(fs::File::open(path).unwrap());
-    packed.read_to_string(&mut text).unwrap();
+    let mut compressed = GzDecoder::new(fs::File::open(path).unwrap());
+    compressed.read_to_string(&mut text).unwrap();
     text
 }
 
@@ -18,11 +18,11 @@ fn unpacked(path: &Path) -> String {
 fn full_files_are_compressed_and_the_oldest_are_removed() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("log.jsonl");
-    let mut file = Rotating::open(settings(path.clone())).unwrap();
+    let mut file = LogFile::open(settings(path.clone())).unwrap();
     let line = |at: u8| format!("{{\"at\": {at:050}}}\n");
     for at in 0..10 {
         file.write(line(at).as_bytes()).unwrap();
-        assert_eq!(file.has_put_aside(), at > 0);
+        assert_eq!(file.take_rotated(), at > 0);
         if at % 2 == 0 {
             file.full().tidy(&AtomicBool::new(false)).unwrap();
         }
@@ -33,17 +33,22 @@ fn full_files_are_compressed_and_the_oldest_are_removed() {
     assert_eq!(
         fs::read_to_string(&plain).unwrap(),
         line(8),
-        "nobody waits for compression at the end"
+        "the end does not wait for compression"
     );
     file.full().tidy(&AtomicBool::new(false)).unwrap();
     let kept = ["log.jsonl", "log.jsonl.000008.gz", "log.jsonl.000009.gz"];
     assert_eq!(names(dir.path()), kept);
     assert_eq!(fs::read_to_string(&path).unwrap(), line(9));
     let old = dir.path().join("log.jsonl.000009.gz");
-    assert_eq!(unpacked(&old), line(8));
+    assert_eq!(uncompressed(&old), line(8));
     for file in [path, old, dir.path().join("log.jsonl.lock")] {
         let mode = fs::metadata(&file).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o600, "{}: it holds inputs", file.display());
+        assert_eq!(
+            mode & 0o777,
+            0o600,
+            "{}: it contains inputs",
+            file.display()
+        );
     }
 }
 
@@ -51,14 +56,14 @@ fn full_files_are_compressed_and_the_oldest_are_removed() {
 async fn a_file_that_is_moved_or_removed_is_followed_by_a_new_one() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("log.jsonl");
-    let of = LogSettings {
+    let small = LogSettings {
         max_bytes: 20,
         ..settings(path.clone())
     };
-    let mut file = Rotating::open(of).unwrap();
+    let mut file = LogFile::open(small).unwrap();
     let text = || fs::read_to_string(&path).unwrap();
     file.write(b"{\"at\": 1}\n").unwrap();
-    // The next line does not fit, so the file is looked for at once.
+    // The next line needs a new file, so the path is checked at once.
     fs::remove_file(&path).unwrap();
     file.write(b"{\"at\": 2, \"x\": 1}\n").unwrap();
     assert!(file.is_well() && text() == "{\"at\": 2, \"x\": 1}\n");
@@ -68,49 +73,49 @@ async fn a_file_that_is_moved_or_removed_is_followed_by_a_new_one() {
     let moved = dir.path().join("moved");
     fs::rename(&path, &moved).unwrap();
     fs::write(&path, "").unwrap();
-    tokio::time::advance(LOOK).await;
+    tokio::time::advance(CHECK_INTERVAL).await;
     file.write(b"{}\n").unwrap();
     assert_eq!(fs::read_to_string(&moved).unwrap(), "{\"at\": 3}\n");
     assert_eq!(text(), "{}\n");
-    // As its `copytruncate` does: what is full now is what came since.
+    // As its `copytruncate` does: the size now counts from there.
     fs::write(&path, "").unwrap();
-    tokio::time::advance(LOOK).await;
+    tokio::time::advance(CHECK_INTERVAL).await;
     for _ in 0..6 {
         file.write(b"{}\n").unwrap();
     }
     assert_eq!(text().lines().count(), 6);
     fs::remove_file(&path).unwrap();
-    tokio::time::advance(LOOK).await;
+    tokio::time::advance(CHECK_INTERVAL).await;
     file.write(b"").unwrap();
-    assert!(!path.exists(), "nothing to write, nothing to make");
+    assert!(!path.exists(), "no file is created without a line");
 }
 
 #[test]
-fn what_is_no_prediction_log_is_not_touched() {
+fn a_file_that_is_not_a_prediction_log_is_not_changed() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("passwd");
     let refused = |path: &Path| {
-        let told = settings(path.into()).check().unwrap_err();
-        let error = Rotating::open(settings(path.into())).unwrap_err();
-        assert_eq!(error.to_string(), told);
-        told
+        let reason = settings(path.into()).check().unwrap_err();
+        let error = LogFile::open(settings(path.into())).unwrap_err();
+        assert_eq!(error.to_string(), reason);
+        reason
     };
     fs::write(&path, "root:x:0:0\nno end").unwrap();
-    assert!(refused(&path).contains("passwd holds something else than a prediction log"));
+    assert!(refused(&path).contains("passwd is not a prediction log"));
     assert_eq!(fs::read_to_string(&path).unwrap(), "root:x:0:0\nno end");
-    assert!(refused(dir.path()).contains("is not a file"));
+    assert!(refused(dir.path()).contains("is not a regular file"));
     assert!(refused(&dir.path().join("none/log")).contains("none is not a folder"));
-    assert_eq!(names(dir.path()), ["passwd"], "nothing was made");
-    // Beside a good log: names of other forms, and a file that is none of its own.
+    assert_eq!(names(dir.path()), ["passwd"], "nothing was created");
+    // Next to a good log: files with names of other forms, and one that is not a log.
     let others = ["a.so.1", "a.so.1.part", "a.so.0000001", "a.so.000001"];
     for name in others {
         fs::write(dir.path().join(name), "ELF").unwrap();
     }
-    let of = LogSettings {
+    let keeps_none = LogSettings {
         keep: 0,
         ..settings(dir.path().join("a.so"))
     };
-    let file = Rotating::open(of).unwrap();
+    let file = LogFile::open(keeps_none).unwrap();
     file.full().tidy(&AtomicBool::new(false)).unwrap();
     for name in others {
         assert_eq!(fs::read_to_string(dir.path().join(name)).unwrap(), "ELF");
@@ -118,19 +123,19 @@ fn what_is_no_prediction_log_is_not_touched() {
 }
 
 #[test]
-fn one_gateway_at_a_time_has_the_log_and_the_other_is_told_who() {
+fn a_second_gateway_is_refused_with_the_process_id_of_the_first() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("log.jsonl");
-    let first = Rotating::open(settings(path.clone())).unwrap();
-    let error = Rotating::open(settings(path.clone())).unwrap_err();
-    let told = format!("process {} has it", std::process::id());
-    assert_eq!(error.to_string(), told);
+    let first = LogFile::open(settings(path.clone())).unwrap();
+    let error = LogFile::open(settings(path.clone())).unwrap_err();
+    let holder = format!("process {} is writing to it", std::process::id());
+    assert_eq!(error.to_string(), holder);
     drop(first);
-    Rotating::open(settings(path)).unwrap();
+    LogFile::open(settings(path)).unwrap();
 }
 
 #[test]
-fn a_file_that_cannot_be_compressed_keeps_no_gateway_from_starting() {
+fn a_gateway_starts_although_a_file_cannot_be_compressed() {
     let dir = tempfile::tempdir().unwrap();
     let at = |name: &str| dir.path().join(name);
     fs::write(at("log.jsonl.000001"), "{}\n").unwrap();
@@ -139,7 +144,7 @@ fn a_file_that_cannot_be_compressed_keeps_no_gateway_from_starting() {
     let telemetry = Telemetry::new().unwrap();
     let started = PredictionLog::start(settings(at("log.jsonl")), telemetry.log());
     let (log, thread) = started.unwrap();
-    log.leave(entry(row()));
+    log.enqueue(entry(row()));
     thread.finish();
     assert_eq!(fs::read_to_string(at("log.jsonl.000001")).unwrap(), "{}\n");
     let text = fs::read_to_string(at("log.jsonl")).unwrap();
@@ -147,9 +152,9 @@ fn a_file_that_cannot_be_compressed_keeps_no_gateway_from_starting() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_old_file_is_put_aside_without_a_new_line() {
+async fn an_old_file_is_rotated_even_without_a_new_line() {
     let dir = tempfile::tempdir().unwrap();
-    let mut file = Rotating::open(settings(dir.path().join("log.jsonl"))).unwrap();
+    let mut file = LogFile::open(settings(dir.path().join("log.jsonl"))).unwrap();
     file.write(b"{}\n").unwrap();
     tokio::time::advance(Duration::from_secs(3599)).await;
     file.write(b"").unwrap();
@@ -160,14 +165,14 @@ async fn an_old_file_is_put_aside_without_a_new_line() {
 }
 
 #[test]
-fn the_next_start_mends_what_a_crash_left() {
+fn the_next_start_completes_what_a_crash_interrupted() {
     let dir = tempfile::tempdir().unwrap();
     let at = |name: &str| dir.path().join(name);
     fs::write(at("log.jsonl"), "{}\n{\"hal").unwrap();
     fs::write(at("log.jsonl.000001"), "{\"packed\": false}\n").unwrap();
     fs::write(at("log.jsonl.000001.part"), "half of it").unwrap();
-    fs::write(at("log.jsonl.bak"), "somebody's own").unwrap();
-    let mut file = Rotating::open(settings(at("log.jsonl"))).unwrap();
+    fs::write(at("log.jsonl.bak"), "not of the log").unwrap();
+    let mut file = LogFile::open(settings(at("log.jsonl"))).unwrap();
     file.write(b"{\"next\": 1}\n").unwrap();
     assert_eq!(
         fs::read_to_string(at("log.jsonl")).unwrap(),
@@ -175,7 +180,7 @@ fn the_next_start_mends_what_a_crash_left() {
     );
     file.full().tidy(&AtomicBool::new(false)).unwrap();
     assert_eq!(
-        unpacked(&at("log.jsonl.000001.gz")),
+        uncompressed(&at("log.jsonl.000001.gz")),
         "{\"packed\": false}\n"
     );
     assert_eq!(

@@ -1,10 +1,10 @@
-//! How values of inputs are written.
+//! How values of inputs are written to a line.
 
 use proptest::prelude::*;
 
 use super::*;
 
-/// HMAC-SHA-256 by Python's `hmac`: `hmac.new(b"0123456789abcdef", b"b\0" + value, "sha256").hexdigest()[:32]`.
+/// HMAC-SHA-256, from Python's `hmac`: `hmac.new(b"0123456789abcdef", b"b\0" + value, "sha256").hexdigest()[:32]`.
 const HASHED: [(&str, &str); 5] = [
     ("0", "c9681929ed2ebea7cb8fd23b83a15e65"),
     ("9007199254740992", "7a873aa8de1c91d28966a30201ef342d"),
@@ -21,18 +21,18 @@ fn key() -> HashKey {
     HashKey::read(&file).unwrap()
 }
 
-/// What stands in the lines of one value of `b`, of this type and sensitivity, for each of these ways to send it.
-fn ways(datatype: &str, sensitive: &Value, ways: [Payload; 2]) -> [Value; 2] {
+/// Returns how a value of `b`, with this type and sensitivity, is written for each of these encodings of it.
+fn written_as(datatype: &str, sensitive: &Value, encodings: [Payload; 2]) -> [Value; 2] {
     let mut document = samples::document("m", 3);
     document["inputs"][1]["datatype"] = datatype.into();
     document["inputs"][1]["sensitive"] = sensitive.clone();
     let subject = Arc::new(Subject::new(&samples::manifest(document)));
-    ways.map(|inputs| {
-        let asked = Entry {
+    encodings.map(|inputs| {
+        let request = Entry {
             subject: Arc::clone(&subject),
             ..entry(inputs)
         };
-        written_with(Some(&key()), &asked)["inputs"][0]["b"].clone()
+        written_with(Some(&key()), &request)["inputs"][0]["b"].clone()
     })
 }
 
@@ -49,7 +49,7 @@ fn tensor(data: TensorData) -> Payload {
 }
 
 #[test]
-fn a_value_is_written_by_the_type_of_its_input_whichever_way_it_came() {
+fn a_value_is_written_by_the_type_of_its_input_in_every_encoding() {
     let [(_, zero), (_, large), _, (_, tenth), _] = HASHED;
     let (open, hash) = (json!(false), json!("hash"));
     for (datatype, row, data, plain, hashed) in [
@@ -79,40 +79,40 @@ fn a_value_is_written_by_the_type_of_its_input_whichever_way_it_came() {
         ),
     ] {
         let sent = || [number(row), tensor(data.clone())];
-        let told = ways(datatype, &open, sent());
-        assert_eq!(told, [plain.clone(), plain], "{datatype}");
-        let told = ways(datatype, &hash, sent());
-        assert_eq!(told, [json!(hashed), json!(hashed)], "{datatype} {row}");
+        let written = written_as(datatype, &open, sent());
+        assert_eq!(written, [plain.clone(), plain], "{datatype}");
+        let written = written_as(datatype, &hash, sent());
+        assert_eq!(written, [json!(hashed), json!(hashed)], "{datatype} {row}");
     }
-    // What the type does not have is refused, and stays as it came.
+    // A value that the type cannot represent is refused, and stays as it is.
     for (datatype, value) in [("INT64", 0.5), ("INT64", 1e300), ("FP32", 1e300)] {
-        let told = ways(datatype, &open, [number(value), number(value)]);
-        assert_eq!(told[0], json!(value));
+        let written = written_as(datatype, &open, [number(value), number(value)]);
+        assert_eq!(written[0], json!(value));
     }
-    let text = ways(
+    let text = written_as(
         "FP32",
         &hash,
         [tensor(TensorData::Bytes(vec!["-0".into()])), number(0.0)],
     );
-    assert_ne!(text[0], text[1], "a text is no number");
+    assert_ne!(text[0], text[1], "a text is not a number");
 }
 
 proptest! {
     #[test]
-    fn every_fp32_is_one_text_and_comes_back(bits: u32) {
+    fn every_fp32_has_one_text_that_parses_to_it(bits: u32) {
         let value = f32::from_bits(bits);
         prop_assume!(value.is_finite());
         let sent = || [number(f64::from(value)), tensor(TensorData::Fp32(vec![value]))];
-        let [row, column] = ways("FP32", &json!(false), sent());
+        let [row, column] = written_as("FP32", &json!(false), sent());
         prop_assert_eq!(&row, &column);
         prop_assert_eq!(row.to_string().parse::<f32>(), Ok(value));
-        let [row, column] = ways("FP32", &json!("hash"), sent());
+        let [row, column] = written_as("FP32", &json!("hash"), sent());
         prop_assert_eq!(row, column);
     }
 }
 
 #[test]
-fn an_input_marked_hash_is_written_as_keyed_hashes_and_not_at_all_without_a_key() {
+fn an_input_marked_hash_is_hashed_or_left_out_without_a_key() {
     let key = key();
     let mut document = samples::document("m", 3);
     document["inputs"][1]["sensitive"] = "hash".into();
@@ -134,12 +134,12 @@ fn an_input_marked_hash_is_written_as_keyed_hashes_and_not_at_all_without_a_key(
         ),
         (Cell::Missing, json!(null)),
     ] {
-        let asked = of(cell(value));
+        let request = of(cell(value));
         assert_eq!(
-            written_with(Some(&key), &asked)["inputs"],
+            written_with(Some(&key), &request)["inputs"],
             json!([{"b": wanted}])
         );
-        assert_eq!(written(&asked)["inputs"], json!([{}]), "no key");
+        assert_eq!(written(&request)["inputs"], json!([{}]), "no key");
     }
     for data in [
         TensorData::Int64(vec![42]),
@@ -153,12 +153,12 @@ fn an_input_marked_hash_is_written_as_keyed_hashes_and_not_at_all_without_a_key(
     assert_eq!(
         hidden["inputs"],
         json!([{"a": 1.5}]),
-        "true means nothing at all"
+        "a sensitive input is left out even with a key"
     );
 }
 
 #[test]
-fn a_key_is_neither_short_nor_shown() {
+fn a_key_is_long_enough_and_debug_output_hides_it() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("key");
     let why = HashKey::read(&file).unwrap_err();

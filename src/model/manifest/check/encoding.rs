@@ -1,4 +1,4 @@
-//! Encodings: exactly the fields of their kind, with values that can be computed with.
+//! Checks encodings: each has exactly the fields of its kind, with usable values.
 
 use serde_json::Value;
 
@@ -11,32 +11,32 @@ use crate::model::manifest::raw::{
 use crate::model::payload::Datatype;
 use crate::model::signature::{Affine, Categories, Encoding, Range};
 
-/// Values per row of one input, and categories of one input.
-pub(super) const MOST_COLUMNS: usize = 65_536;
+/// The most values per row of one input, and the most categories of one input.
+pub(super) const MAX_COLUMNS: usize = 65_536;
 
-/// The encoding of one input, on its way through the checks.
+/// Checks the encoding of one input.
 pub(super) struct EncodingCheck<'c, 'r> {
     pub(super) raw: &'c RawEncoding,
     pub(super) datatype: Datatype,
-    /// Values per row, where known.
+    /// Values per row; `None` if the shape is invalid.
     pub(super) values: Option<usize>,
     pub(super) path: String,
     pub(super) report: &'c mut Report<'r>,
 }
 
 impl EncodingCheck<'_, '_> {
-    /// The encoding, if it holds. `datatype` is the path of the input's datatype.
-    pub(super) fn run(mut self, datatype: &str) -> Option<Encoding> {
-        self.fields_of_other_kinds();
-        self.datatype_fits(datatype);
-        self.read()
+    /// Returns the encoding, if it is valid. `datatype_path` is the path of the input's datatype.
+    pub(super) fn run(mut self, datatype_path: &str) -> Option<Encoding> {
+        self.check_fields_of_other_kinds();
+        self.check_datatype(datatype_path);
+        self.encoding()
     }
 
     fn add(&mut self, field: &str, message: impl Into<String>) {
         self.report.add(format!("{}.{field}", self.path), message);
     }
 
-    fn fields_of_other_kinds(&mut self) {
+    fn check_fields_of_other_kinds(&mut self) {
         use EncodingKind::{Categorical, Cyclic, Numeric};
         let raw = self.raw;
         let kind = raw.kind;
@@ -96,12 +96,12 @@ impl EncodingCheck<'_, '_> {
         if impute && ignores {
             self.add(
                 "missing",
-                "got impute, wants reject or accept: nothing reads the value",
+                "got impute, wants reject or accept: the network does not use the value",
             );
         }
     }
 
-    fn datatype_fits(&mut self, path: &str) {
+    fn check_datatype(&mut self, path: &str) {
         use Datatype::{Bool, Bytes};
         let (fits, wanted) = match self.raw.kind {
             EncodingKind::Numeric => (self.datatype != Bytes, "BOOL, INT32, INT64, FP32 or FP64"),
@@ -120,7 +120,7 @@ impl EncodingCheck<'_, '_> {
         });
     }
 
-    fn read(&mut self) -> Option<Encoding> {
+    fn encoding(&mut self) -> Option<Encoding> {
         match self.raw.kind {
             EncodingKind::Numeric => {
                 let scale = self.scale();
@@ -163,11 +163,11 @@ impl EncodingCheck<'_, '_> {
         let affine: fn((f64, f64)) -> Affine;
         let (offsets, ends, names) = match raw.scale.unwrap_or(ScaleKind::None) {
             ScaleKind::None => {
-                let as_it_comes = Affine {
+                let identity = Affine {
                     offset: 0.0,
                     factor: 1.0,
                 };
-                return self.values.map(|values| vec![as_it_comes; values]);
+                return self.values.map(|values| vec![identity; values]);
             }
             ScaleKind::Standardise => {
                 affine = |(mean, std)| Affine {
@@ -187,12 +187,12 @@ impl EncodingCheck<'_, '_> {
         let offsets = self.per_column(names[0], offsets.as_deref());
         let ends = self.per_column(names[1], ends.as_deref());
         let pairs = offsets?.iter().copied().zip(ends?.iter().copied());
-        let mut holds = true;
+        let mut valid = true;
         let scale = pairs.enumerate().map(|(at, pair)| {
             let scaled = affine(pair);
-            // The inverse of a tiny number is infinite too.
+            // The inverse of a tiny number is infinite, so the factor is checked, not the number.
             if !(scaled.factor > 0.0 && scaled.factor.is_finite()) {
-                holds = false;
+                valid = false;
                 let wanted = match names[1] {
                     "std" => "a number more than 0".to_owned(),
                     _ => format!("a number more than min, {:?}", pair.0),
@@ -205,10 +205,10 @@ impl EncodingCheck<'_, '_> {
             scaled
         });
         let scale = scale.collect();
-        holds.then_some(scale)
+        valid.then_some(scale)
     }
 
-    /// One finite number per column.
+    /// Returns `values`, if there is one finite number per column.
     fn per_column<'v>(&mut self, field: &str, values: Option<&'v [f64]>) -> Option<&'v [f64]> {
         let Some(values) = values else {
             self.add(field, "missing");
@@ -236,7 +236,7 @@ impl EncodingCheck<'_, '_> {
         (fits && values.iter().all(|value| value.is_finite())).then_some(values)
     }
 
-    /// Outer `None`: wrong. Inner: none is given.
+    /// Returns the range, `Some(None)` if there is none, or `None` if it is invalid.
     fn range(&mut self) -> Option<Option<Range>> {
         let Some(raw) = &self.raw.range else {
             return Some(None);
@@ -262,9 +262,9 @@ impl EncodingCheck<'_, '_> {
         }
     }
 
-    /// As the input's datatype would hold it: else the end of a range could refuse itself, since 0.1 as FP32 is more
-    /// than 0.1 as FP64.
-    #[expect(clippy::cast_possible_truncation, reason = "said above")]
+    /// Rounds `x` to the input's datatype. Without this, the end of a range could lie outside of it: 0.1 as FP32 is more than 0.1 as
+    /// FP64.
+    #[expect(clippy::cast_possible_truncation, reason = "rounding is the purpose")]
     fn rounded(&self, x: f64) -> f64 {
         match self.datatype {
             Datatype::Fp32 => f64::from(x as f32),
@@ -294,11 +294,11 @@ impl EncodingCheck<'_, '_> {
             self.add("categories", "missing");
             return None;
         };
-        if names.is_empty() || names.len() > MOST_COLUMNS {
+        if names.is_empty() || names.len() > MAX_COLUMNS {
             let got = names.len();
             self.add(
                 "categories",
-                format!("got {got}, wants 1 to {MOST_COLUMNS}"),
+                format!("got {got} categories, wants 1 to {MAX_COLUMNS}"),
             );
         }
         let path = format!("{}.categories", self.path);
@@ -307,18 +307,18 @@ impl EncodingCheck<'_, '_> {
         (!names.is_empty()).then(|| Categories::new(names.clone()))
     }
 
-    /// The value to impute, if there is to be one and it is there.
+    /// Returns the value to impute, `Some(None)` if missing values are rejected, or `None` if the value is required and absent.
     fn impute(&mut self) -> Option<Option<&Value>> {
         if self.raw.missing != Some(MissingPolicy::Impute) {
             return Some(None);
         }
         if self.raw.impute.is_none() {
-            self.add("impute", "missing, since missing is impute");
+            self.add("impute", "missing; policy `impute` needs it");
         }
         self.raw.impute.as_ref().map(Some)
     }
 
-    /// Outer `None`: wrong. Inner: missing values are refused.
+    /// Returns the number to impute, `Some(None)` if missing values are rejected, or `None` if it is invalid.
     fn imputed_number(&mut self, range: Option<&Range>) -> Option<Option<f64>> {
         let Some(value) = self.impute()?.cloned() else {
             return Some(None);
@@ -342,7 +342,7 @@ impl EncodingCheck<'_, '_> {
                 "a whole number of 64 bits",
             ),
             Datatype::Fp32 | Datatype::Fp64 => (number, "a finite number"),
-            // Reported as a datatype that does not fit the encoding.
+            // `check_datatype` has reported it.
             Datatype::Bytes => return None,
         };
         let Some(number) = number else {
@@ -351,13 +351,14 @@ impl EncodingCheck<'_, '_> {
         };
         if let Some(range) = range.filter(|range| !range.holds(number)) {
             let [min, max] = [range.min, range.max].map(|x| shown(self.datatype, x));
-            let wanted = format!("a value of the range, {min} to {max}");
+            let wanted = format!("a value in the range {min} to {max}");
             self.add("impute", format!("{}, wants {wanted}", got(&value)));
             return None;
         }
         Some(Some(number))
     }
 
+    /// Returns the string to impute, `Some(None)` if missing values are rejected, or `None` if it is invalid.
     fn imputed_text(
         &mut self,
         categories: Option<&Categories>,
@@ -367,7 +368,7 @@ impl EncodingCheck<'_, '_> {
             return Some(None);
         };
         let Value::String(text) = &value else {
-            self.add("impute", format!("{}, wants a text", got(&value)));
+            self.add("impute", format!("{}, wants a string", got(&value)));
             return None;
         };
         let known = categories.is_none_or(|categories| categories.find(text).is_some());

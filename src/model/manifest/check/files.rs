@@ -1,4 +1,4 @@
-//! Files: where they are and what they hash to.
+//! Checks the files of a manifest: paths and digests.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -8,6 +8,7 @@ use super::Report;
 use crate::model::manifest::File;
 use crate::model::manifest::raw::{Format, RawManifest};
 
+/// Returns the files, if all of them are valid.
 pub(super) fn check(raw: &RawManifest, report: &mut Report<'_>) -> Option<Vec<File>> {
     let files: Vec<_> = raw
         .files
@@ -33,7 +34,7 @@ pub(super) fn check(raw: &RawManifest, report: &mut Report<'_>) -> Option<Vec<Fi
     files.into_iter().collect()
 }
 
-/// A path that cannot leave the folder, whatever the platform.
+/// Checks that `path` cannot leave the folder on any platform.
 fn plain(path: &str) -> Result<PathBuf, String> {
     let plain = !path.is_empty()
         && path.len() <= 255
@@ -51,13 +52,13 @@ fn plain(path: &str) -> Result<PathBuf, String> {
     }
     if path == File::MANIFEST {
         return Err(format!(
-            "got {path:?}, wants every file but the manifest itself"
+            "got {path:?}, wants another file: the manifest does not list itself"
         ));
     }
     Ok(path.into())
 }
 
-/// 64 lower-case hexadecimal digits.
+/// Reads a digest of 64 lower-case hexadecimal digits.
 pub(super) fn digest(text: &str) -> Result<[u8; 32], String> {
     let bytes = HEXLOWER.decode(text.as_bytes()).ok();
     bytes

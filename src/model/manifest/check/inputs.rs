@@ -1,11 +1,11 @@
-//! Inputs: names, shapes, and that `features` names those which the network uses.
+//! Checks the inputs of a manifest: names, shapes, and that `features` lists the inputs that the network uses.
 
-use super::encoding::{EncodingCheck, MOST_COLUMNS};
+use super::encoding::{EncodingCheck, MAX_COLUMNS};
 use super::{NAME, Report, is_name};
 use crate::model::manifest::raw::{EncodingKind, RawInput, RawManifest};
 use crate::model::signature::Input;
 
-/// The inputs, if all of them hold.
+/// Returns the inputs, if all of them are valid.
 pub(super) fn check(raw: &RawManifest, report: &mut Report<'_>) -> Option<Vec<Input>> {
     let before = report.faults.iter().count();
     let inputs: Vec<_> = raw
@@ -24,16 +24,16 @@ pub(super) fn check(raw: &RawManifest, report: &mut Report<'_>) -> Option<Vec<In
         .collect();
     report.require(raw.features == used, "$.features", || {
         format!(
-            "got {:?}, wants the inputs that the network uses, in order: {used:?}",
+            "got {:?}, wants the inputs whose encoding is not `ignore`, in order: {used:?}",
             raw.features
         )
     });
     report.require(!used.is_empty(), "$.inputs", || {
-        "the network gets no column, wants at least one input that is not ignored".into()
+        "the network gets no columns; at least one input must have an encoding other than `ignore`".into()
     });
-    // Inputs with a fault would only raise further ones where golden rows are held to them.
-    let hold = report.faults.iter().count() == before;
-    inputs.into_iter().collect::<Option<_>>().filter(|_| hold)
+    // Golden rows are not checked against faulty inputs, which would only cause further faults.
+    let valid = report.faults.iter().count() == before;
+    inputs.into_iter().collect::<Option<_>>().filter(|_| valid)
 }
 
 fn one(raw: &RawInput, path: &str, report: &mut Report<'_>) -> Option<Input> {
@@ -58,14 +58,14 @@ fn one(raw: &RawInput, path: &str, report: &mut Report<'_>) -> Option<Input> {
     })
 }
 
-/// `None` where the shape is wrong.
+/// Returns the width as in [`Input::width`], or `None` if the shape is invalid.
 fn width(raw: &RawInput, path: &str, report: &mut Report<'_>) -> Option<Option<usize>> {
     use EncodingKind::{Ignore, Numeric};
     let wide = matches!(raw.encoding.kind, Numeric | Ignore);
     let columns = |n: i64| {
         usize::try_from(n)
             .ok()
-            .filter(|n| (1..=MOST_COLUMNS).contains(n))
+            .filter(|n| (1..=MAX_COLUMNS).contains(n))
     };
     let width = match raw.shape.as_slice() {
         [-1] => Some(None),
@@ -74,7 +74,7 @@ fn width(raw: &RawInput, path: &str, report: &mut Report<'_>) -> Option<Option<u
     };
     report.require(width.is_some(), &format!("{path}.shape"), || {
         let wanted = if wide {
-            format!("[-1], or [-1, n] with n from 1 to {MOST_COLUMNS}")
+            format!("[-1], or [-1, n] with n from 1 to {MAX_COLUMNS}")
         } else {
             "[-1]".into()
         };

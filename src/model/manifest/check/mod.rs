@@ -1,7 +1,6 @@
-//! From a manifest as it stands in the file to one that holds: every fault at once, each with its JSON path.
+//! Checks a parsed manifest and reports every fault at once, each with its JSON path.
 //!
-//! What the schema can say has been checked before; here are the rules that tie fields to each other. Nothing here
-//! looks at weights or reads files.
+//! The schema has been checked before. The rules here relate fields to each other. Nothing here reads weights or other files.
 
 mod encoding;
 mod files;
@@ -21,18 +20,18 @@ use crate::ident::{ModelName, VersionNumber};
 use crate::model::payload::{Cell, Payload};
 use crate::model::signature::Signature;
 
-/// Golden requests that one version may have.
-const MOST_GOLDEN: usize = 1_024;
-/// Rows that one request may hold at all.
-const MOST_ROWS: usize = 65_536;
-/// Values of one encoded batch, and of its answer: 256 MiB of f32.
-const MOST_VALUES: usize = 1 << 26;
+/// The most golden requests of one version.
+const MAX_GOLDEN: usize = 1_024;
+/// The most rows of one request.
+const MAX_ROWS: usize = 65_536;
+/// The most values of one encoded batch, and of its scores: 256 MiB of f32.
+const MAX_VALUES: usize = 1 << 26;
 
 impl Manifest {
-    /// Checks all that can be checked without weights. `file` is only named in faults.
+    /// Checks everything that can be checked without weights. `file` is used only in faults.
     ///
     /// # Errors
-    /// All faults, with their JSON paths.
+    /// Returns all faults, with their JSON paths.
     pub fn check(raw: RawManifest, file: &Path) -> Result<Self, Faults> {
         let mut report = Report::of(file);
         let model: Option<ModelName> = report.parsed("$.model_name", raw.model_name.parse());
@@ -53,11 +52,11 @@ impl Manifest {
             golden(&raw, signature, &mut report);
         }
         report.faults.into_result()?;
-        // Each part is missing only where it has reported why.
+        // Not reached: each part that is `None` has reported a fault.
         let (Some(model), Some(version), Some(signature), Some(layers), Some(files)) =
             (model, version, signature, layers, files)
         else {
-            return Err(Faults::one(file, "cannot be used"));
+            return Err(Faults::one(file, "is invalid"));
         };
         Ok(Self {
             model,
@@ -72,7 +71,7 @@ impl Manifest {
     }
 }
 
-/// The faults of one manifest.
+/// Collects the faults of one manifest.
 struct Report<'a> {
     file: &'a Path,
     faults: Faults,
@@ -90,20 +89,21 @@ impl<'a> Report<'a> {
         self.faults.add(self.file, path, message);
     }
 
-    /// Reports `message` unless `holds`.
+    /// Adds a fault unless `holds`.
     fn require(&mut self, holds: bool, path: &str, message: impl FnOnce() -> String) {
         if !holds {
             self.add(path, message());
         }
     }
 
+    /// Returns the value, or adds the error as a fault.
     fn parsed<T>(&mut self, path: &str, parsed: Result<T, impl ToString>) -> Option<T> {
         parsed
             .map_err(|error| self.add(path, error.to_string()))
             .ok()
     }
 
-    /// Reports every name that came before in the list.
+    /// Adds a fault for every name that is repeated.
     fn unique<'n>(&mut self, path: impl Fn(usize) -> String, names: impl Iterator<Item = &'n str>) {
         let mut seen = std::collections::HashSet::new();
         for (at, name) in names.enumerate() {
@@ -121,7 +121,7 @@ fn provenance(raw: &RawManifest, report: &mut Report<'_>) {
     if let Some(at) = &raw.created_at {
         let valid = at.parse::<jiff::Timestamp>().is_ok();
         report.require(valid, "$.created_at", || {
-            format!("got {at:?}, wants a moment as in RFC 3339, 2013-01-31T08:00:00Z")
+            format!("got {at:?}, wants an RFC 3339 time such as 2013-01-31T08:00:00Z")
         });
     }
     let digest = raw
@@ -141,22 +141,22 @@ fn provenance(raw: &RawManifest, report: &mut Report<'_>) {
 fn batching(signature: &Signature, report: &mut Report<'_>) {
     let (rows, columns) = (signature.max_rows, signature.columns());
     let output = signature.output.columns;
-    let most = MOST_ROWS.min(MOST_VALUES / columns.max(output).max(1));
+    let most = MAX_ROWS.min(MAX_VALUES / columns.max(output).max(1));
     report.require((1..=most).contains(&rows), "$.batching.max_rows", || {
         format!(
-            "got {rows}, wants 1 to {most} for rows of {columns} columns and {output} of output"
+            "got {rows}, wants 1 to {most} for {columns} input columns and {output} output columns"
         )
     });
 }
 
 fn golden(raw: &RawManifest, signature: &Signature, report: &mut Report<'_>) {
-    report.require(raw.golden.len() <= MOST_GOLDEN, "$.golden", || {
+    report.require(raw.golden.len() <= MAX_GOLDEN, "$.golden", || {
         format!(
-            "got {} requests, wants at most {MOST_GOLDEN}",
+            "got {} requests, wants at most {MAX_GOLDEN}",
             raw.golden.len()
         )
     });
-    for (at, golden) in raw.golden.iter().take(MOST_GOLDEN).enumerate() {
+    for (at, golden) in raw.golden.iter().take(MAX_GOLDEN).enumerate() {
         if let Err(faults) = signature.encode(&golden.payload()) {
             for fault in faults.iter() {
                 let cell = fault.field.trim_start_matches("rows[0]");
@@ -166,7 +166,7 @@ fn golden(raw: &RawManifest, signature: &Signature, report: &mut Report<'_>) {
         }
         let (got, wanted) = (golden.answer.len(), signature.output.columns);
         report.require(got == wanted, &format!("$.golden[{at}].answer"), || {
-            format!("got {got} numbers, wants one for each of {wanted} output columns")
+            format!("got {got} numbers, wants {wanted}: one per output column")
         });
         if let Some(place) = golden.answer.iter().position(|x| !x.is_finite()) {
             let got = golden.answer[place];
@@ -179,7 +179,7 @@ fn golden(raw: &RawManifest, signature: &Signature, report: &mut Report<'_>) {
 }
 
 impl super::raw::Golden {
-    /// The request.
+    /// Returns the request.
     #[must_use]
     pub fn payload(&self) -> Payload {
         let row = self.row.iter();
@@ -190,7 +190,7 @@ impl super::raw::Golden {
     }
 }
 
-/// A name of an input or of a tensor's prefix: it stands in field paths, metrics and JSON.
+/// Returns whether `name` is valid for an input or for the prefix of tensors. Such names are used in field paths, metrics and JSON.
 fn is_name(name: &str) -> bool {
     (1..=128).contains(&name.len())
         && name.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_')
@@ -199,5 +199,5 @@ fn is_name(name: &str) -> bool {
             .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
 }
 
-/// The rule of [`is_name`], for messages.
+/// The rule of [`is_name`], as error messages state it.
 const NAME: &str = "1 to 128 of a-z A-Z 0-9 . _ - starting with a letter, a digit or _";

@@ -1,4 +1,4 @@
-//! Layers, head, output and classes, as far as they can be judged without weights.
+//! Checks layers, head, output and classes, as far as this is possible without weights.
 
 use super::{NAME, Report, is_name};
 use crate::model::manifest::Layer;
@@ -6,12 +6,12 @@ use crate::model::manifest::raw::{Head, LayerKind, RawLayer, RawManifest};
 use crate::model::payload::Datatype;
 use crate::model::signature::{Output, Signature};
 
-/// Classes of one version: each becomes metric series.
-const MOST_CLASSES: usize = 1_024;
-/// Layers of one network.
-const MOST_LAYERS: usize = 1_024;
+/// The most classes of one version. Each class has its own metric series.
+const MAX_CLASSES: usize = 1_024;
+/// The most layers of one network.
+const MAX_LAYERS: usize = 1_024;
 
-/// The one output, if it is what the head implies.
+/// Returns the output, if it fits the head.
 pub(super) fn output(raw: &RawManifest, report: &mut Report<'_>) -> Option<Output> {
     let [output] = raw.outputs.as_slice() else {
         let got = raw.outputs.len();
@@ -47,13 +47,14 @@ pub(super) fn output(raw: &RawManifest, report: &mut Report<'_>) -> Option<Outpu
     })
 }
 
+/// Checks that the classes fit the head.
 pub(super) fn classes(raw: &RawManifest, report: &mut Report<'_>) {
     let got = raw.classes.len();
     let (fits, wanted) = match raw.architecture.head {
         Head::Sigmoid => (got == 2, "2 for a sigmoid head".to_owned()),
         Head::Softmax => (
-            (2..=MOST_CLASSES).contains(&got),
-            format!("2 to {MOST_CLASSES} for a softmax head"),
+            (2..=MAX_CLASSES).contains(&got),
+            format!("2 to {MAX_CLASSES} for a softmax head"),
         ),
         Head::Identity => (got == 0, "none for an identity head".to_owned()),
     };
@@ -70,11 +71,11 @@ pub(super) fn classes(raw: &RawManifest, report: &mut Report<'_>) {
     report.unique(|at| format!("$.classes[{at}]"), classes);
 }
 
-/// The layers, if all of them hold.
+/// Returns the layers, if all of them are valid.
 pub(super) fn layers(raw: &RawManifest, report: &mut Report<'_>) -> Option<Vec<Layer>> {
     let raw = &raw.architecture.layers;
-    report.require(raw.len() <= MOST_LAYERS, "$.architecture.layers", || {
-        format!("got {} layers, wants at most {MOST_LAYERS}", raw.len())
+    report.require(raw.len() <= MAX_LAYERS, "$.architecture.layers", || {
+        format!("got {} layers, wants at most {MAX_LAYERS}", raw.len())
     });
     let path = |at| format!("$.architecture.layers[{at}]");
     let layers: Vec<_> = raw
@@ -147,7 +148,7 @@ fn one(raw: &RawLayer, path: &str, report: &mut Report<'_>) -> Option<Layer> {
     })
 }
 
-/// Without a linear layer nothing changes the width of a row.
+/// Checks that the output is as wide as the inputs if no linear layer changes the width.
 pub(super) fn widths(raw: &RawManifest, signature: &Signature, report: &mut Report<'_>) {
     let linear = raw
         .architecture
@@ -156,6 +157,8 @@ pub(super) fn widths(raw: &RawManifest, signature: &Signature, report: &mut Repo
         .any(|layer| layer.kind == LayerKind::Linear);
     let (from, to) = (signature.columns(), signature.output.columns);
     report.require(linear || from == to, "$.architecture.layers", || {
-        format!("no linear layer makes {to} columns of the {from} that the inputs give")
+        format!(
+            "the inputs have {from} columns and the output has {to}, but no linear layer changes the width"
+        )
     });
 }

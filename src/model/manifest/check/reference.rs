@@ -1,9 +1,9 @@
-//! The reference profile: it describes inputs and outputs that exist, and nothing sensitive.
+//! Checks the reference profile: it describes existing inputs and outputs, and no sensitive ones.
 
 use super::Report;
 use crate::model::manifest::raw::{Head, Profile, RawManifest};
 
-/// Quantiles of a profile: one per per cent, both ends included.
+/// Quantiles of a profile: one for each per cent, both ends included.
 const QUANTILES: usize = 101;
 
 pub(super) fn check(raw: &RawManifest, report: &mut Report<'_>) {
@@ -15,17 +15,14 @@ pub(super) fn check(raw: &RawManifest, report: &mut Report<'_>) {
         match raw.inputs.iter().find(|input| input.name == *name) {
             None => report.add(path, "no input has this name"),
             Some(input) if input.sensitive.is_sensitive() => {
-                report.add(
-                    path,
-                    "describes a sensitive input, which must not be profiled",
-                );
+                report.add(path, "the input is sensitive and must not be profiled");
             }
             Some(_) => one(profile, &path, report),
         }
     }
     for (name, profile) in &reference.predictions {
         let path = format!("$.reference.predictions.{name}");
-        if predicted(raw, name) {
+        if is_prediction(raw, name) {
             one(profile, &path, report);
         } else {
             report.add(path, "no prediction has this name");
@@ -33,7 +30,8 @@ pub(super) fn check(raw: &RawManifest, report: &mut Report<'_>) {
     }
 }
 
-fn predicted(raw: &RawManifest, name: &str) -> bool {
+/// Returns whether `name` is the name of a prediction.
+fn is_prediction(raw: &RawManifest, name: &str) -> bool {
     let columns = raw.outputs.first().and_then(|output| output.shape.get(1));
     match raw.architecture.head {
         Head::Sigmoid => name == "probability",

@@ -59,7 +59,7 @@ fn check(document: Value) -> Result<Manifest, Vec<String>> {
         .map_err(|faults| faults.iter().map(ToString::to_string).collect())
 }
 
-/// Puts `value` where `pointer` says; `null` takes the field away.
+/// Returns the good manifest with `value` at `pointer`; `null` removes the field.
 fn changed(pointer: &str, value: Value) -> Value {
     let mut document = good();
     let (parent, key) = pointer.rsplit_once('/').unwrap();
@@ -94,7 +94,7 @@ fn a_good_manifest_becomes_its_signature() {
     assert_eq!(
         (ends, *missing),
         (Some((-tenth, tenth)), Some(tenth)),
-        "as FP32 holds them"
+        "rounded to FP32"
     );
 }
 
@@ -122,17 +122,17 @@ fn a_path_that_leaves_the_folder_is_refused() {
     let itself = json!({"path": "metadata.json", "sha256": digest(), "bytes": 1});
     assert!(
         check(changed("/files/1", itself)).is_err(),
-        "a manifest cannot hold its own digest"
+        "a manifest cannot contain its own digest"
     );
     let deeper = json!({"path": "notes/..a/b.txt", "sha256": digest(), "bytes": 1});
     assert!(
         check(changed("/files/1", deeper)).is_ok(),
-        "a deeper file is inside"
+        "a file in a subfolder is inside"
     );
 }
 
 #[test]
-fn heads_decide_outputs_and_classes() {
+fn outputs_and_classes_must_fit_the_head() {
     let with = |head: &str, name: &str, columns: u64, classes: &[&str]| {
         let mut document = good();
         document["architecture"]["head"] = json!(head);
@@ -162,7 +162,7 @@ fn heads_decide_outputs_and_classes() {
 }
 
 #[test]
-fn several_faults_come_at_once_with_their_paths() {
+fn several_faults_are_reported_at_once_with_their_paths() {
     let mut document = good();
     document["version"] = json!(0);
     document["inputs"][0]["encoding"]["std"] = json!([-1.0]);
@@ -188,18 +188,18 @@ fn several_faults_come_at_once_with_their_paths() {
 }
 
 #[test]
-fn a_batch_that_would_fill_the_memory_is_refused() {
+fn a_batch_with_too_many_input_values_is_refused() {
     let mut document = good();
     let names: Vec<_> = (0..10_000).map(|i| i.to_string()).collect();
     document["inputs"][3]["encoding"] = json!({"kind": "categorical", "categories": names});
     document["golden"] = json!([]);
     document["batching"]["max_rows"] = json!(65_536);
-    let want = "m.json: $.batching.max_rows: got 65536, wants 1 to 6707 for rows of 10005 columns and 1 of output";
+    let want = "m.json: $.batching.max_rows: got 65536, wants 1 to 6707 for 10005 input columns and 1 output columns";
     assert_eq!(check(document).unwrap_err(), [want]);
 }
 
 #[test]
-fn a_batch_whose_answer_would_fill_the_memory_is_refused() {
+fn a_batch_with_too_many_output_values_is_refused() {
     let answers = |columns: u64, rows: u64| {
         let mut document = good();
         document["architecture"]["head"] = json!("identity");
@@ -211,7 +211,7 @@ fn a_batch_whose_answer_would_fill_the_memory_is_refused() {
         document["batching"]["max_rows"] = json!(rows);
         check(document).map(|manifest| manifest.signature.output.columns)
     };
-    let want = "m.json: $.batching.max_rows: got 65536, wants 1 to 32768 for rows of 7 columns and 2048 of output";
+    let want = "m.json: $.batching.max_rows: got 65536, wants 1 to 32768 for 7 input columns and 2048 output columns";
     assert_eq!(answers(2_048, 65_536).unwrap_err(), [want]);
     assert_eq!(answers(2_048, 32_768), Ok(2_048));
 }

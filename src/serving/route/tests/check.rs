@@ -1,4 +1,4 @@
-//! What an operator may write.
+//! Which policies are accepted, and which faults are reported.
 
 use super::*;
 
@@ -22,7 +22,7 @@ fn with_rule(header: &str, value: &str) -> RawPolicy {
 }
 
 #[test]
-fn all_faults_come_at_once_by_field() {
+fn all_faults_are_reported_at_once_by_field() {
     let rule = |header: &str, value: &str, target: RawTarget| RawHeaderRule {
         header: header.into(),
         value: value.into(),
@@ -76,7 +76,7 @@ fn all_faults_come_at_once_by_field() {
 }
 
 #[test]
-fn splits_are_refused_by_what_is_wrong_with_them() {
+fn invalid_splits_are_refused_with_the_reason() {
     let many = |n: u64| (1..=n).map(|version| row(version, 0)).collect::<Vec<_>>();
     for (split, want) in [
         (vec![], &["split: got no rows, wants 1 to 64 rows"][..]),
@@ -127,17 +127,17 @@ fn splits_are_refused_by_what_is_wrong_with_them() {
 }
 
 #[test]
-fn headers_are_text_headers_that_a_caller_may_set() {
+fn headers_are_text_headers_that_a_client_may_set() {
     for (header, ok, why) in [
         ("x-team", true, "an ordinary name"),
-        ("user-agent", true, "callers choose it"),
+        ("user-agent", true, "clients choose it"),
         ("X-Team", false, "HTTP/2 names are lower-case"),
         ("", false, "no name"),
         (":path", false, "a pseudo header"),
         ("x team", false, "not a name"),
-        ("grpc-timeout", false, "gRPC's own"),
-        ("te", false, "gRPC's own"),
-        ("content-type", false, "gRPC's own"),
+        ("grpc-timeout", false, "reserved for gRPC"),
+        ("te", false, "reserved for gRPC"),
+        ("content-type", false, "reserved for gRPC"),
         ("x-blob-bin", false, "its value is not text"),
     ] {
         assert_eq!(
@@ -181,7 +181,7 @@ fn rules_that_can_never_match_and_too_many_rules_are_refused() {
 }
 
 #[test]
-fn a_policy_comes_back_as_it_was_given_and_names_all_its_targets() {
+fn a_policy_converts_back_to_its_raw_form_and_lists_all_its_targets() {
     let raw = RawPolicy {
         split: vec![row("latest", 10_000), row(2, 0), row(1, 0)],
         sticky_header: "x-user".into(),
@@ -209,7 +209,7 @@ fn a_policy_comes_back_as_it_was_given_and_names_all_its_targets() {
 }
 
 #[test]
-fn a_policy_is_kept_as_json_and_missing_fields_are_empty() {
+fn a_policy_is_stored_as_json_and_missing_fields_are_empty() {
     let raw = RawPolicy {
         split: vec![row(3, 9_500), row("canary", 500)],
         ..with_rule("x-team", "qa")
@@ -224,12 +224,12 @@ fn a_policy_is_kept_as_json_and_missing_fields_are_empty() {
     let none = read(r#"{"split":[[null,10000]],"header_rules":[{"header":"x-team"}]}"#).unwrap();
     assert_eq!(none.split, [(RawTarget::None, 10_000)]);
     assert_eq!(none.header_rules[0].target, RawTarget::None);
-    for wrong in [
+    for invalid in [
         r#"{"splits":[]}"#,
         r#"{"split":[[-1,1]]}"#,
         r#"{"split":[[true,1]]}"#,
     ] {
-        assert!(read(wrong).is_err(), "{wrong}");
+        assert!(read(invalid).is_err(), "{invalid}");
     }
 }
 
@@ -259,5 +259,5 @@ fn an_empty_salt_is_the_name_of_the_model() {
     assert_eq!(rendezvous(""), rendezvous("flight-delay"));
     assert_ne!(rendezvous(""), rendezvous("another"));
     let policy = Policy::check(with_salt(""), &model()).unwrap();
-    assert_eq!(policy.to_raw().salt, "", "it comes back empty");
+    assert_eq!(policy.to_raw().salt, "", "its raw form is empty");
 }

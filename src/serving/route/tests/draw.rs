@@ -1,9 +1,9 @@
-//! Unkeyed requests.
+//! Requests without a sticky key.
 
 use super::*;
 
 #[test]
-fn a_draw_walks_the_rows_in_order() {
+fn a_point_falls_on_the_rows_in_their_order() {
     let split = split_of(&[(5, 9_000), (2, 0), (9, 1_000)]);
     for (point, want, why) in [
         (0, 0, "the first row starts at zero"),
@@ -35,8 +35,8 @@ fn unkeyed_requests_follow_the_shares_within_four_standard_deviations() {
     for _ in 0..REQUESTS {
         let draw = || rng.random_range(0..10_000);
         match route(&policy, &HeaderMap::new(), b"", draw) {
-            Choice::Drawn(at) => counted[at] += 1,
-            other => panic!("neither key nor rule, and yet {other:?}"),
+            Choice::Drawn(row) => counted[row] += 1,
+            other => panic!("there is neither a key nor a rule, got {other:?}"),
         }
     }
     for (at, (target, share)) in policy.split().rows().iter().enumerate() {
@@ -58,7 +58,7 @@ fn random_points_cover_the_range_evenly() {
         tenths[random_point() as usize / 1_000] += 1;
     }
     for (tenth, count) in tenths.into_iter().enumerate() {
-        // Unseeded, so the bound is wider: eight standard deviations do not happen by chance.
+        // Unseeded, so the bound is wider: eight standard deviations never occur by chance.
         let off = f64::from(count) - f64::from(DRAWS) / 10.0;
         assert!(
             off.abs() <= 2.0 * four_sigma(DRAWS, 0.1),
@@ -74,7 +74,7 @@ proptest! {
         let mut last = 0;
         for point in 0..10_000 {
             let at = split.draw(point);
-            prop_assert!(at >= last, "rows lie in their order");
+            prop_assert!(at >= last, "rows are laid out in their order");
             last = at;
             counted[at] += 1;
         }

@@ -1,4 +1,4 @@
-//! What routing promises, claim by claim.
+//! The documented properties of routing, one by one.
 
 mod check;
 mod draw;
@@ -27,7 +27,7 @@ fn rows(raw: &[(u64, u32)]) -> Vec<(Target, Share)> {
         .collect()
 }
 
-/// A row of a split as an operator writes it.
+/// Returns a row of a split as an operator writes it.
 fn row(target: impl Into<RawTarget>, points: u32) -> (RawTarget, u32) {
     (target.into(), points)
 }
@@ -52,13 +52,13 @@ fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
         .collect()
 }
 
-/// Four standard deviations of the count of `n` trials with chance `p`: a right program passes 99.99 times in 100, a
-/// wrong one fails at every seed.
+/// Returns four standard deviations of the count of `n` trials with probability `p`: a correct program passes 99.99 times in
+/// 100, a wrong one fails with every seed.
 fn four_sigma(n: u32, p: f64) -> f64 {
     4.0 * (f64::from(n) * p * (1.0 - p)).sqrt()
 }
 
-/// A version or a label.
+/// Generates a version or a label.
 fn any_target() -> impl Strategy<Value = Target> {
     prop_oneof![
         (1_u64..20).prop_map(v),
@@ -66,7 +66,7 @@ fn any_target() -> impl Strategy<Value = Target> {
     ]
 }
 
-/// 1 to 8 targets with shares that add up, zero shares among them.
+/// Generates a split of 1 to 8 targets. Some shares may be zero.
 fn any_split() -> impl Strategy<Value = Split> {
     (
         prop::collection::btree_set(any_target(), 1..=8),

@@ -1,4 +1,4 @@
-//! What goes before what.
+//! The order of precedence: rules, then the key, then the draw.
 
 use super::*;
 
@@ -24,7 +24,7 @@ fn policy() -> Policy {
 fn rules_come_first_then_the_key_then_the_draw() {
     let policy = policy();
     let of_key = |key: &[u8]| Choice::Sticky(policy.rendezvous().pick(key));
-    // Two keys that belong to different versions, so that a mistaken one shows.
+    // Two keys that belong to different versions, so that a wrong key gives a wrong answer.
     let (ann, bob) = (b"ann", b"bob");
     assert_ne!(of_key(ann), of_key(bob));
     for (sent, key, want, why) in [
@@ -32,7 +32,7 @@ fn rules_come_first_then_the_key_then_the_draw() {
             headers(&[("x-team", "qa"), ("x-tier", "gold")]),
             &b"ann"[..],
             Choice::HeaderRule(0),
-            "the first rule wins, also over the key",
+            "the first rule wins, and takes precedence over the key",
         ),
         (
             headers(&[("x-team", "dev"), ("x-tier", "gold")]),
@@ -44,19 +44,19 @@ fn rules_come_first_then_the_key_then_the_draw() {
             headers(&[("x-tier", "silver"), ("x-tier", "gold")]),
             b"",
             Choice::HeaderRule(1),
-            "each value of a header counts",
+            "every value of a header is compared",
         ),
         (
             headers(&[("x-user", "bob")]),
             b"ann",
             of_key(ann),
-            "the routing key goes before the sticky header",
+            "the routing key takes precedence over the sticky header",
         ),
         (
             headers(&[("x-user", "bob")]),
             b"",
             of_key(bob),
-            "the sticky header stands in for the key",
+            "the sticky header takes the place of the key",
         ),
         (
             headers(&[("x-user", "")]),
@@ -71,7 +71,7 @@ fn rules_come_first_then_the_key_then_the_draw() {
 }
 
 #[test]
-fn nothing_is_drawn_where_something_else_decides() {
+fn nothing_is_drawn_if_a_rule_or_a_key_decides() {
     let never = || panic!("drawn");
     route(&policy(), &headers(&[("x-team", "qa")]), b"", never);
     route(&policy(), &headers(&[]), b"ann", never);

@@ -1,4 +1,4 @@
-//! Who gets copies.
+//! Which shadows get copies.
 
 use super::super::*;
 
@@ -17,32 +17,32 @@ fn shadows(points: &[u32]) -> Policy {
 }
 
 #[test]
-fn every_shadow_gets_exactly_its_share_and_the_smaller_share_lies_in_the_larger() {
+fn every_shadow_gets_exactly_its_share_and_a_smaller_share_is_a_subset_of_a_larger_one() {
     let shares = [1, 2_500, 9_999, 10_000];
     let policy = shadows(&shares);
     let mut counted = [0; 4];
     for point in 0..10_000 {
-        let chosen: Vec<_> = copies(policy.shadows(), || point).places().collect();
+        let chosen: Vec<_> = copies(policy.shadows(), || point).indices().collect();
         assert!(chosen.is_sorted());
-        for at in &chosen {
-            counted[*at] += 1;
+        for index in &chosen {
+            counted[*index] += 1;
         }
-        // The shares ascend, so who gets a copy with a small one gets it with every larger one.
+        // The shares ascend, so every shadow after the first chosen one gets a copy too.
         assert_eq!(chosen.len(), 4 - chosen[0]);
     }
     assert_eq!(counted, shares);
 }
 
 #[test]
-fn where_every_share_is_everything_nothing_is_drawn() {
+fn nothing_is_drawn_if_every_share_is_everything() {
     let draw = || -> u32 { panic!("drawn") };
     let all = shadows(&[10_000; 8]);
-    assert_eq!(copies(all.shadows(), draw).places().count(), 8);
+    assert_eq!(copies(all.shadows(), draw).indices().count(), 8);
     assert!(copies(shadows(&[]).shadows(), draw).is_empty());
 }
 
 #[test]
-fn a_policy_from_before_there_were_shadows_reads_and_is_written_as_it_was() {
+fn a_stored_policy_without_shadows_is_read_and_written_unchanged() {
     let stored = r#"{"split":[[1,10000]],"header_rules":[],"sticky_header":"","salt":""}"#;
     let raw: RawPolicy = serde_json::from_str(stored).unwrap();
     assert!(raw.shadows.is_empty() && raw.fallback.is_none());

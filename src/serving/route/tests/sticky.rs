@@ -1,10 +1,10 @@
-//! Keyed requests.
+//! Requests with a sticky key.
 
 use std::fmt::Write;
 
 use super::*;
 
-/// The target that `key` belongs to.
+/// Returns the target that `key` belongs to.
 fn picked(rows: &[(Target, Share)], salt: &str, key: &[u8]) -> Target {
     rows[Rendezvous::new(rows, salt.as_bytes()).pick(key)]
         .0
@@ -18,14 +18,15 @@ fn share_in(rows: &[(Target, Share)], target: &Target) -> Share {
         .unwrap_or_default()
 }
 
-/// `salt <tab> key <tab> target:basis points, ... <tab> target`. A key written `@n` is the first n bytes of
-/// `0123456789` repeated, so that every length class of the hash is here. The targets were computed apart from this
-/// code, by the formula of [`Rendezvous`] in Python with its `xxhash` package and `math.log`. A line that fails means
-/// that callers in the field change their version: never mend the table.
+/// Lines of `salt <tab> key <tab> target:basis points, ... <tab> target`.
+///
+/// A key written `@n` is the first n bytes of `0123456789` repeated, so that every length class of the hash occurs. The
+/// targets were computed independently of this code, by the formula of [`Rendezvous`] in Python with its `xxhash` package and
+/// `math.log`. A line that fails means that clients in production change their version: never change the table.
 const TABLE: &str = include_str!("sticky.tsv");
 
 #[test]
-fn keys_keep_their_versions_for_ever() {
+fn keys_keep_their_versions_across_builds() {
     let (mut lines, mut labels) = (0, 0);
     for line in TABLE.lines().filter(|line| !line.starts_with('#')) {
         let [salt, key, shares, target] = line.split('\t').collect::<Vec<_>>()[..] else {
@@ -62,16 +63,16 @@ fn keys_keep_their_versions_for_ever() {
 #[test]
 fn a_share_of_zero_has_no_keys_and_the_order_of_rows_does_not_matter() {
     let written = rows(&[(7, 0), (3, 4_000), (1, 6_000)]);
-    let turned = rows(&[(1, 6_000), (3, 4_000), (7, 0)]);
+    let reversed = rows(&[(1, 6_000), (3, 4_000), (7, 0)]);
     for key in 0..2_000_u32 {
         let version = picked(&written, "s", &key.to_le_bytes());
         assert_ne!(version, v(7));
-        assert_eq!(version, picked(&turned, "s", &key.to_le_bytes()));
+        assert_eq!(version, picked(&reversed, "s", &key.to_le_bytes()));
     }
 }
 
 #[test]
-fn versions_get_their_share_of_the_keys_whatever_the_keys_look_like() {
+fn versions_get_their_share_of_similar_keys() {
     const KEYS: u32 = 100_000;
     for shares in [
         &[(1, 9_000), (2, 900), (3, 100)][..],
@@ -99,17 +100,17 @@ fn versions_get_their_share_of_the_keys_whatever_the_keys_look_like() {
 }
 
 #[test]
-fn another_salt_deals_the_callers_anew() {
+fn another_salt_reassigns_all_clients() {
     const KEYS: u32 = 10_000;
     let rows = rows(&[(1, 5_000), (2, 5_000)]);
-    let together = (0..KEYS)
+    let unmoved = (0..KEYS)
         .map(u32::to_le_bytes)
         .filter(|key| picked(&rows, "a", key) == picked(&rows, "b", key))
         .count();
-    let off = together as f64 - f64::from(KEYS) / 2.0;
+    let off = unmoved as f64 - f64::from(KEYS) / 2.0;
     assert!(
         off.abs() <= four_sigma(KEYS, 0.5),
-        "{together} of {KEYS} stayed"
+        "{unmoved} of {KEYS} keep their version"
     );
 }
 
@@ -135,7 +136,7 @@ proptest! {
     ) {
         let old = split.rows().to_vec();
         let at = which.index(old.len());
-        // One more weight, so that something is left to pick where the only share is taken away.
+        // One more weight, so that a row is left to pick if the only share is removed.
         let old = [old, rows(&[(1_000, 100)])].concat();
         let mut new = old.clone();
         new[at].1 = Share::try_from(old[at].1.basis_points() / 2).unwrap();
@@ -147,7 +148,7 @@ proptest! {
     }
 
     #[test]
-    fn between_two_splits_a_caller_moves_only_from_a_lowered_or_to_a_raised_version(
+    fn between_two_splits_a_client_moves_only_from_a_lowered_or_to_a_raised_version(
         old in any_split(), new in any_split(), salt in ".{0,20}",
     ) {
         for key in 0..200_u32 {
@@ -160,7 +161,7 @@ proptest! {
     }
 
     #[test]
-    fn between_two_versions_raising_one_moves_callers_only_to_it(
+    fn between_two_versions_raising_one_moves_clients_only_to_it(
         a in 0_u32..=10_000, b in 0_u32..=10_000, salt in ".{0,20}", key in prop::collection::vec(any::<u8>(), 1..300),
     ) {
         let canary_at = |points| rows(&[(1, 10_000 - points), (2, points)]);
@@ -171,7 +172,7 @@ proptest! {
 }
 
 #[test]
-fn raising_a_share_at_the_others_expense_in_proportion_moves_callers_only_to_it() {
+fn raising_a_share_at_the_proportional_expense_of_others_moves_clients_only_to_it() {
     let before = rows(&[(1, 2_000), (2, 6_000), (3, 2_000)]);
     let after = rows(&[(1, 6_000), (2, 3_000), (3, 1_000)]);
     let mut moved = 0;
@@ -183,7 +184,7 @@ fn raising_a_share_at_the_others_expense_in_proportion_moves_callers_only_to_it(
         assert!(new == old || new == v(1), "{key} went from {old} to {new}");
         moved += u32::from(new != old);
     }
-    // From 20 % to 60 %: two in five callers, and not one more.
+    // From 20 % to 60 %: two in five clients, and not one more.
     let off = f64::from(moved) - 20_000.0 * 0.4;
     assert!(off.abs() <= four_sigma(20_000, 0.4), "{moved} moved");
 }

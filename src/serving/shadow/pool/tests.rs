@@ -1,4 +1,4 @@
-//! What the thread of a shadow does, and what it leaves to the desk.
+//! What a shadow's thread does, and what it leaves to the recorder.
 
 use std::sync::mpsc::Sender;
 use std::time::Duration;
@@ -11,51 +11,51 @@ use crate::insight::stats::Window;
 use crate::insight::{VersionInsight, metrics::Telemetry, stats};
 use crate::model::payload::{Cell, Payload};
 use crate::model::{Model, Rows, Scores, Version, samples};
-use crate::serving::live::ServingVersion;
 use crate::serving::route::{Policy, RawPolicy, RawShadow, Shadow};
-use crate::serving::score::Scored;
-use crate::serving::shadow::Primary;
+use crate::serving::shadow::PrimaryResult;
+use crate::serving::version::{ServingVersion, VersionRuntime};
+use crate::serving::work::Scored;
 
-/// Answers 0.75, and tells it.
-struct Telling(Sender<()>);
+/// Answers 0.75, and reports each pass.
+struct Reporting(Sender<()>);
 
-impl Model for Telling {
+impl Model for Reporting {
     fn cost_per_row(&self) -> usize {
         0
     }
 
     fn forward(&self, rows: &Rows) -> Result<Scores, ForwardError> {
-        // Nobody listens any more in a test that is over.
+        // The receiver is gone once the test has ended.
         let _ = self.0.send(());
         Scores::new(vec![0.75; rows.len()], 1)
     }
 }
 
-/// A version that is a shadow, and all that can be seen of it.
-struct Stage {
+/// A version that is a shadow, and everything that can be observed of it.
+struct Fixture {
     telemetry: Arc<Telemetry>,
-    version: Arc<ServingVersion>,
-    scored: Receiver<()>,
+    version: Arc<VersionRuntime>,
+    passes: Receiver<()>,
 }
 
-impl Stage {
+impl Fixture {
     fn new() -> Self {
         let telemetry = Telemetry::new().unwrap();
         let manifest = samples::manifest(samples::document("m", 1));
         let insight =
             VersionInsight::new(&telemetry, &manifest, stats::Settings::default()).unwrap();
         insight.meters.register_shadow();
-        let (into, scored) = mpsc::channel();
-        let version = Version::new(manifest, Box::new(Telling(into)));
-        let weights = telemetry.weights(0);
+        let (report, passes) = mpsc::channel();
+        let model = Version::new(manifest, Box::new(Reporting(report)));
+        let version = ServingVersion::new(model, telemetry.weights(0));
         Self {
-            version: Arc::new(ServingVersion::new(version, insight, weights)),
+            version: Arc::new(VersionRuntime::new(version, insight)),
             telemetry,
-            scored,
+            passes,
         }
     }
 
-    fn lane(&self, max_queue: u32) -> ShadowQueue {
+    fn shadow_queue(&self, max_queue: u32) -> ShadowQueue {
         let shadow = RawShadow {
             target: 1.into(),
             basis_points: 10_000,
@@ -73,18 +73,18 @@ impl Stage {
         ShadowQueue::new(shadow, Arc::clone(&self.version))
     }
 
-    fn copied(&self) -> Copied {
+    fn copy(&self) -> ShadowCopy {
         let row = ["a", "b"].map(|name| (name.into(), Cell::Number(1.0)));
         let answer = Scored {
             scores: Scores::new(vec![0.5], 1).unwrap(),
             top: Vec::new(),
             inference: Duration::ZERO,
         };
-        Copied {
+        ShadowCopy {
             payload: Arc::new(Payload::Rows(vec![row.into()])),
-            primary: Arc::new(Primary {
+            primary: Arc::new(PrimaryResult {
                 version: self.version.number(),
-                about: Arc::clone(self.version.insight.comparisons.about()),
+                info: Arc::clone(self.version.insight.comparisons.info()),
                 response_id: ResponseId::from_random(7),
                 revision: Revision(1),
                 answer: Some(answer),
@@ -93,21 +93,17 @@ impl Stage {
         }
     }
 
-    fn waiting(&self, shared: &Arc<Shared>) -> Waiting {
-        let bytes = 10;
-        shared.bytes.fetch_add(bytes, Ordering::Relaxed);
-        Waiting {
-            copied: self.copied(),
+    fn queued(&self, state: &PoolState) -> QueuedCopy {
+        let copy = self.copy();
+        QueuedCopy {
+            memory: state.memory.reserve(copy.bytes).0,
+            copy,
             expires: Instant::now() + Duration::from_secs(60),
             queued: self.version.insight.meters.shadow_queued(),
-            held: Held {
-                shared: Arc::clone(shared),
-                bytes,
-            },
         }
     }
 
-    /// The value of a series; 0 where there is none.
+    /// Returns the value of a series; 0 if there is no such series.
     fn metric(&self, name: &str, labels: &str) -> u64 {
         let series = format!(r#"{name}{{model="m",version="1"{labels}}} "#);
         let text = self.telemetry.render();
@@ -125,8 +121,8 @@ impl Stage {
         self.metric("taper_requests_total", &labels)
     }
 
-    /// Rows in the statistics that can be read, and requests that ended with `code` there.
-    fn read(&self, code: Code) -> Option<(u64, u64)> {
+    /// Returns the rows in the statistics, and the requests that ended with `code` there.
+    fn statistics(&self, code: Code) -> Option<(u64, u64)> {
         let read = self
             .version
             .insight
@@ -136,121 +132,130 @@ impl Stage {
     }
 }
 
-fn shared() -> Arc<Shared> {
-    let settings = ShadowPoolSettings::default();
-    Arc::new(Shared {
-        settings,
-        threads: AtomicUsize::new(0),
-        bytes: AtomicUsize::new(0),
-        budget: Mutex::new(Budget::new(settings.compute_share, Instant::now())),
-        ended: AtomicBool::new(false),
-    })
+fn pool_state() -> Arc<PoolState> {
+    PoolState::new(ShadowPoolSettings::default())
 }
 
 #[test]
-fn the_thread_of_a_shadow_records_nothing_and_the_desk_all_of_it() {
-    let (stage, shared) = (Stage::new(), shared());
-    let lane = stage.lane(4);
-    let outcomes = Outcomes::new(OutcomeSettings::default(), stage.telemetry.outcomes());
-    let held = || {
-        outcomes.look();
-        stage
+fn the_thread_of_a_shadow_records_nothing_and_the_recorder_everything() {
+    let (fixture, state) = (Fixture::new(), pool_state());
+    let queue = fixture.shadow_queue(4);
+    let outcomes = Outcomes::new(OutcomeSettings::default(), fixture.telemetry.outcomes());
+    let is_remembered = || {
+        outcomes.report_rows();
+        fixture
             .telemetry
             .render()
             .contains("taper_outcome_buffer_rows 1")
     };
-    let done = one(&lane.post, &shared, stage.waiting(&shared));
-    assert!(matches!(&done, Done::Computed(done) if !done.late));
-    assert_eq!(stage.read(Code::Ok), None, "not even a recorder is made");
-    assert_eq!(stage.ended("OK"), 0);
-    assert!(!held());
-    let one = stage.version.number();
-    assert!(stage.version.insight.comparisons.beside(one).is_none());
-    assert_eq!(shared.bytes.load(Ordering::Relaxed), 10, "it still waits");
+    let processed = process(&queue.shared, &state, fixture.queued(&state));
+    assert!(matches!(&processed, ProcessedCopy::Computed(copy) if !copy.counted_overdue));
+    assert_eq!(
+        fixture.statistics(Code::Ok),
+        None,
+        "not even a recorder of statistics exists"
+    );
+    assert_eq!(fixture.ended("OK"), 0);
+    assert!(!is_remembered());
+    let one = fixture.version.number();
+    assert!(
+        fixture
+            .version
+            .insight
+            .comparisons
+            .with_primary(one)
+            .is_none()
+    );
+    assert_eq!(state.memory.used(), 1_024, "its memory is still reserved");
 
-    done.enter(Some(&outcomes));
-    assert_eq!(stage.read(Code::Ok), Some((1, 1)));
-    assert_eq!(stage.ended("OK"), 1);
-    assert!(held());
-    let told = stage.version.insight.comparisons.beside(one).unwrap();
-    assert_eq!(told.seen.rows, 1);
-    assert_eq!(shared.bytes.load(Ordering::Relaxed), 0);
-    assert_eq!(stage.metric("taper_in_flight_requests", ""), 0);
+    processed.record(Some(&outcomes));
+    assert_eq!(fixture.statistics(Code::Ok), Some((1, 1)));
+    assert_eq!(fixture.ended("OK"), 1);
+    assert!(is_remembered());
+    let compared = fixture
+        .version
+        .insight
+        .comparisons
+        .with_primary(one)
+        .unwrap();
+    assert_eq!(compared.counts.rows, 1);
+    assert_eq!(state.memory.used(), 0);
+    assert_eq!(fixture.metric("taper_in_flight_requests", ""), 0);
 }
 
 #[test]
 fn a_late_answer_counts_the_same_in_statistics_and_metrics() {
-    let (stage, shared) = (Stage::new(), shared());
-    let lane = stage.lane(4);
-    let mut done = one(&lane.post, &shared, stage.waiting(&shared));
-    if let Done::Computed(computed) = &mut done {
-        // As `Slots::overdue` does, while it runs.
-        stage.version.insight.meters.shadow_overdue();
-        computed.late = true;
+    let (fixture, state) = (Fixture::new(), pool_state());
+    let queue = fixture.shadow_queue(4);
+    let mut processed = process(&queue.shared, &state, fixture.queued(&state));
+    if let ProcessedCopy::Computed(computed) = &mut processed {
+        // As `ShadowSlots::overdue` does, while it runs.
+        fixture.version.insight.meters.shadow_overdue();
+        computed.counted_overdue = true;
         computed.expires = computed.ended;
     }
-    done.enter(None);
-    assert_eq!(stage.read(Code::DeadlineExceeded), Some((1, 1)));
-    assert_eq!(stage.ended("DEADLINE_EXCEEDED"), 1, "once");
+    processed.record(None);
+    assert_eq!(fixture.statistics(Code::DeadlineExceeded), Some((1, 1)));
+    assert_eq!(fixture.ended("DEADLINE_EXCEEDED"), 1, "once");
     let role = r#",role="shadow""#;
     for series in ["taper_request_rows_count", "taper_inference_seconds_count"] {
-        assert_eq!(stage.metric(series, role), 1, "{series}");
+        assert_eq!(fixture.metric(series, role), 1, "{series}");
     }
 }
 
 #[test]
-fn what_nobody_records_any_more_is_counted_once() {
-    let (stage, shared) = (Stage::new(), shared());
-    let lane = stage.lane(4);
-    for late in [false, true] {
-        let mut done = one(&lane.post, &shared, stage.waiting(&shared));
-        if let Done::Computed(computed) = &mut done {
-            computed.late = late;
+fn a_copy_that_can_no_longer_be_recorded_is_counted_once() {
+    let (fixture, state) = (Fixture::new(), pool_state());
+    let queue = fixture.shadow_queue(4);
+    for is_counted in [false, true] {
+        let mut processed = process(&queue.shared, &state, fixture.queued(&state));
+        if let ProcessedCopy::Computed(computed) = &mut processed {
+            computed.counted_overdue = is_counted;
         }
-        done.lost();
-        assert_eq!(stage.dropped("draining"), 1);
+        processed.count_as_dropped();
+        assert_eq!(fixture.dropped("draining"), 1);
     }
 }
 
 #[test]
-fn copies_of_a_lane_that_never_got_a_thread_are_counted_when_it_goes() {
-    let stage = Stage::new();
+fn copies_in_a_queue_that_never_got_a_thread_are_counted_when_it_is_dropped() {
+    let fixture = Fixture::new();
     let settings = ShadowPoolSettings {
         max_threads: 0,
         ..ShadowPoolSettings::default()
     };
     let pool = ShadowPool::start(settings, None).unwrap();
-    let lane = stage.lane(64);
+    let queue = fixture.shadow_queue(64);
     for _ in 0..500 {
-        pool.offer(&lane, stage.copied());
+        pool.offer(&queue, fixture.copy());
     }
-    assert_eq!(stage.dropped("queue_full"), 436);
-    drop(lane);
-    assert_eq!(stage.dropped("draining"), 64);
-    assert_eq!(stage.metric("taper_shadow_queue_requests", ""), 0);
+    assert_eq!(fixture.dropped("queue_full"), 436);
+    drop(queue);
+    assert_eq!(fixture.dropped("draining"), 64);
+    assert_eq!(fixture.metric("taper_shadow_queue_requests", ""), 0);
 }
 
 #[test]
-fn a_lane_whose_queue_is_full_gets_a_thread_once_there_is_one() {
-    let (first, second) = (Stage::new(), Stage::new());
+fn a_full_queue_gets_a_thread_as_soon_as_one_is_free() {
+    let (first, second) = (Fixture::new(), Fixture::new());
     let settings = ShadowPoolSettings {
         max_threads: 1,
         ..ShadowPoolSettings::default()
     };
     let pool = ShadowPool::start(settings, None).unwrap();
-    let (one, other) = (first.lane(4), second.lane(1));
-    pool.offer(&one, first.copied());
-    first.scored.recv().unwrap();
+    let (with_thread, full) = (first.shadow_queue(4), second.shadow_queue(1));
+    pool.offer(&with_thread, first.copy());
+    first.passes.recv().unwrap();
     for _ in 0..3 {
-        pool.offer(&other, second.copied());
+        pool.offer(&full, second.copy());
     }
     assert_eq!(second.dropped("queue_full"), 2);
-    drop(one);
+    drop(with_thread);
     while second
-        .scored
+        .passes
         .recv_timeout(Duration::from_millis(1))
         .is_err()
     {
-        pool.offer(&other, second.copied());
+        pool.offer(&full, second.copy());
     }
 }

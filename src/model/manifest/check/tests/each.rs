@@ -1,11 +1,11 @@
-//! One fault at a time.
+//! Manifests with a single fault.
 
 use serde_json::{Value, json};
 
 use super::{changed, check, digest};
 
 #[test]
-fn each_fault_is_named_by_its_path() {
+fn each_fault_is_reported_with_its_path() {
     let linear = |name: &str| json!({"kind": "linear", "name": name});
     for (pointer, value, want) in [
         (
@@ -23,12 +23,12 @@ fn each_fault_is_named_by_its_path() {
         (
             "/created_at",
             json!("yesterday"),
-            "$.created_at: got \"yesterday\", wants a moment as in RFC 3339, 2013-01-31T08:00:00Z",
+            "$.created_at: got \"yesterday\", wants an RFC 3339 time such as 2013-01-31T08:00:00Z",
         ),
         (
             "/features",
             json!(["pair", "temp", "hour", "carrier"]),
-            "$.features: got [\"pair\", \"temp\", \"hour\", \"carrier\"], wants the inputs that the network uses, in order: [\"temp\", \"pair\", \"hour\", \"carrier\"]",
+            "$.features: got [\"pair\", \"temp\", \"hour\", \"carrier\"], wants the inputs whose encoding is not `ignore`, in order: [\"temp\", \"pair\", \"hour\", \"carrier\"]",
         ),
         (
             "/training_data/sha256",
@@ -78,7 +78,7 @@ fn each_fault_is_named_by_its_path() {
         (
             "/architecture/layers",
             json!([{"kind": "relu"}]),
-            "$.architecture.layers: no linear layer makes 1 columns of the 7 that the inputs give",
+            "$.architecture.layers: the inputs have 7 columns and the output has 1, but no linear layer changes the width",
         ),
         (
             "/inputs/4/name",
@@ -168,7 +168,7 @@ fn each_fault_is_named_by_its_path() {
         (
             "/inputs/0/encoding/impute",
             json!(0.2),
-            "$.inputs[0].encoding.impute: got 0.2, wants a value of the range, -0.1 to 0.1",
+            "$.inputs[0].encoding.impute: got 0.2, wants a value in the range -0.1 to 0.1",
         ),
         (
             "/inputs/0/encoding/impute",
@@ -178,7 +178,7 @@ fn each_fault_is_named_by_its_path() {
         (
             "/inputs/0/encoding/impute",
             Value::Null,
-            "$.inputs[0].encoding.impute: missing, since missing is impute",
+            "$.inputs[0].encoding.impute: missing; policy `impute` needs it",
         ),
         (
             "/inputs/0/encoding/missing",
@@ -208,7 +208,7 @@ fn each_fault_is_named_by_its_path() {
         (
             "/inputs/3/encoding/categories",
             json!([]),
-            "$.inputs[3].encoding.categories: got 0, wants 1 to 65536",
+            "$.inputs[3].encoding.categories: got 0 categories, wants 1 to 65536",
         ),
         (
             "/inputs/3/encoding/impute",
@@ -218,7 +218,7 @@ fn each_fault_is_named_by_its_path() {
         (
             "/inputs/4/encoding/missing",
             json!("impute"),
-            "$.inputs[4].encoding.missing: got impute, wants reject or accept: nothing reads the value",
+            "$.inputs[4].encoding.missing: got impute, wants reject or accept: the network does not use the value",
         ),
         (
             "/outputs/1",
@@ -278,7 +278,7 @@ fn each_fault_is_named_by_its_path() {
         (
             "/reference/features/note",
             json!({"missing": 0}),
-            "$.reference.features.note: describes a sensitive input, which must not be profiled",
+            "$.reference.features.note: the input is sensitive and must not be profiled",
         ),
         (
             "/reference/features/temp/quantiles",
@@ -303,7 +303,7 @@ fn each_fault_is_named_by_its_path() {
         (
             "/golden/0/answer",
             json!([0.5, 0.5]),
-            "$.golden[0].answer: got 2 numbers, wants one for each of 1 output columns",
+            "$.golden[0].answer: got 2 numbers, wants 1: one per output column",
         ),
         (
             "/batching/max_rows",

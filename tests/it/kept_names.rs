@@ -1,0 +1,66 @@
+//! Names that others rely on, as an earlier build had them: verbs, flags, fields of files, keys of JSON and series of metrics.
+//! None of them may disappear. New ones may be added without a change here.
+//!
+//! `tests/fixtures/README.md` says how the lists were made.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use serde_json::Value;
+
+use crate::recording::{all_verbs, fields_of_files, fixture, present, verbs_and_flags};
+use crate::shape::lacks;
+
+/// The lines of a list.
+fn list(name: &str) -> Vec<String> {
+    let text = fs::read_to_string(fixture("names/0.1.0").join(name)).expect("a list");
+    text.lines().map(str::to_owned).collect()
+}
+
+/// What `kept` has and `present` has not.
+fn gone(kept: &[String], present: Vec<String>) -> Vec<String> {
+    let present: BTreeSet<_> = present.into_iter().collect();
+    let gone = kept.iter().filter(|one| !present.contains(*one));
+    gone.cloned().collect()
+}
+
+#[test]
+fn every_verb_and_every_flag_stays() {
+    assert_eq!(
+        gone(&list("verbs.txt"), verbs_and_flags(&present())),
+        [""; 0]
+    );
+}
+
+#[test]
+fn every_field_of_the_files_that_people_write_stays() {
+    assert_eq!(
+        gone(&list("files.txt"), fields_of_files(&present())),
+        [""; 0]
+    );
+}
+
+#[test]
+fn every_key_of_printed_json_and_every_series_of_the_metrics_stays() {
+    let series = list("series.txt");
+    let printed = all_verbs(&present(), &series);
+    let mut faults = Vec::new();
+    for entry in fs::read_dir(fixture("json/0.1.0")).expect("the documents") {
+        let path = entry.expect("an entry").path();
+        let name = path
+            .file_stem()
+            .and_then(|name| name.to_str())
+            .expect("a name");
+        let text = fs::read_to_string(&path).expect("a document");
+        let kept: Value = serde_json::from_str(&text).expect("JSON");
+        match printed.documents.get(name) {
+            Some(document) => {
+                let lacks = lacks(&kept, document);
+                faults.extend(lacks.iter().map(|line| format!("{name}: {line}")));
+            }
+            None => faults.push(format!("{name} is not printed any more")),
+        }
+    }
+    faults.extend(gone(&series, printed.series));
+    assert!(faults.is_empty(), "\n{}", faults.join("\n"));
+}
