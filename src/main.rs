@@ -125,7 +125,9 @@ fn log_to_stderr(cli: &Cli) {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use clap::CommandFactory;
+
+    use crate::Cli;
 
     #[test]
     fn the_definition_of_the_command_line_is_valid() {

@@ -1,4 +1,4 @@
-//! `taper bench` against real gateways: what it tells is held against what they counted themselves.
+//! `taper bench` against real gateways: reports are compared with the counters of the gateways.
 
 use std::net::SocketAddr;
 
@@ -86,7 +86,7 @@ fn sent(target: &Value) -> u64 {
 }
 
 #[test]
-fn what_an_open_loop_tells_is_what_the_gateway_counted() {
+fn the_report_of_an_open_loop_matches_the_counters_of_the_gateway() {
     let serving = Serving::start();
     let flags = [
         "--rate",
@@ -123,7 +123,7 @@ fn what_an_open_loop_tells_is_what_the_gateway_counted() {
 }
 
 #[test]
-fn what_a_closed_loop_tells_is_what_the_gateway_counted() {
+fn the_report_of_a_closed_loop_matches_the_counters_of_the_gateway() {
     let serving = Serving::start();
     let rows = serving._dir.path().join("rows.jsonl");
     let row = r#"{"x": 1.0, "n": 3, "color": "green", "pair": [0.5, -0.5]}"#;
@@ -199,7 +199,7 @@ fn two_gateways_take_turns_and_are_compared() {
 }
 
 #[test]
-fn ctrl_c_ends_it_early_with_what_was_measured() {
+fn ctrl_c_ends_a_run_early_with_a_report() {
     let serving = Serving::start();
     let mut command = taper(&[
         "bench",
@@ -231,7 +231,7 @@ fn ctrl_c_ends_it_early_with_what_was_measured() {
 }
 
 #[test]
-fn what_cannot_be_done_is_told_before_any_load() {
+fn invalid_runs_are_refused_before_any_load() {
     let wrong = run(&[
         "bench",
         "m",
@@ -249,7 +249,7 @@ fn what_cannot_be_done_is_told_before_any_load() {
         "--rate: got 0",
         "--rows: got 0",
         "--duration: got",
-        "--concurrency: got it beside --rate",
+        "--concurrency: got it together with --rate",
     ] {
         assert!(
             wrong.stderr.contains(flag),

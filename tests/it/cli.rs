@@ -189,7 +189,7 @@ fn rows_from_stdin_are_answered_in_order() {
 }
 
 #[test]
-fn refused_input_is_told_by_field_and_nothing_is_answered() {
+fn refused_input_is_reported_by_field_without_predictions() {
     let dir = two_versions();
     let (_gateway, data, _) = serving(&dir);
     let row = r#"{"x": "hot", "color": "blue", "pair": [0, 1]}"#;
@@ -213,7 +213,7 @@ fn refused_input_is_told_by_field_and_nothing_is_answered() {
 }
 
 #[test]
-fn a_split_is_moved_and_what_is_not_named_stays() {
+fn a_new_split_keeps_the_rest_of_the_policy() {
     let dir = two_versions();
     let (_gateway, data, admin) = serving(&dir);
     let set = |args: &[&str]| run(&[&["split", "set", "m", "--address", &admin], args].concat());
@@ -289,7 +289,7 @@ fn a_split_is_moved_and_what_is_not_named_stays() {
 }
 
 #[test]
-fn models_are_listed_with_what_is_wrong_with_them() {
+fn models_are_listed_with_their_faults() {
     let dir = two_versions();
     tiny::publish_with(&dir.path().join("models"), "m", 3, |manifest| {
         manifest["nonsense"] = json!(1);
@@ -317,7 +317,7 @@ fn models_are_listed_with_what_is_wrong_with_them() {
 }
 
 #[test]
-fn who_calls_nobody_is_told_what_to_start() {
+fn a_refused_connection_says_what_to_start() {
     let free = TcpListener::bind("127.0.0.1:0")
         .expect("a port")
         .local_addr()
@@ -327,13 +327,13 @@ fn who_calls_nobody_is_told_what_to_start() {
     for verb in [&["models"][..], &["split", "get", "m"], &row] {
         let ended = run(&[verb, &["--address", &url]].concat());
         assert_eq!(ended.code, Some(1), "{ended:?}");
-        let told = format!("nothing listens on {url}: start a gateway with `taper serve`");
+        let told = format!("nothing listens on {url}; start a gateway with `taper serve`");
         assert!(ended.stderr.contains(&told), "{}", ended.stderr);
     }
 }
 
 #[test]
-fn who_calls_something_that_never_answers_is_told_where_it_was_and_what_to_do() {
+fn a_timeout_names_the_address_and_the_flags_that_help() {
     // Connections are made by the system and never looked at.
     let mute = TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("http://{}", mute.local_addr().expect("address"));
@@ -353,14 +353,14 @@ fn who_calls_something_that_never_answers_is_told_where_it_was_and_what_to_do() 
     ] {
         let ended = run(&[verb, &["--address", &url, "--timeout", "1"]].concat());
         assert_eq!(ended.code, Some(1), "{ended:?}");
-        let told = format!("no answer from {url} in 1 s");
+        let told = format!("no answer from {url} within 1 s");
         let helps = ended.stderr.contains("--address") && ended.stderr.contains("--timeout");
         assert!(ended.stderr.contains(&told) && helps, "{}", ended.stderr);
     }
 }
 
 #[test]
-fn rows_can_come_by_either_flag_and_not_by_both() {
+fn rows_come_from_exactly_one_of_two_flags() {
     let none = run(&["predict", "m"]);
     assert_eq!(none.code, Some(2));
     for flag in ["--row", "--file"] {

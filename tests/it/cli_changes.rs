@@ -88,7 +88,7 @@ impl Serving {
 }
 
 #[test]
-fn labels_are_made_moved_and_deleted_and_traffic_moves_along() {
+fn labels_are_created_moved_and_deleted_and_traffic_follows() {
     let gateway = Serving::start();
     assert_eq!(gateway.who_answers(), 1);
     let told = gateway.does(&["label", "set", "stable", "2", "-m", "better"]);
@@ -148,7 +148,7 @@ fn a_dry_run_shows_what_would_differ_and_changes_nothing() {
 }
 
 #[test]
-fn a_change_on_trial_says_how_to_keep_it_and_is_kept() {
+fn a_change_that_reverts_says_how_to_keep_it() {
     let gateway = Serving::start();
     let trial = gateway.does(&["promote", "canary", "--confirm-within", "10m"]);
     let keep = format!("`taper confirm --model m --address {}`", gateway.admin);
@@ -159,7 +159,10 @@ fn a_change_on_trial_says_how_to_keep_it_and_is_kept() {
         "{second}"
     );
     let kept = gateway.does(&["confirm"]);
-    assert!(kept.contains("kept: it no longer reverts"), "{kept}");
+    assert!(
+        kept.contains("kept: the change no longer reverts"),
+        "{kept}"
+    );
     gateway.does(&["label", "set", "canary", "1"]);
     assert_eq!(gateway.who_answers(), 2);
     let nothing = gateway.refuses(&["confirm"]);
@@ -169,7 +172,7 @@ fn a_change_on_trial_says_how_to_keep_it_and_is_kept() {
 }
 
 #[test]
-fn who_has_seen_an_old_revision_is_told_what_to_do() {
+fn an_outdated_revision_is_refused_with_advice() {
     let gateway = Serving::start();
     let seen = gateway.json(&["label", "list"])["revision"].to_string();
     gateway.does(&["label", "set", "canary", "1", "--expect", &seen]);
@@ -181,7 +184,7 @@ fn who_has_seen_an_old_revision_is_told_what_to_do() {
 }
 
 #[test]
-fn a_version_is_unloaded_only_when_nobody_holds_it_and_can_be_loaded_again() {
+fn an_unreferenced_version_can_be_unloaded_and_loaded_again() {
     let gateway = Serving::start();
     let listed = gateway.does(&["versions"]);
     assert!(listed.contains("label stable"), "{listed}");
@@ -202,7 +205,7 @@ fn a_version_is_unloaded_only_when_nobody_holds_it_and_can_be_loaded_again() {
 }
 
 #[test]
-fn a_failed_version_that_is_tried_again_says_what_is_still_wrong() {
+fn a_retried_version_that_fails_again_reports_its_faults() {
     let dir = two_versions();
     tiny::publish_with(&dir.path().join("models"), "m", 3, |manifest| {
         manifest["golden"][0]["answer"] = json!([30]);
@@ -227,7 +230,7 @@ fn a_failed_version_that_is_tried_again_says_what_is_still_wrong() {
 }
 
 #[test]
-fn of_several_models_one_must_be_named() {
+fn with_several_models_one_must_be_named() {
     let dir = two_versions();
     tiny::publish(&dir.path().join("models"), "other", 1);
     let gateway = Serving::over(dir);
@@ -243,7 +246,7 @@ fn of_several_models_one_must_be_named() {
 }
 
 #[test]
-fn who_and_why_stand_in_the_history() {
+fn the_history_has_author_and_reason() {
     let gateway = Serving::start();
     let set = [
         "label",
@@ -265,7 +268,7 @@ fn who_and_why_stand_in_the_history() {
 }
 
 #[test]
-fn every_shell_gets_completions_that_know_the_verbs() {
+fn completions_for_every_shell_contain_the_verbs() {
     for shell in ["bash", "zsh", "fish"] {
         let ended = run(&["completions", shell]);
         assert_eq!(ended.code, Some(0), "{ended:?}");
@@ -275,7 +278,7 @@ fn every_shell_gets_completions_that_know_the_verbs() {
 }
 
 #[test]
-fn shadows_and_the_fallback_are_set_listed_and_kept_by_a_new_split() {
+fn a_new_split_keeps_shadows_and_the_fallback() {
     let gateway = Serving::start();
     let set = gateway.does(&["shadow", "set", "m", "canary=100%", "--max-queue", "9"]);
     assert!(set.contains("shadows[canary]"), "{set}");

@@ -20,7 +20,7 @@ fn json(args: &[&str]) -> Value {
 }
 
 #[test]
-fn a_change_is_watched_is_history_and_is_audited() {
+fn a_change_appears_in_watch_history_and_audit() {
     let dir = two_versions();
     let (_gateway, _, admin) = serving(&dir);
     let watch = ["watch", "--after", "0", "--address", &admin];
@@ -63,7 +63,7 @@ fn a_change_is_watched_is_history_and_is_audited() {
     let file = dir.path().join("state/audit.jsonl");
     let file = file.to_str().expect("UTF-8");
     assert_eq!(json(&["audit", "--json", "--file", file]), audit);
-    assert!(told(&["audit", "--address", &admin]).contains("the chain holds"));
+    assert!(told(&["audit", "--address", &admin]).contains("the chain is intact"));
 
     let copy = dir.path().join("copy.jsonl");
     let text = fs::read_to_string(file).expect("the log");
@@ -112,7 +112,7 @@ fn a_pushed_version_is_served_and_a_broken_folder_is_not_sent() {
 }
 
 #[test]
-fn a_pushed_folder_may_have_any_name_and_who_and_why_are_audited() {
+fn a_pushed_folder_may_have_any_name_and_its_author_is_audited() {
     let dir = two_versions();
     let (_gateway, _, admin) = serving(&dir);
     let from = tempfile::tempdir().expect("temporary folder");
@@ -138,7 +138,7 @@ fn a_pushed_folder_may_have_any_name_and_who_and_why_are_audited() {
 }
 
 #[test]
-fn a_watch_goes_on_after_the_last_revision_when_the_gateway_comes_back() {
+fn a_watch_resumes_after_the_last_revision_when_the_gateway_restarts() {
     let dir = two_versions();
     let (mut gateway, _, admin) = serving(&dir);
     let watch = ["watch", "--after", "0", "--address", &admin];
@@ -167,7 +167,7 @@ fn a_watch_goes_on_after_the_last_revision_when_the_gateway_comes_back() {
 }
 
 #[test]
-fn a_watch_of_nobody_is_an_error_at_once() {
+fn a_watch_of_a_closed_port_fails_at_once() {
     let ended = run(&["watch", "--address", "127.0.0.1:1"]);
     assert_eq!(ended.code, Some(1), "{ended:?}");
     assert!(ended.stderr.contains("nothing listens"), "{ended:?}");

@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use crate::process::{Process, free_ports, run, taper};
 
 #[test]
-fn once_replays_moves_the_split_shows_the_summary_and_ends_with_0() {
+fn once_replays_moves_the_split_shows_a_summary_and_exits_with_0() {
     let base = free_ports().to_string();
     let ended = run(&["demo", "--once", "--port-base", &base]);
     assert_eq!(ended.code, Some(0), "{ended:?}");
@@ -44,7 +44,7 @@ fn once_replays_moves_the_split_shows_the_summary_and_ends_with_0() {
 }
 
 #[test]
-fn a_split_that_somebody_moved_is_left_alone() {
+fn a_split_that_an_operator_changed_is_left_alone() {
     let base = free_ports();
     let first = base.to_string();
     let mut demo = Process::start(&mut taper(&[
@@ -70,7 +70,7 @@ fn a_split_that_somebody_moved_is_left_alone() {
     let ended = demo.end();
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert!(
-        ended.stdout.contains("you have moved the split"),
+        ended.stdout.contains("you have changed the policy"),
         "{}",
         ended.stdout
     );
@@ -82,7 +82,7 @@ fn a_split_that_somebody_moved_is_left_alone() {
 }
 
 #[test]
-fn taken_ports_are_named_with_the_flag_that_helps() {
+fn ports_in_use_are_reported_with_the_flag_that_helps() {
     let base = free_ports();
     let _taken = [base, base + 2].map(|port| TcpListener::bind(("127.0.0.1", port)).expect("free"));
     let ended = run(&["demo", "--once", "--port-base", &base.to_string()]);
@@ -106,7 +106,7 @@ fn taken_ports_are_named_with_the_flag_that_helps() {
 }
 
 #[test]
-fn a_signal_ends_it_with_a_summary_and_0() {
+fn a_signal_ends_the_demo_with_a_summary_and_exit_code_0() {
     let base = free_ports().to_string();
     let mut demo = Process::start(&mut taper(&["demo", "--rate", "200", "--port-base", &base]));
     demo.line_with("/metrics | grep");
@@ -122,7 +122,7 @@ fn a_signal_ends_it_with_a_summary_and_0() {
 }
 
 #[test]
-fn it_ends_when_nobody_reads_on() {
+fn the_demo_ends_when_stdout_has_no_reader() {
     let base = free_ports().to_string();
     let mut demo = Process::start(&mut taper(&["demo", "--rate", "200", "--port-base", &base]));
     demo.line_with("/metrics | grep");

@@ -37,7 +37,7 @@ fn check_tells_good_versions_from_bad_ones() {
             );
         }
         assert!(
-            bad.stderr.contains("1 of 3 would not serve"),
+            bad.stderr.contains("1 of 3 versions cannot be served"),
             "{}",
             bad.stderr
         );
@@ -78,7 +78,7 @@ fn a_training_that_cannot_be_told_of_fails_and_names_what_is_published() {
             .expect("runs");
         let told = String::from_utf8_lossy(&ended.stderr);
         assert_eq!(ended.status.code(), Some(1), "{told}");
-        let wanted = format!("{models}/{published} is published all the same");
+        let wanted = format!("{models}/{published} is published nevertheless");
         assert!(
             told.contains("cannot write to stdout: ") && told.contains(&wanted),
             "{told}"

@@ -370,7 +370,7 @@ async fn truths_can_be_sent_from_a_shell() {
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert_eq!(
         ended.stdout,
-        "1 accepted\n1 unmatched: no such answer is remembered\n1 duplicate: counted before\n"
+        "1 accepted\n1 unmatched: no response with this id and row is kept\n1 duplicate: reported before\n"
     );
     gateway.drain().await;
 }
