@@ -49,7 +49,7 @@ pub async fn served(
 }
 
 #[tokio::test]
-async fn a_call_that_its_deadline_ends_says_so_with_details_and_is_counted_so() {
+async fn a_call_past_its_deadline_fails_with_error_details_and_is_counted() {
     let (model, begun, let_go) = slow();
     let house = house(model, 8);
     let predictions = Predictions::new(Predictor::new(
@@ -88,7 +88,7 @@ async fn a_call_that_its_deadline_ends_says_so_with_details_and_is_counted_so() 
 }
 
 #[tokio::test]
-async fn silent_and_half_open_callers_do_not_hold_up_a_drain() {
+async fn silent_and_half_open_connections_do_not_delay_a_drain() {
     let gateway = Running::start("", |root| tiny::publish(root, "m", 1)).await;
     let addresses = gateway.addresses();
     let mut silent = Vec::new();
@@ -114,7 +114,7 @@ async fn silent_and_half_open_callers_do_not_hold_up_a_drain() {
 }
 
 #[tokio::test]
-async fn messages_past_the_bytes_that_are_left_are_refused_and_give_their_bytes_back() {
+async fn messages_beyond_the_byte_limit_are_refused_and_release_their_bytes() {
     let (model, _begun, _let_go) = slow();
     let (house, mut client) = served(model, 8).await;
     let large = v1::PredictRequest {
@@ -143,7 +143,7 @@ async fn messages_past_the_bytes_that_are_left_are_refused_and_give_their_bytes_
 }
 
 #[tokio::test]
-async fn thousands_of_refused_messages_whose_rest_comes_late_do_not_end_the_connection() {
+async fn thousands_of_refused_messages_that_finish_late_do_not_end_the_connection() {
     let settings = "[limits]\nmax_message_bytes = 250_000\nmax_in_flight_bytes = 300_000\n";
     let mut gateway = Running::start(settings, |root| tiny::publish(root, "m", 1)).await;
     let large = v1::PredictRequest {
@@ -174,7 +174,7 @@ async fn thousands_of_refused_messages_whose_rest_comes_late_do_not_end_the_conn
 }
 
 #[tokio::test]
-async fn a_small_message_of_very_many_things_is_refused_before_it_is_unpacked() {
+async fn a_small_message_with_too_many_elements_is_refused_before_it_is_decoded() {
     let mut gateway = Running::start("", |root| tiny::publish(root, "m", 1)).await;
     let many = v1::PredictRequest {
         model: "m".into(),
@@ -226,7 +226,7 @@ async fn a_small_message_of_very_many_things_is_refused_before_it_is_unpacked() 
 }
 
 #[tokio::test]
-async fn a_request_amid_its_forward_pass_is_told_when_nobody_waits_any_longer() {
+async fn a_request_in_its_forward_pass_fails_when_the_drain_deadline_passes() {
     let (model, begun, let_go) = slow();
     let (house, mut client) = served(model, 8).await;
     house.admission.begin_drain();

@@ -26,7 +26,7 @@ async fn lines(gateway: &mut Running, after_sequence: u64) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn every_change_and_every_refusal_is_a_line_and_reading_goes_on_after_any() {
+async fn every_change_and_refusal_is_one_line_and_reading_can_resume_after_any_line() {
     let mut gateway = Running::start("", |root| {
         (1..=2).for_each(|version| tiny::publish(root, "m", version));
     })
@@ -84,7 +84,7 @@ async fn every_change_and_every_refusal_is_a_line_and_reading_goes_on_after_any(
 }
 
 #[tokio::test]
-async fn a_long_log_comes_as_a_whole_in_several_messages() {
+async fn a_long_log_is_sent_completely_in_several_messages() {
     let mut gateway = Running::start("", |root| tiny::publish(root, "m", 1)).await;
     for _ in 0..600 {
         let request = v1::UndoRequest {

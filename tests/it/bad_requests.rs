@@ -403,7 +403,7 @@ fn number(request: &mut v1::PredictRequest, name: &str, number: f64) {
 }
 
 #[tokio::test]
-async fn each_bad_request_is_refused_by_name_and_the_next_good_one_succeeds() {
+async fn each_bad_request_is_refused_by_name_and_the_next_good_request_succeeds() {
     let mut gateway = Running::start(TOML, |root| {
         tiny::publish(root, "m", 1);
         tiny::publish_with(root, "m", 7, |manifest| {

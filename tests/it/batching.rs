@@ -179,7 +179,7 @@ fn threads() -> usize {
 }
 
 #[tokio::test]
-async fn what_waits_while_the_threads_are_busy_goes_together_and_each_gets_its_own_answer() {
+async fn requests_queued_while_all_threads_are_busy_are_batched_and_each_gets_its_own_answer() {
     let mut held = Held::new().await;
     let asked: Vec<_> = (0..80_u8)
         .map(|x| held.ask(20.0 + f32::from(x) / 4.0, None, None))
@@ -206,7 +206,7 @@ async fn what_waits_while_the_threads_are_busy_goes_together_and_each_gets_its_o
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_one_request_fails_no_other() {
+async fn a_request_that_fails_in_a_batch_fails_no_other_request() {
     let mut held = Held::new().await;
     let xs = [1.0, PANICS, 2.0, NOT_FINITE, 3.0, FAILS, 4.0, 101.0, 5.0];
     let asked: Vec<_> = xs.iter().map(|x| held.ask(*x, None, None)).collect();
@@ -237,7 +237,7 @@ async fn what_is_wrong_with_one_request_fails_no_other() {
 }
 
 #[tokio::test]
-async fn what_expires_or_is_cancelled_in_the_queue_never_reaches_compute() {
+async fn expired_and_cancelled_requests_in_the_queue_are_not_computed() {
     let mut held = Held::new().await;
     let half = MOST_WAITING / 2;
     let deadline = Instant::now() + Duration::from_secs(3);
@@ -285,7 +285,7 @@ async fn what_expires_or_is_cancelled_in_the_queue_never_reaches_compute() {
 }
 
 #[tokio::test]
-async fn who_cannot_be_answered_in_time_is_refused_at_once() {
+async fn a_request_that_cannot_meet_its_deadline_is_refused_at_once() {
     let mut held = Held::new().await;
     held.let_go().await;
     // It took so long to let the threads go that a pass is known to be dear.
@@ -316,7 +316,7 @@ async fn who_cannot_be_answered_in_time_is_refused_at_once() {
 }
 
 #[tokio::test]
-async fn who_can_no_longer_be_answered_in_time_is_told_so_and_not_computed() {
+async fn a_queued_request_that_can_no_longer_meet_its_deadline_fails_and_is_not_computed() {
     let mut held = Held::new().await;
     let patient = held.ask(1.0, None, None);
     held.waits(1, 1).await;
@@ -347,7 +347,7 @@ async fn who_can_no_longer_be_answered_in_time_is_told_so_and_not_computed() {
 }
 
 #[tokio::test]
-async fn versions_take_turns_whatever_waits_for_each() {
+async fn versions_take_turns_regardless_of_queue_length() {
     let mut held = Held::new().await;
     let many: Vec<_> = (0..300).map(|_| held.ask(1.0, None, None)).collect();
     held.waits(1, 300).await;

@@ -28,7 +28,7 @@ fn json_of(stdout: &str) -> Value {
 }
 
 #[test]
-fn a_check_refuses_what_a_start_would_refuse() {
+fn check_refuses_every_configuration_that_serve_refuses() {
     let dir = two_versions();
     let registry = dir.path().join("models");
     let config = dir.path().join("taper.toml");
@@ -56,7 +56,7 @@ fn a_check_refuses_what_a_start_would_refuse() {
 }
 
 #[test]
-fn a_bad_configuration_is_told_as_a_whole_before_any_port_is_bound() {
+fn all_configuration_faults_are_reported_before_any_port_is_bound() {
     let dir = two_versions();
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     let config = dir.path().join("taper.toml");
@@ -88,7 +88,7 @@ fn a_bad_configuration_is_told_as_a_whole_before_any_port_is_bound() {
 }
 
 #[test]
-fn every_port_that_is_taken_is_named() {
+fn every_port_in_use_is_named() {
     let dir = two_versions();
     let taken = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").expect("a port"));
     let [data, http] = taken
@@ -117,7 +117,7 @@ fn every_port_that_is_taken_is_named() {
 }
 
 #[test]
-fn the_environment_sets_what_flags_do_not() {
+fn environment_variables_set_values_without_flags() {
     let dir = two_versions();
     let mut gateway = Process::start(
         process::taper(&["serve"])
@@ -132,7 +132,7 @@ fn the_environment_sets_what_flags_do_not() {
 }
 
 #[test]
-fn candle_runs_on_one_thread_unless_somebody_says_otherwise() {
+fn candle_runs_on_one_thread_by_default() {
     let dir = two_versions();
     for (said, told) in [
         (None, "candle threads: 1"),

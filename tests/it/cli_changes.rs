@@ -132,7 +132,7 @@ fn promoting_undoing_and_rolling_back_move_traffic() {
 }
 
 #[test]
-fn a_dry_run_shows_what_would_differ_and_changes_nothing() {
+fn a_dry_run_prints_the_differences_and_changes_nothing() {
     let gateway = Serving::start();
     let before = gateway.json(&["label", "list"]);
     for change in [

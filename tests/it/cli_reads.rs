@@ -78,7 +78,7 @@ fn a_change_appears_in_watch_history_and_audit() {
 }
 
 #[test]
-fn a_pushed_version_is_served_and_a_broken_folder_is_not_sent() {
+fn a_pushed_version_is_served_and_a_broken_folder_is_not_uploaded() {
     let dir = two_versions();
     let (_gateway, _, admin) = serving(&dir);
     let from = tempfile::tempdir().expect("temporary folder");

@@ -65,7 +65,7 @@ async fn compare(gateway: &Running, baseline: u64, candidate: u64) -> v1::Compar
 }
 
 #[tokio::test]
-async fn a_shadow_disagrees_as_often_as_it_should_and_the_control_never() {
+async fn a_shadow_disagrees_at_the_expected_rate_and_an_identical_version_never_disagrees() {
     let mut gateway = Running::start("", thresholds).await;
     let set = v1::SetTrafficPolicyRequest {
         model: "m".into(),
@@ -140,7 +140,7 @@ async fn a_shadow_disagrees_as_often_as_it_should_and_the_control_never() {
 }
 
 #[tokio::test]
-async fn versions_that_took_split_traffic_are_compared_and_too_few_are_told_as_such() {
+async fn versions_with_split_traffic_are_compared_and_too_few_rows_are_reported() {
     let mut gateway = Running::start("", thresholds).await;
     for (version, times) in [(1, 3), (2, 2), (3, 1)] {
         for _ in 0..times {
@@ -222,7 +222,7 @@ async fn bad_requests_name_their_field() {
 }
 
 #[test]
-fn the_command_line_shows_both_parts_and_says_where_there_is_nothing() {
+fn the_command_line_shows_both_parts_and_reports_missing_data() {
     let dir = crate::cli::two_versions();
     let mut gateway = Process::serve(dir.path());
     let data = gateway.address("data").to_string();

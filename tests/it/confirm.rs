@@ -143,7 +143,7 @@ fn revert() -> (u64, String, String) {
 }
 
 #[tokio::test]
-async fn what_nobody_confirms_reverts_at_its_time() {
+async fn an_unconfirmed_change_reverts_at_its_deadline() {
     let dir = two_versions();
     let mut gateway = Killable::start(dir.path()).await;
     gateway.all_to(1, 0, 0).await.expect("for good");
@@ -158,7 +158,7 @@ async fn what_nobody_confirms_reverts_at_its_time() {
 }
 
 #[tokio::test]
-async fn what_became_due_while_the_gateway_was_down_is_never_served_again() {
+async fn a_change_that_expired_while_the_gateway_was_down_is_never_served_again() {
     let dir = two_versions();
     let mut gateway = Killable::start(dir.path()).await;
     gateway.all_to(1, 0, 0).await.expect("for good");
@@ -176,7 +176,7 @@ async fn what_became_due_while_the_gateway_was_down_is_never_served_again() {
 }
 
 #[tokio::test]
-async fn what_becomes_due_after_a_restart_reverts_at_its_time() {
+async fn an_unconfirmed_change_reverts_at_its_deadline_after_a_restart() {
     let dir = two_versions();
     let mut gateway = Killable::start(dir.path()).await;
     gateway.all_to(1, 0, 0).await.expect("for good");
@@ -197,7 +197,7 @@ async fn what_becomes_due_after_a_restart_reverts_at_its_time() {
 }
 
 #[tokio::test]
-async fn what_was_confirmed_stays_over_restarts() {
+async fn a_confirmed_change_survives_restarts() {
     let dir = two_versions();
     let mut gateway = Killable::start(dir.path()).await;
     gateway.all_to(1, 0, 0).await.expect("for good");
@@ -242,7 +242,7 @@ async fn undoing_an_unconfirmed_change_ends_the_wait() {
 }
 
 #[tokio::test]
-async fn while_a_change_waits_no_other_is_made_and_what_would_come_back_is_kept_loaded() {
+async fn an_unconfirmed_change_blocks_other_changes_and_keeps_the_earlier_version_loaded() {
     let dir = two_versions();
     let mut gateway = Killable::start(dir.path()).await;
     gateway.all_to(1, 0, 0).await.expect("for good");

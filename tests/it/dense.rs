@@ -8,7 +8,7 @@ use crate::fixtures::{Fixture, NAMES};
 use crate::harness::Running;
 
 #[test]
-fn networks_from_torch_answer_as_torch_does() {
+fn networks_from_torch_give_the_answers_of_torch() {
     let root = tempfile::tempdir().expect("temporary folder");
     for name in NAMES {
         let fixture = Fixture::read(name);
@@ -35,7 +35,7 @@ fn networks_from_torch_answer_as_torch_does() {
 }
 
 #[tokio::test]
-async fn networks_from_torch_answer_as_torch_does_through_grpc() {
+async fn networks_from_torch_give_the_answers_of_torch_over_grpc() {
     let fixtures = NAMES.map(Fixture::read);
     let mut gateway = Running::start("", |root| {
         for fixture in &fixtures {

@@ -49,7 +49,7 @@ impl Watched {
 }
 
 #[tokio::test]
-async fn clients_of_health_and_reflection_find_and_call_what_is_there() {
+async fn clients_of_health_and_reflection_find_and_call_every_service() {
     let mut gateway = Running::start("", |root| {
         tiny::publish(root, "m", 1);
         tiny::publish(root, "other.model", 4);
@@ -73,7 +73,7 @@ async fn clients_of_health_and_reflection_find_and_call_what_is_there() {
 }
 
 #[tokio::test]
-async fn a_model_that_nobody_knew_is_told_to_its_watchers_once_it_serves() {
+async fn health_watchers_of_an_unknown_model_are_notified_once_it_serves() {
     let gateway = Running::start(NEWEST, |root| tiny::publish(root, "other", 1)).await;
     let mut watched = Watched::of(&gateway, "m").await;
     assert_eq!(watched.next().await, ServingStatus::ServiceUnknown);
@@ -86,7 +86,7 @@ async fn a_model_that_nobody_knew_is_told_to_its_watchers_once_it_serves() {
 }
 
 #[tokio::test]
-async fn a_model_that_can_no_longer_answer_and_then_can_is_told_to_its_watchers() {
+async fn health_watchers_are_notified_when_a_model_stops_and_resumes_serving() {
     let mut gateway = Running::start(NEWEST, |root| {
         tiny::publish(root, "m", 1);
         tiny::publish(root, "other", 1);
@@ -131,7 +131,7 @@ async fn a_model_that_can_no_longer_answer_and_then_can_is_told_to_its_watchers(
 }
 
 #[tokio::test]
-async fn a_model_is_healthy_while_its_policy_answers_whatever_else_is_wanted_of_it() {
+async fn a_model_is_healthy_while_its_policy_can_be_served_even_if_other_settings_cannot() {
     let toml = "[models.m]\nlabels = { stable = 1, old = 2 }\nsplit = { stable = 10000 }\n\
         [models.n]\nlabels = { stable = 2 }\nsplit = { stable = 10000 }";
     let gateway = Running::start(toml, |root| {

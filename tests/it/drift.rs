@@ -152,7 +152,7 @@ async fn the_second_half_of_the_year_has_drifted_from_the_profile_of_version_2()
 }
 
 #[tokio::test]
-async fn one_odd_value_blinds_nothing_and_an_input_that_comes_no_more_is_told() {
+async fn one_outlier_does_not_hide_drift_and_an_input_that_is_no_longer_sent_is_reported() {
     let mut gateway = Running::start(FLIGHTS, flights::copy_models).await;
     let mut live = flights_of("live.csv.gz");
     live.truncate(600);
@@ -255,7 +255,7 @@ async fn flights_of_the_training_months_have_not_drifted() {
 }
 
 #[tokio::test]
-async fn a_request_that_cannot_be_answered_says_which_field_is_wrong() {
+async fn a_bad_request_names_the_wrong_field() {
     let mut gateway = Running::start("", |root| {
         tiny::publish(root, "m", 1);
         tiny::publish_with(root, "m", 2, |manifest| {

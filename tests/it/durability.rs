@@ -438,7 +438,7 @@ impl Ledger {
     clippy::print_stdout,
     reason = "a test that fails tells the seed, and how much it tried"
 )]
-async fn killed_200_times_amid_changes_it_keeps_what_it_acknowledged_and_nothing_by_half() {
+async fn a_gateway_killed_200_times_during_changes_keeps_all_acknowledged_changes_and_no_partial_change() {
     let seed = rand::random();
     println!("seed {seed}");
     let mut rng = StdRng::seed_from_u64(seed);

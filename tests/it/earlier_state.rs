@@ -73,7 +73,7 @@ fn history(gateway: &Gateway<'_>) -> Vec<Value> {
 }
 
 #[test]
-fn the_history_of_an_earlier_build_is_read_as_it_was_written() {
+fn the_history_of_an_earlier_build_is_read_unchanged() {
     let (dir, binary) = (left(), present());
     let gateway = Gateway::start(&binary, dir.path());
     let history = history(&gateway);
@@ -124,7 +124,7 @@ fn the_history_of_an_earlier_build_is_read_as_it_was_written() {
 }
 
 #[test]
-fn what_an_earlier_build_stored_is_in_force() {
+fn state_of_an_earlier_build_is_in_force() {
     let (dir, binary) = (left(), present());
     let gateway = Gateway::start(&binary, dir.path());
     let ready = tokio::runtime::Runtime::new()
@@ -183,7 +183,7 @@ fn what_an_earlier_build_stored_is_in_force() {
 }
 
 #[test]
-fn what_an_earlier_build_stored_can_be_undone_and_changed() {
+fn state_of_an_earlier_build_can_be_undone_and_changed() {
     let (dir, binary) = (left(), present());
     let gateway = Gateway::start(&binary, dir.path());
     let undone = gateway.json(&args("undo --model flight-delay"));
@@ -218,7 +218,7 @@ fn what_an_earlier_build_stored_can_be_undone_and_changed() {
 }
 
 #[test]
-fn the_audit_log_of_an_earlier_build_is_accepted_and_its_chain_goes_on() {
+fn the_audit_log_of_an_earlier_build_is_accepted_and_its_chain_continues() {
     let (dir, binary) = (left(), present());
     let file = dir.path().join("state/audit.jsonl");
     let path = file.to_str().expect("UTF-8");
@@ -269,7 +269,7 @@ fn names(line: &Value) -> BTreeSet<&str> {
 }
 
 #[test]
-fn prediction_log_lines_have_the_fields_and_values_that_they_had() {
+fn prediction_log_lines_keep_their_fields_and_values() {
     let lines = lines(earlier("predictions.jsonl"));
     let fields = [
         "code",
@@ -359,7 +359,7 @@ fn comparable(line: &Value) -> Value {
 }
 
 #[test]
-fn the_same_changes_and_requests_leave_the_same_lines_as_those_of_an_earlier_build() {
+fn the_same_changes_and_requests_write_the_same_lines_as_an_earlier_build() {
     let dir = changes(&present());
     let read = |file: &Path| lines(fs::read(dir.path().join(file)).expect("a log"));
     for (file, written) in [

@@ -59,7 +59,7 @@ async fn every_rpc_with_a_row_is_served_on_its_port() {
 }
 
 #[tokio::test]
-async fn a_caller_without_a_name_is_recorded_by_its_address() {
+async fn a_client_without_a_name_is_recorded_by_its_address() {
     let mut gateway = Running::start("", |root| tiny::publish(root, "m", 1)).await;
     gateway
         .set_split("m", &[(1, 10_000)], 0)

@@ -22,7 +22,7 @@ async fn one_version() -> Running {
 }
 
 #[tokio::test]
-async fn health_serves_until_the_drain_and_tells_its_watchers() {
+async fn health_is_serving_until_the_drain_and_watchers_are_notified() {
     let gateway = one_version().await;
     let mut health = HealthClient::new(connect(gateway.addresses().data).await);
     for service in [
@@ -110,7 +110,7 @@ async fn reflection_lists_what_each_port_serves() {
 }
 
 #[tokio::test]
-async fn reflection_speaks_v1alpha_too() {
+async fn reflection_also_supports_v1alpha() {
     use tonic_reflection::pb::v1alpha::ServerReflectionRequest;
     use tonic_reflection::pb::v1alpha::server_reflection_client::ServerReflectionClient;
     use tonic_reflection::pb::v1alpha::server_reflection_request::MessageRequest;
@@ -168,7 +168,7 @@ async fn reflect(
 }
 
 #[tokio::test]
-async fn readiness_says_what_is_missing() {
+async fn readiness_reports_missing_versions() {
     let gateway = one_version().await;
     assert_eq!(gateway.http_get("/healthz").await.0, "HTTP/1.1 200 OK");
     assert_eq!(gateway.http_get("/readyz").await.0, "HTTP/1.1 200 OK");
@@ -197,7 +197,7 @@ async fn a_drain_refuses_new_connections_and_frees_the_ports() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_drain_under_load_cuts_off_no_request_that_was_taken() {
+async fn a_drain_under_load_interrupts_no_accepted_request() {
     let dir = registry(|root| tiny::publish(root, "m", 1));
     let config = config(dir.path(), "");
     let deadline = config.drain_deadline;
@@ -239,7 +239,7 @@ async fn a_drain_under_load_cuts_off_no_request_that_was_taken() {
 }
 
 #[tokio::test]
-async fn what_was_wanted_and_cannot_be_honoured_after_a_restart_is_told_and_the_others_serve() {
+async fn settings_that_cannot_be_satisfied_after_a_restart_are_reported_and_other_models_serve() {
     let toml = "[models.m]\nlabels = { stable = 1 }\nsplit = { stable = 10000 }";
     let gateway = Running::start(toml, |root| {
         (1..=2).for_each(|version| tiny::publish(root, "m", version));
@@ -267,7 +267,7 @@ async fn what_was_wanted_and_cannot_be_honoured_after_a_restart_is_told_and_the_
 }
 
 #[tokio::test]
-async fn past_the_limit_on_connections_the_next_is_closed_and_the_others_go_on() {
+async fn connections_beyond_the_limit_are_closed_and_the_others_continue() {
     let mut gateway = Running::start("[limits]\nmax_connections = 1", |root| {
         tiny::publish(root, "m", 1);
     })
@@ -297,7 +297,7 @@ async fn past_the_limit_on_connections_the_next_is_closed_and_the_others_go_on()
 }
 
 #[tokio::test]
-async fn every_taken_port_is_named_and_nothing_is_left_running() {
+async fn every_port_in_use_is_named_and_nothing_is_left_running() {
     let gateway = one_version().await;
     let dir = registry(|root| tiny::publish(root, "m", 1));
     let taken = gateway.addresses();
@@ -314,7 +314,7 @@ async fn every_taken_port_is_named_and_nothing_is_left_running() {
 }
 
 #[tokio::test]
-async fn a_configuration_that_the_registry_cannot_honour_is_refused_as_a_whole() {
+async fn a_configuration_that_the_registry_cannot_satisfy_is_refused_with_all_faults() {
     let dir = registry(|root| {
         tiny::publish(root, "m", 1);
         tiny::publish(root, "other", 1);

@@ -44,7 +44,7 @@ fn bad() -> (Does, mpsc::Sender<()>, Arc<Mutex<u32>>) {
 }
 
 #[tokio::test]
-async fn callers_of_a_canary_that_fails_and_hangs_see_no_failure_and_its_counters_tell() {
+async fn clients_of_a_failing_and_hanging_canary_see_no_failure_and_its_failures_are_counted() {
     let (canary, let_go, _) = bad();
     let house = house(
         vec![well(), canary],
@@ -93,7 +93,7 @@ async fn callers_of_a_canary_that_fails_and_hangs_see_no_failure_and_its_counter
 }
 
 #[tokio::test]
-async fn a_canary_that_always_hangs_holds_a_bounded_number_of_threads() {
+async fn a_canary_that_always_hangs_occupies_a_bounded_number_of_threads() {
     let (canary, let_go, hung) = bad();
     let house = house(
         vec![well(), canary],
@@ -110,7 +110,7 @@ async fn a_canary_that_always_hangs_holds_a_bounded_number_of_threads() {
 }
 
 #[tokio::test]
-async fn without_a_fallback_and_with_a_pin_the_error_is_the_callers_to_see() {
+async fn without_a_fallback_and_with_a_pin_the_client_gets_the_error() {
     for fallback in [None, Some(5_000)] {
         let (canary, _let_go, _) = bad();
         let house = house(

@@ -109,7 +109,7 @@ fn the_three_versions_can_share_one_traffic_policy() {
 }
 
 #[test]
-fn version_2_foresees_the_second_half_of_the_year_clearly_better_than_1_and_3() {
+fn version_2_predicts_the_second_half_of_the_year_clearly_better_than_1_and_3() {
     let versions = versions();
     let (rows, late) = live(versions[0].signature());
     assert_eq!(rows.len(), 24_000);
@@ -135,7 +135,7 @@ fn version_2_foresees_the_second_half_of_the_year_clearly_better_than_1_and_3() 
 }
 
 #[test]
-fn the_specs_are_sound_and_the_versions_were_made_from_the_committed_flights() {
+fn the_specs_are_valid_and_the_versions_were_trained_on_the_committed_flights() {
     let versions = versions();
     let bytes = fs::read(example("train.csv.gz")).expect("the training flights");
     let digest = HEXLOWER.encode(&<sha2::Sha256 as sha2::Digest>::digest(&bytes));

@@ -30,7 +30,7 @@ async fn until(gateway: &mut Running, wanted: Result<u64, Code>) {
 }
 
 #[tokio::test]
-async fn a_folder_that_is_removed_gives_way_to_the_next_lower_version_and_the_last_one_to_nobody() {
+async fn removing_a_folder_moves_traffic_to_the_next_lower_version_and_removing_the_last_one_ends_the_model() {
     let mut gateway = Running::start("[watch]\npoll_ms = 100", |root| {
         (1..=2).for_each(|version| tiny::publish(root, "m", version));
         tiny::publish(root, "other", 1);

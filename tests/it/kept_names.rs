@@ -25,7 +25,7 @@ fn gone(kept: &[String], present: Vec<String>) -> Vec<String> {
 }
 
 #[test]
-fn every_verb_and_every_flag_stays() {
+fn no_verb_or_flag_disappears() {
     assert_eq!(
         gone(&list("verbs.txt"), verbs_and_flags(&present())),
         [""; 0]
@@ -33,7 +33,7 @@ fn every_verb_and_every_flag_stays() {
 }
 
 #[test]
-fn every_field_of_the_files_that_people_write_stays() {
+fn no_field_of_a_written_file_disappears() {
     assert_eq!(
         gone(&list("files.txt"), fields_of_files(&present())),
         [""; 0]
@@ -41,7 +41,7 @@ fn every_field_of_the_files_that_people_write_stays() {
 }
 
 #[test]
-fn every_key_of_printed_json_and_every_series_of_the_metrics_stays() {
+fn no_json_key_or_metric_series_disappears() {
     let series = list("series.txt");
     let printed = all_verbs(&present(), &series);
     let mut faults = Vec::new();

@@ -55,7 +55,7 @@ async fn who_answers(gateway: &mut Running) -> Vec<u64> {
 }
 
 #[tokio::test]
-async fn a_label_that_moves_takes_its_traffic_along() {
+async fn moving_a_label_moves_its_traffic() {
     let mut gateway = Running::start(
         "[models.m]\nlabels = { stable = 1 }\nsplit = { stable = 10000 }",
         three,
@@ -87,7 +87,7 @@ async fn a_label_that_moves_takes_its_traffic_along() {
 }
 
 #[tokio::test]
-async fn promoting_is_one_change_and_one_undo_takes_it_back() {
+async fn promoting_is_one_change_and_one_undo_reverts_it() {
     let mut gateway = Running::start(CANARY, three).await;
     let before = get(&mut gateway).await;
     let promoted = gateway
@@ -122,7 +122,7 @@ async fn promoting_is_one_change_and_one_undo_takes_it_back() {
 }
 
 #[tokio::test]
-async fn a_question_is_answered_with_what_would_differ_and_changes_nothing() {
+async fn a_dry_run_returns_the_differences_and_changes_nothing() {
     let mut gateway = Running::start(CANARY, three).await;
     let before = get(&mut gateway).await;
     let request = v1::PromoteRequest {
@@ -154,7 +154,7 @@ async fn a_question_is_answered_with_what_would_differ_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn what_a_label_cannot_be_is_told_by_field() {
+async fn invalid_labels_are_refused_by_field() {
     let mut gateway = Running::start(CANARY, three).await;
     let before = get(&mut gateway).await;
     for (request, code, why, field) in [
@@ -258,7 +258,7 @@ async fn what_a_label_cannot_be_is_told_by_field() {
 }
 
 #[tokio::test]
-async fn terms_past_their_limits_are_told_by_field() {
+async fn change_terms_beyond_their_limits_are_refused_by_field() {
     let mut gateway = Running::start(CANARY, three).await;
     let within = |seconds, nanos| v1::ChangeTerms {
         confirm_within: Some(prost_types::Duration { seconds, nanos }),

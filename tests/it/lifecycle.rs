@@ -59,7 +59,7 @@ async fn answers(gateway: &mut Running, version: u64) {
 }
 
 #[tokio::test]
-async fn a_folder_that_is_dropped_in_takes_over_from_the_version_before() {
+async fn a_new_folder_takes_over_from_the_earlier_version() {
     let mut gateway = Running::start(NEWEST, |root| tiny::publish(root, "m", 1)).await;
     answers(&mut gateway, 1).await;
     let stream = Stream::start(&gateway.data, "m");
@@ -93,7 +93,7 @@ async fn a_folder_that_is_dropped_in_takes_over_from_the_version_before() {
 }
 
 #[tokio::test]
-async fn a_model_that_nobody_knew_serves_once_its_first_version_is_there() {
+async fn an_unknown_model_serves_once_its_first_version_appears() {
     let mut gateway = Running::start(NEWEST, |root| tiny::publish(root, "m", 1)).await;
     tiny::drop_in(&gateway.models(), "new", 7, |root| {
         tiny::publish(root, "new", 7)
@@ -110,7 +110,7 @@ async fn a_model_that_nobody_knew_serves_once_its_first_version_is_there() {
 }
 
 #[tokio::test]
-async fn a_folder_that_is_written_file_by_file_is_waited_for_and_then_serves() {
+async fn a_folder_written_file_by_file_serves_once_it_is_complete() {
     let toml = "versions = { latest = 1 }\n[watch]\npoll_ms = 100\nsettle_ms = 3600000\n";
     let mut gateway = Running::start(toml, |root| tiny::publish(root, "m", 1)).await;
     let whole = tempfile::tempdir().expect("temporary folder");
@@ -148,7 +148,7 @@ async fn a_folder_that_is_written_file_by_file_is_waited_for_and_then_serves() {
 }
 
 #[tokio::test]
-async fn a_version_that_there_is_no_room_for_fails_and_the_old_one_stays() {
+async fn a_version_beyond_the_memory_limit_fails_and_the_old_one_keeps_serving() {
     let toml = format!("{NEWEST}[limits]\nmax_weight_bytes = 1048576\n");
     let mut gateway = Running::start(&toml, |root| tiny::publish(root, "m", 1)).await;
     let stream = Stream::start(&gateway.data, "m");
@@ -173,7 +173,7 @@ async fn a_version_that_there_is_no_room_for_fails_and_the_old_one_stays() {
 }
 
 #[tokio::test]
-async fn a_version_that_does_not_fit_those_it_would_share_a_split_with_fails() {
+async fn a_version_with_another_signature_than_the_split_fails() {
     let toml = format!("{NEWEST}[models.m]\nsplit = {{ 1 = 5000, latest = 5000 }}\n");
     let mut gateway = Running::start(&toml, |root| tiny::publish(root, "m", 1)).await;
     let stream = Stream::start(&gateway.data, "m");

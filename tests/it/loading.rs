@@ -63,7 +63,7 @@ async fn pinned(gateway: &mut Running, version: u64) -> Result<u64, tonic::Statu
 }
 
 #[tokio::test]
-async fn a_version_is_loaded_when_the_call_is_answered_and_unloaded_likewise() {
+async fn load_and_unload_calls_return_once_the_version_is_loaded_or_unloaded() {
     let mut gateway = Running::start("versions = { latest = 1 }", |root| {
         (1..=2).for_each(|version| tiny::publish(root, "m", version));
     })
@@ -101,7 +101,7 @@ async fn a_version_is_loaded_when_the_call_is_answered_and_unloaded_likewise() {
 }
 
 #[tokio::test]
-async fn to_undo_a_load_is_to_send_latest_back_and_to_unload_it() {
+async fn undoing_a_load_moves_latest_back_and_unloads_the_version() {
     let mut gateway = Running::start("versions = [1]", |root| {
         (1..=2).for_each(|version| tiny::publish(root, "m", version));
     })
@@ -123,7 +123,7 @@ async fn to_undo_a_load_is_to_send_latest_back_and_to_unload_it() {
 }
 
 #[tokio::test]
-async fn a_version_that_somebody_needs_is_not_unloaded() {
+async fn a_version_in_use_is_not_unloaded() {
     let mut gateway = Running::start("[models.m]\nlabels = { stable = 1 }", |root| {
         (1..=2).for_each(|version| tiny::publish(root, "m", version));
     })
@@ -143,7 +143,7 @@ async fn a_version_that_somebody_needs_is_not_unloaded() {
 }
 
 #[tokio::test]
-async fn a_version_that_fails_is_told_with_its_faults_and_comes_up_once_it_is_mended() {
+async fn a_failed_version_is_reported_with_its_faults_and_becomes_ready_once_it_is_repaired() {
     let mut gateway = Running::start("versions = [1]\n[watch]\npoll_ms = 100", |root| {
         tiny::publish(root, "m", 1);
         broken(root, 2);
@@ -212,7 +212,7 @@ async fn a_version_that_fails_is_told_with_its_faults_and_comes_up_once_it_is_me
 }
 
 #[tokio::test]
-async fn a_half_written_version_is_not_waited_for() {
+async fn loading_a_partly_written_version_fails_at_once() {
     let mut gateway = Running::start("versions = [1]", |root| {
         (1..=2).for_each(|version| tiny::publish(root, "m", version));
         fs::remove_file(root.join("m/2/weights.safetensors")).expect("removed");

@@ -9,7 +9,7 @@ use crate::process::{self, run};
 use crate::tiny;
 
 #[test]
-fn check_tells_good_versions_from_bad_ones() {
+fn check_distinguishes_good_versions_from_bad_ones() {
     let dir = two_versions();
     let models = dir.path().join("models");
     let models = models.to_str().expect("UTF-8");
@@ -45,7 +45,7 @@ fn check_tells_good_versions_from_bad_ones() {
 }
 
 #[test]
-fn check_waits_for_no_pipe() {
+fn check_does_not_block_on_a_pipe() {
     let dir = two_versions();
     let manifest = dir.path().join("models/m/2/metadata.json");
     fs::remove_file(&manifest).expect("manifest");
@@ -60,7 +60,7 @@ fn check_waits_for_no_pipe() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_training_that_cannot_be_told_of_fails_and_names_what_is_published() {
+fn a_training_that_cannot_print_its_report_fails_and_names_the_published_version() {
     let dir = tempfile::tempdir().expect("folder");
     let rows: String = (0..60).map(|at| format!("{at},{}\n", at % 2)).collect();
     fs::write(dir.path().join("rows.csv"), format!("x,late\n{rows}")).expect("rows");

@@ -181,7 +181,7 @@ pub async fn infer(
 }
 
 #[tokio::test]
-async fn typed_and_raw_requests_are_answered_alike_and_say_who_answered() {
+async fn typed_and_raw_requests_get_equal_answers_that_name_the_version() {
     let (gateway, mut client) = two_versions("[models.m]\nsplit = { 2 = 10000 }").await;
     for (request, how) in [(typed(3), "typed"), (raw(3), "raw")] {
         let request = ModelInferRequest {
@@ -296,7 +296,7 @@ pub async fn natively(
 }
 
 #[tokio::test]
-async fn flights_are_answered_as_by_the_native_protocol_to_the_last_bit() {
+async fn answers_for_flights_equal_those_of_the_native_protocol_to_the_last_bit() {
     let mut gateway = with_flights("{ 1 = 10000 }").await;
     let mut client = data(&gateway).await;
     for rows in [1, 64, 1024] {
@@ -321,7 +321,7 @@ async fn flights_are_answered_as_by_the_native_protocol_to_the_last_bit() {
 }
 
 #[tokio::test]
-async fn classes_come_with_score_place_and_label_the_most_probable_first() {
+async fn classes_have_score_index_and_label_with_the_most_probable_first() {
     let mut gateway = with_flights("{ 2 = 10000 }").await;
     let mut client = data(&gateway).await;
     let rows = 8;
@@ -369,7 +369,7 @@ async fn classes_come_with_score_place_and_label_the_most_probable_first() {
 }
 
 #[tokio::test]
-async fn a_version_is_named_by_its_number_or_by_a_label() {
+async fn a_version_is_selected_by_number_or_label() {
     let toml = "[models.m]\nlabels = { stable = 1 }\nsplit = { 2 = 10000 }";
     let (gateway, mut client) = two_versions(toml).await;
     let asks = |version: &str| ModelInferRequest {
@@ -402,7 +402,7 @@ async fn a_version_is_named_by_its_number_or_by_a_label() {
 }
 
 #[tokio::test]
-async fn a_key_goes_to_one_version_however_it_comes() {
+async fn a_routing_key_selects_the_same_version_from_every_field() {
     let toml = "[models.m]\nsplit = { 1 = 5000, 2 = 5000 }";
     let (mut gateway, mut client) = two_versions(toml).await;
     let mut seen = std::collections::BTreeSet::new();

@@ -41,7 +41,7 @@ async fn outcomes(gateway: &mut Running, model: &str) -> Vec<v1::VersionOutcomes
 }
 
 #[tokio::test]
-async fn numbers_that_come_later_become_errors_of_the_version() {
+async fn numeric_outcomes_become_errors_of_the_version() {
     let fill = |root: &Path| (1..=2).for_each(|version| tiny::publish(root, "m", version));
     let mut gateway = Running::start("[models.m]\nsplit = { 2 = 10000 }", fill).await;
     let mut ids = Vec::new();
@@ -110,7 +110,7 @@ async fn numbers_that_come_later_become_errors_of_the_version() {
 }
 
 #[tokio::test]
-async fn one_truth_judges_a_shadow_apart_from_the_primary_and_counts_once() {
+async fn one_outcome_is_counted_once_for_the_primary_and_once_for_its_shadow() {
     let fill = |root: &Path| (1..=2).for_each(|version| tiny::publish(root, "m", version));
     let config = "[models.m]\nsplit = { 1 = 10000 }\nshadows = [{ version = 2, share = 10000 }]";
     let mut gateway = Running::start(config, fill).await;
@@ -147,7 +147,7 @@ async fn one_truth_judges_a_shadow_apart_from_the_primary_and_counts_once() {
 }
 
 #[tokio::test]
-async fn a_report_in_which_nothing_can_be_read_is_refused() {
+async fn a_report_without_a_valid_outcome_is_refused() {
     let mut gateway = Running::start("", |root| tiny::publish(root, "m", 1)).await;
     let empty = v1::Outcome::default();
     let many = vec![truth("a", 0, Truth::Number(1.0)); 10_001];
@@ -180,7 +180,7 @@ async fn a_report_in_which_nothing_can_be_read_is_refused() {
 }
 
 #[tokio::test]
-async fn what_an_unloaded_version_answered_is_told_to_be_gone() {
+async fn outcomes_of_an_unloaded_version_are_reported_as_gone() {
     let fill = |root: &Path| (1..=2).for_each(|version| tiny::publish(root, "m", version));
     let mut gateway = Running::start("[models.m]\nsplit = { 1 = 10000 }", fill).await;
     let answer = gateway.predict(rows("m", [good()])).await.expect("answer");
@@ -347,7 +347,7 @@ async fn quality_of_real_flights_equals_an_offline_computation() {
 }
 
 #[tokio::test]
-async fn truths_can_be_sent_from_a_shell() {
+async fn outcomes_can_be_reported_from_a_shell() {
     let mut gateway = Running::start("", |root| tiny::publish(root, "m", 1)).await;
     let id = gateway
         .predict(rows("m", [good()]))

@@ -120,7 +120,7 @@ impl Model for Moody {
 }
 
 #[tokio::test]
-async fn a_model_that_fails_costs_one_request_and_no_more() {
+async fn a_failing_model_fails_one_request_only() {
     let house = house(Moody, 8);
     for x in [13.0, 14.0, 15.0] {
         let error = house.ask(x).await.expect_err("fails");
@@ -182,7 +182,7 @@ pub async fn began(begun: Receiver<()>) {
 }
 
 #[tokio::test]
-async fn past_the_limit_a_request_is_refused_at_once_and_told_when_to_come_back() {
+async fn a_request_beyond_the_limit_is_refused_at_once_with_a_retry_delay() {
     let (model, begun, let_go) = slow();
     let house = Arc::new(house(model, 1));
     let first = house.asking(1.0);
@@ -208,7 +208,7 @@ async fn past_the_limit_a_request_is_refused_at_once_and_told_when_to_come_back(
 }
 
 #[tokio::test]
-async fn a_caller_that_goes_away_gives_its_place_back_and_is_counted() {
+async fn a_cancelled_request_releases_its_permit_and_is_counted() {
     let (model, begun, let_go) = slow();
     let house = Arc::new(house(model, 1));
     let gone = house.asking(1.0);
@@ -222,7 +222,7 @@ async fn a_caller_that_goes_away_gives_its_place_back_and_is_counted() {
 }
 
 #[tokio::test]
-async fn work_whose_deadline_has_passed_is_not_begun() {
+async fn a_request_past_its_deadline_is_not_started() {
     let house = house(Moody, 8);
     let error = house
         .ask_until(13.0, Some(Instant::now()))
@@ -234,7 +234,7 @@ async fn work_whose_deadline_has_passed_is_not_begun() {
 }
 
 #[tokio::test]
-async fn a_request_keeps_its_version_while_the_model_goes_and_the_series_go_with_it() {
+async fn a_request_keeps_its_version_after_the_model_is_removed_and_the_series_are_removed_with_it() {
     let (model, begun, let_go) = slow();
     let house = Arc::new(house(model, 8));
     let request = house.asking(1.0);

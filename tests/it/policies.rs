@@ -16,7 +16,7 @@ use crate::harness::{Running, good, only, policy, rows, seen};
 use crate::tiny;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_thousand_changes_under_64_clients_tear_no_request() {
+async fn a_thousand_changes_under_64_clients_leave_every_request_on_one_snapshot() {
     let mut gateway = Running::start("[models.m]\nsplit = { 1 = 5000, 2 = 5000 }", |root| {
         (1..=4).for_each(|version| tiny::publish(root, "m", version));
     })
@@ -116,7 +116,7 @@ async fn only_one_of_two_changes_from_one_revision_succeeds() {
 }
 
 #[tokio::test]
-async fn a_policy_that_cannot_be_honoured_is_refused_with_the_reason_and_changes_nothing() {
+async fn a_policy_that_cannot_be_satisfied_is_refused_with_the_reason_and_changes_nothing() {
     let mut gateway = Running::start("", |root| {
         (1..=2).for_each(|version| tiny::publish(root, "m", version));
         tiny::publish_with(root, "m", 3, |manifest| {
@@ -281,7 +281,7 @@ async fn a_policy_that_cannot_be_honoured_is_refused_with_the_reason_and_changes
 }
 
 #[tokio::test]
-async fn a_policy_reads_back_as_it_was_set() {
+async fn a_policy_is_returned_as_it_was_set() {
     let mut gateway = Running::start("", |root| {
         (1..=2).for_each(|version| tiny::publish(root, "m", version));
     })

@@ -63,7 +63,7 @@ fn score(answer: &PredictStreamResponse) -> Result<f32, (i32, String)> {
 }
 
 #[tokio::test]
-async fn answers_come_in_order_and_an_error_is_one_requests_own() {
+async fn answers_arrive_in_order_and_an_error_affects_one_request_only() {
     let mut gateway = two_versions("").await;
     let asked = (0_u64..600).map(|at| match at % 3 {
         0 => PredictRequest {
@@ -103,7 +103,7 @@ async fn answers_come_in_order_and_an_error_is_one_requests_own() {
 }
 
 #[tokio::test]
-async fn a_change_of_policy_is_seen_by_a_stream_that_is_open() {
+async fn an_open_stream_follows_a_change_of_policy() {
     let mut gateway = two_versions("").await;
     let (to, mut answers) = open(&mut gateway).await;
     to.send(rows("m", [good()])).await.expect("sent");
@@ -119,7 +119,7 @@ async fn a_change_of_policy_is_seen_by_a_stream_that_is_open() {
 
 /// Who does not read is not read from, and takes nothing from others.
 #[tokio::test]
-async fn a_slow_reader_is_held_back_and_gets_every_answer_in_the_end() {
+async fn a_slow_reader_is_throttled_and_gets_every_answer() {
     const MOST: u64 = 10_000;
     let gateway = two_versions("[limits]\nmax_in_flight = 64").await;
     let sent = Arc::new(AtomicU64::new(0));
@@ -171,7 +171,7 @@ async fn a_slow_reader_is_held_back_and_gets_every_answer_in_the_end() {
 }
 
 #[tokio::test]
-async fn streams_do_not_hold_up_a_drain_and_what_they_took_is_answered() {
+async fn streams_do_not_delay_a_drain_and_accepted_requests_are_answered() {
     let (model, begun, let_go) = slow();
     let (house, mut client) = served(model, 8).await;
     let (to, requests) = mpsc::channel(1);
@@ -194,7 +194,7 @@ async fn streams_do_not_hold_up_a_drain_and_what_they_took_is_answered() {
 }
 
 #[tokio::test]
-async fn a_stream_on_which_nobody_asks_ends_with_the_gateway() {
+async fn an_idle_stream_ends_with_the_gateway() {
     let mut gateway = two_versions("").await;
     let (_to, mut answers) = open(&mut gateway).await;
     // Within five seconds, although it may take thirty by its settings.
@@ -204,7 +204,7 @@ async fn a_stream_on_which_nobody_asks_ends_with_the_gateway() {
 }
 
 #[tokio::test]
-async fn the_deadline_of_the_call_ends_it() {
+async fn a_stream_ends_at_the_deadline_of_the_call() {
     let mut gateway = two_versions("").await;
     let (to, requests) = mpsc::channel::<PredictRequest>(1);
     let mut request = Request::new(ReceiverStream::new(requests));
@@ -223,7 +223,7 @@ async fn the_deadline_of_the_call_ends_it() {
 
 /// A stream is one of the requests in flight, and each request on it another.
 #[tokio::test]
-async fn a_full_house_refuses_requests_one_by_one() {
+async fn a_full_gateway_refuses_each_request_of_a_stream_and_keeps_the_stream() {
     let mut gateway = two_versions("[limits]\nmax_in_flight = 1").await;
     let (to, mut answers) = open(&mut gateway).await;
     for _ in 0..3 {
@@ -238,7 +238,7 @@ async fn a_full_house_refuses_requests_one_by_one() {
 }
 
 #[tokio::test]
-async fn a_message_that_cannot_be_read_ends_the_stream_with_its_fault() {
+async fn a_message_that_cannot_be_read_ends_the_stream_with_an_error() {
     let mut gateway = two_versions("[limits]\nmax_message_bytes = 4096").await;
     let (to, mut answers) = open(&mut gateway).await;
     to.send(rows("m", [good()])).await.expect("sent");
@@ -287,7 +287,7 @@ async fn end(body: &mut Body) -> Status {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_stops_in_the_middle_of_a_message_loses_the_stream() {
+async fn a_client_that_stops_within_a_message_loses_the_stream() {
     let house = house(Quick, 8);
     let (to, mut answers) = by_hand(&house).await;
     let request = framed(&rows("m", [good()]));
@@ -314,7 +314,7 @@ async fn who_stops_in_the_middle_of_a_message_loses_the_stream() {
 
 /// The house holds 2,000 bytes: see `MOST_BYTES`.
 #[tokio::test(start_paused = true)]
-async fn while_the_gate_is_full_streams_wait_and_do_not_end() {
+async fn streams_wait_while_the_byte_limit_is_reached_and_do_not_end() {
     let house = house(Quick, 8);
     let (greedy, greedys) = by_hand(&house).await;
     let (to, mut answers) = by_hand(&house).await;
@@ -341,7 +341,7 @@ async fn while_the_gate_is_full_streams_wait_and_do_not_end() {
 }
 
 #[tokio::test]
-async fn half_of_the_places_are_for_those_who_do_not_stay() {
+async fn streams_may_hold_half_of_the_permits() {
     let mut gateway = two_versions("[limits]\nmax_in_flight = 4").await;
     let first = open(&mut gateway).await;
     let _second = open(&mut gateway).await;

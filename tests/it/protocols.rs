@@ -96,7 +96,7 @@ fn tensorflow() -> PredictRequest {
 }
 
 #[tokio::test]
-async fn ten_thousand_keys_go_to_the_same_versions_by_every_protocol() {
+async fn ten_thousand_keys_select_the_same_versions_over_every_protocol() {
     let split = "[models.m]\nsplit = { 1 = 5000, 2 = 3000, 3 = 2000 }";
     let mut gateway = Running::start(split, |root| {
         for version in 1..=3 {

@@ -40,7 +40,7 @@ async fn every_fault_of_a_request_is_named_at_once_up_to_a_limit() {
 /// Clients that keep to the 8 KiB that most allow see the error and not a broken stream, whatever names and texts they
 /// sent.
 #[tokio::test]
-async fn errors_about_long_foreign_texts_fit_into_the_trailers_that_clients_take() {
+async fn errors_with_long_texts_of_clients_fit_into_the_trailers_that_clients_accept() {
     let gateway = Running::start(TOML, |root| tiny::publish(root, "m", 1)).await;
     let address = format!("http://{}", gateway.addresses().data);
     let channel = tonic::transport::Endpoint::from_shared(address)

@@ -141,7 +141,7 @@ const FAULTS: [(&str, Publish, &str); 11] = [
 ];
 
 #[tokio::test]
-async fn a_faulty_version_fails_with_its_reason_while_the_old_one_serves_on() {
+async fn a_faulty_version_fails_with_its_reason_while_the_old_one_keeps_serving() {
     let gateway = Running::start(NEWEST, |root| tiny::publish(root, "m", 1)).await;
     let stream = Stream::start(&gateway.data, "m");
     for (version, (what, publish, want)) in (2..).zip(FAULTS) {

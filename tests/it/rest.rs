@@ -122,7 +122,7 @@ pub fn tensors() -> Value {
 }
 
 #[tokio::test]
-async fn a_person_with_curl_gets_a_prediction_that_reads_well() {
+async fn a_prediction_over_curl_is_readable() {
     let gateway = two_versions().await;
     let body = json!({"rows": [good(), good()], "response_id": "mine"});
     let reply = post(&gateway, "/v2/models/m/versions/next/predict", &body).await;
@@ -147,7 +147,7 @@ async fn a_person_with_curl_gets_a_prediction_that_reads_well() {
 }
 
 #[tokio::test]
-async fn an_inference_request_is_answered_as_the_protocol_says() {
+async fn an_inference_request_is_answered_as_the_protocol_specifies() {
     let gateway = two_versions().await;
     let body = json!({
         "id": "7", "inputs": tensors(), "outputs": [{"name": "value"}],
@@ -167,7 +167,7 @@ async fn an_inference_request_is_answered_as_the_protocol_says() {
 }
 
 #[tokio::test]
-async fn what_clients_write_as_null_is_left_out() {
+async fn a_null_field_is_treated_as_absent() {
     let gateway = two_versions().await;
     let mut inputs = tensors();
     inputs[0]["parameters"] = json!({"binary_data_size": null, "shared_memory_region": null});
@@ -193,7 +193,7 @@ async fn what_clients_write_as_null_is_left_out() {
 }
 
 #[tokio::test]
-async fn pins_and_sticky_keys_go_where_native_ones_go() {
+async fn pins_and_sticky_keys_select_the_versions_of_the_native_protocol() {
     let mut gateway = two_versions().await;
     let mut met = [false; 3];
     for key in 0..100 {
@@ -316,7 +316,7 @@ fn floats(values: &Value) -> Vec<u32> {
 }
 
 #[tokio::test]
-async fn answers_are_those_of_native_predict_to_the_last_bit() {
+async fn answers_equal_those_of_native_predict_to_the_last_bit() {
     let mut gateway = Running::start("", flights::copy_models).await;
     let (as_rows, columns) = some_flights();
     let count = as_rows.len();
@@ -411,7 +411,7 @@ async fn answers_are_those_of_native_predict_to_the_last_bit() {
 }
 
 #[tokio::test]
-async fn what_there_is_is_told_as_triton_tells_it() {
+async fn models_and_versions_are_described_as_triton_describes_them() {
     let gateway = two_versions().await;
     post(
         &gateway,
@@ -490,7 +490,7 @@ async fn what_there_is_is_told_as_triton_tells_it() {
 }
 
 #[tokio::test]
-async fn who_is_not_there_is_told_by_name() {
+async fn unknown_models_and_versions_are_refused_by_name() {
     let gateway = Running::start("", |root| {
         tiny::publish(root, "m", 1);
         tiny::publish_with(root, "sick", 1, |manifest| {
@@ -554,7 +554,7 @@ async fn tritons_own_http_client_works_unchanged() {
 }
 
 #[tokio::test]
-async fn the_description_is_sound_and_says_what_the_door_does() {
+async fn the_openapi_document_is_valid_and_matches_the_http_port() {
     let gateway = Running::start("", |root| tiny::publish(root, "m", 1)).await;
     let address = gateway.addresses().http.to_string();
     let told = python("openapi.py", &[&address]).await;

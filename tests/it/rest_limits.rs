@@ -52,7 +52,7 @@ async fn begun(gateway: &Running) -> TcpStream {
 }
 
 #[tokio::test]
-async fn bodies_past_the_limit_are_refused_whatever_they_say_of_themselves() {
+async fn bodies_beyond_the_limit_are_refused_regardless_of_their_declared_length() {
     let gateway = limited("max_message_bytes = 2000\nmax_in_flight_bytes = 2000").await;
     let address = gateway.addresses().http;
     let large = json!({"rows": [good()], "routing_key": "k".repeat(3000)}).to_string();
@@ -86,7 +86,7 @@ async fn bodies_past_the_limit_are_refused_whatever_they_say_of_themselves() {
 }
 
 #[tokio::test]
-async fn who_asks_before_it_sends_is_told_before_it_sends() {
+async fn a_client_that_expects_100_continue_is_refused_before_it_sends_the_body() {
     let gateway = limited("max_message_bytes = 2000").await;
     let mut socket = TcpStream::connect(gateway.addresses().http)
         .await
@@ -136,7 +136,7 @@ async fn compressed_bodies_are_refused_by_name_and_other_types_are_read() {
 }
 
 #[tokio::test]
-async fn a_full_gate_says_when_to_come_back_and_holds_nobody_else_up() {
+async fn a_full_gateway_sends_a_retry_delay_and_still_answers_other_routes() {
     let gateway = limited("max_in_flight = 1").await;
     let mut first = begun(&gateway).await;
     let refused = eventually("the first has its place", || async {
@@ -162,7 +162,7 @@ async fn a_full_gate_says_when_to_come_back_and_holds_nobody_else_up() {
 }
 
 #[tokio::test]
-async fn a_client_that_goes_gives_its_place_back() {
+async fn a_disconnected_client_releases_its_permit() {
     let gateway = limited("max_in_flight = 1").await;
     let first = begun(&gateway).await;
     eventually("it has its place", || async {
@@ -178,7 +178,7 @@ async fn a_client_that_goes_gives_its_place_back() {
 }
 
 #[tokio::test]
-async fn a_drain_answers_who_is_in_and_refuses_who_comes() {
+async fn a_drain_answers_accepted_requests_and_refuses_new_ones() {
     let gateway = limited("max_in_flight = 1").await;
     let address = gateway.addresses().http;
     let mut inside = begun(&gateway).await;
@@ -211,7 +211,7 @@ async fn a_drain_answers_who_is_in_and_refuses_who_comes() {
 }
 
 #[tokio::test]
-async fn who_is_told_to_go_amid_its_body_is_counted_once() {
+async fn a_request_interrupted_while_its_body_arrives_is_counted_once() {
     let gateway = limited("max_in_flight = 20\ndrain_seconds = 1").await;
     let mut inside = Vec::new();
     for _ in 0..20 {
@@ -234,7 +234,7 @@ async fn who_is_told_to_go_amid_its_body_is_counted_once() {
 }
 
 #[tokio::test]
-async fn a_request_without_a_place_is_answered_before_its_connection_is_cut() {
+async fn a_request_without_a_permit_is_answered_before_its_connection_is_closed() {
     let gateway = limited("").await;
     let address = gateway.addresses().http;
     let mut index = TcpStream::connect(address).await.expect("connects");
@@ -286,7 +286,7 @@ async fn ask(door: axum::Router, body: Body) -> (Response<()>, Value) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_body_that_does_not_come_is_not_waited_for_for_ever() {
+async fn a_body_that_does_not_arrive_times_out() {
     let (model, _begun, _let_go) = slow();
     let house = house(model, 8);
     let begin = tokio_stream::once(Ok::<_, std::io::Error>("{\"rows\": ["));
@@ -301,7 +301,7 @@ async fn a_body_that_does_not_come_is_not_waited_for_for_ever() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_body_that_has_come_is_read_also_when_the_clock_has_run_out() {
+async fn a_body_that_has_arrived_is_read_even_after_the_time_limit() {
     let (model, _begun, _let_go) = slow();
     let house = house(model, 8);
     // Nobody looked before the clock ran out; then it is there, a piece at a time.
@@ -327,7 +327,7 @@ fn async_body(text: &'static str, after: Duration) -> Body {
 }
 
 #[tokio::test]
-async fn large_bodies_are_answered_as_small_ones() {
+async fn large_bodies_get_the_same_answers_as_small_ones() {
     let gateway = limited("").await;
     let padding = " ".repeat(100_000);
     for (end, body) in [
@@ -360,7 +360,7 @@ async fn large_bodies_are_answered_as_small_ones() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_waits_for_the_rest_of_a_body_once_the_gate_is_cut_off() {
+async fn a_partial_body_is_refused_at_once_when_the_drain_deadline_passes() {
     let house = house(Moody, 8);
     let begin = tokio_stream::once(Ok::<_, std::io::Error>("{\"rows\": ["));
     let never = Body::from_stream(begin.chain(tokio_stream::pending()));
@@ -382,7 +382,7 @@ async fn nobody_waits_for_the_rest_of_a_body_once_the_gate_is_cut_off() {
 }
 
 #[tokio::test]
-async fn a_request_that_its_deadline_ends_says_so() {
+async fn a_request_past_its_deadline_fails_with_the_reason() {
     let (model, begun, let_go) = slow();
     let house = house(model, 8);
     let body = json!({"rows": [good()], "timeout_ms": 150}).to_string();
@@ -397,7 +397,7 @@ async fn a_request_that_its_deadline_ends_says_so() {
 }
 
 #[tokio::test]
-async fn a_request_amid_its_forward_pass_is_told_when_nobody_waits_any_longer() {
+async fn a_request_in_its_forward_pass_fails_when_the_drain_deadline_passes() {
     let (model, begun, let_go) = slow();
     let house = house(model, 8);
     let asked = tokio::task::spawn(ask(door(&house), good_body().to_string().into()));
@@ -416,7 +416,7 @@ async fn a_request_amid_its_forward_pass_is_told_when_nobody_waits_any_longer() 
 }
 
 #[tokio::test]
-async fn a_place_is_held_until_the_answer_has_left() {
+async fn a_permit_is_held_until_the_answer_is_sent() {
     let house = house(Moody, 8);
     let request = Request::post(PREDICT).body(Body::from(good_body().to_string()));
     let answer = door(&house)

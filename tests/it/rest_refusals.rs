@@ -197,7 +197,7 @@ async fn tensors_that_cannot_be_read_are_named() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_beside_the_tensors_is_named() {
+async fn faults_outside_the_tensors_are_named() {
     let gateway = one_version().await;
     let with = |name: &str, value: Value| {
         let mut body = json!({"inputs": tensors()});
@@ -413,7 +413,7 @@ async fn rows_that_cannot_be_read_are_named() {
 }
 
 #[tokio::test]
-async fn where_the_json_is_broken_is_told() {
+async fn the_position_of_a_json_error_is_reported() {
     let gateway = one_version().await;
     let address = gateway.addresses().http;
     for (body, place) in [
@@ -462,7 +462,7 @@ async fn where_the_json_is_broken_is_told() {
 }
 
 #[tokio::test]
-async fn what_a_path_does_not_name_is_refused_by_name() {
+async fn unknown_paths_are_refused_by_name() {
     let gateway = one_version().await;
     let address = gateway.addresses().http;
     let infer = json!({"inputs": tensors()}).to_string();

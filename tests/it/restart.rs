@@ -103,7 +103,7 @@ impl Served {
 }
 
 #[tokio::test]
-async fn labels_policies_and_what_is_loaded_by_hand_survive_a_restart() {
+async fn labels_policies_and_manually_loaded_versions_survive_a_restart() {
     let dir = two_models();
     let toml = "versions = { latest = 2 }";
     let mut gateway = Served::start(dir.path(), toml).await;
@@ -172,7 +172,7 @@ async fn labels_policies_and_what_is_loaded_by_hand_survive_a_restart() {
 }
 
 #[tokio::test]
-async fn a_second_process_on_the_folder_is_refused_before_it_binds_a_port_and_told_whose_it_is() {
+async fn a_second_process_on_the_state_folder_is_refused_before_it_binds_a_port_and_names_the_owner() {
     let dir = two_models();
     let mut gateway = Served::start(dir.path(), "").await;
     // With the addresses of the first: if it came to binding them, it would say so.
@@ -256,7 +256,7 @@ async fn comes_back_by_itself(spoil: impl FnOnce(&Path), why: &str, mend: impl F
 }
 
 #[tokio::test]
-async fn a_version_that_was_removed_while_the_gateway_was_down_is_missed_loudly_until_it_is_back() {
+async fn a_version_removed_while_the_gateway_was_down_is_reported_until_it_is_back() {
     let away = |dir: &Path| (dir.join("models/m/1"), dir.join("away"));
     let remove = |dir: &Path| {
         let (version, away) = away(dir);
@@ -270,7 +270,7 @@ async fn a_version_that_was_removed_while_the_gateway_was_down_is_missed_loudly_
 }
 
 #[tokio::test]
-async fn a_version_that_was_damaged_while_the_gateway_was_down_is_missed_loudly_until_it_is_whole()
+async fn a_version_damaged_while_the_gateway_was_down_is_reported_until_it_is_repaired()
 {
     let damage = |dir: &Path| {
         let weights = dir.join("models/m/1/weights.safetensors");

@@ -68,7 +68,7 @@ fn named(pairs: &[(&str, u64)]) -> Vec<(String, u64)> {
 }
 
 #[tokio::test]
-async fn the_history_tells_who_changed_what_and_why_newest_first() {
+async fn the_history_lists_actor_change_and_reason_newest_first() {
     let mut gateway = Running::start("", two).await;
     let terms = v1::ChangeTerms {
         actor: "ann".into(),
@@ -110,7 +110,7 @@ async fn the_history_tells_who_changed_what_and_why_newest_first() {
 }
 
 #[tokio::test]
-async fn the_history_comes_in_pages_and_by_model() {
+async fn the_history_can_be_paged_and_filtered_by_model() {
     let mut gateway = Running::start("", two).await;
     for change in 0..5 {
         label(
@@ -168,7 +168,7 @@ async fn the_history_comes_in_pages_and_by_model() {
 }
 
 #[tokio::test]
-async fn undo_goes_back_one_change_after_the_other_and_rollback_to_any() {
+async fn undo_reverts_one_change_after_another_and_rollback_restores_any_revision() {
     let mut gateway = Running::start("", two).await;
     let status = undo(&mut gateway)
         .await
@@ -216,7 +216,7 @@ async fn undo_goes_back_one_change_after_the_other_and_rollback_to_any() {
 }
 
 #[tokio::test]
-async fn who_has_seen_another_revision_is_told_the_current_one() {
+async fn a_change_that_expects_another_revision_is_refused_with_the_current_one() {
     let mut gateway = Running::start("", two).await;
     label(&mut gateway, "a", 1, seen(0).expect("terms"))
         .await
@@ -234,7 +234,7 @@ async fn who_has_seen_another_revision_is_told_the_current_one() {
 }
 
 #[tokio::test]
-async fn a_change_that_nobody_confirms_reverts_and_one_that_is_confirmed_stays() {
+async fn an_unconfirmed_change_reverts_and_a_confirmed_one_stays() {
     let mut gateway = Running::start("", two).await;
     let within = |seconds| v1::ChangeTerms {
         confirm_within: Some(prost_types::Duration { seconds, nanos: 0 }),

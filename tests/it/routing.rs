@@ -57,7 +57,7 @@ async fn pins_come_before_rules_and_rules_before_the_split() {
 }
 
 #[tokio::test]
-async fn every_answer_says_who_gave_it() {
+async fn every_answer_names_its_version() {
     let mut gateway = three_versions().await;
     let mut ids = HashSet::new();
     for _ in 0..50 {
@@ -118,7 +118,7 @@ async fn equal_keys_get_equal_versions_also_after_a_restart() {
 /// that at four deviations one run in some 5,000 would fail for no reason; at six it is one in some 10^8. The seeded draws
 /// beside the pure function hold four.
 #[tokio::test]
-async fn unkeyed_requests_follow_the_shares_within_six_standard_deviations() {
+async fn requests_without_a_key_follow_the_shares_within_six_standard_deviations() {
     let mut gateway = three_versions().await;
     let mut seen = BTreeMap::new();
     let draws = 20_000_u32;
@@ -203,7 +203,7 @@ async fn by_label(canary: u64) -> Running {
 }
 
 #[tokio::test]
-async fn labels_in_splits_and_rules_send_to_the_versions_that_they_name() {
+async fn labels_in_splits_and_rules_select_the_versions_that_they_name() {
     let (mut two, mut four) = (by_label(2).await, by_label(4).await);
     let mut moved = 0;
     for user in 0..300 {

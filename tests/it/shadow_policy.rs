@@ -40,7 +40,7 @@ fn set(policy: v1::TrafficPolicy, expected: u64) -> v1::SetTrafficPolicyRequest 
 }
 
 #[tokio::test]
-async fn a_shadow_scores_copies_holds_its_version_and_goes_when_it_is_taken_away() {
+async fn a_shadow_scores_copies_keeps_its_version_loaded_and_ends_when_it_is_removed() {
     let mut gateway = Running::start("", three).await;
     let changed = gateway
         .admin
@@ -171,7 +171,7 @@ async fn every_fault_of_shadows_and_fallback_is_named() {
 }
 
 #[tokio::test]
-async fn a_shadow_that_is_not_there_costs_nobody_an_answer_after_a_restart() {
+async fn a_missing_shadow_after_a_restart_fails_no_request() {
     let mut gateway = Running::start("", three).await;
     let changed = gateway
         .admin

@@ -73,7 +73,7 @@ async fn ask(house: &House, many: u8) {
 }
 
 #[tokio::test]
-async fn a_shadow_that_fails_in_any_way_costs_the_caller_nothing_and_is_counted() {
+async fn any_failure_of_a_shadow_is_counted_and_does_not_affect_clients() {
     let shadows = (2..=4).map(all).collect();
     let models = vec![
         well(),
@@ -91,7 +91,7 @@ async fn a_shadow_that_fails_in_any_way_costs_the_caller_nothing_and_is_counted(
 }
 
 #[tokio::test]
-async fn a_shadow_that_hangs_fills_its_own_queue_and_nobody_waits() {
+async fn a_hanging_shadow_fills_only_its_own_queue_and_delays_no_client() {
     let (model, begun, let_go) = hanging();
     let hangs = RawShadow {
         max_queue: 4,
@@ -118,7 +118,7 @@ async fn a_shadow_that_hangs_fills_its_own_queue_and_nobody_waits() {
 }
 
 #[tokio::test]
-async fn a_shadow_past_its_deadline_counts_once_and_gets_nothing_until_it_comes_back() {
+async fn a_shadow_past_its_deadline_is_counted_once_and_gets_no_copies_until_it_returns() {
     let (model, begun, let_go) = hanging();
     let hangs = RawShadow {
         deadline_ms: 50,
@@ -140,7 +140,7 @@ async fn a_shadow_past_its_deadline_counts_once_and_gets_nothing_until_it_comes_
 }
 
 #[tokio::test]
-async fn copies_whose_time_is_over_while_they_wait_are_dropped() {
+async fn copies_that_expire_in_the_queue_are_dropped() {
     let (model, begun, let_go) = hanging();
     let hangs = RawShadow {
         deadline_ms: 500,
@@ -163,7 +163,7 @@ async fn copies_whose_time_is_over_while_they_wait_are_dropped() {
 }
 
 #[tokio::test]
-async fn copies_that_wait_when_their_shadow_is_taken_away_are_counted_as_draining() {
+async fn queued_copies_of_a_removed_shadow_are_counted_as_draining() {
     let (model, begun, let_go) = hanging();
     let house = house(vec![well(), model], policy(vec![all(2)]), plenty());
     ask(&house, 6).await;
@@ -183,7 +183,7 @@ async fn copies_that_wait_when_their_shadow_is_taken_away_are_counted_as_drainin
 }
 
 #[tokio::test]
-async fn a_shadow_a_hundred_times_slower_keeps_its_queue_short_and_the_primary_right() {
+async fn a_shadow_a_hundred_times_slower_keeps_its_queue_short_and_does_not_affect_the_primary() {
     let takes = |time: Duration| {
         does(move |x| {
             let begin = cpu_time();
@@ -221,7 +221,7 @@ async fn a_shadow_a_hundred_times_slower_keeps_its_queue_short_and_the_primary_r
 }
 
 #[tokio::test]
-async fn past_the_compute_time_of_all_shadows_copies_are_dropped() {
+async fn copies_beyond_the_compute_time_of_all_shadows_are_dropped() {
     let burns = does(|x| {
         let begin = cpu_time();
         while cpu_time() - begin < Duration::from_millis(110) {
@@ -244,7 +244,7 @@ async fn past_the_compute_time_of_all_shadows_copies_are_dropped() {
 }
 
 #[tokio::test]
-async fn a_version_in_the_split_can_be_a_shadow_too_and_pins_are_not_copied() {
+async fn a_version_in_the_split_can_also_be_a_shadow_and_pinned_requests_are_not_copied() {
     let house = house(vec![well()], policy(vec![all(1)]), plenty());
     ask(&house, 10).await;
     house.ask_pinned(1.0, Some(1)).await.expect("answer");
@@ -253,7 +253,7 @@ async fn a_version_in_the_split_can_be_a_shadow_too_and_pins_are_not_copied() {
 }
 
 #[tokio::test]
-async fn a_shadow_that_is_taken_away_loses_its_queue_and_is_freed() {
+async fn a_removed_shadow_loses_its_queue_and_is_freed() {
     let (model, begun, let_go) = hanging();
     let house = house(vec![well(), model], policy(vec![all(2)]), plenty());
     ask(&house, 6).await;

@@ -66,7 +66,7 @@ async fn arrived(channel: Channel) {
 }
 
 #[test]
-fn both_signals_end_it_with_0() {
+fn both_signals_end_the_process_with_exit_code_0() {
     let dir = one_version();
     for signal in ["TERM", "INT"] {
         let mut gateway = Process::serve(dir.path());
@@ -253,7 +253,7 @@ async fn two_hundred_requests_in_flight_are_all_finished_and_the_report_says_so(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn past_the_deadline_the_rest_are_told_unavailable_and_no_stream_is_broken() {
+async fn requests_past_the_drain_deadline_get_unavailable_and_no_stream_is_broken() {
     // However fast the machine is: those who never send their message cannot finish.
     let drained = drain_200(1, 256, 20).await;
     assert_eq!(drained.finished + drained.told, 200);

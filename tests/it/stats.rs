@@ -22,7 +22,7 @@ fn near(got: f64, exact: f64) -> bool {
 }
 
 #[tokio::test]
-async fn statistics_tell_codes_predictions_and_inputs_and_nothing_sensitive() {
+async fn statistics_report_codes_predictions_and_inputs_but_no_sensitive_input() {
     let mut gateway = Running::start("[models.m]\nsplit = { 1 = 10000 }", |root| {
         tiny::publish(root, "m", 2);
         tiny::publish_with(root, "m", 1, |manifest| {

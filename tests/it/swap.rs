@@ -65,7 +65,7 @@ async fn fifty_swaps_fail_no_request_and_give_no_wrong_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_large_model_that_loads_beside_changes_nothing_about_that() {
+async fn swaps_fail_no_request_while_a_large_model_loads() {
     let gateway = Running::start(NEWEST, |root| tiny::publish(root, "m", 1)).await;
     let stream = Stream::start(&gateway.data, "m");
     let mut version = 1;
@@ -108,7 +108,7 @@ async fn a_large_model_that_loads_beside_changes_nothing_about_that() {
 /// Slow requests to the version that serves are in flight while it is replaced. How slow a request is differs from machine to
 /// machine, so as many are sent at once as it takes for the last of them to outlive the swap.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn old_weights_go_with_the_last_request_that_holds_them_and_not_before() {
+async fn old_weights_are_freed_with_the_last_request_that_uses_them_and_not_before() {
     let mut gateway = Running::start(NEWEST, |root| {
         tiny::publish_wide(root, "m", 1, 1024, MOST_ROWS)
     })

@@ -246,7 +246,7 @@ fn header<'a, T>(response: &'a Response<T>, name: &str) -> &'a str {
 }
 
 #[tokio::test]
-async fn pins_and_names_of_signatures_are_understood_and_every_answer_says_who_gave_it() {
+async fn pins_and_signature_names_are_supported_and_every_answer_names_its_version() {
     let gateway = start().await;
     let mut client = client(&gateway).await;
     let label = |label: &str| VersionChoice::VersionLabel(label.into());
@@ -292,7 +292,7 @@ async fn pins_and_names_of_signatures_are_understood_and_every_answer_says_who_g
 }
 
 #[tokio::test]
-async fn equal_keys_go_where_native_requests_go() {
+async fn equal_keys_select_the_versions_of_native_requests() {
     let mut gateway = start().await;
     let mut client = client(&gateway).await;
     let mut canary = 0;
@@ -344,7 +344,7 @@ fn single_values(rows: i64) -> PredictRequest {
 }
 
 #[tokio::test]
-async fn one_value_fills_a_shape_that_a_message_could_have_held_and_no_larger_one() {
+async fn one_value_fills_a_shape_that_fits_a_message_and_no_larger_shape() {
     let gateway = start().await;
     let mut client = client(&gateway).await;
     assert_eq!(
@@ -384,7 +384,7 @@ async fn one_value_fills_a_shape_that_a_message_could_have_held_and_no_larger_on
 }
 
 #[tokio::test]
-async fn stubs_that_grpc_tools_makes_of_our_protos_predict_and_ask() {
+async fn stubs_generated_by_grpc_tools_predict_and_query_models() {
     let network = Fixture::read("breast_cancer_mlp");
     let mut gateway = Running::start("", |root| {
         versions(root);

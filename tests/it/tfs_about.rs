@@ -24,7 +24,7 @@ fn asking(spec: ModelSpec, field: &[&str]) -> GetModelMetadataRequest {
 }
 
 #[tokio::test]
-async fn metadata_holds_the_signature_of_the_version_that_would_answer() {
+async fn metadata_contains_the_signature_of_the_version_that_would_answer() {
     let gateway = start().await;
     let mut client = client(&gateway).await;
     for (asked, version) in [
@@ -127,7 +127,7 @@ async fn standing(
 }
 
 #[tokio::test]
-async fn status_tells_how_versions_stand_and_not_why_one_failed() {
+async fn status_reports_version_states_without_the_reason_of_a_failure() {
     let gateway = start().await;
     let mut client = ModelServiceClient::new(connect(gateway.addresses().data).await);
     let fine = |version| (version, State::Available, 0, String::new());

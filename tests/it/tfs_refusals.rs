@@ -201,7 +201,7 @@ fn cases() -> Vec<Case> {
 }
 
 #[tokio::test]
-async fn each_bad_request_is_refused_by_name_and_the_next_good_one_succeeds() {
+async fn each_bad_request_is_refused_by_name_and_the_next_good_request_succeeds() {
     let gateway = start().await;
     let mut client = client(&gateway).await;
     for Case {
@@ -231,7 +231,7 @@ async fn each_bad_request_is_refused_by_name_and_the_next_good_one_succeeds() {
 }
 
 #[tokio::test]
-async fn outputs_that_are_asked_for_by_name_come() {
+async fn outputs_requested_by_name_are_returned() {
     let gateway = start().await;
     let mut client = client(&gateway).await;
     let request = PredictRequest {

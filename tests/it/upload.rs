@@ -143,7 +143,7 @@ async fn an_uploaded_version_is_published_and_answers() {
 }
 
 #[tokio::test]
-async fn what_is_no_version_is_refused_by_name_and_leaves_nothing_behind() {
+async fn an_invalid_upload_is_refused_by_name_and_leaves_no_files() {
     let mut gateway = one_version("[limits]\nmax_upload_bytes = 4096").await;
     let before = everything(&gateway.models());
     let good = || tiny_version("m", 2);
@@ -271,7 +271,7 @@ async fn begun(
 }
 
 #[tokio::test]
-async fn a_caller_that_goes_away_leaves_nothing_but_a_line_in_the_log() {
+async fn a_cancelled_upload_leaves_only_a_line_in_the_audit_log() {
     let gateway = one_version("").await;
     let before = everything(&gateway.models());
     let (rest, call) = begun(&gateway, 2).await;
@@ -283,7 +283,7 @@ async fn a_caller_that_goes_away_leaves_nothing_but_a_line_in_the_log() {
 }
 
 #[tokio::test]
-async fn a_third_upload_at_one_time_is_refused_and_the_drain_ends_the_others() {
+async fn a_third_concurrent_upload_is_refused_and_the_drain_ends_the_others() {
     let gateway = one_version("").await;
     let before = everything(&gateway.models());
     let (_one, first) = begun(&gateway, 2).await;
@@ -308,7 +308,7 @@ async fn a_third_upload_at_one_time_is_refused_and_the_drain_ends_the_others() {
 
 /// Runs the binary in a namespace of its own, where it may mount a disk of 1 MiB over its registry.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_upload_that_fills_the_disk_is_refused_and_what_serves_goes_on() {
+async fn an_upload_that_fills_the_disk_is_refused_and_serving_continues() {
     let may = Command::new("unshare").args(["-Urm", "true"]).output();
     let may = may.expect("unshare, which is part of util-linux");
     assert!(

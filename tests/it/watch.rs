@@ -56,7 +56,7 @@ fn told(event: &Event) -> String {
 }
 
 #[tokio::test]
-async fn a_watch_begins_with_what_was_missed_and_goes_on_with_what_comes() {
+async fn a_watch_begins_with_missed_changes_and_continues_with_new_ones() {
     let mut gateway = Running::start("", two_models).await;
     label(&mut gateway, "m", 1).await;
     label(&mut gateway, "other", 1).await;
@@ -83,7 +83,7 @@ async fn a_watch_begins_with_what_was_missed_and_goes_on_with_what_comes() {
 }
 
 #[tokio::test]
-async fn without_a_revision_only_what_comes_is_told_and_one_model_can_be_chosen() {
+async fn a_watch_without_a_revision_reports_new_changes_only_and_can_select_one_model() {
     let mut gateway = Running::start("", two_models).await;
     label(&mut gateway, "m", 1).await;
     let mut all = watch(&mut gateway, "", None).await.expect("watch");
@@ -110,7 +110,7 @@ async fn without_a_revision_only_what_comes_is_told_and_one_model_can_be_chosen(
 }
 
 #[tokio::test]
-async fn a_slow_reader_gets_every_change_and_of_the_states_the_newest() {
+async fn a_slow_reader_gets_every_change_and_the_newest_state() {
     // All states together are more than what the transport holds while nobody reads.
     let mut gateway = Running::start("", |root| {
         (1..=2).for_each(|version| {
@@ -152,7 +152,7 @@ async fn a_slow_reader_gets_every_change_and_of_the_states_the_newest() {
 }
 
 #[tokio::test]
-async fn versions_that_come_and_models_that_go_are_told() {
+async fn new_versions_and_removed_models_are_reported() {
     let mut gateway = Running::start("[watch]\npoll_ms = 100", |root| {
         tiny::publish(root, "m", 2);
         // One that answers would stay for those who call it.
@@ -183,7 +183,7 @@ async fn versions_that_come_and_models_that_go_are_told() {
 }
 
 #[tokio::test]
-async fn the_next_watcher_past_the_limit_is_refused_until_one_goes() {
+async fn a_watcher_beyond_the_limit_is_refused_until_another_one_ends() {
     let mut gateway = Running::start("", two_models).await;
     let mut watchers = Vec::new();
     for _ in 0..64 {
@@ -208,7 +208,7 @@ async fn the_next_watcher_past_the_limit_is_refused_until_one_goes() {
 }
 
 #[tokio::test]
-async fn a_revision_that_is_no_longer_kept_cannot_be_resumed_from() {
+async fn a_watch_cannot_resume_from_a_revision_that_was_removed() {
     let mut gateway = Running::start("", two_models).await;
     let mut changes = 0;
     // A thousand changes of one model are kept at least; how many more is the store's own business.
@@ -239,7 +239,7 @@ async fn a_revision_that_is_no_longer_kept_cannot_be_resumed_from() {
 }
 
 #[tokio::test]
-async fn watchers_do_not_hold_up_the_drain_and_are_told() {
+async fn watchers_do_not_delay_the_drain_and_are_notified() {
     let mut gateway = Running::start("", two_models).await;
     let mut events = watch(&mut gateway, "m", None).await.expect("watch");
     assert_eq!(told(&next(&mut events).await), "state of m at 0");

@@ -72,7 +72,7 @@ fn counter(policy: &v1::TrafficPolicy) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn of_16_writers_each_wins_or_is_told_the_current_revision_and_no_update_is_lost() {
+async fn each_of_16_writers_succeeds_or_gets_the_current_revision_and_no_update_is_lost() {
     let mut gateway = Running::start("", |root| tiny::publish(root, "m", 1)).await;
     let mut writers = Vec::new();
     for writer in 0..WRITERS {

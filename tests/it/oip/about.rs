@@ -17,7 +17,7 @@ async fn both_ports(gateway: &Running) -> [Client; 2] {
 }
 
 #[tokio::test]
-async fn the_server_is_alive_ready_and_tells_what_it_really_answers() {
+async fn the_server_is_live_and_ready_and_reports_the_extensions_that_it_supports() {
     let (gateway, _) = two_versions(LABELLED).await;
     for mut client in both_ports(&gateway).await {
         let live = client.server_live(wire::ServerLiveRequest {}).await;
@@ -134,7 +134,7 @@ async fn a_gateway_with_a_model_that_cannot_answer_is_not_ready() {
 }
 
 #[tokio::test]
-async fn a_model_tells_what_it_takes_and_gives() {
+async fn model_metadata_lists_inputs_and_outputs() {
     let (gateway, _) = two_versions(LABELLED).await;
     for mut client in both_ports(&gateway).await {
         for (asked, version) in [
@@ -182,7 +182,7 @@ async fn a_model_tells_what_it_takes_and_gives() {
 }
 
 #[tokio::test]
-async fn a_model_tells_how_it_is_served_in_the_words_of_a_configuration() {
+async fn model_config_describes_how_a_model_is_served() {
     let toml = format!("{LABELLED}\nbatching = {{ max_batch_rows = 16, max_queue_delay_ms = 2 }}");
     let (gateway, mut client) = two_versions(&toml).await;
     let request = wire::ModelConfigRequest {

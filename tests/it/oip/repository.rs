@@ -46,7 +46,7 @@ async fn state_of(client: &mut Client, version: &str) -> String {
 }
 
 #[tokio::test]
-async fn what_nobody_holds_is_unloaded_and_comes_back() {
+async fn a_version_without_references_is_unloaded_and_can_be_loaded_again() {
     let (mut gateway, mut services) = two_versions("").await;
     let mut operators = admin(&gateway).await;
     let pinned = || wire::ModelInferRequest {
@@ -109,7 +109,7 @@ async fn what_nobody_holds_is_unloaded_and_comes_back() {
 }
 
 #[tokio::test]
-async fn what_a_split_or_a_label_names_stays_and_the_refusal_says_who_holds_it() {
+async fn a_version_in_a_split_or_label_is_not_unloaded_and_the_error_names_the_reference() {
     let toml = "[models.m]\nlabels = { stable = 1 }\nsplit = { 2 = 10000 }";
     let (gateway, mut services) = two_versions(toml).await;
     let mut operators = admin(&gateway).await;
@@ -138,7 +138,7 @@ async fn what_a_split_or_a_label_names_stays_and_the_refusal_says_who_holds_it()
 }
 
 #[tokio::test]
-async fn kserve_has_the_name_in_the_first_field() {
+async fn the_name_in_the_field_that_kserve_uses_is_read() {
     let (gateway, _) = two_versions("").await;
     let mut operators = admin(&gateway).await;
     let request = wire::RepositoryModelUnloadRequest {
@@ -164,7 +164,7 @@ async fn kserve_has_the_name_in_the_first_field() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_loaded_is_refused_by_name() {
+async fn models_that_cannot_be_loaded_are_refused_by_name() {
     let (gateway, mut services) = two_versions("").await;
     let mut operators = admin(&gateway).await;
     for (repository, model, parameter, field) in [
@@ -235,7 +235,7 @@ async fn what_cannot_be_loaded_is_refused_by_name() {
 }
 
 #[tokio::test]
-async fn a_version_that_does_not_load_again_is_told_to_who_asked_for_it() {
+async fn a_load_request_fails_if_a_version_does_not_load_again() {
     let (gateway, mut services) = two_versions("").await;
     let mut operators = admin(&gateway).await;
     unload(&mut operators, "m").await.expect("unloaded");
@@ -267,7 +267,7 @@ async fn a_version_that_does_not_load_again_is_told_to_who_asked_for_it() {
 }
 
 #[tokio::test]
-async fn a_model_is_not_called_loaded_while_a_version_of_it_is_failed() {
+async fn a_load_request_fails_while_a_version_of_the_model_is_failed() {
     let gateway = Running::start("", |root| {
         tiny::publish(root, "m", 1);
         for model in ["broken", "short"] {
@@ -295,7 +295,7 @@ async fn a_model_is_not_called_loaded_while_a_version_of_it_is_failed() {
 }
 
 #[tokio::test]
-async fn a_version_whose_folder_is_gone_keeps_nobody_from_loading_the_others() {
+async fn a_version_without_its_folder_does_not_block_loading_the_others() {
     let (mut gateway, _) = two_versions("").await;
     let mut operators = admin(&gateway).await;
     let set = gateway.set_split("m", &[(2, 10_000)], 0).await;

@@ -23,7 +23,7 @@ pub async fn statistics(client: &mut Client, model: &str, version: &str) -> Mode
 }
 
 #[tokio::test]
-async fn statistics_count_exactly_what_each_version_did_since_it_was_loaded() {
+async fn statistics_count_the_requests_of_each_version_since_it_was_loaded() {
     let begin = SystemTime::now().duration_since(UNIX_EPOCH).expect("later");
     let (gateway, mut client) = two_versions("[models.m]\nsplit = { 1 = 10000 }").await;
     let fresh = statistics(&mut client, "m", "1").await;
@@ -84,7 +84,7 @@ async fn statistics_count_exactly_what_each_version_did_since_it_was_loaded() {
 }
 
 #[tokio::test]
-async fn requests_that_are_computed_together_are_one_execution() {
+async fn requests_in_one_batch_are_one_execution() {
     // Dear enough for the pool, where what waits is computed together.
     let toml = "[models.m.batching]\nmax_queue_delay_ms = 50";
     let gateway = Running::start(toml, |root| tiny::publish_wide(root, "m", 1, 256, 64)).await;

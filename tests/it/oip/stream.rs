@@ -19,7 +19,7 @@ async fn answers(
 }
 
 #[tokio::test]
-async fn answers_come_in_order_and_an_error_is_one_requests_own() {
+async fn answers_arrive_in_order_and_an_error_affects_one_request_only() {
     let (gateway, mut client) = two_versions("").await;
     let requests = (0..100).map(|at| {
         let mut request = ModelInferRequest {
@@ -71,7 +71,7 @@ async fn answers_come_in_order_and_an_error_is_one_requests_own() {
 }
 
 #[tokio::test]
-async fn the_last_answer_to_a_request_says_so_where_that_was_asked_for() {
+async fn the_last_answer_to_a_request_is_marked_on_request() {
     let (gateway, mut client) = two_versions("").await;
     let asks = |is: bool| {
         let parameter_choice = Some(ParameterChoice::BoolParam(is));
