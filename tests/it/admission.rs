@@ -18,25 +18,27 @@ use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Channel, Server};
 use tonic_types::StatusExt;
 
-use crate::harness::{Running, connect, eventually, good, reason, rows};
-use crate::pipeline::{House, MOST_BYTES, began, house, slow};
+use crate::harness::{TestGateway, connect, eventually, good, reason, rows};
+use crate::pipeline::{
+    MAX_IN_FLIGHT_BYTES, OneVersionServer, one_version_server, slow_model, wait_for_start,
+};
 use crate::tiny;
 
 /// Serves a house behind its admission, and a client of it. The server ends with the test's runtime.
-pub async fn served(
+pub async fn serve(
     model: impl Model,
     max_in_flight: usize,
-) -> (House, PredictionServiceClient<Channel>) {
-    let house = house(model, max_in_flight);
+) -> (OneVersionServer, PredictionServiceClient<Channel>) {
+    let server = one_version_server(model, max_in_flight);
     let predictions = Predictions::new(Predictor::new(
-        Arc::clone(&house.pipeline),
-        Arc::clone(&house.admission),
+        Arc::clone(&server.pipeline),
+        Arc::clone(&server.admission),
     ));
     let service = PredictionServiceServer::new(predictions);
     let service = Admission::new(
         service,
-        Arc::clone(&house.admission),
-        Arc::clone(&house.telemetry),
+        Arc::clone(&server.admission),
+        Arc::clone(&server.telemetry),
     );
     let incoming = TcpIncoming::bind("127.0.0.1:0".parse().expect("address")).expect("binds");
     let address = incoming.local_addr().expect("its address");
@@ -45,22 +47,22 @@ pub async fn served(
             .add_service(service)
             .serve_with_incoming(incoming),
     );
-    (house, PredictionServiceClient::new(connect(address).await))
+    (server, PredictionServiceClient::new(connect(address).await))
 }
 
 #[tokio::test]
 async fn a_call_past_its_deadline_fails_with_error_details_and_is_counted() {
-    let (model, begun, let_go) = slow();
-    let house = house(model, 8);
+    let (model, begun, let_go) = slow_model();
+    let server = one_version_server(model, 8);
     let predictions = Predictions::new(Predictor::new(
-        Arc::clone(&house.pipeline),
-        Arc::clone(&house.admission),
+        Arc::clone(&server.pipeline),
+        Arc::clone(&server.admission),
     ));
     let service = PredictionServiceServer::new(predictions);
     let mut service = Admission::new(
         service,
-        Arc::clone(&house.admission),
-        Arc::clone(&house.telemetry),
+        Arc::clone(&server.admission),
+        Arc::clone(&server.telemetry),
     );
     // Without a client, which would have a clock of its own.
     let message = rows("m", [good()]).encode_to_vec();
@@ -72,7 +74,7 @@ async fn a_call_past_its_deadline_fails_with_error_details_and_is_counted() {
         .body(tonic::body::Body::new(http_body_util::Full::from(frame)))
         .expect("request");
     let response = service.call(request).await.expect("infallible");
-    began(begun).await;
+    wait_for_start(begun).await;
     let_go.send(()).expect("sent");
     let status = tonic::Status::from_header_map(response.headers()).expect("a status");
     assert_eq!(status.code(), Code::DeadlineExceeded);
@@ -81,15 +83,15 @@ async fn a_call_past_its_deadline_fails_with_error_details_and_is_counted() {
         details.error_info().expect("info").reason,
         "DEADLINE_EXCEEDED"
     );
-    let text = house.telemetry.render();
+    let text = server.telemetry.render();
     assert!(text.contains(r#"code="DEADLINE_EXCEEDED"} 1"#), "{text}");
     drop(response);
-    assert_eq!(house.admission.in_flight(), 0);
+    assert_eq!(server.admission.in_flight(), 0);
 }
 
 #[tokio::test]
 async fn silent_and_half_open_connections_do_not_delay_a_drain() {
-    let gateway = Running::start("", |root| tiny::publish(root, "m", 1)).await;
+    let gateway = TestGateway::start("", |root| tiny::publish(root, "m", 1)).await;
     let addresses = gateway.addresses();
     let mut silent = Vec::new();
     for address in [addresses.data, addresses.admin, addresses.http] {
@@ -115,10 +117,10 @@ async fn silent_and_half_open_connections_do_not_delay_a_drain() {
 
 #[tokio::test]
 async fn messages_beyond_the_byte_limit_are_refused_and_release_their_bytes() {
-    let (model, _begun, _let_go) = slow();
-    let (house, mut client) = served(model, 8).await;
+    let (model, _begun, _let_go) = slow_model();
+    let (server, mut client) = serve(model, 8).await;
     let large = v1::PredictRequest {
-        routing_key: "k".repeat(MOST_BYTES),
+        routing_key: "k".repeat(MAX_IN_FLIGHT_BYTES),
         ..rows("m", [good()])
     };
     for _ in 0..3 {
@@ -139,13 +141,13 @@ async fn messages_beyond_the_byte_limit_are_refused_and_release_their_bytes() {
         Code::NotFound,
         "the bytes were given back: {unknown:?}"
     );
-    assert_eq!(house.admission.in_flight(), 0);
+    assert_eq!(server.admission.in_flight(), 0);
 }
 
 #[tokio::test]
 async fn thousands_of_refused_messages_that_finish_late_do_not_end_the_connection() {
     let settings = "[limits]\nmax_message_bytes = 250_000\nmax_in_flight_bytes = 300_000\n";
-    let mut gateway = Running::start(settings, |root| tiny::publish(root, "m", 1)).await;
+    let mut gateway = TestGateway::start(settings, |root| tiny::publish(root, "m", 1)).await;
     let large = v1::PredictRequest {
         routing_key: "k".repeat(200_000),
         ..rows("m", [good()])
@@ -175,7 +177,7 @@ async fn thousands_of_refused_messages_that_finish_late_do_not_end_the_connectio
 
 #[tokio::test]
 async fn a_small_message_with_too_many_elements_is_refused_before_it_is_decoded() {
-    let mut gateway = Running::start("", |root| tiny::publish(root, "m", 1)).await;
+    let mut gateway = TestGateway::start("", |root| tiny::publish(root, "m", 1)).await;
     let many = v1::PredictRequest {
         model: "m".into(),
         tensors: vec![v1::Tensor::default(); 100_000],
@@ -227,13 +229,13 @@ async fn a_small_message_with_too_many_elements_is_refused_before_it_is_decoded(
 
 #[tokio::test]
 async fn a_request_in_its_forward_pass_fails_when_the_drain_deadline_passes() {
-    let (model, begun, let_go) = slow();
-    let (house, mut client) = served(model, 8).await;
-    house.admission.begin_drain();
+    let (model, begun, let_go) = slow_model();
+    let (server, mut client) = serve(model, 8).await;
+    server.admission.begin_drain();
     let call = tokio::task::spawn(async move { client.predict(rows("m", [good()])).await });
-    began(begun).await;
-    house.admission.cut_off();
-    let status = call.await.expect("no panic").expect_err("told");
+    wait_for_start(begun).await;
+    server.admission.cut_off();
+    let status = call.await.expect("no panic").expect_err("interrupted");
     assert_eq!(
         (status.code(), &*reason(&status)),
         (Code::Unavailable, "DRAINING")
@@ -243,8 +245,8 @@ async fn a_request_in_its_forward_pass_fails_when_the_drain_deadline_passes() {
         interrupted: 1,
         in_flight: 0,
     };
-    eventually("its place is given back", || async {
-        (house.admission.drain_counts() == want).then_some(())
+    eventually("its permit is released", || async {
+        (server.admission.drain_counts() == want).then_some(())
     })
     .await;
     let_go.send(()).expect("the forward pass still runs");

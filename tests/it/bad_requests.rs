@@ -5,7 +5,7 @@ use taper::proto::v1;
 use tonic::Code;
 use tonic_types::StatusExt;
 
-use crate::harness::{Running, good, only, row, rows};
+use crate::harness::{TestGateway, good, row, rows, single_score};
 use crate::tiny;
 
 /// Version 1 alone, labelled, behind a small limit on messages.
@@ -404,7 +404,7 @@ fn number(request: &mut v1::PredictRequest, name: &str, number: f64) {
 
 #[tokio::test]
 async fn each_bad_request_is_refused_by_name_and_the_next_good_request_succeeds() {
-    let mut gateway = Running::start(TOML, |root| {
+    let mut gateway = TestGateway::start(TOML, |root| {
         tiny::publish(root, "m", 1);
         tiny::publish_with(root, "m", 7, |manifest| {
             manifest["files"][0]["bytes"] = json!(1)
@@ -444,7 +444,7 @@ async fn each_bad_request_is_refused_by_name_and_the_next_good_request_succeeds(
         }
         let next = gateway.predict(rows("m", [good()])).await.expect(why);
         assert_eq!(
-            only(&next),
+            single_score(&next),
             1.0,
             "{why}: the next request on the same connection succeeds"
         );

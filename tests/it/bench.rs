@@ -9,7 +9,7 @@ use crate::harness::http_get;
 use crate::process::{Ended, Process, run, taper};
 
 /// A gateway in a process, and where it listens.
-struct Serving {
+struct ServingProcess {
     /// Ends with this value.
     _gateway: Process,
     _dir: tempfile::TempDir,
@@ -18,7 +18,7 @@ struct Serving {
     http: SocketAddr,
 }
 
-impl Serving {
+impl ServingProcess {
     fn start() -> Self {
         let dir = two_versions();
         let config = dir.path().join("taper.toml");
@@ -87,7 +87,7 @@ fn sent(target: &Value) -> u64 {
 
 #[test]
 fn the_report_of_an_open_loop_matches_the_counters_of_the_gateway() {
-    let serving = Serving::start();
+    let serving = ServingProcess::start();
     let flags = [
         "--rate",
         "200",
@@ -124,7 +124,7 @@ fn the_report_of_an_open_loop_matches_the_counters_of_the_gateway() {
 
 #[test]
 fn the_report_of_a_closed_loop_matches_the_counters_of_the_gateway() {
-    let serving = Serving::start();
+    let serving = ServingProcess::start();
     let rows = serving._dir.path().join("rows.jsonl");
     let row = r#"{"x": 1.0, "n": 3, "color": "green", "pair": [0.5, -0.5]}"#;
     std::fs::write(&rows, format!("{row}\n{row}\n{row}\n")).expect("rows");
@@ -152,7 +152,7 @@ fn the_report_of_a_closed_loop_matches_the_counters_of_the_gateway() {
 
 #[test]
 fn two_gateways_take_turns_and_are_compared() {
-    let (first, second) = (Serving::start(), Serving::start());
+    let (first, second) = (ServingProcess::start(), ServingProcess::start());
     let flags = [
         "--against",
         &second.data,
@@ -193,14 +193,17 @@ fn two_gateways_take_turns_and_are_compared() {
         "ratio of",
         "measuring",
     ] {
-        let told = format!("{}{}", readable.stdout, readable.stderr);
-        assert!(told.contains(wanted), "{wanted:?} is missing in\n{told}");
+        let output = format!("{}{}", readable.stdout, readable.stderr);
+        assert!(
+            output.contains(wanted),
+            "{wanted:?} is missing in\n{output}"
+        );
     }
 }
 
 #[test]
 fn ctrl_c_ends_a_run_early_with_a_report() {
-    let serving = Serving::start();
+    let serving = ServingProcess::start();
     let mut command = taper(&[
         "bench",
         "m",
@@ -257,7 +260,7 @@ fn invalid_runs_are_refused_before_any_load() {
         );
     }
 
-    let serving = Serving::start();
+    let serving = ServingProcess::start();
     let failed = |args: &[&str], want: &[&str]| {
         let ended = run(args);
         assert_eq!(ended.code, Some(1), "{args:?}: {ended:?}");

@@ -15,7 +15,7 @@ use crate::process::{Process, serve};
 use crate::tiny;
 
 /// A gateway in a process of its own, with two versions of `m`.
-struct Killable {
+struct ServeProcess {
     process: Process,
     data: PredictionServiceClient<Channel>,
     admin: AdminServiceClient<Channel>,
@@ -25,7 +25,7 @@ fn two_versions() -> TempDir {
     registry(|root| (1..=2).for_each(|version| tiny::publish(root, "m", version)))
 }
 
-impl Killable {
+impl ServeProcess {
     async fn start(dir: &Path) -> Self {
         Self::of(Process::serve(dir)).await
     }
@@ -91,8 +91,8 @@ impl Killable {
             .list_revisions(v1::ListRevisionsRequest::default())
             .await;
         let revisions = listed.expect("history").into_inner().revisions;
-        let told = |one: v1::Revision| (one.revision, one.actor, one.action);
-        revisions.into_iter().map(told).collect()
+        let summary = |one: v1::Revision| (one.revision, one.actor, one.action);
+        revisions.into_iter().map(summary).collect()
     }
 
     /// Waits until revision 2 has been reverted by revision 3.
@@ -145,7 +145,7 @@ fn revert() -> (u64, String, String) {
 #[tokio::test]
 async fn an_unconfirmed_change_reverts_at_its_deadline() {
     let dir = two_versions();
-    let mut gateway = Killable::start(dir.path()).await;
+    let mut gateway = ServeProcess::start(dir.path()).await;
     gateway.all_to(1, 0, 0).await.expect("for good");
     let changed = gateway.all_to(2, 1, 1).await.expect("for a second");
     let until = SystemTime::try_from(changed.confirm_by.expect("a time")).expect("a time");
@@ -160,29 +160,29 @@ async fn an_unconfirmed_change_reverts_at_its_deadline() {
 #[tokio::test]
 async fn a_change_that_expired_while_the_gateway_was_down_is_never_served_again() {
     let dir = two_versions();
-    let mut gateway = Killable::start(dir.path()).await;
+    let mut gateway = ServeProcess::start(dir.path()).await;
     gateway.all_to(1, 0, 0).await.expect("for good");
     gateway.all_to(2, 1, 1).await.expect("for a second");
     gateway.process.kill();
     tokio::time::sleep(Duration::from_millis(1_100)).await;
-    let mut gateway = Killable::start(dir.path()).await;
+    let mut gateway = ServeProcess::start(dir.path()).await;
     assert_eq!(gateway.answers().await, (1, 3), "the first request");
     assert_eq!(gateway.history().await[0], revert());
     assert_eq!(gateway.model().await.confirm_by, None);
     audited_as_reverted(dir.path());
     gateway.process.kill();
-    let mut gateway = Killable::start(dir.path()).await;
+    let mut gateway = ServeProcess::start(dir.path()).await;
     assert_eq!(gateway.answers().await, (1, 3), "reverted once");
 }
 
 #[tokio::test]
 async fn an_unconfirmed_change_reverts_at_its_deadline_after_a_restart() {
     let dir = two_versions();
-    let mut gateway = Killable::start(dir.path()).await;
+    let mut gateway = ServeProcess::start(dir.path()).await;
     gateway.all_to(1, 0, 0).await.expect("for good");
     let changed = gateway.all_to(2, 1, 4).await.expect("for four seconds");
     gateway.process.kill();
-    let mut gateway = Killable::start(dir.path()).await;
+    let mut gateway = ServeProcess::start(dir.path()).await;
     assert_eq!(
         gateway.model().await.confirm_by,
         changed.confirm_by,
@@ -199,11 +199,11 @@ async fn an_unconfirmed_change_reverts_at_its_deadline_after_a_restart() {
 #[tokio::test]
 async fn a_confirmed_change_survives_restarts() {
     let dir = two_versions();
-    let mut gateway = Killable::start(dir.path()).await;
+    let mut gateway = ServeProcess::start(dir.path()).await;
     gateway.all_to(1, 0, 0).await.expect("for good");
     gateway.all_to(2, 1, 2).await.expect("for two seconds");
     gateway.process.kill();
-    let mut gateway = Killable::start(dir.path()).await;
+    let mut gateway = ServeProcess::start(dir.path()).await;
     let request = v1::ConfirmRequest {
         model: "m".into(),
         terms: None,
@@ -212,7 +212,7 @@ async fn a_confirmed_change_survives_restarts() {
     tokio::time::sleep(Duration::from_millis(2_200)).await;
     assert_eq!(gateway.answers().await, (2, 3));
     gateway.process.kill();
-    let mut gateway = Killable::start(dir.path()).await;
+    let mut gateway = ServeProcess::start(dir.path()).await;
     assert_eq!(gateway.answers().await, (2, 3));
     let history = gateway.history().await;
     assert_eq!((history.len(), &*history[0].2), (3, "confirm"));
@@ -221,7 +221,7 @@ async fn a_confirmed_change_survives_restarts() {
 #[tokio::test]
 async fn undoing_an_unconfirmed_change_ends_the_wait() {
     let dir = two_versions();
-    let mut gateway = Killable::start(dir.path()).await;
+    let mut gateway = ServeProcess::start(dir.path()).await;
     gateway.all_to(1, 0, 0).await.expect("for good");
     gateway.all_to(2, 1, 2).await.expect("for two seconds");
     let request = v1::UndoRequest {
@@ -244,7 +244,7 @@ async fn undoing_an_unconfirmed_change_ends_the_wait() {
 #[tokio::test]
 async fn an_unconfirmed_change_blocks_other_changes_and_keeps_the_earlier_version_loaded() {
     let dir = two_versions();
-    let mut gateway = Killable::start(dir.path()).await;
+    let mut gateway = ServeProcess::start(dir.path()).await;
     gateway.all_to(1, 0, 0).await.expect("for good");
     gateway.all_to(2, 1, 3600).await.expect("for an hour");
     gateway.process.kill();
@@ -253,7 +253,7 @@ async fn an_unconfirmed_change_blocks_other_changes_and_keeps_the_earlier_versio
         .expect("configuration");
     let mut command = serve(dir.path());
     let process = Process::start(command.arg("--config").arg(dir.path().join("taper.toml")));
-    let mut gateway = Killable::of(process).await;
+    let mut gateway = ServeProcess::of(process).await;
     let status = gateway.all_to(1, 2, 0).await.expect_err("not now");
     assert_eq!(
         (status.code(), &*reason(&status)),

@@ -5,7 +5,7 @@ use taper::model::{Version, load};
 use taper::proto::v1;
 
 use crate::fixtures::{Fixture, NAMES};
-use crate::harness::Running;
+use crate::harness::TestGateway;
 
 #[test]
 fn networks_from_torch_give_the_answers_of_torch() {
@@ -37,7 +37,7 @@ fn networks_from_torch_give_the_answers_of_torch() {
 #[tokio::test]
 async fn networks_from_torch_give_the_answers_of_torch_over_grpc() {
     let fixtures = NAMES.map(Fixture::read);
-    let mut gateway = Running::start("", |root| {
+    let mut gateway = TestGateway::start("", |root| {
         for fixture in &fixtures {
             fixture.publish(root, 1);
         }

@@ -8,7 +8,7 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 
-use crate::harness::{Running, connect, good, only, rows};
+use crate::harness::{TestGateway, connect, good, rows, single_score};
 use crate::lifecycle::NEWEST;
 use crate::python::python;
 use crate::tiny;
@@ -23,10 +23,10 @@ const SERVICES: [&str; 5] = [
 ];
 
 /// The health of one name, as it changes.
-struct Watched(Streaming<HealthCheckResponse>);
+struct HealthWatch(Streaming<HealthCheckResponse>);
 
-impl Watched {
-    async fn of(gateway: &Running, name: &str) -> Self {
+impl HealthWatch {
+    async fn of(gateway: &TestGateway, name: &str) -> Self {
         let request = HealthCheckRequest {
             service: name.into(),
         };
@@ -50,14 +50,14 @@ impl Watched {
 
 #[tokio::test]
 async fn clients_of_health_and_reflection_find_and_call_every_service() {
-    let mut gateway = Running::start("", |root| {
+    let mut gateway = TestGateway::start("", |root| {
         tiny::publish(root, "m", 1);
         tiny::publish(root, "other.model", 4);
     })
     .await;
     let native = gateway.predict(rows("m", [good()])).await.expect("native");
-    let (address, score) = (gateway.addresses().data.to_string(), only(&native));
-    let told = python(
+    let (address, score) = (gateway.addresses().data.to_string(), single_score(&native));
+    let output = python(
         "health_and_reflection.py",
         &[
             &address,
@@ -68,14 +68,14 @@ async fn clients_of_health_and_reflection_find_and_call_every_service() {
     )
     .await;
     let want = format!("{} services, 2 models\n", SERVICES.len());
-    assert_eq!(told, want);
+    assert_eq!(output, want);
     gateway.drain().await;
 }
 
 #[tokio::test]
 async fn health_watchers_of_an_unknown_model_are_notified_once_it_serves() {
-    let gateway = Running::start(NEWEST, |root| tiny::publish(root, "other", 1)).await;
-    let mut watched = Watched::of(&gateway, "m").await;
+    let gateway = TestGateway::start(NEWEST, |root| tiny::publish(root, "other", 1)).await;
+    let mut watched = HealthWatch::of(&gateway, "m").await;
     assert_eq!(watched.next().await, ServingStatus::ServiceUnknown);
     tiny::drop_in(&gateway.models(), "m", 1, |root| {
         tiny::publish(root, "m", 1)
@@ -87,15 +87,15 @@ async fn health_watchers_of_an_unknown_model_are_notified_once_it_serves() {
 
 #[tokio::test]
 async fn health_watchers_are_notified_when_a_model_stops_and_resumes_serving() {
-    let mut gateway = Running::start(NEWEST, |root| {
+    let mut gateway = TestGateway::start(NEWEST, |root| {
         tiny::publish(root, "m", 1);
         tiny::publish(root, "other", 1);
     })
     .await;
     let (mut watched, mut other, mut all) = (
-        Watched::of(&gateway, "m").await,
-        Watched::of(&gateway, "other").await,
-        Watched::of(&gateway, "").await,
+        HealthWatch::of(&gateway, "m").await,
+        HealthWatch::of(&gateway, "other").await,
+        HealthWatch::of(&gateway, "").await,
     );
     for watched in [&mut watched, &mut other, &mut all] {
         assert_eq!(watched.next().await, ServingStatus::Serving);
@@ -134,7 +134,7 @@ async fn health_watchers_are_notified_when_a_model_stops_and_resumes_serving() {
 async fn a_model_is_healthy_while_its_policy_can_be_served_even_if_other_settings_cannot() {
     let toml = "[models.m]\nlabels = { stable = 1, old = 2 }\nsplit = { stable = 10000 }\n\
         [models.n]\nlabels = { stable = 2 }\nsplit = { stable = 10000 }";
-    let gateway = Running::start(toml, |root| {
+    let gateway = TestGateway::start(toml, |root| {
         for model in ["m", "n"] {
             (1..=2).for_each(|version| tiny::publish(root, model, version));
         }
@@ -145,7 +145,7 @@ async fn a_model_is_healthy_while_its_policy_can_be_served_even_if_other_setting
         let folder = dir.path().join("models").join(model).join("2");
         fs::remove_dir_all(folder).expect("removed");
     }
-    let mut gateway = Running::over(dir, "").await;
+    let mut gateway = TestGateway::over(dir, "").await;
     let (_, reasons) = gateway.http_get("/readyz").await;
     assert_eq!(reasons.lines().count(), 2, "{reasons}");
     // The label `old` names a version that is gone, which is not what traffic goes to; for the other model it is.
@@ -153,7 +153,7 @@ async fn a_model_is_healthy_while_its_policy_can_be_served_even_if_other_setting
         ("m", ServingStatus::Serving),
         ("n", ServingStatus::NotServing),
     ] {
-        let mut watched = Watched::of(&gateway, model).await;
+        let mut watched = HealthWatch::of(&gateway, model).await;
         assert_eq!(watched.next().await, want, "{model}");
         let answer = gateway.predict(rows(model, [good()])).await;
         assert_eq!(answer.is_ok(), want == ServingStatus::Serving, "{model}");

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::harness::http_get;
-use crate::process::told;
+use crate::process::stdout_of;
 use crate::recording::{Gateway, args, changes, fixture, folder, present, row_of_m};
 
 /// Lines of the earlier audit log, and the hash of the last one.
@@ -223,7 +223,7 @@ fn the_audit_log_of_an_earlier_build_is_accepted_and_its_chain_continues() {
     let file = dir.path().join("state/audit.jsonl");
     let path = file.to_str().expect("UTF-8");
     let verified = || -> Value {
-        serde_json::from_str(&told(&["audit", "--file", path, "--json"])).expect("JSON")
+        serde_json::from_str(&stdout_of(&["audit", "--file", path, "--json"])).expect("JSON")
     };
     let head = |verified: &Value| {
         let of = |name: &str| verified[name].clone();
@@ -290,7 +290,7 @@ fn prediction_log_lines_keep_their_fields_and_values() {
         );
         assert!(line["request_id"].is_string(), "{line}");
     }
-    let told: Vec<_> = lines
+    let logged: Vec<_> = lines
         .iter()
         .map(|line| {
             let text = |name: &str| line[name].as_str().expect("a text");
@@ -299,7 +299,7 @@ fn prediction_log_lines_keep_their_fields_and_values() {
         })
         .collect();
     assert_eq!(
-        told,
+        logged,
         [
             ("flight-delay", 1, "primary", "OK"),
             ("flight-delay", 1, "primary", "OK"),

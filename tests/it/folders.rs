@@ -4,11 +4,11 @@ use std::fs;
 
 use tonic::Code;
 
-use crate::harness::{Running, eventually, good, rows};
+use crate::harness::{TestGateway, eventually, good, rows};
 use crate::tiny;
 
 /// The version that answers; the code where none does.
-async fn answers(gateway: &mut Running) -> Result<u64, Code> {
+async fn answers(gateway: &mut TestGateway) -> Result<u64, Code> {
     let answer = gateway.data.predict(rows("m", [good()])).await;
     answer
         .map(|answer| answer.into_inner().version)
@@ -16,7 +16,7 @@ async fn answers(gateway: &mut Running) -> Result<u64, Code> {
 }
 
 /// Waits until the model `m` answers so.
-async fn until(gateway: &mut Running, wanted: Result<u64, Code>) {
+async fn until(gateway: &mut TestGateway, wanted: Result<u64, Code>) {
     let data = gateway.data.clone();
     eventually(&format!("the answer is {wanted:?}"), || {
         let mut data = data.clone();
@@ -30,8 +30,9 @@ async fn until(gateway: &mut Running, wanted: Result<u64, Code>) {
 }
 
 #[tokio::test]
-async fn removing_a_folder_moves_traffic_to_the_next_lower_version_and_removing_the_last_one_ends_the_model() {
-    let mut gateway = Running::start("[watch]\npoll_ms = 100", |root| {
+async fn removing_a_folder_moves_traffic_to_the_next_lower_version_and_removing_the_last_one_ends_the_model()
+ {
+    let mut gateway = TestGateway::start("[watch]\npoll_ms = 100", |root| {
         (1..=2).for_each(|version| tiny::publish(root, "m", version));
         tiny::publish(root, "other", 1);
     })

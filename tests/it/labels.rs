@@ -5,7 +5,7 @@ use std::path::Path;
 use taper::proto::v1;
 use tonic::Code;
 
-use crate::harness::{Running, fields, good, reason, rows};
+use crate::harness::{TestGateway, fields, good, reason, rows};
 use crate::tiny;
 
 fn three(root: &Path) {
@@ -36,14 +36,14 @@ fn promote(label: &str) -> v1::PromoteRequest {
     }
 }
 
-async fn get(gateway: &mut Running) -> v1::GetModelResponse {
+async fn get(gateway: &mut TestGateway) -> v1::GetModelResponse {
     let request = v1::GetModelRequest { model: "m".into() };
     let got = gateway.admin.get_model(request).await;
     got.expect("model").into_inner()
 }
 
 /// The versions that answer a hundred requests.
-async fn who_answers(gateway: &mut Running) -> Vec<u64> {
+async fn answering_version(gateway: &mut TestGateway) -> Vec<u64> {
     let mut versions = Vec::new();
     for _ in 0..100 {
         let answer = gateway.predict(rows("m", [good()])).await.expect("answer");
@@ -56,12 +56,12 @@ async fn who_answers(gateway: &mut Running) -> Vec<u64> {
 
 #[tokio::test]
 async fn moving_a_label_moves_its_traffic() {
-    let mut gateway = Running::start(
+    let mut gateway = TestGateway::start(
         "[models.m]\nlabels = { stable = 1 }\nsplit = { stable = 10000 }",
         three,
     )
     .await;
-    assert_eq!(who_answers(&mut gateway).await, [1]);
+    assert_eq!(answering_version(&mut gateway).await, [1]);
     let moved = gateway
         .admin
         .set_label(set("stable", 2))
@@ -75,7 +75,7 @@ async fn moving_a_label_moves_its_traffic() {
         (&*difference.field, &*difference.before, &*difference.after),
         ("labels.stable", "1", "2")
     );
-    assert_eq!(who_answers(&mut gateway).await, [2]);
+    assert_eq!(answering_version(&mut gateway).await, [2]);
     let model = get(&mut gateway).await;
     assert_eq!(model.revision, moved.revision);
     assert_eq!(model.labels["stable"], 2);
@@ -88,7 +88,7 @@ async fn moving_a_label_moves_its_traffic() {
 
 #[tokio::test]
 async fn promoting_is_one_change_and_one_undo_reverts_it() {
-    let mut gateway = Running::start(CANARY, three).await;
+    let mut gateway = TestGateway::start(CANARY, three).await;
     let before = get(&mut gateway).await;
     let promoted = gateway
         .admin
@@ -103,7 +103,7 @@ async fn promoting_is_one_change_and_one_undo_reverts_it() {
         .map(|difference| &*difference.field)
         .collect();
     assert_eq!(fields, ["labels.stable", "split[canary]", "split[stable]"]);
-    assert_eq!(who_answers(&mut gateway).await, [2]);
+    assert_eq!(answering_version(&mut gateway).await, [2]);
     let request = v1::UndoRequest {
         model: "m".into(),
         terms: None,
@@ -117,13 +117,13 @@ async fn promoting_is_one_change_and_one_undo_reverts_it() {
     assert_eq!(undone.revision, promoted.revision + 1);
     let model = get(&mut gateway).await;
     assert_eq!(model.labels, before.labels);
-    assert_eq!(who_answers(&mut gateway).await, [1, 2]);
+    assert_eq!(answering_version(&mut gateway).await, [1, 2]);
     gateway.drain().await;
 }
 
 #[tokio::test]
 async fn a_dry_run_returns_the_differences_and_changes_nothing() {
-    let mut gateway = Running::start(CANARY, three).await;
+    let mut gateway = TestGateway::start(CANARY, three).await;
     let before = get(&mut gateway).await;
     let request = v1::PromoteRequest {
         terms: Some(v1::ChangeTerms {
@@ -155,7 +155,7 @@ async fn a_dry_run_returns_the_differences_and_changes_nothing() {
 
 #[tokio::test]
 async fn invalid_labels_are_refused_by_field() {
-    let mut gateway = Running::start(CANARY, three).await;
+    let mut gateway = TestGateway::start(CANARY, three).await;
     let before = get(&mut gateway).await;
     for (request, code, why, field) in [
         (
@@ -259,7 +259,7 @@ async fn invalid_labels_are_refused_by_field() {
 
 #[tokio::test]
 async fn change_terms_beyond_their_limits_are_refused_by_field() {
-    let mut gateway = Running::start(CANARY, three).await;
+    let mut gateway = TestGateway::start(CANARY, three).await;
     let within = |seconds, nanos| v1::ChangeTerms {
         confirm_within: Some(prost_types::Duration { seconds, nanos }),
         ..Default::default()

@@ -5,15 +5,15 @@ use std::fs;
 use taper::proto::v1;
 use taper::proto::v1::VersionState;
 
-use crate::harness::{Running, eventually, good, only, rows};
-use crate::stream::Stream;
+use crate::harness::{TestGateway, eventually, good, rows, single_score};
+use crate::steady_requests::SteadyRequests;
 use crate::tiny;
 
 /// The newest version serves, and the registry is looked at often.
 pub const NEWEST: &str = "versions = { latest = 1 }\n[watch]\npoll_ms = 100\nsettle_ms = 100\n";
 
 /// How `version` of `m` stands; `None` where it is not known.
-pub async fn status_of(gateway: &Running, version: u64) -> Option<v1::VersionStatus> {
+pub async fn status_of(gateway: &TestGateway, version: u64) -> Option<v1::VersionStatus> {
     let request = v1::GetModelRequest { model: "m".into() };
     let model = gateway
         .admin
@@ -29,7 +29,11 @@ pub async fn status_of(gateway: &Running, version: u64) -> Option<v1::VersionSta
 }
 
 /// Waits until `version` of `m` is in `state`.
-pub async fn becomes(gateway: &Running, version: u64, state: VersionState) -> v1::VersionStatus {
+pub async fn becomes(
+    gateway: &TestGateway,
+    version: u64,
+    state: VersionState,
+) -> v1::VersionStatus {
     eventually(&format!("version {version} becomes {state:?}"), || async {
         status_of(gateway, version)
             .await
@@ -47,7 +51,7 @@ pub fn faults(status: &v1::VersionStatus) -> String {
     lines.join("\n")
 }
 
-async fn answers(gateway: &mut Running, version: u64) {
+async fn answers(gateway: &mut TestGateway, version: u64) {
     let answer = gateway
         .predict(rows("m", [good()]))
         .await
@@ -55,14 +59,17 @@ async fn answers(gateway: &mut Running, version: u64) {
     assert_eq!(answer.version, version);
     #[expect(clippy::cast_precision_loss, reason = "versions in tests are small")]
     let weights = version as f32;
-    assert!((only(&answer) - weights).abs() < f32::EPSILON, "{answer:?}");
+    assert!(
+        (single_score(&answer) - weights).abs() < f32::EPSILON,
+        "{answer:?}"
+    );
 }
 
 #[tokio::test]
 async fn a_new_folder_takes_over_from_the_earlier_version() {
-    let mut gateway = Running::start(NEWEST, |root| tiny::publish(root, "m", 1)).await;
+    let mut gateway = TestGateway::start(NEWEST, |root| tiny::publish(root, "m", 1)).await;
     answers(&mut gateway, 1).await;
-    let stream = Stream::start(&gateway.data, "m");
+    let stream = SteadyRequests::start(&gateway.data, "m");
     tiny::drop_in(&gateway.models(), "m", 2, |root| {
         tiny::publish(root, "m", 2)
     });
@@ -94,7 +101,7 @@ async fn a_new_folder_takes_over_from_the_earlier_version() {
 
 #[tokio::test]
 async fn an_unknown_model_serves_once_its_first_version_appears() {
-    let mut gateway = Running::start(NEWEST, |root| tiny::publish(root, "m", 1)).await;
+    let mut gateway = TestGateway::start(NEWEST, |root| tiny::publish(root, "m", 1)).await;
     tiny::drop_in(&gateway.models(), "new", 7, |root| {
         tiny::publish(root, "new", 7)
     });
@@ -112,7 +119,7 @@ async fn an_unknown_model_serves_once_its_first_version_appears() {
 #[tokio::test]
 async fn a_folder_written_file_by_file_serves_once_it_is_complete() {
     let toml = "versions = { latest = 1 }\n[watch]\npoll_ms = 100\nsettle_ms = 3600000\n";
-    let mut gateway = Running::start(toml, |root| tiny::publish(root, "m", 1)).await;
+    let mut gateway = TestGateway::start(toml, |root| tiny::publish(root, "m", 1)).await;
     let whole = tempfile::tempdir().expect("temporary folder");
     tiny::publish(whole.path(), "m", 2);
     let whole = whole.path().join("m/2");
@@ -150,8 +157,8 @@ async fn a_folder_written_file_by_file_serves_once_it_is_complete() {
 #[tokio::test]
 async fn a_version_beyond_the_memory_limit_fails_and_the_old_one_keeps_serving() {
     let toml = format!("{NEWEST}[limits]\nmax_weight_bytes = 1048576\n");
-    let mut gateway = Running::start(&toml, |root| tiny::publish(root, "m", 1)).await;
-    let stream = Stream::start(&gateway.data, "m");
+    let mut gateway = TestGateway::start(&toml, |root| tiny::publish(root, "m", 1)).await;
+    let stream = SteadyRequests::start(&gateway.data, "m");
     // A mebibyte and more, of which there are two for a moment.
     tiny::drop_in(&gateway.models(), "m", 2, |root| {
         tiny::publish_wide(root, "m", 2, 520, 8)
@@ -175,8 +182,8 @@ async fn a_version_beyond_the_memory_limit_fails_and_the_old_one_keeps_serving()
 #[tokio::test]
 async fn a_version_with_another_signature_than_the_split_fails() {
     let toml = format!("{NEWEST}[models.m]\nsplit = {{ 1 = 5000, latest = 5000 }}\n");
-    let mut gateway = Running::start(&toml, |root| tiny::publish(root, "m", 1)).await;
-    let stream = Stream::start(&gateway.data, "m");
+    let mut gateway = TestGateway::start(&toml, |root| tiny::publish(root, "m", 1)).await;
+    let stream = SteadyRequests::start(&gateway.data, "m");
     tiny::drop_in(&gateway.models(), "m", 2, |root| {
         tiny::publish_with(root, "m", 2, |manifest| {
             manifest["inputs"][1]["datatype"] = "INT32".into()

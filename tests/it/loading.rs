@@ -7,7 +7,7 @@ use taper::proto::v1;
 use tonic::Code;
 use tonic_types::StatusExt;
 
-use crate::harness::{Running, eventually, good, reason, rows};
+use crate::harness::{TestGateway, eventually, good, reason, rows};
 use crate::tiny;
 
 fn load(version: u64) -> v1::LoadVersionRequest {
@@ -41,7 +41,7 @@ fn broken(root: &Path, version: u64) {
     });
 }
 
-async fn status_of(gateway: &mut Running, version: u64) -> v1::VersionStatus {
+async fn status_of(gateway: &mut TestGateway, version: u64) -> v1::VersionStatus {
     let request = v1::GetModelRequest { model: "m".into() };
     let model = gateway
         .admin
@@ -56,7 +56,7 @@ async fn status_of(gateway: &mut Running, version: u64) -> v1::VersionStatus {
     found.expect("listed")
 }
 
-async fn pinned(gateway: &mut Running, version: u64) -> Result<u64, tonic::Status> {
+async fn pinned(gateway: &mut TestGateway, version: u64) -> Result<u64, tonic::Status> {
     let mut request = rows("m", [good()]);
     request.pin = Some(v1::predict_request::Pin::Version(version));
     Ok(gateway.predict(request).await?.version)
@@ -64,7 +64,7 @@ async fn pinned(gateway: &mut Running, version: u64) -> Result<u64, tonic::Statu
 
 #[tokio::test]
 async fn load_and_unload_calls_return_once_the_version_is_loaded_or_unloaded() {
-    let mut gateway = Running::start("versions = { latest = 1 }", |root| {
+    let mut gateway = TestGateway::start("versions = { latest = 1 }", |root| {
         (1..=2).for_each(|version| tiny::publish(root, "m", version));
     })
     .await;
@@ -102,11 +102,11 @@ async fn load_and_unload_calls_return_once_the_version_is_loaded_or_unloaded() {
 
 #[tokio::test]
 async fn undoing_a_load_moves_latest_back_and_unloads_the_version() {
-    let mut gateway = Running::start("versions = [1]", |root| {
+    let mut gateway = TestGateway::start("versions = [1]", |root| {
         (1..=2).for_each(|version| tiny::publish(root, "m", version));
     })
     .await;
-    let answers = async |gateway: &mut Running| {
+    let answers = async |gateway: &mut TestGateway| {
         let answer = gateway.predict(rows("m", [good()])).await;
         answer.expect("an answer").version
     };
@@ -124,7 +124,7 @@ async fn undoing_a_load_moves_latest_back_and_unloads_the_version() {
 
 #[tokio::test]
 async fn a_version_in_use_is_not_unloaded() {
-    let mut gateway = Running::start("[models.m]\nlabels = { stable = 1 }", |root| {
+    let mut gateway = TestGateway::start("[models.m]\nlabels = { stable = 1 }", |root| {
         (1..=2).for_each(|version| tiny::publish(root, "m", version));
     })
     .await;
@@ -144,7 +144,7 @@ async fn a_version_in_use_is_not_unloaded() {
 
 #[tokio::test]
 async fn a_failed_version_is_reported_with_its_faults_and_becomes_ready_once_it_is_repaired() {
-    let mut gateway = Running::start("versions = [1]\n[watch]\npoll_ms = 100", |root| {
+    let mut gateway = TestGateway::start("versions = [1]\n[watch]\npoll_ms = 100", |root| {
         tiny::publish(root, "m", 1);
         broken(root, 2);
     })
@@ -213,7 +213,7 @@ async fn a_failed_version_is_reported_with_its_faults_and_becomes_ready_once_it_
 
 #[tokio::test]
 async fn loading_a_partly_written_version_fails_at_once() {
-    let mut gateway = Running::start("versions = [1]", |root| {
+    let mut gateway = TestGateway::start("versions = [1]", |root| {
         (1..=2).for_each(|version| tiny::publish(root, "m", version));
         fs::remove_file(root.join("m/2/weights.safetensors")).expect("removed");
     })

@@ -54,8 +54,8 @@ fn check_does_not_block_on_a_pipe() {
     let models = dir.path().join("models");
     let ended = run(&["check", models.to_str().expect("UTF-8")]);
     assert_eq!(ended.code, Some(1), "{ended:?}");
-    let told = format!("{}: is no file", manifest.display());
-    assert!(ended.stdout.contains(&told), "{}", ended.stdout);
+    let expected = format!("{}: is no file", manifest.display());
+    assert!(ended.stdout.contains(&expected), "{}", ended.stdout);
 }
 
 #[cfg(target_os = "linux")]
@@ -76,12 +76,12 @@ fn a_training_that_cannot_print_its_report_fails_and_names_the_published_version
             .stdout(full.expect("a full disk"))
             .output()
             .expect("runs");
-        let told = String::from_utf8_lossy(&ended.stderr);
-        assert_eq!(ended.status.code(), Some(1), "{told}");
+        let stderr = String::from_utf8_lossy(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(1), "{stderr}");
         let wanted = format!("{models}/{published} is published nevertheless");
         assert!(
-            told.contains("cannot write to stdout: ") && told.contains(&wanted),
-            "{told}"
+            stderr.contains("cannot write to stdout: ") && stderr.contains(&wanted),
+            "{stderr}"
         );
     }
 }

@@ -12,10 +12,10 @@ use tonic::transport::Channel;
 use tonic::{Code, Status};
 
 use crate::flights;
-use crate::harness::{Running, connect, fields, good, only, reason, rows, with_header};
+use crate::harness::{TestGateway, connect, fields, good, reason, rows, single_score, with_header};
 use crate::tiny;
 
-mod about;
+mod metadata;
 mod python;
 mod refusals;
 mod repository;
@@ -26,13 +26,13 @@ mod timeout;
 pub type Client = GrpcInferenceServiceClient<Channel>;
 
 /// A client of the data port.
-pub async fn data(gateway: &Running) -> Client {
+pub async fn data(gateway: &TestGateway) -> Client {
     Client::new(connect(gateway.addresses().data).await)
 }
 
 /// Versions 1 and 2 of the tiny model `m`, under `toml`.
-pub async fn two_versions(toml: &str) -> (Running, Client) {
-    let gateway = Running::start(toml, |root| {
+pub async fn two_versions(toml: &str) -> (TestGateway, Client) {
+    let gateway = TestGateway::start(toml, |root| {
         (1..=2).for_each(|version| tiny::publish(root, "m", version));
     })
     .await;
@@ -162,7 +162,7 @@ pub fn scores(response: &ModelInferResponse) -> Vec<f32> {
 }
 
 /// A parameter of an answer, in words.
-pub fn told(response: &ModelInferResponse, name: &str) -> Option<String> {
+pub fn parameter_of(response: &ModelInferResponse, name: &str) -> Option<String> {
     match response.parameters.get(name)?.parameter_choice.clone()? {
         ParameterChoice::StringParam(text) => Some(text),
         ParameterChoice::Int64Param(number) => Some(number.to_string()),
@@ -198,21 +198,24 @@ async fn typed_and_raw_requests_get_equal_answers_that_name_the_version() {
         );
         let who = (answer.model_name.as_str(), answer.model_version.as_str());
         assert_eq!((who, answer.id.as_str()), (("m", "2"), "ours"));
-        assert_eq!(told(&answer, "role").as_deref(), Some("primary"));
-        assert_eq!(told(&answer, "response_id").as_deref(), Some("r-1"));
-        assert_eq!(told(&answer, "policy_revision").as_deref(), Some("1"));
-        assert_eq!(told(&answer, "failed_version"), None);
+        assert_eq!(parameter_of(&answer, "role").as_deref(), Some("primary"));
+        assert_eq!(parameter_of(&answer, "response_id").as_deref(), Some("r-1"));
+        assert_eq!(
+            parameter_of(&answer, "policy_revision").as_deref(),
+            Some("1")
+        );
+        assert_eq!(parameter_of(&answer, "failed_version"), None);
     }
     let by_header = with_header(raw(1), "taper-response-id", "r-2");
     let answer = infer(&mut client, by_header).await.expect("an answer");
-    assert_eq!(told(&answer, "response_id").as_deref(), Some("r-2"));
+    assert_eq!(parameter_of(&answer, "response_id").as_deref(), Some("r-2"));
     let both = with_header(
         with_parameter(raw(1), "response_id", text("r-3")),
         "taper-response-id",
         "r-4",
     );
     let answer = infer(&mut client, both).await.expect("an answer");
-    assert_eq!(told(&answer, "response_id").as_deref(), Some("r-3"));
+    assert_eq!(parameter_of(&answer, "response_id").as_deref(), Some("r-3"));
     gateway.drain().await;
 }
 
@@ -275,14 +278,14 @@ pub fn some_flights(rows: usize) -> (Vec<v1::Tensor>, Vec<InferInputTensor>, Vec
 }
 
 /// A gateway with the flights, whose split is `split`.
-pub async fn with_flights(split: &str) -> Running {
+pub async fn with_flights(split: &str) -> TestGateway {
     let toml = format!("[models.flight-delay]\nsplit = {split}");
-    Running::start(&toml, flights::copy_models).await
+    TestGateway::start(&toml, flights::copy_models).await
 }
 
 /// What the native protocol answers.
 pub async fn natively(
-    gateway: &mut Running,
+    gateway: &mut TestGateway,
     tensors: &[v1::Tensor],
     version: u64,
 ) -> v1::PredictResponse {
@@ -414,7 +417,7 @@ async fn a_routing_key_selects_the_same_version_from_every_field() {
         };
         let native = gateway.predict(native).await.expect("an answer");
         let want = native.version.to_string();
-        assert_eq!(only(&native).to_string(), want);
+        assert_eq!(single_score(&native).to_string(), want);
         let by_parameter = with_parameter(raw(1), "routing_key", text(&key));
         let by_header = with_header(raw(1), "taper-routing-key", &key);
         let both = with_header(

@@ -17,8 +17,10 @@ use tokio::sync::watch;
 use tokio_stream::StreamExt;
 use tower::ServiceExt;
 
-use crate::harness::{Running, eventually, good, http_get};
-use crate::pipeline::{House, Moody, began, house, slow};
+use crate::harness::{TestGateway, eventually, good, http_get};
+use crate::pipeline::{
+    FaultyModel, OneVersionServer, one_version_server, slow_model, wait_for_start,
+};
 use crate::rest::{call, post, reply, tensors};
 use crate::tiny;
 
@@ -28,15 +30,15 @@ fn good_body() -> Value {
     json!({"rows": [good()]})
 }
 
-async fn limited(limits: &str) -> Running {
-    Running::start(&format!("[limits]\n{limits}"), |root| {
+async fn limited(limits: &str) -> TestGateway {
+    TestGateway::start(&format!("[limits]\n{limits}"), |root| {
         tiny::publish(root, "m", 1)
     })
     .await
 }
 
 /// A connection on which a request has begun, without the last byte of its body.
-async fn begun(gateway: &Running) -> TcpStream {
+async fn begun(gateway: &TestGateway) -> TcpStream {
     let mut socket = TcpStream::connect(gateway.addresses().http)
         .await
         .expect("connects");
@@ -121,8 +123,8 @@ async fn compressed_bodies_are_refused_by_name_and_other_types_are_read() {
     for headers in [&headers[..], &[("content-encoding", "Identity, gzip")]] {
         let refused = call(address, "POST", PREDICT, headers, body.as_bytes()).await;
         assert_eq!(refused.status, 415, "{headers:?}: {refused:?}");
-        let told = refused.json()["fields"].to_string();
-        assert!(told.contains(r#""got":"gzip""#), "{told}");
+        let response = refused.json()["fields"].to_string();
+        assert!(response.contains(r#""got":"gzip""#), "{response}");
     }
     for header in [
         ("content-encoding", "identity"),
@@ -221,15 +223,15 @@ async fn a_request_interrupted_while_its_body_arrives_is_counted_once() {
         (post(&gateway, PREDICT, &good_body()).await.status == 429).then_some(())
     })
     .await;
-    let report = gateway.drain_and_tell().await;
+    let report = gateway.drain_and_report().await;
     assert_eq!(
         (report.finished, report.told, report.cut),
         (0, 20, 0),
         "{report}"
     );
     for mut socket in inside {
-        let told = reply(&mut socket).await;
-        assert_eq!((told.status, &*told.reason()), (503, "DRAINING"));
+        let reply = reply(&mut socket).await;
+        assert_eq!((reply.status, &*reply.reason()), (503, "DRAINING"));
     }
 }
 
@@ -242,7 +244,7 @@ async fn a_request_without_a_permit_is_answered_before_its_connection_is_closed(
     index.write_all(head.as_bytes()).await.expect("written");
     // So it is read, and no idle connection that may be closed.
     let mut go_on = [0; 25];
-    index.read_exact(&mut go_on).await.expect("told to go on");
+    index.read_exact(&mut go_on).await.expect("100 Continue");
     assert_eq!(&go_on, b"HTTP/1.1 100 Continue\r\n\r\n");
     index.write_all(b"{").await.expect("written");
     let drained = tokio::task::spawn(gateway.drain());
@@ -257,62 +259,62 @@ async fn a_request_without_a_permit_is_answered_before_its_connection_is_closed(
 }
 
 /// The HTTP door of a house, without sockets.
-fn door(house: &House) -> axum::Router {
+fn http_router(server: &OneVersionServer) -> axum::Router {
     let (_, views) = watch::channel(Arc::new(View::default()));
     let (_, stages) = watch::channel(Stage::default());
-    let catalog = Catalog::new(Arc::clone(&house.live), views, stages);
-    let outcomes = Outcomes::new(OutcomeSettings::default(), house.telemetry.outcomes());
-    let predictor = Predictor::new(Arc::clone(&house.pipeline), Arc::clone(&house.admission));
+    let catalog = Catalog::new(Arc::clone(&server.live), views, stages);
+    let outcomes = Outcomes::new(OutcomeSettings::default(), server.telemetry.outcomes());
+    let predictor = Predictor::new(Arc::clone(&server.pipeline), Arc::clone(&server.admission));
     let outcomes = Arc::new(outcomes);
     router(HttpState::new(
         catalog,
-        &house.telemetry,
+        &server.telemetry,
         outcomes,
         predictor,
         1 << 20,
     ))
 }
 
-async fn ask(door: axum::Router, body: Body) -> (Response<()>, Value) {
+async fn send(service: axum::Router, body: Body) -> (Response<()>, Value) {
     let request = Request::post(PREDICT).body(body).expect("a request");
-    let (head, body) = door
+    let (head, body) = service
         .oneshot(request)
         .await
         .expect("infallible")
         .into_parts();
     let body = body.collect().await.expect("a body").to_bytes();
-    let told = serde_json::from_slice(&body).expect("JSON");
-    (Response::from_parts(head, ()), told)
+    let response = serde_json::from_slice(&body).expect("JSON");
+    (Response::from_parts(head, ()), response)
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_body_that_does_not_arrive_times_out() {
-    let (model, _begun, _let_go) = slow();
-    let house = house(model, 8);
+    let (model, _begun, _let_go) = slow_model();
+    let server = one_version_server(model, 8);
     let begin = tokio_stream::once(Ok::<_, std::io::Error>("{\"rows\": ["));
     let never = Body::from_stream(begin.chain(tokio_stream::pending()));
-    let (head, told) = ask(door(&house), never).await;
+    let (head, response) = send(http_router(&server), never).await;
     assert_eq!(head.status(), StatusCode::REQUEST_TIMEOUT);
-    assert_eq!(told["reason"], "MESSAGE_TOO_SLOW");
-    let text = house.telemetry.render();
+    assert_eq!(response["reason"], "MESSAGE_TOO_SLOW");
+    let text = server.telemetry.render();
     let line = r#"taper_rejected_requests_total{reason="MESSAGE_TOO_SLOW"} 1"#;
     assert!(text.contains(line), "{text}");
-    assert_eq!(house.admission.in_flight(), 0);
+    assert_eq!(server.admission.in_flight(), 0);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_body_that_has_arrived_is_read_even_after_the_time_limit() {
-    let (model, _begun, _let_go) = slow();
-    let house = house(model, 8);
+    let (model, _begun, _let_go) = slow_model();
+    let server = one_version_server(model, 8);
     // Nobody looked before the clock ran out; then it is there, a piece at a time.
     let late = async_body("{}", Duration::from_secs(30));
-    let (head, told) = ask(door(&house), late).await;
+    let (head, response) = send(http_router(&server), late).await;
     assert_eq!(
-        (head.status(), &told["fields"][0]["field"]),
+        (head.status(), &response["fields"][0]["field"]),
         (StatusCode::BAD_REQUEST, &json!("rows")),
-        "{told}"
+        "{response}"
     );
-    assert_eq!(house.admission.in_flight(), 0);
+    assert_eq!(server.admission.in_flight(), 0);
 }
 
 /// `text`, a byte each time that somebody looks, from `after` now on.
@@ -361,20 +363,20 @@ async fn large_bodies_get_the_same_answers_as_small_ones() {
 
 #[tokio::test(start_paused = true)]
 async fn a_partial_body_is_refused_at_once_when_the_drain_deadline_passes() {
-    let house = house(Moody, 8);
+    let server = one_version_server(FaultyModel, 8);
     let begin = tokio_stream::once(Ok::<_, std::io::Error>("{\"rows\": ["));
     let never = Body::from_stream(begin.chain(tokio_stream::pending()));
-    let asked = tokio::task::spawn(ask(door(&house), never));
+    let asked = tokio::task::spawn(send(http_router(&server), never));
     eventually("it has its place", || async {
-        (house.admission.in_flight() == 1).then_some(())
+        (server.admission.in_flight() == 1).then_some(())
     })
     .await;
-    house.admission.begin_drain();
-    house.admission.cut_off();
+    server.admission.begin_drain();
+    server.admission.cut_off();
     let at = tokio::time::Instant::now();
-    let (head, told) = asked.await.expect("no panic");
+    let (head, response) = asked.await.expect("no panic");
     assert_eq!(
-        (head.status(), &told["reason"]),
+        (head.status(), &response["reason"]),
         (StatusCode::SERVICE_UNAVAILABLE, &json!("DRAINING"))
     );
     // The clock goes on only while everybody waits for it.
@@ -383,50 +385,50 @@ async fn a_partial_body_is_refused_at_once_when_the_drain_deadline_passes() {
 
 #[tokio::test]
 async fn a_request_past_its_deadline_fails_with_the_reason() {
-    let (model, begun, let_go) = slow();
-    let house = house(model, 8);
+    let (model, begun, let_go) = slow_model();
+    let server = one_version_server(model, 8);
     let body = json!({"rows": [good()], "timeout_ms": 150}).to_string();
-    let (head, told) = ask(door(&house), body.into()).await;
-    began(begun).await;
+    let (head, response) = send(http_router(&server), body.into()).await;
+    wait_for_start(begun).await;
     let_go.send(()).expect("sent");
     assert_eq!(
-        (head.status(), &told["reason"]),
+        (head.status(), &response["reason"]),
         (StatusCode::GATEWAY_TIMEOUT, &json!("DEADLINE_EXCEEDED"))
     );
-    assert_eq!(house.admission.in_flight(), 0);
+    assert_eq!(server.admission.in_flight(), 0);
 }
 
 #[tokio::test]
 async fn a_request_in_its_forward_pass_fails_when_the_drain_deadline_passes() {
-    let (model, begun, let_go) = slow();
-    let house = house(model, 8);
-    let asked = tokio::task::spawn(ask(door(&house), good_body().to_string().into()));
-    began(begun).await;
-    house.admission.begin_drain();
-    house.admission.cut_off();
-    let (head, told) = asked.await.expect("no panic");
+    let (model, begun, let_go) = slow_model();
+    let server = one_version_server(model, 8);
+    let asked = tokio::task::spawn(send(http_router(&server), good_body().to_string().into()));
+    wait_for_start(begun).await;
+    server.admission.begin_drain();
+    server.admission.cut_off();
+    let (head, response) = asked.await.expect("no panic");
     assert_eq!(
-        (head.status(), &told["reason"]),
+        (head.status(), &response["reason"]),
         (StatusCode::SERVICE_UNAVAILABLE, &json!("DRAINING"))
     );
     assert_eq!(head.headers()["connection"], "close");
-    let counts = house.admission.drain_counts();
+    let counts = server.admission.drain_counts();
     assert_eq!((counts.interrupted, counts.in_flight), (1, 0));
     let_go.send(()).expect("the forward pass still runs");
 }
 
 #[tokio::test]
 async fn a_permit_is_held_until_the_answer_is_sent() {
-    let house = house(Moody, 8);
+    let server = one_version_server(FaultyModel, 8);
     let request = Request::post(PREDICT).body(Body::from(good_body().to_string()));
-    let answer = door(&house)
+    let answer = http_router(&server)
         .oneshot(request.expect("a request"))
         .await
         .expect("infallible");
     assert_eq!(answer.status(), StatusCode::OK);
-    assert_eq!(house.admission.in_flight(), 1, "the answer is still here");
+    assert_eq!(server.admission.in_flight(), 1, "the answer is still here");
     let body = answer.into_body().collect().await.expect("a body");
-    assert_eq!(house.admission.in_flight(), 1, "its bytes are still here");
+    assert_eq!(server.admission.in_flight(), 1, "its bytes are still here");
     drop(body);
-    assert_eq!(house.admission.in_flight(), 0);
+    assert_eq!(server.admission.in_flight(), 0);
 }

@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Running, good};
+use crate::harness::{TestGateway, good};
 use crate::rest::{Reply, call, post, tensors};
 use crate::tiny;
 
-async fn one_version() -> Running {
-    Running::start("", |root| tiny::publish(root, "m", 1)).await
+async fn one_version() -> TestGateway {
+    TestGateway::start("", |root| tiny::publish(root, "m", 1)).await
 }
 
 /// The good tensors, one of them changed.
@@ -27,8 +27,8 @@ fn check(reply: &Reply, fields: &[&str], text: &str, what: &str) {
         "{what}: {reply:?}"
     );
     assert_eq!(reply.fields(), fields, "{what}: {reply:?}");
-    let told = reply.json()["fields"].to_string();
-    assert!(told.contains(text), "{what}: {text} is not in {told}");
+    let fields = reply.json()["fields"].to_string();
+    assert!(fields.contains(text), "{what}: {text} is not in {fields}");
 }
 
 #[tokio::test]
@@ -435,8 +435,8 @@ async fn the_position_of_a_json_error_is_reported() {
                     "{body}"
                 );
                 assert_eq!(reply.fields(), ["body"]);
-                let told = reply.json()["error"].to_string();
-                assert!(told.contains(place), "{body}: {told}");
+                let error = reply.json()["error"].to_string();
+                assert!(error.contains(place), "{body}: {error}");
             } else {
                 assert_eq!(reply.status, 400, "{body}");
             }

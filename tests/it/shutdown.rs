@@ -14,7 +14,7 @@ use tonic::transport::Channel;
 use tonic::{Code, Request, Response, Status, client::Grpc};
 use tonic_prost::ProstCodec;
 
-use crate::harness::{connect, good, only, reason, registry, rows};
+use crate::harness::{connect, good, reason, registry, rows, single_score};
 use crate::process::{Process, serve};
 use crate::tiny;
 
@@ -74,8 +74,8 @@ fn both_signals_end_the_process_with_exit_code_0() {
         gateway.signal(signal);
         let ended = gateway.end();
         assert_eq!(ended.code, Some(0), "SIG{signal}: {ended:?}");
-        let told = format!("SIG{signal}: draining");
-        assert!(ended.stdout.contains(&told), "{}", ended.stdout);
+        let expected = format!("SIG{signal}: draining");
+        assert!(ended.stdout.contains(&expected), "{}", ended.stdout);
         assert!(ended.stdout.contains("drained in "), "{}", ended.stdout);
     }
 }
@@ -94,7 +94,7 @@ async fn a_request_in_flight_is_answered_before_the_process_ends() {
         .expect("the connection is open");
     drop(rest);
     let answer = answer.await.expect("no panic").expect("answered");
-    assert!((only(answer.get_ref()) - 1.0).abs() < f32::EPSILON);
+    assert!((single_score(answer.get_ref()) - 1.0).abs() < f32::EPSILON);
     assert_eq!(gateway.end().code, Some(0));
 }
 
@@ -173,14 +173,14 @@ fn slow_rows(rows: usize) -> PredictRequest {
 }
 
 /// How requests ended that were in flight when SIGTERM came, and what the process said at its end.
-struct Drained {
+struct DrainResult {
     finished: usize,
     told: usize,
     report: String,
 }
 
 /// Ends a gateway that has 200 requests in flight, of `rows` rows each; the last `silent` of them never send their message.
-async fn drain_200(drain_seconds: u64, rows: usize, silent: usize) -> Drained {
+async fn drain_200(drain_seconds: u64, rows: usize, silent: usize) -> DrainResult {
     const ALL: usize = 200;
     let dir = registry(publish_slow);
     let config = dir.path().join("taper.toml");
@@ -237,7 +237,7 @@ async fn drain_200(drain_seconds: u64, rows: usize, silent: usize) -> Drained {
         .stdout
         .lines()
         .find(|line| line.contains("drained in "));
-    Drained {
+    DrainResult {
         finished,
         told,
         report: report.expect("a report").to_owned(),
@@ -258,7 +258,7 @@ async fn requests_past_the_drain_deadline_get_unavailable_and_no_stream_is_broke
     let drained = drain_200(1, 256, 20).await;
     assert_eq!(drained.finished + drained.told, 200);
     assert!(drained.told >= 20, "{}", drained.report);
-    let Drained { finished, told, .. } = drained;
+    let DrainResult { finished, told, .. } = drained;
     let want = format!(
         "{finished} of 200 requests in flight finished, {told} told UNAVAILABLE, 0 cut off"
     );

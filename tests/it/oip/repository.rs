@@ -8,11 +8,11 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
 use super::{Client, infer, raw, two_versions};
-use crate::harness::{Running, connect, eventually, fields, reason};
+use crate::harness::{TestGateway, connect, eventually, fields, reason};
 use crate::lifecycle::becomes;
 use crate::tiny;
 
-async fn admin(gateway: &Running) -> Client {
+async fn admin(gateway: &TestGateway) -> Client {
     Client::new(connect(gateway.addresses().admin).await)
 }
 
@@ -85,7 +85,7 @@ async fn a_version_without_references_is_unloaded_and_can_be_loaded_again() {
         .await
         .expect("history")
         .into_inner();
-    let told: Vec<_> = history
+    let actions: Vec<_> = history
         .revisions
         .iter()
         .map(|one| (one.action.as_str(), one.reason.as_str()))
@@ -100,7 +100,7 @@ async fn a_version_without_references_is_unloaded_and_can_be_loaded_again() {
             "RepositoryModelUnload of the Open Inference Protocol",
         ),
     ];
-    assert_eq!(told, want);
+    assert_eq!(actions, want);
     assert!(
         history.revisions[0].actor.starts_with("127.0.0.1:"),
         "{history:?}"
@@ -205,7 +205,7 @@ async fn models_that_cannot_be_loaded_are_refused_by_name() {
     ] {
         assert_eq!(status.expect_err("unknown").code(), Code::NotFound);
     }
-    for (status, told) in [
+    for (status, message) in [
         (
             load(&mut services, "m").await,
             "models are loaded on the admin port",
@@ -216,7 +216,10 @@ async fn models_that_cannot_be_loaded_are_refused_by_name() {
         ),
     ] {
         let status = status.expect_err("not here");
-        assert_eq!((status.code(), status.message()), (Code::Unavailable, told));
+        assert_eq!(
+            (status.code(), status.message()),
+            (Code::Unavailable, message)
+        );
         assert_eq!(reason(&status), "WRONG_PORT");
     }
     let status = infer(&mut operators, raw(1)).await.expect_err("not here");
@@ -253,7 +256,7 @@ async fn a_load_request_fails_if_a_version_does_not_load_again() {
         (Code::FailedPrecondition, "VERSION_NOT_READY")
     );
     assert!(status.message().contains("version 1"), "{status:?}");
-    eventually("it is told as what it is", || async {
+    eventually("its failure is reported", || async {
         let state = state_of(&mut services.clone(), "1").await;
         (state == "UNAVAILABLE").then_some(())
     })
@@ -268,7 +271,7 @@ async fn a_load_request_fails_if_a_version_does_not_load_again() {
 
 #[tokio::test]
 async fn a_load_request_fails_while_a_version_of_the_model_is_failed() {
-    let gateway = Running::start("", |root| {
+    let gateway = TestGateway::start("", |root| {
         tiny::publish(root, "m", 1);
         for model in ["broken", "short"] {
             tiny::publish(root, model, 1);

@@ -8,8 +8,8 @@ use std::fs;
 
 use serde_json::Value;
 
+use crate::json_shape::lacks;
 use crate::recording::{all_verbs, fields_of_files, fixture, present, verbs_and_flags};
-use crate::shape::lacks;
 
 /// The lines of a list.
 fn list(name: &str) -> Vec<String> {

@@ -5,13 +5,13 @@ use taper::proto::inference::DataType;
 use tonic::Code;
 
 use super::{Client, data, two_versions};
-use crate::harness::{Running, connect, fields, reason};
+use crate::harness::{TestGateway, connect, fields, reason};
 use crate::tiny;
 
 const LABELLED: &str =
     "[models.m]\nlabels = { stable = 1 }\nsplit = { stable = 4000, latest = 6000 }";
 
-async fn both_ports(gateway: &Running) -> [Client; 2] {
+async fn both_ports(gateway: &TestGateway) -> [Client; 2] {
     let admin = Client::new(connect(gateway.addresses().admin).await);
     [data(gateway).await, admin]
 }
@@ -46,7 +46,7 @@ async fn the_server_is_live_and_ready_and_reports_the_extensions_that_it_support
 
 #[tokio::test]
 async fn a_gateway_with_a_model_that_cannot_answer_is_not_ready() {
-    let gateway = Running::start("", |root| {
+    let gateway = TestGateway::start("", |root| {
         tiny::publish(root, "m", 1);
         tiny::publish_with(root, "broken", 1, |manifest| {
             manifest["golden"][0]["answer"] = serde_json::json!([1000]);
@@ -96,17 +96,17 @@ async fn a_gateway_with_a_model_that_cannot_answer_is_not_ready() {
         .repository_index(wire::RepositoryIndexRequest::default())
         .await;
     let index = index.expect("an index").into_inner().models;
-    let told: Vec<_> = index
+    let listed: Vec<_> = index
         .iter()
         .map(|one| [&one.name, &one.version, &one.state, &one.reason].map(String::as_str))
         .collect();
     assert_eq!(
-        told,
+        listed,
         [
             ["broken", "1", "UNAVAILABLE", "failed to load"],
             ["m", "1", "READY", ""]
         ],
-        "why it failed is told to operators only"
+        "the reason of the failure is for operators only"
     );
     let only_ready = wire::RepositoryIndexRequest {
         ready: true,

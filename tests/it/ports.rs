@@ -14,11 +14,11 @@ use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 use tonic_reflection::pb::v1::{ServerReflectionRequest, ServerReflectionResponse};
 use tonic_types::StatusExt;
 
-use crate::harness::{Running, config, connect, good, registry, rows};
+use crate::harness::{TestGateway, config, connect, good, registry, rows};
 use crate::tiny;
 
-async fn one_version() -> Running {
-    Running::start("", |root| tiny::publish(root, "m", 1)).await
+async fn one_version() -> TestGateway {
+    TestGateway::start("", |root| tiny::publish(root, "m", 1)).await
 }
 
 #[tokio::test]
@@ -173,7 +173,7 @@ async fn readiness_reports_missing_versions() {
     assert_eq!(gateway.http_get("/healthz").await.0, "HTTP/1.1 200 OK");
     assert_eq!(gateway.http_get("/readyz").await.0, "HTTP/1.1 200 OK");
     gateway.drain().await;
-    let broken = Running::start("", |root| {
+    let broken = TestGateway::start("", |root| {
         tiny::publish(root, "m", 1);
         tiny::publish_with(root, "sick", 1, |manifest| {
             manifest["files"][0]["bytes"] = 1.into()
@@ -227,28 +227,28 @@ async fn a_drain_under_load_interrupts_no_accepted_request() {
         // The last request of each client was not taken, so that it is safe to send again: nothing listened any more, or
         // the client's own side held it back, or HTTP/2 said that the gateway had not seen it. A request that is cut off
         // ends with a broken stream.
-        let told = format!("{status:?}");
+        let text = format!("{status:?}");
         let not_taken = [
             "ConnectionRefused",
             "hyper::Error(Canceled,",
             "GoAway(b\"\", NO_ERROR, Remote)",
         ];
-        assert!(not_taken.iter().any(|way| told.contains(way)), "{told}");
-        assert!(status.get_details_error_info().is_none(), "{told}");
+        assert!(not_taken.iter().any(|way| text.contains(way)), "{text}");
+        assert!(status.get_details_error_info().is_none(), "{text}");
     }
 }
 
 #[tokio::test]
 async fn settings_that_cannot_be_satisfied_after_a_restart_are_reported_and_other_models_serve() {
     let toml = "[models.m]\nlabels = { stable = 1 }\nsplit = { stable = 10000 }";
-    let gateway = Running::start(toml, |root| {
+    let gateway = TestGateway::start(toml, |root| {
         (1..=2).for_each(|version| tiny::publish(root, "m", version));
         tiny::publish(root, "other", 1);
     })
     .await;
     let dir = gateway.drain_and_keep().await;
     std::fs::remove_dir_all(dir.path().join("models/m/1")).expect("removed");
-    let mut gateway = Running::over(dir, "").await;
+    let mut gateway = TestGateway::over(dir, "").await;
     let (status, reasons) = gateway.http_get("/readyz").await;
     assert!(status.contains("503"), "{status}");
     let want = "model m: revision 1 cannot be honoured: version 1 cannot take traffic";
@@ -268,7 +268,7 @@ async fn settings_that_cannot_be_satisfied_after_a_restart_are_reported_and_othe
 
 #[tokio::test]
 async fn connections_beyond_the_limit_are_closed_and_the_others_continue() {
-    let mut gateway = Running::start("[limits]\nmax_connections = 1", |root| {
+    let mut gateway = TestGateway::start("[limits]\nmax_connections = 1", |root| {
         tiny::publish(root, "m", 1);
     })
     .await;
@@ -308,7 +308,7 @@ async fn every_port_in_use_is_named_and_nothing_is_left_running() {
             let ports: Vec<_> = errors.iter().map(|error| error.face).collect();
             assert_eq!(ports, ["data", "http"]);
         }
-        other => panic!("both taken ports are told, got {other:?}"),
+        other => panic!("both ports in use are reported, got {other:?}"),
     }
     gateway.drain().await;
 }
