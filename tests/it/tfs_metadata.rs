@@ -16,7 +16,7 @@ use tonic::{Code, Status};
 use crate::harness::{connect, fields};
 use crate::tfs::{by, client, spec, start};
 
-fn asking(spec: ModelSpec, field: &[&str]) -> GetModelMetadataRequest {
+fn metadata_request(spec: ModelSpec, field: &[&str]) -> GetModelMetadataRequest {
     GetModelMetadataRequest {
         model_spec: Some(spec),
         metadata_field: field.iter().map(|&field| field.into()).collect(),
@@ -32,7 +32,7 @@ async fn metadata_contains_the_signature_of_the_version_that_would_answer() {
         (by(VersionChoice::Version(1)), 1),
         (by(VersionChoice::VersionLabel("stable".into())), 1),
     ] {
-        let answer = client.get_model_metadata(asking(asked, &["signature_def"]));
+        let answer = client.get_model_metadata(metadata_request(asked, &["signature_def"]));
         let answer = answer.await.expect("metadata").into_inner();
         let who = answer.model_spec.expect("who");
         assert_eq!(who.name, "m");
@@ -96,7 +96,7 @@ async fn metadata_contains_the_signature_of_the_version_that_would_answer() {
             "model_spec.version",
         ),
     ] {
-        let refused = client.get_model_metadata(asking(asked, fields_asked)).await;
+        let refused = client.get_model_metadata(metadata_request(asked, fields_asked)).await;
         let refused = refused.expect_err("refused");
         assert_eq!(
             (refused.code(), fields(&refused)),
