@@ -3,20 +3,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 use tokio::time::{self, MissedTickBehavior};
 
+use crate::api::{Stage, StageWatch};
 use crate::serving::live::Live;
 
-/// Brings the gauges of drift up to date every `interval` until `ending`, one look at a time.
+/// Brings the gauges of drift up to date every `interval` until [`Stage::Ending`], one look at a time.
 ///
 /// A look runs on a thread for what blocks, so that no thread that serves counts; and at the priority of everything else, because it
 /// holds locks of statistics for a moment, for which upkeep and `GetStats` would otherwise wait as long as it is put aside.
 pub(super) async fn look(
     live: Arc<Live>,
     interval: Duration,
-    mut ending: watch::Receiver<bool>,
+    mut stage: StageWatch,
 ) -> &'static str {
     let mut ticks = time::interval(interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -25,7 +25,7 @@ pub(super) async fn look(
     loop {
         tokio::select! {
             _ = ticks.tick() => {}
-            _ = ending.wait_for(|ending| *ending) => return "drift",
+            () = stage.reached(Stage::Ending) => return "drift",
         }
         let live = Arc::clone(&live);
         // An error is a panic, which costs this look its gauges and nothing else.
