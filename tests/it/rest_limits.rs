@@ -8,7 +8,7 @@ use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use taper::api::http::{HttpState, router};
-use taper::api::{Catalog, Predictor, Stage};
+use taper::api::{Catalog, Lifecycle, Predictor};
 use taper::control::View;
 use taper::insight::outcomes::{OutcomeSettings, Outcomes};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -223,7 +223,7 @@ async fn who_is_told_to_go_amid_its_body_is_counted_once() {
     .await;
     let report = gateway.drain_and_tell().await;
     assert_eq!(
-        (report.finished, report.told, report.cut),
+        (report.finished, report.refused, report.cut),
         (0, 20, 0),
         "{report}"
     );
@@ -259,8 +259,7 @@ async fn a_request_without_a_place_is_answered_before_its_connection_is_cut() {
 /// The HTTP door of a house, without sockets.
 fn door(house: &House) -> axum::Router {
     let (_, views) = watch::channel(Arc::new(View::default()));
-    let (_, stages) = watch::channel(Stage::default());
-    let catalog = Catalog::new(Arc::clone(&house.live), views, stages);
+    let catalog = Catalog::new(Arc::clone(&house.live), views, Lifecycle::new().watch());
     let outcomes = Outcomes::new(OutcomeSettings::default(), house.telemetry.outcomes());
     let predictor = Predictor::new(Arc::clone(&house.pipeline), Arc::clone(&house.admission));
     let outcomes = Arc::new(outcomes);

@@ -224,7 +224,7 @@ async fn what_cannot_be_loaded_is_refused_by_name() {
         (status.code(), status.message()),
         (
             Code::Unimplemented,
-            "requests are answered on the data port"
+            "inference requests are answered on the data port"
         )
     );
     let stream = operators
