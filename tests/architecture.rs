@@ -123,8 +123,8 @@ const DOORS: &[(&[&str], &[&str], &str)] = &[
     ),
     (
         &["metrics", "metrics_exporter_prometheus", "metrics_util"],
-        &["src/insight/"],
-        "names and labels of series are decided in one room",
+        &["src/insight/metrics/"],
+        "one folder registers series, by the rows of its table",
     ),
     (
         &["mimalloc", "libmimalloc_sys"],

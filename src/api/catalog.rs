@@ -4,53 +4,38 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use super::lifecycle::{Stage, StageWatch};
 use crate::control::View;
 use crate::error::PredictError;
 use crate::serving::live::{Live, ServingModel, Snapshot};
 use crate::serving::version::VersionRuntime;
 use crate::serving::{Pin, pinned};
 
-/// Lifecycle stage reported to health checks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Stage {
-    /// It takes new work.
-    #[default]
-    Serving,
-    /// It finishes what it has.
-    Draining,
-    /// Nobody needs to know more: who watches can go.
-    Gone,
-}
-
 /// Reads what is served and what control has published.
 #[derive(Clone, Debug)]
 pub struct Catalog {
     live: Arc<Live>,
     views: watch::Receiver<Arc<View>>,
-    stage: watch::Receiver<Stage>,
+    stage: StageWatch,
 }
 
 impl Catalog {
-    /// Creates a catalog of what `live` serves and control publishes in `views`, for a gateway in `stage`.
+    /// Creates a catalog of what `live` serves and control publishes in `views`, for a gateway in this `stage`.
     #[must_use]
-    pub fn new(
-        live: Arc<Live>,
-        views: watch::Receiver<Arc<View>>,
-        stage: watch::Receiver<Stage>,
-    ) -> Self {
+    pub fn new(live: Arc<Live>, views: watch::Receiver<Arc<View>>, stage: StageWatch) -> Self {
         Self { live, views, stage }
     }
 
-    /// Returns the current stage of the gateway.
-    pub(super) fn stage(&self) -> Stage {
-        *self.stage.borrow()
+    /// Returns whether the gateway has reached `stage`.
+    pub(super) fn has_reached(&self, stage: Stage) -> bool {
+        self.stage.has_reached(stage)
     }
 
     /// Waits until the published state or the stage changes. Returns `false` if neither will ever change again.
     pub(super) async fn changed(&mut self) -> bool {
         tokio::select! {
             changed = self.views.changed() => changed.is_ok(),
-            changed = self.stage.changed() => changed.is_ok(),
+            changed = self.stage.changed() => changed,
         }
     }
 
@@ -68,7 +53,7 @@ impl Catalog {
     #[must_use]
     pub fn unready(&self) -> Vec<String> {
         let mut reasons = Vec::new();
-        if self.stage() != Stage::Serving {
+        if self.has_reached(Stage::Draining) {
             reasons.push("the gateway is shutting down and takes no new work".to_owned());
         }
         let view = self.view();

@@ -1,4 +1,4 @@
-//! What the gateway knows about a request beside its message: who sent it, and its permit.
+//! What the gateway knows about a request apart from its message: who sent it, and its permit.
 //!
 //! A connection attaches one [`RequestContext`] to each of its requests, over gRPC and HTTP alike. Every later layer and every handler
 //! reads that one value. It is one value because each extension of a request costs an allocation.
@@ -16,7 +16,7 @@ use tonic::Request;
 
 use crate::serving::admission::RequestPermit;
 
-/// What is known about one request beside its message.
+/// What is known about one request apart from its message.
 #[derive(Clone, Debug, Default)]
 pub struct RequestContext {
     peer: Option<SocketAddr>,

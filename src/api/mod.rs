@@ -1,5 +1,5 @@
-//! Ports and protocols: gRPC for services and operators, HTTP for services and dashboards. A handler converts a message to a domain type, calls
-//! one function, and converts the answer or the error back. Wire types end here.
+//! Ports and protocols: gRPC for services and operators, HTTP for services and dashboards. A handler converts a message to a domain type,
+//! calls one function, and converts the answer or the error back. Wire types end here.
 
 use std::time::Duration;
 
@@ -10,15 +10,17 @@ pub mod http;
 mod catalog;
 mod context;
 mod error_mapping;
+mod lifecycle;
 mod oip;
 mod predictor;
 mod read;
 mod response_headers;
 mod status;
 
-pub use catalog::{Catalog, Stage};
+pub use catalog::Catalog;
 pub use context::RequestContext;
 pub use error_mapping::{ErrorMapping, NATIVE, OPEN_INFERENCE, TENSORFLOW_SERVING};
+pub use lifecycle::{Lifecycle, Stage, StageWatch};
 pub use predictor::Predictor;
 
 use endpoints::Endpoint;

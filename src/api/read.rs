@@ -27,7 +27,8 @@ pub(super) fn pin(text: String) -> Option<Pin> {
     Some(number.map_or_else(|| Pin::Label(text), Pin::Version))
 }
 
-/// Returns the routing key of a request: from the message if `in_message` has the name and the value of its field, otherwise from the header.
+/// Returns the routing key of a request: from the message if `in_message` has the name and the value of its field, otherwise from the
+/// header.
 pub(super) fn routing_key_of(
     in_message: Option<(&str, String)>,
     headers: &HeaderMap,

@@ -14,8 +14,8 @@ use crate::ident::VersionNumber;
 const DOMAIN: &str = "taper.v1";
 
 /// Limit on the bytes of a message in its `grpc-message` encoding. Many clients refuse trailers of more than 8 KiB and then report a broken
-/// stream instead of the error. These limits keep the message and the details, which repeat it in base64, below 7 KiB together, whatever names
-/// and texts a caller sends.
+/// stream instead of the error. These limits keep the message and the details, which repeat it in base64, below 7 KiB together, whatever
+/// names and texts a caller sends.
 const MAX_MESSAGE_BYTES: usize = 1024;
 /// Limit on the bytes of all violations in the details.
 const MAX_VIOLATIONS_BYTES: usize = 3 * 1024;
@@ -23,7 +23,7 @@ const MAX_VIOLATIONS_BYTES: usize = 3 * 1024;
 const MAX_SUBJECT_BYTES: usize = 160;
 /// Limit on the bytes of the description of one violation.
 const MAX_DESCRIPTION_BYTES: usize = 320;
-/// Bytes of one violation beside its texts: its kind, and the tags and lengths of protobuf.
+/// Bytes of one violation in addition to its texts: its kind, and the tags and lengths of protobuf.
 const FRAMING_BYTES: usize = 32;
 
 /// Converts an error of a prediction for the native protocol.

@@ -1,4 +1,4 @@
-//! Serving HTTP connections with hyper until the gateway goes down, and attaching the context of each connection to its requests.
+//! Serving HTTP connections with hyper until the gateway shuts down, and attaching the context of each connection to its requests.
 //!
 //! gRPC is served here and not by tonic's own server, whose layers each move a request once more and check its deadline, which admission
 //! control checks already.
@@ -17,21 +17,17 @@ use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulConnection, GracefulShutdown};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 use tokio_stream::{Stream, StreamExt};
 use tonic::body::Body;
 use tower::Service as _;
 
 use super::grpc_router::{Call, GrpcRouter, RouterFuture};
-use crate::api::RequestContext;
+use crate::api::{RequestContext, Stage, StageWatch};
 
-/// How long a connection may be idle between two requests, and how long the head of a request may take to arrive. Longer than the minute after
-/// which many clients close idle connections, since it is better if the client closes first.
+/// How long a connection may be idle between two requests, and how long the head of a request may take to arrive. Longer than the minute
+/// after which many clients close idle connections, since it is better if the client closes first.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
-
-/// Name of the task of the HTTP port.
-pub(super) const HTTP: &str = "http";
 
 /// A connection that hyper serves and can shut down gracefully.
 pub(super) trait ServedConnection:
@@ -47,13 +43,14 @@ pub(super) trait HasPeer {
     fn peer(&self) -> Option<SocketAddr>;
 }
 
-/// Serves connections from `incoming` by `serve` until `ending`, then accepts no further ones and returns `name` once the last request is
-/// answered.
+/// Serves connections from `incoming` by `serve` until the gateway reaches `end`, then accepts no further ones and returns `name` once the
+/// last request is answered.
 pub(super) async fn serve_until<I, C>(
     name: &'static str,
     incoming: impl Stream<Item = I>,
     serve: impl Fn(I) -> C,
-    mut ending: watch::Receiver<bool>,
+    mut stage: StageWatch,
+    end: Stage,
 ) -> &'static str
 where
     C: ServedConnection,
@@ -67,8 +64,7 @@ where
                 connections.spawn(graceful.watch(serve(io)));
             }
             Some(ended) = connections.join_next() => log_end(name, ended),
-            // An error means that the gateway itself is gone, which is a reason to end too.
-            _ = ending.wait_for(|ending| *ending) => break,
+            () = stage.reached(end) => break,
         }
     }
     drop(incoming);
@@ -87,8 +83,8 @@ fn log_end(port: &str, ended: Result<Result<(), hyper::Error>, JoinError>) {
     }
 }
 
-/// Returns a function that serves HTTP/1.1 by `router`. A connection that is idle, or that sends only part of a request's head, is closed after a
-/// while: services keep connections open between requests, and if idle ones held all permits, metrics could not be scraped.
+/// Returns a function that serves HTTP/1.1 by `router`. A connection that is idle, or that sends only part of a request's head, is closed
+/// after a while: services keep connections open between requests, and if idle ones held all permits, metrics could not be scraped.
 pub(super) fn http<I>(
     router: Router,
 ) -> impl Fn(I) -> http1::Connection<TokioIo<I>, ConnectionService<Router>>
@@ -121,8 +117,8 @@ where
     let mut server = http2::Builder::new(TokioExecutor::new());
     server
         .max_concurrent_streams(max_streams)
-        // The limit counts over the whole life of a connection, and it also counts bytes that arrive late for a refused request: an overload
-        // would end the connections of all clients.
+        // The limit counts over the whole life of a connection, and it also counts bytes that arrive late for a refused request: an
+        // overload would end the connections of all clients.
         .max_local_error_reset_streams(None);
     move |io| {
         let service = ConnectionService::new(router.clone(), &io);
@@ -191,6 +187,7 @@ mod tests {
     use tokio::time::Instant;
 
     use super::*;
+    use crate::api::Lifecycle;
 
     const PEER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 4711);
     const REQUEST: &str = "GET / HTTP/1.1\r\nhost: m\r\n\r\n";
@@ -201,15 +198,15 @@ mod tests {
         }
     }
 
-    /// One connection, and the task that serves it until `ending`. Its only path answers with the peer in the request's context.
-    fn connection(
-        ending: watch::Receiver<bool>,
-    ) -> (DuplexStream, impl Future<Output = &'static str>) {
+    /// One connection, and the task that serves it until the gateway ends. Its only path answers with the peer in the request's context.
+    fn connection(lifecycle: &Lifecycle) -> (DuplexStream, impl Future<Output = &'static str>) {
         let (client, server) = duplex(4096);
         let incoming = tokio_stream::once(server).chain(tokio_stream::pending());
         let handler = get(async |context: RequestContext| format!("{:?}", context.peer()));
         let router = Router::new().route("/", handler);
-        (client, serve_until(HTTP, incoming, http(router), ending))
+        let serve = http(router);
+        let served = serve_until("http", incoming, serve, lifecycle.watch(), Stage::Ending);
+        (client, served)
     }
 
     /// Sends `bytes`, then reads until the connection is closed.
@@ -223,8 +220,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_idle_connection_is_closed() {
         for bytes in ["", REQUEST, "GET / HTTP/1.1\r\nho"] {
-            let (_end, ending) = watch::channel(false);
-            let (mut client, served) = connection(ending);
+            let lifecycle = Lifecycle::new();
+            let (mut client, served) = connection(&lifecycle);
             let begin = Instant::now();
             let received = tokio::select! {
                 received = exchange(&mut client, bytes) => received,
@@ -239,8 +236,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn handlers_see_the_peer_of_the_connection() {
-        let (_end, ending) = watch::channel(false);
-        let (mut client, served) = connection(ending);
+        let lifecycle = Lifecycle::new();
+        let (mut client, served) = connection(&lifecycle);
         let received = tokio::select! {
             received = exchange(&mut client, REQUEST) => received,
             ended = served => panic!("{ended} has ended"),
@@ -251,14 +248,14 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_idle_connection_does_not_delay_the_end() {
-        let (end, ending) = watch::channel(false);
-        let (mut client, served) = connection(ending);
+        let lifecycle = Lifecycle::new();
+        let (mut client, served) = connection(&lifecycle);
         client.write_all(REQUEST.as_bytes()).await.unwrap();
         let begin = Instant::now();
         let read = async {
             let mut status = [0; 15];
             client.read_exact(&mut status).await.unwrap();
-            end.send_replace(true);
+            lifecycle.enter(Stage::Ending);
         };
         tokio::join!(served, read);
         assert!(begin.elapsed() < IDLE_TIMEOUT);

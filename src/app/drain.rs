@@ -1,30 +1,30 @@
-//! Going down without losing a request.
+//! Shutting down without losing a request.
 
 use std::{fmt, time::Duration};
 
-use tokio::task::spawn_blocking;
+use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{self, Instant};
 
-use super::{Gateway, connections};
-use crate::api::Stage;
+use super::{Gateway, Stage};
+use crate::api::endpoints::Port;
 use crate::serving::admission::DrainCounts;
 
-/// How often it is looked whether the last request has been answered.
-const LOOK: Duration = Duration::from_millis(5);
-/// How long those get who have been answered, to take the last bytes and to close; after them those at the HTTP door who need no
-/// place, as a scrape of the metrics; and in the end all that is left, which has nothing to wait for.
-const REST: Duration = Duration::from_secs(1);
+/// Time between two checks for requests in flight.
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
+/// Time limit on each last step: for clients of the gRPC ports to take their last bytes and to close, then for clients of the HTTP port
+/// without permits, such as a scrape of the metrics, and finally for everything else, which has nothing left to wait for.
+const STEP_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How going down went.
+/// The outcome of a drain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DrainReport {
-    /// Requests in flight when it began, or later, that were answered as at any other time.
+    /// Requests that were in flight when the drain began, or arrived later, and got their normal response.
     pub finished: usize,
-    /// Requests that were told `UNAVAILABLE` at the deadline.
-    pub told: usize,
-    /// Requests whose answer nobody took before their connection was cut.
+    /// Requests that were answered `UNAVAILABLE` at the deadline.
+    pub refused: usize,
+    /// Requests whose client had not taken the response when the connection was cut.
     pub cut: usize,
-    /// How long it took.
+    /// How long the drain took.
     pub took: Duration,
 }
 
@@ -32,101 +32,112 @@ impl fmt::Display for DrainReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             finished,
-            told,
+            refused,
             cut,
             took,
         } = self;
-        let all = finished + told + cut;
+        let all = finished + refused + cut;
         write!(
             f,
-            "drained in {took:.1?}: {finished} of {all} requests in flight finished, {told} told UNAVAILABLE, {cut} cut off"
+            "drained in {took:.1?}: {finished} of {all} requests in flight finished, {refused} answered UNAVAILABLE, {cut} cut off"
         )
     }
 }
 
 impl Gateway {
-    /// Takes no new work, lets requests in flight finish within the deadline, tells those that are left, and ends everything.
+    /// Takes no new work, lets requests in flight finish before the deadline, answers the rest `UNAVAILABLE`, and ends all tasks.
     pub async fn drain(mut self) -> DrainReport {
         let begin = Instant::now();
-        let deadline = begin + self.drain_deadline;
-        self.stage.send_replace(Stage::Draining);
         self.admission.begin_drain();
+        self.lifecycle.enter(Stage::Draining);
         tracing::info!(in_flight = self.admission.in_flight(), "draining");
-        self.close.send_replace(true);
-        // Joins its thread, which may be reading a slow disk.
-        let watch = self.watch.take();
-        let watch = spawn_blocking(move || drop(watch));
-        while self.admission.in_flight() > 0 && Instant::now() < deadline {
-            time::sleep(LOOK).await;
+        // Joins the thread that scans the registry, which may be reading a slow disk.
+        let registry = self.registry.take();
+        let registry = spawn_blocking(move || drop(registry));
+        self.wait_for_requests(begin + self.drain_deadline).await;
+
+        self.lifecycle.enter(Stage::Drained);
+        let mut all_gone = self.end_grpc().await;
+        if !all_gone && self.admission.in_flight() > 0 {
+            // These requests arrived after the others had gone, on connections that had not received the request to close yet.
+            all_gone = self.end_grpc().await;
         }
-        // Who asked was told NOT_SERVING until now. Streams that watch would keep their connections open for ever.
-        self.stage.send_replace(Stage::Gone);
-        let all_left = self.leave().await
-            // They came after the others had gone, on a connection that had not heard of it.
-            || (self.admission.in_flight() > 0 && self.leave().await);
-        self.end.send_replace(true);
-        self.hang_up().await;
-        if all_left {
-            self.await_quiescence().await;
+        self.lifecycle.enter(Stage::Ending);
+        self.end_http().await;
+        if all_gone {
+            self.wait_for_permits().await;
         }
         let DrainCounts {
             finished,
             interrupted,
             in_flight,
         } = self.admission.drain_counts();
-        self.cut.send_replace(true);
-        let rest = async {
-            while self.grpc.join_next().await.is_some() {}
-            while self.others.join_next().await.is_some() {}
-            let _ = watch.await;
-        };
-        let ended = time::timeout(REST, rest).await;
-        // After the last request, so that its line is there; a disk that does not answer holds nobody up.
-        if let Some(log) = self.log.take() {
-            let _ = time::timeout(REST, spawn_blocking(move || log.finish())).await;
-        }
-        if ended.is_err() {
-            self.grpc.shutdown().await;
-            self.others.shutdown().await;
-        }
+
+        self.lifecycle.enter(Stage::Cut);
+        self.end_tasks(registry).await;
         DrainReport {
             finished,
-            told: interrupted,
+            refused: interrupted,
             cut: in_flight,
             took: begin.elapsed(),
         }
     }
 
-    /// Tells whoever is not answered yet, and waits until everybody has gone. Peers get a moment to take the last bytes and to
-    /// close; those that never would, because they are silent or not there, hold nobody up. Tells whether all have gone.
-    async fn leave(&mut self) -> bool {
+    /// Waits until no request is in flight, at most until `deadline`.
+    async fn wait_for_requests(&self, deadline: Instant) {
+        while self.admission.in_flight() > 0 && Instant::now() < deadline {
+            time::sleep(POLL_INTERVAL).await;
+        }
+    }
+
+    /// Has the remaining requests answered `UNAVAILABLE`, and waits until the gRPC ports have ended. Clients get a moment to take the last
+    /// bytes and to close; silent or dead ones do not delay the end. Returns whether all have closed.
+    async fn end_grpc(&mut self) -> bool {
         if self.admission.in_flight() > 0 {
             self.admission.cut_off();
         }
-        let doors = async { while self.grpc.join_next().await.is_some() {} };
-        time::timeout(REST, doors).await.is_ok()
+        let ended = join_all(&mut self.tasks.grpc);
+        time::timeout(STEP_TIMEOUT, ended).await.is_ok()
     }
 
-    /// Waits until everybody at the HTTP door has been answered. Who has sent half of a request, or takes no answer, holds nobody up.
-    async fn hang_up(&mut self) {
-        let door = async {
-            while let Some(ended) = self.others.join_next().await {
-                if ended.is_ok_and(|ended| ended == connections::HTTP) {
+    /// Waits until the HTTP port has ended. A client that has sent half of a request, or does not take its response, does not delay the
+    /// end.
+    async fn end_http(&mut self) {
+        let ended = async {
+            while let Some(ended) = self.tasks.others.join_next().await {
+                if ended.is_ok_and(|name| name == Port::Http.as_str()) {
                     return;
                 }
             }
         };
-        let _ = time::timeout(REST, door).await;
+        let _ = time::timeout(STEP_TIMEOUT, ended).await;
     }
 
-    /// Waits until those who have gone are counted out. A connection ends with the last byte of its last answer; the task that
-    /// wrote the answer may still be about to let go of its place, and has cut nobody off.
-    async fn await_quiescence(&self) {
-        let counted = async {
-            while self.admission.in_flight() > 0 {
-                time::sleep(LOOK).await;
-            }
-        };
-        let _ = time::timeout(REST, counted).await;
+    /// Waits until the permits of answered requests are released. A connection ends with the last byte of its last response; the task that
+    /// wrote the response may release its permit a moment later, and the request was not cut off then.
+    async fn wait_for_permits(&self) {
+        self.wait_for_requests(Instant::now() + STEP_TIMEOUT).await;
     }
+
+    /// Waits until all tasks and the prediction log have ended, and aborts what has not.
+    async fn end_tasks(&mut self, registry: tokio::task::JoinHandle<()>) {
+        let ended = async {
+            join_all(&mut self.tasks.grpc).await;
+            join_all(&mut self.tasks.others).await;
+            let _ = registry.await;
+        };
+        let ended = time::timeout(STEP_TIMEOUT, ended).await;
+        // After the last request, so that its line is written. A disk that does not respond does not delay the end.
+        if let Some(log) = self.log.take() {
+            let _ = time::timeout(STEP_TIMEOUT, spawn_blocking(move || log.finish())).await;
+        }
+        if ended.is_err() {
+            self.tasks.grpc.shutdown().await;
+            self.tasks.others.shutdown().await;
+        }
+    }
+}
+
+async fn join_all(tasks: &mut JoinSet<&'static str>) {
+    while tasks.join_next().await.is_some() {}
 }

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 use tokio::time::{self, MissedTickBehavior};
 
+use crate::api::{Stage, StageWatch};
 use crate::serving::live::Live;
 
-/// Updates the gauges of drift every `interval` until `ending`, one update at a time.
+/// Brings the gauges of drift up to date every `interval` until [`Stage::Ending`], one look at a time.
 ///
 /// An update runs on a blocking thread, so that it takes no time from threads that serve. It runs at normal priority, because it
 /// briefly holds locks of statistics: at a low priority, upkeep and `GetStats` could wait for them as long as the thread is not
@@ -17,7 +17,7 @@ use crate::serving::live::Live;
 pub(super) async fn update_gauges(
     live: Arc<Live>,
     interval: Duration,
-    mut ending: watch::Receiver<bool>,
+    mut stage: StageWatch,
 ) -> &'static str {
     let mut ticks = time::interval(interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -26,7 +26,7 @@ pub(super) async fn update_gauges(
     loop {
         tokio::select! {
             _ = ticks.tick() => {}
-            _ = ending.wait_for(|ending| *ending) => return "drift",
+            () = stage.reached(Stage::Ending) => return "drift",
         }
         let live = Arc::clone(&live);
         // The error is a panic. It only affects this update.

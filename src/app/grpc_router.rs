@@ -1,6 +1,7 @@
 //! The gRPC services of one port, and the choice of the one that a call names.
 //!
-//! The services that are called most are compared before the general router, which moves a request several times and boxes its path parameters.
+//! The services that are called most are compared before the general router, which moves a request several times and boxes its path
+//! parameters.
 
 use std::convert::Infallible;
 

@@ -1,63 +1,60 @@
-//! The only wiring: a [`Config`] becomes a running [`Gateway`], which is drained in the end.
+//! The wiring: makes a running [`Gateway`] of a [`Config`], and drains it at the end.
 //!
-//! Start: metrics, versions, first snapshot, ports, tasks; whatever fails, fails before a port is bound or names every port
-//! that is taken. Drain, in order: health says NOT_SERVING, no new connection and no new request is taken, requests in
-//! flight finish or the deadline passes, then the HTTP door closes, what is still connected is cut, and the writer ends.
+//! Start: metrics, versions and the first snapshot; what the ports share; then the ports, one builder for each; then background tasks. A
+//! port that is taken fails the start, with a list of all ports that are. Drain, in the order of [`Stage`]: health checks report
+//! NOT_SERVING and no new connection or work is taken; requests in flight finish or the deadline passes; the HTTP port closes; connections
+//! that are still open are cut; the writer ends.
 
 mod accept;
+mod admin_port;
 mod connections;
+mod core;
+mod data_port;
 mod drain;
 mod drift;
 mod grpc_router;
+mod http_port;
+mod listen;
 mod memory;
 mod prepare;
-mod serve;
+mod reflection;
+mod socket;
 mod threads;
+mod upkeep;
 mod version_status;
 
-use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
-use tokio::{
-    net::TcpListener,
-    sync::watch,
-    task::{JoinSet, spawn_blocking},
-    time::{self, MissedTickBehavior},
-};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
 
-use crate::api;
-use crate::api::grpc::{Admin, AdminSettings, UnlistedService};
-use crate::api::http::HttpState;
-use crate::api::{Catalog, Predictor, Stage};
+use crate::api::grpc::UnlistedService;
+use crate::api::{Lifecycle, Stage};
 use crate::audit::AuditError;
 use crate::config::Config;
 use crate::control::{Event, OpenError, StartMode, View};
 use crate::faults::Faults;
-use crate::insight::metrics::{MetricsError, Telemetry};
-use crate::insight::outcomes::Outcomes;
-use crate::insight::prediction_log::{LogThread, PredictionLog};
+use crate::insight::metrics::MetricsError;
+use crate::insight::prediction_log::LogThread;
 use crate::registry;
-use crate::serving::Pipeline;
 use crate::serving::admission::AdmissionControl;
-use crate::serving::batch::Pool;
 use crate::serving::live::{Live, Snapshot};
-use crate::serving::shadow::ShadowPool;
 
-use accept::ConnectionLimiter;
+use core::Core;
 pub use drain::DrainReport;
+use listen::Listeners;
+pub use listen::{Addresses, BindError};
 pub use prepare::rehearse;
 use prepare::{Prepared, open, prepare};
 pub use version_status::VersionStatus;
 
-/// How often recorded values are moved into histograms, and gauges brought up to date.
-const UPKEEP: Duration = Duration::from_secs(1);
-
-/// Why a gateway did not start. Nothing is listening then.
+/// Why a gateway did not start. No port is bound then.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// What the configuration or the registry asks for cannot be honoured.
+    /// The configuration or the registry asks for something that is not possible.
     #[error("{0}")]
     Faults(#[from] Faults),
-    /// Addresses that cannot be listened on, all of them.
+    /// All addresses that cannot be bound.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     Bind(Vec<BindError>),
     /// The metrics could not be set up.
@@ -74,13 +71,13 @@ pub enum StartError {
     PredictionLog {
         /// Its file.
         path: String,
-        /// Why.
+        /// The system's reason.
         source: io::Error,
     },
     /// A thread could not be started.
     #[error("cannot start a thread: {0}")]
     Thread(#[from] io::Error),
-    /// A service is missing in the endpoint table.
+    /// A service has no row in the endpoint table.
     #[error(transparent)]
     Unlisted(#[from] UnlistedService),
     /// Reflection could not be set up from the compiled descriptors.
@@ -91,64 +88,28 @@ pub enum StartError {
     Loading(#[from] tokio::task::JoinError),
 }
 
-/// An address that cannot be listened on.
-#[derive(Debug, thiserror::Error)]
-#[error("the {face} face cannot listen on {address}: {source}")]
-pub struct BindError {
-    /// `data`, `admin` or `http`.
-    pub face: &'static str,
-    /// The address.
-    pub address: SocketAddr,
-    /// Why.
-    pub source: io::Error,
-}
-
-/// Where a gateway listens; the real ports, also where 0 was asked for.
-#[derive(Clone, Copy, Debug)]
-pub struct Addresses {
-    /// gRPC for services.
-    pub data: SocketAddr,
-    /// gRPC for operators.
-    pub admin: SocketAddr,
-    /// HTTP.
-    pub http: SocketAddr,
-}
-
-impl fmt::Display for Addresses {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(
-            f,
-            "data   grpc://{}   taper.v1, Open Inference Protocol, TensorFlow Serving, health, reflection",
-            self.data
-        )?;
-        writeln!(f, "admin  grpc://{}   models, traffic policies", self.admin)?;
-        write!(
-            f,
-            "http   http://{}   /v2 /openapi.json /metrics /healthz /readyz",
-            self.http
-        )
-    }
-}
-
 /// A running gateway.
 #[derive(Debug)]
 pub struct Gateway {
     addresses: Addresses,
     live: Arc<Live>,
     views: watch::Receiver<Arc<View>>,
-    /// Looks at the registry while the gateway runs.
-    watch: Option<Arc<registry::Watch>>,
+    /// Scans the registry until the drain begins.
+    registry: Option<Arc<registry::Watch>>,
     /// Writes the prediction log.
     log: Option<LogThread>,
     admission: Arc<AdmissionControl>,
-    /// What whoever asks how it stands is told.
-    stage: watch::Sender<Stage>,
     drain_deadline: Duration,
-    /// Turned to `true` one after the other: no new work; the HTTP door and all that only looks end; every connection is cut.
-    close: watch::Sender<bool>,
-    end: watch::Sender<bool>,
-    cut: watch::Sender<bool>,
+    lifecycle: Lifecycle,
+    tasks: Tasks,
+}
+
+/// The tasks of a gateway. Each returns its name when it ends.
+#[derive(Debug, Default)]
+struct Tasks {
+    /// The gRPC ports.
     grpc: JoinSet<&'static str>,
+    /// The HTTP port, background tasks and the writer.
     others: JoinSet<&'static str>,
 }
 
@@ -156,7 +117,7 @@ impl Gateway {
     /// Loads every version, binds the ports and serves.
     ///
     /// # Errors
-    /// See [`StartError`]; nothing is left running then.
+    /// See [`StartError`]. Nothing is left running after an error.
     pub async fn start(config: Config) -> Result<Self, StartError> {
         let (store, audit) = open(&config).await?;
         let prepared = prepare(&config, Arc::new(store), Some(audit), StartMode::Serve).await?;
@@ -166,214 +127,80 @@ impl Gateway {
             writer,
             events,
         } = prepared;
-        let live = writer.live();
-        raise_file_limit(config.max_connections);
-        if config.drift_interval.is_some() {
-            // Nothing was seen yet, so this only makes the series.
-            live.snapshot().report_drift();
-        }
-        let (log, log_thread) = prediction_log(&config, &telemetry).await?;
-        let [data, admin, http] = listen(&config).await?;
-        let addresses = Addresses {
-            data: data.local_addr().unwrap_or(config.data),
-            admin: admin.local_addr().unwrap_or(config.admin),
-            http: http.local_addr().unwrap_or(config.http),
-        };
+        let lifecycle = Lifecycle::new();
+        let (live, views, stage) = (writer.live(), control.views(), lifecycle.watch());
+        let (core, log) = Core::build(config, telemetry, live, views.clone(), stage).await?;
 
-        let admission = AdmissionControl::new(config.limits, Arc::clone(&telemetry));
-        let outcomes = Arc::new(Outcomes::new(config.outcomes, telemetry.outcomes()));
-        let shadow_pool = ShadowPool::start(config.shadows, Some(Arc::clone(&outcomes)))?;
-        let pool = Pool::start()?;
-        let pipeline = Pipeline::new(Arc::clone(&live), Arc::clone(&telemetry), pool);
-        let pipeline = pipeline.with_outcomes(Arc::clone(&outcomes));
-        let pipeline = Arc::new(pipeline.with_log(log).with_shadows(shadow_pool));
-        let (stage, stages) = watch::channel(Stage::default());
-        let views = control.views();
-        let catalog = Catalog::new(Arc::clone(&live), views.clone(), stages);
-        let (close, closing) = watch::channel(false);
-        let (cut, cutting) = watch::channel(false);
-        let (end, ending) = watch::channel(false);
-        let (mut grpc, mut others) = (JoinSet::new(), JoinSet::new());
-        let connection_limiter = ConnectionLimiter {
-            most: config.max_connections,
-            telemetry: Arc::clone(&telemetry),
-            cut: cutting.clone(),
-        };
-
-        let predictor = Predictor::new(pipeline, Arc::clone(&admission));
-        let router = serve::data(&config, predictor.clone(), catalog.clone(), &telemetry)?;
-        let watch = registry::watch(config.registry.clone(), config.watch, move |listing| {
-            // An error means that the writer has ended, and then nobody wants to know.
-            let _ = events.blocking_send(Event::Listed(listing));
-        });
-        let watch = Arc::new(watch?);
-        let looker = Arc::downgrade(&watch);
-        let settings = AdminSettings {
-            registry: config.registry.clone(),
-            state: config.state.clone(),
-            max_upload_bytes: config.max_upload_bytes,
-            closing: closing.clone(),
-            scan_registry: Arc::new(move || {
-                if let Some(watch) = looker.upgrade() {
-                    watch.look_now();
-                }
-            }),
-        };
-        let admitted = connection_limiter.admit(data);
-        let streams = config.max_concurrent_streams;
-        let serve = connections::grpc(router, streams);
-        threads::spread("data", &serve, admitted, &closing, &cutting, &mut grpc)?;
-        let admin_service = Admin::new(Arc::clone(&live), control, settings);
-        let router = serve::admin(
-            &config,
-            admin_service,
-            catalog.clone(),
-            &admission,
-            &telemetry,
-        )?;
-        grpc.spawn(connections::serve_until(
-            "admin",
-            connection_limiter.admit_here(admin),
-            connections::grpc(router, streams),
-            closing,
-        ));
-        let most = config.max_message_bytes;
-        let state = HttpState::new(catalog, &telemetry, outcomes, predictor, most);
-        others.spawn(connections::serve_until(
-            connections::HTTP,
-            connection_limiter.admit_here(http),
-            connections::http(api::http::router(state)),
-            ending.clone(),
-        ));
-        if let Some(interval) = config.drift_interval {
-            others.spawn(drift::update_gauges(
-                Arc::clone(&live),
-                interval,
-                ending.clone(),
-            ));
-        }
-        others.spawn(upkeep(Arc::clone(&live), telemetry, ending));
-        others.spawn(async {
+        listen::raise_file_limit(core.config.max_connections);
+        let listeners = Listeners::bind(&core.config).await?;
+        let addresses = listeners.addresses(&core.config);
+        let registry = watch_registry(&core.config, events)?;
+        let mut tasks = Tasks::default();
+        data_port::spawn(&core, listeners.data, &mut tasks.grpc)?;
+        let grpc = &mut tasks.grpc;
+        admin_port::spawn(&core, control, &registry, listeners.admin, grpc)?;
+        http_port::spawn(&core, listeners.http, &mut tasks.others);
+        spawn_upkeep(&core, &mut tasks.others);
+        tasks.others.spawn(async {
             writer.run().await;
             "writer"
         });
-        let drain_deadline = config.drain_deadline;
         Ok(Self {
             addresses,
-            live,
+            live: core.live,
             views,
-            watch: Some(watch),
-            log: log_thread,
-            admission,
-            stage,
-            drain_deadline,
-            close,
-            cut,
-            end,
-            grpc,
-            others,
+            registry: Some(registry),
+            log,
+            admission: core.admission,
+            drain_deadline: core.config.drain_deadline,
+            lifecycle,
+            tasks,
         })
     }
 
-    /// Where it listens.
+    /// Returns the addresses that the gateway listens on.
     #[must_use]
     pub fn addresses(&self) -> Addresses {
         self.addresses
     }
 
-    /// What it serves now.
+    /// Returns what the gateway serves now.
     #[must_use]
     pub fn snapshot(&self) -> Arc<Snapshot> {
         self.live.snapshot()
     }
 
-    /// Waits until a part of the gateway ends by itself, which only a fault in it can cause, and names the part.
+    /// Waits until a part of the gateway ends unexpectedly, which is always a bug, and returns its name.
     pub async fn broken(&mut self) -> &'static str {
         let ended = tokio::select! {
-            Some(ended) = self.grpc.join_next() => ended,
-            Some(ended) = self.others.join_next() => ended,
+            Some(ended) = self.tasks.grpc.join_next() => ended,
+            Some(ended) = self.tasks.others.join_next() => ended,
         };
         ended.unwrap_or("a task that panicked")
     }
 }
 
-/// Opens the prediction log, if one is wanted.
-async fn prediction_log(
+/// Starts to watch the registry, and sends every listing to the writer.
+fn watch_registry(
     config: &Config,
-    telemetry: &Telemetry,
-) -> Result<(Option<PredictionLog>, Option<LogThread>), StartError> {
-    let Some(settings) = config.prediction_log.clone() else {
-        return Ok((None, None));
-    };
-    let path = settings.path.display().to_string();
-    let meters = telemetry.log();
-    let started = spawn_blocking(move || PredictionLog::start(settings, meters)).await?;
-    match started {
-        Ok((log, thread)) => Ok((Some(log), Some(thread))),
-        Err(source) => Err(StartError::PredictionLog { path, source }),
-    }
+    events: mpsc::Sender<Event>,
+) -> Result<Arc<registry::Watch>, StartError> {
+    let watch = registry::watch(config.registry.clone(), config.watch, move |listing| {
+        // An error means that the writer has ended, which then needs no listing.
+        let _ = events.blocking_send(Event::Listed(listing));
+    });
+    Ok(Arc::new(watch?))
 }
 
-/// Every connection is a file. The limit that a process begins with is often lower than what it may ask for.
-fn raise_file_limit(max_connections: usize) {
-    let ports = 3;
-    let wanted = u64::try_from(max_connections)
-        .unwrap_or(u64::MAX)
-        .saturating_mul(ports)
-        + 64;
-    match rlimit::increase_nofile_limit(u64::MAX) {
-        Ok(files) if files >= wanted => {}
-        Ok(files) => tracing::warn!(
-            files,
-            wanted,
-            "the limit on open files is below the limits on connections: lower max_connections or raise it"
-        ),
-        Err(error) => tracing::warn!(%error, "the limit on open files cannot be read"),
+/// Starts the tasks that keep metrics up to date.
+fn spawn_upkeep(core: &Core, tasks: &mut JoinSet<&'static str>) {
+    let (live, stage) = (Arc::clone(&core.live), core.stage.clone());
+    if let Some(interval) = core.config.drift_interval {
+        tasks.spawn(drift::update_gauges(
+            Arc::clone(&live),
+            interval,
+            stage.clone(),
+        ));
     }
-}
-
-/// Binds all three ports, or tells every one that cannot be bound.
-async fn listen(config: &Config) -> Result<[TcpListener; 3], StartError> {
-    let mut bound = Vec::with_capacity(3);
-    let mut errors = Vec::new();
-    for (face, address) in [
-        ("data", config.data),
-        ("admin", config.admin),
-        ("http", config.http),
-    ] {
-        match TcpListener::bind(address).await {
-            Ok(listener) => bound.push(listener),
-            Err(source) => errors.push(BindError {
-                face,
-                address,
-                source,
-            }),
-        }
-    }
-    bound.try_into().map_err(|_| StartError::Bind(errors))
-}
-
-async fn upkeep(
-    live: Arc<Live>,
-    telemetry: Arc<Telemetry>,
-    mut ending: watch::Receiver<bool>,
-) -> &'static str {
-    let mut ticks = time::interval(UPKEEP);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            _ = ticks.tick() => {}
-            _ = ending.wait_for(|ending| *ending) => return "upkeep",
-        }
-        let (live, telemetry) = (Arc::clone(&live), Arc::clone(&telemetry));
-        // It waits for locks of statistics and histograms, which no thread that serves should do for gauges.
-        let look = spawn_blocking(move || {
-            live.snapshot().report_counted_shares();
-            telemetry.upkeep();
-        });
-        // An error is a panic, which costs this look its gauges and nothing else.
-        if let Err(error) = look.await {
-            tracing::error!(%error, "the gauges are not up to date");
-        }
-    }
+    tasks.spawn(upkeep::run(live, Arc::clone(&core.telemetry), stage));
 }

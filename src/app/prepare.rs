@@ -1,4 +1,4 @@
-//! Everything of a gateway that is there before a port is bound.
+//! The first part of a start: opening the state folder, loading versions, and publishing the first snapshot.
 
 use std::sync::Arc;
 
@@ -15,12 +15,12 @@ use crate::control::{
 use crate::insight::metrics::Telemetry;
 use crate::registry;
 
-/// Events that may wait for the writer. Whoever has one more waits: the loader, the reaper and the watch can.
-const EVENTS: usize = 64;
-/// Old files of the audit log that are kept.
+/// Capacity of the writer's event channel. If it is full, the loader, the reaper and the registry watch block, which their threads may.
+const EVENT_CAPACITY: usize = 64;
+/// Number of rotated files of the audit log to keep.
 const AUDIT_FILES: usize = 8;
 
-/// What a gateway is made of before it listens anywhere.
+/// The parts of a gateway that exist before a port is bound.
 pub(super) struct Prepared {
     pub(super) telemetry: Arc<Telemetry>,
     pub(super) control: Control,
@@ -28,11 +28,11 @@ pub(super) struct Prepared {
     pub(super) events: mpsc::Sender<Event>,
 }
 
-/// Loads every version that is wanted and checks that the configuration can be honoured, without listening anywhere. What
-/// the state folder holds counts, and stays as it is, also where a gateway is using it.
+/// Loads every wanted version and checks that the configuration can be satisfied, without binding a port. Reads the state folder, but does
+/// not change it, even if a running gateway uses it.
 ///
 /// # Errors
-/// As [`Gateway::start`](super::Gateway::start), but for the addresses; and every fault of a version that was loaded.
+/// Returns the errors of [`Gateway::start`](super::Gateway::start) except those of addresses, and every fault of a version that was loaded.
 pub async fn rehearse(config: &Config) -> Result<(), StartError> {
     let dir = config.state.clone();
     let records = spawn_blocking(move || EmbeddedStore::read_only_records(&dir)).await??;
@@ -42,7 +42,7 @@ pub async fn rehearse(config: &Config) -> Result<(), StartError> {
         .map(drop)
 }
 
-/// Opens what is kept in the state folder.
+/// Opens the store and the audit log in the state folder.
 pub(super) async fn open(config: &Config) -> Result<(EmbeddedStore, audit::Log), StartError> {
     let dir = config.state.clone();
     let settings = LogSettings {
@@ -50,13 +50,17 @@ pub(super) async fn open(config: &Config) -> Result<(EmbeddedStore, audit::Log),
         keep: AUDIT_FILES,
     };
     let opened = spawn_blocking(move || {
-        // The store first: its lock is the folder's.
+        // The store first, because its lock protects the folder.
         let store = EmbeddedStore::open(&dir)?;
         Ok::<_, StartError>((store, audit::Log::open(&dir, settings)?))
     });
     opened.await?
 }
 
+/// Loads the versions that `store` and the registry want, and publishes the first snapshot.
+///
+/// # Errors
+/// Returns an error if the registry cannot be read, a thread cannot be started, or the configuration cannot be satisfied.
 pub(super) async fn prepare(
     config: &Config,
     store: Arc<dyn Store>,
@@ -66,18 +70,19 @@ pub(super) async fn prepare(
     let telemetry = Telemetry::new()?;
     let root = config.registry.clone();
     let listing = spawn_blocking(move || registry::look(&root)).await??;
-    let (sender, events) = mpsc::channel(EVENTS);
+    let (sender, events) = mpsc::channel(EVENT_CAPACITY);
     let (loaded, freed) = (sender.clone(), sender.clone());
-    // An error means that the writer has ended, and then nobody wants to know.
+    // An error means that the writer has ended, which then needs no events.
     let loader = Loader::start(Arc::clone(&telemetry), config.insight, move |report| {
         let _ = loaded.blocking_send(Event::Loaded(report));
     })?;
-    let reaper = Reaper::start(memory::give_back, move |gone| {
+    let reaper = Reaper::start(memory::release_unused, move |gone| {
         let _ = freed.blocking_send(Event::Freed(gone));
     })?;
     let mut settings = config.control.clone();
-    let budget = settings.max_weight_bytes.or_else(memory::budget);
-    settings.max_weight_bytes = budget;
+    settings.max_weight_bytes = settings
+        .max_weight_bytes
+        .or_else(memory::default_weight_budget);
     let (control, mut writer) = Writer::new(WriterParts {
         name: String::new(),
         store,

@@ -1,11 +1,10 @@
-//! The data port on threads of its own: one for each core, each with a runtime of its own and the connections it was given.
+//! Serves the data port on threads of its own: one for each core, each with its own runtime and its own connections.
 //!
-//! On a runtime that several threads share, a task that is woken runs next. So after each answer the connection wrote that answer
-//! before the next request was looked at: one system call each. On a runtime of one thread it waits for its turn, and what
-//! came together is answered together with one. `benches/load` tells how much that is.
-//! A connection stays on its thread. What is dear is computed in the pool, so that a connection never holds up its neighbours
-//! for long; and where there is one core for both, a thread that wakes up to answer goes before one that computes. A thread
-//! ends with the task that stands for it.
+//! On a runtime that several threads share, a task that is woken runs next. A connection then writes each response before it reads the next
+//! request, with one system call for each response. On a single-threaded runtime a woken task waits for its turn, and requests that arrived
+//! together are answered with one system call. `benches/load` measures the difference. A connection stays on its thread. Expensive forward
+//! passes run in the thread pool, so a connection never delays the others of its thread for long. If both kinds of threads share a core, a
+//! thread that wakes up to answer has priority over one that computes. A thread ends with the task that represents it.
 
 use std::io;
 use std::num::NonZero;
@@ -14,124 +13,130 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, Builder};
 
 use tokio::runtime;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_stream::{Stream, StreamExt};
 
-use super::accept::{Admitted, Connection, Ends, until_cut};
 use super::connections::{self, ServedConnection};
+use super::socket::{AcceptedSocket, ClientSocket, Closer, ConnectionCount};
+use crate::api::{Stage, StageWatch};
 use crate::priority::{set_background, set_latency_sensitive};
 
-/// Connections on their way to a thread that has not taken them yet.
-const ON_THE_WAY: usize = 64;
+/// Capacity of the channel to a thread, in connections.
+const CHANNEL_CAPACITY: usize = 64;
 
-/// Serves each connection as `serve` says until `closing`, on as many threads as there are cores, and ends what is left when `cut`
-/// says so. Each thread stands in `tasks` under `name`, and so does who gives them their connections.
+/// Serves each connection by `serve` until [`Stage::Draining`], on as many threads as there are cores, and cuts the rest at [`Stage::Cut`].
+/// Adds a task called `name` to `tasks` for each thread, and one that distributes the connections.
 ///
 /// # Errors
-/// The system gives no thread.
+/// Returns an error if the system cannot start a thread.
 pub(super) fn spread<C: ServedConnection>(
     name: &'static str,
-    serve: &(impl Fn(Connection) -> C + Clone + Send + 'static),
-    incoming: impl Stream<Item = Admitted> + Send + 'static,
-    closing: &watch::Receiver<bool>,
-    cut: &watch::Receiver<bool>,
+    serve: &(impl Fn(ClientSocket) -> C + Clone + Send + 'static),
+    incoming: impl Stream<Item = AcceptedSocket> + Send + 'static,
+    stage: &StageWatch,
     tasks: &mut JoinSet<&'static str>,
 ) -> io::Result<()> {
-    let threads = thread::available_parallelism().map_or(1, NonZero::get);
-    let mut crew = Vec::with_capacity(threads);
-    for at in 0..threads {
-        let (to, from) = mpsc::channel(ON_THE_WAY);
-        let (serve, closing, cut) = (serve.clone(), closing.clone(), cut.clone());
-        let (hold, held) = oneshot::channel::<()>();
-        let (tell, ended) = oneshot::channel::<()>();
-        // The threads that it makes compute what could hang beside a fallback.
-        let runtime = runtime::Builder::new_current_thread()
-            .enable_all()
-            .on_thread_start(set_background)
-            .build()?;
-        Builder::new()
-            .name(format!("taper-{name}-{at}"))
-            .spawn(move || {
-                set_latency_sensitive();
-                let opened = ReceiverStream::new(from).filter_map(opened);
-                let served = connections::serve_until(name, opened, serve, closing);
-                runtime.block_on(async {
-                    tokio::select! {
-                        _ = served => {}
-                        () = until_cut(cut) => {}
-                        // Whoever stands for this thread is gone: what is left is cut off.
-                        _ = held => {}
-                    }
-                });
-                drop(runtime);
-                // Nobody may wait any more.
-                let _ = tell.send(());
-            })?;
-        tasks.spawn(async move {
-            let _hold = hold;
-            // An error means that the thread panicked, which is an end too.
-            let _ = ended.await;
-            name
-        });
-        crew.push(Worker {
-            to,
-            connections: Arc::default(),
-        });
+    let count = thread::available_parallelism().map_or(1, NonZero::get);
+    let mut threads = Vec::with_capacity(count);
+    for index in 0..count {
+        let (thread, ended) = start_thread(name, index, serve.clone(), stage.clone())?;
+        threads.push(thread);
+        tasks.spawn(ended);
     }
-    tasks.spawn(give_out(name, crew, incoming, closing.clone()));
+    tasks.spawn(distribute(name, threads, incoming, stage.clone()));
     Ok(())
 }
 
-/// A thread, as seen by who gives out connections.
-struct Worker {
-    to: mpsc::Sender<(Admitted, Place)>,
-    /// Those that it was given and that have not ended.
-    connections: Arc<AtomicUsize>,
+/// Starts a thread, and returns it with the task that represents it: the task ends with the thread, and if the task is dropped, the thread
+/// ends.
+fn start_thread<C: ServedConnection>(
+    name: &'static str,
+    index: usize,
+    serve: impl Fn(ClientSocket) -> C + Send + 'static,
+    stage: StageWatch,
+) -> io::Result<(ServingThread, impl Future<Output = &'static str> + Send)> {
+    let (connections, received) = mpsc::channel(CHANNEL_CAPACITY);
+    let (task, task_dropped) = oneshot::channel::<()>();
+    let (thread, thread_ended) = oneshot::channel::<()>();
+    // Its blocking threads run forward passes that have a fallback and may hang.
+    let runtime = runtime::Builder::new_current_thread()
+        .enable_all()
+        .on_thread_start(set_background)
+        .build()?;
+    Builder::new()
+        .name(format!("taper-{name}-{index}"))
+        .spawn(move || {
+            set_latency_sensitive();
+            let opened = ReceiverStream::new(received).filter_map(open);
+            let mut cut = stage.clone();
+            let served = connections::serve_until(name, opened, serve, stage, Stage::Draining);
+            runtime.block_on(async {
+                tokio::select! {
+                    _ = served => {}
+                    () = cut.reached(Stage::Cut) => {}
+                    _ = task_dropped => {}
+                }
+            });
+            // Closes connections that are still open.
+            drop(runtime);
+            // An error means that the task is gone already.
+            let _ = thread.send(());
+        })?;
+    let ended = async move {
+        let _task = task;
+        // An error means that the thread panicked, which is an end too.
+        let _ = thread_ended.await;
+        name
+    };
+    let open_connections = Arc::default();
+    Ok((
+        ServingThread {
+            connections,
+            open_connections,
+        },
+        ended,
+    ))
 }
 
-/// A connection of a thread; counted until this is dropped.
-pub(super) struct Place(Arc<AtomicUsize>);
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
+/// A thread, as the task that distributes connections sees it.
+struct ServingThread {
+    connections: mpsc::Sender<(AcceptedSocket, ConnectionCount)>,
+    /// Number of connections that it was given and that have not ended.
+    open_connections: Arc<AtomicUsize>,
 }
 
 /// Gives each connection to the thread that has the fewest.
-async fn give_out(
+async fn distribute(
     name: &'static str,
-    crew: Vec<Worker>,
-    incoming: impl Stream<Item = Admitted>,
-    mut closing: watch::Receiver<bool>,
+    threads: Vec<ServingThread>,
+    incoming: impl Stream<Item = AcceptedSocket>,
+    mut stage: StageWatch,
 ) -> &'static str {
-    let given = async {
+    let distributed = async {
         let mut incoming = std::pin::pin!(incoming);
-        while let Some(admitted) = incoming.next().await {
-            let fewest = crew
+        while let Some(accepted) = incoming.next().await {
+            let fewest = threads
                 .iter()
-                .min_by_key(|worker| worker.connections.load(Ordering::Relaxed));
-            let Some(worker) = fewest else { return };
-            worker.connections.fetch_add(1, Ordering::Relaxed);
-            let place = Place(Arc::clone(&worker.connections));
-            // A thread that has ended takes none; its task tells so.
-            let _ = worker.to.send((admitted, place)).await;
+                .min_by_key(|thread| thread.open_connections.load(Ordering::Relaxed));
+            let Some(thread) = fewest else { return };
+            let count = ConnectionCount::new(&thread.open_connections);
+            // An error means that the thread has ended, which its task reports.
+            let _ = thread.connections.send((accepted, count)).await;
         }
     };
     tokio::select! {
-        () = given => {}
-        // An error means that the gateway itself is gone, which is a reason to stop too.
-        _ = closing.wait_for(|closing| *closing) => {}
+        () = distributed => {}
+        () = stage.reached(Stage::Draining) => {}
     }
     name
 }
 
-/// On the thread that serves it.
-fn opened((admitted, place): (Admitted, Place)) -> Option<Connection> {
-    let opened = admitted.open(Ends::Thread { _place: place });
+/// Opens a connection on the thread that serves it.
+fn open((accepted, count): (AcceptedSocket, ConnectionCount)) -> Option<ClientSocket> {
+    let opened = accepted.open(Closer::Thread { _count: count });
     opened
-        .inspect_err(|error| tracing::warn!(%error, "cannot serve a connection"))
+        .inspect_err(|error| tracing::warn!(%error, "failed to open a connection"))
         .ok()
 }

@@ -1,4 +1,4 @@
-//! How versions stand, for whoever starts a gateway and wants to tell.
+//! The states of all versions, for the listing that `serve` prints after the start.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,23 +7,23 @@ use super::Gateway;
 use crate::control::{ModelView, State, VersionView};
 use crate::ident::VersionNumber;
 
-/// How one version stands, for a listing.
+/// The state of one version, for a listing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VersionStatus {
-    /// Its model.
+    /// The model.
     pub model: String,
-    /// Its number.
+    /// The number of the version.
     pub version: u64,
-    /// The word for its state: `READY`.
+    /// The name of the state: `READY`.
     pub state: &'static str,
-    /// What the split gives to it, `95%`; `None` where it cannot answer.
+    /// Its share in the split: `95%`; `None` if it cannot answer.
     pub share: Option<String>,
-    /// Why it cannot answer, a line each.
+    /// Why it cannot answer, one reason per entry.
     pub why: Vec<String>,
 }
 
 impl Gateway {
-    /// How every version stands, by model and number.
+    /// Returns the states of all versions, by model and number.
     #[must_use]
     pub fn version_statuses(&self) -> Vec<VersionStatus> {
         let snapshot = self.live.snapshot();
@@ -37,7 +37,7 @@ impl Gateway {
                 .iter()
                 .flat_map(|routing| routing.shares())
                 .collect();
-            let standing = |(version, view): (&VersionNumber, &VersionView)| VersionStatus {
+            let status = |(version, view): (&VersionNumber, &VersionView)| VersionStatus {
                 model: model.name.to_string(),
                 version: version.get(),
                 state: view.state.as_str(),
@@ -49,12 +49,12 @@ impl Gateway {
                     (None, None) => Vec::new(),
                 },
             };
-            model.versions.iter().map(standing).collect::<Vec<_>>()
+            model.versions.iter().map(status).collect::<Vec<_>>()
         };
         views.models.values().flat_map(of_model).collect()
     }
 
-    /// Why models cannot answer as it is wanted, a line each.
+    /// Returns why models cannot answer as their policies want, one reason per entry.
     #[must_use]
     pub fn problems(&self) -> Vec<String> {
         let views = Arc::clone(&self.views.borrow());

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use http_body_util::{BodyExt as _, Full};
 use taper::api::grpc::{Admission, DataPort, OpenInference, Predictions, TensorFlowServing};
 use taper::api::http::{HttpState, router};
-use taper::api::{Catalog, Predictor, Stage};
+use taper::api::{Catalog, Lifecycle, Predictor};
 use taper::control::View;
 use taper::insight::metrics::Telemetry;
 use taper::insight::outcomes::{OutcomeSettings, Outcomes};
@@ -100,8 +100,7 @@ impl Harness {
         let admission = AdmissionControl::new(limits, Arc::clone(&telemetry));
         let pool = Pool::start().expect("threads");
         let (_, views) = watch::channel(Arc::new(View::default()));
-        let (_, stages) = watch::channel(Stage::default());
-        let catalog = Catalog::new(Arc::clone(&live), views, stages);
+        let catalog = Catalog::new(Arc::clone(&live), views, Lifecycle::new().watch());
         let pipeline = Pipeline::new(live, Arc::clone(&telemetry), pool);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()

@@ -219,7 +219,7 @@ async fn a_drain_under_load_interrupts_no_accepted_request() {
         .collect();
     tokio::time::sleep(Duration::from_millis(200)).await;
     let report = gateway.drain().await;
-    assert_eq!((report.told, report.cut), (0, 0), "{report}");
+    assert_eq!((report.refused, report.cut), (0, 0), "{report}");
     assert!(report.took < deadline / 2, "{report}");
     for client in clients {
         let (answered, status) = client.await.expect("client");
@@ -305,7 +305,7 @@ async fn every_port_in_use_is_named_and_nothing_is_left_running() {
     (second.data, second.http) = (taken.data, taken.http);
     match Gateway::start(second).await {
         Err(StartError::Bind(errors)) => {
-            let ports: Vec<_> = errors.iter().map(|error| error.face).collect();
+            let ports: Vec<_> = errors.iter().map(|error| error.port).collect();
             assert_eq!(ports, ["data", "http"]);
         }
         other => panic!("both ports in use are reported, got {other:?}"),

@@ -8,7 +8,7 @@ use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use taper::api::http::{HttpState, router};
-use taper::api::{Catalog, Predictor, Stage};
+use taper::api::{Catalog, Lifecycle, Predictor};
 use taper::control::View;
 use taper::insight::outcomes::{OutcomeSettings, Outcomes};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -225,7 +225,7 @@ async fn a_request_interrupted_while_its_body_arrives_is_counted_once() {
     .await;
     let report = gateway.drain_and_report().await;
     assert_eq!(
-        (report.finished, report.told, report.cut),
+        (report.finished, report.refused, report.cut),
         (0, 20, 0),
         "{report}"
     );
@@ -261,8 +261,7 @@ async fn a_request_without_a_permit_is_answered_before_its_connection_is_closed(
 /// The HTTP door of a house, without sockets.
 fn http_router(server: &OneVersionServer) -> axum::Router {
     let (_, views) = watch::channel(Arc::new(View::default()));
-    let (_, stages) = watch::channel(Stage::default());
-    let catalog = Catalog::new(Arc::clone(&server.live), views, stages);
+    let catalog = Catalog::new(Arc::clone(&server.live), views, Lifecycle::new().watch());
     let outcomes = Outcomes::new(OutcomeSettings::default(), server.telemetry.outcomes());
     let predictor = Predictor::new(Arc::clone(&server.pipeline), Arc::clone(&server.admission));
     let outcomes = Arc::new(outcomes);

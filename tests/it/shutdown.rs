@@ -248,7 +248,7 @@ async fn drain_200(drain_seconds: u64, rows: usize, silent: usize) -> DrainResul
 async fn two_hundred_requests_in_flight_are_all_finished_and_the_report_says_so() {
     let drained = drain_200(300, 160, 0).await;
     assert_eq!((drained.finished, drained.told), (200, 0));
-    let want = "200 of 200 requests in flight finished, 0 told UNAVAILABLE, 0 cut off";
+    let want = "200 of 200 requests in flight finished, 0 answered UNAVAILABLE, 0 cut off";
     assert!(drained.report.ends_with(want), "{}", drained.report);
 }
 
@@ -260,7 +260,7 @@ async fn requests_past_the_drain_deadline_get_unavailable_and_no_stream_is_broke
     assert!(drained.told >= 20, "{}", drained.report);
     let DrainResult { finished, told, .. } = drained;
     let want = format!(
-        "{finished} of 200 requests in flight finished, {told} told UNAVAILABLE, 0 cut off"
+        "{finished} of 200 requests in flight finished, {told} answered UNAVAILABLE, 0 cut off"
     );
     assert!(
         drained.report.ends_with(&want),

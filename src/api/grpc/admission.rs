@@ -1,6 +1,6 @@
 //! Admission of predictions over gRPC: a permit before the message is read, and an answer in time whatever the handler does.
 //!
-//! Two events end a call early: its clock, and the gateway, when it goes down and cuts off what is left.
+//! Two events end a call early: its deadline, and the cut-off of the remaining requests when the gateway shuts down.
 
 use std::{
     convert::Infallible,

@@ -1,10 +1,10 @@
 //! `grpc.health.v1`: of the gateway as a whole (the empty name), of each service on the data port, and of each model by its name.
 //!
-//! The gateway and its services report SERVING until the gateway drains, whatever the state of single models: a load balancer must not take a
-//! gateway out of rotation because of one model while others answer. `/readyz` reports the state of all models.
+//! The gateway and its services report SERVING until the gateway drains, whatever the state of single models: a load balancer must not take
+//! a gateway out of rotation because of one model while others answer. `/readyz` reports the state of all models.
 //!
-//! A model reports SERVING while its traffic policy answers requests, even if another part of its policy cannot be satisfied, such as a shadow
-//! or a label. `/readyz` reports that too.
+//! A model reports SERVING while its traffic policy answers requests, even if another part of its policy cannot be satisfied, such as a
+//! shadow or a label. `/readyz` reports that too.
 
 use std::pin::Pin;
 
@@ -14,7 +14,8 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_server;
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 
-use crate::api::catalog::{Catalog, Stage};
+use crate::api::catalog::Catalog;
+use crate::api::lifecycle::Stage;
 
 /// Answers health checks.
 #[derive(Clone, Debug)]
@@ -41,7 +42,7 @@ impl Health {
             };
             model.routing.is_some()
         };
-        if can_answer && self.catalog.stage() == Stage::Serving {
+        if can_answer && !self.catalog.has_reached(Stage::Draining) {
             ServingStatus::Serving
         } else {
             ServingStatus::NotServing
@@ -82,14 +83,14 @@ impl health_server::Health for Health {
         let begin = (self.clone(), name, None);
         let updates = futures_util::stream::unfold(begin, async |(mut health, name, sent)| {
             loop {
-                let stage = health.catalog.stage();
+                let is_drained = health.catalog.has_reached(Stage::Drained);
                 let status = health.status(&name);
                 if sent != Some(status) {
                     let next = (health, name, Some(status));
                     return Some((Ok(response(status)), next));
                 }
                 // Checked only after the last status was sent: with nothing in flight, a gateway drains faster than a watcher wakes.
-                if stage == Stage::Gone || !health.catalog.changed().await {
+                if is_drained || !health.catalog.changed().await {
                     return None;
                 }
             }

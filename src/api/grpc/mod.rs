@@ -1,5 +1,6 @@
-//! The services of the gRPC ports: the native protocol for services ([`Predictions`]) and operators ([`Admin`]), the Open Inference Protocol for
-//! both ([`OpenInference`]), TensorFlow Serving's protocol ([`TensorFlowServing`]), and health. Ports serve them behind the layers of [`Stack`].
+//! The services of the gRPC ports: the native protocol for services ([`Predictions`]) and operators ([`Admin`]), the Open Inference
+//! Protocol for both ([`OpenInference`]), TensorFlow Serving's protocol ([`TensorFlowServing`]), and health. Ports serve them behind the
+//! layers of [`Stack`].
 
 mod admin;
 mod admission;

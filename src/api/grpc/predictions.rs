@@ -63,8 +63,8 @@ impl PredictionService for Predictions {
         &self,
         request: Request<ReportOutcomesRequest>,
     ) -> Result<Response<ReportOutcomesResponse>, Status> {
-        let outcomes = outcomes::from_wire(request.into_inner());
-        match self.predictor.pipeline().report(&outcomes).await {
+        let reported = outcomes::from_wire(request.into_inner());
+        match self.predictor.pipeline().report(&reported).await {
             Ok(report) => Ok(Response::new(outcomes::report(&report))),
             Err(error) => Err(status::from_predict(&error)),
         }

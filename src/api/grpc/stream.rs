@@ -1,9 +1,9 @@
 //! Many requests on one call, in any protocol: answered in order, several of them concurrently.
 //!
 //! A stream holds one permit of admission control while it is open, and one for each of its requests. At most [`AT_ONCE`] requests are read
-//! while the oldest answer has not been taken, so a client that does not read fills the transport's windows and nothing else. Streams are not
-//! read while the requests in flight hold as many bytes as they may. The transport keeps a buffer for the largest message of a stream, so as
-//! many bytes stay counted for the stream. A client that holds more than a few bytes and does not go on is disconnected.
+//! while the oldest answer has not been taken, so a client that does not read fills the transport's windows and nothing else. Streams are
+//! not read while the requests in flight hold as many bytes as they may. The transport keeps a buffer for the largest message of a stream,
+//! so as many bytes stay counted for the stream. A client that holds more than a few bytes and does not go on is disconnected.
 
 use std::{
     pin::Pin,

@@ -72,7 +72,7 @@ fn reader_threads() -> usize {
 ///
 /// 1. The connection attaches the [`RequestContext`](crate::api::RequestContext).
 /// 2. Its route, whose row names the operation: the place for authentication and authorisation.
-/// 3. The handler. Handlers that predict first get a permit and the body from [`HttpState::receive`].
+/// 3. The handler. Handlers that predict first get a permit and the body from `HttpState::receive`.
 /// 4. `close_when_draining`, on the way back.
 pub fn router(state: HttpState) -> Router {
     let routes = routes::all().into_iter();
@@ -155,7 +155,7 @@ mod tests {
     use tower::Service as _;
 
     use super::*;
-    use crate::api::catalog::Stage;
+    use crate::api::lifecycle::Lifecycle;
     use crate::control::View;
     use crate::insight::outcomes::OutcomeSettings;
     use crate::serving::Pipeline;
@@ -168,9 +168,8 @@ mod tests {
         let telemetry = Telemetry::new().unwrap();
         let live = Arc::new(Live::new(Snapshot::default()));
         let (_, views) = watch::channel(Arc::new(View::default()));
-        let (_, stages) = watch::channel(Stage::default());
         let outcomes = Outcomes::new(OutcomeSettings::default(), telemetry.outcomes());
-        let catalog = Catalog::new(Arc::clone(&live), views, stages);
+        let catalog = Catalog::new(Arc::clone(&live), views, Lifecycle::new().watch());
         let pipeline = Pipeline::new(
             Arc::clone(&live),
             Arc::clone(&telemetry),

@@ -1,7 +1,7 @@
 //! `/openapi.json`: the table of routes and the types of requests and responses, as an OpenAPI 3.1 document.
 //!
-//! OpenAPI 3.1 uses the dialect of JSON Schema in which types describe themselves, here as in manifests and settings. This file only puts
-//! their schemas beside the routes.
+//! OpenAPI 3.1 uses the dialect of JSON Schema in which types describe themselves, here as in manifests and settings. This file only combines
+//! their schemas with the routes.
 
 use std::sync::LazyLock;
 

@@ -34,8 +34,8 @@ pub(in crate::api) fn server_metadata() -> inference::ServerMetadataResponse {
     }
 }
 
-/// Returns whether `model` can answer: by the version or label `version`, or if that is empty, by its policy. Unknown names cannot answer, as
-/// with Triton.
+/// Returns whether `model` can answer: by the version or label `version`, or if that is empty, by its policy. Unknown names cannot answer,
+/// as with Triton.
 ///
 /// # Errors
 /// Returns an error if no model is named.

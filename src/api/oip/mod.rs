@@ -1,5 +1,5 @@
 //! The Open Inference Protocol, as far as it is the same over gRPC and REST: descriptions of the server, of models and of versions; what a
-//! request asks for beside its tensors; what a response contains beside its output.
+//! request asks for in addition to its tensors; what a response contains in addition to its output.
 //!
 //! Words and numbers are those of the protocol and of Triton's extensions. Messages are used as JSON too, under the names of their fields.
 //! Not here: the wire itself, and how tensors are encoded on it.

@@ -171,8 +171,8 @@ fn check(requested: &[RequestedOutput], name: &str) -> Result<(), InputFaults> {
     faults.into_result()
 }
 
-/// Returns the `most` classes of each row with the highest scores, the highest first, and how many these are per row. With two labels and one
-/// column, the column is the probability of the second class.
+/// Returns the `most` classes of each row with the highest scores, the highest first, and how many these are per row. With two labels and
+/// one column, the column is the probability of the second class.
 fn top_classes<'a>(
     rows: impl Iterator<Item = &'a [f32]>,
     labels: &[String],

@@ -1,4 +1,4 @@
-//! What a request asks for beside its tensors.
+//! What a request asks for in addition to its tensors.
 
 use std::collections::HashMap;
 use std::sync::Arc;

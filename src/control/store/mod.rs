@@ -9,6 +9,7 @@
 
 mod contract;
 mod document;
+mod documents;
 mod embedded;
 mod memory;
 mod record;
@@ -17,8 +18,9 @@ mod tests;
 
 pub use contract::{MIN_HISTORY, Store, StoreError, StoreFuture};
 pub use document::{
-    Document, DocumentContent, DocumentId, DocumentWatch, Documents, RawDocument, StoredDocument,
+    Document, DocumentContent, DocumentId, DocumentWatch, RawDocument, StoredDocument,
 };
+pub use documents::Documents;
 pub use embedded::{EmbeddedStore, OpenError};
 pub use memory::MemoryStore;
 pub use record::{Author, Draft, Record, RevisionRange};

@@ -49,28 +49,31 @@ impl Writer {
             if newest <= self.followed {
                 return Ok(());
             }
-            let through = newest.min(Revision(self.followed.0.saturating_add(PAGE)));
-            let (records, through) = self
-                .newer_records(newest, through)
+            let page_end = newest.min(Revision(self.followed.0.saturating_add(PAGE)));
+            let (records, reached) = self
+                .newer_records(newest, page_end)
                 .await
                 .map_err(|error| AdminError::Storage(error.to_string()))?;
             for record in records {
-                self.follow(record).await;
+                let (model, revision) = (record.model.clone(), record.revision);
+                if self.follow(record).await {
+                    tracing::info!(%model, %revision, "change of another writer is in force");
+                }
             }
-            self.followed = through;
+            self.followed = reached;
         }
     }
 
-    /// Returns the records after the last one followed, and the revision that is reached with them: `through`, or `newest` if
-    /// records are missing.
+    /// Returns the records after the last one followed, and the revision that is reached with them: `page_end`, or `newest`
+    /// if records are missing.
     async fn newer_records(
         &self,
         newest: Revision,
-        through: Revision,
+        page_end: Revision,
     ) -> Result<(Vec<Record>, Revision), StoreError> {
         let range = RevisionRange {
             after: self.followed,
-            before: Some(through.next()),
+            before: Some(page_end.next()),
             limit: usize::try_from(PAGE).unwrap_or(usize::MAX),
             ..RevisionRange::default()
         };
@@ -79,28 +82,31 @@ impl Writer {
         if self.followed < self.store.compacted().await? {
             Ok((self.store.all().await?, newest))
         } else {
-            Ok((records, through))
+            Ok((records, page_end))
         }
     }
 
-    /// Makes `record` the change in force of its model. Does nothing if the model already has this revision or a later one.
-    pub(super) async fn follow(&mut self, record: Record) {
-        let revision = record.revision;
-        if self.needs(&record) {
-            let restored_by_revert = self.restored_by_revert(&record).await;
-            if let Some(model) = self.model_state(&record.model) {
-                let name = model.name.clone();
-                model.follow(record, restored_by_revert);
-                self.unpublished.insert(name);
-            }
+    /// Makes `record` the change in force of its model. Does nothing and returns `false` if the model already has this revision
+    /// or a later one, or if the model cannot be served.
+    pub(super) async fn follow(&mut self, record: Record) -> bool {
+        if record.revision == self.followed.next() {
+            self.followed = record.revision;
         }
-        if revision == self.followed.next() {
-            self.followed = revision;
+        if !self.is_newer(&record) {
+            return false;
         }
+        let restored_by_revert = self.restored_by_revert(&record).await;
+        let name = record.model.clone();
+        let Some(model) = self.model_state(&name) else {
+            return false;
+        };
+        model.follow(record, restored_by_revert);
+        self.unpublished.insert(name);
+        true
     }
 
     /// Returns whether `record` is newer than what is followed of its model.
-    fn needs(&self, record: &Record) -> bool {
+    fn is_newer(&self, record: &Record) -> bool {
         self.models
             .get(&record.model)
             .is_none_or(|model| model.revision() < record.revision)

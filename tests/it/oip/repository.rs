@@ -227,7 +227,7 @@ async fn models_that_cannot_be_loaded_are_refused_by_name() {
         (status.code(), status.message()),
         (
             Code::Unimplemented,
-            "requests are answered on the data port"
+            "inference requests are answered on the data port"
         )
     );
     let stream = operators

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use prost::Message as _;
 use taper::api::grpc::{Admission, DataPort, OpenInference};
-use taper::api::{Catalog, OPEN_INFERENCE, Predictor, Stage};
+use taper::api::{Catalog, Lifecycle, OPEN_INFERENCE, Predictor};
 use taper::control::View;
 use taper::proto::inference::InferParameter;
 use taper::proto::inference::grpc_inference_service_server::GrpcInferenceServiceServer;
@@ -44,8 +44,12 @@ async fn a_request_with_a_timeout_ends_in_time_even_if_the_version_hangs() {
     let house = house(model, 8);
     let predictor = Predictor::new(Arc::clone(&house.pipeline), Arc::clone(&house.admission));
     let (_views, views) = watch::channel(Arc::new(View::default()));
-    let (_stage, stage) = watch::channel(Stage::default());
-    let catalog = Catalog::new(Arc::new(Live::new(Snapshot::default())), views, stage);
+    let lifecycle = Lifecycle::new();
+    let catalog = Catalog::new(
+        Arc::new(Live::new(Snapshot::default())),
+        views,
+        lifecycle.watch(),
+    );
     let service = OpenInference::new(catalog.clone(), DataPort::new(predictor, catalog));
     let service = GrpcInferenceServiceServer::new(service);
     let (admission, telemetry) = (Arc::clone(&house.admission), Arc::clone(&house.telemetry));

@@ -4,10 +4,10 @@ use std::io;
 use std::path::PathBuf;
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
-use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 use tonic::codegen::BoxStream;
 
+use crate::api::lifecycle::{Stage, StageWatch};
 use crate::api::status;
 use crate::audit;
 use crate::error::AdminError;
@@ -26,17 +26,18 @@ enum Position {
     Within(Lines),
 }
 
-/// Streams the lines of the log in `dir` after line `after`. Reads each message on a blocking thread; while the client is slow, none is in use.
+/// Streams the lines of the log in `dir` after line `after`. Reads each message on a blocking thread; while the client is slow, none is in
+/// use.
 pub(super) fn read_lines(
     dir: PathBuf,
     after: u64,
-    closing: watch::Receiver<bool>,
+    stage: StageWatch,
 ) -> BoxStream<v1::ReadAuditResponse> {
     let start = Position::Start { dir, after };
     let chunks = stream::try_unfold(start, move |position| {
-        let is_closing = *closing.borrow();
+        let is_draining = stage.has_reached(Stage::Draining);
         async move {
-            if is_closing {
+            if is_draining {
                 return Err(AdminError::Draining);
             }
             let read = spawn_blocking(move || read_chunk(position)).await;

@@ -3,6 +3,7 @@
 use std::time::SystemTime;
 
 use super::{Admin, changes};
+use crate::api::lifecycle::Stage;
 use crate::control::{Author, ChangeOptions, Control, Edit, State, VersionView, View};
 use crate::error::AdminError;
 use crate::faults::Faults;
@@ -67,7 +68,7 @@ impl Admin {
     ) -> Result<(), AdminError> {
         let version =
             VersionNumber::try_from(number).map_err(|_| unknown_version(model, number))?;
-        let (mut views, mut closing) = (self.control.views(), self.settings.closing.clone());
+        let (mut views, mut stage) = (self.control.views(), self.settings.stage.clone());
         loop {
             let found = outcome(&views.borrow_and_update(), version);
             if let Some(found) = found {
@@ -75,7 +76,7 @@ impl Admin {
             }
             tokio::select! {
                 changed = views.changed() => changed.map_err(|_| AdminError::Draining)?,
-                _ = closing.wait_for(|closing| *closing) => return Err(AdminError::Draining),
+                () = stage.reached(Stage::Draining) => return Err(AdminError::Draining),
             }
         }
     }

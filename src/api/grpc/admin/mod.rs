@@ -27,6 +27,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::outcomes;
 use crate::api::context::RequestContext;
+use crate::api::lifecycle::StageWatch;
 use crate::api::status;
 use crate::control::{Control, Edit, ModelView};
 use crate::error::{AdminError, InputFaults};
@@ -37,7 +38,7 @@ use crate::serving::live::Live;
 use read_limiter::ReadLimiter;
 pub(super) use repository::LoadTarget;
 
-/// What the admin port needs beside the writer.
+/// What the admin service needs in addition to the writer.
 #[derive(Clone)]
 pub struct AdminSettings {
     /// The registry's folder, which receives uploads.
@@ -46,8 +47,8 @@ pub struct AdminSettings {
     pub state: PathBuf,
     /// Limit on the bytes of one uploaded version.
     pub max_upload_bytes: u64,
-    /// Turns to `true` when the gateway takes no new work; calls that wait or stream end then.
-    pub closing: tokio::sync::watch::Receiver<bool>,
+    /// The stage of the gateway. Calls that wait or stream end when it drains.
+    pub stage: StageWatch,
     /// Requests a scan of the registry. Does not block.
     pub scan_registry: Arc<dyn Fn() + Send + Sync>,
 }
@@ -309,9 +310,9 @@ impl AdminService for Admin {
         request: Request<v1::WatchRequest>,
     ) -> Result<Response<Self::WatchStream>, Status> {
         let permit = Arc::clone(&self.watchers).try_acquire_owned();
-        let closing = self.settings.closing.clone();
+        let stage = self.settings.stage.clone();
         let request = request.into_inner();
-        let watcher = watch::start(self.control.clone(), closing, permit, request).await;
+        let watcher = watch::start(self.control.clone(), stage, permit, request).await;
         respond(watcher.map(watch::events))
     }
 
@@ -321,9 +322,9 @@ impl AdminService for Admin {
         &self,
         request: Request<v1::ReadAuditRequest>,
     ) -> Result<Response<Self::ReadAuditStream>, Status> {
-        let (dir, closing) = (self.settings.state.clone(), self.settings.closing.clone());
+        let (dir, stage) = (self.settings.state.clone(), self.settings.stage.clone());
         let after = request.get_ref().after_sequence;
-        Ok(Response::new(audit::read_lines(dir, after, closing)))
+        Ok(Response::new(audit::read_lines(dir, after, stage)))
     }
 }
 

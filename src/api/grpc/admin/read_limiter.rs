@@ -1,8 +1,8 @@
-//! Limits concurrent reads of what was observed: statistics, drift, comparisons. One answer may merge hundreds of columns of minutes, which takes a
-//! good part of a second.
+//! Limits concurrent reads of what was observed: statistics, drift, comparisons. One answer may merge hundreds of columns of minutes, which
+//! takes a good part of a second.
 //!
-//! Invariant: reads run on a blocking thread, one at a time, so that all callers in a loop use one core together and delay only each other. Nothing
-//! is read for a caller that disconnects while it waits.
+//! Invariant: reads run on a blocking thread, one at a time, so that all callers in a loop use one core together and delay only each other.
+//! Nothing is read for a caller that disconnects while it waits.
 
 use std::sync::Arc;
 

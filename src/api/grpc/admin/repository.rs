@@ -1,5 +1,5 @@
-//! Loads or unloads all versions of a model, as clients of the Open Inference Protocol request it: one version after the other, each as if it was
-//! requested by itself.
+//! Loads or unloads all versions of a model, as clients of the Open Inference Protocol request it: one version after the other, each as if
+//! it was requested by itself.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -56,8 +56,8 @@ impl LoadTarget {
 }
 
 impl Admin {
-    /// Loads every version of a model that an operator unloaded, and waits for them. Returns the model's name, and whether a version of it is READY
-    /// afterwards.
+    /// Loads every version of a model that an operator unloaded, and waits for them. Returns the model's name, and whether a version of it
+    /// is READY afterwards.
     ///
     /// # Errors
     /// Returns an error if the model does not exist, or, after all versions were tried, if one has failed or is incomplete.
@@ -93,7 +93,8 @@ impl Admin {
         Ok((model, is_loaded))
     }
 
-    /// Unloads every version of a model that is not referenced by its policy or labels. Returns the model's name, and whether no version is left.
+    /// Unloads every version of a model that is not referenced by its policy or labels. Returns the model's name, and whether no version is
+    /// left.
     ///
     /// # Errors
     /// Returns an error if the model does not exist, or if all of its versions are referenced.

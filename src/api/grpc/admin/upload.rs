@@ -1,8 +1,8 @@
 //! Uploads of versions into the registry.
 //!
-//! Messages pass through a short channel to a blocking thread that writes the files. However an upload ends (the caller stops, disconnects or
-//! sends an invalid version; the disk is full; the gateway shuts down), that thread records it in the audit log, and leaves nothing behind unless
-//! the version is complete.
+//! Messages pass through a short channel to a blocking thread that writes the files. However an upload ends (the caller stops, disconnects
+//! or sends an invalid version; the disk is full; the gateway shuts down), that thread records it in the audit log, and leaves nothing
+//! behind unless the version is complete.
 //! Not here: the rules for versions, and how a version becomes visible atomically (`registry`).
 
 use std::path::PathBuf;
@@ -11,13 +11,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::runtime::Handle;
-use tokio::sync::{OwnedSemaphorePermit, TryAcquireError, mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, TryAcquireError, mpsc};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use tonic::Streaming;
 
 use super::{Admin, changes};
 use crate::api::context::RequestContext;
+use crate::api::lifecycle::{Stage, StageWatch};
 use crate::control::{Author, Control};
 use crate::error::{AdminError, InputFaults};
 use crate::ident::{ModelName, VersionNumber};
@@ -63,8 +64,8 @@ impl Admin {
         mut messages: Streaming<v1::UploadVersionRequest>,
         context: &RequestContext,
     ) -> Result<v1::UploadVersionResponse, AdminError> {
-        let mut closing = self.settings.closing.clone();
-        let first = next_message(&mut messages, &mut closing).await?;
+        let mut stage = self.settings.stage.clone();
+        let first = next_message(&mut messages, &mut stage).await?;
         let job = Job {
             control: self.control.clone(),
             permit: Arc::clone(&self.uploads).try_acquire_owned(),
@@ -76,7 +77,7 @@ impl Admin {
         let version = job.header.version.get();
         let (sender, pieces) = mpsc::channel(CHANNEL_CAPACITY);
         let receiving = spawn_blocking(move || receive(job, pieces));
-        forward(&mut messages, &mut closing, sender).await;
+        forward(&mut messages, &mut stage, sender).await;
         let received = receiving.await;
         let bytes = received.map_err(|error| AdminError::Storage(error.to_string()))??;
         Ok(v1::UploadVersionResponse { version, bytes })
@@ -86,10 +87,10 @@ impl Admin {
 /// Receives the next message; `None` after the last.
 async fn next_message(
     messages: &mut Streaming<v1::UploadVersionRequest>,
-    closing: &mut watch::Receiver<bool>,
+    stage: &mut StageWatch,
 ) -> Result<Option<Message>, AdminError> {
     let message = tokio::select! {
-        _ = closing.wait_for(|closing| *closing) => return Err(AdminError::Draining),
+        () = stage.reached(Stage::Draining) => return Err(AdminError::Draining),
         message = timeout(PATIENCE, messages.message()) => message,
     };
     match message {
@@ -150,14 +151,14 @@ fn read_header(first: Option<Message>, context: &RequestContext) -> Result<Heade
 /// Forwards messages until the last one, or until the blocking thread has stopped receiving.
 async fn forward(
     messages: &mut Streaming<v1::UploadVersionRequest>,
-    closing: &mut watch::Receiver<bool>,
+    stage: &mut StageWatch,
     pieces: mpsc::Sender<Piece>,
 ) {
     loop {
         let message = tokio::select! {
             // Refused already: further messages are not needed.
             () = pieces.closed() => return,
-            message = next_message(messages, closing) => message,
+            message = next_message(messages, stage) => message,
         };
         let piece = match message {
             Ok(Some(Message::Chunk(chunk))) => Piece::Part(Part {

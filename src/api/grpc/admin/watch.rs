@@ -1,8 +1,8 @@
 //! Streams changes and states to watchers.
 //!
-//! Level-triggered: a watcher keeps the last revision and the view of each model that it was sent. Every difference from that is an event, so a slow
-//! client receives every change from the history, but only the newest state of each model. A watcher holds at most one page of changes, and no
-//! weights.
+//! Level-triggered: a watcher keeps the last revision and the view of each model that it was sent. Every difference from that is an event,
+//! so a slow client receives every change from the history, but only the newest state of each model. A watcher holds at most one page of
+//! changes, and no weights.
 //! Invariant: a change is sent before the states that follow from it.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -14,6 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, TryAcquireError, watch};
 use tonic::codegen::BoxStream;
 
 use super::{changes, versions};
+use crate::api::lifecycle::{Stage, StageWatch};
 use crate::api::status;
 use crate::control::{Control, ModelView, Record, RevisionRange, View};
 use crate::error::{AdminError, InputFaults};
@@ -32,7 +33,7 @@ pub(super) struct Watcher {
     control: Control,
     revisions: watch::Receiver<Revision>,
     views: watch::Receiver<Arc<View>>,
-    closing: watch::Receiver<bool>,
+    stage: StageWatch,
     /// The only model to watch; `None` for all.
     only: Option<ModelName>,
     /// Every change up to this revision was sent or is in `changes`.
@@ -53,7 +54,7 @@ pub(super) struct Watcher {
 /// [`AdminError::InvalidChange`] for a revision that does not exist yet.
 pub(super) async fn start(
     control: Control,
-    closing: watch::Receiver<bool>,
+    stage: StageWatch,
     permit: Result<OwnedSemaphorePermit, TryAcquireError>,
     request: v1::WatchRequest,
 ) -> Result<Watcher, AdminError> {
@@ -78,7 +79,7 @@ pub(super) async fn start(
         control,
         revisions,
         views,
-        closing,
+        stage,
         only,
         known,
         changes: VecDeque::new(),
@@ -102,7 +103,7 @@ pub(super) fn events(watcher: Watcher) -> BoxStream<v1::WatchResponse> {
 impl Watcher {
     async fn next_event(&mut self) -> Result<Event, AdminError> {
         loop {
-            if *self.closing.borrow() {
+            if self.stage.has_reached(Stage::Draining) {
                 return Err(AdminError::Draining);
             }
             if let Some(record) = self.changes.pop_front() {
@@ -123,7 +124,7 @@ impl Watcher {
             let changed = tokio::select! {
                 changed = self.revisions.changed() => changed.is_ok(),
                 changed = self.views.changed() => changed.is_ok(),
-                _ = self.closing.wait_for(|closing| *closing) => false,
+                () = self.stage.reached(Stage::Draining) => false,
             };
             if !changed {
                 return Err(AdminError::Draining);

@@ -1,7 +1,7 @@
 //! `inference.GRPCInferenceService`: the Open Inference Protocol v2, with those of Triton's extensions that apply here.
 //!
-//! One service on two ports. Both describe models; the data port ([`DataPort`]) answers requests, and the admin port ([`AdminPort`]) loads and
-//! unloads versions.
+//! One service on two ports. Both describe models; the data port ([`DataPort`]) answers requests, and the admin port ([`AdminPort`]) loads
+//! and unloads versions.
 
 mod infer;
 mod port;

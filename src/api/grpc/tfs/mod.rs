@@ -1,7 +1,8 @@
 //! TensorFlow Serving's protocol: `tensorflow.serving.PredictionService` and `tensorflow.serving.ModelService`.
 //!
-//! [`predict`] converts a message to a [`Query`](crate::serving::Query), which is answered like any other. Responses have no fields for the role
-//! and the ids of an answer, so headers carry them. Faults that the model finds use the gateway's own names of datatypes: `FP32` for `DT_FLOAT`.
+//! [`predict`] converts a message to a [`Query`](crate::serving::Query), which is answered like any other. Responses have no fields for the
+//! role and the ids of an answer, so headers carry them. Faults that the model finds use the gateway's own names of datatypes: `FP32` for
+//! `DT_FLOAT`.
 //! Not here: `Classify`, `Regress` and `MultiInference`, which take `tf.Example`s.
 
 mod describe;
@@ -38,8 +39,8 @@ pub struct TensorFlowServing {
 }
 
 impl TensorFlowServing {
-    /// Creates a service that answers from `predictor` and describes `catalog`. In one request, tensors that are filled with single values may take
-    /// `max_filled_bytes` bytes. With the limit on messages, they are no larger than a client could have sent element by element.
+    /// Creates a service that answers from `predictor` and describes `catalog`. In one request, tensors that are filled with single values
+    /// may take `max_filled_bytes` bytes. With the limit on messages, they are no larger than a client could have sent element by element.
     ///
     /// A server puts it behind an [`Admission`](super::Admission) with the same admission control.
     #[must_use]

@@ -9,8 +9,8 @@ use crate::proto::tensorflow::{DataType, TensorProto, TensorShapeProto};
 
 /// A limit on the bytes that single values may take which fill the shapes of their tensors.
 ///
-/// Five bytes of a message can stand for a million elements. Therefore all such tensors of a request share one limit, which is checked before
-/// any element is made.
+/// Five bytes of a message can stand for a million elements. Therefore all such tensors of a request share one limit, which is checked
+/// before any element is made.
 #[derive(Debug)]
 pub(super) struct FillBudget {
     max: usize,

@@ -1,8 +1,8 @@
 //! The elements of a tensor from JSON, flat or nested. Each element is parsed once, from its own digits, and never by way of another type.
 //!
-//! The JSON is a slice of the body and known to be well-formed, so only its elements can be wrong. An element of two bytes (`0,`) takes up to
-//! 8 bytes in memory, a string of three bytes (`"",`) 32, because it is a slice of the body and not a copy; a growing list takes three times
-//! as much.
+//! The JSON is a slice of the body and known to be well-formed, so only its elements can be wrong. An element of two bytes (`0,`) takes up
+//! to 8 bytes in memory, a string of three bytes (`"",`) 32, because it is a slice of the body and not a copy; a growing list takes three
+//! times as much.
 
 use std::fmt;
 
@@ -165,7 +165,7 @@ impl<'j, T, F: Fn(&'j str) -> Option<T>> Reader<'_, T, F> {
         if values > 0 && (lists > 0 || !last) {
             self.list.fault(
                 format_args!(""),
-                format_args!("values beside lists"),
+                format_args!("values mixed with lists"),
                 format_args!("either all flat, or lists in lists for {axes} axes"),
             );
         } else if i64::try_from(lists + values) != Ok(axis) {
@@ -326,8 +326,8 @@ mod tests {
                 "[[[1,2],[3]],[[5,6],[7,8]]]",
                 "inputs[x].data[2]: got a list of 1, wants 2 on axis 2",
             ),
-            ("[[1,2],[3,4]]", "values beside lists"),
-            ("[[[1,2],3],[[5,6],[7,8]]]", "values beside lists"),
+            ("[[1,2],[3,4]]", "values mixed with lists"),
+            ("[[[1,2],3],[[5,6],[7,8]]]", "values mixed with lists"),
             (
                 "[[[1,2],[3,[4]]],[[5,6],[7,8]]]",
                 "got a list, wants lists in lists for 3 axes at most",
@@ -361,7 +361,7 @@ mod tests {
             [
                 "inputs[x].data[0]: got an object",
                 "inputs[x].data[3]: got a text",
-                "inputs[x].data: got values beside lists",
+                "inputs[x].data: got values mixed with lists",
             ]
         );
         assert_eq!(

@@ -1,8 +1,8 @@
 //! Named rows from JSON, straight into cells.
 //!
 //! Memory: a value of two bytes in a list (`0,`) takes 24 bytes, a row of seven (`{"":0},`) some 72, and a growing list three times its
-//! content: in all at most some 30 times the bytes of the body. A nested list, of which two bytes would take a hundred, fits no input and is
-//! refused here. Of an object in a cell only its kind is kept.
+//! content: in all at most some 30 times the bytes of the body. A nested list, of which two bytes would take a hundred, fits no input and
+//! is refused here. Of an object in a cell only its kind is kept.
 
 use std::fmt;
 

@@ -4,7 +4,7 @@ use redb::{ReadableDatabase, TableHandle};
 use serde::{Deserialize, Serialize};
 
 use super::*;
-use crate::control::store::document::{Document, Documents};
+use crate::control::store::{Document, Documents};
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct Plan(u32);

@@ -1,0 +1,103 @@
+//! The parts that all ports share: the path of a prediction, and the catalog of models.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio::task::spawn_blocking;
+
+use super::StartError;
+use super::accept::ConnectionLimiter;
+use crate::api::endpoints::Port;
+use crate::api::grpc::StackBuilder;
+use crate::api::{Catalog, Predictor, StageWatch};
+use crate::config::Config;
+use crate::control::View;
+use crate::insight::metrics::Telemetry;
+use crate::insight::outcomes::Outcomes;
+use crate::insight::prediction_log::{LogThread, PredictionLog};
+use crate::serving::Pipeline;
+use crate::serving::admission::AdmissionControl;
+use crate::serving::batch::Pool;
+use crate::serving::live::Live;
+use crate::serving::shadow::ShadowPool;
+
+/// What the builders of the ports read.
+#[derive(Debug)]
+pub(super) struct Core {
+    pub(super) config: Config,
+    pub(super) live: Arc<Live>,
+    pub(super) telemetry: Arc<Telemetry>,
+    pub(super) outcomes: Arc<Outcomes>,
+    pub(super) admission: Arc<AdmissionControl>,
+    pub(super) predictor: Predictor,
+    pub(super) catalog: Catalog,
+    pub(super) stage: StageWatch,
+    pub(super) connection_limiter: ConnectionLimiter,
+}
+
+impl Core {
+    /// Builds the parts, and starts their threads. Also returns the thread of the prediction log, if there is one.
+    ///
+    /// # Errors
+    /// Returns an error if the prediction log cannot be written or a thread cannot be started.
+    pub(super) async fn build(
+        config: Config,
+        telemetry: Arc<Telemetry>,
+        live: Arc<Live>,
+        views: watch::Receiver<Arc<View>>,
+        stage: StageWatch,
+    ) -> Result<(Self, Option<LogThread>), StartError> {
+        if config.drift_interval.is_some() {
+            // Creates the series; nothing has been observed yet.
+            live.snapshot().report_drift();
+        }
+        let (log, log_thread) = open_prediction_log(&config, &telemetry).await?;
+        let admission = AdmissionControl::new(config.limits, Arc::clone(&telemetry));
+        let outcomes = Arc::new(Outcomes::new(config.outcomes, telemetry.outcomes()));
+        let shadow_pool = ShadowPool::start(config.shadows, Some(Arc::clone(&outcomes)))?;
+        let pool = Pool::start()?;
+        let pipeline = Pipeline::new(Arc::clone(&live), Arc::clone(&telemetry), pool)
+            .with_outcomes(Arc::clone(&outcomes))
+            .with_log(log)
+            .with_shadows(shadow_pool);
+        let core = Self {
+            predictor: Predictor::new(Arc::new(pipeline), Arc::clone(&admission)),
+            catalog: Catalog::new(Arc::clone(&live), views, stage.clone()),
+            connection_limiter: ConnectionLimiter {
+                max_connections: config.max_connections,
+                telemetry: Arc::clone(&telemetry),
+                stage: stage.clone(),
+            },
+            config,
+            live,
+            telemetry,
+            outcomes,
+            admission,
+            stage,
+        };
+        Ok((core, log_thread))
+    }
+
+    /// Returns the builder of a gRPC port's stacks.
+    pub(super) fn stacks(&self, port: Port) -> StackBuilder {
+        let (admission, telemetry) = (Arc::clone(&self.admission), Arc::clone(&self.telemetry));
+        StackBuilder::new(port, admission, telemetry)
+    }
+}
+
+/// Opens the prediction log, if the configuration asks for one.
+async fn open_prediction_log(
+    config: &Config,
+    telemetry: &Telemetry,
+) -> Result<(Option<PredictionLog>, Option<LogThread>), StartError> {
+    let Some(settings) = config.prediction_log.clone() else {
+        return Ok((None, None));
+    };
+    let path = settings.path.display().to_string();
+    let meters = telemetry.log();
+    let started = spawn_blocking(move || PredictionLog::start(settings, meters)).await?;
+    match started {
+        Ok((log, thread)) => Ok((Some(log), Some(thread))),
+        Err(source) => Err(StartError::PredictionLog { path, source }),
+    }
+}

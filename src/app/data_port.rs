@@ -1,0 +1,65 @@
+//! The data port: predictions in each protocol behind admission control, health, reflection.
+
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tonic::service::Routes;
+use tonic_health::pb::health_server::HealthServer;
+
+use super::StartError;
+use super::core::Core;
+use super::grpc_router::{Call, GrpcRouter};
+use super::reflection::{self, MAX_SHORT_BYTES};
+use super::{connections, threads};
+use crate::api::endpoints::Port;
+use crate::api::grpc::{DataPort, Health, OpenInference, Predictions, TensorFlowServing};
+use crate::proto::inference::grpc_inference_service_server::GrpcInferenceServiceServer;
+use crate::proto::tensorflow::serving::model_service_server::ModelServiceServer;
+use crate::proto::tensorflow::serving::prediction_service_server as tensorflow;
+use crate::proto::v1::prediction_service_server::PredictionServiceServer;
+
+/// Serves `listener` on threads of its own, whose tasks are added to `tasks`.
+///
+/// # Errors
+/// Returns an error if a service cannot be built or a thread cannot be started.
+pub(super) fn spawn(
+    core: &Core,
+    listener: TcpListener,
+    tasks: &mut JoinSet<&'static str>,
+) -> Result<(), StartError> {
+    let serve = connections::grpc(router(core)?, core.config.max_concurrent_streams);
+    let incoming = core.connection_limiter.accept(listener);
+    let name = Port::Data.as_str();
+    threads::spread(name, &serve, incoming, &core.stage, tasks)?;
+    Ok(())
+}
+
+fn router(core: &Core) -> Result<GrpcRouter<impl Call, impl Call>, StartError> {
+    let max_bytes = core.config.max_message_bytes;
+    let (predictor, catalog) = (&core.predictor, &core.catalog);
+    let stacks = core.stacks(Port::Data);
+    let native = PredictionServiceServer::new(Predictions::new(predictor.clone()))
+        .max_decoding_message_size(max_bytes)
+        .max_encoding_message_size(max_bytes);
+    let calls = DataPort::new(predictor.clone(), catalog.clone());
+    let open_inference = OpenInference::new(catalog.clone(), calls);
+    let open_inference = GrpcInferenceServiceServer::new(open_inference)
+        .max_decoding_message_size(max_bytes)
+        .max_encoding_message_size(max_bytes);
+    let tensorflow = TensorFlowServing::new(predictor.clone(), catalog.clone(), max_bytes);
+    let predictions = tensorflow::PredictionServiceServer::new(tensorflow.clone())
+        .max_decoding_message_size(max_bytes)
+        .max_encoding_message_size(max_bytes);
+    let models = ModelServiceServer::new(tensorflow)
+        .max_decoding_message_size(max_bytes)
+        .max_encoding_message_size(max_bytes);
+    let health = Health::new(catalog.clone(), stacks.service_names());
+    let health = HealthServer::new(health).max_decoding_message_size(MAX_SHORT_BYTES);
+    let others = Routes::new(stacks.stack(predictions)?)
+        .add_service(stacks.stack(models)?)
+        .add_service(stacks.stack(health)?);
+    Ok(GrpcRouter {
+        native: stacks.stack(native)?,
+        open_inference: stacks.stack(open_inference)?,
+        others: reflection::add(others, &stacks)?,
+    })
+}

@@ -1,0 +1,185 @@
+//! Sockets of clients: their permits, how long they may stay silent, and what closes them from outside.
+
+use std::fmt;
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{self, Sleep};
+
+use super::connections::HasPeer;
+use crate::api::{Stage, StageWatch};
+
+/// How long a client may take to send the first bytes. After that, TCP keep-alive finds out whether it is still there.
+const FIRST_BYTES_TIMEOUT: Duration = Duration::from_secs(10);
+/// Number of first bytes: the preface of HTTP/2. No HTTP/1.1 request is shorter.
+const FIRST_BYTES: usize = 24;
+
+/// An accepted connection that holds its permit, before a runtime serves it.
+#[derive(Debug)]
+pub(super) struct AcceptedSocket {
+    io: std::net::TcpStream,
+    permit: OwnedSemaphorePermit,
+}
+
+impl AcceptedSocket {
+    /// Creates a socket that holds `permit`.
+    pub(super) fn new(io: std::net::TcpStream, permit: OwnedSemaphorePermit) -> Self {
+        Self { io, permit }
+    }
+
+    /// Registers the socket with the runtime of the current thread, which will serve it until `closer` closes it.
+    ///
+    /// # Errors
+    /// Returns an error if the runtime cannot register it.
+    pub(super) fn open(self, closer: Closer) -> io::Result<ClientSocket> {
+        Ok(ClientSocket {
+            io: TcpStream::from_std(self.io)?,
+            _permit: self.permit,
+            first_bytes: Some((FIRST_BYTES, Box::pin(time::sleep(FIRST_BYTES_TIMEOUT)))),
+            closer: Some(closer),
+        })
+    }
+}
+
+/// What closes a connection that is still open at the end.
+pub(super) enum Closer {
+    /// This future, which every read without data polls.
+    Stage(Pin<Box<dyn Future<Output = ()> + Send>>),
+    /// The end of the serving thread. Reads have nothing to poll.
+    Thread {
+        /// Counts the connection among those of its thread.
+        _count: ConnectionCount,
+    },
+}
+
+impl Closer {
+    /// Closes a connection at [`Stage::Cut`].
+    pub(super) fn at_cut(stage: &StageWatch) -> Self {
+        let mut stage = stage.clone();
+        Self::Stage(Box::pin(async move { stage.reached(Stage::Cut).await }))
+    }
+}
+
+/// Counts a connection among those of a thread until it is dropped.
+pub(super) struct ConnectionCount(Arc<AtomicUsize>);
+
+impl ConnectionCount {
+    /// Adds a connection to `count`.
+    pub(super) fn new(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(count))
+    }
+}
+
+impl Drop for ConnectionCount {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A connection that holds its permit until it is closed.
+pub(super) struct ClientSocket {
+    io: TcpStream,
+    _permit: OwnedSemaphorePermit,
+    /// Number of first bytes that have not arrived yet, and the timer that closes the connection if they do not.
+    first_bytes: Option<(usize, Pin<Box<Sleep>>)>,
+    /// `None` once the connection is closed.
+    closer: Option<Closer>,
+}
+
+impl ClientSocket {
+    /// Returns why the connection must close now, if it must.
+    fn poll_close(&mut self, cx: &mut Context<'_>) -> Option<io::Error> {
+        let is_closed = match &mut self.closer {
+            Some(Closer::Thread { .. }) => false,
+            Some(Closer::Stage(reached)) => reached.as_mut().poll(cx).is_ready(),
+            None => true,
+        };
+        if is_closed {
+            // A future that has completed must not be polled again.
+            self.closer = None;
+            let text = "the gateway has shut down";
+            return Some(io::Error::new(io::ErrorKind::ConnectionAborted, text));
+        }
+        let (_, timer) = self.first_bytes.as_mut()?;
+        timer.as_mut().poll(cx).is_ready().then(|| {
+            let text = "the client has not sent anything";
+            io::Error::new(io::ErrorKind::TimedOut, text)
+        })
+    }
+}
+
+impl fmt::Debug for ClientSocket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ClientSocket").field(&self.io).finish()
+    }
+}
+
+impl HasPeer for ClientSocket {
+    fn peer(&self) -> Option<SocketAddr> {
+        self.io.peer_addr().ok()
+    }
+}
+
+impl AsyncRead for ClientSocket {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let filled_before = buf.filled().len();
+        let read = Pin::new(&mut self.io).poll_read(cx, buf);
+        if read.is_pending() {
+            // Polled only here: while bytes arrive, there is no reason to close.
+            return match self.poll_close(cx) {
+                Some(error) => Poll::Ready(Err(error)),
+                None => Poll::Pending,
+            };
+        }
+        if let Some((missing, _)) = &mut self.first_bytes {
+            *missing = missing.saturating_sub(buf.filled().len() - filled_before);
+            if *missing == 0 {
+                self.first_bytes = None;
+            }
+        }
+        read
+    }
+}
+
+impl AsyncWrite for ClientSocket {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
