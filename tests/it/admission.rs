@@ -1,4 +1,4 @@
-//! The door's first step, on real sockets: places, bytes, clocks, and what a small message can make of itself.
+//! Admission control on real sockets: permits, byte limits, deadlines, and the size of a decoded message.
 
 use std::{sync::Arc, time::Duration};
 
@@ -24,7 +24,7 @@ use crate::pipeline::{
 };
 use crate::tiny;
 
-/// Serves a house behind its admission, and a client of it. The server ends with the test's runtime.
+/// Serves a model behind admission control and returns a client. The server ends with the runtime of the test.
 pub async fn serve(
     model: impl Model,
     max_in_flight: usize,
@@ -64,7 +64,7 @@ async fn a_call_past_its_deadline_fails_with_error_details_and_is_counted() {
         Arc::clone(&server.admission),
         Arc::clone(&server.telemetry),
     );
-    // Without a client, which would have a clock of its own.
+    // Without a generated client, which would set a deadline of its own.
     let message = rows("m", [good()]).encode_to_vec();
     let length = u32::try_from(message.len()).expect("short").to_be_bytes();
     let frame = [&[0][..], &length, &message].concat();
@@ -106,11 +106,11 @@ async fn silent_and_half_open_connections_do_not_delay_a_drain() {
         half.write_all(b"PRI * HTTP/2.0").await.expect("writes");
         silent.push(half);
     }
-    // Ends within 5 s, although a drain may take 30 by its settings.
+    // Ends within 5 s, although `drain_seconds` allows 30.
     gateway.drain().await;
     for mut socket in silent {
         let mut rest = Vec::new();
-        // Closed by the other side, with or without a reset.
+        // The gateway closes it, with or without a reset.
         let _ = socket.read_to_end(&mut rest).await;
     }
 }

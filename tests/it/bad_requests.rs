@@ -1,4 +1,4 @@
-//! Wrong input is refused by name, with the right code, and costs neither the connection nor the next request.
+//! Wrong input is refused by name, with the right code. The connection and later requests are not affected.
 
 use serde_json::{Value, json};
 use taper::proto::v1;
@@ -8,7 +8,7 @@ use tonic_types::StatusExt;
 use crate::harness::{TestGateway, good, row, rows, single_score};
 use crate::tiny;
 
-/// Version 1 alone, labelled, behind a small limit on messages.
+/// Version 1 alone, with a label, and a small message limit.
 pub const TOML: &str = "
     [limits]
     max_message_bytes = 65536
@@ -20,7 +20,7 @@ pub const TOML: &str = "
 struct Case {
     request: v1::PredictRequest,
     code: Code,
-    /// Field that the details name; empty where the transport itself refuses.
+    /// Field that the error details name; empty if the transport refuses the message.
     field: &'static str,
     why: &'static str,
 }

@@ -1,4 +1,4 @@
-//! Requests whose forward pass is dear wait for a thread, and are computed together; what is over by then is not computed.
+//! Requests with an expensive forward pass wait for a thread and are computed in batches. Requests that end before are not computed.
 
 use std::num::NonZero;
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -18,14 +18,14 @@ use tokio::time::{Instant, sleep};
 use crate::harness::eventually;
 use crate::test_server::{MAX_QUEUE_ROWS, TestServer, score, test_server_of};
 
-/// Holds the thread until the test lets go.
+/// Blocks the thread until the test releases it.
 const HOLDS: f32 = 99.0;
-/// Fail the pass, each in its own way.
+/// Inputs that make the pass fail, each in its own way.
 const PANICS: f32 = 13.0;
 const NOT_FINITE: f32 = 14.0;
 const FAILS: f32 = 15.0;
 
-/// Answers each row's `x`, and is never cheap.
+/// Returns each row's `x`. Its cost is always above the inline limit.
 struct ExpensiveModel {
     version: u64,
     passes: Arc<Mutex<Vec<(u64, usize)>>>,
@@ -69,7 +69,7 @@ impl Model for ExpensiveModel {
     }
 }
 
-/// A house of dear versions, all of whose threads are held.
+/// A server with two expensive versions. All compute threads are blocked by passes.
 struct BusyServer {
     server: Arc<TestServer>,
     passes: Arc<Mutex<Vec<(u64, usize)>>>,
@@ -111,7 +111,7 @@ impl BusyServer {
         busy
     }
 
-    /// Has every thread held by a pass.
+    /// Blocks every compute thread with a pass.
     async fn hold(&mut self) {
         for _ in 0..threads() {
             let request = self.predict(HOLDS, None, None);
@@ -123,7 +123,7 @@ impl BusyServer {
         }
     }
 
-    /// Asks in a task of its own.
+    /// Predicts in a separate task.
     fn predict(
         &self,
         x: f32,
@@ -137,14 +137,14 @@ impl BusyServer {
         })
     }
 
-    /// Requests that left the queue of version 1 without being computed, by reason.
+    /// Returns how many requests left the queue of version 1 without being computed, by reason.
     fn abandoned(&self, reason: &str) -> f64 {
         let labels = format!(r#"reason="{reason}""#);
         self.server
             .metric("taper_queue_abandoned_total", 1, &labels)
     }
 
-    /// Version 1 as it serves.
+    /// Returns the runtime of version 1.
     fn first(&self) -> Arc<VersionRuntime> {
         let snapshot = self.server.live.snapshot();
         let mut ready = snapshot.models.values().flat_map(|model| &model.ready);
@@ -159,7 +159,7 @@ impl BusyServer {
         .await;
     }
 
-    /// Lets all threads go, and waits until they have gone.
+    /// Releases all threads and waits for their requests.
     async fn release(&mut self) {
         for _ in &self.holding {
             self.let_go.send(()).expect("a thread waits");
@@ -169,7 +169,7 @@ impl BusyServer {
         }
     }
 
-    /// The passes after those that held the threads.
+    /// Returns the passes after those that blocked the threads.
     fn passes(&self) -> Vec<(u64, usize)> {
         self.passes.lock().expect("lock")[threads()..].to_vec()
     }
@@ -289,7 +289,7 @@ async fn expired_and_cancelled_requests_in_the_queue_are_not_computed() {
 async fn a_request_that_cannot_meet_its_deadline_is_refused_at_once() {
     let mut busy = BusyServer::new().await;
     busy.release().await;
-    // It took so long to let the threads go that a pass is known to be dear.
+    // The blocked passes took long, so the gateway has measured an expensive pass.
     let first = busy.first();
     let costs = first.queue.costs();
     for _ in 0..100 {
@@ -324,7 +324,7 @@ async fn a_queued_request_that_can_no_longer_meet_its_deadline_fails_and_is_not_
     let hour = Duration::from_secs(3_600);
     let hurried = busy.predict(2.0, None, Some(Instant::now() + hour));
     busy.waits(1, 2).await;
-    // What passes take is seen to be more than it was thought to be.
+    // The measured duration of a pass now exceeds the earlier estimate.
     let first = busy.first();
     let costs = first.queue.costs();
     (0..200).for_each(|_| costs.learn(1, hour * 2));

@@ -1,4 +1,4 @@
-//! `taper bench` against real gateways: reports are compared with the counters of the gateways.
+//! `taper bench` against real gateways. Its report is compared with the counters of the gateways.
 
 use std::net::SocketAddr;
 
@@ -8,9 +8,9 @@ use crate::cli::two_versions;
 use crate::harness::http_get;
 use crate::process::{Ended, Process, run, taper};
 
-/// A gateway in a process, and where it listens.
+/// A gateway process and its addresses.
 struct ServingProcess {
-    /// Ends with this value.
+    /// Stops when it is dropped.
     _gateway: Process,
     _dir: tempfile::TempDir,
     data: String,
@@ -54,7 +54,7 @@ impl ServingProcess {
         serde_json::from_str(&ended.stdout).expect("JSON")
     }
 
-    /// Requests that the gateway has counted, of one version or of all.
+    /// Returns the number of requests that the gateway counted, of one version or of all.
     fn counted(&self, version: Option<u64>) -> u64 {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -76,7 +76,7 @@ fn number(value: &Value) -> u64 {
         .unwrap_or_else(|| panic!("{value} is a count"))
 }
 
-/// All requests that a target was sent, by its own account.
+/// Returns the number of all requests to a target, according to the report.
 fn sent(target: &Value) -> u64 {
     let requests = &target["requests"];
     let of = |name: &str| number(&requests[name]);
@@ -107,7 +107,7 @@ fn the_report_of_an_open_loop_matches_the_counters_of_the_gateway() {
         number(&requests["sent"]) + number(&requests["not_sent"]),
         200
     );
-    // The first request, and the warm-up.
+    // The first request and the requests of the warm-up.
     assert_eq!(number(&requests["warm_up"]), 1 + 40);
     assert_eq!(target["errors"], Value::Array(Vec::new()), "{target}");
     assert_eq!(serving.counted(None), sent(target));

@@ -1,4 +1,4 @@
-//! The verbs, as a person types them, and what a gateway says to them.
+//! The verbs of the command line and the errors of a gateway that they print.
 
 use std::{fs, net::TcpListener};
 
@@ -8,7 +8,7 @@ use crate::harness::{good, registry};
 use crate::process::{self, Process, run, run_with_input};
 use crate::tiny;
 
-/// A gateway in a process, and the addresses of its data and admin ports.
+/// Starts a gateway process. Returns it with the addresses of its data and admin ports.
 fn serving(dir: &tempfile::TempDir) -> (Process, String, String) {
     let mut gateway = Process::serve(dir.path());
     let data = gateway.address("data").to_string();
@@ -334,7 +334,7 @@ fn a_refused_connection_says_what_to_start() {
 
 #[test]
 fn a_timeout_names_the_address_and_the_flags_that_help() {
-    // Connections are made by the system and never looked at.
+    // The operating system accepts the connections; no process reads them.
     let mute = TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("http://{}", mute.local_addr().expect("address"));
     let row = ["predict", "m", "--row", "{}"];

@@ -1,4 +1,4 @@
-//! The verbs that change something, as a person types them, and the traffic that moves.
+//! The verbs that change a policy or a version, and their effect on traffic.
 
 use std::fs;
 
@@ -12,7 +12,7 @@ use crate::tiny;
 const CANARY: &str =
     "[models.m]\nlabels = { stable = 1, canary = 2 }\nsplit = { stable = 10000 }\n";
 
-/// A gateway in a process over two versions of `m`, where `stable` has all the traffic and `canary` none.
+/// A gateway process with two versions of `m`. `stable` has all the traffic and `canary` none.
 struct ServingProcess {
     _gateway: Process,
     data: String,
@@ -40,19 +40,19 @@ impl ServingProcess {
         }
     }
 
-    /// `taper ARGS` to its end.
+    /// Runs `taper ARGS`.
     fn ends(&self, args: &[&str]) -> Ended {
         run(&[args, &["--address", &self.admin]].concat())
     }
 
-    /// What `taper ARGS` that must work prints.
+    /// Runs `taper ARGS`, which must succeed, and returns its stdout.
     fn does(&self, args: &[&str]) -> String {
         let ended = self.ends(args);
         assert_eq!(ended.code, Some(0), "{args:?}: {ended:?}");
         ended.stdout
     }
 
-    /// What `taper ARGS` that must be refused complains.
+    /// Runs `taper ARGS`, which must be refused, and returns its stderr.
     fn refuses(&self, args: &[&str]) -> String {
         let ended = self.ends(args);
         assert_eq!(ended.code, Some(1), "{args:?}: {ended:?}");
@@ -65,7 +65,7 @@ impl ServingProcess {
         serde_json::from_str(&stdout).unwrap_or_else(|error| panic!("{error}: {stdout}"))
     }
 
-    /// The version that answers.
+    /// Returns the version that answers a request.
     fn answering_version(&self) -> Value {
         let row = good().to_string();
         let ended = run(&[

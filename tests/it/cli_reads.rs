@@ -1,4 +1,4 @@
-//! The verbs that read, and `taper push`, against a real gateway.
+//! The verbs that only read, and `taper push`, against a real gateway.
 
 use std::fs;
 
@@ -147,7 +147,7 @@ fn a_watch_resumes_after_the_last_revision_when_the_gateway_restarts() {
     watching.line_with("change  m revision 1");
     gateway.signal("TERM");
     assert_eq!(gateway.end().code, Some(0));
-    // The same folder and the same port, as a service that is started again has them.
+    // A restarted service uses the same folder and the same port.
     let any = "127.0.0.1:0";
     let mut again = taper(&["serve", "--data", any, "--http", any, "--admin", &admin]);
     again.arg("--registry").arg(dir.path().join("models"));

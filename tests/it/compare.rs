@@ -1,4 +1,4 @@
-//! Two versions beside each other, over real sockets and on the command line: `CompareVersions` and `taper compare`.
+//! Comparisons of two versions over real sockets and on the command line: `CompareVersions` and `taper compare`.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use crate::harness::{
 use crate::process::{Process, stdout_of};
 use crate::tiny;
 
-/// Version `v` says `yes` where `x` is above `5 (v - 1)`. The input `n` is sensitive in version 2 alone.
+/// Version `v` answers `yes` if `x` is above `5 (v - 1)`. The input `n` is sensitive in version 2 only.
 fn thresholds(root: &Path) {
     for (version, bias) in [(1, 0.0_f32), (2, -5.0), (3, -10.0)] {
         let weight = [1.0_f32, 0.0, 0.0, 0.0, 0.0, 0.0];
@@ -42,7 +42,7 @@ fn shadow(version: u64) -> v1::Shadow {
     }
 }
 
-/// 20 rows: a quarter of them lies between the thresholds of versions 1 and 2.
+/// Returns 20 rows. A quarter of them lies between the thresholds of versions 1 and 2.
 fn request() -> v1::PredictRequest {
     let many = (0..20).map(|at| {
         let x = f64::from(at) - 9.5;
@@ -199,7 +199,7 @@ async fn versions_with_split_traffic_are_compared_and_too_few_rows_are_reported(
     gateway.drain().await;
 }
 
-/// What statsmodels gives for 10 of 40 less 30 of 60.
+/// Interval that statsmodels computes for 10 of 40 minus 30 of 60.
 const NEWCOMBE: (f64, f64) = (-0.413_507_808_278_443_74, -0.054_734_515_591_973_59);
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Changes that revert by themselves unless they are confirmed, in a process that is killed in between.
+//! Changes that revert unless they are confirmed, in a process that is killed in between.
 
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -14,7 +14,7 @@ use crate::harness::{connect, eventually, good, policy, reason, registry, rows};
 use crate::process::{Process, serve};
 use crate::tiny;
 
-/// A gateway in a process of its own, with two versions of `m`.
+/// A gateway process with two versions of `m`.
 struct ServeProcess {
     process: Process,
     data: PredictionServiceClient<Channel>,
@@ -40,7 +40,7 @@ impl ServeProcess {
         }
     }
 
-    /// The version that answers, and under which revision.
+    /// Returns the version that answers a request, and the policy revision.
     async fn answers(&mut self) -> (u64, u64) {
         let answer = self
             .data
@@ -51,7 +51,7 @@ impl ServeProcess {
         (answer.version, answer.policy_revision)
     }
 
-    /// Sends everything to `version`; reverts after `seconds` unless confirmed, 0: stays.
+    /// Sends all traffic to `version`. Reverts after `seconds` unless confirmed; 0 means that it never reverts.
     async fn all_to(
         &mut self,
         version: u64,
@@ -84,7 +84,7 @@ impl ServeProcess {
             .into_inner()
     }
 
-    /// Revisions, who made them, and what they did; the newest first.
+    /// Returns number, actor and action of each revision, newest first.
     async fn history(&mut self) -> Vec<(u64, String, String)> {
         let listed = self
             .admin
@@ -113,7 +113,7 @@ impl ServeProcess {
     }
 }
 
-/// Whether the last change in the audit log is that revision 3 brought back revision 1, and the chain holds.
+/// Checks that the last line of the audit log says that revision 3 restored revision 1, and that the hash chain is intact.
 fn audited_as_reverted(dir: &Path) {
     let state = dir.join("state");
     taper::audit::verify(&taper::audit::files(&state).expect("state folder"))
@@ -248,7 +248,7 @@ async fn an_unconfirmed_change_blocks_other_changes_and_keeps_the_earlier_versio
     gateway.all_to(1, 0, 0).await.expect("for good");
     gateway.all_to(2, 1, 3600).await.expect("for an hour");
     gateway.process.kill();
-    // From now on only what would come back wants version 1.
+    // From now on only the state that a revert restores needs version 1.
     std::fs::write(dir.path().join("taper.toml"), "versions = { latest = 1 }")
         .expect("configuration");
     let mut command = serve(dir.path());

@@ -1,4 +1,4 @@
-//! `taper demo`: the real binary, the embedded models, real flights.
+//! `taper demo` with the real binary, the embedded models and real flights.
 
 use std::net::TcpListener;
 

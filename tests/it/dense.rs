@@ -1,4 +1,4 @@
-//! Dense networks answer as the library that trained them does.
+//! Dense networks give the answers of the library that trained them.
 
 use taper::model::payload::{Cell, Payload, Row, Tensor, TensorData};
 use taper::model::{Version, load};

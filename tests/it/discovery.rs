@@ -1,4 +1,4 @@
-//! Whoever knows nothing but an address finds out what is there, and hears when that changes.
+//! A client that knows only an address can discover models and services, and watch their health.
 
 use std::fs;
 
@@ -13,7 +13,7 @@ use crate::lifecycle::NEWEST;
 use crate::python::python;
 use crate::tiny;
 
-/// What the data port serves, beside reflection.
+/// Services of the data port, apart from reflection.
 const SERVICES: [&str; 5] = [
     "grpc.health.v1.Health",
     "inference.GRPCInferenceService",
@@ -22,7 +22,7 @@ const SERVICES: [&str; 5] = [
     "tensorflow.serving.PredictionService",
 ];
 
-/// The health of one name, as it changes.
+/// Watches the health of one service name.
 struct HealthWatch(Streaming<HealthCheckResponse>);
 
 impl HealthWatch {
@@ -39,7 +39,7 @@ impl HealthWatch {
         next.expect("does not end").status()
     }
 
-    /// The next one that is not `passing`, which may or may not be seen: only the newest status is told.
+    /// Returns the next status that is not `passing`. Only the newest status is sent, so `passing` may be skipped.
     async fn next_past(&mut self, passing: ServingStatus) -> ServingStatus {
         match self.next().await {
             status if status == passing => self.next().await,
@@ -100,7 +100,7 @@ async fn health_watchers_are_notified_when_a_model_stops_and_resumes_serving() {
     for watched in [&mut watched, &mut other, &mut all] {
         assert_eq!(watched.next().await, ServingStatus::Serving);
     }
-    // A model that was once changed stays known when its folder goes.
+    // A model with revisions remains known when its folder is removed.
     let set = |version| v1::SetLabelRequest {
         model: "m".into(),
         label: "stable".into(),
@@ -121,7 +121,7 @@ async fn health_watchers_are_notified_when_a_model_stops_and_resumes_serving() {
     assert!(reasons.starts_with("model m: "), "{reasons}");
     fs::rename(&beside, &folder).expect("put back");
     assert_eq!(watched.next().await, ServingStatus::Serving);
-    // Nobody else has heard of it: what comes next is the end.
+    // The model has no revisions, so the next event is the end of the stream.
     let drained = tokio::task::spawn(gateway.drain());
     for watched in [&mut watched, &mut other, &mut all] {
         assert_eq!(watched.next().await, ServingStatus::NotServing);
@@ -148,7 +148,7 @@ async fn a_model_is_healthy_while_its_policy_can_be_served_even_if_other_setting
     let mut gateway = TestGateway::over(dir, "").await;
     let (_, reasons) = gateway.http_get("/readyz").await;
     assert_eq!(reasons.lines().count(), 2, "{reasons}");
-    // The label `old` names a version that is gone, which is not what traffic goes to; for the other model it is.
+    // For `m`, the label `old` names a missing version, but no traffic goes to it. For the other model, traffic goes to it.
     for (model, want) in [
         ("m", ServingStatus::Serving),
         ("n", ServingStatus::NotServing),

@@ -1,4 +1,4 @@
-//! Whether what versions see differs from training: `GetDrift`, `taper drift` and the gauges, on real flights.
+//! Drift of live inputs and predictions from the training data: `GetDrift`, `taper drift` and the gauges, on real flights.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -17,7 +17,7 @@ use crate::tiny;
 
 const FLIGHTS: &str = "[insight]\ndrift_interval_seconds = 1";
 
-/// The flights of a file of the example as JSON rows: what version 2 takes, as numbers where they are.
+/// Returns the flights of a file of the example as JSON rows with the inputs of version 2. Numeric columns become numbers.
 fn flights_of(file: &str) -> Vec<Value> {
     let file = File::open(flights::example(file)).expect("flights");
     let mut reader = csv::Reader::from_reader(GzDecoder::new(file));
@@ -75,7 +75,7 @@ fn drifted(columns: &[ColumnDrift]) -> BTreeSet<&str> {
     drifted.map(|column| column.name.as_str()).collect()
 }
 
-/// The value of the series that begins with `series`.
+/// Returns the value of the series whose name and labels begin with `series`.
 async fn gauge(gateway: &TestGateway, series: &str) -> Option<f64> {
     let (_, text) = gateway.http_get("/metrics").await;
     let line = text.lines().find_map(|line| line.strip_prefix(series));
@@ -135,7 +135,7 @@ async fn the_second_half_of_the_year_has_drifted_from_the_profile_of_version_2()
     assert_eq!(report.features_sensitive, sensitive);
     assert_eq!(report.predictions[0].name, "late");
 
-    // The gauges follow by themselves, and say the same.
+    // The gauges are updated periodically and have the same values.
     let want = report.features.iter().find(|one| one.name == "temp");
     let want = want.and_then(|one| one.psi).expect("measured").value;
     eventually("the gauge follows", async || {
@@ -212,7 +212,7 @@ async fn one_outlier_does_not_hide_drift_and_an_input_that_is_no_longer_sent_is_
     gateway.drain().await;
 }
 
-/// The version learnt from the first 85 % of the rows in order of time, so these are what its profile describes.
+/// The version was trained on the first 85 % of the rows in order of time, so its profile describes these rows.
 #[tokio::test]
 async fn flights_of_the_training_months_have_not_drifted() {
     let mut gateway = TestGateway::start(FLIGHTS, flights::copy_models).await;
@@ -223,7 +223,7 @@ async fn flights_of_the_training_months_have_not_drifted() {
     assert_eq!(drifted(&report.features), BTreeSet::new());
     assert_eq!(drifted(&report.predictions), BTreeSet::new());
 
-    // What it saw is as what it saw, and there is nothing before all of it.
+    // The window equals the reference, and there is no earlier data.
     let same = v1::GetDriftRequest {
         against: Some(Against::Other(v1::DriftWindow {
             version: 2,
@@ -351,7 +351,7 @@ async fn a_bad_request_names_the_wrong_field() {
         }
     }
 
-    // Nothing to compare is no fault of the request.
+    // Missing data is not an error of the request.
     for pin in [1, 2] {
         let pin = Some(v1::predict_request::Pin::Version(pin));
         let request = v1::PredictRequest {

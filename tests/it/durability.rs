@@ -1,4 +1,4 @@
-//! What a process that is killed at any moment leaves behind: all that it acknowledged, and nothing by half.
+//! A process that is killed at any moment keeps all acknowledged changes and no partial change.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -26,13 +26,13 @@ const MODELS: [&str; 2] = ["a", "b"];
 const VERSIONS: u64 = 2;
 const LABELS: [&str; 3] = ["stable", "canary", "shadow"];
 
-/// What one request asked for. Its reason names it, so that it is found again in the history and in the audit log.
+/// One change request. Its reason is unique, so it can be found in the history and in the audit log.
 #[derive(Clone, Debug)]
 struct Request {
     model: &'static str,
     edit: Edit,
     dry_run: bool,
-    /// `None`: the connection broke before an answer came.
+    /// `None` if the connection broke before a response arrived.
     answer: Option<Outcome>,
 }
 
@@ -46,22 +46,22 @@ enum Edit {
 
 #[derive(Clone, Debug)]
 enum Outcome {
-    /// It made this revision.
+    /// The request created this revision.
     Made(u64),
-    /// It changed nothing: nothing differs, or it only asked.
+    /// The request changed nothing: there was no difference, or it was a dry run.
     Nothing,
-    /// Refused, with this word.
+    /// The request was refused with this error reason.
     Refused(String),
 }
 
-/// What is wanted of one model, as the history tells it.
+/// Policy and labels of one model according to the history.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Settings {
     policy: Option<v1::TrafficPolicy>,
     labels: BTreeMap<String, u64>,
 }
 
-/// One revision as it was read.
+/// One revision as the gateway returned it.
 #[derive(Clone, Debug, PartialEq)]
 struct StoredRevision {
     model: String,
@@ -70,17 +70,17 @@ struct StoredRevision {
     content: Settings,
 }
 
-/// All that is known about what was asked and what became of it.
+/// All requests and all revisions that are known.
 #[derive(Default)]
 struct Ledger {
-    /// By reason.
+    /// Requests by reason.
     asked: HashMap<String, Request>,
-    /// By revision.
+    /// Changes by revision.
     kept: BTreeMap<u64, StoredRevision>,
 }
 
-/// A folder with the registry. In memory where the system has a place for that: what a killed process leaves to the files is
-/// the same there as on a disk, and is left more often in the same time.
+/// Creates a folder with the registry, in memory if the system has a memory file system: a killed process leaves the same file
+/// contents there as on a disk, and more rounds fit into the same time.
 fn folder() -> TempDir {
     let memory = Path::new("/dev/shm");
     let dir = if memory.is_dir() {
@@ -91,7 +91,7 @@ fn folder() -> TempDir {
     let dir = dir.expect("temporary folder");
     for model in MODELS {
         for version in 1..=VERSIONS {
-            // Small batches, which are quickly warmed up: they are not what is looked at here.
+            // Small batches warm up quickly. Warm-up is not the subject of this test.
             tiny::publish_with(&dir.path().join("models"), model, version, |manifest| {
                 manifest["batching"]["max_rows"] = 2.into();
             });
@@ -102,11 +102,11 @@ fn folder() -> TempDir {
 
 type AdminClient = AdminServiceClient<Channel>;
 
-/// A request at random, some of which are refused.
+/// Draws a random request. Some of them are refused.
 async fn draw(admin: &mut AdminClient, rng: &mut StdRng) -> Result<(Request, Option<u64>), Status> {
     let model = MODELS[rng.random_range(0..MODELS.len())];
     let label = LABELS[rng.random_range(0..LABELS.len())];
-    // One of them is not there.
+    // One of the versions does not exist.
     let version = rng.random_range(1..=VERSIONS + 1);
     let mut expected = None;
     let edit = match rng.random_range(0..8) {
@@ -115,7 +115,7 @@ async fn draw(admin: &mut AdminClient, rng: &mut StdRng) -> Result<(Request, Opt
                 model: model.into(),
             };
             let read = admin.get_traffic_policy(request).await?.into_inner();
-            // Some have read something older.
+            // Some clients expect an older revision.
             expected = Some(read.revision.saturating_sub(rng.random_range(0..5_u64) / 4));
             let share = rng.random_range(1..10_000);
             let rest = 10_000 - share - u32::from(rng.random_range(0..8) == 0);
@@ -185,7 +185,7 @@ async fn send(
     changed.map(tonic::Response::into_inner)
 }
 
-/// Makes changes until the connection breaks; tells when one was acknowledged.
+/// Sends changes until the connection breaks. Notifies the test about the first acknowledged change.
 async fn client(
     mut admin: AdminClient,
     name: String,
@@ -222,7 +222,7 @@ async fn client(
     all
 }
 
-/// The changes above `after`, oldest first.
+/// Returns the changes after revision `after`, oldest first.
 async fn history(admin: &mut AdminClient, after: u64) -> Vec<v1::Revision> {
     let mut all = Vec::new();
     let mut before_revision = 0;
@@ -266,7 +266,7 @@ fn kept(change: v1::Revision) -> StoredRevision {
 }
 
 impl Ledger {
-    /// The newest revision of `model` below `below`, 0 where there is none, and what it wants.
+    /// Returns the newest revision of `model` below `below`, or 0, and its policy and labels.
     fn newest(&self, model: &str, below: u64) -> (u64, Settings) {
         let newest = self
             .kept
@@ -278,7 +278,7 @@ impl Ledger {
         })
     }
 
-    /// What `asked` makes of the revision before `revision`, and what an undo of it brings back.
+    /// Returns the policy and labels that `asked` produces at `revision`, and the revision that an undo restores.
     fn expected(&self, asked: &Request, revision: u64) -> (u64, Settings) {
         let (previous, mut content) = self.newest(asked.model, revision);
         match &asked.edit {
@@ -303,7 +303,7 @@ impl Ledger {
         (previous, content)
     }
 
-    /// Holds the gateway to all that is known, and learns what it has kept of what it did not acknowledge.
+    /// Compares the gateway with the ledger, and adds the changes that it stored without acknowledging them.
     async fn check(&mut self, admin: &mut AdminClient) {
         let known = self
             .kept
@@ -378,7 +378,7 @@ impl Ledger {
         }
     }
 
-    /// Reads the whole history anew, and the audit log as it lies on the disk.
+    /// Reads the whole history again, and the audit log on disk.
     async fn check_all(&self, admin: &mut AdminClient, state: &Path) {
         let listed: BTreeMap<_, _> = history(admin, 0)
             .await
@@ -393,7 +393,7 @@ impl Ledger {
         }
         let files = taper::audit::files(state).expect("state folder");
         taper::audit::verify(&files).expect("the chain holds");
-        // How often each thing stands in the log, by its reason.
+        // Lines of the log by reason.
         let mut lines: HashMap<String, Vec<(Option<u64>, String)>> = HashMap::new();
         let mut newest = 0;
         for line in taper::audit::read(state, 0).expect("state folder") {

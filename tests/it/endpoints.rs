@@ -1,4 +1,4 @@
-//! The endpoint table against what the ports answer.
+//! Compares the endpoint table with the responses of the ports.
 
 use std::net::SocketAddr;
 
@@ -28,7 +28,7 @@ async fn call(channel: &Channel, path: &str) -> Option<Status> {
     }
 }
 
-/// Whether no service or method has the path. Handlers that refuse a call give a reason.
+/// Returns true if no service or method has the path. Handlers that refuse a call give a reason.
 fn is_unknown(status: &Status) -> bool {
     status.code() == Code::Unimplemented && status.get_details_error_info().is_none()
 }

@@ -1,4 +1,4 @@
-//! A version that fails or hangs, and the one that answers in its place.
+//! A version that fails or hangs, and its fallback.
 
 use std::sync::{Arc, Mutex, mpsc};
 
@@ -22,7 +22,7 @@ fn policy(fallback: Option<u32>) -> RawPolicy {
     }
 }
 
-/// Of ten it answers six with minus `x`; one fails, one panics, one is not finite, and one hangs until the sender goes.
+/// Of ten requests, six return minus `x`, one fails, one panics, one is not finite, and one hangs until the sender is dropped.
 fn bad() -> (Behaviour, mpsc::Sender<()>, Arc<Mutex<u32>>) {
     let (let_go, go) = mpsc::channel::<()>();
     let go = Mutex::new(go);
@@ -34,7 +34,7 @@ fn bad() -> (Behaviour, mpsc::Sender<()>, Arc<Mutex<u32>>) {
         2.0 => Ok(f32::NAN),
         3.0 => {
             *hangs.lock().expect("lock") += 1;
-            // Nothing is ever sent: this ends when the test lets go.
+            // The test never sends. `recv` returns when the test drops the sender.
             let _ = go.lock().expect("lock").recv();
             Ok(0.0)
         }

@@ -1,4 +1,4 @@
-//! Folders as the operator of a model that nobody has configured.
+//! Folders control the versions of a model without configuration.
 
 use std::fs;
 
@@ -7,7 +7,7 @@ use tonic::Code;
 use crate::harness::{TestGateway, eventually, good, rows};
 use crate::tiny;
 
-/// The version that answers; the code where none does.
+/// Returns the version that answers, or the error code.
 async fn answers(gateway: &mut TestGateway) -> Result<u64, Code> {
     let answer = gateway.data.predict(rows("m", [good()])).await;
     answer
@@ -15,7 +15,7 @@ async fn answers(gateway: &mut TestGateway) -> Result<u64, Code> {
         .map_err(|status| status.code())
 }
 
-/// Waits until the model `m` answers so.
+/// Waits until the model `m` gives this answer.
 async fn until(gateway: &mut TestGateway, wanted: Result<u64, Code>) {
     let data = gateway.data.clone();
     eventually(&format!("the answer is {wanted:?}"), || {
@@ -40,7 +40,7 @@ async fn removing_a_folder_moves_traffic_to_the_next_lower_version_and_removing_
     assert_eq!(answers(&mut gateway).await, Ok(2));
     fs::remove_dir_all(gateway.models().join("m/2")).expect("removed");
     until(&mut gateway, Ok(1)).await;
-    // The only one that can answer stays while its model is there: an empty folder says nothing.
+    // The only version that can answer stays while its model folder exists: an empty folder is no request to unload.
     fs::remove_dir_all(gateway.models().join("m/1")).expect("removed");
     tokio::time::sleep(std::time::Duration::from_millis(400)).await;
     assert_eq!(answers(&mut gateway).await, Ok(1));

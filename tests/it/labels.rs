@@ -1,4 +1,4 @@
-//! Labels, and the traffic that moves with them.
+//! Labels and the traffic that follows them.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use crate::tiny;
 
 fn three(root: &Path) {
     (1..=2).for_each(|version| tiny::publish(root, "m", version));
-    // Promises to answer 3, and answers 30.
+    // Its golden answer is 3, and it answers 30.
     tiny::publish_with(root, "m", 3, |manifest| {
         manifest["golden"][0]["answer"] = serde_json::json!([30]);
     });
@@ -42,7 +42,7 @@ async fn get(gateway: &mut TestGateway) -> v1::GetModelResponse {
     got.expect("model").into_inner()
 }
 
-/// The versions that answer a hundred requests.
+/// Returns the versions that answer a hundred requests.
 async fn answering_version(gateway: &mut TestGateway) -> Vec<u64> {
     let mut versions = Vec::new();
     for _ in 0..100 {

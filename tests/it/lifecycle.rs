@@ -1,4 +1,4 @@
-//! Versions come and go by what is in the registry, and by what there is room for.
+//! Versions are loaded and retired according to the registry and to the free memory.
 
 use std::fs;
 
@@ -9,10 +9,10 @@ use crate::harness::{TestGateway, eventually, good, rows, single_score};
 use crate::steady_requests::SteadyRequests;
 use crate::tiny;
 
-/// The newest version serves, and the registry is looked at often.
+/// The newest version serves, and the registry is scanned often.
 pub const NEWEST: &str = "versions = { latest = 1 }\n[watch]\npoll_ms = 100\nsettle_ms = 100\n";
 
-/// How `version` of `m` stands; `None` where it is not known.
+/// Returns the status of `version` of `m`, or `None` if it is unknown.
 pub async fn status_of(gateway: &TestGateway, version: u64) -> Option<v1::VersionStatus> {
     let request = v1::GetModelRequest { model: "m".into() };
     let model = gateway
@@ -42,7 +42,7 @@ pub async fn becomes(
     .await
 }
 
-/// What is wrong with a version that FAILED, one fault a line.
+/// Returns the faults of a FAILED version, one per line.
 pub fn faults(status: &v1::VersionStatus) -> String {
     let faults = status.faults.iter();
     let lines: Vec<_> = faults
@@ -82,7 +82,7 @@ async fn a_new_folder_takes_over_from_the_earlier_version() {
     );
     let two = becomes(&gateway, 2, VersionState::Ready).await;
     assert_eq!(two.held_by, ["split (latest: 100%)"]);
-    // A folder below the newest is not asked for.
+    // Only the newest folder is loaded.
     tiny::drop_in(&gateway.models(), "m", 3, |root| {
         tiny::publish(root, "m", 3)
     });
@@ -159,7 +159,7 @@ async fn a_version_beyond_the_memory_limit_fails_and_the_old_one_keeps_serving()
     let toml = format!("{NEWEST}[limits]\nmax_weight_bytes = 1048576\n");
     let mut gateway = TestGateway::start(&toml, |root| tiny::publish(root, "m", 1)).await;
     let stream = SteadyRequests::start(&gateway.data, "m");
-    // A mebibyte and more, of which there are two for a moment.
+    // More than a mebibyte per version, and two versions are in memory for a moment.
     tiny::drop_in(&gateway.models(), "m", 2, |root| {
         tiny::publish_wide(root, "m", 2, 520, 8)
     });

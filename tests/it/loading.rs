@@ -1,4 +1,4 @@
-//! Versions that are loaded, unloaded and tried again by hand.
+//! Versions that operators load, unload and retry manually.
 
 use std::fs;
 use std::path::Path;
@@ -34,7 +34,7 @@ fn retry(version: u64) -> v1::RetryVersionRequest {
     }
 }
 
-/// Promises an answer that it does not give.
+/// Publishes a version that does not give its golden answer.
 fn broken(root: &Path, version: u64) {
     tiny::publish_with(root, "m", version, |manifest| {
         manifest["golden"][0]["answer"] = serde_json::json!([1000]);

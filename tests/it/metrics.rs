@@ -124,7 +124,7 @@ async fn every_version_has_its_own_series() {
     gateway.drain().await;
 }
 
-/// The text of a gateway that has done everything that is counted: [`two_versions`], then a batch of the compute pool, a copy
+/// Returns the metrics of a gateway after every counted event: [`two_versions`], then a batch of the compute pool, a copy
 /// that a shadow answered, and a policy with a fallback.
 async fn text_of_all_metrics() -> String {
     let mut gateway = two_versions().await;
@@ -149,7 +149,7 @@ async fn text_of_all_metrics() -> String {
     text
 }
 
-/// The rows of the table whose metrics are in `text`, by the TYPE lines.
+/// Returns the rows of the table whose metrics are in `text`, by the TYPE lines.
 fn exported(text: &str) -> Vec<&'static Metric> {
     let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
     types
@@ -217,7 +217,7 @@ async fn a_gateway_without_traffic_exports_the_rows_without_a_condition() {
     let (_, text) = gateway.http_get("/metrics").await;
     let there: BTreeSet<&str> = exported(&text).iter().map(|metric| metric.name).collect();
     let always = METRICS.iter().filter(|metric| {
-        // The condition of this one is the system that the test runs on.
+        // The condition of this metric is the system that the test runs on.
         metric.exported == Exported::Always || metric.name == "process_resident_memory_bytes"
     });
     assert_eq!(there, always.map(|metric| metric.name).collect());
@@ -280,7 +280,7 @@ async fn no_client_can_create_a_series() {
                 ..plain()
             },
         ] {
-            // Some are answered and some refused. Each may add to counters only.
+            // Some requests are answered and some refused. Each may only increment counters.
             let _ = gateway.predict(request).await;
             tried += 1;
         }
@@ -371,7 +371,7 @@ async fn promtool_accepts_the_text() {
 pub struct Prometheus {
     child: Child,
     address: SocketAddr,
-    /// Its files, which are removed after it has ended.
+    /// Its files. They are removed after the process has ended.
     _dir: tempfile::TempDir,
 }
 

@@ -1,4 +1,4 @@
-//! Health, reflection, readiness, and going down.
+//! Health, reflection, readiness and shutdown of the ports.
 
 use std::time::Duration;
 
@@ -224,9 +224,9 @@ async fn a_drain_under_load_interrupts_no_accepted_request() {
     for client in clients {
         let (answered, status) = client.await.expect("client");
         assert!(answered > 0);
-        // The last request of each client was not taken, so that it is safe to send again: nothing listened any more, or
-        // the client's own side held it back, or HTTP/2 said that the gateway had not seen it. A request that is cut off
-        // ends with a broken stream.
+        // The gateway did not process the last request of each client, so the client may send it again: the port was closed, the
+        // client's transport held it back, or HTTP/2 reported that the gateway had not seen it. An interrupted request would end with
+        // a broken stream.
         let text = format!("{status:?}");
         let not_taken = [
             "ConnectionRefused",

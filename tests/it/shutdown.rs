@@ -175,7 +175,7 @@ fn slow_rows(rows: usize) -> PredictRequest {
 /// How requests ended that were in flight when SIGTERM came, and what the process said at its end.
 struct DrainResult {
     finished: usize,
-    told: usize,
+    refused: usize,
     report: String,
 }
 
@@ -213,7 +213,7 @@ async fn drain_200(drain_seconds: u64, rows: usize, silent: usize) -> DrainResul
             .await
             .expect("the connection is open");
     }
-    let (mut finished, mut told) = (0, 0);
+    let (mut finished, mut refused) = (0, 0);
     for call in calls {
         match call.await.expect("no panic") {
             Ok(answer) => {
@@ -226,7 +226,7 @@ async fn drain_200(drain_seconds: u64, rows: usize, silent: usize) -> DrainResul
                     (status.code(), &*reason(&status)),
                     (Code::Unavailable, "DRAINING")
                 );
-                told += 1;
+                refused += 1;
             }
         }
     }
@@ -239,7 +239,7 @@ async fn drain_200(drain_seconds: u64, rows: usize, silent: usize) -> DrainResul
         .find(|line| line.contains("drained in "));
     DrainResult {
         finished,
-        told,
+        refused,
         report: report.expect("a report").to_owned(),
     }
 }
@@ -247,7 +247,7 @@ async fn drain_200(drain_seconds: u64, rows: usize, silent: usize) -> DrainResul
 #[tokio::test(flavor = "multi_thread")]
 async fn two_hundred_requests_in_flight_are_all_finished_and_the_report_says_so() {
     let drained = drain_200(300, 160, 0).await;
-    assert_eq!((drained.finished, drained.told), (200, 0));
+    assert_eq!((drained.finished, drained.refused), (200, 0));
     let want = "200 of 200 requests in flight finished, 0 answered UNAVAILABLE, 0 cut off";
     assert!(drained.report.ends_with(want), "{}", drained.report);
 }
@@ -256,11 +256,13 @@ async fn two_hundred_requests_in_flight_are_all_finished_and_the_report_says_so(
 async fn requests_past_the_drain_deadline_get_unavailable_and_no_stream_is_broken() {
     // However fast the machine is: those who never send their message cannot finish.
     let drained = drain_200(1, 256, 20).await;
-    assert_eq!(drained.finished + drained.told, 200);
-    assert!(drained.told >= 20, "{}", drained.report);
-    let DrainResult { finished, told, .. } = drained;
+    assert_eq!(drained.finished + drained.refused, 200);
+    assert!(drained.refused >= 20, "{}", drained.report);
+    let DrainResult {
+        finished, refused, ..
+    } = drained;
     let want = format!(
-        "{finished} of 200 requests in flight finished, {told} answered UNAVAILABLE, 0 cut off"
+        "{finished} of 200 requests in flight finished, {refused} answered UNAVAILABLE, 0 cut off"
     );
     assert!(
         drained.report.ends_with(&want),

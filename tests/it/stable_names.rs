@@ -1,7 +1,7 @@
-//! Names that others rely on, as an earlier build had them: verbs, flags, fields of files, keys of JSON and series of metrics.
+//! Names that users rely on, from an earlier build: verbs, flags, fields of files, keys of JSON and series of metrics.
 //! None of them may disappear. New ones may be added without a change here.
 //!
-//! `tests/fixtures/README.md` says how the lists were made.
+//! `tests/fixtures/README.md` describes how the lists were made.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,13 +11,13 @@ use serde_json::Value;
 use crate::json_shape::lacks;
 use crate::recording::{all_verbs, fields_of_files, fixture, present, verbs_and_flags};
 
-/// The lines of a list.
+/// Returns the lines of a list.
 fn list(name: &str) -> Vec<String> {
     let text = fs::read_to_string(fixture("names/0.1.0").join(name)).expect("a list");
     text.lines().map(str::to_owned).collect()
 }
 
-/// What `kept` has and `present` has not.
+/// Returns the names in `kept` that are missing in `present`.
 fn gone(kept: &[String], present: Vec<String>) -> Vec<String> {
     let present: BTreeSet<_> = present.into_iter().collect();
     let gone = kept.iter().filter(|one| !present.contains(*one));

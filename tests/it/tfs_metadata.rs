@@ -96,7 +96,9 @@ async fn metadata_contains_the_signature_of_the_version_that_would_answer() {
             "model_spec.version",
         ),
     ] {
-        let refused = client.get_model_metadata(metadata_request(asked, fields_asked)).await;
+        let refused = client
+            .get_model_metadata(metadata_request(asked, fields_asked))
+            .await;
         let refused = refused.expect_err("refused");
         assert_eq!(
             (refused.code(), fields(&refused)),

@@ -40,7 +40,11 @@ fn cases() -> Vec<Case> {
     let dtype = |dtype: DataType| with("x", |x| x.dtype = dtype.into());
     vec![
         bad("no model", "model_spec.name", request_of(None)),
-        bad("an empty name", "model_spec.name", request_of(Some(spec("")))),
+        bad(
+            "an empty name",
+            "model_spec.name",
+            request_of(Some(spec(""))),
+        ),
         case(
             "unknown model",
             "model_spec.name",
