@@ -1,4 +1,4 @@
-//! The verbs that need no gateway, as a person types them.
+//! The verbs that need no gateway.
 
 use std::{fs, process::Command};
 

@@ -1,4 +1,4 @@
-//! A parameter that says how long the caller waits.
+//! A parameter that limits how long the client waits.
 
 use std::sync::Arc;
 
