@@ -15,10 +15,7 @@ pub(super) fn check(raw: &RawManifest, report: &mut Report<'_>) {
         match raw.inputs.iter().find(|input| input.name == *name) {
             None => report.add(path, "no input has this name"),
             Some(input) if input.sensitive.is_sensitive() => {
-                report.add(
-                    path,
-                    "the input is sensitive and must not be profiled",
-                );
+                report.add(path, "the input is sensitive and must not be profiled");
             }
             Some(_) => one(profile, &path, report),
         }
