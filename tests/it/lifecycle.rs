@@ -134,7 +134,7 @@ async fn a_folder_that_is_written_file_by_file_is_waited_for_and_then_serves() {
     waits_for("metadata.json is missing").await;
     let manifest = fs::read(whole.join("metadata.json")).expect("read");
     fs::write(place.join("metadata.json"), &manifest[..manifest.len() / 2]).expect("written");
-    waits_for("metadata.json is cut off").await;
+    waits_for("metadata.json is truncated").await;
     fs::write(place.join("metadata.json"), &manifest).expect("written");
     waits_for("weights.safetensors is missing").await;
     let weights = fs::read(whole.join("weights.safetensors")).expect("read");

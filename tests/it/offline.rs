@@ -54,7 +54,7 @@ fn check_waits_for_no_pipe() {
     let models = dir.path().join("models");
     let ended = run(&["check", models.to_str().expect("UTF-8")]);
     assert_eq!(ended.code, Some(1), "{ended:?}");
-    let told = format!("{}: is no file", manifest.display());
+    let told = format!("{}: is not a regular file", manifest.display());
     assert!(ended.stdout.contains(&told), "{}", ended.stdout);
 }
 
