@@ -11,8 +11,12 @@
 
 #[path = "architecture/files.rs"]
 mod files;
+#[path = "architecture/invariants.rs"]
+mod invariants;
 #[path = "architecture/paths.rs"]
 mod paths;
+#[path = "architecture/words.rs"]
+mod words;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -498,4 +502,93 @@ fn a_circle_of_files_is_found() {
         "use super::*; use crate::room::a::A;",
     );
     assert_eq!(circles(&[module, tested, tests]).len(), 0);
+}
+
+#[test]
+fn no_page_or_source_uses_a_refused_word() {
+    let files = words::files();
+    assert!(files.len() > 100, "only {} files found", files.len());
+    let mut used = BTreeSet::new();
+    let refused: Vec<_> = files
+        .iter()
+        .flat_map(|(path, text)| words::refused(path, text, &mut used))
+        .collect();
+    assert!(refused.is_empty(), "\n{}\n", refused.join("\n"));
+    let stale = words::stale(&used);
+    assert!(
+        stale.is_empty(),
+        "exemptions that nothing needs: {stale:#?}"
+    );
+}
+
+#[test]
+fn a_refused_word_is_found_in_prose_and_in_names() {
+    for (line, word) in [
+        ("/// What callers are told.", "told"),
+        ("fn was_told() {}", "told"),
+        ("struct ToldColumn;", "told"),
+        ("// Nobody waits.", "nobody"),
+        ("// kept for ever", "for ever"),
+        ("fn stand_in() {}", "stand_in"),
+    ] {
+        let found = words::refused("src/model/a.rs", line, &mut BTreeSet::new());
+        assert!(
+            found.iter().any(|f| f.contains(&format!("`{word}`"))),
+            "{line}: {found:?}"
+        );
+    }
+    for line in [
+        "/// Ground truth of a row.",
+        "a retold story",
+        "let folder = hotel();",
+    ] {
+        let found = words::refused("src/model/a.rs", line, &mut BTreeSet::new());
+        assert_eq!(found, [""; 0], "{line}");
+    }
+}
+
+#[test]
+fn every_invariant_of_the_page_names_tests_that_exist() {
+    let page = invariants::file("docs/architecture.md").expect("the page exists");
+    let items = invariants::items(&page);
+    assert!(items.len() > 13, "only {} invariants found", items.len());
+    let faults = invariants::faults(&page, invariants::file);
+    assert!(faults.is_empty(), "\n{}\n", faults.join("\n"));
+}
+
+#[test]
+fn an_invariant_without_a_test_is_found() {
+    let read = |path: &str| {
+        (path == "tests/it/a.rs")
+            .then(|| "#[tokio::test]\nasync fn it_holds() {}\nfn no_test() {}".to_owned())
+    };
+    let faults = |page: &str| invariants::faults(page, read);
+    assert_eq!(
+        faults("- **It holds.** Always:\n  `tests/it/a.rs::it_holds`.\n"),
+        [""; 0]
+    );
+    for (page, want) in [
+        (
+            "- **It holds.** Always.\n\n`tests/it/a.rs::it_holds`\n",
+            "no test is named",
+        ),
+        (
+            "- **It holds.** `tests/it/a.rs::no_test`\n",
+            "has no test `no_test`",
+        ),
+        (
+            "- **It holds.** `tests/it/a.rs::it_held`\n",
+            "has no test `it_held`",
+        ),
+        (
+            "- **It holds.** `tests/it/b.rs::it_holds`\n",
+            "no file tests/it/b.rs",
+        ),
+    ] {
+        let found = faults(page);
+        assert!(
+            found.len() == 1 && found[0].contains(want),
+            "{page}: {found:?}"
+        );
+    }
 }

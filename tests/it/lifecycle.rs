@@ -141,7 +141,7 @@ async fn a_folder_written_file_by_file_serves_once_it_is_complete() {
     waits_for("metadata.json is missing").await;
     let manifest = fs::read(whole.join("metadata.json")).expect("read");
     fs::write(place.join("metadata.json"), &manifest[..manifest.len() / 2]).expect("written");
-    waits_for("metadata.json is cut off").await;
+    waits_for("metadata.json is truncated").await;
     fs::write(place.join("metadata.json"), &manifest).expect("written");
     waits_for("weights.safetensors is missing").await;
     let weights = fs::read(whole.join("weights.safetensors")).expect("read");

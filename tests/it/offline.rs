@@ -54,7 +54,7 @@ fn check_does_not_block_on_a_pipe() {
     let models = dir.path().join("models");
     let ended = run(&["check", models.to_str().expect("UTF-8")]);
     assert_eq!(ended.code, Some(1), "{ended:?}");
-    let expected = format!("{}: is no file", manifest.display());
+    let expected = format!("{}: is not a regular file", manifest.display());
     assert!(ended.stdout.contains(&expected), "{}", ended.stdout);
 }
 

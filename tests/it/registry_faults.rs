@@ -44,7 +44,7 @@ const FAULTS: [(&str, Publish, &str); 11] = [
     (
         "truncated weights",
         |root, version| damaged(root, version, |bytes| bytes.truncate(bytes.len() - 4)),
-        "changed since its digest: got 160 bytes, wants 164",
+        "differs from the manifest: got 160 bytes, wants 164",
     ),
     (
         "a flipped bit",
@@ -53,7 +53,7 @@ const FAULTS: [(&str, Publish, &str); 11] = [
                 *bytes.last_mut().expect("bytes") ^= 1
             })
         },
-        "changed since its digest: got sha256 ",
+        "differs from the manifest: got sha256 ",
     ),
     (
         "a wrong digest",
@@ -116,7 +116,7 @@ const FAULTS: [(&str, Publish, &str); 11] = [
                 &[&(1_u64 << 30).to_le_bytes()[..], b"{}"].concat(),
             )
         },
-        "no safetensors: ",
+        "invalid safetensors: ",
     ),
     (
         "a file that cannot be read",
@@ -127,7 +127,7 @@ const FAULTS: [(&str, Publish, &str); 11] = [
             // Permissions do not restrict root, which may run this test.
             fs::create_dir(&file).expect("made");
         },
-        "is no file",
+        "is not a regular file",
     ),
     (
         "a manifest that is not JSON",

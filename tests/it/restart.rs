@@ -286,7 +286,7 @@ async fn a_version_damaged_while_the_gateway_was_down_is_reported_until_it_is_re
         fs::rename(dir.join("models/m/1"), dir.join("damaged")).expect("moved away");
         fs::rename(fresh.join("m/1"), dir.join("models/m/1")).expect("moved in");
     };
-    comes_back_by_itself(damage, "changed since its digest", replace).await;
+    comes_back_by_itself(damage, "differs from the manifest", replace).await;
 }
 
 #[tokio::test]
