@@ -240,7 +240,7 @@ fn circle(arrows: &BTreeMap<String, BTreeSet<String>>) -> Option<Vec<String>> {
 }
 
 #[test]
-fn every_file_keeps_to_the_arrows_and_doors() {
+fn every_file_uses_only_allowed_modules_and_crates() {
     let sources = sources();
     assert!(sources.len() > 20, "only {} files found", sources.len());
     let faults: Vec<_> = sources
@@ -251,7 +251,7 @@ fn every_file_keeps_to_the_arrows_and_doors() {
 }
 
 #[test]
-fn the_rooms_stand_in_no_circle() {
+fn the_modules_have_no_circle() {
     let mut arrows: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for (path, code) in sources() {
         let room = room_of(&path).to_owned();
@@ -270,7 +270,7 @@ fn the_rooms_stand_in_no_circle() {
 }
 
 #[test]
-fn the_picture_in_lib_rs_has_the_same_arrows_and_rooms() {
+fn the_picture_in_lib_rs_has_the_same_arrows_and_modules() {
     let lib = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs"))
         .expect("lib.rs is readable");
     let mut listed: Vec<_> = lib
@@ -447,7 +447,7 @@ fn a_circle_is_found() {
 const WITHOUT_CIRCLES: &[&str] = &["control", "insight", "serving"];
 
 #[test]
-fn the_files_of_a_room_use_each_other_in_one_direction() {
+fn the_files_of_a_module_use_each_other_in_one_direction() {
     let sources = sources();
     let mut found = Vec::new();
     for room in WITHOUT_CIRCLES {

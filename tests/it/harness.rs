@@ -17,7 +17,7 @@ use tonic::{Request, Status};
 use tonic_types::StatusExt;
 
 /// A running gateway with its registry in a folder of its own.
-pub struct Running {
+pub struct TestGateway {
     gateway: Gateway,
     /// Client of the data port, one connection.
     pub data: PredictionServiceClient<Channel>,
@@ -48,7 +48,7 @@ pub fn config(dir: &Path, toml: &str) -> Config {
     Config::load(Some(&path), overrides).expect("configuration")
 }
 
-impl Running {
+impl TestGateway {
     /// Starts over a registry that `fill` fills, under the configuration `toml`.
     pub async fn start(toml: &str, fill: impl FnOnce(&Path)) -> Self {
         Self::over(registry(fill), toml).await
@@ -101,7 +101,7 @@ impl Running {
         let request = v1::SetTrafficPolicyRequest {
             model: model.to_owned(),
             policy: Some(policy(split)),
-            terms: seen(expected),
+            terms: expecting_revision(expected),
         };
         Ok(self
             .admin
@@ -127,7 +127,7 @@ impl Running {
     }
 
     /// As [`drain`](Self::drain), and answers how it went.
-    pub async fn drain_and_tell(self) -> DrainReport {
+    pub async fn drain_and_report(self) -> DrainReport {
         self.end().await.0
     }
 
@@ -187,7 +187,7 @@ where
 }
 
 /// The terms of a change by somebody who has seen `revision`.
-pub fn seen(revision: u64) -> Option<v1::ChangeTerms> {
+pub fn expecting_revision(revision: u64) -> Option<v1::ChangeTerms> {
     Some(v1::ChangeTerms {
         expected_revision: Some(revision),
         ..Default::default()
@@ -267,7 +267,7 @@ pub fn with_header<T>(message: T, name: &'static str, value: &str) -> Request<T>
 }
 
 /// The only score of the only row.
-pub fn only(response: &v1::PredictResponse) -> f32 {
+pub fn single_score(response: &v1::PredictResponse) -> f32 {
     let [output] = &response.outputs[..] else {
         panic!("one output, got {response:?}")
     };

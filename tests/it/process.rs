@@ -62,7 +62,7 @@ pub fn run(args: &[&str]) -> Ended {
 }
 
 /// What `taper ARGS` prints; it must end well.
-pub fn told(args: &[&str]) -> String {
+pub fn stdout_of(args: &[&str]) -> String {
     let ended = run(args);
     assert_eq!(ended.code, Some(0), "{args:?}: {ended:?}");
     ended.stdout

@@ -12,7 +12,7 @@ use taper::proto::tensorflow::tensor_shape_proto::Dim;
 use taper::proto::tensorflow::{DataType, TensorProto, TensorShapeProto};
 use taper::proto::v1;
 
-use crate::harness::{Running, connect, good, rows, with_header};
+use crate::harness::{TestGateway, connect, good, rows, with_header};
 use crate::tiny;
 
 /// Keys that are asked with.
@@ -96,9 +96,9 @@ fn tensorflow() -> PredictRequest {
 }
 
 #[tokio::test]
-async fn ten_thousand_keys_go_to_the_same_versions_by_every_protocol() {
+async fn ten_thousand_keys_select_the_same_versions_over_every_protocol() {
     let split = "[models.m]\nsplit = { 1 = 5000, 2 = 3000, 3 = 2000 }";
-    let mut gateway = Running::start(split, |root| {
+    let mut gateway = TestGateway::start(split, |root| {
         for version in 1..=3 {
             tiny::publish(root, "m", version);
         }

@@ -62,12 +62,12 @@ pub async fn python(script: &str, args: &[&str]) -> String {
     run.stdin(Stdio::null());
     let ran = spawn_blocking(move || run.output()).await.expect("joined");
     let ran = ran.expect("`timeout` of coreutils runs");
-    let told = String::from_utf8_lossy(&ran.stdout).into_owned();
+    let output = String::from_utf8_lossy(&ran.stdout).into_owned();
     assert!(
         ran.status.success(),
-        "{}:\n{told}{}",
+        "{}:\n{output}{}",
         script.display(),
         String::from_utf8_lossy(&ran.stderr)
     );
-    told
+    output
 }

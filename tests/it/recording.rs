@@ -1,7 +1,7 @@
 //! Conversations with a gateway through the command line, the same with the binary under test and with an earlier one.
 //!
 //! What the earlier binary left and printed is in `state`, `json` and `names` of `tests/fixtures`, and `earlier_state` and
-//! `kept_names` compare the present binary with it. `tests/fixtures/README.md` says how to record it again.
+//! `stable_names` compare the present binary with it. `tests/fixtures/README.md` says how to record it again.
 
 mod changes;
 mod names;
@@ -19,8 +19,8 @@ use tempfile::TempDir;
 
 use crate::flights::{copy_models, example};
 use crate::harness::registry;
+use crate::json_shape;
 use crate::process::{Ended, Process, command, eventually};
-use crate::shape;
 use crate::tiny;
 
 pub use changes::changes;
@@ -223,7 +223,7 @@ fn record() {
     let all: Vec<Printed> = (0..RECORDINGS).map(|_| all_verbs(binary, &[])).collect();
     for name in all[0].documents.keys() {
         let documents = all.iter().map(|one| one.documents[name].clone());
-        let kept = shape::kept(&documents.collect::<Vec<_>>());
+        let kept = json_shape::kept(&documents.collect::<Vec<_>>());
         let text = serde_json::to_string_pretty(&kept).expect("JSON");
         let to = fixture("json/0.1.0").join(format!("{name}.json"));
         fs::write(to, text + "\n").expect("written");

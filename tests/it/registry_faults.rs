@@ -7,9 +7,9 @@ use std::path::Path;
 use serde_json::{Value, json};
 use taper::proto::v1::VersionState;
 
-use crate::harness::{Running, eventually, good, rows};
+use crate::harness::{TestGateway, eventually, good, rows};
 use crate::lifecycle::{NEWEST, becomes, faults, status_of};
-use crate::stream::Stream;
+use crate::steady_requests::SteadyRequests;
 use crate::tiny;
 
 const WEIGHTS: &str = "weights.safetensors";
@@ -141,16 +141,16 @@ const FAULTS: [(&str, Publish, &str); 11] = [
 ];
 
 #[tokio::test]
-async fn a_faulty_version_fails_with_its_reason_while_the_old_one_serves_on() {
-    let gateway = Running::start(NEWEST, |root| tiny::publish(root, "m", 1)).await;
-    let stream = Stream::start(&gateway.data, "m");
+async fn a_faulty_version_fails_with_its_reason_while_the_old_one_keeps_serving() {
+    let gateway = TestGateway::start(NEWEST, |root| tiny::publish(root, "m", 1)).await;
+    let stream = SteadyRequests::start(&gateway.data, "m");
     for (version, (what, publish, want)) in (2..).zip(FAULTS) {
         tiny::drop_in(&gateway.models(), "m", version, |root| {
             publish(root, version)
         });
         let failed = becomes(&gateway, version, VersionState::Failed).await;
-        let told = faults(&failed);
-        assert!(told.contains(want), "{what}: {told}, wants {want}");
+        let found = faults(&failed);
+        assert!(found.contains(want), "{what}: {found}, wants {want}");
         assert!(
             failed.failures >= 1 && failed.retry_at.is_some(),
             "{what}: {failed:?}"
@@ -175,9 +175,9 @@ async fn a_faulty_version_fails_with_its_reason_while_the_old_one_serves_on() {
 }
 
 #[tokio::test]
-async fn a_folder_that_goes_while_it_is_loaded_costs_nothing_but_itself() {
-    let mut gateway = Running::start(NEWEST, |root| tiny::publish(root, "m", 1)).await;
-    let stream = Stream::start(&gateway.data, "m");
+async fn a_folder_removed_while_it_loads_affects_no_other_version() {
+    let mut gateway = TestGateway::start(NEWEST, |root| tiny::publish(root, "m", 1)).await;
+    let stream = SteadyRequests::start(&gateway.data, "m");
     for version in 2..5 {
         let fill = |root: &Path| tiny::publish_wide(root, "m", version, 1500, 64);
         tiny::drop_in(&gateway.models(), "m", version, fill);

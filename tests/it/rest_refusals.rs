@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Running, good};
+use crate::harness::{TestGateway, good};
 use crate::rest::{Reply, call, post, tensors};
 use crate::tiny;
 
-async fn one_version() -> Running {
-    Running::start("", |root| tiny::publish(root, "m", 1)).await
+async fn one_version() -> TestGateway {
+    TestGateway::start("", |root| tiny::publish(root, "m", 1)).await
 }
 
 /// The good tensors, one of them changed.
@@ -27,8 +27,8 @@ fn check(reply: &Reply, fields: &[&str], text: &str, what: &str) {
         "{what}: {reply:?}"
     );
     assert_eq!(reply.fields(), fields, "{what}: {reply:?}");
-    let told = reply.json()["fields"].to_string();
-    assert!(told.contains(text), "{what}: {text} is not in {told}");
+    let fields = reply.json()["fields"].to_string();
+    assert!(fields.contains(text), "{what}: {text} is not in {fields}");
 }
 
 #[tokio::test]
@@ -197,7 +197,7 @@ async fn tensors_that_cannot_be_read_are_named() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_beside_the_tensors_is_named() {
+async fn faults_outside_the_tensors_are_named() {
     let gateway = one_version().await;
     let with = |name: &str, value: Value| {
         let mut body = json!({"inputs": tensors()});
@@ -413,7 +413,7 @@ async fn rows_that_cannot_be_read_are_named() {
 }
 
 #[tokio::test]
-async fn where_the_json_is_broken_is_told() {
+async fn the_position_of_a_json_error_is_reported() {
     let gateway = one_version().await;
     let address = gateway.addresses().http;
     for (body, place) in [
@@ -435,8 +435,8 @@ async fn where_the_json_is_broken_is_told() {
                     "{body}"
                 );
                 assert_eq!(reply.fields(), ["body"]);
-                let told = reply.json()["error"].to_string();
-                assert!(told.contains(place), "{body}: {told}");
+                let error = reply.json()["error"].to_string();
+                assert!(error.contains(place), "{body}: {error}");
             } else {
                 assert_eq!(reply.status, 400, "{body}");
             }
@@ -462,7 +462,7 @@ async fn where_the_json_is_broken_is_told() {
 }
 
 #[tokio::test]
-async fn what_a_path_does_not_name_is_refused_by_name() {
+async fn unknown_paths_are_refused_by_name() {
     let gateway = one_version().await;
     let address = gateway.addresses().http;
     let infer = json!({"inputs": tensors()}).to_string();

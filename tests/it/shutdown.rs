@@ -14,7 +14,7 @@ use tonic::transport::Channel;
 use tonic::{Code, Request, Response, Status, client::Grpc};
 use tonic_prost::ProstCodec;
 
-use crate::harness::{connect, good, only, reason, registry, rows};
+use crate::harness::{connect, good, reason, registry, rows, single_score};
 use crate::process::{Process, serve};
 use crate::tiny;
 
@@ -66,7 +66,7 @@ async fn arrived(channel: Channel) {
 }
 
 #[test]
-fn both_signals_end_it_with_0() {
+fn both_signals_end_the_process_with_exit_code_0() {
     let dir = one_version();
     for signal in ["TERM", "INT"] {
         let mut gateway = Process::serve(dir.path());
@@ -74,8 +74,8 @@ fn both_signals_end_it_with_0() {
         gateway.signal(signal);
         let ended = gateway.end();
         assert_eq!(ended.code, Some(0), "SIG{signal}: {ended:?}");
-        let told = format!("SIG{signal}: draining");
-        assert!(ended.stdout.contains(&told), "{}", ended.stdout);
+        let expected = format!("SIG{signal}: draining");
+        assert!(ended.stdout.contains(&expected), "{}", ended.stdout);
         assert!(ended.stdout.contains("drained in "), "{}", ended.stdout);
     }
 }
@@ -94,7 +94,7 @@ async fn a_request_in_flight_is_answered_before_the_process_ends() {
         .expect("the connection is open");
     drop(rest);
     let answer = answer.await.expect("no panic").expect("answered");
-    assert!((only(answer.get_ref()) - 1.0).abs() < f32::EPSILON);
+    assert!((single_score(answer.get_ref()) - 1.0).abs() < f32::EPSILON);
     assert_eq!(gateway.end().code, Some(0));
 }
 
@@ -173,14 +173,14 @@ fn slow_rows(rows: usize) -> PredictRequest {
 }
 
 /// How requests ended that were in flight when SIGTERM came, and what the process said at its end.
-struct Drained {
+struct DrainResult {
     finished: usize,
-    told: usize,
+    refused: usize,
     report: String,
 }
 
 /// Ends a gateway that has 200 requests in flight, of `rows` rows each; the last `silent` of them never send their message.
-async fn drain_200(drain_seconds: u64, rows: usize, silent: usize) -> Drained {
+async fn drain_200(drain_seconds: u64, rows: usize, silent: usize) -> DrainResult {
     const ALL: usize = 200;
     let dir = registry(publish_slow);
     let config = dir.path().join("taper.toml");
@@ -213,7 +213,7 @@ async fn drain_200(drain_seconds: u64, rows: usize, silent: usize) -> Drained {
             .await
             .expect("the connection is open");
     }
-    let (mut finished, mut told) = (0, 0);
+    let (mut finished, mut refused) = (0, 0);
     for call in calls {
         match call.await.expect("no panic") {
             Ok(answer) => {
@@ -226,7 +226,7 @@ async fn drain_200(drain_seconds: u64, rows: usize, silent: usize) -> Drained {
                     (status.code(), &*reason(&status)),
                     (Code::Unavailable, "DRAINING")
                 );
-                told += 1;
+                refused += 1;
             }
         }
     }
@@ -237,9 +237,9 @@ async fn drain_200(drain_seconds: u64, rows: usize, silent: usize) -> Drained {
         .stdout
         .lines()
         .find(|line| line.contains("drained in "));
-    Drained {
+    DrainResult {
         finished,
-        told,
+        refused,
         report: report.expect("a report").to_owned(),
     }
 }
@@ -247,20 +247,22 @@ async fn drain_200(drain_seconds: u64, rows: usize, silent: usize) -> Drained {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_hundred_requests_in_flight_are_all_finished_and_the_report_says_so() {
     let drained = drain_200(300, 160, 0).await;
-    assert_eq!((drained.finished, drained.told), (200, 0));
+    assert_eq!((drained.finished, drained.refused), (200, 0));
     let want = "200 of 200 requests in flight finished, 0 answered UNAVAILABLE, 0 cut off";
     assert!(drained.report.ends_with(want), "{}", drained.report);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn past_the_deadline_the_rest_are_told_unavailable_and_no_stream_is_broken() {
+async fn requests_past_the_drain_deadline_get_unavailable_and_no_stream_is_broken() {
     // However fast the machine is: those who never send their message cannot finish.
     let drained = drain_200(1, 256, 20).await;
-    assert_eq!(drained.finished + drained.told, 200);
-    assert!(drained.told >= 20, "{}", drained.report);
-    let Drained { finished, told, .. } = drained;
+    assert_eq!(drained.finished + drained.refused, 200);
+    assert!(drained.refused >= 20, "{}", drained.report);
+    let DrainResult {
+        finished, refused, ..
+    } = drained;
     let want = format!(
-        "{finished} of 200 requests in flight finished, {told} answered UNAVAILABLE, 0 cut off"
+        "{finished} of 200 requests in flight finished, {refused} answered UNAVAILABLE, 0 cut off"
     );
     assert!(
         drained.report.ends_with(&want),

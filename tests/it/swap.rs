@@ -5,23 +5,23 @@ use std::fs;
 use taper::proto::v1::VersionState;
 use tokio::task::JoinSet;
 
-use crate::harness::{Running, eventually, good, only, rows};
+use crate::harness::{TestGateway, eventually, good, rows, single_score};
 use crate::lifecycle::{NEWEST, becomes, status_of};
-use crate::stream::Stream;
+use crate::steady_requests::SteadyRequests;
 use crate::tiny;
 
 /// Rows of a slow request.
 const MOST_ROWS: usize = 512;
 
 /// Puts `version` of `model` into the registry.
-fn swap_in(gateway: &Running, model: &str, version: u64) {
+fn swap_in(gateway: &TestGateway, model: &str, version: u64) {
     tiny::drop_in(&gateway.models(), model, version, |root| {
         tiny::publish(root, model, version)
     });
 }
 
 /// The value of a series of `/metrics`, 0 where it is not there.
-async fn gauge(gateway: &Running, series: &str) -> f64 {
+async fn gauge(gateway: &TestGateway, series: &str) -> f64 {
     let (_, text) = gateway.http_get("/metrics").await;
     let value = text
         .lines()
@@ -30,7 +30,7 @@ async fn gauge(gateway: &Running, series: &str) -> f64 {
 }
 
 /// Waits until nothing is left in memory but what serves.
-async fn all_is_freed(gateway: &Running) {
+async fn all_is_freed(gateway: &TestGateway) {
     for series in ["taper_draining_versions", "taper_draining_weights_bytes"] {
         eventually(series, || async {
             (gauge(gateway, series).await == 0.0).then_some(())
@@ -41,8 +41,8 @@ async fn all_is_freed(gateway: &Running) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn fifty_swaps_fail_no_request_and_give_no_wrong_answer() {
-    let gateway = Running::start(NEWEST, |root| tiny::publish(root, "m", 1)).await;
-    let stream = Stream::start(&gateway.data, "m");
+    let gateway = TestGateway::start(NEWEST, |root| tiny::publish(root, "m", 1)).await;
+    let stream = SteadyRequests::start(&gateway.data, "m");
     stream.answered_by(1).await;
     for version in 2..=51 {
         swap_in(&gateway, "m", version);
@@ -65,9 +65,9 @@ async fn fifty_swaps_fail_no_request_and_give_no_wrong_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_large_model_that_loads_beside_changes_nothing_about_that() {
-    let gateway = Running::start(NEWEST, |root| tiny::publish(root, "m", 1)).await;
-    let stream = Stream::start(&gateway.data, "m");
+async fn swaps_fail_no_request_while_a_large_model_loads() {
+    let gateway = TestGateway::start(NEWEST, |root| tiny::publish(root, "m", 1)).await;
+    let stream = SteadyRequests::start(&gateway.data, "m");
     let mut version = 1;
     for large in 1..=2 {
         // 16 MB.
@@ -108,8 +108,8 @@ async fn a_large_model_that_loads_beside_changes_nothing_about_that() {
 /// Slow requests to the version that serves are in flight while it is replaced. How slow a request is differs from machine to
 /// machine, so as many are sent at once as it takes for the last of them to outlive the swap.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn old_weights_go_with_the_last_request_that_holds_them_and_not_before() {
-    let mut gateway = Running::start(NEWEST, |root| {
+async fn old_weights_are_freed_with_the_last_request_that_uses_them_and_not_before() {
+    let mut gateway = TestGateway::start(NEWEST, |root| {
         tiny::publish_wide(root, "m", 1, 1024, MOST_ROWS)
     })
     .await;
@@ -201,6 +201,6 @@ async fn old_weights_go_with_the_last_request_that_holds_them_and_not_before() {
         .predict(rows("m", [good()]))
         .await
         .expect("an answer");
-    assert!(only(&answer) > 1.0, "{answer:?}");
+    assert!(single_score(&answer) > 1.0, "{answer:?}");
     gateway.drain().await;
 }

@@ -14,7 +14,7 @@ use tonic::{Code, Response};
 
 use crate::fixtures::Fixture;
 use crate::flights;
-use crate::harness::{Running, connect, fields, good, only, reason, rows, with_header};
+use crate::harness::{TestGateway, connect, fields, good, reason, rows, single_score, with_header};
 use crate::python::python;
 use crate::tiny;
 
@@ -22,7 +22,7 @@ use crate::tiny;
 pub type Client = PredictionServiceClient<Channel>;
 
 /// A client of `gateway`.
-pub async fn client(gateway: &Running) -> Client {
+pub async fn client(gateway: &TestGateway) -> Client {
     PredictionServiceClient::new(connect(gateway.addresses().data).await)
 }
 
@@ -182,7 +182,7 @@ fn both(name: &str, datatype: Datatype, rows: &[Row], raw: bool) -> (v1::Tensor,
 
 #[tokio::test]
 async fn answers_equal_native_ones_to_the_last_bit() {
-    let mut gateway = Running::start("", flights::copy_models).await;
+    let mut gateway = TestGateway::start("", flights::copy_models).await;
     let mut client = client(&gateway).await;
     let signature = flights::versions()[0].signature().clone();
     let (rows, _) = flights::live(&signature);
@@ -236,8 +236,8 @@ fn versions(root: &Path) {
 }
 
 /// Version 2 of `m` gets a tenth of the traffic, behind small limits on messages.
-pub async fn start() -> Running {
-    Running::start(TOML, versions).await
+pub async fn start() -> TestGateway {
+    TestGateway::start(TOML, versions).await
 }
 
 fn header<'a, T>(response: &'a Response<T>, name: &str) -> &'a str {
@@ -246,7 +246,7 @@ fn header<'a, T>(response: &'a Response<T>, name: &str) -> &'a str {
 }
 
 #[tokio::test]
-async fn pins_and_names_of_signatures_are_understood_and_every_answer_says_who_gave_it() {
+async fn pins_and_signature_names_are_supported_and_every_answer_names_its_version() {
     let gateway = start().await;
     let mut client = client(&gateway).await;
     let label = |label: &str| VersionChoice::VersionLabel(label.into());
@@ -268,21 +268,24 @@ async fn pins_and_names_of_signatures_are_understood_and_every_answer_says_who_g
             };
             let request = with_header(request, "taper-response-id", "order-17");
             let response = client.predict(request).await.expect("answer");
-            let told = [
+            let headers = [
                 ("taper-model", "m"),
                 ("taper-version", &want.to_string()),
                 ("taper-role", "primary"),
                 ("taper-policy-revision", "1"),
                 ("taper-response-id", "order-17"),
             ];
-            for (name, value) in told {
+            for (name, value) in headers {
                 assert_eq!(header(&response, name), value, "{name}");
             }
             let answer = response.into_inner();
-            let told = answer.model_spec.expect("who answered");
-            assert_eq!(told.name, "m");
-            assert_eq!(told.version_choice, Some(VersionChoice::Version(want)));
-            assert_eq!(told.signature_name, "serving_default");
+            let model_spec = answer.model_spec.expect("who answered");
+            assert_eq!(model_spec.name, "m");
+            assert_eq!(
+                model_spec.version_choice,
+                Some(VersionChoice::Version(want))
+            );
+            assert_eq!(model_spec.signature_name, "serving_default");
             #[expect(clippy::cast_precision_loss, reason = "small versions")]
             let want = vec![want as f32; 2];
             assert_eq!(answer.outputs["value"].float_val, want);
@@ -292,7 +295,7 @@ async fn pins_and_names_of_signatures_are_understood_and_every_answer_says_who_g
 }
 
 #[tokio::test]
-async fn equal_keys_go_where_native_requests_go() {
+async fn equal_keys_select_the_versions_of_native_requests() {
     let mut gateway = start().await;
     let mut client = client(&gateway).await;
     let mut canary = 0;
@@ -344,7 +347,7 @@ fn single_values(rows: i64) -> PredictRequest {
 }
 
 #[tokio::test]
-async fn one_value_fills_a_shape_that_a_message_could_have_held_and_no_larger_one() {
+async fn one_value_fills_a_shape_that_fits_a_message_and_no_larger_shape() {
     let gateway = start().await;
     let mut client = client(&gateway).await;
     assert_eq!(
@@ -384,9 +387,9 @@ async fn one_value_fills_a_shape_that_a_message_could_have_held_and_no_larger_on
 }
 
 #[tokio::test]
-async fn stubs_that_grpc_tools_makes_of_our_protos_predict_and_ask() {
+async fn stubs_generated_by_grpc_tools_predict_and_query_models() {
     let network = Fixture::read("breast_cancer_mlp");
-    let mut gateway = Running::start("", |root| {
+    let mut gateway = TestGateway::start("", |root| {
         versions(root);
         network.publish(root, 3);
     })
@@ -410,7 +413,7 @@ async fn stubs_that_grpc_tools_makes_of_our_protos_predict_and_ask() {
         pin: Some(v1::predict_request::Pin::Version(2)),
         ..rows("m", [good()])
     };
-    let tiny = only(&gateway.predict(pinned).await.expect("native"));
+    let tiny = single_score(&gateway.predict(pinned).await.expect("native"));
     let rows: Vec<_> = network.rows.iter().map(|row| bits(row)).collect();
     let case = serde_json::json!({
         "model": network.name,
@@ -420,11 +423,11 @@ async fn stubs_that_grpc_tools_makes_of_our_protos_predict_and_ask() {
     });
     let protos = Path::new(env!("CARGO_MANIFEST_DIR")).join("proto");
     let address = gateway.addresses().data.to_string();
-    let told = python(
+    let output = python(
         "tfs_predict.py",
         &[&address, protos.to_str().expect("UTF-8"), &case.to_string()],
     )
     .await;
-    assert_eq!(told, "48 scores equal, twice\n");
+    assert_eq!(output, "48 scores equal, twice\n");
     gateway.drain().await;
 }

@@ -32,58 +32,62 @@ fn cases() -> Vec<Case> {
         field,
     };
     let bad = |why, field, request| case(why, field, InvalidArgument, request);
-    let asking = |spec| PredictRequest {
+    let request_of = |spec| PredictRequest {
         model_spec: spec,
         ..two_rows()
     };
     let label = |label: &str| VersionChoice::VersionLabel(label.into());
     let dtype = |dtype: DataType| with("x", |x| x.dtype = dtype.into());
     vec![
-        bad("no model", "model_spec.name", asking(None)),
-        bad("an empty name", "model_spec.name", asking(Some(spec("")))),
+        bad("no model", "model_spec.name", request_of(None)),
+        bad(
+            "an empty name",
+            "model_spec.name",
+            request_of(Some(spec(""))),
+        ),
         case(
             "unknown model",
             "model_spec.name",
             NotFound,
-            asking(Some(spec("nobody"))),
+            request_of(Some(spec("nobody"))),
         ),
         case(
             "unknown version",
             "model_spec.version",
             NotFound,
-            asking(Some(by(VersionChoice::Version(9)))),
+            request_of(Some(by(VersionChoice::Version(9)))),
         ),
         case(
             "version zero",
             "model_spec.version",
             NotFound,
-            asking(Some(by(VersionChoice::Version(0)))),
+            request_of(Some(by(VersionChoice::Version(0)))),
         ),
         bad(
             "a version below zero",
             "model_spec.version",
-            asking(Some(by(VersionChoice::Version(-1)))),
+            request_of(Some(by(VersionChoice::Version(-1)))),
         ),
         case(
             "a version that failed",
             "",
             Unavailable,
-            asking(Some(by(VersionChoice::Version(7)))),
+            request_of(Some(by(VersionChoice::Version(7)))),
         ),
         bad(
             "unknown label",
             "model_spec.version_label",
-            asking(Some(by(label("nobody")))),
+            request_of(Some(by(label("nobody")))),
         ),
         bad(
             "an empty label",
             "model_spec.version_label",
-            asking(Some(by(label("")))),
+            request_of(Some(by(label("")))),
         ),
         bad(
             "another signature",
             "model_spec.signature_name",
-            asking(Some(ModelSpec {
+            request_of(Some(ModelSpec {
                 signature_name: "train".into(),
                 ..spec("m")
             })),
@@ -201,7 +205,7 @@ fn cases() -> Vec<Case> {
 }
 
 #[tokio::test]
-async fn each_bad_request_is_refused_by_name_and_the_next_good_one_succeeds() {
+async fn each_bad_request_is_refused_by_name_and_the_next_good_request_succeeds() {
     let gateway = start().await;
     let mut client = client(&gateway).await;
     for Case {
@@ -231,7 +235,7 @@ async fn each_bad_request_is_refused_by_name_and_the_next_good_one_succeeds() {
 }
 
 #[tokio::test]
-async fn outputs_that_are_asked_for_by_name_come() {
+async fn outputs_requested_by_name_are_returned() {
     let gateway = start().await;
     let mut client = client(&gateway).await;
     let request = PredictRequest {

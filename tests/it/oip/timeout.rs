@@ -39,7 +39,7 @@ async fn a_timeout_in_microseconds_is_a_deadline() {
 }
 
 #[tokio::test]
-async fn who_waits_is_answered_in_time_whatever_the_version_does() {
+async fn a_request_with_a_timeout_ends_in_time_even_if_the_version_hangs() {
     let (model, begun, let_go) = slow();
     let house = house(model, 8);
     let predictor = Predictor::new(Arc::clone(&house.pipeline), Arc::clone(&house.admission));

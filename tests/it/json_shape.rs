@@ -186,7 +186,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_several_documents_share_is_kept() {
+    fn values_equal_in_several_documents_are_kept() {
         let one = json!({"a": 1, "b": 2, "c": "x", "d": [1, 2], "e": [{"f": 1}], "g": 0.5, "h": null, "only": 1});
         let two = json!({"a": 1, "b": 3, "c": "y", "d": [1, 3], "e": [], "g": 0.5, "h": 4});
         let want = json!({"a": 1, "b": "<number>", "c": "<text>", "d": [1, "<number>"], "e": ["<each>", {"f": 1}],

@@ -9,13 +9,13 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep_until};
 use tonic::transport::Channel;
 
-use crate::harness::{eventually, good, only, rows};
+use crate::harness::{eventually, good, rows, single_score};
 
 /// Time between two requests to the model.
 const GAP: Duration = Duration::from_millis(5);
 
 /// Two hundred requests a second to one model, each sent when it is due and not when the one before is answered.
-pub struct Stream {
+pub struct SteadyRequests {
     stop: Arc<AtomicBool>,
     newest: Arc<AtomicU64>,
     task: JoinHandle<Tally>,
@@ -30,7 +30,7 @@ pub struct Tally {
     pub wrong: Vec<String>,
 }
 
-impl Stream {
+impl SteadyRequests {
     /// Begins to ask the tiny `model`.
     pub fn start(data: &PredictionServiceClient<Channel>, model: &'static str) -> Self {
         let (stop, newest) = (
@@ -83,7 +83,7 @@ async fn run(
             let answer = data.predict(rows(model, [good()])).await;
             let answer = answer.map_err(|status| format!("{status:?}"))?.into_inner();
             #[expect(clippy::cast_precision_loss, reason = "versions in tests are small")]
-            let right = (only(&answer) - answer.version as f32).abs() < f32::EPSILON;
+            let right = (single_score(&answer) - answer.version as f32).abs() < f32::EPSILON;
             if right {
                 Ok(answer.version)
             } else {

@@ -14,16 +14,16 @@ use taper::serving::shadow::{ShadowPool, ShadowPoolSettings};
 use taper::serving::{Answer, Pin, Pipeline, Query};
 use tokio::time::Instant;
 
-use crate::by_hand;
 use crate::harness::eventually;
+use crate::live_snapshot;
 use crate::tiny;
 
 /// What a model does with the value `x` of its only row.
-pub type Does = Box<dyn Fn(f32) -> Result<f32, ForwardError> + Send + Sync>;
+pub type Behaviour = Box<dyn Fn(f32) -> Result<f32, ForwardError> + Send + Sync>;
 
-struct Acting(Does);
+struct ScriptedModel(Behaviour);
 
-impl Model for Acting {
+impl Model for ScriptedModel {
     fn cost_per_row(&self) -> usize {
         1
     }
@@ -34,20 +34,22 @@ impl Model for Acting {
 }
 
 /// A model that does as `does` does.
-pub fn does(does: impl Fn(f32) -> Result<f32, ForwardError> + Send + Sync + 'static) -> Does {
+pub fn behaviour(
+    does: impl Fn(f32) -> Result<f32, ForwardError> + Send + Sync + 'static,
+) -> Behaviour {
     Box::new(does)
 }
 
 /// Answers `x`.
-pub fn well() -> Does {
-    does(Ok)
+pub fn echo() -> Behaviour {
+    behaviour(Ok)
 }
 
 /// Rows that may wait for a version of a house.
-pub const MOST_WAITING: usize = 10_000;
+pub const MAX_QUEUE_ROWS: usize = 10_000;
 
 /// A pipeline and what stands around it.
-pub struct House {
+pub struct TestServer {
     pub pipeline: Arc<Pipeline>,
     pub live: Arc<Live>,
     pub telemetry: Arc<Telemetry>,
@@ -55,39 +57,43 @@ pub struct House {
 }
 
 /// A house whose versions 1, 2, ... do as `models` do.
-pub fn house(models: Vec<Does>, policy: RawPolicy, settings: ShadowPoolSettings) -> Arc<House> {
-    let act = |does| Box::new(Acting(does)) as Box<dyn Model>;
-    house_of(models.into_iter().map(act).collect(), policy, settings)
+pub fn test_server(
+    models: Vec<Behaviour>,
+    policy: RawPolicy,
+    settings: ShadowPoolSettings,
+) -> Arc<TestServer> {
+    let act = |does| Box::new(ScriptedModel(does)) as Box<dyn Model>;
+    test_server_of(models.into_iter().map(act).collect(), policy, settings)
 }
 
 /// A house whose versions 1, 2, ... are `models`.
-pub fn house_of(
+pub fn test_server_of(
     models: Vec<Box<dyn Model>>,
     policy: RawPolicy,
     settings: ShadowPoolSettings,
-) -> Arc<House> {
+) -> Arc<TestServer> {
     let dir = tempfile::tempdir().expect("temporary folder");
     let telemetry = Telemetry::new().expect("metrics");
     let versions = (1..).zip(models).map(|(number, model)| {
         tiny::publish_with(dir.path(), "m", number, |manifest| {
-            manifest["batching"]["max_queue_rows"] = MOST_WAITING.into();
+            manifest["batching"]["max_queue_rows"] = MAX_QUEUE_ROWS.into();
         });
         let folder = dir.path().join(format!("m/{number}"));
         Version::new(Manifest::read(&folder).expect("manifest"), model)
     });
-    let live = by_hand::live(&telemetry, "m", versions, policy);
+    let live = live_snapshot::live(&telemetry, "m", versions, policy);
     let limits = Limits {
         max_in_flight: 20_000,
         max_in_flight_bytes: 1 << 30,
     };
-    let crew = ShadowPool::start(settings, None).expect("a thread");
+    let shadows = ShadowPool::start(settings, None).expect("a thread");
     let pipeline = Pipeline::new(
         Arc::clone(&live),
         Arc::clone(&telemetry),
         Pool::start().expect("threads"),
     )
-    .with_shadows(crew);
-    Arc::new(House {
+    .with_shadows(shadows);
+    Arc::new(TestServer {
         pipeline: Arc::new(pipeline),
         admission: AdmissionControl::new(limits, Arc::clone(&telemetry)),
         live,
@@ -95,19 +101,19 @@ pub fn house_of(
     })
 }
 
-impl House {
+impl TestServer {
     /// Asks for the score of `x`.
-    pub async fn ask(&self, x: f64) -> Result<Answer, PredictError> {
-        self.ask_pinned(x, None).await
+    pub async fn predict(&self, x: f64) -> Result<Answer, PredictError> {
+        self.predict_pinned(x, None).await
     }
 
     /// The same, of one version.
-    pub async fn ask_pinned(&self, x: f64, pin: Option<u64>) -> Result<Answer, PredictError> {
-        self.ask_until(x, pin, None).await
+    pub async fn predict_pinned(&self, x: f64, pin: Option<u64>) -> Result<Answer, PredictError> {
+        self.predict_before(x, pin, None).await
     }
 
     /// The same, for a caller who does not wait for ever.
-    pub async fn ask_until(
+    pub async fn predict_before(
         &self,
         x: f64,
         pin: Option<u64>,
@@ -149,7 +155,7 @@ impl House {
     }
 
     /// Waits until so many have ended like this.
-    pub async fn has_ended(&self, version: u64, role: &str, code: &str, many: f64) {
+    pub async fn wait_until_ended(&self, version: u64, role: &str, code: &str, many: f64) {
         let what = format!("{many} of version {version} as {role} with {code}");
         let there = || async { (self.ended(version, role, code) >= many).then_some(()) };
         eventually(&what, there).await;
