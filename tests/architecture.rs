@@ -1,8 +1,9 @@
-//! Holds the house to the arrows and doors that `src/lib.rs` draws, by reading every source file.
+//! Checks every source file against the arrows in `src/lib.rs` and against the list of crates that only some files may use. A room
+//! is a top-level module of the crate.
 //!
-//! What it sees are paths: `crate::room::...`, `super::super::...` and the first name of a path into another crate. Comments
-//! and texts are skipped, so that documentation may point anywhere. A path inside a macro is seen; one that a macro builds
-//! is not.
+//! The test reads paths: `crate::room::...`, `super::super::...` and the first name of a path into another crate. It skips comments
+//! and strings, so documentation may refer to anything. It reads paths in macro calls, but not paths that a macro
+//! generates.
 #![expect(
     clippy::expect_used,
     reason = "a file that cannot be read fails the test"
@@ -25,7 +26,7 @@ use std::{
 
 use paths::{named, sources};
 
-/// Who may use whom. The same words stand in `src/lib.rs`.
+/// Rooms that each room may use. `src/lib.rs` contains the same text.
 const ARROWS: &[(&str, &[&str])] = &[
     (
         "main",
@@ -75,11 +76,11 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("text", &[]),
 ];
 
-/// What anyone may use.
+/// Rooms that every room may use.
 const COMMON: &[&str] = &["ident", "error", "faults", "priority", "sync", "text"];
 
-/// Crates that only some files may name, and why.
-const DOORS: &[(&[&str], &[&str], &str)] = &[
+/// Crates that only some files may use, and the reason.
+const RESTRICTED_CRATES: &[(&[&str], &[&str], &str)] = &[
     (
         &[
             "tonic",
@@ -98,22 +99,22 @@ const DOORS: &[(&[&str], &[&str], &str)] = &[
             "src/loadgen/",
             "src/proto/",
         ],
-        "nothing below the doors knows the wire",
+        "only ports and clients know the wire format",
     ),
     (
         &["hyper", "hyper_util"],
         &["src/app/connections.rs"],
-        "how HTTP is served is decided in one place",
+        "one place decides how HTTP is served",
     ),
     (
         &["candle_core", "candle_nn", "safetensors"],
         &["src/model/", "src/train/"],
-        "the rest of the house sees rows and scores",
+        "all other files see rows and scores",
     ),
     (
         &["pulp"],
         &["src/model/dense/"],
-        "one pass is compiled for several CPUs; nothing else needs it",
+        "only the forward pass is compiled for several CPUs",
     ),
     (
         &["arc_swap"],
@@ -133,22 +134,22 @@ const DOORS: &[(&[&str], &[&str], &str)] = &[
     (
         &["mimalloc", "libmimalloc_sys"],
         &["src/main.rs", "src/app/memory.rs"],
-        "the binary chooses the allocator, and one function asks it for what is free",
+        "the binary chooses the allocator, and one function asks it to free unused memory",
     ),
     (
         &["libc"],
         &["src/app/memory.rs", "src/priority.rs"],
-        "two files call C, and say why they may",
+        "two files call C functions, and explain why that is safe",
     ),
     (
         &["rustix"],
         &["src/insight/", "src/priority.rs"],
-        "what the system is asked for is the size of a page and how long a thread has computed",
+        "only the page size and the CPU time of a thread come from the system",
     ),
     (
         &["notify"],
         &["src/registry/watch"],
-        "what comes of a change in the registry is the complete list, however it was noticed",
+        "every change in the registry leads to the complete list of versions, however it was noticed",
     ),
     (
         &["clap"],
@@ -169,16 +170,16 @@ const DOORS: &[(&[&str], &[&str], &str)] = &[
     (
         &["hdrhistogram"],
         &["src/loadgen/"],
-        "what the gateway itself measures goes into sketches that travel",
+        "the gateway itself records latencies in sketches that can be merged",
     ),
     (
         &["comfy_table"],
         &["src/terminal/", "src/train/report.rs"],
-        "tables are for people, who read the command line and the report of a training",
+        "only the command line and the report of a training print tables",
     ),
 ];
 
-/// What is wrong with the file at `path`, as seen from the repository's root.
+/// Returns the faults of the file at `path`, relative to the repository's root.
 fn faults(path: &str, code: &str) -> Vec<String> {
     let room = room_of(path);
     let steps = path
@@ -189,7 +190,7 @@ fn faults(path: &str, code: &str) -> Vec<String> {
     let named = named(code, steps.count());
     let mut faults = named.hidden.clone();
     match ARROWS.iter().find(|(from, _)| *from == room) {
-        None => faults.push(format!("room `{room}` has no arrows: draw them")),
+        None => faults.push(format!("room `{room}` has no arrows: add them to ARROWS")),
         Some((_, to)) => faults.extend(
             named
                 .rooms
@@ -199,7 +200,7 @@ fn faults(path: &str, code: &str) -> Vec<String> {
                 .map(|other| format!("there is no arrow {room} > {other}")),
         ),
     }
-    for (crates, allowed, why) in DOORS {
+    for (crates, allowed, why) in RESTRICTED_CRATES {
         if !allowed.iter().any(|prefix| path.starts_with(prefix)) {
             let foreign = crates
                 .iter()
@@ -222,9 +223,9 @@ fn is_room(name: &str) -> bool {
     ARROWS.iter().any(|(room, _)| *room == name)
 }
 
-/// A circle in the arrows, if there is one.
+/// Returns the rooms of a circle, if there is one, and the rooms that lead to it.
 fn circle(arrows: &BTreeMap<String, BTreeSet<String>>) -> Option<Vec<String>> {
-    // Rooms that lead nowhere, again and again; what stays is on a circle or leads to one.
+    // Removes rooms that lead nowhere until none is left. A remaining room is on a circle or leads to one.
     let mut left = arrows.clone();
     loop {
         let before = left.len();
@@ -261,11 +262,11 @@ fn the_modules_have_no_circle() {
             .filter(|other| *other != room && is_room(other));
         arrows.entry(room.clone()).or_default().extend(others);
     }
-    assert_eq!(circle(&arrows), None, "rooms that reach themselves");
+    assert_eq!(circle(&arrows), None, "rooms in a circle");
     let total: usize = arrows.values().map(BTreeSet::len).sum();
     assert!(
         total > 20,
-        "only {total} arrows seen: the reader of paths is broken"
+        "only {total} arrows seen: the parser of paths is broken"
     );
 }
 
@@ -291,12 +292,12 @@ fn the_picture_in_lib_rs_has_the_same_arrows_and_modules() {
             "app" => "app > everything below".to_owned(),
             _ => format!("{room} > {}", to.join(", ")),
         };
-        // Ended by a gap or the end of the line, so that a longer list does not pass for this one.
+        // The text must end with a gap or with the line, so that a longer list does not match.
         let ends = ["  ", "\n"];
         assert!(
             ends.iter()
                 .any(|end| lib.contains(&format!("{words}{end}"))),
-            "lib.rs does not say `{words}`"
+            "lib.rs does not contain `{words}`"
         );
     }
 }
@@ -357,7 +358,7 @@ fn a_forbidden_line_is_found() {
             "`arc_swap` belongs",
         ),
         ("src/attic/mod.rs", "", "has no arrows"),
-        // What hides a path from a careless reader does not hide it from this one.
+        // Strings and comments that could hide a path from a simple parser.
         (
             "src/model/a.rs",
             "let a = '\"'; use crate::api::x; let b = '\"';",
@@ -443,7 +444,7 @@ fn a_circle_is_found() {
     assert!(found.is_some_and(|rooms| rooms.contains(&"b".into()) && rooms.contains(&"c".into())));
 }
 
-/// Rooms whose files stand in no circle.
+/// Rooms whose files have no circle.
 const WITHOUT_CIRCLES: &[&str] = &["control", "insight", "serving"];
 
 #[test]
@@ -455,7 +456,7 @@ fn the_files_of_a_module_use_each_other_in_one_direction() {
         let total: usize = arrows.values().map(BTreeSet::len).sum();
         assert!(
             total > 20,
-            "{room}: only {total} arrows seen: the reader of paths is broken"
+            "{room}: only {total} arrows seen: the parser of paths is broken"
         );
         found.extend(files::circles(&sources, room));
     }
@@ -488,13 +489,13 @@ fn a_circle_of_files_is_found() {
         );
         assert_eq!(found[0].len(), 2, "{code}: {found:?}");
     }
-    // A file that uses what its own parent defines, and the parent uses it.
+    // A file uses an item of its parent, and the parent uses the file.
     let parent = file("src/room/mod.rs", "mod a; use a::A; struct P;");
     let child = file("src/room/a.rs", "use super::P; pub struct A;");
     assert_eq!(circles(&[parent, child.clone()]).len(), 1);
     let parent = file("src/room/mod.rs", "mod a; pub use a::A; struct P;");
     assert_eq!(circles(&[parent, child]).len(), 0);
-    // Tests inside and below a file use it, and it does not use them.
+    // Tests inside and below a file use the file, and it does not use them.
     let tested = file("src/room/a.rs", "mod tests; mod more { use super::*; }");
     let tests = file(
         "src/room/a/tests.rs",

@@ -27,7 +27,7 @@ use tower::ServiceExt as _;
 use crate::live_snapshot;
 use crate::tiny;
 
-/// Bytes of a message, so that a fuzzer does not spend its time on long ones.
+/// Maximum length of a message in bytes. The fuzzer does not spend its time on longer ones.
 pub const LONGEST: usize = 1 << 16;
 
 /// One entry point.

@@ -57,14 +57,14 @@ async fn every_change_and_refusal_is_one_line_and_reading_can_resume_after_any_l
         .admin
         .set_label(label(2, true))
         .await
-        .expect("only asked");
+        .expect("a dry run");
     let written: Vec<serde_json::Value> = lines(&mut gateway, before)
         .await
         .iter()
         .map(|line| serde_json::from_str(line).expect("JSON"))
         .collect();
     let [done, refused] = &written[..] else {
-        panic!("a change and a refusal, and no question: {written:?}")
+        panic!("a change and a refusal, and no dry run: {written:?}")
     };
     for line in [done, refused] {
         assert_eq!(

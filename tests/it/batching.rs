@@ -49,7 +49,7 @@ impl Model for ExpensiveModel {
         for x in &mut xs {
             match *x {
                 HOLDS => {
-                    self.began.send(()).expect("the test listens");
+                    self.began.send(()).expect("the test receives");
                     self.go
                         .lock()
                         .expect("lock")
@@ -119,7 +119,7 @@ impl BusyServer {
             let begun = Arc::clone(&self.begun);
             let began = move || begun.lock().expect("lock").recv();
             let began = tokio::task::spawn_blocking(began).await;
-            began.expect("joins").expect("it began");
+            began.expect("joins").expect("it started");
         }
     }
 
@@ -313,7 +313,7 @@ async fn a_request_that_cannot_meet_its_deadline_is_refused_at_once() {
     busy.release().await;
     assert_eq!(waiting.await.expect("joins").expect("computed"), 1.0);
     let rows: usize = busy.passes().iter().map(|(_, rows)| rows).sum();
-    assert_eq!(rows, threads() + 1, "what was refused was not computed");
+    assert_eq!(rows, threads() + 1, "a refused request was not computed");
 }
 
 #[tokio::test]
@@ -366,6 +366,6 @@ async fn versions_take_turns_regardless_of_queue_length() {
         .expect("computed");
     assert!(
         at <= threads(),
-        "the second turn, give or take who was quicker: {passes:?}"
+        "its pass is the second turn, up to the order of threads: {passes:?}"
     );
 }

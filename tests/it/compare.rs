@@ -161,7 +161,7 @@ async fn versions_with_split_traffic_are_compared_and_too_few_rows_are_reported(
         }
     }
     let comparison = compare(&gateway, 1, 2).await;
-    assert!(comparison.paired.is_empty(), "nobody was a shadow");
+    assert!(comparison.paired.is_empty(), "there was no shadow");
     let split = comparison.split.expect("both answered");
     let errors = split.errors.expect("errors");
     let total = |rate: Option<v1::Rate>| rate.map(|rate| (rate.count, rate.total));

@@ -35,7 +35,7 @@ impl HealthWatch {
     }
 
     async fn next(&mut self) -> ServingStatus {
-        let next = self.0.message().await.expect("goes on");
+        let next = self.0.message().await.expect("continues");
         next.expect("does not end").status()
     }
 

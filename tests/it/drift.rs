@@ -88,7 +88,7 @@ async fn the_second_half_of_the_year_has_drifted_from_the_profile_of_version_2()
     let psi =
         r#"taper_feature_drift{model="flight-delay",version="2",feature="temp",statistic="psi"}"#;
     let before = gauge(&gateway, psi).await.expect("a series from the start");
-    assert!(before.is_nan(), "nothing came: {before}");
+    assert!(before.is_nan(), "no data: {before}");
     let few = drift(&mut gateway, version_2()).await;
     assert!(few.not_compared.contains("answered nothing"), "{few:?}");
 
@@ -223,7 +223,7 @@ async fn flights_of_the_training_months_have_not_drifted() {
     assert_eq!(drifted(&report.features), BTreeSet::new());
     assert_eq!(drifted(&report.predictions), BTreeSet::new());
 
-    // The window equals the reference, and there is no earlier data.
+    // The window is compared with itself, and there is no earlier data.
     let same = v1::GetDriftRequest {
         against: Some(Against::Other(v1::DriftWindow {
             version: 2,

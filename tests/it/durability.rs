@@ -251,7 +251,7 @@ async fn history(admin: &mut AdminClient, after: u64) -> Vec<v1::Revision> {
 fn kept(change: v1::Revision) -> StoredRevision {
     assert!(
         change.loaded.is_empty() && change.unloaded.is_empty(),
-        "nobody asked for that: {change:?}"
+        "no client requested this: {change:?}"
     );
     assert_eq!((change.confirm_by, &*change.actor), (None, "client"));
     StoredRevision {
@@ -318,9 +318,9 @@ impl Ledger {
             );
             let kept = kept(change);
             let asked = self.asked.get(&kept.reason);
-            let asked =
-                asked.unwrap_or_else(|| panic!("nobody asked for revision {revision}: {kept:?}"));
-            assert!(!asked.dry_run, "only asked: {kept:?}");
+            let asked = asked
+                .unwrap_or_else(|| panic!("no client requested revision {revision}: {kept:?}"));
+            assert!(!asked.dry_run, "a dry run: {kept:?}");
             match &asked.answer {
                 None => {}
                 Some(Outcome::Made(made)) => assert_eq!(*made, revision, "{asked:?}"),
@@ -334,7 +334,7 @@ impl Ledger {
             );
             assert_eq!(
                 kept.content, content,
-                "revision {revision} is what was asked for: {asked:?}"
+                "revision {revision} is what was requested: {asked:?}"
             );
             self.kept.insert(revision, kept);
         }
@@ -401,7 +401,7 @@ impl Ledger {
             let text = |name: &str| line[name].as_str().expect("text").to_owned();
             let revision = line["revision"].as_u64();
             if let Some(revision) = revision {
-                assert_eq!(revision, newest + 1, "changes stand in their order");
+                assert_eq!(revision, newest + 1, "changes are in order");
                 assert_eq!(text("reason"), self.kept[&revision].reason);
                 newest = revision;
             }
@@ -413,7 +413,7 @@ impl Ledger {
         assert_eq!(
             newest,
             self.kept.len() as u64,
-            "each change stands in the audit log"
+            "each change is in the audit log"
         );
         for (reason, asked) in &self.asked {
             let logged = lines.remove(reason).unwrap_or_default();
@@ -426,17 +426,17 @@ impl Ledger {
             };
             assert!(
                 right,
-                "{reason}: {asked:?} stands in the audit log as {logged:?}"
+                "{reason}: {asked:?} is in the audit log as {logged:?}"
             );
         }
-        assert!(lines.is_empty(), "nobody asked for {lines:?}");
+        assert!(lines.is_empty(), "no client requested {lines:?}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[expect(
     clippy::print_stdout,
-    reason = "a test that fails tells the seed, and how much it tried"
+    reason = "a failing test prints its seed and the number of its requests"
 )]
 async fn a_gateway_killed_200_times_during_changes_keeps_all_acknowledged_changes_and_no_partial_change()
  {

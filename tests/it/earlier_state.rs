@@ -209,7 +209,7 @@ fn state_of_an_earlier_build_can_be_undone_and_changed() {
     let log = fs::read(dir.path().join("predictions.jsonl")).expect("the log");
     assert!(
         log.starts_with(&earlier("predictions.jsonl")),
-        "the log goes on"
+        "the log continues"
     );
     assert_eq!(
         lines(&log).len(),

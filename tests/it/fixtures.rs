@@ -55,7 +55,8 @@ impl Fixture {
         publish.expect("published")
     }
 
-    /// Returns true if `got` equals the answer of torch for row `row`: probabilities within 1e-5, other numbers within a factor of 1e-4.
+    /// Returns true if `got` equals the answer of torch for row `row`: probabilities within 1e-5, other
+    /// numbers within a relative error of 1e-4.
     pub fn agrees(&self, row: usize, got: &[f32]) -> bool {
         let wanted = &self.answers[row];
         let near = |(got, wanted): (&f32, &f32)| {

@@ -40,7 +40,7 @@ fn copy(from: &Path, to: &Path) {
 
 /// Loads all versions in order. Loading checks each of them with its golden rows.
 pub fn versions() -> Vec<Version> {
-    let scan = registry::scan(&example("models")).expect("the registry is there");
+    let scan = registry::scan(&example("models")).expect("the registry exists");
     assert!(scan.refused.is_empty(), "{}", scan.refused);
     let model: ModelName = "flight-delay".parse().expect("a name");
     assert!(scan.found.iter().all(|found| found.model == model));

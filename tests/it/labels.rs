@@ -252,7 +252,7 @@ async fn invalid_labels_are_refused_by_field() {
         .admin
         .delete_label(delete("canary"))
         .await
-        .expect("nobody names it any more");
+        .expect("nothing refers to it");
     assert!(!get(&mut gateway).await.labels.contains_key("canary"));
     gateway.drain().await;
 }

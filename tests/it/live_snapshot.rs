@@ -34,7 +34,7 @@ pub fn live(
         ready,
         others: BTreeMap::new(),
         labels: BTreeMap::new(),
-        routing: Some(Arc::new(routing.expect("everyone is there"))),
+        routing: Some(Arc::new(routing.expect("all versions exist"))),
     };
     let models = HashMap::from([(name, Arc::new(model))]);
     Arc::new(Live::new(Snapshot { models }))

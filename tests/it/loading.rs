@@ -160,7 +160,7 @@ async fn a_failed_version_is_reported_with_its_faults_and_becomes_ready_once_it_
         .admin
         .load_version(question)
         .await
-        .expect("only asked")
+        .expect("a dry run")
         .into_inner();
     assert_eq!(would.differences[0].field, "loaded");
     assert_eq!(

@@ -1,4 +1,4 @@
-//! taper from outside: real sockets, real processes, real models. One file a behaviour.
+//! Tests of taper from outside: real sockets, real processes, real models. One file per behaviour.
 #![expect(
     clippy::expect_used,
     clippy::panic,
@@ -8,7 +8,7 @@
     clippy::disallowed_methods,
     reason = "tests are not drained, so they may spawn"
 )]
-#![expect(unreachable_pub, reason = "nobody uses a test as a library")]
+#![expect(unreachable_pub, reason = "tests are not a library")]
 
 mod admission;
 mod audit;

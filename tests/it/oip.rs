@@ -25,12 +25,12 @@ mod timeout;
 
 pub type Client = GrpcInferenceServiceClient<Channel>;
 
-/// A client of the data port.
+/// Returns a client of the data port.
 pub async fn data(gateway: &TestGateway) -> Client {
     Client::new(connect(gateway.addresses().data).await)
 }
 
-/// Versions 1 and 2 of the tiny model `m`, under `toml`.
+/// Starts a gateway with versions 1 and 2 of the tiny model `m` and the configuration `toml`.
 pub async fn two_versions(toml: &str) -> (TestGateway, Client) {
     let gateway = TestGateway::start(toml, |root| {
         (1..=2).for_each(|version| tiny::publish(root, "m", version));
@@ -40,7 +40,7 @@ pub async fn two_versions(toml: &str) -> (TestGateway, Client) {
     (gateway, client)
 }
 
-/// An input without elements.
+/// Returns an input without elements.
 pub fn input(name: &str, datatype: &str, shape: &[i64]) -> InferInputTensor {
     InferInputTensor {
         name: name.to_owned(),
@@ -50,7 +50,7 @@ pub fn input(name: &str, datatype: &str, shape: &[i64]) -> InferInputTensor {
     }
 }
 
-/// The input with typed contents.
+/// Adds typed contents to an input.
 fn with_contents(
     input: InferInputTensor,
     fill: impl FnOnce(&mut InferTensorContents),
@@ -63,7 +63,7 @@ fn with_contents(
     }
 }
 
-/// A good request of so many rows to the tiny model, with typed contents.
+/// Returns a valid request of `rows` rows to the tiny model, with typed contents.
 pub fn typed(rows: usize) -> ModelInferRequest {
     let axis = i64::try_from(rows).expect("few");
     let inputs = vec![
@@ -87,7 +87,7 @@ pub fn typed(rows: usize) -> ModelInferRequest {
     }
 }
 
-/// The same as [`typed`], with raw contents.
+/// Returns the request of [`typed`] with raw contents.
 pub fn raw(rows: usize) -> ModelInferRequest {
     let mut request = typed(rows);
     for input in &mut request.inputs {
@@ -116,21 +116,21 @@ pub fn raw(rows: usize) -> ModelInferRequest {
     request
 }
 
-/// A parameter that is a text.
+/// Returns a string parameter.
 pub fn text(text: &str) -> InferParameter {
     InferParameter {
         parameter_choice: Some(ParameterChoice::StringParam(text.to_owned())),
     }
 }
 
-/// A parameter that is a number.
+/// Returns an integer parameter.
 pub fn number(number: i64) -> InferParameter {
     InferParameter {
         parameter_choice: Some(ParameterChoice::Int64Param(number)),
     }
 }
 
-/// The request with a parameter.
+/// Adds a parameter to a request.
 pub fn with_parameter(
     mut request: ModelInferRequest,
     name: &str,
@@ -140,7 +140,7 @@ pub fn with_parameter(
     request
 }
 
-/// The scores of an answer.
+/// Returns the scores of a response.
 pub fn scores(response: &ModelInferResponse) -> Vec<f32> {
     let ([output], [raw]) = (&response.outputs[..], &response.raw_output_contents[..]) else {
         panic!("one raw output, got {response:?}")
@@ -161,7 +161,7 @@ pub fn scores(response: &ModelInferResponse) -> Vec<f32> {
         .collect()
 }
 
-/// A parameter of an answer, in words.
+/// Returns a parameter of a response as text.
 pub fn parameter_of(response: &ModelInferResponse, name: &str) -> Option<String> {
     match response.parameters.get(name)?.parameter_choice.clone()? {
         ParameterChoice::StringParam(text) => Some(text),
@@ -171,7 +171,7 @@ pub fn parameter_of(response: &ModelInferResponse, name: &str) -> Option<String>
     }
 }
 
-/// Asks and unwraps the transport's envelope.
+/// Sends a request and returns the message of the response.
 pub async fn infer(
     client: &mut Client,
     request: impl tonic::IntoRequest<ModelInferRequest>,
@@ -219,7 +219,7 @@ async fn typed_and_raw_requests_get_equal_answers_that_name_the_version() {
     gateway.drain().await;
 }
 
-/// The first flights, as tensors of both protocols.
+/// Returns the first flights as tensors of both protocols.
 pub fn some_flights(rows: usize) -> (Vec<v1::Tensor>, Vec<InferInputTensor>, Vec<Vec<u8>>) {
     let versions = flights::versions();
     let signature = versions[0].signature();
@@ -277,13 +277,13 @@ pub fn some_flights(rows: usize) -> (Vec<v1::Tensor>, Vec<InferInputTensor>, Vec
     (native, open, blocks)
 }
 
-/// A gateway with the flights, whose split is `split`.
+/// Starts a gateway with the flight models and the split `split`.
 pub async fn with_flights(split: &str) -> TestGateway {
     let toml = format!("[models.flight-delay]\nsplit = {split}");
     TestGateway::start(&toml, flights::copy_models).await
 }
 
-/// What the native protocol answers.
+/// Returns the answer of the native protocol.
 pub async fn natively(
     gateway: &mut TestGateway,
     tensors: &[v1::Tensor],

@@ -1,4 +1,4 @@
-//! The truth comes later, by response id, and is counted with the version that answered.
+//! Outcomes that clients report later, by response id, and that are counted for the version that answered.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -54,7 +54,7 @@ async fn numeric_outcomes_become_errors_of_the_version() {
         [],
         "nothing is known yet"
     );
-    // Version 2 answers 2: the errors are -1 and 0.5.
+    // Version 2 answers 2, so the errors are -1 and 0.5.
     let mut reported = vec![
         outcome(&ids[0], 0, Truth::Number(3.0)),
         outcome(&ids[1], 1, Truth::Number(1.5)),
@@ -107,7 +107,7 @@ async fn numeric_outcomes_become_errors_of_the_version() {
         );
     }
 
-    // A second gateway knows nothing of the first one's answers.
+    // A second gateway does not know the responses of the first one.
     reported.truncate(2);
     let dir = gateway.drain_and_keep().await;
     let mut gateway = TestGateway::over(dir, "[models.m]\nsplit = { 2 = 10000 }").await;
@@ -226,7 +226,7 @@ async fn outcomes_of_an_unloaded_version_are_reported_as_gone() {
     gateway.drain().await;
 }
 
-/// The first `most` flights of the second half of the year, and whether each was late.
+/// Returns the first `most` flights of the second half of the year, and whether each was late.
 fn flights(inputs: &[v1::TensorSignature], most: usize) -> Vec<(Value, bool)> {
     let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/flights");
     let file = File::open(examples.join("live.csv.gz")).expect("flights");
@@ -250,7 +250,7 @@ fn flights(inputs: &[v1::TensorSignature], most: usize) -> Vec<(Value, bool)> {
         .collect()
 }
 
-/// What one version said, and what came true.
+/// Scores of one version and the outcomes of its rows.
 #[derive(Default)]
 struct ScoredRows {
     p: Vec<f64>,
@@ -290,7 +290,7 @@ async fn quality_of_real_flights_equals_an_offline_computation() {
             reported.push(outcome(&id, row, Truth::Class(class)));
         }
     }
-    // Late ones first: they come in any order.
+    // The newest rows first: outcomes may arrive in any order.
     reported.reverse();
     let summary = report(&mut gateway, reported).await.expect("report");
     assert_eq!(summary.accepted, 2_000, "{summary:?}");

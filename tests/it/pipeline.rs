@@ -1,4 +1,4 @@
-//! The request path without a socket, over models that misbehave.
+//! The request path without sockets, with models that fail.
 
 use std::{
     sync::{
@@ -22,7 +22,7 @@ use tokio::time::Instant;
 use crate::live_snapshot;
 use crate::tiny;
 
-/// A pipeline over one version of the model `m`, and what stands around it.
+/// A pipeline with one version of the model `m`, and its collaborators.
 pub struct OneVersionServer {
     pub pipeline: Arc<Pipeline>,
     pub live: Arc<Live>,
@@ -30,7 +30,7 @@ pub struct OneVersionServer {
     pub admission: Arc<AdmissionControl>,
 }
 
-/// A house whose one version is `model`.
+/// Creates a server whose only version is `model`.
 pub fn one_version_server(model: impl Model, max_in_flight: usize) -> OneVersionServer {
     let dir = tempfile::tempdir().expect("temporary folder");
     tiny::publish(dir.path(), "m", 1);
@@ -58,11 +58,11 @@ pub fn one_version_server(model: impl Model, max_in_flight: usize) -> OneVersion
     }
 }
 
-/// Bytes that a house holds at one time.
+/// Limit on the bytes in flight of a server.
 pub const MAX_IN_FLIGHT_BYTES: usize = 2000;
 
 impl OneVersionServer {
-    /// Asks for the score of `x`.
+    /// Predicts the score of `x`.
     async fn predict(&self, x: f64) -> Result<Answer, PredictError> {
         self.predict_before(x, None).await
     }
@@ -93,7 +93,7 @@ impl OneVersionServer {
         self.pipeline.predict(query).await
     }
 
-    /// Asks from a task of its own.
+    /// Predicts in a separate task.
     fn spawn_predict(
         self: &Arc<Self>,
         x: f64,
@@ -107,7 +107,7 @@ fn score(answer: &Answer) -> Vec<f32> {
     answer.scores.rows().flatten().copied().collect()
 }
 
-/// Answers `x`; panics at 13, gives NaN at 14, an error at 15.
+/// Returns `x`. Panics at 13, returns NaN at 14 and an error at 15.
 pub struct FaultyModel;
 
 impl Model for FaultyModel {
@@ -150,7 +150,7 @@ async fn a_failing_model_fails_one_request_only() {
     assert!(text.contains(r#"role="primary",code="OK"} 3"#), "{text}");
 }
 
-/// Says that it began, then waits until it is let go. Too dear to run on an async worker.
+/// Signals that it started, then waits until the test releases it. Too expensive to run on an async worker.
 pub struct SlowModel {
     began: Sender<()>,
     go: Mutex<Receiver<()>>,
@@ -162,17 +162,17 @@ impl Model for SlowModel {
     }
 
     fn forward(&self, _: &Rows) -> Result<Scores, ForwardError> {
-        self.began.send(()).expect("the test listens");
+        self.began.send(()).expect("the test receives");
         self.go
             .lock()
             .expect("lock")
             .recv()
-            .expect("the test lets go");
+            .expect("the test releases it");
         Scores::new(vec![1.0], 1)
     }
 }
 
-/// A slow model, its beginnings, and what lets it go.
+/// Returns a slow model, a receiver of its starts, and a sender that releases it.
 pub fn slow_model() -> (SlowModel, Receiver<()>, Sender<()>) {
     let ((began, begun), (let_go, go)) = (mpsc::channel(), mpsc::channel());
     (
@@ -185,10 +185,10 @@ pub fn slow_model() -> (SlowModel, Receiver<()>, Sender<()>) {
     )
 }
 
-/// Waits on a thread of its own until the slow model begins.
+/// Waits on a blocking thread until the slow model starts.
 pub async fn wait_for_start(begun: Receiver<()>) {
     let begun = tokio::task::spawn_blocking(move || begun.recv());
-    begun.await.expect("joins").expect("it began");
+    begun.await.expect("joins").expect("it started");
 }
 
 #[tokio::test]
@@ -209,11 +209,7 @@ async fn a_request_beyond_the_limit_is_refused_at_once_with_a_retry_delay() {
     }
     let_go.send(()).expect("sent");
     first.await.expect("joins").expect("the first is answered");
-    assert_eq!(
-        server.admission.in_flight(),
-        0,
-        "both places are given back"
-    );
+    assert_eq!(server.admission.in_flight(), 0, "both permits are released");
     let text = server.telemetry.render();
     assert!(
         text.contains(r#"taper_rejected_requests_total{reason="OVERLOADED"} 1"#),
@@ -263,7 +259,7 @@ async fn a_request_keeps_its_version_after_the_model_is_removed_and_the_series_a
     let text = server.telemetry.render();
     assert!(
         text.contains(r#"model="m""#),
-        "somebody still holds the version:\n{text}"
+        "a request still holds the version:\n{text}"
     );
     let_go.send(()).expect("sent");
     let answer = request

@@ -1,4 +1,4 @@
-//! Changing the traffic policy while requests flow, and what is refused.
+//! Changes of the traffic policy during requests, and policies that are refused.
 
 use std::{
     collections::HashMap,
@@ -21,7 +21,7 @@ async fn a_thousand_changes_under_64_clients_leave_every_request_on_one_snapshot
         (1..=4).for_each(|version| tiny::publish(root, "m", version));
     })
     .await;
-    // Which versions each revision may send to. A revision is entered before it can be seen by anyone.
+    // Versions that each revision may select. A revision is added before any client can see it.
     let allowed: Arc<Mutex<HashMap<u64, Vec<u64>>>> = Arc::default();
     allowed.lock().expect("lock").insert(1, vec![1, 2]);
     let stop = Arc::new(AtomicBool::new(false));

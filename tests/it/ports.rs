@@ -224,9 +224,9 @@ async fn a_drain_under_load_interrupts_no_accepted_request() {
     for client in clients {
         let (answered, status) = client.await.expect("client");
         assert!(answered > 0);
-        // The gateway did not process the last request of each client, so the client may send it again: the port was closed, the
-        // client's transport held it back, or HTTP/2 reported that the gateway had not seen it. An interrupted request would end with
-        // a broken stream.
+        // The gateway did not process the last request of each client, so the client may send it again: the port was closed,
+        // the client's transport held it back, or HTTP/2 reported that the gateway had not seen it. An interrupted request
+        // would end with a broken stream.
         let text = format!("{status:?}");
         let not_taken = [
             "ConnectionRefused",
@@ -287,7 +287,7 @@ async fn connections_beyond_the_limit_are_closed_and_the_others_continue() {
     gateway
         .predict(rows("m", [good()]))
         .await
-        .expect("the first connection goes on");
+        .expect("the first connection continues");
     let (_, text) = gateway.http_get("/metrics").await;
     let count = text
         .lines()

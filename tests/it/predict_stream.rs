@@ -1,4 +1,4 @@
-//! Many requests on one call: in order, each with its own answer or error, and no more of them in the house than there is room for.
+//! Many requests on one call: answers in order, one answer or error per request, and a limit on the requests in flight.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -39,7 +39,7 @@ async fn two_versions(toml: &str) -> TestGateway {
     .await
 }
 
-/// A stream to which requests can be sent one by one.
+/// Opens a stream. Requests can be sent one by one.
 async fn open(
     gateway: &mut TestGateway,
 ) -> (
@@ -117,7 +117,7 @@ async fn an_open_stream_follows_a_change_of_policy() {
     gateway.drain().await;
 }
 
-/// Who does not read is not read from, and takes nothing from others.
+/// The gateway stops reading from a client that does not read its answers, and other clients are not affected.
 #[tokio::test]
 async fn a_slow_reader_is_throttled_and_gets_every_answer() {
     const MOST: u64 = 10_000;
@@ -130,7 +130,7 @@ async fn a_slow_reader_is_throttled_and_gets_every_answer() {
         count.fetch_add(1, Ordering::Relaxed);
         request.clone()
     });
-    // What the caller's own side of the transport takes is not the gateway's business, so it is little.
+    // A small window limits how many answers the client's own transport buffers.
     let endpoint = Endpoint::from_shared(format!("http://{}", gateway.addresses().data));
     let endpoint = endpoint
         .expect("endpoint")
@@ -139,7 +139,7 @@ async fn a_slow_reader_is_throttled_and_gets_every_answer() {
     let mut slow = PredictionServiceClient::new(slow);
     let answers = slow.predict_stream(requests).await;
     let mut answers = answers.expect("a stream").into_inner();
-    // Others are answered meanwhile, time and again, until nothing moves on the stream any more.
+    // Other clients are answered meanwhile, until the stream makes no progress.
     let mut before = u64::MAX;
     let mut others = gateway.data.clone();
     loop {
@@ -179,14 +179,14 @@ async fn streams_do_not_delay_a_drain_and_accepted_requests_are_answered() {
     let mut answers = answers.await.expect("a stream").into_inner();
     to.send(rows("m", [good()])).await.expect("sent");
     wait_for_start(begun).await;
-    // The stream, and the request on it.
+    // The permits of the stream and of the request on it.
     assert_eq!(server.admission.in_flight(), 2);
     server.admission.begin_drain();
     let_go.send(()).expect("sent");
     assert!(score(&next(&mut answers).await).is_ok());
     let end = answers.message().await.expect_err("the end");
     assert_eq!(end.code(), Code::Unavailable, "{end:?}");
-    eventually("both places are given back", || async {
+    eventually("both permits are released", || async {
         (server.admission.in_flight() == 0).then_some(())
     })
     .await;
@@ -197,7 +197,7 @@ async fn streams_do_not_delay_a_drain_and_accepted_requests_are_answered() {
 async fn an_idle_stream_ends_with_the_gateway() {
     let mut gateway = two_versions("").await;
     let (_to, mut answers) = open(&mut gateway).await;
-    // Within five seconds, although it may take thirty by its settings.
+    // Within five seconds, although `drain_seconds` allows thirty.
     gateway.drain().await;
     let end = answers.message().await.expect_err("the end");
     assert_eq!(end.code(), Code::Unavailable, "{end:?}");
@@ -221,7 +221,7 @@ async fn a_stream_ends_at_the_deadline_of_the_call() {
     gateway.drain().await;
 }
 
-/// A stream is one of the requests in flight, and each request on it another.
+/// A stream holds one permit, and each request on it another.
 #[tokio::test]
 async fn a_full_gateway_refuses_each_request_of_a_stream_and_keeps_the_stream() {
     let mut gateway = two_versions("[limits]\nmax_in_flight = 1").await;
@@ -253,8 +253,8 @@ async fn a_message_that_cannot_be_read_ends_the_stream_with_an_error() {
     gateway.drain().await;
 }
 
-/// A call of `PredictStream` behind the gate of `house` that gets what is sent, piece by piece, without a transport that would have
-/// clocks of its own.
+/// Calls `PredictStream` behind the admission control of `server` with messages that the test sends in pieces. There is no
+/// transport, which would have time limits of its own.
 async fn call_without_transport(server: &OneVersionServer) -> (mpsc::Sender<Bytes>, Body) {
     let predictor = Predictor::new(Arc::clone(&server.pipeline), Arc::clone(&server.admission));
     let service = PredictionServiceServer::new(Predictions::new(predictor));
@@ -269,14 +269,14 @@ async fn call_without_transport(server: &OneVersionServer) -> (mpsc::Sender<Byte
     (to, response.expect("infallible").into_body())
 }
 
-/// A message as it stands on the wire, after its length.
+/// Returns a message as it is on the wire, after its length.
 fn framed(request: &PredictRequest) -> Bytes {
     let message = request.encode_to_vec();
     let length = u32::try_from(message.len()).expect("short").to_be_bytes();
     [&[0][..], &length, &message].concat().into()
 }
 
-/// How a call ends.
+/// Returns the final status of a call.
 async fn end(body: &mut Body) -> Status {
     loop {
         let frame = body.frame().await.expect("no end").expect("a frame");
@@ -294,7 +294,7 @@ async fn a_client_that_stops_within_a_message_loses_the_stream() {
     to.send(request.clone()).await.expect("sent");
     let answer = answers.frame().await.expect("no end").expect("a frame");
     assert!(answer.is_data(), "{answer:?}");
-    // Nothing is waited for, so nobody is impatient.
+    // The stream is between two messages, so no time limit applies.
     assert!(
         timeout(Duration::from_secs(600), answers.frame())
             .await
@@ -312,7 +312,7 @@ async fn a_client_that_stops_within_a_message_loses_the_stream() {
     assert_eq!(server.admission.in_flight(), 0);
 }
 
-/// The house holds 2,000 bytes: see `MAX_IN_FLIGHT_BYTES`.
+/// The server holds at most 2,000 bytes: see `MAX_IN_FLIGHT_BYTES`.
 #[tokio::test(start_paused = true)]
 async fn streams_wait_while_the_byte_limit_is_reached_and_do_not_end() {
     let server = one_version_server(ZeroModel, 8);
@@ -354,9 +354,9 @@ async fn streams_may_hold_half_of_the_permits() {
     assert_eq!(third.code(), Code::ResourceExhausted);
     assert!(third.message().contains("open streams"), "{third:?}");
     let answer = gateway.predict(rows("m", [good()])).await;
-    answer.expect("those who do not stay have room");
+    answer.expect("unary requests have room");
     drop(first);
-    eventually("its place is given back", || {
+    eventually("its permit is released", || {
         let mut data = gateway.data.clone();
         async move {
             let (_to, requests) = mpsc::channel::<PredictRequest>(1);
@@ -368,7 +368,7 @@ async fn streams_may_hold_half_of_the_permits() {
     gateway.drain().await;
 }
 
-/// Answers nought.
+/// Returns 0 for every row.
 struct ZeroModel;
 
 impl Model for ZeroModel {

@@ -1,4 +1,4 @@
-//! One route table behind every protocol: whoever asks with one key is answered by one version, however it asks.
+//! One route table behind every protocol: a key selects the same version over each of them.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use taper::proto::v1;
 use crate::harness::{TestGateway, connect, good, rows, with_header};
 use crate::tiny;
 
-/// Keys that are asked with.
+/// Number of keys.
 const KEYS: usize = 10_000;
 
 fn open_inference(key: &str) -> ModelInferRequest {

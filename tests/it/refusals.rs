@@ -1,4 +1,4 @@
-//! How refusals read: complete, and still small.
+//! Errors of refused requests are complete and of limited size.
 
 use serde_json::json;
 use taper::proto::v1;
@@ -37,7 +37,7 @@ async fn every_fault_of_a_request_is_named_at_once_up_to_a_limit() {
     gateway.drain().await;
 }
 
-/// Clients that keep to the 8 KiB that most allow see the error and not a broken stream, whatever names and texts they
+/// Clients with the usual limit of 8 KiB for trailers see the error and not a broken stream, whatever names and texts they
 /// sent.
 #[tokio::test]
 async fn errors_with_long_texts_of_clients_fit_into_the_trailers_that_clients_accept() {

@@ -1,4 +1,4 @@
-//! Whatever is wrong with a new version, it is FAILED with the reason, and the old one serves on.
+//! Any fault of a new version makes it FAILED with a reason, and the old version keeps serving.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -14,7 +14,7 @@ use crate::tiny;
 
 const WEIGHTS: &str = "weights.safetensors";
 
-/// Damages the weights of the version in a folder.
+/// Damages the weights of a version.
 fn damaged(root: &Path, version: u64, damage: impl FnOnce(&mut Vec<u8>)) {
     tiny::publish(root, "m", version);
     let file = root.join("m").join(version.to_string()).join(WEIGHTS);
@@ -23,7 +23,7 @@ fn damaged(root: &Path, version: u64, damage: impl FnOnce(&mut Vec<u8>)) {
     fs::write(&file, bytes).expect("written");
 }
 
-/// Publishes a version whose manifest is right about the file `bytes`, which is not.
+/// Publishes a version with `bytes` as its weights. The manifest has the correct digest of these invalid bytes.
 fn with_bytes(root: &Path, version: u64, bytes: &[u8]) {
     let edit = |manifest: &mut Value| manifest["files"] = json!([tiny::file(WEIGHTS, bytes)]);
     tiny::publish_with(root, "m", version, edit);
@@ -31,7 +31,7 @@ fn with_bytes(root: &Path, version: u64, bytes: &[u8]) {
     fs::write(dir.join(WEIGHTS), bytes).expect("written");
 }
 
-/// Publishes a version with other tensors, and a manifest that is right about their file.
+/// Publishes a version with other tensors and a manifest with the correct digest.
 fn with_tensors(root: &Path, version: u64, change: impl FnOnce(&mut Vec<tiny::Named>)) {
     let mut tensors = tiny::tensors(version).to_vec();
     change(&mut tensors);
@@ -124,7 +124,7 @@ const FAULTS: [(&str, Publish, &str); 11] = [
             tiny::publish(root, "m", version);
             let file = root.join("m").join(version.to_string()).join(WEIGHTS);
             fs::remove_file(&file).expect("removed");
-            // Permissions close nothing to root, who may run this.
+            // Permissions do not restrict root, which may run this test.
             fs::create_dir(&file).expect("made");
         },
         "is not a regular file",
@@ -164,7 +164,7 @@ async fn a_faulty_version_fails_with_its_reason_while_the_old_one_keeps_serving(
         .find_map(|line| line.strip_prefix("taper_loads_total{outcome=\"failed\"} "));
     let failed: usize = failed.expect("counted").parse().expect("a number");
     assert!(failed >= FAULTS.len(), "{failed}");
-    // And none of them stands in the way of a good one.
+    // None of the faulty versions blocks a good one.
     let good = 2 + FAULTS.len() as u64;
     tiny::drop_in(&gateway.models(), "m", good, |root| {
         tiny::publish(root, "m", good)

@@ -1,4 +1,4 @@
-//! REST over real sockets: what is asked and answered, and what is refused.
+//! REST over real sockets: requests, answers and refusals.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -16,11 +16,11 @@ use crate::harness::{TestGateway, good, rows};
 use crate::python::python;
 use crate::tiny;
 
-/// What came back.
+/// A response.
 #[derive(Debug)]
 pub struct Reply {
     pub status: u16,
-    /// By their names in small letters.
+    /// Headers by their lower-case names.
     pub headers: BTreeMap<String, String>,
     pub body: Vec<u8>,
 }
@@ -31,7 +31,7 @@ impl Reply {
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
-    /// The fields that it names, where it is an error.
+    /// Returns the fields that an error names.
     pub fn fields(&self) -> Vec<String> {
         let body = self.json();
         let fields = body["fields"].as_array().cloned().unwrap_or_default();
@@ -47,7 +47,7 @@ impl Reply {
     }
 }
 
-/// One call on a connection of its own.
+/// Sends one request on a new connection.
 pub async fn call(
     address: SocketAddr,
     method: &str,
@@ -69,7 +69,7 @@ pub async fn call(
     reply(&mut socket).await
 }
 
-/// All that comes until the connection ends.
+/// Reads the response until the connection ends.
 pub async fn reply(socket: &mut TcpStream) -> Reply {
     let mut all = Vec::new();
     socket.read_to_end(&mut all).await.expect("read");
@@ -111,7 +111,7 @@ async fn two_versions() -> TestGateway {
     .await
 }
 
-/// The tensors of one good row.
+/// Returns the tensors of one valid row.
 pub fn tensors() -> Value {
     json!([
         {"name": "x", "shape": [1], "datatype": "FP64", "data": [1.0]},
@@ -177,7 +177,7 @@ async fn a_null_field_is_treated_as_absent() {
     for infer in [
         json!({"id": null, "inputs": inputs, "outputs": null, "parameters": null}),
         json!({"inputs": inputs, "outputs": outputs, "parameters": parameters}),
-        // As long as a caller can say.
+        // The largest timeout that a client can set.
         json!({"inputs": inputs, "parameters": {"timeout": u64::MAX}}),
     ] {
         let reply = post(&gateway, "/v2/models/m/infer", &infer).await;
@@ -260,10 +260,10 @@ fn cell(cell: &Cell) -> Value {
     }
 }
 
-/// An input, its type, and its value in each row.
+/// Name of an input, its type, and its value in each row.
 type Column = (String, Datatype, Vec<Cell>);
 
-/// Live flights as JSON rows, and as tensors.
+/// Returns live flights as JSON rows and as tensors.
 fn some_flights() -> (Vec<Value>, Vec<Column>) {
     let versions = flights::versions();
     let signature = versions[1].signature();
@@ -284,7 +284,7 @@ fn some_flights() -> (Vec<Value>, Vec<Column>) {
     )
 }
 
-/// As a block of bytes.
+/// Returns the cells as a block of bytes.
 fn block(datatype: Datatype, cells: &[Cell]) -> Vec<u8> {
     #[expect(
         clippy::cast_possible_truncation,

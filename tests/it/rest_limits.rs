@@ -1,4 +1,4 @@
-//! What bounds REST: bytes, places, clocks, and the end of the gateway.
+//! Limits of REST: bytes, permits, time limits, and the drain of the gateway.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,7 +37,7 @@ async fn limited(limits: &str) -> TestGateway {
     .await
 }
 
-/// A connection on which a request has begun, without the last byte of its body.
+/// Opens a connection and sends a request without the last byte of its body.
 async fn begun(gateway: &TestGateway) -> TcpStream {
     let mut socket = TcpStream::connect(gateway.addresses().http)
         .await
@@ -69,7 +69,7 @@ async fn bodies_beyond_the_limit_are_refused_regardless_of_their_declared_length
             "{refused:?}"
         );
     }
-    // The bytes were given back.
+    // The bytes were released.
     let body = good_body().to_string();
     let chunks: String = body.chars().map(|c| format!("1\r\n{c}\r\n")).collect();
     let small = call(
@@ -141,7 +141,7 @@ async fn compressed_bodies_are_refused_by_name_and_other_types_are_read() {
 async fn a_full_gateway_sends_a_retry_delay_and_still_answers_other_routes() {
     let gateway = limited("max_in_flight = 1").await;
     let mut first = begun(&gateway).await;
-    let refused = eventually("the first has its place", || async {
+    let refused = eventually("the first has its permit", || async {
         let reply = post(&gateway, PREDICT, &good_body()).await;
         (reply.status != 200).then_some(reply)
     })
@@ -155,8 +155,8 @@ async fn a_full_gateway_sends_a_retry_delay_and_still_answers_other_routes() {
     let mut begin = [0; 15];
     first.read_exact(&mut begin).await.expect("answered");
     assert_eq!(&begin, b"HTTP/1.1 200 OK");
-    // The connection is kept, and the place is given back all the same.
-    eventually("the place is given back", || async {
+    // The connection stays open, and the permit is released nevertheless.
+    eventually("the permit is released", || async {
         (post(&gateway, PREDICT, &good_body()).await.status == 200).then_some(())
     })
     .await;
@@ -167,12 +167,12 @@ async fn a_full_gateway_sends_a_retry_delay_and_still_answers_other_routes() {
 async fn a_disconnected_client_releases_its_permit() {
     let gateway = limited("max_in_flight = 1").await;
     let first = begun(&gateway).await;
-    eventually("it has its place", || async {
+    eventually("it has its permit", || async {
         (post(&gateway, PREDICT, &good_body()).await.status == 429).then_some(())
     })
     .await;
     drop(first);
-    eventually("it gave its place back", || async {
+    eventually("it released its permit", || async {
         (post(&gateway, PREDICT, &good_body()).await.status == 200).then_some(())
     })
     .await;
@@ -184,19 +184,19 @@ async fn a_drain_answers_accepted_requests_and_refuses_new_ones() {
     let gateway = limited("max_in_flight = 1").await;
     let address = gateway.addresses().http;
     let mut inside = begun(&gateway).await;
-    // Idle, and open for as long as nobody closes it.
+    // An idle connection, which only the gateway may close.
     let mut idle = TcpStream::connect(address).await.expect("connects");
     idle.write_all(b"GET /healthz HTTP/1.1\r\nhost: m\r\n\r\n")
         .await
         .expect("written");
     let mut begin = [0; 15];
     idle.read_exact(&mut begin).await.expect("answered");
-    eventually("the first is in", || async {
+    eventually("the first has its permit", || async {
         (post(&gateway, PREDICT, &good_body()).await.status == 429).then_some(())
     })
     .await;
     let drained = tokio::task::spawn(gateway.drain());
-    let refused = eventually("the gateway goes down", || async {
+    let refused = eventually("the gateway drains", || async {
         let body = good_body().to_string();
         let reply = call(address, "POST", PREDICT, &[], body.as_bytes()).await;
         (reply.status != 200).then_some(reply)
@@ -209,7 +209,7 @@ async fn a_drain_answers_accepted_requests_and_refuses_new_ones() {
     let answered = reply(&mut inside).await;
     assert_eq!(answered.status, 200, "{answered:?}");
     assert_eq!(answered.headers["connection"], "close");
-    drained.await.expect("nobody holds the drain up");
+    drained.await.expect("nothing delays the drain");
 }
 
 #[tokio::test]
@@ -219,7 +219,7 @@ async fn a_request_interrupted_while_its_body_arrives_is_counted_once() {
     for _ in 0..20 {
         inside.push(begun(&gateway).await);
     }
-    eventually("all have their places", || async {
+    eventually("all have their permits", || async {
         (post(&gateway, PREDICT, &good_body()).await.status == 429).then_some(())
     })
     .await;
@@ -242,23 +242,23 @@ async fn a_request_without_a_permit_is_answered_before_its_connection_is_closed(
     let mut index = TcpStream::connect(address).await.expect("connects");
     let head = "POST /v2/repository/index HTTP/1.1\r\nhost: m\r\ncontent-length: 2\r\nexpect: 100-continue\r\n\r\n";
     index.write_all(head.as_bytes()).await.expect("written");
-    // So it is read, and no idle connection that may be closed.
+    // The connection is being read, so the gateway may not close it as idle.
     let mut go_on = [0; 25];
     index.read_exact(&mut go_on).await.expect("100 Continue");
     assert_eq!(&go_on, b"HTTP/1.1 100 Continue\r\n\r\n");
     index.write_all(b"{").await.expect("written");
     let drained = tokio::task::spawn(gateway.drain());
-    eventually("the door takes nobody", || async {
+    eventually("the port accepts no connection", || async {
         TcpStream::connect(address).await.err()
     })
     .await;
     index.write_all(b"}").await.expect("written");
     let answered = reply(&mut index).await;
     assert_eq!(answered.status, 200, "{answered:?}");
-    drained.await.expect("nobody holds the drain up");
+    drained.await.expect("nothing delays the drain");
 }
 
-/// The HTTP door of a house, without sockets.
+/// Returns the HTTP routes of a server, without sockets.
 fn http_router(server: &OneVersionServer) -> axum::Router {
     let (_, views) = watch::channel(Arc::new(View::default()));
     let catalog = Catalog::new(Arc::clone(&server.live), views, Lifecycle::new().watch());
@@ -305,7 +305,7 @@ async fn a_body_that_does_not_arrive_times_out() {
 async fn a_body_that_has_arrived_is_read_even_after_the_time_limit() {
     let (model, _begun, _let_go) = slow_model();
     let server = one_version_server(model, 8);
-    // Nobody looked before the clock ran out; then it is there, a piece at a time.
+    // The body is first polled after the time limit. Then it arrives, one piece at a time.
     let late = async_body("{}", Duration::from_secs(30));
     let (head, response) = send(http_router(&server), late).await;
     assert_eq!(
@@ -316,7 +316,7 @@ async fn a_body_that_has_arrived_is_read_even_after_the_time_limit() {
     assert_eq!(server.admission.in_flight(), 0);
 }
 
-/// `text`, a byte each time that somebody looks, from `after` now on.
+/// Returns a body that contains `text`. After the delay `after`, it yields one byte per poll.
 fn async_body(text: &'static str, after: Duration) -> Body {
     let begin = tokio_stream::once(()).then(move |()| tokio::time::sleep(after));
     let begin = begin.filter_map(|()| None);
@@ -366,7 +366,7 @@ async fn a_partial_body_is_refused_at_once_when_the_drain_deadline_passes() {
     let begin = tokio_stream::once(Ok::<_, std::io::Error>("{\"rows\": ["));
     let never = Body::from_stream(begin.chain(tokio_stream::pending()));
     let asked = tokio::task::spawn(send(http_router(&server), never));
-    eventually("it has its place", || async {
+    eventually("it has its permit", || async {
         (server.admission.in_flight() == 1).then_some(())
     })
     .await;
@@ -378,7 +378,7 @@ async fn a_partial_body_is_refused_at_once_when_the_drain_deadline_passes() {
         (head.status(), &response["reason"]),
         (StatusCode::SERVICE_UNAVAILABLE, &json!("DRAINING"))
     );
-    // The clock goes on only while everybody waits for it.
+    // The paused clock advances only while all tasks wait for it.
     assert_eq!(at.elapsed(), std::time::Duration::ZERO);
 }
 

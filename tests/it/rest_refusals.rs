@@ -1,4 +1,4 @@
-//! What REST refuses, by field.
+//! Requests that REST refuses, by field.
 
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ async fn one_version() -> TestGateway {
     TestGateway::start("", |root| tiny::publish(root, "m", 1)).await
 }
 
-/// The good tensors, one of them changed.
+/// Returns the valid tensors with one of them changed.
 fn changed(at: usize, change: Value) -> Value {
     let mut all = tensors();
     for (name, value) in change.as_object().expect("an object") {
@@ -19,7 +19,7 @@ fn changed(at: usize, change: Value) -> Value {
     json!({"inputs": all})
 }
 
-/// Whether it names these fields, in this order, and says of one of them what is wrong.
+/// Checks that the error names these fields, in this order, and contains `text`.
 fn check(reply: &Reply, fields: &[&str], text: &str, what: &str) {
     assert_eq!(
         (reply.status, &*reply.reason()),
@@ -111,7 +111,7 @@ async fn tensors_that_cannot_be_read_are_named() {
             "at most 16",
         ),
         (
-            // Its elements are not looked at.
+            // The elements of this tensor are not checked.
             changed(0, json!({"shape": [1, 1, 1], "data": [[["secret"]]]})),
             &["inputs[x].shape"],
             "3 axes",
@@ -298,7 +298,7 @@ async fn faults_outside_the_tensors_are_named() {
         .await;
         check(&reply, &[name], value, name);
     }
-    // Bytes that no input has asked for.
+    // Bytes after the JSON that no input uses.
     let length = body.len().to_string();
     let header = [("inference-header-content-length", &*length)];
     let sent = [body.as_bytes(), b"rest"].concat();
@@ -477,14 +477,14 @@ async fn unknown_paths_are_refused_by_name() {
     ] {
         for (begin, field) in [("", "model"), ("m/versions/", "version")] {
             if end.is_empty() {
-                // Where nothing comes after it, it is another path.
+                // Without a suffix, this is another path.
                 continue;
             }
             let path = format!("/v2/models/{begin}{end}");
             let reply = call(address, method, &path, &[], body.as_bytes()).await;
             check(&reply, &[field], "nothing", &path);
         }
-        // How nobody writes a version.
+        // Unusual forms of a version number.
         for odd in ["+1", "01"] {
             let path = format!("/v2/models/m/versions/{odd}{end}");
             let reply = call(address, method, &path, &[], body.as_bytes()).await;

@@ -1,4 +1,4 @@
-//! What a gateway takes over from the one before it, out of the state folder.
+//! State that a gateway restores from the state folder of an earlier process.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -24,7 +24,7 @@ struct ServeProcess {
     addresses: [SocketAddr; 3],
 }
 
-/// Three versions of `m`, and one of `other`.
+/// Creates a registry with three versions of `m` and one of `other`.
 fn two_models() -> TempDir {
     registry(|root| {
         (1..=3).for_each(|version| tiny::publish(root, "m", version));
@@ -33,7 +33,7 @@ fn two_models() -> TempDir {
 }
 
 impl ServeProcess {
-    /// A gateway under the configuration `toml`.
+    /// Starts a gateway with the configuration `toml`.
     async fn start(dir: &Path, toml: &str) -> Self {
         let file = dir.join("taper.toml");
         fs::write(&file, toml).expect("configuration");
@@ -66,7 +66,7 @@ impl ServeProcess {
             .revision
     }
 
-    /// How `m` stands, without what is new after each start.
+    /// Returns the state of `m` without the values that change with each start.
     async fn model(&mut self) -> v1::GetModelResponse {
         let request = v1::GetModelRequest { model: "m".into() };
         let mut model = self
@@ -178,7 +178,7 @@ async fn a_second_process_on_the_state_folder_is_refused_before_it_binds_a_port_
  {
     let dir = two_models();
     let mut gateway = ServeProcess::start(dir.path(), "").await;
-    // With the addresses of the first: if it came to binding them, it would say so.
+    // It has the addresses of the first process. If it tried to bind them, it would report that error instead.
     let mut second = crate::process::taper(&["serve"]);
     for (face, address) in ["--data", "--admin", "--http"]
         .iter()
@@ -214,7 +214,7 @@ async fn a_second_process_on_the_state_folder_is_refused_before_it_binds_a_port_
     );
 }
 
-/// Serves version 1 of `m`, goes down, `spoil`s the registry, comes up again, and has it put right by `mend`.
+/// Serves version 1 of `m`, stops, applies `spoil` to the registry, restarts, and applies `mend` to the registry.
 async fn comes_back_by_itself(spoil: impl FnOnce(&Path), why: &str, mend: impl FnOnce(&Path)) {
     let dir = two_models();
     let mut gateway = ServeProcess::start(dir.path(), "").await;
@@ -240,7 +240,7 @@ async fn comes_back_by_itself(spoil: impl FnOnce(&Path), why: &str, mend: impl F
     assert_eq!(
         gateway.policy().await,
         Some(policy(&[(1, 10_000)])),
-        "what is wanted is not changed"
+        "the policy is not changed"
     );
 
     mend(dir.path());

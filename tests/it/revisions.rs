@@ -1,4 +1,4 @@
-//! The history: who changed what and why, and the ways back.
+//! The history of changes with actor and reason, and undo and rollback.
 
 use std::path::Path;
 
@@ -251,7 +251,7 @@ async fn an_unconfirmed_change_reverts_and_a_confirmed_one_stays() {
         .admin
         .confirm(confirm())
         .await
-        .expect_err("nothing waits");
+        .expect_err("no change is pending");
     assert_eq!(reason(&status), "NOTHING_TO_CHANGE");
     label(&mut gateway, "a", 1, v1::ChangeTerms::default())
         .await

@@ -1,4 +1,4 @@
-//! Who answers: pins, header rules, sticky keys, random draws.
+//! Selection of the version: pins, header rules, sticky keys, random draws.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -114,9 +114,9 @@ async fn equal_keys_get_equal_versions_also_after_a_restart() {
     second.drain().await;
 }
 
-/// The pipeline's own draws, past the pure function: 9000/900/100 through the whole request path. They have no seed, so
-/// that at four deviations one run in some 5,000 would fail for no reason; at six it is one in some 10^8. The seeded draws
-/// beside the pure function hold four.
+/// The random draws of the pipeline, in addition to the pure function: 9000/900/100 on the whole request path. They have no seed. At
+/// four standard deviations, one run in some 5,000 would fail by chance; at six it is one in some 10^8. The seeded draws of the
+/// pure function stay within four.
 #[tokio::test]
 async fn requests_without_a_key_follow_the_shares_within_six_standard_deviations() {
     let mut gateway = three_versions().await;
@@ -194,7 +194,7 @@ const BY_LABEL: &str = r#"
     ]
 "#;
 
-/// A gateway with four versions whose split and rules name labels; `canary` names the version `canary`.
+/// Starts a gateway with four versions. Its split and rules name labels; `canary` names the version `canary`.
 async fn by_label(canary: u64) -> TestGateway {
     TestGateway::start(&BY_LABEL.replace("CANARY", &canary.to_string()), |root| {
         (1..=4).for_each(|version| tiny::publish(root, "m", version))

@@ -1,4 +1,4 @@
-//! Shadows and the fallback as operators set them, over real sockets and on the command line.
+//! Shadows and the fallback, set by operators over real sockets and on the command line.
 
 use std::path::Path;
 
@@ -21,7 +21,7 @@ fn shadow(version: u64) -> v1::Shadow {
     }
 }
 
-/// All traffic to 1, copies to `copied`, and 2 stands by.
+/// Returns a policy with all traffic on 1, copies to `copied`, and 2 as the fallback.
 pub fn with_shadows_and_fallback(copied: u64) -> v1::TrafficPolicy {
     v1::TrafficPolicy {
         shadows: vec![shadow(copied)],
@@ -104,7 +104,7 @@ async fn a_shadow_scores_copies_keeps_its_version_loaded_and_ends_when_it_is_rem
         .admin
         .unload_version(unload)
         .await
-        .expect("nobody holds it");
+        .expect("nothing refers to it");
     eventually("its series have gone", || async {
         let text = gateway.http_get("/metrics").await.1;
         (!text.contains(r#"version="3""#)).then_some(())

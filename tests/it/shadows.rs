@@ -1,4 +1,4 @@
-//! Shadows that misbehave, and callers who do not notice.
+//! Failing shadows do not affect clients.
 
 use std::sync::{
     Mutex,
@@ -16,7 +16,7 @@ use taper::serving::shadow::ShadowPoolSettings;
 use crate::harness::eventually;
 use crate::test_server::{Behaviour, TestServer, behaviour, echo, score, test_server};
 
-/// A shadow that gets everything.
+/// Returns a shadow that gets a copy of every request.
 fn all(version: u64) -> RawShadow {
     RawShadow {
         target: version.into(),
@@ -27,7 +27,7 @@ fn all(version: u64) -> RawShadow {
     }
 }
 
-/// Version 1 answers; the others are shadows.
+/// Returns a policy with version 1 as the primary and these shadows.
 fn policy(shadows: Vec<RawShadow>) -> RawPolicy {
     RawPolicy {
         split: vec![(1.into(), 10_000)],
@@ -43,12 +43,12 @@ fn plenty() -> ShadowPoolSettings {
     }
 }
 
-/// A model that tells when it begins and hangs until it is let go, once for each; then answers 7.
+/// Returns a model that signals each start and hangs until it is released once; then it answers 7.
 fn hanging() -> (Behaviour, Receiver<()>, Sender<()>) {
     let ((began, begun), (let_go, go)) = (mpsc::channel(), mpsc::channel());
     let go: Mutex<Receiver<()>> = Mutex::new(go);
     let model = behaviour(move |_| {
-        // Nobody listens any more in a test that is over.
+        // The test has ended if the receiver is gone.
         let _ = began.send(());
         let _ = go.lock().expect("lock").recv();
         Ok(7.0)
@@ -56,14 +56,14 @@ fn hanging() -> (Behaviour, Receiver<()>, Sender<()>) {
     (model, begun, let_go)
 }
 
-/// Waits until a hanging model has begun.
+/// Waits until a hanging model has started.
 async fn wait_for_start(begun: Receiver<()>) -> Receiver<()> {
     let wait = move || begun.recv().map(|()| begun);
     let begun = tokio::task::spawn_blocking(wait).await;
-    begun.expect("joins").expect("it began")
+    begun.expect("joins").expect("it started")
 }
 
-/// Asks `many` times; every answer is the primary's.
+/// Predicts `many` times. Every answer must be that of the primary.
 async fn predict(server: &TestServer, many: u8) {
     for x in 0..many {
         let answer = server
@@ -106,7 +106,7 @@ async fn a_hanging_shadow_fills_only_its_own_queue_and_delays_no_client() {
     let server = test_server(models, policy(vec![hangs, all(3)]), plenty());
     ask(&server, 1).await;
     let _begun = wait_for_start(begun).await;
-    // All of these are answered while the shadow hangs, and the other shadow gets its copies.
+    // All of these requests are answered while one shadow hangs, and the other shadow gets its copies.
     ask(&server, 50).await;
     assert!((server.dropped(2, "queue_full") - 46.0).abs() < 0.5);
     let queue = server.metric("taper_shadow_queue_requests", 2, "");
@@ -137,7 +137,7 @@ async fn a_shadow_past_its_deadline_is_counted_once_and_gets_no_copies_until_it_
     assert!((server.dropped(2, "stuck") - 20.0).abs() < 0.5);
     assert!((server.ended(2, "shadow", "DEADLINE_EXCEEDED") - 1.0).abs() < 0.5);
     drop(let_go);
-    eventually("it is asked again", || async {
+    eventually("it gets copies again", || async {
         ask(&server, 1).await;
         (server.ended(2, "shadow", "OK") > 0.5).then_some(())
     })
@@ -175,7 +175,7 @@ async fn queued_copies_of_a_removed_shadow_are_counted_as_draining() {
     let _begun = wait_for_start(begun).await;
     let mut next = Snapshot::clone(&server.live.snapshot());
     let number = 2.try_into().expect("a version");
-    // Held, so that its counters can still be read.
+    // Kept, so that its counters can still be read.
     let _version = std::sync::Arc::clone(&next.models["m"].ready[&number]);
     next.models.clear();
     server.live.publish(next);
@@ -271,7 +271,7 @@ async fn a_removed_shadow_loses_its_queue_and_is_freed() {
     next.models.clear();
     server.live.publish(next);
     drop(let_go);
-    eventually("nobody holds the version", || async {
+    eventually("nothing holds the version", || async {
         version.upgrade().is_none().then_some(())
     })
     .await;

@@ -1,4 +1,4 @@
-//! How the process ends.
+//! Shutdown of the process.
 
 use std::{collections::HashMap, fs, net::SocketAddr, path::Path, pin::Pin};
 
@@ -22,7 +22,7 @@ fn one_version() -> tempfile::TempDir {
     registry(|root| tiny::publish(root, "m", 1))
 }
 
-/// A `Predict` that the gateway has begun to receive, and the way to send the rest of it.
+/// Starts a `Predict` of which the gateway has received a part, and returns a sender for the rest.
 async fn begun(
     address: SocketAddr,
 ) -> (
@@ -39,7 +39,7 @@ async fn begun(
     (rest, answer)
 }
 
-/// A `Predict` whose message is sent later. It is under way once the future has been asked.
+/// Creates a `Predict` whose message is sent later. The call starts when the future is first polled.
 async fn call(
     channel: &Channel,
 ) -> (
@@ -58,11 +58,11 @@ async fn call(
     (rest, answer)
 }
 
-/// Waits for the answer to another request, of nobody's model: what was sent on the same connection before has come then.
+/// Sends a request to an unknown model and waits for the error. Earlier data on the same connection has then arrived.
 async fn arrived(channel: Channel) {
     let mut client = PredictionServiceClient::new(channel);
     let answer = client.predict(rows("nobody", [good()])).await;
-    assert_eq!(reason(&answer.expect_err("nobody's")), "UNKNOWN_MODEL");
+    assert_eq!(reason(&answer.expect_err("unknown model")), "UNKNOWN_MODEL");
 }
 
 #[test]
@@ -116,7 +116,7 @@ async fn a_second_signal_does_not_wait_for_requests_in_flight() {
     );
 }
 
-/// A network that takes time for real: three layers of 1024 between 8 numbers and one answer, which is 1.
+/// Publishes a network whose forward pass takes measurable time: three layers of 1024 between 8 numbers and one answer, which is 1.
 fn publish_slow(root: &Path) {
     const WIDTH: usize = 1024;
     let zeros = vec![0u8; WIDTH * WIDTH * 4];
@@ -157,7 +157,7 @@ fn publish_slow(root: &Path) {
     fs::write(dir.join("metadata.json"), manifest.to_string()).expect("manifest");
 }
 
-/// A request of `rows` rows of the slow model.
+/// Returns a request of `rows` rows for the slow model.
 fn slow_rows(rows: usize) -> PredictRequest {
     PredictRequest {
         model: "slow".into(),
@@ -172,14 +172,14 @@ fn slow_rows(rows: usize) -> PredictRequest {
     }
 }
 
-/// How requests ended that were in flight when SIGTERM came, and what the process said at its end.
+/// How the requests in flight at SIGTERM ended, and the final report of the process.
 struct DrainResult {
     finished: usize,
     refused: usize,
     report: String,
 }
 
-/// Ends a gateway that has 200 requests in flight, of `rows` rows each; the last `silent` of them never send their message.
+/// Stops a gateway that has 200 requests in flight, of `rows` rows each. The last `silent` of them never send their message.
 async fn drain_200(drain_seconds: u64, rows: usize, silent: usize) -> DrainResult {
     const ALL: usize = 200;
     let dir = registry(publish_slow);
@@ -195,7 +195,7 @@ async fn drain_200(drain_seconds: u64, rows: usize, silent: usize) -> DrainResul
     let (mut ways, mut calls) = (Vec::new(), Vec::new());
     for _ in 0..ALL {
         let (rest, mut answer) = call(&channel).await;
-        // Asked once, so that it is under way before the next one.
+        // Polled once, so that it starts before the next one.
         tokio::select! {
             biased;
             early = &mut answer => panic!("answered before it was sent: {early:?}"),
@@ -254,7 +254,7 @@ async fn two_hundred_requests_in_flight_are_all_finished_and_the_report_says_so(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_past_the_drain_deadline_get_unavailable_and_no_stream_is_broken() {
-    // However fast the machine is: those who never send their message cannot finish.
+    // Regardless of the machine's speed, requests without a message cannot finish.
     let drained = drain_200(1, 256, 20).await;
     assert_eq!(drained.finished + drained.refused, 200);
     assert!(drained.refused >= 20, "{}", drained.report);

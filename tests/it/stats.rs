@@ -1,4 +1,4 @@
-//! What operators read of the versions' requests: `GetStats` and `taper stats`.
+//! Statistics of the requests of each version: `GetStats` and `taper stats`.
 
 use serde_json::{Value, json};
 use taper::model::Encoding;
@@ -16,7 +16,7 @@ async fn stats(gateway: &mut TestGateway, request: v1::GetStatsRequest) -> v1::G
     answer.expect("statistics").into_inner()
 }
 
-/// The sketches' stated error, and a last digit of f64.
+/// Returns true if the values agree within the stated error of the sketches plus a last digit of f64.
 fn near(got: f64, exact: f64) -> bool {
     (got - exact).abs() <= exact.abs() / 256.0 + 1e-9
 }
@@ -120,7 +120,7 @@ async fn statistics_report_codes_predictions_and_inputs_but_no_sensitive_input()
     gateway.drain().await;
 }
 
-/// The `q`-quantile as the sketch defines it: the `⌈q n⌉`-th smallest.
+/// Returns the `q`-quantile as the sketch defines it: the `⌈q n⌉`-th smallest value.
 fn exact(sorted: &[f64], q: f64) -> f64 {
     let rank = (q * sorted.len() as f64).ceil() as usize;
     sorted[rank.max(1) - 1]
@@ -205,7 +205,7 @@ async fn quantiles_of_real_flights_are_within_the_stated_error_of_the_exact_ones
             "{}",
             input.name
         );
-        // Numbers outside the range count as its nearest end.
+        // Numbers outside the range count as the nearest bound.
         let (least, most) = match &input.encoding {
             Encoding::Numeric { range, .. } | Encoding::Cyclic { range, .. } => {
                 range.map_or((f64::MIN, f64::MAX), |range| (range.min, range.max))

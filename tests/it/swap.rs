@@ -1,4 +1,4 @@
-//! A swap hurts nobody: no request fails, none gets another version's answer, and old weights go with their last request.
+//! During a swap no request fails and none gets the answer of another version. Old weights are freed after their last request.
 
 use std::fs;
 
@@ -10,17 +10,17 @@ use crate::lifecycle::{NEWEST, becomes, status_of};
 use crate::steady_requests::SteadyRequests;
 use crate::tiny;
 
-/// Rows of a slow request.
+/// Number of rows of a slow request.
 const MOST_ROWS: usize = 512;
 
-/// Puts `version` of `model` into the registry.
+/// Publishes `version` of `model`.
 fn swap_in(gateway: &TestGateway, model: &str, version: u64) {
     tiny::drop_in(&gateway.models(), model, version, |root| {
         tiny::publish(root, model, version)
     });
 }
 
-/// The value of a series of `/metrics`, 0 where it is not there.
+/// Returns the value of a series of `/metrics`, or 0 if it is missing.
 async fn gauge(gateway: &TestGateway, series: &str) -> f64 {
     let (_, text) = gateway.http_get("/metrics").await;
     let value = text
@@ -29,7 +29,7 @@ async fn gauge(gateway: &TestGateway, series: &str) -> f64 {
     value.map_or(0.0, |value| value.parse().expect("a number"))
 }
 
-/// Waits until nothing is left in memory but what serves.
+/// Waits until only the weights of serving versions are in memory.
 async fn all_is_freed(gateway: &TestGateway) {
     for series in ["taper_draining_versions", "taper_draining_weights_bytes"] {
         eventually(series, || async {
@@ -88,7 +88,7 @@ async fn swaps_fail_no_request_while_a_large_model_loads() {
             .await;
         };
         tokio::pin!(loads);
-        // Swaps go on as long as it loads, and ten in any case.
+        // Swaps continue while the large model loads, and at least ten times.
         let (least, mut loaded) = (version + 10, false);
         while !loaded || version < least {
             version += 1;
@@ -105,8 +105,8 @@ async fn swaps_fail_no_request_while_a_large_model_loads() {
     gateway.drain().await;
 }
 
-/// Slow requests to the version that serves are in flight while it is replaced. How slow a request is differs from machine to
-/// machine, so as many are sent at once as it takes for the last of them to outlive the swap.
+/// Slow requests to the serving version are in flight while it is replaced. Their duration depends on the machine, so the number of
+/// concurrent requests grows until the last of them outlives the swap.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn old_weights_are_freed_with_the_last_request_that_uses_them_and_not_before() {
     let mut gateway = TestGateway::start(NEWEST, |root| {
@@ -153,7 +153,7 @@ async fn old_weights_are_freed_with_the_last_request_that_uses_them_and_not_befo
         while let Some(answer) = slow.try_join_next() {
             answers.push(answer);
         }
-        // What was looked at while one of them was still running counts.
+        // Only values that were read while a request was still running count.
         if !slow.is_empty() {
             #[expect(clippy::cast_precision_loss, reason = "a few megabytes")]
             let wide = wide as f64;

@@ -1,4 +1,4 @@
-//! A house of several versions of the model `m`, each of which may misbehave, under one policy.
+//! A server without sockets for several versions of the model `m`, each with its own behaviour, under one policy.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use crate::harness::eventually;
 use crate::live_snapshot;
 use crate::tiny;
 
-/// What a model does with the value `x` of its only row.
+/// Returns the score or the error for the value `x` of the only row.
 pub type Behaviour = Box<dyn Fn(f32) -> Result<f32, ForwardError> + Send + Sync>;
 
 struct ScriptedModel(Behaviour);
@@ -33,22 +33,22 @@ impl Model for ScriptedModel {
     }
 }
 
-/// A model that does as `does` does.
+/// Returns a boxed behaviour.
 pub fn behaviour(
     does: impl Fn(f32) -> Result<f32, ForwardError> + Send + Sync + 'static,
 ) -> Behaviour {
     Box::new(does)
 }
 
-/// Answers `x`.
+/// Returns a behaviour that answers `x`.
 pub fn echo() -> Behaviour {
     behaviour(Ok)
 }
 
-/// Rows that may wait for a version of a house.
+/// Limit on the queued rows of a version.
 pub const MAX_QUEUE_ROWS: usize = 10_000;
 
-/// A pipeline and what stands around it.
+/// A pipeline and its collaborators.
 pub struct TestServer {
     pub pipeline: Arc<Pipeline>,
     pub live: Arc<Live>,
@@ -56,7 +56,7 @@ pub struct TestServer {
     admission: Arc<AdmissionControl>,
 }
 
-/// A house whose versions 1, 2, ... do as `models` do.
+/// Creates a server whose versions 1, 2, ... have these behaviours.
 pub fn test_server(
     models: Vec<Behaviour>,
     policy: RawPolicy,
@@ -66,7 +66,7 @@ pub fn test_server(
     test_server_of(models.into_iter().map(act).collect(), policy, settings)
 }
 
-/// A house whose versions 1, 2, ... are `models`.
+/// Creates a server whose versions 1, 2, ... are `models`.
 pub fn test_server_of(
     models: Vec<Box<dyn Model>>,
     policy: RawPolicy,
@@ -102,17 +102,17 @@ pub fn test_server_of(
 }
 
 impl TestServer {
-    /// Asks for the score of `x`.
+    /// Predicts the score of `x`.
     pub async fn predict(&self, x: f64) -> Result<Answer, PredictError> {
         self.predict_pinned(x, None).await
     }
 
-    /// The same, of one version.
+    /// Predicts with a pinned version.
     pub async fn predict_pinned(&self, x: f64, pin: Option<u64>) -> Result<Answer, PredictError> {
         self.predict_before(x, pin, None).await
     }
 
-    /// The same, for a caller who does not wait for ever.
+    /// Predicts with a pinned version and a deadline.
     pub async fn predict_before(
         &self,
         x: f64,
@@ -139,7 +139,7 @@ impl TestServer {
         self.pipeline.predict(query).await
     }
 
-    /// The value of the series of `name` with these labels of a version; 0 where there is none.
+    /// Returns the value of the series of `name` with these labels of a version, or 0 if it is missing.
     pub fn metric(&self, name: &str, version: u64, labels: &str) -> f64 {
         let comma = if labels.is_empty() { "" } else { "," };
         let series = format!(r#"{name}{{model="m",version="{version}"{comma}{labels}}} "#);
@@ -148,13 +148,13 @@ impl TestServer {
         line.map_or(0.0, |value| value.parse().expect("a number"))
     }
 
-    /// Requests of a version in a role that ended with a code.
+    /// Returns the number of requests of a version in a role that ended with a code.
     pub fn ended(&self, version: u64, role: &str, code: &str) -> f64 {
         let labels = format!(r#"role="{role}",code="{code}""#);
         self.metric("taper_requests_total", version, &labels)
     }
 
-    /// Waits until so many have ended like this.
+    /// Waits until exactly `many` requests have ended with a code.
     pub async fn wait_until_ended(&self, version: u64, role: &str, code: &str, many: f64) {
         let what = format!("{many} of version {version} as {role} with {code}");
         let there = || async { (self.ended(version, role, code) >= many).then_some(()) };
@@ -165,14 +165,14 @@ impl TestServer {
         );
     }
 
-    /// Copies for a version that were dropped.
+    /// Returns the number of dropped copies for a version.
     pub fn dropped(&self, version: u64, reason: &str) -> f64 {
         let labels = format!(r#"reason="{reason}""#);
         self.metric("taper_shadow_dropped_total", version, &labels)
     }
 }
 
-/// The only score.
+/// Returns the only score.
 pub fn score(answer: &Answer) -> f32 {
     answer.scores.rows().next().expect("a row")[0]
 }

@@ -1,4 +1,4 @@
-//! What TensorFlow Serving's clients hear of models: signatures, and how versions stand.
+//! Model metadata for clients of TensorFlow Serving: signatures and version states.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! What TensorFlow Serving's clients hear is wrong with a request.
+//! Errors that clients of TensorFlow Serving get for bad requests.
 
 use taper::proto::tensorflow::serving::model_spec::VersionChoice;
 use taper::proto::tensorflow::serving::{ModelSpec, PredictRequest};
@@ -8,7 +8,7 @@ use tonic::Code;
 use crate::harness::{fields, with_header};
 use crate::tfs::{by, client, doubles, scores, spec, start, tensor, two_rows};
 
-/// Two rows, with one tensor edited.
+/// Returns two rows with one tensor edited.
 fn with(name: &str, edit: impl FnOnce(&mut TensorProto)) -> PredictRequest {
     let mut request = two_rows();
     edit(request.inputs.get_mut(name).expect("an input"));
@@ -19,7 +19,7 @@ struct Case {
     why: &'static str,
     request: PredictRequest,
     code: Code,
-    /// Field that the details name; empty: none.
+    /// Field that the error details name; empty if they name none.
     field: &'static str,
 }
 
@@ -243,7 +243,7 @@ async fn outputs_requested_by_name_are_returned() {
         ..two_rows()
     };
     assert_eq!(scores(&mut client, request, "value").await.len(), 2);
-    // Where nobody would answer, that is what is told.
+    // If no version would answer, the error reports that.
     let request = PredictRequest {
         model_spec: Some(spec("nobody")),
         output_filter: vec!["value".into()],

@@ -1,4 +1,4 @@
-//! Versions that come over the wire.
+//! Versions that clients upload.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -42,7 +42,7 @@ fn chunk(path: &str, data: impl Into<Vec<u8>>) -> v1::UploadVersionRequest {
     }))
 }
 
-/// The messages that upload a tiny version, its weights in two pieces.
+/// Returns the messages that upload a tiny version, with its weights in two pieces.
 fn tiny_version(model: &str, version: u64) -> Messages {
     let dir = tempfile::tempdir().expect("temporary folder");
     tiny::publish(dir.path(), model, version);
@@ -68,7 +68,7 @@ async fn upload(
     Ok(answer.into_inner())
 }
 
-/// Every file and folder below `root`, with its length.
+/// Returns every file and folder below `root`, with its length.
 fn everything(root: &Path) -> Vec<(String, u64)> {
     let mut found = Vec::new();
     let mut folders = vec![root.to_path_buf()];
@@ -87,7 +87,7 @@ fn everything(root: &Path) -> Vec<(String, u64)> {
     found
 }
 
-/// What the audit log says about the uploads of version `version`: who, and how each ended.
+/// Returns actor and outcome of each upload of version `version`, from the audit log.
 async fn audited(gateway: &TestGateway, version: u64) -> Vec<(String, String)> {
     let mut admin = gateway.admin.clone();
     let request = v1::ReadAuditRequest::default();
@@ -111,7 +111,7 @@ async fn one_version(toml: &str) -> TestGateway {
 
 #[tokio::test]
 async fn an_uploaded_version_is_published_and_answers() {
-    // Nobody looks by themselves: the upload has it looked at.
+    // The registry is not polled: the upload triggers a scan.
     let mut gateway = one_version("[watch]\npoll_ms = 3600000").await;
     for (model, version) in [("m", 2), ("new", 7)] {
         let messages = tiny_version(model, version);
@@ -238,7 +238,7 @@ async fn an_invalid_upload_is_refused_by_name_and_leaves_no_files() {
     gateway.drain().await;
 }
 
-/// An upload that has begun, and the way to send the rest of it.
+/// Starts an upload and returns a sender for the rest of it.
 async fn begun(
     gateway: &TestGateway,
     version: u64,
@@ -306,14 +306,14 @@ async fn a_third_concurrent_upload_is_refused_and_the_drain_ends_the_others() {
     drop(dir);
 }
 
-/// Runs the binary in a namespace of its own, where it may mount a disk of 1 MiB over its registry.
+/// Runs the binary in its own namespace, where it may mount a disk of 1 MiB over its registry.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upload_that_fills_the_disk_is_refused_and_serving_continues() {
     let may = Command::new("unshare").args(["-Urm", "true"]).output();
     let may = may.expect("unshare, which is part of util-linux");
     assert!(
         may.status.success(),
-        "this system lets nobody make a namespace, and so no small disk: {may:?}"
+        "this system does not allow a new namespace, so there is no small disk: {may:?}"
     );
     let dir = tempfile::tempdir().expect("temporary folder");
     tiny::publish(&dir.path().join("models"), "m", 1);
@@ -346,7 +346,7 @@ async fn an_upload_that_fills_the_disk_is_refused_and_serving_continues() {
     let status = upload(&mut admin, messages).await.expect_err("no room");
     assert_eq!(reason(&status), "DISK_FULL", "{status:?}");
     assert!(status.message().contains("registry"), "{status:?}");
-    // There is room again: nothing was left behind.
+    // The space is free again: no file was left behind.
     upload(&mut admin, tiny_version("m", 2))
         .await
         .expect("a small one fits");

@@ -1,4 +1,4 @@
-//! Watching changes and states as they come.
+//! Watches of changes and states.
 
 use std::fs;
 use std::path::Path;
@@ -46,7 +46,7 @@ async fn next(events: &mut Events) -> Event {
     event.expect("no end").event.expect("an event")
 }
 
-/// `change 3 of m`, `state of m at 3`, `m is gone`.
+/// Describes an event, such as `change 3 of m`, `state of m at 3` or `m is gone`.
 fn describe(event: &Event) -> String {
     match event {
         Event::Change(change) => format!("change {} of {}", change.revision, change.model),
@@ -111,7 +111,7 @@ async fn a_watch_without_a_revision_reports_new_changes_only_and_can_select_one_
 
 #[tokio::test]
 async fn a_slow_reader_gets_every_change_and_the_newest_state() {
-    // All states together are more than what the transport holds while nobody reads.
+    // All states together exceed the buffers of the transport while the client does not read.
     let mut gateway = TestGateway::start("", |root| {
         (1..=2).for_each(|version| {
             tiny::publish_with(root, "m", version, |manifest| {
@@ -155,7 +155,7 @@ async fn a_slow_reader_gets_every_change_and_the_newest_state() {
 async fn new_versions_and_removed_models_are_reported() {
     let mut gateway = TestGateway::start("[watch]\npoll_ms = 100", |root| {
         tiny::publish(root, "m", 2);
-        // One that answers would stay for those who call it.
+        // A version that answers would stay for its clients.
         tiny::publish_with(root, "other", 1, |manifest| manifest["version"] = 9.into());
     })
     .await;
@@ -199,7 +199,7 @@ async fn a_watcher_beyond_the_limit_is_refused_until_another_one_ends() {
     );
     watchers.pop();
     let admin = gateway.admin.clone();
-    crate::harness::eventually("a place", || {
+    crate::harness::eventually("a free watcher", || {
         let mut admin = admin.clone();
         async move { admin.watch(v1::WatchRequest::default()).await.ok() }
     })
@@ -211,7 +211,7 @@ async fn a_watcher_beyond_the_limit_is_refused_until_another_one_ends() {
 async fn a_watch_cannot_resume_from_a_revision_that_was_removed() {
     let mut gateway = TestGateway::start("", two_models).await;
     let mut changes = 0;
-    // A thousand changes of one model are kept at least; how many more is the store's own business.
+    // At least a thousand changes of one model are kept. The store decides how many more.
     let status = loop {
         assert!(changes < 5_000, "nothing is given up");
         for _ in 0..250 {

@@ -1,4 +1,4 @@
-//! Many writers at once: each change is built on the one that its writer had read.
+//! Many concurrent writers: each change is based on the revision that its writer read.
 
 use std::collections::BTreeMap;
 
@@ -14,14 +14,14 @@ use crate::tiny;
 const WRITERS: u64 = 16;
 const WINS: u64 = 12;
 
-/// What one writer did: the revision it had read and the one it made, for each win; and how often it lost.
+/// Results of one writer: the revision that it read and the one that it created, for each success, and the number of conflicts.
 #[derive(Default)]
 struct WriterRecord {
     wins: Vec<(u64, u64)>,
     losses: u64,
 }
 
-/// Adds one to the counter that the policy's salt holds, again and again, until it has won [`WINS`] times.
+/// Increments the counter in the policy's salt repeatedly, until it has succeeded [`WINS`] times.
 async fn count_up(mut admin: AdminServiceClient<Channel>, writer: u64) -> WriterRecord {
     let mut done = WriterRecord::default();
     while (done.wins.len() as u64) < WINS {
@@ -79,7 +79,7 @@ async fn each_of_16_writers_succeeds_or_gets_the_current_revision_and_no_update_
         let admin = AdminServiceClient::new(connect(gateway.addresses().admin).await);
         writers.push(tokio::spawn(count_up(admin, writer)));
     }
-    // By the revision made: who made it, and from which.
+    // Writer and base revision, by created revision.
     let mut made = BTreeMap::new();
     let mut losses = 0;
     for (writer, task) in (0..).zip(writers) {
@@ -93,7 +93,10 @@ async fn each_of_16_writers_succeeds_or_gets_the_current_revision_and_no_update_
             );
         }
     }
-    assert!(losses > 0, "nobody was ever too late, so nothing was shown");
+    assert!(
+        losses > 0,
+        "no writer ever had a conflict, so the test proved nothing"
+    );
     let request = v1::ListRevisionsRequest {
         limit: 1000,
         ..Default::default()

@@ -1,4 +1,4 @@
-//! What is told of the server, of models and of versions, on both ports.
+//! Metadata of the server, of models and of versions, on both ports.
 
 use taper::proto::inference as wire;
 use taper::proto::inference::DataType;
@@ -234,7 +234,7 @@ async fn model_config_describes_how_a_model_is_served() {
         ),
         (&[16][..], 2_000)
     );
-    // The same as JSON, which has names where the wire has numbers.
+    // The JSON form has names in place of the numbers on the wire.
     let json = serde_json::to_value(&config).expect("JSON");
     assert_eq!(json["input"][2]["data_type"], "TYPE_STRING");
     assert_eq!(json["input"][2]["format"], "FORMAT_NONE");

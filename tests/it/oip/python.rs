@@ -1,4 +1,4 @@
-//! tritonclient as it is published.
+//! The published tritonclient.
 
 use serde_json::json;
 use taper::proto::v1;
@@ -14,7 +14,7 @@ fn bits(response: &v1::PredictResponse) -> Vec<u32> {
     scores.map(|score| score.to_bits()).collect()
 }
 
-/// What is asked is the same on both sides; what the native protocol answers is handed to the script as the bits of each score.
+/// Both protocols get the same requests. The script receives the scores of the native protocol as bits.
 #[tokio::test]
 async fn tritonclient_works_unchanged() {
     let toml = "[models.flight-delay]\nsplit = { 2 = 10000 }";

@@ -1,4 +1,4 @@
-//! What is wrong with a request, by name.
+//! Faults of requests, by name.
 
 use taper::proto::inference::model_infer_request::InferRequestedOutputTensor;
 use taper::proto::inference::{InferTensorContents, ModelInferRequest};
@@ -156,7 +156,7 @@ fn cases() -> Vec<Case> {
             "a string",
             with_parameter(raw(&|_| {}), "timeout", text("1s")),
         ),
-        // What the signature says is checked by the version, in the protocol's words.
+        // The version checks the request against the signature and uses the names of the protocol.
         case(
             "inputs[pair].shape",
             "[2]",

@@ -1,4 +1,4 @@
-//! Models loaded and unloaded by operators, and by nobody else.
+//! Models that operators load and unload, and that other clients cannot.
 
 use taper::proto::inference as wire;
 use taper::proto::inference::ModelRepositoryParameter;
@@ -264,7 +264,7 @@ async fn a_load_request_fails_if_a_version_does_not_load_again() {
     infer(&mut services, raw(1))
         .await
         .expect("version 2 answers");
-    // A folder as it was is another try.
+    // Restoring the folder causes another load.
     tiny::publish(&gateway.models(), "m", 1);
     gateway.drain().await;
 }
@@ -285,7 +285,7 @@ async fn a_load_request_fails_while_a_version_of_the_model_is_failed() {
     .await;
     let mut operators = admin(&gateway).await;
     assert!(load(&mut operators, "m").await.expect("loaded"));
-    // Time and again, not only when it is tried.
+    // Every call fails, not only the first one.
     for model in ["broken", "short", "broken", "short"] {
         let failed = load(&mut operators, model).await.expect_err("not READY");
         assert_eq!(failed.code(), Code::FailedPrecondition, "{failed:?}");
@@ -313,6 +313,6 @@ async fn a_version_without_its_folder_does_not_block_loading_the_others() {
         models.iter().all(|one| one.version != "1").then_some(())
     })
     .await;
-    assert!(load(&mut operators, "m").await.expect("version 2 is there"));
+    assert!(load(&mut operators, "m").await.expect("version 2 exists"));
     gateway.drain().await;
 }

@@ -1,4 +1,4 @@
-//! What versions did since they were loaded, counted exactly.
+//! Exact counts of the requests of each version since it was loaded.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -9,7 +9,7 @@ use super::{Client, data, infer, raw, two_versions, typed};
 use crate::harness::TestGateway;
 use crate::tiny;
 
-/// What one version did.
+/// Returns the statistics of one version.
 pub async fn statistics(client: &mut Client, model: &str, version: &str) -> ModelStatistics {
     let request = ModelStatisticsRequest {
         name: model.to_owned(),
@@ -85,7 +85,7 @@ async fn statistics_count_the_requests_of_each_version_since_it_was_loaded() {
 
 #[tokio::test]
 async fn requests_in_one_batch_are_one_execution() {
-    // Dear enough for the pool, where what waits is computed together.
+    // Expensive enough for the compute pool, which computes queued requests in batches.
     let toml = "[models.m.batching]\nmax_queue_delay_ms = 50";
     let gateway = TestGateway::start(toml, |root| tiny::publish_wide(root, "m", 1, 256, 64)).await;
     let client = data(&gateway).await;

@@ -43,7 +43,7 @@ async fn answers_arrive_in_order_and_an_error_affects_one_request_only() {
         assert_eq!(
             parameter_of(response, "triton_final_response"),
             None,
-            "not asked for"
+            "not requested"
         );
         match at % 10 {
             3 => assert_eq!(answer.error_message, "model `m` has no version 7"),
