@@ -41,7 +41,7 @@ impl<S: Store> Admin<S> {
             })
             .await?;
         }
-        Ok(changes::response(changed))
+        Ok(changes::write_response(changed))
     }
 
     /// Tries to load a version again, and waits for the outcome.

@@ -99,7 +99,7 @@ impl PortCalls for DataPort {
 
 /// Refuses a call with the code that Triton uses for restricted calls.
 fn admin_port_only(text: &str) -> Status {
-    status::plain(Code::Unavailable, "WRONG_PORT", text)
+    status::with_reason(Code::Unavailable, "WRONG_PORT", text)
 }
 
 /// The calls of the admin port.
@@ -173,5 +173,5 @@ impl<S: Store> PortCalls for AdminPort<S> {
 
 fn data_port_only() -> Status {
     let text = "inference requests are answered on the data port";
-    status::plain(Code::Unimplemented, "WRONG_PORT", text)
+    status::with_reason(Code::Unimplemented, "WRONG_PORT", text)
 }
