@@ -2,10 +2,10 @@
 //! pass, metrics, response id.
 #![expect(clippy::expect_used, clippy::panic, reason = "a bench")]
 
-#[path = "../tests/it/by_hand.rs"]
-#[expect(unreachable_pub, reason = "the tests have it, too")]
-mod by_hand;
 mod common;
+#[path = "../tests/it/live_snapshot.rs"]
+#[expect(unreachable_pub, reason = "the tests have it, too")]
+mod live_snapshot;
 
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ fn pipeline() -> (Arc<AdmissionControl>, Pipeline) {
         split: vec![(1.into(), 5_000), (2.into(), 5_000)],
         ..RawPolicy::default()
     };
-    let live = by_hand::live(&telemetry, MODEL, [1, 2].map(version), split);
+    let live = live_snapshot::live(&telemetry, MODEL, [1, 2].map(version), split);
     let limits = Limits {
         max_in_flight: 1_024,
         max_in_flight_bytes: 1 << 30,

@@ -38,12 +38,12 @@ fn record(c: &mut Criterion) {
         });
         group.bench_function(BenchmarkId::new("encode watched", rows), |b| {
             b.iter(|| {
-                let mut seen = stats.watch();
+                let mut seen = stats.observe_inputs();
                 signature.encode_with(black_box(&payload), &mut seen)
             });
         });
         group.bench_function(BenchmarkId::new("record", rows), |b| {
-            let mut seen = stats.watch();
+            let mut seen = stats.observe_inputs();
             signature
                 .encode_with(&payload, &mut seen)
                 .expect("good rows");

@@ -1,46 +1,46 @@
-//! taper: a gRPC inference gateway that holds several versions of a model in its own process, decides for each `Predict`
-//! which version answers, and measures every version's latency and predictions.
+//! taper: a gRPC inference gateway. It holds several versions of a model in its own process, decides for each `Predict`
+//! which version answers, and records every version's latency and predictions.
 //!
-//! # The house
+//! # Rooms
 //!
 //! ```text
-//! main.rs       arguments in, exit code out
+//! main.rs       arguments in, exit code out; chooses between the verbs, `serve`, `train` and `demo`
 //! cli/          one file per verb; talks to a running gateway through the public RPCs only
 //! client/       the client of taper's own RPCs: connections, deadlines, errors -> messages for people
 //! terminal/     output, tables, progress bars, signals
 //! loadgen/      the load generator behind `taper bench` and the benches
 //! demo/         `taper demo`: a gateway, real flights and a moving split
 //! config/       raw TOML -> checked Config, all faults at once
-//! app/          the only wiring: Config -> running gateway; the only spawn; readiness; drain
-//! api/          the doors: gRPC and HTTP. Wire <-> domain, error -> status. Wire types end here
-//! serving/      one request's way: gate, pipeline, route, execute, batch, fallback, shadow, live (the ArcSwap)
+//! app/          the only wiring: Config -> running gateway, one builder per port; the only spawn; lifecycle; drain
+//! api/          ports and protocols: gRPC and HTTP; wire <-> domain, error -> status; one table of all methods. Wire types end here
+//! serving/      one request's way: admission, pipeline, route, execute, batch, fallback, shadow, live (the ArcSwap)
 //! model/        what a version is: manifest, signature, encoding, formats
-//! train/        CSV and a spec in, a published version out
-//! registry/     which versions exist on disk, and watching them; publishing by atomic rename
+//! train/        a CSV and a spec in, a published version out
+//! registry/     which versions exist on disk: scan, watch; publishing by atomic rename
 //! control/      what is wanted: policies, labels, revisions, the single writer, the store; loading and freeing on their own
 //!               threads
 //! audit/        who changed what and why: hash-chained lines
-//! insight/      what was seen: the metrics, statistics that can be read, drift, shadows beside primaries, and what the truths
-//!               say that come later
-//! proto.rs ident.rs error.rs faults.rs priority.rs sync.rs text.rs
+//! insight/      what was observed: recording, statistics, drift, comparison, outcomes, `query` (every question is answered
+//!               there), metrics, the prediction log
+//! proto/ ident.rs error/ faults.rs priority.rs sync.rs text.rs
 //! ```
 //!
 //! # One request
 //!
 //! ```text
-//! api: native, Open Inference Protocol (gRPC and REST), TensorFlow Serving; each a translation to the same query
-//!      a place at the gate before the message is read, limits, deadline, decode
+//! api: native, Open Inference Protocol (gRPC and REST), TensorFlow Serving; each is a translation to the same query
+//!      a permit of admission control before the message is read; limits; deadline; decode
 //!   -> serving::pipeline   snapshot = live.snapshot()        one load, kept to the end
 //!   -> route               pin | header rule | sticky hash | random draw -> version
-//!   -> encode              Payload x Signature -> Rows       once; wrong input is named and refused
-//!   -> execute             on this thread when cheap; when dear in the version's queue, computed with what waits there
-//!   -> fallback            where the policy has one and the version failed or was too slow: the same, by the fallback
+//!   -> encode              Payload x Signature -> Rows       once; wrong input is refused by name
+//!   -> execute             inline when inexpensive; in the version's queue, batched, when expensive
+//!   -> fallback            if the policy has one and the version failed or was too slow
 //!   -> shadow              try_send to a bounded queue; full: drop and count
-//!   -> insight             recorded on drop, whatever happened
+//!   -> insight             one record of the attempt, written on drop, whatever happened
 //!   -> api: encode         version, role, response id, revision in every reply
 //! ```
 //!
-//! Routing comes before encoding, because how an input is encoded is the version's own business.
+//! Routing comes before encoding, because each version has its own encoding of inputs.
 //!
 //! # Control
 //!

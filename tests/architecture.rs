@@ -1,8 +1,9 @@
-//! Holds the house to the arrows and doors that `src/lib.rs` draws, by reading every source file.
+//! Checks every source file against the arrows in `src/lib.rs` and against the list of crates that only some files may use. A room
+//! is a top-level module of the crate.
 //!
-//! What it sees are paths: `crate::room::...`, `super::super::...` and the first name of a path into another crate. Comments
-//! and texts are skipped, so that documentation may point anywhere. A path inside a macro is seen; one that a macro builds
-//! is not.
+//! The test reads paths: `crate::room::...`, `super::super::...` and the first name of a path into another crate. It skips comments
+//! and strings, so documentation may refer to anything. It reads paths in macro calls, but not paths that a macro
+//! generates.
 #![expect(
     clippy::expect_used,
     reason = "a file that cannot be read fails the test"
@@ -10,8 +11,12 @@
 
 #[path = "architecture/files.rs"]
 mod files;
+#[path = "architecture/invariants.rs"]
+mod invariants;
 #[path = "architecture/paths.rs"]
 mod paths;
+#[path = "architecture/words.rs"]
+mod words;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -21,7 +26,7 @@ use std::{
 
 use paths::{named, sources};
 
-/// Who may use whom. The same words stand in `src/lib.rs`.
+/// Rooms that each room may use. `src/lib.rs` contains the same text.
 const ARROWS: &[(&str, &[&str])] = &[
     (
         "main",
@@ -71,11 +76,11 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("text", &[]),
 ];
 
-/// What anyone may use.
+/// Rooms that every room may use.
 const COMMON: &[&str] = &["ident", "error", "faults", "priority", "sync", "text"];
 
-/// Crates that only some files may name, and why.
-const DOORS: &[(&[&str], &[&str], &str)] = &[
+/// Crates that only some files may use, and the reason.
+const RESTRICTED_CRATES: &[(&[&str], &[&str], &str)] = &[
     (
         &[
             "tonic",
@@ -94,22 +99,22 @@ const DOORS: &[(&[&str], &[&str], &str)] = &[
             "src/loadgen/",
             "src/proto/",
         ],
-        "nothing below the doors knows the wire",
+        "only ports and clients know the wire format",
     ),
     (
         &["hyper", "hyper_util"],
         &["src/app/connections.rs"],
-        "how HTTP is served is decided in one place",
+        "one place decides how HTTP is served",
     ),
     (
         &["candle_core", "candle_nn", "safetensors"],
         &["src/model/", "src/train/"],
-        "the rest of the house sees rows and scores",
+        "all other files see rows and scores",
     ),
     (
         &["pulp"],
         &["src/model/dense/"],
-        "one pass is compiled for several CPUs; nothing else needs it",
+        "only the forward pass is compiled for several CPUs",
     ),
     (
         &["arc_swap"],
@@ -129,22 +134,22 @@ const DOORS: &[(&[&str], &[&str], &str)] = &[
     (
         &["mimalloc", "libmimalloc_sys"],
         &["src/main.rs", "src/app/memory.rs"],
-        "the binary chooses the allocator, and one function asks it for what is free",
+        "the binary chooses the allocator, and one function asks it to free unused memory",
     ),
     (
         &["libc"],
         &["src/app/memory.rs", "src/priority.rs"],
-        "two files call C, and say why they may",
+        "two files call C functions, and explain why that is safe",
     ),
     (
         &["rustix"],
         &["src/insight/", "src/priority.rs"],
-        "what the system is asked for is the size of a page and how long a thread has computed",
+        "only the page size and the CPU time of a thread come from the system",
     ),
     (
         &["notify"],
         &["src/registry/watch"],
-        "what comes of a change in the registry is the complete list, however it was noticed",
+        "every change in the registry leads to the complete list of versions, however it was noticed",
     ),
     (
         &["clap"],
@@ -165,16 +170,16 @@ const DOORS: &[(&[&str], &[&str], &str)] = &[
     (
         &["hdrhistogram"],
         &["src/loadgen/"],
-        "what the gateway itself measures goes into sketches that travel",
+        "the gateway itself records latencies in sketches that can be merged",
     ),
     (
         &["comfy_table"],
         &["src/terminal/", "src/train/report.rs"],
-        "tables are for people, who read the command line and the report of a training",
+        "only the command line and the report of a training print tables",
     ),
 ];
 
-/// What is wrong with the file at `path`, as seen from the repository's root.
+/// Returns the faults of the file at `path`, relative to the repository's root.
 fn faults(path: &str, code: &str) -> Vec<String> {
     let room = room_of(path);
     let steps = path
@@ -185,7 +190,7 @@ fn faults(path: &str, code: &str) -> Vec<String> {
     let named = named(code, steps.count());
     let mut faults = named.hidden.clone();
     match ARROWS.iter().find(|(from, _)| *from == room) {
-        None => faults.push(format!("room `{room}` has no arrows: draw them")),
+        None => faults.push(format!("room `{room}` has no arrows: add them to ARROWS")),
         Some((_, to)) => faults.extend(
             named
                 .rooms
@@ -195,7 +200,7 @@ fn faults(path: &str, code: &str) -> Vec<String> {
                 .map(|other| format!("there is no arrow {room} > {other}")),
         ),
     }
-    for (crates, allowed, why) in DOORS {
+    for (crates, allowed, why) in RESTRICTED_CRATES {
         if !allowed.iter().any(|prefix| path.starts_with(prefix)) {
             let foreign = crates
                 .iter()
@@ -218,9 +223,9 @@ fn is_room(name: &str) -> bool {
     ARROWS.iter().any(|(room, _)| *room == name)
 }
 
-/// A circle in the arrows, if there is one.
+/// Returns the rooms of a circle, if there is one, and the rooms that lead to it.
 fn circle(arrows: &BTreeMap<String, BTreeSet<String>>) -> Option<Vec<String>> {
-    // Rooms that lead nowhere, again and again; what stays is on a circle or leads to one.
+    // Removes rooms that lead nowhere until none is left. A remaining room is on a circle or leads to one.
     let mut left = arrows.clone();
     loop {
         let before = left.len();
@@ -236,7 +241,7 @@ fn circle(arrows: &BTreeMap<String, BTreeSet<String>>) -> Option<Vec<String>> {
 }
 
 #[test]
-fn every_file_keeps_to_the_arrows_and_doors() {
+fn every_file_uses_only_allowed_modules_and_crates() {
     let sources = sources();
     assert!(sources.len() > 20, "only {} files found", sources.len());
     let faults: Vec<_> = sources
@@ -247,7 +252,7 @@ fn every_file_keeps_to_the_arrows_and_doors() {
 }
 
 #[test]
-fn the_rooms_stand_in_no_circle() {
+fn the_modules_have_no_circle() {
     let mut arrows: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for (path, code) in sources() {
         let room = room_of(&path).to_owned();
@@ -257,16 +262,16 @@ fn the_rooms_stand_in_no_circle() {
             .filter(|other| *other != room && is_room(other));
         arrows.entry(room.clone()).or_default().extend(others);
     }
-    assert_eq!(circle(&arrows), None, "rooms that reach themselves");
+    assert_eq!(circle(&arrows), None, "rooms in a circle");
     let total: usize = arrows.values().map(BTreeSet::len).sum();
     assert!(
         total > 20,
-        "only {total} arrows seen: the reader of paths is broken"
+        "only {total} arrows seen: the parser of paths is broken"
     );
 }
 
 #[test]
-fn the_picture_in_lib_rs_has_the_same_arrows_and_rooms() {
+fn the_picture_in_lib_rs_has_the_same_arrows_and_modules() {
     let lib = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs"))
         .expect("lib.rs is readable");
     let mut listed: Vec<_> = lib
@@ -287,12 +292,12 @@ fn the_picture_in_lib_rs_has_the_same_arrows_and_rooms() {
             "app" => "app > everything below".to_owned(),
             _ => format!("{room} > {}", to.join(", ")),
         };
-        // Ended by a gap or the end of the line, so that a longer list does not pass for this one.
+        // The text must end with a gap or with the line, so that a longer list does not match.
         let ends = ["  ", "\n"];
         assert!(
             ends.iter()
                 .any(|end| lib.contains(&format!("{words}{end}"))),
-            "lib.rs does not say `{words}`"
+            "lib.rs does not contain `{words}`"
         );
     }
 }
@@ -353,7 +358,7 @@ fn a_forbidden_line_is_found() {
             "`arc_swap` belongs",
         ),
         ("src/attic/mod.rs", "", "has no arrows"),
-        // What hides a path from a careless reader does not hide it from this one.
+        // Strings and comments that could hide a path from a simple parser.
         (
             "src/model/a.rs",
             "let a = '\"'; use crate::api::x; let b = '\"';",
@@ -439,11 +444,11 @@ fn a_circle_is_found() {
     assert!(found.is_some_and(|rooms| rooms.contains(&"b".into()) && rooms.contains(&"c".into())));
 }
 
-/// Rooms whose files stand in no circle.
+/// Rooms whose files have no circle.
 const WITHOUT_CIRCLES: &[&str] = &["control", "insight", "serving"];
 
 #[test]
-fn the_files_of_a_room_use_each_other_in_one_direction() {
+fn the_files_of_a_module_use_each_other_in_one_direction() {
     let sources = sources();
     let mut found = Vec::new();
     for room in WITHOUT_CIRCLES {
@@ -451,7 +456,7 @@ fn the_files_of_a_room_use_each_other_in_one_direction() {
         let total: usize = arrows.values().map(BTreeSet::len).sum();
         assert!(
             total > 20,
-            "{room}: only {total} arrows seen: the reader of paths is broken"
+            "{room}: only {total} arrows seen: the parser of paths is broken"
         );
         found.extend(files::circles(&sources, room));
     }
@@ -484,17 +489,106 @@ fn a_circle_of_files_is_found() {
         );
         assert_eq!(found[0].len(), 2, "{code}: {found:?}");
     }
-    // A file that uses what its own parent defines, and the parent uses it.
+    // A file uses an item of its parent, and the parent uses the file.
     let parent = file("src/room/mod.rs", "mod a; use a::A; struct P;");
     let child = file("src/room/a.rs", "use super::P; pub struct A;");
     assert_eq!(circles(&[parent, child.clone()]).len(), 1);
     let parent = file("src/room/mod.rs", "mod a; pub use a::A; struct P;");
     assert_eq!(circles(&[parent, child]).len(), 0);
-    // Tests inside and below a file use it, and it does not use them.
+    // Tests inside and below a file use the file, and it does not use them.
     let tested = file("src/room/a.rs", "mod tests; mod more { use super::*; }");
     let tests = file(
         "src/room/a/tests.rs",
         "use super::*; use crate::room::a::A;",
     );
     assert_eq!(circles(&[module, tested, tests]).len(), 0);
+}
+
+#[test]
+fn no_page_or_source_uses_a_refused_word() {
+    let files = words::files();
+    assert!(files.len() > 100, "only {} files found", files.len());
+    let mut used = BTreeSet::new();
+    let refused: Vec<_> = files
+        .iter()
+        .flat_map(|(path, text)| words::refused(path, text, &mut used))
+        .collect();
+    assert!(refused.is_empty(), "\n{}\n", refused.join("\n"));
+    let stale = words::stale(&used);
+    assert!(
+        stale.is_empty(),
+        "exemptions that nothing needs: {stale:#?}"
+    );
+}
+
+#[test]
+fn a_refused_word_is_found_in_prose_and_in_names() {
+    for (line, word) in [
+        ("/// What callers are told.", "told"),
+        ("fn was_told() {}", "told"),
+        ("struct ToldColumn;", "told"),
+        ("// Nobody waits.", "nobody"),
+        ("// kept for ever", "for ever"),
+        ("fn stand_in() {}", "stand_in"),
+    ] {
+        let found = words::refused("src/model/a.rs", line, &mut BTreeSet::new());
+        assert!(
+            found.iter().any(|f| f.contains(&format!("`{word}`"))),
+            "{line}: {found:?}"
+        );
+    }
+    for line in [
+        "/// Ground truth of a row.",
+        "a retold story",
+        "let folder = hotel();",
+    ] {
+        let found = words::refused("src/model/a.rs", line, &mut BTreeSet::new());
+        assert_eq!(found, [""; 0], "{line}");
+    }
+}
+
+#[test]
+fn every_invariant_of_the_page_names_tests_that_exist() {
+    let page = invariants::file("docs/architecture.md").expect("the page exists");
+    let items = invariants::items(&page);
+    assert!(items.len() > 13, "only {} invariants found", items.len());
+    let faults = invariants::faults(&page, invariants::file);
+    assert!(faults.is_empty(), "\n{}\n", faults.join("\n"));
+}
+
+#[test]
+fn an_invariant_without_a_test_is_found() {
+    let read = |path: &str| {
+        (path == "tests/it/a.rs")
+            .then(|| "#[tokio::test]\nasync fn it_holds() {}\nfn no_test() {}".to_owned())
+    };
+    let faults = |page: &str| invariants::faults(page, read);
+    assert_eq!(
+        faults("- **It holds.** Always:\n  `tests/it/a.rs::it_holds`.\n"),
+        [""; 0]
+    );
+    for (page, want) in [
+        (
+            "- **It holds.** Always.\n\n`tests/it/a.rs::it_holds`\n",
+            "no test is named",
+        ),
+        (
+            "- **It holds.** `tests/it/a.rs::no_test`\n",
+            "has no test `no_test`",
+        ),
+        (
+            "- **It holds.** `tests/it/a.rs::it_held`\n",
+            "has no test `it_held`",
+        ),
+        (
+            "- **It holds.** `tests/it/b.rs::it_holds`\n",
+            "no file tests/it/b.rs",
+        ),
+    ] {
+        let found = faults(page);
+        assert!(
+            found.len() == 1 && found[0].contains(want),
+            "{page}: {found:?}"
+        );
+    }
 }

@@ -22,9 +22,9 @@ use taper::serving::route::{RawPolicy, RawShadow};
 use taper::serving::shadow::{ShadowPool, ShadowPoolSettings};
 use tokio::runtime;
 
-use crate::by_hand;
 use crate::common::{self, MODEL};
 use crate::listen;
+use crate::live_snapshot;
 
 /// What the shadow does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,7 +113,7 @@ pub(crate) fn serve(fault: Fault) {
         },
         ..RawPolicy::default()
     };
-    let live = by_hand::live(&telemetry, MODEL, versions, policy);
+    let live = live_snapshot::live(&telemetry, MODEL, versions, policy);
     let limits = Limits {
         max_in_flight: 1_024,
         max_in_flight_bytes: 1 << 30,

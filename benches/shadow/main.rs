@@ -15,9 +15,6 @@
 
 #[path = "../common/args.rs"]
 mod args;
-#[path = "../../tests/it/by_hand.rs"]
-#[expect(unreachable_pub, reason = "the tests have it, too")]
-mod by_hand;
 #[path = "../load/client.rs"]
 #[expect(dead_code, reason = "the bench of load uses more of it")]
 mod client;
@@ -28,6 +25,9 @@ mod cpu;
 mod gateway;
 #[path = "../load/listen.rs"]
 mod listen;
+#[path = "../../tests/it/live_snapshot.rs"]
+#[expect(unreachable_pub, reason = "the tests have it, too")]
+mod live_snapshot;
 #[path = "../load/request.rs"]
 mod request;
 #[path = "../swap/resident.rs"]

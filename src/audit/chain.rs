@@ -1,4 +1,4 @@
-//! Holding lines to their chain, one after the other.
+//! Verifies the lines of a chain, one after the other.
 
 use serde::Deserialize;
 
@@ -7,65 +7,65 @@ use super::entry::{HASH, hash};
 /// `previous` of line 1.
 pub(super) const GENESIS: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
-/// Where a chain has come to.
+/// The verified part of a chain.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Head {
-    /// Lines that were held to it.
+    /// Number of verified lines.
     pub lines: u64,
-    /// Sequence of the first of them; above 1 where older files are gone. 0 without lines.
+    /// Sequence of the first verified line; above 1 if older files have been removed. 0 without lines.
     pub first_sequence: u64,
-    /// Sequence of the last of them; 0 without lines.
+    /// Sequence of the last verified line; 0 without lines.
     pub last_sequence: u64,
-    /// Hash of the last of them: to be noted elsewhere. Empty without lines.
+    /// Hash of the last verified line, to be noted elsewhere. Empty without lines.
     pub hash: String,
 }
 
-/// Takes the lines of a log in their order. Begin with `Chain::default()`.
+/// Verifies the lines of a log, in their order. Start with `Chain::default()`.
 #[derive(Clone, Debug, Default)]
 pub struct Chain(Head);
 
-/// What a line says, for people.
+/// The content of a line, without its documents.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct Parsed {
-    /// Its place in the chain.
+    /// Position in the chain, from 1.
     pub sequence: u64,
-    /// When, RFC 3339.
+    /// Time of the change, RFC 3339.
     pub time: String,
-    /// Who.
+    /// Who made the change.
     pub actor: String,
-    /// Why.
+    /// Why the change was made.
     pub reason: String,
-    /// What was asked for.
+    /// The requested action.
     pub action: String,
-    /// Of which model.
+    /// The model.
     pub model: String,
-    /// The revision that the caller had seen.
+    /// The revision that the caller expected.
     pub expected: Option<u64>,
-    /// The revision that the change made.
+    /// The revision that the change created.
     pub revision: Option<u64>,
-    /// The highest revision in the lines before it, where it made none itself.
+    /// For a line without a revision: the highest revision before it.
     pub through: Option<u64>,
     /// `done`, or the reason word of the error.
     pub outcome: String,
-    /// What the caller was told, where it was refused.
+    /// The error message, if the change was rejected.
     pub message: String,
-    /// Hash of the line before.
+    /// Hash of the previous line.
     pub previous: String,
-    /// Its own hash.
+    /// Hash of this line.
     pub hash: String,
 }
 
 impl Chain {
-    /// Takes the next line, without its line end.
+    /// Verifies the next line, given without its line end.
     ///
     /// # Errors
-    /// What is wrong with it. The chain stays where it was.
+    /// Returns the fault of the line. The chain is unchanged then.
     pub fn line(&mut self, line: &str) -> Result<Parsed, String> {
         let parsed = parse(line)?;
         if self.0.lines == 0 {
             if parsed.sequence == 1 && parsed.previous != GENESIS {
-                return Err("it is the first line, and names one before it".to_owned());
+                return Err("the first line refers to a previous one".to_owned());
             }
             self.0.first_sequence = parsed.sequence;
         } else {
@@ -78,7 +78,7 @@ impl Chain {
             }
             if parsed.previous != self.0.hash {
                 return Err(
-                    "it does not follow from the line before: that one was changed or replaced"
+                    "its `previous` is not the hash of the previous line, which was changed or replaced"
                         .to_owned(),
                 );
             }
@@ -89,22 +89,22 @@ impl Chain {
         Ok(parsed)
     }
 
-    /// Where it has come to.
+    /// Returns the verified part.
     #[must_use]
     pub fn head(&self) -> &Head {
         &self.0
     }
 }
 
-/// Reads one line and holds it to its own hash.
+/// Parses one line and verifies its own hash.
 fn parse(line: &str) -> Result<Parsed, String> {
-    // The hash is the last member, whatever the documents before it contain.
-    let (body, _) = line.rsplit_once(HASH).ok_or("it has no hash")?;
-    let parsed: Parsed =
-        serde_json::from_str(line).map_err(|error| format!("it is no JSON object: {error}"))?;
+    // The last occurrence, because the documents before it may contain the same text.
+    let (body, _) = line.rsplit_once(HASH).ok_or("the line has no hash")?;
+    let parsed: Parsed = serde_json::from_str(line)
+        .map_err(|error| format!("the line is not a JSON object: {error}"))?;
     let wanted = hash(body);
     if line.len() != body.len() + HASH.len() + wanted.len() + 2 || parsed.hash != wanted {
-        return Err("it was changed: its hash is not that of its content".to_owned());
+        return Err("the line was changed: its hash does not match its content".to_owned());
     }
     if parsed.sequence == 0 {
         return Err("got sequence 0, wants 1 or more".to_owned());

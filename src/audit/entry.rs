@@ -1,4 +1,4 @@
-//! One thing that happened, and its line.
+//! An entry of the audit log, and its serialization as a line.
 
 use std::borrow::Cow;
 
@@ -10,47 +10,47 @@ use sha2::{Digest as _, Sha256};
 
 use crate::text::truncate;
 
-/// Characters of an actor, an action, a model or an outcome that are kept.
+/// The most characters of an actor, an action, a model or an outcome.
 const NAME: usize = 256;
-/// Characters of a reason that are kept.
+/// The most characters of a reason.
 const REASON: usize = 1024;
-/// Characters of a message that are kept.
+/// The most characters of a message.
 const MESSAGE: usize = 2048;
 
-/// Bytes of a document that is told as it is.
+/// The most bytes of a document that is written as a whole.
 const DOCUMENT: usize = 256 << 10;
 
-/// One thing that was changed, or was not.
+/// A change, or the attempt to make one.
 ///
-/// Long texts are cut, and of a document above 256 KiB only its size and digest are told: `{"bytes":..,"sha256":".."}`. So a
-/// line has at most 640 KiB.
+/// Long texts are truncated. Of a document above 256 KiB, only size and digest are written: `{"bytes":..,"sha256":".."}`. So a line has
+/// at most 640 KiB.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Entry {
-    /// When, in milliseconds since 1970.
+    /// Time in milliseconds since 1970.
     pub at_ms: u64,
-    /// Who.
+    /// Who made the change.
     pub actor: String,
-    /// Why.
+    /// Why the change was made.
     pub reason: String,
-    /// What was asked for, in words.
+    /// The requested action, in words.
     pub action: String,
-    /// Of which model.
+    /// The model.
     pub model: String,
-    /// What was wanted before.
+    /// The wanted state before the change.
     pub before: Option<Value>,
-    /// What is wanted since.
+    /// The wanted state after the change.
     pub after: Option<Value>,
-    /// The revision that the caller had seen.
+    /// The revision that the caller expected.
     pub expected: Option<u64>,
-    /// The revision that the change made.
+    /// The revision that the change created.
     pub revision: Option<u64>,
     /// [`DONE`](Self::DONE), or the reason word of the error.
     pub outcome: String,
-    /// What the caller was told, where it was refused.
+    /// The error message, if the change was rejected.
     pub message: String,
 }
 
-/// The members of a line, in their order, without the hash.
+/// The members of a line except the hash, in their order.
 #[derive(Serialize)]
 struct Body<'a> {
     sequence: u64,
@@ -76,10 +76,10 @@ struct Body<'a> {
 }
 
 impl Entry {
-    /// The outcome of what was done.
+    /// The outcome of a successful change.
     pub const DONE: &'static str = "done";
 
-    /// Its line, with the line end, and the line's hash. `through` is the highest revision in the lines before it.
+    /// Returns the line, including the line end, and its hash. `through` is the highest revision in the previous lines.
     pub(super) fn line(
         &self,
         sequence: u64,
@@ -107,7 +107,7 @@ impl Entry {
             previous,
         };
         let mut line = serde_json::to_string(&body)?;
-        // The brace comes back after the hash.
+        // Removes the closing brace, which is added again after the hash.
         line.pop();
         let hash = hash(&line);
         line.push_str(&format!("{HASH}{hash}\"}}\n"));
@@ -115,7 +115,7 @@ impl Entry {
     }
 }
 
-/// What is told of a document.
+/// Returns the document, or its size and digest if it is too large.
 fn document(document: &Value) -> serde_json::Result<Cow<'_, Value>> {
     let text = serde_json::to_string(document)?;
     Ok(if text.len() > DOCUMENT {
@@ -125,10 +125,10 @@ fn document(document: &Value) -> serde_json::Result<Cow<'_, Value>> {
     })
 }
 
-/// What stands between a line's body and its hash.
+/// The text between the body of a line and its hash.
 pub(super) const HASH: &str = ",\"hash\":\"";
 
-/// SHA-256 in hexadecimal.
+/// Returns the SHA-256 digest of `text` in hexadecimal.
 pub(super) fn hash(text: &str) -> String {
     HEXLOWER.encode(&Sha256::digest(text.as_bytes()))
 }

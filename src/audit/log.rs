@@ -1,4 +1,4 @@
-//! The end of the log, where lines are added.
+//! Appends lines to the log.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -6,32 +6,32 @@ use std::path::{Path, PathBuf};
 
 use super::chain::{Chain, GENESIS};
 use super::entry::Entry;
-use super::read::{Broken, files, first_sequence, walk};
-use super::{AuditError, CURRENT};
+use super::error::AuditError;
+use super::read::{Broken, CURRENT, files, first_sequence, walk};
 
-/// How much is kept.
+/// How much of the log is kept.
 #[derive(Clone, Copy, Debug)]
 pub struct LogSettings {
-    /// Bytes of one file.
+    /// The largest size of a file, in bytes.
     pub max_bytes: u64,
-    /// Files that are kept beside the one that is written.
+    /// The number of old files that are kept beside the current one.
     pub keep: usize,
 }
 
-/// The audit log of one state folder. There is one writer: the folder's lock sees to it.
+/// The audit log of one state folder. The lock on the folder ensures that there is only one writer.
 #[derive(Debug)]
 pub struct Log {
     dir: PathBuf,
     settings: LogSettings,
-    /// The file that is written; none while a new one is still to be made.
+    /// The current file; `None` after a rotation until the next line is written.
     file: Option<File>,
-    /// Bytes of whole lines in the file.
+    /// Bytes of complete lines in the file.
     length: u64,
-    /// Whether there may be more in the file than whole lines: a write failed, and so did taking it back.
-    torn: bool,
-    /// Whether there may be more old files than are kept.
-    surplus: bool,
-    /// Sequence of the first line in the file; that of the next line where it has none.
+    /// Whether the file may end with a partial line: a write failed, and the file could not be truncated.
+    may_have_partial_line: bool,
+    /// Whether there may be more old files than should be kept.
+    may_have_surplus_files: bool,
+    /// Sequence of the first line in the file, or of the next line if the file is empty.
     first: u64,
     sequence: u64,
     previous: String,
@@ -39,10 +39,10 @@ pub struct Log {
 }
 
 impl Log {
-    /// Opens the log in `dir`, or begins one. A last line that a crash has cut short is cut off.
+    /// Opens the log in `dir`, or creates one. A partial last line, left by a crash, is removed.
     ///
     /// # Errors
-    /// See [`AuditError`]: a log that was changed is not continued.
+    /// See [`AuditError`]. A log that was tampered with cannot be opened.
     pub fn open(dir: &Path, settings: LogSettings) -> Result<Self, AuditError> {
         let current = dir.join(CURRENT);
         let failed = |source| AuditError::Io {
@@ -55,8 +55,8 @@ impl Log {
             settings,
             file: Some(file),
             length: 0,
-            torn: false,
-            surplus: false,
+            may_have_partial_line: false,
+            may_have_surplus_files: false,
             first: 1,
             sequence: 0,
             previous: GENESIS.to_owned(),
@@ -64,11 +64,11 @@ impl Log {
         };
         let mut chain = Chain::default();
         for path in files(dir).map_err(failed)? {
-            log.take_in(&path, &mut chain)?;
+            log.verify_file(&path, &mut chain)?;
         }
-        if log.torn {
-            tracing::warn!("a line of the audit log was cut short by a crash, and is cut off");
-            log.mend().map_err(failed)?;
+        if log.may_have_partial_line {
+            tracing::warn!("removing a partial line of the audit log, left by a crash");
+            log.remove_partial_line().map_err(failed)?;
         }
         let head = chain.head();
         if head.lines > 0 {
@@ -81,51 +81,53 @@ impl Log {
         Ok(log)
     }
 
-    /// Holds the lines of one file to the chain.
-    fn take_in(&mut self, path: &Path, chain: &mut Chain) -> Result<(), Broken> {
-        let (mut at, mut whole) = (0, 0);
-        let torn = walk(path, chain, |bytes, parsed| {
-            at += 1;
-            if at == 1 {
+    /// Verifies the lines of one file and continues after them.
+    fn verify_file(&mut self, path: &Path, chain: &mut Chain) -> Result<(), Broken> {
+        let (mut lines, mut complete_bytes) = (0, 0);
+        let partial_bytes = walk(path, chain, |bytes, parsed| {
+            lines += 1;
+            if lines == 1 {
                 self.first = parsed.sequence;
             }
-            let told = parsed.revision.max(parsed.through);
-            self.last_revision = self.last_revision.max(told.unwrap_or(0));
-            whole += bytes;
+            let revision = parsed.revision.max(parsed.through);
+            self.last_revision = self.last_revision.max(revision.unwrap_or(0));
+            complete_bytes += bytes;
         })?;
-        if first_sequence(path).is_none() {
-            (self.length, self.torn) = (whole, torn > 0);
-        } else if torn > 0 {
+        let is_current = first_sequence(path).is_none();
+        if is_current {
+            self.length = complete_bytes;
+            self.may_have_partial_line = partial_bytes > 0;
+        } else if partial_bytes > 0 {
             return Err(Broken {
                 file: path.to_owned(),
-                line: at + 1,
-                why: "it has no end".to_owned(),
+                line: lines + 1,
+                why: "the line has no end".to_owned(),
             });
         }
         Ok(())
     }
 
-    /// Adds a line; it is on the disk when this returns. Gives its sequence. Revisions come in growing order.
+    /// Appends a line and returns its sequence. The line is on disk when this returns. Revisions must be appended in ascending order.
     ///
     /// # Errors
-    /// The disk refused; the log is as it was, and the next call tries anew.
+    /// Returns an error if the disk fails. The log is unchanged then, and the next call tries again.
     pub fn append(&mut self, entry: &Entry) -> Result<u64, AuditError> {
         let appended = self.try_append(entry).map_err(|source| AuditError::Io {
             path: self.dir.join(CURRENT),
             source,
         });
-        if appended.is_ok() && self.surplus {
-            // The line stands, so this is no reason to refuse it; the next file tries again.
-            if let Err(error) = self.let_go() {
-                tracing::warn!(%error, "old files of the audit log could not be removed");
+        if appended.is_ok() && self.may_have_surplus_files {
+            // Not an error of this call: the line is written. The next rotation tries again.
+            if let Err(error) = self.remove_surplus_files() {
+                tracing::warn!(%error, "cannot remove old files of the audit log");
             }
-            self.surplus = false;
+            self.may_have_surplus_files = false;
         }
         appended
     }
 
     fn try_append(&mut self, entry: &Entry) -> io::Result<u64> {
-        self.mend()?;
+        self.remove_partial_line()?;
         let sequence = self.sequence + 1;
         let (line, hash) = entry.line(sequence, &self.previous, self.last_revision)?;
         let bytes = line.len() as u64;
@@ -140,10 +142,10 @@ impl Log {
             .write_all(line.as_bytes())
             .and_then(|()| file.sync_data());
         if let Err(error) = written {
-            // Half a line would break the chain for the next one. Where it cannot be cut off now, it is before the next.
-            self.torn = true;
-            if let Err(error) = self.mend() {
-                tracing::warn!(%error, "half a line of the audit log could not be cut off yet");
+            // A partial line would break the chain. If it cannot be removed now, the next call removes it first.
+            self.may_have_partial_line = true;
+            if let Err(error) = self.remove_partial_line() {
+                tracing::warn!(%error, "cannot remove a partial line of the audit log yet");
             }
             return Err(error);
         }
@@ -154,51 +156,55 @@ impl Log {
         Ok(sequence)
     }
 
-    /// Cuts off what is no whole line.
-    fn mend(&mut self) -> io::Result<()> {
-        if let Some(file) = self.file.as_ref().filter(|_| self.torn) {
+    /// Truncates the file to its complete lines, if there may be more.
+    fn remove_partial_line(&mut self) -> io::Result<()> {
+        if let Some(file) = self.file.as_ref().filter(|_| self.may_have_partial_line) {
             file.set_len(self.length)?;
             file.sync_data()?;
         }
-        self.torn = false;
+        self.may_have_partial_line = false;
         Ok(())
     }
 
-    /// The highest revision that stands in the log, or stood there before old files were removed; 0 for none. Changes above it that the store holds were made just before
-    /// a crash: whoever opens both adds their lines.
+    /// Returns the highest revision in the log, including files that have been removed; 0 if there is none. If the store has changes
+    /// with higher revisions, they were made just before a crash, and the caller must append their lines.
     #[must_use]
     pub fn last_revision(&self) -> u64 {
         self.last_revision
     }
 
-    /// Puts the full file aside. The new one is made with its first line, and old ones are removed after that: at every
-    /// moment the last line stands in some file.
+    /// Renames the full file. The new file is created with its first line, and old files are removed after that, so the last line is
+    /// always in some file.
     fn rotate(&mut self) -> io::Result<()> {
         let old = self.dir.join(format!("audit-{:012}.jsonl", self.first));
         if old.exists() {
-            let taken = format!("{} is there already: move it elsewhere", old.display());
-            return Err(io::Error::new(io::ErrorKind::AlreadyExists, taken));
+            let message = format!(
+                "{} already exists; move it to another folder",
+                old.display()
+            );
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, message));
         }
         fs::rename(self.dir.join(CURRENT), old)?;
         self.file = None;
-        (self.length, self.first, self.surplus) = (0, self.sequence + 1, true);
+        (self.length, self.first) = (0, self.sequence + 1);
+        self.may_have_surplus_files = true;
         Ok(())
     }
 
     /// Removes the oldest files.
-    fn let_go(&self) -> io::Result<()> {
+    fn remove_surplus_files(&self) -> io::Result<()> {
         let mut old = files(&self.dir)?;
         old.retain(|file| first_sequence(file).is_some());
         let surplus = old.len().saturating_sub(self.settings.keep);
         for file in &old[..surplus] {
-            tracing::info!(file = %file.display(), "an old file of the audit log is removed");
+            tracing::info!(file = %file.display(), "removing an old file of the audit log");
             fs::remove_file(file)?;
         }
         sync_folder(&self.dir)
     }
 }
 
-/// The file that is written, made where it is missing; its name is on the disk.
+/// Opens the current file, or creates it. Its name is synced to disk.
 fn current_file(dir: &Path) -> io::Result<File> {
     let file = OpenOptions::new()
         .append(true)
@@ -208,7 +214,7 @@ fn current_file(dir: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// Brings the names in a folder to the disk.
+/// Syncs the names in a folder to disk.
 fn sync_folder(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()
 }

@@ -1,4 +1,4 @@
-//! The files of a log, and their lines.
+//! Reads and verifies the files of a log.
 
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Seek as _};
@@ -6,30 +6,32 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::CURRENT;
 use super::chain::{Chain, Head, Parsed};
 
-/// Longest line that is read: far more than one that [`Log`](super::Log) writes.
-const LONGEST: u64 = 1 << 20;
-/// How often the folder is looked at until no file was put aside meanwhile.
-const LOOKS: usize = 16;
+/// Name of the current file.
+pub(super) const CURRENT: &str = "audit.jsonl";
+
+/// The longest line that is read, in bytes: far more than [`Log`](super::Log) writes.
+const MAX_LINE_BYTES: u64 = 1 << 20;
+/// How often the folder is listed until no rotation happened meanwhile.
+const MAX_LISTINGS: usize = 16;
 
 /// The first line that breaks a chain.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the audit log is broken at line {line} of {}: {why}", .file.display())]
 pub struct Broken {
-    /// Its file.
+    /// The file.
     pub file: PathBuf,
-    /// Its place in the file, from 1.
+    /// Number of the line in the file, from 1.
     pub line: u64,
-    /// What is wrong with it.
+    /// The fault of the line.
     pub why: String,
 }
 
-/// The files of the log in `dir`, oldest first; none where there is no log.
+/// Returns the files of the log in `dir`, oldest first; empty if there is no log.
 ///
 /// # Errors
-/// The folder cannot be read.
+/// Returns an error if the folder cannot be read.
 pub fn files(dir: &Path) -> io::Result<Vec<PathBuf>> {
     let mut old = Vec::new();
     for entry in fs::read_dir(dir)? {
@@ -46,7 +48,7 @@ pub fn files(dir: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(old)
 }
 
-/// The first sequence in an old file, as its name says.
+/// Returns the first sequence of an old file, from its name.
 pub(super) fn first_sequence(path: &Path) -> Option<u64> {
     let name = path.file_name()?.to_str()?;
     name.strip_prefix("audit-")?
@@ -55,39 +57,38 @@ pub(super) fn first_sequence(path: &Path) -> Option<u64> {
         .ok()
 }
 
-/// Holds all lines of `files`, oldest first, to their chain.
+/// Verifies all lines of `files`, oldest first.
 ///
 /// # Errors
-/// The first line that is not what it was, or a file that cannot be read. While a gateway writes, its last line may be there
-/// in part.
+/// Returns the first invalid line, or an error if a file cannot be read. While a gateway writes, the last line may be partial.
 pub fn verify(files: &[PathBuf]) -> Result<Head, Broken> {
     verify_each(files, drop)
 }
 
-/// As [`verify`], and gives `each` line that held, oldest first.
+/// Verifies all lines of `files`, oldest first, and passes each valid line to `each`.
 ///
 /// # Errors
-/// As [`verify`].
+/// Returns the errors of [`verify`].
 pub fn verify_each(files: &[PathBuf], mut each: impl FnMut(Parsed)) -> Result<Head, Broken> {
     let mut chain = Chain::default();
     for file in files {
         let mut lines = 0;
-        let torn = walk(file, &mut chain, |_, parsed| {
+        let partial_bytes = walk(file, &mut chain, |_, parsed| {
             lines += 1;
             each(parsed);
         })?;
-        if torn > 0 {
+        if partial_bytes > 0 {
             return Err(Broken {
                 file: file.clone(),
                 line: lines + 1,
-                why: "it has no end: writing it was cut short".to_owned(),
+                why: "the line has no end: it was not written completely".to_owned(),
             });
         }
     }
     Ok(chain.head().clone())
 }
 
-/// Holds the lines of one file to the chain, and hands out each with its bytes. Gives the bytes of a last line without an end.
+/// Verifies the lines of one file and passes each, with its size in bytes, to `each`. Returns the bytes of a partial last line.
 pub(super) fn walk(
     path: &Path,
     chain: &mut Chain,
@@ -98,19 +99,20 @@ pub(super) fn walk(
         line,
         why,
     };
-    let unread = |line| move |error: io::Error| broken(line, format!("cannot be read: {error}"));
-    let mut reader = BufReader::new(File::open(path).map_err(unread(1))?);
+    let unreadable =
+        |line| move |error: io::Error| broken(line, format!("cannot be read: {error}"));
+    let mut reader = BufReader::new(File::open(path).map_err(unreadable(1))?);
     for at in 1.. {
-        let line = match next_line(&mut reader).map_err(unread(at))? {
-            Line::Whole(line) => line,
-            Line::Torn(bytes) => return Ok(bytes),
+        let line = match next_line(&mut reader).map_err(unreadable(at))? {
+            Line::Complete(line) => line,
+            Line::Partial(bytes) => return Ok(bytes),
             Line::None => break,
         };
         let parsed = chain.line(&line).map_err(|why| broken(at, why))?;
         let named = first_sequence(path).filter(|named| at == 1 && *named != parsed.sequence);
         if let Some(named) = named {
             let got = parsed.sequence;
-            let why = format!("got sequence {got}, wants {named} as the file's name says");
+            let why = format!("got sequence {got}, wants {named}, as in the name of the file");
             return Err(broken(at, why));
         }
         each(line.len() as u64 + 1, parsed);
@@ -118,11 +120,13 @@ pub(super) fn walk(
     Ok(0)
 }
 
-/// The lines after `after_sequence`, oldest first, without their line ends. One line is in memory at a time. It may be read
-/// while a gateway writes: a last line that is there in part is left out, and a file that is put aside is read to its end.
+/// Returns the lines after `after_sequence`, oldest first, without their line ends. Only one line is in memory at a time.
+///
+/// The log may be read while a gateway writes: a partial last line is left out, and a file that is renamed by a rotation is read to its
+/// end.
 ///
 /// # Errors
-/// The folder cannot be read; as the last item: a file cannot.
+/// Returns an error if the folder cannot be read. If a file cannot be read, the last item is an error.
 pub fn read(
     dir: &Path,
     after_sequence: u64,
@@ -133,22 +137,22 @@ pub fn read(
         reader: None,
         first: None,
     };
-    lines.begin()?;
+    lines.open_first()?;
     Ok(lines)
 }
 
-/// Lines from `next` on.
+/// Iterates over the lines from sequence `next` on.
 struct Lines {
     dir: PathBuf,
     next: u64,
     reader: Option<BufReader<File>>,
-    /// Sequence of the first line of the file that is read.
+    /// Sequence of the first line of the current file.
     first: Option<u64>,
 }
 
 impl Lines {
-    /// Opens the file that holds `next`, or the oldest where that is gone.
-    fn begin(&mut self) -> io::Result<()> {
+    /// Opens the file that contains `next`, or the oldest file if that one was removed.
+    fn open_first(&mut self) -> io::Result<()> {
         let opened = open_all(&self.dir)?;
         let at = opened.iter().rposition(|(first, _)| *first <= self.next);
         if let Some((first, reader)) = opened.into_iter().nth(at.unwrap_or(0)) {
@@ -162,7 +166,7 @@ impl Lines {
             let Some(reader) = &mut self.reader else {
                 return Ok(None);
             };
-            if let Some(line) = next_whole(reader)? {
+            if let Some(line) = next_complete(reader)? {
                 if let Some(sequence) = sequence(&line) {
                     if sequence < self.next {
                         continue;
@@ -177,8 +181,8 @@ impl Lines {
                 self.reader = None;
                 return Ok(None);
             }
-            // Between the end that was just seen and the new file, the last one may have grown once more.
-            if let Some(line) = next_whole(reader)? {
+            // The current file may have grown after its end was read and before the rotation.
+            if let Some(line) = next_complete(reader)? {
                 self.next =
                     sequence(&line).map_or(self.next, |sequence| sequence.saturating_add(1));
                 return Ok(Some(line));
@@ -201,12 +205,12 @@ impl Iterator for Lines {
     }
 }
 
-/// All files that have a line, oldest first, each with the sequence of its first line.
+/// Opens all files that have a line, oldest first, each with the sequence of its first line.
 fn open_all(dir: &Path) -> io::Result<Vec<(u64, BufReader<File>)>> {
-    for _ in 0..LOOKS {
+    for _ in 0..MAX_LISTINGS {
         let listed = files(dir)?;
         let opened = open_each(&listed);
-        // A file that was put aside in between would be missed, and its lines with it.
+        // A file that was renamed in between would be missing, with its lines.
         if files(dir)? == listed {
             return opened;
         }
@@ -220,22 +224,23 @@ fn open_each(listed: &[PathBuf]) -> io::Result<Vec<(u64, BufReader<File>)>> {
     let mut opened = Vec::new();
     for path in listed {
         let mut reader = BufReader::new(File::open(path)?);
-        let line = next_whole(&mut reader);
+        let line = next_complete(&mut reader);
         reader.rewind()?;
         if !matches!(line, Ok(None)) {
-            // A first line that says no place is come upon last.
-            let said = line.ok().flatten().as_deref().and_then(sequence);
-            opened.push((first_sequence(path).or(said).unwrap_or(u64::MAX), reader));
+            // A file without a valid sequence sorts last.
+            let in_line = line.ok().flatten().as_deref().and_then(sequence);
+            let first = first_sequence(path).or(in_line).unwrap_or(u64::MAX);
+            opened.push((first, reader));
         }
     }
     Ok(opened)
 }
 
-/// The next line that is there as a whole. One that is not stays to be read.
-fn next_whole(reader: &mut BufReader<File>) -> io::Result<Option<String>> {
+/// Reads the next complete line. A partial line is not consumed.
+fn next_complete(reader: &mut BufReader<File>) -> io::Result<Option<String>> {
     match next_line(reader)? {
-        Line::Whole(line) => Ok(Some(line)),
-        Line::Torn(bytes) => {
+        Line::Complete(line) => Ok(Some(line)),
+        Line::Partial(bytes) => {
             reader.seek_relative(-i64::try_from(bytes).unwrap_or(0))?;
             Ok(None)
         }
@@ -244,40 +249,38 @@ fn next_whole(reader: &mut BufReader<File>) -> io::Result<Option<String>> {
 }
 
 #[derive(Deserialize)]
-struct Place {
+struct SequenceOnly {
     sequence: u64,
 }
 
-/// `None` for a line that does not say its place: it is given, so that whoever verifies sees it.
+/// Returns the sequence of a line. A line without one is still returned by [`read`], so that verification can report it.
 fn sequence(line: &str) -> Option<u64> {
-    let place = serde_json::from_str::<Place>(line).ok()?;
-    Some(place.sequence)
+    let parsed = serde_json::from_str::<SequenceOnly>(line).ok()?;
+    Some(parsed.sequence)
 }
 
-/// What comes next in a file.
+/// The next part of a file.
 pub(super) enum Line {
-    /// A line, without its end.
-    Whole(String),
-    /// So many bytes without an end.
-    Torn(u64),
-    /// Nothing.
+    /// A line, without its line end.
+    Complete(String),
+    /// The number of bytes without a line end.
+    Partial(u64),
+    /// The end of the file.
     None,
 }
 
 pub(super) fn next_line(reader: &mut impl BufRead) -> io::Result<Line> {
+    let invalid = |why: &str| io::Error::new(io::ErrorKind::InvalidData, why);
     let mut bytes = Vec::new();
-    io::Read::take(&mut *reader, LONGEST).read_until(b'\n', &mut bytes)?;
+    io::Read::take(&mut *reader, MAX_LINE_BYTES).read_until(b'\n', &mut bytes)?;
     match bytes.pop() {
         None => Ok(Line::None),
-        Some(b'\n') => {
-            let line = String::from_utf8(bytes);
-            line.map(Line::Whole)
-                .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is no UTF-8 text"))
+        Some(b'\n') => String::from_utf8(bytes)
+            .map(Line::Complete)
+            .map_err(|_| invalid("the line is not UTF-8")),
+        Some(_) if bytes.len() as u64 + 1 >= MAX_LINE_BYTES => {
+            Err(invalid("the line is longer than any that taper writes"))
         }
-        Some(_) if bytes.len() as u64 + 1 >= LONGEST => Err(io::Error::new(
-            io::ErrorKind::InvalidData,
-            "it is longer than any line that is written",
-        )),
-        Some(_) => Ok(Line::Torn(bytes.len() as u64 + 1)),
+        Some(_) => Ok(Line::Partial(bytes.len() as u64 + 1)),
     }
 }

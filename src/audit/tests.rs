@@ -5,13 +5,14 @@ use proptest::prelude::*;
 use serde_json::json;
 use tempfile::TempDir;
 
+use super::read::CURRENT;
 use super::*;
 
 const ROOMY: LogSettings = LogSettings {
     max_bytes: 1 << 20,
     keep: 8,
 };
-/// Two or three lines a file.
+/// Two or three lines per file.
 const TIGHT: LogSettings = LogSettings {
     max_bytes: 1000,
     keep: 2,
@@ -53,9 +54,9 @@ fn sequences(dir: &Path, after: u64) -> Vec<u64> {
         .collect()
 }
 
-/// Computed apart from this code, with Python's `hashlib`.
+/// The expected hashes were computed with Python's `hashlib`.
 #[test]
-fn the_bytes_of_a_line_and_its_hash_are_those_of_the_specification() {
+fn lines_and_hashes_are_as_specified() {
     let dir = tempfile::tempdir().unwrap();
     let mut log = Log::open(dir.path(), ROOMY).unwrap();
     let first = Entry {
@@ -102,13 +103,13 @@ fn the_bytes_of_a_line_and_its_hash_are_those_of_the_specification() {
 }
 
 #[test]
-fn tampering_is_named_with_its_line() {
+fn tampering_is_reported_with_its_line() {
     type Tamper = fn(&mut Vec<String>);
     let rows: [(Tamper, u64, &str); 8] = [
         (
             |lines| lines[1] = lines[1].replace("ann", "eve"),
             2,
-            "it was changed",
+            "the line was changed",
         ),
         (|lines| drop(lines.remove(2)), 3, "got sequence 4, wants 3"),
         (
@@ -123,9 +124,9 @@ fn tampering_is_named_with_its_line() {
         ),
         (|lines| lines.swap(1, 3), 2, "got sequence 4, wants 2"),
         (|lines| lines[3].clear(), 4, "no hash"),
-        (|lines| lines[4].push(' '), 5, "it was changed"),
+        (|lines| lines[4].push(' '), 5, "the line was changed"),
         (
-            // A line whose own hash was made anew.
+            // A changed line with a recomputed hash.
             |lines| {
                 let previous = &serde_json::from_str::<Parsed>(&lines[0]).unwrap().hash;
                 lines[1] = entry(9)
@@ -136,7 +137,7 @@ fn tampering_is_named_with_its_line() {
                     .to_owned();
             },
             3,
-            "does not follow",
+            "is not the hash of the previous line",
         ),
     ];
     for (tamper, line, why) in rows {
@@ -152,7 +153,7 @@ fn tampering_is_named_with_its_line() {
             "{why}: {broken}"
         );
         assert!(broken.why.contains(why), "{broken}, wants {why}");
-        // Nothing is added to it, and nothing taken away.
+        // The file is not modified.
         let before = fs::read(&file).unwrap();
         let error = Log::open(dir.path(), ROOMY).unwrap_err();
         assert!(
@@ -165,7 +166,7 @@ fn tampering_is_named_with_its_line() {
 }
 
 #[test]
-fn a_line_that_is_no_text_is_named_too() {
+fn a_line_that_is_not_utf_8_is_reported() {
     let (dir, file) = folder(3);
     let mut bytes = fs::read(&file).unwrap();
     bytes[5] = 0xff;
@@ -179,7 +180,7 @@ fn a_line_that_is_no_text_is_named_too() {
 }
 
 #[test]
-fn a_line_that_a_crash_cut_short_is_cut_off_and_the_chain_goes_on() {
+fn a_partial_line_after_a_crash_is_removed_and_the_chain_continues() {
     let (dir, file) = folder(3);
     let whole = fs::read(&file).unwrap();
     let second = whole.iter().position(|byte| *byte == b'\n').unwrap() + 1;
@@ -201,7 +202,7 @@ fn a_line_that_a_crash_cut_short_is_cut_off_and_the_chain_goes_on() {
 }
 
 #[test]
-fn a_full_file_is_put_aside_and_the_last_ones_are_kept() {
+fn a_full_file_is_rotated_and_the_last_files_are_kept() {
     let dir = tempfile::tempdir().unwrap();
     let log = fill(dir.path(), TIGHT, 40);
     let all = files(dir.path()).unwrap();
@@ -213,7 +214,7 @@ fn a_full_file_is_put_aside_and_the_last_ones_are_kept() {
     assert!(head.first_sequence > 30, "{head:?}");
     assert_eq!((head.last_sequence, log.last_revision()), (40, 40));
     assert_eq!(head.lines, 40 - head.first_sequence + 1);
-    // A file that lacks its first line is not what its name says.
+    // A file without its first line does not match its name.
     let text = fs::read_to_string(&all[0]).unwrap();
     fs::write(&all[0], text.split_once('\n').unwrap().1).unwrap();
     let broken = verify(&all).unwrap_err();
@@ -222,14 +223,14 @@ fn a_full_file_is_put_aside_and_the_last_ones_are_kept() {
         (all[0].clone(), 1),
         "{broken}"
     );
-    // Nor is one without an end put right: that file was not being written.
+    // A partial line in an old file is not removed, because that file was not being written.
     fs::write(&all[0], &text[..text.len() - 1]).unwrap();
     let error = Log::open(dir.path(), TIGHT).unwrap_err();
     assert!(
         matches!(&error, AuditError::Broken(broken) if broken.file == all[0]),
         "{error}"
     );
-    // A whole file that is gone is seen in the next.
+    // A missing file is detected in the next one.
     let broken = verify(&[all[0].clone(), all[2].clone()]).unwrap_err();
     assert_eq!(broken.file, all[0]);
     fs::write(&all[0], text).unwrap();
@@ -238,14 +239,14 @@ fn a_full_file_is_put_aside_and_the_last_ones_are_kept() {
 }
 
 #[test]
-fn the_chain_goes_on_where_the_gateway_ended_between_two_files() {
+fn the_chain_continues_after_a_stop_between_two_files() {
     let dir = tempfile::tempdir().unwrap();
     drop(fill(dir.path(), ROOMY, 5));
     let aside = dir.path().join("audit-000000000001.jsonl");
     fs::rename(dir.path().join(CURRENT), aside).unwrap();
     let mut log = Log::open(dir.path(), ROOMY).unwrap();
     assert_eq!(log.last_revision(), 5);
-    // Nor do changes without a revision hide it.
+    // A line without a revision keeps the last one.
     let refused = Entry {
         revision: None,
         ..entry(0)
@@ -256,9 +257,9 @@ fn the_chain_goes_on_where_the_gateway_ended_between_two_files() {
     assert_eq!(verify(&files(dir.path()).unwrap()).unwrap().lines, 6);
 }
 
-/// Else whoever is refused often enough would have every change that is kept told a second time.
+/// Otherwise, many rejected changes would cause the gateway to record all kept changes a second time.
 #[test]
-fn the_last_revision_is_known_when_its_line_is_among_those_that_are_gone() {
+fn the_last_revision_is_known_after_its_line_was_removed() {
     let dir = tempfile::tempdir().unwrap();
     let mut log = fill(dir.path(), TIGHT, 5);
     let refused = Entry {
@@ -275,7 +276,7 @@ fn the_last_revision_is_known_when_its_line_is_among_those_that_are_gone() {
 }
 
 #[test]
-fn a_line_longer_than_a_file_has_one_of_its_own_and_long_texts_are_cut() {
+fn a_line_longer_than_a_file_has_its_own_file_and_long_texts_are_truncated() {
     let dir = tempfile::tempdir().unwrap();
     let mut log = fill(dir.path(), TIGHT, 1);
     let long = "\u{1}".repeat(5000);
@@ -315,7 +316,7 @@ fn a_line_longer_than_a_file_has_one_of_its_own_and_long_texts_are_cut() {
 }
 
 #[test]
-fn reading_begins_after_any_line_of_any_file() {
+fn reading_starts_after_any_line_of_any_file() {
     let dir = tempfile::tempdir().unwrap();
     assert_eq!(sequences(dir.path(), 0), [0; 0]);
     drop(fill(dir.path(), LogSettings { keep: 99, ..TIGHT }, 20));
@@ -326,13 +327,13 @@ fn reading_begins_after_any_line_of_any_file() {
 }
 
 #[test]
-fn a_reader_loses_no_line_when_files_are_put_aside_meanwhile() {
+fn a_reader_loses_no_line_during_rotations() {
     let dir = tempfile::tempdir().unwrap();
     let settings = LogSettings { keep: 99, ..TIGHT };
     let mut log = fill(dir.path(), settings, 4);
     let mut lines = read(dir.path(), 0).unwrap();
     let mut chain = Chain::default();
-    // Each time one line more than is read: the reader is overtaken, and is always in a file that was put aside.
+    // One line is written per line read, so the reader falls behind and is always in a file that was renamed.
     for revision in 5..=60 {
         log.append(&entry(revision)).unwrap();
         chain.line(&lines.next().unwrap().unwrap()).unwrap();
@@ -344,7 +345,7 @@ fn a_reader_loses_no_line_when_files_are_put_aside_meanwhile() {
 }
 
 #[test]
-fn a_reader_beside_a_writer_sees_whole_lines_in_order() {
+fn a_concurrent_reader_sees_complete_lines_in_order() {
     let dir = tempfile::tempdir().unwrap();
     let settings = LogSettings { keep: 999, ..TIGHT };
     drop(fill(dir.path(), settings, 1));
@@ -364,7 +365,7 @@ fn a_reader_beside_a_writer_sees_whole_lines_in_order() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
-    fn a_flipped_byte_anywhere_is_named_with_its_line(
+    fn a_flipped_byte_anywhere_is_reported_with_its_line(
         lines in 1_u64..6,
         at in any::<prop::sample::Index>(),
         mask in 1_u8..,

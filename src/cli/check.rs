@@ -78,7 +78,7 @@ mod tests {
             },
         ];
         insta::assert_snapshot!(listing(&checked), @r"
-        good  m 1: 2 inputs in 5 columns, 1 outputs, 80 multiply-adds a row, 3 golden requests answered
+        good  m 1: 2 inputs in 5 columns, 1 outputs, 80 multiply-adds per row, 3 golden requests passed
         wrong m/2
                 m/2/metadata.json: cannot be read
                 m/2/metadata.json: $.head: missing

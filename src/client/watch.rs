@@ -137,7 +137,7 @@ mod tests {
     use crate::client::v1::GetModelResponse;
 
     #[test]
-    fn a_state_tells_the_revision_to_resume_after() {
+    fn a_state_contains_the_revision_to_resume_after() {
         let model = Event::Model(GetModelResponse {
             revision: 3,
             ..GetModelResponse::default()

@@ -1,6 +1,7 @@
 //! Errors of admin calls.
 
-use super::{Code, InputFaults};
+use super::code::Code;
+use super::input::InputFaults;
 use crate::faults::Faults;
 use crate::ident::{Label, ModelName, Revision, VersionNumber};
 use crate::text::truncate;

@@ -232,9 +232,9 @@ mod tests {
         }
     }
 
-    // On real time: with a paused clock the loop would look at it for ever.
+    // On real time: with a paused clock the loop would never see it advance.
     #[tokio::test]
-    async fn an_open_loop_does_not_wait_for_answers_and_tells_what_it_could_not_send() {
+    async fn an_open_loop_does_not_wait_for_answers_and_counts_unsent_requests() {
         let recorder = Arc::new(Recorder::default());
         let callers = [Acting(Ok(SECOND * 600))];
         let load = generate(&callers, open_load(10), SECOND / 10, 0, &recorder);
@@ -244,7 +244,7 @@ mod tests {
             }
         };
         tokio::select! {
-            () = load => panic!("nobody has answered"),
+            () = load => panic!("no request was answered"),
             () = all_were_due => {}
         }
         let counts = recorder.counts();

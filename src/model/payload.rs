@@ -1,4 +1,4 @@
-//! What a caller sends to be scored, in the gateway's own terms: typed tensors, or rows of named cells.
+//! The input of a request, independent of the protocol: typed tensors, or rows of named cells.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::text::truncate;
 
-/// Element type of a tensor, by the names of the Open Inference Protocol.
+/// Element type of a tensor, with the names of the Open Inference Protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Datatype {
@@ -27,7 +27,7 @@ pub enum Datatype {
 }
 
 impl Datatype {
-    /// All that a signature can name.
+    /// All types.
     pub const ALL: [Self; 6] = [
         Self::Bool,
         Self::Int32,
@@ -37,7 +37,7 @@ impl Datatype {
         Self::Bytes,
     ];
 
-    /// Its name.
+    /// Returns the name of the type.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -70,12 +70,12 @@ pub enum TensorData {
     Fp32(Vec<f32>),
     /// `FP64`
     Fp64(Vec<f64>),
-    /// `BYTES`: texts as they came, not yet known to be UTF-8.
+    /// `BYTES`: strings as received, which may not be UTF-8.
     Bytes(Vec<Bytes>),
 }
 
 impl TensorData {
-    /// Its element type.
+    /// Returns the element type.
     #[must_use]
     pub fn datatype(&self) -> Datatype {
         match self {
@@ -88,7 +88,7 @@ impl TensorData {
         }
     }
 
-    /// Number of elements.
+    /// Returns the number of elements.
     #[must_use]
     pub fn len(&self) -> usize {
         match self {
@@ -101,15 +101,15 @@ impl TensorData {
         }
     }
 
-    /// Whether there is no element.
+    /// Returns whether there is no element.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 }
 
-/// A named tensor. `shape` is as the caller gave it; that it fits `data` and the signature is checked by
-/// [`Signature::encode`](super::Signature::encode).
+/// A named tensor. `shape` is as received; [`Signature::encode`](super::Signature::encode) checks whether it fits `data` and the
+/// signature.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tensor {
     /// Name of the input.
@@ -123,17 +123,17 @@ pub struct Tensor {
 /// One value of a named row.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Cell {
-    /// `null`: the same as leaving the name out.
+    /// `null`, which means the same as an omitted name.
     Missing,
     /// `true` or `false`.
     Bool(bool),
-    /// Any number.
+    /// A number.
     Number(f64),
-    /// Text.
+    /// A string.
     Text(String),
     /// A list, for an input of several columns.
     List(Vec<Cell>),
-    /// An object, which no input takes; kept so that the refusal can name it.
+    /// An object. No input accepts it; the variant exists so that the fault can name it.
     Object,
 }
 
@@ -169,7 +169,7 @@ impl From<&serde_json::Value> for Cell {
 /// One row: cells by input name, in any order, each name once.
 pub type Row = Vec<(String, Cell)>;
 
-/// What is to be scored, before it is known to fit any model.
+/// The input of a request, before it is checked against a signature.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Payload {
     /// One tensor per input.

@@ -1,4 +1,4 @@
-//! A small version for tests: logistic regression over two numbers, `sigmoid(a - b + 0.5)`.
+//! A small version for tests: a logistic regression on two numbers, `sigmoid(a - b + 0.5)`.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::Manifest;
 
-/// Its weights, as the file.
+/// Returns the content of the weights file.
 pub(crate) fn weights() -> Vec<u8> {
     let bytes = |values: &[f32]| {
         values
@@ -32,13 +32,13 @@ pub(crate) fn weights() -> Vec<u8> {
     safetensors::serialize(tensors, None).unwrap()
 }
 
-/// What it says of its weights.
+/// Returns the entry of the manifest for a file with these `bytes`.
 pub(crate) fn file(path: &str, bytes: &[u8]) -> Value {
     let digest = HEXLOWER.encode(&Sha256::digest(bytes));
     json!({"path": path, "sha256": digest, "bytes": bytes.len()})
 }
 
-/// Its `metadata.json`.
+/// Returns the content of `metadata.json`.
 pub(crate) fn document(model: &str, version: u64) -> Value {
     let number = json!({"kind": "numeric"});
     json!({
@@ -56,7 +56,7 @@ pub(crate) fn document(model: &str, version: u64) -> Value {
     })
 }
 
-/// Its checked manifest.
+/// Returns the checked manifest.
 pub(crate) fn manifest(document: Value) -> Manifest {
     Manifest::check(
         serde_json::from_value(document).unwrap(),
@@ -65,7 +65,7 @@ pub(crate) fn manifest(document: Value) -> Manifest {
     .unwrap()
 }
 
-/// Writes it into `dir`, which is made.
+/// Writes the version into `dir`, which is created.
 pub(crate) fn write(dir: &Path, document: &Value) {
     fs::create_dir_all(dir).unwrap();
     fs::write(dir.join("metadata.json"), document.to_string()).unwrap();

@@ -1,41 +1,41 @@
-//! What may be kept of an input's values.
+//! The sensitivity of an input: what may be recorded of its values.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What may be kept of an input's values. `false`, `true` or `"hash"` in a manifest and in a training spec.
+/// What may be recorded of an input's values. Manifests and training specs write it as `false`, `true` or `"hash"`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Form", into = "Form")]
 pub enum Sensitivity {
-    /// Everything.
+    /// Everything may be recorded.
     #[default]
     Open,
-    /// Nothing, but for keyed hashes in the prediction log.
+    /// Only keyed hashes, in the prediction log.
     Hashed,
     /// Nothing.
     Hidden,
 }
 
 impl Sensitivity {
-    /// Whether its values must not be shown.
+    /// Returns whether the values must not be shown.
     #[must_use]
     pub fn is_sensitive(self) -> bool {
         self != Self::Open
     }
 
-    /// For serde, which asks by reference.
+    /// Returns whether the values may be shown. Serde calls it with a reference.
     pub(crate) fn is_open(&self) -> bool {
         !self.is_sensitive()
     }
 }
 
-/// As it is written.
+/// The value in a file.
 #[derive(Clone, Copy, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 enum Form {
-    /// Whether nothing of it may be kept.
+    /// `true`: nothing of the values may be recorded.
     Flag(bool),
-    /// Keyed hashes may stand in the prediction log, and nothing else.
+    /// Only keyed hashes may be recorded, in the prediction log.
     Word(Word),
 }
 

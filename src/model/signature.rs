@@ -1,25 +1,25 @@
-//! What a version takes and gives: names, types and shapes, and how each input becomes columns of the network.
+//! The signature of a version: names, types and shapes of its inputs and outputs, and the encoding of each input.
 
 use super::{Sensitivity, payload::Datatype};
 
-/// The inputs in the order of the network's columns, the one output, and the limit on rows.
+/// The inputs in the order of the network's columns, the output, and the limit on rows.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Signature {
     inputs: Vec<Input>,
-    by_name: ByName,
-    /// What an answer holds.
+    by_name: NameIndex,
+    /// The output.
     pub output: Output,
-    /// Labels of the classes; empty for a regression. Two for one column of `probability`, else one per column.
+    /// Labels of the classes; empty for a regression. Two if `probability` has one column, otherwise one per column.
     pub classes: Vec<String>,
-    /// Rows that one request may hold, at least 1.
+    /// The most rows of one request, at least 1.
     pub max_rows: usize,
 }
 
 impl Signature {
-    /// What takes `inputs`, at least one and of unique names, and gives `output`. `classes` and `max_rows` as the fields.
+    /// Creates a signature. There must be at least one input, and the names of inputs must be unique.
     #[must_use]
     pub fn new(inputs: Vec<Input>, output: Output, classes: Vec<String>, max_rows: usize) -> Self {
-        let by_name = ByName::of(inputs.iter().map(|input| input.name.as_str()));
+        let by_name = NameIndex::of(inputs.iter().map(|input| input.name.as_str()));
         Self {
             inputs,
             by_name,
@@ -29,70 +29,80 @@ impl Signature {
         }
     }
 
-    /// In the order of the network's columns.
+    /// Returns the inputs, in the order of the network's columns.
     #[must_use]
     pub fn inputs(&self) -> &[Input] {
         &self.inputs
     }
 
-    /// Place of the input `name` among [`inputs`](Self::inputs).
+    /// Returns the index of the input `name` in [`inputs`](Self::inputs).
     #[must_use]
     pub fn find(&self, name: &str) -> Option<usize> {
         self.by_name.find(name, |at| &self.inputs[at].name)
     }
 
-    /// Width of an encoded row: the sum of the inputs' columns.
+    /// Returns the width of an encoded row: the sum of the inputs' columns.
     #[must_use]
     pub fn columns(&self) -> usize {
         self.inputs.iter().map(Input::columns).sum()
     }
 
-    /// Why a client of `self` could not be answered by a version with `other`: one line per difference in names, types,
-    /// shapes, in what may be left out, in classes or in the most rows of a request. How values become columns, and which
-    /// values are allowed, is the version's own business. Empty: they fit.
+    /// Returns the reasons why a version with the signature `other` cannot respond to clients of `self`; empty if it can.
+    ///
+    /// There is one line per difference in names, types and shapes, optional inputs, classes, and the most rows of a request. Encodings
+    /// and allowed values may differ. The lines call `self` the first and `other` the second.
     #[must_use]
     pub fn differences(&self, other: &Self) -> Vec<String> {
         let mut lines = Vec::new();
         for input in &self.inputs {
-            match other.find(&input.name).map(|at| &other.inputs[at]) {
-                None => lines.push(format!("input `{}` is missing", input.name)),
-                Some(theirs) if theirs.tensor() != input.tensor() => lines.push(format!(
-                    "input `{}` is {} there and {} here",
-                    input.name,
-                    theirs.tensor(),
-                    input.tensor()
+            let (name, first) = (&input.name, input.description());
+            match other.find(name).map(|at| other.inputs[at].description()) {
+                None => lines.push(format!("input `{name}` is missing in the second")),
+                Some(second) if second != first => lines.push(format!(
+                    "input `{name}` is {first} in the first and {second} in the second"
                 )),
                 Some(_) => {}
             }
         }
-        for theirs in &other.inputs {
-            if self.find(&theirs.name).is_none() {
-                lines.push(format!("input `{}` is surplus", theirs.name));
+        for input in &other.inputs {
+            if self.find(&input.name).is_none() {
+                lines.push(format!("input `{}` is missing in the first", input.name));
             }
         }
         if self.output != other.output {
             lines.push(format!(
-                "output is `{}` with {} columns there and `{}` with {} columns here",
-                other.output.name, other.output.columns, self.output.name, self.output.columns
+                "the output is `{}` with {} columns in the first and `{}` with {} columns in the second",
+                self.output.name, self.output.columns, other.output.name, other.output.columns
             ));
         }
-        let (here, there) = (&self.classes, &other.classes);
-        if here.len() != there.len() {
-            let (theirs, ours) = (there.len(), here.len());
-            lines.push(format!("classes are {theirs} there and {ours} here"));
-        } else if let Some(at) = (0..here.len()).find(|at| here[*at] != there[*at]) {
-            // The first is enough to see what was mixed up; there may be thousands.
-            let (theirs, ours) = (&there[at], &here[at]);
-            lines.push(format!("class {at} is {theirs:?} there and {ours:?} here"));
-        }
+        lines.extend(class_difference(&self.classes, &other.classes));
         if self.max_rows != other.max_rows {
             lines.push(format!(
-                "a request may hold {} rows there and {} here",
-                other.max_rows, self.max_rows
+                "a request may have {} rows in the first and {} in the second",
+                self.max_rows, other.max_rows
             ));
         }
         lines
     }
+}
+
+/// Describes the difference between two lists of classes, if there is any. Of lists of equal length, only the first difference: it is
+/// enough to find the mistake, and there may be thousands.
+fn class_difference(first: &[String], second: &[String]) -> Option<String> {
+    if first.len() != second.len() {
+        let (first, second) = (first.len(), second.len());
+        return Some(format!(
+            "there are {first} classes in the first and {second} in the second"
+        ));
+    }
+    let at = first
+        .iter()
+        .zip(second)
+        .position(|(one, other)| one != other)?;
+    let (first, second) = (&first[at], &second[at]);
+    Some(format!(
+        "class {at} is {first:?} in the first and {second:?} in the second"
+    ))
 }
 
 /// One input.
@@ -102,22 +112,22 @@ pub struct Input {
     pub name: String,
     /// Type of its elements.
     pub datatype: Datatype,
-    /// `None`: one value a row, shape `[-1]`. `Some(n)`: n values a row, shape `[-1, n]`.
+    /// `None`: one value per row, shape `[-1]`. `Some(n)`: n values per row, shape `[-1, n]`.
     pub width: Option<usize>,
-    /// How it enters the network.
+    /// How it is encoded as columns of the network.
     pub encoding: Encoding,
-    /// What may be kept of its values.
+    /// What may be recorded of its values.
     pub sensitive: Sensitivity,
 }
 
 impl Input {
-    /// Whether its values must not be shown.
+    /// Returns whether its values must not be shown.
     #[must_use]
     pub fn is_sensitive(&self) -> bool {
         self.sensitive.is_sensitive()
     }
 
-    /// Columns of the network that it fills.
+    /// Returns the number of network columns that it fills.
     #[must_use]
     pub fn columns(&self) -> usize {
         match &self.encoding {
@@ -132,13 +142,13 @@ impl Input {
         }
     }
 
-    /// Values per row.
+    /// Returns the number of values per row.
     #[must_use]
     pub fn values(&self) -> usize {
         self.width.unwrap_or(1)
     }
 
-    /// Whether a request may leave it out.
+    /// Returns whether a request may omit it.
     #[must_use]
     pub fn optional(&self) -> bool {
         match &self.encoding {
@@ -150,10 +160,10 @@ impl Input {
         }
     }
 
-    /// Axes of the longest [`shape`](Self::shape).
+    /// The most axes of a [`shape`](Self::shape).
     pub const MOST_AXES: usize = 2;
 
-    /// Its shape as the wire gives it: -1 stands for the number of rows.
+    /// Returns its shape as on the wire: -1 is the number of rows.
     #[must_use]
     pub fn shape(&self) -> Vec<i64> {
         let rows = -1;
@@ -163,127 +173,123 @@ impl Input {
         }
     }
 
-    /// All that a client must know of it.
-    fn tensor(&self) -> String {
-        let optional = if self.optional() {
-            " that may be left out"
-        } else {
-            ""
-        };
+    /// Describes everything that a client must know about it.
+    fn description(&self) -> String {
+        let optional = if self.optional() { " (optional)" } else { "" };
         format!("{} {:?}{optional}", self.datatype, self.shape())
     }
 }
 
-/// How an input becomes columns of the network.
+/// How an input is encoded as columns of the network.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Encoding {
-    /// Each value becomes one column, `(x - offset) * factor`.
+    /// One column per value: `(x - offset) * factor`.
     Numeric {
         /// One per value of a row.
         scale: Vec<Affine>,
-        /// Values that are allowed.
+        /// The allowed values.
         range: Option<Range>,
-        /// Stands in for a missing value; `None`: refused.
+        /// Used for a missing value; `None`: missing values are rejected.
         missing: Option<f64>,
     },
     /// One-hot.
     Categorical {
         /// Known categories, one column each.
         categories: Categories,
-        /// Unknown categories get one more column; otherwise they are refused.
+        /// Whether unknown categories share one additional column. Otherwise they are rejected.
         unknown_bucket: bool,
-        /// Stands in for a missing value; `None`: refused.
+        /// Used for a missing value; `None`: missing values are rejected.
         missing: Option<String>,
     },
-    /// `sin(2 pi x / period)`, `cos(2 pi x / period)`.
+    /// Two columns: `sin(2 pi x / period)`, `cos(2 pi x / period)`.
     Cyclic {
-        /// Length of one turn, more than 0.
+        /// Length of one period, more than 0.
         period: f64,
-        /// Values that are allowed.
+        /// The allowed values.
         range: Option<Range>,
-        /// Stands in for a missing value; `None`: refused.
+        /// Used for a missing value; `None`: missing values are rejected.
         missing: Option<f64>,
     },
-    /// Type-checked and not used.
+    /// Type-checked, but not used.
     Ignore {
         /// Whether it may be missing.
         optional: bool,
     },
 }
 
-/// Distinct texts in the order of their columns.
+/// Names of categories, in the order of their columns.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Categories {
     names: Vec<String>,
-    by_name: ByName,
+    by_name: NameIndex,
 }
 
 impl Categories {
-    /// The categories; of equal names any one is found.
+    /// Creates categories from `names`. If a name is repeated, [`find`](Self::find) may return any of its columns.
     #[must_use]
     pub fn new(names: Vec<String>) -> Self {
-        let by_name = ByName::of(names.iter().map(String::as_str));
+        let by_name = NameIndex::of(names.iter().map(String::as_str));
         Self { names, by_name }
     }
 
-    /// The names, one per column.
+    /// Returns the names, one per column.
     #[must_use]
     pub fn names(&self) -> &[String] {
         &self.names
     }
 
-    /// Column of `name`.
+    /// Returns the column of `name`.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<usize> {
         self.by_name.find(name, |at| &self.names[at])
     }
 }
 
-/// Places of a list in the order of their names, so that a name is found by halving.
+/// Indices of a list, sorted by the names of its elements, for a binary search.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct ByName(Vec<usize>);
+struct NameIndex(Vec<usize>);
 
-impl ByName {
+impl NameIndex {
     fn of<'n>(names: impl Iterator<Item = &'n str>) -> Self {
         let names: Vec<_> = names.collect();
-        let mut places: Vec<usize> = (0..names.len()).collect();
-        places.sort_by_key(|at| names[*at]);
-        Self(places)
+        let mut indices: Vec<usize> = (0..names.len()).collect();
+        indices.sort_by_key(|at| names[*at]);
+        Self(indices)
     }
 
-    /// Place of `name` in the list whose names `name_at` tells.
+    /// Returns the index of `name` in the list. `name_at` returns the name at an index.
     fn find<'n>(&self, name: &str, name_at: impl Fn(usize) -> &'n str) -> Option<usize> {
         let found = self.0.binary_search_by(|at| name_at(*at).cmp(name));
         found.ok().map(|at| self.0[at])
     }
 }
 
-/// `(x - offset) * factor`, in f64, then rounded to f32.
+/// Scaling of a number: `(x - offset) * factor`, computed in f64 and rounded to f32.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Affine {
     /// Subtracted first.
     pub offset: f64,
-    /// Multiplied then.
+    /// Multiplied with the difference.
     pub factor: f64,
 }
 
-/// Allowed values, both ends included.
+/// A range of allowed values, both ends included.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Range {
-    /// The smallest.
+    /// The smallest allowed value.
     pub min: f64,
-    /// The largest, not below `min`.
+    /// The largest allowed value, at least `min`.
     pub max: f64,
-    /// A value outside is moved to the nearest end; otherwise it is refused.
+    /// Whether a value outside is moved to the nearest end. Otherwise it is rejected.
     pub clip: bool,
 }
 
-/// The answer's one tensor: `FP32 [rows, columns]`.
+/// The output: one tensor `FP32 [rows, columns]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Output {
     /// `probability` or `value`.
     pub name: String,
-    /// At least 1.
+    /// Width of a row, at least 1.
     pub columns: usize,
 }
 

@@ -1,24 +1,24 @@
-//! Checking versions as serving would load them, without serving them.
+//! Checks versions by loading them as the gateway does, without serving them.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use super::scan::{Found, Scan, folders, scan};
+use super::scan::{Scan, VersionFolder, folders, scan};
 use crate::faults::Faults;
 use crate::ident::{ModelName, VersionNumber};
 use crate::model::manifest::File;
 use crate::model::{Version, load};
 
-/// One folder that was looked at.
+/// The result of checking one folder.
 #[derive(Clone, Debug)]
 pub struct Checked {
     /// The folder.
     pub dir: PathBuf,
-    /// What is in it, or all that is wrong.
+    /// A summary of the version, or all its faults.
     pub outcome: Result<Summary, Faults>,
 }
 
-/// A version that would serve.
+/// A summary of a version that can be served.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Summary {
     /// The model.
@@ -29,11 +29,11 @@ pub struct Summary {
     pub inputs: usize,
     /// Width of an encoded row.
     pub columns: usize,
-    /// Width of an answer.
+    /// Columns of the output.
     pub outputs: usize,
     /// Multiply-adds of one row.
     pub cost_per_row: usize,
-    /// Golden requests that it answered.
+    /// Number of golden requests, all of which passed.
     pub golden: usize,
 }
 
@@ -56,7 +56,7 @@ impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} {}: {} inputs in {} columns, {} outputs, {} multiply-adds a row, {} golden requests answered",
+            "{} {}: {} inputs in {} columns, {} outputs, {} multiply-adds per row, {} golden requests passed",
             self.model,
             self.version,
             self.inputs,
@@ -68,13 +68,15 @@ impl fmt::Display for Summary {
     }
 }
 
-/// Loads every version in `dir`, one at a time, and lists them by number, refused folders last. `dir` is a registry, the folder of one model, or that of one version.
+/// Loads every version in `dir`, one at a time. `dir` is a registry, the folder of a model, or the folder of a version.
+///
+/// Returns the versions by model and number, then the folders with invalid names.
 ///
 /// # Errors
-/// A folder cannot be read, or holds no version at all.
+/// Returns an error if a folder cannot be read, or if there is no version in `dir`.
 pub fn check(dir: &Path) -> Result<Vec<Checked>, Faults> {
-    let scan = wanted(dir)?;
-    let mut checked: Vec<_> = scan.found.into_iter().map(one).collect();
+    let scan = versions_in(dir)?;
+    let mut checked: Vec<_> = scan.found.into_iter().map(check_one).collect();
     for fault in scan.refused.iter() {
         checked.push(Checked {
             dir: fault.file.clone(),
@@ -82,40 +84,46 @@ pub fn check(dir: &Path) -> Result<Vec<Checked>, Faults> {
         });
     }
     if checked.is_empty() {
-        let wanted = "wants a registry, the folder of a model, or that of a version";
-        return Err(Faults::one(dir, format!("no version in it; {wanted}")));
+        return Err(Faults::one(
+            dir,
+            "contains no version, wants a registry, the folder of a model, or the folder of a version",
+        ));
     }
     Ok(checked)
 }
 
-fn one(found: Found) -> Checked {
-    let loaded = load(&found.dir, &found.model, found.version);
+fn check_one(folder: VersionFolder) -> Checked {
+    let loaded = load(&folder.dir, &folder.model, folder.version);
     Checked {
         outcome: loaded.map(|version| Summary::of(&version)),
-        dir: found.dir,
+        dir: folder.dir,
     }
 }
 
-/// The versions that `dir` stands for.
-fn wanted(dir: &Path) -> Result<Scan, Faults> {
-    // The names of the folder and of the one above it count, and `.` has neither.
+/// Returns the versions in `dir`.
+fn versions_in(dir: &Path) -> Result<Scan, Faults> {
+    // The canonical path, because the names of the folder and of its parent are needed, and `.` has neither.
     let full = dir
         .canonicalize()
         .map_err(|error| Faults::one(dir, format!("cannot be read: {error}")))?;
     if has_manifest(dir) {
-        let above = full.parent().unwrap_or(&full);
+        let parent = full.parent().unwrap_or(&full);
         return Ok(Scan {
-            found: vec![Found::new(named(above)?, named(&full)?, dir.to_owned())],
+            found: vec![VersionFolder::new(
+                named(parent)?,
+                named(&full)?,
+                dir.to_owned(),
+            )],
             ..Scan::default()
         });
     }
-    if holds_versions(dir)? {
+    if is_model_folder(dir)? {
         let model: ModelName = named(&full)?;
         let mut refused = Faults::default();
         let found = folders(dir, &mut refused)?.into_iter();
-        let found = found.map(|(version, dir)| Found::new(model.clone(), version, dir));
+        let found = found.map(|(version, dir)| VersionFolder::new(model.clone(), version, dir));
         let mut found: Vec<_> = found.collect();
-        found.sort_by(Found::by_name);
+        found.sort_by(VersionFolder::by_name);
         return Ok(Scan {
             models: vec![model.clone()],
             found,
@@ -125,19 +133,19 @@ fn wanted(dir: &Path) -> Result<Scan, Faults> {
     scan(dir)
 }
 
-/// Whether the folders in `dir` are versions, not models.
-fn holds_versions(dir: &Path) -> Result<bool, Faults> {
+/// Returns whether the folders in `dir` are versions and not models.
+fn is_model_folder(dir: &Path) -> Result<bool, Faults> {
     let mut refused = Faults::default();
     let below = folders::<ModelName>(dir, &mut refused)?;
     Ok(below.iter().any(|(_, dir)| has_manifest(dir)))
 }
 
-/// Whether anything has the manifest's name, be it a link that leads nowhere: then the folder is meant to be a version.
+/// Returns whether `dir` is meant to be a version: it has an entry with the manifest's name, which may be a broken link.
 fn has_manifest(dir: &Path) -> bool {
     dir.join(File::MANIFEST).symlink_metadata().is_ok()
 }
 
-/// The folder's name, read as a `T`.
+/// Parses the name of a folder.
 fn named<T: std::str::FromStr<Err: fmt::Display>>(dir: &Path) -> Result<T, Faults> {
     let name = dir.file_name().unwrap_or_default().to_string_lossy();
     name.parse()

@@ -1,4 +1,4 @@
-//! Publishing: a version is written beside its place and appears there by one rename.
+//! Publishes a version: its files are written to a staging folder, which is then renamed.
 
 use std::fs;
 use std::io;
@@ -8,27 +8,28 @@ use std::time::{Duration, SystemTime};
 use crate::faults::Faults;
 use crate::ident::{ModelName, VersionNumber};
 
-/// Why a version was not published. Nothing is visible then, and nothing is left.
+/// Reasons why a version cannot be published. In each case, nothing is visible and nothing is left behind.
 #[derive(Debug, thiserror::Error)]
 pub enum PublishError<E> {
-    /// The version is there already, and a version never changes.
-    #[error("{0} exists already; a published version never changes")]
+    /// The version exists already, and a published version never changes.
+    #[error("{0} already exists, and a published version never changes; use another number")]
     Exists(PathBuf),
-    /// The disk refused.
+    /// The disk returned an error.
     #[error("cannot publish {path}: {source}")]
     Io {
         /// The version's folder.
         path: PathBuf,
-        /// Why.
+        /// The error of the disk.
         source: io::Error,
     },
-    /// The content could not be made.
+    /// The files could not be written.
     #[error(transparent)]
     Fill(E),
 }
 
-/// Publishes version `version` of `model` below `root`: `fill` writes its files into the folder that it is given, a
-/// staging folder on the same disk. All of it is on the disk before the version is visible. Returns the version's folder.
+/// Publishes version `version` of `model` below `root` and returns the version's folder.
+///
+/// `fill` writes the files into a staging folder on the same disk. All files are synced to disk before the version becomes visible.
 ///
 /// # Errors
 /// See [`PublishError`].
@@ -51,37 +52,37 @@ pub fn publish<E>(
     let is_new = !home.exists();
     let publish = || {
         fs::create_dir_all(&home).map_err(failed)?;
-        sweep(&home);
+        remove_stale_staging(&home);
         let staging = staging(&home, version).map_err(failed)?;
         fill(staging.path()).map_err(PublishError::Fill)?;
         sync(staging.path()).map_err(failed)?;
-        // A rename does not replace a folder that holds anything, so of two publishers at once one gets an error here.
+        // A rename does not replace a folder with entries, so of two concurrent publishers one fails here.
         match fs::rename(staging.path(), &place) {
             Ok(()) => {}
             Err(_) if taken() => return Err(PublishError::Exists(place.clone())),
             Err(error) => return Err(failed(error)),
         }
         if let Err(error) = sync_folder(&home).and_then(|()| sync_folder(root)) {
-            // It might be gone after a crash, so it was not published: back to where it is removed.
+            // A crash could lose the new name, so the version does not count as published. Back in the staging folder it is removed.
             let _ = fs::rename(&place, staging.path());
             return Err(failed(error));
         }
-        // Its name is free again, and nothing is left to remove.
+        // `keep` disables the removal of the staging folder, which no longer exists.
         drop(staging.keep());
         Ok(())
     };
     let published = publish();
     if published.is_err() && is_new {
-        // Goes only if it is empty: somebody else may have put something there meanwhile.
+        // Fails if another process has put something there meanwhile, as it should.
         let _ = fs::remove_dir(&home);
     }
     published.map(|()| place)
 }
 
-/// The number after the highest version of `model`; 1 if there is none.
+/// Returns the number after the highest version of `model`, or 1 if there is none.
 ///
 /// # Errors
-/// The model's folder cannot be read, or there is no higher number.
+/// Returns an error if the model's folder cannot be read, or if there is no higher number.
 pub fn next_version(root: &Path, model: &ModelName) -> Result<VersionNumber, Faults> {
     let home = root.join(model.as_str());
     let mut refused = Faults::default();
@@ -91,22 +92,23 @@ pub fn next_version(root: &Path, model: &ModelName) -> Result<VersionNumber, Fau
         Vec::new()
     };
     let found = versions.into_iter().map(|(version, _)| version);
-    // A number under which something unreadable stands is taken all the same.
+    // The number of an unreadable folder is in use as well.
     let names = refused.iter().filter_map(|fault| fault.file.file_name());
     let taken = names.filter_map(|name| name.to_str()?.parse().ok());
     let highest = found.chain(taken).map(VersionNumber::get).max();
-    VersionNumber::try_from(highest.unwrap_or(0) + 1)
-        .map_err(|invalid| Faults::one(home, format!("no number is left: {invalid}")))
+    VersionNumber::try_from(highest.unwrap_or(0) + 1).map_err(|invalid| {
+        Faults::one(home, format!("no higher version number is left: {invalid}"))
+    })
 }
 
-/// What the names of staging folders begin with.
+/// Prefix of the names of staging folders.
 pub(super) const STAGING: &str = ".staging-";
 
-/// A staging folder in which nothing was written for so long has lost its process.
+/// Age after which a staging folder without changes belongs to a process that was killed.
 const STALE: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Removes what killed processes have left in `home`. What cannot be removed stays until the next time.
-fn sweep(home: &Path) {
+/// Removes stale staging folders from `home`. Folders that cannot be removed stay until the next call.
+fn remove_stale_staging(home: &Path) {
     let Some(since) = SystemTime::now().checked_sub(STALE) else {
         return;
     };
@@ -114,32 +116,32 @@ fn sweep(home: &Path) {
         let is_staging = entry.file_name().to_string_lossy().starts_with(STAGING);
         let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
         let path = entry.path();
-        if !is_staging || !is_folder || touched(&path, since) {
+        if !is_staging || !is_folder || changed_since(&path, since) {
             continue;
         }
         match fs::remove_dir_all(&path) {
             Ok(()) => {
-                tracing::info!(path = %path.display(), "removed a staging folder that a killed process has left")
+                tracing::info!(path = %path.display(), "removed the staging folder of a killed process")
             }
             Err(error) => {
-                tracing::warn!(path = %path.display(), %error, "a stale staging folder cannot be removed")
+                tracing::warn!(path = %path.display(), %error, "cannot remove a stale staging folder")
             }
         }
     }
 }
 
-/// Whether anything at or below `path` was written after `since`, or cannot be told not to have been.
-fn touched(path: &Path, since: SystemTime) -> bool {
-    let own = || -> io::Result<(bool, SystemTime)> {
-        let about = path.symlink_metadata()?;
-        Ok((about.is_dir(), about.modified()?))
+/// Returns whether anything at or below `path` was changed after `since`. Returns true if that is unknown.
+fn changed_since(path: &Path, since: SystemTime) -> bool {
+    let kind_and_time = || -> io::Result<(bool, SystemTime)> {
+        let metadata = path.symlink_metadata()?;
+        Ok((metadata.is_dir(), metadata.modified()?))
     };
-    match own() {
+    match kind_and_time() {
         Ok((_, modified)) if modified > since => true,
         Ok((false, _)) => false,
         Ok((true, _)) => match fs::read_dir(path) {
             Ok(mut entries) => {
-                entries.any(|entry| entry.map_or(true, |entry| touched(&entry.path(), since)))
+                entries.any(|entry| entry.map_or(true, |entry| changed_since(&entry.path(), since)))
             }
             Err(_) => true,
         },
@@ -147,18 +149,18 @@ fn touched(path: &Path, since: SystemTime) -> bool {
     }
 }
 
-/// A folder that no scan sees and that goes when it is dropped.
+/// Creates a folder that scans ignore and that is removed when it is dropped.
 fn staging(home: &Path, version: VersionNumber) -> io::Result<tempfile::TempDir> {
     let prefix = format!("{STAGING}{version}-");
     let mut builder = tempfile::Builder::new();
     builder.prefix(&prefix);
-    // As any folder, by the umask: a temporary folder is closed to other users, a published one is not.
+    // Mode 0o777 before the umask, as for any new folder. By default, a temporary folder is closed to other users.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
     builder.tempdir_in(home)
 }
 
-/// Brings a folder and all below it to the disk.
+/// Syncs a folder and everything below it to disk.
 fn sync(dir: &Path) -> io::Result<()> {
     for entry in fs::read_dir(dir)? {
         let path = entry?.path();
@@ -171,7 +173,7 @@ fn sync(dir: &Path) -> io::Result<()> {
     sync_folder(dir)
 }
 
-/// Brings the names in a folder to the disk.
+/// Syncs the names in a folder to disk.
 fn sync_folder(dir: &Path) -> io::Result<()> {
     fs::File::open(dir)?.sync_all()
 }

@@ -1,4 +1,4 @@
-//! The list of all versions.
+//! Lists all versions of a registry.
 
 use std::cmp::Ordering;
 use std::fs;
@@ -9,21 +9,21 @@ use super::stamp::Stamp;
 use crate::faults::Faults;
 use crate::ident::{InvalidIdent, ModelName, VersionNumber};
 
-/// One version's folder. No file inside it has been opened.
+/// The folder of one version. No file inside it has been opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found {
+pub struct VersionFolder {
     /// The model.
     pub model: ModelName,
     /// The version.
     pub version: VersionNumber,
     /// Its folder.
     pub dir: PathBuf,
-    /// Another one than before: something in the folder has changed.
+    /// Fingerprint of the folder, which differs after a change.
     pub stamp: Stamp,
 }
 
-impl Found {
-    /// Version `version` of `model`, which stands in `dir`.
+impl VersionFolder {
+    /// Describes version `version` of `model` in `dir`.
     pub(super) fn new(model: ModelName, version: VersionNumber, dir: PathBuf) -> Self {
         let stamp = Stamp::of(&dir);
         Self {
@@ -34,29 +34,28 @@ impl Found {
         }
     }
 
-    /// By model, then by number.
+    /// Compares by model, then by number.
     pub(super) fn by_name(&self, other: &Self) -> Ordering {
         let order = self.model.cmp(&other.model);
         order.then(self.version.cmp(&other.version))
     }
 }
 
-/// What a registry holds.
+/// The content of a registry.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Scan {
-    /// All models, by name; also those without a version.
+    /// All models by name, including models without a version.
     pub models: Vec<ModelName>,
     /// All versions, by model and number.
-    pub found: Vec<Found>,
-    /// What stands where a model or version should and is none: folders with other names, and links that lead nowhere.
+    pub found: Vec<VersionFolder>,
+    /// Folders with invalid names, and broken links.
     pub refused: Faults,
 }
 
 /// Lists all versions below `root`.
 ///
 /// # Errors
-/// A folder cannot be read, so that the list would not be complete: a version that is not listed must not be taken for
-/// one that has gone.
+/// Returns an error if a folder cannot be read. A partial list would make versions appear to be removed.
 pub fn scan(root: &Path) -> Result<Scan, Faults> {
     let mut scan = Scan::default();
     let mut unreadable = Faults::default();
@@ -67,7 +66,7 @@ pub fn scan(root: &Path) -> Result<Scan, Faults> {
                     Ok(versions) => scan.found.extend(
                         versions
                             .into_iter()
-                            .map(|(version, dir)| Found::new(model.clone(), version, dir)),
+                            .map(|(version, dir)| VersionFolder::new(model.clone(), version, dir)),
                     ),
                     Err(faults) => unreadable.extend(faults),
                 }
@@ -78,12 +77,12 @@ pub fn scan(root: &Path) -> Result<Scan, Faults> {
     }
     unreadable.into_result()?;
     scan.models.sort();
-    scan.found.sort_by(Found::by_name);
+    scan.found.sort_by(VersionFolder::by_name);
     Ok(scan)
 }
 
-/// The folders in `dir` by their names read as `T`, sorted by name; other names go to `refused`, and so does what cannot
-/// be told to be a folder or none. Files are passed over.
+/// Lists the folders in `dir` whose names parse as `T`, sorted by name. Files are ignored. Folders with other names and entries whose
+/// type is unknown are added to `refused`.
 pub(super) fn folders<T: FromStr<Err = InvalidIdent>>(
     dir: &Path,
     refused: &mut Faults,
@@ -100,22 +99,22 @@ pub(super) fn folders<T: FromStr<Err = InvalidIdent>>(
         if name.starts_with(['.', '_']) {
             continue;
         }
-        // Follows links, which is how mounted folders come.
+        // Follows links, because mounted folders may be links.
         match fs::metadata(&path) {
-            Ok(about) if !about.is_dir() => {}
+            Ok(metadata) if !metadata.is_dir() => {}
             Ok(_) => match name.parse() {
                 Ok(parsed) => folders.push((parsed, path)),
                 Err(invalid) => refused.add(&path, "", format!("folder name: {invalid}")),
             },
-            // Removed since it was listed; a link that leads nowhere is still there itself.
-            Err(_) if gone(&path) => {}
+            // Removed after the folder was listed. A broken link, in contrast, still exists itself.
+            Err(_) if was_removed(&path) => {}
             Err(error) => refused.add(&path, "", format!("cannot be read: {error}")),
         }
     }
     Ok(folders)
 }
 
-fn gone(path: &Path) -> bool {
+fn was_removed(path: &Path) -> bool {
     let link = path.symlink_metadata();
     link.is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
 }

@@ -1,24 +1,24 @@
-//! Whether a folder has changed, told without opening a file of it.
+//! Detects changes of a folder without opening its files.
 
 use std::fs;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::Path;
 
-/// Entries that are looked at: a version has a handful, and a folder of a million must not take longer.
-const MOST_ENTRIES: usize = 64;
+/// The most entries that a stamp covers. A version has a handful; the limit bounds the time for a folder of a million entries.
+const MAX_ENTRIES: usize = 64;
 
-/// A fingerprint of names, lengths and times of change in a folder and below it. Equal stamps of one folder mean that
-/// nothing changed there, as far as those tell; it is good for this process only.
+/// A fingerprint of the names, sizes and modification times in a folder and below it. Equal stamps of a folder mean that none of these
+/// has changed. Stamps are comparable only within one process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Stamp(u64);
 
 impl Stamp {
-    /// The stamp of `dir` now. Whatever cannot be read is part of it, so this does not fail.
+    /// Returns the current stamp of `dir`. Does not fail: errors become part of the stamp.
     #[must_use]
     pub fn of(dir: &Path) -> Self {
         let mut hasher = DefaultHasher::new();
-        let mut left = MOST_ENTRIES;
-        tell(fs::metadata(dir), &mut hasher);
+        let mut left = MAX_ENTRIES;
+        hash_metadata(fs::metadata(dir), &mut hasher);
         walk(dir, &mut left, &mut hasher);
         Self(hasher.finish())
     }
@@ -40,10 +40,10 @@ fn walk(dir: &Path, left: &mut usize, hasher: &mut DefaultHasher) {
         let own = path.symlink_metadata();
         let is_dir = own.as_ref().is_ok_and(fs::Metadata::is_dir);
         let is_link = own.as_ref().is_ok_and(fs::Metadata::is_symlink);
-        tell(own, hasher);
+        hash_metadata(own, hasher);
         if is_link {
-            // A link stays as it is when what it leads to changes.
-            tell(fs::metadata(&path), hasher);
+            // The metadata of the link itself does not change with its target.
+            hash_metadata(fs::metadata(&path), hasher);
         }
         if is_dir {
             walk(&path, left, hasher);
@@ -51,12 +51,12 @@ fn walk(dir: &Path, left: &mut usize, hasher: &mut DefaultHasher) {
     }
 }
 
-/// Puts what is known of one entry into the stamp.
-fn tell(about: std::io::Result<fs::Metadata>, hasher: &mut DefaultHasher) {
-    match about {
-        Ok(about) => {
-            (about.is_dir(), about.len()).hash(hasher);
-            about.modified().ok().hash(hasher);
+/// Adds the metadata of one entry to the stamp.
+fn hash_metadata(metadata: std::io::Result<fs::Metadata>, hasher: &mut DefaultHasher) {
+    match metadata {
+        Ok(metadata) => {
+            (metadata.is_dir(), metadata.len()).hash(hasher);
+            metadata.modified().ok().hash(hasher);
         }
         Err(error) => error.kind().hash(hasher),
     }

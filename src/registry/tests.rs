@@ -29,7 +29,7 @@ fn names(root: &Path) -> Vec<String> {
 }
 
 #[test]
-fn a_scan_lists_every_version_in_order_and_names_what_is_none() {
+fn a_scan_lists_every_version_in_order_and_every_invalid_folder() {
     let root = tempfile::tempdir().unwrap();
     for dir in [
         "b/2",
@@ -76,7 +76,7 @@ fn a_scan_lists_every_version_in_order_and_names_what_is_none() {
 }
 
 #[test]
-fn a_registry_that_cannot_be_read_is_not_an_empty_one() {
+fn an_unreadable_registry_is_not_an_empty_one() {
     let root = tempfile::tempdir().unwrap();
     assert_eq!(scan(root.path()).unwrap(), Scan::default());
     let faults = scan(&root.path().join("gone")).unwrap_err().to_string();
@@ -85,7 +85,7 @@ fn a_registry_that_cannot_be_read_is_not_an_empty_one() {
 
 #[cfg(unix)]
 #[test]
-fn a_link_that_leads_nowhere_is_refused_and_not_passed_over() {
+fn a_broken_link_is_reported_and_not_ignored() {
     use std::os::unix::fs::symlink;
     let root = tempfile::tempdir().unwrap();
     let root = root.path();
@@ -103,18 +103,18 @@ fn a_link_that_leads_nowhere_is_refused_and_not_passed_over() {
     let found: Vec<_> = scan.found.iter().map(|f| f.version.get()).collect();
     assert_eq!(found, [1, 3]);
     let refused: Vec<_> = scan.refused.iter().map(ToString::to_string).collect();
-    let told = |at: &str, why: &str| format!("{}: cannot be read: {why}", root.join(at).display());
+    let fault = |at: &str, why: &str| format!("{}: cannot be read: {why}", root.join(at).display());
     let why = |at: &str| fs::metadata(root.join(at)).unwrap_err().to_string();
-    let want = ["n", "m/2", "m/4"].map(|at| told(at, &why(at)));
-    assert_eq!(refused, want, "a model, nowhere, in a circle");
+    let want = ["n", "m/2", "m/4"].map(|at| fault(at, &why(at)));
+    assert_eq!(refused, want, "a model, a broken link, a circular link");
     let checked = check(&root.join("m")).unwrap();
     let wrong = checked.iter().filter(|one| one.outcome.is_err()).count();
     assert_eq!((checked.len(), wrong), (4, 2), "{checked:?}");
-    assert_eq!(next_version(root, &name("m")).unwrap(), v(5), "4 is taken");
+    assert_eq!(next_version(root, &name("m")).unwrap(), v(5), "4 is in use");
 }
 
 #[test]
-fn a_version_is_published_whole_or_not_at_all() {
+fn a_version_is_published_as_a_whole_or_not_at_all() {
     let root = tempfile::tempdir().unwrap();
     let root = root.path().join("models");
     let m = name("m");
@@ -149,11 +149,11 @@ fn a_published_version_is_never_replaced() {
     let fill = |text: &'static str| move |dir: &Path| fs::write(dir.join("file"), text);
     publish(root, &m, v(5), fill("first")).unwrap();
     let again = publish(root, &m, v(5), |_| -> io::Result<()> {
-        panic!("need not be made")
+        panic!("not called")
     });
     assert!(matches!(again, Err(PublishError::Exists(_))), "{again:?}");
 
-    // Somebody else is faster while this one writes.
+    // Another publisher finishes while this one writes.
     let slower = publish(root, &m, v(6), |dir| {
         publish(root, &m, v(6), fill("faster")).unwrap();
         fill("slower")(dir)
@@ -167,7 +167,7 @@ fn a_published_version_is_never_replaced() {
 
 #[cfg(unix)]
 #[test]
-fn a_published_folder_is_as_open_as_any_other() {
+fn a_published_folder_has_the_mode_of_any_new_folder() {
     use std::os::unix::fs::PermissionsExt as _;
     let root = tempfile::tempdir().unwrap();
     let dir = publish(root.path(), &name("m"), v(1), |dir| {
@@ -182,7 +182,7 @@ fn a_published_folder_is_as_open_as_any_other() {
 
 #[cfg(unix)]
 #[test]
-fn what_a_killed_process_left_goes_after_a_day_and_nothing_else_does() {
+fn only_staging_folders_without_changes_for_a_day_are_removed() {
     use std::time::{Duration, SystemTime};
     let root = tempfile::tempdir().unwrap();
     let home = root.path().join("m");
@@ -197,7 +197,7 @@ fn what_a_killed_process_left_goes_after_a_day_and_nothing_else_does() {
         let sub = home.join(dir).join("sub");
         fs::create_dir_all(&sub).unwrap();
         fs::write(sub.join("file"), "").unwrap();
-        // A folder can only be opened for reading, which is enough to change its times.
+        // Folders can be opened only for reading, which is enough to change their times.
         let age = |path: &Path, age| {
             let opened = fs::File::options().read(true).open(path).unwrap();
             opened.set_modified(now - hours(age)).unwrap();
@@ -221,7 +221,7 @@ fn what_a_killed_process_left_goes_after_a_day_and_nothing_else_does() {
 }
 
 #[test]
-fn check_takes_a_registry_a_model_or_a_version() {
+fn check_accepts_a_registry_a_model_or_a_version() {
     let root = tempfile::tempdir().unwrap();
     let root = root.path().join("models");
     write(&root, "m", 2);
@@ -231,11 +231,11 @@ fn check_takes_a_registry_a_model_or_a_version() {
     fs::create_dir_all(root.join("m/v5")).unwrap();
     let outcome = |dir: &Path| -> Vec<_> {
         let checked = check(dir).unwrap();
-        let told = checked.iter().map(|c| {
+        let outcomes = checked.iter().map(|c| {
             let at = c.dir.strip_prefix(&root).unwrap().display().to_string();
             (at, c.outcome.is_ok())
         });
-        told.collect()
+        outcomes.collect()
     };
     let m = [
         ("m/2", true),
@@ -248,21 +248,21 @@ fn check_takes_a_registry_a_model_or_a_version() {
     assert_eq!(
         outcome(&root)[0],
         ("42/1".to_owned(), true),
-        "a model may have a number for a name"
+        "the name of a model may be a number"
     );
     assert_eq!(outcome(&root)[1..], m, "a registry");
     assert_eq!(outcome(&root.join("m/3")), m[1..2], "a version");
     let checked = check(&root.join("m/2")).unwrap();
     assert_eq!(
         checked[0].outcome.as_ref().unwrap().to_string(),
-        "m 2: 2 inputs in 2 columns, 1 outputs, 2 multiply-adds a row, 1 golden requests answered"
+        "m 2: 2 inputs in 2 columns, 1 outputs, 2 multiply-adds per row, 1 golden requests passed"
     );
     let nothing = check(&root.join("m/v5")).unwrap_err().to_string();
-    assert!(nothing.contains("no version in it"), "{nothing}");
+    assert!(nothing.contains("contains no version"), "{nothing}");
 }
 
 #[test]
-fn a_model_without_versions_is_listed_as_one() {
+fn a_model_without_versions_is_listed() {
     let root = tempfile::tempdir().unwrap();
     fs::create_dir(root.path().join("empty")).unwrap();
     write(root.path(), "m", 1);
@@ -289,35 +289,35 @@ fn a_stamp_changes_with_the_folder_and_only_then() {
         last = now;
     };
     fs::write(dir.join("more"), "").unwrap();
-    changed("a file came");
+    changed("a new file");
     fs::write(dir.join("more"), "1").unwrap();
-    changed("it grew");
+    changed("a larger file");
     let file = fs::File::options().write(true).open(dir.join("more"));
     file.unwrap().set_modified(std::time::UNIX_EPOCH).unwrap();
-    changed("it was written again");
+    changed("another modification time");
     fs::rename(dir.join("more"), dir.join("other")).unwrap();
-    changed("it has another name");
+    changed("another name");
     fs::create_dir(dir.join("sub")).unwrap();
-    changed("a folder came");
+    changed("a new folder");
     fs::write(dir.join("sub/file"), "1").unwrap();
-    changed("a file came into it");
+    changed("a new file in it");
     #[cfg(unix)]
     {
         fs::write(root.join("target"), "1").unwrap();
         std::os::unix::fs::symlink(root.join("target"), dir.join("link")).unwrap();
-        changed("a link came");
+        changed("a new link");
         fs::write(root.join("target"), "12").unwrap();
-        changed("what it leads to has changed");
+        changed("another target of the link");
     }
     fs::rename(&dir, &aside).unwrap();
-    changed("it has gone");
+    changed("the folder was removed");
     fs::rename(&aside, &dir).unwrap();
-    changed("it is back");
+    changed("the folder is back");
 }
 
 #[cfg(unix)]
 #[test]
-fn a_folder_of_very_many_files_costs_no_more_than_one_of_some() {
+fn a_stamp_covers_only_the_first_entries_of_a_large_folder() {
     let root = tempfile::tempdir().unwrap();
     for at in 0..200 {
         fs::write(root.path().join(at.to_string()), "").unwrap();
@@ -327,11 +327,15 @@ fn a_folder_of_very_many_files_costs_no_more_than_one_of_some() {
     let stamp = Stamp::of(root.path());
     assert_eq!(Stamp::of(root.path()), stamp);
     fs::write(root.path().join("200"), "").unwrap();
-    assert_ne!(Stamp::of(root.path()), stamp, "the folder's own time tells");
+    assert_ne!(
+        Stamp::of(root.path()),
+        stamp,
+        "the folder's own time has changed"
+    );
 }
 
 #[test]
-fn a_folder_waits_for_what_may_still_come_and_for_nothing_else() {
+fn a_folder_waits_only_for_files_that_may_still_be_written() {
     let root = tempfile::tempdir().unwrap();
     let (dir, text) = (root.path(), samples::document("m", 1).to_string());
     let weights = samples::weights();
@@ -343,17 +347,17 @@ fn a_folder_waits_for_what_may_still_come_and_for_nothing_else() {
     );
     let two = two.replacen("\"00\"", &format!("\"{}\"", "00".repeat(32)), 1);
     let longer = [weights.clone(), vec![0]].concat();
-    let (no_manifest, cut) = ("metadata.json is missing", "metadata.json is cut off");
+    let (no_manifest, truncated) = ("metadata.json is missing", "metadata.json is truncated");
     let short = format!("weights.safetensors has 10 of {all} bytes");
     let more = "a/more is missing, and 1 more";
     type Case<'a> = (Option<&'a str>, Option<&'a [u8]>, Option<&'a str>);
     let cases: [Case<'_>; 10] = [
         (None, None, Some(no_manifest)),
         (None, Some(&weights), Some(no_manifest)),
-        (Some(""), None, Some(cut)),
-        (Some(&text[..text.len() / 2]), None, Some(cut)),
+        (Some(""), None, Some(truncated)),
+        (Some(&text[..text.len() / 2]), None, Some(truncated)),
         (Some("{}"), None, None),
-        (Some("no JSON at all"), None, None),
+        (Some("not JSON"), None, None),
         (Some(&text), Some(&half), Some(&short)),
         (Some(&text), Some(&weights), None),
         (Some(&text), Some(&longer), None),
@@ -373,7 +377,7 @@ fn a_folder_waits_for_what_may_still_come_and_for_nothing_else() {
 }
 
 #[test]
-fn a_manifest_that_is_cut_off_anywhere_is_waited_for() {
+fn a_manifest_that_is_truncated_anywhere_waits() {
     let root = tempfile::tempdir().unwrap();
     let dir = root.path();
     let mut document = samples::document("m", 1);
@@ -382,7 +386,7 @@ fn a_manifest_that_is_cut_off_anywhere_is_waited_for() {
     let text = document.to_string();
     for length in 0..text.len() {
         fs::write(dir.join("metadata.json"), &text.as_bytes()[..length]).unwrap();
-        let want = Completeness::Waits("metadata.json is cut off".to_owned());
+        let want = Completeness::Waits("metadata.json is truncated".to_owned());
         assert_eq!(
             complete(dir),
             want,

@@ -1,9 +1,9 @@
-//! A version that comes over the wire: written into a staging folder as it comes, and published only if all of it holds.
+//! Receives a version: writes its parts into a staging folder as they arrive, and publishes it if all of it is valid.
 //!
-//! The manifest comes first and says what else may come: which files, how long and of which digest. So nothing is written
-//! that nobody announced, and an upload is refused at its first wrong byte and not at its last. What is refused, cut off or
-//! does not fit on the disk leaves nothing behind.
-//! Not here: whether the version answers as it should, which loading finds out.
+//! The manifest arrives first and lists the other files with their sizes and digests. So only announced bytes are written, and an
+//! invalid upload is rejected as early as possible. An upload that is rejected, interrupted or too large for the disk leaves nothing
+//! behind.
+//! Not here: golden requests and warm-up, which loading runs.
 
 #[cfg(test)]
 mod tests;
@@ -23,53 +23,53 @@ use crate::ident::{ModelName, VersionNumber};
 use crate::model::manifest::{File, Manifest};
 use crate::text;
 
-/// Bytes of an uploaded manifest at most; it is the one file that is held in memory.
-const MOST_MANIFEST: usize = 4 << 20;
-/// Characters of a path that a fault repeats.
-const MOST_PATH: usize = 255;
+/// The largest uploaded manifest, in bytes. It is the only file that is kept in memory.
+const MAX_MANIFEST_BYTES: usize = 4 << 20;
+/// The most characters of a path that a fault repeats.
+const MAX_PATH_CHARS: usize = 255;
 
 /// A piece of an upload.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Part {
-    /// Begins the file of this path, as the manifest lists it; `None` goes on with the file before.
+    /// Starts the file with this path, as the manifest lists it. `None` continues the current file.
     pub path: Option<String>,
     /// The next bytes of the file; may be empty.
     pub data: Bytes,
 }
 
-/// The sender has gone before the end.
+/// The error of a sender that stopped before the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Aborted;
 
-/// An upload that was published.
+/// A published upload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Received {
-    /// Bytes of all files, the manifest among them.
+    /// Bytes of all files, including the manifest.
     pub bytes: u64,
 }
 
-/// Why an upload was not published. Nothing of it is left then.
+/// Reasons why an upload is not published. In each case, nothing of it is left behind.
 #[derive(Debug, thiserror::Error)]
 pub enum UploadError {
-    /// The version is there already.
-    #[error("the version exists already; a published version never changes")]
+    /// The version exists already.
+    #[error("the version already exists, and a published version never changes")]
     Exists,
-    /// It is longer than an upload may be, or says that it will be.
-    #[error("the files have more than {limit} bytes, the most an upload may have")]
+    /// The upload exceeds the size limit, or its manifest announces that it will.
+    #[error("the files have more than {limit} bytes, the limit on uploads")]
     TooLarge {
-        /// Bytes of all files at most.
+        /// The most bytes of all files together.
         limit: u64,
     },
-    /// There is no room on the disk of the registry.
+    /// The disk of the registry is full.
     #[error("the disk of the registry is full")]
     DiskFull,
-    /// What came is no version, or not the one that was announced. The faults name files as the manifest does.
+    /// The files are not a valid version, or not the announced one. The faults name files as the manifest does.
     #[error("{0}")]
     Invalid(Faults),
-    /// The sender has gone before the end.
-    #[error("the upload was cut off")]
+    /// The sender stopped before the end.
+    #[error("the upload was interrupted")]
     Aborted,
-    /// The disk refused for another reason.
+    /// The disk returned another error.
     #[error("the registry cannot be written: {0}")]
     Io(#[source] io::Error),
 }
@@ -83,8 +83,10 @@ impl From<io::Error> for UploadError {
     }
 }
 
-/// Takes version `version` of `model` from `parts` and publishes it below `root`. The first part names `metadata.json`; all
-/// files together may have `limit_bytes`. Blocks on the disk and on `parts`: not for a thread that serves.
+/// Receives version `version` of `model` from `parts` and publishes it below `root`.
+///
+/// The first part must start `metadata.json`. All files together may have `limit_bytes`. Blocks on the disk and on `parts`, so it must
+/// not run on a thread that serves requests.
 ///
 /// # Errors
 /// See [`UploadError`].
@@ -104,11 +106,11 @@ pub fn receive(
             limit: limit_bytes,
             received: 0,
             manifest: None,
-            came: BTreeSet::new(),
+            started: BTreeSet::new(),
             open: None,
         };
         for part in parts {
-            staging.take(part.map_err(|Aborted| UploadError::Aborted)?)?;
+            staging.write(part.map_err(|Aborted| UploadError::Aborted)?)?;
         }
         bytes = staging.finish()?;
         Ok(())
@@ -121,7 +123,7 @@ pub fn receive(
     }
 }
 
-/// Where an upload is put together.
+/// Assembles an upload in a staging folder.
 struct UploadStaging<'a> {
     dir: &'a Path,
     model: &'a ModelName,
@@ -129,19 +131,19 @@ struct UploadStaging<'a> {
     limit: u64,
     received: u64,
     manifest: Option<Manifest>,
-    /// Files that were begun.
-    came: BTreeSet<PathBuf>,
-    open: Option<Open>,
+    /// Files that have been started.
+    started: BTreeSet<PathBuf>,
+    open: Option<OpenFile>,
 }
 
-/// The file that is coming.
-enum Open {
+/// The file that is being received.
+enum OpenFile {
     Manifest(Vec<u8>),
-    File(Writing),
+    Listed(FileWriter),
 }
 
-/// A listed file, and how much of it is written.
-struct Writing {
+/// Writes a listed file and computes its digest.
+struct FileWriter {
     listed: File,
     to: fs::File,
     bytes: u64,
@@ -149,30 +151,34 @@ struct Writing {
 }
 
 impl UploadStaging<'_> {
-    fn take(&mut self, part: Part) -> Result<(), UploadError> {
+    fn write(&mut self, part: Part) -> Result<(), UploadError> {
         self.received = self.received.saturating_add(part.data.len() as u64);
         if self.received > self.limit {
             return Err(UploadError::TooLarge { limit: self.limit });
         }
         if let Some(path) = &part.path {
             self.close()?;
-            self.open = Some(self.begin(path)?);
+            self.open = Some(self.start(path)?);
         }
         match &mut self.open {
-            Some(Open::File(writing)) => writing.add(&part.data),
-            Some(Open::Manifest(text)) if text.len() + part.data.len() > MOST_MANIFEST => {
-                let why = format!("longer than {MOST_MANIFEST} bytes, the most it may have");
+            Some(OpenFile::Listed(writer)) => writer.write(&part.data),
+            Some(OpenFile::Manifest(text)) if text.len() + part.data.len() > MAX_MANIFEST_BYTES => {
+                let why =
+                    format!("larger than {MAX_MANIFEST_BYTES} bytes, the limit on a manifest");
                 Err(invalid(File::MANIFEST, why))
             }
-            Some(Open::Manifest(text)) => {
+            Some(OpenFile::Manifest(text)) => {
                 text.extend_from_slice(&part.data);
                 Ok(())
             }
-            None => Err(invalid(File::MANIFEST, "has to come first, by its name")),
+            None => Err(invalid(
+                File::MANIFEST,
+                "must be the first file, named by its path",
+            )),
         }
     }
 
-    /// Bytes of all files, if all of them came.
+    /// Returns the bytes of all files, if all of them have been received.
     fn finish(mut self) -> Result<u64, UploadError> {
         self.close()?;
         let Some(manifest) = &self.manifest else {
@@ -180,41 +186,41 @@ impl UploadStaging<'_> {
         };
         let mut faults = Faults::default();
         let listed = manifest.files.iter();
-        for file in listed.filter(|file| !self.came.contains(&file.path)) {
+        for file in listed.filter(|file| !self.started.contains(&file.path)) {
             faults.add(&file.path, "", "missing");
         }
         faults.into_result().map_err(UploadError::Invalid)?;
         Ok(self.received)
     }
 
-    /// Begins the file that the manifest lists as `path`, or the manifest itself.
-    fn begin(&mut self, path: &str) -> Result<Open, UploadError> {
+    /// Starts the file that the manifest lists as `path`, or the manifest itself.
+    fn start(&mut self, path: &str) -> Result<OpenFile, UploadError> {
         let Some(manifest) = &self.manifest else {
             return match path {
-                File::MANIFEST => Ok(Open::Manifest(Vec::new())),
-                _ => Err(invalid(path, format!("comes before {}", File::MANIFEST))),
+                File::MANIFEST => Ok(OpenFile::Manifest(Vec::new())),
+                _ => Err(invalid(path, format!("sent before {}", File::MANIFEST))),
             };
         };
-        // Texts are compared: as paths, `a//b` and `a/b` would be one.
+        // Compared as strings: as paths, `a//b` and `a/b` would be equal.
         let same = |file: &&File| file.path.to_str() == Some(path);
         let listed = manifest.files.iter().find(same).cloned();
-        let came = path == File::MANIFEST || self.came.contains(Path::new(path));
+        let repeated = path == File::MANIFEST || self.started.contains(Path::new(path));
         match listed {
-            _ if came => Err(invalid(path, "came already")),
+            _ if repeated => Err(invalid(path, "sent twice")),
             None => Err(invalid(path, format!("not listed in {}", File::MANIFEST))),
             Some(listed) => {
-                self.came.insert(listed.path.clone());
-                Ok(Open::File(Writing::begin(self.dir, listed)?))
+                self.started.insert(listed.path.clone());
+                Ok(OpenFile::Listed(FileWriter::create(self.dir, listed)?))
             }
         }
     }
 
-    /// Holds the file that came to what was announced.
+    /// Checks the current file against its announcement.
     fn close(&mut self) -> Result<(), UploadError> {
         match self.open.take() {
             None => Ok(()),
-            Some(Open::File(writing)) => writing.end(),
-            Some(Open::Manifest(text)) => {
+            Some(OpenFile::Listed(writer)) => writer.finish(),
+            Some(OpenFile::Manifest(text)) => {
                 let manifest = Manifest::parse(Path::new(File::MANIFEST), &text);
                 let manifest = manifest.map_err(UploadError::Invalid)?;
                 let faults = self.faults_of(&manifest);
@@ -231,18 +237,18 @@ impl UploadStaging<'_> {
         }
     }
 
-    /// What keeps a good manifest from being the one that was announced, or from lying on a disk.
+    /// Returns the differences between a valid manifest and the announced version, and conflicts between paths.
     fn faults_of(&self, manifest: &Manifest) -> Faults {
         let mut faults = Faults::default();
-        let wants = |wanted: &dyn std::fmt::Debug, got: &dyn std::fmt::Debug| {
-            format!("got {got:?}, wants {wanted:?}, as the upload says")
+        let differs = |got: &dyn std::fmt::Debug, wanted: &dyn std::fmt::Debug| {
+            format!("got {got:?}, wants {wanted:?}, as announced by the upload")
         };
         if manifest.model != *self.model {
-            let message = wants(&self.model, &manifest.model);
+            let message = differs(&manifest.model, &self.model);
             faults.add(File::MANIFEST, "$.model_name", message);
         }
         if manifest.version != self.version {
-            let message = wants(&self.version.get(), &manifest.version.get());
+            let message = differs(&manifest.version.get(), &self.version.get());
             faults.add(File::MANIFEST, "$.version", message);
         }
         let listed = manifest.files.iter().map(|file| &*file.path);
@@ -258,8 +264,8 @@ impl UploadStaging<'_> {
     }
 }
 
-impl Writing {
-    fn begin(dir: &Path, listed: File) -> io::Result<Self> {
+impl FileWriter {
+    fn create(dir: &Path, listed: File) -> io::Result<Self> {
         let place = dir.join(&listed.path);
         fs::create_dir_all(place.parent().unwrap_or(dir))?;
         Ok(Self {
@@ -270,18 +276,18 @@ impl Writing {
         })
     }
 
-    fn add(&mut self, data: &[u8]) -> Result<(), UploadError> {
+    fn write(&mut self, data: &[u8]) -> Result<(), UploadError> {
         self.bytes += data.len() as u64;
         let (path, wanted) = (&self.listed.path, self.listed.bytes);
         if self.bytes > wanted {
-            let why = format!("longer than {wanted} bytes, as it is listed");
+            let why = format!("larger than {wanted} bytes, the size in the manifest");
             return Err(UploadError::Invalid(Faults::one(path, why)));
         }
         self.digest.update(data);
         Ok(self.to.write_all(data)?)
     }
 
-    fn end(self) -> Result<(), UploadError> {
+    fn finish(self) -> Result<(), UploadError> {
         let File {
             path,
             sha256,
@@ -300,7 +306,7 @@ impl Writing {
     }
 }
 
-/// One fault of a file; its path may be the sender's own.
+/// Returns one fault of a file. `path` may come from the sender, so it is truncated.
 fn invalid(path: &str, message: impl Into<String>) -> UploadError {
-    UploadError::Invalid(Faults::one(text::truncate(path, MOST_PATH), message))
+    UploadError::Invalid(Faults::one(text::truncate(path, MAX_PATH_CHARS), message))
 }

@@ -1,4 +1,4 @@
-//! Samples through the version's own signature: the one way from values to columns.
+//! Encodes samples with the version's own signature.
 
 use std::path::Path;
 
@@ -10,10 +10,10 @@ use crate::faults::Faults;
 use crate::model::Signature;
 use crate::model::payload::{Payload, Row};
 
-/// The columns of `samples`, with their truths.
+/// Encodes `samples`, with their targets.
 ///
 /// # Errors
-/// Every value that a request could not hold either, by line and column of `file`.
+/// Returns every value that a request could not contain either, by line and column of `file`.
 pub(super) fn examples(
     signature: &Signature,
     samples: &[Sample],
@@ -38,11 +38,11 @@ pub(super) fn examples(
     Ok(Examples {
         rows,
         columns: signature.columns(),
-        truths: samples.iter().map(|sample| narrow(sample.truth)).collect(),
+        targets: samples.iter().map(|sample| narrow(sample.target)).collect(),
     })
 }
 
-/// Where the value stands that a request would call `rows[3].temp`.
+/// Returns line and column of a fault, whose field is a path in a request such as `rows[3].temp`.
 fn place(fault: &InputFault, chunk: &[Sample], spec: &Spec) -> String {
     let parts = fault
         .field
@@ -60,6 +60,7 @@ fn place(fault: &InputFault, chunk: &[Sample], spec: &Spec) -> String {
     clippy::cast_possible_truncation,
     reason = "the network computes in f32"
 )]
+/// Rounds a value to f32.
 pub(super) fn narrow(x: f64) -> f32 {
     x as f32
 }

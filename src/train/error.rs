@@ -1,38 +1,38 @@
-//! Why no version came out of a training run.
+//! Errors of training.
 
 use crate::faults::Faults;
 
-/// Why `taper train` published nothing.
+/// Reasons why `taper train` publishes no version.
 #[derive(Debug, thiserror::Error)]
 pub enum TrainError {
-    /// The spec is wrong; everything that is wrong with it.
+    /// All faults of the spec.
     #[error("{0}")]
     Spec(Faults),
-    /// The rows cannot be learnt from: a file is missing, columns or values are wrong, rows are too few.
+    /// The data are not usable: a file is missing, columns or values are invalid, or there are too few rows.
     #[error("{0}")]
     Data(Faults),
-    /// A setting of the run itself.
+    /// An option of the run is invalid.
     #[error("{what}: got {got}, wants {wanted}")]
     Option {
-        /// Which.
+        /// The option.
         what: &'static str,
-        /// What came.
+        /// Its value.
         got: String,
-        /// What was wanted.
+        /// What was expected.
         wanted: &'static str,
     },
-    /// The loss is no number any more.
+    /// The loss is no longer finite.
     #[error(
-        "the loss was no longer finite in epoch {epoch}: a smaller `training.learning_rate` may help"
+        "the loss was no longer finite in epoch {epoch}; try a smaller `training.learning_rate`"
     )]
     Diverged {
-        /// Counted from 1.
+        /// The epoch, counted from 1.
         epoch: usize,
     },
-    /// The numeric library refused.
+    /// candle returned an error.
     #[error("training failed: {0}")]
     Numeric(#[from] candle_core::Error),
-    /// The version could not be published; the registry is as it was.
+    /// The version could not be published. The registry is unchanged.
     #[error("nothing was published: {0}")]
     Publish(String),
 }

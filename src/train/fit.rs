@@ -1,6 +1,6 @@
-//! What the training rows say about each feature: means, ranges, categories, stand-ins for missing values.
+//! Fits the encoding of each feature to the training rows: means, ranges, categories, imputed values.
 //!
-//! Only rows that are trained on are looked at, so that nothing of the validation and held-out rows leaks in.
+//! Only training rows are used, so that no information of the validation and held-out rows leaks into the encoding.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -18,13 +18,13 @@ use crate::model::manifest::raw::{
 };
 use crate::model::payload::{Cell, Datatype};
 
-/// Categories that one feature may have: more are the mark of an identifier.
-const MOST_CATEGORIES: usize = 2000;
+/// The most categories of one feature. A column with more is probably an identifier.
+const MAX_CATEGORIES: usize = 2000;
 
-/// The inputs of the version, encoded as `samples`, at least one, show them.
+/// Returns the inputs of the version, with encodings fitted to `samples`. There must be at least one sample.
 ///
 /// # Errors
-/// Columns from which nothing can be learnt.
+/// Returns every column that contains no information.
 pub(super) fn inputs(
     features: &[Feature],
     samples: &[Sample],
@@ -52,7 +52,7 @@ pub(super) fn inputs(
 /// The cells of one feature.
 pub(super) struct Column<'a> {
     pub(super) samples: &'a [Sample],
-    /// Place of the feature in the spec.
+    /// Index of the feature in the spec.
     pub(super) at: usize,
 }
 
@@ -61,7 +61,7 @@ impl Column<'_> {
         self.samples.iter().map(|sample| &sample.cells[self.at].1)
     }
 
-    /// The numbers in ascending order, missing ones left out; true is 1.
+    /// Returns the numbers in ascending order, without missing ones. `true` is 1.
     pub(super) fn numbers(&self) -> Vec<f64> {
         let number = |cell: &Cell| match cell {
             Cell::Number(x) => Some(*x),
@@ -73,7 +73,7 @@ impl Column<'_> {
         numbers
     }
 
-    /// The texts with how often each came, the most frequent first, equally frequent ones by name.
+    /// Returns the strings with their counts, the most frequent first, equally frequent ones by name.
     pub(super) fn texts(&self) -> Vec<(&str, u64)> {
         let mut counts = BTreeMap::new();
         for cell in self.cells() {
@@ -86,14 +86,14 @@ impl Column<'_> {
         texts
     }
 
-    /// Samples without a value.
+    /// Returns the number of samples without a value.
     pub(super) fn missing(&self) -> usize {
         self.cells()
             .filter(|cell| matches!(cell, Cell::Missing))
             .count()
     }
 
-    /// A value that stands for the column: the median as it came, or the most frequent text. `None` where all are missing.
+    /// Returns a typical value: the lower median, or the most frequent string. `None` if all values are missing.
     pub(super) fn typical(&self, datatype: Datatype) -> Option<Value> {
         if datatype == Datatype::Bytes {
             return self.texts().first().map(|(text, _)| (*text).into());
@@ -164,7 +164,10 @@ fn encoding(feature: &Feature, column: &Column<'_>) -> Result<RawEncoding, Strin
     }
 }
 
-/// The numbers as the network will see them, at least two different ones.
+/// Returns the numbers after clipping, in ascending order.
+///
+/// # Errors
+/// Returns an error unless there are at least two different numbers.
 fn varied(column: &Column<'_>, range: Option<&RawRange>) -> Result<Vec<f64>, String> {
     let mut numbers = column.numbers();
     if let Some(range) = range.filter(|range| range.outside == OutsidePolicy::Clip) {
@@ -175,10 +178,14 @@ fn varied(column: &Column<'_>, range: Option<&RawRange>) -> Result<Vec<f64>, Str
     match (numbers.first(), numbers.last()) {
         (Some(first), Some(last)) if first < last => Ok(numbers),
         (Some(only), _) => Err(constant(&only.to_string())),
-        _ => Err(hollow()),
+        _ => Err(empty_column()),
     }
 }
 
+/// Returns the categories with their own column, the most frequent first.
+///
+/// # Errors
+/// Returns an error if there are too many of them, or if all rows would have the same one.
 fn categories(
     column: &Column<'_>,
     min_count: u64,
@@ -189,14 +196,14 @@ fn categories(
     let categories: Vec<String> = frequent.map(|(text, _)| (*text).into()).collect();
     let bucket = unknown == UnknownPolicy::Bucket && categories.len() < texts.len();
     match (texts.as_slice(), categories.len()) {
-        ([], _) => Err(hollow()),
+        ([], _) => Err(empty_column()),
         ([(only, _)], _) => Err(constant(&format!("\"{only}\""))),
         (_, 0) => Err(format!(
-            "no text is in {min_count} of the training rows, as min_count wants"
+            "no string occurs in at least {min_count} training rows (`min_count`)"
         )),
         (_, 1) if !bucket => Err(constant(&format!("\"{}\"", categories[0]))),
-        (_, many) if many > MOST_CATEGORIES => Err(format!(
-            "holds {many} texts, wants at most {MOST_CATEGORIES}: raise `min_count`, or leave the column out if it is an \
+        (_, many) if many > MAX_CATEGORIES => Err(format!(
+            "got {many} categories, wants at most {MAX_CATEGORIES}: raise `min_count`, or remove the column if it is an \
              identifier"
         )),
         _ => Ok(categories),
@@ -205,11 +212,11 @@ fn categories(
 
 fn constant(value: &str) -> String {
     format!(
-        "holds only {value} in the training rows, so that there is nothing to learn from it; kind `ignore` keeps it"
+        "has only the value {value} in the training rows, which carries no information; remove it, or use kind `ignore`"
     )
 }
 
-fn hollow() -> String {
+fn empty_column() -> String {
     "is empty in all training rows".into()
 }
 
@@ -249,10 +256,10 @@ fn empty(kind: EncodingKind) -> RawEncoding {
     }
 }
 
-/// A number as JSON of the input's type.
+/// Returns a number as JSON of the input's type.
 #[expect(
     clippy::cast_possible_truncation,
-    reason = "cells of whole types are whole and within 2^53"
+    reason = "cells of integer types are integers within 2^53"
 )]
 pub(super) fn number(x: f64, datatype: Datatype) -> Value {
     match datatype {

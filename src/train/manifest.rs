@@ -1,4 +1,4 @@
-//! The manifest of the version that is being made: first a draft, whose inputs encode the rows, then what was learnt.
+//! The manifest of the new version: a draft, which encodes the training rows and is completed after training.
 
 use std::path::Path;
 
@@ -16,7 +16,7 @@ use crate::model::manifest::raw::{
 use crate::model::manifest::{self, Manifest};
 use crate::model::payload::Datatype;
 
-/// From logits to answers: what the target's kind asks for.
+/// Returns the head for the kind of target.
 pub(super) fn head(spec: &Spec) -> Head {
     match spec.target.classes.len() {
         0 => Head::Identity,
@@ -25,7 +25,7 @@ pub(super) fn head(spec: &Spec) -> Head {
     }
 }
 
-/// Columns of the answer.
+/// Returns the number of output columns.
 pub(super) fn outputs(spec: &Spec) -> usize {
     match head(spec) {
         Head::Softmax => spec.target.classes.len(),
@@ -33,7 +33,7 @@ pub(super) fn outputs(spec: &Spec) -> usize {
     }
 }
 
-/// The manifest before training: no measures, no profile, no golden rows, and weights that are not there yet.
+/// Returns the manifest before training: without quality, profile and golden requests, and with placeholders for the weights.
 pub(super) fn draft(
     spec: &Spec,
     version: VersionNumber,
@@ -88,10 +88,10 @@ pub(super) fn draft(
     }
 }
 
-/// How the draft encodes rows.
+/// Returns the signature of the draft, which encodes rows.
 ///
 /// # Errors
-/// What a manifest may not say, told in the words of the spec, from which it came.
+/// Returns the faults of the manifest, with the paths of the spec fields that cause them.
 pub(super) fn signature(draft: &RawManifest, spec: &Path) -> Result<Signature, TrainError> {
     let checked = Manifest::check(draft.clone(), spec);
     checked.map(|manifest| manifest.signature).map_err(|found| {

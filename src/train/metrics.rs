@@ -1,23 +1,25 @@
-//! How good predictions are: pure functions of predictions and truths, which are as many and at least one.
+//! Measures of quality: pure functions of predictions and targets, which must have the same number of rows, at least one.
+
+use super::numbers::float;
 
 /// One bin of a calibration table.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Bin {
-    /// Where it begins; it reaches up to the next one.
+    /// Its lower end; it reaches up to the next bin.
     pub from: f64,
-    /// Rows whose predicted probability falls into it.
+    /// Rows whose predicted probability is in the bin.
     pub rows: usize,
-    /// Their mean predicted probability; 0 where there are none.
+    /// Their mean predicted probability; 0 without rows.
     pub predicted: f64,
-    /// The share of them for which it came true; 0 where there are none.
+    /// Share of the rows that are positive; 0 without rows.
     pub observed: f64,
 }
 
-/// Bins of a calibration table.
+/// Number of bins of a calibration table.
 pub const BINS: usize = 10;
 
-/// The probability that a positive gets a higher score than a negative, ties counted half. `None` where there are only
-/// positives or only negatives.
+/// Returns the area under the ROC curve: the probability that a positive has a higher score than a negative, where ties count half.
+/// `None` if there are only positives or only negatives.
 #[must_use]
 pub fn auc(scores: &[f64], positive: &[bool]) -> Option<f64> {
     let mut order: Vec<usize> = (0..scores.len()).collect();
@@ -27,7 +29,7 @@ pub fn auc(scores: &[f64], positive: &[bool]) -> Option<f64> {
     if positives == 0 || negatives == 0 {
         return None;
     }
-    // Rank sum of the positives (Mann and Whitney), tied scores sharing the mean of their ranks.
+    // Rank sum of the positives (Mann and Whitney). Tied scores share the mean of their ranks.
     let mut rank_sum = 0.0;
     let mut start = 0;
     while start < order.len() {
@@ -43,40 +45,41 @@ pub fn auc(scores: &[f64], positive: &[bool]) -> Option<f64> {
     Some((rank_sum - p * (p + 1.0) / 2.0) / (p * n))
 }
 
-/// Mean of `-ln p`, where `p` is the probability that was given to what came true; never less than 1e-15, so that one
-/// wrong certainty does not make it infinite.
+/// Returns the mean of `-ln p`, where `p` is the predicted probability of the true class. `p` is clamped to at least 1e-15, so that one
+/// false certainty does not make the loss infinite.
 #[must_use]
-pub fn log_loss(given_to_truth: &[f64]) -> f64 {
-    mean(given_to_truth.iter().map(|p| -p.max(1e-15).ln()))
+pub fn log_loss(probability_of_target: &[f64]) -> f64 {
+    mean(probability_of_target.iter().map(|p| -p.max(1e-15).ln()))
 }
 
-/// Mean squared distance of the probability of the second class from the truth, 0 or 1.
+/// Returns the mean squared distance of the probability of the second class from the target, 0 or 1.
 #[must_use]
 pub fn brier(probabilities: &[f64], positive: &[bool]) -> f64 {
-    let truths = positive.iter().map(|p| f64::from(u8::from(*p)));
+    let targets = positive.iter().map(|p| f64::from(u8::from(*p)));
     mean(
         probabilities
             .iter()
-            .zip(truths)
+            .zip(targets)
             .map(|(p, y)| (p - y).powi(2)),
     )
 }
 
-/// Share of equal pairs.
+/// Returns the share of correct predictions.
 #[must_use]
-pub fn accuracy(predicted: &[usize], truths: &[usize]) -> f64 {
-    let pairs = predicted.iter().zip(truths);
+pub fn accuracy(predicted: &[usize], targets: &[usize]) -> f64 {
+    let pairs = predicted.iter().zip(targets);
     mean(pairs.map(|(p, y)| f64::from(u8::from(p == y))))
 }
 
-/// Ten bins of equal width: does what was given a probability of 30 % happen in 30 % of the cases?
+/// Returns a calibration table with ten bins of equal width. In a calibrated model, 30 % of the rows with a probability of 30 % are
+/// positive.
 #[must_use]
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     reason = "a probability times ten is a small bin number"
 )]
-pub fn calibration(probabilities: &[f64], came_true: &[bool]) -> Vec<Bin> {
+pub fn calibration(probabilities: &[f64], positive: &[bool]) -> Vec<Bin> {
     let mut bins: Vec<Bin> = (0..BINS)
         .map(|at| Bin {
             from: float(at) / float(BINS),
@@ -85,7 +88,7 @@ pub fn calibration(probabilities: &[f64], came_true: &[bool]) -> Vec<Bin> {
             observed: 0.0,
         })
         .collect();
-    for (p, y) in probabilities.iter().zip(came_true) {
+    for (p, y) in probabilities.iter().zip(positive) {
         let bin = &mut bins[((p * float(BINS)) as usize).min(BINS - 1)];
         bin.rows += 1;
         bin.predicted += p;
@@ -98,43 +101,38 @@ pub fn calibration(probabilities: &[f64], came_true: &[bool]) -> Vec<Bin> {
     bins
 }
 
-/// Expected calibration error: how far predicted and observed shares are apart, over the bins, weighted by their rows.
+/// Returns the expected calibration error: the mean difference of predicted and observed shares, weighted by the rows of the bins.
 #[must_use]
 pub fn calibration_error(bins: &[Bin]) -> f64 {
     let rows: usize = bins.iter().map(|bin| bin.rows).sum();
-    let apart = |bin: &Bin| float(bin.rows) * (bin.predicted - bin.observed).abs();
-    bins.iter().map(apart).sum::<f64>() / float(rows.max(1))
+    let weighted = |bin: &Bin| float(bin.rows) * (bin.predicted - bin.observed).abs();
+    bins.iter().map(weighted).sum::<f64>() / float(rows.max(1))
 }
 
-/// Mean absolute error.
+/// Returns the mean absolute error.
 #[must_use]
-pub fn mae(predicted: &[f64], truths: &[f64]) -> f64 {
-    mean(predicted.iter().zip(truths).map(|(p, y)| (p - y).abs()))
+pub fn mae(predicted: &[f64], targets: &[f64]) -> f64 {
+    mean(predicted.iter().zip(targets).map(|(p, y)| (p - y).abs()))
 }
 
-/// Root of the mean squared error.
+/// Returns the root of the mean squared error.
 #[must_use]
-pub fn rmse(predicted: &[f64], truths: &[f64]) -> f64 {
-    mean(predicted.iter().zip(truths).map(|(p, y)| (p - y).powi(2))).sqrt()
+pub fn rmse(predicted: &[f64], targets: &[f64]) -> f64 {
+    mean(predicted.iter().zip(targets).map(|(p, y)| (p - y).powi(2))).sqrt()
 }
 
-/// Share of the truths' variance that is explained; below 0 where the mean would be a better guess. `None` where all
-/// truths are equal.
+/// Returns the coefficient of determination: the share of the targets' variance that the predictions explain. It is negative if the
+/// mean is a better prediction. `None` if all targets are equal.
 #[must_use]
-pub fn r2(predicted: &[f64], truths: &[f64]) -> Option<f64> {
-    let centre = mean(truths.iter().copied());
-    let variance = mean(truths.iter().map(|y| (y - centre).powi(2)));
-    (variance > 0.0).then(|| 1.0 - rmse(predicted, truths).powi(2) / variance)
+pub fn r2(predicted: &[f64], targets: &[f64]) -> Option<f64> {
+    let centre = mean(targets.iter().copied());
+    let variance = mean(targets.iter().map(|y| (y - centre).powi(2)));
+    (variance > 0.0).then(|| 1.0 - rmse(predicted, targets).powi(2) / variance)
 }
 
 fn mean(values: impl ExactSizeIterator<Item = f64>) -> f64 {
     let count = float(values.len());
     values.sum::<f64>() / count
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts of rows, far below 2^53")]
-fn float(count: usize) -> f64 {
-    count as f64
 }
 
 #[cfg(test)]
@@ -197,7 +195,7 @@ mod tests {
 
     #[test]
     fn losses_have_their_textbook_values() {
-        near(log_loss(&[0.5, 0.5]), 2f64.ln(), "a coin");
+        near(log_loss(&[0.5, 0.5]), 2f64.ln(), "a coin toss");
         near(
             log_loss(&[0.9, 0.8]),
             -(0.9f64.ln() + 0.8f64.ln()) / 2.0,
@@ -206,7 +204,7 @@ mod tests {
         near(
             log_loss(&[0.0]),
             -(1e-15f64.ln()),
-            "a wrong certainty stays finite",
+            "a false certainty stays finite",
         );
         near(
             brier(&[0.9, 0.2], &[true, false]),
@@ -223,15 +221,15 @@ mod tests {
 
     #[test]
     fn regression_errors_have_their_textbook_values() {
-        let (predicted, truths) = ([2.5, 0.0, 2.0, 8.0], [3.0, -0.5, 2.0, 7.0]);
-        near(mae(&predicted, &truths), 0.5, "mean of 0.5, 0.5, 0, 1");
+        let (predicted, targets) = ([2.5, 0.0, 2.0, 8.0], [3.0, -0.5, 2.0, 7.0]);
+        near(mae(&predicted, &targets), 0.5, "mean of 0.5, 0.5, 0, 1");
         near(
-            rmse(&predicted, &truths),
+            rmse(&predicted, &targets),
             0.375f64.sqrt(),
             "root of 1.5 / 4",
         );
         near(
-            r2(&predicted, &truths).unwrap(),
+            r2(&predicted, &targets).unwrap(),
             1.0 - 1.5 / 29.1875,
             "against the spread about 2.875",
         );
@@ -239,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn calibration_compares_what_was_said_with_what_came() {
+    fn calibration_compares_predicted_with_observed_shares() {
         let bins = calibration(
             &[0.05, 0.15, 0.15, 0.1, 1.0],
             &[false, true, false, false, true],

@@ -1,23 +1,22 @@
-//! `taper train`: a CSV file and a small spec in, a new published version out.
+//! `taper train`: trains a version from a CSV file and a spec, and publishes it.
 //!
-//! Always holds: what is fitted (scales, categories, stand-ins) is fitted on the rows that are learnt from and on no
-//! others; rows are encoded by the [`Signature`] of the version itself, so that training and
-//! serving cannot differ; the same spec, file and seed give the same bytes; a version becomes visible by one rename, and
-//! only after it was loaded as the gateway would load it.
-//! Not here: how a version is laid out and checked ([`model`](crate::model)), where it is put
-//! ([`registry`](crate::registry)).
+//! Invariants: scales, categories and imputed values are fitted on the training rows only. Rows are encoded with the
+//! [`Signature`](crate::model::Signature) of the version itself, so training and serving cannot differ. The same spec, file and seed give
+//! the same bytes. A version becomes visible by one rename, after it was loaded like in the gateway.
+//! Not here: format and checks of a version ([`model`](crate::model)), and the registry ([`registry`](crate::registry)).
 
 pub mod metrics;
 pub mod spec;
 
-mod answers;
 mod encode;
 mod error;
 mod fit;
+mod golden;
 mod manifest;
 mod network;
 mod numbers;
 mod optimise;
+mod predictions;
 mod profile;
 mod publish;
 mod quality;
@@ -33,13 +32,12 @@ use rand::rngs::Xoshiro256PlusPlus;
 use tokio::time::Instant;
 
 pub use error::TrainError;
+pub use optimise::Progress;
 pub use quality::Quality;
 pub use report::{Part, Report};
 
 use crate::ident::VersionNumber;
-use crate::model::Signature;
-use crate::model::manifest::raw::{Golden, Head, RawManifest};
-use crate::model::payload::Payload;
+use crate::model::manifest::raw::{Head, RawManifest};
 use network::Network;
 use optimise::{Examples, Outcome};
 use spec::{Holdout, Spec};
@@ -49,67 +47,52 @@ use table::Sample;
 /// What to train and where to publish it.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The spec's file.
+    /// The spec file.
     pub spec: PathBuf,
-    /// The registry that gets the version.
+    /// The registry for the version.
     pub registry: PathBuf,
-    /// Number of the version; the one after the highest that is there where `None`.
+    /// Number of the version. `None`: the next number after the highest version.
     pub version: Option<VersionNumber>,
-    /// When it was made, RFC 3339: given, the same seed makes the same bytes. Now where `None`.
+    /// Creation time, RFC 3339. `None`: the current time. If it is given, the same seed gives the same bytes.
     pub created_at: Option<String>,
-    /// In place of the spec's seed.
+    /// Seed to use instead of the one in the spec.
     pub seed: Option<u64>,
 }
 
-/// How training goes, once an epoch.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Progress {
-    /// The epoch that has ended, counted from 1.
-    pub epoch: usize,
-    /// The most epochs there can be.
-    pub of: usize,
-    /// Mean loss over the epoch's batches.
-    pub train_loss: f64,
-    /// Mean loss of the validation rows after the epoch.
-    pub validation_loss: f64,
-    /// Whether no epoch before was better.
-    pub best: bool,
-}
-
-/// Trains what the spec says and publishes it; `progress` is told every epoch. Blocks for as long as it takes.
+/// Trains the model of a spec and publishes it. Calls `progress` after each epoch. Blocks until training has finished.
 ///
 /// # Errors
-/// Why nothing was published.
+/// See [`TrainError`]. Nothing is published then.
 pub fn train(options: &Options, progress: &mut dyn FnMut(Progress)) -> Result<Report, TrainError> {
     let started = Instant::now();
     let mut spec = Spec::load(&options.spec).map_err(TrainError::Spec)?;
     spec.training.seed = options.seed.unwrap_or(spec.training.seed);
-    let created_at = moment(options.created_at.as_deref())?;
+    let created_at = creation_time(options.created_at.as_deref())?;
     let version = publish::number(&options.registry, &spec.model, options.version)?;
     let split = split::read(&spec).map_err(TrainError::Data)?;
-    let learnt = learn(&spec, version, created_at, &split, progress)?;
-    let (manifest, weights) = (learnt.manifest, &learnt.weights);
+    let trained = train_version(&spec, version, created_at, &split, progress)?;
+    let (manifest, weights) = (trained.manifest, &trained.weights);
     let path = publish::version(&options.registry, &spec.model, version, manifest, weights)?;
     Ok(Report {
         model: spec.model,
         version,
         path,
         classes: spec.target.classes,
-        columns: learnt.columns,
+        columns: trained.columns,
         fit: part(&split.fit),
         validation: part(&split.validation),
         holdout: part(&split.holdout),
-        epochs: learnt.outcome.epochs,
-        best_epoch: learnt.outcome.best.epoch,
-        train_loss: learnt.outcome.best.train_loss,
-        validation_loss: learnt.outcome.best.validation_loss,
-        quality: learnt.quality,
+        epochs: trained.outcome.epochs,
+        best_epoch: trained.outcome.best.epoch,
+        train_loss: trained.outcome.best.train_loss,
+        validation_loss: trained.outcome.best.validation_loss,
+        quality: trained.quality,
         took: started.elapsed(),
     })
 }
 
-/// A version that is not published yet.
-struct Learnt {
+/// A trained version that is not published yet.
+struct TrainedVersion {
     manifest: RawManifest,
     weights: Vec<u8>,
     columns: usize,
@@ -117,15 +100,15 @@ struct Learnt {
     quality: Quality,
 }
 
-fn learn(
+fn train_version(
     spec: &Spec,
     version: VersionNumber,
     created_at: String,
     split: &Split,
     progress: &mut dyn FnMut(Progress),
-) -> Result<Learnt, TrainError> {
+) -> Result<TrainedVersion, TrainError> {
     let train = spec.data.train.as_path();
-    let kept = match &spec.data.holdout {
+    let holdout_file = match &spec.data.holdout {
         Holdout::File(file) => file.as_path(),
         Holdout::Tail(_) => train,
     };
@@ -137,21 +120,21 @@ fn learn(
     };
     let mut fit = encoded(&split.fit, train)?;
     let mut validation = encoded(&split.validation, train)?;
-    let holdout = encoded(&split.holdout, kept)?;
+    let holdout = encoded(&split.holdout, holdout_file)?;
 
     let (network, outcome) = fit_network(spec, &mut fit, &mut validation, progress)?;
     let (head, width) = (manifest::head(spec), manifest::outputs(spec));
-    let answer = |examples: &Examples| -> Result<Vec<f32>, TrainError> {
+    let predict = |examples: &Examples| -> Result<Vec<f32>, TrainError> {
         let logits = optimise::logits(&network, examples)?;
-        Ok(answers::of_logits(head, &logits, width))
+        Ok(predictions::from_logits(head, &logits, width))
     };
-    let truths: Vec<f64> = split.holdout.iter().map(|sample| sample.truth).collect();
-    let quality = Quality::measure(head, &answer(&holdout)?, width, &truths);
-    let named = answers::by_name(head, &answer(&fit)?, width, &spec.target.classes);
-    manifest.reference = Some(profile::reference(&spec.features, &split.fit, named));
+    let targets: Vec<f64> = split.holdout.iter().map(|sample| sample.target).collect();
+    let quality = Quality::measure(head, &predict(&holdout)?, width, &targets);
+    let by_name = predictions::by_name(head, &predict(&fit)?, width, &spec.target.classes);
+    manifest.reference = Some(profile::reference(&spec.features, &split.fit, by_name));
     manifest.metrics = quality.by_name();
-    manifest.golden = golden(spec, &signature, &split.fit, answer)?;
-    Ok(Learnt {
+    manifest.golden = golden::golden(spec, &signature, &split.fit, predict)?;
+    Ok(TrainedVersion {
         manifest,
         weights: network.safetensors()?,
         columns: signature.columns(),
@@ -160,7 +143,7 @@ fn learn(
     })
 }
 
-/// Draws a network and trains it. Truths of a regression are standardised for that, which the last layer makes up for.
+/// Initialises a network and trains it. The targets of a regression are standardised for training; the last layer reverses this.
 fn fit_network(
     spec: &Spec,
     fit: &mut Examples,
@@ -168,10 +151,10 @@ fn fit_network(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<(Network, Outcome), TrainError> {
     let head = manifest::head(spec);
-    let truths: Vec<f64> = fit.truths.iter().map(|y| f64::from(*y)).collect();
-    let (mean, std) = numbers::moments(&truths);
+    let targets: Vec<f64> = fit.targets.iter().map(|y| f64::from(*y)).collect();
+    let (mean, std) = numbers::moments(&targets);
     let standardise = |examples: &mut Examples| {
-        for y in &mut examples.truths {
+        for y in &mut examples.targets {
             *y = encode::narrow((f64::from(*y) - mean) / std);
         }
     };
@@ -182,9 +165,9 @@ fn fit_network(
     let mut widths = vec![fit.columns];
     widths.extend(&spec.hidden);
     widths.push(manifest::outputs(spec));
-    // Named, so that a seed means the same in every build: rand's standard generator may change.
+    // A specific generator, so that a seed gives the same numbers with every version of rand. Its standard generator may change.
     let mut rng = Xoshiro256PlusPlus::seed_from_u64(spec.training.seed);
-    let network = Network::draw(&widths, &fit.used(), spec.activation, &mut rng)?;
+    let network = Network::random(&widths, &fit.used(), spec.activation, &mut rng)?;
     let settings = &spec.training;
     let outcome = optimise::run(
         &network, head, fit, validation, settings, &mut rng, progress,
@@ -195,33 +178,8 @@ fn fit_network(
     Ok((network, outcome))
 }
 
-fn golden(
-    spec: &Spec,
-    signature: &Signature,
-    samples: &[Sample],
-    answer: impl Fn(&Examples) -> Result<Vec<f32>, TrainError>,
-) -> Result<Vec<Golden>, TrainError> {
-    let rows = answers::golden_rows(&spec.features, samples);
-    let payload = Payload::Rows(rows.iter().map(answers::cells).collect());
-    let encoded = signature.encode(&payload);
-    // Not for the data to mend: a real row, or one with typical values in it, does not pass the version's own checks.
-    let encoded = encoded.map_err(|faults| TrainError::Publish(format!("golden {faults}")))?;
-    let answers = answer(&Examples {
-        rows: encoded.as_slice().to_vec(),
-        columns: encoded.columns(),
-        truths: vec![0.0; rows.len()],
-    })?;
-    let answers = answers.chunks_exact(manifest::outputs(spec));
-    let golden = rows.into_iter().zip(answers);
-    Ok(golden
-        .map(|(row, answer)| Golden {
-            row,
-            answer: answer.to_vec(),
-        })
-        .collect())
-}
-
-fn moment(given: Option<&str>) -> Result<String, TrainError> {
+/// Checks the given creation time, or returns the current time.
+fn creation_time(given: Option<&str>) -> Result<String, TrainError> {
     let Some(given) = given else {
         let now = Timestamp::now();
         return Ok(now.round(Unit::Second).unwrap_or(now).to_string());
@@ -231,7 +189,7 @@ fn moment(given: Option<&str>) -> Result<String, TrainError> {
         Err(_) => Err(TrainError::Option {
             what: "created_at",
             got: format!("\"{given}\""),
-            wanted: "a moment as in RFC 3339, 2013-07-01T08:00:00Z",
+            wanted: "an RFC 3339 time such as 2013-07-01T08:00:00Z",
         }),
     }
 }

@@ -1,4 +1,4 @@
-//! The network while it is trained: candle variables, seeded initialisation, weights as safetensors.
+//! The network during training: candle variables, seeded initialisation, weights as safetensors.
 
 use candle_core::{DType, Device, Tensor, Var};
 use rand::{Rng, RngExt};
@@ -7,7 +7,7 @@ use safetensors::tensor::{Dtype, TensorView};
 use super::spec::raw::Activation;
 use crate::model::manifest::raw::{Head, LayerKind, RawArchitecture, RawLayer};
 
-/// Linear layers with an activation after each but the last.
+/// Linear layers, with an activation after each except the last.
 #[derive(Debug)]
 pub(super) struct Network {
     layers: Vec<Linear>,
@@ -23,15 +23,16 @@ struct Linear {
     bias: Var,
 }
 
-/// A copy of all weights at one time.
+/// A copy of all weights.
 #[derive(Debug)]
 pub(super) struct Weights(Vec<(Tensor, Tensor)>);
 
 impl Network {
-    /// A network of `widths` from its inputs to its outputs, at least two, drawn from `rng`: uniform within
-    /// `1 / sqrt(inputs)`, as torch does. Columns that are not `used` get weight zero, and keep it: a category that training never
-    /// showed then changes nothing, where random weights would.
-    pub(super) fn draw(
+    /// Creates a network with random weights, uniform within `1 / sqrt(inputs)`, as torch does.
+    ///
+    /// `widths` are the widths from the inputs to the outputs, at least two. Columns that are not `used` get weight zero and keep it, so
+    /// that a category that does not occur in training has no random effect.
+    pub(super) fn random(
         widths: &[usize],
         used: &[bool],
         activation: Activation,
@@ -63,7 +64,7 @@ impl Network {
         Ok(Self { layers, activation })
     }
 
-    /// Logits `[rows, outputs]` of `x`, `[rows, inputs]`. `mask` is given each hidden layer's values and may drop some.
+    /// Returns the logits `[rows, outputs]` of `x`, `[rows, inputs]`. `mask` receives the values of each hidden layer and may drop some.
     pub(super) fn forward(
         &self,
         x: &Tensor,
@@ -79,13 +80,13 @@ impl Network {
         Ok(x)
     }
 
-    /// The weights and, apart, the biases: only weights decay.
+    /// Returns weights and biases separately, because weight decay applies only to weights.
     pub(super) fn variables(&self) -> (Vec<Var>, Vec<Var>) {
         let pairs = self.layers.iter();
         pairs.map(|l| (l.weight.clone(), l.bias.clone())).unzip()
     }
 
-    /// A copy of the weights as they are now.
+    /// Returns a copy of the current weights.
     pub(super) fn weights(&self) -> candle_core::Result<Weights> {
         let copies = self
             .layers
@@ -94,7 +95,7 @@ impl Network {
         Ok(Weights(copies.collect::<candle_core::Result<_>>()?))
     }
 
-    /// Puts the weights back as they were.
+    /// Restores copied weights.
     pub(super) fn restore(&self, weights: &Weights) -> candle_core::Result<()> {
         for (layer, (weight, bias)) in self.layers.iter().zip(&weights.0) {
             layer.weight.set(weight)?;
@@ -103,7 +104,7 @@ impl Network {
         Ok(())
     }
 
-    /// Makes each answer `x` an answer `x * factor + offset`, by the weights of the last layer.
+    /// Changes the last layer so that each output `x` becomes `x * factor + offset`.
     pub(super) fn rescale(&self, factor: f64, offset: f64) -> candle_core::Result<()> {
         if let Some(last) = self.layers.last() {
             last.weight.set(&last.weight.affine(factor, 0.0)?)?;
@@ -112,7 +113,7 @@ impl Network {
         Ok(())
     }
 
-    /// The bytes of `weights.safetensors`: the same weights give the same bytes.
+    /// Returns the bytes of `weights.safetensors`. The same weights give the same bytes.
     pub(super) fn safetensors(&self) -> candle_core::Result<Vec<u8>> {
         let mut tensors = Vec::new();
         for (at, layer) in self.layers.iter().enumerate() {
@@ -132,7 +133,7 @@ impl Network {
     }
 }
 
-/// The layers for the manifest, tensors named as in a `torch.nn.Sequential`: by place, activations counted.
+/// Returns the layers for the manifest. Tensors are named as in a `torch.nn.Sequential`: by position, where activations count.
 pub(super) fn architecture(hidden: usize, activation: Activation, head: Head) -> RawArchitecture {
     let layer = |kind, name| RawLayer {
         kind,
@@ -149,7 +150,7 @@ pub(super) fn architecture(hidden: usize, activation: Activation, head: Head) ->
     RawArchitecture { layers, head }
 }
 
-/// Name of the linear layer `at` among the linear layers, activations standing between them.
+/// Returns the name of linear layer number `at`. There is an activation between two linear layers.
 fn name(at: usize) -> String {
     (2 * at).to_string()
 }

@@ -1,6 +1,6 @@
-//! Small sums over a column of numbers.
+//! Statistics of a column of numbers.
 
-/// Mean and standard deviation (population) of at least one value.
+/// Returns mean and standard deviation (population) of at least one value.
 pub(super) fn moments(values: &[f64]) -> (f64, f64) {
     let count = float(values.len());
     let mean = values.iter().sum::<f64>() / count;
@@ -8,30 +8,29 @@ pub(super) fn moments(values: &[f64]) -> (f64, f64) {
     (mean, variance.sqrt())
 }
 
-/// The value below which `share` (0 to 1) of the ascending `sorted` lie: linear interpolation, Hyndman and Fan type 7.
+/// Returns the quantile of `sorted` at `share`, 0 to 1: linear interpolation, Hyndman and Fan type 7.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
-    reason = "a share of a length is a place within it"
+    reason = "a share of a length is a valid index"
 )]
 pub(super) fn quantile(sorted: &[f64], share: f64) -> f64 {
-    let place = share * float(sorted.len().saturating_sub(1));
-    let (low, high) = (place.floor() as usize, place.ceil() as usize);
+    let position = share * float(sorted.len().saturating_sub(1));
+    let (low, high) = (position.floor() as usize, position.ceil() as usize);
     let (below, above) = (sorted[low], sorted[high]);
     if below == above {
         below
     } else {
-        below + (above - below) * (place - place.floor())
+        below + (above - below) * (position - position.floor())
     }
 }
 
-/// Nine significant digits, as many as an f32 has: what a manifest keeps of a number that only people and drift measures
-/// read.
-pub(super) fn tidy(x: f64) -> f64 {
+/// Rounds to nine significant digits, the precision of an f32. For numbers in a manifest that only people and drift measures read.
+pub(super) fn round_to_nine_digits(x: f64) -> f64 {
     format!("{x:.8e}").parse().unwrap_or(x)
 }
 
-/// A count as a number.
+/// Converts a count.
 #[expect(clippy::cast_precision_loss, reason = "counts of rows, far below 2^53")]
 pub(super) fn float(count: usize) -> f64 {
     count as f64
@@ -55,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn moments_are_those_of_the_whole_population() {
+    fn moments_are_those_of_the_population() {
         let (mean, std) = moments(&[2.0, 4.0, 4.0, 4.0, 5.0, 5.0, 7.0, 9.0]);
         assert_eq!(
             (mean.to_string(), std.to_string()),
@@ -64,14 +63,14 @@ mod tests {
     }
 
     #[test]
-    fn tidy_numbers_have_nine_digits() {
+    fn rounded_numbers_have_nine_digits() {
         let f32_as_f64 = f64::from(0.1f32);
         for (x, want) in [
             (f32_as_f64, "0.100000001"),
             (12_345_678_912.0, "12345678900"),
             (3.5, "3.5"),
         ] {
-            assert_eq!(tidy(x).to_string(), want);
+            assert_eq!(round_to_nine_digits(x).to_string(), want);
         }
     }
 }

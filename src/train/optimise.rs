@@ -1,37 +1,51 @@
-//! The training loop: shuffled mini-batches, AdamW, early stopping, the best weights kept.
+//! The training loop: shuffled mini-batches, AdamW, early stopping. The best weights are kept.
 
 use candle_core::{Device, Tensor};
 use candle_nn::{AdamW, Optimizer, ParamsAdamW};
 use rand::seq::SliceRandom;
 use rand::{Rng, RngExt};
 
-use super::Progress;
 use super::error::TrainError;
 use super::network::Network;
 use super::numbers::float;
 use super::spec::raw::RawTraining;
 use crate::model::manifest::raw::Head;
 
-/// Rows of one forward pass where nothing is learnt.
+/// Rows of one forward pass outside of training steps.
 const CHUNK: usize = 4096;
 
-/// Encoded rows with their truths, at least one.
+/// Progress after one epoch.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Progress {
+    /// The epoch, counted from 1.
+    pub epoch: usize,
+    /// The most epochs of the run.
+    pub of: usize,
+    /// Mean loss over the batches of the epoch.
+    pub train_loss: f64,
+    /// Mean loss of the validation rows after the epoch.
+    pub validation_loss: f64,
+    /// Whether this is the best epoch so far.
+    pub best: bool,
+}
+
+/// Encoded rows with their targets, at least one.
 #[derive(Debug)]
 pub(super) struct Examples {
     /// `f32 [rows, columns]`, row-major.
     pub(super) rows: Vec<f32>,
     /// Width of a row.
     pub(super) columns: usize,
-    /// The class's index, or the (standardised) value, per row.
-    pub(super) truths: Vec<f32>,
+    /// Per row, the index of the class or the (standardised) value.
+    pub(super) targets: Vec<f32>,
 }
 
 impl Examples {
     pub(super) fn len(&self) -> usize {
-        self.truths.len()
+        self.targets.len()
     }
 
-    /// Which columns differ from zero in some row.
+    /// Returns which columns differ from zero in at least one row.
     pub(super) fn used(&self) -> Vec<bool> {
         let mut used = vec![false; self.columns];
         for row in self.rows.chunks_exact(self.columns) {
@@ -47,16 +61,16 @@ impl Examples {
     }
 }
 
-/// How a run went.
+/// The result of a run.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Outcome {
-    /// Epochs that were run.
+    /// Number of epochs.
     pub(super) epochs: usize,
-    /// Where the kept weights come from; counted from 1.
+    /// The epoch with the best weights.
     pub(super) best: Progress,
 }
 
-/// Trains `network` until `validation` no longer gets better, and leaves it with its best weights.
+/// Trains `network` until the loss of `validation` no longer falls, and restores its best weights.
 pub(super) fn run(
     network: &Network,
     head: Head,
@@ -85,9 +99,9 @@ pub(super) fn run(
         order.shuffle(rng);
         let mut train_loss = 0.0;
         for batch in order.chunks(settings.batch_size) {
-            let (rows, truths) = gather(fit, batch, head)?;
-            let logits = network.forward(&rows, |x| dropped(x, settings.dropout, rng))?;
-            let loss = batch_loss(head, &logits, &truths)?;
+            let (rows, targets) = gather(fit, batch, head)?;
+            let logits = network.forward(&rows, |x| drop_out(x, settings.dropout, rng))?;
+            let loss = batch_loss(head, &logits, &targets)?;
             let grads = loss.backward()?;
             for optimiser in &mut optimisers {
                 optimiser.step(&grads)?;
@@ -119,7 +133,7 @@ pub(super) fn run(
     Ok(Outcome { epochs, best })
 }
 
-/// The logits of all rows, `outputs` to a row.
+/// Returns the logits of all rows, row-major.
 pub(super) fn logits(network: &Network, examples: &Examples) -> candle_core::Result<Vec<f32>> {
     let mut logits = Vec::new();
     for chunk in examples.rows.chunks(CHUNK * examples.columns) {
@@ -134,41 +148,41 @@ pub(super) fn logits(network: &Network, examples: &Examples) -> candle_core::Res
 fn mean_loss(network: &Network, head: Head, examples: &Examples) -> candle_core::Result<f64> {
     let logits = logits(network, examples)?;
     let width = logits.len() / examples.len();
-    let rows = logits.chunks_exact(width).zip(&examples.truths);
+    let rows = logits.chunks_exact(width).zip(&examples.targets);
     let sum: f64 = rows
-        .map(|(logits, truth)| row_loss(head, logits, *truth))
+        .map(|(logits, target)| row_loss(head, logits, *target))
         .sum();
     Ok(sum / float(examples.len()))
 }
 
-/// The loss of one row, as [`batch_loss`] averages it.
-fn row_loss(head: Head, logits: &[f32], truth: f32) -> f64 {
+/// Returns the loss of one row, of which [`batch_loss`] is the mean.
+fn row_loss(head: Head, logits: &[f32], target: f32) -> f64 {
     let x = f64::from(logits[0]);
     match head {
-        Head::Sigmoid => x.max(0.0) - x * f64::from(truth) + (-x.abs()).exp().ln_1p(),
+        Head::Sigmoid => x.max(0.0) - x * f64::from(target) + (-x.abs()).exp().ln_1p(),
         Head::Softmax => {
             let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
             let powers = logits.iter().map(|x| f64::from(x - largest).exp());
-            f64::from(largest) + powers.sum::<f64>().ln() - f64::from(logits[class(truth)])
+            f64::from(largest) + powers.sum::<f64>().ln() - f64::from(logits[class(target)])
         }
-        Head::Identity => (x - f64::from(truth)).powi(2),
+        Head::Identity => (x - f64::from(target)).powi(2),
     }
 }
 
-/// Mean loss of a batch: binary cross-entropy, cross-entropy, squared error.
-fn batch_loss(head: Head, logits: &Tensor, truths: &Tensor) -> candle_core::Result<Tensor> {
+/// Returns the mean loss of a batch: binary cross-entropy, cross-entropy, or squared error.
+fn batch_loss(head: Head, logits: &Tensor, targets: &Tensor) -> candle_core::Result<Tensor> {
     match head {
-        // From the logits, so that a sure answer has no infinite loss: candle_nn takes the logarithm of a sigmoid.
+        // Computed from the logits. candle_nn takes the logarithm of a sigmoid, which is infinite for certain predictions.
         Head::Sigmoid => {
             let tail = (logits.abs()?.neg()?.exp()? + 1.0)?.log()?;
-            ((logits.relu()? - (logits * truths)?)? + tail)?.mean_all()
+            ((logits.relu()? - (logits * targets)?)? + tail)?.mean_all()
         }
-        Head::Softmax => candle_nn::loss::cross_entropy(logits, truths),
-        Head::Identity => candle_nn::loss::mse(logits, truths),
+        Head::Softmax => candle_nn::loss::cross_entropy(logits, targets),
+        Head::Identity => candle_nn::loss::mse(logits, targets),
     }
 }
 
-/// The rows of a batch, and their truths as [`batch_loss`] takes them.
+/// Returns the rows of a batch, and their targets as [`batch_loss`] expects them.
 fn gather(
     examples: &Examples,
     batch: &[usize],
@@ -180,21 +194,21 @@ fn gather(
         .copied()
         .collect();
     let rows = Tensor::from_vec(rows, (batch.len(), examples.columns), &Device::Cpu)?;
-    let truths: Vec<f32> = batch.iter().map(|at| examples.truths[*at]).collect();
-    let truths = if head == Head::Softmax {
+    let targets: Vec<f32> = batch.iter().map(|at| examples.targets[*at]).collect();
+    let targets = if head == Head::Softmax {
         Tensor::from_vec(
-            truths.into_iter().map(index).collect(),
+            targets.into_iter().map(index).collect(),
             batch.len(),
             &Device::Cpu,
         )?
     } else {
-        Tensor::from_vec(truths, (batch.len(), 1), &Device::Cpu)?
+        Tensor::from_vec(targets, (batch.len(), 1), &Device::Cpu)?
     };
-    Ok((rows, truths))
+    Ok((rows, targets))
 }
 
-/// `x` with a share of its values dropped and the others raised to make up for it.
-fn dropped(x: Tensor, share: f64, rng: &mut impl Rng) -> candle_core::Result<Tensor> {
+/// Sets a share of the values to zero and scales the others up, so that the mean stays the same.
+fn drop_out(x: Tensor, share: f64, rng: &mut impl Rng) -> candle_core::Result<Tensor> {
     if share == 0.0 {
         return Ok(x);
     }
@@ -204,23 +218,22 @@ fn dropped(x: Tensor, share: f64, rng: &mut impl Rng) -> candle_core::Result<Ten
     &x * &mask.reshape(x.shape())?
 }
 
-/// A class's index, which is a small whole number.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
-    reason = "see its doc"
+    reason = "the index of a class is a small integer"
 )]
-fn class(truth: f32) -> usize {
-    truth as usize
+fn class(target: f32) -> usize {
+    target as usize
 }
 
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
-    reason = "a class's index is small"
+    reason = "the index of a class is a small integer"
 )]
-fn index(truth: f32) -> u32 {
-    truth as u32
+fn index(target: f32) -> u32 {
+    target as u32
 }
 
 #[cfg(test)]

@@ -1,24 +1,24 @@
-//! The reference profile: how features and predictions are distributed on the training rows.
+//! Computes the reference profile: the distribution of features and predictions on the training rows.
 
 use std::collections::BTreeMap;
 
 use super::fit::Column;
-use super::numbers::{float, moments, quantile, tidy};
+use super::numbers::{float, moments, quantile, round_to_nine_digits};
 use super::spec::Feature;
 use super::table::Sample;
 use crate::model::manifest::raw::{Profile, Reference};
 use crate::model::payload::Datatype;
 
-/// Texts whose counts are kept one by one.
-const MOST_CATEGORIES: usize = 200;
+/// The most categories with their own count.
+const MAX_CATEGORIES: usize = 200;
 
-/// The profile of `samples` and of `predictions`, which hold one value per sample under each name.
+/// Returns the profile of `samples` and `predictions`. `predictions` has one value per sample under each name.
 pub(super) fn reference(
     features: &[Feature],
     samples: &[Sample],
     predictions: BTreeMap<String, Vec<f64>>,
 ) -> Reference {
-    let shown = features
+    let open_features = features
         .iter()
         .enumerate()
         .filter(|(_, feature)| !feature.sensitive.is_sensitive());
@@ -34,7 +34,7 @@ pub(super) fn reference(
     };
     Reference {
         rows: count(samples.len()),
-        features: shown.map(profile).collect(),
+        features: open_features.map(profile).collect(),
         predictions: predictions.into_iter().map(of_prediction).collect(),
     }
 }
@@ -48,27 +48,27 @@ fn of_column(datatype: Datatype, column: &Column<'_>) -> Profile {
     }
 }
 
-/// `sorted` is ascending.
+/// Returns the profile of numbers, which must be in ascending order.
 fn of_numbers(sorted: &[f64], missing: u64) -> Profile {
     let (mean, std) = if sorted.is_empty() {
         (None, None)
     } else {
         some(moments(sorted))
     };
-    let percent = |at: usize| tidy(quantile(sorted, float(at) / 100.0));
+    let percent = |at: usize| round_to_nine_digits(quantile(sorted, float(at) / 100.0));
     Profile {
         missing,
-        mean: mean.map(tidy),
-        std: std.map(tidy),
+        mean: mean.map(round_to_nine_digits),
+        std: std.map(round_to_nine_digits),
         quantiles: (!sorted.is_empty()).then(|| (0..=100).map(percent).collect()),
         categories: None,
         other: None,
     }
 }
 
-/// `texts` with their counts, the most frequent first.
+/// Returns the profile of strings with their counts, which must be sorted by descending frequency.
 fn of_texts(texts: &[(&str, u64)], missing: u64) -> Profile {
-    let (listed, rest) = texts.split_at(texts.len().min(MOST_CATEGORIES));
+    let (listed, rest) = texts.split_at(texts.len().min(MAX_CATEGORIES));
     Profile {
         missing,
         mean: None,
@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_keep_their_shape_in_101_quantiles() {
+    fn numbers_are_described_by_101_quantiles() {
         let sorted: Vec<f64> = (0..=200).map(f64::from).collect();
         let profile = of_numbers(&sorted, 3);
         let quantiles = profile.quantiles.unwrap();
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_column_without_values_has_only_its_gaps() {
+    fn a_column_without_values_has_only_a_count_of_missing_ones() {
         let profile = of_numbers(&[], 7);
         assert_eq!(
             (profile.missing, profile.mean, profile.quantiles),
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn rare_texts_are_counted_together() {
+    fn rare_categories_are_counted_together() {
         let names: Vec<String> = (0..203).map(|at| format!("{at:03}")).collect();
         let texts: Vec<(&str, u64)> = names.iter().map(|name| (name.as_str(), 2)).collect();
         let profile = of_texts(&texts, 0);

@@ -1,4 +1,4 @@
-//! The last step: files into a staging folder, the gateway's own loading as the judge, one rename.
+//! Publishes a trained version: writes its files into a staging folder, loads it like the gateway, and renames the folder.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use crate::model::manifest::File;
 use crate::model::manifest::raw::{RawFile, RawManifest};
 use crate::registry;
 
-/// The wanted number, if it is free, or the next one: asked before the training, which may take long.
+/// Returns the number for the new version: `wanted`, if it is free, or the next number. Called before training, which may take long.
 pub(super) fn number(
     root: &Path,
     model: &ModelName,
@@ -27,14 +27,14 @@ pub(super) fn number(
     };
     let place = root.join(model.as_str()).join(wanted.to_string());
     if place.symlink_metadata().is_ok() {
-        let taken: registry::PublishError<Faults> = registry::PublishError::Exists(place);
-        return Err(TrainError::Publish(taken.to_string()));
+        let exists: registry::PublishError<Faults> = registry::PublishError::Exists(place);
+        return Err(TrainError::Publish(exists.to_string()));
     }
     Ok(wanted)
 }
 
-/// Publishes `manifest`, but for its files, with `weights`, and returns the version's folder. A version that the gateway
-/// would not load is never visible.
+/// Publishes `manifest`, whose list of files is replaced, with `weights`. Returns the version's folder. A version that cannot be loaded
+/// never becomes visible.
 pub(super) fn version(
     root: &Path,
     model: &ModelName,
@@ -48,7 +48,7 @@ pub(super) fn version(
         bytes: weights.len() as u64,
     }];
     let mut text = serde_json::to_vec_pretty(&manifest)
-        .map_err(|error| TrainError::Publish(format!("the manifest is no JSON: {error}")))?;
+        .map_err(|error| TrainError::Publish(format!("the manifest is not valid JSON: {error}")))?;
     text.push(b'\n');
     let fill = |staging: &Path| {
         for (name, bytes) in [(File::WEIGHTS, weights), (File::MANIFEST, &text)] {

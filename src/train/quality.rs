@@ -1,29 +1,29 @@
-//! How good a version is on held-out rows, in the measures of its kind.
+//! Quality of a version on held-out rows.
 
 use std::collections::BTreeMap;
 
 use super::metrics::{self, Bin};
-use super::numbers::{float, tidy};
+use super::numbers::{float, round_to_nine_digits};
 use crate::model::manifest::raw::Head;
 
-/// How good a version is on held-out rows.
+/// Quality of a version on held-out rows.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Quality {
     /// Of a classifier.
     Classes {
-        /// Share of rows whose most probable class came true.
+        /// Share of rows whose most probable class is the true one.
         accuracy: f64,
-        /// Of the second class; with more than two classes, the mean over each class against the rest. `None` where the
-        /// held-out rows lack a class.
+        /// AUC of the second class; with more than two classes, the mean over each class against the rest. `None` if the held-out
+        /// rows lack a class.
         auc: Option<f64>,
-        /// Mean of `-ln p` of what came true.
+        /// Mean of `-ln p`, where `p` is the probability of the true class.
         log_loss: f64,
-        /// Mean squared distance of the probabilities from the truth; with more than two classes, summed over them.
+        /// Mean squared distance of the probabilities from the target; with more than two classes, the sum over the classes.
         brier: f64,
-        /// Of the probability of the second class; with more than two classes, of the most probable one.
+        /// Calibration of the probability of the second class; with more than two classes, of the most probable one.
         calibration: Vec<Bin>,
-        /// Share of the held-out rows whose truth is each class.
+        /// For each class, its share of the held-out rows.
         shares: Vec<f64>,
     },
     /// Of a regression.
@@ -32,36 +32,36 @@ pub enum Quality {
         mae: f64,
         /// Root of the mean squared error.
         rmse: f64,
-        /// Share of variance explained; `None` where the held-out truths are all equal.
+        /// Share of variance explained; `None` if all held-out targets are equal.
         r2: Option<f64>,
     },
 }
 
 impl Quality {
-    /// `answers` holds `width` numbers per row, as the version would give them; `truths` are class indices or values.
-    pub(super) fn measure(head: Head, answers: &[f32], width: usize, truths: &[f64]) -> Self {
-        let answers: Vec<f64> = answers.iter().map(|x| f64::from(*x)).collect();
+    /// Measures the quality of `predictions`, which have `width` numbers per row. `targets` are class indices or values.
+    pub(super) fn measure(head: Head, predictions: &[f32], width: usize, targets: &[f64]) -> Self {
+        let predictions: Vec<f64> = predictions.iter().map(|x| f64::from(*x)).collect();
         match head {
             Head::Sigmoid => {
-                let both = answers
+                let both = predictions
                     .iter()
                     .flat_map(|p| [1.0 - p, *p])
                     .collect::<Vec<_>>();
-                Self::of_classes(&both, 2, truths)
+                Self::of_classes(&both, 2, targets)
             }
-            Head::Softmax => Self::of_classes(&answers, width, truths),
+            Head::Softmax => Self::of_classes(&predictions, width, targets),
             Head::Identity => Self::Value {
-                mae: metrics::mae(&answers, truths),
-                rmse: metrics::rmse(&answers, truths),
-                r2: metrics::r2(&answers, truths),
+                mae: metrics::mae(&predictions, targets),
+                rmse: metrics::rmse(&predictions, targets),
+                r2: metrics::r2(&predictions, targets),
             },
         }
     }
 
-    /// `probabilities` holds one per class and row.
-    fn of_classes(probabilities: &[f64], classes: usize, truths: &[f64]) -> Self {
+    /// Measures the quality of `probabilities`, one per class and row.
+    fn of_classes(probabilities: &[f64], classes: usize, targets: &[f64]) -> Self {
         let is =
-            |class: usize| -> Vec<bool> { truths.iter().map(|y| *y == float(class)).collect() };
+            |class: usize| -> Vec<bool> { targets.iter().map(|y| *y == float(class)).collect() };
         let of = |class: usize| -> Vec<f64> {
             probabilities
                 .iter()
@@ -72,14 +72,17 @@ impl Quality {
         };
         let rows = || probabilities.chunks_exact(classes);
         let top: Vec<usize> = rows().map(best).collect();
-        let truth: Vec<usize> = (0..truths.len())
+        let target: Vec<usize> = (0..targets.len())
             .map(|row| {
                 (0..classes)
-                    .find(|class| truths[row] == float(*class))
+                    .find(|class| targets[row] == float(*class))
                     .unwrap_or(0)
             })
             .collect();
-        let given: Vec<f64> = rows().zip(&truth).map(|(row, class)| row[*class]).collect();
+        let given: Vec<f64> = rows()
+            .zip(&target)
+            .map(|(row, class)| row[*class])
+            .collect();
         let (auc, brier, calibration) = if classes == 2 {
             let (p, y) = (of(1), is(1));
             (
@@ -93,23 +96,23 @@ impl Quality {
             let auc = aucs.map(|aucs| aucs.iter().sum::<f64>() / float(classes));
             let brier = (0..classes).map(|c| metrics::brier(&of(c), &is(c))).sum();
             let sure: Vec<f64> = rows().zip(&top).map(|(row, class)| row[*class]).collect();
-            let right: Vec<bool> = top.iter().zip(&truth).map(|(p, y)| p == y).collect();
+            let right: Vec<bool> = top.iter().zip(&target).map(|(p, y)| p == y).collect();
             (auc, brier, metrics::calibration(&sure, &right))
         };
         let count = |class: usize| is(class).iter().filter(|y| **y).count();
         Self::Classes {
-            accuracy: metrics::accuracy(&top, &truth),
+            accuracy: metrics::accuracy(&top, &target),
             auc,
             log_loss: metrics::log_loss(&given),
             brier,
             calibration,
             shares: (0..classes)
-                .map(|c| float(count(c)) / float(truths.len()))
+                .map(|c| float(count(c)) / float(targets.len()))
                 .collect(),
         }
     }
 
-    /// The measures by name, for the manifest.
+    /// Returns the measures by name, for the manifest.
     #[must_use]
     pub fn by_name(&self) -> BTreeMap<String, f64> {
         let named = match self {
@@ -138,12 +141,12 @@ impl Quality {
             .into_iter()
             .filter_map(|(name, value)| Some((name, value?)));
         measured
-            .map(|(name, value)| (name.into(), tidy(value)))
+            .map(|(name, value)| (name.into(), round_to_nine_digits(value)))
             .collect()
     }
 }
 
-/// Place of the largest. Of equals the first, but of two classes the second, as the gateway picks them.
+/// Returns the index of the largest value. Among equal ones it is the first, but the second of two classes, like in the gateway.
 fn best(row: &[f64]) -> usize {
     if let [first, second] = row {
         return usize::from(second >= first);
@@ -157,7 +160,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_sigmoid_is_measured_by_its_second_class() {
+    fn a_sigmoid_head_is_measured_by_the_second_class() {
         let quality = Quality::measure(
             Head::Sigmoid,
             &[0.9, 0.2, 0.6, 0.4],
@@ -187,8 +190,8 @@ mod tests {
 
     #[test]
     fn three_classes_are_measured_each_against_the_rest() {
-        let answers = [0.7, 0.2, 0.1, 0.1, 0.8, 0.1, 0.2, 0.2, 0.6, 0.5, 0.3, 0.2];
-        let quality = Quality::measure(Head::Softmax, &answers, 3, &[0.0, 1.0, 2.0, 1.0]);
+        let predictions = [0.7, 0.2, 0.1, 0.1, 0.8, 0.1, 0.2, 0.2, 0.6, 0.5, 0.3, 0.2];
+        let quality = Quality::measure(Head::Softmax, &predictions, 3, &[0.0, 1.0, 2.0, 1.0]);
         let Quality::Classes {
             accuracy,
             auc,
@@ -209,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_measure_that_has_no_value_is_left_out() {
+    fn an_undefined_measure_is_left_out() {
         let quality = Quality::measure(Head::Sigmoid, &[0.9, 0.2], 1, &[1.0, 1.0]);
         assert!(
             !quality.by_name().contains_key("auc"),

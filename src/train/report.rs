@@ -1,4 +1,4 @@
-//! What came out of a training run, for people.
+//! The report of a training run, for people.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use super::metrics;
 use super::quality::Quality;
 use crate::ident::{ModelName, VersionNumber};
 
-/// A finished training run; its `Display` is a table for people.
+/// A finished training run. Its `Display` is a table.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Report {
@@ -24,32 +24,32 @@ pub struct Report {
     pub classes: Vec<String>,
     /// Columns of the network.
     pub columns: usize,
-    /// Rows that were learnt from, with their days.
+    /// Training rows.
     pub fit: Part,
-    /// Rows that said when to stop.
+    /// Rows that decided when training stopped.
     pub validation: Part,
-    /// Rows that were measured on.
+    /// Rows for measuring the quality.
     pub holdout: Part,
-    /// Epochs that were run.
+    /// Number of epochs.
     pub epochs: usize,
     /// The epoch whose weights were kept, counted from 1.
     pub best_epoch: usize,
-    /// Mean loss of the learning rows in that epoch.
+    /// Mean loss of the training rows in that epoch.
     pub train_loss: f64,
     /// Mean loss of the validation rows after that epoch.
     pub validation_loss: f64,
-    /// On held-out rows.
+    /// Quality on held-out rows.
     pub quality: Quality,
-    /// How long it took.
+    /// Duration of the run.
     pub took: Duration,
 }
 
-/// Some rows and their days.
+/// A part of the rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part {
-    /// How many.
+    /// Number of rows.
     pub rows: usize,
-    /// First and last day, where the rows have days.
+    /// First and last day, if the rows have days.
     pub days: Option<[String; 2]>,
 }
 
@@ -72,17 +72,17 @@ impl fmt::Display for Report {
             table.add_row([name.to_owned(), value]);
         };
         row(
-            "learnt from",
+            "training",
             format!("{}, {} columns", self.fit, self.columns),
         );
-        row("validated on", self.validation.to_string());
+        row("validation", self.validation.to_string());
         row("held out", self.holdout.to_string());
         let (epochs, best) = (self.epochs, self.best_epoch);
         row("epochs", format!("{epochs}, the best was {best}"));
         let (fit, validation) = (self.train_loss, self.validation_loss);
         row(
             "loss",
-            format!("{fit:.4} learning, {validation:.4} validation"),
+            format!("{fit:.4} training, {validation:.4} validation"),
         );
         row("took", format!("{:.1} s", self.took.as_secs_f64()));
         writeln!(f, "{}\n\non held-out rows", table.trim_fmt())?;
@@ -114,7 +114,7 @@ impl Report {
             } => {
                 let largest = shares.iter().copied().fold(0.0, f64::max);
                 row("accuracy", Some(*accuracy));
-                row("  always the commonest class", Some(largest));
+                row("  of always the most frequent class", Some(largest));
                 row("AUC", *auc);
                 row("log-loss", Some(*log_loss));
                 row("Brier score", Some(*brier));
@@ -135,7 +135,7 @@ impl Report {
 
 fn bins(what: &str, bins: &[metrics::Bin]) -> Table {
     let mut table = plain();
-    table.set_header([what, "rows", "mean predicted", "came true"]);
+    table.set_header([what, "rows", "mean predicted", "observed"]);
     for bin in bins {
         let percent = |share: f64| match bin.rows {
             0 => "-".into(),

@@ -1,5 +1,5 @@
-//! Which rows are learnt from, which say when to stop, and which are kept for measuring: always by time, never at random,
-//! because a version will be asked about days that come after the ones it has seen.
+//! Splits the rows into training, validation and held-out rows. The split is by time and not at random, because a version scores rows
+//! that are newer than its training rows.
 
 use jiff::civil::Date;
 
@@ -8,28 +8,28 @@ use super::spec::{Holdout, Spec};
 use super::table::{self, Sample};
 use crate::faults::Faults;
 
-/// The fewest rows to learn from.
-const FEWEST_FIT: usize = 20;
-/// The fewest rows to measure on.
-const FEWEST_TAIL: usize = 5;
+/// The fewest training rows.
+const MIN_FIT: usize = 20;
+/// The fewest validation rows and held-out rows.
+const MIN_TAIL: usize = 5;
 
 /// The samples, each part in order of time.
 #[derive(Debug)]
 pub(super) struct Split {
-    /// Learnt from.
+    /// Training rows.
     pub(super) fit: Vec<Sample>,
-    /// Say when to stop; later than `fit`.
+    /// Rows that decide when training stops; later than `fit`.
     pub(super) validation: Vec<Sample>,
-    /// Measured on at the end.
+    /// Rows for measuring the quality at the end.
     pub(super) holdout: Vec<Sample>,
-    /// Digest of the training file.
+    /// SHA-256 digest of the training file.
     pub(super) sha256: String,
 }
 
-/// Reads the files of the spec and cuts them.
+/// Reads and splits the files of the spec.
 ///
 /// # Errors
-/// What is wrong with the files, or that they hold too little.
+/// Returns the faults of the files, or an error if there are too few rows.
 pub(super) fn read(spec: &Spec) -> Result<Split, Faults> {
     let data = &spec.data;
     let table = table::read(&data.train, spec, data.from, data.to)?;
@@ -49,18 +49,18 @@ pub(super) fn read(spec: &Spec) -> Result<Split, Faults> {
     Ok(split)
 }
 
-/// First and last day of the samples, where they have days.
+/// Returns the first and the last day of the samples, if they have days.
 pub(super) fn days(samples: &[Sample]) -> Option<[Date; 2]> {
     let first = samples.first()?.when?.date();
     let last = samples.last()?.when?.date();
     Some([first, last])
 }
 
-/// Where the last `fraction` of `rows` begins.
+/// Returns the index at which the last `fraction` of `rows` begins.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
-    reason = "a fraction of a length is a place within it"
+    reason = "a fraction of a length is a valid index"
 )]
 fn tail(rows: usize, fraction: f64) -> usize {
     rows - (float(rows) * fraction).round() as usize
@@ -69,22 +69,19 @@ fn tail(rows: usize, fraction: f64) -> usize {
 fn check(split: &Split, spec: &Spec) -> Faults {
     let mut faults = Faults::default();
     let train = &spec.data.train;
-    let kept = match &spec.data.holdout {
+    let holdout_file = match &spec.data.holdout {
         Holdout::File(file) => file,
         Holdout::Tail(_) => train,
     };
-    for (file, what, samples, fewest) in [
-        (train, "to learn from", &split.fit, FEWEST_FIT),
-        (train, "to validate on", &split.validation, FEWEST_TAIL),
-        (kept, "held out", &split.holdout, FEWEST_TAIL),
+    for (file, what, samples, least) in [
+        (train, "training", &split.fit, MIN_FIT),
+        (train, "validation", &split.validation, MIN_TAIL),
+        (holdout_file, "held-out", &split.holdout, MIN_TAIL),
     ] {
         let got = samples.len();
-        if got < fewest {
-            faults.add(
-                file,
-                "",
-                format!("leaves {got} rows {what}, wants at least {fewest}"),
-            );
+        if got < least {
+            let message = format!("got {got} {what} rows, wants at least {least}");
+            faults.add(file, "", message);
         }
     }
     if !faults.is_empty() {
@@ -92,19 +89,15 @@ fn check(split: &Split, spec: &Spec) -> Faults {
     }
     let path = format!("column `{}`", spec.target.column);
     for (class, value) in spec.target.values.iter().enumerate() {
-        if !split.fit.iter().any(|sample| sample.truth == float(class)) {
-            let message = format!("has no \"{value}\" among the rows to learn from");
+        if !split.fit.iter().any(|sample| sample.target == float(class)) {
+            let message = format!("no training row has the value \"{value}\"");
             faults.add(train, &path, message);
         }
     }
-    let first = split.fit.first().map(|sample| sample.truth);
-    if spec.target.classes.is_empty() && split.fit.iter().all(|sample| Some(sample.truth) == first)
+    let first = split.fit.first().map(|sample| sample.target);
+    if spec.target.classes.is_empty() && split.fit.iter().all(|sample| Some(sample.target) == first)
     {
-        faults.add(
-            train,
-            path,
-            "holds one value only among the rows to learn from",
-        );
+        faults.add(train, path, "all training rows have the same value");
     }
     faults
 }

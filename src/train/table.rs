@@ -1,7 +1,7 @@
-//! CSV files as samples: typed cells, the truth, and when it was.
+//! Reads CSV files as samples: typed cells, the target, and the time.
 //!
-//! Every fault names the file, the line and the column. An empty cell is a missing value; so are `NA`, `NaN` and `null`
-//! where a number or a truth value belongs.
+//! Every fault names the file, the line and the column. An empty cell is a missing value. So are `NA`, `NaN` and `null` in columns of
+//! numbers and booleans.
 
 use std::fmt::Display;
 use std::io::Read;
@@ -20,26 +20,26 @@ use crate::text::ellipsize;
 /// One row of a file.
 #[derive(Clone, Debug)]
 pub(super) struct Sample {
-    /// Where it stands in its file, for messages.
+    /// Its line in the file, for messages.
     pub(super) line: u64,
-    /// When it was, where the spec names a date column.
+    /// Its time, if the spec names a date column.
     pub(super) when: Option<DateTime>,
-    /// The class's index, or the value of a regression. Finite.
-    pub(super) truth: f64,
-    /// One cell per feature of the spec, in its order.
+    /// The index of the class, or the value of a regression. Finite.
+    pub(super) target: f64,
+    /// One cell per feature of the spec, in the same order.
     pub(super) cells: Row,
 }
 
-/// The samples of a file, in order of time, and the file's digest.
+/// The samples of a file and the digest of the file.
 #[derive(Debug)]
 pub(super) struct Table {
-    /// In order of time; samples of one time in the order of the file.
+    /// In order of time; samples with equal times in the order of the file.
     pub(super) samples: Vec<Sample>,
-    /// SHA-256 of the file as it lies on disk, in hexadecimal digits.
+    /// SHA-256 digest of the file on disk, in hexadecimal.
     pub(super) sha256: String,
 }
 
-/// Reads `file`, and keeps the rows of the days `from` to `to`, both included.
+/// Reads `file` and keeps the rows of the days `from` to `to`, both included.
 pub(super) fn read(
     file: &Path,
     spec: &Spec,
@@ -69,11 +69,11 @@ fn samples(source: impl Read, file: &Path, spec: &Spec) -> Result<Vec<Sample>, F
         .from_reader(source);
     let header = reader
         .headers()
-        .map_err(|error| broken(file, &error))?
+        .map_err(|error| invalid(file, &error))?
         .clone();
     if header.iter().all(str::is_empty) {
-        let wanted = "has no header line, wants the names of the columns in the first";
-        return Err(Faults::one(file, wanted));
+        let message = "has no header, wants the names of the columns in the first line";
+        return Err(Faults::one(file, message));
     }
     let places = Places::find(&header, file, spec)?;
     let mut samples = Vec::new();
@@ -82,7 +82,7 @@ fn samples(source: impl Read, file: &Path, spec: &Spec) -> Result<Vec<Sample>, F
         match record {
             Ok(record) => samples.extend(sample(&record, &places, file, spec, &mut faults)),
             Err(error) => {
-                faults.extend(broken(file, &error));
+                faults.extend(invalid(file, &error));
                 break;
             }
         }
@@ -91,7 +91,7 @@ fn samples(source: impl Read, file: &Path, spec: &Spec) -> Result<Vec<Sample>, F
     Ok(samples)
 }
 
-/// Where each wanted column stands in a line.
+/// Index of each needed column.
 struct Places {
     features: Vec<usize>,
     target: usize,
@@ -126,7 +126,7 @@ impl Places {
     }
 }
 
-/// One line; `None` where something is wrong with it.
+/// Reads one line. Returns `None` if it has a fault.
 fn sample(
     record: &csv::StringRecord,
     places: &Places,
@@ -143,7 +143,7 @@ fn sample(
         );
     };
     let text = |at: usize| record.get(at).unwrap_or_default();
-    let mut sound = true;
+    let mut cells_are_valid = true;
 
     let cell = |(feature, at): (&Feature, &usize)| {
         let cell = cell(feature.datatype, text(*at)).unwrap_or_else(|wanted| {
@@ -153,7 +153,7 @@ fn sample(
                 text(*at)
             };
             fault(&feature.column, &quoted(shown), wanted);
-            sound = false;
+            cells_are_valid = false;
             Cell::Missing
         });
         (feature.name.clone(), cell)
@@ -166,7 +166,7 @@ fn sample(
         .collect();
 
     let raw = text(places.target);
-    let truth = if spec.target.classes.is_empty() {
+    let target = if spec.target.classes.is_empty() {
         let number = raw.parse::<f64>().ok().filter(|x| x.is_finite());
         number.ok_or_else(|| String::from("a number"))
     } else {
@@ -174,12 +174,12 @@ fn sample(
         let wanted = || format!("one of {}", spec.target.values.join(", "));
         class.map(index).ok_or_else(wanted)
     };
-    let truth = truth.map_err(|wanted| fault(&spec.target.column, &quoted(raw), &wanted));
+    let target = target.map_err(|wanted| fault(&spec.target.column, &quoted(raw), &wanted));
 
     let when = match (places.date, spec.data.date.as_deref()) {
         (Some(at), Some(column)) => {
             let when = text(at).parse::<DateTime>();
-            let wanted = "a day or a time such as 2013-01-31 or 2013-01-31T14:05";
+            let wanted = "a date or a time such as 2013-01-31 or 2013-01-31T14:05";
             Some(when.map_err(|_| fault(column, &quoted(text(at)), wanted)))
         }
         _ => None,
@@ -187,12 +187,12 @@ fn sample(
     Some(Sample {
         line,
         when: when.transpose().ok()?,
-        truth: truth.ok().filter(|_| sound)?,
+        target: target.ok().filter(|_| cells_are_valid)?,
         cells,
     })
 }
 
-/// `text` as a cell of `datatype`, or what was wanted.
+/// Returns `text` as a cell of `datatype`, or a description of what was expected.
 fn cell(datatype: Datatype, text: &str) -> Result<Cell, &'static str> {
     let gap = ["na", "nan", "null"]
         .iter()
@@ -225,12 +225,12 @@ fn cell(datatype: Datatype, text: &str) -> Result<Cell, &'static str> {
     }
 }
 
-/// The largest whole number up to which f64 holds every one.
+/// Up to this integer, f64 represents every integer exactly.
 const EXACT: i64 = 1 << 53;
 
 #[expect(
     clippy::cast_precision_loss,
-    reason = "within EXACT, where f64 holds every whole number"
+    reason = "within EXACT, where f64 represents every integer"
 )]
 fn whole(x: i64) -> f64 {
     x as f64
@@ -241,7 +241,7 @@ fn index(class: usize) -> f64 {
     class as f64
 }
 
-/// `line 3, column temp`
+/// Returns the place of a value: ``line 3, column `temp` ``.
 pub(super) fn place(line: u64, column: &str) -> String {
     format!("line {line}, column `{column}`")
 }
@@ -251,7 +251,8 @@ fn quoted(text: &str) -> String {
     format!("\"{}\"", ellipsize(text, 64))
 }
 
-fn broken(file: &Path, error: &csv::Error) -> Faults {
+/// Returns the fault of a file that is not valid CSV.
+fn invalid(file: &Path, error: &csv::Error) -> Faults {
     let place = error
         .position()
         .map_or_else(String::new, |at| format!("line {}", at.line()));
@@ -259,7 +260,7 @@ fn broken(file: &Path, error: &csv::Error) -> Faults {
         csv::ErrorKind::UnequalLengths {
             expected_len, len, ..
         } => {
-            format!("got {len} values, wants {expected_len}, as many as the header")
+            format!("got {len} values, wants {expected_len}, like the header")
         }
         csv::ErrorKind::Utf8 { .. } => "is not UTF-8 text".into(),
         csv::ErrorKind::Io(error) => format!("cannot be read: {error}"),

@@ -45,7 +45,7 @@ batch_size = 32
 epochs = 30
 "#;
 
-/// A folder with a spec for `target` and 400 rows whose truths follow from their values.
+/// A folder with a spec for `target` and 400 rows whose targets follow from their values.
 fn folder(target: &str) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let mut rows = String::from("day,height,hour,harbour,skipper,high,level,height_in_feet\n");
@@ -107,7 +107,7 @@ fn files(report: &Report) -> [Vec<u8>; 2] {
 }
 
 #[test]
-fn the_same_seed_makes_the_same_bytes_and_another_does_not() {
+fn the_same_seed_gives_the_same_bytes_and_another_does_not() {
     let folder = folder(TWO_CLASSES);
     let run = |registry: &str, seed: Option<u64>| {
         let options = Options {
@@ -122,7 +122,7 @@ fn the_same_seed_makes_the_same_bytes_and_another_does_not() {
 }
 
 #[test]
-fn dropout_is_drawn_from_the_seed_too() {
+fn dropout_depends_on_the_seed() {
     let folder = folder(TWO_CLASSES);
     let spec = fs::read_to_string(folder.path().join("spec.toml")).unwrap();
     fs::write(folder.path().join("spec.toml"), spec + "dropout = 0.3\n").unwrap();
@@ -131,7 +131,7 @@ fn dropout_is_drawn_from_the_seed_too() {
 }
 
 #[test]
-fn what_is_published_loads_as_the_gateway_loads_it_and_tells_where_it_comes_from() {
+fn a_published_version_can_be_loaded_and_records_its_origin() {
     let folder = folder(TWO_CLASSES);
     let mut epochs = Vec::new();
     let report = train(&options(&folder, "models"), &mut |now| {
@@ -157,7 +157,7 @@ fn what_is_published_loads_as_the_gateway_loads_it_and_tells_where_it_comes_from
     );
     assert!(
         about.metrics["auc"] > 0.95,
-        "the truth follows from the row: {:?}",
+        "the target follows from the row: {:?}",
         about.metrics
     );
     let reference = about.reference.as_ref().unwrap();
@@ -189,10 +189,10 @@ fn versions_are_numbered_and_never_replaced() {
     options.version = "7".parse().ok();
     assert_eq!(publish(&options).unwrap().version.get(), 7);
     let refused = train(&options, &mut |_| panic!("refused before it trains")).unwrap_err();
-    let told = refused.to_string();
+    let error = refused.to_string();
     assert!(
-        told.starts_with("nothing was published: ") && told.contains("exists already"),
-        "{told}"
+        error.starts_with("nothing was published: ") && error.contains("already exists"),
+        "{error}"
     );
     let scan = registry::scan(&options.registry).unwrap();
     let found: Vec<_> = scan.found.iter().map(|found| found.version.get()).collect();
@@ -200,7 +200,7 @@ fn versions_are_numbered_and_never_replaced() {
 }
 
 #[test]
-fn three_classes_and_regressions_are_learnt_and_published_too() {
+fn models_with_three_classes_and_regressions_are_trained_and_published() {
     let softmax = folder(THREE_CLASSES);
     let report = train(&options(&softmax, "models"), &mut |_| {}).unwrap();
     let Quality::Classes {
@@ -241,15 +241,15 @@ fn three_classes_and_regressions_are_learnt_and_published_too() {
 }
 
 #[test]
-fn rows_that_no_request_could_send_are_named_by_line_and_column() {
+fn values_that_no_request_may_contain_are_reported_by_line_and_column() {
     let folder = folder(TWO_CLASSES);
     let rows = fs::read_to_string(folder.path().join("rows.csv")).unwrap();
     let rows = rows.replacen("2020-01-01,-2,", "2020-01-01,-7,", 1);
     fs::write(folder.path().join("rows.csv"), rows).unwrap();
     let refused = train(&options(&folder, "models"), &mut |_| {}).unwrap_err();
-    let told = refused.to_string();
+    let error = refused.to_string();
     let want = "rows.csv: line 2, column `height`: got -7, wants a finite number from -5 to 5";
-    assert!(told.ends_with(want), "{told}");
+    assert!(error.ends_with(want), "{error}");
     assert!(
         !folder.path().join("models").exists(),
         "nothing was published"
@@ -257,22 +257,22 @@ fn rows_that_no_request_could_send_are_named_by_line_and_column() {
 }
 
 #[test]
-fn data_that_hold_too_little_are_refused() {
+fn too_few_rows_and_missing_columns_are_reported() {
     let unseen = "[target]\ncolumn = 'high'\nclasses = ['0', '1', '2']";
     for (last, target, want) in [
         (
             "2020-01-01",
             TWO_CLASSES,
             &[
-                "leaves 10 rows to learn from, wants at least 20",
-                "leaves 2 rows to validate on, wants at least 5",
-                "leaves 3 rows held out, wants at least 5",
+                "got 10 training rows, wants at least 20",
+                "got 2 validation rows, wants at least 5",
+                "got 3 held-out rows, wants at least 5",
             ][..],
         ),
         (
             "2020-01-20",
             unseen,
-            &["column `high`: has no \"2\" among the rows to learn from"],
+            &["column `high`: no training row has the value \"2\""],
         ),
         (
             "2020-01-20",
@@ -286,14 +286,14 @@ fn data_that_hold_too_little_are_refused() {
         let spec = fs::read_to_string(folder.path().join("spec.toml")).unwrap();
         let spec = spec.replace("date = \"day\"", &format!("date = \"day\"\nto = {last}"));
         fs::write(folder.path().join("spec.toml"), spec).unwrap();
-        let told = train(&options(&folder, "models"), &mut |_| {}).unwrap_err();
+        let error = train(&options(&folder, "models"), &mut |_| {}).unwrap_err();
         let file = format!("{}: ", folder.path().join("rows.csv").display());
-        assert_eq!(told.to_string().replace(&file, ""), want.join("\n"));
+        assert_eq!(error.to_string().replace(&file, ""), want.join("\n"));
     }
 }
 
 #[test]
-fn what_a_manifest_may_not_say_is_told_in_the_words_of_the_spec() {
+fn faults_of_the_manifest_are_reported_with_the_paths_of_the_spec() {
     let folder = folder(TWO_CLASSES);
     let spec = fs::read_to_string(folder.path().join("spec.toml")).unwrap();
     let spec = spec.replace(
@@ -302,27 +302,27 @@ fn what_a_manifest_may_not_say_is_told_in_the_words_of_the_spec() {
     );
     let spec = spec.replace("'low', 'high'", "'', 'high'");
     fs::write(folder.path().join("spec.toml"), spec).unwrap();
-    let told = train(&options(&folder, "models"), &mut |_| {}).unwrap_err();
+    let error = train(&options(&folder, "models"), &mut |_| {}).unwrap_err();
     let file = format!("{}: ", folder.path().join("spec.toml").display());
     assert_eq!(
-        told.to_string().replace(&file, ""),
+        error.to_string().replace(&file, ""),
         "$.features[0].name: got \"the height\", wants 1 to 128 of a-z A-Z 0-9 . _ - starting with a letter, a digit or _\n\
          $.target.classes[0]: got 0 characters, wants 1 to 128"
     );
 }
 
 #[test]
-fn a_moment_that_is_none_is_refused_before_anything_is_read() {
+fn an_invalid_creation_time_is_refused_before_anything_is_read() {
     let folder = folder(TWO_CLASSES);
     let created_at = Some("yesterday".into());
     let options = Options {
         created_at,
         ..options(&folder, "models")
     };
-    let told = train(&options, &mut |_| {}).unwrap_err().to_string();
+    let error = train(&options, &mut |_| {}).unwrap_err().to_string();
     assert_eq!(
-        told,
-        "created_at: got \"yesterday\", wants a moment as in RFC 3339, 2013-07-01T08:00:00Z"
+        error,
+        "created_at: got \"yesterday\", wants an RFC 3339 time such as 2013-07-01T08:00:00Z"
     );
 }
 

@@ -1,27 +1,27 @@
 //! Which files of a room use which others, and the circles among them.
 //!
-//! A file uses the file that defines an item it names. A `pub use` only passes an item on: it makes no arrow for the file that
-//! contains it, and whoever names the item through it is followed to the definition. Importing a module makes no arrow by itself;
-//! the paths that go through it do.
+//! A file uses the file that defines an item it names. A `pub use` only re-exports an item: it makes no arrow for the file that
+//! contains it, and a path through it leads to the definition. An import of a module makes no arrow by itself;
+//! the paths through it do.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::paths::{Token, tokens};
 
-/// A path into the crate: the names of modules, then perhaps that of an item.
+/// A path into the crate: names of modules, and optionally the name of an item.
 type ItemPath = Vec<String>;
 
-/// What one module's source says.
+/// Names and paths in the source of one module.
 #[derive(Debug, Default)]
 struct Module {
     file: String,
-    /// What names mean that other modules may reach through this one.
+    /// Paths of the names that other modules can reach through this one.
     exported: BTreeMap<String, ItemPath>,
     /// Paths that its code names.
     named: Vec<ItemPath>,
 }
 
-/// Groups of files of `room` that reach each other. Each group has at least two files.
+/// Returns groups of files of `room` that reach each other. Each group has at least two files.
 pub(crate) fn circles(sources: &[(String, String)], room: &str) -> Vec<BTreeSet<String>> {
     let arrows = arrows(sources, room);
     let reached: BTreeMap<&String, BTreeSet<&String>> = arrows
@@ -43,7 +43,7 @@ pub(crate) fn circles(sources: &[(String, String)], room: &str) -> Vec<BTreeSet<
     found
 }
 
-/// The files of `room` that each of its files uses.
+/// Returns the files of `room` that each of its files uses.
 pub(crate) fn arrows(
     sources: &[(String, String)],
     room: &str,
@@ -85,7 +85,7 @@ fn reachable<'a>(
     found
 }
 
-/// `src/a/b.rs` and `src/a/b/mod.rs` are both module `a::b`.
+/// Returns the module of a file: both `src/a/b.rs` and `src/a/b/mod.rs` are module `a::b`.
 fn module_of(path: &str) -> ItemPath {
     let inside = path.trim_start_matches("src/").trim_end_matches(".rs");
     inside
@@ -95,7 +95,7 @@ fn module_of(path: &str) -> ItemPath {
         .collect()
 }
 
-/// The file that defines what `path` names; `None` for a path that is only a module.
+/// Returns the file that defines the item at `path`, or `None` if the path is only a module.
 fn definition(
     modules: &BTreeMap<ItemPath, Module>,
     path: &ItemPath,
@@ -108,7 +108,7 @@ fn definition(
     let module = modules.get(&path[..at])?;
     let item = path.get(at)?;
     match module.exported.get(item) {
-        // A name that is passed on and on in a ring would not compile.
+        // A cycle of re-exports would not compile.
         Some(target) if depth < 16 => {
             let rest = path[at + 1..].iter().cloned();
             let target = target.iter().cloned().chain(rest).collect();
@@ -139,7 +139,7 @@ struct Reader<'a> {
     modules: &'a BTreeSet<ItemPath>,
     module: Module,
     own: ItemPath,
-    /// What names mean in this file, of modules that it imports.
+    /// Paths of the modules that this file imports, by name.
     imported: Vec<(String, ItemPath)>,
 }
 
@@ -155,7 +155,7 @@ impl Reader<'_> {
         self.tokens.get(at) == Some(token)
     }
 
-    /// For each token, the modules written inside the file that contain it.
+    /// Returns, for each token, the inline modules that contain it.
     fn inline(&self) -> Vec<Vec<String>> {
         let mut open: Vec<Option<String>> = Vec::new();
         let mut found = Vec::with_capacity(self.tokens.len());
@@ -255,7 +255,7 @@ impl Reader<'_> {
         at
     }
 
-    /// Reads the paths in code that start at the crate, above, here, at a module below or at one that is imported.
+    /// Reads the paths that start at `crate`, `super`, `self`, at a child module or at an imported module.
     fn paths(&mut self) {
         let inline = self.inline();
         let mut in_use = false;
@@ -282,7 +282,7 @@ impl Reader<'_> {
         }
     }
 
-    /// `path` from the crate's root; `None` where it does not lead into the crate.
+    /// Returns `path` from the crate's root, or `None` if it does not lead into the crate.
     fn absolute(&self, path: &[String], inline: &[String]) -> Option<ItemPath> {
         let here: Vec<String> = self.own.iter().chain(inline).cloned().collect();
         let (first, rest) = path.split_first()?;
@@ -306,7 +306,7 @@ impl Reader<'_> {
                 base.into_iter().chain(rest.iter().cloned()).collect()
             }
         };
-        // What is written inside the file is the file's own.
+        // Items in inline modules belong to the file.
         let own_inside = target.len() > self.own.len()
             && target.starts_with(&self.own)
             && inline.first() == target.get(self.own.len());

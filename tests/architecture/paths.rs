@@ -1,4 +1,4 @@
-//! The source files, and which paths each of them writes.
+//! The source files, and the paths that each of them contains.
 
 use std::{
     collections::BTreeSet,
@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Every source file but `lib.rs`, which only lists the rooms.
+/// Returns every source file except `lib.rs`, which only lists the rooms.
 pub(crate) fn sources() -> Vec<(String, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut waiting = vec![root.join("src")];
@@ -28,20 +28,20 @@ pub(crate) fn sources() -> Vec<(String, String)> {
     found
 }
 
-/// What one file names.
+/// Names that one file uses.
 #[derive(Debug, Default)]
 pub(crate) struct Named {
-    /// Rooms, by `crate::room`.
+    /// Rooms, from paths such as `crate::room`.
     pub(crate) rooms: BTreeSet<String>,
     /// First names of paths, and names right after `use`.
     pub(crate) roots: BTreeSet<String>,
-    /// Modules of its own, and what it takes over from its own house: names that no longer mean a crate.
+    /// Its own modules and the names that it imports from this crate. They do not refer to another crate.
     pub(crate) own: BTreeSet<String>,
-    /// What is written in a way that hides where it points.
+    /// Paths in a form that hides their target.
     pub(crate) hidden: Vec<String>,
 }
 
-/// `depth`: how many modules are above the code of this file, 0 for the root.
+/// Reads the names in `code`. `depth` is the number of modules above the code of this file, 0 for the root.
 pub(crate) fn named(code: &str, depth: usize) -> Named {
     let tokens = tokens(code);
     let name = |i: usize| match tokens.get(i) {
@@ -50,7 +50,7 @@ pub(crate) fn named(code: &str, depth: usize) -> Named {
     };
     let sep = |i: usize| tokens.get(i) == Some(&Token::Sep);
     let mut found = Named::default();
-    // Braces that are open, and whether each is the body of a module.
+    // Open braces, and whether each is the body of a module.
     let mut open: Vec<bool> = Vec::new();
     for (i, token) in tokens.iter().enumerate() {
         match token {

@@ -3,8 +3,8 @@
 #![expect(unreachable_pub, reason = "this is not a library")]
 #![expect(clippy::expect_used, reason = "the fuzzer stops at the first panic")]
 
-#[path = "../it/by_hand.rs"]
-mod by_hand;
+#[path = "../it/live_snapshot.rs"]
+mod live_snapshot;
 mod seeds;
 mod targets;
 #[path = "../it/tiny.rs"]

@@ -24,10 +24,10 @@ use tonic::codegen::Service;
 use tonic::{Code, Status};
 use tower::ServiceExt as _;
 
-use crate::by_hand;
+use crate::live_snapshot;
 use crate::tiny;
 
-/// Bytes of a message, so that a fuzzer does not spend its time on long ones.
+/// Maximum length of a message in bytes. The fuzzer does not spend its time on longer ones.
 pub const LONGEST: usize = 1 << 16;
 
 /// One entry point.
@@ -92,7 +92,7 @@ impl Harness {
             split: vec![(1.into(), 5_000), (2.into(), 5_000)],
             ..RawPolicy::default()
         };
-        let live = by_hand::live(&telemetry, "m", versions, policy);
+        let live = live_snapshot::live(&telemetry, "m", versions, policy);
         let limits = Limits {
             max_in_flight: 8,
             max_in_flight_bytes: 2 * LONGEST,

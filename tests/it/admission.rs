@@ -1,4 +1,4 @@
-//! The door's first step, on real sockets: places, bytes, clocks, and what a small message can make of itself.
+//! Admission control on real sockets: permits, byte limits, deadlines, and the size of a decoded message.
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,25 +18,27 @@ use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Channel, Server};
 use tonic_types::StatusExt;
 
-use crate::harness::{Running, connect, eventually, good, reason, rows};
-use crate::pipeline::{House, MOST_BYTES, began, house, slow};
+use crate::harness::{TestGateway, connect, eventually, good, reason, rows};
+use crate::pipeline::{
+    MAX_IN_FLIGHT_BYTES, OneVersionServer, one_version_server, slow_model, wait_for_start,
+};
 use crate::tiny;
 
-/// Serves a house behind its admission, and a client of it. The server ends with the test's runtime.
-pub async fn served(
+/// Serves a model behind admission control and returns a client. The server ends with the runtime of the test.
+pub async fn serve(
     model: impl Model,
     max_in_flight: usize,
-) -> (House, PredictionServiceClient<Channel>) {
-    let house = house(model, max_in_flight);
+) -> (OneVersionServer, PredictionServiceClient<Channel>) {
+    let server = one_version_server(model, max_in_flight);
     let predictions = Predictions::new(Predictor::new(
-        Arc::clone(&house.pipeline),
-        Arc::clone(&house.admission),
+        Arc::clone(&server.pipeline),
+        Arc::clone(&server.admission),
     ));
     let service = PredictionServiceServer::new(predictions);
     let service = Admission::new(
         service,
-        Arc::clone(&house.admission),
-        Arc::clone(&house.telemetry),
+        Arc::clone(&server.admission),
+        Arc::clone(&server.telemetry),
     );
     let incoming = TcpIncoming::bind("127.0.0.1:0".parse().expect("address")).expect("binds");
     let address = incoming.local_addr().expect("its address");
@@ -45,24 +47,24 @@ pub async fn served(
             .add_service(service)
             .serve_with_incoming(incoming),
     );
-    (house, PredictionServiceClient::new(connect(address).await))
+    (server, PredictionServiceClient::new(connect(address).await))
 }
 
 #[tokio::test]
-async fn a_call_that_its_deadline_ends_says_so_with_details_and_is_counted_so() {
-    let (model, begun, let_go) = slow();
-    let house = house(model, 8);
+async fn a_call_past_its_deadline_fails_with_error_details_and_is_counted() {
+    let (model, begun, let_go) = slow_model();
+    let server = one_version_server(model, 8);
     let predictions = Predictions::new(Predictor::new(
-        Arc::clone(&house.pipeline),
-        Arc::clone(&house.admission),
+        Arc::clone(&server.pipeline),
+        Arc::clone(&server.admission),
     ));
     let service = PredictionServiceServer::new(predictions);
     let mut service = Admission::new(
         service,
-        Arc::clone(&house.admission),
-        Arc::clone(&house.telemetry),
+        Arc::clone(&server.admission),
+        Arc::clone(&server.telemetry),
     );
-    // Without a client, which would have a clock of its own.
+    // Without a generated client, which would set a deadline of its own.
     let message = rows("m", [good()]).encode_to_vec();
     let length = u32::try_from(message.len()).expect("short").to_be_bytes();
     let frame = [&[0][..], &length, &message].concat();
@@ -72,7 +74,7 @@ async fn a_call_that_its_deadline_ends_says_so_with_details_and_is_counted_so() 
         .body(tonic::body::Body::new(http_body_util::Full::from(frame)))
         .expect("request");
     let response = service.call(request).await.expect("infallible");
-    began(begun).await;
+    wait_for_start(begun).await;
     let_go.send(()).expect("sent");
     let status = tonic::Status::from_header_map(response.headers()).expect("a status");
     assert_eq!(status.code(), Code::DeadlineExceeded);
@@ -81,15 +83,15 @@ async fn a_call_that_its_deadline_ends_says_so_with_details_and_is_counted_so() 
         details.error_info().expect("info").reason,
         "DEADLINE_EXCEEDED"
     );
-    let text = house.telemetry.render();
+    let text = server.telemetry.render();
     assert!(text.contains(r#"code="DEADLINE_EXCEEDED"} 1"#), "{text}");
     drop(response);
-    assert_eq!(house.admission.in_flight(), 0);
+    assert_eq!(server.admission.in_flight(), 0);
 }
 
 #[tokio::test]
-async fn silent_and_half_open_callers_do_not_hold_up_a_drain() {
-    let gateway = Running::start("", |root| tiny::publish(root, "m", 1)).await;
+async fn silent_and_half_open_connections_do_not_delay_a_drain() {
+    let gateway = TestGateway::start("", |root| tiny::publish(root, "m", 1)).await;
     let addresses = gateway.addresses();
     let mut silent = Vec::new();
     for address in [addresses.data, addresses.admin, addresses.http] {
@@ -104,21 +106,21 @@ async fn silent_and_half_open_callers_do_not_hold_up_a_drain() {
         half.write_all(b"PRI * HTTP/2.0").await.expect("writes");
         silent.push(half);
     }
-    // Ends within 5 s, although a drain may take 30 by its settings.
+    // Ends within 5 s, although `drain_seconds` allows 30.
     gateway.drain().await;
     for mut socket in silent {
         let mut rest = Vec::new();
-        // Closed by the other side, with or without a reset.
+        // The gateway closes it, with or without a reset.
         let _ = socket.read_to_end(&mut rest).await;
     }
 }
 
 #[tokio::test]
-async fn messages_past_the_bytes_that_are_left_are_refused_and_give_their_bytes_back() {
-    let (model, _begun, _let_go) = slow();
-    let (house, mut client) = served(model, 8).await;
+async fn messages_beyond_the_byte_limit_are_refused_and_release_their_bytes() {
+    let (model, _begun, _let_go) = slow_model();
+    let (server, mut client) = serve(model, 8).await;
     let large = v1::PredictRequest {
-        routing_key: "k".repeat(MOST_BYTES),
+        routing_key: "k".repeat(MAX_IN_FLIGHT_BYTES),
         ..rows("m", [good()])
     };
     for _ in 0..3 {
@@ -139,13 +141,13 @@ async fn messages_past_the_bytes_that_are_left_are_refused_and_give_their_bytes_
         Code::NotFound,
         "the bytes were given back: {unknown:?}"
     );
-    assert_eq!(house.admission.in_flight(), 0);
+    assert_eq!(server.admission.in_flight(), 0);
 }
 
 #[tokio::test]
-async fn thousands_of_refused_messages_whose_rest_comes_late_do_not_end_the_connection() {
+async fn thousands_of_refused_messages_that_finish_late_do_not_end_the_connection() {
     let settings = "[limits]\nmax_message_bytes = 250_000\nmax_in_flight_bytes = 300_000\n";
-    let mut gateway = Running::start(settings, |root| tiny::publish(root, "m", 1)).await;
+    let mut gateway = TestGateway::start(settings, |root| tiny::publish(root, "m", 1)).await;
     let large = v1::PredictRequest {
         routing_key: "k".repeat(200_000),
         ..rows("m", [good()])
@@ -174,8 +176,8 @@ async fn thousands_of_refused_messages_whose_rest_comes_late_do_not_end_the_conn
 }
 
 #[tokio::test]
-async fn a_small_message_of_very_many_things_is_refused_before_it_is_unpacked() {
-    let mut gateway = Running::start("", |root| tiny::publish(root, "m", 1)).await;
+async fn a_small_message_with_too_many_elements_is_refused_before_it_is_decoded() {
+    let mut gateway = TestGateway::start("", |root| tiny::publish(root, "m", 1)).await;
     let many = v1::PredictRequest {
         model: "m".into(),
         tensors: vec![v1::Tensor::default(); 100_000],
@@ -226,14 +228,14 @@ async fn a_small_message_of_very_many_things_is_refused_before_it_is_unpacked() 
 }
 
 #[tokio::test]
-async fn a_request_amid_its_forward_pass_is_told_when_nobody_waits_any_longer() {
-    let (model, begun, let_go) = slow();
-    let (house, mut client) = served(model, 8).await;
-    house.admission.begin_drain();
+async fn a_request_in_its_forward_pass_fails_when_the_drain_deadline_passes() {
+    let (model, begun, let_go) = slow_model();
+    let (server, mut client) = serve(model, 8).await;
+    server.admission.begin_drain();
     let call = tokio::task::spawn(async move { client.predict(rows("m", [good()])).await });
-    began(begun).await;
-    house.admission.cut_off();
-    let status = call.await.expect("no panic").expect_err("told");
+    wait_for_start(begun).await;
+    server.admission.cut_off();
+    let status = call.await.expect("no panic").expect_err("interrupted");
     assert_eq!(
         (status.code(), &*reason(&status)),
         (Code::Unavailable, "DRAINING")
@@ -243,8 +245,8 @@ async fn a_request_amid_its_forward_pass_is_told_when_nobody_waits_any_longer() 
         interrupted: 1,
         in_flight: 0,
     };
-    eventually("its place is given back", || async {
-        (house.admission.drain_counts() == want).then_some(())
+    eventually("its permit is released", || async {
+        (server.admission.drain_counts() == want).then_some(())
     })
     .await;
     let_go.send(()).expect("the forward pass still runs");

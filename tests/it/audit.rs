@@ -2,10 +2,10 @@
 
 use taper::proto::v1;
 
-use crate::harness::Running;
+use crate::harness::TestGateway;
 use crate::tiny;
 
-async fn lines(gateway: &mut Running, after_sequence: u64) -> Vec<String> {
+async fn lines(gateway: &mut TestGateway, after_sequence: u64) -> Vec<String> {
     let request = v1::ReadAuditRequest { after_sequence };
     let mut stream = gateway
         .admin
@@ -26,8 +26,8 @@ async fn lines(gateway: &mut Running, after_sequence: u64) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn every_change_and_every_refusal_is_a_line_and_reading_goes_on_after_any() {
-    let mut gateway = Running::start("", |root| {
+async fn every_change_and_refusal_is_one_line_and_reading_can_resume_after_any_line() {
+    let mut gateway = TestGateway::start("", |root| {
         (1..=2).for_each(|version| tiny::publish(root, "m", version));
     })
     .await;
@@ -57,14 +57,14 @@ async fn every_change_and_every_refusal_is_a_line_and_reading_goes_on_after_any(
         .admin
         .set_label(label(2, true))
         .await
-        .expect("only asked");
-    let told: Vec<serde_json::Value> = lines(&mut gateway, before)
+        .expect("a dry run");
+    let written: Vec<serde_json::Value> = lines(&mut gateway, before)
         .await
         .iter()
         .map(|line| serde_json::from_str(line).expect("JSON"))
         .collect();
-    let [done, refused] = &told[..] else {
-        panic!("a change and a refusal, and no question: {told:?}")
+    let [done, refused] = &written[..] else {
+        panic!("a change and a refusal, and no dry run: {written:?}")
     };
     for line in [done, refused] {
         assert_eq!(
@@ -84,8 +84,8 @@ async fn every_change_and_every_refusal_is_a_line_and_reading_goes_on_after_any(
 }
 
 #[tokio::test]
-async fn a_long_log_comes_as_a_whole_in_several_messages() {
-    let mut gateway = Running::start("", |root| tiny::publish(root, "m", 1)).await;
+async fn a_long_log_is_sent_completely_in_several_messages() {
+    let mut gateway = TestGateway::start("", |root| tiny::publish(root, "m", 1)).await;
     for _ in 0..600 {
         let request = v1::UndoRequest {
             model: "m".into(),

@@ -1,14 +1,14 @@
-//! Wrong input is refused by name, with the right code, and costs neither the connection nor the next request.
+//! Wrong input is refused by name, with the right code. The connection and later requests are not affected.
 
 use serde_json::{Value, json};
 use taper::proto::v1;
 use tonic::Code;
 use tonic_types::StatusExt;
 
-use crate::harness::{Running, good, only, row, rows};
+use crate::harness::{TestGateway, good, row, rows, single_score};
 use crate::tiny;
 
-/// Version 1 alone, labelled, behind a small limit on messages.
+/// Version 1 alone, with a label, and a small message limit.
 pub const TOML: &str = "
     [limits]
     max_message_bytes = 65536
@@ -20,7 +20,7 @@ pub const TOML: &str = "
 struct Case {
     request: v1::PredictRequest,
     code: Code,
-    /// Field that the details name; empty where the transport itself refuses.
+    /// Field that the error details name; empty if the transport refuses the message.
     field: &'static str,
     why: &'static str,
 }
@@ -403,8 +403,8 @@ fn number(request: &mut v1::PredictRequest, name: &str, number: f64) {
 }
 
 #[tokio::test]
-async fn each_bad_request_is_refused_by_name_and_the_next_good_one_succeeds() {
-    let mut gateway = Running::start(TOML, |root| {
+async fn each_bad_request_is_refused_by_name_and_the_next_good_request_succeeds() {
+    let mut gateway = TestGateway::start(TOML, |root| {
         tiny::publish(root, "m", 1);
         tiny::publish_with(root, "m", 7, |manifest| {
             manifest["files"][0]["bytes"] = json!(1)
@@ -444,7 +444,7 @@ async fn each_bad_request_is_refused_by_name_and_the_next_good_one_succeeds() {
         }
         let next = gateway.predict(rows("m", [good()])).await.expect(why);
         assert_eq!(
-            only(&next),
+            single_score(&next),
             1.0,
             "{why}: the next request on the same connection succeeds"
         );

@@ -1,4 +1,4 @@
-//! Requests whose forward pass is dear wait for a thread, and are computed together; what is over by then is not computed.
+//! Requests with an expensive forward pass wait for a thread and are computed in batches. Requests that end before are not computed.
 
 use std::num::NonZero;
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -16,24 +16,24 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
 use crate::harness::eventually;
-use crate::helpers::{House, MOST_WAITING, house_of, score};
+use crate::test_server::{MAX_QUEUE_ROWS, TestServer, score, test_server_of};
 
-/// Holds the thread until the test lets go.
+/// Blocks the thread until the test releases it.
 const HOLDS: f32 = 99.0;
-/// Fail the pass, each in its own way.
+/// Inputs that make the pass fail, each in its own way.
 const PANICS: f32 = 13.0;
 const NOT_FINITE: f32 = 14.0;
 const FAILS: f32 = 15.0;
 
-/// Answers each row's `x`, and is never cheap.
-struct Dear {
+/// Returns each row's `x`. Its cost is always above the inline limit.
+struct ExpensiveModel {
     version: u64,
     passes: Arc<Mutex<Vec<(u64, usize)>>>,
     began: Sender<()>,
     go: Arc<Mutex<Receiver<()>>>,
 }
 
-impl Model for Dear {
+impl Model for ExpensiveModel {
     fn cost_per_row(&self) -> usize {
         1 << 20
     }
@@ -49,12 +49,12 @@ impl Model for Dear {
         for x in &mut xs {
             match *x {
                 HOLDS => {
-                    self.began.send(()).expect("the test listens");
+                    self.began.send(()).expect("the test receives");
                     self.go
                         .lock()
                         .expect("lock")
                         .recv()
-                        .expect("the test lets go");
+                        .expect("the test releases the thread");
                 }
                 PANICS => panic!("thirteen"),
                 NOT_FINITE => *x = f32::NAN,
@@ -69,22 +69,22 @@ impl Model for Dear {
     }
 }
 
-/// A house of dear versions, all of whose threads are held.
-struct Held {
-    house: Arc<House>,
+/// A server with two expensive versions. All compute threads are blocked by passes.
+struct BusyServer {
+    server: Arc<TestServer>,
     passes: Arc<Mutex<Vec<(u64, usize)>>>,
     let_go: Sender<()>,
     begun: Arc<Mutex<Receiver<()>>>,
-    held: Vec<JoinHandle<Result<f32, PredictError>>>,
+    holding: Vec<JoinHandle<Result<f32, PredictError>>>,
 }
 
-impl Held {
+impl BusyServer {
     async fn new() -> Self {
         let passes = Arc::new(Mutex::new(Vec::new()));
         let ((began, begun), (let_go, go)) = (mpsc::channel(), mpsc::channel());
         let go = Arc::new(Mutex::new(go));
         let model = |version| {
-            Box::new(Dear {
+            Box::new(ExpensiveModel {
                 version,
                 passes: Arc::clone(&passes),
                 began: began.clone(),
@@ -95,80 +95,81 @@ impl Held {
             split: vec![(1.into(), 10_000)],
             ..RawPolicy::default()
         };
-        let house = house_of(
+        let server = test_server_of(
             vec![model(1), model(2)],
             policy,
             ShadowPoolSettings::default(),
         );
-        let mut held = Self {
-            house,
+        let mut busy = Self {
+            server,
             passes,
             let_go,
             begun: Arc::new(Mutex::new(begun)),
-            held: Vec::new(),
+            holding: Vec::new(),
         };
-        held.hold().await;
-        held
+        busy.hold().await;
+        busy
     }
 
-    /// Has every thread held by a pass.
+    /// Blocks every compute thread with a pass.
     async fn hold(&mut self) {
         for _ in 0..threads() {
-            let held = self.ask(HOLDS, None, None);
-            self.held.push(held);
+            let request = self.predict(HOLDS, None, None);
+            self.holding.push(request);
             let begun = Arc::clone(&self.begun);
             let began = move || begun.lock().expect("lock").recv();
             let began = tokio::task::spawn_blocking(began).await;
-            began.expect("joins").expect("it began");
+            began.expect("joins").expect("it started");
         }
     }
 
-    /// Asks in a task of its own.
-    fn ask(
+    /// Predicts in a separate task.
+    fn predict(
         &self,
         x: f32,
         pin: Option<u64>,
         deadline: Option<Instant>,
     ) -> JoinHandle<Result<f32, PredictError>> {
-        let house = Arc::clone(&self.house);
+        let server = Arc::clone(&self.server);
         tokio::spawn(async move {
-            let answered = house.ask_until(x.into(), pin, deadline).await;
+            let answered = server.predict_before(x.into(), pin, deadline).await;
             answered.map(|answer| score(&answer))
         })
     }
 
-    /// Requests that left the queue of version 1 without being computed, by reason.
+    /// Returns how many requests left the queue of version 1 without being computed, by reason.
     fn abandoned(&self, reason: &str) -> f64 {
         let labels = format!(r#"reason="{reason}""#);
-        self.house.metric("taper_queue_abandoned_total", 1, &labels)
+        self.server
+            .metric("taper_queue_abandoned_total", 1, &labels)
     }
 
-    /// Version 1 as it serves.
+    /// Returns the runtime of version 1.
     fn first(&self) -> Arc<VersionRuntime> {
-        let snapshot = self.house.live.snapshot();
+        let snapshot = self.server.live.snapshot();
         let mut ready = snapshot.models.values().flat_map(|model| &model.ready);
         Arc::clone(ready.next().expect("version 1").1)
     }
 
     async fn waits(&self, version: u64, rows: usize) {
         eventually(&format!("{rows} rows wait"), || async {
-            let waiting = self.house.metric("taper_queue_rows", version, "");
+            let waiting = self.server.metric("taper_queue_rows", version, "");
             ((waiting - rows as f64).abs() < 0.5).then_some(())
         })
         .await;
     }
 
-    /// Lets all threads go, and waits until they have gone.
-    async fn let_go(&mut self) {
-        for _ in &self.held {
-            self.let_go.send(()).expect("somebody waits");
+    /// Releases all threads and waits for their requests.
+    async fn release(&mut self) {
+        for _ in &self.holding {
+            self.let_go.send(()).expect("a thread waits");
         }
-        for held in self.held.drain(..) {
-            held.await.expect("joins").expect("let go");
+        for request in self.holding.drain(..) {
+            request.await.expect("joins").expect("released");
         }
     }
 
-    /// The passes after those that held the threads.
+    /// Returns the passes after those that blocked the threads.
     fn passes(&self) -> Vec<(u64, usize)> {
         self.passes.lock().expect("lock")[threads()..].to_vec()
     }
@@ -179,25 +180,25 @@ fn threads() -> usize {
 }
 
 #[tokio::test]
-async fn what_waits_while_the_threads_are_busy_goes_together_and_each_gets_its_own_answer() {
-    let mut held = Held::new().await;
+async fn requests_queued_while_all_threads_are_busy_are_batched_and_each_gets_its_own_answer() {
+    let mut busy = BusyServer::new().await;
     let asked: Vec<_> = (0..80_u8)
-        .map(|x| held.ask(20.0 + f32::from(x) / 4.0, None, None))
+        .map(|x| busy.predict(20.0 + f32::from(x) / 4.0, None, None))
         .collect();
-    held.waits(1, 80).await;
-    held.let_go().await;
+    busy.waits(1, 80).await;
+    busy.release().await;
     for (x, answer) in (0..80_u8).zip(join_all(asked).await) {
         let answer = answer.expect("joins").expect("an answer");
         assert_eq!(answer, 20.0 + f32::from(x) / 4.0);
     }
-    let mut passes = held.passes();
+    let mut passes = busy.passes();
     passes.sort_unstable();
     assert_eq!(
         passes,
         [(1, 16), (1, 64)],
         "the rows of a batch, then the rest"
     );
-    let metric = |name: &str| held.house.metric(name, 1, "");
+    let metric = |name: &str| busy.server.metric(name, 1, "");
     let held_rows = threads() as f64;
     assert_eq!(metric("taper_batch_rows_sum"), 80.0 + held_rows);
     assert_eq!(metric("taper_batch_rows_count"), 2.0 + held_rows);
@@ -206,12 +207,12 @@ async fn what_waits_while_the_threads_are_busy_goes_together_and_each_gets_its_o
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_one_request_fails_no_other() {
-    let mut held = Held::new().await;
+async fn a_request_that_fails_in_a_batch_fails_no_other_request() {
+    let mut busy = BusyServer::new().await;
     let xs = [1.0, PANICS, 2.0, NOT_FINITE, 3.0, FAILS, 4.0, 101.0, 5.0];
-    let asked: Vec<_> = xs.iter().map(|x| held.ask(*x, None, None)).collect();
-    held.waits(1, xs.len()).await;
-    held.let_go().await;
+    let asked: Vec<_> = xs.iter().map(|x| busy.predict(*x, None, None)).collect();
+    busy.waits(1, xs.len()).await;
+    busy.release().await;
     for (x, answer) in xs.into_iter().zip(join_all(asked).await) {
         let reason = match answer.expect("joins") {
             Ok(answer) => {
@@ -228,30 +229,30 @@ async fn what_is_wrong_with_one_request_fails_no_other() {
         assert_eq!(reason, wanted, "{x}");
     }
     assert_eq!(
-        held.passes()[0],
+        busy.passes()[0],
         (1, 8),
         "all that could be encoded go together first"
     );
-    let again = held.ask(6.0, None, None).await.expect("joins");
+    let again = busy.predict(6.0, None, None).await.expect("joins");
     assert_eq!(again.expect("the threads are there"), 6.0);
 }
 
 #[tokio::test]
-async fn what_expires_or_is_cancelled_in_the_queue_never_reaches_compute() {
-    let mut held = Held::new().await;
-    let half = MOST_WAITING / 2;
+async fn expired_and_cancelled_requests_in_the_queue_are_not_computed() {
+    let mut busy = BusyServer::new().await;
+    let half = MAX_QUEUE_ROWS / 2;
     let deadline = Instant::now() + Duration::from_secs(3);
     let expire: Vec<_> = (0..half)
-        .map(|_| held.ask(1.0, None, Some(deadline)))
+        .map(|_| busy.predict(1.0, None, Some(deadline)))
         .collect();
-    let cancelled: Vec<_> = (0..half).map(|_| held.ask(2.0, None, None)).collect();
-    held.waits(1, MOST_WAITING).await;
-    let full = held.ask(3.0, None, None).await.expect("joins");
+    let cancelled: Vec<_> = (0..half).map(|_| busy.predict(2.0, None, None)).collect();
+    busy.waits(1, MAX_QUEUE_ROWS).await;
+    let full = busy.predict(3.0, None, None).await.expect("joins");
     match full.expect_err("no room") {
         PredictError::Overloaded {
             limit, retry_after, ..
         } => {
-            assert_eq!(limit, MOST_WAITING);
+            assert_eq!(limit, MAX_QUEUE_ROWS);
             assert!(retry_after > Duration::ZERO);
         }
         other => panic!("overloaded, got {other:?}"),
@@ -263,44 +264,44 @@ async fn what_expires_or_is_cancelled_in_the_queue_never_reaches_compute() {
         one.await.expect_err("cancelled");
     }
     sleep(deadline.saturating_duration_since(Instant::now())).await;
-    held.let_go().await;
+    busy.release().await;
     for one in expire {
         let error = one.await.expect("joins").expect_err("too late");
         assert_eq!(error.reason(), "DEADLINE_EXCEEDED");
     }
     eventually("the queue is empty", || async {
-        (held.house.metric("taper_queue_rows", 1, "") == 0.0).then_some(())
+        (busy.server.metric("taper_queue_rows", 1, "") == 0.0).then_some(())
     })
     .await;
-    assert_eq!(held.abandoned("expired"), half as f64);
-    assert_eq!(held.abandoned("cancelled"), half as f64);
-    assert_eq!(held.passes(), [], "nothing was computed");
-    let house = &held.house;
+    assert_eq!(busy.abandoned("expired"), half as f64);
+    assert_eq!(busy.abandoned("cancelled"), half as f64);
+    assert_eq!(busy.passes(), [], "nothing was computed");
+    let server = &busy.server;
     assert_eq!(
-        house.metric("taper_batch_rows_sum", 1, ""),
+        server.metric("taper_batch_rows_sum", 1, ""),
         threads() as f64
     );
-    assert_eq!(house.ended(1, "primary", "CANCELLED"), half as f64);
-    assert_eq!(house.ended(1, "primary", "DEADLINE_EXCEEDED"), half as f64);
+    assert_eq!(server.ended(1, "primary", "CANCELLED"), half as f64);
+    assert_eq!(server.ended(1, "primary", "DEADLINE_EXCEEDED"), half as f64);
 }
 
 #[tokio::test]
-async fn who_cannot_be_answered_in_time_is_refused_at_once() {
-    let mut held = Held::new().await;
-    held.let_go().await;
-    // It took so long to let the threads go that a pass is known to be dear.
-    let first = held.first();
+async fn a_request_that_cannot_meet_its_deadline_is_refused_at_once() {
+    let mut busy = BusyServer::new().await;
+    busy.release().await;
+    // The blocked passes took long, so the gateway has measured an expensive pass.
+    let first = busy.first();
     let costs = first.queue.costs();
     for _ in 0..100 {
         costs.learn(1, Duration::from_secs(10));
     }
     let takes = costs.estimate(1).expect("measured");
     assert!(takes > Duration::from_secs(5), "{takes:?}");
-    held.hold().await;
-    let waiting = held.ask(1.0, None, None);
-    held.waits(1, 1).await;
+    busy.hold().await;
+    let waiting = busy.predict(1.0, None, None);
+    busy.waits(1, 1).await;
     let soon = Instant::now() + Duration::from_secs(1);
-    match held.ask(2.0, None, Some(soon)).await.expect("joins") {
+    match busy.predict(2.0, None, Some(soon)).await.expect("joins") {
         Err(PredictError::TooLate { left, needs, .. }) => {
             assert!(
                 left <= Duration::from_secs(1) && needs >= takes,
@@ -309,26 +310,26 @@ async fn who_cannot_be_answered_in_time_is_refused_at_once() {
         }
         other => panic!("refused at once, got {other:?}"),
     }
-    held.let_go().await;
+    busy.release().await;
     assert_eq!(waiting.await.expect("joins").expect("computed"), 1.0);
-    let rows: usize = held.passes().iter().map(|(_, rows)| rows).sum();
-    assert_eq!(rows, threads() + 1, "what was refused was not computed");
+    let rows: usize = busy.passes().iter().map(|(_, rows)| rows).sum();
+    assert_eq!(rows, threads() + 1, "a refused request was not computed");
 }
 
 #[tokio::test]
-async fn who_can_no_longer_be_answered_in_time_is_told_so_and_not_computed() {
-    let mut held = Held::new().await;
-    let patient = held.ask(1.0, None, None);
-    held.waits(1, 1).await;
+async fn a_queued_request_that_can_no_longer_meet_its_deadline_fails_and_is_not_computed() {
+    let mut busy = BusyServer::new().await;
+    let patient = busy.predict(1.0, None, None);
+    busy.waits(1, 1).await;
     let hour = Duration::from_secs(3_600);
-    let hurried = held.ask(2.0, None, Some(Instant::now() + hour));
-    held.waits(1, 2).await;
-    // What passes take is seen to be more than it was thought to be.
-    let first = held.first();
+    let hurried = busy.predict(2.0, None, Some(Instant::now() + hour));
+    busy.waits(1, 2).await;
+    // The measured duration of a pass now exceeds the earlier estimate.
+    let first = busy.first();
     let costs = first.queue.costs();
     (0..200).for_each(|_| costs.learn(1, hour * 2));
     assert!(costs.estimate(1).expect("measured") > hour);
-    held.let_go().await;
+    busy.release().await;
     match hurried.await.expect("joins") {
         Err(PredictError::TooLate {
             left,
@@ -338,33 +339,33 @@ async fn who_can_no_longer_be_answered_in_time_is_told_so_and_not_computed() {
         other => panic!("too late, got {other:?}"),
     }
     assert_eq!(patient.await.expect("joins").expect("computed"), 1.0);
-    assert_eq!(held.abandoned("late"), 1.0);
+    assert_eq!(busy.abandoned("late"), 1.0);
     assert_eq!(
-        (held.abandoned("expired"), held.abandoned("cancelled")),
+        (busy.abandoned("expired"), busy.abandoned("cancelled")),
         (0.0, 0.0)
     );
-    assert_eq!(held.house.ended(1, "primary", "RESOURCE_EXHAUSTED"), 1.0);
+    assert_eq!(busy.server.ended(1, "primary", "RESOURCE_EXHAUSTED"), 1.0);
 }
 
 #[tokio::test]
-async fn versions_take_turns_whatever_waits_for_each() {
-    let mut held = Held::new().await;
-    let many: Vec<_> = (0..300).map(|_| held.ask(1.0, None, None)).collect();
-    held.waits(1, 300).await;
-    let one = held.ask(2.0, Some(2), None);
-    held.waits(2, 1).await;
-    held.let_go().await;
+async fn versions_take_turns_regardless_of_queue_length() {
+    let mut busy = BusyServer::new().await;
+    let many: Vec<_> = (0..300).map(|_| busy.predict(1.0, None, None)).collect();
+    busy.waits(1, 300).await;
+    let one = busy.predict(2.0, Some(2), None);
+    busy.waits(2, 1).await;
+    busy.release().await;
     assert_eq!(one.await.expect("joins").expect("an answer"), 2.0);
     for answer in join_all(many).await {
         assert_eq!(answer.expect("joins").expect("an answer"), 1.0);
     }
-    let passes = held.passes();
+    let passes = busy.passes();
     let at = passes
         .iter()
         .position(|pass| *pass == (2, 1))
         .expect("computed");
     assert!(
         at <= threads(),
-        "the second turn, give or take who was quicker: {passes:?}"
+        "its pass is the second turn, up to the order of threads: {passes:?}"
     );
 }

@@ -1,4 +1,4 @@
-//! `taper bench` against real gateways: reports are compared with the counters of the gateways.
+//! `taper bench` against real gateways. Its report is compared with the counters of the gateways.
 
 use std::net::SocketAddr;
 
@@ -8,9 +8,9 @@ use crate::cli::two_versions;
 use crate::harness::http_get;
 use crate::process::{Ended, Process, run, taper};
 
-/// A gateway in a process, and where it listens.
-struct Serving {
-    /// Ends with this value.
+/// A gateway process and its addresses.
+struct ServingProcess {
+    /// Stops when it is dropped.
     _gateway: Process,
     _dir: tempfile::TempDir,
     data: String,
@@ -18,7 +18,7 @@ struct Serving {
     http: SocketAddr,
 }
 
-impl Serving {
+impl ServingProcess {
     fn start() -> Self {
         let dir = two_versions();
         let config = dir.path().join("taper.toml");
@@ -54,7 +54,7 @@ impl Serving {
         serde_json::from_str(&ended.stdout).expect("JSON")
     }
 
-    /// Requests that the gateway has counted, of one version or of all.
+    /// Returns the number of requests that the gateway counted, of one version or of all.
     fn counted(&self, version: Option<u64>) -> u64 {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -76,7 +76,7 @@ fn number(value: &Value) -> u64 {
         .unwrap_or_else(|| panic!("{value} is a count"))
 }
 
-/// All requests that a target was sent, by its own account.
+/// Returns the number of all requests to a target, according to the report.
 fn sent(target: &Value) -> u64 {
     let requests = &target["requests"];
     let of = |name: &str| number(&requests[name]);
@@ -87,7 +87,7 @@ fn sent(target: &Value) -> u64 {
 
 #[test]
 fn the_report_of_an_open_loop_matches_the_counters_of_the_gateway() {
-    let serving = Serving::start();
+    let serving = ServingProcess::start();
     let flags = [
         "--rate",
         "200",
@@ -107,7 +107,7 @@ fn the_report_of_an_open_loop_matches_the_counters_of_the_gateway() {
         number(&requests["sent"]) + number(&requests["not_sent"]),
         200
     );
-    // The first request, and the warm-up.
+    // The first request and the requests of the warm-up.
     assert_eq!(number(&requests["warm_up"]), 1 + 40);
     assert_eq!(target["errors"], Value::Array(Vec::new()), "{target}");
     assert_eq!(serving.counted(None), sent(target));
@@ -124,7 +124,7 @@ fn the_report_of_an_open_loop_matches_the_counters_of_the_gateway() {
 
 #[test]
 fn the_report_of_a_closed_loop_matches_the_counters_of_the_gateway() {
-    let serving = Serving::start();
+    let serving = ServingProcess::start();
     let rows = serving._dir.path().join("rows.jsonl");
     let row = r#"{"x": 1.0, "n": 3, "color": "green", "pair": [0.5, -0.5]}"#;
     std::fs::write(&rows, format!("{row}\n{row}\n{row}\n")).expect("rows");
@@ -152,7 +152,7 @@ fn the_report_of_a_closed_loop_matches_the_counters_of_the_gateway() {
 
 #[test]
 fn two_gateways_take_turns_and_are_compared() {
-    let (first, second) = (Serving::start(), Serving::start());
+    let (first, second) = (ServingProcess::start(), ServingProcess::start());
     let flags = [
         "--against",
         &second.data,
@@ -193,14 +193,17 @@ fn two_gateways_take_turns_and_are_compared() {
         "ratio of",
         "measuring",
     ] {
-        let told = format!("{}{}", readable.stdout, readable.stderr);
-        assert!(told.contains(wanted), "{wanted:?} is missing in\n{told}");
+        let output = format!("{}{}", readable.stdout, readable.stderr);
+        assert!(
+            output.contains(wanted),
+            "{wanted:?} is missing in\n{output}"
+        );
     }
 }
 
 #[test]
 fn ctrl_c_ends_a_run_early_with_a_report() {
-    let serving = Serving::start();
+    let serving = ServingProcess::start();
     let mut command = taper(&[
         "bench",
         "m",
@@ -257,7 +260,7 @@ fn invalid_runs_are_refused_before_any_load() {
         );
     }
 
-    let serving = Serving::start();
+    let serving = ServingProcess::start();
     let failed = |args: &[&str], want: &[&str]| {
         let ended = run(args);
         assert_eq!(ended.code, Some(1), "{args:?}: {ended:?}");

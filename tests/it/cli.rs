@@ -1,4 +1,4 @@
-//! The verbs, as a person types them, and what a gateway says to them.
+//! The verbs of the command line and the errors of a gateway that they print.
 
 use std::{fs, net::TcpListener};
 
@@ -8,7 +8,7 @@ use crate::harness::{good, registry};
 use crate::process::{self, Process, run, run_with_input};
 use crate::tiny;
 
-/// A gateway in a process, and the addresses of its data and admin ports.
+/// Starts a gateway process. Returns it with the addresses of its data and admin ports.
 fn serving(dir: &tempfile::TempDir) -> (Process, String, String) {
     let mut gateway = Process::serve(dir.path());
     let data = gateway.address("data").to_string();
@@ -28,7 +28,7 @@ fn json_of(stdout: &str) -> Value {
 }
 
 #[test]
-fn a_check_refuses_what_a_start_would_refuse() {
+fn check_refuses_every_configuration_that_serve_refuses() {
     let dir = two_versions();
     let registry = dir.path().join("models");
     let config = dir.path().join("taper.toml");
@@ -56,7 +56,7 @@ fn a_check_refuses_what_a_start_would_refuse() {
 }
 
 #[test]
-fn a_bad_configuration_is_told_as_a_whole_before_any_port_is_bound() {
+fn all_configuration_faults_are_reported_before_any_port_is_bound() {
     let dir = two_versions();
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     let config = dir.path().join("taper.toml");
@@ -88,7 +88,7 @@ fn a_bad_configuration_is_told_as_a_whole_before_any_port_is_bound() {
 }
 
 #[test]
-fn every_port_that_is_taken_is_named() {
+fn every_port_in_use_is_named() {
     let dir = two_versions();
     let taken = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").expect("a port"));
     let [data, http] = taken
@@ -117,7 +117,7 @@ fn every_port_that_is_taken_is_named() {
 }
 
 #[test]
-fn the_environment_sets_what_flags_do_not() {
+fn environment_variables_set_values_without_flags() {
     let dir = two_versions();
     let mut gateway = Process::start(
         process::taper(&["serve"])
@@ -132,16 +132,16 @@ fn the_environment_sets_what_flags_do_not() {
 }
 
 #[test]
-fn candle_runs_on_one_thread_unless_somebody_says_otherwise() {
+fn candle_runs_on_one_thread_by_default() {
     let dir = two_versions();
-    for (said, told) in [
+    for (said, expected) in [
         (None, "candle threads: 1"),
         (Some("2"), "candle threads: 2"),
     ] {
         let mut command = process::serve(dir.path());
         command.envs(said.map(|threads| ("RAYON_NUM_THREADS", threads)));
         let mut gateway = Process::start(&mut command);
-        assert_eq!(gateway.line_with("candle threads"), told);
+        assert_eq!(gateway.line_with("candle threads"), expected);
     }
 }
 
@@ -199,14 +199,14 @@ fn refused_input_is_reported_by_field_without_predictions() {
         (Some(1), ""),
         "{refused:?}"
     );
-    for told in [
+    for expected in [
         "INVALID_ARGUMENT (INVALID_INPUT)",
         "\n  rows[0].x: got",
         "\n  rows[0].color: got",
     ] {
         assert!(
-            refused.stderr.contains(told),
-            "{told:?} is missing in {}",
+            refused.stderr.contains(expected),
+            "{expected:?} is missing in {}",
             refused.stderr
         );
     }
@@ -258,8 +258,8 @@ fn a_new_split_keeps_the_rest_of_the_policy() {
     assert_eq!(after["sticky_header"], "x-user");
 
     let third = set(&["1=50%", "latest=50%", "--rule", "x-who=you:latest"]);
-    for told in ["latest (2)", "x-who = you goes to label latest (2)"] {
-        assert!(third.stdout.contains(told), "{told}: {third:?}");
+    for expected in ["latest (2)", "x-who = you goes to label latest (2)"] {
+        assert!(third.stdout.contains(expected), "{expected}: {third:?}");
     }
     let now = json_of(&run(&["split", "get", "m", "--address", &admin, "--json"]).stdout);
     assert_eq!(
@@ -301,7 +301,7 @@ fn models_are_listed_with_their_faults() {
         json!([{"name": "m", "ready_versions": [1, 2], "failed_versions": [3], "policy_revision": 0}])
     );
     let one = run(&["models", "m", "--address", &admin]);
-    for told in [
+    for expected in [
         "latest = 2",
         "FAILED",
         "$.nonsense: unknown field",
@@ -309,8 +309,8 @@ fn models_are_listed_with_their_faults() {
         "BYTES",
     ] {
         assert!(
-            one.stdout.contains(told),
-            "{told:?} is missing in {}",
+            one.stdout.contains(expected),
+            "{expected:?} is missing in {}",
             one.stdout
         );
     }
@@ -327,14 +327,14 @@ fn a_refused_connection_says_what_to_start() {
     for verb in [&["models"][..], &["split", "get", "m"], &row] {
         let ended = run(&[verb, &["--address", &url]].concat());
         assert_eq!(ended.code, Some(1), "{ended:?}");
-        let told = format!("nothing listens on {url}; start a gateway with `taper serve`");
-        assert!(ended.stderr.contains(&told), "{}", ended.stderr);
+        let expected = format!("nothing listens on {url}; start a gateway with `taper serve`");
+        assert!(ended.stderr.contains(&expected), "{}", ended.stderr);
     }
 }
 
 #[test]
 fn a_timeout_names_the_address_and_the_flags_that_help() {
-    // Connections are made by the system and never looked at.
+    // The operating system accepts the connections; no process reads them.
     let mute = TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("http://{}", mute.local_addr().expect("address"));
     let row = ["predict", "m", "--row", "{}"];
@@ -353,9 +353,13 @@ fn a_timeout_names_the_address_and_the_flags_that_help() {
     ] {
         let ended = run(&[verb, &["--address", &url, "--timeout", "1"]].concat());
         assert_eq!(ended.code, Some(1), "{ended:?}");
-        let told = format!("no answer from {url} within 1 s");
+        let expected = format!("no answer from {url} within 1 s");
         let helps = ended.stderr.contains("--address") && ended.stderr.contains("--timeout");
-        assert!(ended.stderr.contains(&told) && helps, "{}", ended.stderr);
+        assert!(
+            ended.stderr.contains(&expected) && helps,
+            "{}",
+            ended.stderr
+        );
     }
 }
 

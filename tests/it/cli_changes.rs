@@ -1,4 +1,4 @@
-//! The verbs that change something, as a person types them, and the traffic that moves.
+//! The verbs that change a policy or a version, and their effect on traffic.
 
 use std::fs;
 
@@ -12,15 +12,15 @@ use crate::tiny;
 const CANARY: &str =
     "[models.m]\nlabels = { stable = 1, canary = 2 }\nsplit = { stable = 10000 }\n";
 
-/// A gateway in a process over two versions of `m`, where `stable` has all the traffic and `canary` none.
-struct Serving {
+/// A gateway process with two versions of `m`. `stable` has all the traffic and `canary` none.
+struct ServingProcess {
     _gateway: Process,
     data: String,
     admin: String,
     _dir: tempfile::TempDir,
 }
 
-impl Serving {
+impl ServingProcess {
     fn start() -> Self {
         Self::over(two_versions())
     }
@@ -40,19 +40,19 @@ impl Serving {
         }
     }
 
-    /// `taper ARGS` to its end.
+    /// Runs `taper ARGS`.
     fn ends(&self, args: &[&str]) -> Ended {
         run(&[args, &["--address", &self.admin]].concat())
     }
 
-    /// What `taper ARGS` that must work prints.
+    /// Runs `taper ARGS`, which must succeed, and returns its stdout.
     fn does(&self, args: &[&str]) -> String {
         let ended = self.ends(args);
         assert_eq!(ended.code, Some(0), "{args:?}: {ended:?}");
         ended.stdout
     }
 
-    /// What `taper ARGS` that must be refused complains.
+    /// Runs `taper ARGS`, which must be refused, and returns its stderr.
     fn refuses(&self, args: &[&str]) -> String {
         let ended = self.ends(args);
         assert_eq!(ended.code, Some(1), "{args:?}: {ended:?}");
@@ -65,8 +65,8 @@ impl Serving {
         serde_json::from_str(&stdout).unwrap_or_else(|error| panic!("{error}: {stdout}"))
     }
 
-    /// The version that answers.
-    fn who_answers(&self) -> Value {
+    /// Returns the version that answers a request.
+    fn answering_version(&self) -> Value {
         let row = good().to_string();
         let ended = run(&[
             "predict",
@@ -89,11 +89,11 @@ impl Serving {
 
 #[test]
 fn labels_are_created_moved_and_deleted_and_traffic_follows() {
-    let gateway = Serving::start();
-    assert_eq!(gateway.who_answers(), 1);
-    let told = gateway.does(&["label", "set", "stable", "2", "-m", "better"]);
-    assert!(told.contains("labels.stable"), "{told}");
-    assert_eq!(gateway.who_answers(), 2);
+    let gateway = ServingProcess::start();
+    assert_eq!(gateway.answering_version(), 1);
+    let output = gateway.does(&["label", "set", "stable", "2", "-m", "better"]);
+    assert!(output.contains("labels.stable"), "{output}");
+    assert_eq!(gateway.answering_version(), 2);
     let made = gateway.json(&["label", "set", "trial", "1"]);
     assert_eq!(
         made["differences"],
@@ -116,40 +116,40 @@ fn labels_are_created_moved_and_deleted_and_traffic_follows() {
 
 #[test]
 fn promoting_undoing_and_rolling_back_move_traffic() {
-    let gateway = Serving::start();
+    let gateway = ServingProcess::start();
     let first = gateway.json(&["label", "list"])["revision"].to_string();
-    let told = gateway.does(&["promote", "canary"]);
-    assert!(told.contains("labels.stable"), "{told}");
-    assert_eq!(gateway.who_answers(), 2);
+    let output = gateway.does(&["promote", "canary"]);
+    assert!(output.contains("labels.stable"), "{output}");
+    assert_eq!(gateway.answering_version(), 2);
     gateway.does(&["undo"]);
-    assert_eq!(gateway.who_answers(), 1);
+    assert_eq!(gateway.answering_version(), 1);
     gateway.does(&["promote", "canary", "--to", "stable"]);
-    assert_eq!(gateway.who_answers(), 2);
+    assert_eq!(gateway.answering_version(), 2);
     gateway.does(&["rollback", &first]);
-    assert_eq!(gateway.who_answers(), 1);
+    assert_eq!(gateway.answering_version(), 1);
     let unknown = gateway.refuses(&["rollback", "99"]);
     assert!(unknown.contains("(UNKNOWN_REVISION)"), "{unknown}");
 }
 
 #[test]
-fn a_dry_run_shows_what_would_differ_and_changes_nothing() {
-    let gateway = Serving::start();
+fn a_dry_run_prints_the_differences_and_changes_nothing() {
+    let gateway = ServingProcess::start();
     let before = gateway.json(&["label", "list"]);
     for change in [
         &["promote", "canary"][..],
         &["label", "set", "stable", "2"],
         &["split", "set", "m", "2=100%"],
     ] {
-        let told = gateway.does(&[change, &["--dry-run"]].concat());
-        assert!(told.contains("dry run: nothing was changed"), "{told}");
+        let output = gateway.does(&[change, &["--dry-run"]].concat());
+        assert!(output.contains("dry run: nothing was changed"), "{output}");
     }
     assert_eq!(gateway.json(&["label", "list"]), before);
-    assert_eq!(gateway.who_answers(), 1);
+    assert_eq!(gateway.answering_version(), 1);
 }
 
 #[test]
 fn a_change_that_reverts_says_how_to_keep_it() {
-    let gateway = Serving::start();
+    let gateway = ServingProcess::start();
     let trial = gateway.does(&["promote", "canary", "--confirm-within", "10m"]);
     let keep = format!("`taper confirm --model m --address {}`", gateway.admin);
     assert!(trial.contains(&keep), "{trial}");
@@ -164,7 +164,7 @@ fn a_change_that_reverts_says_how_to_keep_it() {
         "{kept}"
     );
     gateway.does(&["label", "set", "canary", "1"]);
-    assert_eq!(gateway.who_answers(), 2);
+    assert_eq!(gateway.answering_version(), 2);
     let nothing = gateway.refuses(&["confirm"]);
     assert!(nothing.contains("(NOTHING_TO_CHANGE)"), "{nothing}");
     let trial = gateway.json(&["split", "set", "m", "1=100%", "--confirm-within", "1h"]);
@@ -173,24 +173,24 @@ fn a_change_that_reverts_says_how_to_keep_it() {
 
 #[test]
 fn an_outdated_revision_is_refused_with_advice() {
-    let gateway = Serving::start();
+    let gateway = ServingProcess::start();
     let seen = gateway.json(&["label", "list"])["revision"].to_string();
     gateway.does(&["label", "set", "canary", "1", "--expect", &seen]);
     let late = gateway.refuses(&["label", "set", "canary", "2", "--expect", &seen]);
-    for told in ["(REVISION_CONFLICT)", "taper label list", "--expect"] {
-        assert!(late.contains(told), "{told}: {late}");
+    for output in ["(REVISION_CONFLICT)", "taper label list", "--expect"] {
+        assert!(late.contains(output), "{output}: {late}");
     }
     assert_eq!(gateway.labels()["canary"], 1);
 }
 
 #[test]
 fn an_unreferenced_version_can_be_unloaded_and_loaded_again() {
-    let gateway = Serving::start();
+    let gateway = ServingProcess::start();
     let listed = gateway.does(&["versions"]);
     assert!(listed.contains("label stable"), "{listed}");
     let held = gateway.refuses(&["versions", "unload", "1"]);
-    for told in ["(VERSION_HELD)", "stable", "taper label set"] {
-        assert!(held.contains(told), "{told}: {held}");
+    for output in ["(VERSION_HELD)", "stable", "taper label set"] {
+        assert!(held.contains(output), "{output}: {held}");
     }
     gateway.does(&["label", "set", "stable", "2"]);
     let unloaded = gateway.json(&["versions", "unload", "1"]);
@@ -210,7 +210,7 @@ fn a_retried_version_that_fails_again_reports_its_faults() {
     tiny::publish_with(&dir.path().join("models"), "m", 3, |manifest| {
         manifest["golden"][0]["answer"] = json!([30]);
     });
-    let gateway = Serving::over(dir);
+    let gateway = ServingProcess::over(dir);
     let failed = gateway.refuses(&["versions", "retry", "3"]);
     assert!(
         failed.contains("(VERSION_NOT_READY)") && failed.contains("wants 30"),
@@ -233,7 +233,7 @@ fn a_retried_version_that_fails_again_reports_its_faults() {
 fn with_several_models_one_must_be_named() {
     let dir = two_versions();
     tiny::publish(&dir.path().join("models"), "other", 1);
-    let gateway = Serving::over(dir);
+    let gateway = ServingProcess::over(dir);
     let which = gateway.refuses(&["label", "list"]);
     assert!(
         which.contains("(m, other)") && which.contains("--model NAME"),
@@ -247,7 +247,7 @@ fn with_several_models_one_must_be_named() {
 
 #[test]
 fn the_history_has_author_and_reason() {
-    let gateway = Serving::start();
+    let gateway = ServingProcess::start();
     let set = [
         "label",
         "set",
@@ -279,7 +279,7 @@ fn completions_for_every_shell_contain_the_verbs() {
 
 #[test]
 fn a_new_split_keeps_shadows_and_the_fallback() {
-    let gateway = Serving::start();
+    let gateway = ServingProcess::start();
     let set = gateway.does(&["shadow", "set", "m", "canary=100%", "--max-queue", "9"]);
     assert!(set.contains("shadows[canary]"), "{set}");
     gateway.does(&["fallback", "set", "m", "stable", "--within-ms", "500"]);
@@ -292,11 +292,11 @@ fn a_new_split_keeps_shadows_and_the_fallback() {
         "{listed}"
     );
     let split = gateway.does(&["split", "get", "m"]);
-    for told in [
+    for output in [
         "shadow: canary (2) gets copies of 100%",
         "fallback: stable (1)",
     ] {
-        assert!(split.contains(told), "{told}: {split}");
+        assert!(split.contains(output), "{output}: {split}");
     }
     let held = gateway.refuses(&["label", "delete", "canary"]);
     assert!(held.contains("a shadow"), "{held}");
@@ -304,7 +304,7 @@ fn a_new_split_keeps_shadows_and_the_fallback() {
     assert!(wrong.contains("shadows[0].basis_points"), "{wrong}");
     gateway.does(&["shadow", "clear", "m"]);
     gateway.does(&["fallback", "clear", "m"]);
-    let told = gateway.does(&["shadow", "list", "m"]);
-    assert!(told.contains("no shadows"), "{told}");
+    let output = gateway.does(&["shadow", "list", "m"]);
+    assert!(output.contains("no shadows"), "{output}");
     assert!(!gateway.does(&["split", "get", "m"]).contains("fallback"));
 }

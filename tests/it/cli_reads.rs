@@ -1,11 +1,11 @@
-//! The verbs that read, and `taper push`, against a real gateway.
+//! The verbs that only read, and `taper push`, against a real gateway.
 
 use std::fs;
 
 use serde_json::Value;
 
 use crate::cli::two_versions;
-use crate::process::{Process, run, taper, told};
+use crate::process::{Process, run, stdout_of, taper};
 use crate::tiny;
 
 fn serving(dir: &tempfile::TempDir) -> (Process, String, String) {
@@ -16,7 +16,7 @@ fn serving(dir: &tempfile::TempDir) -> (Process, String, String) {
 }
 
 fn json(args: &[&str]) -> Value {
-    serde_json::from_str(&told(args)).expect("JSON")
+    serde_json::from_str(&stdout_of(args)).expect("JSON")
 }
 
 #[test]
@@ -26,13 +26,13 @@ fn a_change_appears_in_watch_history_and_audit() {
     let watch = ["watch", "--after", "0", "--address", &admin];
     let mut watching = Process::start(&mut taper(&watch));
     watching.line_with("state   m");
-    told(&["split", "set", "m", "1=100%", "--address", &admin]);
+    stdout_of(&["split", "set", "m", "1=100%", "--address", &admin]);
     let line = watching.line_with("change  m revision 1");
     assert!(line.contains("split"), "{line}");
     watching.signal("INT");
     assert_eq!(watching.end().code, Some(0));
 
-    let first = told(&[
+    let first = stdout_of(&[
         "watch",
         "--after",
         "0",
@@ -52,7 +52,7 @@ fn a_change_appears_in_watch_history_and_audit() {
         json(&["history", "--all", "--json", "--address", &admin]),
         history
     );
-    assert!(told(&["history", "--address", &admin]).contains("what differs"));
+    assert!(stdout_of(&["history", "--address", &admin]).contains("what differs"));
     assert_eq!(
         json(&["models", "m", "--json", "--address", &admin])["revision"],
         1
@@ -63,7 +63,7 @@ fn a_change_appears_in_watch_history_and_audit() {
     let file = dir.path().join("state/audit.jsonl");
     let file = file.to_str().expect("UTF-8");
     assert_eq!(json(&["audit", "--json", "--file", file]), audit);
-    assert!(told(&["audit", "--address", &admin]).contains("the chain is intact"));
+    assert!(stdout_of(&["audit", "--address", &admin]).contains("the chain is intact"));
 
     let copy = dir.path().join("copy.jsonl");
     let text = fs::read_to_string(file).expect("the log");
@@ -78,7 +78,7 @@ fn a_change_appears_in_watch_history_and_audit() {
 }
 
 #[test]
-fn a_pushed_version_is_served_and_a_broken_folder_is_not_sent() {
+fn a_pushed_version_is_served_and_a_broken_folder_is_not_uploaded() {
     let dir = two_versions();
     let (_gateway, _, admin) = serving(&dir);
     let from = tempfile::tempdir().expect("temporary folder");
@@ -127,7 +127,7 @@ fn a_pushed_folder_may_have_any_name_and_its_author_is_audited() {
         "{other:?}"
     );
     let why = ["--actor", "ann", "-m", "the third", "--no-wait"];
-    let pushed = told(&[&["push", folder, "--address", &admin], &why[..]].concat());
+    let pushed = stdout_of(&[&["push", folder, "--address", &admin], &why[..]].concat());
     assert!(pushed.contains("m 3 is published"), "{pushed}");
     let audit = json(&["audit", "--json", "--address", &admin]);
     let line = &audit["last"][0];
@@ -143,18 +143,18 @@ fn a_watch_resumes_after_the_last_revision_when_the_gateway_restarts() {
     let (mut gateway, _, admin) = serving(&dir);
     let watch = ["watch", "--after", "0", "--address", &admin];
     let mut watching = Process::start(&mut taper(&watch));
-    told(&["label", "set", "stable", "1", "--address", &admin]);
+    stdout_of(&["label", "set", "stable", "1", "--address", &admin]);
     watching.line_with("change  m revision 1");
     gateway.signal("TERM");
     assert_eq!(gateway.end().code, Some(0));
-    // The same folder and the same port, as a service that is started again has them.
+    // A restarted service uses the same folder and the same port.
     let any = "127.0.0.1:0";
     let mut again = taper(&["serve", "--data", any, "--http", any, "--admin", &admin]);
     again.arg("--registry").arg(dir.path().join("models"));
     again.arg("--state").arg(dir.path().join("state"));
     gateway = Process::start(&mut again);
     gateway.address("admin");
-    told(&["label", "set", "stable", "2", "--address", &admin]);
+    stdout_of(&["label", "set", "stable", "2", "--address", &admin]);
     watching.line_with("change  m revision 2");
     watching.signal("INT");
     let ended = watching.end();

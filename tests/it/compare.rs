@@ -1,4 +1,4 @@
-//! Two versions beside each other, over real sockets and on the command line: `CompareVersions` and `taper compare`.
+//! Comparisons of two versions over real sockets and on the command line: `CompareVersions` and `taper compare`.
 
 use std::path::Path;
 
@@ -6,11 +6,13 @@ use serde_json::{Value, json};
 use taper::proto::v1;
 use tonic::Code;
 
-use crate::harness::{Running, eventually, fields, good, policy, reason, row, rows, seen};
-use crate::process::{Process, told};
+use crate::harness::{
+    TestGateway, eventually, expecting_revision, fields, good, policy, reason, row, rows,
+};
+use crate::process::{Process, stdout_of};
 use crate::tiny;
 
-/// Version `v` says `yes` where `x` is above `5 (v - 1)`. The input `n` is sensitive in version 2 alone.
+/// Version `v` answers `yes` if `x` is above `5 (v - 1)`. The input `n` is sensitive in version 2 only.
 fn thresholds(root: &Path) {
     for (version, bias) in [(1, 0.0_f32), (2, -5.0), (3, -10.0)] {
         let weight = [1.0_f32, 0.0, 0.0, 0.0, 0.0, 0.0];
@@ -40,7 +42,7 @@ fn shadow(version: u64) -> v1::Shadow {
     }
 }
 
-/// 20 rows: a quarter of them lies between the thresholds of versions 1 and 2.
+/// Returns 20 rows. A quarter of them lies between the thresholds of versions 1 and 2.
 fn request() -> v1::PredictRequest {
     let many = (0..20).map(|at| {
         let x = f64::from(at) - 9.5;
@@ -52,7 +54,11 @@ fn request() -> v1::PredictRequest {
     }
 }
 
-async fn compare(gateway: &Running, baseline: u64, candidate: u64) -> v1::CompareVersionsResponse {
+async fn compare(
+    gateway: &TestGateway,
+    baseline: u64,
+    candidate: u64,
+) -> v1::CompareVersionsResponse {
     let request = v1::CompareVersionsRequest {
         model: "m".into(),
         baseline,
@@ -65,15 +71,15 @@ async fn compare(gateway: &Running, baseline: u64, candidate: u64) -> v1::Compar
 }
 
 #[tokio::test]
-async fn a_shadow_disagrees_as_often_as_it_should_and_the_control_never() {
-    let mut gateway = Running::start("", thresholds).await;
+async fn a_shadow_disagrees_at_the_expected_rate_and_an_identical_version_never_disagrees() {
+    let mut gateway = TestGateway::start("", thresholds).await;
     let set = v1::SetTrafficPolicyRequest {
         model: "m".into(),
         policy: Some(v1::TrafficPolicy {
             shadows: vec![shadow(2), shadow(1)],
             ..policy(&[(1, 10_000)])
         }),
-        terms: seen(0),
+        terms: expecting_revision(0),
     };
     gateway.admin.set_traffic_policy(set).await.expect("set");
     for _ in 0..10 {
@@ -82,14 +88,17 @@ async fn a_shadow_disagrees_as_often_as_it_should_and_the_control_never() {
     let both = |candidate| {
         let gateway = &gateway;
         eventually("all rows are compared", move || async move {
-            let told = compare(gateway, 1, candidate).await;
-            let rows = told.paired.first().map_or(0, |pair| pair.rows);
-            (rows == 200).then_some(told)
+            let comparison = compare(gateway, 1, candidate).await;
+            let rows = comparison.paired.first().map_or(0, |pair| pair.rows);
+            (rows == 200).then_some(comparison)
         })
     };
-    let told = both(2).await;
-    assert!(told.paired.len() == 1 && told.split.is_none(), "{told:?}");
-    let pair = &told.paired[0];
+    let comparison = both(2).await;
+    assert!(
+        comparison.paired.len() == 1 && comparison.split.is_none(),
+        "{comparison:?}"
+    );
+    let pair = &comparison.paired[0];
     assert_eq!((pair.primary, pair.shadow, pair.requests), (1, 2, 10));
     let rate = pair.disagreement.expect("classes");
     assert_eq!((rate.count, rate.total), (50, 200));
@@ -127,7 +136,7 @@ async fn a_shadow_disagrees_as_often_as_it_should_and_the_control_never() {
         "sensitive to the shadow alone: {names:?}"
     );
     assert_eq!(example.inputs_left_out, 1);
-    assert!(!format!("{told:?}").contains("777777"));
+    assert!(!format!("{comparison:?}").contains("777777"));
 
     let control = both(1).await;
     let pair = &control.paired[0];
@@ -140,8 +149,8 @@ async fn a_shadow_disagrees_as_often_as_it_should_and_the_control_never() {
 }
 
 #[tokio::test]
-async fn versions_that_took_split_traffic_are_compared_and_too_few_are_told_as_such() {
-    let mut gateway = Running::start("", thresholds).await;
+async fn versions_with_split_traffic_are_compared_and_too_few_rows_are_reported() {
+    let mut gateway = TestGateway::start("", thresholds).await;
     for (version, times) in [(1, 3), (2, 2), (3, 1)] {
         for _ in 0..times {
             let request = v1::PredictRequest {
@@ -151,9 +160,9 @@ async fn versions_that_took_split_traffic_are_compared_and_too_few_are_told_as_s
             gateway.predict(request).await.expect("an answer");
         }
     }
-    let told = compare(&gateway, 1, 2).await;
-    assert!(told.paired.is_empty(), "nobody was a shadow");
-    let split = told.split.expect("both answered");
+    let comparison = compare(&gateway, 1, 2).await;
+    assert!(comparison.paired.is_empty(), "there was no shadow");
+    let split = comparison.split.expect("both answered");
     let errors = split.errors.expect("errors");
     let total = |rate: Option<v1::Rate>| rate.map(|rate| (rate.count, rate.total));
     assert_eq!(total(errors.baseline), Some((0, 3)));
@@ -190,12 +199,12 @@ async fn versions_that_took_split_traffic_are_compared_and_too_few_are_told_as_s
     gateway.drain().await;
 }
 
-/// What statsmodels gives for 10 of 40 less 30 of 60.
+/// Interval that statsmodels computes for 10 of 40 minus 30 of 60.
 const NEWCOMBE: (f64, f64) = (-0.413_507_808_278_443_74, -0.054_734_515_591_973_59);
 
 #[tokio::test]
 async fn bad_requests_name_their_field() {
-    let mut gateway = Running::start("", thresholds).await;
+    let mut gateway = TestGateway::start("", thresholds).await;
     let ask = |baseline, candidate, window| v1::CompareVersionsRequest {
         model: "m".into(),
         baseline,
@@ -222,24 +231,24 @@ async fn bad_requests_name_their_field() {
 }
 
 #[test]
-fn the_command_line_shows_both_parts_and_says_where_there_is_nothing() {
+fn the_command_line_shows_both_parts_and_reports_missing_data() {
     let dir = crate::cli::two_versions();
     let mut gateway = Process::serve(dir.path());
     let data = gateway.address("data").to_string();
     let admin = gateway.address("admin").to_string();
-    let empty = told(&["compare", "1", "2", "--address", &admin]);
+    let empty = stdout_of(&["compare", "1", "2", "--address", &admin]);
     assert!(empty.contains("nothing to compare"), "{empty}");
     let row = good().to_string();
     for version in ["1", "2"] {
         let args = ["--row", &row, "--version", version, "--address", &data];
-        told(&[&["predict", "m"], &args[..]].concat());
+        stdout_of(&[&["predict", "m"], &args[..]].concat());
     }
-    let text = told(&["compare", "1", "2", "--address", &admin]);
+    let text = stdout_of(&["compare", "1", "2", "--address", &admin]);
     for part in ["split traffic", "errors", "too few: 1, wants 30", "score:"] {
         assert!(text.contains(part), "{part}: {text}");
     }
     let args = ["compare", "1", "2", "--json", "--address", &admin];
-    let json: Value = serde_json::from_str(&told(&args)).expect("JSON");
+    let json: Value = serde_json::from_str(&stdout_of(&args)).expect("JSON");
     assert_eq!(json["split"]["errors"]["baseline"]["total"], 1, "{json}");
     assert_eq!(json["paired"], json!([]));
 }

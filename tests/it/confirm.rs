@@ -1,4 +1,4 @@
-//! Changes that revert by themselves unless they are confirmed, in a process that is killed in between.
+//! Changes that revert unless they are confirmed, in a process that is killed in between.
 
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -14,8 +14,8 @@ use crate::harness::{connect, eventually, good, policy, reason, registry, rows};
 use crate::process::{Process, serve};
 use crate::tiny;
 
-/// A gateway in a process of its own, with two versions of `m`.
-struct Killable {
+/// A gateway process with two versions of `m`.
+struct ServeProcess {
     process: Process,
     data: PredictionServiceClient<Channel>,
     admin: AdminServiceClient<Channel>,
@@ -25,7 +25,7 @@ fn two_versions() -> TempDir {
     registry(|root| (1..=2).for_each(|version| tiny::publish(root, "m", version)))
 }
 
-impl Killable {
+impl ServeProcess {
     async fn start(dir: &Path) -> Self {
         Self::of(Process::serve(dir)).await
     }
@@ -40,7 +40,7 @@ impl Killable {
         }
     }
 
-    /// The version that answers, and under which revision.
+    /// Returns the version that answers a request, and the policy revision.
     async fn answers(&mut self) -> (u64, u64) {
         let answer = self
             .data
@@ -51,7 +51,7 @@ impl Killable {
         (answer.version, answer.policy_revision)
     }
 
-    /// Sends everything to `version`; reverts after `seconds` unless confirmed, 0: stays.
+    /// Sends all traffic to `version`. Reverts after `seconds` unless confirmed; 0 means that it never reverts.
     async fn all_to(
         &mut self,
         version: u64,
@@ -84,15 +84,15 @@ impl Killable {
             .into_inner()
     }
 
-    /// Revisions, who made them, and what they did; the newest first.
+    /// Returns number, actor and action of each revision, newest first.
     async fn history(&mut self) -> Vec<(u64, String, String)> {
         let listed = self
             .admin
             .list_revisions(v1::ListRevisionsRequest::default())
             .await;
         let revisions = listed.expect("history").into_inner().revisions;
-        let told = |one: v1::Revision| (one.revision, one.actor, one.action);
-        revisions.into_iter().map(told).collect()
+        let summary = |one: v1::Revision| (one.revision, one.actor, one.action);
+        revisions.into_iter().map(summary).collect()
     }
 
     /// Waits until revision 2 has been reverted by revision 3.
@@ -113,7 +113,7 @@ impl Killable {
     }
 }
 
-/// Whether the last change in the audit log is that revision 3 brought back revision 1, and the chain holds.
+/// Checks that the last line of the audit log says that revision 3 restored revision 1, and that the hash chain is intact.
 fn audited_as_reverted(dir: &Path) {
     let state = dir.join("state");
     taper::audit::verify(&taper::audit::files(&state).expect("state folder"))
@@ -143,9 +143,9 @@ fn revert() -> (u64, String, String) {
 }
 
 #[tokio::test]
-async fn what_nobody_confirms_reverts_at_its_time() {
+async fn an_unconfirmed_change_reverts_at_its_deadline() {
     let dir = two_versions();
-    let mut gateway = Killable::start(dir.path()).await;
+    let mut gateway = ServeProcess::start(dir.path()).await;
     gateway.all_to(1, 0, 0).await.expect("for good");
     let changed = gateway.all_to(2, 1, 1).await.expect("for a second");
     let until = SystemTime::try_from(changed.confirm_by.expect("a time")).expect("a time");
@@ -158,31 +158,31 @@ async fn what_nobody_confirms_reverts_at_its_time() {
 }
 
 #[tokio::test]
-async fn what_became_due_while_the_gateway_was_down_is_never_served_again() {
+async fn a_change_that_expired_while_the_gateway_was_down_is_never_served_again() {
     let dir = two_versions();
-    let mut gateway = Killable::start(dir.path()).await;
+    let mut gateway = ServeProcess::start(dir.path()).await;
     gateway.all_to(1, 0, 0).await.expect("for good");
     gateway.all_to(2, 1, 1).await.expect("for a second");
     gateway.process.kill();
     tokio::time::sleep(Duration::from_millis(1_100)).await;
-    let mut gateway = Killable::start(dir.path()).await;
+    let mut gateway = ServeProcess::start(dir.path()).await;
     assert_eq!(gateway.answers().await, (1, 3), "the first request");
     assert_eq!(gateway.history().await[0], revert());
     assert_eq!(gateway.model().await.confirm_by, None);
     audited_as_reverted(dir.path());
     gateway.process.kill();
-    let mut gateway = Killable::start(dir.path()).await;
+    let mut gateway = ServeProcess::start(dir.path()).await;
     assert_eq!(gateway.answers().await, (1, 3), "reverted once");
 }
 
 #[tokio::test]
-async fn what_becomes_due_after_a_restart_reverts_at_its_time() {
+async fn an_unconfirmed_change_reverts_at_its_deadline_after_a_restart() {
     let dir = two_versions();
-    let mut gateway = Killable::start(dir.path()).await;
+    let mut gateway = ServeProcess::start(dir.path()).await;
     gateway.all_to(1, 0, 0).await.expect("for good");
     let changed = gateway.all_to(2, 1, 4).await.expect("for four seconds");
     gateway.process.kill();
-    let mut gateway = Killable::start(dir.path()).await;
+    let mut gateway = ServeProcess::start(dir.path()).await;
     assert_eq!(
         gateway.model().await.confirm_by,
         changed.confirm_by,
@@ -197,13 +197,13 @@ async fn what_becomes_due_after_a_restart_reverts_at_its_time() {
 }
 
 #[tokio::test]
-async fn what_was_confirmed_stays_over_restarts() {
+async fn a_confirmed_change_survives_restarts() {
     let dir = two_versions();
-    let mut gateway = Killable::start(dir.path()).await;
+    let mut gateway = ServeProcess::start(dir.path()).await;
     gateway.all_to(1, 0, 0).await.expect("for good");
     gateway.all_to(2, 1, 2).await.expect("for two seconds");
     gateway.process.kill();
-    let mut gateway = Killable::start(dir.path()).await;
+    let mut gateway = ServeProcess::start(dir.path()).await;
     let request = v1::ConfirmRequest {
         model: "m".into(),
         terms: None,
@@ -212,7 +212,7 @@ async fn what_was_confirmed_stays_over_restarts() {
     tokio::time::sleep(Duration::from_millis(2_200)).await;
     assert_eq!(gateway.answers().await, (2, 3));
     gateway.process.kill();
-    let mut gateway = Killable::start(dir.path()).await;
+    let mut gateway = ServeProcess::start(dir.path()).await;
     assert_eq!(gateway.answers().await, (2, 3));
     let history = gateway.history().await;
     assert_eq!((history.len(), &*history[0].2), (3, "confirm"));
@@ -221,7 +221,7 @@ async fn what_was_confirmed_stays_over_restarts() {
 #[tokio::test]
 async fn undoing_an_unconfirmed_change_ends_the_wait() {
     let dir = two_versions();
-    let mut gateway = Killable::start(dir.path()).await;
+    let mut gateway = ServeProcess::start(dir.path()).await;
     gateway.all_to(1, 0, 0).await.expect("for good");
     gateway.all_to(2, 1, 2).await.expect("for two seconds");
     let request = v1::UndoRequest {
@@ -242,18 +242,18 @@ async fn undoing_an_unconfirmed_change_ends_the_wait() {
 }
 
 #[tokio::test]
-async fn while_a_change_waits_no_other_is_made_and_what_would_come_back_is_kept_loaded() {
+async fn an_unconfirmed_change_blocks_other_changes_and_keeps_the_earlier_version_loaded() {
     let dir = two_versions();
-    let mut gateway = Killable::start(dir.path()).await;
+    let mut gateway = ServeProcess::start(dir.path()).await;
     gateway.all_to(1, 0, 0).await.expect("for good");
     gateway.all_to(2, 1, 3600).await.expect("for an hour");
     gateway.process.kill();
-    // From now on only what would come back wants version 1.
+    // From now on only the state that a revert restores needs version 1.
     std::fs::write(dir.path().join("taper.toml"), "versions = { latest = 1 }")
         .expect("configuration");
     let mut command = serve(dir.path());
     let process = Process::start(command.arg("--config").arg(dir.path().join("taper.toml")));
-    let mut gateway = Killable::of(process).await;
+    let mut gateway = ServeProcess::of(process).await;
     let status = gateway.all_to(1, 2, 0).await.expect_err("not now");
     assert_eq!(
         (status.code(), &*reason(&status)),

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::Value;
 use taper::proto::v1;
 
-use crate::harness::{Running, eventually, good, policy, rows, seen};
+use crate::harness::{TestGateway, eventually, expecting_revision, good, policy, rows};
 use crate::metrics::{Prometheus, installed, two_versions};
 
 fn deploy(path: &str) -> PathBuf {
@@ -50,7 +50,7 @@ fn named(text: &str) -> BTreeSet<String> {
 }
 
 /// Starts a gateway in which a version is the fallback of another, a version is its own shadow, and each model has an outcome.
-async fn with_a_shadow() -> Running {
+async fn with_a_shadow() -> TestGateway {
     let mut gateway = two_versions().await;
     let shadow = v1::Shadow {
         target: Some(v1::shadow::Target::Version(3)),
@@ -63,7 +63,7 @@ async fn with_a_shadow() -> Running {
             shadows: vec![shadow],
             ..policy(&[(3, 10_000)])
         }),
-        terms: seen(0),
+        terms: expecting_revision(0),
     };
     gateway.admin.set_traffic_policy(set).await.expect("set");
     let fallback = v1::Fallback {
@@ -76,7 +76,7 @@ async fn with_a_shadow() -> Running {
             fallback: Some(fallback),
             ..policy(&[(1, 7_000), (2, 3_000)])
         }),
-        terms: seen(1),
+        terms: expecting_revision(1),
     };
     gateway.admin.set_traffic_policy(set).await.expect("set");
     eventually("a row is compared", || async {
@@ -168,7 +168,7 @@ async fn every_panel_and_every_rule_returns_data_for_a_running_gateway() {
 }
 
 /// Sends requests to both models until `found` returns true.
-async fn traffic_until(gateway: &Running, what: &str, found: impl Fn() -> bool) {
+async fn traffic_until(gateway: &TestGateway, what: &str, found: impl Fn() -> bool) {
     let mut client = gateway.data.clone();
     for _ in 0..300 {
         if found() {

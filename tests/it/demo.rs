@@ -1,4 +1,4 @@
-//! `taper demo`: the real binary, the embedded models, real flights.
+//! `taper demo` with the real binary, the embedded models and real flights.
 
 use std::net::TcpListener;
 
@@ -9,7 +9,7 @@ fn once_replays_moves_the_split_shows_a_summary_and_exits_with_0() {
     let base = free_ports().to_string();
     let ended = run(&["demo", "--once", "--port-base", &base]);
     assert_eq!(ended.code, Some(0), "{ended:?}");
-    for told in [
+    for expected in [
         "24,000 real flights",
         "the split moves: version 1 from 95% to 50%",
         "2,000 answered, no errors",
@@ -17,8 +17,8 @@ fn once_replays_moves_the_split_shows_a_summary_and_exits_with_0() {
         "drained in ",
     ] {
         assert!(
-            ended.stdout.contains(told),
-            "{told:?} is missing in {}",
+            ended.stdout.contains(expected),
+            "{expected:?} is missing in {}",
             ended.stdout
         );
     }
@@ -87,14 +87,14 @@ fn ports_in_use_are_reported_with_the_flag_that_helps() {
     let _taken = [base, base + 2].map(|port| TcpListener::bind(("127.0.0.1", port)).expect("free"));
     let ended = run(&["demo", "--once", "--port-base", &base.to_string()]);
     assert_eq!(ended.code, Some(1), "{ended:?}");
-    for told in [
+    for expected in [
         &format!("127.0.0.1:{base}"),
         &format!("127.0.0.1:{}", base + 2),
         "--port-base",
     ] {
         assert!(
-            ended.stderr.contains(told),
-            "{told:?} is missing in {}",
+            ended.stderr.contains(expected),
+            "{expected:?} is missing in {}",
             ended.stderr
         );
     }

@@ -1,14 +1,14 @@
-//! Dense networks answer as the library that trained them does.
+//! Dense networks give the answers of the library that trained them.
 
 use taper::model::payload::{Cell, Payload, Row, Tensor, TensorData};
 use taper::model::{Version, load};
 use taper::proto::v1;
 
 use crate::fixtures::{Fixture, NAMES};
-use crate::harness::Running;
+use crate::harness::TestGateway;
 
 #[test]
-fn networks_from_torch_answer_as_torch_does() {
+fn networks_from_torch_give_the_answers_of_torch() {
     let root = tempfile::tempdir().expect("temporary folder");
     for name in NAMES {
         let fixture = Fixture::read(name);
@@ -35,9 +35,9 @@ fn networks_from_torch_answer_as_torch_does() {
 }
 
 #[tokio::test]
-async fn networks_from_torch_answer_as_torch_does_through_grpc() {
+async fn networks_from_torch_give_the_answers_of_torch_over_grpc() {
     let fixtures = NAMES.map(Fixture::read);
-    let mut gateway = Running::start("", |root| {
+    let mut gateway = TestGateway::start("", |root| {
         for fixture in &fixtures {
             fixture.publish(root, 1);
         }

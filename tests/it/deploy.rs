@@ -1,4 +1,4 @@
-//! The sample files work as they are.
+//! The sample files work without changes.
 
 use std::path::Path;
 

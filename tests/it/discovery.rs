@@ -1,4 +1,4 @@
-//! Whoever knows nothing but an address finds out what is there, and hears when that changes.
+//! A client that knows only an address can discover models and services, and watch their health.
 
 use std::fs;
 
@@ -8,12 +8,12 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 
-use crate::harness::{Running, connect, good, only, rows};
+use crate::harness::{TestGateway, connect, good, rows, single_score};
 use crate::lifecycle::NEWEST;
 use crate::python::python;
 use crate::tiny;
 
-/// What the data port serves, beside reflection.
+/// Services of the data port, apart from reflection.
 const SERVICES: [&str; 5] = [
     "grpc.health.v1.Health",
     "inference.GRPCInferenceService",
@@ -22,11 +22,11 @@ const SERVICES: [&str; 5] = [
     "tensorflow.serving.PredictionService",
 ];
 
-/// The health of one name, as it changes.
-struct Watched(Streaming<HealthCheckResponse>);
+/// Watches the health of one service name.
+struct HealthWatch(Streaming<HealthCheckResponse>);
 
-impl Watched {
-    async fn of(gateway: &Running, name: &str) -> Self {
+impl HealthWatch {
+    async fn of(gateway: &TestGateway, name: &str) -> Self {
         let request = HealthCheckRequest {
             service: name.into(),
         };
@@ -35,11 +35,11 @@ impl Watched {
     }
 
     async fn next(&mut self) -> ServingStatus {
-        let next = self.0.message().await.expect("goes on");
+        let next = self.0.message().await.expect("continues");
         next.expect("does not end").status()
     }
 
-    /// The next one that is not `passing`, which may or may not be seen: only the newest status is told.
+    /// Returns the next status that is not `passing`. Only the newest status is sent, so `passing` may be skipped.
     async fn next_past(&mut self, passing: ServingStatus) -> ServingStatus {
         match self.next().await {
             status if status == passing => self.next().await,
@@ -49,15 +49,15 @@ impl Watched {
 }
 
 #[tokio::test]
-async fn clients_of_health_and_reflection_find_and_call_what_is_there() {
-    let mut gateway = Running::start("", |root| {
+async fn clients_of_health_and_reflection_find_and_call_every_service() {
+    let mut gateway = TestGateway::start("", |root| {
         tiny::publish(root, "m", 1);
         tiny::publish(root, "other.model", 4);
     })
     .await;
     let native = gateway.predict(rows("m", [good()])).await.expect("native");
-    let (address, score) = (gateway.addresses().data.to_string(), only(&native));
-    let told = python(
+    let (address, score) = (gateway.addresses().data.to_string(), single_score(&native));
+    let output = python(
         "health_and_reflection.py",
         &[
             &address,
@@ -68,14 +68,14 @@ async fn clients_of_health_and_reflection_find_and_call_what_is_there() {
     )
     .await;
     let want = format!("{} services, 2 models\n", SERVICES.len());
-    assert_eq!(told, want);
+    assert_eq!(output, want);
     gateway.drain().await;
 }
 
 #[tokio::test]
-async fn a_model_that_nobody_knew_is_told_to_its_watchers_once_it_serves() {
-    let gateway = Running::start(NEWEST, |root| tiny::publish(root, "other", 1)).await;
-    let mut watched = Watched::of(&gateway, "m").await;
+async fn health_watchers_of_an_unknown_model_are_notified_once_it_serves() {
+    let gateway = TestGateway::start(NEWEST, |root| tiny::publish(root, "other", 1)).await;
+    let mut watched = HealthWatch::of(&gateway, "m").await;
     assert_eq!(watched.next().await, ServingStatus::ServiceUnknown);
     tiny::drop_in(&gateway.models(), "m", 1, |root| {
         tiny::publish(root, "m", 1)
@@ -86,21 +86,21 @@ async fn a_model_that_nobody_knew_is_told_to_its_watchers_once_it_serves() {
 }
 
 #[tokio::test]
-async fn a_model_that_can_no_longer_answer_and_then_can_is_told_to_its_watchers() {
-    let mut gateway = Running::start(NEWEST, |root| {
+async fn health_watchers_are_notified_when_a_model_stops_and_resumes_serving() {
+    let mut gateway = TestGateway::start(NEWEST, |root| {
         tiny::publish(root, "m", 1);
         tiny::publish(root, "other", 1);
     })
     .await;
     let (mut watched, mut other, mut all) = (
-        Watched::of(&gateway, "m").await,
-        Watched::of(&gateway, "other").await,
-        Watched::of(&gateway, "").await,
+        HealthWatch::of(&gateway, "m").await,
+        HealthWatch::of(&gateway, "other").await,
+        HealthWatch::of(&gateway, "").await,
     );
     for watched in [&mut watched, &mut other, &mut all] {
         assert_eq!(watched.next().await, ServingStatus::Serving);
     }
-    // A model that was once changed stays known when its folder goes.
+    // A model with revisions remains known when its folder is removed.
     let set = |version| v1::SetLabelRequest {
         model: "m".into(),
         label: "stable".into(),
@@ -121,7 +121,7 @@ async fn a_model_that_can_no_longer_answer_and_then_can_is_told_to_its_watchers(
     assert!(reasons.starts_with("model m: "), "{reasons}");
     fs::rename(&beside, &folder).expect("put back");
     assert_eq!(watched.next().await, ServingStatus::Serving);
-    // Nobody else has heard of it: what comes next is the end.
+    // The model has no revisions, so the next event is the end of the stream.
     let drained = tokio::task::spawn(gateway.drain());
     for watched in [&mut watched, &mut other, &mut all] {
         assert_eq!(watched.next().await, ServingStatus::NotServing);
@@ -131,10 +131,10 @@ async fn a_model_that_can_no_longer_answer_and_then_can_is_told_to_its_watchers(
 }
 
 #[tokio::test]
-async fn a_model_is_healthy_while_its_policy_answers_whatever_else_is_wanted_of_it() {
+async fn a_model_is_healthy_while_its_policy_can_be_served_even_if_other_settings_cannot() {
     let toml = "[models.m]\nlabels = { stable = 1, old = 2 }\nsplit = { stable = 10000 }\n\
         [models.n]\nlabels = { stable = 2 }\nsplit = { stable = 10000 }";
-    let gateway = Running::start(toml, |root| {
+    let gateway = TestGateway::start(toml, |root| {
         for model in ["m", "n"] {
             (1..=2).for_each(|version| tiny::publish(root, model, version));
         }
@@ -145,15 +145,15 @@ async fn a_model_is_healthy_while_its_policy_answers_whatever_else_is_wanted_of_
         let folder = dir.path().join("models").join(model).join("2");
         fs::remove_dir_all(folder).expect("removed");
     }
-    let mut gateway = Running::over(dir, "").await;
+    let mut gateway = TestGateway::over(dir, "").await;
     let (_, reasons) = gateway.http_get("/readyz").await;
     assert_eq!(reasons.lines().count(), 2, "{reasons}");
-    // The label `old` names a version that is gone, which is not what traffic goes to; for the other model it is.
+    // For `m`, the label `old` names a missing version, but no traffic goes to it. For the other model, traffic goes to it.
     for (model, want) in [
         ("m", ServingStatus::Serving),
         ("n", ServingStatus::NotServing),
     ] {
-        let mut watched = Watched::of(&gateway, model).await;
+        let mut watched = HealthWatch::of(&gateway, model).await;
         assert_eq!(watched.next().await, want, "{model}");
         let answer = gateway.predict(rows(model, [good()])).await;
         assert_eq!(answer.is_ok(), want == ServingStatus::Serving, "{model}");

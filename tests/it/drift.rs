@@ -1,4 +1,4 @@
-//! Whether what versions see differs from training: `GetDrift`, `taper drift` and the gauges, on real flights.
+//! Drift of live inputs and predictions from the training data: `GetDrift`, `taper drift` and the gauges, on real flights.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -11,13 +11,13 @@ use taper::proto::v1::{ColumnDrift, DriftVerdict, StatsWindow};
 use tonic::Code;
 
 use crate::flights;
-use crate::harness::{Running, eventually, fields, good, reason, row, rows};
-use crate::process::{Process, run, told};
+use crate::harness::{TestGateway, eventually, fields, good, reason, row, rows};
+use crate::process::{Process, run, stdout_of};
 use crate::tiny;
 
 const FLIGHTS: &str = "[insight]\ndrift_interval_seconds = 1";
 
-/// The flights of a file of the example as JSON rows: what version 2 takes, as numbers where they are.
+/// Returns the flights of a file of the example as JSON rows with the inputs of version 2. Numeric columns become numbers.
 fn flights_of(file: &str) -> Vec<Value> {
     let file = File::open(flights::example(file)).expect("flights");
     let mut reader = csv::Reader::from_reader(GzDecoder::new(file));
@@ -38,7 +38,7 @@ fn flights_of(file: &str) -> Vec<Value> {
     records.map(|record| row(record.expect("a line"))).collect()
 }
 
-async fn send<'r>(gateway: &mut Running, flights: impl Iterator<Item = &'r Value>) {
+async fn send<'r>(gateway: &mut TestGateway, flights: impl Iterator<Item = &'r Value>) {
     let flights: Vec<&Value> = flights.collect();
     for chunk in flights.chunks(200) {
         let request = v1::PredictRequest {
@@ -51,7 +51,7 @@ async fn send<'r>(gateway: &mut Running, flights: impl Iterator<Item = &'r Value
     }
 }
 
-async fn drift(gateway: &mut Running, request: v1::GetDriftRequest) -> v1::VersionDrift {
+async fn drift(gateway: &mut TestGateway, request: v1::GetDriftRequest) -> v1::VersionDrift {
     let answer = gateway.admin.get_drift(request).await.expect("drift");
     let mut answer = answer.into_inner();
     assert_eq!(answer.versions.len(), 1, "{answer:?}");
@@ -75,8 +75,8 @@ fn drifted(columns: &[ColumnDrift]) -> BTreeSet<&str> {
     drifted.map(|column| column.name.as_str()).collect()
 }
 
-/// The value of the series that begins with `series`.
-async fn gauge(gateway: &Running, series: &str) -> Option<f64> {
+/// Returns the value of the series whose name and labels begin with `series`.
+async fn gauge(gateway: &TestGateway, series: &str) -> Option<f64> {
     let (_, text) = gateway.http_get("/metrics").await;
     let line = text.lines().find_map(|line| line.strip_prefix(series));
     line.map(|value| value.trim().parse().expect("a number"))
@@ -84,11 +84,11 @@ async fn gauge(gateway: &Running, series: &str) -> Option<f64> {
 
 #[tokio::test]
 async fn the_second_half_of_the_year_has_drifted_from_the_profile_of_version_2() {
-    let mut gateway = Running::start(FLIGHTS, flights::copy_models).await;
+    let mut gateway = TestGateway::start(FLIGHTS, flights::copy_models).await;
     let psi =
         r#"taper_feature_drift{model="flight-delay",version="2",feature="temp",statistic="psi"}"#;
     let before = gauge(&gateway, psi).await.expect("a series from the start");
-    assert!(before.is_nan(), "nothing came: {before}");
+    assert!(before.is_nan(), "no data: {before}");
     let few = drift(&mut gateway, version_2()).await;
     assert!(few.not_compared.contains("answered nothing"), "{few:?}");
 
@@ -104,8 +104,8 @@ async fn the_second_half_of_the_year_has_drifted_from_the_profile_of_version_2()
     }
 
     send(&mut gateway, live.iter().skip(100).step_by(4)).await;
-    let told = drift(&mut gateway, version_2()).await;
-    let moved = drifted(&told.features);
+    let report = drift(&mut gateway, version_2()).await;
+    let moved = drifted(&report.features);
     for name in ["temp", "dewp", "humid"] {
         assert!(moved.contains(name), "{name}: {moved:?}");
     }
@@ -113,7 +113,7 @@ async fn the_second_half_of_the_year_has_drifted_from_the_profile_of_version_2()
         assert!(!moved.contains(name), "{name}: {moved:?}");
     }
     let version = flights::versions().remove(1);
-    for column in &told.features {
+    for column in &report.features {
         let input = version.signature().find(&column.name).expect("an input");
         assert!(!version.signature().inputs()[input].is_sensitive());
         let ends = [
@@ -132,11 +132,11 @@ async fn the_second_half_of_the_year_has_drifted_from_the_profile_of_version_2()
     }
     let sensitive = version.signature().inputs().iter();
     let sensitive = sensitive.filter(|input| input.is_sensitive()).count() as u64;
-    assert_eq!(told.features_sensitive, sensitive);
-    assert_eq!(told.predictions[0].name, "late");
+    assert_eq!(report.features_sensitive, sensitive);
+    assert_eq!(report.predictions[0].name, "late");
 
-    // The gauges follow by themselves, and say the same.
-    let want = told.features.iter().find(|one| one.name == "temp");
+    // The gauges are updated periodically and have the same values.
+    let want = report.features.iter().find(|one| one.name == "temp");
     let want = want.and_then(|one| one.psi).expect("measured").value;
     eventually("the gauge follows", async || {
         let got = gauge(&gateway, psi).await?;
@@ -152,8 +152,8 @@ async fn the_second_half_of_the_year_has_drifted_from_the_profile_of_version_2()
 }
 
 #[tokio::test]
-async fn one_odd_value_blinds_nothing_and_an_input_that_comes_no_more_is_told() {
-    let mut gateway = Running::start(FLIGHTS, flights::copy_models).await;
+async fn one_outlier_does_not_hide_drift_and_an_input_that_is_no_longer_sent_is_reported() {
+    let mut gateway = TestGateway::start(FLIGHTS, flights::copy_models).await;
     let mut live = flights_of("live.csv.gz");
     live.truncate(600);
     for flight in &mut live {
@@ -167,7 +167,7 @@ async fn one_odd_value_blinds_nothing_and_an_input_that_comes_no_more_is_told() 
         features: true,
         ..Default::default()
     };
-    let wind = async |gateway: &mut Running| {
+    let wind = async |gateway: &mut TestGateway| {
         let read = gateway.admin.get_stats(stats.clone()).await.expect("stats");
         let mut read = read.into_inner();
         let mut features = read.stats.remove(0).features.into_iter();
@@ -187,14 +187,14 @@ async fn one_odd_value_blinds_nothing_and_an_input_that_comes_no_more_is_told() 
     assert_eq!((relative_error, odd.beyond), (1.0 / 256.0, 0));
 
     let after = drift(&mut gateway, version_2()).await;
-    let column = |told: &v1::VersionDrift, name: &str| {
-        let mut columns = told.features.iter();
+    let column = |report: &v1::VersionDrift, name: &str| {
+        let mut columns = report.features.iter();
         columns
             .find(|one| one.name == name)
             .cloned()
             .expect("an input")
     };
-    let verdicts = [&before, &after].map(|told| column(told, "wind_speed").verdict());
+    let verdicts = [&before, &after].map(|report| column(report, "wind_speed").verdict());
     assert_eq!(verdicts[0], verdicts[1]);
     let temp = column(&after, "temp");
     assert_eq!(temp.verdict(), DriftVerdict::Severe, "{temp:?}");
@@ -212,18 +212,18 @@ async fn one_odd_value_blinds_nothing_and_an_input_that_comes_no_more_is_told() 
     gateway.drain().await;
 }
 
-/// The version learnt from the first 85 % of the rows in order of time, so these are what its profile describes.
+/// The version was trained on the first 85 % of the rows in order of time, so its profile describes these rows.
 #[tokio::test]
 async fn flights_of_the_training_months_have_not_drifted() {
-    let mut gateway = Running::start(FLIGHTS, flights::copy_models).await;
+    let mut gateway = TestGateway::start(FLIGHTS, flights::copy_models).await;
     let train = flights_of("train.csv.gz");
     send(&mut gateway, train.iter().take(20_400).step_by(17)).await;
-    let told = drift(&mut gateway, version_2()).await;
-    assert!(told.features.len() > 5 && told.features.iter().all(|one| one.rows == 1_200));
-    assert_eq!(drifted(&told.features), BTreeSet::new());
-    assert_eq!(drifted(&told.predictions), BTreeSet::new());
+    let report = drift(&mut gateway, version_2()).await;
+    assert!(report.features.len() > 5 && report.features.iter().all(|one| one.rows == 1_200));
+    assert_eq!(drifted(&report.features), BTreeSet::new());
+    assert_eq!(drifted(&report.predictions), BTreeSet::new());
 
-    // What it saw is as what it saw, and there is nothing before all of it.
+    // The window is compared with itself, and there is no earlier data.
     let same = v1::GetDriftRequest {
         against: Some(Against::Other(v1::DriftWindow {
             version: 2,
@@ -231,12 +231,12 @@ async fn flights_of_the_training_months_have_not_drifted() {
         })),
         ..version_2()
     };
-    let told = drift(&mut gateway, same).await;
+    let report = drift(&mut gateway, same).await;
     assert_eq!(
-        told.predictions.last().map(|one| one.name.as_str()),
+        report.predictions.last().map(|one| one.name.as_str()),
         Some("class")
     );
-    let all = told.features.iter().chain(&told.predictions);
+    let all = report.features.iter().chain(&report.predictions);
     for column in all {
         assert_eq!(column.psi.expect("measured").value, 0.0, "{column:?}");
         assert_eq!(column.verdict(), DriftVerdict::Stable);
@@ -246,8 +246,8 @@ async fn flights_of_the_training_months_have_not_drifted() {
         against: Some(Against::Earlier(StatsWindow::SinceLoad.into())),
         ..version_2()
     };
-    let told = drift(&mut gateway, earlier).await;
-    for column in &told.features {
+    let report = drift(&mut gateway, earlier).await;
+    for column in &report.features {
         assert_eq!((column.reference_rows, column.rows), (0, 1_200));
         assert_eq!(column.verdict(), DriftVerdict::TooFewRows);
     }
@@ -255,8 +255,8 @@ async fn flights_of_the_training_months_have_not_drifted() {
 }
 
 #[tokio::test]
-async fn a_request_that_cannot_be_answered_says_which_field_is_wrong() {
-    let mut gateway = Running::start("", |root| {
+async fn a_bad_request_names_the_wrong_field() {
+    let mut gateway = TestGateway::start("", |root| {
         tiny::publish(root, "m", 1);
         tiny::publish_with(root, "m", 2, |manifest| {
             manifest["inputs"][1]["sensitive"] = true.into();
@@ -351,7 +351,7 @@ async fn a_request_that_cannot_be_answered_says_which_field_is_wrong() {
         }
     }
 
-    // Nothing to compare is no fault of the request.
+    // Missing data is not an error of the request.
     for pin in [1, 2] {
         let pin = Some(v1::predict_request::Pin::Version(pin));
         let request = v1::PredictRequest {
@@ -372,10 +372,17 @@ async fn a_request_that_cannot_be_answered_says_which_field_is_wrong() {
         against: other(1, 0),
         ..request()
     };
-    let told = drift(&mut gateway, request).await;
-    let names: Vec<_> = told.features.iter().map(|one| one.name.as_str()).collect();
+    let report = drift(&mut gateway, request).await;
+    let names: Vec<_> = report
+        .features
+        .iter()
+        .map(|one| one.name.as_str())
+        .collect();
     assert_eq!(names, ["x", "color", "pair"], "`n` is sensitive");
-    assert_eq!((told.features_sensitive, told.features_left_out), (1, 0));
+    assert_eq!(
+        (report.features_sensitive, report.features_left_out),
+        (1, 0)
+    );
     gateway.drain().await;
 }
 
@@ -385,11 +392,11 @@ fn the_command_line_shows_a_table_for_each_version() {
     let mut gateway = Process::serve(dir.path());
     let data = gateway.address("data").to_string();
     let admin = gateway.address("admin").to_string();
-    let empty = told(&["drift", "--address", &admin]);
+    let empty = stdout_of(&["drift", "--address", &admin]);
     assert!(empty.contains("no reference profile"), "{empty}");
     let row = good().to_string();
     for version in ["1", "2"] {
-        told(&[
+        stdout_of(&[
             "predict",
             "m",
             "--row",
@@ -409,7 +416,7 @@ fn the_command_line_shows_a_table_for_each_version() {
         "--address",
         &admin,
     ];
-    let text = told(&against);
+    let text = stdout_of(&against);
     for part in [
         "against version 1",
         "version 2   primary   window 1h",
@@ -419,7 +426,7 @@ fn the_command_line_shows_a_table_for_each_version() {
         assert!(text.contains(part), "{part}: {text}");
     }
     let json: Value =
-        serde_json::from_str(&told(&[&against[..], &["--json"]].concat())).expect("JSON");
+        serde_json::from_str(&stdout_of(&[&against[..], &["--json"]].concat())).expect("JSON");
     let column = &json["versions"][0]["features"][0];
     assert_eq!(
         (&column["name"], &column["verdict"]),

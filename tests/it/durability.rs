@@ -1,4 +1,4 @@
-//! What a process that is killed at any moment leaves behind: all that it acknowledged, and nothing by half.
+//! A process that is killed at any moment keeps all acknowledged changes and no partial change.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -26,14 +26,14 @@ const MODELS: [&str; 2] = ["a", "b"];
 const VERSIONS: u64 = 2;
 const LABELS: [&str; 3] = ["stable", "canary", "shadow"];
 
-/// What one request asked for. Its reason names it, so that it is found again in the history and in the audit log.
+/// One change request. Its reason is unique, so it can be found in the history and in the audit log.
 #[derive(Clone, Debug)]
-struct Asked {
+struct Request {
     model: &'static str,
     edit: Edit,
     dry_run: bool,
-    /// `None`: the connection broke before an answer came.
-    answer: Option<Answer>,
+    /// `None` if the connection broke before a response arrived.
+    answer: Option<Outcome>,
 }
 
 #[derive(Clone, Debug)]
@@ -45,42 +45,42 @@ enum Edit {
 }
 
 #[derive(Clone, Debug)]
-enum Answer {
-    /// It made this revision.
+enum Outcome {
+    /// The request created this revision.
     Made(u64),
-    /// It changed nothing: nothing differs, or it only asked.
+    /// The request changed nothing: there was no difference, or it was a dry run.
     Nothing,
-    /// Refused, with this word.
+    /// The request was refused with this error reason.
     Refused(String),
 }
 
-/// What is wanted of one model, as the history tells it.
+/// Policy and labels of one model according to the history.
 #[derive(Clone, Debug, Default, PartialEq)]
-struct Content {
+struct Settings {
     policy: Option<v1::TrafficPolicy>,
     labels: BTreeMap<String, u64>,
 }
 
-/// One revision as it was read.
+/// One revision as the gateway returned it.
 #[derive(Clone, Debug, PartialEq)]
-struct Kept {
+struct StoredRevision {
     model: String,
     reason: String,
     undoes_to: u64,
-    content: Content,
+    content: Settings,
 }
 
-/// All that is known about what was asked and what became of it.
+/// All requests and all revisions that are known.
 #[derive(Default)]
 struct Ledger {
-    /// By reason.
-    asked: HashMap<String, Asked>,
-    /// By revision.
-    kept: BTreeMap<u64, Kept>,
+    /// Requests by reason.
+    asked: HashMap<String, Request>,
+    /// Changes by revision.
+    kept: BTreeMap<u64, StoredRevision>,
 }
 
-/// A folder with the registry. In memory where the system has a place for that: what a killed process leaves to the files is
-/// the same there as on a disk, and is left more often in the same time.
+/// Creates a folder with the registry, in memory if the system has a memory file system: a killed process leaves the same file
+/// contents there as on a disk, and more rounds fit into the same time.
 fn folder() -> TempDir {
     let memory = Path::new("/dev/shm");
     let dir = if memory.is_dir() {
@@ -91,7 +91,7 @@ fn folder() -> TempDir {
     let dir = dir.expect("temporary folder");
     for model in MODELS {
         for version in 1..=VERSIONS {
-            // Small batches, which are quickly warmed up: they are not what is looked at here.
+            // Small batches warm up quickly. Warm-up is not the subject of this test.
             tiny::publish_with(&dir.path().join("models"), model, version, |manifest| {
                 manifest["batching"]["max_rows"] = 2.into();
             });
@@ -102,11 +102,11 @@ fn folder() -> TempDir {
 
 type AdminClient = AdminServiceClient<Channel>;
 
-/// A request at random, some of which are refused.
-async fn draw(admin: &mut AdminClient, rng: &mut StdRng) -> Result<(Asked, Option<u64>), Status> {
+/// Draws a random request. Some of them are refused.
+async fn draw(admin: &mut AdminClient, rng: &mut StdRng) -> Result<(Request, Option<u64>), Status> {
     let model = MODELS[rng.random_range(0..MODELS.len())];
     let label = LABELS[rng.random_range(0..LABELS.len())];
-    // One of them is not there.
+    // One of the versions does not exist.
     let version = rng.random_range(1..=VERSIONS + 1);
     let mut expected = None;
     let edit = match rng.random_range(0..8) {
@@ -115,7 +115,7 @@ async fn draw(admin: &mut AdminClient, rng: &mut StdRng) -> Result<(Asked, Optio
                 model: model.into(),
             };
             let read = admin.get_traffic_policy(request).await?.into_inner();
-            // Some have read something older.
+            // Some clients expect an older revision.
             expected = Some(read.revision.saturating_sub(rng.random_range(0..5_u64) / 4));
             let share = rng.random_range(1..10_000);
             let rest = 10_000 - share - u32::from(rng.random_range(0..8) == 0);
@@ -128,7 +128,7 @@ async fn draw(admin: &mut AdminClient, rng: &mut StdRng) -> Result<(Asked, Optio
         6 => Edit::Promote(label),
         _ => Edit::Undo,
     };
-    let asked = Asked {
+    let asked = Request {
         model,
         edit,
         dry_run: rng.random_range(0..8) == 0,
@@ -139,7 +139,7 @@ async fn draw(admin: &mut AdminClient, rng: &mut StdRng) -> Result<(Asked, Optio
 
 async fn send(
     admin: &mut AdminClient,
-    asked: &Asked,
+    asked: &Request,
     expected_revision: Option<u64>,
     reason: &str,
 ) -> Result<v1::ChangeResponse, Status> {
@@ -185,13 +185,13 @@ async fn send(
     changed.map(tonic::Response::into_inner)
 }
 
-/// Makes changes until the connection breaks; tells when one was acknowledged.
+/// Sends changes until the connection breaks. Notifies the test about the first acknowledged change.
 async fn client(
     mut admin: AdminClient,
     name: String,
     mut rng: StdRng,
     acknowledged: Arc<Notify>,
-) -> Vec<(String, Asked)> {
+) -> Vec<(String, Request)> {
     let mut all = Vec::new();
     for turn in 0.. {
         let Ok((mut asked, expected)) = draw(&mut admin, &mut rng).await else {
@@ -203,14 +203,14 @@ async fn client(
                 let made = !asked.dry_run && !changed.differences.is_empty();
                 asked.answer = Some(if made {
                     acknowledged.notify_one();
-                    Answer::Made(changed.revision)
+                    Outcome::Made(changed.revision)
                 } else {
-                    Answer::Nothing
+                    Outcome::Nothing
                 });
             }
             Err(status) => {
                 let info = status.get_details_error_info();
-                asked.answer = info.map(|info| Answer::Refused(info.reason));
+                asked.answer = info.map(|info| Outcome::Refused(info.reason));
             }
         }
         let broken = asked.answer.is_none();
@@ -222,7 +222,7 @@ async fn client(
     all
 }
 
-/// The changes above `after`, oldest first.
+/// Returns the changes after revision `after`, oldest first.
 async fn history(admin: &mut AdminClient, after: u64) -> Vec<v1::Revision> {
     let mut all = Vec::new();
     let mut before_revision = 0;
@@ -248,17 +248,17 @@ async fn history(admin: &mut AdminClient, after: u64) -> Vec<v1::Revision> {
     }
 }
 
-fn kept(change: v1::Revision) -> Kept {
+fn kept(change: v1::Revision) -> StoredRevision {
     assert!(
         change.loaded.is_empty() && change.unloaded.is_empty(),
-        "nobody asked for that: {change:?}"
+        "no client requested this: {change:?}"
     );
     assert_eq!((change.confirm_by, &*change.actor), (None, "client"));
-    Kept {
+    StoredRevision {
         model: change.model,
         reason: change.reason,
         undoes_to: change.undoes_to,
-        content: Content {
+        content: Settings {
             policy: change.policy,
             labels: change.labels.into_iter().collect(),
         },
@@ -266,8 +266,8 @@ fn kept(change: v1::Revision) -> Kept {
 }
 
 impl Ledger {
-    /// The newest revision of `model` below `below`, 0 where there is none, and what it wants.
-    fn newest(&self, model: &str, below: u64) -> (u64, Content) {
+    /// Returns the newest revision of `model` below `below`, or 0, and its policy and labels.
+    fn newest(&self, model: &str, below: u64) -> (u64, Settings) {
         let newest = self
             .kept
             .range(..below)
@@ -278,8 +278,8 @@ impl Ledger {
         })
     }
 
-    /// What `asked` makes of the revision before `revision`, and what an undo of it brings back.
-    fn expected(&self, asked: &Asked, revision: u64) -> (u64, Content) {
+    /// Returns the policy and labels that `asked` produces at `revision`, and the revision that an undo restores.
+    fn expected(&self, asked: &Request, revision: u64) -> (u64, Settings) {
         let (previous, mut content) = self.newest(asked.model, revision);
         match &asked.edit {
             Edit::Policy(policy) => content.policy = Some(policy.clone()),
@@ -303,7 +303,7 @@ impl Ledger {
         (previous, content)
     }
 
-    /// Holds the gateway to all that is known, and learns what it has kept of what it did not acknowledge.
+    /// Compares the gateway with the ledger, and adds the changes that it stored without acknowledging them.
     async fn check(&mut self, admin: &mut AdminClient) {
         let known = self
             .kept
@@ -318,12 +318,12 @@ impl Ledger {
             );
             let kept = kept(change);
             let asked = self.asked.get(&kept.reason);
-            let asked =
-                asked.unwrap_or_else(|| panic!("nobody asked for revision {revision}: {kept:?}"));
-            assert!(!asked.dry_run, "only asked: {kept:?}");
+            let asked = asked
+                .unwrap_or_else(|| panic!("no client requested revision {revision}: {kept:?}"));
+            assert!(!asked.dry_run, "a dry run: {kept:?}");
             match &asked.answer {
                 None => {}
-                Some(Answer::Made(made)) => assert_eq!(*made, revision, "{asked:?}"),
+                Some(Outcome::Made(made)) => assert_eq!(*made, revision, "{asked:?}"),
                 other => panic!("revision {revision} was answered with {other:?}"),
             }
             let (undoes_to, content) = self.expected(asked, revision);
@@ -334,12 +334,12 @@ impl Ledger {
             );
             assert_eq!(
                 kept.content, content,
-                "revision {revision} is what was asked for: {asked:?}"
+                "revision {revision} is what was requested: {asked:?}"
             );
             self.kept.insert(revision, kept);
         }
         for (reason, asked) in &self.asked {
-            if let Some(Answer::Made(revision)) = asked.answer {
+            if let Some(Outcome::Made(revision)) = asked.answer {
                 let kept = self.kept.get(&revision);
                 assert!(
                     kept.is_some_and(|kept| kept.reason == *reason),
@@ -378,7 +378,7 @@ impl Ledger {
         }
     }
 
-    /// Reads the whole history anew, and the audit log as it lies on the disk.
+    /// Reads the whole history again, and the audit log on disk.
     async fn check_all(&self, admin: &mut AdminClient, state: &Path) {
         let listed: BTreeMap<_, _> = history(admin, 0)
             .await
@@ -386,14 +386,14 @@ impl Ledger {
             .map(|change| (change.revision, kept(change)))
             .collect();
         for model in MODELS {
-            let of_model = |(_, kept): &(&u64, &Kept)| kept.model == model;
+            let of_model = |(_, kept): &(&u64, &StoredRevision)| kept.model == model;
             let mine: Vec<_> = self.kept.iter().filter(of_model).rev().take(1000).collect();
-            let told: Vec<_> = listed.iter().filter(of_model).rev().take(1000).collect();
-            assert_eq!(mine, told, "what was once in the history stays there");
+            let logged: Vec<_> = listed.iter().filter(of_model).rev().take(1000).collect();
+            assert_eq!(mine, logged, "what was once in the history stays there");
         }
         let files = taper::audit::files(state).expect("state folder");
         taper::audit::verify(&files).expect("the chain holds");
-        // How often each thing stands in the log, by its reason.
+        // Lines of the log by reason.
         let mut lines: HashMap<String, Vec<(Option<u64>, String)>> = HashMap::new();
         let mut newest = 0;
         for line in taper::audit::read(state, 0).expect("state folder") {
@@ -401,7 +401,7 @@ impl Ledger {
             let text = |name: &str| line[name].as_str().expect("text").to_owned();
             let revision = line["revision"].as_u64();
             if let Some(revision) = revision {
-                assert_eq!(revision, newest + 1, "changes stand in their order");
+                assert_eq!(revision, newest + 1, "changes are in order");
                 assert_eq!(text("reason"), self.kept[&revision].reason);
                 newest = revision;
             }
@@ -413,32 +413,33 @@ impl Ledger {
         assert_eq!(
             newest,
             self.kept.len() as u64,
-            "each change stands in the audit log"
+            "each change is in the audit log"
         );
         for (reason, asked) in &self.asked {
-            let told = lines.remove(reason).unwrap_or_default();
+            let logged = lines.remove(reason).unwrap_or_default();
             let right = match &asked.answer {
-                _ if asked.dry_run => told.is_empty(),
-                Some(Answer::Made(revision)) => told == [(Some(*revision), "done".into())],
-                Some(Answer::Refused(why)) => told == [(None, why.clone())],
-                Some(Answer::Nothing) => told.is_empty(),
-                None => told.len() <= 1,
+                _ if asked.dry_run => logged.is_empty(),
+                Some(Outcome::Made(revision)) => logged == [(Some(*revision), "done".into())],
+                Some(Outcome::Refused(why)) => logged == [(None, why.clone())],
+                Some(Outcome::Nothing) => logged.is_empty(),
+                None => logged.len() <= 1,
             };
             assert!(
                 right,
-                "{reason}: {asked:?} stands in the audit log as {told:?}"
+                "{reason}: {asked:?} is in the audit log as {logged:?}"
             );
         }
-        assert!(lines.is_empty(), "nobody asked for {lines:?}");
+        assert!(lines.is_empty(), "no client requested {lines:?}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[expect(
     clippy::print_stdout,
-    reason = "a test that fails tells the seed, and how much it tried"
+    reason = "a failing test prints its seed and the number of its requests"
 )]
-async fn killed_200_times_amid_changes_it_keeps_what_it_acknowledged_and_nothing_by_half() {
+async fn a_gateway_killed_200_times_during_changes_keeps_all_acknowledged_changes_and_no_partial_change()
+ {
     let seed = rand::random();
     println!("seed {seed}");
     let mut rng = StdRng::seed_from_u64(seed);
@@ -484,9 +485,9 @@ async fn killed_200_times_amid_changes_it_keeps_what_it_acknowledged_and_nothing
             ledger.asked.extend(client.await.expect("no client failed"));
         }
     }
-    let count = |is: fn(&Asked) -> bool| ledger.asked.values().filter(|asked| is(asked)).count();
-    let made = count(|asked| matches!(asked.answer, Some(Answer::Made(_))));
-    let refused = count(|asked| matches!(asked.answer, Some(Answer::Refused(_))));
+    let count = |is: fn(&Request) -> bool| ledger.asked.values().filter(|asked| is(asked)).count();
+    let made = count(|asked| matches!(asked.answer, Some(Outcome::Made(_))));
+    let refused = count(|asked| matches!(asked.answer, Some(Outcome::Refused(_))));
     let lost = count(|asked| asked.answer.is_none());
     println!(
         "{made} made, {refused} refused, {lost} without an answer, {} in the history",

@@ -1,6 +1,6 @@
-//! A state folder and logs that an earlier build wrote: this build takes them over and goes on writing the same lines.
+//! This build accepts the state folder and the logs of an earlier build and continues to write the same lines.
 //!
-//! `tests/fixtures/state/0.1.0/README.md` says how they were made.
+//! `tests/fixtures/state/0.1.0/README.md` describes how they were made.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,14 +10,14 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::harness::http_get;
-use crate::process::told;
+use crate::process::stdout_of;
 use crate::recording::{Gateway, args, changes, fixture, folder, present, row_of_m};
 
-/// Lines of the earlier audit log, and the hash of the last one.
+/// Number of lines of the earlier audit log, and the hash of the last line.
 const LINES: usize = 23;
 const HASH: &str = "f7f547636e4a6a0c15b49becdc7962f54166f08207ca9722e7ceb1cf07c3cb6d";
 
-/// Every change in the earlier store, newest first: revision, model, actor, action, reason, and what an undo brings back.
+/// Every change in the earlier store, newest first: revision, model, actor, action, reason, and the revision that an undo restores.
 #[rustfmt::skip]
 const HISTORY: [(u64, &str, &str, &str, &str, u64); 19] = [
     (19, "m", "carol", "undo to revision 14", "half of it", 13),
@@ -41,7 +41,7 @@ const HISTORY: [(u64, &str, &str, &str, &str, u64); 19] = [
     (1, "m", "configuration", "configure", "first start", 0),
 ];
 
-/// A folder as the earlier gateway left it.
+/// Returns a folder with the files of the earlier gateway.
 fn left() -> TempDir {
     let dir = folder();
     let state = dir.path().join("state");
@@ -56,7 +56,7 @@ fn left() -> TempDir {
     dir
 }
 
-/// A file that the earlier gateway left.
+/// Reads a file of the earlier gateway.
 fn earlier(file: &str) -> Vec<u8> {
     fs::read(fixture("state/0.1.0").join(file)).expect("the fixture")
 }
@@ -73,7 +73,7 @@ fn history(gateway: &Gateway<'_>) -> Vec<Value> {
 }
 
 #[test]
-fn the_history_of_an_earlier_build_is_read_as_it_was_written() {
+fn the_history_of_an_earlier_build_is_read_unchanged() {
     let (dir, binary) = (left(), present());
     let gateway = Gateway::start(&binary, dir.path());
     let history = history(&gateway);
@@ -124,7 +124,7 @@ fn the_history_of_an_earlier_build_is_read_as_it_was_written() {
 }
 
 #[test]
-fn what_an_earlier_build_stored_is_in_force() {
+fn state_of_an_earlier_build_is_in_force() {
     let (dir, binary) = (left(), present());
     let gateway = Gateway::start(&binary, dir.path());
     let ready = tokio::runtime::Runtime::new()
@@ -183,7 +183,7 @@ fn what_an_earlier_build_stored_is_in_force() {
 }
 
 #[test]
-fn what_an_earlier_build_stored_can_be_undone_and_changed() {
+fn state_of_an_earlier_build_can_be_undone_and_changed() {
     let (dir, binary) = (left(), present());
     let gateway = Gateway::start(&binary, dir.path());
     let undone = gateway.json(&args("undo --model flight-delay"));
@@ -209,7 +209,7 @@ fn what_an_earlier_build_stored_can_be_undone_and_changed() {
     let log = fs::read(dir.path().join("predictions.jsonl")).expect("the log");
     assert!(
         log.starts_with(&earlier("predictions.jsonl")),
-        "the log goes on"
+        "the log continues"
     );
     assert_eq!(
         lines(&log).len(),
@@ -218,12 +218,12 @@ fn what_an_earlier_build_stored_can_be_undone_and_changed() {
 }
 
 #[test]
-fn the_audit_log_of_an_earlier_build_is_accepted_and_its_chain_goes_on() {
+fn the_audit_log_of_an_earlier_build_is_accepted_and_its_chain_continues() {
     let (dir, binary) = (left(), present());
     let file = dir.path().join("state/audit.jsonl");
     let path = file.to_str().expect("UTF-8");
     let verified = || -> Value {
-        serde_json::from_str(&told(&["audit", "--file", path, "--json"])).expect("JSON")
+        serde_json::from_str(&stdout_of(&["audit", "--file", path, "--json"])).expect("JSON")
     };
     let head = |verified: &Value| {
         let of = |name: &str| verified[name].clone();
@@ -262,14 +262,14 @@ fn the_audit_log_of_an_earlier_build_is_accepted_and_its_chain_goes_on() {
     assert_eq!(verified()["hash"], last["hash"]);
 }
 
-/// The names of the fields of `line`.
+/// Returns the names of the fields of `line`.
 fn names(line: &Value) -> BTreeSet<&str> {
     let fields = line.as_object().expect("an object").keys();
     fields.map(String::as_str).collect()
 }
 
 #[test]
-fn prediction_log_lines_have_the_fields_and_values_that_they_had() {
+fn prediction_log_lines_keep_their_fields_and_values() {
     let lines = lines(earlier("predictions.jsonl"));
     let fields = [
         "code",
@@ -290,7 +290,7 @@ fn prediction_log_lines_have_the_fields_and_values_that_they_had() {
         );
         assert!(line["request_id"].is_string(), "{line}");
     }
-    let told: Vec<_> = lines
+    let logged: Vec<_> = lines
         .iter()
         .map(|line| {
             let text = |name: &str| line[name].as_str().expect("a text");
@@ -299,7 +299,7 @@ fn prediction_log_lines_have_the_fields_and_values_that_they_had() {
         })
         .collect();
     assert_eq!(
-        told,
+        logged,
         [
             ("flight-delay", 1, "primary", "OK"),
             ("flight-delay", 1, "primary", "OK"),
@@ -326,7 +326,7 @@ fn prediction_log_lines_have_the_fields_and_values_that_they_had() {
     assert_eq!(lines[3]["outputs"], Value::Null);
 }
 
-/// A line without what differs from run to run: times, random ids, hashes and messages for people.
+/// Returns a line without the values that differ between runs: times, random ids, hashes and messages for people.
 fn comparable(line: &Value) -> Value {
     const VARIES: [&str; 8] = [
         "time",
@@ -350,7 +350,7 @@ fn comparable(line: &Value) -> Value {
             Value::Object(fields.collect())
         }
         Value::Array(items) => items.iter().map(comparable).collect(),
-        // Scores may differ in their last digits between processors.
+        // The last digits of scores may differ between processors.
         Value::Number(number) if number.is_f64() => {
             json!((number.as_f64().expect("a double") * 1e4).round())
         }
@@ -359,7 +359,7 @@ fn comparable(line: &Value) -> Value {
 }
 
 #[test]
-fn the_same_changes_and_requests_leave_the_same_lines_as_those_of_an_earlier_build() {
+fn the_same_changes_and_requests_write_the_same_lines_as_an_earlier_build() {
     let dir = changes(&present());
     let read = |file: &Path| lines(fs::read(dir.path().join(file)).expect("a log"));
     for (file, written) in [

@@ -1,4 +1,4 @@
-//! The endpoint table against what the ports answer.
+//! Compares the endpoint table with the responses of the ports.
 
 use std::net::SocketAddr;
 
@@ -12,7 +12,7 @@ use tonic::{Code, Request, Status};
 use tonic_prost::ProstCodec;
 use tonic_types::StatusExt;
 
-use crate::harness::{Running, connect};
+use crate::harness::{TestGateway, connect};
 use crate::tiny;
 
 /// Calls `path` with one empty message and returns the error, if there is one.
@@ -28,14 +28,14 @@ async fn call(channel: &Channel, path: &str) -> Option<Status> {
     }
 }
 
-/// Whether no service or method has the path. Handlers that refuse a call give a reason.
+/// Returns true if no service or method has the path. Handlers that refuse a call give a reason.
 fn is_unknown(status: &Status) -> bool {
     status.code() == Code::Unimplemented && status.get_details_error_info().is_none()
 }
 
 #[tokio::test]
 async fn every_rpc_with_a_row_is_served_on_its_port() {
-    let gateway = Running::start("", |root| tiny::publish(root, "m", 1)).await;
+    let gateway = TestGateway::start("", |root| tiny::publish(root, "m", 1)).await;
     let data = connect(gateway.addresses().data).await;
     let admin = connect(gateway.addresses().admin).await;
     let mut called = 0;
@@ -59,8 +59,8 @@ async fn every_rpc_with_a_row_is_served_on_its_port() {
 }
 
 #[tokio::test]
-async fn a_caller_without_a_name_is_recorded_by_its_address() {
-    let mut gateway = Running::start("", |root| tiny::publish(root, "m", 1)).await;
+async fn a_client_without_a_name_is_recorded_by_its_address() {
+    let mut gateway = TestGateway::start("", |root| tiny::publish(root, "m", 1)).await;
     gateway
         .set_split("m", &[(1, 10_000)], 0)
         .await

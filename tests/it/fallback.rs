@@ -1,4 +1,4 @@
-//! A version that fails or hangs, and the one that answers in its place.
+//! A version that fails or hangs, and its fallback.
 
 use std::sync::{Arc, Mutex, mpsc};
 
@@ -8,7 +8,7 @@ use taper::ident::Role;
 use taper::serving::route::{RawFallback, RawPolicy};
 use taper::serving::shadow::ShadowPoolSettings;
 
-use crate::helpers::{Does, does, house, score, well};
+use crate::test_server::{Behaviour, behaviour, echo, score, test_server};
 
 /// Version 2 has all traffic.
 fn policy(fallback: Option<u32>) -> RawPolicy {
@@ -22,19 +22,19 @@ fn policy(fallback: Option<u32>) -> RawPolicy {
     }
 }
 
-/// Of ten it answers six with minus `x`; one fails, one panics, one is not finite, and one hangs until the sender goes.
-fn bad() -> (Does, mpsc::Sender<()>, Arc<Mutex<u32>>) {
+/// Of ten requests, six return minus `x`, one fails, one panics, one is not finite, and one hangs until the sender is dropped.
+fn bad() -> (Behaviour, mpsc::Sender<()>, Arc<Mutex<u32>>) {
     let (let_go, go) = mpsc::channel::<()>();
     let go = Mutex::new(go);
     let hung = Arc::new(Mutex::new(0));
     let hangs = Arc::clone(&hung);
-    let model = does(move |x| match x % 10.0 {
+    let model = behaviour(move |x| match x % 10.0 {
         0.0 => Err(ForwardError::Failed("a canary".into())),
         1.0 => panic!("a canary"),
         2.0 => Ok(f32::NAN),
         3.0 => {
             *hangs.lock().expect("lock") += 1;
-            // Nothing is ever sent: this ends when the test lets go.
+            // The test never sends. `recv` returns when the test drops the sender.
             let _ = go.lock().expect("lock").recv();
             Ok(0.0)
         }
@@ -44,16 +44,16 @@ fn bad() -> (Does, mpsc::Sender<()>, Arc<Mutex<u32>>) {
 }
 
 #[tokio::test]
-async fn callers_of_a_canary_that_fails_and_hangs_see_no_failure_and_its_counters_tell() {
+async fn clients_of_a_failing_and_hanging_canary_see_no_failure_and_its_failures_are_counted() {
     let (canary, let_go, _) = bad();
-    let house = house(
-        vec![well(), canary],
+    let server = test_server(
+        vec![echo(), canary],
         policy(Some(5_000)),
         ShadowPoolSettings::default(),
     );
     let asked = (0..100_u8).map(|x| {
-        let house = Arc::clone(&house);
-        async move { (x, house.ask(f64::from(x)).await.expect("answered")) }
+        let server = Arc::clone(&server);
+        async move { (x, server.predict(f64::from(x)).await.expect("answered")) }
     });
     for (x, answer) in join_all(asked).await {
         let by_canary = x % 10 > 3;
@@ -79,7 +79,7 @@ async fn callers_of_a_canary_that_fails_and_hangs_see_no_failure_and_its_counter
         (1, "fallback", "OK", 40.0),
         (1, "primary", "OK", 0.0),
     ] {
-        let got: f64 = house.ended(version, role, code);
+        let got: f64 = server.ended(version, role, code);
         assert!(
             (got - many).abs() < 0.5,
             "version {version} {role} {code}: {got}"
@@ -87,21 +87,21 @@ async fn callers_of_a_canary_that_fails_and_hangs_see_no_failure_and_its_counter
     }
     for reason in ["error", "panic", "not_finite", "timeout"] {
         let labels = format!(r#"reason="{reason}""#);
-        let got = house.metric("taper_fallbacks_total", 2, &labels);
+        let got = server.metric("taper_fallbacks_total", 2, &labels);
         assert!((got - 10.0).abs() < 0.5, "{reason}: {got}");
     }
 }
 
 #[tokio::test]
-async fn a_canary_that_always_hangs_holds_a_bounded_number_of_threads() {
+async fn a_canary_that_always_hangs_occupies_a_bounded_number_of_threads() {
     let (canary, let_go, hung) = bad();
-    let house = house(
-        vec![well(), canary],
+    let server = test_server(
+        vec![echo(), canary],
         policy(Some(20)),
         ShadowPoolSettings::default(),
     );
     for _ in 0..40 {
-        let answer = house.ask(3.0).await.expect("answered");
+        let answer = server.predict(3.0).await.expect("answered");
         assert_eq!(answer.role, Role::Fallback);
     }
     let hung = *hung.lock().expect("lock");
@@ -110,25 +110,25 @@ async fn a_canary_that_always_hangs_holds_a_bounded_number_of_threads() {
 }
 
 #[tokio::test]
-async fn without_a_fallback_and_with_a_pin_the_error_is_the_callers_to_see() {
+async fn without_a_fallback_and_with_a_pin_the_client_gets_the_error() {
     for fallback in [None, Some(5_000)] {
         let (canary, _let_go, _) = bad();
-        let house = house(
-            vec![well(), canary],
+        let server = test_server(
+            vec![echo(), canary],
             policy(fallback),
             ShadowPoolSettings::default(),
         );
         for x in [0.0, 1.0, 2.0] {
             let pin = fallback.map(|_| 2);
-            let error = house.ask_pinned(x, pin).await.expect_err("fails");
+            let error = server.predict_pinned(x, pin).await.expect_err("fails");
             assert_eq!(error.reason(), "FORWARD_FAILED", "{x}");
         }
-        let error = house.ask(1_000.0).await.expect_err("out of range");
+        let error = server.predict(1_000.0).await.expect_err("out of range");
         assert_eq!(
             error.reason(),
             "INVALID_INPUT",
             "the caller's fault is no reason"
         );
-        assert!(house.metric("taper_fallbacks_total", 2, r#"reason="error""#) < 0.5);
+        assert!(server.metric("taper_fallbacks_total", 2, r#"reason="error""#) < 0.5);
     }
 }

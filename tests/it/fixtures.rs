@@ -1,4 +1,4 @@
-//! Networks that torch trained, as registry versions, with the answers that torch gives.
+//! Networks trained with torch, as registry versions, with the answers of torch.
 
 use std::{
     fs,
@@ -10,16 +10,16 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use taper::ident::ModelName;
 
-/// All of them.
+/// Names of all networks.
 pub const NAMES: [&str; 3] = ["breast_cancer_mlp", "digits_softmax", "diabetes_mlp"];
 
-/// One network, its rows and its answers.
+/// One network with its rows and the expected answers.
 pub struct Fixture {
     /// Name of the network, and of the model that it is published as.
     pub name: &'static str,
     /// 48 rows for the one input, `features`.
     pub rows: Vec<Vec<f32>>,
-    /// What torch answers to each row.
+    /// Answer of torch for each row.
     pub answers: Vec<Vec<f32>>,
     described: Value,
     weights: Vec<u8>,
@@ -43,7 +43,7 @@ impl Fixture {
         }
     }
 
-    /// Publishes it below `root` as version `version` of the model of its name; returns the version's folder.
+    /// Publishes the network below `root` as version `version` of the model of the same name. Returns the version's folder.
     pub fn publish(&self, root: &Path, version: u64) -> PathBuf {
         let model: ModelName = self.name.parse().expect("model name");
         let number = version.try_into().expect("version number");
@@ -55,7 +55,8 @@ impl Fixture {
         publish.expect("published")
     }
 
-    /// Whether `got` is what torch answers to row `row`: probabilities within 1e-5, numbers within 1e-4 of themselves.
+    /// Returns true if `got` equals the answer of torch for row `row`: probabilities within 1e-5, other
+    /// numbers within a relative error of 1e-4.
     pub fn agrees(&self, row: usize, got: &[f32]) -> bool {
         let wanted = &self.answers[row];
         let near = |(got, wanted): (&f32, &f32)| {

@@ -1,5 +1,5 @@
-//! The example versions of `flight-delay`, as they are committed: they load, share one signature, and differ in how well
-//! they foresee the second half of the year.
+//! The committed example versions of `flight-delay` load, share one signature, and predict the second half of the year with
+//! different quality.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use taper::registry;
 use taper::train::metrics;
 use taper::train::spec::Spec;
 
-/// A file of the example.
+/// Returns the path of a file of the example.
 pub fn example(path: &str) -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     root.join("examples/flights").join(path)
@@ -24,7 +24,7 @@ pub fn copy_models(to: &Path) {
     copy(&example("models"), to);
 }
 
-/// Copies a folder with all below it.
+/// Copies a folder recursively.
 fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("a folder");
     for entry in fs::read_dir(from).expect("a folder") {
@@ -38,9 +38,9 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// All versions in order. Loading holds each of them to its golden rows.
+/// Loads all versions in order. Loading checks each of them with its golden rows.
 pub fn versions() -> Vec<Version> {
-    let scan = registry::scan(&example("models")).expect("the registry is there");
+    let scan = registry::scan(&example("models")).expect("the registry exists");
     assert!(scan.refused.is_empty(), "{}", scan.refused);
     let model: ModelName = "flight-delay".parse().expect("a name");
     assert!(scan.found.iter().all(|found| found.model == model));
@@ -52,7 +52,7 @@ pub fn versions() -> Vec<Version> {
     loaded.expect("every version loads")
 }
 
-/// The rows of `live.csv.gz` as requests would hold them, and whether each flight was late.
+/// Returns the rows of `live.csv.gz` as requests contain them, and whether each flight was late.
 pub fn live(signature: &Signature) -> (Vec<Row>, Vec<bool>) {
     let file = File::open(example("live.csv.gz")).expect("the live flights");
     let mut reader = csv::Reader::from_reader(GzDecoder::new(file));
@@ -85,7 +85,7 @@ pub fn live(signature: &Signature) -> (Vec<Row>, Vec<bool>) {
         .unzip()
 }
 
-/// Probabilities of `late`, by the way that a request goes.
+/// Returns the probabilities of `late`, computed on the path of a request.
 fn predict(version: &Version, rows: &[Row]) -> Vec<f64> {
     let chunks = rows.chunks(version.signature().max_rows);
     let answers = chunks.flat_map(|chunk| {
@@ -109,7 +109,7 @@ fn the_three_versions_can_share_one_traffic_policy() {
 }
 
 #[test]
-fn version_2_foresees_the_second_half_of_the_year_clearly_better_than_1_and_3() {
+fn version_2_predicts_the_second_half_of_the_year_clearly_better_than_1_and_3() {
     let versions = versions();
     let (rows, late) = live(versions[0].signature());
     assert_eq!(rows.len(), 24_000);
@@ -125,7 +125,7 @@ fn version_2_foresees_the_second_half_of_the_year_clearly_better_than_1_and_3() 
     assert!(auc_2 > auc_1 + 0.05, "{auc_2} against {auc_1}");
     assert!(auc_2 > auc_3 + 0.05, "{auc_2} against {auc_3}");
     assert!(brier_2 < brier_1 && brier_1 < brier_3, "{measured:?}");
-    // What makes version 3 a candidate at all: on its own January week it looks no worse than version 1 does live.
+    // Why version 3 is a candidate: on its own January week it looks no worse than version 1 does on live data.
     let published = |at: usize, name: &str| versions[at].manifest().about.metrics[name];
     assert!(published(2, "auc") > published(0, "auc"));
     assert!(
@@ -135,7 +135,7 @@ fn version_2_foresees_the_second_half_of_the_year_clearly_better_than_1_and_3() 
 }
 
 #[test]
-fn the_specs_are_sound_and_the_versions_were_made_from_the_committed_flights() {
+fn the_specs_are_valid_and_the_versions_were_trained_on_the_committed_flights() {
     let versions = versions();
     let bytes = fs::read(example("train.csv.gz")).expect("the training flights");
     let digest = HEXLOWER.encode(&<sha2::Sha256 as sha2::Digest>::digest(&bytes));

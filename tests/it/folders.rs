@@ -1,22 +1,22 @@
-//! Folders as the operator of a model that nobody has configured.
+//! Folders control the versions of a model without configuration.
 
 use std::fs;
 
 use tonic::Code;
 
-use crate::harness::{Running, eventually, good, rows};
+use crate::harness::{TestGateway, eventually, good, rows};
 use crate::tiny;
 
-/// The version that answers; the code where none does.
-async fn answers(gateway: &mut Running) -> Result<u64, Code> {
+/// Returns the version that answers, or the error code.
+async fn answers(gateway: &mut TestGateway) -> Result<u64, Code> {
     let answer = gateway.data.predict(rows("m", [good()])).await;
     answer
         .map(|answer| answer.into_inner().version)
         .map_err(|status| status.code())
 }
 
-/// Waits until the model `m` answers so.
-async fn until(gateway: &mut Running, wanted: Result<u64, Code>) {
+/// Waits until the model `m` gives this answer.
+async fn until(gateway: &mut TestGateway, wanted: Result<u64, Code>) {
     let data = gateway.data.clone();
     eventually(&format!("the answer is {wanted:?}"), || {
         let mut data = data.clone();
@@ -30,8 +30,9 @@ async fn until(gateway: &mut Running, wanted: Result<u64, Code>) {
 }
 
 #[tokio::test]
-async fn a_folder_that_is_removed_gives_way_to_the_next_lower_version_and_the_last_one_to_nobody() {
-    let mut gateway = Running::start("[watch]\npoll_ms = 100", |root| {
+async fn removing_a_folder_moves_traffic_to_the_next_lower_version_and_removing_the_last_one_ends_the_model()
+ {
+    let mut gateway = TestGateway::start("[watch]\npoll_ms = 100", |root| {
         (1..=2).for_each(|version| tiny::publish(root, "m", version));
         tiny::publish(root, "other", 1);
     })
@@ -39,7 +40,7 @@ async fn a_folder_that_is_removed_gives_way_to_the_next_lower_version_and_the_la
     assert_eq!(answers(&mut gateway).await, Ok(2));
     fs::remove_dir_all(gateway.models().join("m/2")).expect("removed");
     until(&mut gateway, Ok(1)).await;
-    // The only one that can answer stays while its model is there: an empty folder says nothing.
+    // The only version that can answer stays while its model folder exists: an empty folder is no request to unload.
     fs::remove_dir_all(gateway.models().join("m/1")).expect("removed");
     tokio::time::sleep(std::time::Duration::from_millis(400)).await;
     assert_eq!(answers(&mut gateway).await, Ok(1));

@@ -12,7 +12,7 @@ mod targets;
 
 use targets::{FuzzTarget, Harness};
 
-/// Mutated copies of each valid request.
+/// Number of mutated copies of each valid request.
 const CHANGES: usize = 300;
 
 #[test]

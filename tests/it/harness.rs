@@ -17,7 +17,7 @@ use tonic::{Request, Status};
 use tonic_types::StatusExt;
 
 /// A running gateway with its registry in a folder of its own.
-pub struct Running {
+pub struct TestGateway {
     gateway: Gateway,
     /// Client of the data port, one connection.
     pub data: PredictionServiceClient<Channel>,
@@ -26,14 +26,14 @@ pub struct Running {
     dir: TempDir,
 }
 
-/// A folder for a registry, which `fill` fills.
+/// Creates a folder for a registry, which `fill` fills.
 pub fn registry(fill: impl FnOnce(&Path)) -> TempDir {
     let dir = tempfile::tempdir().expect("temporary folder");
     fill(&dir.path().join("models"));
     dir
 }
 
-/// Checks `toml` (without addresses and registry) as the configuration of a gateway over the registry in `dir`.
+/// Parses `toml` (without addresses and registry) as the configuration of a gateway over the registry in `dir`.
 pub fn config(dir: &Path, toml: &str) -> Config {
     let path = dir.join("taper.toml");
     std::fs::write(&path, toml).expect("configuration file");
@@ -48,13 +48,13 @@ pub fn config(dir: &Path, toml: &str) -> Config {
     Config::load(Some(&path), overrides).expect("configuration")
 }
 
-impl Running {
-    /// Starts over a registry that `fill` fills, under the configuration `toml`.
+impl TestGateway {
+    /// Starts a gateway over a registry that `fill` fills, with the configuration `toml`.
     pub async fn start(toml: &str, fill: impl FnOnce(&Path)) -> Self {
         Self::over(registry(fill), toml).await
     }
 
-    /// Starts over the registry in `dir`.
+    /// Starts a gateway over the registry in `dir`.
     pub async fn over(dir: TempDir, toml: &str) -> Self {
         let gateway = Gateway::start(config(dir.path(), toml))
             .await
@@ -70,17 +70,17 @@ impl Running {
         }
     }
 
-    /// The folder of its registry.
+    /// Returns the folder of its registry.
     pub fn models(&self) -> PathBuf {
         self.dir.path().join("models")
     }
 
-    /// Where it listens.
+    /// Returns its addresses.
     pub fn addresses(&self) -> taper::app::Addresses {
         self.gateway.addresses()
     }
 
-    /// Predicts and unwraps the transport's envelope.
+    /// Predicts and returns the message of the response.
     pub async fn predict(
         &mut self,
         request: impl tonic::IntoRequest<v1::PredictRequest>,
@@ -91,7 +91,7 @@ impl Running {
             .map(tonic::Response::into_inner)
     }
 
-    /// Sets the split of `model` in basis points and answers the new revision.
+    /// Sets the split of `model` in basis points and returns the new revision.
     pub async fn set_split(
         &mut self,
         model: &str,
@@ -101,7 +101,7 @@ impl Running {
         let request = v1::SetTrafficPolicyRequest {
             model: model.to_owned(),
             policy: Some(policy(split)),
-            terms: seen(expected),
+            terms: expecting_revision(expected),
         };
         Ok(self
             .admin
@@ -111,23 +111,23 @@ impl Running {
             .revision)
     }
 
-    /// The body of `GET path` on the HTTP port, with its status line.
+    /// Returns the status line and the body of `GET path` on the HTTP port.
     pub async fn http_get(&self, path: &str) -> (String, String) {
         http_get(self.addresses().http, path).await
     }
 
-    /// Stops the gateway; fails unless nothing is left after five seconds.
+    /// Stops the gateway. Panics unless the drain ends within five seconds.
     pub async fn drain(self) {
         drop(self.end().await);
     }
 
-    /// As [`drain`](Self::drain), and answers the folder of the registry.
+    /// Like [`drain`](Self::drain), and returns the folder of the registry.
     pub async fn drain_and_keep(self) -> TempDir {
         self.end().await.1
     }
 
-    /// As [`drain`](Self::drain), and answers how it went.
-    pub async fn drain_and_tell(self) -> DrainReport {
+    /// Like [`drain`](Self::drain), and returns the report of the drain.
+    pub async fn drain_and_report(self) -> DrainReport {
         self.end().await.0
     }
 
@@ -144,33 +144,33 @@ impl Running {
     }
 }
 
-/// The stable word for why a call was refused.
+/// Returns the reason of an error, from its `ErrorInfo`.
 pub fn reason(status: &Status) -> String {
     let info = status.get_details_error_info();
     info.unwrap_or_else(|| panic!("{status:?} has a reason"))
         .reason
 }
 
-/// The fields that a refusal names.
+/// Returns the fields that an error names.
 pub fn fields(status: &Status) -> Vec<String> {
     let bad = status.get_details_bad_request();
     let violations = bad.into_iter().flat_map(|bad| bad.field_violations);
     violations.map(|violation| violation.field).collect()
 }
 
-/// After this time a test gives up on an event. It is far longer than any event takes on a slow and busy machine, so it only turns
+/// Time limit for every event. It is far longer than any event takes on a slow and busy machine, so it only turns
 /// a hang into a failure.
 pub const PATIENCE: Duration = Duration::from_secs(60);
-/// Between two probes for an event.
+/// Pause between two probes for an event.
 pub const PAUSE: Duration = Duration::from_millis(10);
 
-/// Waits for `future`; fails if it does not end within [`PATIENCE`].
+/// Waits for `future`. Panics if it does not end within [`PATIENCE`].
 pub async fn ends<T>(what: &str, future: impl Future<Output = T>) -> T {
     let ended = tokio::time::timeout(PATIENCE, future).await;
     ended.unwrap_or_else(|_| panic!("not within {PATIENCE:?}: {what}"))
 }
 
-/// Calls `probe` until it finds something; fails if it does not within [`PATIENCE`].
+/// Calls `probe` until it returns a value. Panics if it does not within [`PATIENCE`].
 pub async fn eventually<T, F>(what: &str, mut probe: impl FnMut() -> F) -> T
 where
     F: Future<Output = Option<T>>,
@@ -186,15 +186,15 @@ where
     ends(what, found).await
 }
 
-/// The terms of a change by somebody who has seen `revision`.
-pub fn seen(revision: u64) -> Option<v1::ChangeTerms> {
+/// Returns the terms of a change that expects `revision`.
+pub fn expecting_revision(revision: u64) -> Option<v1::ChangeTerms> {
     Some(v1::ChangeTerms {
         expected_revision: Some(revision),
         ..Default::default()
     })
 }
 
-/// A policy that is only a split.
+/// Returns a policy that has only a split.
 pub fn policy(split: &[(u64, u32)]) -> v1::TrafficPolicy {
     let share = |&(version, basis_points)| v1::Share {
         target: Some(v1::share::Target::Version(version)),
@@ -206,7 +206,7 @@ pub fn policy(split: &[(u64, u32)]) -> v1::TrafficPolicy {
     }
 }
 
-/// A connection to `address`.
+/// Connects to `address`.
 pub async fn connect(address: std::net::SocketAddr) -> Channel {
     Endpoint::from_shared(format!("http://{address}"))
         .expect("endpoint")
@@ -215,7 +215,7 @@ pub async fn connect(address: std::net::SocketAddr) -> Channel {
         .expect("connects")
 }
 
-/// A request of named rows.
+/// Returns a request of named rows.
 pub fn rows<const N: usize>(model: &str, rows: [serde_json::Value; N]) -> v1::PredictRequest {
     v1::PredictRequest {
         model: model.to_owned(),
@@ -224,7 +224,7 @@ pub fn rows<const N: usize>(model: &str, rows: [serde_json::Value; N]) -> v1::Pr
     }
 }
 
-/// A row as the wire has it.
+/// Returns a row in its form on the wire.
 pub fn row(row: &serde_json::Value) -> Struct {
     match value(row).kind {
         Some(Kind::StructValue(row)) => row,
@@ -252,12 +252,12 @@ fn value(json: &serde_json::Value) -> Value {
     Value { kind: Some(kind) }
 }
 
-/// A good row for a tiny model.
+/// Returns a valid row for a tiny model.
 pub fn good() -> serde_json::Value {
     serde_json::json!({"x": 1.0, "n": 3, "color": "green", "pair": [0.5, -0.5]})
 }
 
-/// A request with one header.
+/// Returns a request with one header.
 pub fn with_header<T>(message: T, name: &'static str, value: &str) -> Request<T> {
     let mut request = Request::new(message);
     request
@@ -266,8 +266,8 @@ pub fn with_header<T>(message: T, name: &'static str, value: &str) -> Request<T>
     request
 }
 
-/// The only score of the only row.
-pub fn only(response: &v1::PredictResponse) -> f32 {
+/// Returns the only score of the only row.
+pub fn single_score(response: &v1::PredictResponse) -> f32 {
     let [output] = &response.outputs[..] else {
         panic!("one output, got {response:?}")
     };
@@ -277,7 +277,7 @@ pub fn only(response: &v1::PredictResponse) -> f32 {
     score
 }
 
-/// `GET path` over a bare socket: no HTTP client is needed for a body that ends with the connection.
+/// Sends `GET path` over a plain socket. A body that ends with the connection needs no HTTP client.
 pub async fn http_get(address: std::net::SocketAddr, path: &str) -> (String, String) {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let mut socket = tokio::net::TcpStream::connect(address)

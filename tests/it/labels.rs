@@ -1,16 +1,16 @@
-//! Labels, and the traffic that moves with them.
+//! Labels and the traffic that follows them.
 
 use std::path::Path;
 
 use taper::proto::v1;
 use tonic::Code;
 
-use crate::harness::{Running, fields, good, reason, rows};
+use crate::harness::{TestGateway, fields, good, reason, rows};
 use crate::tiny;
 
 fn three(root: &Path) {
     (1..=2).for_each(|version| tiny::publish(root, "m", version));
-    // Promises to answer 3, and answers 30.
+    // Its golden answer is 3, and it answers 30.
     tiny::publish_with(root, "m", 3, |manifest| {
         manifest["golden"][0]["answer"] = serde_json::json!([30]);
     });
@@ -36,14 +36,14 @@ fn promote(label: &str) -> v1::PromoteRequest {
     }
 }
 
-async fn get(gateway: &mut Running) -> v1::GetModelResponse {
+async fn get(gateway: &mut TestGateway) -> v1::GetModelResponse {
     let request = v1::GetModelRequest { model: "m".into() };
     let got = gateway.admin.get_model(request).await;
     got.expect("model").into_inner()
 }
 
-/// The versions that answer a hundred requests.
-async fn who_answers(gateway: &mut Running) -> Vec<u64> {
+/// Returns the versions that answer a hundred requests.
+async fn answering_version(gateway: &mut TestGateway) -> Vec<u64> {
     let mut versions = Vec::new();
     for _ in 0..100 {
         let answer = gateway.predict(rows("m", [good()])).await.expect("answer");
@@ -55,13 +55,13 @@ async fn who_answers(gateway: &mut Running) -> Vec<u64> {
 }
 
 #[tokio::test]
-async fn a_label_that_moves_takes_its_traffic_along() {
-    let mut gateway = Running::start(
+async fn moving_a_label_moves_its_traffic() {
+    let mut gateway = TestGateway::start(
         "[models.m]\nlabels = { stable = 1 }\nsplit = { stable = 10000 }",
         three,
     )
     .await;
-    assert_eq!(who_answers(&mut gateway).await, [1]);
+    assert_eq!(answering_version(&mut gateway).await, [1]);
     let moved = gateway
         .admin
         .set_label(set("stable", 2))
@@ -75,7 +75,7 @@ async fn a_label_that_moves_takes_its_traffic_along() {
         (&*difference.field, &*difference.before, &*difference.after),
         ("labels.stable", "1", "2")
     );
-    assert_eq!(who_answers(&mut gateway).await, [2]);
+    assert_eq!(answering_version(&mut gateway).await, [2]);
     let model = get(&mut gateway).await;
     assert_eq!(model.revision, moved.revision);
     assert_eq!(model.labels["stable"], 2);
@@ -87,8 +87,8 @@ async fn a_label_that_moves_takes_its_traffic_along() {
 }
 
 #[tokio::test]
-async fn promoting_is_one_change_and_one_undo_takes_it_back() {
-    let mut gateway = Running::start(CANARY, three).await;
+async fn promoting_is_one_change_and_one_undo_reverts_it() {
+    let mut gateway = TestGateway::start(CANARY, three).await;
     let before = get(&mut gateway).await;
     let promoted = gateway
         .admin
@@ -103,7 +103,7 @@ async fn promoting_is_one_change_and_one_undo_takes_it_back() {
         .map(|difference| &*difference.field)
         .collect();
     assert_eq!(fields, ["labels.stable", "split[canary]", "split[stable]"]);
-    assert_eq!(who_answers(&mut gateway).await, [2]);
+    assert_eq!(answering_version(&mut gateway).await, [2]);
     let request = v1::UndoRequest {
         model: "m".into(),
         terms: None,
@@ -117,13 +117,13 @@ async fn promoting_is_one_change_and_one_undo_takes_it_back() {
     assert_eq!(undone.revision, promoted.revision + 1);
     let model = get(&mut gateway).await;
     assert_eq!(model.labels, before.labels);
-    assert_eq!(who_answers(&mut gateway).await, [1, 2]);
+    assert_eq!(answering_version(&mut gateway).await, [1, 2]);
     gateway.drain().await;
 }
 
 #[tokio::test]
-async fn a_question_is_answered_with_what_would_differ_and_changes_nothing() {
-    let mut gateway = Running::start(CANARY, three).await;
+async fn a_dry_run_returns_the_differences_and_changes_nothing() {
+    let mut gateway = TestGateway::start(CANARY, three).await;
     let before = get(&mut gateway).await;
     let request = v1::PromoteRequest {
         terms: Some(v1::ChangeTerms {
@@ -154,8 +154,8 @@ async fn a_question_is_answered_with_what_would_differ_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn what_a_label_cannot_be_is_told_by_field() {
-    let mut gateway = Running::start(CANARY, three).await;
+async fn invalid_labels_are_refused_by_field() {
+    let mut gateway = TestGateway::start(CANARY, three).await;
     let before = get(&mut gateway).await;
     for (request, code, why, field) in [
         (
@@ -252,14 +252,14 @@ async fn what_a_label_cannot_be_is_told_by_field() {
         .admin
         .delete_label(delete("canary"))
         .await
-        .expect("nobody names it any more");
+        .expect("nothing refers to it");
     assert!(!get(&mut gateway).await.labels.contains_key("canary"));
     gateway.drain().await;
 }
 
 #[tokio::test]
-async fn terms_past_their_limits_are_told_by_field() {
-    let mut gateway = Running::start(CANARY, three).await;
+async fn change_terms_beyond_their_limits_are_refused_by_field() {
+    let mut gateway = TestGateway::start(CANARY, three).await;
     let within = |seconds, nanos| v1::ChangeTerms {
         confirm_within: Some(prost_types::Duration { seconds, nanos }),
         ..Default::default()

@@ -1,19 +1,19 @@
-//! Versions come and go by what is in the registry, and by what there is room for.
+//! Versions are loaded and retired according to the registry and to the free memory.
 
 use std::fs;
 
 use taper::proto::v1;
 use taper::proto::v1::VersionState;
 
-use crate::harness::{Running, eventually, good, only, rows};
-use crate::stream::Stream;
+use crate::harness::{TestGateway, eventually, good, rows, single_score};
+use crate::steady_requests::SteadyRequests;
 use crate::tiny;
 
-/// The newest version serves, and the registry is looked at often.
+/// The newest version serves, and the registry is scanned often.
 pub const NEWEST: &str = "versions = { latest = 1 }\n[watch]\npoll_ms = 100\nsettle_ms = 100\n";
 
-/// How `version` of `m` stands; `None` where it is not known.
-pub async fn status_of(gateway: &Running, version: u64) -> Option<v1::VersionStatus> {
+/// Returns the status of `version` of `m`, or `None` if it is unknown.
+pub async fn status_of(gateway: &TestGateway, version: u64) -> Option<v1::VersionStatus> {
     let request = v1::GetModelRequest { model: "m".into() };
     let model = gateway
         .admin
@@ -29,7 +29,11 @@ pub async fn status_of(gateway: &Running, version: u64) -> Option<v1::VersionSta
 }
 
 /// Waits until `version` of `m` is in `state`.
-pub async fn becomes(gateway: &Running, version: u64, state: VersionState) -> v1::VersionStatus {
+pub async fn becomes(
+    gateway: &TestGateway,
+    version: u64,
+    state: VersionState,
+) -> v1::VersionStatus {
     eventually(&format!("version {version} becomes {state:?}"), || async {
         status_of(gateway, version)
             .await
@@ -38,7 +42,7 @@ pub async fn becomes(gateway: &Running, version: u64, state: VersionState) -> v1
     .await
 }
 
-/// What is wrong with a version that FAILED, one fault a line.
+/// Returns the faults of a FAILED version, one per line.
 pub fn faults(status: &v1::VersionStatus) -> String {
     let faults = status.faults.iter();
     let lines: Vec<_> = faults
@@ -47,7 +51,7 @@ pub fn faults(status: &v1::VersionStatus) -> String {
     lines.join("\n")
 }
 
-async fn answers(gateway: &mut Running, version: u64) {
+async fn answers(gateway: &mut TestGateway, version: u64) {
     let answer = gateway
         .predict(rows("m", [good()]))
         .await
@@ -55,14 +59,17 @@ async fn answers(gateway: &mut Running, version: u64) {
     assert_eq!(answer.version, version);
     #[expect(clippy::cast_precision_loss, reason = "versions in tests are small")]
     let weights = version as f32;
-    assert!((only(&answer) - weights).abs() < f32::EPSILON, "{answer:?}");
+    assert!(
+        (single_score(&answer) - weights).abs() < f32::EPSILON,
+        "{answer:?}"
+    );
 }
 
 #[tokio::test]
-async fn a_folder_that_is_dropped_in_takes_over_from_the_version_before() {
-    let mut gateway = Running::start(NEWEST, |root| tiny::publish(root, "m", 1)).await;
+async fn a_new_folder_takes_over_from_the_earlier_version() {
+    let mut gateway = TestGateway::start(NEWEST, |root| tiny::publish(root, "m", 1)).await;
     answers(&mut gateway, 1).await;
-    let stream = Stream::start(&gateway.data, "m");
+    let stream = SteadyRequests::start(&gateway.data, "m");
     tiny::drop_in(&gateway.models(), "m", 2, |root| {
         tiny::publish(root, "m", 2)
     });
@@ -75,7 +82,7 @@ async fn a_folder_that_is_dropped_in_takes_over_from_the_version_before() {
     );
     let two = becomes(&gateway, 2, VersionState::Ready).await;
     assert_eq!(two.held_by, ["split (latest: 100%)"]);
-    // A folder below the newest is not asked for.
+    // Only the newest folder is loaded.
     tiny::drop_in(&gateway.models(), "m", 3, |root| {
         tiny::publish(root, "m", 3)
     });
@@ -93,8 +100,8 @@ async fn a_folder_that_is_dropped_in_takes_over_from_the_version_before() {
 }
 
 #[tokio::test]
-async fn a_model_that_nobody_knew_serves_once_its_first_version_is_there() {
-    let mut gateway = Running::start(NEWEST, |root| tiny::publish(root, "m", 1)).await;
+async fn an_unknown_model_serves_once_its_first_version_appears() {
+    let mut gateway = TestGateway::start(NEWEST, |root| tiny::publish(root, "m", 1)).await;
     tiny::drop_in(&gateway.models(), "new", 7, |root| {
         tiny::publish(root, "new", 7)
     });
@@ -110,9 +117,9 @@ async fn a_model_that_nobody_knew_serves_once_its_first_version_is_there() {
 }
 
 #[tokio::test]
-async fn a_folder_that_is_written_file_by_file_is_waited_for_and_then_serves() {
+async fn a_folder_written_file_by_file_serves_once_it_is_complete() {
     let toml = "versions = { latest = 1 }\n[watch]\npoll_ms = 100\nsettle_ms = 3600000\n";
-    let mut gateway = Running::start(toml, |root| tiny::publish(root, "m", 1)).await;
+    let mut gateway = TestGateway::start(toml, |root| tiny::publish(root, "m", 1)).await;
     let whole = tempfile::tempdir().expect("temporary folder");
     tiny::publish(whole.path(), "m", 2);
     let whole = whole.path().join("m/2");
@@ -134,7 +141,7 @@ async fn a_folder_that_is_written_file_by_file_is_waited_for_and_then_serves() {
     waits_for("metadata.json is missing").await;
     let manifest = fs::read(whole.join("metadata.json")).expect("read");
     fs::write(place.join("metadata.json"), &manifest[..manifest.len() / 2]).expect("written");
-    waits_for("metadata.json is cut off").await;
+    waits_for("metadata.json is truncated").await;
     fs::write(place.join("metadata.json"), &manifest).expect("written");
     waits_for("weights.safetensors is missing").await;
     let weights = fs::read(whole.join("weights.safetensors")).expect("read");
@@ -148,11 +155,11 @@ async fn a_folder_that_is_written_file_by_file_is_waited_for_and_then_serves() {
 }
 
 #[tokio::test]
-async fn a_version_that_there_is_no_room_for_fails_and_the_old_one_stays() {
+async fn a_version_beyond_the_memory_limit_fails_and_the_old_one_keeps_serving() {
     let toml = format!("{NEWEST}[limits]\nmax_weight_bytes = 1048576\n");
-    let mut gateway = Running::start(&toml, |root| tiny::publish(root, "m", 1)).await;
-    let stream = Stream::start(&gateway.data, "m");
-    // A mebibyte and more, of which there are two for a moment.
+    let mut gateway = TestGateway::start(&toml, |root| tiny::publish(root, "m", 1)).await;
+    let stream = SteadyRequests::start(&gateway.data, "m");
+    // More than a mebibyte per version, and two versions are in memory for a moment.
     tiny::drop_in(&gateway.models(), "m", 2, |root| {
         tiny::publish_wide(root, "m", 2, 520, 8)
     });
@@ -173,10 +180,10 @@ async fn a_version_that_there_is_no_room_for_fails_and_the_old_one_stays() {
 }
 
 #[tokio::test]
-async fn a_version_that_does_not_fit_those_it_would_share_a_split_with_fails() {
+async fn a_version_with_another_signature_than_the_split_fails() {
     let toml = format!("{NEWEST}[models.m]\nsplit = {{ 1 = 5000, latest = 5000 }}\n");
-    let mut gateway = Running::start(&toml, |root| tiny::publish(root, "m", 1)).await;
-    let stream = Stream::start(&gateway.data, "m");
+    let mut gateway = TestGateway::start(&toml, |root| tiny::publish(root, "m", 1)).await;
+    let stream = SteadyRequests::start(&gateway.data, "m");
     tiny::drop_in(&gateway.models(), "m", 2, |root| {
         tiny::publish_with(root, "m", 2, |manifest| {
             manifest["inputs"][1]["datatype"] = "INT32".into()

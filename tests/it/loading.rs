@@ -1,4 +1,4 @@
-//! Versions that are loaded, unloaded and tried again by hand.
+//! Versions that operators load, unload and retry manually.
 
 use std::fs;
 use std::path::Path;
@@ -7,7 +7,7 @@ use taper::proto::v1;
 use tonic::Code;
 use tonic_types::StatusExt;
 
-use crate::harness::{Running, eventually, good, reason, rows};
+use crate::harness::{TestGateway, eventually, good, reason, rows};
 use crate::tiny;
 
 fn load(version: u64) -> v1::LoadVersionRequest {
@@ -34,14 +34,14 @@ fn retry(version: u64) -> v1::RetryVersionRequest {
     }
 }
 
-/// Promises an answer that it does not give.
+/// Publishes a version that does not give its golden answer.
 fn broken(root: &Path, version: u64) {
     tiny::publish_with(root, "m", version, |manifest| {
         manifest["golden"][0]["answer"] = serde_json::json!([1000]);
     });
 }
 
-async fn status_of(gateway: &mut Running, version: u64) -> v1::VersionStatus {
+async fn status_of(gateway: &mut TestGateway, version: u64) -> v1::VersionStatus {
     let request = v1::GetModelRequest { model: "m".into() };
     let model = gateway
         .admin
@@ -56,15 +56,15 @@ async fn status_of(gateway: &mut Running, version: u64) -> v1::VersionStatus {
     found.expect("listed")
 }
 
-async fn pinned(gateway: &mut Running, version: u64) -> Result<u64, tonic::Status> {
+async fn pinned(gateway: &mut TestGateway, version: u64) -> Result<u64, tonic::Status> {
     let mut request = rows("m", [good()]);
     request.pin = Some(v1::predict_request::Pin::Version(version));
     Ok(gateway.predict(request).await?.version)
 }
 
 #[tokio::test]
-async fn a_version_is_loaded_when_the_call_is_answered_and_unloaded_likewise() {
-    let mut gateway = Running::start("versions = { latest = 1 }", |root| {
+async fn load_and_unload_calls_return_once_the_version_is_loaded_or_unloaded() {
+    let mut gateway = TestGateway::start("versions = { latest = 1 }", |root| {
         (1..=2).for_each(|version| tiny::publish(root, "m", version));
     })
     .await;
@@ -101,12 +101,12 @@ async fn a_version_is_loaded_when_the_call_is_answered_and_unloaded_likewise() {
 }
 
 #[tokio::test]
-async fn to_undo_a_load_is_to_send_latest_back_and_to_unload_it() {
-    let mut gateway = Running::start("versions = [1]", |root| {
+async fn undoing_a_load_moves_latest_back_and_unloads_the_version() {
+    let mut gateway = TestGateway::start("versions = [1]", |root| {
         (1..=2).for_each(|version| tiny::publish(root, "m", version));
     })
     .await;
-    let answers = async |gateway: &mut Running| {
+    let answers = async |gateway: &mut TestGateway| {
         let answer = gateway.predict(rows("m", [good()])).await;
         answer.expect("an answer").version
     };
@@ -123,8 +123,8 @@ async fn to_undo_a_load_is_to_send_latest_back_and_to_unload_it() {
 }
 
 #[tokio::test]
-async fn a_version_that_somebody_needs_is_not_unloaded() {
-    let mut gateway = Running::start("[models.m]\nlabels = { stable = 1 }", |root| {
+async fn a_version_in_use_is_not_unloaded() {
+    let mut gateway = TestGateway::start("[models.m]\nlabels = { stable = 1 }", |root| {
         (1..=2).for_each(|version| tiny::publish(root, "m", version));
     })
     .await;
@@ -143,8 +143,8 @@ async fn a_version_that_somebody_needs_is_not_unloaded() {
 }
 
 #[tokio::test]
-async fn a_version_that_fails_is_told_with_its_faults_and_comes_up_once_it_is_mended() {
-    let mut gateway = Running::start("versions = [1]\n[watch]\npoll_ms = 100", |root| {
+async fn a_failed_version_is_reported_with_its_faults_and_becomes_ready_once_it_is_repaired() {
+    let mut gateway = TestGateway::start("versions = [1]\n[watch]\npoll_ms = 100", |root| {
         tiny::publish(root, "m", 1);
         broken(root, 2);
     })
@@ -160,7 +160,7 @@ async fn a_version_that_fails_is_told_with_its_faults_and_comes_up_once_it_is_me
         .admin
         .load_version(question)
         .await
-        .expect("only asked")
+        .expect("a dry run")
         .into_inner();
     assert_eq!(would.differences[0].field, "loaded");
     assert_eq!(
@@ -212,8 +212,8 @@ async fn a_version_that_fails_is_told_with_its_faults_and_comes_up_once_it_is_me
 }
 
 #[tokio::test]
-async fn a_half_written_version_is_not_waited_for() {
-    let mut gateway = Running::start("versions = [1]", |root| {
+async fn loading_a_partly_written_version_fails_at_once() {
+    let mut gateway = TestGateway::start("versions = [1]", |root| {
         (1..=2).for_each(|version| tiny::publish(root, "m", version));
         fs::remove_file(root.join("m/2/weights.safetensors")).expect("removed");
     })

@@ -1,4 +1,4 @@
-//! taper from outside: real sockets, real processes, real models. One file a behaviour.
+//! Tests of taper from outside: real sockets, real processes, real models. One file per behaviour.
 #![expect(
     clippy::expect_used,
     clippy::panic,
@@ -8,14 +8,13 @@
     clippy::disallowed_methods,
     reason = "tests are not drained, so they may spawn"
 )]
-#![expect(unreachable_pub, reason = "nobody uses a test as a library")]
+#![expect(unreachable_pub, reason = "tests are not a library")]
 
 mod admission;
 mod audit;
 mod bad_requests;
 mod batching;
 mod bench;
-mod by_hand;
 mod cli;
 mod cli_changes;
 mod cli_reads;
@@ -29,17 +28,16 @@ mod discovery;
 mod drift;
 mod durability;
 mod endpoints;
-mod faces;
 mod fallback;
 mod fixtures;
 mod flights;
 mod folders;
 mod fuzz;
 mod harness;
-mod helpers;
-mod kept_names;
+mod json_shape;
 mod labels;
 mod lifecycle;
+mod live_snapshot;
 mod loading;
 mod metrics;
 mod offline;
@@ -47,6 +45,7 @@ mod oip;
 mod outcomes;
 mod pipeline;
 mod policies;
+mod ports;
 mod predict_stream;
 mod prediction_log;
 mod process;
@@ -63,13 +62,14 @@ mod revisions;
 mod routing;
 mod shadow_policy;
 mod shadows;
-mod shape;
 mod shutdown;
+mod stable_names;
 mod stats;
-mod stream;
+mod steady_requests;
 mod swap;
+mod test_server;
 mod tfs;
-mod tfs_about;
+mod tfs_metadata;
 mod tfs_refusals;
 mod tiny;
 mod upload;

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use taper::insight::metrics::{Exported, Kind, METRICS, Metric};
 use taper::proto::v1;
 
-use crate::harness::{self, Running, good, rows, seen, with_header};
+use crate::harness::{self, TestGateway, expecting_revision, good, rows, with_header};
 use crate::shadow_policy::with_shadows_and_fallback;
 use crate::tiny;
 
@@ -28,10 +28,10 @@ pub fn installed(program: &str) -> Command {
 }
 
 /// Starts a gateway with two versions of `m` and one classifier that have answered, one reported outcome, and two refused requests.
-pub async fn two_versions() -> Running {
+pub async fn two_versions() -> TestGateway {
     let config =
         "[models.m]\nsplit = { 1 = 7000, 2 = 3000 }\n[prediction_log]\npath = \"log.jsonl\"";
-    let mut gateway = Running::start(config, |root| {
+    let mut gateway = TestGateway::start(config, |root| {
         (1..=2).for_each(|version| tiny::publish(root, "m", version));
         classifier(root, 3);
     })
@@ -124,7 +124,7 @@ async fn every_version_has_its_own_series() {
     gateway.drain().await;
 }
 
-/// The text of a gateway that has done everything that is counted: [`two_versions`], then a batch of the compute pool, a copy
+/// Returns the metrics of a gateway after every counted event: [`two_versions`], then a batch of the compute pool, a copy
 /// that a shadow answered, and a policy with a fallback.
 async fn text_of_all_metrics() -> String {
     let mut gateway = two_versions().await;
@@ -133,7 +133,7 @@ async fn text_of_all_metrics() -> String {
     let set = v1::SetTrafficPolicyRequest {
         model: "m".into(),
         policy: Some(with_shadows_and_fallback(2)),
-        terms: seen(read.into_inner().revision),
+        terms: expecting_revision(read.into_inner().revision),
     };
     gateway.admin.set_traffic_policy(set).await.expect("set");
     // Too many rows to compute them inline.
@@ -149,7 +149,7 @@ async fn text_of_all_metrics() -> String {
     text
 }
 
-/// The rows of the table whose metrics are in `text`, by the TYPE lines.
+/// Returns the rows of the table whose metrics are in `text`, by the TYPE lines.
 fn exported(text: &str) -> Vec<&'static Metric> {
     let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
     types
@@ -213,11 +213,11 @@ async fn every_series_is_in_the_table_and_every_row_is_exported() {
 
 #[tokio::test]
 async fn a_gateway_without_traffic_exports_the_rows_without_a_condition() {
-    let gateway = Running::start("", |root| tiny::publish(root, "m", 1)).await;
+    let gateway = TestGateway::start("", |root| tiny::publish(root, "m", 1)).await;
     let (_, text) = gateway.http_get("/metrics").await;
     let there: BTreeSet<&str> = exported(&text).iter().map(|metric| metric.name).collect();
     let always = METRICS.iter().filter(|metric| {
-        // The condition of this one is the system that the test runs on.
+        // The condition of this metric is the system that the test runs on.
         metric.exported == Exported::Always || metric.name == "process_resident_memory_bytes"
     });
     assert_eq!(there, always.map(|metric| metric.name).collect());
@@ -225,7 +225,7 @@ async fn a_gateway_without_traffic_exports_the_rows_without_a_condition() {
 }
 
 /// Returns the name and labels of every series.
-async fn series(gateway: &Running) -> BTreeSet<String> {
+async fn series(gateway: &TestGateway) -> BTreeSet<String> {
     let (_, text) = gateway.http_get("/metrics").await;
     let samples = text.lines().filter(|line| !line.starts_with('#'));
     samples
@@ -280,7 +280,7 @@ async fn no_client_can_create_a_series() {
                 ..plain()
             },
         ] {
-            // Some are answered and some refused. Each may add to counters only.
+            // Some requests are answered and some refused. Each may only increment counters.
             let _ = gateway.predict(request).await;
             tried += 1;
         }
@@ -311,7 +311,7 @@ async fn no_client_can_create_a_series() {
 
 #[tokio::test]
 async fn counted_shares_follow_the_split_down_to_zero() {
-    let mut gateway = Running::start("[models.m]\nsplit = { 1 = 5000, 2 = 5000 }", |root| {
+    let mut gateway = TestGateway::start("[models.m]\nsplit = { 1 = 5000, 2 = 5000 }", |root| {
         (1..=3).for_each(|version| tiny::publish(root, "m", version));
     })
     .await;
@@ -371,7 +371,7 @@ async fn promtool_accepts_the_text() {
 pub struct Prometheus {
     child: Child,
     address: SocketAddr,
-    /// Its files, which are removed after it has ended.
+    /// Its files. They are removed after the process has ended.
     _dir: tempfile::TempDir,
 }
 

@@ -1,4 +1,4 @@
-//! The verbs that need no gateway, as a person types them.
+//! The verbs that need no gateway.
 
 use std::{fs, process::Command};
 
@@ -9,7 +9,7 @@ use crate::process::{self, run};
 use crate::tiny;
 
 #[test]
-fn check_tells_good_versions_from_bad_ones() {
+fn check_distinguishes_good_versions_from_bad_ones() {
     let dir = two_versions();
     let models = dir.path().join("models");
     let models = models.to_str().expect("UTF-8");
@@ -45,7 +45,7 @@ fn check_tells_good_versions_from_bad_ones() {
 }
 
 #[test]
-fn check_waits_for_no_pipe() {
+fn check_does_not_block_on_a_pipe() {
     let dir = two_versions();
     let manifest = dir.path().join("models/m/2/metadata.json");
     fs::remove_file(&manifest).expect("manifest");
@@ -54,13 +54,13 @@ fn check_waits_for_no_pipe() {
     let models = dir.path().join("models");
     let ended = run(&["check", models.to_str().expect("UTF-8")]);
     assert_eq!(ended.code, Some(1), "{ended:?}");
-    let told = format!("{}: is no file", manifest.display());
-    assert!(ended.stdout.contains(&told), "{}", ended.stdout);
+    let expected = format!("{}: is not a regular file", manifest.display());
+    assert!(ended.stdout.contains(&expected), "{}", ended.stdout);
 }
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_training_that_cannot_be_told_of_fails_and_names_what_is_published() {
+fn a_training_that_cannot_print_its_report_fails_and_names_the_published_version() {
     let dir = tempfile::tempdir().expect("folder");
     let rows: String = (0..60).map(|at| format!("{at},{}\n", at % 2)).collect();
     fs::write(dir.path().join("rows.csv"), format!("x,late\n{rows}")).expect("rows");
@@ -76,12 +76,12 @@ fn a_training_that_cannot_be_told_of_fails_and_names_what_is_published() {
             .stdout(full.expect("a full disk"))
             .output()
             .expect("runs");
-        let told = String::from_utf8_lossy(&ended.stderr);
-        assert_eq!(ended.status.code(), Some(1), "{told}");
+        let stderr = String::from_utf8_lossy(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(1), "{stderr}");
         let wanted = format!("{models}/{published} is published nevertheless");
         assert!(
-            told.contains("cannot write to stdout: ") && told.contains(&wanted),
-            "{told}"
+            stderr.contains("cannot write to stdout: ") && stderr.contains(&wanted),
+            "{stderr}"
         );
     }
 }

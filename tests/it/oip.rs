@@ -12,10 +12,10 @@ use tonic::transport::Channel;
 use tonic::{Code, Status};
 
 use crate::flights;
-use crate::harness::{Running, connect, fields, good, only, reason, rows, with_header};
+use crate::harness::{TestGateway, connect, fields, good, reason, rows, single_score, with_header};
 use crate::tiny;
 
-mod about;
+mod metadata;
 mod python;
 mod refusals;
 mod repository;
@@ -25,14 +25,14 @@ mod timeout;
 
 pub type Client = GrpcInferenceServiceClient<Channel>;
 
-/// A client of the data port.
-pub async fn data(gateway: &Running) -> Client {
+/// Returns a client of the data port.
+pub async fn data(gateway: &TestGateway) -> Client {
     Client::new(connect(gateway.addresses().data).await)
 }
 
-/// Versions 1 and 2 of the tiny model `m`, under `toml`.
-pub async fn two_versions(toml: &str) -> (Running, Client) {
-    let gateway = Running::start(toml, |root| {
+/// Starts a gateway with versions 1 and 2 of the tiny model `m` and the configuration `toml`.
+pub async fn two_versions(toml: &str) -> (TestGateway, Client) {
+    let gateway = TestGateway::start(toml, |root| {
         (1..=2).for_each(|version| tiny::publish(root, "m", version));
     })
     .await;
@@ -40,7 +40,7 @@ pub async fn two_versions(toml: &str) -> (Running, Client) {
     (gateway, client)
 }
 
-/// An input without elements.
+/// Returns an input without elements.
 pub fn input(name: &str, datatype: &str, shape: &[i64]) -> InferInputTensor {
     InferInputTensor {
         name: name.to_owned(),
@@ -50,7 +50,7 @@ pub fn input(name: &str, datatype: &str, shape: &[i64]) -> InferInputTensor {
     }
 }
 
-/// The input with typed contents.
+/// Adds typed contents to an input.
 fn with_contents(
     input: InferInputTensor,
     fill: impl FnOnce(&mut InferTensorContents),
@@ -63,7 +63,7 @@ fn with_contents(
     }
 }
 
-/// A good request of so many rows to the tiny model, with typed contents.
+/// Returns a valid request of `rows` rows to the tiny model, with typed contents.
 pub fn typed(rows: usize) -> ModelInferRequest {
     let axis = i64::try_from(rows).expect("few");
     let inputs = vec![
@@ -87,7 +87,7 @@ pub fn typed(rows: usize) -> ModelInferRequest {
     }
 }
 
-/// The same as [`typed`], with raw contents.
+/// Returns the request of [`typed`] with raw contents.
 pub fn raw(rows: usize) -> ModelInferRequest {
     let mut request = typed(rows);
     for input in &mut request.inputs {
@@ -116,21 +116,21 @@ pub fn raw(rows: usize) -> ModelInferRequest {
     request
 }
 
-/// A parameter that is a text.
+/// Returns a string parameter.
 pub fn text(text: &str) -> InferParameter {
     InferParameter {
         parameter_choice: Some(ParameterChoice::StringParam(text.to_owned())),
     }
 }
 
-/// A parameter that is a number.
+/// Returns an integer parameter.
 pub fn number(number: i64) -> InferParameter {
     InferParameter {
         parameter_choice: Some(ParameterChoice::Int64Param(number)),
     }
 }
 
-/// The request with a parameter.
+/// Adds a parameter to a request.
 pub fn with_parameter(
     mut request: ModelInferRequest,
     name: &str,
@@ -140,7 +140,7 @@ pub fn with_parameter(
     request
 }
 
-/// The scores of an answer.
+/// Returns the scores of a response.
 pub fn scores(response: &ModelInferResponse) -> Vec<f32> {
     let ([output], [raw]) = (&response.outputs[..], &response.raw_output_contents[..]) else {
         panic!("one raw output, got {response:?}")
@@ -161,8 +161,8 @@ pub fn scores(response: &ModelInferResponse) -> Vec<f32> {
         .collect()
 }
 
-/// A parameter of an answer, in words.
-pub fn told(response: &ModelInferResponse, name: &str) -> Option<String> {
+/// Returns a parameter of a response as text.
+pub fn parameter_of(response: &ModelInferResponse, name: &str) -> Option<String> {
     match response.parameters.get(name)?.parameter_choice.clone()? {
         ParameterChoice::StringParam(text) => Some(text),
         ParameterChoice::Int64Param(number) => Some(number.to_string()),
@@ -171,7 +171,7 @@ pub fn told(response: &ModelInferResponse, name: &str) -> Option<String> {
     }
 }
 
-/// Asks and unwraps the transport's envelope.
+/// Sends a request and returns the message of the response.
 pub async fn infer(
     client: &mut Client,
     request: impl tonic::IntoRequest<ModelInferRequest>,
@@ -181,7 +181,7 @@ pub async fn infer(
 }
 
 #[tokio::test]
-async fn typed_and_raw_requests_are_answered_alike_and_say_who_answered() {
+async fn typed_and_raw_requests_get_equal_answers_that_name_the_version() {
     let (gateway, mut client) = two_versions("[models.m]\nsplit = { 2 = 10000 }").await;
     for (request, how) in [(typed(3), "typed"), (raw(3), "raw")] {
         let request = ModelInferRequest {
@@ -198,25 +198,28 @@ async fn typed_and_raw_requests_are_answered_alike_and_say_who_answered() {
         );
         let who = (answer.model_name.as_str(), answer.model_version.as_str());
         assert_eq!((who, answer.id.as_str()), (("m", "2"), "ours"));
-        assert_eq!(told(&answer, "role").as_deref(), Some("primary"));
-        assert_eq!(told(&answer, "response_id").as_deref(), Some("r-1"));
-        assert_eq!(told(&answer, "policy_revision").as_deref(), Some("1"));
-        assert_eq!(told(&answer, "failed_version"), None);
+        assert_eq!(parameter_of(&answer, "role").as_deref(), Some("primary"));
+        assert_eq!(parameter_of(&answer, "response_id").as_deref(), Some("r-1"));
+        assert_eq!(
+            parameter_of(&answer, "policy_revision").as_deref(),
+            Some("1")
+        );
+        assert_eq!(parameter_of(&answer, "failed_version"), None);
     }
     let by_header = with_header(raw(1), "taper-response-id", "r-2");
     let answer = infer(&mut client, by_header).await.expect("an answer");
-    assert_eq!(told(&answer, "response_id").as_deref(), Some("r-2"));
+    assert_eq!(parameter_of(&answer, "response_id").as_deref(), Some("r-2"));
     let both = with_header(
         with_parameter(raw(1), "response_id", text("r-3")),
         "taper-response-id",
         "r-4",
     );
     let answer = infer(&mut client, both).await.expect("an answer");
-    assert_eq!(told(&answer, "response_id").as_deref(), Some("r-3"));
+    assert_eq!(parameter_of(&answer, "response_id").as_deref(), Some("r-3"));
     gateway.drain().await;
 }
 
-/// The first flights, as tensors of both protocols.
+/// Returns the first flights as tensors of both protocols.
 pub fn some_flights(rows: usize) -> (Vec<v1::Tensor>, Vec<InferInputTensor>, Vec<Vec<u8>>) {
     let versions = flights::versions();
     let signature = versions[0].signature();
@@ -274,15 +277,15 @@ pub fn some_flights(rows: usize) -> (Vec<v1::Tensor>, Vec<InferInputTensor>, Vec
     (native, open, blocks)
 }
 
-/// A gateway with the flights, whose split is `split`.
-pub async fn with_flights(split: &str) -> Running {
+/// Starts a gateway with the flight models and the split `split`.
+pub async fn with_flights(split: &str) -> TestGateway {
     let toml = format!("[models.flight-delay]\nsplit = {split}");
-    Running::start(&toml, flights::copy_models).await
+    TestGateway::start(&toml, flights::copy_models).await
 }
 
-/// What the native protocol answers.
+/// Returns the answer of the native protocol.
 pub async fn natively(
-    gateway: &mut Running,
+    gateway: &mut TestGateway,
     tensors: &[v1::Tensor],
     version: u64,
 ) -> v1::PredictResponse {
@@ -296,7 +299,7 @@ pub async fn natively(
 }
 
 #[tokio::test]
-async fn flights_are_answered_as_by_the_native_protocol_to_the_last_bit() {
+async fn answers_for_flights_equal_those_of_the_native_protocol_to_the_last_bit() {
     let mut gateway = with_flights("{ 1 = 10000 }").await;
     let mut client = data(&gateway).await;
     for rows in [1, 64, 1024] {
@@ -321,7 +324,7 @@ async fn flights_are_answered_as_by_the_native_protocol_to_the_last_bit() {
 }
 
 #[tokio::test]
-async fn classes_come_with_score_place_and_label_the_most_probable_first() {
+async fn classes_have_score_index_and_label_with_the_most_probable_first() {
     let mut gateway = with_flights("{ 2 = 10000 }").await;
     let mut client = data(&gateway).await;
     let rows = 8;
@@ -369,7 +372,7 @@ async fn classes_come_with_score_place_and_label_the_most_probable_first() {
 }
 
 #[tokio::test]
-async fn a_version_is_named_by_its_number_or_by_a_label() {
+async fn a_version_is_selected_by_number_or_label() {
     let toml = "[models.m]\nlabels = { stable = 1 }\nsplit = { 2 = 10000 }";
     let (gateway, mut client) = two_versions(toml).await;
     let asks = |version: &str| ModelInferRequest {
@@ -402,7 +405,7 @@ async fn a_version_is_named_by_its_number_or_by_a_label() {
 }
 
 #[tokio::test]
-async fn a_key_goes_to_one_version_however_it_comes() {
+async fn a_routing_key_selects_the_same_version_from_every_field() {
     let toml = "[models.m]\nsplit = { 1 = 5000, 2 = 5000 }";
     let (mut gateway, mut client) = two_versions(toml).await;
     let mut seen = std::collections::BTreeSet::new();
@@ -414,7 +417,7 @@ async fn a_key_goes_to_one_version_however_it_comes() {
         };
         let native = gateway.predict(native).await.expect("an answer");
         let want = native.version.to_string();
-        assert_eq!(only(&native).to_string(), want);
+        assert_eq!(single_score(&native).to_string(), want);
         let by_parameter = with_parameter(raw(1), "routing_key", text(&key));
         let by_header = with_header(raw(1), "taper-routing-key", &key);
         let both = with_header(

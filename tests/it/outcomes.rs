@@ -1,4 +1,4 @@
-//! The truth comes later, by response id, and is counted with the version that answered.
+//! Outcomes that clients report later, by response id, and that are counted for the version that answered.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -12,11 +12,11 @@ use taper::proto::v1::outcome_window::Quality;
 use taper::train::metrics;
 use tonic::{Code, Status};
 
-use crate::harness::{Running, fields, good, reason, row, rows};
+use crate::harness::{TestGateway, fields, good, reason, row, rows};
 use crate::process::run;
 use crate::tiny;
 
-fn truth(id: &str, row: u32, truth: Truth) -> v1::Outcome {
+fn outcome(id: &str, row: u32, truth: Truth) -> v1::Outcome {
     v1::Outcome {
         response_id: id.to_owned(),
         row,
@@ -25,7 +25,7 @@ fn truth(id: &str, row: u32, truth: Truth) -> v1::Outcome {
 }
 
 async fn report(
-    gateway: &mut Running,
+    gateway: &mut TestGateway,
     outcomes: Vec<v1::Outcome>,
 ) -> Result<v1::ReportOutcomesResponse, Status> {
     let request = v1::ReportOutcomesRequest { outcomes };
@@ -33,7 +33,7 @@ async fn report(
     answer.map(tonic::Response::into_inner)
 }
 
-async fn outcomes(gateway: &mut Running, model: &str) -> Vec<v1::VersionOutcomes> {
+async fn outcomes(gateway: &mut TestGateway, model: &str) -> Vec<v1::VersionOutcomes> {
     let model = model.to_owned();
     let request = v1::GetOutcomesRequest { model };
     let answer = gateway.admin.get_outcomes(request).await;
@@ -41,9 +41,9 @@ async fn outcomes(gateway: &mut Running, model: &str) -> Vec<v1::VersionOutcomes
 }
 
 #[tokio::test]
-async fn numbers_that_come_later_become_errors_of_the_version() {
+async fn numeric_outcomes_become_errors_of_the_version() {
     let fill = |root: &Path| (1..=2).for_each(|version| tiny::publish(root, "m", version));
-    let mut gateway = Running::start("[models.m]\nsplit = { 2 = 10000 }", fill).await;
+    let mut gateway = TestGateway::start("[models.m]\nsplit = { 2 = 10000 }", fill).await;
     let mut ids = Vec::new();
     for _ in 0..3 {
         let answer = gateway.predict(rows("m", [good(), good()])).await;
@@ -54,19 +54,26 @@ async fn numbers_that_come_later_become_errors_of_the_version() {
         [],
         "nothing is known yet"
     );
-    // Version 2 answers 2: the errors are -1 and 0.5.
-    let mut truths = vec![
-        truth(&ids[0], 0, Truth::Number(3.0)),
-        truth(&ids[1], 1, Truth::Number(1.5)),
-        truth(&ids[1], 1, Truth::Number(1.5)),
-        truth("nobody", 0, Truth::Number(1.0)),
-        truth(&ids[2], 2, Truth::Number(1.0)),
-        truth(&ids[2], 0, Truth::Class("late".into())),
+    // Version 2 answers 2, so the errors are -1 and 0.5.
+    let mut reported = vec![
+        outcome(&ids[0], 0, Truth::Number(3.0)),
+        outcome(&ids[1], 1, Truth::Number(1.5)),
+        outcome(&ids[1], 1, Truth::Number(1.5)),
+        outcome("nobody", 0, Truth::Number(1.0)),
+        outcome(&ids[2], 2, Truth::Number(1.0)),
+        outcome(&ids[2], 0, Truth::Class("late".into())),
     ];
-    let told = report(&mut gateway, truths.clone()).await.expect("report");
-    let counts = (told.accepted, told.duplicate, told.unmatched, told.invalid);
-    assert_eq!(counts, (2, 1, 1, 2), "{told:?}");
-    let places: Vec<_> = told
+    let summary = report(&mut gateway, reported.clone())
+        .await
+        .expect("report");
+    let counts = (
+        summary.accepted,
+        summary.duplicate,
+        summary.unmatched,
+        summary.invalid,
+    );
+    assert_eq!(counts, (2, 1, 1, 2), "{summary:?}");
+    let places: Vec<_> = summary
         .faults
         .iter()
         .map(|fault| fault.field.as_str())
@@ -100,24 +107,24 @@ async fn numbers_that_come_later_become_errors_of_the_version() {
         );
     }
 
-    // A second gateway knows nothing of the first one's answers.
-    truths.truncate(2);
+    // A second gateway does not know the responses of the first one.
+    reported.truncate(2);
     let dir = gateway.drain_and_keep().await;
-    let mut gateway = Running::over(dir, "[models.m]\nsplit = { 2 = 10000 }").await;
-    let told = report(&mut gateway, truths).await.expect("report");
-    assert_eq!((told.accepted, told.unmatched), (0, 2));
+    let mut gateway = TestGateway::over(dir, "[models.m]\nsplit = { 2 = 10000 }").await;
+    let summary = report(&mut gateway, reported).await.expect("report");
+    assert_eq!((summary.accepted, summary.unmatched), (0, 2));
     gateway.drain().await;
 }
 
 #[tokio::test]
-async fn one_truth_judges_a_shadow_apart_from_the_primary_and_counts_once() {
+async fn one_outcome_is_counted_once_for_the_primary_and_once_for_its_shadow() {
     let fill = |root: &Path| (1..=2).for_each(|version| tiny::publish(root, "m", version));
     let config = "[models.m]\nsplit = { 1 = 10000 }\nshadows = [{ version = 2, share = 10000 }]";
-    let mut gateway = Running::start(config, fill).await;
-    let mut truths = Vec::new();
+    let mut gateway = TestGateway::start(config, fill).await;
+    let mut reported = Vec::new();
     for _ in 0..3 {
         let answer = gateway.predict(rows("m", [good()])).await.expect("answer");
-        truths.push(truth(&answer.response_id, 0, Truth::Number(1.5)));
+        reported.push(outcome(&answer.response_id, 0, Truth::Number(1.5)));
     }
     let asked = &gateway;
     crate::harness::eventually("the shadow has answered", || async move {
@@ -125,11 +132,16 @@ async fn one_truth_judges_a_shadow_apart_from_the_primary_and_counts_once() {
         text.contains("taper_outcome_buffer_rows 6\n").then_some(())
     })
     .await;
-    let told = report(&mut gateway, truths.clone()).await.expect("report");
-    assert_eq!(told.accepted, 3, "{told:?}");
-    truths.push(truth("nobody", 0, Truth::Number(1.5)));
-    let told = report(&mut gateway, truths).await.expect("report");
-    assert_eq!((told.accepted, told.duplicate, told.unmatched), (0, 3, 1));
+    let summary = report(&mut gateway, reported.clone())
+        .await
+        .expect("report");
+    assert_eq!(summary.accepted, 3, "{summary:?}");
+    reported.push(outcome("nobody", 0, Truth::Number(1.5)));
+    let summary = report(&mut gateway, reported).await.expect("report");
+    assert_eq!(
+        (summary.accepted, summary.duplicate, summary.unmatched),
+        (0, 3, 1)
+    );
     let measured = outcomes(&mut gateway, "m").await;
     let wanted = [(1, v1::Role::Primary, -0.5), (2, v1::Role::Shadow, 0.5)];
     assert_eq!(measured.len(), wanted.len(), "{measured:?}");
@@ -147,10 +159,10 @@ async fn one_truth_judges_a_shadow_apart_from_the_primary_and_counts_once() {
 }
 
 #[tokio::test]
-async fn a_report_in_which_nothing_can_be_read_is_refused() {
-    let mut gateway = Running::start("", |root| tiny::publish(root, "m", 1)).await;
+async fn a_report_without_a_valid_outcome_is_refused() {
+    let mut gateway = TestGateway::start("", |root| tiny::publish(root, "m", 1)).await;
     let empty = v1::Outcome::default();
-    let many = vec![truth("a", 0, Truth::Number(1.0)); 10_001];
+    let many = vec![outcome("a", 0, Truth::Number(1.0)); 10_001];
     for (outcomes, named) in [
         (vec![], vec!["outcomes"]),
         (many, vec!["outcomes"]),
@@ -163,12 +175,12 @@ async fn a_report_in_which_nothing_can_be_read_is_refused() {
         );
         assert_eq!(fields(&status), named);
     }
-    let some = vec![empty, truth("a", 0, Truth::Number(1.0))];
-    let told = report(&mut gateway, some).await.expect("one can be read");
-    assert_eq!((told.invalid, told.unmatched), (1, 1));
-    let most = vec![truth("a", 0, Truth::Number(1.0)); 10_000];
-    let told = report(&mut gateway, most).await.expect("as many as may be");
-    assert_eq!(told.unmatched, 10_000);
+    let some = vec![empty, outcome("a", 0, Truth::Number(1.0))];
+    let summary = report(&mut gateway, some).await.expect("one can be read");
+    assert_eq!((summary.invalid, summary.unmatched), (1, 1));
+    let most = vec![outcome("a", 0, Truth::Number(1.0)); 10_000];
+    let summary = report(&mut gateway, most).await.expect("as many as may be");
+    assert_eq!(summary.unmatched, 10_000);
     let unknown = v1::GetOutcomesRequest { model: "x".into() };
     let status = gateway
         .admin
@@ -180,9 +192,9 @@ async fn a_report_in_which_nothing_can_be_read_is_refused() {
 }
 
 #[tokio::test]
-async fn what_an_unloaded_version_answered_is_told_to_be_gone() {
+async fn outcomes_of_an_unloaded_version_are_reported_as_gone() {
     let fill = |root: &Path| (1..=2).for_each(|version| tiny::publish(root, "m", version));
-    let mut gateway = Running::start("[models.m]\nsplit = { 1 = 10000 }", fill).await;
+    let mut gateway = TestGateway::start("[models.m]\nsplit = { 1 = 10000 }", fill).await;
     let answer = gateway.predict(rows("m", [good()])).await.expect("answer");
     gateway
         .set_split("m", &[(2, 10_000)], 1)
@@ -198,21 +210,23 @@ async fn what_an_unloaded_version_answered_is_told_to_be_gone() {
         .unload_version(unload)
         .await
         .expect("unloaded");
-    let truths = || vec![truth(&answer.response_id, 7, Truth::Number(1.0))];
+    let reported = || vec![outcome(&answer.response_id, 7, Truth::Number(1.0))];
     let data = &gateway.data;
     crate::harness::eventually("version 1 is freed", || {
         let mut data = data.clone();
-        let request = v1::ReportOutcomesRequest { outcomes: truths() };
+        let request = v1::ReportOutcomesRequest {
+            outcomes: reported(),
+        };
         async move {
-            let told = data.report_outcomes(request).await.expect("report");
-            (told.into_inner().gone == 1).then_some(())
+            let summary = data.report_outcomes(request).await.expect("report");
+            (summary.into_inner().gone == 1).then_some(())
         }
     })
     .await;
     gateway.drain().await;
 }
 
-/// The first `most` flights of the second half of the year, and whether each was late.
+/// Returns the first `most` flights of the second half of the year, and whether each was late.
 fn flights(inputs: &[v1::TensorSignature], most: usize) -> Vec<(Value, bool)> {
     let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/flights");
     let file = File::open(examples.join("live.csv.gz")).expect("flights");
@@ -236,9 +250,9 @@ fn flights(inputs: &[v1::TensorSignature], most: usize) -> Vec<(Value, bool)> {
         .collect()
 }
 
-/// What one version said, and what came true.
+/// Scores of one version and the outcomes of its rows.
 #[derive(Default)]
-struct Seen {
+struct ScoredRows {
     p: Vec<f64>,
     late: Vec<bool>,
 }
@@ -246,7 +260,7 @@ struct Seen {
 #[tokio::test]
 async fn quality_of_real_flights_equals_an_offline_computation() {
     let config = "[models.flight-delay]\nsplit = { 1 = 5000, 2 = 5000 }";
-    let mut gateway = Running::start(config, crate::flights::copy_models).await;
+    let mut gateway = TestGateway::start(config, crate::flights::copy_models).await;
     let model = v1::GetModelRequest {
         model: "flight-delay".into(),
     };
@@ -257,8 +271,8 @@ async fn quality_of_real_flights_equals_an_offline_computation() {
         .expect("model")
         .into_inner();
     let flights = flights(&model.versions[0].inputs, 2_000);
-    let mut seen = BTreeMap::<u64, Seen>::new();
-    let mut truths = Vec::new();
+    let mut seen = BTreeMap::<u64, ScoredRows>::new();
+    let mut reported = Vec::new();
     for (at, some) in flights.chunks(20).enumerate() {
         let id = format!("flights-{at}");
         let request = v1::PredictRequest {
@@ -273,13 +287,13 @@ async fn quality_of_real_flights_equals_an_offline_computation() {
         of.late.extend(some.iter().map(|(_, late)| *late));
         for (row, (_, late)) in (0..).zip(some) {
             let class = model.versions[0].classes[usize::from(*late)].clone();
-            truths.push(truth(&id, row, Truth::Class(class)));
+            reported.push(outcome(&id, row, Truth::Class(class)));
         }
     }
-    // Late ones first: they come in any order.
-    truths.reverse();
-    let told = report(&mut gateway, truths).await.expect("report");
-    assert_eq!(told.accepted, 2_000, "{told:?}");
+    // The newest rows first: outcomes may arrive in any order.
+    reported.reverse();
+    let summary = report(&mut gateway, reported).await.expect("report");
+    assert_eq!(summary.accepted, 2_000, "{summary:?}");
 
     let measured = outcomes(&mut gateway, "flight-delay").await;
     assert_eq!(
@@ -287,7 +301,7 @@ async fn quality_of_real_flights_equals_an_offline_computation() {
         [1, 2]
     );
     for of in &measured {
-        let Seen { p, late } = &seen[&of.version];
+        let ScoredRows { p, late } = &seen[&of.version];
         assert!(p.len() > 300, "version {} answered {}", of.version, p.len());
         for window in &of.windows {
             assert_eq!(window.rows, p.len() as u64);
@@ -299,13 +313,13 @@ async fn quality_of_real_flights_equals_an_offline_computation() {
                 .zip(late)
                 .map(|(p, y)| if *y { *p } else { 1.0 - p });
             let right: Vec<_> = p.iter().map(|p| usize::from(*p >= 0.5)).collect();
-            let truth: Vec<_> = late.iter().map(|y| usize::from(*y)).collect();
+            let classes: Vec<_> = late.iter().map(|y| usize::from(*y)).collect();
             let bins = metrics::calibration(p, late);
             for (name, got, want) in [
                 (
                     "accuracy",
                     quality.accuracy,
-                    metrics::accuracy(&right, &truth),
+                    metrics::accuracy(&right, &classes),
                 ),
                 (
                     "log-loss",
@@ -347,8 +361,8 @@ async fn quality_of_real_flights_equals_an_offline_computation() {
 }
 
 #[tokio::test]
-async fn truths_can_be_sent_from_a_shell() {
-    let mut gateway = Running::start("", |root| tiny::publish(root, "m", 1)).await;
+async fn outcomes_can_be_reported_from_a_shell() {
+    let mut gateway = TestGateway::start("", |root| tiny::publish(root, "m", 1)).await;
     let id = gateway
         .predict(rows("m", [good()]))
         .await

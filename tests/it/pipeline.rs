@@ -1,4 +1,4 @@
-//! The request path without a socket, over models that misbehave.
+//! The request path without sockets, with models that fail.
 
 use std::{
     sync::{
@@ -19,19 +19,19 @@ use taper::serving::route::RawPolicy;
 use taper::serving::{Answer, Pipeline, Query};
 use tokio::time::Instant;
 
-use crate::by_hand;
+use crate::live_snapshot;
 use crate::tiny;
 
-/// A pipeline over one version of the model `m`, and what stands around it.
-pub struct House {
+/// A pipeline with one version of the model `m`, and its collaborators.
+pub struct OneVersionServer {
     pub pipeline: Arc<Pipeline>,
     pub live: Arc<Live>,
     pub telemetry: Arc<Telemetry>,
     pub admission: Arc<AdmissionControl>,
 }
 
-/// A house whose one version is `model`.
-pub fn house(model: impl Model, max_in_flight: usize) -> House {
+/// Creates a server whose only version is `model`.
+pub fn one_version_server(model: impl Model, max_in_flight: usize) -> OneVersionServer {
     let dir = tempfile::tempdir().expect("temporary folder");
     tiny::publish(dir.path(), "m", 1);
     let manifest = Manifest::read(&dir.path().join("m/1")).expect("manifest");
@@ -41,12 +41,12 @@ pub fn house(model: impl Model, max_in_flight: usize) -> House {
         ..RawPolicy::default()
     };
     let version = Version::new(manifest, Box::new(model));
-    let live = by_hand::live(&telemetry, "m", [version], policy);
+    let live = live_snapshot::live(&telemetry, "m", [version], policy);
     let limits = Limits {
         max_in_flight,
-        max_in_flight_bytes: MOST_BYTES,
+        max_in_flight_bytes: MAX_IN_FLIGHT_BYTES,
     };
-    House {
+    OneVersionServer {
         pipeline: Arc::new(Pipeline::new(
             Arc::clone(&live),
             Arc::clone(&telemetry),
@@ -58,16 +58,20 @@ pub fn house(model: impl Model, max_in_flight: usize) -> House {
     }
 }
 
-/// Bytes that a house holds at one time.
-pub const MOST_BYTES: usize = 2000;
+/// Limit on the bytes in flight of a server.
+pub const MAX_IN_FLIGHT_BYTES: usize = 2000;
 
-impl House {
-    /// Asks for the score of `x`.
-    async fn ask(&self, x: f64) -> Result<Answer, PredictError> {
-        self.ask_until(x, None).await
+impl OneVersionServer {
+    /// Predicts the score of `x`.
+    async fn predict(&self, x: f64) -> Result<Answer, PredictError> {
+        self.predict_before(x, None).await
     }
 
-    async fn ask_until(&self, x: f64, deadline: Option<Instant>) -> Result<Answer, PredictError> {
+    async fn predict_before(
+        &self,
+        x: f64,
+        deadline: Option<Instant>,
+    ) -> Result<Answer, PredictError> {
         let permit = Arc::new(self.admission.enter(Instant::now(), deadline)?);
         let pair = Cell::List(vec![Cell::Number(0.0), Cell::Number(0.0)]);
         let cells = [
@@ -89,10 +93,13 @@ impl House {
         self.pipeline.predict(query).await
     }
 
-    /// Asks from a task of its own.
-    fn asking(self: &Arc<Self>, x: f64) -> tokio::task::JoinHandle<Result<Answer, PredictError>> {
-        let house = Arc::clone(self);
-        tokio::task::spawn(async move { house.ask(x).await })
+    /// Predicts in a separate task.
+    fn spawn_predict(
+        self: &Arc<Self>,
+        x: f64,
+    ) -> tokio::task::JoinHandle<Result<Answer, PredictError>> {
+        let server = Arc::clone(self);
+        tokio::task::spawn(async move { server.predict(x).await })
     }
 }
 
@@ -100,10 +107,10 @@ fn score(answer: &Answer) -> Vec<f32> {
     answer.scores.rows().flatten().copied().collect()
 }
 
-/// Answers `x`; panics at 13, gives NaN at 14, an error at 15.
-pub struct Moody;
+/// Returns `x`. Panics at 13, returns NaN at 14 and an error at 15.
+pub struct FaultyModel;
 
-impl Model for Moody {
+impl Model for FaultyModel {
     fn cost_per_row(&self) -> usize {
         1
     }
@@ -120,19 +127,22 @@ impl Model for Moody {
 }
 
 #[tokio::test]
-async fn a_model_that_fails_costs_one_request_and_no_more() {
-    let house = house(Moody, 8);
+async fn a_failing_model_fails_one_request_only() {
+    let server = one_version_server(FaultyModel, 8);
     for x in [13.0, 14.0, 15.0] {
-        let error = house.ask(x).await.expect_err("fails");
+        let error = server.predict(x).await.expect_err("fails");
         assert_eq!(error.reason(), "FORWARD_FAILED", "{x}");
         assert!(
             !error.to_string().contains("teen"),
             "the cause stays in the log: {error}"
         );
-        assert_eq!(score(&house.ask(2.0).await.expect("the next one")), [2.0]);
+        assert_eq!(
+            score(&server.predict(2.0).await.expect("the next one")),
+            [2.0]
+        );
     }
-    assert_eq!(house.admission.in_flight(), 0);
-    let text = house.telemetry.render();
+    assert_eq!(server.admission.in_flight(), 0);
+    let text = server.telemetry.render();
     assert!(
         text.contains(r#"role="primary",code="INTERNAL"} 3"#),
         "{text}"
@@ -140,33 +150,33 @@ async fn a_model_that_fails_costs_one_request_and_no_more() {
     assert!(text.contains(r#"role="primary",code="OK"} 3"#), "{text}");
 }
 
-/// Says that it began, then waits until it is let go. Too dear to run on an async worker.
-pub struct Slow {
+/// Signals that it started, then waits until the test releases it. Too expensive to run on an async worker.
+pub struct SlowModel {
     began: Sender<()>,
     go: Mutex<Receiver<()>>,
 }
 
-impl Model for Slow {
+impl Model for SlowModel {
     fn cost_per_row(&self) -> usize {
         1 << 20
     }
 
     fn forward(&self, _: &Rows) -> Result<Scores, ForwardError> {
-        self.began.send(()).expect("the test listens");
+        self.began.send(()).expect("the test receives");
         self.go
             .lock()
             .expect("lock")
             .recv()
-            .expect("the test lets go");
+            .expect("the test releases it");
         Scores::new(vec![1.0], 1)
     }
 }
 
-/// A slow model, its beginnings, and what lets it go.
-pub fn slow() -> (Slow, Receiver<()>, Sender<()>) {
+/// Returns a slow model, a receiver of its starts, and a sender that releases it.
+pub fn slow_model() -> (SlowModel, Receiver<()>, Sender<()>) {
     let ((began, begun), (let_go, go)) = (mpsc::channel(), mpsc::channel());
     (
-        Slow {
+        SlowModel {
             began,
             go: Mutex::new(go),
         },
@@ -175,19 +185,19 @@ pub fn slow() -> (Slow, Receiver<()>, Sender<()>) {
     )
 }
 
-/// Waits on a thread of its own until the slow model begins.
-pub async fn began(begun: Receiver<()>) {
+/// Waits on a blocking thread until the slow model starts.
+pub async fn wait_for_start(begun: Receiver<()>) {
     let begun = tokio::task::spawn_blocking(move || begun.recv());
-    begun.await.expect("joins").expect("it began");
+    begun.await.expect("joins").expect("it started");
 }
 
 #[tokio::test]
-async fn past_the_limit_a_request_is_refused_at_once_and_told_when_to_come_back() {
-    let (model, begun, let_go) = slow();
-    let house = Arc::new(house(model, 1));
-    let first = house.asking(1.0);
-    began(begun).await;
-    match house.ask(1.0).await.expect_err("refused") {
+async fn a_request_beyond_the_limit_is_refused_at_once_with_a_retry_delay() {
+    let (model, begun, let_go) = slow_model();
+    let server = Arc::new(one_version_server(model, 1));
+    let first = server.spawn_predict(1.0);
+    wait_for_start(begun).await;
+    match server.predict(1.0).await.expect_err("refused") {
         PredictError::Overloaded {
             limit: 1,
             retry_after,
@@ -199,8 +209,8 @@ async fn past_the_limit_a_request_is_refused_at_once_and_told_when_to_come_back(
     }
     let_go.send(()).expect("sent");
     first.await.expect("joins").expect("the first is answered");
-    assert_eq!(house.admission.in_flight(), 0, "both places are given back");
-    let text = house.telemetry.render();
+    assert_eq!(server.admission.in_flight(), 0, "both permits are released");
+    let text = server.telemetry.render();
     assert!(
         text.contains(r#"taper_rejected_requests_total{reason="OVERLOADED"} 1"#),
         "{text}"
@@ -208,44 +218,48 @@ async fn past_the_limit_a_request_is_refused_at_once_and_told_when_to_come_back(
 }
 
 #[tokio::test]
-async fn a_caller_that_goes_away_gives_its_place_back_and_is_counted() {
-    let (model, begun, let_go) = slow();
-    let house = Arc::new(house(model, 1));
-    let gone = house.asking(1.0);
-    began(begun).await;
+async fn a_cancelled_request_releases_its_permit_and_is_counted() {
+    let (model, begun, let_go) = slow_model();
+    let server = Arc::new(one_version_server(model, 1));
+    let gone = server.spawn_predict(1.0);
+    wait_for_start(begun).await;
     gone.abort();
     gone.await.expect_err("aborted");
-    assert_eq!(house.admission.in_flight(), 0);
+    assert_eq!(server.admission.in_flight(), 0);
     let_go.send(()).expect("sent");
-    let text = house.telemetry.render();
+    let text = server.telemetry.render();
     assert!(text.contains(r#"code="CANCELLED"} 1"#), "{text}");
 }
 
 #[tokio::test]
-async fn work_whose_deadline_has_passed_is_not_begun() {
-    let house = house(Moody, 8);
-    let error = house
-        .ask_until(13.0, Some(Instant::now()))
+async fn a_request_past_its_deadline_is_not_started() {
+    let server = one_version_server(FaultyModel, 8);
+    let error = server
+        .predict_before(13.0, Some(Instant::now()))
         .await
         .expect_err("too late");
     assert!(matches!(error, PredictError::DeadlineExceeded), "{error:?}");
-    let text = house.telemetry.render();
+    let text = server.telemetry.render();
     assert!(text.contains(r#"code="DEADLINE_EXCEEDED"} 1"#), "{text}");
 }
 
 #[tokio::test]
-async fn a_request_keeps_its_version_while_the_model_goes_and_the_series_go_with_it() {
-    let (model, begun, let_go) = slow();
-    let house = Arc::new(house(model, 8));
-    let request = house.asking(1.0);
-    began(begun).await;
-    house.live.publish(Snapshot::default());
-    let error = house.ask(1.0).await.expect_err("gone for new requests");
+async fn a_request_keeps_its_version_after_the_model_is_removed_and_the_series_are_removed_with_it()
+{
+    let (model, begun, let_go) = slow_model();
+    let server = Arc::new(one_version_server(model, 8));
+    let request = server.spawn_predict(1.0);
+    wait_for_start(begun).await;
+    server.live.publish(Snapshot::default());
+    let error = server
+        .predict(1.0)
+        .await
+        .expect_err("gone for new requests");
     assert_eq!(error.reason(), "UNKNOWN_MODEL");
-    let text = house.telemetry.render();
+    let text = server.telemetry.render();
     assert!(
         text.contains(r#"model="m""#),
-        "somebody still holds the version:\n{text}"
+        "a request still holds the version:\n{text}"
     );
     let_go.send(()).expect("sent");
     let answer = request
@@ -254,7 +268,7 @@ async fn a_request_keeps_its_version_while_the_model_goes_and_the_series_go_with
         .expect("the old request is answered");
     assert_eq!(score(&answer), [1.0]);
     drop(answer);
-    let text = house.telemetry.render();
+    let text = server.telemetry.render();
     assert!(
         !text.contains(r#"model="m",version"#),
         "series outlived their version:\n{text}"

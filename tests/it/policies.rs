@@ -1,4 +1,4 @@
-//! Changing the traffic policy while requests flow, and what is refused.
+//! Changes of the traffic policy during requests, and policies that are refused.
 
 use std::{
     collections::HashMap,
@@ -12,16 +12,16 @@ use taper::proto::v1;
 use tonic::Code;
 use tonic_types::StatusExt;
 
-use crate::harness::{Running, good, only, policy, rows, seen};
+use crate::harness::{TestGateway, expecting_revision, good, policy, rows, single_score};
 use crate::tiny;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_thousand_changes_under_64_clients_tear_no_request() {
-    let mut gateway = Running::start("[models.m]\nsplit = { 1 = 5000, 2 = 5000 }", |root| {
+async fn a_thousand_changes_under_64_clients_leave_every_request_on_one_snapshot() {
+    let mut gateway = TestGateway::start("[models.m]\nsplit = { 1 = 5000, 2 = 5000 }", |root| {
         (1..=4).for_each(|version| tiny::publish(root, "m", version));
     })
     .await;
-    // Which versions each revision may send to. A revision is entered before it can be seen by anyone.
+    // Versions that each revision may select. A revision is added before any client can see it.
     let allowed: Arc<Mutex<HashMap<u64, Vec<u64>>>> = Arc::default();
     allowed.lock().expect("lock").insert(1, vec![1, 2]);
     let stop = Arc::new(AtomicBool::new(false));
@@ -45,7 +45,10 @@ async fn a_thousand_changes_under_64_clients_tear_no_request() {
                     );
                     #[expect(clippy::cast_precision_loss, reason = "four versions")]
                     let weights = answer.version as f32;
-                    assert!((only(&answer) - weights).abs() < f32::EPSILON, "{answer:?}");
+                    assert!(
+                        (single_score(&answer) - weights).abs() < f32::EPSILON,
+                        "{answer:?}"
+                    );
                     assert!(answer.policy_revision >= newest, "revisions never go back");
                     newest = answer.policy_revision;
                     answered += 1;
@@ -82,7 +85,7 @@ async fn a_thousand_changes_under_64_clients_tear_no_request() {
 
 #[tokio::test]
 async fn only_one_of_two_changes_from_one_revision_succeeds() {
-    let mut gateway = Running::start("", |root| {
+    let mut gateway = TestGateway::start("", |root| {
         (1..=2).for_each(|version| tiny::publish(root, "m", version));
     })
     .await;
@@ -116,8 +119,8 @@ async fn only_one_of_two_changes_from_one_revision_succeeds() {
 }
 
 #[tokio::test]
-async fn a_policy_that_cannot_be_honoured_is_refused_with_the_reason_and_changes_nothing() {
-    let mut gateway = Running::start("", |root| {
+async fn a_policy_that_cannot_be_satisfied_is_refused_with_the_reason_and_changes_nothing() {
+    let mut gateway = TestGateway::start("", |root| {
         (1..=2).for_each(|version| tiny::publish(root, "m", version));
         tiny::publish_with(root, "m", 3, |manifest| {
             let other = &mut manifest["inputs"][1];
@@ -129,7 +132,7 @@ async fn a_policy_that_cannot_be_honoured_is_refused_with_the_reason_and_changes
     let set = |policy| v1::SetTrafficPolicyRequest {
         model: "m".into(),
         policy: Some(policy),
-        terms: seen(0),
+        terms: expecting_revision(0),
     };
     let ruled = v1::TrafficPolicy {
         header_rules: vec![v1::HeaderRule {
@@ -281,8 +284,8 @@ async fn a_policy_that_cannot_be_honoured_is_refused_with_the_reason_and_changes
 }
 
 #[tokio::test]
-async fn a_policy_reads_back_as_it_was_set() {
-    let mut gateway = Running::start("", |root| {
+async fn a_policy_is_returned_as_it_was_set() {
+    let mut gateway = TestGateway::start("", |root| {
         (1..=2).for_each(|version| tiny::publish(root, "m", version));
     })
     .await;
@@ -299,7 +302,7 @@ async fn a_policy_reads_back_as_it_was_set() {
     let request = v1::SetTrafficPolicyRequest {
         model: "m".into(),
         policy: Some(wanted.clone()),
-        terms: seen(0),
+        terms: expecting_revision(0),
     };
     gateway
         .admin

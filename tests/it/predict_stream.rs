@@ -1,4 +1,4 @@
-//! Many requests on one call: in order, each with its own answer or error, and no more of them in the house than there is room for.
+//! Many requests on one call: answers in order, one answer or error per request, and a limit on the requests in flight.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -26,22 +26,22 @@ use tonic::codegen::Service as _;
 use tonic::transport::Endpoint;
 use tonic::{Code, Request, Status, Streaming};
 
-use crate::admission::served;
-use crate::harness::{Running, eventually, good, only, reason, rows};
-use crate::pipeline::{House, began, house, slow};
+use crate::admission::serve;
+use crate::harness::{TestGateway, eventually, good, reason, rows, single_score};
+use crate::pipeline::{OneVersionServer, one_version_server, slow_model, wait_for_start};
 use crate::tiny;
 
-async fn two_versions(toml: &str) -> Running {
-    Running::start(toml, |root| {
+async fn two_versions(toml: &str) -> TestGateway {
+    TestGateway::start(toml, |root| {
         tiny::publish(root, "m", 1);
         tiny::publish(root, "m", 2);
     })
     .await
 }
 
-/// A stream to which requests can be sent one by one.
+/// Opens a stream. Requests can be sent one by one.
 async fn open(
-    gateway: &mut Running,
+    gateway: &mut TestGateway,
 ) -> (
     mpsc::Sender<PredictRequest>,
     Streaming<PredictStreamResponse>,
@@ -57,13 +57,13 @@ async fn next(answers: &mut Streaming<PredictStreamResponse>) -> PredictStreamRe
 
 fn score(answer: &PredictStreamResponse) -> Result<f32, (i32, String)> {
     match answer.result.as_ref().expect("a result") {
-        Became::Response(response) => Ok(only(response)),
+        Became::Response(response) => Ok(single_score(response)),
         Became::Error(error) => Err((error.code, error.message.clone())),
     }
 }
 
 #[tokio::test]
-async fn answers_come_in_order_and_an_error_is_one_requests_own() {
+async fn answers_arrive_in_order_and_an_error_affects_one_request_only() {
     let mut gateway = two_versions("").await;
     let asked = (0_u64..600).map(|at| match at % 3 {
         0 => PredictRequest {
@@ -103,7 +103,7 @@ async fn answers_come_in_order_and_an_error_is_one_requests_own() {
 }
 
 #[tokio::test]
-async fn a_change_of_policy_is_seen_by_a_stream_that_is_open() {
+async fn an_open_stream_follows_a_change_of_policy() {
     let mut gateway = two_versions("").await;
     let (to, mut answers) = open(&mut gateway).await;
     to.send(rows("m", [good()])).await.expect("sent");
@@ -117,9 +117,9 @@ async fn a_change_of_policy_is_seen_by_a_stream_that_is_open() {
     gateway.drain().await;
 }
 
-/// Who does not read is not read from, and takes nothing from others.
+/// The gateway stops reading from a client that does not read its answers, and other clients are not affected.
 #[tokio::test]
-async fn a_slow_reader_is_held_back_and_gets_every_answer_in_the_end() {
+async fn a_slow_reader_is_throttled_and_gets_every_answer() {
     const MOST: u64 = 10_000;
     let gateway = two_versions("[limits]\nmax_in_flight = 64").await;
     let sent = Arc::new(AtomicU64::new(0));
@@ -130,7 +130,7 @@ async fn a_slow_reader_is_held_back_and_gets_every_answer_in_the_end() {
         count.fetch_add(1, Ordering::Relaxed);
         request.clone()
     });
-    // What the caller's own side of the transport takes is not the gateway's business, so it is little.
+    // A small window limits how many answers the client's own transport buffers.
     let endpoint = Endpoint::from_shared(format!("http://{}", gateway.addresses().data));
     let endpoint = endpoint
         .expect("endpoint")
@@ -139,7 +139,7 @@ async fn a_slow_reader_is_held_back_and_gets_every_answer_in_the_end() {
     let mut slow = PredictionServiceClient::new(slow);
     let answers = slow.predict_stream(requests).await;
     let mut answers = answers.expect("a stream").into_inner();
-    // Others are answered meanwhile, time and again, until nothing moves on the stream any more.
+    // Other clients are answered meanwhile, until the stream makes no progress.
     let mut before = u64::MAX;
     let mut others = gateway.data.clone();
     loop {
@@ -171,40 +171,40 @@ async fn a_slow_reader_is_held_back_and_gets_every_answer_in_the_end() {
 }
 
 #[tokio::test]
-async fn streams_do_not_hold_up_a_drain_and_what_they_took_is_answered() {
-    let (model, begun, let_go) = slow();
-    let (house, mut client) = served(model, 8).await;
+async fn streams_do_not_delay_a_drain_and_accepted_requests_are_answered() {
+    let (model, begun, let_go) = slow_model();
+    let (server, mut client) = serve(model, 8).await;
     let (to, requests) = mpsc::channel(1);
     let answers = client.predict_stream(ReceiverStream::new(requests));
     let mut answers = answers.await.expect("a stream").into_inner();
     to.send(rows("m", [good()])).await.expect("sent");
-    began(begun).await;
-    // The stream, and the request on it.
-    assert_eq!(house.admission.in_flight(), 2);
-    house.admission.begin_drain();
+    wait_for_start(begun).await;
+    // The permits of the stream and of the request on it.
+    assert_eq!(server.admission.in_flight(), 2);
+    server.admission.begin_drain();
     let_go.send(()).expect("sent");
     assert!(score(&next(&mut answers).await).is_ok());
     let end = answers.message().await.expect_err("the end");
     assert_eq!(end.code(), Code::Unavailable, "{end:?}");
-    eventually("both places are given back", || async {
-        (house.admission.in_flight() == 0).then_some(())
+    eventually("both permits are released", || async {
+        (server.admission.in_flight() == 0).then_some(())
     })
     .await;
     drop(to);
 }
 
 #[tokio::test]
-async fn a_stream_on_which_nobody_asks_ends_with_the_gateway() {
+async fn an_idle_stream_ends_with_the_gateway() {
     let mut gateway = two_versions("").await;
     let (_to, mut answers) = open(&mut gateway).await;
-    // Within five seconds, although it may take thirty by its settings.
+    // Within five seconds, although `drain_seconds` allows thirty.
     gateway.drain().await;
     let end = answers.message().await.expect_err("the end");
     assert_eq!(end.code(), Code::Unavailable, "{end:?}");
 }
 
 #[tokio::test]
-async fn the_deadline_of_the_call_ends_it() {
+async fn a_stream_ends_at_the_deadline_of_the_call() {
     let mut gateway = two_versions("").await;
     let (to, requests) = mpsc::channel::<PredictRequest>(1);
     let mut request = Request::new(ReceiverStream::new(requests));
@@ -221,9 +221,9 @@ async fn the_deadline_of_the_call_ends_it() {
     gateway.drain().await;
 }
 
-/// A stream is one of the requests in flight, and each request on it another.
+/// A stream holds one permit, and each request on it another.
 #[tokio::test]
-async fn a_full_house_refuses_requests_one_by_one() {
+async fn a_full_gateway_refuses_each_request_of_a_stream_and_keeps_the_stream() {
     let mut gateway = two_versions("[limits]\nmax_in_flight = 1").await;
     let (to, mut answers) = open(&mut gateway).await;
     for _ in 0..3 {
@@ -238,7 +238,7 @@ async fn a_full_house_refuses_requests_one_by_one() {
 }
 
 #[tokio::test]
-async fn a_message_that_cannot_be_read_ends_the_stream_with_its_fault() {
+async fn a_message_that_cannot_be_read_ends_the_stream_with_an_error() {
     let mut gateway = two_versions("[limits]\nmax_message_bytes = 4096").await;
     let (to, mut answers) = open(&mut gateway).await;
     to.send(rows("m", [good()])).await.expect("sent");
@@ -253,12 +253,12 @@ async fn a_message_that_cannot_be_read_ends_the_stream_with_its_fault() {
     gateway.drain().await;
 }
 
-/// A call of `PredictStream` behind the gate of `house` that gets what is sent, piece by piece, without a transport that would have
-/// clocks of its own.
-async fn by_hand(house: &House) -> (mpsc::Sender<Bytes>, Body) {
-    let predictor = Predictor::new(Arc::clone(&house.pipeline), Arc::clone(&house.admission));
+/// Calls `PredictStream` behind the admission control of `server` with messages that the test sends in pieces. There is no
+/// transport, which would have time limits of its own.
+async fn call_without_transport(server: &OneVersionServer) -> (mpsc::Sender<Bytes>, Body) {
+    let predictor = Predictor::new(Arc::clone(&server.pipeline), Arc::clone(&server.admission));
     let service = PredictionServiceServer::new(Predictions::new(predictor));
-    let (admission, telemetry) = (Arc::clone(&house.admission), Arc::clone(&house.telemetry));
+    let (admission, telemetry) = (Arc::clone(&server.admission), Arc::clone(&server.telemetry));
     let mut service = Admission::new(service, admission, telemetry);
     let (to, pieces) = mpsc::channel(4);
     let pieces = ReceiverStream::new(pieces).map(|piece| Ok::<_, Status>(Frame::data(piece)));
@@ -269,14 +269,14 @@ async fn by_hand(house: &House) -> (mpsc::Sender<Bytes>, Body) {
     (to, response.expect("infallible").into_body())
 }
 
-/// A message as it stands on the wire, after its length.
+/// Returns a message as it is on the wire, after its length.
 fn framed(request: &PredictRequest) -> Bytes {
     let message = request.encode_to_vec();
     let length = u32::try_from(message.len()).expect("short").to_be_bytes();
     [&[0][..], &length, &message].concat().into()
 }
 
-/// How a call ends.
+/// Returns the final status of a call.
 async fn end(body: &mut Body) -> Status {
     loop {
         let frame = body.frame().await.expect("no end").expect("a frame");
@@ -287,14 +287,14 @@ async fn end(body: &mut Body) -> Status {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_stops_in_the_middle_of_a_message_loses_the_stream() {
-    let house = house(Quick, 8);
-    let (to, mut answers) = by_hand(&house).await;
+async fn a_client_that_stops_within_a_message_loses_the_stream() {
+    let server = one_version_server(ZeroModel, 8);
+    let (to, mut answers) = call_without_transport(&server).await;
     let request = framed(&rows("m", [good()]));
     to.send(request.clone()).await.expect("sent");
     let answer = answers.frame().await.expect("no end").expect("a frame");
     assert!(answer.is_data(), "{answer:?}");
-    // Nothing is waited for, so nobody is impatient.
+    // The stream is between two messages, so no time limit applies.
     assert!(
         timeout(Duration::from_secs(600), answers.frame())
             .await
@@ -309,15 +309,15 @@ async fn who_stops_in_the_middle_of_a_message_loses_the_stream() {
     assert_eq!(reason(&status), "MESSAGE_TOO_SLOW");
     assert_eq!(begin.elapsed().as_secs(), 30);
     drop((to, answers));
-    assert_eq!(house.admission.in_flight(), 0);
+    assert_eq!(server.admission.in_flight(), 0);
 }
 
-/// The house holds 2,000 bytes: see `MOST_BYTES`.
+/// The server holds at most 2,000 bytes: see `MAX_IN_FLIGHT_BYTES`.
 #[tokio::test(start_paused = true)]
-async fn while_the_gate_is_full_streams_wait_and_do_not_end() {
-    let house = house(Quick, 8);
-    let (greedy, greedys) = by_hand(&house).await;
-    let (to, mut answers) = by_hand(&house).await;
+async fn streams_wait_while_the_byte_limit_is_reached_and_do_not_end() {
+    let server = one_version_server(ZeroModel, 8);
+    let (greedy, greedys) = call_without_transport(&server).await;
+    let (to, mut answers) = call_without_transport(&server).await;
     let long = PredictRequest {
         response_id: "x".repeat(2_500),
         ..rows("m", [good()])
@@ -341,7 +341,7 @@ async fn while_the_gate_is_full_streams_wait_and_do_not_end() {
 }
 
 #[tokio::test]
-async fn half_of_the_places_are_for_those_who_do_not_stay() {
+async fn streams_may_hold_half_of_the_permits() {
     let mut gateway = two_versions("[limits]\nmax_in_flight = 4").await;
     let first = open(&mut gateway).await;
     let _second = open(&mut gateway).await;
@@ -354,9 +354,9 @@ async fn half_of_the_places_are_for_those_who_do_not_stay() {
     assert_eq!(third.code(), Code::ResourceExhausted);
     assert!(third.message().contains("open streams"), "{third:?}");
     let answer = gateway.predict(rows("m", [good()])).await;
-    answer.expect("those who do not stay have room");
+    answer.expect("unary requests have room");
     drop(first);
-    eventually("its place is given back", || {
+    eventually("its permit is released", || {
         let mut data = gateway.data.clone();
         async move {
             let (_to, requests) = mpsc::channel::<PredictRequest>(1);
@@ -368,10 +368,10 @@ async fn half_of_the_places_are_for_those_who_do_not_stay() {
     gateway.drain().await;
 }
 
-/// Answers nought.
-struct Quick;
+/// Returns 0 for every row.
+struct ZeroModel;
 
-impl Model for Quick {
+impl Model for ZeroModel {
     fn cost_per_row(&self) -> usize {
         1
     }

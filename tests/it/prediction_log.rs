@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::harness::{Running, good, rows};
+use crate::harness::{TestGateway, good, rows};
 use crate::process::{Process, run, serve, taper};
 use crate::tiny;
 
@@ -22,7 +22,7 @@ fn sensitive(root: &Path) {
 async fn all_sampled_requests_are_on_disk_after_the_drain() {
     let config =
         "[prediction_log]\npath = \"predictions.jsonl\"\nsample = 1.0\nhash_key_file = \"log.key\"";
-    let mut gateway = Running::start(config, sensitive).await;
+    let mut gateway = TestGateway::start(config, sensitive).await;
     let mut ids = Vec::new();
     for _ in 0..20 {
         let answer = gateway.predict(rows("m", [good()])).await.expect("answer");

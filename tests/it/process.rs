@@ -1,4 +1,4 @@
-//! The binary itself, as a process.
+//! The binary as a process.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use crate::harness::{PATIENCE, PAUSE};
 
-/// What a process that has ended left behind.
+/// Exit code and output of a process.
 #[derive(Debug)]
 pub struct Ended {
     pub code: Option<i32>,
@@ -24,12 +24,12 @@ pub struct Ended {
     pub stderr: String,
 }
 
-/// `taper ARGS` in an environment without settings.
+/// Returns the command `taper ARGS` in an environment without taper's settings.
 pub fn taper(args: &[&str]) -> Command {
     command(Path::new(env!("CARGO_BIN_EXE_taper")), args)
 }
 
-/// `program ARGS` in an environment without settings.
+/// Returns the command `program ARGS` in an environment without taper's settings.
 pub fn command(program: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(program);
     command.args(args);
@@ -41,7 +41,7 @@ pub fn command(program: &Path, args: &[&str]) -> Command {
     command
 }
 
-/// Calls `probe` until it finds something, as [`eventually`](crate::harness::eventually) does in asynchronous tests.
+/// Calls `probe` until it returns a value, like [`eventually`](crate::harness::eventually) in asynchronous tests.
 pub fn eventually<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
     let begin = Instant::now();
     loop {
@@ -56,19 +56,19 @@ pub fn eventually<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-/// Runs `taper ARGS` to its end.
+/// Runs `taper ARGS` and waits for its end.
 pub fn run(args: &[&str]) -> Ended {
     Process::start(&mut taper(args)).end()
 }
 
-/// What `taper ARGS` prints; it must end well.
-pub fn told(args: &[&str]) -> String {
+/// Runs `taper ARGS`, which must succeed, and returns its stdout.
+pub fn stdout_of(args: &[&str]) -> String {
     let ended = run(args);
     assert_eq!(ended.code, Some(0), "{args:?}: {ended:?}");
     ended.stdout
 }
 
-/// Runs `taper ARGS` to its end, with `input` on stdin.
+/// Runs `taper ARGS` with `input` on stdin and waits for its end.
 pub fn run_with_input(args: &[&str], input: &str) -> Ended {
     let mut process = Process::start(taper(args).stdin(Stdio::piped()));
     let mut stdin = process.child.stdin.take().expect("stdin");
@@ -111,7 +111,7 @@ impl Process {
         Self::start(&mut serve(dir))
     }
 
-    /// Reads stdout up to a line that holds `text`, and answers that line.
+    /// Reads stdout up to a line that contains `text`, and returns that line.
     pub fn line_with(&mut self, text: &str) -> String {
         loop {
             match self.lines.recv_timeout(PATIENCE) {
@@ -127,7 +127,7 @@ impl Process {
         }
     }
 
-    /// Reads the banner up to the address of `face`.
+    /// Reads the banner up to the address of `port`.
     pub fn address(&mut self, face: &str) -> SocketAddr {
         let line = self.line_with(&format!("{face} "));
         let url = line.split_whitespace().find(|word| word.contains("://"));
@@ -137,12 +137,12 @@ impl Process {
         address.parse().expect("host and port")
     }
 
-    /// Its number.
+    /// Returns its process id.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// Ends it at once, as a crash does.
+    /// Kills it, like a crash.
     pub fn kill(mut self) {
         self.child.kill().expect("killed");
         self.child.wait().expect("ends");
@@ -158,12 +158,12 @@ impl Process {
         assert!(status.success(), "{kill}: {status}");
     }
 
-    /// Reads stdout no further, as `head` does that has seen enough, waits for the end, and answers the exit code.
+    /// Closes stdout, as `head` does after enough lines, waits for the end, and returns the exit code.
     pub fn end_unread(mut self) -> Option<i32> {
         drop(std::mem::replace(&mut self.lines, channel().1));
         let stderr = self.child.stderr.take().expect("stderr");
         let (send, ended) = channel();
-        // A process that has ended has closed it.
+        // The end of the process closes it.
         thread::spawn(move || send.send(text(stderr)));
         let stderr = ended.recv_timeout(PATIENCE).expect("ends");
         assert_eq!(stderr, "");
@@ -206,7 +206,7 @@ fn text(mut stderr: ChildStderr) -> String {
     text
 }
 
-/// `taper serve` over the registry `models` in `dir`, on ports that the system chooses.
+/// Returns the command `taper serve` over the registry `models` in `dir`, on ports that the system chooses.
 pub fn serve(dir: &Path) -> Command {
     let any = "127.0.0.1:0";
     let mut command = taper(&["serve", "--data", any, "--admin", any, "--http", any]);
@@ -215,8 +215,8 @@ pub fn serve(dir: &Path) -> Command {
     command
 }
 
-/// The first of three ports in a row that nobody listens on. Each call looks at other ports, and so does each process,
-/// so that tests that run side by side do not take each other's.
+/// Returns the first of three consecutive free ports. Each call and each process uses another range, so tests that run
+/// in parallel do not take each other's ports.
 pub fn free_ports() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let own = u16::try_from(std::process::id() % 500).expect("small") * 20;

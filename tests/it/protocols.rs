@@ -1,4 +1,4 @@
-//! One route table behind every protocol: whoever asks with one key is answered by one version, however it asks.
+//! One route table behind every protocol: a key selects the same version over each of them.
 
 use std::collections::BTreeMap;
 
@@ -12,10 +12,10 @@ use taper::proto::tensorflow::tensor_shape_proto::Dim;
 use taper::proto::tensorflow::{DataType, TensorProto, TensorShapeProto};
 use taper::proto::v1;
 
-use crate::harness::{Running, connect, good, rows, with_header};
+use crate::harness::{TestGateway, connect, good, rows, with_header};
 use crate::tiny;
 
-/// Keys that are asked with.
+/// Number of keys.
 const KEYS: usize = 10_000;
 
 fn open_inference(key: &str) -> ModelInferRequest {
@@ -96,9 +96,9 @@ fn tensorflow() -> PredictRequest {
 }
 
 #[tokio::test]
-async fn ten_thousand_keys_go_to_the_same_versions_by_every_protocol() {
+async fn ten_thousand_keys_select_the_same_versions_over_every_protocol() {
     let split = "[models.m]\nsplit = { 1 = 5000, 2 = 3000, 3 = 2000 }";
-    let mut gateway = Running::start(split, |root| {
+    let mut gateway = TestGateway::start(split, |root| {
         for version in 1..=3 {
             tiny::publish(root, "m", version);
         }

@@ -1,4 +1,4 @@
-//! Clients from PyPI as they are published, in an environment of their own, which is made once and kept in the target folder.
+//! Published clients from PyPI, in a virtual environment that is created once and kept in the target folder.
 
 use std::{
     fs,
@@ -9,12 +9,12 @@ use std::{
 
 use tokio::task::spawn_blocking;
 
-/// What is installed.
+/// The packages to install.
 const WANTED: &str = include_str!("../python/requirements.txt");
-/// Longer than any script takes on a machine that does much else.
+/// Time limit of a script, longer than any script takes on a busy machine.
 const PATIENCE: &str = "120s";
 
-/// The interpreter of the environment.
+/// Path of the interpreter of the environment.
 static PYTHON: LazyLock<PathBuf> = LazyLock::new(|| {
     let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("python");
     let (python, stamp) = (dir.join("bin/python"), dir.join("installed.txt"));
@@ -50,7 +50,7 @@ fn succeed(mut command: Command, hint: &str) {
     );
 }
 
-/// Runs `tests/python/{script}` with `args` and answers what it printed; fails with all of that where it fails.
+/// Runs `tests/python/{script}` with `args` and returns its stdout. Panics with all of its output if it fails.
 pub async fn python(script: &str, args: &[&str]) -> String {
     let script = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/python")
@@ -62,12 +62,12 @@ pub async fn python(script: &str, args: &[&str]) -> String {
     run.stdin(Stdio::null());
     let ran = spawn_blocking(move || run.output()).await.expect("joined");
     let ran = ran.expect("`timeout` of coreutils runs");
-    let told = String::from_utf8_lossy(&ran.stdout).into_owned();
+    let output = String::from_utf8_lossy(&ran.stdout).into_owned();
     assert!(
         ran.status.success(),
-        "{}:\n{told}{}",
+        "{}:\n{output}{}",
         script.display(),
         String::from_utf8_lossy(&ran.stderr)
     );
-    told
+    output
 }

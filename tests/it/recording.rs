@@ -1,7 +1,7 @@
-//! Conversations with a gateway through the command line, the same with the binary under test and with an earlier one.
+//! Records conversations with a gateway over the command line, with the binary under test and with an earlier one.
 //!
-//! What the earlier binary left and printed is in `state`, `json` and `names` of `tests/fixtures`, and `earlier_state` and
-//! `kept_names` compare the present binary with it. `tests/fixtures/README.md` says how to record it again.
+//! The files and the output of the earlier binary are in `state`, `json` and `names` of `tests/fixtures`. `earlier_state` and
+//! `stable_names` compare the present binary with them. `tests/fixtures/README.md` describes how to record again.
 
 mod changes;
 mod names;
@@ -19,21 +19,21 @@ use tempfile::TempDir;
 
 use crate::flights::{copy_models, example};
 use crate::harness::registry;
+use crate::json_shape;
 use crate::process::{Ended, Process, command, eventually};
-use crate::shape;
 use crate::tiny;
 
 pub use changes::changes;
 pub use names::{fields_of_files, verbs_and_flags};
 pub use verbs::{Printed, all_verbs};
 
-/// A file or folder below `tests/fixtures`.
+/// Returns the path of a file or folder below `tests/fixtures`.
 pub fn fixture(path: &str) -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     root.join("tests/fixtures").join(path)
 }
 
-/// The binary under test.
+/// Returns the path of the binary under test.
 pub fn present() -> PathBuf {
     env!("CARGO_BIN_EXE_taper").into()
 }
@@ -59,7 +59,7 @@ labels = { stable = 1 }
 split = { stable = 10000 }
 "#;
 
-/// A folder with the configuration and a registry: the example `flight-delay`, and versions 1 and 2 of the tiny `m`.
+/// Creates a folder with the configuration and a registry: the example `flight-delay`, and versions 1 and 2 of the tiny `m`.
 pub fn folder() -> TempDir {
     let dir = registry(|root| {
         copy_models(root);
@@ -71,7 +71,7 @@ pub fn folder() -> TempDir {
     dir
 }
 
-/// Publishes a version of the tiny `m` that fails for `x` above 1 if it is version 2: the product with its weight is infinite.
+/// Publishes a version of the tiny `m`. Version 2 fails for `x` above 1, because the product with its weight is infinite.
 /// Values of `n` are hashed in the prediction log, and those of `color` are left out.
 fn publish_m(root: &Path, version: u64) {
     let mut tensors = tiny::tensors(version);
@@ -86,12 +86,12 @@ fn publish_m(root: &Path, version: u64) {
     });
 }
 
-/// A row of `m`.
+/// Returns a row of `m`.
 pub fn row_of_m(x: f64) -> String {
     json!({"x": x, "n": 3, "color": "green", "pair": [0.5, -0.5]}).to_string()
 }
 
-/// The first `number` flights of the second half of the year as rows, one JSON object each, and whether each was late.
+/// Returns the first `number` flights of the second half of the year as rows, one JSON object each, and whether each was late.
 fn flights(number: usize) -> Vec<(Value, bool)> {
     let text = ["carrier", "origin", "dest"];
     let no_input = ["date", "month", "late"];
@@ -116,12 +116,12 @@ fn flights(number: usize) -> Vec<(Value, bool)> {
         .collect()
 }
 
-/// The arguments in `text`, none of which has a space.
+/// Splits `text` into arguments. None of them may contain a space.
 pub fn args(text: &str) -> Vec<&str> {
     text.split_whitespace().collect()
 }
 
-/// A running gateway of one binary, and the command line of the same binary.
+/// A running gateway and the command line of the same binary.
 pub struct Gateway<'a> {
     binary: &'a Path,
     process: Process,
@@ -131,7 +131,7 @@ pub struct Gateway<'a> {
 }
 
 impl<'a> Gateway<'a> {
-    /// Starts over what [`folder`] made.
+    /// Starts a gateway in a folder of [`folder`].
     pub fn start(binary: &'a Path, dir: &Path) -> Self {
         let any = args("serve --data 127.0.0.1:0 --admin 127.0.0.1:0 --http 127.0.0.1:0");
         let mut serve = command(binary, &any);
@@ -149,7 +149,7 @@ impl<'a> Gateway<'a> {
         }
     }
 
-    /// The command of a verb that talks to this gateway.
+    /// Returns the command of a verb that calls this gateway.
     fn verb(&self, args: &[&str]) -> Command {
         let to_data = matches!(args, ["predict" | "bench", ..] | ["outcomes", "report", ..]);
         let address = if to_data { &self.data } else { &self.admin };
@@ -158,12 +158,12 @@ impl<'a> Gateway<'a> {
         command
     }
 
-    /// Runs a verb to its end.
+    /// Runs a verb and waits for its end.
     fn run(&self, args: &[&str]) -> Ended {
         Process::start(&mut self.verb(args)).end()
     }
 
-    /// What a verb prints as JSON; it must succeed.
+    /// Runs a verb, which must succeed, and returns its JSON.
     pub fn json(&self, args: &[&str]) -> Value {
         let args = [args, &["--json"]].concat();
         let ended = self.run(&args);
@@ -177,7 +177,7 @@ impl<'a> Gateway<'a> {
         self.json(&[args, &["--actor", actor, "--reason", reason]].concat())
     }
 
-    /// Asks for a change that must be refused for `why`.
+    /// Requests a change that must be refused for the reason `why`.
     pub fn refused(&self, args: &[&str], why: &str) {
         let args = [args, &["--actor", "eve", "--reason", "refused"]].concat();
         let ended = self.run(&args);
@@ -185,14 +185,14 @@ impl<'a> Gateway<'a> {
         assert!(ended.stderr.contains(why), "{args:?}: {ended:?}");
     }
 
-    /// Runs a verb until `is_complete` accepts what it prints as JSON.
+    /// Runs a verb until `is_complete` accepts its JSON.
     fn until(&self, args: &[&str], is_complete: impl Fn(&Value) -> bool) -> Value {
         eventually(&format!("{args:?}"), || {
             Some(self.json(args)).filter(&is_complete)
         })
     }
 
-    /// Ends it as an operator does.
+    /// Ends the gateway with SIGTERM, as an operator does.
     pub fn end(self) {
         self.process.signal("TERM");
         let ended = self.process.end();
@@ -200,7 +200,7 @@ impl<'a> Gateway<'a> {
     }
 }
 
-/// Times that the conversation of all verbs is recorded: what differs between two of them is not compared.
+/// Number of recordings of all verbs. Values that differ between two recordings are not compared.
 const RECORDINGS: usize = 4;
 
 /// Writes the fixtures.
@@ -223,7 +223,7 @@ fn record() {
     let all: Vec<Printed> = (0..RECORDINGS).map(|_| all_verbs(binary, &[])).collect();
     for name in all[0].documents.keys() {
         let documents = all.iter().map(|one| one.documents[name].clone());
-        let kept = shape::kept(&documents.collect::<Vec<_>>());
+        let kept = json_shape::kept(&documents.collect::<Vec<_>>());
         let text = serde_json::to_string_pretty(&kept).expect("JSON");
         let to = fixture("json/0.1.0").join(format!("{name}.json"));
         fs::write(to, text + "\n").expect("written");

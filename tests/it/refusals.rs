@@ -1,4 +1,4 @@
-//! How refusals read: complete, and still small.
+//! Errors of refused requests are complete and of limited size.
 
 use serde_json::json;
 use taper::proto::v1;
@@ -7,12 +7,12 @@ use tonic::Code;
 use tonic_types::StatusExt;
 
 use crate::bad_requests::{TOML, tensor};
-use crate::harness::{Running, good, row, rows};
+use crate::harness::{TestGateway, good, row, rows};
 use crate::tiny;
 
 #[tokio::test]
 async fn every_fault_of_a_request_is_named_at_once_up_to_a_limit() {
-    let mut gateway = Running::start(TOML, |root| tiny::publish(root, "m", 1)).await;
+    let mut gateway = TestGateway::start(TOML, |root| tiny::publish(root, "m", 1)).await;
     let bad = json!({"x": "one", "n": 1.5, "color": "blue", "pair": [0, 0], "colour": "red"});
     let status = gateway
         .predict(rows("m", [bad.clone()]))
@@ -37,11 +37,11 @@ async fn every_fault_of_a_request_is_named_at_once_up_to_a_limit() {
     gateway.drain().await;
 }
 
-/// Clients that keep to the 8 KiB that most allow see the error and not a broken stream, whatever names and texts they
+/// Clients with the usual limit of 8 KiB for trailers see the error and not a broken stream, whatever names and texts they
 /// sent.
 #[tokio::test]
-async fn errors_about_long_foreign_texts_fit_into_the_trailers_that_clients_take() {
-    let gateway = Running::start(TOML, |root| tiny::publish(root, "m", 1)).await;
+async fn errors_with_long_texts_of_clients_fit_into_the_trailers_that_clients_accept() {
+    let gateway = TestGateway::start(TOML, |root| tiny::publish(root, "m", 1)).await;
     let address = format!("http://{}", gateway.addresses().data);
     let channel = tonic::transport::Endpoint::from_shared(address)
         .expect("endpoint")

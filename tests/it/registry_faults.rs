@@ -1,4 +1,4 @@
-//! Whatever is wrong with a new version, it is FAILED with the reason, and the old one serves on.
+//! Any fault of a new version makes it FAILED with a reason, and the old version keeps serving.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -7,14 +7,14 @@ use std::path::Path;
 use serde_json::{Value, json};
 use taper::proto::v1::VersionState;
 
-use crate::harness::{Running, eventually, good, rows};
+use crate::harness::{TestGateway, eventually, good, rows};
 use crate::lifecycle::{NEWEST, becomes, faults, status_of};
-use crate::stream::Stream;
+use crate::steady_requests::SteadyRequests;
 use crate::tiny;
 
 const WEIGHTS: &str = "weights.safetensors";
 
-/// Damages the weights of the version in a folder.
+/// Damages the weights of a version.
 fn damaged(root: &Path, version: u64, damage: impl FnOnce(&mut Vec<u8>)) {
     tiny::publish(root, "m", version);
     let file = root.join("m").join(version.to_string()).join(WEIGHTS);
@@ -23,7 +23,7 @@ fn damaged(root: &Path, version: u64, damage: impl FnOnce(&mut Vec<u8>)) {
     fs::write(&file, bytes).expect("written");
 }
 
-/// Publishes a version whose manifest is right about the file `bytes`, which is not.
+/// Publishes a version with `bytes` as its weights. The manifest has the correct digest of these invalid bytes.
 fn with_bytes(root: &Path, version: u64, bytes: &[u8]) {
     let edit = |manifest: &mut Value| manifest["files"] = json!([tiny::file(WEIGHTS, bytes)]);
     tiny::publish_with(root, "m", version, edit);
@@ -31,7 +31,7 @@ fn with_bytes(root: &Path, version: u64, bytes: &[u8]) {
     fs::write(dir.join(WEIGHTS), bytes).expect("written");
 }
 
-/// Publishes a version with other tensors, and a manifest that is right about their file.
+/// Publishes a version with other tensors and a manifest with the correct digest.
 fn with_tensors(root: &Path, version: u64, change: impl FnOnce(&mut Vec<tiny::Named>)) {
     let mut tensors = tiny::tensors(version).to_vec();
     change(&mut tensors);
@@ -44,7 +44,7 @@ const FAULTS: [(&str, Publish, &str); 11] = [
     (
         "truncated weights",
         |root, version| damaged(root, version, |bytes| bytes.truncate(bytes.len() - 4)),
-        "changed since its digest: got 160 bytes, wants 164",
+        "differs from the manifest: got 160 bytes, wants 164",
     ),
     (
         "a flipped bit",
@@ -53,7 +53,7 @@ const FAULTS: [(&str, Publish, &str); 11] = [
                 *bytes.last_mut().expect("bytes") ^= 1
             })
         },
-        "changed since its digest: got sha256 ",
+        "differs from the manifest: got sha256 ",
     ),
     (
         "a wrong digest",
@@ -116,7 +116,7 @@ const FAULTS: [(&str, Publish, &str); 11] = [
                 &[&(1_u64 << 30).to_le_bytes()[..], b"{}"].concat(),
             )
         },
-        "no safetensors: ",
+        "invalid safetensors: ",
     ),
     (
         "a file that cannot be read",
@@ -124,10 +124,10 @@ const FAULTS: [(&str, Publish, &str); 11] = [
             tiny::publish(root, "m", version);
             let file = root.join("m").join(version.to_string()).join(WEIGHTS);
             fs::remove_file(&file).expect("removed");
-            // Permissions close nothing to root, who may run this.
+            // Permissions do not restrict root, which may run this test.
             fs::create_dir(&file).expect("made");
         },
-        "is no file",
+        "is not a regular file",
     ),
     (
         "a manifest that is not JSON",
@@ -141,16 +141,16 @@ const FAULTS: [(&str, Publish, &str); 11] = [
 ];
 
 #[tokio::test]
-async fn a_faulty_version_fails_with_its_reason_while_the_old_one_serves_on() {
-    let gateway = Running::start(NEWEST, |root| tiny::publish(root, "m", 1)).await;
-    let stream = Stream::start(&gateway.data, "m");
+async fn a_faulty_version_fails_with_its_reason_while_the_old_one_keeps_serving() {
+    let gateway = TestGateway::start(NEWEST, |root| tiny::publish(root, "m", 1)).await;
+    let stream = SteadyRequests::start(&gateway.data, "m");
     for (version, (what, publish, want)) in (2..).zip(FAULTS) {
         tiny::drop_in(&gateway.models(), "m", version, |root| {
             publish(root, version)
         });
         let failed = becomes(&gateway, version, VersionState::Failed).await;
-        let told = faults(&failed);
-        assert!(told.contains(want), "{what}: {told}, wants {want}");
+        let found = faults(&failed);
+        assert!(found.contains(want), "{what}: {found}, wants {want}");
         assert!(
             failed.failures >= 1 && failed.retry_at.is_some(),
             "{what}: {failed:?}"
@@ -164,7 +164,7 @@ async fn a_faulty_version_fails_with_its_reason_while_the_old_one_serves_on() {
         .find_map(|line| line.strip_prefix("taper_loads_total{outcome=\"failed\"} "));
     let failed: usize = failed.expect("counted").parse().expect("a number");
     assert!(failed >= FAULTS.len(), "{failed}");
-    // And none of them stands in the way of a good one.
+    // None of the faulty versions blocks a good one.
     let good = 2 + FAULTS.len() as u64;
     tiny::drop_in(&gateway.models(), "m", good, |root| {
         tiny::publish(root, "m", good)
@@ -175,9 +175,9 @@ async fn a_faulty_version_fails_with_its_reason_while_the_old_one_serves_on() {
 }
 
 #[tokio::test]
-async fn a_folder_that_goes_while_it_is_loaded_costs_nothing_but_itself() {
-    let mut gateway = Running::start(NEWEST, |root| tiny::publish(root, "m", 1)).await;
-    let stream = Stream::start(&gateway.data, "m");
+async fn a_folder_removed_while_it_loads_affects_no_other_version() {
+    let mut gateway = TestGateway::start(NEWEST, |root| tiny::publish(root, "m", 1)).await;
+    let stream = SteadyRequests::start(&gateway.data, "m");
     for version in 2..5 {
         let fill = |root: &Path| tiny::publish_wide(root, "m", version, 1500, 64);
         tiny::drop_in(&gateway.models(), "m", version, fill);

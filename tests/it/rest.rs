@@ -1,4 +1,4 @@
-//! REST over real sockets: what is asked and answered, and what is refused.
+//! REST over real sockets: requests, answers and refusals.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -12,15 +12,15 @@ use tokio::net::TcpStream;
 
 use crate::fixtures::Fixture;
 use crate::flights;
-use crate::harness::{Running, good, rows};
+use crate::harness::{TestGateway, good, rows};
 use crate::python::python;
 use crate::tiny;
 
-/// What came back.
+/// A response.
 #[derive(Debug)]
 pub struct Reply {
     pub status: u16,
-    /// By their names in small letters.
+    /// Headers by their lower-case names.
     pub headers: BTreeMap<String, String>,
     pub body: Vec<u8>,
 }
@@ -31,10 +31,10 @@ impl Reply {
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
-    /// The fields that it names, where it is an error.
+    /// Returns the fields that an error names.
     pub fn fields(&self) -> Vec<String> {
-        let told = self.json();
-        let fields = told["fields"].as_array().cloned().unwrap_or_default();
+        let body = self.json();
+        let fields = body["fields"].as_array().cloned().unwrap_or_default();
         let name = |field: &Value| field["field"].as_str().expect("a field").to_owned();
         fields.iter().map(name).collect()
     }
@@ -47,7 +47,7 @@ impl Reply {
     }
 }
 
-/// One call on a connection of its own.
+/// Sends one request on a new connection.
 pub async fn call(
     address: SocketAddr,
     method: &str,
@@ -69,7 +69,7 @@ pub async fn call(
     reply(&mut socket).await
 }
 
-/// All that comes until the connection ends.
+/// Reads the response until the connection ends.
 pub async fn reply(socket: &mut TcpStream) -> Reply {
     let mut all = Vec::new();
     socket.read_to_end(&mut all).await.expect("read");
@@ -88,7 +88,7 @@ pub async fn reply(socket: &mut TcpStream) -> Reply {
     }
 }
 
-pub async fn post(gateway: &Running, path: &str, body: &Value) -> Reply {
+pub async fn post(gateway: &TestGateway, path: &str, body: &Value) -> Reply {
     call(
         gateway.addresses().http,
         "POST",
@@ -99,19 +99,19 @@ pub async fn post(gateway: &Running, path: &str, body: &Value) -> Reply {
     .await
 }
 
-async fn get(gateway: &Running, path: &str) -> Reply {
+async fn get(gateway: &TestGateway, path: &str) -> Reply {
     call(gateway.addresses().http, "GET", path, &[], b"").await
 }
 
-async fn two_versions() -> Running {
+async fn two_versions() -> TestGateway {
     let toml = "[models.m]\nlabels = { stable = 1, next = 2 }\nsplit = { 1 = 5000, 2 = 5000 }";
-    Running::start(toml, |root| {
+    TestGateway::start(toml, |root| {
         (1..=2).for_each(|version| tiny::publish(root, "m", version))
     })
     .await
 }
 
-/// The tensors of one good row.
+/// Returns the tensors of one valid row.
 pub fn tensors() -> Value {
     json!([
         {"name": "x", "shape": [1], "datatype": "FP64", "data": [1.0]},
@@ -122,7 +122,7 @@ pub fn tensors() -> Value {
 }
 
 #[tokio::test]
-async fn a_person_with_curl_gets_a_prediction_that_reads_well() {
+async fn a_prediction_over_curl_is_readable() {
     let gateway = two_versions().await;
     let body = json!({"rows": [good(), good()], "response_id": "mine"});
     let reply = post(&gateway, "/v2/models/m/versions/next/predict", &body).await;
@@ -147,7 +147,7 @@ async fn a_person_with_curl_gets_a_prediction_that_reads_well() {
 }
 
 #[tokio::test]
-async fn an_inference_request_is_answered_as_the_protocol_says() {
+async fn an_inference_request_is_answered_as_the_protocol_specifies() {
     let gateway = two_versions().await;
     let body = json!({
         "id": "7", "inputs": tensors(), "outputs": [{"name": "value"}],
@@ -167,7 +167,7 @@ async fn an_inference_request_is_answered_as_the_protocol_says() {
 }
 
 #[tokio::test]
-async fn what_clients_write_as_null_is_left_out() {
+async fn a_null_field_is_treated_as_absent() {
     let gateway = two_versions().await;
     let mut inputs = tensors();
     inputs[0]["parameters"] = json!({"binary_data_size": null, "shared_memory_region": null});
@@ -177,7 +177,7 @@ async fn what_clients_write_as_null_is_left_out() {
     for infer in [
         json!({"id": null, "inputs": inputs, "outputs": null, "parameters": null}),
         json!({"inputs": inputs, "outputs": outputs, "parameters": parameters}),
-        // As long as a caller can say.
+        // The largest timeout that a client can set.
         json!({"inputs": inputs, "parameters": {"timeout": u64::MAX}}),
     ] {
         let reply = post(&gateway, "/v2/models/m/infer", &infer).await;
@@ -193,7 +193,7 @@ async fn what_clients_write_as_null_is_left_out() {
 }
 
 #[tokio::test]
-async fn pins_and_sticky_keys_go_where_native_ones_go() {
+async fn pins_and_sticky_keys_select_the_versions_of_the_native_protocol() {
     let mut gateway = two_versions().await;
     let mut met = [false; 3];
     for key in 0..100 {
@@ -260,10 +260,10 @@ fn cell(cell: &Cell) -> Value {
     }
 }
 
-/// An input, its type, and its value in each row.
+/// Name of an input, its type, and its value in each row.
 type Column = (String, Datatype, Vec<Cell>);
 
-/// Live flights as JSON rows, and as tensors.
+/// Returns live flights as JSON rows and as tensors.
 fn some_flights() -> (Vec<Value>, Vec<Column>) {
     let versions = flights::versions();
     let signature = versions[1].signature();
@@ -284,7 +284,7 @@ fn some_flights() -> (Vec<Value>, Vec<Column>) {
     )
 }
 
-/// As a block of bytes.
+/// Returns the cells as a block of bytes.
 fn block(datatype: Datatype, cells: &[Cell]) -> Vec<u8> {
     #[expect(
         clippy::cast_possible_truncation,
@@ -316,8 +316,8 @@ fn floats(values: &Value) -> Vec<u32> {
 }
 
 #[tokio::test]
-async fn answers_are_those_of_native_predict_to_the_last_bit() {
-    let mut gateway = Running::start("", flights::copy_models).await;
+async fn answers_equal_those_of_native_predict_to_the_last_bit() {
+    let mut gateway = TestGateway::start("", flights::copy_models).await;
     let (as_rows, columns) = some_flights();
     let count = as_rows.len();
     for version in 1..=3 {
@@ -342,9 +342,9 @@ async fn answers_are_those_of_native_predict_to_the_last_bit() {
             &json!({"rows": as_rows}),
         )
         .await;
-        let told = reply.json();
+        let body = reply.json();
         for (at, top) in native.top_classes.iter().enumerate() {
-            let prediction = &told["predictions"][at];
+            let prediction = &body["predictions"][at];
             assert_eq!(
                 floats(&prediction["outputs"]["probability"]),
                 [want[at]],
@@ -398,9 +398,9 @@ async fn answers_are_those_of_native_predict_to_the_last_bit() {
         let end: usize = reply.headers["inference-header-content-length"]
             .parse()
             .expect("a number");
-        let told: Value = serde_json::from_slice(&reply.body[..end]).expect("JSON");
+        let body: Value = serde_json::from_slice(&reply.body[..end]).expect("JSON");
         assert_eq!(
-            told["outputs"][0]["parameters"]["binary_data_size"],
+            body["outputs"][0]["parameters"]["binary_data_size"],
             json!(count * 4)
         );
         let (got, rest) = reply.body[end..].as_chunks::<4>();
@@ -411,7 +411,7 @@ async fn answers_are_those_of_native_predict_to_the_last_bit() {
 }
 
 #[tokio::test]
-async fn what_there_is_is_told_as_triton_tells_it() {
+async fn models_and_versions_are_described_as_triton_describes_them() {
     let gateway = two_versions().await;
     post(
         &gateway,
@@ -480,18 +480,18 @@ async fn what_there_is_is_told_as_triton_tells_it() {
         )
         .await;
         assert_eq!((refused.status, &*refused.reason()), (403, "FORBIDDEN"));
-        let told = refused.json()["error"].to_string();
+        let error = refused.json()["error"].to_string();
         assert!(
-            told.contains("admin port") && told.contains("taper versions load"),
-            "{told}"
+            error.contains("admin port") && error.contains("taper versions load"),
+            "{error}"
         );
     }
     gateway.drain().await;
 }
 
 #[tokio::test]
-async fn who_is_not_there_is_told_by_name() {
-    let gateway = Running::start("", |root| {
+async fn unknown_models_and_versions_are_refused_by_name() {
+    let gateway = TestGateway::start("", |root| {
         tiny::publish(root, "m", 1);
         tiny::publish_with(root, "sick", 1, |manifest| {
             manifest["files"][0]["bytes"] = 1.into()
@@ -542,23 +542,26 @@ async fn who_is_not_there_is_told_by_name() {
 #[tokio::test]
 async fn tritons_own_http_client_works_unchanged() {
     let toml = "[models.m]\nsplit = { 1 = 5000, 2 = 5000 }";
-    let gateway = Running::start(toml, |root| {
+    let gateway = TestGateway::start(toml, |root| {
         (1..=2).for_each(|version| tiny::publish(root, "m", version));
         Fixture::read("breast_cancer_mlp").publish(root, 1);
     })
     .await;
     let address = gateway.addresses().http.to_string();
-    let told = python("triton_http.py", &[&address]).await;
-    assert!(told.contains("every call went well"), "{told}");
+    let output = python("triton_http.py", &[&address]).await;
+    assert!(output.contains("every call went well"), "{output}");
     gateway.drain().await;
 }
 
 #[tokio::test]
-async fn the_description_is_sound_and_says_what_the_door_does() {
-    let gateway = Running::start("", |root| tiny::publish(root, "m", 1)).await;
+async fn the_openapi_document_is_valid_and_matches_the_http_port() {
+    let gateway = TestGateway::start("", |root| tiny::publish(root, "m", 1)).await;
     let address = gateway.addresses().http.to_string();
-    let told = python("openapi.py", &[&address]).await;
-    let paths: Vec<_> = told.lines().filter(|line| line.starts_with('/')).collect();
+    let output = python("openapi.py", &[&address]).await;
+    let paths: Vec<_> = output
+        .lines()
+        .filter(|line| line.starts_with('/'))
+        .collect();
     let model = "/v2/models/{model}";
     let mut want = vec![];
     for begin in [model, "/v2/models/{model}/versions/{version}"] {

@@ -1,4 +1,4 @@
-//! What bounds REST: bytes, places, clocks, and the end of the gateway.
+//! Limits of REST: bytes, permits, time limits, and the drain of the gateway.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,8 +17,10 @@ use tokio::sync::watch;
 use tokio_stream::StreamExt;
 use tower::ServiceExt;
 
-use crate::harness::{Running, eventually, good, http_get};
-use crate::pipeline::{House, Moody, began, house, slow};
+use crate::harness::{TestGateway, eventually, good, http_get};
+use crate::pipeline::{
+    FaultyModel, OneVersionServer, one_version_server, slow_model, wait_for_start,
+};
 use crate::rest::{call, post, reply, tensors};
 use crate::tiny;
 
@@ -28,15 +30,15 @@ fn good_body() -> Value {
     json!({"rows": [good()]})
 }
 
-async fn limited(limits: &str) -> Running {
-    Running::start(&format!("[limits]\n{limits}"), |root| {
+async fn limited(limits: &str) -> TestGateway {
+    TestGateway::start(&format!("[limits]\n{limits}"), |root| {
         tiny::publish(root, "m", 1)
     })
     .await
 }
 
-/// A connection on which a request has begun, without the last byte of its body.
-async fn begun(gateway: &Running) -> TcpStream {
+/// Opens a connection and sends a request without the last byte of its body.
+async fn begun(gateway: &TestGateway) -> TcpStream {
     let mut socket = TcpStream::connect(gateway.addresses().http)
         .await
         .expect("connects");
@@ -52,7 +54,7 @@ async fn begun(gateway: &Running) -> TcpStream {
 }
 
 #[tokio::test]
-async fn bodies_past_the_limit_are_refused_whatever_they_say_of_themselves() {
+async fn bodies_beyond_the_limit_are_refused_regardless_of_their_declared_length() {
     let gateway = limited("max_message_bytes = 2000\nmax_in_flight_bytes = 2000").await;
     let address = gateway.addresses().http;
     let large = json!({"rows": [good()], "routing_key": "k".repeat(3000)}).to_string();
@@ -67,7 +69,7 @@ async fn bodies_past_the_limit_are_refused_whatever_they_say_of_themselves() {
             "{refused:?}"
         );
     }
-    // The bytes were given back.
+    // The bytes were released.
     let body = good_body().to_string();
     let chunks: String = body.chars().map(|c| format!("1\r\n{c}\r\n")).collect();
     let small = call(
@@ -86,7 +88,7 @@ async fn bodies_past_the_limit_are_refused_whatever_they_say_of_themselves() {
 }
 
 #[tokio::test]
-async fn who_asks_before_it_sends_is_told_before_it_sends() {
+async fn a_client_that_expects_100_continue_is_refused_before_it_sends_the_body() {
     let gateway = limited("max_message_bytes = 2000").await;
     let mut socket = TcpStream::connect(gateway.addresses().http)
         .await
@@ -121,8 +123,8 @@ async fn compressed_bodies_are_refused_by_name_and_other_types_are_read() {
     for headers in [&headers[..], &[("content-encoding", "Identity, gzip")]] {
         let refused = call(address, "POST", PREDICT, headers, body.as_bytes()).await;
         assert_eq!(refused.status, 415, "{headers:?}: {refused:?}");
-        let told = refused.json()["fields"].to_string();
-        assert!(told.contains(r#""got":"gzip""#), "{told}");
+        let response = refused.json()["fields"].to_string();
+        assert!(response.contains(r#""got":"gzip""#), "{response}");
     }
     for header in [
         ("content-encoding", "identity"),
@@ -136,10 +138,10 @@ async fn compressed_bodies_are_refused_by_name_and_other_types_are_read() {
 }
 
 #[tokio::test]
-async fn a_full_gate_says_when_to_come_back_and_holds_nobody_else_up() {
+async fn a_full_gateway_sends_a_retry_delay_and_still_answers_other_routes() {
     let gateway = limited("max_in_flight = 1").await;
     let mut first = begun(&gateway).await;
-    let refused = eventually("the first has its place", || async {
+    let refused = eventually("the first has its permit", || async {
         let reply = post(&gateway, PREDICT, &good_body()).await;
         (reply.status != 200).then_some(reply)
     })
@@ -153,8 +155,8 @@ async fn a_full_gate_says_when_to_come_back_and_holds_nobody_else_up() {
     let mut begin = [0; 15];
     first.read_exact(&mut begin).await.expect("answered");
     assert_eq!(&begin, b"HTTP/1.1 200 OK");
-    // The connection is kept, and the place is given back all the same.
-    eventually("the place is given back", || async {
+    // The connection stays open, and the permit is released nevertheless.
+    eventually("the permit is released", || async {
         (post(&gateway, PREDICT, &good_body()).await.status == 200).then_some(())
     })
     .await;
@@ -162,15 +164,15 @@ async fn a_full_gate_says_when_to_come_back_and_holds_nobody_else_up() {
 }
 
 #[tokio::test]
-async fn a_client_that_goes_gives_its_place_back() {
+async fn a_disconnected_client_releases_its_permit() {
     let gateway = limited("max_in_flight = 1").await;
     let first = begun(&gateway).await;
-    eventually("it has its place", || async {
+    eventually("it has its permit", || async {
         (post(&gateway, PREDICT, &good_body()).await.status == 429).then_some(())
     })
     .await;
     drop(first);
-    eventually("it gave its place back", || async {
+    eventually("it released its permit", || async {
         (post(&gateway, PREDICT, &good_body()).await.status == 200).then_some(())
     })
     .await;
@@ -178,23 +180,23 @@ async fn a_client_that_goes_gives_its_place_back() {
 }
 
 #[tokio::test]
-async fn a_drain_answers_who_is_in_and_refuses_who_comes() {
+async fn a_drain_answers_accepted_requests_and_refuses_new_ones() {
     let gateway = limited("max_in_flight = 1").await;
     let address = gateway.addresses().http;
     let mut inside = begun(&gateway).await;
-    // Idle, and open for as long as nobody closes it.
+    // An idle connection, which only the gateway may close.
     let mut idle = TcpStream::connect(address).await.expect("connects");
     idle.write_all(b"GET /healthz HTTP/1.1\r\nhost: m\r\n\r\n")
         .await
         .expect("written");
     let mut begin = [0; 15];
     idle.read_exact(&mut begin).await.expect("answered");
-    eventually("the first is in", || async {
+    eventually("the first has its permit", || async {
         (post(&gateway, PREDICT, &good_body()).await.status == 429).then_some(())
     })
     .await;
     let drained = tokio::task::spawn(gateway.drain());
-    let refused = eventually("the gateway goes down", || async {
+    let refused = eventually("the gateway drains", || async {
         let body = good_body().to_string();
         let reply = call(address, "POST", PREDICT, &[], body.as_bytes()).await;
         (reply.status != 200).then_some(reply)
@@ -207,114 +209,114 @@ async fn a_drain_answers_who_is_in_and_refuses_who_comes() {
     let answered = reply(&mut inside).await;
     assert_eq!(answered.status, 200, "{answered:?}");
     assert_eq!(answered.headers["connection"], "close");
-    drained.await.expect("nobody holds the drain up");
+    drained.await.expect("nothing delays the drain");
 }
 
 #[tokio::test]
-async fn who_is_told_to_go_amid_its_body_is_counted_once() {
+async fn a_request_interrupted_while_its_body_arrives_is_counted_once() {
     let gateway = limited("max_in_flight = 20\ndrain_seconds = 1").await;
     let mut inside = Vec::new();
     for _ in 0..20 {
         inside.push(begun(&gateway).await);
     }
-    eventually("all have their places", || async {
+    eventually("all have their permits", || async {
         (post(&gateway, PREDICT, &good_body()).await.status == 429).then_some(())
     })
     .await;
-    let report = gateway.drain_and_tell().await;
+    let report = gateway.drain_and_report().await;
     assert_eq!(
         (report.finished, report.refused, report.cut),
         (0, 20, 0),
         "{report}"
     );
     for mut socket in inside {
-        let told = reply(&mut socket).await;
-        assert_eq!((told.status, &*told.reason()), (503, "DRAINING"));
+        let reply = reply(&mut socket).await;
+        assert_eq!((reply.status, &*reply.reason()), (503, "DRAINING"));
     }
 }
 
 #[tokio::test]
-async fn a_request_without_a_place_is_answered_before_its_connection_is_cut() {
+async fn a_request_without_a_permit_is_answered_before_its_connection_is_closed() {
     let gateway = limited("").await;
     let address = gateway.addresses().http;
     let mut index = TcpStream::connect(address).await.expect("connects");
     let head = "POST /v2/repository/index HTTP/1.1\r\nhost: m\r\ncontent-length: 2\r\nexpect: 100-continue\r\n\r\n";
     index.write_all(head.as_bytes()).await.expect("written");
-    // So it is read, and no idle connection that may be closed.
+    // The connection is being read, so the gateway may not close it as idle.
     let mut go_on = [0; 25];
-    index.read_exact(&mut go_on).await.expect("told to go on");
+    index.read_exact(&mut go_on).await.expect("100 Continue");
     assert_eq!(&go_on, b"HTTP/1.1 100 Continue\r\n\r\n");
     index.write_all(b"{").await.expect("written");
     let drained = tokio::task::spawn(gateway.drain());
-    eventually("the door takes nobody", || async {
+    eventually("the port accepts no connection", || async {
         TcpStream::connect(address).await.err()
     })
     .await;
     index.write_all(b"}").await.expect("written");
     let answered = reply(&mut index).await;
     assert_eq!(answered.status, 200, "{answered:?}");
-    drained.await.expect("nobody holds the drain up");
+    drained.await.expect("nothing delays the drain");
 }
 
-/// The HTTP door of a house, without sockets.
-fn door(house: &House) -> axum::Router {
+/// Returns the HTTP routes of a server, without sockets.
+fn http_router(server: &OneVersionServer) -> axum::Router {
     let (_, views) = watch::channel(Arc::new(View::default()));
-    let catalog = Catalog::new(Arc::clone(&house.live), views, Lifecycle::new().watch());
-    let outcomes = Outcomes::new(OutcomeSettings::default(), house.telemetry.outcomes());
-    let predictor = Predictor::new(Arc::clone(&house.pipeline), Arc::clone(&house.admission));
+    let catalog = Catalog::new(Arc::clone(&server.live), views, Lifecycle::new().watch());
+    let outcomes = Outcomes::new(OutcomeSettings::default(), server.telemetry.outcomes());
+    let predictor = Predictor::new(Arc::clone(&server.pipeline), Arc::clone(&server.admission));
     let outcomes = Arc::new(outcomes);
     router(HttpState::new(
         catalog,
-        &house.telemetry,
+        &server.telemetry,
         outcomes,
         predictor,
         1 << 20,
     ))
 }
 
-async fn ask(door: axum::Router, body: Body) -> (Response<()>, Value) {
+async fn send(service: axum::Router, body: Body) -> (Response<()>, Value) {
     let request = Request::post(PREDICT).body(body).expect("a request");
-    let (head, body) = door
+    let (head, body) = service
         .oneshot(request)
         .await
         .expect("infallible")
         .into_parts();
     let body = body.collect().await.expect("a body").to_bytes();
-    let told = serde_json::from_slice(&body).expect("JSON");
-    (Response::from_parts(head, ()), told)
+    let response = serde_json::from_slice(&body).expect("JSON");
+    (Response::from_parts(head, ()), response)
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_body_that_does_not_come_is_not_waited_for_for_ever() {
-    let (model, _begun, _let_go) = slow();
-    let house = house(model, 8);
+async fn a_body_that_does_not_arrive_times_out() {
+    let (model, _begun, _let_go) = slow_model();
+    let server = one_version_server(model, 8);
     let begin = tokio_stream::once(Ok::<_, std::io::Error>("{\"rows\": ["));
     let never = Body::from_stream(begin.chain(tokio_stream::pending()));
-    let (head, told) = ask(door(&house), never).await;
+    let (head, response) = send(http_router(&server), never).await;
     assert_eq!(head.status(), StatusCode::REQUEST_TIMEOUT);
-    assert_eq!(told["reason"], "MESSAGE_TOO_SLOW");
-    let text = house.telemetry.render();
+    assert_eq!(response["reason"], "MESSAGE_TOO_SLOW");
+    let text = server.telemetry.render();
     let line = r#"taper_rejected_requests_total{reason="MESSAGE_TOO_SLOW"} 1"#;
     assert!(text.contains(line), "{text}");
-    assert_eq!(house.admission.in_flight(), 0);
+    assert_eq!(server.admission.in_flight(), 0);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_body_that_has_come_is_read_also_when_the_clock_has_run_out() {
-    let (model, _begun, _let_go) = slow();
-    let house = house(model, 8);
-    // Nobody looked before the clock ran out; then it is there, a piece at a time.
+async fn a_body_that_has_arrived_is_read_even_after_the_time_limit() {
+    let (model, _begun, _let_go) = slow_model();
+    let server = one_version_server(model, 8);
+    // The body is first polled after the time limit. Then it arrives, one piece at a time.
     let late = async_body("{}", Duration::from_secs(30));
-    let (head, told) = ask(door(&house), late).await;
+    let (head, response) = send(http_router(&server), late).await;
     assert_eq!(
-        (head.status(), &told["fields"][0]["field"]),
+        (head.status(), &response["fields"][0]["field"]),
         (StatusCode::BAD_REQUEST, &json!("rows")),
-        "{told}"
+        "{response}"
     );
-    assert_eq!(house.admission.in_flight(), 0);
+    assert_eq!(server.admission.in_flight(), 0);
 }
 
-/// `text`, a byte each time that somebody looks, from `after` now on.
+/// Returns a body that contains `text`. After the delay `after`, it yields one byte per poll.
 fn async_body(text: &'static str, after: Duration) -> Body {
     let begin = tokio_stream::once(()).then(move |()| tokio::time::sleep(after));
     let begin = begin.filter_map(|()| None);
@@ -326,7 +328,7 @@ fn async_body(text: &'static str, after: Duration) -> Body {
 }
 
 #[tokio::test]
-async fn large_bodies_are_answered_as_small_ones() {
+async fn large_bodies_get_the_same_answers_as_small_ones() {
     let gateway = limited("").await;
     let padding = " ".repeat(100_000);
     for (end, body) in [
@@ -359,73 +361,73 @@ async fn large_bodies_are_answered_as_small_ones() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_waits_for_the_rest_of_a_body_once_the_gate_is_cut_off() {
-    let house = house(Moody, 8);
+async fn a_partial_body_is_refused_at_once_when_the_drain_deadline_passes() {
+    let server = one_version_server(FaultyModel, 8);
     let begin = tokio_stream::once(Ok::<_, std::io::Error>("{\"rows\": ["));
     let never = Body::from_stream(begin.chain(tokio_stream::pending()));
-    let asked = tokio::task::spawn(ask(door(&house), never));
-    eventually("it has its place", || async {
-        (house.admission.in_flight() == 1).then_some(())
+    let asked = tokio::task::spawn(send(http_router(&server), never));
+    eventually("it has its permit", || async {
+        (server.admission.in_flight() == 1).then_some(())
     })
     .await;
-    house.admission.begin_drain();
-    house.admission.cut_off();
+    server.admission.begin_drain();
+    server.admission.cut_off();
     let at = tokio::time::Instant::now();
-    let (head, told) = asked.await.expect("no panic");
+    let (head, response) = asked.await.expect("no panic");
     assert_eq!(
-        (head.status(), &told["reason"]),
+        (head.status(), &response["reason"]),
         (StatusCode::SERVICE_UNAVAILABLE, &json!("DRAINING"))
     );
-    // The clock goes on only while everybody waits for it.
+    // The paused clock advances only while all tasks wait for it.
     assert_eq!(at.elapsed(), std::time::Duration::ZERO);
 }
 
 #[tokio::test]
-async fn a_request_that_its_deadline_ends_says_so() {
-    let (model, begun, let_go) = slow();
-    let house = house(model, 8);
+async fn a_request_past_its_deadline_fails_with_the_reason() {
+    let (model, begun, let_go) = slow_model();
+    let server = one_version_server(model, 8);
     let body = json!({"rows": [good()], "timeout_ms": 150}).to_string();
-    let (head, told) = ask(door(&house), body.into()).await;
-    began(begun).await;
+    let (head, response) = send(http_router(&server), body.into()).await;
+    wait_for_start(begun).await;
     let_go.send(()).expect("sent");
     assert_eq!(
-        (head.status(), &told["reason"]),
+        (head.status(), &response["reason"]),
         (StatusCode::GATEWAY_TIMEOUT, &json!("DEADLINE_EXCEEDED"))
     );
-    assert_eq!(house.admission.in_flight(), 0);
+    assert_eq!(server.admission.in_flight(), 0);
 }
 
 #[tokio::test]
-async fn a_request_amid_its_forward_pass_is_told_when_nobody_waits_any_longer() {
-    let (model, begun, let_go) = slow();
-    let house = house(model, 8);
-    let asked = tokio::task::spawn(ask(door(&house), good_body().to_string().into()));
-    began(begun).await;
-    house.admission.begin_drain();
-    house.admission.cut_off();
-    let (head, told) = asked.await.expect("no panic");
+async fn a_request_in_its_forward_pass_fails_when_the_drain_deadline_passes() {
+    let (model, begun, let_go) = slow_model();
+    let server = one_version_server(model, 8);
+    let asked = tokio::task::spawn(send(http_router(&server), good_body().to_string().into()));
+    wait_for_start(begun).await;
+    server.admission.begin_drain();
+    server.admission.cut_off();
+    let (head, response) = asked.await.expect("no panic");
     assert_eq!(
-        (head.status(), &told["reason"]),
+        (head.status(), &response["reason"]),
         (StatusCode::SERVICE_UNAVAILABLE, &json!("DRAINING"))
     );
     assert_eq!(head.headers()["connection"], "close");
-    let counts = house.admission.drain_counts();
+    let counts = server.admission.drain_counts();
     assert_eq!((counts.interrupted, counts.in_flight), (1, 0));
     let_go.send(()).expect("the forward pass still runs");
 }
 
 #[tokio::test]
-async fn a_place_is_held_until_the_answer_has_left() {
-    let house = house(Moody, 8);
+async fn a_permit_is_held_until_the_answer_is_sent() {
+    let server = one_version_server(FaultyModel, 8);
     let request = Request::post(PREDICT).body(Body::from(good_body().to_string()));
-    let answer = door(&house)
+    let answer = http_router(&server)
         .oneshot(request.expect("a request"))
         .await
         .expect("infallible");
     assert_eq!(answer.status(), StatusCode::OK);
-    assert_eq!(house.admission.in_flight(), 1, "the answer is still here");
+    assert_eq!(server.admission.in_flight(), 1, "the answer is still here");
     let body = answer.into_body().collect().await.expect("a body");
-    assert_eq!(house.admission.in_flight(), 1, "its bytes are still here");
+    assert_eq!(server.admission.in_flight(), 1, "its bytes are still here");
     drop(body);
-    assert_eq!(house.admission.in_flight(), 0);
+    assert_eq!(server.admission.in_flight(), 0);
 }

@@ -1,16 +1,16 @@
-//! What REST refuses, by field.
+//! Requests that REST refuses, by field.
 
 use serde_json::{Value, json};
 
-use crate::harness::{Running, good};
+use crate::harness::{TestGateway, good};
 use crate::rest::{Reply, call, post, tensors};
 use crate::tiny;
 
-async fn one_version() -> Running {
-    Running::start("", |root| tiny::publish(root, "m", 1)).await
+async fn one_version() -> TestGateway {
+    TestGateway::start("", |root| tiny::publish(root, "m", 1)).await
 }
 
-/// The good tensors, one of them changed.
+/// Returns the valid tensors with one of them changed.
 fn changed(at: usize, change: Value) -> Value {
     let mut all = tensors();
     for (name, value) in change.as_object().expect("an object") {
@@ -19,7 +19,7 @@ fn changed(at: usize, change: Value) -> Value {
     json!({"inputs": all})
 }
 
-/// Whether it names these fields, in this order, and says of one of them what is wrong.
+/// Checks that the error names these fields, in this order, and contains `text`.
 fn check(reply: &Reply, fields: &[&str], text: &str, what: &str) {
     assert_eq!(
         (reply.status, &*reply.reason()),
@@ -27,8 +27,8 @@ fn check(reply: &Reply, fields: &[&str], text: &str, what: &str) {
         "{what}: {reply:?}"
     );
     assert_eq!(reply.fields(), fields, "{what}: {reply:?}");
-    let told = reply.json()["fields"].to_string();
-    assert!(told.contains(text), "{what}: {text} is not in {told}");
+    let fields = reply.json()["fields"].to_string();
+    assert!(fields.contains(text), "{what}: {text} is not in {fields}");
 }
 
 #[tokio::test]
@@ -111,7 +111,7 @@ async fn tensors_that_cannot_be_read_are_named() {
             "at most 16",
         ),
         (
-            // Its elements are not looked at.
+            // The elements of this tensor are not checked.
             changed(0, json!({"shape": [1, 1, 1], "data": [[["secret"]]]})),
             &["inputs[x].shape"],
             "3 axes",
@@ -197,7 +197,7 @@ async fn tensors_that_cannot_be_read_are_named() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_beside_the_tensors_is_named() {
+async fn faults_outside_the_tensors_are_named() {
     let gateway = one_version().await;
     let with = |name: &str, value: Value| {
         let mut body = json!({"inputs": tensors()});
@@ -298,7 +298,7 @@ async fn what_is_wrong_beside_the_tensors_is_named() {
         .await;
         check(&reply, &[name], value, name);
     }
-    // Bytes that no input has asked for.
+    // Bytes after the JSON that no input uses.
     let length = body.len().to_string();
     let header = [("inference-header-content-length", &*length)];
     let sent = [body.as_bytes(), b"rest"].concat();
@@ -413,7 +413,7 @@ async fn rows_that_cannot_be_read_are_named() {
 }
 
 #[tokio::test]
-async fn where_the_json_is_broken_is_told() {
+async fn the_position_of_a_json_error_is_reported() {
     let gateway = one_version().await;
     let address = gateway.addresses().http;
     for (body, place) in [
@@ -435,8 +435,8 @@ async fn where_the_json_is_broken_is_told() {
                     "{body}"
                 );
                 assert_eq!(reply.fields(), ["body"]);
-                let told = reply.json()["error"].to_string();
-                assert!(told.contains(place), "{body}: {told}");
+                let error = reply.json()["error"].to_string();
+                assert!(error.contains(place), "{body}: {error}");
             } else {
                 assert_eq!(reply.status, 400, "{body}");
             }
@@ -462,7 +462,7 @@ async fn where_the_json_is_broken_is_told() {
 }
 
 #[tokio::test]
-async fn what_a_path_does_not_name_is_refused_by_name() {
+async fn unknown_paths_are_refused_by_name() {
     let gateway = one_version().await;
     let address = gateway.addresses().http;
     let infer = json!({"inputs": tensors()}).to_string();
@@ -477,14 +477,14 @@ async fn what_a_path_does_not_name_is_refused_by_name() {
     ] {
         for (begin, field) in [("", "model"), ("m/versions/", "version")] {
             if end.is_empty() {
-                // Where nothing comes after it, it is another path.
+                // Without a suffix, this is another path.
                 continue;
             }
             let path = format!("/v2/models/{begin}{end}");
             let reply = call(address, method, &path, &[], body.as_bytes()).await;
             check(&reply, &[field], "nothing", &path);
         }
-        // How nobody writes a version.
+        // Unusual forms of a version number.
         for odd in ["+1", "01"] {
             let path = format!("/v2/models/m/versions/{odd}{end}");
             let reply = call(address, method, &path, &[], body.as_bytes()).await;

@@ -1,4 +1,4 @@
-//! What a gateway takes over from the one before it, out of the state folder.
+//! State that a gateway restores from the state folder of an earlier process.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -11,18 +11,20 @@ use tempfile::TempDir;
 use tonic::transport::Channel;
 use tonic::{Code, Status};
 
-use crate::harness::{connect, eventually, good, http_get, policy, registry, rows, seen};
+use crate::harness::{
+    connect, eventually, expecting_revision, good, http_get, policy, registry, rows,
+};
 use crate::process::{Process, serve};
 use crate::tiny;
 
-struct Served {
+struct ServeProcess {
     process: Process,
     data: PredictionServiceClient<Channel>,
     admin: AdminServiceClient<Channel>,
     addresses: [SocketAddr; 3],
 }
 
-/// Three versions of `m`, and one of `other`.
+/// Creates a registry with three versions of `m` and one of `other`.
 fn two_models() -> TempDir {
     registry(|root| {
         (1..=3).for_each(|version| tiny::publish(root, "m", version));
@@ -30,8 +32,8 @@ fn two_models() -> TempDir {
     })
 }
 
-impl Served {
-    /// A gateway under the configuration `toml`.
+impl ServeProcess {
+    /// Starts a gateway with the configuration `toml`.
     async fn start(dir: &Path, toml: &str) -> Self {
         let file = dir.join("taper.toml");
         fs::write(&file, toml).expect("configuration");
@@ -54,7 +56,7 @@ impl Served {
         let request = v1::SetTrafficPolicyRequest {
             model: "m".into(),
             policy: Some(policy(split)),
-            terms: seen(expected),
+            terms: expecting_revision(expected),
         };
         self.admin
             .set_traffic_policy(request)
@@ -64,7 +66,7 @@ impl Served {
             .revision
     }
 
-    /// How `m` stands, without what is new after each start.
+    /// Returns the state of `m` without the values that change with each start.
     async fn model(&mut self) -> v1::GetModelResponse {
         let request = v1::GetModelRequest { model: "m".into() };
         let mut model = self
@@ -103,10 +105,10 @@ impl Served {
 }
 
 #[tokio::test]
-async fn labels_policies_and_what_is_loaded_by_hand_survive_a_restart() {
+async fn labels_policies_and_manually_loaded_versions_survive_a_restart() {
     let dir = two_models();
     let toml = "versions = { latest = 2 }";
-    let mut gateway = Served::start(dir.path(), toml).await;
+    let mut gateway = ServeProcess::start(dir.path(), toml).await;
     let (model, terms) = (String::from("m"), None);
     let load = v1::LoadVersionRequest {
         model: model.clone(),
@@ -127,7 +129,7 @@ async fn labels_policies_and_what_is_loaded_by_hand_survive_a_restart() {
     let set = v1::SetTrafficPolicyRequest {
         model: model.clone(),
         policy: Some(wanted.clone()),
-        terms: seen(2),
+        terms: expecting_revision(2),
     };
     gateway.admin.set_traffic_policy(set).await.expect("set");
     let unload = v1::UnloadVersionRequest {
@@ -155,7 +157,7 @@ async fn labels_policies_and_what_is_loaded_by_hand_survive_a_restart() {
     let (before, history) = (gateway.model().await, gateway.history().await);
     gateway.process.kill();
 
-    let mut gateway = Served::start(dir.path(), toml).await;
+    let mut gateway = ServeProcess::start(dir.path(), toml).await;
     let after = gateway.model().await;
     assert_eq!((after.revision, &after.labels), (4, &before.labels));
     let states = |model: &v1::GetModelResponse| -> Vec<_> {
@@ -172,10 +174,11 @@ async fn labels_policies_and_what_is_loaded_by_hand_survive_a_restart() {
 }
 
 #[tokio::test]
-async fn a_second_process_on_the_folder_is_refused_before_it_binds_a_port_and_told_whose_it_is() {
+async fn a_second_process_on_the_state_folder_is_refused_before_it_binds_a_port_and_names_the_owner()
+ {
     let dir = two_models();
-    let mut gateway = Served::start(dir.path(), "").await;
-    // With the addresses of the first: if it came to binding them, it would say so.
+    let mut gateway = ServeProcess::start(dir.path(), "").await;
+    // It has the addresses of the first process. If it tried to bind them, it would report that error instead.
     let mut second = crate::process::taper(&["serve"]);
     for (face, address) in ["--data", "--admin", "--http"]
         .iter()
@@ -200,7 +203,7 @@ async fn a_second_process_on_the_folder_is_refused_before_it_binds_a_port_and_to
         3
     );
     gateway.process.kill();
-    let mut third = Served::start(dir.path(), "").await;
+    let mut third = ServeProcess::start(dir.path(), "").await;
     assert_eq!(
         third
             .predict("m")
@@ -211,19 +214,19 @@ async fn a_second_process_on_the_folder_is_refused_before_it_binds_a_port_and_to
     );
 }
 
-/// Serves version 1 of `m`, goes down, `spoil`s the registry, comes up again, and has it put right by `mend`.
+/// Serves version 1 of `m`, stops, applies `spoil` to the registry, restarts, and applies `mend` to the registry.
 async fn comes_back_by_itself(spoil: impl FnOnce(&Path), why: &str, mend: impl FnOnce(&Path)) {
     let dir = two_models();
-    let mut gateway = Served::start(dir.path(), "").await;
+    let mut gateway = ServeProcess::start(dir.path(), "").await;
     assert_eq!(gateway.set_split(&[(1, 10_000)], 0).await, 1);
     gateway.process.kill();
     spoil(dir.path());
 
-    let mut gateway = Served::start(dir.path(), "").await;
-    let (status, told) = gateway.readyz().await;
-    assert!(status.contains("503"), "{status}: {told}");
+    let mut gateway = ServeProcess::start(dir.path(), "").await;
+    let (status, body) = gateway.readyz().await;
+    assert!(status.contains("503"), "{status}: {body}");
     for part in ["model m:", "revision 1", "version 1", why] {
-        assert!(told.contains(part), "{part:?} is not in {told:?}");
+        assert!(body.contains(part), "{part:?} is not in {body:?}");
     }
     let refused = gateway
         .predict("m")
@@ -237,7 +240,7 @@ async fn comes_back_by_itself(spoil: impl FnOnce(&Path), why: &str, mend: impl F
     assert_eq!(
         gateway.policy().await,
         Some(policy(&[(1, 10_000)])),
-        "what is wanted is not changed"
+        "the policy is not changed"
     );
 
     mend(dir.path());
@@ -256,7 +259,7 @@ async fn comes_back_by_itself(spoil: impl FnOnce(&Path), why: &str, mend: impl F
 }
 
 #[tokio::test]
-async fn a_version_that_was_removed_while_the_gateway_was_down_is_missed_loudly_until_it_is_back() {
+async fn a_version_removed_while_the_gateway_was_down_is_reported_until_it_is_back() {
     let away = |dir: &Path| (dir.join("models/m/1"), dir.join("away"));
     let remove = |dir: &Path| {
         let (version, away) = away(dir);
@@ -270,8 +273,7 @@ async fn a_version_that_was_removed_while_the_gateway_was_down_is_missed_loudly_
 }
 
 #[tokio::test]
-async fn a_version_that_was_damaged_while_the_gateway_was_down_is_missed_loudly_until_it_is_whole()
-{
+async fn a_version_damaged_while_the_gateway_was_down_is_reported_until_it_is_repaired() {
     let damage = |dir: &Path| {
         let weights = dir.join("models/m/1/weights.safetensors");
         let mut bytes = fs::read(&weights).expect("weights");
@@ -284,14 +286,14 @@ async fn a_version_that_was_damaged_while_the_gateway_was_down_is_missed_loudly_
         fs::rename(dir.join("models/m/1"), dir.join("damaged")).expect("moved away");
         fs::rename(fresh.join("m/1"), dir.join("models/m/1")).expect("moved in");
     };
-    comes_back_by_itself(damage, "changed since its digest", replace).await;
+    comes_back_by_itself(damage, "differs from the manifest", replace).await;
 }
 
 #[tokio::test]
 async fn the_first_policy_of_the_configuration_does_not_override_the_stored_one() {
     let dir = two_models();
     let toml = "[models.m]\nlabels = { stable = 1 }\nsplit = { stable = 10000 }";
-    let mut gateway = Served::start(dir.path(), toml).await;
+    let mut gateway = ServeProcess::start(dir.path(), toml).await;
     assert_eq!(
         gateway.predict("m").await.expect("answer"),
         (1, 1),
@@ -301,7 +303,7 @@ async fn the_first_policy_of_the_configuration_does_not_override_the_stored_one(
     gateway.process.kill();
     let other = "[models.m]\nlabels = { stable = 3 }\nsplit = { stable = 10000 }";
     for toml in [toml, other] {
-        let mut gateway = Served::start(dir.path(), toml).await;
+        let mut gateway = ServeProcess::start(dir.path(), toml).await;
         assert_eq!(
             gateway.predict("m").await.expect("answer"),
             (2, 2),
@@ -317,7 +319,7 @@ async fn the_first_policy_of_the_configuration_does_not_override_the_stored_one(
 #[tokio::test]
 async fn a_check_works_beside_a_running_gateway_and_changes_nothing() {
     let dir = two_models();
-    let mut gateway = Served::start(dir.path(), "").await;
+    let mut gateway = ServeProcess::start(dir.path(), "").await;
     assert_eq!(gateway.set_split(&[(2, 10_000)], 0).await, 1);
     let file = dir.path().join("taper.toml");
     let check = || {

@@ -1,4 +1,4 @@
-//! The history: who changed what and why, and the ways back.
+//! The history of changes with actor and reason, and undo and rollback.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use taper::proto::v1;
 use tonic::Status;
 use tonic_types::StatusExt;
 
-use crate::harness::{Running, eventually, fields, good, reason, rows, seen};
+use crate::harness::{TestGateway, eventually, expecting_revision, fields, good, reason, rows};
 use crate::tiny;
 
 fn two(root: &Path) {
@@ -15,7 +15,7 @@ fn two(root: &Path) {
 }
 
 async fn label(
-    gateway: &mut Running,
+    gateway: &mut TestGateway,
     name: &str,
     version: u64,
     terms: v1::ChangeTerms,
@@ -30,7 +30,7 @@ async fn label(
     Ok(changed.into_inner().revision)
 }
 
-async fn labels(gateway: &mut Running) -> Vec<(String, u64)> {
+async fn labels(gateway: &mut TestGateway) -> Vec<(String, u64)> {
     let request = v1::GetModelRequest { model: "m".into() };
     let model = gateway
         .admin
@@ -47,12 +47,15 @@ async fn labels(gateway: &mut Running) -> Vec<(String, u64)> {
     labels
 }
 
-async fn history(gateway: &mut Running, request: v1::ListRevisionsRequest) -> Vec<v1::Revision> {
+async fn history(
+    gateway: &mut TestGateway,
+    request: v1::ListRevisionsRequest,
+) -> Vec<v1::Revision> {
     let listed = gateway.admin.list_revisions(request).await;
     listed.expect("history").into_inner().revisions
 }
 
-async fn undo(gateway: &mut Running) -> Result<u64, Status> {
+async fn undo(gateway: &mut TestGateway) -> Result<u64, Status> {
     let request = v1::UndoRequest {
         model: "m".into(),
         terms: None,
@@ -68,8 +71,8 @@ fn named(pairs: &[(&str, u64)]) -> Vec<(String, u64)> {
 }
 
 #[tokio::test]
-async fn the_history_tells_who_changed_what_and_why_newest_first() {
-    let mut gateway = Running::start("", two).await;
+async fn the_history_lists_actor_change_and_reason_newest_first() {
+    let mut gateway = TestGateway::start("", two).await;
     let terms = v1::ChangeTerms {
         actor: "ann".into(),
         reason: "the new one is better".into(),
@@ -110,8 +113,8 @@ async fn the_history_tells_who_changed_what_and_why_newest_first() {
 }
 
 #[tokio::test]
-async fn the_history_comes_in_pages_and_by_model() {
-    let mut gateway = Running::start("", two).await;
+async fn the_history_can_be_paged_and_filtered_by_model() {
+    let mut gateway = TestGateway::start("", two).await;
     for change in 0..5 {
         label(
             &mut gateway,
@@ -141,13 +144,13 @@ async fn the_history_comes_in_pages_and_by_model() {
         (page("m", 2, 2), vec![1]),
         (page("other", 0, 1000), vec![6]),
     ] {
-        let told = format!("{request:?}");
+        let request_text = format!("{request:?}");
         let got: Vec<_> = history(&mut gateway, request)
             .await
             .iter()
             .map(|one| one.revision)
             .collect();
-        assert_eq!(got, want, "{told}");
+        assert_eq!(got, want, "{request_text}");
     }
     let status = gateway
         .admin
@@ -168,8 +171,8 @@ async fn the_history_comes_in_pages_and_by_model() {
 }
 
 #[tokio::test]
-async fn undo_goes_back_one_change_after_the_other_and_rollback_to_any() {
-    let mut gateway = Running::start("", two).await;
+async fn undo_reverts_one_change_after_another_and_rollback_restores_any_revision() {
+    let mut gateway = TestGateway::start("", two).await;
     let status = undo(&mut gateway)
         .await
         .expect_err("nothing was changed yet");
@@ -216,26 +219,26 @@ async fn undo_goes_back_one_change_after_the_other_and_rollback_to_any() {
 }
 
 #[tokio::test]
-async fn who_has_seen_another_revision_is_told_the_current_one() {
-    let mut gateway = Running::start("", two).await;
-    label(&mut gateway, "a", 1, seen(0).expect("terms"))
+async fn a_change_that_expects_another_revision_is_refused_with_the_current_one() {
+    let mut gateway = TestGateway::start("", two).await;
+    label(&mut gateway, "a", 1, expecting_revision(0).expect("terms"))
         .await
         .expect("from the beginning");
-    let status = label(&mut gateway, "a", 2, seen(0).expect("terms"))
+    let status = label(&mut gateway, "a", 2, expecting_revision(0).expect("terms"))
         .await
         .expect_err("too late");
     assert_eq!(reason(&status), "REVISION_CONFLICT");
     let info = status.get_details_error_info().expect("info");
     assert_eq!(info.metadata["current_revision"], "1");
-    label(&mut gateway, "a", 2, seen(1).expect("terms"))
+    label(&mut gateway, "a", 2, expecting_revision(1).expect("terms"))
         .await
         .expect("read again");
     gateway.drain().await;
 }
 
 #[tokio::test]
-async fn a_change_that_nobody_confirms_reverts_and_one_that_is_confirmed_stays() {
-    let mut gateway = Running::start("", two).await;
+async fn an_unconfirmed_change_reverts_and_a_confirmed_one_stays() {
+    let mut gateway = TestGateway::start("", two).await;
     let within = |seconds| v1::ChangeTerms {
         confirm_within: Some(prost_types::Duration { seconds, nanos: 0 }),
         ..Default::default()
@@ -248,7 +251,7 @@ async fn a_change_that_nobody_confirms_reverts_and_one_that_is_confirmed_stays()
         .admin
         .confirm(confirm())
         .await
-        .expect_err("nothing waits");
+        .expect_err("no change is pending");
     assert_eq!(reason(&status), "NOTHING_TO_CHANGE");
     label(&mut gateway, "a", 1, v1::ChangeTerms::default())
         .await

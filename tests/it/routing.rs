@@ -1,11 +1,11 @@
-//! Who answers: pins, header rules, sticky keys, random draws.
+//! Selection of the version: pins, header rules, sticky keys, random draws.
 
 use std::collections::{BTreeMap, HashSet};
 
 use taper::proto::v1;
 use taper::proto::v1::predict_request::Pin;
 
-use crate::harness::{Running, good, only, rows, with_header};
+use crate::harness::{TestGateway, good, rows, single_score, with_header};
 use crate::tiny;
 
 const TOML: &str = r#"
@@ -16,8 +16,8 @@ const TOML: &str = r#"
     sticky_header = "x-user-id"
 "#;
 
-async fn three_versions() -> Running {
-    Running::start(TOML, |root| {
+async fn three_versions() -> TestGateway {
+    TestGateway::start(TOML, |root| {
         (1..=3).for_each(|version| tiny::publish(root, "m", version))
     })
     .await
@@ -57,7 +57,7 @@ async fn pins_come_before_rules_and_rules_before_the_split() {
 }
 
 #[tokio::test]
-async fn every_answer_says_who_gave_it() {
+async fn every_answer_names_its_version() {
     let mut gateway = three_versions().await;
     let mut ids = HashSet::new();
     for _ in 0..50 {
@@ -114,11 +114,11 @@ async fn equal_keys_get_equal_versions_also_after_a_restart() {
     second.drain().await;
 }
 
-/// The pipeline's own draws, past the pure function: 9000/900/100 through the whole request path. They have no seed, so
-/// that at four deviations one run in some 5,000 would fail for no reason; at six it is one in some 10^8. The seeded draws
-/// beside the pure function hold four.
+/// The random draws of the pipeline, in addition to the pure function: 9000/900/100 on the whole request path. They have no seed. At
+/// four standard deviations, one run in some 5,000 would fail by chance; at six it is one in some 10^8. The seeded draws of the
+/// pure function stay within four.
 #[tokio::test]
-async fn unkeyed_requests_follow_the_shares_within_six_standard_deviations() {
+async fn requests_without_a_key_follow_the_shares_within_six_standard_deviations() {
     let mut gateway = three_versions().await;
     let mut seen = BTreeMap::new();
     let draws = 20_000_u32;
@@ -154,7 +154,7 @@ async fn unkeyed_requests_follow_the_shares_within_six_standard_deviations() {
 
 #[tokio::test]
 async fn a_model_without_a_policy_sends_everything_to_the_highest_ready_version() {
-    let mut gateway = Running::start("", |root| {
+    let mut gateway = TestGateway::start("", |root| {
         tiny::publish(root, "m", 9);
         tiny::publish(root, "m", 10);
         tiny::publish_with(root, "m", 11, |manifest| {
@@ -164,7 +164,7 @@ async fn a_model_without_a_policy_sends_everything_to_the_highest_ready_version(
     .await;
     let answer = gateway.predict(rows("m", [good()])).await.expect("answer");
     assert_eq!(answer.version, 10);
-    assert!((only(&answer) - 10.0).abs() < f32::EPSILON);
+    assert!((single_score(&answer) - 10.0).abs() < f32::EPSILON);
     let request = v1::GetModelRequest { model: "m".into() };
     let model = gateway
         .admin
@@ -194,16 +194,16 @@ const BY_LABEL: &str = r#"
     ]
 "#;
 
-/// A gateway with four versions whose split and rules name labels; `canary` names the version `canary`.
-async fn by_label(canary: u64) -> Running {
-    Running::start(&BY_LABEL.replace("CANARY", &canary.to_string()), |root| {
+/// Starts a gateway with four versions. Its split and rules name labels; `canary` names the version `canary`.
+async fn by_label(canary: u64) -> TestGateway {
+    TestGateway::start(&BY_LABEL.replace("CANARY", &canary.to_string()), |root| {
         (1..=4).for_each(|version| tiny::publish(root, "m", version))
     })
     .await
 }
 
 #[tokio::test]
-async fn labels_in_splits_and_rules_send_to_the_versions_that_they_name() {
+async fn labels_in_splits_and_rules_select_the_versions_that_they_name() {
     let (mut two, mut four) = (by_label(2).await, by_label(4).await);
     let mut moved = 0;
     for user in 0..300 {
@@ -263,7 +263,7 @@ async fn labels_of_one_version_add_up_in_the_metrics_and_are_counted_by_row() {
     let own = policy.counted[2].requests + policy.counted[3].requests;
     #[expect(clippy::cast_precision_loss, reason = "two hundred")]
     let counted = own as f64 / 200.0;
-    let told = value("taper_traffic_share_counted", 1);
-    assert!((told - counted).abs() < 1e-9, "{told}, not {counted}");
+    let share = value("taper_traffic_share_counted", 1);
+    assert!((share - counted).abs() < 1e-9, "{share}, not {counted}");
     gateway.drain().await;
 }

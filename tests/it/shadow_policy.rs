@@ -1,10 +1,12 @@
-//! Shadows and the fallback as operators set them, over real sockets and on the command line.
+//! Shadows and the fallback, set by operators over real sockets and on the command line.
 
 use std::path::Path;
 
 use taper::proto::v1;
 
-use crate::harness::{Running, eventually, fields, good, policy, reason, rows, seen};
+use crate::harness::{
+    TestGateway, eventually, expecting_revision, fields, good, policy, reason, rows,
+};
 use crate::tiny;
 
 fn three(root: &Path) {
@@ -19,7 +21,7 @@ fn shadow(version: u64) -> v1::Shadow {
     }
 }
 
-/// All traffic to 1, copies to `copied`, and 2 stands by.
+/// Returns a policy with all traffic on 1, copies to `copied`, and 2 as the fallback.
 pub fn with_shadows_and_fallback(copied: u64) -> v1::TrafficPolicy {
     v1::TrafficPolicy {
         shadows: vec![shadow(copied)],
@@ -35,29 +37,29 @@ fn set(policy: v1::TrafficPolicy, expected: u64) -> v1::SetTrafficPolicyRequest 
     v1::SetTrafficPolicyRequest {
         model: "m".into(),
         policy: Some(policy),
-        terms: seen(expected),
+        terms: expecting_revision(expected),
     }
 }
 
 #[tokio::test]
-async fn a_shadow_scores_copies_holds_its_version_and_goes_when_it_is_taken_away() {
-    let mut gateway = Running::start("", three).await;
+async fn a_shadow_scores_copies_keeps_its_version_loaded_and_ends_when_it_is_removed() {
+    let mut gateway = TestGateway::start("", three).await;
     let changed = gateway
         .admin
         .set_traffic_policy(set(with_shadows_and_fallback(3), 0))
         .await;
     let changed = changed.expect("set").into_inner();
-    let told: Vec<_> = changed
+    let differences: Vec<_> = changed
         .differences
         .iter()
         .map(|one| (&*one.field, &*one.after))
         .collect();
     assert!(
-        told.contains(&(
+        differences.contains(&(
             "shadows[3]",
             "100%, deadline 1000 ms, queue 64, concurrent 1"
-        )) && told.contains(&("fallback", "2")),
-        "{told:?}"
+        )) && differences.contains(&("fallback", "2")),
+        "{differences:?}"
     );
     for _ in 0..10 {
         let answer = gateway.predict(rows("m", [good()])).await.expect("answer");
@@ -102,7 +104,7 @@ async fn a_shadow_scores_copies_holds_its_version_and_goes_when_it_is_taken_away
         .admin
         .unload_version(unload)
         .await
-        .expect("nobody holds it");
+        .expect("nothing refers to it");
     eventually("its series have gone", || async {
         let text = gateway.http_get("/metrics").await.1;
         (!text.contains(r#"version="3""#)).then_some(())
@@ -113,7 +115,7 @@ async fn a_shadow_scores_copies_holds_its_version_and_goes_when_it_is_taken_away
 
 #[tokio::test]
 async fn every_fault_of_shadows_and_fallback_is_named() {
-    let mut gateway = Running::start("", three).await;
+    let mut gateway = TestGateway::start("", three).await;
     let wrong = v1::TrafficPolicy {
         shadows: vec![
             v1::Shadow {
@@ -171,8 +173,8 @@ async fn every_fault_of_shadows_and_fallback_is_named() {
 }
 
 #[tokio::test]
-async fn a_shadow_that_is_not_there_costs_nobody_an_answer_after_a_restart() {
-    let mut gateway = Running::start("", three).await;
+async fn a_missing_shadow_after_a_restart_fails_no_request() {
+    let mut gateway = TestGateway::start("", three).await;
     let changed = gateway
         .admin
         .set_traffic_policy(set(with_shadows_and_fallback(3), 0))
@@ -181,7 +183,7 @@ async fn a_shadow_that_is_not_there_costs_nobody_an_answer_after_a_restart() {
     let dir = gateway.drain_and_keep().await;
     let broken = dir.path().join("models/m/3/weights.safetensors");
     std::fs::write(broken, b"not weights").expect("broken");
-    let mut gateway = Running::over(dir, "").await;
+    let mut gateway = TestGateway::over(dir, "").await;
     let answer = gateway.predict(rows("m", [good()])).await.expect("answer");
     assert_eq!(answer.version, 1);
     let model = v1::GetModelRequest { model: "m".into() };

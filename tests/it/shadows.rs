@@ -1,4 +1,4 @@
-//! Shadows that misbehave, and callers who do not notice.
+//! Failing shadows do not affect clients.
 
 use std::sync::{
     Mutex,
@@ -14,9 +14,9 @@ use taper::serving::route::{RawPolicy, RawShadow};
 use taper::serving::shadow::ShadowPoolSettings;
 
 use crate::harness::eventually;
-use crate::helpers::{Does, House, does, house, score, well};
+use crate::test_server::{Behaviour, TestServer, behaviour, echo, score, test_server};
 
-/// A shadow that gets everything.
+/// Returns a shadow that gets a copy of every request.
 fn all(version: u64) -> RawShadow {
     RawShadow {
         target: version.into(),
@@ -27,7 +27,7 @@ fn all(version: u64) -> RawShadow {
     }
 }
 
-/// Version 1 answers; the others are shadows.
+/// Returns a policy with version 1 as the primary and these shadows.
 fn policy(shadows: Vec<RawShadow>) -> RawPolicy {
     RawPolicy {
         split: vec![(1.into(), 10_000)],
@@ -43,12 +43,12 @@ fn plenty() -> ShadowPoolSettings {
     }
 }
 
-/// A model that tells when it begins and hangs until it is let go, once for each; then answers 7.
-fn hanging() -> (Does, Receiver<()>, Sender<()>) {
+/// Returns a model that signals each start and hangs until it is released once; then it answers 7.
+fn hanging() -> (Behaviour, Receiver<()>, Sender<()>) {
     let ((began, begun), (let_go, go)) = (mpsc::channel(), mpsc::channel());
     let go: Mutex<Receiver<()>> = Mutex::new(go);
-    let model = does(move |_| {
-        // Nobody listens any more in a test that is over.
+    let model = behaviour(move |_| {
+        // The test has ended if the receiver is gone.
         let _ = began.send(());
         let _ = go.lock().expect("lock").recv();
         Ok(7.0)
@@ -56,136 +56,141 @@ fn hanging() -> (Does, Receiver<()>, Sender<()>) {
     (model, begun, let_go)
 }
 
-/// Waits until a hanging model has begun.
-async fn began(begun: Receiver<()>) -> Receiver<()> {
+/// Waits until a hanging model has started.
+async fn wait_for_start(begun: Receiver<()>) -> Receiver<()> {
     let wait = move || begun.recv().map(|()| begun);
     let begun = tokio::task::spawn_blocking(wait).await;
-    begun.expect("joins").expect("it began")
+    begun.expect("joins").expect("it started")
 }
 
-/// Asks `many` times; every answer is the primary's.
-async fn ask(house: &House, many: u8) {
+/// Predicts `many` times. Every answer must be that of the primary.
+async fn predict(server: &TestServer, many: u8) {
     for x in 0..many {
-        let answer = house.ask(f64::from(x)).await.expect("the primary answers");
+        let answer = server
+            .predict(f64::from(x))
+            .await
+            .expect("the primary answers");
         assert_eq!(answer.role, Role::Primary);
         assert!((score(&answer) - f32::from(x)).abs() < f32::EPSILON);
     }
 }
 
 #[tokio::test]
-async fn a_shadow_that_fails_in_any_way_costs_the_caller_nothing_and_is_counted() {
+async fn any_failure_of_a_shadow_is_counted_and_does_not_affect_clients() {
     let shadows = (2..=4).map(all).collect();
     let models = vec![
-        well(),
-        does(|_| panic!("a shadow")),
-        does(|_| Ok(f32::NAN)),
-        does(|_| Err(ForwardError::Failed("a shadow".into()))),
+        echo(),
+        behaviour(|_| panic!("a shadow")),
+        behaviour(|_| Ok(f32::NAN)),
+        behaviour(|_| Err(ForwardError::Failed("a shadow".into()))),
     ];
-    let house = house(models, policy(shadows), plenty());
-    ask(&house, 50).await;
+    let server = test_server(models, policy(shadows), plenty());
+    ask(&server, 50).await;
     for version in 2..=4 {
-        house.has_ended(version, "shadow", "INTERNAL", 50.0).await;
-        assert!(house.ended(version, "primary", "INTERNAL") < 0.5);
+        server
+            .wait_until_ended(version, "shadow", "INTERNAL", 50.0)
+            .await;
+        assert!(server.ended(version, "primary", "INTERNAL") < 0.5);
     }
-    assert!((house.ended(1, "primary", "OK") - 50.0).abs() < 0.5);
+    assert!((server.ended(1, "primary", "OK") - 50.0).abs() < 0.5);
 }
 
 #[tokio::test]
-async fn a_shadow_that_hangs_fills_its_own_queue_and_nobody_waits() {
+async fn a_hanging_shadow_fills_only_its_own_queue_and_delays_no_client() {
     let (model, begun, let_go) = hanging();
     let hangs = RawShadow {
         max_queue: 4,
         ..all(2)
     };
-    let models = vec![well(), model, well()];
-    let house = house(models, policy(vec![hangs, all(3)]), plenty());
-    ask(&house, 1).await;
-    let _begun = began(begun).await;
-    // All of these are answered while the shadow hangs, and the other shadow gets its copies.
-    ask(&house, 50).await;
-    assert!((house.dropped(2, "queue_full") - 46.0).abs() < 0.5);
-    let queue = house.metric("taper_shadow_queue_requests", 2, "");
+    let models = vec![echo(), model, echo()];
+    let server = test_server(models, policy(vec![hangs, all(3)]), plenty());
+    ask(&server, 1).await;
+    let _begun = wait_for_start(begun).await;
+    // All of these requests are answered while one shadow hangs, and the other shadow gets its copies.
+    ask(&server, 50).await;
+    assert!((server.dropped(2, "queue_full") - 46.0).abs() < 0.5);
+    let queue = server.metric("taper_shadow_queue_requests", 2, "");
     assert!((queue - 4.0).abs() < 0.5, "{queue} wait");
-    house.has_ended(3, "shadow", "OK", 51.0).await;
-    let compared = || house.metric("taper_shadow_compared_rows_total", 3, r#"primary="1""#);
+    server.wait_until_ended(3, "shadow", "OK", 51.0).await;
+    let compared = || server.metric("taper_shadow_compared_rows_total", 3, r#"primary="1""#);
     eventually("every row is compared", || async {
         (compared() > 50.5).then_some(())
     })
     .await;
     drop(let_go);
-    house.has_ended(2, "shadow", "OK", 5.0).await;
-    assert!(house.metric("taper_shadow_queue_requests", 2, "") < 0.5);
+    server.wait_until_ended(2, "shadow", "OK", 5.0).await;
+    assert!(server.metric("taper_shadow_queue_requests", 2, "") < 0.5);
 }
 
 #[tokio::test]
-async fn a_shadow_past_its_deadline_counts_once_and_gets_nothing_until_it_comes_back() {
+async fn a_shadow_past_its_deadline_is_counted_once_and_gets_no_copies_until_it_returns() {
     let (model, begun, let_go) = hanging();
     let hangs = RawShadow {
         deadline_ms: 50,
         ..all(2)
     };
-    let house = house(vec![well(), model], policy(vec![hangs]), plenty());
-    ask(&house, 1).await;
-    let _begun = began(begun).await;
+    let server = test_server(vec![echo(), model], policy(vec![hangs]), plenty());
+    ask(&server, 1).await;
+    let _begun = wait_for_start(begun).await;
     tokio::time::sleep(Duration::from_millis(60)).await;
-    ask(&house, 20).await;
-    assert!((house.dropped(2, "stuck") - 20.0).abs() < 0.5);
-    assert!((house.ended(2, "shadow", "DEADLINE_EXCEEDED") - 1.0).abs() < 0.5);
+    ask(&server, 20).await;
+    assert!((server.dropped(2, "stuck") - 20.0).abs() < 0.5);
+    assert!((server.ended(2, "shadow", "DEADLINE_EXCEEDED") - 1.0).abs() < 0.5);
     drop(let_go);
-    eventually("it is asked again", || async {
-        ask(&house, 1).await;
-        (house.ended(2, "shadow", "OK") > 0.5).then_some(())
+    eventually("it gets copies again", || async {
+        ask(&server, 1).await;
+        (server.ended(2, "shadow", "OK") > 0.5).then_some(())
     })
     .await;
 }
 
 #[tokio::test]
-async fn copies_whose_time_is_over_while_they_wait_are_dropped() {
+async fn copies_that_expire_in_the_queue_are_dropped() {
     let (model, begun, let_go) = hanging();
     let hangs = RawShadow {
         deadline_ms: 500,
         ..all(2)
     };
-    let house = house(vec![well(), model], policy(vec![hangs]), plenty());
-    ask(&house, 6).await;
-    let _begun = began(begun).await;
-    let waiting = house.metric("taper_shadow_queue_requests", 2, "");
+    let server = test_server(vec![echo(), model], policy(vec![hangs]), plenty());
+    ask(&server, 6).await;
+    let _begun = wait_for_start(begun).await;
+    let waiting = server.metric("taper_shadow_queue_requests", 2, "");
     assert!(waiting > 0.5, "some wait");
     tokio::time::sleep(Duration::from_millis(510)).await;
     drop(let_go);
-    let dropped = || house.dropped(2, "deadline");
+    let dropped = || server.dropped(2, "deadline");
     eventually("what waited is dropped", || async {
         (dropped() >= waiting).then_some(())
     })
     .await;
     assert!((dropped() - waiting).abs() < 0.5, "once each");
-    assert!(house.ended(2, "shadow", "OK") < 0.5, "none was computed");
+    assert!(server.ended(2, "shadow", "OK") < 0.5, "none was computed");
 }
 
 #[tokio::test]
-async fn copies_that_wait_when_their_shadow_is_taken_away_are_counted_as_draining() {
+async fn queued_copies_of_a_removed_shadow_are_counted_as_draining() {
     let (model, begun, let_go) = hanging();
-    let house = house(vec![well(), model], policy(vec![all(2)]), plenty());
-    ask(&house, 6).await;
-    let _begun = began(begun).await;
-    let mut next = Snapshot::clone(&house.live.snapshot());
+    let server = test_server(vec![echo(), model], policy(vec![all(2)]), plenty());
+    ask(&server, 6).await;
+    let _begun = wait_for_start(begun).await;
+    let mut next = Snapshot::clone(&server.live.snapshot());
     let number = 2.try_into().expect("a version");
-    // Held, so that its counters can still be read.
+    // Kept, so that its counters can still be read.
     let _version = std::sync::Arc::clone(&next.models["m"].ready[&number]);
     next.models.clear();
-    house.live.publish(next);
+    server.live.publish(next);
     drop(let_go);
     eventually("what waited is dropped", || async {
-        (house.dropped(2, "draining") > 4.5).then_some(())
+        (server.dropped(2, "draining") > 4.5).then_some(())
     })
     .await;
-    assert!((house.dropped(2, "draining") - 5.0).abs() < 0.5);
+    assert!((server.dropped(2, "draining") - 5.0).abs() < 0.5);
 }
 
 #[tokio::test]
-async fn a_shadow_a_hundred_times_slower_keeps_its_queue_short_and_the_primary_right() {
+async fn a_shadow_a_hundred_times_slower_keeps_its_queue_short_and_does_not_affect_the_primary() {
     let takes = |time: Duration| {
-        does(move |x| {
+        behaviour(move |x| {
             let begin = cpu_time();
             while cpu_time() - begin < time {
                 std::hint::spin_loop();
@@ -201,16 +206,16 @@ async fn a_shadow_a_hundred_times_slower_keeps_its_queue_short_and_the_primary_r
         takes(Duration::from_micros(200)),
         takes(Duration::from_millis(20)),
     ];
-    let house = house(models, policy(vec![slow]), plenty());
+    let server = test_server(models, policy(vec![slow]), plenty());
     for _ in 0..20 {
-        ask(&house, 10).await;
-        let queue = house.metric("taper_shadow_queue_requests", 2, "");
+        ask(&server, 10).await;
+        let queue = server.metric("taper_shadow_queue_requests", 2, "");
         assert!(queue < 4.5, "{queue} wait");
     }
-    assert!((house.ended(1, "primary", "OK") - 200.0).abs() < 0.5);
+    assert!((server.ended(1, "primary", "OK") - 200.0).abs() < 0.5);
     let (scored, dropped) = (
-        || house.ended(2, "shadow", "OK"),
-        || house.dropped(2, "queue_full"),
+        || server.ended(2, "shadow", "OK"),
+        || server.dropped(2, "queue_full"),
     );
     eventually("every copy is scored or counted as dropped", || async {
         (scored() + dropped() > 199.5).then_some(())
@@ -221,8 +226,8 @@ async fn a_shadow_a_hundred_times_slower_keeps_its_queue_short_and_the_primary_r
 }
 
 #[tokio::test]
-async fn past_the_compute_time_of_all_shadows_copies_are_dropped() {
-    let burns = does(|x| {
+async fn copies_beyond_the_compute_time_of_all_shadows_are_dropped() {
+    let burns = behaviour(|x| {
         let begin = cpu_time();
         while cpu_time() - begin < Duration::from_millis(110) {
             std::hint::spin_loop();
@@ -233,44 +238,44 @@ async fn past_the_compute_time_of_all_shadows_copies_are_dropped() {
         compute_share: 1,
         ..ShadowPoolSettings::default()
     };
-    let house = house(vec![well(), burns], policy(vec![all(2)]), settings);
-    ask(&house, 1).await;
-    house.has_ended(2, "shadow", "OK", 1.0).await;
-    ask(&house, 3).await;
+    let server = test_server(vec![echo(), burns], policy(vec![all(2)]), settings);
+    ask(&server, 1).await;
+    server.wait_until_ended(2, "shadow", "OK", 1.0).await;
+    ask(&server, 3).await;
     eventually("three are dropped", || async {
-        (house.dropped(2, "budget") > 2.5).then_some(())
+        (server.dropped(2, "budget") > 2.5).then_some(())
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_version_in_the_split_can_be_a_shadow_too_and_pins_are_not_copied() {
-    let house = house(vec![well()], policy(vec![all(1)]), plenty());
-    ask(&house, 10).await;
-    house.ask_pinned(1.0, Some(1)).await.expect("answer");
-    house.has_ended(1, "shadow", "OK", 10.0).await;
-    assert!((house.ended(1, "primary", "OK") - 11.0).abs() < 0.5);
+async fn a_version_in_the_split_can_also_be_a_shadow_and_pinned_requests_are_not_copied() {
+    let server = test_server(vec![echo()], policy(vec![all(1)]), plenty());
+    ask(&server, 10).await;
+    server.predict_pinned(1.0, Some(1)).await.expect("answer");
+    server.wait_until_ended(1, "shadow", "OK", 10.0).await;
+    assert!((server.ended(1, "primary", "OK") - 11.0).abs() < 0.5);
 }
 
 #[tokio::test]
-async fn a_shadow_that_is_taken_away_loses_its_queue_and_is_freed() {
+async fn a_removed_shadow_loses_its_queue_and_is_freed() {
     let (model, begun, let_go) = hanging();
-    let house = house(vec![well(), model], policy(vec![all(2)]), plenty());
-    ask(&house, 6).await;
-    let _begun = began(begun).await;
-    let queue = house.metric("taper_shadow_queue_requests", 2, "");
+    let server = test_server(vec![echo(), model], policy(vec![all(2)]), plenty());
+    ask(&server, 6).await;
+    let _begun = wait_for_start(begun).await;
+    let queue = server.metric("taper_shadow_queue_requests", 2, "");
     assert!((queue - 5.0).abs() < 0.5, "{queue} wait");
-    let mut next = Snapshot::clone(&house.live.snapshot());
+    let mut next = Snapshot::clone(&server.live.snapshot());
     let number = 2.try_into().expect("a version");
     let version = std::sync::Arc::downgrade(&next.models["m"].ready[&number]);
     next.models.clear();
-    house.live.publish(next);
+    server.live.publish(next);
     drop(let_go);
-    eventually("nobody holds the version", || async {
+    eventually("nothing holds the version", || async {
         version.upgrade().is_none().then_some(())
     })
     .await;
-    let text = house.telemetry.render();
+    let text = server.telemetry.render();
     assert!(text.contains("taper_weights_bytes 0\n"), "{text}");
     assert!(
         !text.contains("taper_shadow"),

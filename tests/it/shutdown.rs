@@ -1,4 +1,4 @@
-//! How the process ends.
+//! Shutdown of the process.
 
 use std::{collections::HashMap, fs, net::SocketAddr, path::Path, pin::Pin};
 
@@ -14,7 +14,7 @@ use tonic::transport::Channel;
 use tonic::{Code, Request, Response, Status, client::Grpc};
 use tonic_prost::ProstCodec;
 
-use crate::harness::{connect, good, only, reason, registry, rows};
+use crate::harness::{connect, good, reason, registry, rows, single_score};
 use crate::process::{Process, serve};
 use crate::tiny;
 
@@ -22,7 +22,7 @@ fn one_version() -> tempfile::TempDir {
     registry(|root| tiny::publish(root, "m", 1))
 }
 
-/// A `Predict` that the gateway has begun to receive, and the way to send the rest of it.
+/// Starts a `Predict` of which the gateway has received a part, and returns a sender for the rest.
 async fn begun(
     address: SocketAddr,
 ) -> (
@@ -39,7 +39,7 @@ async fn begun(
     (rest, answer)
 }
 
-/// A `Predict` whose message is sent later. It is under way once the future has been asked.
+/// Creates a `Predict` whose message is sent later. The call starts when the future is first polled.
 async fn call(
     channel: &Channel,
 ) -> (
@@ -58,15 +58,15 @@ async fn call(
     (rest, answer)
 }
 
-/// Waits for the answer to another request, of nobody's model: what was sent on the same connection before has come then.
+/// Sends a request to an unknown model and waits for the error. Earlier data on the same connection has then arrived.
 async fn arrived(channel: Channel) {
     let mut client = PredictionServiceClient::new(channel);
     let answer = client.predict(rows("nobody", [good()])).await;
-    assert_eq!(reason(&answer.expect_err("nobody's")), "UNKNOWN_MODEL");
+    assert_eq!(reason(&answer.expect_err("unknown model")), "UNKNOWN_MODEL");
 }
 
 #[test]
-fn both_signals_end_it_with_0() {
+fn both_signals_end_the_process_with_exit_code_0() {
     let dir = one_version();
     for signal in ["TERM", "INT"] {
         let mut gateway = Process::serve(dir.path());
@@ -74,8 +74,8 @@ fn both_signals_end_it_with_0() {
         gateway.signal(signal);
         let ended = gateway.end();
         assert_eq!(ended.code, Some(0), "SIG{signal}: {ended:?}");
-        let told = format!("SIG{signal}: draining");
-        assert!(ended.stdout.contains(&told), "{}", ended.stdout);
+        let expected = format!("SIG{signal}: draining");
+        assert!(ended.stdout.contains(&expected), "{}", ended.stdout);
         assert!(ended.stdout.contains("drained in "), "{}", ended.stdout);
     }
 }
@@ -94,7 +94,7 @@ async fn a_request_in_flight_is_answered_before_the_process_ends() {
         .expect("the connection is open");
     drop(rest);
     let answer = answer.await.expect("no panic").expect("answered");
-    assert!((only(answer.get_ref()) - 1.0).abs() < f32::EPSILON);
+    assert!((single_score(answer.get_ref()) - 1.0).abs() < f32::EPSILON);
     assert_eq!(gateway.end().code, Some(0));
 }
 
@@ -116,7 +116,7 @@ async fn a_second_signal_does_not_wait_for_requests_in_flight() {
     );
 }
 
-/// A network that takes time for real: three layers of 1024 between 8 numbers and one answer, which is 1.
+/// Publishes a network whose forward pass takes measurable time: three layers of 1024 between 8 numbers and one answer, which is 1.
 fn publish_slow(root: &Path) {
     const WIDTH: usize = 1024;
     let zeros = vec![0u8; WIDTH * WIDTH * 4];
@@ -157,7 +157,7 @@ fn publish_slow(root: &Path) {
     fs::write(dir.join("metadata.json"), manifest.to_string()).expect("manifest");
 }
 
-/// A request of `rows` rows of the slow model.
+/// Returns a request of `rows` rows for the slow model.
 fn slow_rows(rows: usize) -> PredictRequest {
     PredictRequest {
         model: "slow".into(),
@@ -172,15 +172,15 @@ fn slow_rows(rows: usize) -> PredictRequest {
     }
 }
 
-/// How requests ended that were in flight when SIGTERM came, and what the process said at its end.
-struct Drained {
+/// How the requests in flight at SIGTERM ended, and the final report of the process.
+struct DrainResult {
     finished: usize,
-    told: usize,
+    refused: usize,
     report: String,
 }
 
-/// Ends a gateway that has 200 requests in flight, of `rows` rows each; the last `silent` of them never send their message.
-async fn drain_200(drain_seconds: u64, rows: usize, silent: usize) -> Drained {
+/// Stops a gateway that has 200 requests in flight, of `rows` rows each. The last `silent` of them never send their message.
+async fn drain_200(drain_seconds: u64, rows: usize, silent: usize) -> DrainResult {
     const ALL: usize = 200;
     let dir = registry(publish_slow);
     let config = dir.path().join("taper.toml");
@@ -195,7 +195,7 @@ async fn drain_200(drain_seconds: u64, rows: usize, silent: usize) -> Drained {
     let (mut ways, mut calls) = (Vec::new(), Vec::new());
     for _ in 0..ALL {
         let (rest, mut answer) = call(&channel).await;
-        // Asked once, so that it is under way before the next one.
+        // Polled once, so that it starts before the next one.
         tokio::select! {
             biased;
             early = &mut answer => panic!("answered before it was sent: {early:?}"),
@@ -213,7 +213,7 @@ async fn drain_200(drain_seconds: u64, rows: usize, silent: usize) -> Drained {
             .await
             .expect("the connection is open");
     }
-    let (mut finished, mut told) = (0, 0);
+    let (mut finished, mut refused) = (0, 0);
     for call in calls {
         match call.await.expect("no panic") {
             Ok(answer) => {
@@ -226,7 +226,7 @@ async fn drain_200(drain_seconds: u64, rows: usize, silent: usize) -> Drained {
                     (status.code(), &*reason(&status)),
                     (Code::Unavailable, "DRAINING")
                 );
-                told += 1;
+                refused += 1;
             }
         }
     }
@@ -237,9 +237,9 @@ async fn drain_200(drain_seconds: u64, rows: usize, silent: usize) -> Drained {
         .stdout
         .lines()
         .find(|line| line.contains("drained in "));
-    Drained {
+    DrainResult {
         finished,
-        told,
+        refused,
         report: report.expect("a report").to_owned(),
     }
 }
@@ -247,20 +247,22 @@ async fn drain_200(drain_seconds: u64, rows: usize, silent: usize) -> Drained {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_hundred_requests_in_flight_are_all_finished_and_the_report_says_so() {
     let drained = drain_200(300, 160, 0).await;
-    assert_eq!((drained.finished, drained.told), (200, 0));
+    assert_eq!((drained.finished, drained.refused), (200, 0));
     let want = "200 of 200 requests in flight finished, 0 answered UNAVAILABLE, 0 cut off";
     assert!(drained.report.ends_with(want), "{}", drained.report);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn past_the_deadline_the_rest_are_told_unavailable_and_no_stream_is_broken() {
-    // However fast the machine is: those who never send their message cannot finish.
+async fn requests_past_the_drain_deadline_get_unavailable_and_no_stream_is_broken() {
+    // Regardless of the machine's speed, requests without a message cannot finish.
     let drained = drain_200(1, 256, 20).await;
-    assert_eq!(drained.finished + drained.told, 200);
-    assert!(drained.told >= 20, "{}", drained.report);
-    let Drained { finished, told, .. } = drained;
+    assert_eq!(drained.finished + drained.refused, 200);
+    assert!(drained.refused >= 20, "{}", drained.report);
+    let DrainResult {
+        finished, refused, ..
+    } = drained;
     let want = format!(
-        "{finished} of 200 requests in flight finished, {told} answered UNAVAILABLE, 0 cut off"
+        "{finished} of 200 requests in flight finished, {refused} answered UNAVAILABLE, 0 cut off"
     );
     assert!(
         drained.report.ends_with(&want),

@@ -1,4 +1,4 @@
-//! What operators read of the versions' requests: `GetStats` and `taper stats`.
+//! Statistics of the requests of each version: `GetStats` and `taper stats`.
 
 use serde_json::{Value, json};
 use taper::model::Encoding;
@@ -7,23 +7,23 @@ use taper::proto::v1;
 use tonic::Code;
 
 use crate::flights;
-use crate::harness::{Running, fields, good, reason, row, rows};
-use crate::process::{Process, told};
+use crate::harness::{TestGateway, fields, good, reason, row, rows};
+use crate::process::{Process, stdout_of};
 use crate::tiny;
 
-async fn stats(gateway: &mut Running, request: v1::GetStatsRequest) -> v1::GetStatsResponse {
+async fn stats(gateway: &mut TestGateway, request: v1::GetStatsRequest) -> v1::GetStatsResponse {
     let answer = gateway.admin.get_stats(request).await;
     answer.expect("statistics").into_inner()
 }
 
-/// The sketches' stated error, and a last digit of f64.
+/// Returns true if the values agree within the stated error of the sketches plus a last digit of f64.
 fn near(got: f64, exact: f64) -> bool {
     (got - exact).abs() <= exact.abs() / 256.0 + 1e-9
 }
 
 #[tokio::test]
-async fn statistics_tell_codes_predictions_and_inputs_and_nothing_sensitive() {
-    let mut gateway = Running::start("[models.m]\nsplit = { 1 = 10000 }", |root| {
+async fn statistics_report_codes_predictions_and_inputs_but_no_sensitive_input() {
+    let mut gateway = TestGateway::start("[models.m]\nsplit = { 1 = 10000 }", |root| {
         tiny::publish(root, "m", 2);
         tiny::publish_with(root, "m", 1, |manifest| {
             manifest["inputs"][1]["sensitive"] = true.into()
@@ -51,36 +51,36 @@ async fn statistics_tell_codes_predictions_and_inputs_and_nothing_sensitive() {
         4,
         "four windows of the version that answered"
     );
-    for told in &answer.stats {
-        assert_eq!((told.version, told.role()), (1, v1::Role::Primary));
+    for entry in &answer.stats {
+        assert_eq!((entry.version, entry.role()), (1, v1::Role::Primary));
         assert_eq!(
             (
-                told.codes["OK"],
-                told.codes["INVALID_ARGUMENT"],
-                told.codes.len()
+                entry.codes["OK"],
+                entry.codes["INVALID_ARGUMENT"],
+                entry.codes.len()
             ),
             (1, 1, 2)
         );
-        assert_eq!(told.rows, 60, "rows that were refused are none");
-        let total = told.total_seconds.as_ref().expect("times");
+        assert_eq!(entry.rows, 60, "rows that were refused are none");
+        let total = entry.total_seconds.as_ref().expect("times");
         assert_eq!(total.count, 2);
-        let score = told.scores[0].distribution.as_ref().expect("scores");
+        let score = entry.scores[0].distribution.as_ref().expect("scores");
         assert_eq!(
-            (told.scores[0].name.as_str(), score.count, score.min),
+            (entry.scores[0].name.as_str(), score.count, score.min),
             ("value", 60, 1.0)
         );
-        let names: Vec<_> = told.features.iter().map(|one| one.name.as_str()).collect();
+        let names: Vec<_> = entry.features.iter().map(|one| one.name.as_str()).collect();
         assert_eq!(names, ["x", "color", "pair"]);
-        let x = told.features[0].numbers.as_ref().expect("numbers");
+        let x = entry.features[0].numbers.as_ref().expect("numbers");
         assert_eq!((x.count, x.min, x.max, x.mean), (60, 0.0, 59.0, 29.5));
         assert!(near(x.p50, 29.0) && near(x.p90, 53.0), "{x:?}");
-        assert_eq!(told.features[1].categories[0].count, 60);
-        assert_eq!(told.features[2].count, 120, "two values a row");
+        assert_eq!(entry.features[1].categories[0].count, 60);
+        assert_eq!(entry.features[2].count, 120, "two values a row");
     }
-    let told = format!("{answer:?}");
+    let text = format!("{answer:?}");
     assert!(
-        !told.contains("777777") && !told.contains("\"n\""),
-        "{told}"
+        !text.contains("777777") && !text.contains("\"n\""),
+        "{text}"
     );
 
     for (request, code, why) in [
@@ -120,7 +120,7 @@ async fn statistics_tell_codes_predictions_and_inputs_and_nothing_sensitive() {
     gateway.drain().await;
 }
 
-/// The `q`-quantile as the sketch defines it: the `⌈q n⌉`-th smallest.
+/// Returns the `q`-quantile as the sketch defines it: the `⌈q n⌉`-th smallest value.
 fn exact(sorted: &[f64], q: f64) -> f64 {
     let rank = (q * sorted.len() as f64).ceil() as usize;
     sorted[rank.max(1) - 1]
@@ -128,7 +128,7 @@ fn exact(sorted: &[f64], q: f64) -> f64 {
 
 #[tokio::test]
 async fn quantiles_of_real_flights_are_within_the_stated_error_of_the_exact_ones() {
-    let mut gateway = Running::start("", flights::copy_models).await;
+    let mut gateway = TestGateway::start("", flights::copy_models).await;
     let version = flights::versions().remove(1);
     let (rows, _) = flights::live(version.signature());
     let rows = &rows[..2_000];
@@ -158,36 +158,39 @@ async fn quantiles_of_real_flights_are_within_the_stated_error_of_the_exact_ones
         ..Default::default()
     };
     let answer = stats(&mut gateway, request).await;
-    let [told] = &answer.stats[..] else {
+    let [entry] = &answer.stats[..] else {
         panic!("one version answered: {answer:?}")
     };
-    let held = |values: &mut Vec<f64>, told: &v1::Distribution, name: &str| {
+    let held = |values: &mut Vec<f64>, distribution: &v1::Distribution, name: &str| {
         values.sort_by(f64::total_cmp);
-        assert_eq!(told.count, values.len() as u64, "{name}");
+        assert_eq!(distribution.count, values.len() as u64, "{name}");
         for (q, got) in [
-            (0.5, told.p50),
-            (0.9, told.p90),
-            (0.95, told.p95),
-            (0.99, told.p99),
+            (0.5, distribution.p50),
+            (0.9, distribution.p90),
+            (0.95, distribution.p95),
+            (0.99, distribution.p99),
         ] {
             let want = exact(values, q);
             assert!(near(got, want), "{name} at {q}: {got}, exactly {want}");
         }
         assert_eq!(
-            (told.min, told.max),
+            (distribution.min, distribution.max),
             (values[0], values[values.len() - 1]),
             "{name}"
         );
-        let bars: u64 = told.bars.iter().map(|bar| bar.count).sum();
-        assert!(bars == told.count && told.bars.len() <= 40, "{name}");
+        let bars: u64 = distribution.bars.iter().map(|bar| bar.count).sum();
+        assert!(
+            bars == distribution.count && distribution.bars.len() <= 40,
+            "{name}"
+        );
     };
-    let score = told.scores[0].distribution.as_ref().expect("scores");
+    let score = entry.scores[0].distribution.as_ref().expect("scores");
     held(&mut scores, score, "score");
-    let classes: u64 = told.classes.iter().map(|class| class.count).sum();
-    assert_eq!((told.scores[0].name.as_str(), classes), ("late", 2_000));
+    let classes: u64 = entry.classes.iter().map(|class| class.count).sum();
+    assert_eq!((entry.scores[0].name.as_str(), classes), ("late", 2_000));
     let mut checked = 0;
     for (at, input) in version.signature().inputs().iter().enumerate() {
-        let feature = told.features.iter().find(|one| one.name == input.name);
+        let feature = entry.features.iter().find(|one| one.name == input.name);
         let Some(feature) = feature else {
             assert!(
                 input.is_sensitive() || input.columns() == 0,
@@ -202,7 +205,7 @@ async fn quantiles_of_real_flights_are_within_the_stated_error_of_the_exact_ones
             "{}",
             input.name
         );
-        // Numbers outside the range count as its nearest end.
+        // Numbers outside the range count as the nearest bound.
         let (least, most) = match &input.encoding {
             Encoding::Numeric { range, .. } | Encoding::Cyclic { range, .. } => {
                 range.map_or((f64::MIN, f64::MAX), |range| (range.min, range.max))
@@ -230,11 +233,11 @@ fn the_command_line_shows_a_row_for_each_version_and_a_histogram_for_each_input(
     let mut gateway = Process::serve(dir.path());
     let data = gateway.address("data").to_string();
     let admin = gateway.address("admin").to_string();
-    let empty = told(&["stats", "--address", &admin]);
+    let empty = stdout_of(&["stats", "--address", &admin]);
     assert!(empty.contains("no requests"), "{empty}");
     let row = good().to_string();
-    told(&["predict", "m", "--row", &row, "--address", &data]);
-    let json = told(&[
+    stdout_of(&["predict", "m", "--row", &row, "--address", &data]);
+    let json = stdout_of(&[
         "stats",
         "--features",
         "--window",
@@ -251,7 +254,7 @@ fn the_command_line_shows_a_row_for_each_version_and_a_histogram_for_each_input(
         "{json}"
     );
     assert_eq!(line["features"][0]["numbers"]["p50"], 1.0);
-    let text = told(&["stats", "--features", "--address", &admin]);
+    let text = stdout_of(&["stats", "--features", "--address", &admin]);
     for part in [
         "window 5m",
         "primary",

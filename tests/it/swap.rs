@@ -1,27 +1,27 @@
-//! A swap hurts nobody: no request fails, none gets another version's answer, and old weights go with their last request.
+//! During a swap no request fails and none gets the answer of another version. Old weights are freed after their last request.
 
 use std::fs;
 
 use taper::proto::v1::VersionState;
 use tokio::task::JoinSet;
 
-use crate::harness::{Running, eventually, good, only, rows};
+use crate::harness::{TestGateway, eventually, good, rows, single_score};
 use crate::lifecycle::{NEWEST, becomes, status_of};
-use crate::stream::Stream;
+use crate::steady_requests::SteadyRequests;
 use crate::tiny;
 
-/// Rows of a slow request.
+/// Number of rows of a slow request.
 const MOST_ROWS: usize = 512;
 
-/// Puts `version` of `model` into the registry.
-fn swap_in(gateway: &Running, model: &str, version: u64) {
+/// Publishes `version` of `model`.
+fn swap_in(gateway: &TestGateway, model: &str, version: u64) {
     tiny::drop_in(&gateway.models(), model, version, |root| {
         tiny::publish(root, model, version)
     });
 }
 
-/// The value of a series of `/metrics`, 0 where it is not there.
-async fn gauge(gateway: &Running, series: &str) -> f64 {
+/// Returns the value of a series of `/metrics`, or 0 if it is missing.
+async fn gauge(gateway: &TestGateway, series: &str) -> f64 {
     let (_, text) = gateway.http_get("/metrics").await;
     let value = text
         .lines()
@@ -29,8 +29,8 @@ async fn gauge(gateway: &Running, series: &str) -> f64 {
     value.map_or(0.0, |value| value.parse().expect("a number"))
 }
 
-/// Waits until nothing is left in memory but what serves.
-async fn all_is_freed(gateway: &Running) {
+/// Waits until only the weights of serving versions are in memory.
+async fn all_is_freed(gateway: &TestGateway) {
     for series in ["taper_draining_versions", "taper_draining_weights_bytes"] {
         eventually(series, || async {
             (gauge(gateway, series).await == 0.0).then_some(())
@@ -41,8 +41,8 @@ async fn all_is_freed(gateway: &Running) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn fifty_swaps_fail_no_request_and_give_no_wrong_answer() {
-    let gateway = Running::start(NEWEST, |root| tiny::publish(root, "m", 1)).await;
-    let stream = Stream::start(&gateway.data, "m");
+    let gateway = TestGateway::start(NEWEST, |root| tiny::publish(root, "m", 1)).await;
+    let stream = SteadyRequests::start(&gateway.data, "m");
     stream.answered_by(1).await;
     for version in 2..=51 {
         swap_in(&gateway, "m", version);
@@ -65,9 +65,9 @@ async fn fifty_swaps_fail_no_request_and_give_no_wrong_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_large_model_that_loads_beside_changes_nothing_about_that() {
-    let gateway = Running::start(NEWEST, |root| tiny::publish(root, "m", 1)).await;
-    let stream = Stream::start(&gateway.data, "m");
+async fn swaps_fail_no_request_while_a_large_model_loads() {
+    let gateway = TestGateway::start(NEWEST, |root| tiny::publish(root, "m", 1)).await;
+    let stream = SteadyRequests::start(&gateway.data, "m");
     let mut version = 1;
     for large in 1..=2 {
         // 16 MB.
@@ -88,7 +88,7 @@ async fn a_large_model_that_loads_beside_changes_nothing_about_that() {
             .await;
         };
         tokio::pin!(loads);
-        // Swaps go on as long as it loads, and ten in any case.
+        // Swaps continue while the large model loads, and at least ten times.
         let (least, mut loaded) = (version + 10, false);
         while !loaded || version < least {
             version += 1;
@@ -105,11 +105,11 @@ async fn a_large_model_that_loads_beside_changes_nothing_about_that() {
     gateway.drain().await;
 }
 
-/// Slow requests to the version that serves are in flight while it is replaced. How slow a request is differs from machine to
-/// machine, so as many are sent at once as it takes for the last of them to outlive the swap.
+/// Slow requests to the serving version are in flight while it is replaced. Their duration depends on the machine, so the number of
+/// concurrent requests grows until the last of them outlives the swap.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn old_weights_go_with_the_last_request_that_holds_them_and_not_before() {
-    let mut gateway = Running::start(NEWEST, |root| {
+async fn old_weights_are_freed_with_the_last_request_that_uses_them_and_not_before() {
+    let mut gateway = TestGateway::start(NEWEST, |root| {
         tiny::publish_wide(root, "m", 1, 1024, MOST_ROWS)
     })
     .await;
@@ -153,7 +153,7 @@ async fn old_weights_go_with_the_last_request_that_holds_them_and_not_before() {
         while let Some(answer) = slow.try_join_next() {
             answers.push(answer);
         }
-        // What was looked at while one of them was still running counts.
+        // Only values that were read while a request was still running count.
         if !slow.is_empty() {
             #[expect(clippy::cast_precision_loss, reason = "a few megabytes")]
             let wide = wide as f64;
@@ -201,6 +201,6 @@ async fn old_weights_go_with_the_last_request_that_holds_them_and_not_before() {
         .predict(rows("m", [good()]))
         .await
         .expect("an answer");
-    assert!(only(&answer) > 1.0, "{answer:?}");
+    assert!(single_score(&answer) > 1.0, "{answer:?}");
     gateway.drain().await;
 }

@@ -1,4 +1,4 @@
-//! TensorFlow Serving's clients get the answers that native ones get, and hear what is wrong by the names that they know.
+//! Clients of TensorFlow Serving get the answers of native clients, and errors with the names of their protocol.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,19 +14,19 @@ use tonic::{Code, Response};
 
 use crate::fixtures::Fixture;
 use crate::flights;
-use crate::harness::{Running, connect, fields, good, only, reason, rows, with_header};
+use crate::harness::{TestGateway, connect, fields, good, reason, rows, single_score, with_header};
 use crate::python::python;
 use crate::tiny;
 
-/// Predicts as TensorFlow Serving's clients do.
+/// The client of TensorFlow Serving's `Predict`.
 pub type Client = PredictionServiceClient<Channel>;
 
-/// A client of `gateway`.
-pub async fn client(gateway: &Running) -> Client {
+/// Returns a client of `gateway`.
+pub async fn client(gateway: &TestGateway) -> Client {
     PredictionServiceClient::new(connect(gateway.addresses().data).await)
 }
 
-/// A tensor without elements.
+/// Returns a tensor without elements.
 pub fn tensor(dtype: DataType, axes: &[i64]) -> TensorProto {
     let axis = |size: &i64| Dim {
         size: *size,
@@ -42,7 +42,7 @@ pub fn tensor(dtype: DataType, axes: &[i64]) -> TensorProto {
     }
 }
 
-/// `DT_DOUBLE`, value by value.
+/// Returns a `DT_DOUBLE` tensor with one field element per value.
 pub fn doubles(axes: &[i64], values: &[f64]) -> TensorProto {
     TensorProto {
         double_val: values.to_vec(),
@@ -50,7 +50,7 @@ pub fn doubles(axes: &[i64], values: &[f64]) -> TensorProto {
     }
 }
 
-/// A model and no version of it.
+/// Returns the spec of a model without a version.
 pub fn spec(model: &str) -> ModelSpec {
     ModelSpec {
         name: model.into(),
@@ -58,7 +58,7 @@ pub fn spec(model: &str) -> ModelSpec {
     }
 }
 
-/// A version of `m`.
+/// Returns the spec of a version of `m`.
 pub fn by(choice: VersionChoice) -> ModelSpec {
     ModelSpec {
         version_choice: Some(choice),
@@ -66,7 +66,7 @@ pub fn by(choice: VersionChoice) -> ModelSpec {
     }
 }
 
-/// Two rows for a tiny model, each datatype in the field of its own.
+/// Returns two rows for a tiny model. Each datatype uses its own field.
 pub fn two_rows() -> PredictRequest {
     let inputs = [
         ("x", doubles(&[2], &[1.0, 2.0])),
@@ -103,7 +103,7 @@ fn bits(scores: &[f32]) -> Vec<u32> {
     scores.iter().map(|score| score.to_bits()).collect()
 }
 
-/// Scores of the only output, which is called `name`.
+/// Returns the scores of the only output, which is called `name`.
 pub async fn scores(client: &mut Client, request: PredictRequest, name: &str) -> Vec<f32> {
     let answer = client.predict(request).await.expect("answer").into_inner();
     let [(output, tensor)] = &answer.outputs.into_iter().collect::<Vec<_>>()[..] else {
@@ -118,12 +118,12 @@ pub async fn scores(client: &mut Client, request: PredictRequest, name: &str) ->
     tensor.float_val.clone()
 }
 
-/// One input of `rows` for both protocols: numbers as one block of bytes where `raw`, texts always one by one.
+/// Returns one input of `rows` for both protocols: numbers as one block of bytes if `raw`, texts always one by one.
 fn both(name: &str, datatype: Datatype, rows: &[Row], raw: bool) -> (v1::Tensor, TensorProto) {
     let axis = i64::try_from(rows.len()).expect("few rows");
     let cells = rows.iter().map(|row| {
         let cell = row.iter().find(|(column, _)| column == name);
-        cell.map(|(_, cell)| cell).expect("every column is there")
+        cell.map(|(_, cell)| cell).expect("every column exists")
     });
     let numbers = || {
         cells.clone().map(|cell| match cell {
@@ -182,7 +182,7 @@ fn both(name: &str, datatype: Datatype, rows: &[Row], raw: bool) -> (v1::Tensor,
 
 #[tokio::test]
 async fn answers_equal_native_ones_to_the_last_bit() {
-    let mut gateway = Running::start("", flights::copy_models).await;
+    let mut gateway = TestGateway::start("", flights::copy_models).await;
     let mut client = client(&gateway).await;
     let signature = flights::versions()[0].signature().clone();
     let (rows, _) = flights::live(&signature);
@@ -227,7 +227,7 @@ const TOML: &str = r#"
     header_rules = [{ header = "x-tester", value = "yes", version = 2 }]
 "#;
 
-/// Versions 1 and 2 answer, version 7 does not load.
+/// Publishes versions 1 and 2, which answer, and version 7, which does not load.
 fn versions(root: &Path) {
     (1..=2).for_each(|version| tiny::publish(root, "m", version));
     tiny::publish_with(root, "m", 7, |manifest| {
@@ -235,9 +235,9 @@ fn versions(root: &Path) {
     });
 }
 
-/// Version 2 of `m` gets a tenth of the traffic, behind small limits on messages.
-pub async fn start() -> Running {
-    Running::start(TOML, versions).await
+/// Starts a gateway where version 2 of `m` gets a tenth of the traffic, with small limits on messages.
+pub async fn start() -> TestGateway {
+    TestGateway::start(TOML, versions).await
 }
 
 fn header<'a, T>(response: &'a Response<T>, name: &str) -> &'a str {
@@ -246,7 +246,7 @@ fn header<'a, T>(response: &'a Response<T>, name: &str) -> &'a str {
 }
 
 #[tokio::test]
-async fn pins_and_names_of_signatures_are_understood_and_every_answer_says_who_gave_it() {
+async fn pins_and_signature_names_are_supported_and_every_answer_names_its_version() {
     let gateway = start().await;
     let mut client = client(&gateway).await;
     let label = |label: &str| VersionChoice::VersionLabel(label.into());
@@ -268,21 +268,24 @@ async fn pins_and_names_of_signatures_are_understood_and_every_answer_says_who_g
             };
             let request = with_header(request, "taper-response-id", "order-17");
             let response = client.predict(request).await.expect("answer");
-            let told = [
+            let headers = [
                 ("taper-model", "m"),
                 ("taper-version", &want.to_string()),
                 ("taper-role", "primary"),
                 ("taper-policy-revision", "1"),
                 ("taper-response-id", "order-17"),
             ];
-            for (name, value) in told {
+            for (name, value) in headers {
                 assert_eq!(header(&response, name), value, "{name}");
             }
             let answer = response.into_inner();
-            let told = answer.model_spec.expect("who answered");
-            assert_eq!(told.name, "m");
-            assert_eq!(told.version_choice, Some(VersionChoice::Version(want)));
-            assert_eq!(told.signature_name, "serving_default");
+            let model_spec = answer.model_spec.expect("who answered");
+            assert_eq!(model_spec.name, "m");
+            assert_eq!(
+                model_spec.version_choice,
+                Some(VersionChoice::Version(want))
+            );
+            assert_eq!(model_spec.signature_name, "serving_default");
             #[expect(clippy::cast_precision_loss, reason = "small versions")]
             let want = vec![want as f32; 2];
             assert_eq!(answer.outputs["value"].float_val, want);
@@ -292,7 +295,7 @@ async fn pins_and_names_of_signatures_are_understood_and_every_answer_says_who_g
 }
 
 #[tokio::test]
-async fn equal_keys_go_where_native_requests_go() {
+async fn equal_keys_select_the_versions_of_native_requests() {
     let mut gateway = start().await;
     let mut client = client(&gateway).await;
     let mut canary = 0;
@@ -319,7 +322,7 @@ async fn equal_keys_go_where_native_requests_go() {
     gateway.drain().await;
 }
 
-/// Single values that stand for `rows` rows.
+/// Returns single values that TensorFlow Serving repeats for `rows` rows.
 fn single_values(rows: i64) -> PredictRequest {
     PredictRequest {
         inputs: BTreeMap::from([
@@ -344,7 +347,7 @@ fn single_values(rows: i64) -> PredictRequest {
 }
 
 #[tokio::test]
-async fn one_value_fills_a_shape_that_a_message_could_have_held_and_no_larger_one() {
+async fn one_value_fills_a_shape_that_fits_a_message_and_no_larger_shape() {
     let gateway = start().await;
     let mut client = client(&gateway).await;
     assert_eq!(
@@ -357,7 +360,7 @@ async fn one_value_fills_a_shape_that_a_message_could_have_held_and_no_larger_on
         (status.code(), fields(&status)),
         (Code::InvalidArgument, vec!["inputs".to_owned()])
     );
-    // Terabytes, were they made.
+    // The filled tensors would take terabytes.
     for rows in [1_000_000_000_000, i64::MAX] {
         let status = client.predict(single_values(rows)).await;
         let status = status.expect_err("no memory holds it");
@@ -365,7 +368,7 @@ async fn one_value_fills_a_shape_that_a_message_could_have_held_and_no_larger_on
         let want = ["color", "pair", "x"].map(|name| format!("inputs[{name}].tensor_shape"));
         assert_eq!(fields(&status), want);
     }
-    // What is filled takes room as if it had been sent: 64 KiB fit a message, and not beside it.
+    // A filled tensor counts with its full size: 64 KiB fit a message, but not in addition to another one.
     let mut request = two_rows();
     request.inputs = BTreeMap::from([("x".into(), doubles(&[8192], &[1.0]))]);
     request
@@ -384,9 +387,9 @@ async fn one_value_fills_a_shape_that_a_message_could_have_held_and_no_larger_on
 }
 
 #[tokio::test]
-async fn stubs_that_grpc_tools_makes_of_our_protos_predict_and_ask() {
+async fn stubs_generated_by_grpc_tools_predict_and_query_models() {
     let network = Fixture::read("breast_cancer_mlp");
-    let mut gateway = Running::start("", |root| {
+    let mut gateway = TestGateway::start("", |root| {
         versions(root);
         network.publish(root, 3);
     })
@@ -410,7 +413,7 @@ async fn stubs_that_grpc_tools_makes_of_our_protos_predict_and_ask() {
         pin: Some(v1::predict_request::Pin::Version(2)),
         ..rows("m", [good()])
     };
-    let tiny = only(&gateway.predict(pinned).await.expect("native"));
+    let tiny = single_score(&gateway.predict(pinned).await.expect("native"));
     let rows: Vec<_> = network.rows.iter().map(|row| bits(row)).collect();
     let case = serde_json::json!({
         "model": network.name,
@@ -420,11 +423,11 @@ async fn stubs_that_grpc_tools_makes_of_our_protos_predict_and_ask() {
     });
     let protos = Path::new(env!("CARGO_MANIFEST_DIR")).join("proto");
     let address = gateway.addresses().data.to_string();
-    let told = python(
+    let output = python(
         "tfs_predict.py",
         &[&address, protos.to_str().expect("UTF-8"), &case.to_string()],
     )
     .await;
-    assert_eq!(told, "48 scores equal, twice\n");
+    assert_eq!(output, "48 scores equal, twice\n");
     gateway.drain().await;
 }

@@ -1,4 +1,4 @@
-//! What TensorFlow Serving's clients hear is wrong with a request.
+//! Errors that clients of TensorFlow Serving get for bad requests.
 
 use taper::proto::tensorflow::serving::model_spec::VersionChoice;
 use taper::proto::tensorflow::serving::{ModelSpec, PredictRequest};
@@ -8,7 +8,7 @@ use tonic::Code;
 use crate::harness::{fields, with_header};
 use crate::tfs::{by, client, doubles, scores, spec, start, tensor, two_rows};
 
-/// Two rows, with one tensor edited.
+/// Returns two rows with one tensor edited.
 fn with(name: &str, edit: impl FnOnce(&mut TensorProto)) -> PredictRequest {
     let mut request = two_rows();
     edit(request.inputs.get_mut(name).expect("an input"));
@@ -19,7 +19,7 @@ struct Case {
     why: &'static str,
     request: PredictRequest,
     code: Code,
-    /// Field that the details name; empty: none.
+    /// Field that the error details name; empty if they name none.
     field: &'static str,
 }
 
@@ -32,58 +32,62 @@ fn cases() -> Vec<Case> {
         field,
     };
     let bad = |why, field, request| case(why, field, InvalidArgument, request);
-    let asking = |spec| PredictRequest {
+    let request_of = |spec| PredictRequest {
         model_spec: spec,
         ..two_rows()
     };
     let label = |label: &str| VersionChoice::VersionLabel(label.into());
     let dtype = |dtype: DataType| with("x", |x| x.dtype = dtype.into());
     vec![
-        bad("no model", "model_spec.name", asking(None)),
-        bad("an empty name", "model_spec.name", asking(Some(spec("")))),
+        bad("no model", "model_spec.name", request_of(None)),
+        bad(
+            "an empty name",
+            "model_spec.name",
+            request_of(Some(spec(""))),
+        ),
         case(
             "unknown model",
             "model_spec.name",
             NotFound,
-            asking(Some(spec("nobody"))),
+            request_of(Some(spec("nobody"))),
         ),
         case(
             "unknown version",
             "model_spec.version",
             NotFound,
-            asking(Some(by(VersionChoice::Version(9)))),
+            request_of(Some(by(VersionChoice::Version(9)))),
         ),
         case(
             "version zero",
             "model_spec.version",
             NotFound,
-            asking(Some(by(VersionChoice::Version(0)))),
+            request_of(Some(by(VersionChoice::Version(0)))),
         ),
         bad(
             "a version below zero",
             "model_spec.version",
-            asking(Some(by(VersionChoice::Version(-1)))),
+            request_of(Some(by(VersionChoice::Version(-1)))),
         ),
         case(
             "a version that failed",
             "",
             Unavailable,
-            asking(Some(by(VersionChoice::Version(7)))),
+            request_of(Some(by(VersionChoice::Version(7)))),
         ),
         bad(
             "unknown label",
             "model_spec.version_label",
-            asking(Some(by(label("nobody")))),
+            request_of(Some(by(label("nobody")))),
         ),
         bad(
             "an empty label",
             "model_spec.version_label",
-            asking(Some(by(label("")))),
+            request_of(Some(by(label("")))),
         ),
         bad(
             "another signature",
             "model_spec.signature_name",
-            asking(Some(ModelSpec {
+            request_of(Some(ModelSpec {
                 signature_name: "train".into(),
                 ..spec("m")
             })),
@@ -201,7 +205,7 @@ fn cases() -> Vec<Case> {
 }
 
 #[tokio::test]
-async fn each_bad_request_is_refused_by_name_and_the_next_good_one_succeeds() {
+async fn each_bad_request_is_refused_by_name_and_the_next_good_request_succeeds() {
     let gateway = start().await;
     let mut client = client(&gateway).await;
     for Case {
@@ -231,7 +235,7 @@ async fn each_bad_request_is_refused_by_name_and_the_next_good_one_succeeds() {
 }
 
 #[tokio::test]
-async fn outputs_that_are_asked_for_by_name_come() {
+async fn outputs_requested_by_name_are_returned() {
     let gateway = start().await;
     let mut client = client(&gateway).await;
     let request = PredictRequest {
@@ -239,7 +243,7 @@ async fn outputs_that_are_asked_for_by_name_come() {
         ..two_rows()
     };
     assert_eq!(scores(&mut client, request, "value").await.len(), 2);
-    // Where nobody would answer, that is what is told.
+    // If no version would answer, the error reports that.
     let request = PredictRequest {
         model_spec: Some(spec("nobody")),
         output_filter: vec!["value".into()],

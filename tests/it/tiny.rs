@@ -1,4 +1,4 @@
-//! Tiny versions whose answer tells which weights gave it: version `v` of a tiny model answers `v` for every row.
+//! Tiny versions whose answer identifies their weights: version `v` of a tiny model answers `v` for every row.
 
 use std::{fs, path::Path};
 
@@ -19,8 +19,8 @@ pub fn publish_with(root: &Path, model: &str, version: u64, edit: impl FnOnce(&m
 }
 
 /// Like [`publish_with`], with weights of `width` by `width` and more in front: `4 * width * width` bytes of random
-/// numbers, scored in batches of up to `most_rows`. The last layer takes no notice of them, so version `v` answers `v` all
-/// the same.
+/// numbers, scored in batches of up to `most_rows`. The last layer ignores them, so version `v` still answers
+/// `v`.
 pub fn publish_wide(root: &Path, model: &str, version: u64, width: usize, most_rows: usize) {
     let [weight, bias] = [vec![width, width], vec![width]].map(|shape| {
         let bytes = random(shape.iter().product());
@@ -42,18 +42,18 @@ pub fn publish_wide(root: &Path, model: &str, version: u64, width: usize, most_r
         let relu = json!({"kind": "relu"});
         let layers = json!([linear("0"), relu, linear("1"), relu, linear("2")]);
         manifest["architecture"]["layers"] = layers;
-        // A queue of a few such requests.
+        // The queue holds a few such requests.
         manifest["batching"] = json!({"max_rows": most_rows, "max_queue_rows": 1_000_000});
     });
 }
 
-/// Columns of an encoded row.
+/// Number of columns of an encoded row.
 const COLUMNS: usize = 6;
 
 /// A tensor by name: its shape, and its values in f32.
 pub type Named = (&'static str, (Vec<usize>, Vec<u8>));
 
-/// The weights of a tiny version.
+/// Returns the weights of a tiny version.
 pub fn tensors(version: u64) -> [Named; 2] {
     [
         ("0.weight", (vec![1, COLUMNS], vec![0; COLUMNS * 4])),
@@ -66,13 +66,13 @@ fn answer(version: u64) -> Vec<u8> {
     (version as f32).to_le_bytes().to_vec()
 }
 
-/// As many small numbers, one random block of them over and over.
+/// Returns `number` small numbers: one random block, repeated.
 fn random(number: usize) -> Vec<u8> {
     let mut state = 1_u32;
     let block: Vec<u8> = (0..number.min(1 << 16))
         .flat_map(|_| {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            // The sign, then an exponent below that of one.
+            // The sign, then an exponent below that of 1.
             (state & 0x83ff_ffff | 0x3800_0000).to_le_bytes()
         })
         .collect();
@@ -122,13 +122,13 @@ pub fn publish_tensors(
     fs::write(dir.join("metadata.json"), manifest.to_string()).expect("manifest");
 }
 
-/// What a manifest says of a file that holds `bytes`.
+/// Returns the manifest entry of a file that contains `bytes`.
 pub fn file(path: &str, bytes: &[u8]) -> Value {
     let digest = HEXLOWER.encode(&Sha256::digest(bytes));
     json!({"path": path, "sha256": digest, "bytes": bytes.len()})
 }
 
-/// Puts the version that `fill` publishes below the root that it is given into the registry `root`, by one rename of
+/// Lets `fill` publish a version below a temporary root and moves it into the registry `root` by one rename of
 /// its whole folder.
 pub fn drop_in(root: &Path, model: &str, version: u64, fill: impl FnOnce(&Path)) {
     let around = root.parent().expect("a folder around the registry");

@@ -1,4 +1,4 @@
-//! Versions that come over the wire.
+//! Versions that clients upload.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -14,7 +14,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 use tonic::transport::Channel;
 
-use crate::harness::{Running, connect, eventually, fields, good, reason, rows};
+use crate::harness::{TestGateway, connect, eventually, fields, good, reason, rows};
 use crate::process::{self, Process};
 use crate::tiny;
 
@@ -42,7 +42,7 @@ fn chunk(path: &str, data: impl Into<Vec<u8>>) -> v1::UploadVersionRequest {
     }))
 }
 
-/// The messages that upload a tiny version, its weights in two pieces.
+/// Returns the messages that upload a tiny version, with its weights in two pieces.
 fn tiny_version(model: &str, version: u64) -> Messages {
     let dir = tempfile::tempdir().expect("temporary folder");
     tiny::publish(dir.path(), model, version);
@@ -68,7 +68,7 @@ async fn upload(
     Ok(answer.into_inner())
 }
 
-/// Every file and folder below `root`, with its length.
+/// Returns every file and folder below `root`, with its length.
 fn everything(root: &Path) -> Vec<(String, u64)> {
     let mut found = Vec::new();
     let mut folders = vec![root.to_path_buf()];
@@ -87,31 +87,31 @@ fn everything(root: &Path) -> Vec<(String, u64)> {
     found
 }
 
-/// What the audit log says about the uploads of version `version`: who, and how each ended.
-async fn audited(gateway: &Running, version: u64) -> Vec<(String, String)> {
+/// Returns actor and outcome of each upload of version `version`, from the audit log.
+async fn audited(gateway: &TestGateway, version: u64) -> Vec<(String, String)> {
     let mut admin = gateway.admin.clone();
     let request = v1::ReadAuditRequest::default();
     let mut stream = admin.read_audit(request).await.expect("audit").into_inner();
-    let mut told = Vec::new();
+    let mut outcomes = Vec::new();
     while let Some(some) = stream.message().await.expect("no error") {
         for line in some.lines {
             let line: serde_json::Value = serde_json::from_str(&line).expect("JSON");
             if line["action"] == format!("upload version {version}") {
                 let text = |field: &str| line[field].as_str().unwrap_or_default().to_owned();
-                told.push((text("actor"), text("outcome")));
+                outcomes.push((text("actor"), text("outcome")));
             }
         }
     }
-    told
+    outcomes
 }
 
-async fn one_version(toml: &str) -> Running {
-    Running::start(toml, |root| tiny::publish(root, "m", 1)).await
+async fn one_version(toml: &str) -> TestGateway {
+    TestGateway::start(toml, |root| tiny::publish(root, "m", 1)).await
 }
 
 #[tokio::test]
 async fn an_uploaded_version_is_published_and_answers() {
-    // Nobody looks by themselves: the upload has it looked at.
+    // The registry is not polled: the upload triggers a scan.
     let mut gateway = one_version("[watch]\npoll_ms = 3600000").await;
     for (model, version) in [("m", 2), ("new", 7)] {
         let messages = tiny_version(model, version);
@@ -143,7 +143,7 @@ async fn an_uploaded_version_is_published_and_answers() {
 }
 
 #[tokio::test]
-async fn what_is_no_version_is_refused_by_name_and_leaves_nothing_behind() {
+async fn an_invalid_upload_is_refused_by_name_and_leaves_no_files() {
     let mut gateway = one_version("[limits]\nmax_upload_bytes = 4096").await;
     let before = everything(&gateway.models());
     let good = || tiny_version("m", 2);
@@ -214,18 +214,18 @@ async fn what_is_no_version_is_refused_by_name_and_leaves_nothing_behind() {
             "",
         ),
     ] {
-        let told = format!("{messages:?}")
+        let upload_text = format!("{messages:?}")
             .chars()
             .take(200)
             .collect::<String>();
         let status = upload(&mut gateway.admin, messages).await.expect_err(why);
-        assert_eq!(reason(&status), why, "{told}: {status:?}");
+        assert_eq!(reason(&status), why, "{upload_text}: {status:?}");
         let fields = fields(&status);
         assert!(
             field.is_empty() || fields.iter().any(|one| one == field),
             "{field} is not among {fields:?}"
         );
-        assert_eq!(everything(&gateway.models()), before, "after {told}");
+        assert_eq!(everything(&gateway.models()), before, "after {upload_text}");
     }
     let refused = audited(&gateway, 2).await;
     assert!(refused.len() >= 5, "{refused:?}");
@@ -238,9 +238,9 @@ async fn what_is_no_version_is_refused_by_name_and_leaves_nothing_behind() {
     gateway.drain().await;
 }
 
-/// An upload that has begun, and the way to send the rest of it.
+/// Starts an upload and returns a sender for the rest of it.
 async fn begun(
-    gateway: &Running,
+    gateway: &TestGateway,
     version: u64,
 ) -> (
     mpsc::Sender<v1::UploadVersionRequest>,
@@ -271,7 +271,7 @@ async fn begun(
 }
 
 #[tokio::test]
-async fn a_caller_that_goes_away_leaves_nothing_but_a_line_in_the_log() {
+async fn a_cancelled_upload_leaves_only_a_line_in_the_audit_log() {
     let gateway = one_version("").await;
     let before = everything(&gateway.models());
     let (rest, call) = begun(&gateway, 2).await;
@@ -283,7 +283,7 @@ async fn a_caller_that_goes_away_leaves_nothing_but_a_line_in_the_log() {
 }
 
 #[tokio::test]
-async fn a_third_upload_at_one_time_is_refused_and_the_drain_ends_the_others() {
+async fn a_third_concurrent_upload_is_refused_and_the_drain_ends_the_others() {
     let gateway = one_version("").await;
     let before = everything(&gateway.models());
     let (_one, first) = begun(&gateway, 2).await;
@@ -306,14 +306,14 @@ async fn a_third_upload_at_one_time_is_refused_and_the_drain_ends_the_others() {
     drop(dir);
 }
 
-/// Runs the binary in a namespace of its own, where it may mount a disk of 1 MiB over its registry.
+/// Runs the binary in its own namespace, where it may mount a disk of 1 MiB over its registry.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_upload_that_fills_the_disk_is_refused_and_what_serves_goes_on() {
+async fn an_upload_that_fills_the_disk_is_refused_and_serving_continues() {
     let may = Command::new("unshare").args(["-Urm", "true"]).output();
     let may = may.expect("unshare, which is part of util-linux");
     assert!(
         may.status.success(),
-        "this system lets nobody make a namespace, and so no small disk: {may:?}"
+        "this system does not allow a new namespace, so there is no small disk: {may:?}"
     );
     let dir = tempfile::tempdir().expect("temporary folder");
     tiny::publish(&dir.path().join("models"), "m", 1);
@@ -346,7 +346,7 @@ async fn an_upload_that_fills_the_disk_is_refused_and_what_serves_goes_on() {
     let status = upload(&mut admin, messages).await.expect_err("no room");
     assert_eq!(reason(&status), "DISK_FULL", "{status:?}");
     assert!(status.message().contains("registry"), "{status:?}");
-    // There is room again: nothing was left behind.
+    // The space is free again: no file was left behind.
     upload(&mut admin, tiny_version("m", 2))
         .await
         .expect("a small one fits");

@@ -1,4 +1,4 @@
-//! Watching changes and states as they come.
+//! Watches of changes and states.
 
 use std::fs;
 use std::path::Path;
@@ -8,7 +8,7 @@ use taper::proto::v1;
 use taper::proto::v1::watch_response::Event;
 use tonic::{Status, Streaming};
 
-use crate::harness::{Running, fields, reason};
+use crate::harness::{TestGateway, fields, reason};
 use crate::tiny;
 
 type Events = Streaming<v1::WatchResponse>;
@@ -19,7 +19,7 @@ fn two_models(root: &Path) {
 }
 
 async fn watch(
-    gateway: &mut Running,
+    gateway: &mut TestGateway,
     model: &str,
     after_revision: Option<u64>,
 ) -> Result<Events, Status> {
@@ -30,7 +30,7 @@ async fn watch(
     Ok(gateway.admin.watch(request).await?.into_inner())
 }
 
-async fn label(gateway: &mut Running, model: &str, version: u64) {
+async fn label(gateway: &mut TestGateway, model: &str, version: u64) {
     let request = v1::SetLabelRequest {
         model: model.into(),
         label: "stable".into(),
@@ -46,8 +46,8 @@ async fn next(events: &mut Events) -> Event {
     event.expect("no end").event.expect("an event")
 }
 
-/// `change 3 of m`, `state of m at 3`, `m is gone`.
-fn told(event: &Event) -> String {
+/// Describes an event, such as `change 3 of m`, `state of m at 3` or `m is gone`.
+fn describe(event: &Event) -> String {
     match event {
         Event::Change(change) => format!("change {} of {}", change.revision, change.model),
         Event::Model(model) => format!("state of {} at {}", model.model, model.revision),
@@ -56,8 +56,8 @@ fn told(event: &Event) -> String {
 }
 
 #[tokio::test]
-async fn a_watch_begins_with_what_was_missed_and_goes_on_with_what_comes() {
-    let mut gateway = Running::start("", two_models).await;
+async fn a_watch_begins_with_missed_changes_and_continues_with_new_ones() {
+    let mut gateway = TestGateway::start("", two_models).await;
     label(&mut gateway, "m", 1).await;
     label(&mut gateway, "other", 1).await;
     label(&mut gateway, "m", 2).await;
@@ -68,7 +68,7 @@ async fn a_watch_begins_with_what_was_missed_and_goes_on_with_what_comes() {
         "state of m at 3",
         "state of other at 2",
     ] {
-        assert_eq!(told(&next(&mut events).await), want);
+        assert_eq!(describe(&next(&mut events).await), want);
     }
     label(&mut gateway, "m", 1).await;
     let Event::Change(change) = next(&mut events).await else {
@@ -83,19 +83,19 @@ async fn a_watch_begins_with_what_was_missed_and_goes_on_with_what_comes() {
 }
 
 #[tokio::test]
-async fn without_a_revision_only_what_comes_is_told_and_one_model_can_be_chosen() {
-    let mut gateway = Running::start("", two_models).await;
+async fn a_watch_without_a_revision_reports_new_changes_only_and_can_select_one_model() {
+    let mut gateway = TestGateway::start("", two_models).await;
     label(&mut gateway, "m", 1).await;
     let mut all = watch(&mut gateway, "", None).await.expect("watch");
     let mut other = watch(&mut gateway, "other", Some(0)).await.expect("watch");
     for want in ["state of m at 1", "state of other at 0"] {
-        assert_eq!(told(&next(&mut all).await), want);
+        assert_eq!(describe(&next(&mut all).await), want);
     }
-    assert_eq!(told(&next(&mut other).await), "state of other at 0");
+    assert_eq!(describe(&next(&mut other).await), "state of other at 0");
     label(&mut gateway, "m", 2).await;
     label(&mut gateway, "other", 1).await;
     for want in ["change 3 of other", "state of other at 3"] {
-        assert_eq!(told(&next(&mut other).await), want);
+        assert_eq!(describe(&next(&mut other).await), want);
     }
     let status = watch(&mut gateway, "nobody", None)
         .await
@@ -110,9 +110,9 @@ async fn without_a_revision_only_what_comes_is_told_and_one_model_can_be_chosen(
 }
 
 #[tokio::test]
-async fn a_slow_reader_gets_every_change_and_of_the_states_the_newest() {
-    // All states together are more than what the transport holds while nobody reads.
-    let mut gateway = Running::start("", |root| {
+async fn a_slow_reader_gets_every_change_and_the_newest_state() {
+    // All states together exceed the buffers of the transport while the client does not read.
+    let mut gateway = TestGateway::start("", |root| {
         (1..=2).for_each(|version| {
             tiny::publish_with(root, "m", version, |manifest| {
                 manifest["description"] = "x".repeat(20_000).into();
@@ -121,7 +121,7 @@ async fn a_slow_reader_gets_every_change_and_of_the_states_the_newest() {
     })
     .await;
     let mut events = watch(&mut gateway, "m", Some(0)).await.expect("watch");
-    assert_eq!(told(&next(&mut events).await), "state of m at 0");
+    assert_eq!(describe(&next(&mut events).await), "state of m at 0");
     let changes = 500;
     for change in 1..=changes {
         label(&mut gateway, "m", change % 2 + 1).await;
@@ -147,21 +147,21 @@ async fn a_slow_reader_gets_every_change_and_of_the_states_the_newest() {
         }
     }
     assert_eq!(known, changes);
-    assert!(states < changes, "{states} states were told one by one");
+    assert!(states < changes, "{states} states were sent one by one");
     gateway.drain().await;
 }
 
 #[tokio::test]
-async fn versions_that_come_and_models_that_go_are_told() {
-    let mut gateway = Running::start("[watch]\npoll_ms = 100", |root| {
+async fn new_versions_and_removed_models_are_reported() {
+    let mut gateway = TestGateway::start("[watch]\npoll_ms = 100", |root| {
         tiny::publish(root, "m", 2);
-        // One that answers would stay for those who call it.
+        // A version that answers would stay for its clients.
         tiny::publish_with(root, "other", 1, |manifest| manifest["version"] = 9.into());
     })
     .await;
     let mut events = watch(&mut gateway, "", None).await.expect("watch");
     for want in ["state of m at 0", "state of other at 0"] {
-        assert_eq!(told(&next(&mut events).await), want);
+        assert_eq!(describe(&next(&mut events).await), want);
     }
     tiny::publish(&gateway.models(), "m", 3);
     loop {
@@ -176,15 +176,15 @@ async fn versions_that_come_and_models_that_go_are_told() {
         match next(&mut events).await {
             Event::Gone(model) => break assert_eq!(model, "other"),
             Event::Model(_) => {}
-            Event::Change(change) => panic!("nobody changed anything: {change:?}"),
+            Event::Change(change) => panic!("unexpected change: {change:?}"),
         }
     }
     gateway.drain().await;
 }
 
 #[tokio::test]
-async fn the_next_watcher_past_the_limit_is_refused_until_one_goes() {
-    let mut gateway = Running::start("", two_models).await;
+async fn a_watcher_beyond_the_limit_is_refused_until_another_one_ends() {
+    let mut gateway = TestGateway::start("", two_models).await;
     let mut watchers = Vec::new();
     for _ in 0..64 {
         watchers.push(watch(&mut gateway, "", None).await.expect("watch"));
@@ -199,7 +199,7 @@ async fn the_next_watcher_past_the_limit_is_refused_until_one_goes() {
     );
     watchers.pop();
     let admin = gateway.admin.clone();
-    crate::harness::eventually("a place", || {
+    crate::harness::eventually("a free watcher", || {
         let mut admin = admin.clone();
         async move { admin.watch(v1::WatchRequest::default()).await.ok() }
     })
@@ -208,10 +208,10 @@ async fn the_next_watcher_past_the_limit_is_refused_until_one_goes() {
 }
 
 #[tokio::test]
-async fn a_revision_that_is_no_longer_kept_cannot_be_resumed_from() {
-    let mut gateway = Running::start("", two_models).await;
+async fn a_watch_cannot_resume_from_a_revision_that_was_removed() {
+    let mut gateway = TestGateway::start("", two_models).await;
     let mut changes = 0;
-    // A thousand changes of one model are kept at least; how many more is the store's own business.
+    // At least a thousand changes of one model are kept. The store decides how many more.
     let status = loop {
         assert!(changes < 5_000, "nothing is given up");
         for _ in 0..250 {
@@ -232,17 +232,17 @@ async fn a_revision_that_is_no_longer_kept_cannot_be_resumed_from() {
         .await
         .expect("the newest are kept");
     assert_eq!(
-        told(&next(&mut events).await),
+        describe(&next(&mut events).await),
         format!("change {changes} of m")
     );
     gateway.drain().await;
 }
 
 #[tokio::test]
-async fn watchers_do_not_hold_up_the_drain_and_are_told() {
-    let mut gateway = Running::start("", two_models).await;
+async fn watchers_do_not_delay_the_drain_and_are_notified() {
+    let mut gateway = TestGateway::start("", two_models).await;
     let mut events = watch(&mut gateway, "m", None).await.expect("watch");
-    assert_eq!(told(&next(&mut events).await), "state of m at 0");
+    assert_eq!(describe(&next(&mut events).await), "state of m at 0");
     let drained = tokio::task::spawn(gateway.drain());
     let status = events.message().await.expect_err("the end");
     assert_eq!(reason(&status), "DRAINING", "{status:?}");

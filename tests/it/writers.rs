@@ -1,4 +1,4 @@
-//! Many writers at once: each change is built on the one that its writer had read.
+//! Many concurrent writers: each change is based on the revision that its writer read.
 
 use std::collections::BTreeMap;
 
@@ -8,22 +8,22 @@ use tonic::Code;
 use tonic::transport::Channel;
 use tonic_types::StatusExt;
 
-use crate::harness::{Running, connect, reason, seen};
+use crate::harness::{TestGateway, connect, expecting_revision, reason};
 use crate::tiny;
 
 const WRITERS: u64 = 16;
 const WINS: u64 = 12;
 
-/// What one writer did: the revision it had read and the one it made, for each win; and how often it lost.
+/// Results of one writer: the revision that it read and the one that it created, for each success, and the number of conflicts.
 #[derive(Default)]
-struct Done {
+struct WriterRecord {
     wins: Vec<(u64, u64)>,
     losses: u64,
 }
 
-/// Adds one to the counter that the policy's salt holds, again and again, until it has won [`WINS`] times.
-async fn count_up(mut admin: AdminServiceClient<Channel>, writer: u64) -> Done {
-    let mut done = Done::default();
+/// Increments the counter in the policy's salt repeatedly, until it has succeeded [`WINS`] times.
+async fn count_up(mut admin: AdminServiceClient<Channel>, writer: u64) -> WriterRecord {
+    let mut done = WriterRecord::default();
     while (done.wins.len() as u64) < WINS {
         let request = v1::GetTrafficPolicyRequest { model: "m".into() };
         let read = admin
@@ -36,7 +36,7 @@ async fn count_up(mut admin: AdminServiceClient<Channel>, writer: u64) -> Done {
         let request = v1::SetTrafficPolicyRequest {
             model: "m".into(),
             policy: Some(policy),
-            terms: seen(read.revision),
+            terms: expecting_revision(read.revision),
         };
         match admin.set_traffic_policy(request).await {
             Ok(made) => done.wins.push((read.revision, made.into_inner().revision)),
@@ -72,14 +72,14 @@ fn counter(policy: &v1::TrafficPolicy) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn of_16_writers_each_wins_or_is_told_the_current_revision_and_no_update_is_lost() {
-    let mut gateway = Running::start("", |root| tiny::publish(root, "m", 1)).await;
+async fn each_of_16_writers_succeeds_or_gets_the_current_revision_and_no_update_is_lost() {
+    let mut gateway = TestGateway::start("", |root| tiny::publish(root, "m", 1)).await;
     let mut writers = Vec::new();
     for writer in 0..WRITERS {
         let admin = AdminServiceClient::new(connect(gateway.addresses().admin).await);
         writers.push(tokio::spawn(count_up(admin, writer)));
     }
-    // By the revision made: who made it, and from which.
+    // Writer and base revision, by created revision.
     let mut made = BTreeMap::new();
     let mut losses = 0;
     for (writer, task) in (0..).zip(writers) {
@@ -93,7 +93,10 @@ async fn of_16_writers_each_wins_or_is_told_the_current_revision_and_no_update_i
             );
         }
     }
-    assert!(losses > 0, "nobody was ever too late, so nothing was shown");
+    assert!(
+        losses > 0,
+        "no writer ever had a conflict, so the test proved nothing"
+    );
     let request = v1::ListRevisionsRequest {
         limit: 1000,
         ..Default::default()

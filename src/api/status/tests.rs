@@ -84,7 +84,7 @@ fn errors_that_fit_are_not_shortened() {
         })
         .collect();
     assert_eq!(violations(&status), want);
-    let unknown = PredictError::UnknownModel("nobody".into());
+    let unknown = PredictError::UnknownModel("unknown".into());
     assert_eq!(from_predict(&unknown).message(), unknown.to_string());
 }
 

@@ -1,4 +1,4 @@
-//! What the log does when the disk does not.
+//! The log on a disk that fails.
 
 use std::process::Command;
 
@@ -9,7 +9,7 @@ const ROOMY: LogSettings = LogSettings {
     max_bytes: 1 << 20,
     keep: 8,
 };
-/// Where the process with the small disk finds its folder.
+/// Environment variable with the folder for the child process.
 const FOLDER: &str = "TAPER_TEST_AUDIT_FOLDER";
 
 fn entry() -> Entry {
@@ -20,12 +20,12 @@ fn entry() -> Entry {
     }
 }
 
-/// The bound on the size of a file gives short writes and then an error, as a full disk does.
+/// A limit on the size of files causes a short write and then an error, like a full disk.
 #[test]
-fn on_a_full_disk_only_whole_lines_stay_and_the_chain_goes_on_when_there_is_room() {
+fn on_a_full_disk_only_complete_lines_stay_and_the_chain_continues_later() {
     let dir = tempfile::tempdir().unwrap();
     let script = "trap '' XFSZ; ulimit -f 8; exec \"$0\" --exact --ignored --nocapture \"$1\"";
-    // Its output goes through a pipe: the bound would hold for a file that it is printed to as well.
+    // Its output goes through a pipe, because the limit would apply to a file too.
     let child = Command::new("sh")
         .args(["-c", script])
         .arg(std::env::current_exe().unwrap())
@@ -45,7 +45,7 @@ fn on_a_full_disk_only_whole_lines_stay_and_the_chain_goes_on_when_there_is_room
 }
 
 #[test]
-#[ignore = "the other half of the test before it, in a process of its own"]
+#[ignore = "runs in the child process of the previous test"]
 fn fills_the_disk() {
     let Some(dir) = std::env::var_os(FOLDER) else {
         return;
@@ -58,17 +58,17 @@ fn fills_the_disk() {
     let before = verify(&files(dir).unwrap()).unwrap();
     assert!(log.append(&entry()).is_err());
     assert_eq!(verify(&files(dir).unwrap()).unwrap(), before);
-    // A shorter line still fits, and has the next place.
+    // A shorter line still fits and gets the next sequence.
     let sequence = log.append(&Entry::default()).unwrap();
     assert_eq!(sequence, before.last_sequence + 1);
 }
 
 #[test]
-fn half_a_line_that_could_not_be_cut_off_is_cut_off_before_the_next() {
+fn a_partial_line_that_could_not_be_removed_is_removed_before_the_next_line() {
     let dir = tempfile::tempdir().unwrap();
     let mut log = Log::open(dir.path(), ROOMY).unwrap();
     log.append(&entry()).unwrap();
-    // A handle that can neither write nor cut, and half a line that it left.
+    // A handle that can neither write nor truncate, and a partial line.
     let current = dir.path().join(CURRENT);
     let good = log.file.replace(File::open(&current).unwrap());
     log.append(&entry()).unwrap_err();
@@ -84,7 +84,7 @@ fn half_a_line_that_could_not_be_cut_off_is_cut_off_before_the_next() {
 }
 
 #[test]
-fn a_file_that_cannot_be_put_aside_costs_no_line() {
+fn a_failed_rotation_loses_no_line() {
     let dir = tempfile::tempdir().unwrap();
     let tight = LogSettings {
         max_bytes: 1500,
@@ -92,19 +92,19 @@ fn a_file_that_cannot_be_put_aside_costs_no_line() {
     };
     let mut log = Log::open(dir.path(), tight).unwrap();
     log.append(&entry()).unwrap();
-    let taken = dir.path().join("audit-000000000001.jsonl");
-    fs::write(&taken, "mine").unwrap();
+    let in_use = dir.path().join("audit-000000000001.jsonl");
+    fs::write(&in_use, "other").unwrap();
     let error = log.append(&entry()).unwrap_err().to_string();
-    assert!(error.contains("is there already"), "{error}");
-    assert_eq!(fs::read_to_string(&taken).unwrap(), "mine");
-    fs::remove_file(&taken).unwrap();
-    // Put aside, and then the new file cannot be made: the next call goes on.
+    assert!(error.contains("already exists"), "{error}");
+    assert_eq!(fs::read_to_string(&in_use).unwrap(), "other");
+    fs::remove_file(&in_use).unwrap();
+    // The file is renamed, but the new one cannot be created: the next call continues.
     log.rotate().unwrap();
     fs::create_dir(dir.path().join(CURRENT)).unwrap();
     log.append(&entry()).unwrap_err();
     fs::remove_dir(dir.path().join(CURRENT)).unwrap();
     assert_eq!(log.append(&entry()).unwrap(), 2);
-    assert!(!taken.exists(), "none beside the current one is kept");
+    assert!(!in_use.exists(), "no old file is kept");
     assert_eq!(read(dir.path(), 1).unwrap().count(), 1);
     assert_eq!(
         Log::open(dir.path(), tight)

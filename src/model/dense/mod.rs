@@ -1,16 +1,16 @@
-//! Format `dense`: a stack of layers in one safetensors file.
+//! Format `dense`: a stack of layers with the weights in one safetensors file.
 //!
-//! [`Dense::read`] refuses everything that would make an answer wrong: a tensor too few or too many, another type or
-//! shape, a weight that is not finite. Batch norm is gone after loading: folded into a neighbouring linear layer, or,
-//! between two activations, one factor and shift per column. Weights are f32 in memory of our own; nothing maps the file,
-//! so a file that changes later changes nothing here.
+//! [`Dense::read`] rejects everything that would make scores wrong: missing and unknown tensors, other types and shapes, weights that
+//! are not finite. Batch norm is folded into a neighbouring linear layer, or, between two activations, becomes one factor and shift per
+//! column. The weights are copied into memory as f32. The file is not mapped, so later changes of the file have no effect.
 //!
-//! Rows are scored by [`Fused`], one pass over all layers, which costs a tenth of candle's for a row of a small network, and
-//! less or as much for the largest. Only a large network is scored by candle ([`Reference`]) where that is faster: it was given several
-//! threads, or this is a debug build.
+//! [`Fused`] scores rows in one pass over all layers. For a row of a small network, this costs a tenth of candle's forward pass; for
+//! the largest networks, it costs the same or less. Candle ([`Reference`]) scores large networks if it is faster: if it may use several
+//! threads, or in a debug build.
 
 mod fold;
 mod fused;
+mod layer;
 mod reference;
 mod weights;
 
@@ -21,17 +21,17 @@ use std::path::Path;
 
 use super::manifest::Manifest;
 use super::manifest::raw::Head;
-use super::{Model, Rows, Scores};
+use super::scoring::{Model, Rows, Scores};
 use crate::error::ForwardError;
 use crate::faults::Faults;
-use fold::Part;
 use fused::Fused;
+use layer::{Part, narrowed};
 use reference::Reference;
 
-/// Multiply-adds from which a layer is large: several threads share its work, and what a call of candle's costs is nothing.
+/// Multiply-adds from which a layer is large: candle shares its work between threads, and the overhead of a call is negligible.
 const LARGE: usize = 1 << 20;
 
-/// A network whose weights are loaded.
+/// A network with its weights.
 #[derive(Debug)]
 pub(super) struct Dense {
     network: Network,
@@ -46,23 +46,12 @@ enum Network {
     Candle(Reference),
 }
 
-/// What happens to each value between layers.
-#[derive(Clone, Copy, Debug)]
-enum Activation {
-    Relu,
-    Gelu,
-    Silu,
-    Tanh,
-    Sigmoid,
-    LeakyRelu(f64),
-}
-
 impl Dense {
-    /// Builds the network of `manifest` from the bytes of its weights; `file` is only named in faults. `rest` is called
-    /// between pieces of work. At most two copies of the weights are in memory at a time.
+    /// Builds the network of `manifest` from the bytes of its weights. `file` is used only in faults. Calls `rest` between pieces of
+    /// work. There are at most two copies of the weights in memory at a time.
     ///
     /// # Errors
-    /// Every tensor that is missing, surplus, or of another type or shape than the layers need, or not finite.
+    /// Returns every tensor that is missing, unknown, not finite, or of another type or shape than the layers need.
     pub(super) fn read(
         manifest: &Manifest,
         bytes: Vec<u8>,
@@ -70,14 +59,14 @@ impl Dense {
         rest: &mut dyn FnMut(),
     ) -> Result<Self, Faults> {
         let parts = weights::read(manifest, &bytes, file, rest)?;
-        // Before the weights are laid out, which takes place for one layer more.
+        // Freed before the weights are laid out, which needs memory for another copy of one layer.
         drop(bytes);
         let parts = fold::batch_norms(parts);
         rest();
         let cost = parts.iter().map(Part::cost).sum();
         let overflows: Vec<_> = parts.iter().filter_map(Part::overflow).collect();
         if let Some(name) = overflows.first() {
-            let why = format!("{name}: batch norm makes weights that do not fit f32");
+            let why = format!("{name}: weights do not fit f32 after batch norm is folded in");
             return Err(Faults::one(file, why));
         }
         let largest = parts.iter().map(Part::cost).max().unwrap_or(0);
@@ -123,18 +112,18 @@ impl Model for Dense {
     }
 }
 
-/// Whether candle is faster for a network whose largest layer takes as many multiply-adds: with several threads, or where
-/// this crate is not `optimised`, because candle's kernels always are.
+/// Returns whether candle is faster for a network whose largest layer has `largest` multiply-adds: with several threads, or if this
+/// crate is not `optimised`, because candle's kernels always are.
 fn candle_is_faster(threads: usize, optimised: bool, largest: usize) -> bool {
     (threads > 1 || !optimised) && largest >= LARGE
 }
 
-/// `1 / (1 + e^-z)`. In f64: there e^-z of any f32 logit that matters is finite.
+/// Returns `1 / (1 + e^-z)`. Computed in f64, where `e^-z` is finite for every logit that matters.
 fn sigmoid(z: f32) -> f32 {
     narrowed(1.0 / (1.0 + (-f64::from(z)).exp()))
 }
 
-/// Logits to probabilities, in place. The largest logit is subtracted first, so that nothing overflows.
+/// Turns logits into probabilities in place. The largest logit is subtracted first, so that nothing overflows.
 fn softmax(logits: &mut [f32]) {
     let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let power = |z: f32| f64::from(z - largest).exp();
@@ -142,12 +131,4 @@ fn softmax(logits: &mut [f32]) {
     logits
         .iter_mut()
         .for_each(|z| *z = narrowed(power(*z) / sum));
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "answers and weights are f32; what does not fit becomes an infinity, which is refused"
-)]
-fn narrowed(x: f64) -> f32 {
-    x as f32
 }

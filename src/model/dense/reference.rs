@@ -1,41 +1,41 @@
-//! The network on candle, layer by layer: what the fused pass is tested against, and what scores a large network where
-//! candle may use several threads for one pass.
+//! Scores a network with candle, layer by layer. The fused pass is tested against it, and it scores large networks if candle may use
+//! several threads per pass.
 
 use candle_core::{Device, Tensor};
 
-use super::fold::{self, Part};
-use super::{Activation, Rows};
+use super::layer::{self, Activation, Part};
+use crate::model::scoring::Rows;
 
-/// A network of candle's tensors on the CPU, in f32.
+/// A network of candle tensors on the CPU, in f32.
 #[derive(Debug)]
 pub(super) struct Reference(Vec<Step>);
 
 /// One step of a forward pass over `[rows, width]`.
 #[derive(Debug)]
 enum Step {
-    /// `x weight + bias`; `weight [in, out]` lies contiguous in that order, which halves the time of a batch of 8
-    /// against a transposed view.
+    /// `x weight + bias`. `weight [in, out]` is contiguous in that order, which halves the time of a batch of 8 compared with a
+    /// transposed view.
     Linear { weight: Tensor, bias: Tensor },
     /// `x factor + shift`, both `[width]`.
     Affine { factor: Tensor, shift: Tensor },
-    /// Value by value.
+    /// Applied to each value.
     Activation(Activation),
 }
 
 impl Reference {
-    /// Lays out `parts`; `rest` is called between pieces of work.
+    /// Lays out `parts`. Calls `rest` between pieces of work.
     ///
     /// # Errors
-    /// Candle's: none that is known for parts that fit each other.
+    /// Returns errors of candle. None is known for parts that fit each other.
     pub(super) fn new(parts: Vec<Part>, rest: &mut dyn FnMut()) -> candle_core::Result<Self> {
         let steps = parts.into_iter().map(|part| Step::of(part, rest));
         steps.collect::<candle_core::Result<_>>().map(Self)
     }
 
-    /// What the last layer gives, row-major.
+    /// Returns the outputs of the last layer, row-major.
     ///
     /// # Errors
-    /// Candle's.
+    /// Returns errors of candle.
     pub(super) fn forward(&self, rows: &Rows) -> candle_core::Result<Vec<f32>> {
         let shape = (rows.len(), rows.columns());
         let mut x = Tensor::from_slice(rows.as_slice(), shape, &Device::Cpu)?;
@@ -48,7 +48,7 @@ impl Reference {
 
 impl Step {
     fn of(part: Part, rest: &mut dyn FnMut()) -> candle_core::Result<Self> {
-        let vector = |values: &[f64]| Tensor::new(fold::rounded(values), &Device::Cpu);
+        let vector = |values: &[f64]| Tensor::new(layer::rounded(values), &Device::Cpu);
         Ok(match part {
             Part::Linear(linear) => {
                 let (shape, bias) = ((linear.ins, linear.outs), vector(&linear.bias)?);

@@ -57,7 +57,7 @@ fn read(manifest: &Manifest, weights: &Weights) -> Result<Dense, Vec<String>> {
         .map_err(|faults| faults.iter().map(ToString::to_string).collect())
 }
 
-/// Numbers between -1 and 1 that look random and are the same on every run.
+/// Pseudo-random numbers between -1 and 1, the same in every run.
 struct Numbers(u64);
 
 impl Numbers {
@@ -74,7 +74,7 @@ impl Numbers {
     }
 }
 
-/// `3` is a linear layer of that width, `0` a batch norm, a text an activation.
+/// Builds layers and weights from a plan: a number is a linear layer of that width, `0` a batch norm, a string an activation.
 fn stack(ins: usize, plan: &[Value], numbers: &mut Numbers) -> (Value, Weights, usize) {
     let (mut layers, mut weights, mut width) = (Vec::new(), Weights::new(), ins);
     for (at, step) in plan.iter().enumerate() {
@@ -106,8 +106,8 @@ fn stack(ins: usize, plan: &[Value], numbers: &mut Numbers) -> (Value, Weights, 
     (Value::Array(layers), weights, width)
 }
 
-/// The same network, layer by layer as the manifest describes it, in f64.
-fn by_hand(manifest: &Manifest, weights: &Weights, row: &[f32]) -> Vec<f64> {
+/// Computes the same network in f64, layer by layer as the manifest describes it.
+fn expected_scores(manifest: &Manifest, weights: &Weights, row: &[f32]) -> Vec<f64> {
     let get = |name: String| -> Vec<f64> {
         weights.get(&name).map_or(vec![], |(_, values)| {
             values.iter().map(|x| f64::from(*x)).collect()
@@ -175,7 +175,7 @@ fn rows(manifest: &Manifest, ins: usize, values: Vec<f32>) -> Rows {
 }
 
 #[test]
-fn every_stack_answers_as_its_layers_say_and_alone_as_in_a_batch() {
+fn every_stack_scores_as_its_layers_say_and_alone_as_in_a_batch() {
     let mut numbers = Numbers(7);
     for (plan, head, why) in [
         (json!([1]), "sigmoid", "logistic regression"),
@@ -203,25 +203,25 @@ fn every_stack_answers_as_its_layers_say_and_alone_as_in_a_batch() {
         (
             json!([6, 0, "relu", 4]),
             "softmax",
-            "batch norm goes into the linear layer before",
+            "batch norm is folded into the linear layer before",
         ),
         (
             json!([0, 6, "relu", 4]),
             "softmax",
-            "or, at the start, into the one after",
+            "at the start, into the one after",
         ),
         (
             json!([6, "relu", 0, 1]),
             "sigmoid",
-            "or, behind an activation, into the one after",
+            "after an activation, into the one after",
         ),
         (
             json!([6, "relu", 0, "tanh", 1]),
             "sigmoid",
-            "or stands alone between activations",
+            "between activations, it stays",
         ),
-        (json!([6, "relu", 0]), "identity", "or at the end"),
-        (json!([0]), "identity", "or is all there is"),
+        (json!([6, "relu", 0]), "identity", "at the end, it stays"),
+        (json!([0]), "identity", "a network of one batch norm"),
         (
             json!([0, 0, 3, 0, 0, "relu", 0, 0]),
             "identity",
@@ -239,7 +239,7 @@ fn every_stack_answers_as_its_layers_say_and_alone_as_in_a_batch() {
                 .forward(&rows(&manifest, 5, row.to_vec()))
                 .unwrap()
                 .into_vec();
-            let wanted = by_hand(&manifest, &weights, row);
+            let wanted = expected_scores(&manifest, &weights, row);
             for ((got, alone), wanted) in answer.iter().zip(alone).zip(wanted) {
                 assert!(
                     (f64::from(*got) - wanted).abs() < 1e-5,
@@ -252,7 +252,7 @@ fn every_stack_answers_as_its_layers_say_and_alone_as_in_a_batch() {
 }
 
 #[test]
-fn batch_norm_costs_nothing_where_a_linear_layer_takes_it_in() {
+fn batch_norm_costs_nothing_if_it_is_folded_into_a_linear_layer() {
     let cost = |plan: Value| {
         let (layers, weights, outs) = stack(5, plan.as_array().unwrap(), &mut Numbers(1));
         read(&manifest(5, layers, "identity", outs), &weights)
@@ -264,7 +264,7 @@ fn batch_norm_costs_nothing_where_a_linear_layer_takes_it_in() {
 }
 
 #[test]
-fn candle_scores_only_what_it_is_faster_with() {
+fn candle_scores_a_network_only_if_it_is_faster() {
     for (threads, optimised, largest, candle, why) in [
         (1, true, LARGE * 16, false, "one thread is no faster"),
         (2, true, LARGE - 1, false, "too little to share"),
@@ -278,7 +278,7 @@ fn candle_scores_only_what_it_is_faster_with() {
 }
 
 #[test]
-fn extreme_logits_are_certain_and_not_broken() {
+fn extreme_logits_give_finite_probabilities() {
     for (z, want) in [
         (200.0, 1.0),
         (-200.0, 0.0),

@@ -1,4 +1,4 @@
-//! Tensors by name, of the type and shape that the layers need.
+//! Reads the tensors that the layers need, and checks their types and shapes.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -6,18 +6,17 @@ use std::path::Path;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 
-use super::Activation;
-use super::fold::{Affine, Linear, Part};
+use super::layer::{Activation, Affine, Linear, Part};
 use crate::faults::Faults;
 use crate::model::manifest::{Layer, Manifest};
 
-/// Values that are taken between two rests: a mebibyte of them.
+/// Values that are read between two rests: a mebibyte of f32.
 const PIECE: usize = 1 << 18;
 
-/// Every layer of the manifest with its weights. `rest` is called between pieces of work.
+/// Returns every layer of the manifest with its weights. Calls `rest` between pieces of work.
 ///
 /// # Errors
-/// Everything that is wrong with the tensors, by their names.
+/// Returns every fault, by the name of the tensor.
 pub(super) fn read(
     manifest: &Manifest,
     bytes: &[u8],
@@ -25,26 +24,28 @@ pub(super) fn read(
     rest: &mut dyn FnMut(),
 ) -> Result<Vec<Part>, Faults> {
     let tensors = SafeTensors::deserialize(bytes)
-        .map_err(|error| Faults::one(file, format!("no safetensors: {error}")))?;
-    let mut shelf = Shelf {
+        .map_err(|error| Faults::one(file, format!("invalid safetensors: {error}")))?;
+    let mut reader = TensorReader {
         tensors: tensors.tensors().into_iter().collect(),
         file,
         rest,
         faults: Faults::default(),
     };
-    let last = |layer: &Layer| matches!(layer, Layer::Linear(_));
-    let last = manifest.layers.iter().rposition(last);
+    let is_linear = |layer: &Layer| matches!(layer, Layer::Linear(_));
+    let last_linear = manifest.layers.iter().rposition(is_linear);
     let mut width = Some(manifest.signature.columns());
     let mut parts = Vec::with_capacity(manifest.layers.len());
     for (at, layer) in manifest.layers.iter().enumerate() {
         let part = match layer {
             Layer::Linear(name) => {
-                let outs = (Some(at) == last).then_some(manifest.signature.output.columns);
-                let linear = shelf.linear(name, outs, width);
+                let outs = (Some(at) == last_linear).then_some(manifest.signature.output.columns);
+                let linear = reader.linear(name, outs, width);
                 width = linear.as_ref().map(|linear| linear.outs);
                 linear.map(Part::Linear)
             }
-            Layer::BatchNorm { name, eps } => shelf.batch_norm(name, *eps, width).map(Part::Affine),
+            Layer::BatchNorm { name, eps } => {
+                reader.batch_norm(name, *eps, width).map(Part::Affine)
+            }
             Layer::Relu => Some(Part::Activation(Activation::Relu)),
             Layer::Gelu => Some(Part::Activation(Activation::Gelu)),
             Layer::Silu => Some(Part::Activation(Activation::Silu)),
@@ -54,20 +55,21 @@ pub(super) fn read(
         };
         parts.extend(part);
     }
-    shelf.nothing_is_left();
-    shelf.faults.into_result()?;
+    reader.report_unused();
+    reader.faults.into_result()?;
     Ok(parts)
 }
 
-/// The tensors that no layer has taken yet.
-struct Shelf<'a> {
+/// Takes tensors by name. `tensors` contains those that no layer has taken yet.
+struct TensorReader<'a> {
     tensors: BTreeMap<String, TensorView<'a>>,
     file: &'a Path,
     rest: &'a mut dyn FnMut(),
     faults: Faults,
 }
 
-impl Shelf<'_> {
+impl TensorReader<'_> {
+    /// Reads a linear layer. `None` as a width means any width from 1.
     fn linear(&mut self, name: &str, outs: Option<usize>, ins: Option<usize>) -> Option<Linear> {
         let weight = self.take(&format!("{name}.weight"), &[outs, ins]);
         let outs = weight.as_ref().map(|(shape, _)| shape[0]).or(outs);
@@ -87,23 +89,23 @@ impl Shelf<'_> {
         })
     }
 
-    /// `(x - mean) / sqrt(var + eps) * weight + bias`
+    /// Reads a batch norm, `(x - mean) / sqrt(var + eps) * weight + bias`, as factor and shift.
     fn batch_norm(&mut self, name: &str, eps: f64, width: Option<usize>) -> Option<Affine> {
         let parts = ["weight", "bias", "running_mean", "running_var"];
         let [weight, bias, mean, var] =
             parts.map(|part| self.take(&format!("{name}.{part}"), &[width]));
-        // Torch's count of the batches it has seen; it has no part in an answer.
+        // Torch's count of training batches, which does not affect scores.
         self.tensors.remove(&format!("{name}.num_batches_tracked"));
         let [(_, weight), (_, bias), (_, mean), (_, var)] = [weight?, bias?, mean?, var?];
         if let Some(at) = var
             .iter()
             .position(|var| *var < 0.0 || f64::from(*var) + eps <= 0.0)
         {
-            let got = format!(
-                "got {} at {at}, wants more than 0 together with eps",
+            let why = format!(
+                "got {} at element {at}, wants more than 0 after eps is added",
                 var[at]
             );
-            self.add(&format!("{name}.running_var"), got);
+            self.add(&format!("{name}.running_var"), why);
             return None;
         }
         let pairs = weight.iter().zip(&var);
@@ -120,7 +122,7 @@ impl Shelf<'_> {
         })
     }
 
-    /// The tensor's shape and values; `None` in `wanted` is any length from 1.
+    /// Returns shape and values of a tensor. In `wanted`, `None` means any length from 1.
     fn take(&mut self, name: &str, wanted: &[Option<usize>]) -> Option<(Vec<usize>, Vec<f32>)> {
         let Some(tensor) = self.tensors.remove(name) else {
             self.add(name, "missing".into());
@@ -147,12 +149,12 @@ impl Shelf<'_> {
         let mut values: Vec<f32> = Vec::with_capacity(tensor.data().len() / 4);
         for piece in tensor.data().chunks(4 * PIECE) {
             let before = values.len();
-            // Byte by byte, since nothing promises that the file's tensors are aligned.
+            // Byte by byte, because tensors in the file may not be aligned.
             let numbers = piece.chunks_exact(4);
             let numbers = numbers.map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
             values.extend(numbers);
-            let odd = values[before..].iter().position(|x| !x.is_finite());
-            if let Some(at) = odd.map(|at| before + at) {
+            let not_finite = values[before..].iter().position(|x| !x.is_finite());
+            if let Some(at) = not_finite.map(|at| before + at) {
                 let got = values[at];
                 let why = format!("got {got} at element {at}, wants finite weights");
                 self.add(name, why);
@@ -163,9 +165,10 @@ impl Shelf<'_> {
         Some((shape, values))
     }
 
-    fn nothing_is_left(&mut self) {
+    /// Adds a fault for every tensor that no layer has taken.
+    fn report_unused(&mut self) {
         for name in std::mem::take(&mut self.tensors).keys() {
-            self.add(name, "surplus: no layer takes it".into());
+            self.add(name, "not used by any layer".into());
         }
     }
 

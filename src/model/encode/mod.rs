@@ -1,9 +1,8 @@
-//! From what a caller sends to the rows of the network: the one validation of input.
+//! Encodes the input of a request as rows of the network. This is the only validation of input.
 //!
-//! [`Signature::encode`] looks at everything that can be wrong and names it; a [`Rows`] is what has passed. Tensors and
-//! named rows of the same values give the same bits, and training goes the same way as serving. Values are scaled in
-//! f64 and rounded once, to f32.
-//! Not here: how values arrive on a wire (`api`), and what the rules of a version are (the manifest).
+//! [`Signature::encode`] reports every fault by its field; a [`Rows`] has passed all checks. Tensors and named rows of the same values
+//! are encoded as the same bits. Training uses the same code as serving. Values are scaled in f64 and rounded once, to f32.
+//! Not here: how values are represented on the wire (`api`), and the rules of a version (the manifest).
 
 mod names;
 mod observe;
@@ -12,29 +11,29 @@ mod tensors;
 mod value;
 
 pub use observe::{Observe, Observed};
-pub(super) use value::shown;
+pub(super) use value::format_number;
 
 #[cfg(test)]
 mod tests;
 
-use super::Rows;
 use super::payload::Payload;
+use super::scoring::Rows;
 use super::signature::{Affine, Range, Signature};
 use crate::error::{InputFault, InputFaults};
 
 impl Signature {
-    /// Checks `payload` and turns it into columns.
+    /// Checks `payload` and encodes it.
     ///
     /// # Errors
-    /// Everything that is wrong, by field: `tensors[temp][3]`, `tensors[temp].shape`, `rows[3].temp`, `rows`.
+    /// Returns all faults, by field: `tensors[temp][3]`, `tensors[temp].shape`, `rows[3].temp`, `rows`.
     pub fn encode(&self, payload: &Payload) -> Result<Rows, InputFaults> {
         self.encode_with(payload, &mut ())
     }
 
-    /// As [`encode`](Self::encode), and tells `observer` what every cell held.
+    /// Checks `payload` and encodes it, like [`encode`](Self::encode), and passes every cell to `observer`.
     ///
     /// # Errors
-    /// As [`encode`](Self::encode); what the observer was told by then is of no use.
+    /// Returns the errors of [`encode`](Self::encode). Discard what was observed then.
     pub fn encode_with(
         &self,
         payload: &Payload,
@@ -46,8 +45,8 @@ impl Signature {
         }
     }
 
-    /// Whether a request may have that many rows.
-    fn takes(&self, rows: usize, field: &str, faults: &mut InputFaults) -> bool {
+    /// Returns whether a request may have `rows` rows, or adds a fault.
+    fn accepts_rows(&self, rows: usize, field: &str, faults: &mut InputFaults) -> bool {
         let fits = (1..=self.max_rows).contains(&rows);
         if !fits {
             faults.add_with(|| InputFault {
@@ -61,7 +60,7 @@ impl Signature {
 }
 
 impl Affine {
-    /// `(x - offset) * factor`
+    /// Returns `(x - offset) * factor`.
     #[must_use]
     pub fn apply(&self, x: f64) -> f64 {
         (x - self.offset) * self.factor
@@ -69,9 +68,9 @@ impl Affine {
 }
 
 impl Range {
-    /// Whether `x` lies inside. Never for NaN.
+    /// Returns whether `x` is inside the range; false for NaN.
     #[must_use]
-    pub fn holds(&self, x: f64) -> bool {
+    pub fn contains(&self, x: f64) -> bool {
         self.min <= x && x <= self.max
     }
 }

@@ -1,10 +1,10 @@
-//! Finding inputs by the names a caller gives, and guessing what a misspelt one meant.
+//! Finds inputs by the names in a request, and suggests a name for a misspelt one.
 
 use super::value::{list, quote};
 use crate::model::signature::Signature;
 
 impl Signature {
-    /// Which input `name` is; `guess` is looked at first, since callers mostly keep to an order.
+    /// Returns the index of the input `name`. Tries `guess` first, because clients mostly use the same order.
     pub(super) fn find_from(&self, guess: usize, name: &str) -> Option<usize> {
         let guessed = self.inputs().get(guess);
         if guessed.is_some_and(|input| input.name == name) {
@@ -14,8 +14,8 @@ impl Signature {
         }
     }
 
-    /// What to say of a name that is no input. Looks at every input: only for faults that are told.
-    pub(super) fn wanted_instead_of(&self, name: &str) -> String {
+    /// Describes what was expected instead of an unknown `name`. Compares it with every input, so call it only for faults that are kept.
+    pub(super) fn expected_instead_of(&self, name: &str) -> String {
         let inputs = self.inputs().iter();
         let names: Vec<_> = inputs.map(|input| input.name.as_str()).collect();
         match nearest(name, &names) {
@@ -25,22 +25,22 @@ impl Signature {
     }
 }
 
-/// The one of `names` that `name` most likely is: at most a third of it mistyped, and at most two characters.
+/// Returns the most similar of `names`, if at most a third of its characters differ, and at most two.
 fn nearest<'n>(name: &str, names: &[&'n str]) -> Option<&'n str> {
-    // Longer than any name that a person types; not worth the quadratic distance.
-    const LONGEST: usize = 64;
-    if name.len() > LONGEST {
+    // Bounds the quadratic cost of the distance. Nobody types longer names.
+    const MAX_LEN: usize = 64;
+    if name.len() > MAX_LEN {
         return None;
     }
-    let most = (name.chars().count() / 3).clamp(1, 2);
-    let near = names.iter().filter(|candidate| candidate.len() <= LONGEST);
+    let max_distance = (name.chars().count() / 3).clamp(1, 2);
+    let near = names.iter().filter(|candidate| candidate.len() <= MAX_LEN);
     near.map(|candidate| (distance(name, candidate), *candidate))
-        .filter(|(distance, _)| *distance <= most)
+        .filter(|(distance, _)| *distance <= max_distance)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
 }
 
-/// Characters to insert, delete, replace or swap with a neighbour, ignoring case (optimal string alignment).
+/// Returns the number of characters to insert, delete, replace or swap with a neighbour, ignoring case (optimal string alignment).
 fn distance(a: &str, b: &str) -> usize {
     let a: Vec<char> = a.chars().flat_map(char::to_lowercase).collect();
     let b: Vec<char> = b.chars().flat_map(char::to_lowercase).collect();
@@ -65,16 +65,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_hint_is_the_nearest_name_and_none_when_all_are_far() {
+    fn the_suggestion_is_the_nearest_name_unless_all_are_far() {
         let names = ["temp", "carrier", "origin", "month", "a"];
         for (name, want, why) in [
-            ("tmep", Some("temp"), "neighbours swapped"),
-            ("tmp", Some("temp"), "a letter left out"),
+            ("tmep", Some("temp"), "two letters swapped"),
+            ("tmp", Some("temp"), "a missing letter"),
             ("Temp", Some("temp"), "another case"),
-            ("carriers", Some("carrier"), "a letter more"),
-            ("orgin_", Some("origin"), "two slips"),
-            ("b", Some("a"), "one slip is always allowed"),
-            ("wind", None, "nothing alike"),
+            ("carriers", Some("carrier"), "an extra letter"),
+            ("orgin_", Some("origin"), "two errors"),
+            ("b", Some("a"), "one error is always allowed"),
+            ("wind", None, "no similar name"),
             ("", Some("a"), "one letter away"),
         ] {
             assert_eq!(nearest(name, &names), want, "{name:?}: {why}");

@@ -1,30 +1,30 @@
-//! What encoding tells of the cells that it has read, for whoever counts them.
+//! Reports the cells of a request while they are encoded, for statistics.
 
-/// What one cell of an input held.
+/// The content of one cell.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Observed {
-    /// The number as the caller sent it.
+    /// A number, as received.
     Number(f64),
-    /// The nearest end of the range, to which a number outside was moved.
+    /// A number outside the range, which was moved to this end of it.
     Clipped(f64),
-    /// A known category, by its place in the manifest.
+    /// A known category, by its index in the manifest.
     Category(usize),
-    /// A category that the manifest does not have.
+    /// An unknown category.
     Unknown,
-    /// Nothing; what stands in for it was used.
+    /// A missing value; its replacement was used.
     Missing,
-    /// A value that is checked and not used.
+    /// A value that is checked but not used.
     Unused,
 }
 
-/// Is told of every cell that could be encoded, in no particular order; also of those of a batch that is refused in the end.
-/// An input of several values a row has as many cells. Called once a cell, so it should do little.
+/// Receives every cell that was encoded, in no particular order, including cells of a batch that is rejected in the end.
+/// An input of several values per row has as many cells.
 pub trait Observe {
-    /// Input number `input` of the signature held this.
-    fn cell(&mut self, input: usize, held: Observed);
+    /// Receives one cell. `input` is the index of the input in the signature. Called once per cell, so it should be fast.
+    fn cell(&mut self, input: usize, content: Observed);
 }
 
-/// Nobody looks.
+/// Ignores all cells.
 impl Observe for () {
     #[inline]
     fn cell(&mut self, _: usize, _: Observed) {}

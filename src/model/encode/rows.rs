@@ -1,10 +1,10 @@
-//! Named rows: cells in any order, each checked for its kind.
+//! Encodes named rows: cells in any order, each checked against its input.
 
 use super::observe::{Observe, Observed};
-use super::value::{self, Refusal, Value, shorten};
+use super::value::{self, Value, ValueFault, shorten};
 use crate::error::{InputFault, InputFaults};
-use crate::model::Rows;
 use crate::model::payload::{Cell, Datatype, Row};
+use crate::model::scoring::Rows;
 use crate::model::signature::{Input, Signature};
 
 pub(super) fn encode(
@@ -13,34 +13,34 @@ pub(super) fn encode(
     observer: &mut impl Observe,
 ) -> Result<Rows, InputFaults> {
     let mut faults = InputFaults::default();
-    if !signature.takes(rows.len(), "rows", &mut faults) {
+    if !signature.accepts_rows(rows.len(), "rows", &mut faults) {
         return Err(faults);
     }
     let columns = signature.columns();
     let mut data = vec![0.0; rows.len() * columns];
-    let mut reader = Reader::of(signature, faults, observer);
+    let mut encoder = RowEncoder::of(signature, faults, observer);
     for (at, row) in rows.iter().enumerate() {
-        reader.read(at, row, &mut data[at * columns..(at + 1) * columns]);
+        encoder.encode(at, row, &mut data[at * columns..(at + 1) * columns]);
     }
-    reader.faults.into_result()?;
+    encoder.faults.into_result()?;
     Ok(Rows::new(data, columns, rows.len()))
 }
 
-/// What lives as long as one request.
-struct Reader<'a, O> {
+/// Encodes the rows of one request.
+struct RowEncoder<'a, O> {
     signature: &'a Signature,
     inputs: &'a [Input],
-    /// Where each input's columns begin.
+    /// First column of each input.
     offsets: Vec<usize>,
-    /// Which input the cell at a place was in the row before: rows of one request mostly agree.
+    /// Input of the cell at each position in the previous row. Rows of one request mostly have the same order.
     guesses: Vec<usize>,
-    /// Row in which each input was last seen, counted from 1.
+    /// Last row in which each input occurred, counted from 1.
     seen: Vec<usize>,
     faults: InputFaults,
     observer: &'a mut O,
 }
 
-impl<'a, O: Observe> Reader<'a, O> {
+impl<'a, O: Observe> RowEncoder<'a, O> {
     fn of(signature: &'a Signature, faults: InputFaults, observer: &'a mut O) -> Self {
         let inputs = signature.inputs();
         let offsets = inputs.iter().scan(0, |next, input| {
@@ -60,7 +60,7 @@ impl<'a, O: Observe> Reader<'a, O> {
     }
 
     /// Encodes row `at` into `line`.
-    fn read(&mut self, at: usize, row: &Row, line: &mut [f32]) {
+    fn encode(&mut self, at: usize, row: &Row, line: &mut [f32]) {
         if row.len() > self.inputs.len() + InputFaults::MOST {
             return self.faults.add_with(|| InputFault {
                 field: format!("rows[{at}]"),
@@ -74,7 +74,7 @@ impl<'a, O: Observe> Reader<'a, O> {
                 self.faults.add_with(|| InputFault {
                     field: format!("rows[{at}].{}", shorten(name)),
                     got: "an unknown name".into(),
-                    wanted: self.signature.wanted_instead_of(name),
+                    wanted: self.signature.expected_instead_of(name),
                 });
                 continue;
             };
@@ -84,85 +84,85 @@ impl<'a, O: Observe> Reader<'a, O> {
             if self.seen[found] > at {
                 self.faults.add_with(|| InputFault {
                     field: format!("rows[{at}].{name}"),
-                    got: "the name again".into(),
+                    got: "a repeated name".into(),
                     wanted: "each name once".into(),
                 });
             } else {
                 self.seen[found] = at + 1;
-                self.put(at, found, cell, line);
+                self.encode_cell(at, found, cell, line);
             }
         }
         for found in 0..self.inputs.len() {
             if self.seen[found] <= at {
-                self.put(at, found, &Cell::Missing, line);
+                self.encode_cell(at, found, &Cell::Missing, line);
             }
         }
     }
 
     /// Encodes the cell of input `found` in row `at`.
-    fn put(&mut self, at: usize, found: usize, cell: &Cell, line: &mut [f32]) {
+    fn encode_cell(&mut self, at: usize, found: usize, cell: &Cell, line: &mut [f32]) {
         let input = &self.inputs[found];
         let columns = &mut line[self.offsets[found]..][..input.columns()];
         let (faults, observer) = (&mut self.faults, &mut *self.observer);
         let mut one = |place, cell| {
-            observer.cell(found, put(input, place, cell, columns)?);
-            Ok::<_, Refused<'_>>(())
+            observer.cell(found, encode_value(input, place, cell, columns)?);
+            Ok::<_, CellFault<'_>>(())
         };
         let field = || format!("rows[{at}].{}", input.name);
         match (input.width, cell) {
             (None, cell) => {
-                if let Err(refused) = one(0, cell) {
-                    faults.add_with(|| refused.told(field(), input));
+                if let Err(fault) = one(0, cell) {
+                    faults.add_with(|| fault.describe(field(), input));
                 }
             }
             (Some(width), Cell::List(cells)) if cells.len() == width => {
                 for (place, cell) in cells.iter().enumerate() {
-                    if let Err(refused) = one(place, cell) {
-                        faults.add_with(|| refused.told(format!("{}[{place}]", field()), input));
+                    if let Err(fault) = one(place, cell) {
+                        faults.add_with(|| fault.describe(format!("{}[{place}]", field()), input));
                     }
                 }
             }
-            // A list that is left out is a list of missing values.
+            // An omitted list is a list of missing values.
             (Some(width), Cell::Missing) if (0..width).all(|place| one(place, cell).is_ok()) => {}
             (Some(width), cell) => faults.add_with(|| InputFault {
                 field: field(),
-                got: shown(cell, input),
-                wanted: format!("a list of {width}, each {}", value::wanted(input)),
+                got: describe(cell, input),
+                wanted: format!("a list of {width}, each {}", value::expected(input)),
             }),
         }
     }
 }
 
-/// Why one cell was refused.
-enum Refused<'a> {
-    /// Its kind does not fit the datatype.
+/// The fault of one cell.
+enum CellFault<'a> {
+    /// The cell is not of the input's datatype.
     Kind(&'a Cell),
-    Value(Refusal<'a>),
+    Value(ValueFault<'a>),
 }
 
-impl Refused<'_> {
-    fn told(self, field: String, input: &Input) -> InputFault {
+impl CellFault<'_> {
+    fn describe(self, field: String, input: &Input) -> InputFault {
         let (got, wanted) = match self {
-            Self::Kind(cell) => (shown(cell, input), value::wanted(input)),
-            Self::Value(refusal) => (refusal.got(input), refusal.wanted(input)),
+            Self::Kind(cell) => (describe(cell, input), value::expected(input)),
+            Self::Value(fault) => (fault.got(input), fault.expected(input)),
         };
         InputFault { field, got, wanted }
     }
 }
 
-fn put<'a>(
+fn encode_value<'a>(
     input: &Input,
     place: usize,
     cell: &'a Cell,
     columns: &mut [f32],
-) -> Result<Observed, Refused<'a>> {
-    let value = typed(input.datatype, cell).ok_or(Refused::Kind(cell))?;
-    value::put(input, place, value, columns).map_err(Refused::Value)
+) -> Result<Observed, CellFault<'a>> {
+    let value = typed(input.datatype, cell).ok_or(CellFault::Kind(cell))?;
+    value::encode(input, place, value, columns).map_err(CellFault::Value)
 }
 
-/// The cell as a value of `datatype`; `None` where it is none.
+/// Returns the cell as a value of `datatype`, or `None` if it is not of that type.
 fn typed(datatype: Datatype, cell: &Cell) -> Option<Value<'_>> {
-    // Just past the last i64; exact in f64, which the last one is not.
+    // One more than the largest i64, which itself is not exact in f64.
     const I64_END: f64 = 9_223_372_036_854_775_808.0;
     let i32_end = f64::from(i32::MAX) + 1.0;
     let whole = |x: f64, end: f64| x.fract() == 0.0 && -end <= x && x < end;
@@ -170,7 +170,7 @@ fn typed(datatype: Datatype, cell: &Cell) -> Option<Value<'_>> {
         (_, Cell::Missing) => Some(Value::Missing),
         (Datatype::Fp32 | Datatype::Fp64, Cell::Number(x)) if x.is_nan() => Some(Value::Missing),
         (Datatype::Fp64, Cell::Number(x)) => Some(Value::Number(*x)),
-        // Rounded as a tensor of that type would hold it, so that both ways encode to the same bits.
+        // Rounded like a tensor of that type, so that rows and tensors are encoded as the same bits.
         (Datatype::Fp32, Cell::Number(x)) => value::finite(*x).map(|x| Value::Number(x.into())),
         (Datatype::Int32, Cell::Number(x)) if whole(*x, i32_end) => Some(Value::Number(*x)),
         (Datatype::Int64, Cell::Number(x)) if whole(*x, I64_END) => Some(Value::Number(*x)),
@@ -180,11 +180,11 @@ fn typed(datatype: Datatype, cell: &Cell) -> Option<Value<'_>> {
     }
 }
 
-/// The cell for a fault; of a sensitive input only its kind.
-fn shown(cell: &Cell, input: &Input) -> String {
+/// Describes the cell for a fault; for a sensitive input, only its kind.
+fn describe(cell: &Cell, input: &Input) -> String {
     match cell {
         Cell::Number(_) if input.is_sensitive() => "a number".into(),
-        Cell::Text(_) if input.is_sensitive() => "a text".into(),
+        Cell::Text(_) if input.is_sensitive() => "a string".into(),
         Cell::Bool(_) if input.is_sensitive() => "a boolean".into(),
         other => other.to_string(),
     }

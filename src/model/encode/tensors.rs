@@ -1,10 +1,10 @@
-//! Typed tensors: one per input, written column by column straight into the batch.
+//! Encodes typed tensors: one per input, written column by column into the batch.
 
 use super::observe::{Observe, Observed};
 use super::value::{self, Value, shorten};
 use crate::error::{InputFault, InputFaults};
-use crate::model::Rows;
 use crate::model::payload::{Tensor, TensorData};
+use crate::model::scoring::Rows;
 use crate::model::signature::{Encoding, Input, Signature};
 
 pub(super) fn encode(
@@ -16,13 +16,13 @@ pub(super) fn encode(
     let found = matched(signature, tensors, &mut faults);
     let rows = agreed_rows(signature.inputs(), &found, &mut faults);
     let given = if tensors.is_empty() { Some(0) } else { rows };
-    match given.filter(|rows| signature.takes(*rows, "tensors", &mut faults)) {
+    match given.filter(|rows| signature.accepts_rows(*rows, "tensors", &mut faults)) {
         Some(rows) if faults.is_empty() => fill(signature, &found, rows, observer),
         _ => Err(faults),
     }
 }
 
-/// The tensor of each input. Surplus, double and missing ones are faults.
+/// Returns the tensor of each input. Unknown, repeated and missing tensors are faults.
 fn matched<'t>(
     signature: &Signature,
     tensors: &'t [Tensor],
@@ -43,11 +43,11 @@ fn matched<'t>(
             None => faults.add_with(|| InputFault {
                 field: format!("tensors[{}]", shorten(&tensor.name)),
                 got: "an unknown name".into(),
-                wanted: signature.wanted_instead_of(&tensor.name),
+                wanted: signature.expected_instead_of(&tensor.name),
             }),
             Some(at) if found[at].is_some() => faults.add_with(|| InputFault {
                 field: format!("tensors[{}]", tensor.name),
-                got: "the name again".into(),
+                got: "a repeated name".into(),
                 wanted: "each name once".into(),
             }),
             Some(at) => found[at] = Some(tensor),
@@ -65,7 +65,7 @@ fn matched<'t>(
     found
 }
 
-/// The number of rows on which all tensors agree, once each has the type and shape of its input.
+/// Returns the number of rows of all tensors. Adds a fault for each tensor with another number, or another type or shape than its input.
 fn agreed_rows(
     inputs: &[Input],
     found: &[Option<&Tensor>],
@@ -81,57 +81,57 @@ fn agreed_rows(
                 wanted: input.datatype.to_string(),
             });
         }
-        let misfit = match (rows_of(input, tensor), agreed) {
-            (Ok(rows), Some((others, first))) if rows != others => Misfit::Rows(others, first),
+        let fault = match (rows_of(input, tensor), agreed) {
+            (Ok(rows), Some((others, first))) if rows != others => ShapeFault::Rows(others, first),
             (Ok(rows), _) => {
                 agreed = agreed.or(Some((rows, &input.name)));
                 continue;
             }
-            (Err(misfit), _) => misfit,
+            (Err(fault), _) => fault,
         };
         faults.add_with(|| InputFault {
             field: format!("tensors[{}].shape", input.name),
             got: shape_text(&tensor.shape, tensor.data.len()),
-            wanted: misfit.wanted(input),
+            wanted: fault.expected(input),
         });
     }
     agreed.map(|(rows, _)| rows)
 }
 
-/// What is wrong with a shape. Cheap to make: texts are built only for faults that are told.
-enum Misfit<'a> {
+/// The fault of a shape. It allocates nothing: texts are built only for faults that are kept.
+enum ShapeFault<'a> {
     Axes,
     Elements,
-    /// As many rows as the first tensor has, whose name this is.
+    /// The first tensor, with this name, has another number of rows.
     Rows(usize, &'a str),
 }
 
-impl Misfit<'_> {
-    fn wanted(self, input: &Input) -> String {
+impl ShapeFault<'_> {
+    fn expected(self, input: &Input) -> String {
         match self {
             Self::Axes => shape_of(input),
-            Self::Elements => "as many elements as the shape says".into(),
-            Self::Rows(others, first) => format!("{others} rows, as `{first}` has"),
+            Self::Elements => "as many elements as the shape has".into(),
+            Self::Rows(others, first) => format!("{others} rows, like `{first}`"),
         }
     }
 }
 
-/// The rows that the tensor's shape stands for.
-fn rows_of(input: &Input, tensor: &Tensor) -> Result<usize, Misfit<'static>> {
+/// Returns the number of rows in the tensor's shape.
+fn rows_of(input: &Input, tensor: &Tensor) -> Result<usize, ShapeFault<'static>> {
     let rows = match (tensor.shape.as_slice(), input.width) {
         ([rows], None) => *rows,
         ([rows, columns], Some(width)) if usize::try_from(*columns) == Ok(width) => *rows,
-        _ => return Err(Misfit::Axes),
+        _ => return Err(ShapeFault::Axes),
     };
-    let rows = usize::try_from(rows).map_err(|_| Misfit::Axes)?;
+    let rows = usize::try_from(rows).map_err(|_| ShapeFault::Axes)?;
     if rows.checked_mul(input.values()) == Some(tensor.data.len()) {
         Ok(rows)
     } else {
-        Err(Misfit::Elements)
+        Err(ShapeFault::Elements)
     }
 }
 
-/// `[rows, 30]`
+/// Returns the expected shape: `[rows, 30]`.
 fn shape_of(input: &Input) -> String {
     match input.width {
         None => "[rows]".into(),
@@ -139,7 +139,7 @@ fn shape_of(input: &Input) -> String {
     }
 }
 
-/// `[4, 2] with 8 elements`; a caller may send any number of axes.
+/// Returns `[4, 2] with 8 elements`. Long shapes are shortened, because a client may send any number of axes.
 fn shape_text(shape: &[i64], elements: usize) -> String {
     const SHOWN: usize = 8;
     let axes: Vec<_> = shape.iter().take(SHOWN).map(i64::to_string).collect();
@@ -147,6 +147,7 @@ fn shape_text(shape: &[i64], elements: usize) -> String {
     format!("[{}{rest}] with {elements} elements", axes.join(", "))
 }
 
+/// Encodes all tensors, which fit the signature.
 fn fill(
     signature: &Signature,
     found: &[Option<&Tensor>],
@@ -183,15 +184,17 @@ fn fill(
     Ok(Rows::new(data, columns, rows))
 }
 
-/// Whole numbers beyond 2^53 lose their last digits here; the network's f32 would not hold them either.
-#[expect(clippy::cast_precision_loss, reason = "said above")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "digits beyond 2^53 are lost, which the network's f32 could not represent either"
+)]
 fn whole(x: i64) -> f64 {
     x as f64
 }
 
-/// The columns of one input in the whole batch.
+/// The columns of one input, in all rows of the batch.
 struct Block<'a, O> {
-    /// Which input it is.
+    /// Index of the input.
     at: usize,
     input: &'a Input,
     data: &'a mut [f32],
@@ -205,7 +208,7 @@ impl<O: Observe> Block<'_, O> {
     fn absent(&mut self, rows: usize) {
         let values = self.input.values();
         for element in 0..rows * values {
-            self.put(element, values, Value::Missing);
+            self.encode(element, values, Value::Missing);
         }
     }
 
@@ -213,11 +216,11 @@ impl<O: Observe> Block<'_, O> {
         let values = self.input.values();
         for (element, text) in texts.iter().enumerate() {
             match std::str::from_utf8(text) {
-                Ok(text) => self.put(element, values, Value::Text(text)),
+                Ok(text) => self.encode(element, values, Value::Text(text)),
                 Err(_) => self.faults.add_with(|| InputFault {
                     field: format!("tensors[{}][{element}]", self.input.name),
                     got: format!("{} bytes that are not UTF-8", text.len()),
-                    wanted: value::wanted(self.input),
+                    wanted: value::expected(self.input),
                 }),
             }
         }
@@ -231,42 +234,42 @@ impl<O: Observe> Block<'_, O> {
                 let begin = row * self.columns + self.cells.start;
                 for (at, (x, affine)) in chunk.iter().zip(scale).enumerate() {
                     let x = to_f64(*x);
-                    // The common case in two comparisons: whatever is wrong with a value shows in one of them.
+                    // Fast path: an invalid value fails at least one of these two comparisons.
                     match value::finite(affine.apply(x)) {
-                        Some(scaled) if range.is_none_or(|range| range.holds(x)) => {
+                        Some(scaled) if range.is_none_or(|range| range.contains(x)) => {
                             self.data[begin + at] = scaled;
                             self.observer.cell(self.at, Observed::Number(x));
                         }
-                        _ => self.put(row * values + at, values, given(x)),
+                        _ => self.encode(row * values + at, values, number_or_missing(x)),
                     }
                 }
             }
         } else {
             for (element, x) in numbers.iter().enumerate() {
-                self.put(element, values, given(to_f64(*x)));
+                self.encode(element, values, number_or_missing(to_f64(*x)));
             }
         }
     }
 
-    /// `element` counts all values of the tensor, of which each row has `values`.
-    fn put(&mut self, element: usize, values: usize, value: Value<'_>) {
+    /// Encodes one value. `element` is its index in the tensor; each row has `values` values.
+    fn encode(&mut self, element: usize, values: usize, value: Value<'_>) {
         let begin = element / values * self.columns;
         let cells = &mut self.data[begin + self.cells.start..begin + self.cells.end];
-        match value::put(self.input, element % values, value, cells) {
-            Ok(held) => self.observer.cell(self.at, held),
-            Err(refusal) => {
+        match value::encode(self.input, element % values, value, cells) {
+            Ok(content) => self.observer.cell(self.at, content),
+            Err(fault) => {
                 let input = self.input;
                 self.faults.add_with(|| InputFault {
                     field: format!("tensors[{}][{element}]", input.name),
-                    got: refusal.got(input),
-                    wanted: refusal.wanted(input),
+                    got: fault.got(input),
+                    wanted: fault.expected(input),
                 });
             }
         }
     }
 }
 
-fn given(x: f64) -> Value<'static> {
+fn number_or_missing(x: f64) -> Value<'static> {
     if x.is_nan() {
         Value::Missing
     } else {

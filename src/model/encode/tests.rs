@@ -43,7 +43,7 @@ fn categorical(unknown_bucket: bool, missing: Option<&str>) -> Encoding {
     }
 }
 
-/// One input of every kind; `temp`, `day`, `carrier` and `pair` must be there, the others may be missing.
+/// One input of every kind; `temp`, `day`, `carrier` and `pair` are required, the others are optional.
 fn signature() -> Signature {
     use Datatype::{Bool, Bytes, Fp32, Fp64, Int32, Int64};
     let mut pair = input("pair", Fp64, numeric(None, None));
@@ -132,7 +132,7 @@ fn every_kind_of_input_becomes_its_columns() {
     let rows = signature().encode(&Payload::Rows(vec![good()])).unwrap();
     let temp = ((f64::from(0.1_f32) - 10.0) * 0.5) as f32;
     let mut want = vec![temp, 1.0, 1.0, 5.0, -5.0];
-    want.extend([1.0, 6.123_234e-17]); // six o'clock is a quarter of a turn
+    want.extend([1.0, 6.123_234e-17]); // six o'clock is a quarter of a period
     want.extend([0.0, 1.0, 0.0]); // AA
     want.extend([0.0, 1.0, 0.0, 0.0]); // imputed AA, and no bucket
     want.extend([0.0, 2.0]);
@@ -148,7 +148,7 @@ fn every_kind_of_input_becomes_its_columns() {
 }
 
 #[test]
-fn policies_of_a_version_decide_what_is_mended() {
+fn invalid_values_are_handled_as_the_encoding_says() {
     for (name, cell, column, want, why) in [
         ("wind", Cell::Number(80.0), 1, 20.0, "clipped to 50"),
         ("wind", Cell::Number(-1.0), 1, -5.0, "clipped to 0"),
@@ -157,7 +157,7 @@ fn policies_of_a_version_decide_what_is_mended() {
             Cell::Number(f64::NAN),
             1,
             1.0,
-            "NaN is missing: 12 stands in",
+            "NaN is missing: 12 is imputed",
         ),
         ("wind", Cell::Missing, 1, 1.0, "null is missing"),
         ("rain", Cell::Bool(true), 4, -4.5, "true is 1"),
@@ -173,21 +173,21 @@ fn policies_of_a_version_decide_what_is_mended() {
             Cell::Text("ZZ".into()),
             13,
             1.0,
-            "unknown goes to the bucket",
+            "an unknown category uses the bucket",
         ),
         (
             "origin",
             Cell::Text("UA".into()),
             10,
             1.0,
-            "known goes to its column",
+            "a known category uses its column",
         ),
         (
             "hour",
             Cell::Number(24.0),
             6,
             1.0,
-            "a whole turn is where it began",
+            "a whole period equals zero",
         ),
     ] {
         let mut row = good();

@@ -1,7 +1,7 @@
-//! The files of a version: read once, slice by slice, and held to their digests.
+//! Reads the files of a version once, slice by slice, and checks their digests.
 //!
-//! Only the weights are kept, in memory as large as the file. A file of another length than the manifest says is refused
-//! before a byte is read or a place for it made.
+//! Only the weights are kept in memory. A file whose size differs from the manifest is rejected before any memory is allocated or any
+//! byte is read.
 
 use std::fs;
 use std::io::{self, Read as _};
@@ -10,15 +10,15 @@ use std::path::Path;
 use data_encoding::HEXLOWER;
 use sha2::{Digest as _, Sha256};
 
-use super::pace::Throttle;
+use super::throttle::Throttle;
 use crate::faults::Faults;
 use crate::model::manifest::{File, Manifest};
-use crate::model::open::open;
+use crate::model::open_file::open_file;
 
 /// Bytes that are read and hashed between two rests.
 const SLICE: u64 = 1 << 20;
 
-/// Reads and verifies every listed file; returns the bytes of the weights, if they hold.
+/// Reads and verifies every listed file. Returns the bytes of the weights, if they are valid; all faults are added to `faults`.
 pub(super) fn read(
     manifest: &Manifest,
     dir: &Path,
@@ -27,9 +27,9 @@ pub(super) fn read(
 ) -> Option<Vec<u8>> {
     let mut weights = None;
     for file in &manifest.files {
-        let kept = file.is_weights();
-        match one(dir, file, kept, throttle) {
-            Ok(bytes) if kept => weights = Some(bytes),
+        let keep = file.is_weights();
+        match read_one(dir, file, keep, throttle) {
+            Ok(bytes) if keep => weights = Some(bytes),
             Ok(_) => {}
             Err(why) => faults.add(dir.join(&file.path), "", why),
         }
@@ -37,43 +37,50 @@ pub(super) fn read(
     weights
 }
 
-/// Opens `file`, which has the length that the manifest says.
-pub(super) fn opened(dir: &Path, file: &File) -> Result<fs::File, String> {
-    let opened = open(dir, &file.path)?;
+/// Opens `file` and checks its size.
+///
+/// # Errors
+/// Returns an error if the file cannot be opened or its size differs from the manifest.
+pub(super) fn open_checked(dir: &Path, file: &File) -> Result<fs::File, String> {
+    let opened = open_file(dir, &file.path)?;
     let length = opened.metadata().map_err(unreadable)?.len();
     if length == file.bytes {
         Ok(opened)
     } else {
-        Err(other_length(length, file))
+        Err(wrong_length(length, file))
     }
 }
 
-/// The whole file if it is `kept`, else nothing.
-fn one(dir: &Path, file: &File, kept: bool, throttle: &mut Throttle) -> Result<Vec<u8>, String> {
-    let mut opened = opened(dir, file)?;
-    let room = if kept {
+/// Reads and verifies one file. Returns its bytes if `keep` is set.
+fn read_one(
+    dir: &Path,
+    file: &File,
+    keep: bool,
+    throttle: &mut Throttle,
+) -> Result<Vec<u8>, String> {
+    let mut opened = open_checked(dir, file)?;
+    let capacity = if keep {
         file.bytes
     } else {
         SLICE.min(file.bytes)
     };
-    let room = usize::try_from(room).map_err(|_| "is longer than memory can be")?;
+    let capacity = usize::try_from(capacity).map_err(|_| "is larger than the address space")?;
     let mut bytes = Vec::new();
     bytes
-        .try_reserve_exact(room)
+        .try_reserve_exact(capacity)
         .map_err(|error| error.to_string())?;
     let mut digest = Sha256::new();
     let mut length = 0;
     while length < file.bytes {
-        if !kept {
+        if !keep {
             bytes.clear();
         }
         let before = bytes.len();
-        // What was appended to the file since its length was looked at is not read.
-        let slice = SLICE.min(file.bytes - length);
-        let mut slice = opened.by_ref().take(slice);
+        // Bytes that were appended after the check of the size are not read.
+        let mut slice = opened.by_ref().take(SLICE.min(file.bytes - length));
         let read = slice.read_to_end(&mut bytes).map_err(unreadable)?;
         if read == 0 {
-            return Err(other_length(length, file));
+            return Err(wrong_length(length, file));
         }
         length += read as u64;
         digest.update(&bytes[before..]);
@@ -85,7 +92,7 @@ fn one(dir: &Path, file: &File, kept: bool, throttle: &mut Throttle) -> Result<V
     } else {
         let [got, wanted] = [digest, file.sha256].map(|digest| HEXLOWER.encode(&digest));
         Err(format!(
-            "changed since its digest: got sha256 {got}, wants {wanted}"
+            "differs from the manifest: got sha256 {got}, wants {wanted}"
         ))
     }
 }
@@ -94,7 +101,7 @@ fn unreadable(error: io::Error) -> String {
     format!("cannot be read: {error}")
 }
 
-fn other_length(got: u64, file: &File) -> String {
+fn wrong_length(got: u64, file: &File) -> String {
     let wanted = file.bytes;
-    format!("changed since its digest: got {got} bytes, wants {wanted}")
+    format!("differs from the manifest: got {got} bytes, wants {wanted}")
 }

@@ -4,8 +4,10 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::error::ForwardError;
 use crate::model::payload::{Cell, Payload};
 use crate::model::samples;
+use crate::model::scoring::{Model, Rows, Scores};
 
 mod refusals;
 
@@ -61,7 +63,7 @@ fn a_good_folder_becomes_a_version_that_answers() {
 }
 
 #[test]
-fn what_does_not_hold_is_refused_by_name() {
+fn each_fault_of_a_folder_is_reported() {
     let digest = "00".repeat(32);
     let real = samples::file("weights.safetensors", &samples::weights());
     let real = real["sha256"].as_str().unwrap();
@@ -69,11 +71,11 @@ fn what_does_not_hold_is_refused_by_name() {
     let cases: Vec<(Change, String)> = vec![
         (
             Box::new(|d| d["model_name"] = json!("n")),
-            "metadata.json: $.model_name: got \"n\", wants \"m\", as the folder says".into(),
+            "metadata.json: $.model_name: got \"n\", wants \"m\", the name of the folder".into(),
         ),
         (
             Box::new(|d| d["version"] = json!(2)),
-            "metadata.json: $.version: got 2, wants 1, as the folder says".into(),
+            "metadata.json: $.version: got 2, wants 1, the name of the folder".into(),
         ),
         (
             Box::new(|d| d["version"] = json!("1")),
@@ -86,14 +88,14 @@ fn what_does_not_hold_is_refused_by_name() {
         (
             Box::new(move |d| d["files"][0]["sha256"] = json!(digest)),
             format!(
-                "weights.safetensors: changed since its digest: got sha256 {real}, wants {}",
+                "weights.safetensors: differs from the manifest: got sha256 {real}, wants {}",
                 "00".repeat(32)
             ),
         ),
         (
             Box::new(|d| d["files"][0]["bytes"] = json!(7)),
             format!(
-                "weights.safetensors: changed since its digest: got {} bytes, wants 7",
+                "weights.safetensors: differs from the manifest: got {} bytes, wants 7",
                 samples::weights().len()
             ),
         ),
@@ -121,7 +123,7 @@ fn what_does_not_hold_is_refused_by_name() {
 }
 
 #[test]
-fn several_faults_of_a_folder_come_at_once() {
+fn several_faults_of_a_folder_are_reported_at_once() {
     let (_root, dir) = folder(|document| {
         document["model_name"] = json!("n");
         document["files"][0]["bytes"] = json!(1);
@@ -131,22 +133,22 @@ fn several_faults_of_a_folder_come_at_once() {
     fs::create_dir(dir.join("x")).unwrap();
     let faults = load_it(&dir).unwrap_err();
     assert_eq!(faults.len(), 3, "{faults:?}");
-    assert_eq!(faults[2], "x: is no file");
+    assert_eq!(faults[2], "x: is not a regular file");
 }
 
 #[test]
-fn a_file_that_changed_since_its_digest_is_refused() {
+fn a_file_that_differs_from_its_digest_is_refused() {
     let (_root, dir) = folder(|_| {});
     let file = dir.join("weights.safetensors");
     let mut bytes = fs::read(&file).unwrap();
     *bytes.last_mut().unwrap() ^= 1;
     fs::write(&file, bytes).unwrap();
     let faults = load_it(&dir).unwrap_err();
-    assert!(faults[0].starts_with("weights.safetensors: changed since its digest: got sha256 "));
+    assert!(faults[0].starts_with("weights.safetensors: differs from the manifest: got sha256 "));
 }
 
 #[test]
-fn a_manifest_that_cannot_be_read_says_why() {
+fn an_unreadable_manifest_is_reported_with_the_reason() {
     let (_root, dir) = folder(|_| {});
     let manifest = dir.join("metadata.json");
     fs::write(&manifest, "{\"model_name\": \"m\",").unwrap();
@@ -169,7 +171,7 @@ fn a_manifest_that_cannot_be_read_says_why() {
 
 #[cfg(unix)]
 #[test]
-fn a_link_may_stay_inside_and_not_lead_out() {
+fn a_link_may_only_lead_to_a_file_inside_the_folder() {
     use std::os::unix::fs::symlink;
     let (root, dir) = folder(|_| {});
     let file = dir.join("weights.safetensors");
@@ -187,7 +189,7 @@ fn a_link_may_stay_inside_and_not_lead_out() {
 
 #[cfg(unix)]
 #[test]
-fn the_manifest_is_held_to_what_the_other_files_are() {
+fn the_manifest_follows_the_same_rules_as_other_files() {
     use std::os::unix::fs::symlink;
     let (root, dir) = folder(|_| {});
     let file = dir.join("metadata.json");
@@ -202,16 +204,19 @@ fn the_manifest_is_held_to_what_the_other_files_are() {
     let want = "metadata.json: leads out of the version's folder, wants a file inside";
     assert_eq!(load_it(&dir).unwrap_err(), [want]);
 
-    // No pipe, which the standard library cannot make: what is no file is not opened, whatever it is.
+    // A socket, because the standard library cannot make a pipe: only regular files are opened.
     fs::remove_file(&file).unwrap();
     let _listener = std::os::unix::net::UnixListener::bind(&file).unwrap();
-    assert_eq!(load_it(&dir).unwrap_err(), ["metadata.json: is no file"]);
+    assert_eq!(
+        load_it(&dir).unwrap_err(),
+        ["metadata.json: is not a regular file"]
+    );
 }
 
-/// A network that does as it is told.
-struct Does(fn(&Rows) -> Result<Scores, ForwardError>);
+/// A network whose forward pass is a function.
+struct FakeNetwork(fn(&Rows) -> Result<Scores, ForwardError>);
 
-impl Model for Does {
+impl Model for FakeNetwork {
     fn cost_per_row(&self) -> usize {
         1
     }
@@ -222,15 +227,15 @@ impl Model for Does {
 }
 
 #[test]
-fn a_broken_network_costs_one_answer_and_no_more() {
-    let version = |does| {
+fn a_failed_forward_pass_fails_only_its_own_request() {
+    let version = |forward| {
         Version::new(
             samples::manifest(samples::document("m", 1)),
-            Box::new(Does(does)),
+            Box::new(FakeNetwork(forward)),
         )
     };
     let two = |version: &Version| version.forward(&rows(version, &[(0.0, 0.0); 2]));
-    for (does, want) in [
+    for (version, want) in [
         (version(|_| panic!("boom")), "the model panicked: boom"),
         (
             version(|rows| panic!("{} rows", rows.len())),
@@ -246,25 +251,25 @@ fn a_broken_network_costs_one_answer_and_no_more() {
         ),
         (
             version(|_| Scores::new(vec![0.5], 1)),
-            "2 rows got 1 values, wants 2",
+            "2 rows got 1 scores, wants 2",
         ),
         (
             version(|_| Scores::new(vec![0.5; 4], 2)),
-            "2 rows got 4 values, wants 2",
+            "2 rows got 4 scores, wants 2",
         ),
         (
             version(|_| Scores::new(vec![0.5; 3], 2)),
-            "an answer of 3 values is no table of 2 columns",
+            "3 scores are not a whole number of rows of 2",
         ),
     ] {
-        assert_eq!(two(&does).unwrap_err().to_string(), want);
-        assert!(two(&does).is_err(), "and may be asked again");
+        assert_eq!(two(&version).unwrap_err().to_string(), want);
+        assert!(two(&version).is_err(), "and can be called again");
     }
     assert!(two(&version(|rows| Scores::new(vec![0.5; rows.len()], 1))).is_ok());
 }
 
 #[test]
-fn a_network_that_fails_its_trial_is_not_loaded() {
+fn a_network_that_fails_verification_or_warm_up_is_not_loaded() {
     let file = Path::new("metadata.json");
     let mut full = Throttle::new(Pace::Full);
     let half: fn(&Rows) -> _ = |rows| Scores::new(vec![0.5; rows.len()], 1);
@@ -272,19 +277,19 @@ fn a_network_that_fails_its_trial_is_not_loaded() {
         1 => Scores::new(vec![0.622_459_35], 1),
         _ => Err(ForwardError::Failed("no batches".into())),
     };
-    let version = |does| {
+    let version = |forward| {
         Version::new(
             samples::manifest(samples::document("m", 1)),
-            Box::new(Does(does)),
+            Box::new(FakeNetwork(forward)),
         )
     };
-    let wrong = trial::golden(&version(half), file, &mut full).unwrap_err();
+    let wrong = golden::check(&version(half), file, &mut full).unwrap_err();
     assert_eq!(
         wrong.to_string(),
         "metadata.json: $.golden[0].answer[0]: got 0.5, wants 0.62245935 within 1e-5"
     );
-    assert!(trial::golden(&version(only_one), file, &mut full).is_ok());
-    let wrong = trial::warm_up(&version(only_one), Path::new("m/1"), &mut full).unwrap_err();
+    assert!(golden::check(&version(only_one), file, &mut full).is_ok());
+    let wrong = warm_up::run(&version(only_one), Path::new("m/1"), &mut full).unwrap_err();
     assert_eq!(wrong.to_string(), "m/1: cannot score 2 rows: no batches");
 }
 
@@ -304,7 +309,7 @@ fn the_top_class_is_the_most_probable_one() {
         document["golden"] = json!([]);
         Version::new(
             samples::manifest(document),
-            Box::new(Does(|_| panic!("not asked"))),
+            Box::new(FakeNetwork(|_| panic!("not called"))),
         )
     };
     let top =
@@ -318,7 +323,7 @@ fn the_top_class_is_the_most_probable_one() {
     assert_eq!(
         top(&softmax, &[0.4, 0.2, 0.4]),
         Some((0, 0.4)),
-        "the first of equals"
+        "the first of equally probable ones"
     );
     assert_eq!(top(&with("identity", &[]), &[7.0]), None);
 }

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::open::open;
+use super::open_file::open_file;
 use super::signature::Signature;
 use crate::faults::{self, Faults, Schema};
 use crate::ident::{ModelName, VersionNumber};
@@ -118,7 +118,7 @@ impl Manifest {
 }
 
 fn read_bounded(dir: &Path) -> Result<Vec<u8>, String> {
-    let file = open(dir, Path::new(File::MANIFEST))?;
+    let file = open_file(dir, Path::new(File::MANIFEST))?;
     let mut bytes = Vec::new();
     let read = file.take(MAX_BYTES + 1).read_to_end(&mut bytes);
     read.map_err(|error| format!("cannot be read: {error}"))?;

@@ -10,23 +10,23 @@ fn signature(change: impl FnOnce(&mut Value)) -> Signature {
 }
 
 #[test]
-fn versions_that_do_not_take_the_same_requests_differ() {
+fn versions_that_accept_different_requests_differ() {
     type Change = fn(&mut Value);
     let cases: [(Change, &[&str]); 5] = [
         (
             |d| d["inputs"][0]["datatype"] = json!("FP64"),
-            &["input `a` is FP64 [-1] there and FP32 [-1] here"],
+            &["input `a` is FP32 [-1] in the first and FP64 [-1] in the second"],
         ),
         (
             |d| {
                 d["inputs"][1]["encoding"] =
                     json!({"kind": "numeric", "missing": "impute", "impute": 0})
             },
-            &["input `b` is FP32 [-1] that may be left out there and FP32 [-1] here"],
+            &["input `b` is FP32 [-1] in the first and FP32 [-1] (optional) in the second"],
         ),
         (
             |d| d["batching"]["max_rows"] = json!(8),
-            &["a request may hold 8 rows there and 16 here"],
+            &["a request may have 16 rows in the first and 8 in the second"],
         ),
         (
             |d| {
@@ -34,11 +34,14 @@ fn versions_that_do_not_take_the_same_requests_differ() {
                 d["features"][1] = json!("c");
                 d["golden"] = json!([]);
             },
-            &["input `b` is missing", "input `c` is surplus"],
+            &[
+                "input `b` is missing in the second",
+                "input `c` is missing in the first",
+            ],
         ),
         (
             |d| d["classes"] = json!(["yes", "no"]),
-            &[r#"class 0 is "yes" there and "no" here"#],
+            &[r#"class 0 is "no" in the first and "yes" in the second"#],
         ),
     ];
     let own = signature(|_| {});
@@ -48,12 +51,12 @@ fn versions_that_do_not_take_the_same_requests_differ() {
     let back = signature(cases[1].0).differences(&own);
     assert_eq!(
         back,
-        ["input `b` is FP32 [-1] there and FP32 [-1] that may be left out here"]
+        ["input `b` is FP32 [-1] (optional) in the first and FP32 [-1] in the second"]
     );
 }
 
 #[test]
-fn versions_that_only_encode_differently_do_not_differ() {
+fn versions_that_differ_only_in_encodings_do_not_differ() {
     let own = signature(|_| {});
     let other = signature(|d| {
         d["inputs"][0]["encoding"] =
@@ -80,7 +83,7 @@ fn named(names: &[&str], classes: &[&str]) -> Signature {
 }
 
 #[test]
-fn every_input_is_found_at_its_place_and_nothing_else_is() {
+fn every_input_is_found_by_its_name_and_by_no_other() {
     let names = ["wind", "temp", "a", "zulu", "temp2", ""];
     let signature = named(&names, &[]);
     for (at, name) in names.iter().enumerate() {
@@ -92,7 +95,7 @@ fn every_input_is_found_at_its_place_and_nothing_else_is() {
 }
 
 #[test]
-fn differences_name_the_first_other_class_and_not_whole_lists() {
+fn only_the_first_difference_between_classes_is_reported() {
     let long: Vec<_> = (0..5_000).map(|i| format!("class-{i}")).collect();
     let mut classes: Vec<_> = long.iter().map(String::as_str).collect();
     let here = named(&["x"], &classes);
@@ -101,14 +104,17 @@ fn differences_name_the_first_other_class_and_not_whole_lists() {
     let swapped = named(&["x"], &classes);
     assert_eq!(
         here.differences(&swapped),
-        ["class 7 is \"class-8\" there and \"class-7\" here"]
+        ["class 7 is \"class-7\" in the first and \"class-8\" in the second"]
     );
     assert_eq!(
         here.differences(&named(&["x"], &classes[1..])),
-        ["classes are 4999 there and 5000 here"]
+        ["there are 5000 classes in the first and 4999 in the second"]
     );
     assert_eq!(
         named(&["x", "y"], &[]).differences(&named(&["z", "x"], &[])),
-        ["input `y` is missing", "input `z` is surplus"]
+        [
+            "input `y` is missing in the second",
+            "input `z` is missing in the first"
+        ]
     );
 }

@@ -14,7 +14,7 @@ fn one() -> VersionNumber {
     1.try_into().unwrap()
 }
 
-/// A file in pieces of at most seven bytes.
+/// Returns a file in pieces of at most seven bytes.
 fn file(path: &str, bytes: &[u8]) -> Vec<Result<Part, Aborted>> {
     let first = Part {
         path: Some(path.to_owned()),
@@ -27,7 +27,7 @@ fn file(path: &str, bytes: &[u8]) -> Vec<Result<Part, Aborted>> {
     std::iter::once(first).chain(pieces).map(Ok).collect()
 }
 
-/// The sample with a second file in a folder, after `change` to its manifest.
+/// Returns the manifest of the sample with a second file in a subfolder, after `change`.
 fn document(change: impl FnOnce(&mut Value)) -> Vec<u8> {
     let mut document = samples::document("m", 1);
     let files = [
@@ -45,14 +45,14 @@ fn upload(root: &Path, limit: u64, files: &[(&str, &[u8])]) -> Result<u64, Uploa
     receive(root, &m(), one(), limit, parts).map(|received| received.bytes)
 }
 
-/// Everything below `root`, hidden or not.
-fn left(root: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(root).unwrap();
-    entries.map(|entry| entry.unwrap().path()).collect()
+/// Lists everything in `root`, including hidden entries.
+fn entries(root: &Path) -> Vec<PathBuf> {
+    let found = fs::read_dir(root).unwrap();
+    found.map(|entry| entry.unwrap().path()).collect()
 }
 
 #[test]
-fn what_holds_is_published_and_can_be_loaded() {
+fn a_valid_upload_is_published_and_can_be_loaded() {
     let root = tempfile::tempdir().unwrap();
     let (manifest, weights) = (document(|_| {}), samples::weights());
     let files: [(&str, &[u8]); 3] = [
@@ -65,27 +65,27 @@ fn what_holds_is_published_and_can_be_loaded() {
     let dir = root.path().join("m/1");
     load(&dir, &m(), one()).unwrap();
     assert_eq!(fs::read(dir.join("a/notes")).unwrap(), b"ok");
-    assert_eq!(left(&root.path().join("m")), [dir], "no staging folder");
+    assert_eq!(entries(&root.path().join("m")), [dir], "no staging folder");
     let again = upload(root.path(), LIMIT, &files);
     assert!(matches!(again, Err(UploadError::Exists)), "{again:?}");
 }
 
-/// Files of an upload, and what is wrong with them.
+/// Files of an upload, and the start of the fault.
 type Case<'a> = (&'a [(&'a str, &'a [u8])], String);
 
-/// Says what type they are.
+/// Gives the cases their type.
 fn cases<const N: usize>(cases: [Case<'_>; N]) -> [Case<'_>; N] {
     cases
 }
 
 #[test]
-fn what_does_not_hold_is_refused_by_name_and_leaves_nothing() {
+fn an_invalid_upload_is_refused_with_its_fault_and_leaves_nothing() {
     let (manifest, weights) = (document(|_| {}), samples::weights());
     let (m, w) = ("metadata.json", "weights.safetensors");
     let flipped: Vec<u8> = weights.iter().map(|byte| byte ^ 1).collect();
     let longer = [&weights[..], b"1"].concat();
     let (huge, other) = (
-        vec![b' '; MOST_MANIFEST + 1],
+        vec![b' '; MAX_MANIFEST_BYTES + 1],
         document(|d| {
             d["model_name"] = json!("n");
             d["version"] = json!(2);
@@ -100,14 +100,14 @@ fn what_does_not_hold_is_refused_by_name_and_leaves_nothing() {
     let length = weights.len();
     for (files, want) in cases([
         (&[], format!("{m}: missing")),
-        (&[(w, &weights)], format!("{w}: comes before {m}")),
+        (&[(w, &weights)], format!("{w}: sent before {m}")),
         (&[(m, b"{")], format!("{m}: invalid JSON: EOF")),
         (&[(m, b"{}")], format!("{m}: $.")),
-        (&[(m, &huge)], format!("{m}: longer than 4194304 bytes")),
+        (&[(m, &huge)], format!("{m}: larger than 4194304 bytes")),
         (
             &[(m, &other)],
             format!(
-                "{m}: $.model_name: got \"n\", wants \"m\", as the upload says\n{m}: $.version: got 2, wants 1"
+                "{m}: $.model_name: got \"n\", wants \"m\", as announced by the upload\n{m}: $.version: got 2, wants 1"
             ),
         ),
         (
@@ -125,7 +125,7 @@ fn what_does_not_hold_is_refused_by_name_and_leaves_nothing() {
         (&[(m, &manifest)], format!("{w}: missing\na/notes: missing")),
         (
             &[(m, &manifest), (m, &manifest)],
-            format!("{m}: came already"),
+            format!("{m}: sent twice"),
         ),
         (
             &[(m, &manifest), ("b", b"")],
@@ -137,7 +137,7 @@ fn what_does_not_hold_is_refused_by_name_and_leaves_nothing() {
         ),
         (
             &[(m, &manifest), ("a/notes", b"ok"), ("a/notes", b"ok")],
-            "a/notes: came already".into(),
+            "a/notes: sent twice".into(),
         ),
         (
             &[(m, &manifest), ("a/notes", b"o"), (w, &weights)],
@@ -145,7 +145,7 @@ fn what_does_not_hold_is_refused_by_name_and_leaves_nothing() {
         ),
         (
             &[(m, &manifest), (w, &longer)],
-            format!("{w}: longer than {length} bytes, as it is listed"),
+            format!("{w}: larger than {length} bytes, the size in the manifest"),
         ),
         (
             &[(m, &manifest), ("a/notes", b"ok"), (w, &flipped)],
@@ -155,27 +155,27 @@ fn what_does_not_hold_is_refused_by_name_and_leaves_nothing() {
         let root = tempfile::tempdir().unwrap();
         match upload(root.path(), 8 * LIMIT, files).unwrap_err() {
             UploadError::Invalid(faults) => {
-                let told = faults.to_string();
-                assert!(told.starts_with(&want), "got {told}, wants {want}");
+                let text = faults.to_string();
+                assert!(text.starts_with(&want), "got {text}, wants {want}");
             }
             other => panic!("{other:?}, wants {want}"),
         }
-        assert_eq!(left(root.path()), NOTHING, "{want}");
+        assert_eq!(entries(root.path()), NOTHING, "{want}");
     }
 }
 
 #[test]
-fn bytes_of_no_file_are_refused() {
+fn data_before_the_first_path_is_refused() {
     let root = tempfile::tempdir().unwrap();
     let nameless = [Ok(Part::default())].into_iter();
     let refused = receive(root.path(), &m(), one(), LIMIT, nameless).unwrap_err();
-    let want = "metadata.json: has to come first, by its name";
+    let want = "metadata.json: must be the first file, named by its path";
     assert_eq!(refused.to_string(), want);
 }
 
-/// The limit holds for what comes, and for what is announced before it comes.
+/// The limit applies to received and to announced bytes.
 #[test]
-fn the_limit_is_on_all_files_together() {
+fn the_limit_applies_to_all_files_together() {
     let (manifest, weights) = (document(|_| {}), samples::weights());
     let all = (manifest.len() + weights.len() + 2) as u64;
     let files: [(&str, &[u8]); 1] = [("metadata.json", &manifest)];
@@ -183,36 +183,36 @@ fn the_limit_is_on_all_files_together() {
     for limit in [10, all - 1] {
         let first_file_only = file("metadata.json", &manifest).into_iter();
         let next = file("weights.safetensors", b"")[0].clone();
-        let never = std::iter::from_fn(|| panic!("{limit}: nothing more is read"));
+        let never = std::iter::from_fn(|| panic!("{limit}: no further part is read"));
         let parts = first_file_only.chain([next]).chain(never);
         let refused = receive(root.path(), &m(), one(), limit, parts).unwrap_err();
         assert!(
-            matches!(refused, UploadError::TooLarge { limit: told } if told == limit),
+            matches!(refused, UploadError::TooLarge { limit: reported } if reported == limit),
             "{refused:?}"
         );
     }
     let enough = upload(root.path(), all, &files).unwrap_err();
     assert!(matches!(enough, UploadError::Invalid(_)), "{enough:?}");
-    assert_eq!(left(root.path()), NOTHING);
+    assert_eq!(entries(root.path()), NOTHING);
 }
 
 #[test]
-fn an_upload_that_is_cut_off_leaves_nothing() {
+fn an_interrupted_upload_leaves_nothing() {
     let manifest = document(|_| {});
     let parts = file("metadata.json", &manifest);
-    let began = file("weights.safetensors", &[1; 20]);
-    for whole in [0, 1, parts.len(), parts.len() + 2] {
+    let next_parts = file("weights.safetensors", &[1; 20]);
+    for count in [0, 1, parts.len(), parts.len() + 2] {
         let root = tempfile::tempdir().unwrap();
-        let came = parts.iter().chain(&began).take(whole).cloned();
-        let cut = came.chain([Err(Aborted)]);
-        let refused = receive(root.path(), &m(), one(), LIMIT, cut).unwrap_err();
+        let sent = parts.iter().chain(&next_parts).take(count).cloned();
+        let interrupted = sent.chain([Err(Aborted)]);
+        let refused = receive(root.path(), &m(), one(), LIMIT, interrupted).unwrap_err();
         assert!(matches!(refused, UploadError::Aborted), "{refused:?}");
-        assert_eq!(left(root.path()), NOTHING);
+        assert_eq!(entries(root.path()), NOTHING);
     }
 }
 
 #[test]
-fn a_full_disk_is_told_from_a_broken_one() {
+fn a_full_disk_is_distinguished_from_a_broken_one() {
     for (kind, full) in [
         (ErrorKind::StorageFull, true),
         (ErrorKind::QuotaExceeded, true),
@@ -224,13 +224,13 @@ fn a_full_disk_is_told_from_a_broken_one() {
     #[cfg(target_os = "linux")]
     {
         let full = fs::File::options().write(true).open("/dev/full");
-        let mut writing = Writing {
+        let mut writer = FileWriter {
             listed: samples::manifest(samples::document("m", 1)).files.remove(0),
             to: full.unwrap(),
             bytes: 0,
             digest: Sha256::new(),
         };
-        let error = writing.add(b"1").unwrap_err();
+        let error = writer.write(b"1").unwrap_err();
         assert!(matches!(error, UploadError::DiskFull), "{error:?}");
     }
 }

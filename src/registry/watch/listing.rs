@@ -1,4 +1,4 @@
-//! The complete list of what the registry holds, and what in it is not all there yet.
+//! The complete content of the registry, including versions that are still incomplete.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -7,60 +7,61 @@ use std::time::Duration;
 use crate::faults::Faults;
 use crate::ident::{ModelName, VersionNumber};
 use crate::registry::complete::{Completeness, complete};
-use crate::registry::scan::{Found, Scan, scan};
+use crate::registry::scan::{Scan, VersionFolder, scan};
 use crate::registry::stamp::Stamp;
 
-/// Everything that the registry holds, each time: what is not listed has gone.
+/// The complete content of the registry: what is not listed no longer exists.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Listing {
-    /// Every model, also one that has no version.
+    /// Every model, including models without a version.
     pub versions: BTreeMap<ModelName, BTreeMap<VersionNumber, Seen>>,
-    /// What stands where a model or version should and is none.
+    /// Folders with invalid names, and broken links.
     pub refused: Faults,
 }
 
 impl Listing {
-    /// Whether a version is still to come as a whole.
+    /// Returns whether a version is still incomplete.
     pub(super) fn waits(&self) -> bool {
         let mut seen = self.versions.values().flat_map(BTreeMap::values);
         seen.any(|seen| seen.waits.is_some())
     }
 }
 
-/// One version's folder.
+/// The folder of one version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seen {
     /// The folder.
     pub dir: PathBuf,
-    /// Another one than before: something in the folder has changed.
+    /// Fingerprint of the folder, which differs after a change.
     pub stamp: Stamp,
-    /// What is missing, while it is worth waiting for; a version is not to be loaded before this is `None`.
+    /// What is missing, as long as it may still be written. The version must not be loaded before this is `None`.
     pub waits: Option<String>,
 }
 
-/// One look, for the start: what is not all there waits.
+/// Lists the registry once, at startup. Incomplete versions wait.
 ///
 /// # Errors
-/// A folder cannot be read, so that the list would not be complete.
+/// Returns an error if a folder cannot be read, because the list would not be complete.
 pub fn look(root: &Path) -> Result<Listing, Faults> {
     Ok(Memory::default().list(scan(root)?, Duration::ZERO, Duration::MAX))
 }
 
-/// What was found out about each folder, kept until the folder changes or goes.
+/// The state of each folder at the last scan, kept until the folder changes or is removed.
 #[derive(Debug, Default)]
-pub(super) struct Memory(HashMap<(ModelName, VersionNumber), Known>);
+pub(super) struct Memory(HashMap<(ModelName, VersionNumber), FolderState>);
 
 #[derive(Debug)]
-struct Known {
+struct FolderState {
     dir: PathBuf,
     stamp: Stamp,
     missing: Option<String>,
+    /// Time of the last change, since the first scan.
     since: Duration,
 }
 
 impl Memory {
-    /// What `scan` means at `now`, which is the time since the first look. A folder that has not changed for `stable_after` is
-    /// not waited for any longer, so that loading fails it with the reason.
+    /// Turns `scan` into a list at `now`, the time since the first scan. A folder without a change for `stable_after` no longer waits;
+    /// loading it then reports what is missing.
     pub(super) fn list(&mut self, scan: Scan, now: Duration, stable_after: Duration) -> Listing {
         let mut before = std::mem::take(&mut self.0);
         let mut versions: BTreeMap<ModelName, BTreeMap<_, _>> = BTreeMap::new();
@@ -69,20 +70,23 @@ impl Memory {
         }
         for found in scan.found {
             let key = (found.model.clone(), found.version);
-            let same = |known: &Known| known.stamp == found.stamp && known.dir == found.dir;
-            let known = before.remove(&key).filter(same);
-            let known = known.unwrap_or_else(|| Known::new(&found, now));
-            let missing = known.missing.clone();
-            let seen = Seen {
+            let unchanged =
+                |state: &FolderState| state.stamp == found.stamp && state.dir == found.dir;
+            let state = before
+                .remove(&key)
+                .filter(unchanged)
+                .unwrap_or_else(|| FolderState::new(&found, now));
+            let missing = state.missing.clone();
+            let listed = Seen {
                 dir: found.dir,
                 stamp: found.stamp,
-                waits: missing.filter(|_| !is_stable(known.since, now, stable_after)),
+                waits: missing.filter(|_| !is_stable(state.since, now, stable_after)),
             };
             versions
                 .entry(found.model)
                 .or_default()
-                .insert(found.version, seen);
-            self.0.insert(key, known);
+                .insert(found.version, listed);
+            self.0.insert(key, state);
         }
         Listing {
             versions,
@@ -91,9 +95,9 @@ impl Memory {
     }
 }
 
-impl Known {
-    /// The stamp was taken before this looks closer, so what changes in between changes the next stamp.
-    fn new(found: &Found, now: Duration) -> Self {
+impl FolderState {
+    /// Examines a folder. Its stamp was taken before, so a change in between changes the next stamp.
+    fn new(found: &VersionFolder, now: Duration) -> Self {
         Self {
             dir: found.dir.clone(),
             stamp: found.stamp,
@@ -106,7 +110,7 @@ impl Known {
     }
 }
 
-/// Whether what has looked the same since `since` is taken for all that will come.
+/// Returns whether a folder that has not changed since `since` counts as fully written.
 fn is_stable(since: Duration, now: Duration, stable_after: Duration) -> bool {
     now.saturating_sub(since) >= stable_after
 }
@@ -118,13 +122,13 @@ mod tests {
     use super::*;
     use crate::model::samples;
 
-    const SETTLE: Duration = Duration::from_secs(10);
+    const STABLE_AFTER: Duration = Duration::from_secs(10);
 
     fn at(seconds: u64) -> Duration {
         Duration::from_secs(seconds)
     }
 
-    /// Why version 1 of `m` waits.
+    /// Returns what version 1 of `m` waits for.
     fn waits(listing: &Listing) -> Option<&str> {
         let versions = listing.versions.get("m").unwrap();
         let seen = versions.values().next().unwrap();
@@ -132,67 +136,63 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_is_written_file_by_file_waits_until_it_is_whole() {
+    fn a_folder_that_is_written_file_by_file_waits_until_it_is_complete() {
         let root = tempfile::tempdir().unwrap();
         let dir = root.path().join("m/1");
         fs::create_dir_all(&dir).unwrap();
         let mut memory = Memory::default();
-        let mut list = |now| memory.list(scan(root.path()).unwrap(), at(now), SETTLE);
+        let mut list = |now| memory.list(scan(root.path()).unwrap(), at(now), STABLE_AFTER);
         assert_eq!(waits(&list(0)), Some("metadata.json is missing"));
         fs::write(dir.join("metadata.json"), "{").unwrap();
-        assert_eq!(waits(&list(9)), Some("metadata.json is cut off"));
+        assert_eq!(waits(&list(9)), Some("metadata.json is truncated"));
         samples::write(&dir, &samples::document("m", 1));
         let weights = fs::read(dir.join("weights.safetensors")).unwrap();
         fs::write(dir.join("weights.safetensors"), &weights[..10]).unwrap();
         let want = format!("weights.safetensors has 10 of {} bytes", weights.len());
         let half = list(18);
-        assert_eq!(
-            waits(&half),
-            Some(&*want),
-            "each change starts the wait anew"
-        );
+        assert_eq!(waits(&half), Some(&*want), "each change restarts the wait");
         fs::write(dir.join("weights.safetensors"), &weights).unwrap();
         let whole = list(19);
         assert_eq!(waits(&whole), None);
         assert_ne!(half.versions["m"], whole.versions["m"]);
-        assert_eq!(list(500), whole, "nothing changes where nothing changed");
+        assert_eq!(list(500), whole, "no change, so an equal list");
     }
 
     #[test]
-    fn what_stops_half_way_is_handed_over_once_it_has_settled() {
+    fn an_incomplete_folder_no_longer_waits_once_it_is_stable() {
         let root = tempfile::tempdir().unwrap();
         let dir = root.path().join("m/1");
         fs::create_dir_all(&dir).unwrap();
         let mut memory = Memory::default();
-        let mut list = |now| memory.list(scan(root.path()).unwrap(), at(now), SETTLE);
+        let mut list = |now| memory.list(scan(root.path()).unwrap(), at(now), STABLE_AFTER);
         assert!(list(5).waits());
         assert!(list(14).waits(), "nine seconds are not ten");
         assert!(!list(15).waits());
-        assert!(!list(99).waits(), "and it does not wait again");
+        assert!(!list(99).waits(), "and does not wait again");
         fs::write(dir.join("metadata.json"), "").unwrap();
-        assert_eq!(waits(&list(100)), Some("metadata.json is cut off"));
-        assert!(look(root.path()).unwrap().waits(), "a first look waits");
+        assert_eq!(waits(&list(100)), Some("metadata.json is truncated"));
+        assert!(look(root.path()).unwrap().waits(), "the first list waits");
     }
 
     #[test]
-    fn a_version_that_has_gone_is_forgotten() {
+    fn a_removed_version_is_forgotten() {
         let root = tempfile::tempdir().unwrap();
         let dir = root.path().join("m/1");
         fs::create_dir_all(&dir).unwrap();
         let mut memory = Memory::default();
-        let mut list = |now| memory.list(scan(root.path()).unwrap(), at(now), SETTLE);
+        let mut list = |now| memory.list(scan(root.path()).unwrap(), at(now), STABLE_AFTER);
         assert!(list(0).waits());
         fs::remove_dir(&dir).unwrap();
         let empty = list(1);
         assert_eq!(empty.versions.len(), 1, "the model stays");
         assert!(empty.versions["m"].is_empty());
         fs::create_dir(&dir).unwrap();
-        assert!(list(11).waits(), "it has been there since 11");
+        assert!(list(11).waits(), "the folder is new again");
         assert_eq!(memory.0.len(), 1);
     }
 
     #[test]
-    fn settling_counts_from_the_last_change() {
+    fn stability_counts_from_the_last_change() {
         for (since, now, stable_after, want) in [
             (5, 14, 10, false),
             (5, 15, 10, true),

@@ -1,9 +1,9 @@
-//! Watching the registry: whatever changes in it, the complete list follows.
+//! Watches the registry and reports its complete content after each change.
 //!
-//! Level-triggered: events of the file system only say when to look, and what is handed over is always everything that is
-//! there. So an event that is lost, or a file system that sends none (network mounts, links that lead elsewhere), costs time
-//! until the next poll and nothing else. A list that would not be complete is never handed over.
-//! Not here: what should serve of what is there (`control`).
+//! The watch is level-triggered: events of the file system only trigger a scan, and each report contains everything that exists. A lost
+//! event, or a file system without events (network mounts, links to other file systems), only delays the report until the next poll.
+//! An incomplete list is never reported.
+//! Not here: which versions should serve (`control`).
 
 mod listing;
 
@@ -30,45 +30,47 @@ use listing::Memory;
 
 pub use listing::{Listing, Seen, look};
 
-/// Time between an event and the look that it causes: whoever writes one file writes more.
-const QUIET: Duration = Duration::from_millis(50);
+/// Delay between an event and the scan that it triggers. A file is rarely written alone.
+const DEBOUNCE: Duration = Duration::from_millis(50);
 
 #[expect(
     clippy::disallowed_types,
-    reason = "the watch runs on a plain thread and waits for real; tokio's clock belongs to a runtime"
+    reason = "the watch runs on a plain thread outside of any tokio runtime"
 )]
 type Clock = std::time::Instant;
 
-/// When to look.
+/// Timing of a watch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WatchSettings {
-    /// Longest time between two looks.
+    /// The longest time between two scans.
     pub poll: Duration,
-    /// A folder that is not all there is waited for until it has not changed for so long.
+    /// How long an incomplete folder must be unchanged until it no longer waits for missing files.
     pub stable_after: Duration,
 }
 
-/// A watch that is running. When it is dropped it ends, and its thread has ended then.
+/// A running watch. Dropping it stops its thread and waits for it.
 #[derive(Debug)]
 pub struct Watch {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
 }
 
-/// What the thread is told.
+/// Requests to the thread.
 #[derive(Debug)]
 struct Shared {
-    asked: AtomicBool,
-    ended: AtomicBool,
-    /// Has room for one: who finds it full knows that the thread is about to look.
+    scan_requested: AtomicBool,
+    stopped: AtomicBool,
+    /// A channel with capacity 1: if it is full, the thread is about to wake up anyway.
     wake: SyncSender<()>,
 }
 
-/// Watches the registry at `root` on a thread of its own. `on_list` is called there: first with what there is, then
-/// whenever that has changed. It must not wait for whoever drops the watch.
+/// Watches the registry at `root` on a thread of its own.
+///
+/// The thread calls `on_list` with the first list, and again after each change. `on_list` must not wait for the owner of the watch,
+/// because dropping the watch waits for the thread.
 ///
 /// # Errors
-/// The system gives no thread.
+/// Returns an error if the thread cannot be started.
 pub fn watch(
     root: PathBuf,
     settings: WatchSettings,
@@ -76,15 +78,15 @@ pub fn watch(
 ) -> io::Result<Watch> {
     let (wake, inbox) = mpsc::sync_channel(1);
     let shared = Arc::new(Shared {
-        asked: AtomicBool::new(false),
-        ended: AtomicBool::new(false),
+        scan_requested: AtomicBool::new(false),
+        stopped: AtomicBool::new(false),
         wake,
     });
-    let (theirs, mut on_list) = (Arc::clone(&shared), on_list);
+    let (of_thread, mut on_list) = (Arc::clone(&shared), on_list);
     let thread = Builder::new().name("taper-watch".into()).spawn(move || {
-        // Looking reads folders, and nobody waits for it by the millisecond.
+        // A scan may take a few milliseconds longer; requests may not.
         set_idle_priority();
-        run(&root, settings, &theirs, &inbox, &mut on_list);
+        run(&root, settings, &of_thread, &inbox, &mut on_list);
     })?;
     Ok(Watch {
         shared,
@@ -93,21 +95,21 @@ pub fn watch(
 }
 
 impl Watch {
-    /// Looks at once, and hands the list over even if nothing has changed.
+    /// Triggers a scan immediately. Its list is reported even if nothing has changed.
     pub fn look_now(&self) {
-        self.shared.asked.store(true, Ordering::SeqCst);
+        self.shared.scan_requested.store(true, Ordering::SeqCst);
         self.shared.wake();
     }
 
-    /// Ends the watch, as dropping it does.
+    /// Stops the watch, as dropping it does.
     pub fn stop(self) {}
 }
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        self.shared.ended.store(true, Ordering::SeqCst);
+        self.shared.stopped.store(true, Ordering::SeqCst);
         self.shared.wake();
-        // A panic in it was told on its own thread.
+        // A panic has been reported on the thread itself.
         let _ = self.thread.take().map(JoinHandle::join);
     }
 }
@@ -117,9 +119,9 @@ impl Shared {
         let _ = self.wake.try_send(());
     }
 
-    /// Whether somebody wants more than a look in a while.
+    /// Returns whether the thread must not wait any longer.
     fn is_urgent(&self) -> bool {
-        self.asked.load(Ordering::SeqCst) || self.ended.load(Ordering::SeqCst)
+        self.scan_requested.load(Ordering::SeqCst) || self.stopped.load(Ordering::SeqCst)
     }
 }
 
@@ -130,57 +132,60 @@ fn run(
     inbox: &Receiver<()>,
     on_list: &mut dyn FnMut(Listing),
 ) {
-    // Before the first look, so that nothing can change unseen between the two.
+    // Before the first scan, so that no change in between is missed.
     let _events = events(root, &shared.wake)
-        .inspect_err(|error| tracing::warn!(%error, poll = ?settings.poll, "no events of the registry: only the poll sees changes"));
+        .inspect_err(|error| tracing::warn!(%error, poll = ?settings.poll, "no file system events for the registry: changes are seen at the next poll"));
     let first = Clock::now();
     let mut memory = Memory::default();
-    let (mut handed, mut owed, mut trouble) = (None, false, None);
-    while !shared.ended.load(Ordering::SeqCst) {
-        owed |= shared.asked.swap(false, Ordering::SeqCst);
+    let mut reported: Option<Listing> = None;
+    let mut must_report = false;
+    let mut last_error = None;
+    while !shared.stopped.load(Ordering::SeqCst) {
+        must_report |= shared.scan_requested.swap(false, Ordering::SeqCst);
         let begin = Clock::now();
         match scan(root) {
             Ok(scan) => {
-                trouble = None;
+                last_error = None;
                 let listing = memory.list(scan, first.elapsed(), settings.stable_after);
-                if owed || handed.as_ref() != Some(&listing) {
+                if must_report || reported.as_ref() != Some(&listing) {
                     on_list(listing.clone());
-                    (handed, owed) = (Some(listing), false);
+                    (reported, must_report) = (Some(listing), false);
                 }
             }
             Err(faults) => {
-                let why = faults.to_string();
-                if trouble.as_ref() != Some(&why) {
-                    tracing::error!(%faults, "the registry cannot be read: what is known of it stays");
-                    trouble = Some(why);
+                let error = faults.to_string();
+                if last_error.as_ref() != Some(&error) {
+                    tracing::error!(%faults, "cannot read the registry; the last complete list stays in force");
+                    last_error = Some(error);
                 }
             }
         }
-        let quiet = quiet(begin.elapsed());
-        let waits = handed.as_ref().is_some_and(Listing::waits);
-        pause(shared, inbox, settings.next_look(waits), quiet);
+        let debounce = debounce(begin.elapsed());
+        let waits = reported.as_ref().is_some_and(Listing::waits);
+        pause(shared, inbox, settings.next_scan(waits), debounce);
     }
 }
 
 impl WatchSettings {
-    /// Time to the next look if no event comes; `waits`: a folder may become stable before the next poll.
-    fn next_look(self, waits: bool) -> Duration {
+    /// Returns the time until the next scan without an event. `waits`: a folder may become stable before the next poll.
+    fn next_scan(self, waits: bool) -> Duration {
         let longest = if waits {
             self.poll.min(self.stable_after)
         } else {
             self.poll
         };
-        longest.max(QUIET)
+        longest.max(DEBOUNCE)
     }
 }
 
-/// How long to wait after an event. Looking never takes more than a tenth of the time, however much is being written.
-fn quiet(took: Duration) -> Duration {
-    QUIET.max(took * 9)
+/// Returns how long to wait after an event if the last scan `took` this long. Scans take at most a tenth of the time, regardless of
+/// how much is written.
+fn debounce(took: Duration) -> Duration {
+    DEBOUNCE.max(took * 9)
 }
 
-/// Waits for `longest`, or until `quiet` after an event, or until somebody asks.
-fn pause(shared: &Shared, inbox: &Receiver<()>, longest: Duration, quiet: Duration) {
+/// Waits for `longest`, or until `debounce` after an event, or until a scan or a stop is requested.
+fn pause(shared: &Shared, inbox: &Receiver<()>, longest: Duration, debounce: Duration) {
     let begin = Clock::now();
     let mut until = longest;
     while !shared.is_urgent() {
@@ -189,13 +194,13 @@ fn pause(shared: &Shared, inbox: &Receiver<()>, longest: Duration, quiet: Durati
             return;
         }
         match inbox.recv_timeout(left) {
-            Ok(()) => until = until.min(begin.elapsed() + quiet),
+            Ok(()) => until = until.min(begin.elapsed() + debounce),
             Err(_) => return,
         }
     }
 }
 
-/// Wakes the thread at every change below `root`, for as long as what is returned lives.
+/// Wakes the thread at every change below `root` until the returned watcher is dropped.
 fn events(root: &Path, wake: &SyncSender<()>) -> notify::Result<RecommendedWatcher> {
     let wake = wake.clone();
     let handler = move |event: notify::Result<Event>| {
@@ -203,7 +208,7 @@ fn events(root: &Path, wake: &SyncSender<()>) -> notify::Result<RecommendedWatch
             let _ = wake.try_send(());
         }
     };
-    // A link may lead to the whole disk. What changes behind one is the poll's business.
+    // Links are not followed, because a link may lead to the whole disk. The poll sees changes behind links.
     let config = notify::Config::default().with_follow_symlinks(false);
     let mut watcher = RecommendedWatcher::new(handler, config)?;
     // The root itself may be a link.
@@ -212,7 +217,8 @@ fn events(root: &Path, wake: &SyncSender<()>) -> notify::Result<RecommendedWatch
     Ok(watcher)
 }
 
-/// Reading changes nothing, and loading reads. What is written into a staging folder counts when the folder is renamed.
+/// Returns whether `event` may change the list. Reads do not, and loading a version causes many. Writes into a staging folder do not
+/// either; the rename of the folder does.
 fn matters(event: &Event) -> bool {
     let written = AccessKind::Close(AccessMode::Write);
     let staged = |name: &OsStr| name.to_string_lossy().starts_with(STAGING);

@@ -6,23 +6,23 @@ use super::*;
 use crate::model::samples;
 use crate::registry::publish;
 
-/// Nothing is waited for so long unless something is broken.
+/// A timeout that is reached only in a failing test.
 const SOON: Duration = Duration::from_secs(30);
-/// A poll that no test lives to see.
+/// An interval that is longer than any test.
 const NEVER: Duration = Duration::from_secs(3600);
 
 fn settings(poll: Duration, stable_after: Duration) -> WatchSettings {
     WatchSettings { poll, stable_after }
 }
 
-/// A watch, and what it hands over.
+/// Starts a watch. Returns it with the lists that it reports.
 fn watching(root: &Path, settings: WatchSettings) -> (Watch, Receiver<Listing>) {
     let (lists, seen) = mpsc::channel();
     let hand = move |listing| drop(lists.send(listing));
     (watch(root.to_owned(), settings, hand).unwrap(), seen)
 }
 
-/// The next list that `wanted` holds for.
+/// Waits for the next list for which `wanted` returns true.
 fn next(seen: &Receiver<Listing>, wanted: impl Fn(&Listing) -> bool) -> Listing {
     loop {
         let listing = seen.recv_timeout(SOON).expect("a list in time");
@@ -32,7 +32,7 @@ fn next(seen: &Receiver<Listing>, wanted: impl Fn(&Listing) -> bool) -> Listing 
     }
 }
 
-/// Versions of `m`, and what they wait for.
+/// Returns the versions of `m` with what they wait for.
 fn of_m(listing: &Listing) -> Vec<(u64, Option<&str>)> {
     let versions = listing.versions.get("m").into_iter().flatten();
     versions
@@ -50,10 +50,10 @@ fn put(root: &Path, version: u64) {
 }
 
 #[test]
-fn versions_that_come_and_go_are_seen_without_waiting_for_the_poll() {
+fn added_and_removed_versions_are_reported_before_the_next_poll() {
     let root = tempfile::tempdir().unwrap();
     let (watch, seen) = watching(root.path(), settings(NEVER, NEVER));
-    assert_eq!(next(&seen, |_| true), Listing::default(), "what there is");
+    assert_eq!(next(&seen, |_| true), Listing::default(), "the first list");
     put(root.path(), 1);
     next(&seen, |listing| of_m(listing) == [(1, None)]);
     put(root.path(), 2);
@@ -68,7 +68,7 @@ fn versions_that_come_and_go_are_seen_without_waiting_for_the_poll() {
 }
 
 #[test]
-fn a_folder_that_is_written_in_place_is_handed_over_when_it_is_whole() {
+fn a_folder_that_is_written_in_place_is_reported_when_it_is_complete() {
     let root = tempfile::tempdir().unwrap();
     let dir = root.path().join("m/1");
     let (_watch, seen) = watching(root.path(), settings(NEVER, NEVER));
@@ -86,7 +86,7 @@ fn a_folder_that_is_written_in_place_is_handed_over_when_it_is_whole() {
 }
 
 #[test]
-fn a_folder_that_stays_half_is_handed_over_once_it_has_settled() {
+fn an_incomplete_folder_is_reported_once_it_is_stable() {
     let root = tempfile::tempdir().unwrap();
     fs::create_dir_all(root.path().join("m/1")).unwrap();
     let stable_after = Duration::from_millis(300);
@@ -98,59 +98,63 @@ fn a_folder_that_stays_half_is_handed_over_once_it_has_settled() {
 }
 
 #[test]
-fn who_asks_is_answered_even_if_nothing_has_changed_and_nobody_else_is() {
+fn an_unchanged_list_is_reported_only_on_request() {
     let root = tempfile::tempdir().unwrap();
     put(root.path(), 1);
-    let (watch, seen) = watching(root.path(), settings(QUIET, NEVER));
+    let (watch, seen) = watching(root.path(), settings(DEBOUNCE, NEVER));
     let first = next(&seen, |_| true);
     assert!(
-        seen.recv_timeout(QUIET * 6).is_err(),
-        "polls that find nothing new hand nothing over"
+        seen.recv_timeout(DEBOUNCE * 6).is_err(),
+        "polls that find no change report nothing"
     );
     watch.look_now();
     assert_eq!(seen.recv_timeout(SOON).unwrap(), first);
 }
 
 #[test]
-fn a_registry_that_cannot_be_read_is_not_handed_over_as_an_empty_one() {
+fn an_unreadable_registry_is_not_reported_as_an_empty_one() {
     let above = tempfile::tempdir().unwrap();
     let (root, aside) = (above.path().join("models"), above.path().join("aside"));
     put(&root, 1);
-    let (watch, seen) = watching(&root, settings(QUIET, NEVER));
+    let (watch, seen) = watching(&root, settings(DEBOUNCE, NEVER));
     let first = next(&seen, |_| true);
     fs::rename(&root, &aside).unwrap();
     watch.look_now();
-    assert!(seen.recv_timeout(QUIET * 6).is_err(), "nothing is known");
+    assert!(seen.recv_timeout(DEBOUNCE * 6).is_err(), "no complete list");
     fs::rename(&aside, &root).unwrap();
-    assert_eq!(seen.recv_timeout(SOON).unwrap(), first, "who asked is told");
+    assert_eq!(
+        seen.recv_timeout(SOON).unwrap(),
+        first,
+        "the request is still open"
+    );
 }
 
 #[cfg(unix)]
 #[test]
-fn what_lies_behind_a_link_is_seen_by_the_poll() {
+fn changes_behind_a_link_are_seen_by_the_poll() {
     let above = tempfile::tempdir().unwrap();
     let (root, elsewhere) = (above.path().join("models"), above.path().join("elsewhere"));
     put(&elsewhere, 1);
     fs::create_dir(&root).unwrap();
     std::os::unix::fs::symlink(elsewhere.join("m"), root.join("m")).unwrap();
-    let (_watch, seen) = watching(&root, settings(QUIET, NEVER));
+    let (_watch, seen) = watching(&root, settings(DEBOUNCE, NEVER));
     next(&seen, |listing| of_m(listing) == [(1, None)]);
     put(&elsewhere, 2);
     next(&seen, |listing| of_m(listing) == [(1, None), (2, None)]);
 }
 
 #[test]
-fn a_watch_on_nothing_relies_on_the_poll() {
+fn a_watch_on_a_missing_folder_relies_on_the_poll() {
     let above = tempfile::tempdir().unwrap();
     let root = above.path().join("models");
-    let (_watch, seen) = watching(&root, settings(QUIET, NEVER));
-    assert!(seen.recv_timeout(QUIET * 6).is_err(), "there is nothing");
+    let (_watch, seen) = watching(&root, settings(DEBOUNCE, NEVER));
+    assert!(seen.recv_timeout(DEBOUNCE * 6).is_err(), "there is nothing");
     put(&root, 1);
     next(&seen, |listing| of_m(listing) == [(1, None)]);
 }
 
 #[test]
-fn only_what_may_change_the_list_causes_a_look() {
+fn only_events_that_may_change_the_list_trigger_a_scan() {
     let event = |kind, path: &str| Event::new(kind).add_path(path.into());
     let access = |kind| EventKind::Access(kind);
     let (open, closed) = (
@@ -161,11 +165,11 @@ fn only_what_may_change_the_list_causes_a_look() {
     let renamed = EventKind::Modify(ModifyKind::Name(RenameMode::Both));
     let publishing = event(renamed, "/r/m/.staging-3-x").add_path("/r/m/3".into());
     for (event, want, why) in [
-        (event(created, "/r/m/3/f"), true, "a file comes"),
+        (event(created, "/r/m/3/f"), true, "a new file"),
         (event(access(open), "/r/m/3/f"), false, "loading reads"),
-        (event(access(closed), "/r/m/3/f"), true, "it was written"),
+        (event(access(closed), "/r/m/3/f"), true, "a written file"),
         (event(created, "/r/m/.staging-3-x/f"), false, "an upload"),
-        (publishing, true, "the upload has its place"),
+        (publishing, true, "the end of an upload"),
         (event(renamed, "/r/..data"), true, "a mount changes"),
         (
             Event::new(EventKind::Other).set_flag(Flag::Rescan),
@@ -178,17 +182,17 @@ fn only_what_may_change_the_list_causes_a_look() {
 }
 
 #[test]
-fn looks_come_at_the_poll_or_when_something_may_have_settled() {
+fn the_next_scan_is_at_the_poll_or_when_a_folder_may_be_stable() {
     let s = Duration::from_secs;
     for (poll, stable_after, waits, want) in [
         (30, 5, false, s(30)),
         (30, 5, true, s(5)),
         (3, 5, true, s(3)),
-        (0, 5, false, QUIET),
+        (0, 5, false, DEBOUNCE),
     ] {
         let settings = settings(s(poll), s(stable_after));
-        assert_eq!(settings.next_look(waits), want, "{settings:?} {waits}");
+        assert_eq!(settings.next_scan(waits), want, "{settings:?} {waits}");
     }
-    assert_eq!(quiet(Duration::from_millis(1)), QUIET);
-    assert_eq!(quiet(s(1)), s(9), "a tenth of the time");
+    assert_eq!(debounce(Duration::from_millis(1)), DEBOUNCE);
+    assert_eq!(debounce(s(1)), s(9), "a tenth of the time");
 }

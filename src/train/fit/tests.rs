@@ -5,7 +5,7 @@ fn column(cells: &[Cell]) -> Vec<Sample> {
     let sample = |(at, cell): (usize, &Cell)| Sample {
         line: at as u64 + 2,
         when: None,
-        truth: 0.0,
+        target: 0.0,
         cells: vec![("x".into(), cell.clone())],
     };
     cells.iter().enumerate().map(sample).collect()
@@ -66,7 +66,7 @@ fn categorical(min_count: u64, unknown: UnknownPolicy) -> Feature {
 }
 
 #[test]
-fn scales_come_from_the_values_as_the_network_will_see_them() {
+fn scales_are_fitted_to_the_clipped_values() {
     let samples = numbers(&[2.0, 4.0, 4.0, 4.0, 5.0, 5.0, 7.0, 9.0]);
     let encoding = fitted(
         numeric(ScaleKind::Standardise, None, Missing::Reject),
@@ -96,14 +96,14 @@ fn scales_come_from_the_values_as_the_network_will_see_them() {
 }
 
 #[test]
-fn a_missing_value_gets_the_median_as_it_came() {
+fn a_missing_value_is_imputed_with_the_median() {
     let mut samples = numbers(&[9.0, 1.0, 4.0, 2.0]);
     samples[0].cells[0].1 = Cell::Missing;
     let encoding = fitted(numeric(ScaleKind::None, None, Missing::Typical), &samples).unwrap();
     assert_eq!(
         encoding.impute,
         Some(2.into()),
-        "of the input's type, and really seen"
+        "an integer that occurs in the data"
     );
     assert_eq!(encoding.missing, Some(MissingPolicy::Impute));
     let given = Missing::Given(7.into());
@@ -112,7 +112,7 @@ fn a_missing_value_gets_the_median_as_it_came() {
 }
 
 #[test]
-fn categories_stand_by_frequency_then_name_and_rare_ones_are_left_out() {
+fn categories_are_ordered_by_frequency_then_name_and_rare_ones_are_left_out() {
     let samples = texts(&["b", "a", "c", "c", "a", "b", "c", "z"]);
     let encoding = fitted(categorical(1, UnknownPolicy::Bucket), &samples).unwrap();
     assert_eq!(encoding.categories.unwrap(), ["c", "a", "b", "z"]);
@@ -122,7 +122,7 @@ fn categories_stand_by_frequency_then_name_and_rare_ones_are_left_out() {
 }
 
 #[test]
-fn columns_that_teach_nothing_are_refused_by_name() {
+fn columns_without_information_are_reported_by_name() {
     let gaps = column(&[Cell::Missing, Cell::Missing]);
     let plain = || numeric(ScaleKind::Standardise, None, Missing::Reject);
     let clip = RawRange {
@@ -136,12 +136,12 @@ fn columns_that_teach_nothing_are_refused_by_name() {
         (
             plain(),
             numbers(&[3.0, 3.0]),
-            "holds only 3 in the training rows",
+            "has only the value 3 in the training rows",
         ),
         (
             clipped,
             numbers(&[5.0, 6.0]),
-            "holds only 1 in the training rows",
+            "has only the value 1 in the training rows",
         ),
         (plain(), gaps.clone(), "is empty in all training rows"),
         (
@@ -152,12 +152,12 @@ fn columns_that_teach_nothing_are_refused_by_name() {
         (
             categorical(1, reject),
             texts(&["a", "a"]),
-            "holds only \"a\" in the training rows",
+            "has only the value \"a\" in the training rows",
         ),
         (
             categorical(3, bucket),
             texts(&["a", "b"]),
-            "no text is in 3 of the training rows",
+            "no string occurs in at least 3 training rows",
         ),
     ] {
         let fault = fitted(feature, &samples).unwrap_err();
@@ -168,17 +168,17 @@ fn columns_that_teach_nothing_are_refused_by_name() {
     }
     assert!(
         fitted(categorical(2, bucket), &texts(&["a", "a", "b"])).is_ok(),
-        "a against the rest"
+        "one category and the bucket"
     );
 }
 
 #[test]
-fn an_identifier_is_not_taken_for_a_category() {
-    let names: Vec<String> = (0..=MOST_CATEGORIES).map(|at| at.to_string()).collect();
+fn a_column_with_too_many_categories_is_refused() {
+    let names: Vec<String> = (0..=MAX_CATEGORIES).map(|at| at.to_string()).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let fault = fitted(categorical(1, UnknownPolicy::Bucket), &texts(&names)).unwrap_err();
     assert!(
-        fault.contains("holds 2001 texts, wants at most 2000"),
+        fault.contains("got 2001 categories, wants at most 2000"),
         "{fault}"
     );
 }

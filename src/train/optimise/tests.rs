@@ -12,7 +12,7 @@ fn tensor(values: &[f32], columns: usize) -> Tensor {
     Tensor::from_slice(values, (values.len() / columns, columns), &Device::Cpu).unwrap()
 }
 
-/// Points in the plane; which of `classes` sectors around the middle they lie in.
+/// Returns points in the plane, with the one of `classes` sectors around the origin in which they lie.
 fn sectors(count: usize, classes: usize) -> Examples {
     let mut rng = rng();
     let rows: Vec<f32> = (0..2 * count)
@@ -22,11 +22,11 @@ fn sectors(count: usize, classes: usize) -> Examples {
         let turn = point[1].atan2(point[0]) / std::f32::consts::TAU + 0.5;
         (turn * classes as f32).floor().min(classes as f32 - 1.0)
     };
-    let truths = rows.chunks(2).map(sector).collect();
+    let targets = rows.chunks(2).map(sector).collect();
     Examples {
         rows,
         columns: 2,
-        truths,
+        targets,
     }
 }
 
@@ -44,7 +44,7 @@ fn settings() -> RawTraining {
 #[test]
 fn the_loss_of_a_batch_is_the_mean_of_its_rows() {
     let sure = [-40.0, 0.3, 40.0, -0.7f32];
-    for (head, logits, columns, truths) in [
+    for (head, logits, columns, targets) in [
         (Head::Sigmoid, &sure[..], 1, &[1.0, 0.0, 1.0, 0.0][..]),
         (
             Head::Softmax,
@@ -54,19 +54,19 @@ fn the_loss_of_a_batch_is_the_mean_of_its_rows() {
         ),
         (Head::Identity, &[1.5, -2.0], 1, &[1.0, 0.0]),
     ] {
-        let rows = logits.chunks(columns).zip(truths);
+        let rows = logits.chunks(columns).zip(targets);
         let sum: f64 = rows
-            .map(|(logits, truth)| row_loss(head, logits, *truth))
+            .map(|(logits, target)| row_loss(head, logits, *target))
             .sum();
-        let want = sum / truths.len() as f64;
+        let want = sum / targets.len() as f64;
         let examples = Examples {
-            rows: vec![0.0; truths.len()],
+            rows: vec![0.0; targets.len()],
             columns: 1,
-            truths: truths.into(),
+            targets: targets.into(),
         };
-        let batch: Vec<usize> = (0..truths.len()).collect();
-        let (_, truths) = gather(&examples, &batch, head).unwrap();
-        let loss = batch_loss(head, &tensor(logits, columns), &truths).unwrap();
+        let batch: Vec<usize> = (0..targets.len()).collect();
+        let (_, targets) = gather(&examples, &batch, head).unwrap();
+        let loss = batch_loss(head, &tensor(logits, columns), &targets).unwrap();
         let got = f64::from(loss.to_scalar::<f32>().unwrap());
         assert!(
             (got - want).abs() < 1e-5 * want,
@@ -76,17 +76,17 @@ fn the_loss_of_a_batch_is_the_mean_of_its_rows() {
     assert_eq!(
         row_loss(Head::Sigmoid, &[-1000.0], 1.0).to_string(),
         "1000",
-        "sure and wrong, yet finite"
+        "a false certainty has a finite loss"
     );
 }
 
 #[test]
-fn every_activation_learns_what_no_line_can_separate() {
+fn every_activation_learns_classes_that_are_not_linearly_separable() {
     use Activation::{Gelu, LeakyRelu, Relu, Sigmoid, Silu, Tanh};
     let (fit, validation) = (sectors(400, 4), sectors(100, 4));
     for activation in [Relu, Gelu, Silu, Tanh, Sigmoid, LeakyRelu] {
         let mut rng = rng();
-        let network = Network::draw(&[2, 12, 4], &[true, true], activation, &mut rng).unwrap();
+        let network = Network::random(&[2, 12, 4], &[true, true], activation, &mut rng).unwrap();
         let before = mean_loss(&network, Head::Softmax, &validation).unwrap();
         let outcome = run(
             &network,
@@ -106,16 +106,16 @@ fn every_activation_learns_what_no_line_can_separate() {
 }
 
 #[test]
-fn it_stops_when_validation_gets_no_better_and_keeps_the_best_weights() {
+fn training_stops_when_the_validation_loss_no_longer_falls_and_keeps_the_best_weights() {
     let fit = sectors(60, 2);
-    // The opposite of what is learnt: the longer it learns, the worse it gets.
+    // The opposite of the training targets, so the validation loss grows during training.
     let mut validation = sectors(60, 2);
     validation
-        .truths
+        .targets
         .iter_mut()
-        .for_each(|truth| *truth = 1.0 - *truth);
+        .for_each(|target| *target = 1.0 - *target);
     let mut rng = rng();
-    let network = Network::draw(&[2, 8, 1], &[true, true], Activation::Relu, &mut rng).unwrap();
+    let network = Network::random(&[2, 8, 1], &[true, true], Activation::Relu, &mut rng).unwrap();
     let mut seen = Vec::new();
     let settings = RawTraining {
         patience: 4,
@@ -134,7 +134,7 @@ fn it_stops_when_validation_gets_no_better_and_keeps_the_best_weights() {
     );
     let outcome = outcome.unwrap();
     assert_eq!(outcome.epochs, outcome.best.epoch + 4, "patience");
-    assert_eq!(seen.len(), outcome.epochs, "every epoch is told");
+    assert_eq!(seen.len(), outcome.epochs, "every epoch is reported");
     let least = seen
         .iter()
         .map(|now| now.validation_loss)
@@ -148,14 +148,14 @@ fn it_stops_when_validation_gets_no_better_and_keeps_the_best_weights() {
 }
 
 #[test]
-fn a_loss_that_is_no_number_ends_the_run() {
+fn a_loss_that_is_not_finite_ends_the_run() {
     let fit = Examples {
         rows: vec![1e30; 8],
         columns: 1,
-        truths: vec![1e30; 8],
+        targets: vec![1e30; 8],
     };
     let mut rng = rng();
-    let network = Network::draw(&[1, 1], &[true], Activation::Relu, &mut rng).unwrap();
+    let network = Network::random(&[1, 1], &[true], Activation::Relu, &mut rng).unwrap();
     let failed = run(
         &network,
         Head::Identity,
@@ -174,7 +174,7 @@ fn a_loss_that_is_no_number_ends_the_run() {
 #[test]
 fn dropout_keeps_the_mean() {
     let ones = Tensor::from_vec(vec![1f32; 10_000], (100, 100), &Device::Cpu).unwrap();
-    let left = dropped(ones, 0.4, &mut rng())
+    let left = drop_out(ones, 0.4, &mut rng())
         .unwrap()
         .flatten_all()
         .unwrap();
@@ -186,7 +186,7 @@ fn dropout_keeps_the_mean() {
 }
 
 #[test]
-fn a_column_that_is_never_used_changes_nothing_after_training() {
+fn a_column_that_is_zero_in_training_has_no_effect_afterwards() {
     let mut fit = sectors(60, 2);
     fit.rows = fit
         .rows
@@ -196,7 +196,7 @@ fn a_column_that_is_never_used_changes_nothing_after_training() {
     fit.columns = 3;
     let mut rng = rng();
     let network =
-        Network::draw(&[3, 8, 1], &[true, true, false], Activation::Relu, &mut rng).unwrap();
+        Network::random(&[3, 8, 1], &[true, true, false], Activation::Relu, &mut rng).unwrap();
     let settings = RawTraining {
         epochs: 3,
         weight_decay: 0.1,

@@ -1,8 +1,8 @@
-//! One feature of the spec: which fields belong to which kind.
+//! Checks one feature of the spec, including which fields its kind has.
 
 use serde_json::Value;
 
-use super::Check;
+use super::check::Check;
 use super::raw::RawFeature;
 use crate::model::Sensitivity;
 use crate::model::manifest::raw::{
@@ -10,76 +10,76 @@ use crate::model::manifest::raw::{
 };
 use crate::model::payload::Datatype;
 
-/// One input of the version, and the column of the file that it is learnt from.
+/// An input of the version, with the column of the training file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Feature {
     /// Name of the input.
     pub name: String,
-    /// Column of the file.
+    /// Column of the training file.
     pub column: String,
-    /// Type of its values; `BYTES` for categorical features only, and for ignored ones.
+    /// Type of its values; `BYTES` only for categorical and ignored features.
     pub datatype: Datatype,
-    /// What may be kept of its values; those that are sensitive are not published either.
+    /// What may be recorded of its values. Values of sensitive features are not published either.
     pub sensitive: Sensitivity,
-    /// How it enters the network.
+    /// How it is encoded.
     pub kind: Kind,
 }
 
-/// How a feature enters the network, as far as the spec knows.
+/// How a feature is encoded, as far as the spec determines it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Kind {
-    /// A number, scaled.
+    /// A scaled number.
     Numeric {
-        /// How.
+        /// How the number is scaled.
         scale: ScaleKind,
-        /// Values that are allowed; `min` is not above `max`.
+        /// The allowed values; `min` is not above `max`.
         range: Option<RawRange>,
-        /// What happens to missing values.
+        /// How missing values are handled.
         missing: Missing,
     },
     /// One-hot.
     Categorical {
-        /// Training rows that a category needs for a column of its own, at least 1.
+        /// The fewest training rows for a category to get its own column, at least 1.
         min_count: u64,
-        /// What happens to others.
+        /// How other categories are handled.
         unknown: UnknownPolicy,
-        /// What happens to missing values.
+        /// How missing values are handled.
         missing: Missing,
     },
-    /// A number on a circle.
+    /// A number with a period.
     Cyclic {
-        /// Length of one turn, more than 0.
+        /// Length of one period, more than 0.
         period: f64,
-        /// Values that are allowed; `min` is not above `max`.
+        /// The allowed values; `min` is not above `max`.
         range: Option<RawRange>,
-        /// What happens to missing values.
+        /// How missing values are handled.
         missing: Missing,
     },
-    /// Type-checked and not used.
+    /// Type-checked, but not used.
     Ignore {
         /// Whether it may be missing.
         optional: bool,
     },
 }
 
-/// What happens to missing values.
+/// How missing values are handled.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Missing {
-    /// They are refused.
+    /// They are rejected.
     Reject,
-    /// This stands in; of the feature's type.
+    /// This value is used, which has the feature's type.
     Given(Value),
-    /// The median, or the most frequent category, of the training rows stands in.
+    /// The median or the most frequent category of the training rows is used.
     Typical,
 }
 
-/// The feature at `path`, unless something is wrong with it.
+/// Checks the feature at `path`. Returns it if it has no fault.
 pub(super) fn check(raw: &RawFeature, path: &str, check: &mut Check<'_>) -> Option<Feature> {
     let before = check.faults.iter().count();
-    surplus(raw, path, check);
-    datatype(raw, path, check);
+    check_fields_of_other_kinds(raw, path, check);
+    check_datatype(raw, path, check);
     if let Some(range) = raw.range {
-        range_of(raw, &range, path, check);
+        check_range(raw, &range, path, check);
     }
     let missing = missing(raw, path, check);
     let kind = match raw.kind {
@@ -92,7 +92,7 @@ pub(super) fn check(raw: &RawFeature, path: &str, check: &mut Check<'_>) -> Opti
             let unknown = raw.unknown.unwrap_or(UnknownPolicy::Bucket);
             let min_count = raw.min_count.unwrap_or(1);
             if unknown == UnknownPolicy::Reject && min_count > 1 {
-                let message = "more than 1 needs unknown = \"bucket\": rare categories go there";
+                let message = "a value above 1 needs unknown = \"bucket\", which receives the rare categories";
                 check.fault(format!("{path}.min_count"), message);
             }
             Kind::Categorical {
@@ -104,10 +104,10 @@ pub(super) fn check(raw: &RawFeature, path: &str, check: &mut Check<'_>) -> Opti
         EncodingKind::Cyclic => {
             let path = format!("{path}.period");
             let period = raw.period.unwrap_or_else(|| {
-                check.fault(&path, "missing: the length of one turn");
+                check.fault(&path, "missing: the length of one period");
                 1.0
             });
-            check.number(&path, period, period > 0.0, "more than 0");
+            check.require(&path, period, period > 0.0, "more than 0");
             Kind::Cyclic {
                 period,
                 range: raw.range,
@@ -127,8 +127,8 @@ pub(super) fn check(raw: &RawFeature, path: &str, check: &mut Check<'_>) -> Opti
     })
 }
 
-/// Fields that the kind does not have.
-fn surplus(raw: &RawFeature, path: &str, check: &mut Check<'_>) {
+/// Adds a fault for each field that the kind does not have.
+fn check_fields_of_other_kinds(raw: &RawFeature, path: &str, check: &mut Check<'_>) {
     use EncodingKind::{Categorical, Cyclic, Numeric};
     let fields: [(&str, bool, &[EncodingKind]); 6] = [
         ("scale", raw.scale.is_some(), &[Numeric]),
@@ -144,16 +144,16 @@ fn surplus(raw: &RawFeature, path: &str, check: &mut Check<'_>) {
     ];
     for (name, given, kinds) in fields {
         if given && !kinds.contains(&raw.kind) {
-            let kind = word(raw.kind);
+            let kind = kind_name(raw.kind);
             check.fault(
                 format!("{path}.{name}"),
-                format!("does not belong to kind `{kind}`"),
+                format!("not allowed for kind `{kind}`"),
             );
         }
     }
 }
 
-fn word(kind: EncodingKind) -> &'static str {
+fn kind_name(kind: EncodingKind) -> &'static str {
     match kind {
         EncodingKind::Numeric => "numeric",
         EncodingKind::Categorical => "categorical",
@@ -162,35 +162,32 @@ fn word(kind: EncodingKind) -> &'static str {
     }
 }
 
-fn datatype(raw: &RawFeature, path: &str, check: &mut Check<'_>) {
+fn check_datatype(raw: &RawFeature, path: &str, check: &mut Check<'_>) {
     let path = format!("{path}.datatype");
     let (is_text, got) = (raw.datatype == Datatype::Bytes, raw.datatype);
     match raw.kind {
         EncodingKind::Categorical => {
-            check.number(&path, got, is_text, "BYTES for kind `categorical`");
+            check.require(&path, got, is_text, "BYTES for kind `categorical`");
         }
         EncodingKind::Numeric | EncodingKind::Cyclic => {
             let is_cyclic = raw.kind == EncodingKind::Cyclic;
             let fits = !is_text && (got != Datatype::Bool || !is_cyclic);
-            let wanted = format!("a number's type for kind `{}`", word(raw.kind));
-            check.number(&path, got, fits, &wanted);
+            let wanted = format!("a numeric type for kind `{}`", kind_name(raw.kind));
+            check.require(&path, got, fits, &wanted);
         }
         EncodingKind::Ignore => {}
     }
 }
 
-fn range_of(raw: &RawFeature, range: &RawRange, path: &str, check: &mut Check<'_>) {
+fn check_range(raw: &RawFeature, range: &RawRange, path: &str, check: &mut Check<'_>) {
     if raw.datatype == Datatype::Bool {
-        check.fault(
-            format!("{path}.range"),
-            "belongs to numbers only, not to BOOL",
-        );
+        check.fault(format!("{path}.range"), "not allowed for datatype BOOL");
     }
     if range.min > range.max {
         let message = format!("got {}, wants at least min, {}", range.max, range.min);
         check.fault(format!("{path}.range.max"), message);
     }
-    // A stand-in outside would be refused or moved at every request.
+    // A value outside of the range would be rejected for every request.
     if let Some(number) = raw.impute.as_ref().and_then(Value::as_f64)
         && range.outside == OutsidePolicy::Reject
         && !(range.min..=range.max).contains(&number)
@@ -200,6 +197,7 @@ fn range_of(raw: &RawFeature, range: &RawRange, path: &str, check: &mut Check<'_
     }
 }
 
+/// Checks how missing values are handled.
 fn missing(raw: &RawFeature, path: &str, check: &mut Check<'_>) -> Missing {
     let ignored = raw.kind == EncodingKind::Ignore;
     match (raw.missing, &raw.impute) {
@@ -233,7 +231,7 @@ fn missing(raw: &RawFeature, path: &str, check: &mut Check<'_>) -> Missing {
     }
 }
 
-/// Whether `value` is of type `datatype`.
+/// Returns whether `value` is of type `datatype`.
 fn fits(value: &Value, datatype: Datatype) -> bool {
     match datatype {
         Datatype::Bool => value.is_boolean(),

@@ -1,10 +1,11 @@
-//! The training spec: TOML in, a checked [`Spec`] out, all faults at once.
+//! The training spec: reads a TOML file into a checked [`Spec`] and reports all faults at once.
 //!
-//! [`raw`] mirrors the file and is the source of its JSON Schema; whoever holds a [`Spec`] checks nothing again, but for
-//! what only the rows can tell.
+//! [`raw`] mirrors the file and is the source of its JSON Schema. A [`Spec`] needs no further checks, except those that depend on the
+//! rows.
 
 pub mod raw;
 
+mod check;
 mod feature;
 
 use std::collections::BTreeSet;
@@ -17,62 +18,63 @@ use raw::{Activation, RawData, RawNetwork, RawSpec, RawTarget, RawTraining};
 
 use crate::faults::{self, Faults};
 use crate::ident::ModelName;
+use check::Check;
 
 /// A checked training spec.
 #[derive(Clone, Debug)]
 pub struct Spec {
-    /// The spec's own file, for messages.
+    /// The spec file, for messages.
     pub file: PathBuf,
     /// The model.
     pub model: ModelName,
-    /// One line for people.
+    /// A short description.
     pub description: Option<String>,
     /// The rows.
     pub data: Data,
-    /// What is predicted.
+    /// What the model predicts.
     pub target: Target,
-    /// At least one, at least one of them not ignored; names are unique.
+    /// The features. Names are unique, and at least one feature is not ignored.
     pub features: Vec<Feature>,
     /// Widths of the hidden layers, 1 to 4096 each, at most 16.
     pub hidden: Vec<usize>,
-    /// What follows each hidden layer.
+    /// The activation after each hidden layer.
     pub activation: Activation,
-    /// How it is trained; every number is within its documented range.
+    /// Settings of the training; every number is within its documented range.
     pub training: RawTraining,
 }
 
-/// Where the rows are; paths as the process can open them.
+/// The data files. Paths are relative to the working directory of the process.
 #[derive(Clone, Debug)]
 pub struct Data {
-    /// The rows to learn from.
+    /// File with the training rows.
     pub train: PathBuf,
-    /// The rows to measure on.
+    /// The held-out rows.
     pub holdout: Holdout,
-    /// Column that puts the rows in order.
+    /// Column by which the rows are ordered.
     pub date: Option<String>,
     /// First day of `train` that is used.
     pub from: Option<Date>,
     /// Last day of `train` that is used.
     pub to: Option<Date>,
-    /// Where the data come from, for people.
+    /// Origin of the data, for people.
     pub source: String,
 }
 
-/// The rows that training never sees.
+/// The rows that are not used for training.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Holdout {
-    /// A file of their own.
+    /// The rows of another file.
     File(PathBuf),
-    /// The last rows of the training file; more than 0, at most 0.5.
+    /// A share of the training file, its last rows; more than 0, at most 0.5.
     Tail(f64),
 }
 
-/// What is predicted.
+/// What the model predicts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
-    /// The column with the truth.
+    /// The column with the ground truth.
     pub column: String,
-    /// What stands in the column for each class; empty for a regression.
+    /// The value in the column for each class; empty for a regression.
     pub values: Vec<String>,
     /// Labels of the classes, as many as `values`, unique; empty for a regression.
     pub classes: Vec<String>,
@@ -82,23 +84,23 @@ impl Spec {
     /// Reads and checks a spec file.
     ///
     /// # Errors
-    /// That it cannot be read, or everything that is wrong with it.
+    /// Returns an error if the file cannot be read, or all its faults.
     pub fn load(file: &Path) -> Result<Self, Faults> {
         let text = std::fs::read_to_string(file)
             .map_err(|error| Faults::one(file, format!("cannot be read: {error}")))?;
         Self::parse(file, &text)
     }
 
-    /// Checks the text of a spec; paths in it are taken as relative to the folder of `file`.
+    /// Parses and checks the text of a spec. Paths in it are relative to the folder of `file`.
     ///
     /// # Errors
-    /// Everything that is wrong with it.
+    /// Returns all faults.
     pub fn parse(file: &Path, text: &str) -> Result<Self, Faults> {
         let raw: RawSpec = faults::parse(file, faults::from_toml(file, text)?)?;
         let folder = file.parent().unwrap_or(Path::new(""));
         let mut check = Check::of(file);
 
-        let model = check.that("$.model", raw.model.parse::<ModelName>());
+        let model = check.ok("$.model", raw.model.parse::<ModelName>());
         let data = data(raw.data, folder, &mut check);
         let target = target(raw.target, &mut check);
         let features = features(&raw.features, &target.column, &mut check);
@@ -106,7 +108,7 @@ impl Spec {
         training(&raw.training, &mut check);
         check.faults.into_result()?;
         let Some(model) = model else {
-            return Err(Faults::one(file, "the model has no name"));
+            return Err(Faults::one(file, "is invalid"));
         };
         Ok(Self {
             file: file.into(),
@@ -122,42 +124,11 @@ impl Spec {
     }
 }
 
-/// Collects faults of one file.
-struct Check<'a> {
-    file: &'a Path,
-    faults: Faults,
-}
-
-impl<'a> Check<'a> {
-    fn of(file: &'a Path) -> Self {
-        let faults = Faults::default();
-        Self { file, faults }
-    }
-
-    fn fault(&mut self, path: impl Into<String>, message: impl Into<String>) {
-        self.faults.add(self.file, path, message);
-    }
-
-    /// The value, or its error as a fault.
-    fn that<T>(&mut self, path: &str, result: Result<T, impl ToString>) -> Option<T> {
-        result
-            .map_err(|error| self.fault(path, error.to_string()))
-            .ok()
-    }
-
-    /// A fault unless `holds`.
-    fn number(&mut self, path: &str, got: impl std::fmt::Display, holds: bool, wanted: &str) {
-        if !holds {
-            self.fault(path, format!("got {got}, wants {wanted}"));
-        }
-    }
-}
-
 fn data(raw: RawData, folder: &Path, check: &mut Check<'_>) -> Data {
     let mut day = |path: &str, text: Option<String>| {
         let text = text?;
-        let wanted = |_| format!("got \"{text}\", wants a day such as 2013-01-31");
-        let day = check.that(path, text.parse::<Date>().map_err(wanted));
+        let wanted = |_| format!("got \"{text}\", wants a date such as 2013-01-31");
+        let day = check.ok(path, text.parse::<Date>().map_err(wanted));
         if raw.date.is_none() {
             check.fault(path, "needs `data.date`, the column to compare it with");
         }
@@ -167,20 +138,23 @@ fn data(raw: RawData, folder: &Path, check: &mut Check<'_>) -> Data {
     if let (Some(from), Some(to)) = (from, to)
         && from > to
     {
-        check.fault("$.data.to", format!("got {to}, wants no day before {from}"));
+        check.fault(
+            "$.data.to",
+            format!("got {to}, wants at least `from`, {from}"),
+        );
     }
     let holdout = match (raw.holdout, raw.holdout_fraction) {
         (Some(file), None) => Holdout::File(folder.join(file)),
         (None, fraction) => Holdout::Tail(fraction.unwrap_or(0.2)),
         (Some(file), Some(_)) => {
-            let message = "is for specs without a `holdout` file, and there is one";
+            let message = "not allowed together with `holdout`";
             check.fault("$.data.holdout_fraction", message);
             Holdout::File(folder.join(file))
         }
     };
     if let Holdout::Tail(fraction) = holdout {
         let path = "$.data.holdout_fraction";
-        check.number(
+        check.require(
             path,
             fraction,
             is_tail(fraction),
@@ -203,7 +177,7 @@ fn target(raw: RawTarget, check: &mut Check<'_>) -> Target {
         Some(values) if values.len() == classes.len() => values,
         Some(values) => {
             let (got, wanted) = (values.len(), classes.len());
-            let message = format!("got {got}, wants one for each of {wanted} classes");
+            let message = format!("got {got} values, wants {wanted}: one per class");
             check.fault("$.target.values", message);
             values
         }
@@ -247,7 +221,7 @@ fn features(raw: &[raw::RawFeature], target: &str, check: &mut Check<'_>) -> Vec
         if feature.column.as_ref().unwrap_or(&feature.name) == target {
             check.fault(
                 &path,
-                format!("`{target}` is the target, which no request can know"),
+                format!("`{target}` is the target, which is unknown when a request is made"),
             );
         }
         features.extend(feature::check(feature, &path, check));
@@ -256,7 +230,7 @@ fn features(raw: &[raw::RawFeature], target: &str, check: &mut Check<'_>) -> Vec
     if features.len() == raw.len() && features.iter().all(ignored) {
         check.fault(
             "$.features",
-            "all are ignored, so that there is nothing to learn from",
+            "all features are ignored, wants at least one of another kind",
         );
     }
     features
@@ -264,7 +238,7 @@ fn features(raw: &[raw::RawFeature], target: &str, check: &mut Check<'_>) -> Vec
 
 fn network(raw: &RawNetwork, check: &mut Check<'_>) {
     let layers = raw.hidden.len();
-    check.number(
+    check.require(
         "$.network.hidden",
         format!("{layers} layers"),
         layers <= 16,
@@ -272,13 +246,13 @@ fn network(raw: &RawNetwork, check: &mut Check<'_>) {
     );
     for (at, width) in raw.hidden.iter().enumerate() {
         let path = format!("$.network.hidden[{at}]");
-        check.number(&path, width, (1..=4096).contains(width), "1 to 4096");
+        check.require(&path, width, (1..=4096).contains(width), "1 to 4096");
     }
 }
 
 fn training(raw: &RawTraining, check: &mut Check<'_>) {
     let mut number = |name: &str, got: f64, holds: bool, wanted: &str| {
-        check.number(&format!("$.training.{name}"), got, holds, wanted);
+        check.require(&format!("$.training.{name}"), got, holds, wanted);
     };
     let rate = raw.learning_rate;
     number(
@@ -312,7 +286,7 @@ fn training(raw: &RawTraining, check: &mut Check<'_>) {
         ("patience", raw.patience),
     ] {
         let path = format!("$.training.{name}");
-        check.number(&path, got, (1..=1_000_000).contains(&got), "1 to 1000000");
+        check.require(&path, got, (1..=1_000_000).contains(&got), "1 to 1000000");
     }
 }
 

@@ -1,6 +1,6 @@
-//! The training spec as it stands in the file, before it is checked.
+//! The training spec as serde reads it, before it is checked.
 //!
-//! The doc comments here are the descriptions in the published schema. Paths are relative to the spec's own folder.
+//! The doc comments are the descriptions in the published schema (`taper schema train`). Paths are relative to the folder of the spec.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -12,126 +12,124 @@ use crate::model::manifest::raw::{
 };
 use crate::model::payload::Datatype;
 
-/// What `taper train` is to make: from which rows, which inputs, and which network.
+/// Describes what `taper train` trains: the data, the features, the target, and the network.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(title = "taper training spec")]
 pub struct RawSpec {
-    /// Name of the model that gets a new version.
+    /// Name of the model for which a version is trained.
     pub model: String,
-    /// One line for people.
+    /// A short description, for people.
     #[serde(default)]
     pub description: Option<String>,
-    /// The rows.
+    /// The data.
     pub data: RawData,
-    /// What is to be predicted.
+    /// What the model predicts.
     pub target: RawTarget,
-    /// What a request will hold, in the order of the network's columns.
+    /// The inputs of a request, in the order of the network's columns.
     #[schemars(length(min = 1))]
     pub features: Vec<RawFeature>,
-    /// The layers; a linear model where absent.
+    /// The hidden layers. Default: none, which gives a linear model.
     #[serde(default)]
     pub network: RawNetwork,
-    /// How it is trained.
+    /// Settings of the training.
     #[serde(default)]
     pub training: RawTraining,
 }
 
-/// Where the rows are and which of them are used.
+/// The data files and which of their rows are used.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RawData {
-    /// The rows to learn from: `.csv`, or `.csv.gz`, with a header line.
+    /// File with the training rows: `.csv` or `.csv.gz`, with a header line.
     pub train: String,
-    /// Rows that training never sees, on which the finished network is measured. Not with `holdout_fraction`.
+    /// File with held-out rows, on which the quality of the trained network is measured. Not allowed together with `holdout_fraction`.
     #[serde(default)]
     pub holdout: Option<String>,
-    /// Where there is no `holdout` file: the share of the rows of `train`, the last in time, that is kept for measuring;
-    /// 0.2 where absent. More than 0, at most 0.5.
+    /// Without `holdout`: the share of the rows of `train`, the last in time, that is held out. More than 0, at most 0.5. Default: 0.2.
     #[serde(default)]
     pub holdout_fraction: Option<f64>,
-    /// Column that holds the day or the time, `2013-01-31` or `2013-01-31T14:05`: it puts the rows in order. Where
-    /// absent, they are taken to be in order of time already.
+    /// Column with the date or time, `2013-01-31` or `2013-01-31T14:05`, by which rows are ordered. Default: none; the rows must be in
+    /// order of time.
     #[serde(default)]
     pub date: Option<String>,
-    /// Rows of `train` before this day are left out. Needs `date`.
+    /// The first day of `train` that is used. Needs `date`.
     #[serde(default)]
     pub from: Option<String>,
-    /// Rows of `train` after this day are left out. Needs `date`.
+    /// The last day of `train` that is used. Needs `date`.
     #[serde(default)]
     pub to: Option<String>,
-    /// Where the data come from, for the manifest; the name of the file where absent.
+    /// Origin of the data, for the manifest. Default: the name of the training file.
     #[serde(default)]
     pub source: Option<String>,
 }
 
-/// What is to be predicted.
+/// What the model predicts.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RawTarget {
-    /// The column with the truth.
+    /// Column with the ground truth.
     pub column: String,
-    /// Labels of the classes. With two, the answer is the probability of the second. A regression where absent.
+    /// Labels of the classes. With two classes, the output is the probability of the second. Default: none, which gives a regression.
     #[serde(default)]
     pub classes: Option<Vec<String>>,
-    /// What stands in the column for each class, in the order of `classes`; the labels themselves where absent.
+    /// Values in the column for the classes, in the order of `classes`. Default: the labels.
     #[serde(default)]
     pub values: Option<Vec<String>>,
 }
 
-/// One input of the version, and the column of the file that it is learnt from.
+/// An input of the version, with the column of the training file.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RawFeature {
     /// Name of the input in a request.
     pub name: String,
-    /// Column of the file; the same as `name` where absent.
+    /// Column of the training file. Default: `name`.
     #[serde(default)]
     pub column: Option<String>,
     /// Type of its values in a request.
     pub datatype: Datatype,
-    /// How it enters the network. `ignore`: it may be sent, is type-checked and not used.
+    /// How it is encoded. `ignore`: requests may contain it; it is type-checked, but not used.
     pub kind: EncodingKind,
-    /// `numeric`: how it is scaled, with what the training rows show; `standardise` where absent.
+    /// `numeric`: how values are scaled; the parameters are fitted to the training rows. Default: `standardise`.
     #[serde(default)]
     pub scale: Option<ScaleKind>,
-    /// `numeric`, `cyclic`: values that are allowed, and whether others are refused or clipped.
+    /// `numeric`, `cyclic`: the allowed values, and whether others are rejected or clipped.
     #[serde(default)]
     pub range: Option<RawRange>,
-    /// `cyclic`: the length of one turn, more than 0.
+    /// `cyclic`: the length of one period, more than 0.
     #[serde(default)]
     pub period: Option<f64>,
-    /// `categorical`: what happens to a category that is not known; `bucket` where absent.
+    /// `categorical`: how an unknown category is handled. Default: `bucket`.
     #[serde(default)]
     pub unknown: Option<UnknownPolicy>,
-    /// `categorical`: how many training rows a category needs to get a column of its own; 1 where absent. Rarer ones count
-    /// as unknown.
+    /// `categorical`: the fewest training rows for a category to get its own column. Rarer categories count as unknown. Default: 1.
     #[serde(default)]
     #[schemars(range(min = 1))]
     pub min_count: Option<u64>,
-    /// What happens to a missing value; `accept` for `ignore`, else `reject`, where absent.
+    /// How a missing value is handled. Default: `accept` for `ignore`, `reject` for other kinds.
     #[serde(default)]
     pub missing: Option<MissingPolicy>,
-    /// With missing `impute`: what stands in. Where absent, the median or the most frequent category of the training rows.
+    /// With missing `impute`: the value to use instead. Default: the median or the most frequent category of the training rows.
     #[serde(default)]
     pub impute: Option<Value>,
-    /// Whether its values are never logged, and no real value of it goes into the manifest's profile and golden rows.
-    /// `"hash"`: the same, but keyed hashes of them may stand in the prediction log.
+    /// Whether its values are sensitive: they are never logged, and the manifest's profile and golden requests contain no real values.
+    /// `"hash"`: the prediction log may contain keyed hashes of them.
     #[serde(default)]
     pub sensitive: Sensitivity,
 }
 
-/// The layers between the inputs and the answer.
+/// The layers between the inputs and the output.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RawNetwork {
-    /// Widths of the hidden layers; none makes a linear, logistic or softmax regression.
+    /// Widths of the hidden layers. Without any, the model is a linear, logistic or softmax regression.
     pub hidden: Vec<usize>,
-    /// What follows each hidden layer.
+    /// The activation after each hidden layer.
     pub activation: Activation,
 }
 
-/// What follows a hidden layer.
+/// The activation after a hidden layer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Activation {
@@ -146,30 +144,31 @@ pub enum Activation {
     Tanh,
     /// `1 / (1 + e^-x)`
     Sigmoid,
-    /// `x` right of zero, `0.01 x` left of it.
+    /// `x` for positive values, `0.01 x` for negative ones.
     LeakyRelu,
 }
 
-/// How the network is trained: AdamW on mini-batches, until the validation loss no longer falls.
+/// Settings of the training: AdamW on mini-batches until the validation loss no longer falls.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RawTraining {
-    /// Step size, more than 0.
+    /// Step size, more than 0, at most 1. Default: 0.001.
     pub learning_rate: f64,
-    /// Rows per step, at least 1.
+    /// Rows per step, 1 to 1,000,000. Default: 256.
     pub batch_size: usize,
-    /// The most passes over the rows.
+    /// The most passes over the training rows, 1 to 1,000,000. Default: 100.
     pub epochs: usize,
-    /// Passes without a better validation loss after which it ends. The best weights are kept, not the last.
+    /// Training stops after this number of passes without a better validation loss, 1 to 1,000,000. The best weights are kept, not the
+    /// last ones. Default: 10.
     pub patience: usize,
-    /// The share of the training rows, the last in time, on which the validation loss is measured. More than 0, at most
-    /// 0.5.
+    /// The share of the training rows, the last in time, on which the validation loss is measured. More than 0, at most 0.5. Default:
+    /// 0.15.
     pub validation_fraction: f64,
-    /// How far weights (not biases) are drawn to zero, as in AdamW.
+    /// Weight decay of AdamW, for weights and not for biases, 0 to 100. Default: 0.01.
     pub weight_decay: f64,
-    /// Share of each hidden layer's values that is dropped at random in training; 0 to 0.9.
+    /// Share of the values of each hidden layer that is dropped at random during training, 0 to 0.9. Default: 0.
     pub dropout: f64,
-    /// The same seed and the same file give the same weights.
+    /// Seed of the random numbers. The same seed and the same file give the same weights. Default: 1.
     pub seed: u64,
 }
 

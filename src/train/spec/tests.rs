@@ -1,7 +1,7 @@
 use super::*;
 use crate::model::manifest::raw::{OutsidePolicy, RawRange, ScaleKind};
 
-const SOUND: &str = r#"
+const VALID: &str = r#"
 model = "flight-delay"
 [data]
 train = "train.csv"
@@ -42,8 +42,8 @@ fn lines(faults: &Faults) -> Vec<String> {
 }
 
 #[test]
-fn a_sound_spec_becomes_types_with_defaults() {
-    let spec = parse(SOUND).unwrap();
+fn a_valid_spec_is_parsed_with_defaults() {
+    let spec = parse(VALID).unwrap();
     assert_eq!(
         spec.data.train,
         Path::new("specs/train.csv"),
@@ -78,8 +78,8 @@ fn a_sound_spec_becomes_types_with_defaults() {
 }
 
 #[test]
-fn structural_faults_come_all_at_once() {
-    let text = SOUND
+fn all_structural_faults_are_reported_at_once() {
+    let text = VALID
         .replace("min_count = 20", "min_count = 0\nmincount = 1")
         .replace("kind = \"numeric\"", "kind = \"number\"")
         .replace("column = \"late\"", "");
@@ -101,7 +101,7 @@ fn structural_faults_come_all_at_once() {
 }
 
 #[test]
-fn faults_that_no_schema_can_say_come_all_at_once() {
+fn all_faults_beyond_the_schema_are_reported_at_once() {
     let text = r#"
 model = "flight delay"
 [data]
@@ -151,19 +151,19 @@ epochs = 0
             "$.model: got \"flight delay\", wants 1 to 128 of a-z A-Z 0-9 . _ - starting with a letter or digit",
             "$.data.from: needs `data.date`, the column to compare it with",
             "$.data.to: needs `data.date`, the column to compare it with",
-            "$.data.to: got 2013-04-01, wants no day before 2013-05-01",
-            "$.data.holdout_fraction: is for specs without a `holdout` file, and there is one",
-            "$.target.values: got 2, wants one for each of 3 classes",
+            "$.data.to: got 2013-04-01, wants at least `from`, 2013-05-01",
+            "$.data.holdout_fraction: not allowed together with `holdout`",
+            "$.target.values: got 2 values, wants 3: one per class",
             "$.target.classes[1]: `a` is listed twice",
-            "$.features[0]: `late` is the target, which no request can know",
-            "$.features[1].scale: does not belong to kind `cyclic`",
-            "$.features[1].datatype: got BYTES, wants a number's type for kind `cyclic`",
+            "$.features[0]: `late` is the target, which is unknown when a request is made",
+            "$.features[1].scale: not allowed for kind `cyclic`",
+            "$.features[1].datatype: got BYTES, wants a numeric type for kind `cyclic`",
             "$.features[1].range.max: got 0, wants at least min, 24",
-            "$.features[1].period: missing: the length of one turn",
+            "$.features[1].period: missing: the length of one period",
             "$.features[2].name: `hour` is listed twice",
             "$.features[2].impute: got 1.5, wants a value of type INT32",
             "$.features[3].missing: got `accept`, wants `reject` or `impute`",
-            "$.features[3].min_count: more than 1 needs unknown = \"bucket\": rare categories go there",
+            "$.features[3].min_count: a value above 1 needs unknown = \"bucket\", which receives the rare categories",
             "$.network.hidden[0]: got 0, wants 1 to 4096",
             "$.training.learning_rate: got 0, wants more than 0, at most 1",
             "$.training.validation_fraction: got 0.6, wants more than 0, at most 0.5",
@@ -173,8 +173,8 @@ epochs = 0
 }
 
 #[test]
-fn a_number_that_is_not_finite_is_named_as_such() {
-    let text = SOUND.replace("min = -60", "min = -inf") + "learning_rate = nan\n";
+fn a_number_that_is_not_finite_is_reported() {
+    let text = VALID.replace("min = -60", "min = -inf") + "learning_rate = nan\n";
     assert_eq!(
         lines(&parse(&text).unwrap_err()),
         [
@@ -185,7 +185,7 @@ fn a_number_that_is_not_finite_is_named_as_such() {
 }
 
 #[test]
-fn a_spec_that_is_no_toml_or_not_there_says_so() {
+fn invalid_toml_and_a_missing_file_are_reported() {
     let faults = parse("model = ").unwrap_err();
     assert!(
         faults.to_string().contains("TOML parse error at line 1"),

@@ -32,7 +32,7 @@ datatype = "BYTES"
 kind = "categorical"
 "#;
 
-const SOUND: &str = "day,Temperature,seats,wifi,carrier,late,surplus
+const VALID: &str = "day,Temperature,seats,wifi,carrier,late,surplus
 2013-02-02,1.5,100,true,UA,yes,x
 2013-02-01,,NA,0,NA,no,x
 2013-02-03T10:30,-3,7,False,\"B, 6\",no,x
@@ -48,8 +48,8 @@ fn read_text(name: &str, bytes: &[u8]) -> Result<Table, String> {
 }
 
 #[test]
-fn rows_are_typed_and_put_in_order_of_time() {
-    let table = read_text("a.csv", SOUND.as_bytes()).unwrap();
+fn rows_are_typed_and_ordered_by_time() {
+    let table = read_text("a.csv", VALID.as_bytes()).unwrap();
     let lines: Vec<u64> = table.samples.iter().map(|sample| sample.line).collect();
     assert_eq!(lines, [3, 2, 4]);
     let cells: Vec<&Cell> = table.samples[0]
@@ -61,7 +61,7 @@ fn rows_are_typed_and_put_in_order_of_time() {
     assert_eq!(
         cells,
         [&Cell::Missing, &Cell::Missing, &Cell::Bool(false), &na],
-        "NA is a gap among numbers and a text among texts"
+        "NA is missing in a column of numbers, and a category in a column of strings"
     );
     let (name, cell) = &table.samples[2].cells[3];
     assert_eq!(
@@ -69,21 +69,21 @@ fn rows_are_typed_and_put_in_order_of_time() {
         ("carrier", &Cell::Text("B, 6".into()))
     );
     assert_eq!(
-        table.samples[1].truth.to_string(),
+        table.samples[1].target.to_string(),
         "1",
         "the index of `yes`"
     );
 }
 
 #[test]
-fn a_gzipped_file_reads_the_same_and_its_digest_is_of_the_file_on_disk() {
+fn a_gzipped_file_is_decompressed_and_its_digest_is_of_the_file_on_disk() {
     let mut packer = GzEncoder::new(Vec::new(), Compression::fast());
-    packer.write_all(SOUND.as_bytes()).unwrap();
+    packer.write_all(VALID.as_bytes()).unwrap();
     let packed = packer.finish().unwrap();
     let table = read_text("a.csv.gz", &packed).unwrap();
     assert_eq!(table.samples.len(), 3);
     assert_eq!(table.sha256, HEXLOWER.encode(&Sha256::digest(&packed)));
-    let broken = read_text("a.csv.gz", SOUND.as_bytes()).unwrap_err();
+    let broken = read_text("a.csv.gz", VALID.as_bytes()).unwrap_err();
     assert!(
         broken.starts_with("a.csv.gz: cannot be read: invalid gzip header"),
         "{broken}"
@@ -91,30 +91,26 @@ fn a_gzipped_file_reads_the_same_and_its_digest_is_of_the_file_on_disk() {
 }
 
 #[test]
-fn days_outside_the_wanted_ones_are_left_out() {
+fn rows_outside_of_the_given_days_are_left_out() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("a.csv");
-    std::fs::write(&file, SOUND).unwrap();
+    std::fs::write(&file, VALID).unwrap();
     let spec = Spec::parse(&folder.path().join("spec.toml"), SPEC).unwrap();
     let lines = |from: &str, to: &str| -> Vec<u64> {
         let table = read(&file, &spec, from.parse().ok(), to.parse().ok()).unwrap();
         table.samples.iter().map(|sample| sample.line).collect()
     };
     assert_eq!(lines("2013-02-02", ""), [2, 4]);
-    assert_eq!(
-        lines("", "2013-02-02"),
-        [3, 2],
-        "the last day belongs to it"
-    );
+    assert_eq!(lines("", "2013-02-02"), [3, 2], "the last day is included");
     assert_eq!(
         lines("2013-02-03", "2013-02-03"),
         [4],
-        "whatever the time of day"
+        "at any time of the day"
     );
 }
 
 #[test]
-fn every_wrong_value_is_named_by_line_and_column() {
+fn every_invalid_value_is_reported_by_line_and_column() {
     let text = "day,Temperature,seats,wifi,carrier,late
 2013-02-01,warm,1.5,secret,UA,yes
 2013-13-01,inf,99999999999,1,UA,maybe
@@ -129,13 +125,13 @@ a.csv: line 2, column `wifi`: got \"a value that is not shown\", wants true, fal
 a.csv: line 3, column `Temperature`: got \"inf\", wants a finite number
 a.csv: line 3, column `seats`: got \"99999999999\", wants a whole number
 a.csv: line 3, column `late`: got \"maybe\", wants one of no, yes
-a.csv: line 3, column `day`: got \"2013-13-01\", wants a day or a time such as 2013-01-31 or 2013-01-31T14:05
+a.csv: line 3, column `day`: got \"2013-13-01\", wants a date or a time such as 2013-01-31 or 2013-01-31T14:05
 a.csv: line 4, column `late`: got \"\", wants one of no, yes"
     );
 }
 
 #[test]
-fn wrong_headers_and_lines_are_named() {
+fn invalid_headers_and_lines_are_reported() {
     let text = "day,temp,seats,seats,wifi,late\n";
     assert_eq!(
         read_text("a.csv", text.as_bytes()).unwrap_err(),
@@ -147,14 +143,14 @@ a.csv: column `carrier`: no such column; the file has day, temp, seats, seats, w
     for text in ["", "\n\n", ",,\n1,2,3\n"] {
         assert_eq!(
             read_text("a.csv", text.as_bytes()).unwrap_err(),
-            "a.csv: has no header line, wants the names of the columns in the first",
+            "a.csv: has no header, wants the names of the columns in the first line",
             "{text:?}"
         );
     }
-    let text = format!("{SOUND}2013-02-04,1\n");
+    let text = format!("{VALID}2013-02-04,1\n");
     assert_eq!(
         read_text("a.csv", text.as_bytes()).unwrap_err(),
-        "a.csv: line 5: got 2 values, wants 7, as many as the header"
+        "a.csv: line 5: got 2 values, wants 7, like the header"
     );
     let missing = read(
         Path::new("no/such.csv"),

@@ -1,11 +1,11 @@
-//! tritonclient as it is published.
+//! The published tritonclient.
 
 use serde_json::json;
 use taper::proto::v1;
 
 use super::{natively, some_flights};
 use crate::flights;
-use crate::harness::{Running, good, rows};
+use crate::harness::{TestGateway, good, rows};
 use crate::python::python;
 use crate::tiny;
 
@@ -14,11 +14,11 @@ fn bits(response: &v1::PredictResponse) -> Vec<u32> {
     scores.map(|score| score.to_bits()).collect()
 }
 
-/// What is asked is the same on both sides; what the native protocol answers is handed to the script as the bits of each score.
+/// Both protocols get the same requests. The script receives the scores of the native protocol as bits.
 #[tokio::test]
 async fn tritonclient_works_unchanged() {
     let toml = "[models.flight-delay]\nsplit = { 2 = 10000 }";
-    let mut gateway = Running::start(toml, |root| {
+    let mut gateway = TestGateway::start(toml, |root| {
         flights::copy_models(root);
         (1..=2).for_each(|version| tiny::publish(root, "m", version));
     })
@@ -44,10 +44,10 @@ async fn tritonclient_works_unchanged() {
         .predict(rows("m", [good()]))
         .await
         .expect("an answer");
-    let told = json!({"flights": asked, "answers": flights, "tiny": bits(&tiny)}).to_string();
+    let answers = json!({"flights": asked, "answers": flights, "tiny": bits(&tiny)}).to_string();
     let addresses = gateway.addresses();
     let (data, admin) = (addresses.data.to_string(), addresses.admin.to_string());
-    let told = python("triton_grpc.py", &[&data, &admin, &told]).await;
-    assert!(told.ends_with("all as it should be\n"), "{told}");
+    let output = python("triton_grpc.py", &[&data, &admin, &answers]).await;
+    assert!(output.ends_with("all as it should be\n"), "{output}");
     gateway.drain().await;
 }

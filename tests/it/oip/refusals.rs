@@ -1,4 +1,4 @@
-//! What is wrong with a request, by name.
+//! Faults of requests, by name.
 
 use taper::proto::inference::model_infer_request::InferRequestedOutputTensor;
 use taper::proto::inference::{InferTensorContents, ModelInferRequest};
@@ -156,7 +156,7 @@ fn cases() -> Vec<Case> {
             "a string",
             with_parameter(raw(&|_| {}), "timeout", text("1s")),
         ),
-        // What the signature says is checked by the version, in the protocol's words.
+        // The version checks the request against the signature and uses the names of the protocol.
         case(
             "inputs[pair].shape",
             "[2]",
@@ -191,7 +191,7 @@ fn wanted(name: &str) -> InferRequestedOutputTensor {
 }
 
 #[tokio::test]
-async fn wrong_input_is_refused_by_name_and_costs_the_next_request_nothing() {
+async fn wrong_input_is_refused_by_name_and_does_not_affect_the_next_request() {
     let (gateway, mut client) = two_versions("").await;
     for Case {
         field,
@@ -233,7 +233,7 @@ async fn wrong_input_is_refused_by_name_and_costs_the_next_request_nothing() {
 }
 
 #[tokio::test]
-async fn what_a_version_gives_is_known_before_anything_is_computed() {
+async fn unknown_outputs_are_refused_before_anything_is_computed() {
     let (gateway, mut client) = two_versions("").await;
     let request = ModelInferRequest {
         outputs: vec![wanted("nothing")],

@@ -1,4 +1,4 @@
-//! Models loaded and unloaded by operators, and by nobody else.
+//! Models that operators load and unload, and that other clients cannot.
 
 use taper::proto::inference as wire;
 use taper::proto::inference::ModelRepositoryParameter;
@@ -8,11 +8,11 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
 use super::{Client, infer, raw, two_versions};
-use crate::harness::{Running, connect, eventually, fields, reason};
+use crate::harness::{TestGateway, connect, eventually, fields, reason};
 use crate::lifecycle::becomes;
 use crate::tiny;
 
-async fn admin(gateway: &Running) -> Client {
+async fn admin(gateway: &TestGateway) -> Client {
     Client::new(connect(gateway.addresses().admin).await)
 }
 
@@ -46,7 +46,7 @@ async fn state_of(client: &mut Client, version: &str) -> String {
 }
 
 #[tokio::test]
-async fn what_nobody_holds_is_unloaded_and_comes_back() {
+async fn a_version_without_references_is_unloaded_and_can_be_loaded_again() {
     let (mut gateway, mut services) = two_versions("").await;
     let mut operators = admin(&gateway).await;
     let pinned = || wire::ModelInferRequest {
@@ -85,7 +85,7 @@ async fn what_nobody_holds_is_unloaded_and_comes_back() {
         .await
         .expect("history")
         .into_inner();
-    let told: Vec<_> = history
+    let actions: Vec<_> = history
         .revisions
         .iter()
         .map(|one| (one.action.as_str(), one.reason.as_str()))
@@ -100,7 +100,7 @@ async fn what_nobody_holds_is_unloaded_and_comes_back() {
             "RepositoryModelUnload of the Open Inference Protocol",
         ),
     ];
-    assert_eq!(told, want);
+    assert_eq!(actions, want);
     assert!(
         history.revisions[0].actor.starts_with("127.0.0.1:"),
         "{history:?}"
@@ -109,7 +109,7 @@ async fn what_nobody_holds_is_unloaded_and_comes_back() {
 }
 
 #[tokio::test]
-async fn what_a_split_or_a_label_names_stays_and_the_refusal_says_who_holds_it() {
+async fn a_version_in_a_split_or_label_is_not_unloaded_and_the_error_names_the_reference() {
     let toml = "[models.m]\nlabels = { stable = 1 }\nsplit = { 2 = 10000 }";
     let (gateway, mut services) = two_versions(toml).await;
     let mut operators = admin(&gateway).await;
@@ -138,7 +138,7 @@ async fn what_a_split_or_a_label_names_stays_and_the_refusal_says_who_holds_it()
 }
 
 #[tokio::test]
-async fn kserve_has_the_name_in_the_first_field() {
+async fn the_name_in_the_field_that_kserve_uses_is_read() {
     let (gateway, _) = two_versions("").await;
     let mut operators = admin(&gateway).await;
     let request = wire::RepositoryModelUnloadRequest {
@@ -164,7 +164,7 @@ async fn kserve_has_the_name_in_the_first_field() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_loaded_is_refused_by_name() {
+async fn models_that_cannot_be_loaded_are_refused_by_name() {
     let (gateway, mut services) = two_versions("").await;
     let mut operators = admin(&gateway).await;
     for (repository, model, parameter, field) in [
@@ -205,7 +205,7 @@ async fn what_cannot_be_loaded_is_refused_by_name() {
     ] {
         assert_eq!(status.expect_err("unknown").code(), Code::NotFound);
     }
-    for (status, told) in [
+    for (status, message) in [
         (
             load(&mut services, "m").await,
             "models are loaded on the admin port",
@@ -216,7 +216,10 @@ async fn what_cannot_be_loaded_is_refused_by_name() {
         ),
     ] {
         let status = status.expect_err("not here");
-        assert_eq!((status.code(), status.message()), (Code::Unavailable, told));
+        assert_eq!(
+            (status.code(), status.message()),
+            (Code::Unavailable, message)
+        );
         assert_eq!(reason(&status), "WRONG_PORT");
     }
     let status = infer(&mut operators, raw(1)).await.expect_err("not here");
@@ -235,7 +238,7 @@ async fn what_cannot_be_loaded_is_refused_by_name() {
 }
 
 #[tokio::test]
-async fn a_version_that_does_not_load_again_is_told_to_who_asked_for_it() {
+async fn a_load_request_fails_if_a_version_does_not_load_again() {
     let (gateway, mut services) = two_versions("").await;
     let mut operators = admin(&gateway).await;
     unload(&mut operators, "m").await.expect("unloaded");
@@ -253,7 +256,7 @@ async fn a_version_that_does_not_load_again_is_told_to_who_asked_for_it() {
         (Code::FailedPrecondition, "VERSION_NOT_READY")
     );
     assert!(status.message().contains("version 1"), "{status:?}");
-    eventually("it is told as what it is", || async {
+    eventually("its failure is reported", || async {
         let state = state_of(&mut services.clone(), "1").await;
         (state == "UNAVAILABLE").then_some(())
     })
@@ -261,14 +264,14 @@ async fn a_version_that_does_not_load_again_is_told_to_who_asked_for_it() {
     infer(&mut services, raw(1))
         .await
         .expect("version 2 answers");
-    // A folder as it was is another try.
+    // Restoring the folder causes another load.
     tiny::publish(&gateway.models(), "m", 1);
     gateway.drain().await;
 }
 
 #[tokio::test]
-async fn a_model_is_not_called_loaded_while_a_version_of_it_is_failed() {
-    let gateway = Running::start("", |root| {
+async fn a_load_request_fails_while_a_version_of_the_model_is_failed() {
+    let gateway = TestGateway::start("", |root| {
         tiny::publish(root, "m", 1);
         for model in ["broken", "short"] {
             tiny::publish(root, model, 1);
@@ -282,7 +285,7 @@ async fn a_model_is_not_called_loaded_while_a_version_of_it_is_failed() {
     .await;
     let mut operators = admin(&gateway).await;
     assert!(load(&mut operators, "m").await.expect("loaded"));
-    // Time and again, not only when it is tried.
+    // Every call fails, not only the first one.
     for model in ["broken", "short", "broken", "short"] {
         let failed = load(&mut operators, model).await.expect_err("not READY");
         assert_eq!(failed.code(), Code::FailedPrecondition, "{failed:?}");
@@ -295,7 +298,7 @@ async fn a_model_is_not_called_loaded_while_a_version_of_it_is_failed() {
 }
 
 #[tokio::test]
-async fn a_version_whose_folder_is_gone_keeps_nobody_from_loading_the_others() {
+async fn a_version_without_its_folder_does_not_block_loading_the_others() {
     let (mut gateway, _) = two_versions("").await;
     let mut operators = admin(&gateway).await;
     let set = gateway.set_split("m", &[(2, 10_000)], 0).await;
@@ -310,6 +313,6 @@ async fn a_version_whose_folder_is_gone_keeps_nobody_from_loading_the_others() {
         models.iter().all(|one| one.version != "1").then_some(())
     })
     .await;
-    assert!(load(&mut operators, "m").await.expect("version 2 is there"));
+    assert!(load(&mut operators, "m").await.expect("version 2 exists"));
     gateway.drain().await;
 }

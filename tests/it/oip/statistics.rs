@@ -1,4 +1,4 @@
-//! What versions did since they were loaded, counted exactly.
+//! Exact counts of the requests of each version since it was loaded.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -6,24 +6,24 @@ use taper::proto::inference::{ModelStatistics, ModelStatisticsRequest};
 use tonic::Code;
 
 use super::{Client, data, infer, raw, two_versions, typed};
-use crate::harness::Running;
+use crate::harness::TestGateway;
 use crate::tiny;
 
-/// What one version did.
+/// Returns the statistics of one version.
 pub async fn statistics(client: &mut Client, model: &str, version: &str) -> ModelStatistics {
     let request = ModelStatisticsRequest {
         name: model.to_owned(),
         version: version.to_owned(),
     };
-    let told = client.model_statistics(request).await.expect("statistics");
-    let [stats] = &told.into_inner().model_stats[..] else {
+    let entry = client.model_statistics(request).await.expect("statistics");
+    let [stats] = &entry.into_inner().model_stats[..] else {
         panic!("one version")
     };
     stats.clone()
 }
 
 #[tokio::test]
-async fn statistics_count_exactly_what_each_version_did_since_it_was_loaded() {
+async fn statistics_count_the_requests_of_each_version_since_it_was_loaded() {
     let begin = SystemTime::now().duration_since(UNIX_EPOCH).expect("later");
     let (gateway, mut client) = two_versions("[models.m]\nsplit = { 1 = 10000 }").await;
     let fresh = statistics(&mut client, "m", "1").await;
@@ -37,16 +37,16 @@ async fn statistics_count_exactly_what_each_version_did_since_it_was_loaded() {
     infer(&mut client, wrong)
         .await
         .expect_err("a colour that it does not know");
-    let told = statistics(&mut client, "m", "1").await;
-    assert_eq!((told.name.as_str(), told.version.as_str()), ("m", "1"));
-    assert_eq!((told.inference_count, told.execution_count), (7, 3));
+    let entry = statistics(&mut client, "m", "1").await;
+    assert_eq!((entry.name.as_str(), entry.version.as_str()), ("m", "1"));
+    assert_eq!((entry.inference_count, entry.execution_count), (7, 3));
     let begin = u64::try_from(begin.as_millis()).expect("soon");
     assert!(
-        told.last_inference >= begin,
+        entry.last_inference >= begin,
         "{} since {begin}",
-        told.last_inference
+        entry.last_inference
     );
-    let stats = told.inference_stats.expect("statistics");
+    let stats = entry.inference_stats.expect("statistics");
     let [success, fail, queue, infer_] =
         [stats.success, stats.fail, stats.queue, stats.compute_infer]
             .map(|duration| duration.expect("filled"));
@@ -58,7 +58,7 @@ async fn statistics_count_exactly_what_each_version_did_since_it_was_loaded() {
         success.ns >= queue.ns + infer_.ns && infer_.ns > 0 && fail.ns > 0,
         "{stats:?}"
     );
-    let [memory] = &told.memory_usage[..] else {
+    let [memory] = &entry.memory_usage[..] else {
         panic!("one kind of memory")
     };
     let weights = gateway.models().join("m/1/weights.safetensors");
@@ -84,10 +84,10 @@ async fn statistics_count_exactly_what_each_version_did_since_it_was_loaded() {
 }
 
 #[tokio::test]
-async fn requests_that_are_computed_together_are_one_execution() {
-    // Dear enough for the pool, where what waits is computed together.
+async fn requests_in_one_batch_are_one_execution() {
+    // Expensive enough for the compute pool, which computes queued requests in batches.
     let toml = "[models.m.batching]\nmax_queue_delay_ms = 50";
-    let gateway = Running::start(toml, |root| tiny::publish_wide(root, "m", 1, 256, 64)).await;
+    let gateway = TestGateway::start(toml, |root| tiny::publish_wide(root, "m", 1, 256, 64)).await;
     let client = data(&gateway).await;
     let asked = (0..24).map(|_| {
         let mut client = client.clone();

@@ -4,7 +4,7 @@ use taper::proto::inference::infer_parameter::ParameterChoice;
 use taper::proto::inference::{InferParameter, ModelInferRequest, ModelStreamInferResponse};
 use tokio_stream::StreamExt as _;
 
-use super::{Client, raw, scores, told, two_versions, with_parameter};
+use super::{Client, parameter_of, raw, scores, two_versions, with_parameter};
 use crate::harness::with_header;
 
 async fn answers(
@@ -19,7 +19,7 @@ async fn answers(
 }
 
 #[tokio::test]
-async fn answers_come_in_order_and_an_error_is_one_requests_own() {
+async fn answers_arrive_in_order_and_an_error_affects_one_request_only() {
     let (gateway, mut client) = two_versions("").await;
     let requests = (0..100).map(|at| {
         let mut request = ModelInferRequest {
@@ -41,9 +41,9 @@ async fn answers_come_in_order_and_an_error_is_one_requests_own() {
         let response = answer.infer_response.as_ref().expect("with its id");
         assert_eq!(response.id, format!("request {at}"));
         assert_eq!(
-            told(response, "triton_final_response"),
+            parameter_of(response, "triton_final_response"),
             None,
-            "not asked for"
+            "not requested"
         );
         match at % 10 {
             3 => assert_eq!(answer.error_message, "model `m` has no version 7"),
@@ -57,7 +57,7 @@ async fn answers_come_in_order_and_an_error_is_one_requests_own() {
                 assert_eq!(answer.error_message, "");
                 let version = if at % 2 == 0 { 1.0 } else { 2.0 };
                 assert_eq!(scores(response), vec![version; 1 + at % 5]);
-                let id = told(response, "response_id").expect("every answer has one");
+                let id = parameter_of(response, "response_id").expect("every answer has one");
                 assert!(
                     ids.insert(id),
                     "a header of the call names no single answer"
@@ -71,7 +71,7 @@ async fn answers_come_in_order_and_an_error_is_one_requests_own() {
 }
 
 #[tokio::test]
-async fn the_last_answer_to_a_request_says_so_where_that_was_asked_for() {
+async fn the_last_answer_to_a_request_is_marked_on_request() {
     let (gateway, mut client) = two_versions("").await;
     let asks = |is: bool| {
         let parameter_choice = Some(ParameterChoice::BoolParam(is));
@@ -86,7 +86,7 @@ async fn the_last_answer_to_a_request_says_so_where_that_was_asked_for() {
     let ends: Vec<_> = answers
         .iter()
         .map(|answer| {
-            told(
+            parameter_of(
                 answer.infer_response.as_ref().expect("a response"),
                 "triton_final_response",
             )

@@ -1,4 +1,4 @@
-//! A parameter that says how long the caller waits.
+//! A parameter that limits how long the client waits.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use tonic::Code;
 use tonic::codegen::Service as _;
 
 use super::{infer, number, raw, two_versions, with_parameter};
-use crate::pipeline::{began, house, slow};
+use crate::pipeline::{one_version_server, slow_model, wait_for_start};
 
 #[tokio::test]
 async fn a_timeout_in_microseconds_is_a_deadline() {
@@ -39,10 +39,10 @@ async fn a_timeout_in_microseconds_is_a_deadline() {
 }
 
 #[tokio::test]
-async fn who_waits_is_answered_in_time_whatever_the_version_does() {
-    let (model, begun, let_go) = slow();
-    let house = house(model, 8);
-    let predictor = Predictor::new(Arc::clone(&house.pipeline), Arc::clone(&house.admission));
+async fn a_request_with_a_timeout_ends_in_time_even_if_the_version_hangs() {
+    let (model, begun, let_go) = slow_model();
+    let server = one_version_server(model, 8);
+    let predictor = Predictor::new(Arc::clone(&server.pipeline), Arc::clone(&server.admission));
     let (_views, views) = watch::channel(Arc::new(View::default()));
     let lifecycle = Lifecycle::new();
     let catalog = Catalog::new(
@@ -52,7 +52,7 @@ async fn who_waits_is_answered_in_time_whatever_the_version_does() {
     );
     let service = OpenInference::new(catalog.clone(), DataPort::new(predictor, catalog));
     let service = GrpcInferenceServiceServer::new(service);
-    let (admission, telemetry) = (Arc::clone(&house.admission), Arc::clone(&house.telemetry));
+    let (admission, telemetry) = (Arc::clone(&server.admission), Arc::clone(&server.telemetry));
     let mut service =
         Admission::new(service, admission, telemetry).with_error_mapping(&OPEN_INFERENCE);
     // The call itself has no deadline.
@@ -64,12 +64,12 @@ async fn who_waits_is_answered_in_time_whatever_the_version_does() {
         .body(tonic::body::Body::new(http_body_util::Full::from(frame)))
         .expect("request");
     let response = service.call(request).await.expect("infallible");
-    began(begun).await;
+    wait_for_start(begun).await;
     let_go.send(()).expect("sent");
     let status = tonic::Status::from_header_map(response.headers()).expect("a status");
     assert_eq!(status.code(), Code::DeadlineExceeded);
-    let text = house.telemetry.render();
+    let text = server.telemetry.render();
     assert!(text.contains(r#"code="DEADLINE_EXCEEDED"} 1"#), "{text}");
     drop(response);
-    assert_eq!(house.admission.in_flight(), 0);
+    assert_eq!(server.admission.in_flight(), 0);
 }

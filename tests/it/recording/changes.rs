@@ -1,4 +1,4 @@
-//! Everything that an operator can change, for the state folder and the logs that it leaves.
+//! Makes every kind of change, for the state folder and the logs that a gateway writes.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use tempfile::TempDir;
 
 use super::{Gateway, args, flights, folder, publish_m, row_of_m};
 
-/// Who makes a change, why, and its arguments.
+/// Actor, reason and arguments of a change.
 type Change = (&'static str, &'static str, &'static str);
 
 #[rustfmt::skip]
@@ -19,7 +19,7 @@ const FIRST: [Change; 5] = [
     ("bob", "", "fallback set flight-delay stable --within-ms 250"),
 ];
 
-/// Arguments of changes that are refused after [`FIRST`], and why.
+/// Arguments of changes that are refused after [`FIRST`], and the error reason.
 const REFUSED: [(&str, &str); 2] = [
     (
         "split set flight-delay stable=95% canary=5% --expect 2",
@@ -48,8 +48,8 @@ const LAST: [Change; 9] = [
     ("ann", "", "label delete blue --model flight-delay"),
 ];
 
-/// Changes everything that a change can concern, is refused three times, and predicts. Returns the folder that a gateway of
-/// `binary` leaves at its end.
+/// Makes every kind of change, requests three refused ones, and predicts. Returns the folder of the gateway of `binary` after
+/// its end.
 pub fn changes(binary: &Path) -> TempDir {
     let dir = folder();
     let gateway = Gateway::start(binary, dir.path());
@@ -77,7 +77,7 @@ pub fn changes(binary: &Path) -> TempDir {
     dir
 }
 
-/// Four requests that are answered, one of them by the fallback after version 2 of `m` has failed, and one that is refused.
+/// Sends four requests that are answered, one of them by the fallback after version 2 of `m` failed, and one that is refused.
 fn predict(gateway: &Gateway<'_>) {
     for ((row, _), key) in flights(2).into_iter().zip(["k0", "k1"]) {
         gateway.json(&[

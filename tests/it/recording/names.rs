@@ -10,8 +10,8 @@ use super::Gateway;
 use crate::harness::{PATIENCE, http_get};
 use crate::process::{Process, command};
 
-/// The types of the metrics, and their series without values, once all of `wanted` are there. Without them after a time, so that the
-/// caller can say which ones lack.
+/// Returns the types of the metrics and their series without values, once all of `wanted` are exported. Returns the present
+/// ones after a time limit, so that the caller can report the missing ones.
 pub(super) fn until_there(gateway: &Gateway<'_>, wanted: &[String]) -> Vec<String> {
     let begin = Instant::now();
     loop {
@@ -39,7 +39,7 @@ fn series(gateway: &Gateway<'_>) -> BTreeSet<String> {
     named.collect()
 }
 
-/// The series `name` without the bound of its bucket, or the version of the build.
+/// Returns the series `name` without the bound of its bucket, or without the version of the build.
 fn without_bound(name: &str) -> String {
     let masked = [",le=\"", "{le=\"", "info{version=\""];
     let start = masked
@@ -51,7 +51,7 @@ fn without_bound(name: &str) -> String {
     }
 }
 
-/// Every verb of `binary` with its flags, one line each, such as `split set --rule`, as the help texts list them.
+/// Returns every verb of `binary` with its flags, one per line, such as `split set --rule`, as the help texts list them.
 pub fn verbs_and_flags(binary: &Path) -> Vec<String> {
     let mut lines = BTreeSet::new();
     let mut verbs = vec![Vec::new()];
@@ -70,7 +70,7 @@ pub fn verbs_and_flags(binary: &Path) -> Vec<String> {
     lines.into_iter().collect()
 }
 
-/// The verbs and flags that a help text lists.
+/// Returns the verbs and flags that a help text lists.
 fn listed(help: &str) -> Vec<&str> {
     let mut names = Vec::new();
     let mut are_verbs = false;
@@ -82,7 +82,7 @@ fn listed(help: &str) -> Vec<&str> {
         let text = line.trim_start();
         let words = text.split([' ', ',']).filter(|word| !word.is_empty());
         if are_verbs {
-            // Further lines of a description are indented more.
+            // Continuation lines of a description are indented more.
             let is_verb = line.len() - text.len() == 2;
             names.extend(words.take(1).filter(|word| is_verb && *word != "help"));
         } else if !text.starts_with("- ") {
@@ -92,7 +92,7 @@ fn listed(help: &str) -> Vec<&str> {
     names
 }
 
-/// The fields in the JSON Schema of each file that people write, such as `config.limits.max_in_flight`.
+/// Returns the fields in the JSON Schema of each file that users write, such as `config.limits.max_in_flight`.
 pub fn fields_of_files(binary: &Path) -> Vec<String> {
     let mut lines = BTreeSet::new();
     for of in ["manifest", "config", "train"] {
@@ -103,10 +103,10 @@ pub fn fields_of_files(binary: &Path) -> Vec<String> {
     lines.into_iter().collect()
 }
 
-/// Adds every field below `schema` to `lines` by its path from `path` on, and every word that a field may have as its value.
-/// Types are left out, since their names are not written in any file.
+/// Adds every field below `schema` to `lines` with its path from `path` on, and every string constant that a field allows.
+/// Names of types are left out, because no file contains them.
 fn fields(path: &str, schema: &Value, all: &Value, lines: &mut BTreeSet<String>) {
-    // Types that contain themselves end here.
+    // Limits the depth of recursive types.
     const DEEPEST: usize = 12;
     if path.split('.').count() > DEEPEST {
         return;

@@ -1,4 +1,4 @@
-//! Every verb that prints JSON.
+//! Records every verb that prints JSON.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,23 +11,23 @@ use super::{Gateway, args, flights, folder, publish_m, row_of_m};
 use crate::process::Process;
 use crate::tiny;
 
-/// Requests to `flight-delay`, and flights in each.
+/// Number of requests to `flight-delay`, and of flights in each.
 const REQUESTS: usize = 20;
 const FLIGHTS: usize = 20;
-/// Of the flights in a request, those whose outcome is reported.
+/// Number of flights per request whose outcome is reported.
 const REPORTED: usize = 10;
-/// All statistics of `flight-delay`.
+/// Flags that select all statistics of `flight-delay`.
 const ALL: &str = "--window all --model flight-delay";
 
-/// What every verb printed, and the series of the metrics afterwards.
+/// JSON of every verb, and the series of the metrics afterwards.
 pub struct Printed {
-    /// By a name for the command.
+    /// Documents by the name of the command.
     pub documents: BTreeMap<&'static str, Value>,
     /// Types and series of the metrics page.
     pub series: Vec<String>,
 }
 
-/// Lets every verb of `binary` print JSON, then reads the metrics until all of `series` are there, or it gives up.
+/// Runs every verb of `binary` with JSON, then reads the metrics until all of `series` are exported or a time limit passes.
 pub fn all_verbs(binary: &Path, series: &[String]) -> Printed {
     let dir = folder();
     let models = dir.path().join("models");
@@ -107,7 +107,7 @@ impl Conversation<'_> {
 
     fn predictions(&mut self) {
         let mut outcomes = String::from("response_id,row,truth\n");
-        // Flights that version 1 answered.
+        // Number of flights that version 1 answered.
         let mut of_one = 0;
         for (at, flights) in flights(REQUESTS * FLIGHTS).chunks(FLIGHTS).enumerate() {
             let rows: String = flights.iter().map(|(row, _)| format!("{row}\n")).collect();
@@ -137,7 +137,7 @@ impl Conversation<'_> {
         self.outcomes(&outcomes, &outcome);
     }
 
-    /// `of_one` flights were answered by version 1, and all of them by the shadow.
+    /// Version 1 answered `of_one` flights, and the shadow answered all of them.
     fn statistics(&mut self, of_one: usize) {
         let complete = |printed: &Value| {
             let all = (REQUESTS * FLIGHTS) as u64;
@@ -209,7 +209,7 @@ impl Conversation<'_> {
         self.keep("watch-gone", serde_json::from_str(&gone).expect("JSON"));
     }
 
-    /// Load, and a request of so many rows that it goes through the compute pool, whose metrics are there from then on.
+    /// Runs a load and a request with enough rows for the compute pool, whose metrics are exported from then on.
     fn load(&mut self, binary: &Path) {
         let rows = flights(500);
         let rows: String = rows.iter().map(|(row, _)| format!("{row}\n")).collect();
@@ -231,7 +231,7 @@ impl Conversation<'_> {
     }
 }
 
-/// Rows of all versions in a role, in what `taper stats` prints.
+/// Returns the rows of all versions in a role, from the JSON of `taper stats`.
 fn rows(stats: &Value, role: &str) -> u64 {
     let all = stats["stats"].as_array().into_iter().flatten();
     let of_role = all.filter(|one| one["role"] == role);

@@ -1,22 +1,22 @@
-//! Activations made of e to the x, in arithmetic alone: a loop over them uses whole registers, where each `f32::exp` would be
-//! a call. No fused multiply and add, so they give the same bits on every CPU.
+//! Activations based on the exponential function, in plain arithmetic. The compiler vectorizes loops over them, while each `f32::exp`
+//! would be a function call. They use no fused multiply-add, so they give the same bits on every CPU.
 //!
-//! Accuracy is that of the standard library within a few units in the last place. What is not a number stays so. Method and
-//! coefficients: S. L. Moshier, Cephes, `expf` and `tanhf`.
+//! The results differ from the standard library by a few units in the last place. NaN stays NaN. Method and coefficients: S. L. Moshier,
+//! Cephes, `expf` and `tanhf`.
 
 use std::f32::consts::LOG2_E;
 
-/// Adding it, one and a half times 2^23, rounds a small number to an integer, in the lowest bits.
+/// 1.5 * 2^23. Adding it rounds a small number to an integer, which is then in the lowest bits.
 const ROUND: f32 = 12_582_912.0;
-/// ln 2 in two parts: the first has so few bits that an exponent times it is exact.
+/// ln 2 in two parts. The first has so few bits that its product with an exponent is exact.
 const LN_2: [f32; 2] = [0.693_359_4, -2.121_944_4e-4];
-/// Beyond this on either side e to the x is taken as there; it just fits f32.
-const MOST: f32 = 87.0;
+/// The largest argument of `exp`, about the largest whose result fits f32.
+const MAX_ARGUMENT: f32 = 87.0;
 
-/// e to the x, for x within [`MOST`] of zero; what lies beyond counts as the nearest that does not.
+/// Returns e to the x. `x` is clamped to at most [`MAX_ARGUMENT`] from zero.
 #[inline(always)]
 fn exp(x: f32) -> f32 {
-    let x = x.clamp(-MOST, MOST);
+    let x = x.clamp(-MAX_ARGUMENT, MAX_ARGUMENT);
     let rounded = x * LOG2_E + ROUND;
     let power = rounded - ROUND;
     let x = x - power * LN_2[0] - power * LN_2[1];
@@ -34,27 +34,27 @@ fn exp(x: f32) -> f32 {
     (sum * x * x + x + 1.0) * scale
 }
 
-/// `1 / (1 + e^-x)`
+/// Returns `1 / (1 + e^-x)`.
 #[inline(always)]
 pub(super) fn sigmoid(x: f32) -> f32 {
     1.0 / (1.0 + exp(-x))
 }
 
-/// `x / (1 + e^-x)`
+/// Returns `x / (1 + e^-x)`.
 #[inline(always)]
 pub(super) fn silu(x: f32) -> f32 {
-    // Where e^-x is no longer right; minus infinity becomes no number, as it would there.
-    if x < -MOST {
+    // Here `exp` is clamped and no longer correct. Minus infinity becomes NaN, as in the formula.
+    if x < -MAX_ARGUMENT {
         x * 0.0
     } else {
         x / (1.0 + exp(-x))
     }
 }
 
-/// `(e^2x - 1) / (e^2x + 1)`
+/// Returns `(e^2x - 1) / (e^2x + 1)`.
 #[inline(always)]
 pub(super) fn tanh(x: f32) -> f32 {
-    // Near zero the difference above would lose its digits, so there it is a series.
+    // A series near zero, where the difference in the formula would lose its digits.
     let square = x * x;
     let mut sum = -5.704_988_7e-3;
     for coefficient in [2.063_909e-2, -5.373_971_6e-2, 1.333_144_2e-1, -0.333_332_8] {
@@ -69,30 +69,30 @@ pub(super) fn tanh(x: f32) -> f32 {
 mod tests {
     use super::*;
 
-    /// Numbers of every size and both signs, zero, and the two infinities.
+    /// Returns numbers of every magnitude and both signs, zero, and both infinities.
     fn numbers() -> impl Iterator<Item = f32> {
         let sizes = (0..=0x7f80_0000_u32).step_by(4_093).chain([0x7f80_0000]);
         sizes.map(f32::from_bits).flat_map(|x| [x, -x])
     }
 
     #[test]
-    fn each_is_right_to_a_few_units_in_the_last_place() {
+    fn each_function_is_exact_to_a_few_units_in_the_last_place() {
         for x in numbers() {
             let exact = f64::from(x);
             let sigmoid_of = 1.0 / (1.0 + (-exact).exp());
             let mut table = vec![
                 ("tanh", tanh(x), exact.tanh(), 0.0),
-                // Less than the least that e to the x gives here is zero to everyone.
+                // Smaller than the smallest result of `exp`, which counts as zero.
                 ("sigmoid", sigmoid(x), sigmoid_of, 2e-38),
             ];
             if x.is_finite() {
                 table.push(("silu", silu(x), exact * sigmoid_of, 2e-36));
             }
-            for (name, got, wanted, apart) in table {
-                let apart = apart + 4e-7 * wanted.abs() + f64::from(f32::MIN_POSITIVE);
-                let off = (f64::from(got) - wanted).abs();
+            for (name, got, wanted, absolute) in table {
+                let tolerance = absolute + 4e-7 * wanted.abs() + f64::from(f32::MIN_POSITIVE);
+                let error = (f64::from(got) - wanted).abs();
                 assert!(
-                    off <= apart,
+                    error <= tolerance,
                     "{name} of {x:e}: got {got:e}, wants {wanted:e}"
                 );
             }
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_number_stays_none() {
+    fn nan_stays_nan() {
         for f in [tanh, sigmoid, silu] {
             assert!(f(f32::NAN).is_nan());
         }

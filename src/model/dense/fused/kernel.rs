@@ -1,21 +1,21 @@
-//! The sums: a few rows times a few outputs at a time, held in registers.
+//! Computes the sums of a linear layer: a few rows times a few outputs at a time, in registers.
 //!
-//! A sum of a panel starts as its bias, and its products are added input by input. It may be put down and taken up again
-//! between two runs of inputs, which changes no bit. A sum of a row of weights is made of as many as two registers hold,
-//! which are added up in the end. Either way its order does not depend on the rows beside it.
+//! The sum of an output in a panel starts with the bias, and its products are added input by input. It may be stored in memory between
+//! two runs of inputs, which changes no bit. The sum of an output with a row of weights consists of as many partial sums as two
+//! registers have lanes, which are added in the end. In both cases, the order of additions does not depend on other rows of the batch.
 
 use std::ops::Range;
 
 use pulp::Simd;
 
-/// Registers that a full panel is wide.
+/// Width of a full panel, in registers.
 pub(super) const WIDE: usize = 2;
-/// Inputs in one run: a run of one panel then stays in the first cache while all rows go over it.
+/// Inputs in one run. The weights of a run of one panel stay in the first-level cache while all rows are multiplied with them.
 const RUN: usize = 256;
-/// Panels that are looked at together.
+/// Panels that are processed together.
 const TOGETHER: usize = 4;
 
-/// What goes in: `rows` rows of `width` values.
+/// The inputs: `rows` rows of `width` values.
 #[derive(Clone, Copy)]
 pub(super) struct Input<'a> {
     pub(super) values: &'a [f32],
@@ -23,14 +23,14 @@ pub(super) struct Input<'a> {
     pub(super) width: usize,
 }
 
-/// What comes out: columns from `column` on of rows of `width` values.
+/// The outputs: columns from `column` on of rows of `width` values.
 pub(super) struct Output<'a> {
     pub(super) values: &'a mut [f32],
     pub(super) width: usize,
     pub(super) column: usize,
 }
 
-/// Panels `V` registers wide, one after the other, each `[inputs, V registers]`.
+/// Multiplies the input with panels of `V` registers. The panels follow each other in `weights`, each `[inputs, V registers]`.
 #[inline(always)]
 pub(super) fn panels<S: Simd, const V: usize>(
     simd: S,
@@ -52,7 +52,7 @@ pub(super) fn panels<S: Simd, const V: usize>(
             let last = weights.bias.len().min(first + TOGETHER);
             let mut row = 0;
             while row < x.rows {
-                // As many sums at once as there are registers for: of many rows, else of many outputs.
+                // Computes as many sums at once as there are registers: for many rows, or else for many outputs.
                 let left = x.rows - row;
                 let mut at = first;
                 macro_rules! tiles {
@@ -100,7 +100,7 @@ struct Panels<'a, S: Simd, const V: usize> {
     ins: usize,
 }
 
-/// `R` rows times `P` panels, over one run of inputs.
+/// Multiplies `R` rows with `P` panels, over one run of inputs.
 #[inline(always)]
 fn tile<S: Simd, const R: usize, const P: usize, const V: usize>(
     simd: S,
@@ -126,12 +126,12 @@ fn tile<S: Simd, const R: usize, const P: usize, const V: usize>(
     let mut sums = [[[simd.splat_f32s(0.0); V]; P]; R];
     for (r, sums) in sums.iter_mut().enumerate() {
         for (p, sums) in sums.iter_mut().enumerate() {
-            let put_down = &out.values[at(r, p)..][..width];
-            let put_down = || S::as_simd_f32s(put_down).0.as_chunks().0[0];
+            let stored = &out.values[at(r, p)..][..width];
+            let load = || S::as_simd_f32s(stored).0.as_chunks().0[0];
             *sums = if run.start == 0 {
                 panels.bias[first + p]
             } else {
-                put_down()
+                load()
             };
         }
     }
@@ -157,8 +157,8 @@ fn tile<S: Simd, const R: usize, const P: usize, const V: usize>(
     }
 }
 
-/// One panel of fewer outputs than a register holds, the last columns of `out`: `[inputs, outputs]`, and as much behind it as
-/// the last read of a whole register needs.
+/// Multiplies the input with one panel of fewer outputs than a register has lanes. They are the last columns of `out`. `weights` is
+/// `[inputs, outputs]`, followed by padding for the last read of a whole register.
 #[inline(always)]
 pub(super) fn odd_panel<S: Simd>(
     simd: S,
@@ -210,7 +210,7 @@ fn odd_tile<S: Simd, const R: usize>(
     }
 }
 
-/// Rows of weights, one an output.
+/// Multiplies the input with rows of weights, one row per output.
 #[inline(always)]
 pub(super) fn dots<S: Simd>(
     simd: S,

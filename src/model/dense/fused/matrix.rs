@@ -1,36 +1,36 @@
-//! The weights of one linear layer, in the order in which a pass reads them.
+//! The weights of one linear layer, in the order in which a forward pass reads them.
 //!
-//! Outputs are cut into panels as wide as two registers, then one panel as wide as one; a panel holds its weights input by
-//! input, so a pass reads it from end to end. The few outputs that are left over are a panel that fills its register
-//! only in part, or stay the rows of weights that they were ([`dots_pay`]). So the weights take as much memory as in their
-//! file, and a register more at most.
+//! Outputs are grouped into panels of two registers, then one panel of one register. A panel stores its weights input by input, so a
+//! pass reads it sequentially. The remaining outputs form a panel that uses only a part of its register, or stay rows of weights
+//! ([`dots_pay`]). The weights take as much memory as in their file, and at most one register more.
 
 use pulp::Simd;
 
-use super::super::fold::{self, Linear};
+use super::super::layer::{self, Linear};
 use super::kernel::{self, Input, Output, WIDE};
 
-/// Inputs that are turned together: what is read and what is written then both stay in the cache.
+/// Inputs that are transposed together, so that both the values read and the values written stay in the cache.
 const TILE: usize = 32;
-/// Inputs of one panel that are turned between two rests.
+/// Inputs of one panel that are transposed between two rests.
 const PIECE: usize = 1 << 12;
 
-/// `[ins, outs]` and its bias.
+/// Weights `[ins, outs]` and biases.
 #[derive(Debug)]
 pub(super) struct Matrix {
     ins: usize,
     bias: Vec<f32>,
-    /// Outputs in panels of two registers, and in the one of one register.
+    /// Outputs in panels of two registers.
     wide: usize,
+    /// Outputs in the panel of one register.
     narrow: usize,
-    /// Whether the others are rows.
+    /// Whether the remaining outputs are rows of weights.
     dots: bool,
-    /// The panels in this order, then the others.
+    /// The panels in this order, then the remaining outputs.
     weights: Vec<f32>,
 }
 
 impl Matrix {
-    /// Lays out `linear` for registers of `lanes` values; `rest` is called between pieces of work.
+    /// Lays out `linear` for registers of `lanes` values. Calls `rest` between pieces of work.
     pub(super) fn new(linear: Linear, lanes: usize, rest: &mut dyn FnMut()) -> Self {
         let Linear {
             outs,
@@ -46,25 +46,25 @@ impl Matrix {
         let weights = if dots && left == outs {
             weight
         } else {
-            let room = if dots { 0 } else { lanes };
-            let mut turned = Vec::with_capacity(weight.len() + room);
+            let padding = if dots { 0 } else { lanes };
+            let mut weights = Vec::with_capacity(weight.len() + padding);
             let (in_wide, others) = weight.split_at(wide * ins);
             for panel in in_wide.chunks_exact(WIDE * lanes * ins) {
-                turn(panel, &mut turned, ins, rest);
+                append_transposed(panel, &mut weights, ins, rest);
             }
             let (in_narrow, others) = others.split_at(narrow * ins);
-            turn(in_narrow, &mut turned, ins, rest);
+            append_transposed(in_narrow, &mut weights, ins, rest);
             if dots {
-                turned.extend_from_slice(others);
+                weights.extend_from_slice(others);
             } else {
-                turn(others, &mut turned, ins, rest);
-                turned.resize(weight.len() + room, 0.0);
+                append_transposed(others, &mut weights, ins, rest);
+                weights.resize(weight.len() + padding, 0.0);
             }
-            turned
+            weights
         };
         Self {
             ins,
-            bias: fold::rounded(&bias),
+            bias: layer::rounded(&bias),
             wide,
             narrow,
             dots,
@@ -80,7 +80,7 @@ impl Matrix {
         self.bias.len()
     }
 
-    /// `x weight + bias` for the `rows` rows of `x`, into as many rows.
+    /// Writes `x weight + bias` for the `rows` rows of `x` into `out`.
     #[inline(always)]
     pub(super) fn apply<S: Simd>(&self, simd: S, rows: usize, x: &[f32], out: &mut [f32]) {
         let x = Input {
@@ -110,15 +110,17 @@ impl Matrix {
     }
 }
 
-/// Whether `left` outputs, fewer than a register's `lanes`, had better be sums side by side along their `ins` inputs, which
-/// then are added up, than one register that is not full. A sum takes `ins / lanes` steps and about twelve to add up; the
-/// register takes four times `ins` for one row, and half of `ins` a row for many: twice `ins` lies between.
+/// Returns whether the `left` remaining outputs, fewer than `lanes`, are faster as dot products with rows of weights than as a panel
+/// that uses a part of a register.
+///
+/// A dot product takes `ins / lanes` steps and about twelve to add up its partial sums. The panel takes four times `ins` steps for one
+/// row, and half of `ins` per row for many rows; the comparison uses twice `ins`, which lies between.
 fn dots_pay(left: usize, ins: usize, lanes: usize) -> bool {
     left * (ins / lanes + 12) < 2 * ins || left < 2
 }
 
-/// Appends `[outs, ins]` as `[ins, outs]`; `rest` is called between pieces of work.
-fn turn(from: &[f32], to: &mut Vec<f32>, ins: usize, rest: &mut dyn FnMut()) {
+/// Appends the transpose of `[outs, ins]`, `[ins, outs]`, to `to`. Calls `rest` between pieces of work.
+fn append_transposed(from: &[f32], to: &mut Vec<f32>, ins: usize, rest: &mut dyn FnMut()) {
     let outs = from.len() / ins;
     let start = to.len();
     to.resize(start + from.len(), 0.0);

@@ -1,13 +1,12 @@
-//! A whole network as one pass over memory that is already there.
+//! Scores a whole network in one pass.
 //!
-//! Weights are laid out once, in the order in which the pass reads them ([`Matrix`]). Rows go through all layers in blocks of
-//! at most [`BLOCK`], so that what a layer has written is still in the cache when the next one reads it; bias and
-//! activation are part of the layer's own pass. The only allocation of a pass is its answer: what lies between two layers is
-//! in the thread's [`scratch`].
+//! The weights are laid out once, in the order in which the pass reads them ([`Matrix`]). Rows go through all layers in blocks of at
+//! most [`BLOCK`] rows, so that the output of a layer is still in the cache when the next layer reads it. Bias and activation are part
+//! of the layer's own pass. A pass allocates only its result; values between layers are in the thread's [`scratch`] memory.
 //!
-//! Always: one output of one row is a sum in an order that depends on nothing but the layer's shape. So a row has the same
-//! bits alone and in any batch. Between CPUs bits may differ, because some multiply and add in one rounding and others in two.
-//! Not here: heads, which are [`Dense`](super::Dense)'s, and what is tested against: candle, in the tests.
+//! Invariant: the order of additions for one output of one row depends only on the shape of the layer. So a row has the same bits alone
+//! and in any batch. Bits may differ between CPUs, because some round a multiply-add once and others twice.
+//! Not here: heads (in [`Dense`](super::Dense)), and the comparison with candle (in the tests).
 
 mod curves;
 mod kernel;
@@ -19,23 +18,23 @@ use std::mem;
 
 use pulp::{Arch, Simd, WithSimd};
 
-use super::fold::Part;
+use super::layer::Part;
 use matrix::Matrix;
 use pointwise::Pointwise;
 
-/// Rows that go through the network together. Enough for a large layer's weights to be read once for many rows.
+/// Rows that go through the network together. Large enough to read the weights of a large layer once for many rows.
 const BLOCK: usize = 96;
 
-/// A network laid out for this CPU.
+/// A network, laid out for this CPU.
 #[derive(Debug)]
 pub(super) struct Fused {
     arch: Arch,
-    /// What happens to the columns before the first linear layer.
+    /// Operations on the columns before the first linear layer.
     start: Vec<Pointwise>,
     layers: Vec<Layer>,
     ins: usize,
     outs: usize,
-    /// Widest row that the scratch must hold.
+    /// Width of the widest row between layers.
     widest: usize,
 }
 
@@ -46,13 +45,13 @@ struct Layer {
 }
 
 impl Fused {
-    /// Lays out `parts`, which take `ins` columns, for the CPU that this runs on. `rest` is called between pieces of work. Of
-    /// each layer the weights are in memory twice while it is laid out.
+    /// Lays out `parts` with `ins` input columns for the current CPU. Calls `rest` between pieces of work. The weights of one layer at a
+    /// time are in memory twice.
     pub(super) fn new(parts: Vec<Part>, ins: usize, rest: &mut dyn FnMut()) -> Self {
         Self::on(Arch::new(), parts, ins, rest)
     }
 
-    /// As [`new`](Self::new), for a CPU that is known.
+    /// Lays out `parts` like [`new`](Self::new), for the given CPU.
     pub(super) fn on(arch: Arch, parts: Vec<Part>, ins: usize, rest: &mut dyn FnMut()) -> Self {
         let lanes = arch.dispatch(Lanes);
         let (mut start, mut layers) = (Vec::new(), Vec::<Layer>::new());
@@ -83,29 +82,29 @@ impl Fused {
         }
     }
 
-    /// What the last layer gives for `rows`, which are whole rows of the columns; row-major.
+    /// Returns the outputs of the last layer for `rows`, which must be whole rows; row-major.
     pub(super) fn forward(&self, rows: &[f32]) -> Vec<f32> {
         let count = rows.len() / self.ins;
-        let mut answer = vec![0.0; count * self.outs];
+        let mut result = vec![0.0; count * self.outs];
         let half = count.min(BLOCK) * self.widest;
-        scratch::lend(2 * half, |scratch| {
+        scratch::with(2 * half, |scratch| {
             let (from, to) = scratch.split_at_mut(half);
-            let answers = answer.chunks_mut(BLOCK * self.outs);
-            for (x, answer) in rows.chunks(BLOCK * self.ins).zip(answers) {
+            let blocks = result.chunks_mut(BLOCK * self.outs);
+            for (x, result) in rows.chunks(BLOCK * self.ins).zip(blocks) {
                 self.arch.dispatch(Block {
                     network: self,
                     x,
                     from: &mut *from,
                     to: &mut *to,
-                    answer,
+                    result,
                 });
             }
         });
-        answer
+        result
     }
 }
 
-/// How many values a register of the CPU holds.
+/// Determines the number of values in a register of the CPU.
 struct Lanes;
 
 impl WithSimd for Lanes {
@@ -117,14 +116,14 @@ impl WithSimd for Lanes {
     }
 }
 
-/// A block of rows on its way through the network. All that is called from here must be inlined, or it is compiled for the
-/// oldest CPU instead of this one.
+/// Scores one block of rows. Every function called from here must be inlined; otherwise it is compiled for the oldest supported CPU
+/// instead of the current one.
 struct Block<'a> {
     network: &'a Fused,
     x: &'a [f32],
     from: &'a mut [f32],
     to: &'a mut [f32],
-    answer: &'a mut [f32],
+    result: &'a mut [f32],
 }
 
 impl WithSimd for Block<'_> {
@@ -137,14 +136,14 @@ impl WithSimd for Block<'_> {
             x,
             mut from,
             mut to,
-            answer,
+            result,
         } = self;
         let rows = x.len() / network.ins;
-        // The first layer reads the rows where they came, unless they are changed before.
-        let mut came = network.start.is_empty();
-        if !came {
+        // The first layer reads the input in place, unless there are operations before it.
+        let mut in_place = network.start.is_empty();
+        if !in_place {
             let first = if network.layers.is_empty() {
-                &mut *answer
+                &mut *result
             } else {
                 &mut from[..x.len()]
             };
@@ -154,13 +153,13 @@ impl WithSimd for Block<'_> {
             }
         }
         for (at, layer) in network.layers.iter().enumerate() {
-            let x = if came {
+            let x = if in_place {
                 x
             } else {
                 &from[..rows * layer.matrix.ins()]
             };
             let out = if at + 1 == network.layers.len() {
-                &mut *answer
+                &mut *result
             } else {
                 &mut to[..rows * layer.matrix.outs()]
             };
@@ -169,7 +168,7 @@ impl WithSimd for Block<'_> {
                 each.apply(out);
             }
             mem::swap(&mut from, &mut to);
-            came = false;
+            in_place = false;
         }
     }
 }

@@ -1,13 +1,11 @@
-//! What happens value by value between two linear layers.
+//! Operations on single values between two linear layers.
 
 use std::f32::consts::FRAC_1_SQRT_2;
 
-use super::super::Activation;
-use super::super::fold::{self, Affine};
-use super::super::narrowed;
+use super::super::layer::{self, Activation, Affine, narrowed};
 use super::curves;
 
-/// One thing done to each value of a row.
+/// An operation on each value of a row.
 #[derive(Debug)]
 pub(super) enum Pointwise {
     Activation(Activation),
@@ -21,12 +19,12 @@ pub(super) enum Pointwise {
 impl Pointwise {
     pub(super) fn affine(affine: &Affine) -> Self {
         Self::Affine {
-            factor: fold::rounded(&affine.factor),
-            shift: fold::rounded(&affine.shift),
+            factor: layer::rounded(&affine.factor),
+            shift: layer::rounded(&affine.shift),
         }
     }
 
-    /// Changes whole rows.
+    /// Applies the operation to whole rows, in place.
     #[inline(always)]
     pub(super) fn apply(&self, rows: &mut [f32]) {
         let activation = match self {
@@ -41,7 +39,7 @@ impl Pointwise {
             Self::Activation(activation) => *activation,
         };
         match activation {
-            // What is not a number stays so, and the answer is refused.
+            // Written so that NaN stays NaN; scores that are not finite are rejected.
             Activation::Relu => each(rows, |x| if x < 0.0 { 0.0 } else { x }),
             Activation::LeakyRelu(slope) => {
                 let slope = narrowed(slope);

@@ -1,14 +1,14 @@
-//! The fused pass against candle, and against itself in batches of other sizes.
+//! Compares the fused pass with candle, and with itself for batches of other sizes.
 
 use proptest::prelude::*;
 use pulp::Arch;
 
 use super::*;
 
-/// Both kinds of CPU: this one, and one that knows nothing.
+/// The current CPU, and one without vector instructions.
 const ARCHS: [fn() -> Arch; 2] = [Arch::new, || Arch::Scalar];
 
-/// A network of layers that keep their values about 1, as trained ones do.
+/// Builds a network whose layers keep their values near 1, like trained ones.
 fn network(ins: usize, plan: &[Value], seed: u64) -> (Manifest, Weights) {
     let (layers, mut weights, outs) = stack(ins, plan, &mut Numbers(seed));
     for (shape, values) in weights.values_mut() {
@@ -34,8 +34,8 @@ fn bits(values: &[f32]) -> Vec<u32> {
     values.iter().map(|x| x.to_bits()).collect()
 }
 
-/// Holds the fused pass to candle on `count` rows, and each of `alone` to the row in the batch.
-fn holds(ins: usize, plan: &[Value], count: usize, alone: &[usize], seed: u64, why: &str) {
+/// Compares the fused pass with candle on `count` rows, and each row of `alone` with the same row in the batch.
+fn compare(ins: usize, plan: &[Value], count: usize, alone: &[usize], seed: u64, why: &str) {
     let (manifest, weights) = network(ins, plan, seed);
     let outs = manifest.signature.output.columns;
     let values: Vec<f32> = Numbers(seed + 1).take(count * ins);
@@ -88,31 +88,36 @@ proptest! {
     ) {
         let trivial = plan.iter().all(|step| step.is_string());
         prop_assume!(!trivial || plan.len() == 1);
-        holds(ins, &plan, count, &alone, seed, "any");
+        compare(ins, &plan, count, &alone, seed, "any");
     }
 }
 
 #[test]
-fn sums_that_are_put_down_and_blocks_of_rows_change_no_bit() {
+fn runs_of_inputs_and_blocks_of_rows_change_no_bit() {
     for (ins, outs, count, why) in [
         (255, 31, 13, "one run of inputs, and every kind of panel"),
-        (256, 16, 7, "one run to the last input"),
-        (257, 24, 6, "a run of one input"),
-        (300, 31, 14, "runs, and a register in part over all of them"),
-        (9, 5, 11, "nothing but a register in part"),
+        (256, 16, 7, "one full run"),
+        (257, 24, 6, "a second run of one input"),
+        (
+            300,
+            31,
+            14,
+            "two runs, and a partly used register over both",
+        ),
+        (9, 5, 11, "only a partly used register"),
         (
             700,
             73,
             5,
-            "three runs, and more panels than are looked at together",
+            "three runs, and more panels than are processed together",
         ),
-        (3, 65, 95, "a row less than a block"),
-        (3, 1, 96, "a block"),
-        (3, 8, 97, "a block and a row"),
+        (3, 65, 95, "one row less than a block"),
+        (3, 1, 96, "one block"),
+        (3, 8, 97, "one block and one row"),
         (5, 40, 200, "three blocks"),
     ] {
         let plan = [json!(outs), json!("relu"), json!(outs), json!(2)];
-        holds(
+        compare(
             ins,
             &plan,
             count,
@@ -124,8 +129,8 @@ fn sums_that_are_put_down_and_blocks_of_rows_change_no_bit() {
 }
 
 #[test]
-fn what_overflows_is_given_as_it_is_so_that_it_is_refused() {
-    // Infinity minus infinity in the second layer, which no activation may turn into a number.
+fn an_overflow_is_not_hidden_by_an_activation() {
+    // Infinity minus infinity in the second layer must not become a finite number.
     for activation in ["relu", "leaky_relu"] {
         let (layers, mut weights, outs) = stack(
             1,
@@ -156,17 +161,20 @@ fn what_overflows_is_given_as_it_is_so_that_it_is_refused() {
             assert!(!answer[0].is_finite(), "{activation} {arch:?}: {answer:?}");
             assert!(
                 answer[1].is_finite(),
-                "its neighbour is no worse: {answer:?}"
+                "the other row is not affected: {answer:?}"
             );
         }
     }
 }
 
 #[test]
-fn rests_are_taken_while_weights_are_laid_out() {
+fn rest_is_called_while_weights_are_laid_out() {
     let (manifest, weights) = network(7, &[json!(100), json!("relu"), json!(64)], 5);
     let mut rests = 0;
     let parts = parts(&manifest, &weights);
     Fused::on(Arch::new(), parts, 7, &mut || rests += 1);
-    assert!(rests >= 100 / 16 + 64 / 16, "one a panel at least: {rests}");
+    assert!(
+        rests >= 100 / 16 + 64 / 16,
+        "at least one per panel: {rests}"
+    );
 }

@@ -1,4 +1,4 @@
-//! Both ways in are one.
+//! Rows and tensors of the same values are encoded equally.
 
 use proptest::prelude::*;
 

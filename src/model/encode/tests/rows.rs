@@ -1,9 +1,9 @@
-//! Named rows that are refused.
+//! Invalid named rows.
 
 use super::*;
 
 #[test]
-fn a_bad_cell_is_refused_by_its_name() {
+fn an_invalid_cell_is_reported_by_its_field() {
     let big = "x".repeat(100);
     let list = |cells: &[f64]| Cell::List(cells.iter().map(|x| Cell::Number(*x)).collect());
     for (name, cell, want) in [
@@ -90,7 +90,7 @@ fn a_bad_cell_is_refused_by_its_name() {
         (
             "note",
             Cell::Number(1.0),
-            "rows[1].note: got 1, wants a text",
+            "rows[1].note: got 1, wants a string",
         ),
         (
             "pair",
@@ -135,7 +135,7 @@ fn a_bad_cell_is_refused_by_its_name() {
 }
 
 #[test]
-fn rows_as_a_whole_are_refused_by_name() {
+fn an_invalid_set_of_rows_is_reported_by_its_field() {
     let many = (0..60).map(|i| (format!("x{i}"), Cell::Missing)).collect();
     let mut twice = good();
     twice.push(("temp".into(), Cell::Number(1.0)));
@@ -144,7 +144,7 @@ fn rows_as_a_whole_are_refused_by_name() {
         (vec![good(); 5], "rows: got 5 rows, wants 1 to 4 rows"),
         (
             vec![twice],
-            "rows[0].temp: got the name again, wants each name once",
+            "rows[0].temp: got a repeated name, wants each name once",
         ),
         (
             vec![many],
@@ -159,7 +159,7 @@ fn rows_as_a_whole_are_refused_by_name() {
 }
 
 #[test]
-fn all_faults_come_at_once_up_to_the_limit() {
+fn all_faults_are_reported_at_once_up_to_the_limit() {
     let mut signature = signature();
     signature.max_rows = 1_000;
     let mut bad = good();
@@ -174,12 +174,12 @@ fn all_faults_come_at_once_up_to_the_limit() {
         .encode(&Payload::Rows(vec![bad; 1_000]))
         .unwrap_err();
     assert_eq!(faults.iter().count(), InputFaults::MOST);
-    // Its text names three of them.
+    // The one-line text contains three of them.
     assert!(faults.to_string().ends_with("and 1997 more"), "{faults}");
 }
 
 #[test]
-fn a_sensitive_value_is_never_repeated() {
+fn a_sensitive_value_is_never_shown() {
     let mut inputs = signature().inputs().to_vec();
     inputs
         .iter_mut()
@@ -200,7 +200,7 @@ fn a_sensitive_value_is_never_repeated() {
             .to_string();
         assert!(!text.contains("secret") && !text.contains("4242"), "{text}");
         let known = ["UA", "AA", "B6"].iter().any(|known| text.contains(known));
-        assert!(!known, "categories of a sensitive input are told: {text}");
+        assert!(!known, "categories of a sensitive input are shown: {text}");
     }
     let mut row = good();
     row.retain(|(given, _)| given != "carrier");

@@ -1,9 +1,9 @@
-//! Tensors that are refused.
+//! Invalid tensors.
 
 use super::*;
 
 #[test]
-fn a_bad_tensor_is_refused_by_its_name() {
+fn an_invalid_tensor_is_reported_by_its_field() {
     let temp =
         |shape: &[i64], values: &[f32]| tensor("temp", shape, TensorData::Fp32(values.to_vec()));
     let day = |value| tensor("day", &[1], TensorData::Int32(vec![value]));
@@ -34,7 +34,7 @@ fn a_bad_tensor_is_refused_by_its_name() {
         ),
         (
             temp(&[1], &[1.0, 2.0]),
-            "tensors[temp].shape: got [1] with 2 elements, wants as many elements as the shape says",
+            "tensors[temp].shape: got [1] with 2 elements, wants as many elements as the shape has",
         ),
         (
             tensor("temp", &[1], TensorData::Fp64(vec![1.0])),
@@ -50,7 +50,7 @@ fn a_bad_tensor_is_refused_by_its_name() {
         ),
         (
             tensor("hour", &[2], TensorData::Fp64(vec![1.0, 2.0])),
-            "tensors[hour].shape: got [2] with 2 elements, wants 1 rows, as `temp` has",
+            "tensors[hour].shape: got [2] with 2 elements, wants 1 rows, like `temp`",
         ),
         (
             tensor("carrier", &[1], texts(&["ZZ"])),
@@ -70,7 +70,7 @@ fn a_bad_tensor_is_refused_by_its_name() {
                 &[1],
                 TensorData::Bytes(vec![Bytes::from_static(&[0xff])]),
             ),
-            "tensors[note][0]: got 1 bytes that are not UTF-8, wants a text",
+            "tensors[note][0]: got 1 bytes that are not UTF-8, wants a string",
         ),
         (
             tensor("pair", &[1, 2], TensorData::Fp64(vec![1.0, 1e300])),
@@ -82,7 +82,7 @@ fn a_bad_tensor_is_refused_by_its_name() {
         ),
         (
             tensor("pair", &[i64::MAX, 2], TensorData::Fp64(vec![1.0; 2])),
-            "tensors[pair].shape: got [9223372036854775807, 2] with 2 elements, wants as many elements as the shape says",
+            "tensors[pair].shape: got [9223372036854775807, 2] with 2 elements, wants as many elements as the shape has",
         ),
         (
             tensor("carriers", &[1], texts(&["AA"])),
@@ -100,7 +100,7 @@ fn a_bad_tensor_is_refused_by_its_name() {
 }
 
 #[test]
-fn tensors_as_a_whole_are_refused_by_name() {
+fn an_invalid_set_of_tensors_is_reported_by_its_field() {
     let mut missing = good_tensors();
     missing.retain(|tensor| tensor.name != "day");
     let mut twice = good_tensors();
@@ -121,7 +121,7 @@ fn tensors_as_a_whole_are_refused_by_name() {
         (
             signature(),
             twice,
-            "tensors[hour]: got the name again, wants each name once",
+            "tensors[hour]: got a repeated name, wants each name once",
         ),
         (
             relaxed.clone(),

@@ -1,4 +1,4 @@
-//! What a folder may be instead of a version, and the phases that it gets to.
+//! Folders that cannot be loaded, and the phases that loading reaches.
 
 use safetensors::{Dtype, tensor::TensorView};
 
@@ -28,7 +28,7 @@ fn weights(tensors: Tensors<'_>) -> Vec<u8> {
     safetensors::serialize(views, None).unwrap()
 }
 
-/// A folder whose weights are `bytes`, as its manifest says, after `change` to the manifest.
+/// Creates a folder whose weights are `bytes`, with a matching manifest after `change`.
 fn with_weights(bytes: &[u8], change: impl FnOnce(&mut Value)) -> (tempfile::TempDir, PathBuf) {
     let (root, dir) = folder(|document| {
         document["files"][0] = samples::file("weights.safetensors", bytes);
@@ -39,13 +39,13 @@ fn with_weights(bytes: &[u8], change: impl FnOnce(&mut Value)) -> (tempfile::Tem
 }
 
 #[test]
-fn weights_that_make_no_network_are_refused_by_name() {
+fn tensors_that_do_not_fit_the_layers_are_reported_by_name() {
     let (nan, wide) = (&[1.0, f32::NAN], &[1.0, 1.0, 1.0]);
     for (tensors, want) in [
         (&GOOD[1..], "weights.safetensors: 0.weight: missing"),
         (
             &[GOOD[0], GOOD[1], ("1.bias", &[1], &[0.0])],
-            "weights.safetensors: 1.bias: surplus: no layer takes it",
+            "weights.safetensors: 1.bias: not used by any layer",
         ),
         (
             &[("0.weight", &[1, 3], wide), GOOD[1]],
@@ -61,9 +61,9 @@ fn weights_that_make_no_network_are_refused_by_name() {
     }
 }
 
-/// What a header says of lengths is held against the file before anything is made of that length.
+/// The lengths in a header are compared with the file before memory is allocated for them.
 #[test]
-fn a_header_that_claims_a_gigabyte_costs_nothing() {
+fn a_header_that_claims_a_gigabyte_allocates_nothing() {
     let headed = |claimed: u64, header: &str| [&claimed.to_le_bytes(), header.as_bytes()].concat();
     let tensor = |shape: &str, end: u64| {
         let header =
@@ -81,14 +81,15 @@ fn a_header_that_claims_a_gigabyte_costs_nothing() {
         let (_root, dir) = with_weights(&bytes, |_| {});
         let faults = load_it(&dir).unwrap_err().join("\n");
         assert!(
-            faults.starts_with("weights.safetensors: no safetensors: ") && faults.contains(want),
+            faults.starts_with("weights.safetensors: invalid safetensors: ")
+                && faults.contains(want),
             "{faults}, wants {want}"
         );
     }
 }
 
 #[test]
-fn weights_that_were_cut_off_are_refused_before_they_are_read() {
+fn truncated_weights_are_refused_before_they_are_read() {
     let (_root, dir) = folder(|_| {});
     let file = fs::File::options()
         .write(true)
@@ -98,14 +99,14 @@ fn weights_that_were_cut_off_are_refused_before_they_are_read() {
     file.set_len(whole - 4).unwrap();
     let cut = whole - 4;
     let want =
-        format!("weights.safetensors: changed since its digest: got {cut} bytes, wants {whole}");
+        format!("weights.safetensors: differs from the manifest: got {cut} bytes, wants {whole}");
     assert_eq!(load_it(&dir).unwrap_err(), [want.as_str()]);
-    let told = needs(&dir).unwrap_err().to_string();
-    assert!(told.ends_with(&want), "{told}");
+    let fault = needs(&dir).unwrap_err().to_string();
+    assert!(fault.ends_with(&want), "{fault}");
 }
 
 #[test]
-fn a_folder_that_has_gone_says_so() {
+fn a_removed_folder_is_reported() {
     let (root, dir) = folder(|_| {});
     fs::remove_dir_all(&dir).unwrap();
     let want = ["metadata.json: cannot be read: No such file or directory (os error 2)"];
@@ -115,12 +116,12 @@ fn a_folder_that_has_gone_says_so() {
 
 #[cfg(unix)]
 #[test]
-fn what_cannot_be_read_is_refused_and_nothing_waits_for_a_pipe() {
+fn an_unreadable_file_is_refused_and_a_pipe_is_not_opened() {
     use std::os::unix::fs::{PermissionsExt as _, symlink};
     let (_root, dir) = folder(|_| {});
     let file = dir.join("weights.safetensors");
     fs::set_permissions(&file, fs::Permissions::from_mode(0o000)).unwrap();
-    // Nothing is closed to root.
+    // Root can open any file.
     if fs::File::open(&file).is_err() {
         let want = ["weights.safetensors: cannot be read: Permission denied (os error 13)"];
         assert_eq!(load_it(&dir).unwrap_err(), want);
@@ -137,20 +138,20 @@ fn what_cannot_be_read_is_refused_and_nothing_waits_for_a_pipe() {
     assert!(made.unwrap().success());
     assert_eq!(
         load_it(&dir).unwrap_err(),
-        ["weights.safetensors: is no file"]
+        ["weights.safetensors: is not a regular file"]
     );
 }
 
-/// The phases that loading `dir` went through, and whether it came to an end.
+/// Returns the phases that loading `dir` reported, and whether it succeeded.
 fn phases(dir: &Path) -> (Vec<Phase>, bool) {
-    let (mut seen, one) = (Vec::new(), VersionNumber::try_from(1).unwrap());
-    let mut note = |phase| seen.push(phase);
+    let (mut phases, one) = (Vec::new(), VersionNumber::try_from(1).unwrap());
+    let mut note = |phase| phases.push(phase);
     let loaded = load_with(dir, &"m".parse().unwrap(), one, Pace::Shared, &mut note);
-    (seen, loaded.is_ok())
+    (phases, loaded.is_ok())
 }
 
 #[test]
-fn a_phase_is_told_as_it_begins() {
+fn each_phase_is_reported_at_its_start() {
     let (_root, dir) = folder(|_| {});
     assert_eq!(phases(&dir), (vec![Phase::Verifying, Phase::Warming], true));
     let (_root, dir) = folder(|document| document["golden"][0]["answer"] = json!([0.5]));
@@ -160,7 +161,7 @@ fn a_phase_is_told_as_it_begins() {
 }
 
 #[test]
-fn files_of_many_slices_are_held_to_their_digests() {
+fn files_of_many_slices_are_checked_against_their_digests() {
     let (hidden, notes) = (200_000, vec![7; 2_500_000]);
     let zeros = vec![0.0; 2 * hidden];
     let bytes = weights(&[
@@ -176,14 +177,14 @@ fn files_of_many_slices_are_held_to_their_digests() {
     fs::write(dir.join("notes"), &notes).unwrap();
     assert_eq!(phases(&dir), (vec![Phase::Verifying, Phase::Warming], true));
     let twice = 2 * u64::try_from(bytes.len()).unwrap();
-    assert_eq!(needs(&dir).unwrap(), twice, "the file, and what it becomes");
+    assert_eq!(needs(&dir).unwrap(), twice, "the file and the network");
     assert_eq!(load_it(&dir).unwrap().weight_bytes(), twice / 2);
     for (file, whole) in [("notes", notes), ("weights.safetensors", bytes)] {
         let mut changed = whole.clone();
         *changed.last_mut().unwrap() ^= 1;
         fs::write(dir.join(file), changed).unwrap();
         let faults = load_it(&dir).unwrap_err();
-        let want = format!("{file}: changed since its digest: got sha256 ");
+        let want = format!("{file}: differs from the manifest: got sha256 ");
         assert!(faults[0].starts_with(&want), "{faults:?}");
         fs::write(dir.join(file), whole).unwrap();
     }

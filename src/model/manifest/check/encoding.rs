@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::Report;
 use crate::faults::got;
-use crate::model::encode::shown;
+use crate::model::encode::format_number;
 use crate::model::manifest::raw::{
     EncodingKind, MissingPolicy, OutsidePolicy, RawEncoding, ScaleKind, UnknownPolicy,
 };
@@ -349,8 +349,8 @@ impl EncodingCheck<'_, '_> {
             self.add("impute", format!("{}, wants {wanted}", got(&value)));
             return None;
         };
-        if let Some(range) = range.filter(|range| !range.holds(number)) {
-            let [min, max] = [range.min, range.max].map(|x| shown(self.datatype, x));
+        if let Some(range) = range.filter(|range| !range.contains(number)) {
+            let [min, max] = [range.min, range.max].map(|x| format_number(self.datatype, x));
             let wanted = format!("a value in the range {min} to {max}");
             self.add("impute", format!("{}, wants {wanted}", got(&value)));
             return None;

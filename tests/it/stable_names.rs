@@ -1,23 +1,23 @@
-//! Names that others rely on, as an earlier build had them: verbs, flags, fields of files, keys of JSON and series of metrics.
+//! Names that users rely on, from an earlier build: verbs, flags, fields of files, keys of JSON and series of metrics.
 //! None of them may disappear. New ones may be added without a change here.
 //!
-//! `tests/fixtures/README.md` says how the lists were made.
+//! `tests/fixtures/README.md` describes how the lists were made.
 
 use std::collections::BTreeSet;
 use std::fs;
 
 use serde_json::Value;
 
+use crate::json_shape::lacks;
 use crate::recording::{all_verbs, fields_of_files, fixture, present, verbs_and_flags};
-use crate::shape::lacks;
 
-/// The lines of a list.
+/// Returns the lines of a list.
 fn list(name: &str) -> Vec<String> {
     let text = fs::read_to_string(fixture("names/0.1.0").join(name)).expect("a list");
     text.lines().map(str::to_owned).collect()
 }
 
-/// What `kept` has and `present` has not.
+/// Returns the names in `kept` that are missing in `present`.
 fn gone(kept: &[String], present: Vec<String>) -> Vec<String> {
     let present: BTreeSet<_> = present.into_iter().collect();
     let gone = kept.iter().filter(|one| !present.contains(*one));
@@ -25,7 +25,7 @@ fn gone(kept: &[String], present: Vec<String>) -> Vec<String> {
 }
 
 #[test]
-fn every_verb_and_every_flag_stays() {
+fn no_verb_or_flag_disappears() {
     assert_eq!(
         gone(&list("verbs.txt"), verbs_and_flags(&present())),
         [""; 0]
@@ -33,7 +33,7 @@ fn every_verb_and_every_flag_stays() {
 }
 
 #[test]
-fn every_field_of_the_files_that_people_write_stays() {
+fn no_field_of_a_written_file_disappears() {
     assert_eq!(
         gone(&list("files.txt"), fields_of_files(&present())),
         [""; 0]
@@ -41,7 +41,7 @@ fn every_field_of_the_files_that_people_write_stays() {
 }
 
 #[test]
-fn every_key_of_printed_json_and_every_series_of_the_metrics_stays() {
+fn no_json_key_or_metric_series_disappears() {
     let series = list("series.txt");
     let printed = all_verbs(&present(), &series);
     let mut faults = Vec::new();

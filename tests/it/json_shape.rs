@@ -1,18 +1,18 @@
-//! What must stay of a JSON document: its keys, the kinds of its values, and the values that depend on nothing but the input.
+//! The stable part of a JSON document: its keys, the kinds of its values, and the values that depend only on the input.
 //!
-//! A kept document has the texts below in place of values that time, speed or chance decide.
+//! In a kept document, the texts below replace values that depend on time, speed or chance.
 
 use serde_json::Value;
 
 const NUMBER: &str = "<number>";
 const TEXT: &str = "<text>";
 const BOOLEAN: &str = "<boolean>";
-/// A value that may also be absent.
+/// Marks a value that may be absent.
 const ANY: &str = "<any>";
-/// First element of a list whose length may vary. The second element describes all of its elements.
+/// First element of a list of variable length. The second element describes all of its elements.
 const EACH: &str = "<each>";
 
-/// Integers with these names depend on time or speed, even where several documents agree.
+/// Integers with these names depend on time or speed, even if several documents agree.
 const VARYING: [&str; 6] = [
     "failures",
     "sent",
@@ -21,7 +21,7 @@ const VARYING: [&str; 6] = [
     "unanswered",
     "requests",
 ];
-/// Below these names are messages for people, which may be worded otherwise.
+/// Values below these names are messages for people. Their wording may change.
 const MESSAGES: [&str; 6] = [
     "message",
     "faults",
@@ -30,10 +30,10 @@ const MESSAGES: [&str; 6] = [
     "not_compared",
     "wanted",
 ];
-/// Lists with these names have as many elements as the processor's rounding makes.
+/// The length of lists with these names depends on the rounding of the processor.
 const LISTS: [&str; 4] = ["bars", "calibration", "examples", "rows"];
 
-/// What `documents` have in common, of which there is at least one. Floats are never compared, since they may differ between
+/// Returns the common part of `documents`, of which there is at least one. Floats are never compared: they may differ between
 /// processors.
 pub fn kept(documents: &[Value]) -> Value {
     let first = masked(&documents[0]);
@@ -42,7 +42,7 @@ pub fn kept(documents: &[Value]) -> Value {
         .fold(first, |kept, next| common(&kept, &masked(next)))
 }
 
-/// A document without the values that are never compared.
+/// Returns a document without the values that are never compared.
 fn masked(document: &Value) -> Value {
     match document {
         Value::Number(number) if number.is_f64() => NUMBER.into(),
@@ -77,7 +77,7 @@ fn without_texts(value: &Value) -> Value {
     }
 }
 
-/// A list whose length may vary, described by what its elements have in common.
+/// Returns a list of variable length that is described by the common part of its elements.
 fn describe(mut elements: impl Iterator<Item = Value>) -> Value {
     let Some(first) = elements.next() else {
         return Value::Array(Vec::new());
@@ -111,7 +111,7 @@ fn common(kept: &Value, next: &Value) -> Value {
     }
 }
 
-/// The description of every element, if `kept` describes a list whose length may vary.
+/// Returns the description of every element if `kept` describes a list of variable length.
 fn each(kept: &[Value]) -> Option<&Value> {
     match kept {
         [first, element] if first == EACH => Some(element),
@@ -131,7 +131,7 @@ fn kind(value: &Value) -> &'static str {
     }
 }
 
-/// Where `got` lacks something of `kept`, one line each. `got` may have more names.
+/// Returns one line for each part of `kept` that `got` lacks. `got` may have more names.
 pub fn lacks(kept: &Value, got: &Value) -> Vec<String> {
     let mut lines = Vec::new();
     compare("$", kept, got, &mut lines);
@@ -161,7 +161,7 @@ fn compare(path: &str, kept: &Value, got: &Value, lines: &mut Vec<String>) {
                     compare(&format!("{path}[{at}]"), element, got, lines);
                 }
             }
-            // An empty list says nothing about its elements.
+            // An empty list does not describe its elements.
             None if kept.is_empty() => {}
             None if kept.len() == got.len() => {
                 for (at, (kept, got)) in kept.iter().zip(got).enumerate() {
@@ -186,7 +186,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_several_documents_share_is_kept() {
+    fn values_equal_in_several_documents_are_kept() {
         let one = json!({"a": 1, "b": 2, "c": "x", "d": [1, 2], "e": [{"f": 1}], "g": 0.5, "h": null, "only": 1});
         let two = json!({"a": 1, "b": 3, "c": "y", "d": [1, 3], "e": [], "g": 0.5, "h": 4});
         let want = json!({"a": 1, "b": "<number>", "c": "<text>", "d": [1, "<number>"], "e": ["<each>", {"f": 1}],

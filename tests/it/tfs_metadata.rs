@@ -1,4 +1,4 @@
-//! What TensorFlow Serving's clients hear of models: signatures, and how versions stand.
+//! Model metadata for clients of TensorFlow Serving: signatures and version states.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use tonic::{Code, Status};
 use crate::harness::{connect, fields};
 use crate::tfs::{by, client, spec, start};
 
-fn asking(spec: ModelSpec, field: &[&str]) -> GetModelMetadataRequest {
+fn metadata_request(spec: ModelSpec, field: &[&str]) -> GetModelMetadataRequest {
     GetModelMetadataRequest {
         model_spec: Some(spec),
         metadata_field: field.iter().map(|&field| field.into()).collect(),
@@ -24,7 +24,7 @@ fn asking(spec: ModelSpec, field: &[&str]) -> GetModelMetadataRequest {
 }
 
 #[tokio::test]
-async fn metadata_holds_the_signature_of_the_version_that_would_answer() {
+async fn metadata_contains_the_signature_of_the_version_that_would_answer() {
     let gateway = start().await;
     let mut client = client(&gateway).await;
     for (asked, version) in [
@@ -32,12 +32,12 @@ async fn metadata_holds_the_signature_of_the_version_that_would_answer() {
         (by(VersionChoice::Version(1)), 1),
         (by(VersionChoice::VersionLabel("stable".into())), 1),
     ] {
-        let told = client.get_model_metadata(asking(asked, &["signature_def"]));
-        let told = told.await.expect("metadata").into_inner();
-        let who = told.model_spec.expect("who");
+        let answer = client.get_model_metadata(metadata_request(asked, &["signature_def"]));
+        let answer = answer.await.expect("metadata").into_inner();
+        let who = answer.model_spec.expect("who");
         assert_eq!(who.name, "m");
         assert_eq!(who.version_choice, Some(VersionChoice::Version(version)));
-        let [(name, any)] = &told.metadata.into_iter().collect::<Vec<_>>()[..] else {
+        let [(name, any)] = &answer.metadata.into_iter().collect::<Vec<_>>()[..] else {
             panic!("one field");
         };
         assert_eq!(name, "signature_def");
@@ -49,17 +49,17 @@ async fn metadata_holds_the_signature_of_the_version_that_would_answer() {
         assert_eq!(map.signature_def.len(), 1);
         let signature = &map.signature_def["serving_default"];
         assert_eq!(signature.method_name, "tensorflow/serving/predict");
-        let told = |tensors: &BTreeMap<_, TensorInfo>| {
-            let told = tensors.iter().map(|(name, info): (&String, _)| {
+        let describe = |tensors: &BTreeMap<_, TensorInfo>| {
+            let lines = tensors.iter().map(|(name, info): (&String, _)| {
                 assert_eq!(*name, info.name);
                 let shape = info.tensor_shape.clone().expect("a shape");
                 let axes: Vec<_> = shape.dim.iter().map(|axis| axis.size).collect();
                 format!("{name} {} {axes:?}", info.dtype().as_str_name())
             });
-            told.collect::<Vec<_>>()
+            lines.collect::<Vec<_>>()
         };
         assert_eq!(
-            told(&signature.inputs),
+            describe(&signature.inputs),
             [
                 "color DT_STRING [-1]",
                 "n DT_INT64 [-1]",
@@ -67,7 +67,7 @@ async fn metadata_holds_the_signature_of_the_version_that_would_answer() {
                 "x DT_DOUBLE [-1]"
             ]
         );
-        assert_eq!(told(&signature.outputs), ["value DT_FLOAT [-1, 1]"]);
+        assert_eq!(describe(&signature.outputs), ["value DT_FLOAT [-1, 1]"]);
     }
     for (asked, fields_asked, code, field) in [
         (spec("m"), &[][..], Code::InvalidArgument, "metadata_field"),
@@ -96,7 +96,9 @@ async fn metadata_holds_the_signature_of_the_version_that_would_answer() {
             "model_spec.version",
         ),
     ] {
-        let refused = client.get_model_metadata(asking(asked, fields_asked)).await;
+        let refused = client
+            .get_model_metadata(metadata_request(asked, fields_asked))
+            .await;
         let refused = refused.expect_err("refused");
         assert_eq!(
             (refused.code(), fields(&refused)),
@@ -106,34 +108,34 @@ async fn metadata_holds_the_signature_of_the_version_that_would_answer() {
     gateway.drain().await;
 }
 
-async fn standing(
+async fn version_states(
     client: &mut ModelServiceClient<Channel>,
     spec: ModelSpec,
 ) -> Result<Vec<(i64, State, i32, String)>, Status> {
     let request = GetModelStatusRequest {
         model_spec: Some(spec),
     };
-    let told = client.get_model_status(request).await?.into_inner();
-    let told = told.model_version_status.into_iter().map(|told| {
-        let status = told.status.clone().expect("a status");
+    let answer = client.get_model_status(request).await?.into_inner();
+    let states = answer.model_version_status.into_iter().map(|state| {
+        let status = state.status.clone().expect("a status");
         (
-            told.version,
-            told.state(),
+            state.version,
+            state.state(),
             status.error_code,
             status.error_message,
         )
     });
-    Ok(told.collect())
+    Ok(states.collect())
 }
 
 #[tokio::test]
-async fn status_tells_how_versions_stand_and_not_why_one_failed() {
+async fn status_reports_version_states_without_the_reason_of_a_failure() {
     let gateway = start().await;
     let mut client = ModelServiceClient::new(connect(gateway.addresses().data).await);
     let fine = |version| (version, State::Available, 0, String::new());
     let failed = "version 7 failed to load; `GetModel` says why".to_owned();
     let seven = (7, State::End, 9, failed);
-    let all = standing(&mut client, spec("m")).await.expect("all");
+    let all = version_states(&mut client, spec("m")).await.expect("all");
     assert_eq!(all, [seven.clone(), fine(2), fine(1)]);
     for (choice, want) in [
         (VersionChoice::Version(7), seven),
@@ -141,7 +143,7 @@ async fn status_tells_how_versions_stand_and_not_why_one_failed() {
         (VersionChoice::VersionLabel("canary".into()), fine(2)),
         (VersionChoice::VersionLabel("latest".into()), fine(2)),
     ] {
-        let one = standing(&mut client, by(choice)).await.expect("one");
+        let one = version_states(&mut client, by(choice)).await.expect("one");
         assert_eq!(one, [want]);
     }
     for (asked, code, field) in [
@@ -158,7 +160,9 @@ async fn status_tells_how_versions_stand_and_not_why_one_failed() {
             "model_spec.version_label",
         ),
     ] {
-        let refused = standing(&mut client, asked).await.expect_err("refused");
+        let refused = version_states(&mut client, asked)
+            .await
+            .expect_err("refused");
         assert_eq!(
             (refused.code(), fields(&refused)),
             (code, vec![field.to_owned()])

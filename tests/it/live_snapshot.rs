@@ -1,4 +1,4 @@
-//! What a loader and a writer make of versions and a policy, without either: also versions that no loader would let in.
+//! Builds the live snapshot of one model without loader and writer. It accepts versions that the loader would refuse.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use taper::serving::live::{Live, Routing, ServingModel, Snapshot};
 use taper::serving::route::{Policy, RawPolicy};
 use taper::serving::version::{ServingVersion, VersionRuntime};
 
-/// The model `name`, all of whose `versions` are READY, under `policy`.
+/// Returns the snapshot of the model `name`. All of its `versions` are READY, under `policy`.
 pub fn live(
     telemetry: &Telemetry,
     name: &str,
@@ -34,7 +34,7 @@ pub fn live(
         ready,
         others: BTreeMap::new(),
         labels: BTreeMap::new(),
-        routing: Some(Arc::new(routing.expect("everyone is there"))),
+        routing: Some(Arc::new(routing.expect("all versions exist"))),
     };
     let models = HashMap::from([(name, Arc::new(model))]);
     Arc::new(Live::new(Snapshot { models }))

@@ -1,4 +1,4 @@
-//! Health, reflection, readiness, and going down.
+//! Health, reflection, readiness and shutdown of the ports.
 
 use std::time::Duration;
 
@@ -14,15 +14,15 @@ use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 use tonic_reflection::pb::v1::{ServerReflectionRequest, ServerReflectionResponse};
 use tonic_types::StatusExt;
 
-use crate::harness::{Running, config, connect, good, registry, rows};
+use crate::harness::{TestGateway, config, connect, good, registry, rows};
 use crate::tiny;
 
-async fn one_version() -> Running {
-    Running::start("", |root| tiny::publish(root, "m", 1)).await
+async fn one_version() -> TestGateway {
+    TestGateway::start("", |root| tiny::publish(root, "m", 1)).await
 }
 
 #[tokio::test]
-async fn health_serves_until_the_drain_and_tells_its_watchers() {
+async fn health_is_serving_until_the_drain_and_watchers_are_notified() {
     let gateway = one_version().await;
     let mut health = HealthClient::new(connect(gateway.addresses().data).await);
     for service in [
@@ -110,7 +110,7 @@ async fn reflection_lists_what_each_port_serves() {
 }
 
 #[tokio::test]
-async fn reflection_speaks_v1alpha_too() {
+async fn reflection_also_supports_v1alpha() {
     use tonic_reflection::pb::v1alpha::ServerReflectionRequest;
     use tonic_reflection::pb::v1alpha::server_reflection_client::ServerReflectionClient;
     use tonic_reflection::pb::v1alpha::server_reflection_request::MessageRequest;
@@ -168,12 +168,12 @@ async fn reflect(
 }
 
 #[tokio::test]
-async fn readiness_says_what_is_missing() {
+async fn readiness_reports_missing_versions() {
     let gateway = one_version().await;
     assert_eq!(gateway.http_get("/healthz").await.0, "HTTP/1.1 200 OK");
     assert_eq!(gateway.http_get("/readyz").await.0, "HTTP/1.1 200 OK");
     gateway.drain().await;
-    let broken = Running::start("", |root| {
+    let broken = TestGateway::start("", |root| {
         tiny::publish(root, "m", 1);
         tiny::publish_with(root, "sick", 1, |manifest| {
             manifest["files"][0]["bytes"] = 1.into()
@@ -197,7 +197,7 @@ async fn a_drain_refuses_new_connections_and_frees_the_ports() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_drain_under_load_cuts_off_no_request_that_was_taken() {
+async fn a_drain_under_load_interrupts_no_accepted_request() {
     let dir = registry(|root| tiny::publish(root, "m", 1));
     let config = config(dir.path(), "");
     let deadline = config.drain_deadline;
@@ -224,31 +224,31 @@ async fn a_drain_under_load_cuts_off_no_request_that_was_taken() {
     for client in clients {
         let (answered, status) = client.await.expect("client");
         assert!(answered > 0);
-        // The last request of each client was not taken, so that it is safe to send again: nothing listened any more, or
-        // the client's own side held it back, or HTTP/2 said that the gateway had not seen it. A request that is cut off
-        // ends with a broken stream.
-        let told = format!("{status:?}");
+        // The gateway did not process the last request of each client, so the client may send it again: the port was closed,
+        // the client's transport held it back, or HTTP/2 reported that the gateway had not seen it. An interrupted request
+        // would end with a broken stream.
+        let text = format!("{status:?}");
         let not_taken = [
             "ConnectionRefused",
             "hyper::Error(Canceled,",
             "GoAway(b\"\", NO_ERROR, Remote)",
         ];
-        assert!(not_taken.iter().any(|way| told.contains(way)), "{told}");
-        assert!(status.get_details_error_info().is_none(), "{told}");
+        assert!(not_taken.iter().any(|way| text.contains(way)), "{text}");
+        assert!(status.get_details_error_info().is_none(), "{text}");
     }
 }
 
 #[tokio::test]
-async fn what_was_wanted_and_cannot_be_honoured_after_a_restart_is_told_and_the_others_serve() {
+async fn settings_that_cannot_be_satisfied_after_a_restart_are_reported_and_other_models_serve() {
     let toml = "[models.m]\nlabels = { stable = 1 }\nsplit = { stable = 10000 }";
-    let gateway = Running::start(toml, |root| {
+    let gateway = TestGateway::start(toml, |root| {
         (1..=2).for_each(|version| tiny::publish(root, "m", version));
         tiny::publish(root, "other", 1);
     })
     .await;
     let dir = gateway.drain_and_keep().await;
     std::fs::remove_dir_all(dir.path().join("models/m/1")).expect("removed");
-    let mut gateway = Running::over(dir, "").await;
+    let mut gateway = TestGateway::over(dir, "").await;
     let (status, reasons) = gateway.http_get("/readyz").await;
     assert!(status.contains("503"), "{status}");
     let want = "model m: revision 1 cannot be honoured: version 1 cannot take traffic";
@@ -267,8 +267,8 @@ async fn what_was_wanted_and_cannot_be_honoured_after_a_restart_is_told_and_the_
 }
 
 #[tokio::test]
-async fn past_the_limit_on_connections_the_next_is_closed_and_the_others_go_on() {
-    let mut gateway = Running::start("[limits]\nmax_connections = 1", |root| {
+async fn connections_beyond_the_limit_are_closed_and_the_others_continue() {
+    let mut gateway = TestGateway::start("[limits]\nmax_connections = 1", |root| {
         tiny::publish(root, "m", 1);
     })
     .await;
@@ -287,7 +287,7 @@ async fn past_the_limit_on_connections_the_next_is_closed_and_the_others_go_on()
     gateway
         .predict(rows("m", [good()]))
         .await
-        .expect("the first connection goes on");
+        .expect("the first connection continues");
     let (_, text) = gateway.http_get("/metrics").await;
     let count = text
         .lines()
@@ -297,7 +297,7 @@ async fn past_the_limit_on_connections_the_next_is_closed_and_the_others_go_on()
 }
 
 #[tokio::test]
-async fn every_taken_port_is_named_and_nothing_is_left_running() {
+async fn every_port_in_use_is_named_and_nothing_is_left_running() {
     let gateway = one_version().await;
     let dir = registry(|root| tiny::publish(root, "m", 1));
     let taken = gateway.addresses();
@@ -308,13 +308,13 @@ async fn every_taken_port_is_named_and_nothing_is_left_running() {
             let ports: Vec<_> = errors.iter().map(|error| error.port).collect();
             assert_eq!(ports, ["data", "http"]);
         }
-        other => panic!("both taken ports are told, got {other:?}"),
+        other => panic!("both ports in use are reported, got {other:?}"),
     }
     gateway.drain().await;
 }
 
 #[tokio::test]
-async fn a_configuration_that_the_registry_cannot_honour_is_refused_as_a_whole() {
+async fn a_configuration_that_the_registry_cannot_satisfy_is_refused_with_all_faults() {
     let dir = registry(|root| {
         tiny::publish(root, "m", 1);
         tiny::publish(root, "other", 1);

@@ -1,25 +1,25 @@
-//! How fast loading goes: as fast as it can, or beside requests that must not notice.
+//! Limits the CPU time of loading while requests are served.
 
 use std::thread;
 use std::time::Duration;
 
-/// How much of the machine loading may take.
+/// How fast loading runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Pace {
-    /// All that it can get: nothing is served yet.
+    /// As fast as possible. For startup, when nothing is served yet.
     #[default]
     Full,
-    /// Half of one core: after each piece of work the loader rests as long as the piece took.
+    /// At half of one core: after each piece of work, the loader rests for as long as the piece took.
     Shared,
 }
 
-/// Shorter pieces count together with the next: going to sleep costs something itself.
+/// The shortest duration of work that is followed by a rest. Shorter pieces are added to the next, because each sleep has a cost.
 const SHORTEST: Duration = Duration::from_micros(500);
-/// Longest rest after one piece. A piece that took longer was itself kept waiting by the machine, not by its size.
+/// The longest rest. A piece that took longer was delayed by other processes, not by its size.
 const LONGEST: Duration = Duration::from_millis(100);
 
 impl Pace {
-    /// How long to rest after `worked`; `None`: not yet.
+    /// Returns how long to rest after `worked`; `None`: continue without a rest.
     fn rest_after(self, worked: Duration) -> Option<Duration> {
         match self {
             Self::Shared if worked >= SHORTEST => Some(worked.min(LONGEST)),
@@ -37,7 +37,7 @@ pub(super) struct Throttle {
 
 #[expect(
     clippy::disallowed_types,
-    reason = "loading runs on a plain thread and rests for real; tokio's clock belongs to a runtime"
+    reason = "loading runs on a plain thread outside of any tokio runtime"
 )]
 type Clock = std::time::Instant;
 
@@ -47,11 +47,10 @@ impl Throttle {
         Self { pace, since }
     }
 
-    /// A piece of work is done: rests after it. A piece is a mebibyte of a file, as much or less of the weights, or
-    /// one batch.
+    /// Rests after a piece of work, if it is time to. A piece is a mebibyte of a file, at most a mebibyte of weights, or one batch.
     #[expect(
         clippy::disallowed_methods,
-        reason = "loading never runs on a thread that serves, and resting is what it should do here"
+        reason = "loading never runs on a thread that serves requests"
     )]
     pub(super) fn rest(&mut self) {
         if let Some(rest) = self.pace.rest_after(self.since.elapsed()) {
@@ -66,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_shared_machine_is_given_half_of_the_time() {
+    fn loading_rests_only_at_the_shared_pace() {
         let ms = Duration::from_millis;
         for (pace, worked, want) in [
             (Pace::Full, ms(5), None),
@@ -79,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn work_beside_requests_takes_twice_its_time() {
+    fn work_at_the_shared_pace_takes_twice_its_time() {
         let mut throttle = Throttle::new(Pace::Shared);
         let begin = Clock::now();
         while begin.elapsed() < Duration::from_millis(5) {

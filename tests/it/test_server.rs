@@ -1,4 +1,4 @@
-//! A house of several versions of the model `m`, each of which may misbehave, under one policy.
+//! A server without sockets for several versions of the model `m`, each with its own behaviour, under one policy.
 
 use std::sync::Arc;
 
@@ -14,16 +14,16 @@ use taper::serving::shadow::{ShadowPool, ShadowPoolSettings};
 use taper::serving::{Answer, Pin, Pipeline, Query};
 use tokio::time::Instant;
 
-use crate::by_hand;
 use crate::harness::eventually;
+use crate::live_snapshot;
 use crate::tiny;
 
-/// What a model does with the value `x` of its only row.
-pub type Does = Box<dyn Fn(f32) -> Result<f32, ForwardError> + Send + Sync>;
+/// Returns the score or the error for the value `x` of the only row.
+pub type Behaviour = Box<dyn Fn(f32) -> Result<f32, ForwardError> + Send + Sync>;
 
-struct Acting(Does);
+struct ScriptedModel(Behaviour);
 
-impl Model for Acting {
+impl Model for ScriptedModel {
     fn cost_per_row(&self) -> usize {
         1
     }
@@ -33,61 +33,67 @@ impl Model for Acting {
     }
 }
 
-/// A model that does as `does` does.
-pub fn does(does: impl Fn(f32) -> Result<f32, ForwardError> + Send + Sync + 'static) -> Does {
+/// Returns a boxed behaviour.
+pub fn behaviour(
+    does: impl Fn(f32) -> Result<f32, ForwardError> + Send + Sync + 'static,
+) -> Behaviour {
     Box::new(does)
 }
 
-/// Answers `x`.
-pub fn well() -> Does {
-    does(Ok)
+/// Returns a behaviour that answers `x`.
+pub fn echo() -> Behaviour {
+    behaviour(Ok)
 }
 
-/// Rows that may wait for a version of a house.
-pub const MOST_WAITING: usize = 10_000;
+/// Limit on the queued rows of a version.
+pub const MAX_QUEUE_ROWS: usize = 10_000;
 
-/// A pipeline and what stands around it.
-pub struct House {
+/// A pipeline and its collaborators.
+pub struct TestServer {
     pub pipeline: Arc<Pipeline>,
     pub live: Arc<Live>,
     pub telemetry: Arc<Telemetry>,
     admission: Arc<AdmissionControl>,
 }
 
-/// A house whose versions 1, 2, ... do as `models` do.
-pub fn house(models: Vec<Does>, policy: RawPolicy, settings: ShadowPoolSettings) -> Arc<House> {
-    let act = |does| Box::new(Acting(does)) as Box<dyn Model>;
-    house_of(models.into_iter().map(act).collect(), policy, settings)
+/// Creates a server whose versions 1, 2, ... have these behaviours.
+pub fn test_server(
+    models: Vec<Behaviour>,
+    policy: RawPolicy,
+    settings: ShadowPoolSettings,
+) -> Arc<TestServer> {
+    let act = |does| Box::new(ScriptedModel(does)) as Box<dyn Model>;
+    test_server_of(models.into_iter().map(act).collect(), policy, settings)
 }
 
-/// A house whose versions 1, 2, ... are `models`.
-pub fn house_of(
+/// Creates a server whose versions 1, 2, ... are `models`.
+pub fn test_server_of(
     models: Vec<Box<dyn Model>>,
     policy: RawPolicy,
     settings: ShadowPoolSettings,
-) -> Arc<House> {
+) -> Arc<TestServer> {
     let dir = tempfile::tempdir().expect("temporary folder");
     let telemetry = Telemetry::new().expect("metrics");
     let versions = (1..).zip(models).map(|(number, model)| {
         tiny::publish_with(dir.path(), "m", number, |manifest| {
-            manifest["batching"]["max_queue_rows"] = MOST_WAITING.into();
+            manifest["batching"]["max_queue_rows"] = MAX_QUEUE_ROWS.into();
         });
         let folder = dir.path().join(format!("m/{number}"));
         Version::new(Manifest::read(&folder).expect("manifest"), model)
     });
-    let live = by_hand::live(&telemetry, "m", versions, policy);
+    let live = live_snapshot::live(&telemetry, "m", versions, policy);
     let limits = Limits {
         max_in_flight: 20_000,
         max_in_flight_bytes: 1 << 30,
     };
-    let crew = ShadowPool::start(settings, None).expect("a thread");
+    let shadows = ShadowPool::start(settings, None).expect("a thread");
     let pipeline = Pipeline::new(
         Arc::clone(&live),
         Arc::clone(&telemetry),
         Pool::start().expect("threads"),
     )
-    .with_shadows(crew);
-    Arc::new(House {
+    .with_shadows(shadows);
+    Arc::new(TestServer {
         pipeline: Arc::new(pipeline),
         admission: AdmissionControl::new(limits, Arc::clone(&telemetry)),
         live,
@@ -95,19 +101,19 @@ pub fn house_of(
     })
 }
 
-impl House {
-    /// Asks for the score of `x`.
-    pub async fn ask(&self, x: f64) -> Result<Answer, PredictError> {
-        self.ask_pinned(x, None).await
+impl TestServer {
+    /// Predicts the score of `x`.
+    pub async fn predict(&self, x: f64) -> Result<Answer, PredictError> {
+        self.predict_pinned(x, None).await
     }
 
-    /// The same, of one version.
-    pub async fn ask_pinned(&self, x: f64, pin: Option<u64>) -> Result<Answer, PredictError> {
-        self.ask_until(x, pin, None).await
+    /// Predicts with a pinned version.
+    pub async fn predict_pinned(&self, x: f64, pin: Option<u64>) -> Result<Answer, PredictError> {
+        self.predict_before(x, pin, None).await
     }
 
-    /// The same, for a caller who does not wait for ever.
-    pub async fn ask_until(
+    /// Predicts with a pinned version and a deadline.
+    pub async fn predict_before(
         &self,
         x: f64,
         pin: Option<u64>,
@@ -133,7 +139,7 @@ impl House {
         self.pipeline.predict(query).await
     }
 
-    /// The value of the series of `name` with these labels of a version; 0 where there is none.
+    /// Returns the value of the series of `name` with these labels of a version, or 0 if it is missing.
     pub fn metric(&self, name: &str, version: u64, labels: &str) -> f64 {
         let comma = if labels.is_empty() { "" } else { "," };
         let series = format!(r#"{name}{{model="m",version="{version}"{comma}{labels}}} "#);
@@ -142,14 +148,14 @@ impl House {
         line.map_or(0.0, |value| value.parse().expect("a number"))
     }
 
-    /// Requests of a version in a role that ended with a code.
+    /// Returns the number of requests of a version in a role that ended with a code.
     pub fn ended(&self, version: u64, role: &str, code: &str) -> f64 {
         let labels = format!(r#"role="{role}",code="{code}""#);
         self.metric("taper_requests_total", version, &labels)
     }
 
-    /// Waits until so many have ended like this.
-    pub async fn has_ended(&self, version: u64, role: &str, code: &str, many: f64) {
+    /// Waits until exactly `many` requests have ended with a code.
+    pub async fn wait_until_ended(&self, version: u64, role: &str, code: &str, many: f64) {
         let what = format!("{many} of version {version} as {role} with {code}");
         let there = || async { (self.ended(version, role, code) >= many).then_some(()) };
         eventually(&what, there).await;
@@ -159,14 +165,14 @@ impl House {
         );
     }
 
-    /// Copies for a version that were dropped.
+    /// Returns the number of dropped copies for a version.
     pub fn dropped(&self, version: u64, reason: &str) -> f64 {
         let labels = format!(r#"reason="{reason}""#);
         self.metric("taper_shadow_dropped_total", version, &labels)
     }
 }
 
-/// The only score.
+/// Returns the only score.
 pub fn score(answer: &Answer) -> f32 {
     answer.scores.rows().next().expect("a row")[0]
 }

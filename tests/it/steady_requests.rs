@@ -1,4 +1,4 @@
-//! Requests that keep coming, whatever happens to earlier ones, and every answer held to the version that says it gave it.
+//! A steady rate of requests that does not depend on earlier answers. Each answer must match the version that it names.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -9,29 +9,29 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep_until};
 use tonic::transport::Channel;
 
-use crate::harness::{eventually, good, only, rows};
+use crate::harness::{eventually, good, rows, single_score};
 
-/// Time between two requests to the model.
+/// Time between two requests.
 const GAP: Duration = Duration::from_millis(5);
 
-/// Two hundred requests a second to one model, each sent when it is due and not when the one before is answered.
-pub struct Stream {
+/// Sends two hundred requests per second to one model, each when it is due, without waiting for the answer to the one before.
+pub struct SteadyRequests {
     stop: Arc<AtomicBool>,
     newest: Arc<AtomicU64>,
     task: JoinHandle<Tally>,
 }
 
-/// What became of the requests.
+/// Results of the requests.
 #[derive(Debug, Default)]
 pub struct Tally {
-    /// Requests sent; each has ended.
+    /// Number of requests. Each has ended.
     pub sent: usize,
-    /// What is wrong with those that failed or got another version's answer.
+    /// Descriptions of requests that failed or got the answer of another version.
     pub wrong: Vec<String>,
 }
 
-impl Stream {
-    /// Begins to ask the tiny `model`.
+impl SteadyRequests {
+    /// Starts to send requests to the tiny `model`.
     pub fn start(data: &PredictionServiceClient<Channel>, model: &'static str) -> Self {
         let (stop, newest) = (
             Arc::new(AtomicBool::new(false)),
@@ -51,11 +51,11 @@ impl Stream {
         .await;
     }
 
-    /// Sends no more, waits for the answers, and fails unless there are some and all of them are right.
+    /// Stops sending, waits for the answers, and panics unless there are some and all of them are correct.
     pub async fn end(self) -> Tally {
         self.stop.store(true, Ordering::Relaxed);
         let tally = self.task.await.expect("the stream lives");
-        assert!(tally.sent > 0, "nothing was asked");
+        assert!(tally.sent > 0, "no request was sent");
         assert!(
             tally.wrong.is_empty(),
             "of {}: {:?}",
@@ -83,7 +83,7 @@ async fn run(
             let answer = data.predict(rows(model, [good()])).await;
             let answer = answer.map_err(|status| format!("{status:?}"))?.into_inner();
             #[expect(clippy::cast_precision_loss, reason = "versions in tests are small")]
-            let right = (only(&answer) - answer.version as f32).abs() < f32::EPSILON;
+            let right = (single_score(&answer) - answer.version as f32).abs() < f32::EPSILON;
             if right {
                 Ok(answer.version)
             } else {

@@ -1,23 +1,23 @@
-//! What is told of the server, of models and of versions, on both ports.
+//! Metadata of the server, of models and of versions, on both ports.
 
 use taper::proto::inference as wire;
 use taper::proto::inference::DataType;
 use tonic::Code;
 
 use super::{Client, data, two_versions};
-use crate::harness::{Running, connect, fields, reason};
+use crate::harness::{TestGateway, connect, fields, reason};
 use crate::tiny;
 
 const LABELLED: &str =
     "[models.m]\nlabels = { stable = 1 }\nsplit = { stable = 4000, latest = 6000 }";
 
-async fn both_ports(gateway: &Running) -> [Client; 2] {
+async fn both_ports(gateway: &TestGateway) -> [Client; 2] {
     let admin = Client::new(connect(gateway.addresses().admin).await);
     [data(gateway).await, admin]
 }
 
 #[tokio::test]
-async fn the_server_is_alive_ready_and_tells_what_it_really_answers() {
+async fn the_server_is_live_and_ready_and_reports_the_extensions_that_it_supports() {
     let (gateway, _) = two_versions(LABELLED).await;
     for mut client in both_ports(&gateway).await {
         let live = client.server_live(wire::ServerLiveRequest {}).await;
@@ -46,7 +46,7 @@ async fn the_server_is_alive_ready_and_tells_what_it_really_answers() {
 
 #[tokio::test]
 async fn a_gateway_with_a_model_that_cannot_answer_is_not_ready() {
-    let gateway = Running::start("", |root| {
+    let gateway = TestGateway::start("", |root| {
         tiny::publish(root, "m", 1);
         tiny::publish_with(root, "broken", 1, |manifest| {
             manifest["golden"][0]["answer"] = serde_json::json!([1000]);
@@ -96,17 +96,17 @@ async fn a_gateway_with_a_model_that_cannot_answer_is_not_ready() {
         .repository_index(wire::RepositoryIndexRequest::default())
         .await;
     let index = index.expect("an index").into_inner().models;
-    let told: Vec<_> = index
+    let listed: Vec<_> = index
         .iter()
         .map(|one| [&one.name, &one.version, &one.state, &one.reason].map(String::as_str))
         .collect();
     assert_eq!(
-        told,
+        listed,
         [
             ["broken", "1", "UNAVAILABLE", "failed to load"],
             ["m", "1", "READY", ""]
         ],
-        "why it failed is told to operators only"
+        "the reason of the failure is for operators only"
     );
     let only_ready = wire::RepositoryIndexRequest {
         ready: true,
@@ -134,7 +134,7 @@ async fn a_gateway_with_a_model_that_cannot_answer_is_not_ready() {
 }
 
 #[tokio::test]
-async fn a_model_tells_what_it_takes_and_gives() {
+async fn model_metadata_lists_inputs_and_outputs() {
     let (gateway, _) = two_versions(LABELLED).await;
     for mut client in both_ports(&gateway).await {
         for (asked, version) in [
@@ -182,7 +182,7 @@ async fn a_model_tells_what_it_takes_and_gives() {
 }
 
 #[tokio::test]
-async fn a_model_tells_how_it_is_served_in_the_words_of_a_configuration() {
+async fn model_config_describes_how_a_model_is_served() {
     let toml = format!("{LABELLED}\nbatching = {{ max_batch_rows = 16, max_queue_delay_ms = 2 }}");
     let (gateway, mut client) = two_versions(&toml).await;
     let request = wire::ModelConfigRequest {
@@ -234,7 +234,7 @@ async fn a_model_tells_how_it_is_served_in_the_words_of_a_configuration() {
         ),
         (&[16][..], 2_000)
     );
-    // The same as JSON, which has names where the wire has numbers.
+    // The JSON form has names in place of the numbers on the wire.
     let json = serde_json::to_value(&config).expect("JSON");
     assert_eq!(json["input"][2]["data_type"], "TYPE_STRING");
     assert_eq!(json["input"][2]["format"], "FORMAT_NONE");
