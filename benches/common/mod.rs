@@ -1,4 +1,4 @@
-//! Real flights for benches: the versions of `examples/flights` and the golden rows that came with them.
+//! Real flights for benches: the versions of `examples/flights` and the golden rows that belong to them.
 
 use std::path::{Path, PathBuf};
 

@@ -149,7 +149,7 @@ pub(crate) struct Cores {
 }
 
 impl Cores {
-    /// Moves this process to the second of the cores that it may use, and tells so. `None` where there is one only, or no
+    /// Moves this process to the second of the cores that it may use, and prints that. Returns `None` if there is only one, or no
     /// `taskset`. Call it before there are threads.
     pub(crate) fn split() -> Option<Self> {
         let cores = Self::moved();
