@@ -295,11 +295,8 @@ impl ResponseId {
     pub fn from_random(bits: u128) -> Self {
         // Into a buffer on the stack: every request needs an id, and `encode` takes a quarter more instructions.
         let mut digits = [0; 32];
-        Self(
-            HEXLOWER
-                .encode_mut_str(&bits.to_be_bytes(), &mut digits)
-                .to_owned(),
-        )
+        let id = HEXLOWER.encode_mut_str(&bits.to_be_bytes(), &mut digits);
+        Self(id.to_owned())
     }
 
     /// Returns whether `raw` is a valid id.

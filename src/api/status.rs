@@ -33,18 +33,20 @@ pub(super) fn from_predict(error: &PredictError) -> Status {
 
 /// Converts an error of a prediction for the protocol of `error_mapping`.
 pub(super) fn to_status(error: &PredictError, error_mapping: &ErrorMapping) -> Status {
-    let mut details = info(error.reason());
+    let mut details = error_info(error.reason());
     match error {
         PredictError::InvalidInput(faults) => {
             let faults = faults.with_tensors_as(error_mapping.tensors);
-            bad_fields(&mut details, &faults);
-            return status((error_mapping.code)(error), &*faults, details);
+            add_bad_fields(&mut details, &faults);
+            return make_status((error_mapping.code)(error), &*faults, details);
         }
-        PredictError::UnknownModel(_) => bad_field(&mut details, error_mapping.model, error),
+        PredictError::UnknownModel(_) => add_bad_field(&mut details, error_mapping.model, error),
         PredictError::UnknownVersion { .. } => {
-            bad_field(&mut details, error_mapping.version, error)
+            add_bad_field(&mut details, error_mapping.version, error)
         }
-        PredictError::UnknownLabel { .. } => bad_field(&mut details, error_mapping.label, error),
+        PredictError::UnknownLabel { .. } => {
+            add_bad_field(&mut details, error_mapping.label, error)
+        }
         PredictError::Overloaded { retry_after, .. }
         | PredictError::TooLate { retry_after, .. } => {
             details.set_retry_info(Some(*retry_after));
@@ -55,14 +57,14 @@ pub(super) fn to_status(error: &PredictError, error_mapping: &ErrorMapping) -> S
         | PredictError::NotReady { .. }
         | PredictError::DeadlineExceeded => {}
     }
-    status((error_mapping.code)(error), error, details)
+    make_status((error_mapping.code)(error), error, details)
 }
 
 /// Returns the status of a call that ended at its deadline, whatever its handler had done by then.
 pub(super) fn deadline_exceeded() -> Status {
     let error = &PredictError::DeadlineExceeded;
     let text = "the deadline of the call passed before it was answered";
-    status(Code::DeadlineExceeded, &text, info(error.reason()))
+    make_status(Code::DeadlineExceeded, &text, error_info(error.reason()))
 }
 
 /// Converts a status to a message, for streams whose items fail one by one.
@@ -77,10 +79,10 @@ pub(super) fn to_message(status: &Status) -> tonic_types::Status {
 
 /// Converts an error of an admin call.
 pub(super) fn from_admin(error: &AdminError) -> Status {
-    let mut details = info(error.reason());
+    let mut details = error_info(error.reason());
     match error {
         AdminError::InvalidPolicy(faults) | AdminError::InvalidChange(faults) => {
-            bad_fields(&mut details, faults);
+            add_bad_fields(&mut details, faults);
         }
         AdminError::InvalidVersion(faults) => {
             let violations = faults.iter().map(|fault| {
@@ -91,26 +93,26 @@ pub(super) fn from_admin(error: &AdminError) -> Status {
                 details.add_bad_request_violation(field, description);
             }
         }
-        AdminError::UnknownModel(_) => bad_field(&mut details, "model", error),
-        AdminError::UnknownVersion { .. } => bad_field(&mut details, "version", error),
-        AdminError::UnknownLabel { .. } => bad_field(&mut details, "label", error),
-        AdminError::UnknownRevision { .. } => bad_field(&mut details, "revision", error),
+        AdminError::UnknownModel(_) => add_bad_field(&mut details, "model", error),
+        AdminError::UnknownVersion { .. } => add_bad_field(&mut details, "version", error),
+        AdminError::UnknownLabel { .. } => add_bad_field(&mut details, "label", error),
+        AdminError::UnknownRevision { .. } => add_bad_field(&mut details, "revision", error),
         AdminError::NotReady(versions) => {
             let subject = |(version, why): &(VersionNumber, String)| {
                 (format!("version {version}"), why.clone())
             };
             let violations = fit_violations(versions.iter().map(subject), versions.len());
-            details.set_precondition_failure(precondition(error.reason(), violations));
+            details.set_precondition_failure(make_violations(error.reason(), violations));
         }
         AdminError::SignatureMismatch(lines) => {
             let subject = |line: &String| ("policy".to_owned(), line.clone());
             let violations = fit_violations(lines.iter().map(subject), lines.len());
-            details.set_precondition_failure(precondition(error.reason(), violations));
+            details.set_precondition_failure(make_violations(error.reason(), violations));
         }
         AdminError::Held { what, by } => {
             let subject = |who: &String| (what.clone(), format!("held by {who}"));
             let violations = fit_violations(by.iter().map(subject), by.len());
-            details.set_precondition_failure(precondition(error.reason(), violations));
+            details.set_precondition_failure(make_violations(error.reason(), violations));
         }
         AdminError::RevisionConflict { current, .. } => {
             // A program that tries again should not have to parse the message.
@@ -128,29 +130,29 @@ pub(super) fn from_admin(error: &AdminError) -> Status {
         | AdminError::Busy { .. }
         | AdminError::Draining => {}
     }
-    status(error.code(), error, details)
+    make_status(error.code(), error, details)
 }
 
 /// Makes a status for an error that is neither of a prediction nor of an admin call.
-pub(super) fn plain(code: WireCode, reason: &str, message: &str) -> Status {
-    Status::with_error_details(code, message, info(reason))
+pub(super) fn with_reason(code: WireCode, reason: &str, message: &str) -> Status {
+    Status::with_error_details(code, message, error_info(reason))
 }
 
-fn status(code: Code, error: &impl ToString, details: ErrorDetails) -> Status {
+fn make_status(code: Code, error: &impl ToString, details: ErrorDetails) -> Status {
     let message = cut(&error.to_string(), MAX_MESSAGE_BYTES, percent_encoded_len);
     Status::with_error_details(to_wire(code), message, details)
 }
 
-fn info(reason: &str) -> ErrorDetails {
+fn error_info(reason: &str) -> ErrorDetails {
     ErrorDetails::with_error_info(reason, DOMAIN, HashMap::<String, String>::new())
 }
 
-fn bad_field(details: &mut ErrorDetails, field: &str, error: &impl ToString) {
+fn add_bad_field(details: &mut ErrorDetails, field: &str, error: &impl ToString) {
     let description = cut(&error.to_string(), MAX_DESCRIPTION_BYTES, char::len_utf8);
     details.add_bad_request_violation(field, description);
 }
 
-fn bad_fields(details: &mut ErrorDetails, faults: &InputFaults) {
+fn add_bad_fields(details: &mut ErrorDetails, faults: &InputFaults) {
     let violations = faults.iter().map(|fault| {
         let description = format!("got {}, wants {}", fault.got, fault.wanted);
         (fault.field.clone(), description)
@@ -160,7 +162,7 @@ fn bad_fields(details: &mut ErrorDetails, faults: &InputFaults) {
     }
 }
 
-fn precondition(kind: &str, violations: Vec<(String, String)>) -> Vec<PreconditionViolation> {
+fn make_violations(kind: &str, violations: Vec<(String, String)>) -> Vec<PreconditionViolation> {
     let violations = violations.into_iter();
     violations
         .map(|(subject, description)| PreconditionViolation::new(kind, subject, description))

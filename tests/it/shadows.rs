@@ -85,7 +85,7 @@ async fn any_failure_of_a_shadow_is_counted_and_does_not_affect_clients() {
         behaviour(|_| Err(ForwardError::Failed("a shadow".into()))),
     ];
     let server = test_server(models, policy(shadows), plenty());
-    ask(&server, 50).await;
+    predict(&server, 50).await;
     for version in 2..=4 {
         server
             .wait_until_ended(version, "shadow", "INTERNAL", 50.0)
@@ -104,10 +104,10 @@ async fn a_hanging_shadow_fills_only_its_own_queue_and_delays_no_client() {
     };
     let models = vec![echo(), model, echo()];
     let server = test_server(models, policy(vec![hangs, all(3)]), plenty());
-    ask(&server, 1).await;
+    predict(&server, 1).await;
     let _begun = wait_for_start(begun).await;
     // All of these requests are answered while one shadow hangs, and the other shadow gets its copies.
-    ask(&server, 50).await;
+    predict(&server, 50).await;
     assert!((server.dropped(2, "queue_full") - 46.0).abs() < 0.5);
     let queue = server.metric("taper_shadow_queue_requests", 2, "");
     assert!((queue - 4.0).abs() < 0.5, "{queue} wait");
@@ -130,15 +130,15 @@ async fn a_shadow_past_its_deadline_is_counted_once_and_gets_no_copies_until_it_
         ..all(2)
     };
     let server = test_server(vec![echo(), model], policy(vec![hangs]), plenty());
-    ask(&server, 1).await;
+    predict(&server, 1).await;
     let _begun = wait_for_start(begun).await;
     tokio::time::sleep(Duration::from_millis(60)).await;
-    ask(&server, 20).await;
+    predict(&server, 20).await;
     assert!((server.dropped(2, "stuck") - 20.0).abs() < 0.5);
     assert!((server.ended(2, "shadow", "DEADLINE_EXCEEDED") - 1.0).abs() < 0.5);
     drop(let_go);
     eventually("it gets copies again", || async {
-        ask(&server, 1).await;
+        predict(&server, 1).await;
         (server.ended(2, "shadow", "OK") > 0.5).then_some(())
     })
     .await;
@@ -152,7 +152,7 @@ async fn copies_that_expire_in_the_queue_are_dropped() {
         ..all(2)
     };
     let server = test_server(vec![echo(), model], policy(vec![hangs]), plenty());
-    ask(&server, 6).await;
+    predict(&server, 6).await;
     let _begun = wait_for_start(begun).await;
     let waiting = server.metric("taper_shadow_queue_requests", 2, "");
     assert!(waiting > 0.5, "some wait");
@@ -171,7 +171,7 @@ async fn copies_that_expire_in_the_queue_are_dropped() {
 async fn queued_copies_of_a_removed_shadow_are_counted_as_draining() {
     let (model, begun, let_go) = hanging();
     let server = test_server(vec![echo(), model], policy(vec![all(2)]), plenty());
-    ask(&server, 6).await;
+    predict(&server, 6).await;
     let _begun = wait_for_start(begun).await;
     let mut next = Snapshot::clone(&server.live.snapshot());
     let number = 2.try_into().expect("a version");
@@ -208,7 +208,7 @@ async fn a_shadow_a_hundred_times_slower_keeps_its_queue_short_and_does_not_affe
     ];
     let server = test_server(models, policy(vec![slow]), plenty());
     for _ in 0..20 {
-        ask(&server, 10).await;
+        predict(&server, 10).await;
         let queue = server.metric("taper_shadow_queue_requests", 2, "");
         assert!(queue < 4.5, "{queue} wait");
     }
@@ -239,9 +239,9 @@ async fn copies_beyond_the_compute_time_of_all_shadows_are_dropped() {
         ..ShadowPoolSettings::default()
     };
     let server = test_server(vec![echo(), burns], policy(vec![all(2)]), settings);
-    ask(&server, 1).await;
+    predict(&server, 1).await;
     server.wait_until_ended(2, "shadow", "OK", 1.0).await;
-    ask(&server, 3).await;
+    predict(&server, 3).await;
     eventually("three are dropped", || async {
         (server.dropped(2, "budget") > 2.5).then_some(())
     })
@@ -251,7 +251,7 @@ async fn copies_beyond_the_compute_time_of_all_shadows_are_dropped() {
 #[tokio::test]
 async fn a_version_in_the_split_can_also_be_a_shadow_and_pinned_requests_are_not_copied() {
     let server = test_server(vec![echo()], policy(vec![all(1)]), plenty());
-    ask(&server, 10).await;
+    predict(&server, 10).await;
     server.predict_pinned(1.0, Some(1)).await.expect("answer");
     server.wait_until_ended(1, "shadow", "OK", 10.0).await;
     assert!((server.ended(1, "primary", "OK") - 11.0).abs() < 0.5);
@@ -261,7 +261,7 @@ async fn a_version_in_the_split_can_also_be_a_shadow_and_pinned_requests_are_not
 async fn a_removed_shadow_loses_its_queue_and_is_freed() {
     let (model, begun, let_go) = hanging();
     let server = test_server(vec![echo(), model], policy(vec![all(2)]), plenty());
-    ask(&server, 6).await;
+    predict(&server, 6).await;
     let _begun = wait_for_start(begun).await;
     let queue = server.metric("taper_shadow_queue_requests", 2, "");
     assert!((queue - 5.0).abs() < 0.5, "{queue} wait");

@@ -158,14 +158,14 @@ where
             } => (response, permit, early_end),
         };
         if let Poll::Ready(Ok(response)) = Pin::new(response).poll(cx) {
-            if let Some(why) = unreadable(&response) {
+            if let Some(why) = classify_unreadable(&response) {
                 this.telemetry.unreadable(why);
             }
             let held = |body| Body::new(ResponseBody::new(body, Arc::clone(permit)));
             return Poll::Ready(Ok(response.map(held)));
         }
         let begin = || {
-            Box::pin(early_end_of(
+            Box::pin(wait_for_early_end(
                 Arc::clone(permit),
                 Arc::clone(&this.telemetry),
                 error_mapping,
@@ -178,7 +178,7 @@ where
 }
 
 /// Waits until the call must end whether or not its handler has finished, and returns the status to end it with.
-async fn early_end_of(
+async fn wait_for_early_end(
     permit: Arc<RequestPermit>,
     telemetry: Arc<Telemetry>,
     error_mapping: &'static ErrorMapping,
@@ -188,12 +188,12 @@ async fn early_end_of(
             permit.mark_interrupted();
             status::to_status(&PredictError::Draining, error_mapping)
         }
-        status = timed_out(&permit, &telemetry, error_mapping) => status,
+        status = wait_for_timeout(&permit, &telemetry, error_mapping) => status,
     }
 }
 
 /// Waits until the call's deadline passes or its message has taken too long to arrive.
-async fn timed_out(
+async fn wait_for_timeout(
     permit: &RequestPermit,
     telemetry: &Telemetry,
     error_mapping: &ErrorMapping,
@@ -217,7 +217,7 @@ async fn timed_out(
 
 /// Returns why the transport refused the message before a handler saw it; `None` if it did not. Its errors have no details, while
 /// every error of a handler has.
-fn unreadable(response: &Response<Body>) -> Option<MessageFault> {
+fn classify_unreadable(response: &Response<Body>) -> Option<MessageFault> {
     let headers = response.headers();
     let code = Code::from_bytes(headers.get("grpc-status")?.as_bytes());
     if code == Code::Ok || headers.contains_key("grpc-status-details-bin") {

@@ -18,7 +18,7 @@ use crate::serving::{Answer, Pin, Query};
 ///
 /// # Errors
 /// Returns every fault that no model could accept.
-pub(super) fn query(
+pub(super) fn read_query(
     message: v1::PredictRequest,
     headers: HeaderMap,
     permit: Arc<RequestPermit>,
@@ -29,7 +29,7 @@ pub(super) fn query(
     }
     let routing_key = read::routing_key(message.routing_key, "routing_key", &mut faults);
     let response_id = read::response_id(message.response_id, "response_id", &mut faults);
-    let payload = payload(message.tensors, message.rows, &mut faults);
+    let payload = read_payload(message.tensors, message.rows, &mut faults);
     faults.into_result()?;
     Ok(Query {
         model: message.model,
@@ -45,7 +45,7 @@ pub(super) fn query(
     })
 }
 
-fn payload(
+fn read_payload(
     tensors: Vec<v1::Tensor>,
     rows: Vec<prost_types::Struct>,
     faults: &mut InputFaults,
@@ -60,33 +60,33 @@ fn payload(
         _ => {}
     }
     if tensors.is_empty() {
-        Payload::Rows(rows.into_iter().map(row).collect())
+        Payload::Rows(rows.into_iter().map(read_row).collect())
     } else {
         let read = |tensor| tensor::read(tensor, faults);
         Payload::Tensors(tensors.into_iter().filter_map(read).collect())
     }
 }
 
-fn row(row: prost_types::Struct) -> Row {
+fn read_row(row: prost_types::Struct) -> Row {
     row.fields
         .into_iter()
-        .map(|(name, value)| (name, cell(value)))
+        .map(|(name, value)| (name, read_cell(value)))
         .collect()
 }
 
-fn cell(value: prost_types::Value) -> Cell {
+fn read_cell(value: prost_types::Value) -> Cell {
     match value.kind {
         None | Some(Kind::NullValue(_)) => Cell::Missing,
         Some(Kind::BoolValue(value)) => Cell::Bool(value),
         Some(Kind::NumberValue(value)) => Cell::Number(value),
         Some(Kind::StringValue(text)) => Cell::Text(text),
-        Some(Kind::ListValue(list)) => Cell::List(list.values.into_iter().map(cell).collect()),
+        Some(Kind::ListValue(list)) => Cell::List(list.values.into_iter().map(read_cell).collect()),
         Some(Kind::StructValue(_)) => Cell::Object,
     }
 }
 
 /// Writes the response to a request.
-pub(super) fn response(answer: Answer) -> v1::PredictResponse {
+pub(super) fn write_response(answer: Answer) -> v1::PredictResponse {
     let signature = answer.version.signature();
     let top_classes = answer.top.iter().map(|top| v1::TopClass {
         label: signature

@@ -50,7 +50,7 @@ impl Health {
     }
 }
 
-fn response(status: ServingStatus) -> HealthCheckResponse {
+fn make_response(status: ServingStatus) -> HealthCheckResponse {
     HealthCheckResponse {
         status: status.into(),
     }
@@ -69,7 +69,7 @@ impl health_server::Health for Health {
                 let text = format!("`{name}` is neither a service of this port nor a model");
                 Err(Status::not_found(text))
             }
-            status => Ok(Response::new(response(status))),
+            status => Ok(Response::new(make_response(status))),
         }
     }
 
@@ -87,7 +87,7 @@ impl health_server::Health for Health {
                 let status = health.status(&name);
                 if sent != Some(status) {
                     let next = (health, name, Some(status));
-                    return Some((Ok(response(status)), next));
+                    return Some((Ok(make_response(status)), next));
                 }
                 // Checked only after the last status was sent: with nothing in flight, a gateway drains faster than a watcher wakes.
                 if is_drained || !health.catalog.changed().await {

@@ -33,7 +33,7 @@ impl Predictions {
     async fn answer(&self, mut request: Request<PredictRequest>) -> Result<Answer, PredictError> {
         let permit = self.predictor.permit(request.extensions_mut())?;
         let (metadata, _, message) = request.into_parts();
-        let query = convert::query(message, metadata.into_headers(), permit);
+        let query = convert::read_query(message, metadata.into_headers(), permit);
         self.predictor.answer(query).await
     }
 }
@@ -45,7 +45,7 @@ impl PredictionService for Predictions {
         request: Request<PredictRequest>,
     ) -> Result<Response<PredictResponse>, Status> {
         match self.answer(request).await {
-            Ok(answer) => Ok(Response::new(convert::response(answer))),
+            Ok(answer) => Ok(Response::new(convert::write_response(answer))),
             Err(error) => Err(status::from_predict(&error)),
         }
     }
@@ -75,13 +75,13 @@ impl PredictionService for Predictions {
 async fn answer_item(predictor: Predictor, item: Item<PredictRequest>) -> PredictStreamResponse {
     let answer = match item.permit {
         Ok(permit) => {
-            let query = convert::query(item.message, item.headers, permit);
+            let query = convert::read_query(item.message, item.headers, permit);
             predictor.answer(query).await
         }
         Err(overloaded) => Err(overloaded),
     };
     let result = match answer {
-        Ok(answer) => StreamResult::Response(convert::response(answer)),
+        Ok(answer) => StreamResult::Response(convert::write_response(answer)),
         Err(error) => StreamResult::Error(status::to_message(&status::from_predict(&error))),
     };
     PredictStreamResponse {

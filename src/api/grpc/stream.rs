@@ -73,7 +73,10 @@ where
         requests: Some(requests),
         in_progress: FuturesOrdered::new(),
         next_index: 0,
-        early_end: Some(Box::pin(early_end_of(Arc::clone(&permit), error_mapping))),
+        early_end: Some(Box::pin(wait_for_early_end(
+            Arc::clone(&permit),
+            error_mapping,
+        ))),
         draining: Box::pin(async move { draining.draining().await }),
         permit,
         largest: 0,
@@ -83,7 +86,10 @@ where
 }
 
 /// Waits until the stream must end whether or not its requests are answered, and returns the status to end it with.
-async fn early_end_of(permit: Arc<RequestPermit>, error_mapping: &'static ErrorMapping) -> Status {
+async fn wait_for_early_end(
+    permit: Arc<RequestPermit>,
+    error_mapping: &'static ErrorMapping,
+) -> Status {
     let deadline = async {
         match permit.deadline() {
             Some(deadline) => sleep_until(deadline).await,
@@ -128,14 +134,14 @@ impl<T, A: Fn(Predictor, Item<T>) -> F, F: Future> Running<T, A, F> {
         {
             if self.draining.as_mut().poll(cx).is_ready() {
                 let text = "the gateway is shutting down: open the stream on another replica";
-                self.last = Some(status::plain(Code::Unavailable, "DRAINING", text));
+                self.last = Some(status::with_reason(Code::Unavailable, "DRAINING", text));
                 self.requests = None;
                 return false;
             }
             match Pin::new(requests).poll_next(cx) {
                 Poll::Ready(Some(Ok(message))) => self.start(message),
                 Poll::Ready(Some(Err(status))) => {
-                    self.last = Some(self.unreadable(status));
+                    self.last = Some(self.refuse_unreadable(status));
                     self.requests = None;
                 }
                 Poll::Ready(None) => self.requests = None,
@@ -162,7 +168,7 @@ impl<T, A: Fn(Predictor, Item<T>) -> F, F: Future> Running<T, A, F> {
     }
 
     /// Counts a message that the transport refused, and returns the status that ends the stream.
-    fn unreadable(&self, status: Status) -> Status {
+    fn refuse_unreadable(&self, status: Status) -> Status {
         let (why, reason) = match status.code() {
             Code::OutOfRange => (MessageFault::TooLarge, "MESSAGE_TOO_LARGE"),
             Code::InvalidArgument | Code::Unimplemented => {
@@ -172,7 +178,7 @@ impl<T, A: Fn(Predictor, Item<T>) -> F, F: Future> Running<T, A, F> {
             _ => return status,
         };
         self.predictor.pipeline().unreadable(why);
-        status::plain(status.code(), reason, status.message())
+        status::with_reason(status.code(), reason, status.message())
     }
 
     /// Returns whether the client has held more than a few bytes for too long.
@@ -219,7 +225,7 @@ impl<T, A: Fn(Predictor, Item<T>) -> F, F: Future> Stream for Running<T, A, F> {
             this.early_end = None;
             this.predictor.pipeline().unreadable(MessageFault::TooSlow);
             let text = format!("the next message did not arrive within {MESSAGE_PATIENCE:?}");
-            let status = status::plain(Code::DeadlineExceeded, "MESSAGE_TOO_SLOW", &text);
+            let status = status::with_reason(Code::DeadlineExceeded, "MESSAGE_TOO_SLOW", &text);
             return Poll::Ready(Some(Err(status)));
         }
         match Pin::new(&mut this.in_progress).poll_next(cx) {

@@ -1,7 +1,7 @@
 //! `/openapi.json`: the table of routes and the types of requests and responses, as an OpenAPI 3.1 document.
 //!
-//! OpenAPI 3.1 uses the dialect of JSON Schema in which types describe themselves, here as in manifests and settings. This file only combines
-//! their schemas with the routes.
+//! OpenAPI 3.1 uses the dialect of JSON Schema in which types describe themselves, here as in manifests and settings. This file only
+//! combines their schemas with the routes.
 
 use std::sync::LazyLock;
 
@@ -68,7 +68,7 @@ fn describe_route(
     let mut operation = json!({
         "summary": route.summary,
         "operationId": operation_id(route),
-        "parameters": parameters(route),
+        "parameters": describe_parameters(route),
         "responses": describe_responses(route, responses, error),
         // The HTTP port does not authenticate its clients.
         "security": [],
@@ -76,7 +76,7 @@ fn describe_route(
     if let Some(form) = route.request {
         operation["requestBody"] = json!({
             "required": !route.is_body_optional,
-            "content": content(route, &json!(form(requests))),
+            "content": describe_content(route, &json!(form(requests))),
         });
     }
     operation
@@ -90,7 +90,7 @@ fn operation_id(route: &Route) -> String {
     format!("{}{path}", route.method.to_lowercase())
 }
 
-fn parameters(route: &Route) -> Vec<Value> {
+fn describe_parameters(route: &Route) -> Vec<Value> {
     let string = json!({"type": "string"});
     let mut all = Vec::new();
     for (name, description) in [
@@ -123,7 +123,7 @@ fn parameters(route: &Route) -> Vec<Value> {
         }
     }
     if route.has_blocks {
-        let mut length = json_length();
+        let mut length = describe_json_length();
         length["name"] = JSON_LENGTH.as_str().into();
         length["in"] = "header".into();
         all.push(length);
@@ -132,7 +132,7 @@ fn parameters(route: &Route) -> Vec<Value> {
 }
 
 /// Describes the header that requests and responses have if blocks of bytes follow their JSON.
-fn json_length() -> Value {
+fn describe_json_length() -> Value {
     json!({
         "description": "Length of the JSON in bytes, if blocks of bytes follow it.",
         "schema": {"type": "integer", "minimum": 0},
@@ -140,7 +140,7 @@ fn json_length() -> Value {
 }
 
 /// Describes the headers of a prediction.
-fn prediction_headers(route: &Route) -> Value {
+fn describe_headers(route: &Route) -> Value {
     let mut all = Map::new();
     for (name, description, is_always_present) in response_headers::descriptions() {
         let header = json!({
@@ -149,7 +149,7 @@ fn prediction_headers(route: &Route) -> Value {
         all.insert(name.as_str().to_owned(), header);
     }
     if route.has_blocks {
-        all.insert(JSON_LENGTH.as_str().to_owned(), json_length());
+        all.insert(JSON_LENGTH.as_str().to_owned(), describe_json_length());
     }
     Value::Object(all)
 }
@@ -158,14 +158,14 @@ fn describe_responses(route: &Route, responses: &mut SchemaGenerator, error: &Va
     let mut all = Map::new();
     let text = || json!({"text/plain": {"schema": {"type": "string"}}});
     let success = match route.response {
-        ResponseForm::Json(form) => Some(content(route, &json!(form(responses)))),
+        ResponseForm::Json(form) => Some(describe_content(route, &json!(form(responses)))),
         ResponseForm::Text => Some(text()),
         ResponseForm::None => None,
     };
     if let Some(content) = success {
         let mut response = json!({"description": "Success.", "content": content});
         if route.operation == Operation::Predict {
-            response["headers"] = prediction_headers(route);
+            response["headers"] = describe_headers(route);
         }
         all.insert("200".into(), response);
     }
@@ -186,7 +186,7 @@ fn describe_responses(route: &Route, responses: &mut SchemaGenerator, error: &Va
     Value::Object(all)
 }
 
-fn content(route: &Route, schema: &Value) -> Value {
+fn describe_content(route: &Route, schema: &Value) -> Value {
     let mut content = json!({"application/json": {"schema": schema}});
     if route.has_blocks {
         content["application/octet-stream"] =

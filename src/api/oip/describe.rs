@@ -64,8 +64,8 @@ pub(in crate::api) fn metadata(
         name: serving.name.to_string(),
         versions: serving.ready.keys().map(ToString::to_string).collect(),
         platform: platform(manifest),
-        inputs: signature.inputs().iter().map(input).collect(),
-        outputs: vec![output(&signature.output)],
+        inputs: signature.inputs().iter().map(write_input).collect(),
+        outputs: vec![write_output(&signature.output)],
         properties: properties(&serving, manifest),
     })
 }
@@ -89,8 +89,12 @@ pub(in crate::api) fn config(
         platform: platform(manifest),
         version_policy: Some(version_policy(&serving)),
         max_batch_size: to_i32(signature.max_rows),
-        input: signature.inputs().iter().map(configured_input).collect(),
-        output: vec![configured_output(&signature.output)],
+        input: signature
+            .inputs()
+            .iter()
+            .map(write_configured_input)
+            .collect(),
+        output: vec![write_configured_output(&signature.output)],
         dynamic_batching: Some(inference::ModelDynamicBatching {
             preferred_batch_size: vec![to_i32(rules.max_batch_rows)],
             max_queue_delay_microseconds: u64::try_from(delay).unwrap_or(u64::MAX),
@@ -154,7 +158,7 @@ fn properties(serving: &ServingModel, manifest: &Manifest) -> BTreeMap<String, S
     properties
 }
 
-fn input(input: &Input) -> TensorMetadata {
+fn write_input(input: &Input) -> TensorMetadata {
     TensorMetadata {
         name: input.name.clone(),
         datatype: input.datatype.to_string(),
@@ -162,7 +166,7 @@ fn input(input: &Input) -> TensorMetadata {
     }
 }
 
-fn output(output: &Output) -> TensorMetadata {
+fn write_output(output: &Output) -> TensorMetadata {
     TensorMetadata {
         name: output.name.clone(),
         datatype: Datatype::Fp32.to_string(),
@@ -170,7 +174,7 @@ fn output(output: &Output) -> TensorMetadata {
     }
 }
 
-fn configured_input(input: &Input) -> inference::ModelInput {
+fn write_configured_input(input: &Input) -> inference::ModelInput {
     let shape = input.shape();
     inference::ModelInput {
         name: input.name.clone(),
@@ -181,7 +185,7 @@ fn configured_input(input: &Input) -> inference::ModelInput {
     }
 }
 
-fn configured_output(output: &Output) -> inference::ModelOutput {
+fn write_configured_output(output: &Output) -> inference::ModelOutput {
     inference::ModelOutput {
         name: output.name.clone(),
         data_type: inference::DataType::TypeFp32.into(),

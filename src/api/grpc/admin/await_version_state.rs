@@ -41,7 +41,7 @@ impl Admin {
             })
             .await?;
         }
-        Ok(changes::response(changed))
+        Ok(changes::write_response(changed))
     }
 
     /// Tries to load a version again, and waits for the outcome.

@@ -27,7 +27,7 @@ const MAX_PAGE_BYTES: usize = 1 << 20;
 ///
 /// # Errors
 /// Returns an error for a duration that is not well formed. [`ChangeOptions::check`] checks the limits.
-pub(super) fn options(
+pub(super) fn read_options(
     raw: Option<v1::ChangeTerms>,
     context: &RequestContext,
 ) -> Result<ChangeOptions, InputFaults> {
@@ -63,7 +63,7 @@ fn read_duration(raw: prost_types::Duration) -> Result<Duration, InputFaults> {
 ///
 /// # Errors
 /// Returns [`AdminError::InvalidChange`] if a text is beyond its limits.
-pub(super) fn author(
+pub(super) fn read_author(
     raw: Option<v1::ChangeTerms>,
     context: &RequestContext,
 ) -> Result<Author, AdminError> {
@@ -72,7 +72,7 @@ pub(super) fn author(
         reason: raw.reason,
         ..v1::ChangeTerms::default()
     });
-    let options = options(raw, context).map_err(AdminError::InvalidChange)?;
+    let options = read_options(raw, context).map_err(AdminError::InvalidChange)?;
     options.check()?;
     Ok(Author {
         actor: options.actor,
@@ -81,7 +81,7 @@ pub(super) fn author(
 }
 
 /// Writes the response to a change.
-pub(super) fn response(changed: ChangeResult) -> v1::ChangeResponse {
+pub(super) fn write_response(changed: ChangeResult) -> v1::ChangeResponse {
     v1::ChangeResponse {
         revision: changed.revision.0,
         differences: changed
@@ -157,7 +157,7 @@ pub(super) async fn write_revision(
 ///
 /// # Errors
 /// Returns [`AdminError::InvalidChange`], [`AdminError::UnknownModel`] or [`AdminError::Storage`].
-pub(super) async fn list(
+pub(super) async fn list_revisions(
     control: &Control,
     request: &v1::ListRevisionsRequest,
 ) -> Result<Vec<v1::Revision>, AdminError> {
@@ -247,7 +247,10 @@ mod tests {
             actor: "ann".into(),
             ..Default::default()
         };
-        assert_eq!(options(Some(named), &context).unwrap().actor, "ann");
-        assert_eq!(options(None, &context).unwrap().actor, "192.0.2.7:4711");
+        assert_eq!(read_options(Some(named), &context).unwrap().actor, "ann");
+        assert_eq!(
+            read_options(None, &context).unwrap().actor,
+            "192.0.2.7:4711"
+        );
     }
 }

@@ -102,9 +102,9 @@ impl Admin {
         edit: Edit,
         terms: Option<v1::ChangeTerms>,
     ) -> Result<Response<v1::ChangeResponse>, Status> {
-        let options = changes::options(terms, context).map_err(refuse_invalid)?;
+        let options = changes::read_options(terms, context).map_err(refuse_invalid)?;
         let changed = self.control.change(model, edit, options).await;
-        respond(changed.map(changes::response))
+        respond(changed.map(changes::write_response))
     }
 }
 
@@ -115,7 +115,10 @@ impl AdminService for Admin {
         _: Request<v1::ListModelsRequest>,
     ) -> Result<Response<v1::ListModelsResponse>, Status> {
         let view = self.control.view();
-        let models = view.models.values().map(|model| versions::summary(model));
+        let models = view
+            .models
+            .values()
+            .map(|model| versions::write_summary(model));
         let models = models.collect();
         Ok(Response::new(v1::ListModelsResponse { models }))
     }
@@ -125,7 +128,7 @@ impl AdminService for Admin {
         request: Request<v1::GetModelRequest>,
     ) -> Result<Response<v1::GetModelResponse>, Status> {
         let model = self.find_model(&request.get_ref().model)?;
-        Ok(Response::new(versions::model(&model)))
+        Ok(Response::new(versions::write_model(&model)))
     }
 
     async fn get_traffic_policy(
@@ -136,7 +139,7 @@ impl AdminService for Admin {
         let snapshot = self.live.snapshot();
         let routing = snapshot.models.get(model.name.as_str());
         let routing = routing.and_then(|model| model.routing.as_deref());
-        Ok(Response::new(policy::in_force(&model, routing)))
+        Ok(Response::new(policy::write_in_force(&model, routing)))
     }
 
     async fn get_stats(
@@ -262,7 +265,7 @@ impl AdminService for Admin {
         request: Request<v1::LoadVersionRequest>,
     ) -> Result<Response<v1::ChangeResponse>, Status> {
         let (context, message) = RequestContext::split(request);
-        let options = changes::options(message.terms, &context).map_err(refuse_invalid)?;
+        let options = changes::read_options(message.terms, &context).map_err(refuse_invalid)?;
         respond(self.load(message.model, message.version, options).await)
     }
 
@@ -281,7 +284,7 @@ impl AdminService for Admin {
         request: Request<v1::RetryVersionRequest>,
     ) -> Result<Response<v1::RetryVersionResponse>, Status> {
         let (context, message) = RequestContext::split(request);
-        let author = changes::author(message.terms, &context);
+        let author = changes::read_author(message.terms, &context);
         let author = author.map_err(|error| status::from_admin(&error))?;
         let retried = self.retry(message.model, message.version, author).await;
         respond(retried.map(|()| v1::RetryVersionResponse {}))
@@ -299,7 +302,7 @@ impl AdminService for Admin {
         &self,
         request: Request<v1::ListRevisionsRequest>,
     ) -> Result<Response<v1::ListRevisionsResponse>, Status> {
-        let listed = changes::list(&self.control, request.get_ref()).await;
+        let listed = changes::list_revisions(&self.control, request.get_ref()).await;
         respond(listed.map(|revisions| v1::ListRevisionsResponse { revisions }))
     }
 

@@ -7,7 +7,7 @@ use crate::serving::live::Routing;
 use crate::serving::route::{RawFallback, RawHeaderRule, RawPolicy, RawShadow};
 
 /// Writes the policy of `model`, with the counted requests of `routing` if it follows that policy.
-pub(super) fn in_force(
+pub(super) fn write_in_force(
     model: &ModelView,
     routing: Option<&Routing>,
 ) -> v1::GetTrafficPolicyResponse {

@@ -69,7 +69,7 @@ impl Admin {
         let view = self.find(&model)?;
         let mut not_ready = BTreeMap::new();
         for version in &view.wanted.unload {
-            let options = options("RepositoryModelLoad", context)?;
+            let options = make_options("RepositoryModelLoad", context)?;
             match self.load(model.clone(), version.get(), options).await {
                 // A version whose folder is gone must not keep the others from loading.
                 Ok(_) | Err(AdminError::UnknownVersion { .. }) => {}
@@ -106,7 +106,7 @@ impl Admin {
         let view = self.find(&model)?;
         let (mut unloaded, mut held) = (0, Vec::new());
         for (version, _) in in_memory(&view) {
-            let options = options("RepositoryModelUnload", context)?;
+            let options = make_options("RepositoryModelUnload", context)?;
             let edit = Edit::Unload(version);
             match self.control.change(model.clone(), edit, options).await {
                 Ok(_) => unloaded += 1,
@@ -137,12 +137,12 @@ fn in_memory(model: &ModelView) -> impl Iterator<Item = (u64, State)> + '_ {
 }
 
 /// Makes the options of a change whose reason is the call.
-fn options(call: &str, context: &RequestContext) -> Result<ChangeOptions, AdminError> {
+fn make_options(call: &str, context: &RequestContext) -> Result<ChangeOptions, AdminError> {
     let raw = v1::ChangeTerms {
         reason: format!("{call} of the Open Inference Protocol"),
         ..v1::ChangeTerms::default()
     };
-    changes::options(Some(raw), context).map_err(AdminError::InvalidChange)
+    changes::read_options(Some(raw), context).map_err(AdminError::InvalidChange)
 }
 
 #[cfg(test)]

@@ -132,7 +132,7 @@ fn read_header(first: Option<Message>, context: &RequestContext) -> Result<Heade
     if let Err(error) = &version {
         faults.add("header.version", error.got.clone(), error.wanted);
     }
-    let author = changes::author(header.terms, context);
+    let author = changes::read_author(header.terms, context);
     if let Err(AdminError::InvalidChange(own)) = &author {
         for fault in own.iter() {
             faults.add(format!("header.{}", fault.field), &fault.got, &fault.wanted);

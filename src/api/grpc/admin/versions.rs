@@ -13,7 +13,7 @@ use crate::proto::v1;
 const MAX_CATEGORIES: usize = 64;
 
 /// Writes one line of a listing.
-pub(super) fn summary(model: &ModelView) -> v1::ModelSummary {
+pub(super) fn write_summary(model: &ModelView) -> v1::ModelSummary {
     let in_state = |state| {
         let versions = model.versions.iter();
         let versions = versions.filter(move |(_, version)| version.state == state);
@@ -28,13 +28,13 @@ pub(super) fn summary(model: &ModelView) -> v1::ModelSummary {
 }
 
 /// Writes one model with all its versions.
-pub(super) fn model(model: &ModelView) -> v1::GetModelResponse {
+pub(super) fn write_model(model: &ModelView) -> v1::GetModelResponse {
     let versions = model.versions.iter();
     let labels = model.labels.iter();
     v1::GetModelResponse {
         model: model.name.to_string(),
         versions: versions
-            .map(|(number, view)| version(*number, view))
+            .map(|(number, view)| write_version(*number, view))
             .collect(),
         labels: labels
             .map(|(label, version)| (label.to_string(), version.get()))
@@ -49,16 +49,16 @@ pub(super) fn model(model: &ModelView) -> v1::GetModelResponse {
     }
 }
 
-fn version(number: VersionNumber, view: &VersionView) -> v1::VersionStatus {
+fn write_version(number: VersionNumber, view: &VersionView) -> v1::VersionStatus {
     let from_manifest = view
         .manifest
         .as_deref()
-        .map(manifest_fields)
+        .map(write_manifest_fields)
         .unwrap_or_default();
     v1::VersionStatus {
         version: number.get(),
-        state: state(view.state).into(),
-        faults: view.faults.as_deref().map(faults).unwrap_or_default(),
+        state: write_state(view.state).into(),
+        faults: view.faults.as_deref().map(write_faults).unwrap_or_default(),
         since: Some(Timestamp::from(view.since)),
         held_by: view.held_by.clone(),
         weight_bytes: view.weight_bytes,
@@ -70,11 +70,11 @@ fn version(number: VersionNumber, view: &VersionView) -> v1::VersionStatus {
 }
 
 /// Writes the fields that come from a version's manifest.
-fn manifest_fields(manifest: &Manifest) -> v1::VersionStatus {
+fn write_manifest_fields(manifest: &Manifest) -> v1::VersionStatus {
     let signature = &manifest.signature;
     let columns = i64::try_from(signature.output.columns).unwrap_or(i64::MAX);
     v1::VersionStatus {
-        inputs: signature.inputs().iter().map(tensor).collect(),
+        inputs: signature.inputs().iter().map(write_input).collect(),
         outputs: vec![v1::TensorSignature {
             name: signature.output.name.clone(),
             datatype: v1::Datatype::Fp32.into(),
@@ -90,7 +90,7 @@ fn manifest_fields(manifest: &Manifest) -> v1::VersionStatus {
 }
 
 /// Writes one input. Of a sensitive one, nothing that hints at its values.
-fn tensor(input: &Input) -> v1::TensorSignature {
+fn write_input(input: &Input) -> v1::TensorSignature {
     let (range, categories) = match &input.encoding {
         _ if input.is_sensitive() => (None, &[][..]),
         Encoding::Numeric { range, .. } | Encoding::Cyclic { range, .. } => (*range, &[][..]),
@@ -99,7 +99,7 @@ fn tensor(input: &Input) -> v1::TensorSignature {
     };
     v1::TensorSignature {
         name: input.name.clone(),
-        datatype: datatype(input.datatype).into(),
+        datatype: write_datatype(input.datatype).into(),
         shape: input.shape(),
         optional: input.optional(),
         sensitive: input.is_sensitive(),
@@ -111,7 +111,7 @@ fn tensor(input: &Input) -> v1::TensorSignature {
     }
 }
 
-fn faults(faults: &Faults) -> Vec<v1::Fault> {
+fn write_faults(faults: &Faults) -> Vec<v1::Fault> {
     let fault = |fault: &Fault| v1::Fault {
         file: fault.file.display().to_string(),
         path: fault.path.clone(),
@@ -120,7 +120,7 @@ fn faults(faults: &Faults) -> Vec<v1::Fault> {
     faults.iter().map(fault).collect()
 }
 
-fn state(state: State) -> v1::VersionState {
+fn write_state(state: State) -> v1::VersionState {
     match state {
         State::Discovered => v1::VersionState::Discovered,
         State::Loading => v1::VersionState::Loading,
@@ -133,7 +133,7 @@ fn state(state: State) -> v1::VersionState {
     }
 }
 
-fn datatype(datatype: Datatype) -> v1::Datatype {
+fn write_datatype(datatype: Datatype) -> v1::Datatype {
     match datatype {
         Datatype::Bool => v1::Datatype::Bool,
         Datatype::Int32 => v1::Datatype::Int32,

@@ -171,7 +171,7 @@ impl Watcher {
         if let Some((name, model)) = after.or_else(|| view.models.iter().find(is_new)) {
             self.last = Some(name.clone());
             self.sent.insert(name.clone(), Arc::clone(model));
-            return Some(Event::Model(versions::model(model)));
+            return Some(Event::Model(versions::write_model(model)));
         }
         let gone = self
             .sent

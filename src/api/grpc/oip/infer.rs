@@ -42,7 +42,7 @@ pub(super) async fn answer(
     });
     let answer = predictor.answer(checked).await?;
     let answer = oip::infer_answer(answer, &options.outputs)?;
-    Ok(response(options.id, answer))
+    Ok(write_response(options.id, answer))
 }
 
 /// Answers one request of a stream.
@@ -116,7 +116,7 @@ fn read(
     (options, oip::query(request, faults))
 }
 
-fn response(id: String, answer: InferenceAnswer) -> ModelInferResponse {
+fn write_response(id: String, answer: InferenceAnswer) -> ModelInferResponse {
     let output = answer.output;
     let raw = output.values.raw();
     ModelInferResponse {

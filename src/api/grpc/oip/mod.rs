@@ -129,7 +129,7 @@ impl<P: PortCalls> GrpcInferenceService for OpenInference<P> {
         let failed = |error| {
             let text = "failed to read statistics";
             tracing::error!(%error, "{text}");
-            status::plain(Code::Internal, "READ_FAILED", text)
+            status::with_reason(Code::Internal, "READ_FAILED", text)
         };
         to_response(read.await.map_err(failed)?)
     }

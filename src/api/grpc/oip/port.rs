@@ -98,7 +98,7 @@ impl PortCalls for DataPort {
 
 /// Refuses a call with the code that Triton uses for restricted calls.
 fn admin_port_only(text: &str) -> Status {
-    status::plain(Code::Unavailable, "WRONG_PORT", text)
+    status::with_reason(Code::Unavailable, "WRONG_PORT", text)
 }
 
 /// The calls of the admin port.
@@ -172,5 +172,5 @@ impl PortCalls for AdminPort {
 
 fn data_port_only() -> Status {
     let text = "inference requests are answered on the data port";
-    status::plain(Code::Unimplemented, "WRONG_PORT", text)
+    status::with_reason(Code::Unimplemented, "WRONG_PORT", text)
 }

@@ -6,8 +6,8 @@ use prost::Message;
 use prost_types::Any;
 
 use super::SIGNATURE;
-use super::predict::{read_target, spec};
-use super::tensor::{quoted, shape_of, to_wire};
+use super::predict::{make_spec, read_target};
+use super::tensor::{make_shape, quote, to_wire};
 use crate::api::catalog::Catalog;
 use crate::control::{State, VersionView};
 use crate::error::{InputFaults, PredictError};
@@ -33,7 +33,7 @@ const METHOD: &str = "tensorflow/serving/predict";
 ///
 /// # Errors
 /// Returns an error if the version does not exist or cannot answer, or if another field is requested.
-pub(super) fn metadata(
+pub(super) fn model_metadata(
     message: GetModelMetadataRequest,
     catalog: &Catalog,
 ) -> Result<GetModelMetadataResponse, PredictError> {
@@ -45,14 +45,14 @@ pub(super) fn metadata(
     }
     let mut fields = message.metadata_field.iter();
     if let Some(other) = fields.find(|field| *field != METADATA_FIELD) {
-        faults.add("metadata_field", quoted(other), wanted);
+        faults.add("metadata_field", quote(other), wanted);
     }
     faults.into_result()?;
     let version = catalog.version(&model, pin.as_ref())?;
     let map = SignatureDefMap {
         signature_def: BTreeMap::from([(
             SIGNATURE.to_owned(),
-            signature(version.version.signature()),
+            write_signature(version.version.signature()),
         )]),
     };
     let signatures = Any {
@@ -60,17 +60,17 @@ pub(super) fn metadata(
         value: map.encode_to_vec(),
     };
     Ok(GetModelMetadataResponse {
-        model_spec: Some(spec(model, version.number())),
+        model_spec: Some(make_spec(model, version.number())),
         metadata: BTreeMap::from([(METADATA_FIELD.to_owned(), signatures)]),
     })
 }
 
-fn signature(signature: &Signature) -> SignatureDef {
+fn write_signature(signature: &Signature) -> SignatureDef {
     let info = |name: &str, datatype, axes: &[i64]| {
         let info = TensorInfo {
             name: name.to_owned(),
             dtype: to_wire(datatype).into(),
-            tensor_shape: Some(shape_of(axes)),
+            tensor_shape: Some(make_shape(axes)),
         };
         (name.to_owned(), info)
     };
@@ -113,7 +113,7 @@ pub(super) fn model_status(
     let newest_first = model.versions.iter().rev();
     let statuses: Vec<_> = newest_first
         .filter(|(number, _)| is_requested(number))
-        .map(|(number, version)| version_status(*number, version))
+        .map(|(number, version)| write_version_status(*number, version))
         .collect();
     match pinned {
         Some(version) if statuses.is_empty() => Err(PredictError::UnknownVersion {
@@ -126,7 +126,7 @@ pub(super) fn model_status(
     }
 }
 
-fn version_status(number: VersionNumber, version: &VersionView) -> ModelVersionStatus {
+fn write_version_status(number: VersionNumber, version: &VersionView) -> ModelVersionStatus {
     let state = match version.state {
         State::Discovered => WireState::Start,
         State::Loading | State::Verifying | State::Warming => WireState::Loading,

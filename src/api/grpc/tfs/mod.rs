@@ -56,7 +56,7 @@ impl TensorFlowServing {
         let permit = self.predictor.permit(request.extensions_mut())?;
         let (metadata, _, message) = request.into_parts();
         let mut budget = FillBudget::new(self.max_filled_bytes);
-        let query = predict::query(
+        let query = predict::read_query(
             message,
             metadata.into_headers(),
             Arc::clone(&permit),
@@ -81,14 +81,14 @@ impl PredictionService for TensorFlowServing {
         let answer = answer.map_err(|error| to_status(&error))?;
         let mut response = Response::new(());
         response_headers::write(&answer, response.metadata_mut().as_mut());
-        Ok(response.map(|()| predict::response(answer)))
+        Ok(response.map(|()| predict::write_response(answer)))
     }
 
     async fn get_model_metadata(
         &self,
         request: Request<GetModelMetadataRequest>,
     ) -> Result<Response<GetModelMetadataResponse>, Status> {
-        let metadata = describe::metadata(request.into_inner(), &self.catalog);
+        let metadata = describe::model_metadata(request.into_inner(), &self.catalog);
         metadata
             .map(Response::new)
             .map_err(|error| to_status(&error))

@@ -21,7 +21,7 @@ use crate::serving::{Answer, Pin, Query};
 ///
 /// # Errors
 /// Returns every fault that no model could accept, and the outputs that the model does not have.
-pub(super) fn query(
+pub(super) fn read_query(
     message: PredictRequest,
     headers: HeaderMap,
     permit: Arc<RequestPermit>,
@@ -31,7 +31,7 @@ pub(super) fn query(
     let mut faults = InputFaults::default();
     let spec = message.model_spec.unwrap_or_default();
     if !["", SIGNATURE].contains(&spec.signature_name.as_str()) {
-        let got = tensor::quoted(&spec.signature_name);
+        let got = tensor::quote(&spec.signature_name);
         let wanted = format!("`{SIGNATURE}` or nothing");
         faults.add("model_spec.signature_name", got, wanted);
     }
@@ -102,20 +102,20 @@ fn check_outputs(
 }
 
 /// Writes the response to a request.
-pub(super) fn response(answer: Answer) -> PredictResponse {
+pub(super) fn write_response(answer: Answer) -> PredictResponse {
     let version = answer.version.number();
     let output = answer.version.signature().output.name.clone();
     PredictResponse {
         outputs: BTreeMap::from([(output, tensor::write(answer.scores))]),
         model_spec: Some(ModelSpec {
             signature_name: SIGNATURE.to_owned(),
-            ..spec(answer.model, version)
+            ..make_spec(answer.model, version)
         }),
     }
 }
 
 /// Returns the spec of a version.
-pub(super) fn spec(model: String, version: VersionNumber) -> ModelSpec {
+pub(super) fn make_spec(model: String, version: VersionNumber) -> ModelSpec {
     // Version numbers fit into 63 bits.
     let version = i64::try_from(version.get()).unwrap_or(i64::MAX);
     ModelSpec {

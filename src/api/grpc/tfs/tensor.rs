@@ -217,14 +217,14 @@ pub(super) fn write(scores: Scores) -> TensorProto {
     let shape = [axis(scores.rows().len()), axis(scores.columns())];
     TensorProto {
         dtype: DataType::DtFloat.into(),
-        tensor_shape: Some(shape_of(&shape)),
+        tensor_shape: Some(make_shape(&shape)),
         float_val: scores.into_vec(),
         ..TensorProto::default()
     }
 }
 
 /// Returns a shape with these axes.
-pub(super) fn shape_of(axes: &[i64]) -> TensorShapeProto {
+pub(super) fn make_shape(axes: &[i64]) -> TensorShapeProto {
     let axis = |size: &i64| Dim {
         size: *size,
         name: String::new(),
@@ -236,7 +236,7 @@ pub(super) fn shape_of(axes: &[i64]) -> TensorShapeProto {
 }
 
 /// Quotes a text from a request, shortened for an error.
-pub(super) fn quoted(text: &str) -> String {
+pub(super) fn quote(text: &str) -> String {
     format!("`{}`", read::cut(text))
 }
 
@@ -291,7 +291,7 @@ mod tests {
     fn each_datatype_reads_the_same_by_values_and_as_a_block() {
         let of = |datatype| TensorProto {
             dtype: to_wire(datatype).into(),
-            tensor_shape: Some(shape_of(&[2])),
+            tensor_shape: Some(make_shape(&[2])),
             ..TensorProto::default()
         };
         let block = |datatype, block: &'static [u8]| TensorProto {

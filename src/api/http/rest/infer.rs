@@ -162,7 +162,7 @@ pub(super) fn parse(
     let request = InferenceRequest {
         model,
         version,
-        parameters: present([
+        parameters: collect_present([
             ("routing_key", parameters.routing_key),
             ("response_id", parameters.response_id),
             ("timeout", parameters.timeout),
@@ -181,7 +181,7 @@ pub(super) fn parse(
 }
 
 /// Returns the parameters that have a value.
-fn present<const N: usize>(
+fn collect_present<const N: usize>(
     parameters: [(&str, Option<ParameterValue>); N],
 ) -> HashMap<String, InferParameter> {
     let parameters = parameters.into_iter();
@@ -209,7 +209,7 @@ fn requested_outputs(
             continue;
         };
         binary = parameters.binary_data.unwrap_or(binary);
-        let parameters = present([("classification", parameters.classification)]);
+        let parameters = collect_present([("classification", parameters.classification)]);
         all.push(RequestedOutput::new(at, name, &parameters, faults));
     }
     (all, binary)
