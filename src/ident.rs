@@ -1,9 +1,13 @@
 //! Names and numbers that identify things. Each type checks its rule where it is created, so a value of the type is always valid.
 
+mod target;
+
 use std::{fmt, num::NonZeroU64, str::FromStr, sync::Arc};
 
 use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
+
+pub use target::{RawTarget, Target};
 
 use crate::text::truncate;
 
@@ -212,37 +216,6 @@ impl fmt::Display for Label {
 impl fmt::Debug for Label {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(&*self.0, f)
-    }
-}
-
-/// A version, or the version that a label currently names. Versions sort before labels.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Target {
-    /// A version.
-    Version(VersionNumber),
-    /// The version that the label currently names.
-    Label(Label),
-}
-
-/// Reads a text of digits as a version and any other text as a label.
-impl FromStr for Target {
-    type Err = InvalidIdent;
-
-    fn from_str(raw: &str) -> Result<Self, Self::Err> {
-        if !raw.is_empty() && raw.bytes().all(|b| b.is_ascii_digit()) {
-            raw.parse().map(Self::Version)
-        } else {
-            raw.parse().map(Self::Label)
-        }
-    }
-}
-
-impl fmt::Display for Target {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Version(version) => version.fmt(f),
-            Self::Label(label) => label.fmt(f),
-        }
     }
 }
 

@@ -1,7 +1,8 @@
 use super::*;
 use crate::control::test_support::{TestRegistry, model, v, with_other_classes};
+use crate::ident::RawTarget;
 use crate::model::samples;
-use crate::serving::route::{RawPolicy, RawTarget};
+use crate::serving::route::RawPolicy;
 
 /// A desired state whose split has equal shares for `targets`.
 fn split(targets: &[RawTarget]) -> Wanted {
