@@ -7,7 +7,7 @@ ARGS ?=
 SECONDS ?= 60
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
-.PHONY: demo test tools fmt fmt-check lint doc bench deny flights fuzz
+.PHONY: demo test check tools fmt fmt-check lint doc bench deny flights fuzz
 
 # Replays real flights through three versions of one model while you change the split.
 demo:
@@ -16,6 +16,10 @@ demo:
 # Every check that a change must pass before it is merged. The tests run last, so that their summary ends the output.
 test: tools fmt-check lint doc
 	$(CARGO) test --locked
+
+# The tests that need no Debian package and no PyPI: everything but those in modules named `peers`, the lints and the documentation.
+check: fmt-check
+	$(CARGO) test --locked --lib --test architecture --test it -- --skip peers::
 
 # Installs the Debian packages that tests call: prometheus (with promtool), curl, and Python with venv, into which the tests
 # install clients of other protocols. The tests need only the programs, so the Prometheus service is not started.

@@ -592,3 +592,57 @@ fn an_invariant_without_a_test_is_found() {
         );
     }
 }
+
+/// What a test calls that needs programs from Debian packages or PyPI.
+const NEEDS_PROGRAMS: &[&str] = &[
+    "python(",
+    "installed(",
+    "promtool(",
+    "Prometheus::",
+    "has_data(",
+];
+
+/// Names of the tests in `code` that need such programs and stand outside a module `peers`.
+fn tests_outside_peers(code: &str) -> Vec<String> {
+    let before = code.split("\nmod peers {").next().unwrap_or_default();
+    let tests = before
+        .split("\n#[tokio::test")
+        .flat_map(|part| part.split("\n#[test]"))
+        .skip(1);
+    tests
+        .map(|test| test.split("\n}\n").next().unwrap_or_default())
+        .filter(|test| NEEDS_PROGRAMS.iter().any(|call| test.contains(call)))
+        .filter_map(|test| {
+            test.split("fn ")
+                .nth(1)?
+                .split('(')
+                .next()
+                .map(str::to_owned)
+        })
+        .collect()
+}
+
+#[test]
+fn tests_that_need_installed_programs_are_in_modules_named_peers() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut found = Vec::new();
+    for folder in ["tests/it", "tests/it/oip"] {
+        for entry in fs::read_dir(root.join(folder)).expect("tests are readable") {
+            let path = entry.expect("tests are readable").path();
+            if path.extension().is_some_and(|end| end == "rs") {
+                let code = fs::read_to_string(&path).expect("a test is text");
+                found.extend(tests_outside_peers(&code));
+            }
+        }
+    }
+    assert_eq!(
+        found, [""; 0],
+        "`make check` skips only modules named `peers`"
+    );
+    let outside = "use x;\n#[tokio::test]\nasync fn alone() {\n    python(x).await;\n}\n";
+    assert_eq!(tests_outside_peers(outside), ["alone"]);
+    assert_eq!(
+        tests_outside_peers(&format!("use x;\nmod peers {{{outside}}}")),
+        [""; 0]
+    );
+}

@@ -49,30 +49,6 @@ impl HealthWatch {
 }
 
 #[tokio::test]
-async fn clients_of_health_and_reflection_find_and_call_every_service() {
-    let mut gateway = TestGateway::start("", |root| {
-        tiny::publish(root, "m", 1);
-        tiny::publish(root, "other.model", 4);
-    })
-    .await;
-    let native = gateway.predict(rows("m", [good()])).await.expect("native");
-    let (address, score) = (gateway.addresses().data.to_string(), single_score(&native));
-    let output = python(
-        "health_and_reflection.py",
-        &[
-            &address,
-            &SERVICES.join(","),
-            "m,other.model",
-            &score.to_bits().to_string(),
-        ],
-    )
-    .await;
-    let want = format!("{} services, 2 models\n", SERVICES.len());
-    assert_eq!(output, want);
-    gateway.drain().await;
-}
-
-#[tokio::test]
 async fn health_watchers_of_an_unknown_model_are_notified_once_it_serves() {
     let gateway = TestGateway::start(NEWEST, |root| tiny::publish(root, "other", 1)).await;
     let mut watched = HealthWatch::of(&gateway, "m").await;
@@ -159,4 +135,33 @@ async fn a_model_is_healthy_while_its_policy_can_be_served_even_if_other_setting
         assert_eq!(answer.is_ok(), want == ServingStatus::Serving, "{model}");
     }
     gateway.drain().await;
+}
+
+/// Tests that call programs from Debian packages or PyPI. `make check` leaves them out.
+mod peers {
+    use super::*;
+
+    #[tokio::test]
+    async fn clients_of_health_and_reflection_find_and_call_every_service() {
+        let mut gateway = TestGateway::start("", |root| {
+            tiny::publish(root, "m", 1);
+            tiny::publish(root, "other.model", 4);
+        })
+        .await;
+        let native = gateway.predict(rows("m", [good()])).await.expect("native");
+        let (address, score) = (gateway.addresses().data.to_string(), single_score(&native));
+        let output = python(
+            "health_and_reflection.py",
+            &[
+                &address,
+                &SERVICES.join(","),
+                "m,other.model",
+                &score.to_bits().to_string(),
+            ],
+        )
+        .await;
+        let want = format!("{} services, 2 models\n", SERVICES.len());
+        assert_eq!(output, want);
+        gateway.drain().await;
+    }
 }

@@ -539,53 +539,58 @@ async fn unknown_models_and_versions_are_refused_by_name() {
     gateway.drain().await;
 }
 
-#[tokio::test]
-async fn tritons_own_http_client_works_unchanged() {
-    let toml = "[models.m]\nsplit = { 1 = 5000, 2 = 5000 }";
-    let gateway = TestGateway::start(toml, |root| {
-        (1..=2).for_each(|version| tiny::publish(root, "m", version));
-        Fixture::read("breast_cancer_mlp").publish(root, 1);
-    })
-    .await;
-    let address = gateway.addresses().http.to_string();
-    let output = python("triton_http.py", &[&address]).await;
-    assert!(output.contains("every call went well"), "{output}");
-    gateway.drain().await;
-}
+/// Tests that call programs from Debian packages or PyPI. `make check` leaves them out.
+mod peers {
+    use super::*;
 
-#[tokio::test]
-async fn the_openapi_document_is_valid_and_matches_the_http_port() {
-    let gateway = TestGateway::start("", |root| tiny::publish(root, "m", 1)).await;
-    let address = gateway.addresses().http.to_string();
-    let output = python("openapi.py", &[&address]).await;
-    let paths: Vec<_> = output
-        .lines()
-        .filter(|line| line.starts_with('/'))
-        .collect();
-    let model = "/v2/models/{model}";
-    let mut want = vec![];
-    for begin in [model, "/v2/models/{model}/versions/{version}"] {
-        want.push(begin.to_owned());
-        let ends = ["config", "infer", "predict", "ready", "stats"];
-        want.extend(ends.map(|end| format!("{begin}/{end}")));
+    #[tokio::test]
+    async fn tritons_own_http_client_works_unchanged() {
+        let toml = "[models.m]\nsplit = { 1 = 5000, 2 = 5000 }";
+        let gateway = TestGateway::start(toml, |root| {
+            (1..=2).for_each(|version| tiny::publish(root, "m", version));
+            Fixture::read("breast_cancer_mlp").publish(root, 1);
+        })
+        .await;
+        let address = gateway.addresses().http.to_string();
+        let output = python("triton_http.py", &[&address]).await;
+        assert!(output.contains("every call went well"), "{output}");
+        gateway.drain().await;
     }
-    want.extend(
-        [
-            "/healthz",
-            "/metrics",
-            "/openapi.json",
-            "/readyz",
-            "/v2",
-            "/v2/health/live",
-            "/v2/health/ready",
-            "/v2/models/stats",
-            "/v2/repository/index",
-            "/v2/repository/models/{model}/load",
-            "/v2/repository/models/{model}/unload",
-        ]
-        .map(str::to_owned),
-    );
-    want.sort();
-    assert_eq!(paths, want);
-    gateway.drain().await;
+
+    #[tokio::test]
+    async fn the_openapi_document_is_valid_and_matches_the_http_port() {
+        let gateway = TestGateway::start("", |root| tiny::publish(root, "m", 1)).await;
+        let address = gateway.addresses().http.to_string();
+        let output = python("openapi.py", &[&address]).await;
+        let paths: Vec<_> = output
+            .lines()
+            .filter(|line| line.starts_with('/'))
+            .collect();
+        let model = "/v2/models/{model}";
+        let mut want = vec![];
+        for begin in [model, "/v2/models/{model}/versions/{version}"] {
+            want.push(begin.to_owned());
+            let ends = ["config", "infer", "predict", "ready", "stats"];
+            want.extend(ends.map(|end| format!("{begin}/{end}")));
+        }
+        want.extend(
+            [
+                "/healthz",
+                "/metrics",
+                "/openapi.json",
+                "/readyz",
+                "/v2",
+                "/v2/health/live",
+                "/v2/health/ready",
+                "/v2/models/stats",
+                "/v2/repository/index",
+                "/v2/repository/models/{model}/load",
+                "/v2/repository/models/{model}/unload",
+            ]
+            .map(str::to_owned),
+        );
+        want.sort();
+        assert_eq!(paths, want);
+        gateway.drain().await;
+    }
 }

@@ -386,48 +386,53 @@ async fn one_value_fills_a_shape_that_fits_a_message_and_no_larger_shape() {
     gateway.drain().await;
 }
 
-#[tokio::test]
-async fn stubs_generated_by_grpc_tools_predict_and_query_models() {
-    let network = Fixture::read("breast_cancer_mlp");
-    let mut gateway = TestGateway::start("", |root| {
-        versions(root);
-        network.publish(root, 3);
-    })
-    .await;
-    let axis = |length: usize| i64::try_from(length).expect("short");
-    let native = gateway
-        .predict(v1::PredictRequest {
-            model: network.name.into(),
-            tensors: vec![v1::Tensor {
-                name: "features".into(),
-                datatype: v1::Datatype::Fp32.into(),
-                shape: vec![axis(network.rows.len()), axis(network.rows[0].len())],
-                fp32_values: network.rows.concat(),
-                ..Default::default()
-            }],
-            ..Default::default()
+/// Tests that call programs from Debian packages or PyPI. `make check` leaves them out.
+mod peers {
+    use super::*;
+
+    #[tokio::test]
+    async fn stubs_generated_by_grpc_tools_predict_and_query_models() {
+        let network = Fixture::read("breast_cancer_mlp");
+        let mut gateway = TestGateway::start("", |root| {
+            versions(root);
+            network.publish(root, 3);
         })
-        .await
-        .expect("native");
-    let pinned = v1::PredictRequest {
-        pin: Some(v1::predict_request::Pin::Version(2)),
-        ..rows("m", [good()])
-    };
-    let tiny = single_score(&gateway.predict(pinned).await.expect("native"));
-    let rows: Vec<_> = network.rows.iter().map(|row| bits(row)).collect();
-    let case = serde_json::json!({
-        "model": network.name,
-        "rows": rows,
-        "scores": bits(&native.outputs[0].fp32_values),
-        "tiny": tiny.to_bits(),
-    });
-    let protos = Path::new(env!("CARGO_MANIFEST_DIR")).join("proto");
-    let address = gateway.addresses().data.to_string();
-    let output = python(
-        "tfs_predict.py",
-        &[&address, protos.to_str().expect("UTF-8"), &case.to_string()],
-    )
-    .await;
-    assert_eq!(output, "48 scores equal, twice\n");
-    gateway.drain().await;
+        .await;
+        let axis = |length: usize| i64::try_from(length).expect("short");
+        let native = gateway
+            .predict(v1::PredictRequest {
+                model: network.name.into(),
+                tensors: vec![v1::Tensor {
+                    name: "features".into(),
+                    datatype: v1::Datatype::Fp32.into(),
+                    shape: vec![axis(network.rows.len()), axis(network.rows[0].len())],
+                    fp32_values: network.rows.concat(),
+                    ..Default::default()
+                }],
+                ..Default::default()
+            })
+            .await
+            .expect("native");
+        let pinned = v1::PredictRequest {
+            pin: Some(v1::predict_request::Pin::Version(2)),
+            ..rows("m", [good()])
+        };
+        let tiny = single_score(&gateway.predict(pinned).await.expect("native"));
+        let rows: Vec<_> = network.rows.iter().map(|row| bits(row)).collect();
+        let case = serde_json::json!({
+            "model": network.name,
+            "rows": rows,
+            "scores": bits(&native.outputs[0].fp32_values),
+            "tiny": tiny.to_bits(),
+        });
+        let protos = Path::new(env!("CARGO_MANIFEST_DIR")).join("proto");
+        let address = gateway.addresses().data.to_string();
+        let output = python(
+            "tfs_predict.py",
+            &[&address, protos.to_str().expect("UTF-8"), &case.to_string()],
+        )
+        .await;
+        assert_eq!(output, "48 scores equal, twice\n");
+        gateway.drain().await;
+    }
 }
