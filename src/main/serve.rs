@@ -20,7 +20,7 @@ pub(super) struct Args {
     /// Folder for changes by operators and for the audit log; used by one gateway at a time [default: state].
     #[arg(long, value_name = "DIR", env = "TAPER_STATE")]
     state: Option<PathBuf>,
-    /// gRPC for services: predictions, health, reflection [default: 127.0.0.1:8001].
+    /// gRPC for client applications: predictions, ground truth, health, reflection [default: 127.0.0.1:8001].
     #[arg(long, value_name = "ADDR", env = "TAPER_DATA_ADDR")]
     data: Option<String>,
     /// gRPC for operators; loopback only [default: 127.0.0.1:8002].
