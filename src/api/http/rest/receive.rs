@@ -219,7 +219,9 @@ impl HttpState {
     ) -> Result<T, Refusal> {
         let refusal = match parsed {
             Ok(parsed) => return Ok(parsed),
-            Err(ParseError::Invalid(faults)) => self.predictor.pipeline().refuse(faults).into(),
+            Err(ParseError::Invalid(faults)) => {
+                self.predictor.pipeline().reject_invalid(faults).into()
+            }
             Err(ParseError::Malformed(why)) => {
                 self.telemetry.unreadable(MessageFault::Malformed);
                 let text = format!("the body is not well-formed JSON: {why}");
