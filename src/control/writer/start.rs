@@ -23,7 +23,7 @@ pub enum StartMode {
     /// Stores the initial desired state, and reverts what is due.
     Serve,
     /// Only checks that it could serve.
-    Rehearse,
+    Check,
 }
 
 impl Writer {
