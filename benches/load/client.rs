@@ -89,7 +89,7 @@ pub(crate) async fn drive(
     assert!(counts.in_time > 0, "nothing was answered in {seconds:?}");
     for counts in [warm_up, counts] {
         assert_eq!(
-            counts.failed + counts.unanswered() + counts.not_sent,
+            counts.failed + counts.unfinished() + counts.not_sent,
             0,
             "every request is sent and answered: {:?}",
             total.errors

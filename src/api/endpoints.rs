@@ -1,8 +1,8 @@
-//! The table of every RPC and every HTTP route, on every port, with the kind of operation it is.
+//! The table of all gRPC methods, with the port and the kind of operation of each.
 //!
-//! Ports build their services from these rows: a gRPC service without a row cannot be served, and an HTTP route is a row. A test compares
-//! the rows with the compiled descriptors, so an RPC without a row fails it.
-//! Not here: which role an operation needs. Authorisation will map [`Operation`]s to roles.
+//! The gRPC ports serve only services that the table lists. A test fails if a compiled RPC is missing.
+//! Not here: the HTTP routes, which `api::http::routes` declares with the same [`Operation`]s and lists as [`Endpoint`]s, and which role
+//! an operation needs. Authorisation will map [`Operation`]s to roles.
 
 use tonic_health::pb::health_server;
 use tonic_reflection::pb::{v1 as reflection, v1alpha as reflection_alpha};
@@ -14,7 +14,7 @@ use crate::proto::tensorflow::serving::{
 };
 use crate::proto::v1::{admin_service_server, prediction_service_server};
 
-/// What a call does, in terms that a role can allow.
+/// The kind of operation that a call performs. A role can allow it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
     /// Asks whether the gateway, a service or a model can answer.
@@ -38,11 +38,11 @@ pub enum Operation {
 /// A port of the gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Port {
-    /// gRPC for services.
+    /// gRPC for client applications: predictions, ground truth, health.
     Data,
-    /// gRPC for operators.
+    /// gRPC for operators: models, traffic policies, uploads, statistics.
     Admin,
-    /// HTTP.
+    /// HTTP: predictions, metrics, health.
     Http,
 }
 
@@ -87,7 +87,7 @@ pub(super) struct Service {
 pub(super) enum Limits {
     /// Admission control and deadlines. Their errors are mapped for the service's protocol.
     Admission(&'static ErrorMapping),
-    /// Deadlines only.
+    /// Deadlines only, without admission control.
     Deadline,
 }
 
@@ -205,7 +205,7 @@ static REFLECTION: [Service; 2] = [
     },
 ];
 
-/// One row of the table.
+/// An RPC or an HTTP route.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
     /// The port that serves it.
@@ -214,7 +214,7 @@ pub struct Endpoint {
     pub method: &'static str,
     /// The path: `/taper.v1.AdminService/Undo`, `/v2/models/{model}/infer`.
     pub path: String,
-    /// What a call of it does.
+    /// The kind of operation that a call performs.
     pub operation: Operation,
 }
 

@@ -59,7 +59,7 @@ impl Predictor {
         &self,
         query: Result<Query, InputFaults>,
     ) -> Result<Answer, PredictError> {
-        let query = query.map_err(|faults| self.pipeline.refuse(faults))?;
+        let query = query.map_err(|faults| self.pipeline.reject_invalid(faults))?;
         let Some(deadline) = query.permit.message_deadline() else {
             return self.pipeline.predict(query).await;
         };

@@ -8,64 +8,68 @@ use tonic::service::Routes;
 
 use super::StartError;
 use super::connections;
-use super::core::Core;
 use super::grpc_router::{Call, GrpcRouter};
 use super::reflection;
+use super::shared::Shared;
 use crate::api::Stage;
 use crate::api::endpoints::Port;
 use crate::api::grpc::{Admin, AdminPort, AdminSettings, OpenInference};
 use crate::control::Control;
 use crate::proto::inference::grpc_inference_service_server::GrpcInferenceServiceServer;
 use crate::proto::v1::admin_service_server::AdminServiceServer;
-use crate::registry;
+use crate::registry::RegistryWatcher;
 
-/// Serves `listener` in a task that is added to `tasks`. Changes go through `control`; uploads request a scan from `watch`.
+/// Serves `listener` in a task that is added to `tasks`. Changes go through `control`; uploads request a scan from `registry_watcher`.
 ///
 /// # Errors
 /// Returns an error if a service cannot be built.
 pub(super) fn spawn(
-    core: &Core,
+    shared: &Shared,
     control: Control,
-    watch: &Arc<registry::Watch>,
+    registry_watcher: &Arc<RegistryWatcher>,
     listener: TcpListener,
     tasks: &mut JoinSet<&'static str>,
 ) -> Result<(), StartError> {
-    let admin = Admin::new(Arc::clone(&core.live), control, settings(core, watch));
+    let admin = Admin::new(
+        Arc::clone(&shared.live),
+        control,
+        settings(shared, registry_watcher),
+    );
     tasks.spawn(connections::serve_until(
         Port::Admin.as_str(),
-        core.connection_limiter.accept_and_open(listener),
-        connections::grpc(router(core, admin)?, core.config.max_concurrent_streams),
-        core.stage.clone(),
+        shared.connection_limiter.accept_and_open(listener),
+        connections::grpc(router(shared, admin)?, shared.config.max_concurrent_streams),
+        shared.stage.clone(),
         Stage::Draining,
     ));
     Ok(())
 }
 
-fn settings(core: &Core, watch: &Arc<registry::Watch>) -> AdminSettings {
-    // Weak, so that the drain can end the watch.
-    let watch = Arc::downgrade(watch);
+fn settings(shared: &Shared, registry_watcher: &Arc<RegistryWatcher>) -> AdminSettings {
+    // Weak, so that the drain can end the watcher.
+    let weak_watcher = Arc::downgrade(registry_watcher);
     AdminSettings {
-        registry: core.config.registry.clone(),
-        state: core.config.state.clone(),
-        max_upload_bytes: core.config.max_upload_bytes,
-        stage: core.stage.clone(),
+        registry: shared.config.registry.clone(),
+        state: shared.config.state.clone(),
+        max_upload_bytes: shared.config.max_upload_bytes,
+        stage: shared.stage.clone(),
         scan_registry: Arc::new(move || {
-            if let Some(watch) = watch.upgrade() {
-                watch.look_now();
+            if let Some(watcher) = weak_watcher.upgrade() {
+                watcher.look_now();
             }
         }),
     }
 }
 
-fn router(core: &Core, admin: Admin) -> Result<GrpcRouter<impl Call, impl Call>, StartError> {
-    let max_bytes = core.config.max_message_bytes;
-    let stacks = core.stacks(Port::Admin);
+fn router(shared: &Shared, admin: Admin) -> Result<GrpcRouter<impl Call, impl Call>, StartError> {
+    let max_bytes = shared.config.max_message_bytes;
+    let stacks = shared.stacks(Port::Admin);
     let admin = Arc::new(admin);
     let calls = AdminPort::new(Arc::clone(&admin));
     let native = AdminServiceServer::from_arc(admin)
         .max_decoding_message_size(max_bytes)
         .max_encoding_message_size(max_bytes);
-    let open_inference = OpenInference::new(core.catalog.clone(), calls);
+    let open_inference = OpenInference::new(shared.catalog.clone(), calls);
     let open_inference = GrpcInferenceServiceServer::new(open_inference)
         .max_decoding_message_size(max_bytes)
         .max_encoding_message_size(max_bytes);

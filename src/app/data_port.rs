@@ -6,9 +6,9 @@ use tonic::service::Routes;
 use tonic_health::pb::health_server::HealthServer;
 
 use super::StartError;
-use super::core::Core;
 use super::grpc_router::{Call, GrpcRouter};
 use super::reflection::{self, MAX_SHORT_BYTES};
+use super::shared::Shared;
 use super::{connections, threads};
 use crate::api::endpoints::Port;
 use crate::api::grpc::{DataPort, Health, OpenInference, Predictions, TensorFlowServing};
@@ -22,21 +22,21 @@ use crate::proto::v1::prediction_service_server::PredictionServiceServer;
 /// # Errors
 /// Returns an error if a service cannot be built or a thread cannot be started.
 pub(super) fn spawn(
-    core: &Core,
+    shared: &Shared,
     listener: TcpListener,
     tasks: &mut JoinSet<&'static str>,
 ) -> Result<(), StartError> {
-    let serve = connections::grpc(router(core)?, core.config.max_concurrent_streams);
-    let incoming = core.connection_limiter.accept(listener);
+    let serve = connections::grpc(router(shared)?, shared.config.max_concurrent_streams);
+    let incoming = shared.connection_limiter.accept(listener);
     let name = Port::Data.as_str();
-    threads::spread(name, &serve, incoming, &core.stage, tasks)?;
+    threads::spread(name, &serve, incoming, &shared.stage, tasks)?;
     Ok(())
 }
 
-fn router(core: &Core) -> Result<GrpcRouter<impl Call, impl Call>, StartError> {
-    let max_bytes = core.config.max_message_bytes;
-    let (predictor, catalog) = (&core.predictor, &core.catalog);
-    let stacks = core.stacks(Port::Data);
+fn router(shared: &Shared) -> Result<GrpcRouter<impl Call, impl Call>, StartError> {
+    let max_bytes = shared.config.max_message_bytes;
+    let (predictor, catalog) = (&shared.predictor, &shared.catalog);
+    let stacks = shared.stacks(Port::Data);
     let native = PredictionServiceServer::new(Predictions::new(predictor.clone()))
         .max_decoding_message_size(max_bytes)
         .max_encoding_message_size(max_bytes);

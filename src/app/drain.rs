@@ -52,8 +52,8 @@ impl Gateway {
         self.lifecycle.enter(Stage::Draining);
         tracing::info!(in_flight = self.admission.in_flight(), "draining");
         // Joins the thread that scans the registry, which may be reading a slow disk.
-        let registry = self.registry.take();
-        let registry = spawn_blocking(move || drop(registry));
+        let registry_watcher = self.registry_watcher.take();
+        let watcher_ended = spawn_blocking(move || drop(registry_watcher));
         self.wait_for_requests(begin + self.drain_deadline).await;
 
         self.lifecycle.enter(Stage::Drained);
@@ -74,7 +74,7 @@ impl Gateway {
         } = self.admission.drain_counts();
 
         self.lifecycle.enter(Stage::Cut);
-        self.end_tasks(registry).await;
+        self.end_tasks(watcher_ended).await;
         DrainReport {
             finished,
             refused: interrupted,
@@ -120,11 +120,11 @@ impl Gateway {
     }
 
     /// Waits until all tasks and the prediction log have ended, and aborts what has not.
-    async fn end_tasks(&mut self, registry: tokio::task::JoinHandle<()>) {
+    async fn end_tasks(&mut self, watcher_ended: tokio::task::JoinHandle<()>) {
         let ended = async {
             join_all(&mut self.tasks.grpc).await;
             join_all(&mut self.tasks.others).await;
-            let _ = registry.await;
+            let _ = watcher_ended.await;
         };
         let ended = time::timeout(STEP_TIMEOUT, ended).await;
         // After the last request, so that its line is written. A disk that does not respond does not delay the end.

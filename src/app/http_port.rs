@@ -6,25 +6,25 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use super::connections;
-use super::core::Core;
+use super::shared::Shared;
 use crate::api::Stage;
 use crate::api::endpoints::Port;
 use crate::api::http::{HttpState, router};
 
 /// Serves `listener` in a task that is added to `tasks`.
-pub(super) fn spawn(core: &Core, listener: TcpListener, tasks: &mut JoinSet<&'static str>) {
+pub(super) fn spawn(shared: &Shared, listener: TcpListener, tasks: &mut JoinSet<&'static str>) {
     let state = HttpState::new(
-        core.catalog.clone(),
-        &core.telemetry,
-        Arc::clone(&core.outcomes),
-        core.predictor.clone(),
-        core.config.max_message_bytes,
+        shared.catalog.clone(),
+        &shared.telemetry,
+        Arc::clone(&shared.outcomes),
+        shared.predictor.clone(),
+        shared.config.max_message_bytes,
     );
     tasks.spawn(connections::serve_until(
         Port::Http.as_str(),
-        core.connection_limiter.accept_and_open(listener),
+        shared.connection_limiter.accept_and_open(listener),
         connections::http(router(state)),
-        core.stage.clone(),
+        shared.stage.clone(),
         Stage::Ending,
     ));
 }

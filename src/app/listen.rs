@@ -23,7 +23,7 @@ pub struct BindError {
 /// The addresses of a gateway, with the real port numbers if the configuration says 0.
 #[derive(Clone, Copy, Debug)]
 pub struct Addresses {
-    /// gRPC for services.
+    /// gRPC for client applications.
     pub data: SocketAddr,
     /// gRPC for operators.
     pub admin: SocketAddr,

@@ -1,14 +1,23 @@
 //! The wiring: makes a running [`Gateway`] of a [`Config`], and drains it at the end.
 //!
-//! Start: metrics, versions and the first snapshot; what the ports share; then the ports, one builder for each; then background tasks. A
-//! port that is taken fails the start, with a list of all ports that are. Drain, in the order of [`Stage`]: health checks report
-//! NOT_SERVING and no new connection or work is taken; requests in flight finish or the deadline passes; the HTTP port closes; connections
-//! that are still open are cut; the writer ends.
+//! A start has these steps:
+//!
+//! 1. Open the state folder, create the metrics, load the versions and publish the first snapshot.
+//! 2. Build the state that the ports share.
+//! 3. Bind all ports. The error lists every address that cannot be bound.
+//! 4. Start the registry watcher, the servers (one builder for each port), the background tasks and the writer.
+//!
+//! A drain has these steps, in the order of [`Stage`]:
+//!
+//! 1. Report NOT_SERVING to health checks, and accept no new connections or work.
+//! 2. Wait until the requests in flight have finished, at most until the drain deadline.
+//! 3. Answer the remaining requests UNAVAILABLE and close the gRPC ports.
+//! 4. Close the HTTP port.
+//! 5. Cut the connections that are still open, and end the background tasks, the writer and the prediction log.
 
 mod accept;
 mod admin_port;
 mod connections;
-mod core;
 mod data_port;
 mod drain;
 mod drift;
@@ -18,6 +27,7 @@ mod listen;
 mod memory;
 mod prepare;
 mod reflection;
+mod shared;
 mod socket;
 mod threads;
 mod upkeep;
@@ -36,19 +46,19 @@ use crate::control::{Event, OpenError, StartMode, View};
 use crate::faults::Faults;
 use crate::insight::metrics::MetricsError;
 use crate::insight::prediction_log::LogThread;
-use crate::registry;
+use crate::registry::RegistryWatcher;
 use crate::serving::admission::AdmissionControl;
 use crate::serving::live::{Live, Snapshot};
 
-use core::Core;
 pub use drain::DrainReport;
 use listen::Listeners;
 pub use listen::{Addresses, BindError};
-pub use prepare::rehearse;
+pub use prepare::check_start;
 use prepare::{Prepared, open, prepare};
+use shared::Shared;
 pub use version_status::VersionStatus;
 
-/// Why a gateway did not start. No port is bound then.
+/// Error of [`Gateway::start`]. Ports that were bound are closed again.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The configuration or the registry asks for something that is not possible.
@@ -95,7 +105,7 @@ pub struct Gateway {
     live: Arc<Live>,
     views: watch::Receiver<Arc<View>>,
     /// Scans the registry until the drain begins.
-    registry: Option<Arc<registry::Watch>>,
+    registry_watcher: Option<Arc<RegistryWatcher>>,
     /// Writes the prediction log.
     log: Option<LogThread>,
     admission: Arc<AdmissionControl>,
@@ -114,7 +124,7 @@ struct Tasks {
 }
 
 impl Gateway {
-    /// Loads every version, binds the ports and serves.
+    /// Loads the versions that the configuration and the stored state select, binds the ports and starts to serve.
     ///
     /// # Errors
     /// See [`StartError`]. Nothing is left running after an error.
@@ -129,30 +139,30 @@ impl Gateway {
         } = prepared;
         let lifecycle = Lifecycle::new();
         let (live, views, stage) = (writer.live(), control.views(), lifecycle.watch());
-        let (core, log) = Core::build(config, telemetry, live, views.clone(), stage).await?;
+        let (shared, log) = Shared::build(config, telemetry, live, views.clone(), stage).await?;
 
-        listen::raise_file_limit(core.config.max_connections);
-        let listeners = Listeners::bind(&core.config).await?;
-        let addresses = listeners.addresses(&core.config);
-        let registry = watch_registry(&core.config, events)?;
+        listen::raise_file_limit(shared.config.max_connections);
+        let listeners = Listeners::bind(&shared.config).await?;
+        let addresses = listeners.addresses(&shared.config);
+        let registry_watcher = start_registry_watcher(&shared.config, events)?;
         let mut tasks = Tasks::default();
-        data_port::spawn(&core, listeners.data, &mut tasks.grpc)?;
+        data_port::spawn(&shared, listeners.data, &mut tasks.grpc)?;
         let grpc = &mut tasks.grpc;
-        admin_port::spawn(&core, control, &registry, listeners.admin, grpc)?;
-        http_port::spawn(&core, listeners.http, &mut tasks.others);
-        spawn_upkeep(&core, &mut tasks.others);
+        admin_port::spawn(&shared, control, &registry_watcher, listeners.admin, grpc)?;
+        http_port::spawn(&shared, listeners.http, &mut tasks.others);
+        spawn_upkeep(&shared, &mut tasks.others);
         tasks.others.spawn(async {
             writer.run().await;
             "writer"
         });
         Ok(Self {
             addresses,
-            live: core.live,
+            live: shared.live,
             views,
-            registry: Some(registry),
+            registry_watcher: Some(registry_watcher),
             log,
-            admission: core.admission,
-            drain_deadline: core.config.drain_deadline,
+            admission: shared.admission,
+            drain_deadline: shared.config.drain_deadline,
             lifecycle,
             tasks,
         })
@@ -164,14 +174,14 @@ impl Gateway {
         self.addresses
     }
 
-    /// Returns what the gateway serves now.
+    /// Returns the snapshot that the gateway serves now.
     #[must_use]
     pub fn snapshot(&self) -> Arc<Snapshot> {
         self.live.snapshot()
     }
 
     /// Waits until a part of the gateway ends unexpectedly, which is always a bug, and returns its name.
-    pub async fn broken(&mut self) -> &'static str {
+    pub async fn wait_for_failure(&mut self) -> &'static str {
         let ended = tokio::select! {
             Some(ended) = self.tasks.grpc.join_next() => ended,
             Some(ended) = self.tasks.others.join_next() => ended,
@@ -181,26 +191,27 @@ impl Gateway {
 }
 
 /// Starts to watch the registry, and sends every listing to the writer.
-fn watch_registry(
+fn start_registry_watcher(
     config: &Config,
     events: mpsc::Sender<Event>,
-) -> Result<Arc<registry::Watch>, StartError> {
-    let watch = registry::watch(config.registry.clone(), config.watch, move |listing| {
+) -> Result<Arc<RegistryWatcher>, StartError> {
+    let (root, settings) = (config.registry.clone(), config.registry_watch);
+    let watcher = RegistryWatcher::start(root, settings, move |listing| {
         // An error means that the writer has ended, which then needs no listing.
         let _ = events.blocking_send(Event::Listed(listing));
     });
-    Ok(Arc::new(watch?))
+    Ok(Arc::new(watcher?))
 }
 
 /// Starts the tasks that keep metrics up to date.
-fn spawn_upkeep(core: &Core, tasks: &mut JoinSet<&'static str>) {
-    let (live, stage) = (Arc::clone(&core.live), core.stage.clone());
-    if let Some(interval) = core.config.drift_interval {
+fn spawn_upkeep(shared: &Shared, tasks: &mut JoinSet<&'static str>) {
+    let (live, stage) = (Arc::clone(&shared.live), shared.stage.clone());
+    if let Some(interval) = shared.config.drift_interval {
         tasks.spawn(drift::update_gauges(
             Arc::clone(&live),
             interval,
             stage.clone(),
         ));
     }
-    tasks.spawn(upkeep::run(live, Arc::clone(&core.telemetry), stage));
+    tasks.spawn(upkeep::run(live, Arc::clone(&shared.telemetry), stage));
 }

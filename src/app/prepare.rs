@@ -33,11 +33,11 @@ pub(super) struct Prepared {
 ///
 /// # Errors
 /// Returns the errors of [`Gateway::start`](super::Gateway::start) except those of addresses, and every fault of a version that was loaded.
-pub async fn rehearse(config: &Config) -> Result<(), StartError> {
+pub async fn check_start(config: &Config) -> Result<(), StartError> {
     let dir = config.state.clone();
     let records = spawn_blocking(move || EmbeddedStore::read_only_records(&dir)).await??;
     let store = Arc::new(MemoryStore::from_records(records));
-    prepare(config, store, None, StartMode::Rehearse)
+    prepare(config, store, None, StartMode::Check)
         .await
         .map(drop)
 }

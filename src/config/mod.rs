@@ -60,7 +60,7 @@ pub struct Config {
     /// Size of one file of the audit log, in bytes.
     pub max_audit_bytes: u64,
     /// How the registry is watched.
-    pub watch: WatchSettings,
+    pub registry_watch: WatchSettings,
     /// Which statistics of requests are recorded.
     pub insight: stats::Settings,
     /// How often the drift gauges are updated; `None`: there are no such gauges.

@@ -30,8 +30,9 @@ pub(super) struct RawConfig {
     pub(super) insight: RawInsight,
     /// The prediction log: a sample of the requests as JSON lines. Off unless `path` is set.
     pub(super) prediction_log: RawPredictionLog,
-    /// Initial labels and traffic policies, by model. A model that is not listed sends all traffic to `latest`. These settings apply
-    /// at the first start only; afterwards the state folder has the current ones.
+    /// Settings by model. Labels and traffic policy are initial values: once the state folder has a revision of the model, it takes
+    /// precedence. `versions` and `batching` apply at every start. If a model is not listed, its latest version gets all traffic until
+    /// an operator sets a policy.
     pub(super) models: BTreeMap<String, RawModel>,
 }
 
@@ -39,7 +40,7 @@ pub(super) struct RawConfig {
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawListen {
-    /// Data port, gRPC for services: predictions, health, reflection. Default: `127.0.0.1:8001`.
+    /// Data port, gRPC for client applications: predictions, ground truth, health, reflection. Default: `127.0.0.1:8001`.
     pub(super) data: String,
     /// Admin port, gRPC for operators. It must be on loopback, because it has no authentication. Default: `127.0.0.1:8002`.
     pub(super) admin: String,
@@ -188,9 +189,9 @@ pub(super) struct RawInsight {
     /// The most inputs per version whose distributions are recorded, 1 to 10,000: the first ones in the manifest. Default: 256.
     #[schemars(range(min = 1, max = 10_000))]
     pub(super) max_features: usize,
-    /// The most bytes of all statistics of one version, 4,194,304 to 1,099,511,627,776. Default: 67,108,864. Statistics take that much
-    /// only if values of very many magnitudes occur. Quantiles then become less precise, which `taper stats` shows; inputs for which no
-    /// memory is left are not recorded.
+    /// The most bytes of all statistics of one version, 4,194,304 to 1,099,511,627,776. Default: 67,108,864. Inputs with a wide range of
+    /// magnitudes need more memory. At the limit, quantiles lose precision, which `taper stats` shows. Inputs that do not fit within the
+    /// limit are not recorded.
     #[schemars(range(min = 4_194_304, max = 1_099_511_627_776_u64))]
     pub(super) max_bytes_per_version: usize,
     /// The most scored rows that are kept until their ground truth is reported (`ReportOutcomes`), 0 to 100,000,000; 0: none. Default:
@@ -225,7 +226,7 @@ impl Default for RawInsight {
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawPredictionLog {
-    /// The log file. Its folder must exist. Full files are compressed and kept beside it as `PATH.000001.gz`; the highest number is the
+    /// The log file. Its folder must exist. Rotated files are compressed and kept next to it as `PATH.000001.gz`; the highest number is the
     /// newest. A relative path is relative to this file. Unset: no log.
     pub(super) path: Option<PathBuf>,
     /// Share of the requests that are logged, 0 to 1. Default: 0.01.
@@ -234,11 +235,11 @@ pub(super) struct RawPredictionLog {
     /// Size in bytes after which a new file is started, 64 KiB to 1 TiB. Default: 64 MiB.
     #[schemars(range(min = 65_536, max = 1_099_511_627_776_u64))]
     pub(super) max_bytes: u64,
-    /// Age in seconds after which a new file is started, counted from the start of the gateway or of the file: 1 to 31,536,000.
-    /// Default: 86,400.
+    /// Age in seconds after which a new file is started, counted from the time at which this gateway opened or created the
+    /// file: 1 to 31,536,000. Default: 86,400.
     #[schemars(range(min = 1, max = 31_536_000))]
     pub(super) max_age_seconds: u64,
-    /// Full files that are kept, 0 to 10,000; the oldest are removed. Default: 8.
+    /// Number of rotated files that are kept, 0 to 10,000; the oldest are removed. Default: 8.
     #[schemars(range(min = 0, max = 10_000))]
     pub(super) keep: usize,
     /// A file with a secret key of 16 to 4096 bytes, for example from `openssl rand -hex 32`. Values of inputs marked `"hash"` are
@@ -280,9 +281,9 @@ pub(super) struct RawModel {
     /// How requests are batched if their forward pass is expensive. Takes precedence over the hints in manifests.
     pub(super) batching: RawModelBatching,
     /// Versions that receive copies of the traffic, for which clients never wait. At most 8.
-    pub(super) shadows: Vec<RawShadowed>,
+    pub(super) shadows: Vec<RawShadowEntry>,
     /// The version that responds if another version fails or takes too long. Unset: none.
-    pub(super) fallback: Option<RawBackup>,
+    pub(super) fallback: Option<RawFallbackEntry>,
 }
 
 /// Batching of one model. A forward pass starts as soon as a thread is free, with the requests that wait for the version by then.
@@ -300,10 +301,10 @@ pub(super) struct RawModelBatching {
     pub(super) max_queue_delay_ms: Option<u32>,
 }
 
-/// One shadow. Set exactly one of `version` and `label`.
+/// A shadow of the model. Set exactly one of `version` and `label`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct RawShadowed {
+pub(super) struct RawShadowEntry {
     /// The version that receives the copies.
     pub(super) version: Option<u64>,
     /// The label whose version receives the copies.
@@ -322,10 +323,10 @@ pub(super) struct RawShadowed {
     pub(super) max_concurrent: Option<u32>,
 }
 
-/// The fallback. Set exactly one of `version` and `label`.
+/// The fallback of the model. Set exactly one of `version` and `label`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct RawBackup {
+pub(super) struct RawFallbackEntry {
     /// The version that responds.
     pub(super) version: Option<u64>,
     /// The label whose version responds.

@@ -203,12 +203,12 @@ impl ModelState {
     }
 
     /// Checks that the READY versions can honour `wanted`. See [`admit`].
-    pub(super) fn admits(&self, wanted: &Wanted) -> Result<(), AdminError> {
-        self.admits_with(wanted, None)
+    pub(super) fn check_admissible(&self, wanted: &Wanted) -> Result<(), AdminError> {
+        self.check_admissible_with(wanted, None)
     }
 
     /// Checks that the READY versions and `new` together can honour `wanted`.
-    fn admits_with(
+    fn check_admissible_with(
         &self,
         wanted: &Wanted,
         new: Option<&Arc<VersionRuntime>>,
@@ -234,10 +234,10 @@ impl ModelState {
 
     /// Checks that `new` may become READY. If a policy names `latest` beside other versions, `new` must have their signature.
     pub(super) fn check_signature(&self, new: &Arc<VersionRuntime>) -> Result<(), Faults> {
-        if self.admits(&self.wanted).is_err() {
+        if self.check_admissible(&self.wanted).is_err() {
             return Ok(());
         }
-        match self.admits_with(&self.wanted, Some(new)) {
+        match self.check_admissible_with(&self.wanted, Some(new)) {
             Err(AdminError::SignatureMismatch(differences)) => {
                 let entry = self.versions.get(&new.number());
                 let folder = entry.and_then(|entry| entry.folder.as_ref());
@@ -291,7 +291,7 @@ impl ModelState {
     /// Returns why the desired state cannot be honoured, if it cannot.
     fn problem(&self) -> Option<String> {
         let revision = self.revision();
-        match (self.latest(), self.admits(&self.wanted)) {
+        match (self.latest(), self.check_admissible(&self.wanted)) {
             (None, _) if self.record.is_some() && !self.listed => Some(format!(
                 "revision {revision} is in force, and the registry has no such model"
             )),
@@ -311,7 +311,7 @@ impl ModelState {
             .labels
             .retain(|_, version| ready.contains_key(version));
         let has_latest = self.latest().is_some();
-        if has_latest && self.admits(&usable).is_ok() {
+        if has_latest && self.check_admissible(&usable).is_ok() {
             return (usable, true);
         }
         match self.without_shadows_or_fallback(&usable) {
@@ -330,12 +330,12 @@ impl ModelState {
             fallback: None,
             ..policy.clone()
         });
-        self.admits(&reduced).ok()?;
+        self.check_admissible(&reduced).ok()?;
         // Each is added back on its own, so that one that cannot be honoured does not remove the others.
         let mut add_back = |change: &dyn Fn(&mut RawPolicy)| {
             let mut extended = reduced.clone();
             extended.policy.iter_mut().for_each(change);
-            if self.admits(&extended).is_ok() {
+            if self.check_admissible(&extended).is_ok() {
                 reduced = extended;
             }
         };

@@ -1,9 +1,11 @@
 //! The record of one attempt of a version to answer a request, as primary, fallback or shadow.
 //!
-//! An [`Attempt`] belongs to the task that waits for the result, and is written when it is dropped, whatever happened, so no
-//! path can forget it: to the metrics, the statistics, the outcome memory and the prediction log. Inputs and predictions are
-//! the exception: the thread that scored them writes them to the statistics, as an [`Observation`]. That takes time for each
-//! row, and rows count even if the client has disconnected before they were scored.
+//! An [`Attempt`] belongs to the task that waits for the result. Dropping it writes it to the metrics and the statistics, so
+//! that every path records it. If the request was scored and an outcome buffer is set, it is also written to that buffer. If
+//! the request was sampled and [`end`](Attempt::end) was called, it is also written to the prediction log.
+//!
+//! The thread that scored a request writes its inputs and predictions to the statistics, as an [`Observation`]: that takes
+//! time for each row, and rows count even if the client has disconnected before they were scored.
 //!
 //! Not here: comparisons of a shadow with its primary ([`compare`](super::compare)), and requests that were refused before a
 //! version was chosen ([`Telemetry`](super::metrics::Telemetry)).
@@ -74,28 +76,31 @@ pub struct Attempt<'a> {
     insight: &'a VersionInsight,
     role: Role,
     response_id: &'a ResponseId,
-    start: Instant,
+    begin: Instant,
     deadline: Option<Instant>,
-    outcomes: Option<&'a Outcomes>,
+    outcome_buffer: Option<&'a Outcomes>,
     /// The prediction log and the inputs, if the request is sampled.
     log: Option<(&'a PredictionLog, Payload)>,
     code: Option<Code>,
     result: Option<PassResult<'a>>,
-    /// When the attempt ended, if that was before this is dropped.
+    /// When the attempt ended, if that was before the record is dropped.
     end: Option<Instant>,
     /// Whether the counter of requests contains the attempt already.
     is_counted: bool,
 }
 
 impl<'a> Attempt<'a> {
-    /// Starts the record of an attempt, and counts it as in flight. Latency counts from `start`.
+    /// Starts the record of an attempt, and counts it as in flight.
+    ///
+    /// Latency is measured from `begin`: for a primary or a fallback, the arrival of the request, so that the latency of a
+    /// fallback includes the attempt of the primary; for a shadow, the time at which its forward pass began.
     #[inline]
     #[must_use]
     pub fn start(
         insight: &'a VersionInsight,
         role: Role,
         response_id: &'a ResponseId,
-        start: Instant,
+        begin: Instant,
         deadline: Option<Instant>,
     ) -> Self {
         insight.meters.attempt_started();
@@ -103,9 +108,9 @@ impl<'a> Attempt<'a> {
             insight,
             role,
             response_id,
-            start,
+            begin,
             deadline,
-            outcomes: None,
+            outcome_buffer: None,
             log: None,
             code: None,
             result: None,
@@ -114,9 +119,9 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    /// Sets where the predictions are remembered until their ground truth is reported.
-    pub fn remember_in(&mut self, outcomes: &'a Outcomes) {
-        self.outcomes = Some(outcomes);
+    /// Sets the buffer that keeps the predictions until their ground truth is reported.
+    pub fn remember_in(&mut self, outcome_buffer: &'a Outcomes) {
+        self.outcome_buffer = Some(outcome_buffer);
     }
 
     /// Sets the log that the attempt is written to. `inputs` are those of the request.
@@ -124,19 +129,21 @@ impl<'a> Attempt<'a> {
         self.log = Some((log, inputs));
     }
 
-    /// Leaves the counter of requests unchanged: it contains the attempt already, since
-    /// [`shadow_overdue`](super::metrics::VersionMeters::shadow_overdue) was called while the attempt ran.
+    /// Marks the attempt as already counted by [`shadow_overdue`](super::metrics::VersionMeters::shadow_overdue). Dropping it
+    /// does not increment the request counter again.
     pub fn set_counted(&mut self) {
         self.is_counted = true;
     }
 
-    /// Ends the attempt now, and writes its record. `result` is what the version returned, if it scored the request.
+    /// Ends the attempt now, and writes its record. `result` is the result of the version; `None` if it did not score the
+    /// request.
     #[inline]
     pub fn end(mut self, code: Code, result: Option<PassResult<'a>>) {
         (self.code, self.result) = (Some(code), result);
+        // Dropping `self` writes the record.
     }
 
-    /// Writes the record of an attempt that ended at `end`.
+    /// Ends the attempt as of `end`, an earlier time, and writes its record. `result` is as in [`end`](Self::end).
     #[inline]
     pub fn end_at(mut self, end: Instant, code: Code, result: Option<PassResult<'a>>) {
         self.end = Some(end);
@@ -151,17 +158,17 @@ impl Drop for Attempt<'_> {
         if let Some(result) = self.result {
             meters.scored(role, result.inference, result.scores, result.top);
         }
-        let now = self.end.unwrap_or_else(Instant::now);
+        let ended_at = self.end.unwrap_or_else(Instant::now);
         let code = self.code.unwrap_or_else(|| {
             // A server drops a request at its deadline, just as it does when the client disconnects.
-            let is_expired = self.deadline.is_some_and(|deadline| deadline <= now);
+            let is_expired = self.deadline.is_some_and(|deadline| deadline <= ended_at);
             if is_expired {
                 Code::DeadlineExceeded
             } else {
                 Code::Cancelled
             }
         });
-        let total = now.saturating_duration_since(self.start);
+        let total = ended_at.saturating_duration_since(self.begin);
         let counted_code = (!self.is_counted).then_some(code);
         meters.attempt_ended(role, counted_code, total);
         insight.stats.ended(role, code, total);
@@ -176,8 +183,8 @@ impl Drop for Attempt<'_> {
                 latency: total,
             });
         }
-        if let (Some(outcomes), Some(result)) = (self.outcomes, self.result) {
-            outcomes.remember(self.response_id, insight.quality(), role, result.scores);
+        if let (Some(outcome_buffer), Some(result)) = (self.outcome_buffer, self.result) {
+            outcome_buffer.remember(self.response_id, insight.quality(), role, result.scores);
         }
     }
 }

@@ -83,7 +83,7 @@ async fn closed<C: Caller>(
                 if begin >= end {
                     break;
                 }
-                recorder.count_sent(shard);
+                recorder.count_sent_closed_loop(shard);
                 let outcome = caller.call(number).await;
                 let failed = matches!(outcome, Outcome::Failed { .. });
                 let now = Instant::now();
@@ -128,7 +128,7 @@ async fn open<C: Caller>(
             continue;
         }
         let (mut caller, recorder) = (caller.clone(), Arc::clone(recorder));
-        recorder.count_sent_late(shard, due.elapsed());
+        recorder.count_sent_open_loop(shard, due.elapsed());
         running.spawn(async move {
             let outcome = caller.call(number).await;
             let now = Instant::now();
@@ -250,7 +250,7 @@ mod tests {
         let counts = recorder.counts();
         assert_eq!((counts.sent, counts.not_sent), (10, 190));
         assert_eq!(
-            (counts.unanswered(), recorder.total().late.count()),
+            (counts.unfinished(), recorder.total().late.count()),
             (10, 10)
         );
     }
@@ -279,7 +279,7 @@ mod tests {
         assert!(stopped.is_err(), "the loop was dropped");
         let counts = recorder.counts();
         assert!(counts.sent > 0, "{counts:?}");
-        assert_eq!(counts.unanswered(), counts.sent);
+        assert_eq!(counts.unfinished(), counts.sent);
     }
 
     #[test]

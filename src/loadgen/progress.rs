@@ -76,7 +76,7 @@ fn line(title: &str, counts: Counts, own: Duration, done: Duration, length: Dura
         done.min(length).as_secs_f64(),
         length.as_secs_f64(),
         thousands(counts.answered),
-        thousands(counts.unanswered()),
+        thousands(counts.unfinished()),
     );
     for (count, what) in [(counts.failed, "failed"), (counts.not_sent, "not sent")] {
         if count > 0 {

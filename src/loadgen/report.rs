@@ -212,7 +212,7 @@ impl Measurements {
                 warm_up: self.warm_up,
                 answered: counts.answered,
                 failed: counts.failed,
-                unanswered: counts.unanswered(),
+                unanswered: counts.unfinished(),
                 not_sent: counts.not_sent,
                 sent: counts.sent,
             },

@@ -14,9 +14,9 @@ use crate::sync;
 /// How one request ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// This version answered.
+    /// The request was answered by this version.
     Answered(u64),
-    /// There was no answer.
+    /// The request failed with a gRPC status.
     Failed {
         /// The gRPC code.
         code: Code,
@@ -25,11 +25,11 @@ pub enum Outcome {
     },
 }
 
-/// Most versions with statistics of their own. Answers of further versions are counted together, as version 0.
-const MOST_VERSIONS: usize = 64;
+/// Maximum number of versions with separate statistics. Further versions share entry 0.
+const MAX_VERSIONS: usize = 64;
 
-/// Characters of an error message that are kept.
-const LONGEST_MESSAGE: usize = 300;
+/// Maximum number of characters of an error message that are kept.
+const MAX_MESSAGE_CHARS: usize = 300;
 
 /// Shards of a [`Recorder`]: few enough to limit the memory of their histograms (150 KiB per version), enough to make lock contention
 /// rare.
@@ -46,7 +46,7 @@ pub struct Counts {
     pub answered: u64,
     /// Answered before the end of the phase. Rates are computed from these.
     pub in_time: u64,
-    /// Refused, aborted or timed out.
+    /// Failed with a gRPC status, for example because they were refused, aborted or timed out.
     pub failed: u64,
 }
 
@@ -59,7 +59,7 @@ impl Counts {
         self.failed += other.failed;
     }
 
-    /// Returns how many were sent and neither answered nor failed: they are in flight or abandoned.
+    /// Returns the number of requests that were sent but have no outcome yet: they are in flight or abandoned.
     #[must_use]
     pub fn unanswered(&self) -> u64 {
         self.sent.saturating_sub(self.answered + self.failed)
@@ -110,7 +110,7 @@ impl Tally {
             }
             Outcome::Failed { code, message } => {
                 self.counts.failed += 1;
-                let truncated = || message.chars().take(LONGEST_MESSAGE).collect();
+                let truncated = || message.chars().take(MAX_MESSAGE_CHARS).collect();
                 let own = self.errors.entry(i32::from(code));
                 own.or_insert_with(|| (0, truncated())).0 += 1;
             }
@@ -119,7 +119,7 @@ impl Tally {
 
     fn version(&mut self, version: u64) -> &mut Times {
         let named = || self.versions.range(1..).count();
-        let known = self.versions.contains_key(&version) || named() < MOST_VERSIONS;
+        let known = self.versions.contains_key(&version) || named() < MAX_VERSIONS;
         let version = if known { version } else { 0 };
         self.versions.entry(version).or_default()
     }
@@ -156,16 +156,16 @@ impl Recorder {
         total
     }
 
-    /// Records that a request without a due time is sent.
-    pub(super) fn count_sent(&self, shard: usize) {
+    /// Records that a request of a closed loop is sent.
+    pub(super) fn count_sent_closed_loop(&self, shard: usize) {
         self.shard(shard).counts.sent += 1;
     }
 
-    /// Records that a request is sent, with its delay after the due time.
-    pub(super) fn count_sent_late(&self, shard: usize, late: Duration) {
+    /// Records that a request of an open loop is sent, `delay` after it was due.
+    pub(super) fn count_sent_open_loop(&self, shard: usize, delay: Duration) {
         let mut shard = self.shard(shard);
         shard.counts.sent += 1;
-        shard.late.record(late);
+        shard.late.record(delay);
     }
 
     /// Records that a due request is not sent.
@@ -207,7 +207,7 @@ mod tests {
     fn every_request_is_counted_once() {
         let recorder = Recorder::default();
         for shard in 0..40 {
-            recorder.count_sent_late(shard, MILLISECOND);
+            recorder.count_sent_open_loop(shard, MILLISECOND);
         }
         for shard in 0..20 {
             let version = if shard % 4 == 0 { 2 } else { 1 };
@@ -226,7 +226,7 @@ mod tests {
         };
         assert_eq!(recorder.counts(), expected);
         let total = recorder.total();
-        assert_eq!((total.counts, total.counts.unanswered()), (expected, 18));
+        assert_eq!((total.counts, total.counts.unfinished()), (expected, 18));
         let of = |version| total.versions.get(&version).map(Times::count);
         assert_eq!((of(1), of(2)), (Some(15), Some(5)));
         assert_eq!(total.latency().count(), 20);
@@ -243,9 +243,9 @@ mod tests {
         }
         recorder.record_outcome(0, refused(&"x".repeat(10_000)), MILLISECOND, true);
         let total = recorder.total();
-        assert_eq!(total.versions.len(), MOST_VERSIONS + 1);
-        assert_eq!(total.versions[&0].count(), 100 - MOST_VERSIONS as u64);
+        assert_eq!(total.versions.len(), MAX_VERSIONS + 1);
+        assert_eq!(total.versions[&0].count(), 100 - MAX_VERSIONS as u64);
         let (_, message) = total.errors.values().next().expect("an error");
-        assert_eq!(message.len(), LONGEST_MESSAGE);
+        assert_eq!(message.len(), MAX_MESSAGE_CHARS);
     }
 }

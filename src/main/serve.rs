@@ -20,7 +20,7 @@ pub(super) struct Args {
     /// Folder for changes by operators and for the audit log; used by one gateway at a time [default: state].
     #[arg(long, value_name = "DIR", env = "TAPER_STATE")]
     state: Option<PathBuf>,
-    /// gRPC for services: predictions, health, reflection [default: 127.0.0.1:8001].
+    /// gRPC for client applications: predictions, ground truth, health, reflection [default: 127.0.0.1:8001].
     #[arg(long, value_name = "ADDR", env = "TAPER_DATA_ADDR")]
     data: Option<String>,
     /// gRPC for operators; loopback only [default: 127.0.0.1:8002].
@@ -45,8 +45,8 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
     let config = Config::load(args.config.as_deref(), overrides)?;
     if args.check {
         check::folder(&config.registry)?;
-        let rehearsed = app::rehearse(&config).await;
-        rehearsed.map_err(|error| Failure::new(error.to_string()))?;
+        let checked = app::check_start(&config).await;
+        checked.map_err(|error| Failure::new(error.to_string()))?;
         return Ok(output::print("the configuration is valid")?);
     }
     let mut signals = Signals::listen()?;
@@ -67,14 +67,14 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
     serve_until_signal(gateway, signals).await
 }
 
-/// Serves until a signal or a broken part of the gateway ends it, then drains. A second signal ends the drain.
+/// Serves until a signal arrives or a part of the gateway fails, then drains. A second signal ends the drain.
 async fn serve_until_signal(mut gateway: Gateway, mut signals: Signals) -> Result<(), Failure> {
-    let broken_part = tokio::select! {
+    let failed_part = tokio::select! {
         name = signals.next() => {
             output::print(&format!("{name}: draining; a second signal exits at once"))?;
             None
         }
-        part = gateway.broken() => Some(part),
+        part = gateway.wait_for_failure() => Some(part),
     };
     let report = tokio::select! {
         report = gateway.drain() => report,
@@ -84,7 +84,7 @@ async fn serve_until_signal(mut gateway: Gateway, mut signals: Signals) -> Resul
         }
     };
     output::print(&report.to_string())?;
-    match broken_part {
+    match failed_part {
         None => Ok(()),
         Some(part) => Err(Failure::new(format!(
             "a part of the gateway ended unexpectedly: {part}"

@@ -1,6 +1,6 @@
 //! The registry: the folder of all models and versions, `ROOT/<model>/<version>/metadata.json`.
 //!
-//! [`scan()`] returns the complete list of versions each time. [`watch()`] reports the complete list whenever it has changed, so the
+//! [`scan()`] returns the complete list of versions each time. [`RegistryWatcher`] reports the complete list whenever it has changed, so the
 //! next scan makes up for a lost event. A version becomes visible by one rename ([`publish()`]) and does not change afterwards. A folder
 //! that is written in place is reported as incomplete until it is [`complete()`]. Names that start with `.` or `_` are ignored: staging
 //! folders, links of a mount, notes.
@@ -23,4 +23,4 @@ pub use publish::{PublishError, next_version, publish};
 pub use scan::{Scan, VersionFolder, scan};
 pub use stamp::Stamp;
 pub use upload::{Aborted, Part, Received, UploadError, receive};
-pub use watch::{ListedVersion, Listing, Watch, WatchSettings, list, watch};
+pub use watch::{ListedVersion, Listing, RegistryWatcher, WatchSettings, list};

@@ -14,7 +14,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 
-use super::route::{self, Copies, Policy, Shadow};
+use super::route::{self, Policy, Shadow, ShadowSelection};
 use super::shadow::ShadowQueue;
 use super::version::VersionRuntime;
 use crate::ident::{Label, ModelName, Revision, Share, Target, VersionNumber};
@@ -240,12 +240,12 @@ impl Routing {
         !self.shadow_queues.is_empty() || self.fallback.is_some()
     }
 
-    /// Decides which shadows get a copy of one request; see [`route::copies`].
-    pub fn copies(&self, draw: impl FnOnce() -> u32) -> Copies {
-        route::copies(&self.shadows, draw)
+    /// Selects the shadows that get a copy of one request; see [`route::select_shadows`].
+    pub fn select_shadows(&self, draw: impl FnOnce() -> u32) -> ShadowSelection {
+        route::select_shadows(&self.shadows, draw)
     }
 
-    /// Returns the queue of the shadow at `index` of those in [`copies`](Self::copies).
+    /// Returns the queue of the shadow at `index` of those in [`select_shadows`](Self::select_shadows).
     #[must_use]
     pub fn shadow_queue(&self, index: usize) -> &ShadowQueue {
         &self.shadow_queues[index]

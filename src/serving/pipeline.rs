@@ -12,7 +12,7 @@ use super::fallback;
 use super::live::{Live, Routing, Snapshot};
 use super::lookup::pinned;
 use super::query::{Answer, Query};
-use super::route::{self, Choice, Copies};
+use super::route::{self, Choice, ShadowSelection};
 use super::shadow::{PrimaryResult, ShadowCopy, ShadowPool};
 use super::version::VersionRuntime;
 use super::work::{Call, Prediction, Work};
@@ -20,7 +20,7 @@ use crate::error::{Code, InputFaults, PredictError};
 use crate::ident::{ResponseId, Revision, Role};
 use crate::insight::attempt::Attempt;
 use crate::insight::metrics::{MessageFault, Telemetry};
-use crate::insight::outcomes::{Outcome, Outcomes, Report};
+use crate::insight::outcomes::{JoinReport, Outcome, Outcomes};
 use crate::insight::prediction_log::PredictionLog;
 use crate::model::payload::Payload;
 
@@ -30,7 +30,7 @@ pub struct Pipeline {
     live: Arc<Live>,
     telemetry: Arc<Telemetry>,
     executor: Executor,
-    outcomes: Option<Arc<Outcomes>>,
+    outcome_buffer: Option<Arc<Outcomes>>,
     log: Option<PredictionLog>,
     shadow_pool: Option<ShadowPool>,
 }
@@ -46,7 +46,7 @@ impl Pipeline {
             live,
             telemetry,
             executor: Executor::new(pool),
-            outcomes: None,
+            outcome_buffer: None,
             log: None,
             shadow_pool: None,
         }
@@ -61,11 +61,11 @@ impl Pipeline {
         }
     }
 
-    /// Sets where answers are remembered until their ground truth is reported.
+    /// Sets the buffer that keeps predictions until their ground truth is reported.
     #[must_use]
-    pub fn with_outcomes(self, outcomes: Arc<Outcomes>) -> Self {
+    pub fn with_outcomes(self, outcome_buffer: Arc<Outcomes>) -> Self {
         Self {
-            outcomes: Some(outcomes),
+            outcome_buffer: Some(outcome_buffer),
             ..self
         }
     }
@@ -108,32 +108,35 @@ impl Pipeline {
             permit: &permit,
             span: &request_span(&version, revision),
         };
-        let copies = self.choose_copies(routing.as_deref());
-        let fallback = routing
+        let shadows = self.select_shadows(routing.as_deref());
+        let fallback_and_limit = routing
             .as_ref()
             .and_then(|routing| routing.fallback_for(&version));
-        let (work, shared) = Work::of(payload, !copies.is_empty() || fallback.is_some());
-        let limit = fallback.and_then(|(_, within)| request.time_limit(within));
+        let (work, shared) = Work::of(payload, !shadows.is_empty() || fallback_and_limit.is_some());
+        let limit = fallback_and_limit.and_then(|(_, within)| request.time_limit(within));
         let first = self
             .attempt(&version, Role::Primary, request, work, limit)
             .await;
         if let (Some(routing), Some(payload)) = (&routing, &shared) {
-            self.copy(copies, routing, payload, &version, request, &first);
+            self.offer_to_shadows(shadows, routing, payload, &version, request, &first);
         }
-        let (prediction, version, role, failed) = match (first, fallback, shared) {
-            (Err(error), Some((fallback, _)), Some(payload)) => {
-                let why = fallback::reason(&error, request.time_left());
-                version.insight.meters.fell_back(why.ok_or(error)?);
+        let (prediction, responder, role, failed) = match (first, fallback_and_limit, shared) {
+            (Err(error), Some((fallback_version, _)), Some(payload)) => {
+                let Some(reason) = fallback::reason(&error, request.time_left()) else {
+                    return Err(error);
+                };
+                version.insight.meters.count_fallback(reason);
                 let work = Work::Shared(payload);
-                let second = self.attempt(fallback, Role::Fallback, request, work, None);
+                let second = self.attempt(fallback_version, Role::Fallback, request, work, None);
                 let failed = Some(version.number());
-                (second.await?, Arc::clone(fallback), Role::Fallback, failed)
+                let responder = Arc::clone(fallback_version);
+                (second.await?, responder, Role::Fallback, failed)
             }
             (first, ..) => (first?, version, Role::Primary, None),
         };
         Ok(Answer {
             model,
-            version,
+            version: responder,
             role,
             failed,
             response_id,
@@ -143,11 +146,11 @@ impl Pipeline {
         })
     }
 
-    /// Decides which shadows get a copy of one request under `routing`.
-    fn choose_copies(&self, routing: Option<&Routing>) -> Copies {
+    /// Selects the shadows that get a copy of one request under `routing`.
+    fn select_shadows(&self, routing: Option<&Routing>) -> ShadowSelection {
         match (routing, &self.shadow_pool) {
-            (Some(routing), Some(_)) => routing.copies(route::random_point),
-            _ => Copies::default(),
+            (Some(routing), Some(_)) => routing.select_shadows(route::random_point),
+            _ => ShadowSelection::default(),
         }
     }
 
@@ -173,8 +176,8 @@ impl Pipeline {
             call.arrived,
             call.deadline,
         );
-        if let Some(outcomes) = &self.outcomes {
-            attempt.remember_in(outcomes);
+        if let Some(outcome_buffer) = &self.outcome_buffer {
+            attempt.remember_in(outcome_buffer);
         }
         if let Some(log) = &self.log
             && log.samples(random_word())
@@ -196,10 +199,11 @@ impl Pipeline {
         result
     }
 
-    /// Offers a request to the shadows in `copies`, if they can learn from the result of the primary, `version`.
-    fn copy(
+    /// Offers a copy of a request to each of `shadows`, if the `result` of the primary, `version`, allows a comparison; see
+    /// [`shadows_get_copy`].
+    fn offer_to_shadows(
         &self,
-        copies: Copies,
+        shadows: ShadowSelection,
         routing: &Routing,
         payload: &Arc<Payload>,
         version: &VersionRuntime,
@@ -210,7 +214,7 @@ impl Pipeline {
             return;
         };
         // Checked before anything is copied.
-        if copies.is_empty() || !is_worth_copying(result) {
+        if shadows.is_empty() || !shadows_get_copy(result) {
             return;
         }
         let primary = PrimaryResult {
@@ -225,35 +229,36 @@ impl Pipeline {
             primary: Arc::new(primary),
             bytes: request.permit.bytes(),
         };
-        for index in copies.indices() {
+        for index in shadows.indices() {
             shadow_pool.offer(routing.shadow_queue(index), copy.clone());
         }
     }
 
-    /// Joins outcomes to the predictions that they are about. Some may not match; the report contains the result of each.
+    /// Joins outcomes to earlier predictions. The report counts unmatched and malformed outcomes, and describes the faults of
+    /// the first few invalid ones.
     ///
     /// # Errors
-    /// Returns an error if `reported` is empty or longer than [`Outcomes::MAX_PER_REPORT`], or if every outcome is malformed.
-    pub async fn report(&self, reported: &[Outcome]) -> Result<Report, PredictError> {
+    /// Returns an error if `outcomes` is empty or longer than [`Outcomes::MAX_PER_REPORT`], or if every outcome is malformed.
+    pub async fn join_outcomes(&self, outcomes: &[Outcome]) -> Result<Report, PredictError> {
         let most = Outcomes::MAX_PER_REPORT;
-        if reported.is_empty() || reported.len() > most {
-            let (got, wanted) = (reported.len(), format!("1 to {most} outcomes"));
+        if outcomes.is_empty() || outcomes.len() > most {
+            let (got, wanted) = (outcomes.len(), format!("1 to {most} outcomes"));
             let faults = InputFaults::one("outcomes", got.to_string(), wanted);
-            return Err(self.refuse(faults));
+            return Err(self.reject_invalid(faults));
         }
-        let mut report = Report::default();
-        for (chunk, outcomes) in reported.chunks(OUTCOMES_PER_YIELD).enumerate() {
-            if chunk > 0 {
+        let mut report = JoinReport::default();
+        for (index, chunk) in outcomes.chunks(OUTCOMES_PER_YIELD).enumerate() {
+            if index > 0 {
                 tokio::task::yield_now().await;
             }
-            let Some(memory) = &self.outcomes else {
-                report.unmatched += outcomes.len() as u64;
+            let Some(outcome_buffer) = &self.outcome_buffer else {
+                report.unmatched += chunk.len() as u64;
                 continue;
             };
-            memory.report(chunk * OUTCOMES_PER_YIELD, outcomes, &mut report);
+            outcome_buffer.join(index * OUTCOMES_PER_YIELD, chunk, &mut report);
         }
-        if report.malformed == reported.len() as u64 {
-            return Err(self.refuse(report.faults));
+        if report.malformed == outcomes.len() as u64 {
+            return Err(self.reject_invalid(report.faults));
         }
         Ok(report)
     }
@@ -263,9 +268,9 @@ impl Pipeline {
         self.telemetry.unreadable(why);
     }
 
-    /// Counts a query that could not be decoded, and returns the error of its answer.
+    /// Counts an invalid request and returns its error.
     #[must_use]
-    pub fn refuse(&self, faults: InputFaults) -> PredictError {
+    pub fn reject_invalid(&self, faults: InputFaults) -> PredictError {
         let error = PredictError::InvalidInput(faults);
         self.telemetry.rejected(&error);
         error
@@ -300,8 +305,8 @@ fn random_word() -> u32 {
     route::random_bits() as u32
 }
 
-/// Returns whether a shadow can learn from a request with this result: not if the request was invalid or out of time.
-fn is_worth_copying(result: &Result<Prediction, PredictError>) -> bool {
+/// Returns whether shadows get a copy: only if the primary scored the request or its forward pass failed.
+fn shadows_get_copy(result: &Result<Prediction, PredictError>) -> bool {
     matches!(result, Ok(_) | Err(PredictError::Forward { .. }))
 }
 
@@ -320,7 +325,7 @@ impl Request<'_> {
         fallback::time_limit(within, self.time_left())
     }
 
-    /// Returns how long the client still waits; `None`: without end.
+    /// Returns the time until the deadline; `None` without one.
     fn time_left(&self) -> Option<Duration> {
         let deadline = self.permit.deadline()?;
         Some(deadline.saturating_duration_since(Instant::now()))

@@ -16,7 +16,8 @@ use tonic::server::NamedService;
 use super::body::RequestBody;
 use crate::api::status;
 
-/// A gRPC service without admission control whose calls end at their deadlines.
+/// A gRPC service without admission control. A call fails with DEADLINE_EXCEEDED if its response has not started by the deadline.
+/// A response stream that has started is not cut at the deadline.
 #[derive(Clone, Debug)]
 pub struct DeadlineService<S>(pub S);
 
@@ -99,7 +100,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_call_ends_at_its_deadline_and_without_one_when_it_is_answered() {
+    async fn a_call_ends_at_its_deadline_unless_its_response_starts_earlier() {
         for (timeout, after, code) in [
             (Some("2S"), 2, Some(Code::DeadlineExceeded)),
             (Some("2M"), 60, None),

@@ -2,7 +2,7 @@
 
 use super::convert;
 use crate::insight::outcomes::quality::{BINS, Bin, Quality};
-use crate::insight::outcomes::{GroundTruth, Outcome, Report};
+use crate::insight::outcomes::{GroundTruth, JoinReport, Outcome};
 use crate::insight::query::outcomes::{OutcomeWindow, VersionOutcomes, read_outcomes};
 use crate::proto::v1;
 use crate::serving::live::ServingModel;
@@ -21,7 +21,7 @@ pub(super) fn from_wire(message: v1::ReportOutcomesRequest) -> Vec<Outcome> {
 }
 
 /// Writes the results of reported outcomes.
-pub(super) fn report(report: &Report) -> v1::ReportOutcomesResponse {
+pub(super) fn report(report: &JoinReport) -> v1::ReportOutcomesResponse {
     let faults = report.faults.iter().map(|fault| v1::OutcomeFault {
         field: fault.field.clone(),
         got: fault.got.clone(),

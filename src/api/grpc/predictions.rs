@@ -64,7 +64,7 @@ impl PredictionService for Predictions {
         request: Request<ReportOutcomesRequest>,
     ) -> Result<Response<ReportOutcomesResponse>, Status> {
         let reported = outcomes::from_wire(request.into_inner());
-        match self.predictor.pipeline().report(&reported).await {
+        match self.predictor.pipeline().join_outcomes(&reported).await {
             Ok(report) => Ok(Response::new(outcomes::report(&report))),
             Err(error) => Err(status::from_predict(&error)),
         }

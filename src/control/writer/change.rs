@@ -1,4 +1,4 @@
-//! An operator's change: checked, stored, made live, written into the audit log, acknowledged; in this order.
+//! An operator's change. It is checked, stored, made live, written to the audit log and acknowledged, in this order.
 
 use std::collections::BTreeSet;
 
@@ -41,7 +41,7 @@ struct Plan {
 }
 
 impl Plan {
-    /// Returns what the caller gets. `revision` is in force then.
+    /// Returns the result for the caller. `revision` is the new revision, or the current one if nothing was stored.
     fn result(&self, revision: Revision) -> ChangeResult {
         ChangeResult {
             revision,
@@ -53,7 +53,6 @@ impl Plan {
 
 impl Writer {
     pub(super) async fn execute(&mut self, command: Command) {
-        // A caller that went away meanwhile gets no reply. The history shows what happened.
         match command {
             Command::Change {
                 model,
@@ -66,6 +65,7 @@ impl Writer {
                     // An operator who loads a version does not want to wait for its next retry.
                     self.retry_if_failed(&model, *version);
                 }
+                // The caller may have disconnected. The audit log still has the outcome.
                 let _ = reply.send(outcome);
             }
             Command::Retry {
@@ -77,6 +77,7 @@ impl Writer {
                 let outcome = self.retry(&model, version);
                 let action = format!("retry version {version}");
                 self.audit_outcome(&model, &action, author, &outcome).await;
+                // The caller may have disconnected, as above.
                 let _ = reply.send(outcome);
             }
             Command::RecordUpload {
@@ -89,6 +90,7 @@ impl Writer {
                 let action = format!("upload version {version}");
                 self.audit_outcome(model.as_str(), &action, author, &outcome)
                     .await;
+                // The caller may have disconnected, as above.
                 let _ = reply.send(outcome);
             }
         }
@@ -118,7 +120,7 @@ impl Writer {
         }
     }
 
-    /// Makes one change. Returns it as well if it was stored.
+    /// Makes one change. Returns its result, and the committed record if one was stored.
     ///
     /// If another writer is faster, a change without an expected revision is applied and checked again on the newer state.
     async fn change(
@@ -187,7 +189,7 @@ impl Writer {
         };
         let edited = apply(edit, &context)?;
         if edited.needs_ready_versions {
-            model.admits(&edited.wanted)?;
+            model.check_admissible(&edited.wanted)?;
         }
         let now_ms = unix_ms(self.clock.now());
         let EditResult {
@@ -262,13 +264,14 @@ impl Writer {
             Ok(())
         } else {
             Err(AdminError::NothingToChange(format!(
-                "version {version} is not wanted by the version policy: load it instead"
+                "version {version} is not selected for loading: neither the version policy, the traffic policy, a label nor an \
+                 operator names it. Load it first"
             )))
         }
     }
 }
 
-/// Returns the confirmation that the change to `wanted` waits for.
+/// Returns the pending confirmation of the change to `wanted`; `None` if it needs none.
 fn pending(
     model: &ModelState,
     wanted: &Wanted,
@@ -279,8 +282,9 @@ fn pending(
         return Ok(wanted.pending);
     };
     if model.wanted.pending.is_some() {
-        let got = format!("{wait:?} for what ends an unconfirmed change");
-        let faults = InputFaults::one("terms.confirm_within", got, "nothing");
+        let got = format!("{wait:?}, but a change is already waiting for confirmation");
+        let wanted = "no confirm_within on an edit that confirms, undoes or rolls back that change";
+        let faults = InputFaults::one("terms.confirm_within", got, wanted);
         return Err(AdminError::InvalidChange(faults));
     }
     let wait = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);

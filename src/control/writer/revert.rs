@@ -62,7 +62,7 @@ impl Writer {
             .map(|record| record.wanted.clone())
             .unwrap_or_default();
         // If a restored version cannot answer, traffic stays where it is.
-        state.admits(&wanted)?;
+        state.check_admissible(&wanted)?;
         let draft = Draft {
             at_ms: unix_ms(self.clock.now()),
             author: Author {

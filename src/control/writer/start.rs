@@ -23,7 +23,7 @@ pub enum StartMode {
     /// Stores the initial desired state, and reverts what is due.
     Serve,
     /// Only checks that it could serve.
-    Rehearse,
+    Check,
 }
 
 impl Writer {
@@ -145,7 +145,7 @@ impl Writer {
             }
         }
         let has_policy = model.wanted.policy.is_some();
-        match model.admits(&model.wanted) {
+        match model.check_admissible(&model.wanted) {
             Err(AdminError::NotReady(_)) if is_label_reported && !has_policy => {}
             Err(error) if has_policy => {
                 let path = format!("$.models.{name}.split");

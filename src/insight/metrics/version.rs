@@ -236,8 +236,8 @@ impl VersionMeters {
         ComparedMeters::new(&self.scope, primary)
     }
 
-    /// Counts a request that the fallback was asked to answer in place of this version.
-    pub fn fell_back(&self, reason: FallbackReason) {
+    /// Counts a request that is passed to the fallback in place of this version.
+    pub fn count_fallback(&self, reason: FallbackReason) {
         self.fallbacks()[reason as usize].increment(1);
     }
 

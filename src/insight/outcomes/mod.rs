@@ -30,7 +30,7 @@ use crate::model::Scores;
 use answer::Answer;
 use buffer::Buffer;
 
-pub use report::{GroundTruth, JoinStatus, Outcome, Report};
+pub use report::{GroundTruth, JoinReport, JoinStatus, Outcome};
 pub use shard::VALUES_PER_ROW;
 pub use version::VersionQuality;
 pub use window::{HOUR, WindowSums};
@@ -105,7 +105,7 @@ impl Outcomes {
 
     /// Joins `outcomes` to their answers and adds the results to `report`. `first` is the place of the first outcome in its
     /// message.
-    pub fn report(&self, first: usize, outcomes: &[Outcome], report: &mut Report) {
+    pub fn join(&self, first: usize, outcomes: &[Outcome], report: &mut JoinReport) {
         let now = self.begin.elapsed();
         for (at, outcome) in outcomes.iter().enumerate() {
             let joined = report::check(outcome).and_then(|(id, ground_truth)| {

@@ -80,7 +80,7 @@ pub(super) struct InvalidOutcome {
 
 /// The results of the outcomes of one message.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Report {
+pub struct JoinReport {
     /// Outcomes that were counted.
     pub accepted: u64,
     /// Outcomes whose answer is not stored.
@@ -99,7 +99,7 @@ pub struct Report {
     pub faults: InputFaults,
 }
 
-impl Report {
+impl JoinReport {
     /// Counts the result of the outcome at `place` of its message and returns its status.
     pub(super) fn add(
         &mut self,

@@ -52,13 +52,13 @@ impl Fixture {
         self.outcomes.remember(&id(name), by, role, &scores);
     }
 
-    fn report(&self, outcomes: &[Outcome]) -> Report {
-        let mut report = Report::default();
-        self.outcomes.report(0, outcomes, &mut report);
+    fn report(&self, outcomes: &[Outcome]) -> JoinReport {
+        let mut report = JoinReport::default();
+        self.outcomes.join(0, outcomes, &mut report);
         report
     }
 
-    fn one(&self, name: &str, row: u32, class: &str) -> Report {
+    fn one(&self, name: &str, row: u32, class: &str) -> JoinReport {
         self.report(&[outcome(name, row, class)])
     }
 
@@ -124,7 +124,7 @@ async fn faults_name_the_place_of_an_outcome_in_its_message() {
         ground_truth: None,
         ..outcome("a", 0, "")
     };
-    let mut report = Report::default();
+    let mut report = JoinReport::default();
     let wrong = [
         outcome("a", 1, "yes"),
         outcome("a", 0, "maybe"),
@@ -134,7 +134,7 @@ async fn faults_name_the_place_of_an_outcome_in_its_message() {
         none,
         outcome("", 0, "yes"),
     ];
-    fixture.outcomes.report(256, &wrong, &mut report);
+    fixture.outcomes.join(256, &wrong, &mut report);
     assert_eq!((report.invalid, report.malformed), (7, 4));
     let faults: Vec<_> = report.faults.iter().map(ToString::to_string).collect();
     insta::assert_snapshot!(faults.join("\n"), @r#"

@@ -7,11 +7,11 @@ const MILLISECOND: Duration = Duration::from_millis(1);
 pub(in crate::loadgen) fn tally(answers: u64, millis: u32) -> Tally {
     let recorder = Recorder::default();
     for at in 0..answers {
-        recorder.count_sent_late(0, MILLISECOND / 100);
+        recorder.count_sent_open_loop(0, MILLISECOND / 100);
         let outcome = Outcome::Answered(1 + at % 4 / 3);
         recorder.record_outcome(0, outcome, MILLISECOND * millis, true);
     }
-    recorder.count_sent_late(0, MILLISECOND / 100);
+    recorder.count_sent_open_loop(0, MILLISECOND / 100);
     let code = Code::ResourceExhausted;
     let message = "compute is at its limit".to_owned();
     recorder.record_outcome(0, Outcome::Failed { code, message }, MILLISECOND, true);

@@ -39,7 +39,7 @@ const DEBOUNCE: Duration = Duration::from_millis(50);
 )]
 type Clock = std::time::Instant;
 
-/// Timing of a watch.
+/// Timing of a [`RegistryWatcher`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WatchSettings {
     /// The longest time between two scans.
@@ -48,9 +48,9 @@ pub struct WatchSettings {
     pub stable_after: Duration,
 }
 
-/// A running watch. Dropping it stops its thread and waits for it.
+/// A running watcher of the registry. Dropping it stops its thread and waits for it.
 #[derive(Debug)]
-pub struct Watch {
+pub struct RegistryWatcher {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
 }
@@ -64,48 +64,48 @@ struct Shared {
     wake: SyncSender<()>,
 }
 
-/// Watches the registry at `root` on a thread of its own.
-///
-/// The thread calls `on_list` with the first list, and again after each change. `on_list` must not wait for the owner of the watch,
-/// because dropping the watch waits for the thread.
-///
-/// # Errors
-/// Returns an error if the thread cannot be started.
-pub fn watch(
-    root: PathBuf,
-    settings: WatchSettings,
-    on_list: impl FnMut(Listing) + Send + 'static,
-) -> io::Result<Watch> {
-    let (wake, inbox) = mpsc::sync_channel(1);
-    let shared = Arc::new(Shared {
-        scan_requested: AtomicBool::new(false),
-        stopped: AtomicBool::new(false),
-        wake,
-    });
-    let (of_thread, mut on_list) = (Arc::clone(&shared), on_list);
-    let thread = Builder::new().name("taper-watch".into()).spawn(move || {
-        // A scan may take a few milliseconds longer; requests may not.
-        set_idle_priority();
-        run(&root, settings, &of_thread, &inbox, &mut on_list);
-    })?;
-    Ok(Watch {
-        shared,
-        thread: Some(thread),
-    })
-}
+impl RegistryWatcher {
+    /// Starts to watch the registry at `root`, on a separate thread.
+    ///
+    /// The thread calls `on_list` with the first list, and again after each change. `on_list` must not wait for the owner of the watcher,
+    /// because dropping the watcher waits for the thread.
+    ///
+    /// # Errors
+    /// Returns an error if the thread cannot be started.
+    pub fn start(
+        root: PathBuf,
+        settings: WatchSettings,
+        on_list: impl FnMut(Listing) + Send + 'static,
+    ) -> io::Result<Self> {
+        let (wake, inbox) = mpsc::sync_channel(1);
+        let shared = Arc::new(Shared {
+            scan_requested: AtomicBool::new(false),
+            stopped: AtomicBool::new(false),
+            wake,
+        });
+        let (of_thread, mut on_list) = (Arc::clone(&shared), on_list);
+        let thread = Builder::new().name("taper-watch".into()).spawn(move || {
+            // A scan may take a few milliseconds longer; requests may not.
+            set_idle_priority();
+            run(&root, settings, &of_thread, &inbox, &mut on_list);
+        })?;
+        Ok(Self {
+            shared,
+            thread: Some(thread),
+        })
+    }
 
-impl Watch {
     /// Triggers a scan immediately. Its list is reported even if nothing has changed.
     pub fn look_now(&self) {
         self.shared.scan_requested.store(true, Ordering::SeqCst);
         self.shared.wake();
     }
 
-    /// Stops the watch, as dropping it does.
+    /// Stops the watcher, as dropping it does.
     pub fn stop(self) {}
 }
 
-impl Drop for Watch {
+impl Drop for RegistryWatcher {
     fn drop(&mut self) {
         self.shared.stopped.store(true, Ordering::SeqCst);
         self.shared.wake();

@@ -15,11 +15,12 @@ fn settings(poll: Duration, stable_after: Duration) -> WatchSettings {
     WatchSettings { poll, stable_after }
 }
 
-/// Starts a watch. Returns it with the lists that it reports.
-fn watching(root: &Path, settings: WatchSettings) -> (Watch, Receiver<Listing>) {
+/// Starts a watcher. Returns it with the lists that it reports.
+fn watching(root: &Path, settings: WatchSettings) -> (RegistryWatcher, Receiver<Listing>) {
     let (lists, listings) = mpsc::channel();
     let hand = move |listing| drop(lists.send(listing));
-    (watch(root.to_owned(), settings, hand).unwrap(), listings)
+    let watcher = RegistryWatcher::start(root.to_owned(), settings, hand);
+    (watcher.unwrap(), listings)
 }
 
 /// Waits for the next list for which `wanted` returns true.

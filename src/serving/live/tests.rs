@@ -151,7 +151,7 @@ fn a_version_that_several_shadows_mean_is_one_shadow_with_the_largest_share() {
     };
     // The versions that get a copy of the request at `point`.
     let copied = |routing: &Routing, point| {
-        let shadows = routing.copies(|| point).indices();
+        let shadows = routing.select_shadows(|| point).indices();
         shadows
             .map(|index| routing.shadow_queue(index).version().number())
             .collect::<Vec<_>>()

@@ -32,7 +32,7 @@ use crate::ident::Share;
 pub use policy::{HeaderRule, Policy};
 pub use raw::{RawFallback, RawHeaderRule, RawPolicy, RawShadow};
 pub use rendezvous::Rendezvous;
-pub use shadow::{Copies, Fallback, Shadow, copies};
+pub use shadow::{Fallback, Shadow, ShadowSelection, select_shadows};
 pub use split::Split;
 
 /// The row or rule that answers a request, and what decided it.

@@ -157,34 +157,34 @@ impl Fallback {
     }
 }
 
-/// The shadows that get a copy of one request, by their index in the policy.
+/// A set of shadows that get a copy of one request, by their index in the policy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Copies(u8);
+pub struct ShadowSelection(u8);
 
-impl Copies {
-    /// Returns whether no shadow gets a copy.
+impl ShadowSelection {
+    /// Returns whether no shadow is selected.
     #[must_use]
     pub fn is_empty(self) -> bool {
         self.0 == 0
     }
 
-    /// Returns their indices, ascending.
+    /// Returns the indices of the selected shadows, ascending.
     pub fn indices(self) -> impl Iterator<Item = usize> {
         (0..Shadow::MOST).filter(move |at| self.0 >> at & 1 == 1)
     }
 }
 
-/// Decides which shadows get a copy of one request.
+/// Selects the shadows that get a copy of one request.
 ///
 /// A shadow gets the requests whose point in `0..10_000` lies below its share. So each gets exactly its basis points, and the
 /// requests of a shadow with a smaller share are a subset of those of one with a larger share, which makes the two comparable.
 /// `draw` returns the point; it is called only if a share is less than everything.
-pub fn copies(shadows: &[Shadow], draw: impl FnOnce() -> u32) -> Copies {
+pub fn select_shadows(shadows: &[Shadow], draw: impl FnOnce() -> u32) -> ShadowSelection {
     let mut chosen = 0;
     let partial = shadows.iter().any(|shadow| shadow.share != Share::FULL);
     let point = if partial { draw() } else { 0 };
     for (at, shadow) in shadows.iter().enumerate().take(Shadow::MOST) {
         chosen |= u8::from(point < shadow.share.basis_points()) << at;
     }
-    Copies(chosen)
+    ShadowSelection(chosen)
 }

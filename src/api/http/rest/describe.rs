@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
+use super::error_response::{ErrorResponse, json};
 use super::form::{self, ParseError};
-use super::refusal::{Refusal, json};
 use super::target::PathTarget;
 use crate::api::http::HttpState;
 use crate::api::{MESSAGE_PATIENCE, oip, read};
@@ -58,20 +58,20 @@ pub(in crate::api::http) async fn server_live() -> Response {
 
 pub(in crate::api::http) async fn server_ready(
     State(state): State<HttpState>,
-) -> Result<Response, Refusal> {
+) -> Result<Response, ErrorResponse> {
     let reasons = state.catalog.unready();
     if reasons.is_empty() {
         return Ok(json(&ServerReady { ready: true }, None));
     }
     let status = StatusCode::SERVICE_UNAVAILABLE;
-    Err(Refusal::new(status, "NOT_READY", reasons.join("; ")))
+    Err(ErrorResponse::new(status, "NOT_READY", reasons.join("; ")))
 }
 
 /// Answers that the model or version is ready, or refuses with the reason why it is not.
 pub(in crate::api::http) async fn model_ready(
     State(state): State<HttpState>,
     target: PathTarget,
-) -> Result<Response, Refusal> {
+) -> Result<Response, ErrorResponse> {
     let (name, version) = target.checked()?;
     state.catalog.version(&name, read::pin(version).as_ref())?;
     let ready = ModelReady { name, ready: true };
@@ -81,7 +81,7 @@ pub(in crate::api::http) async fn model_ready(
 pub(in crate::api::http) async fn model_metadata(
     State(state): State<HttpState>,
     target: PathTarget,
-) -> Result<Response, Refusal> {
+) -> Result<Response, ErrorResponse> {
     let (model, version) = target.checked()?;
     let metadata = oip::metadata(&state.catalog, &model, version)?;
     Ok(json(&metadata, None))
@@ -90,7 +90,7 @@ pub(in crate::api::http) async fn model_metadata(
 pub(in crate::api::http) async fn model_config(
     State(state): State<HttpState>,
     target: PathTarget,
-) -> Result<Response, Refusal> {
+) -> Result<Response, ErrorResponse> {
     let (model, version) = target.checked()?;
     let config = oip::config(&state.catalog, &model, version)?;
     Ok(json(&config, None))
@@ -99,14 +99,14 @@ pub(in crate::api::http) async fn model_config(
 pub(in crate::api::http) async fn model_statistics(
     State(state): State<HttpState>,
     target: PathTarget,
-) -> Result<Response, Refusal> {
+) -> Result<Response, ErrorResponse> {
     let (model, version) = target.checked()?;
     statistics_of(state, model, version).await
 }
 
 pub(in crate::api::http) async fn all_statistics(
     State(state): State<HttpState>,
-) -> Result<Response, Refusal> {
+) -> Result<Response, ErrorResponse> {
     statistics_of(state, String::new(), String::new()).await
 }
 
@@ -114,7 +114,7 @@ async fn statistics_of(
     state: HttpState,
     model: String,
     version: String,
-) -> Result<Response, Refusal> {
+) -> Result<Response, ErrorResponse> {
     // Reading takes locks, on which a thread that serves requests must not wait.
     let read = spawn_blocking(move || oip::statistics(&state.catalog, &model, version));
     match read.await {
@@ -123,7 +123,7 @@ async fn statistics_of(
             tracing::error!(%error, "failed to read statistics");
             let status = StatusCode::INTERNAL_SERVER_ERROR;
             let text = "failed to read statistics";
-            Err(Refusal::new(status, "INTERNAL", text))
+            Err(ErrorResponse::new(status, "INTERNAL", text))
         }
     }
 }
@@ -132,8 +132,8 @@ async fn statistics_of(
 pub(in crate::api::http) async fn repository_index(
     State(state): State<HttpState>,
     request: Request,
-) -> Result<Response, Refusal> {
-    let malformed = |text| Refusal::new(StatusCode::BAD_REQUEST, "MALFORMED_MESSAGE", text);
+) -> Result<Response, ErrorResponse> {
+    let malformed = |text| ErrorResponse::new(StatusCode::BAD_REQUEST, "MALFORMED_MESSAGE", text);
     let body = to_bytes(request.into_body(), MAX_INDEX_REQUEST_BYTES);
     let Ok(Ok(body)) = timeout(MESSAGE_PATIENCE, body).await else {
         return Err(malformed(format!(
@@ -143,7 +143,7 @@ pub(in crate::api::http) async fn repository_index(
     let wanted = match &*body {
         [] => IndexRequest::default(),
         body => form::parse_object(body).map_err(|error| match error {
-            ParseError::Invalid(faults) => Refusal::from(PredictError::from(faults)),
+            ParseError::Invalid(faults) => ErrorResponse::from(PredictError::from(faults)),
             ParseError::Malformed(text) => malformed(text),
         })?,
     };
@@ -158,5 +158,5 @@ pub(in crate::api::http) async fn refuse_load_or_unload(target: PathTarget) -> R
             over gRPC, or `taper versions load`",
         read::cut(&target.model)
     );
-    Refusal::new(StatusCode::FORBIDDEN, "FORBIDDEN", text).into_response()
+    ErrorResponse::new(StatusCode::FORBIDDEN, "FORBIDDEN", text).into_response()
 }

@@ -11,9 +11,9 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::envelope::{self, InferRequest, ParameterValue};
+use super::error_response::{ErrorResponse, json};
 use super::form::{self, BoundedList, ParseError};
 use super::receive::{Received, body_holding};
-use super::refusal::{Refusal, json};
 use super::target::PathTarget;
 use super::tensor::BodyParts;
 use crate::api::http::HttpState;
@@ -92,7 +92,7 @@ pub(in crate::api::http) async fn infer(
     State(state): State<HttpState>,
     target: PathTarget,
     request: Request,
-) -> Result<Response, Refusal> {
+) -> Result<Response, ErrorResponse> {
     let Received {
         headers,
         body,
@@ -110,7 +110,7 @@ pub(in crate::api::http) async fn infer(
     response_headers::write(&answer, &mut headers);
     match oip::infer_answer(answer, &options.outputs) {
         Ok(answer) => Ok(options.response(answer, headers, permit)),
-        Err(error) => Err(Refusal::from(error).holding(permit)),
+        Err(error) => Err(ErrorResponse::from(error).holding(permit)),
     }
 }
 

@@ -1,27 +1,27 @@
 //! The Open Inference Protocol over HTTP, and `predict` with named rows: JSON in, JSON or blocks of bytes out.
 //!
 //! ```text
-//! receive   a permit of admission control, then the body, within its limits on bytes and time
-//!   -> infer, predict     the body to a query; `form`, `envelope`, `data`, `rows` read JSON, `tensor` puts inputs together
+//! receive         a permit of admission control, then the body, within its limits on bytes and time
+//!   -> infer, predict   the body to a query; `form`, `envelope`, `data`, `rows` read JSON, `tensor` puts inputs together
 //!   -> the pipeline that all protocols share
-//!   -> infer, predict     the answer to JSON; the permit is held until the system has taken the last byte
-//! refusal   every error as JSON, whichever step found it
-//! describe  which models and versions there are, and their states
+//!   -> infer, predict   the answer to JSON; the permit is released after the response body has been handed to the operating system
+//! error_response  errors of all steps as JSON
+//! describe        the models and versions, and their states
 //! ```
 //!
-//! Small bodies are parsed on the thread of the connection, which other connections of this port and of operators share. Large ones wait
-//! for one of a few other threads, so that requests for health or metrics do not wait for them; they keep their permits meanwhile.
+//! Small bodies are parsed on the thread of the connection, which serves other connections too. Large bodies are parsed on blocking
+//! threads, on at most half as many as there are cores, so they do not delay health checks and metrics. A queued body keeps its permit.
 //! A deadline in the body is known once the body is parsed, and counts from the arrival of the request.
 //! Expensive forward passes go to the thread pool, as with every protocol.
 
 mod data;
 mod describe;
 mod envelope;
+mod error_response;
 mod form;
 mod infer;
 mod predict;
 mod receive;
-mod refusal;
 mod rows;
 mod target;
 mod tensor;
@@ -32,9 +32,9 @@ pub(super) use describe::{
     server_live, server_metadata, server_ready,
 };
 pub(super) use envelope::InferRequest;
+pub(super) use error_response::{ErrorBody, no_such_method, no_such_path};
 pub(super) use infer::{InferResponse, JSON_LENGTH, infer};
 pub(super) use predict::{PredictRequest, PredictResponse, predict};
-pub(super) use refusal::{ErrorBody, no_such_method, no_such_path};
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -43,14 +43,14 @@ use crate::api::response_headers;
 use crate::ident::VersionNumber;
 use crate::serving::Answer;
 
-/// Which version answered, and why.
+/// Response fields that describe how the answer was produced: role, ids and policy revision.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct AnswerSource {
-    /// The part that the version played: `primary`, or `fallback` if the version that should have answered failed or was too slow.
+    /// Role of the version that answered: `primary`, or `fallback` if the version that should have answered failed or was too slow.
     role: &'static str,
-    /// The caller's id for this answer, or one that the gateway made. Outcomes are reported by it.
+    /// Client-supplied response id, or a generated one. Use it to report ground truth.
     response_id: String,
-    /// Revision of the traffic policy that chose the version.
+    /// Revision of the traffic policy in force when the version was chosen, also for pinned requests; 0 if none was in force.
     policy_revision: u64,
     /// With role `fallback`: the version that should have answered.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -11,9 +11,9 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::AnswerSource;
+use super::error_response::{ErrorResponse, json};
 use super::form::{self, ParseError};
 use super::receive::Received;
-use super::refusal::{Refusal, json};
 use super::rows::{AnyCell, Rows};
 use super::target::PathTarget;
 use crate::api::http::HttpState;
@@ -74,7 +74,7 @@ pub(in crate::api::http) async fn predict(
     State(state): State<HttpState>,
     target: PathTarget,
     request: Request,
-) -> Result<Response, Refusal> {
+) -> Result<Response, ErrorResponse> {
     let Received {
         headers,
         body,

@@ -1,5 +1,5 @@
 //! The first and the last step of a prediction over HTTP: a permit of admission control before the body is read, within its limits on bytes
-//! and time, held until the response has left.
+//! and time. The permit is released after the response body has been handed to the operating system.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -13,8 +13,8 @@ use tokio::task::{spawn_blocking, yield_now};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_stream::StreamExt;
 
+use super::error_response::ErrorResponse;
 use super::form::ParseError;
-use super::refusal::Refusal;
 use crate::api::MESSAGE_PATIENCE;
 use crate::api::http::HttpState;
 use crate::error::{InputFaults, PredictError};
@@ -41,16 +41,16 @@ impl HttpState {
     /// Gets a permit and reads the body.
     ///
     /// # Errors
-    /// Returns a refusal if the request is not admitted, or if its body does not arrive within its limits.
-    pub(super) async fn receive(&self, request: Request) -> Result<Received, Refusal> {
+    /// Returns an error response if the request is not admitted, or if its body does not arrive within its limits.
+    pub(super) async fn receive(&self, request: Request) -> Result<Received, ErrorResponse> {
         let (head, body) = request.into_parts();
         let headers = head.headers;
         let mut body = body.into_data_stream();
         let permit = match self.enter(&headers) {
             Ok(permit) => Arc::new(permit),
-            Err(refusal) => {
+            Err(response) => {
                 self.linger(&headers, body).await;
-                return Err(refusal);
+                return Err(response);
             }
         };
         match self.read_body(&mut body, &permit).await {
@@ -59,29 +59,30 @@ impl HttpState {
                 body,
                 permit,
             }),
-            Err(refusal) => {
-                // The bytes that arrived are dropped; the permit is held until the refusal has left.
+            Err(response) => {
+                // The bytes that arrived are dropped; the permit is held until the error response has been
+                // handed to the operating system.
                 permit.release_bytes();
                 self.linger(&headers, body).await;
-                Err(refusal.holding(permit))
+                Err(response.holding(permit))
             }
         }
     }
 
     /// Gets a permit for a request with these headers.
-    fn enter(&self, headers: &HeaderMap) -> Result<RequestPermit, Refusal> {
+    fn enter(&self, headers: &HeaderMap) -> Result<RequestPermit, ErrorResponse> {
         let admission = self.predictor.admission();
         if admission.is_draining() {
-            return Err(Refusal::draining());
+            return Err(ErrorResponse::draining());
         }
         if let Some(got) = encoding(headers) {
             self.telemetry.unreadable(MessageFault::Malformed);
-            let refusal = Refusal::new(
+            let response = ErrorResponse::new(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "MALFORMED_MESSAGE",
                 "compressed bodies are not supported: send the body uncompressed",
             );
-            return Err(refusal.about("content-encoding", got, "identity, or no such header"));
+            return Err(response.about("content-encoding", got, "identity, or no such header"));
         }
         let length = headers.get(header::CONTENT_LENGTH);
         let length: Option<u64> = length.and_then(|length| length.to_str().ok()?.parse().ok());
@@ -92,13 +93,13 @@ impl HttpState {
         Ok(admission.enter(Instant::now(), None)?)
     }
 
-    fn too_large(&self) -> Refusal {
+    fn too_large(&self) -> ErrorResponse {
         self.telemetry.unreadable(MessageFault::TooLarge);
         let max = self.max_body_bytes;
         let text =
             format!("the body is larger than the limit, {max} bytes: send fewer rows at a time");
-        let refusal = Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "MESSAGE_TOO_LARGE", text);
-        refusal.about("body", "more", &format!("at most {max} bytes"))
+        let response = ErrorResponse::new(StatusCode::PAYLOAD_TOO_LARGE, "MESSAGE_TOO_LARGE", text);
+        response.about("body", "more", &format!("at most {max} bytes"))
     }
 
     /// Reads all of `body`, within [`MESSAGE_PATIENCE`].
@@ -106,7 +107,7 @@ impl HttpState {
         &self,
         body: &mut BodyDataStream,
         permit: &RequestPermit,
-    ) -> Result<Bytes, Refusal> {
+    ) -> Result<Bytes, ErrorResponse> {
         let mut read = pin!(self.collect_body(body, permit));
         tokio::select! {
             // Most bodies are there already, and then no timer is created.
@@ -132,21 +133,21 @@ impl HttpState {
         self.telemetry.unreadable(MessageFault::TooSlow);
         let text = format!("the body did not arrive within {MESSAGE_PATIENCE:?}");
         let status = StatusCode::REQUEST_TIMEOUT;
-        Err(Refusal::new(status, "MESSAGE_TOO_SLOW", text))
+        Err(ErrorResponse::new(status, "MESSAGE_TOO_SLOW", text))
     }
 
     async fn collect_body(
         &self,
         body: &mut BodyDataStream,
         permit: &RequestPermit,
-    ) -> Result<Bytes, Refusal> {
+    ) -> Result<Bytes, ErrorResponse> {
         // A body in one piece, as most are, is not copied. Several pieces are, since small ones may keep large buffers alive.
         let (mut first, mut joined) = (Bytes::new(), BytesMut::new());
         while let Some(piece) = body.next().await {
             let piece = piece.map_err(|_| {
                 self.telemetry.unreadable(MessageFault::Malformed);
                 let text = "the body ended before it was complete";
-                Refusal::new(StatusCode::BAD_REQUEST, "MALFORMED_MESSAGE", text)
+                ErrorResponse::new(StatusCode::BAD_REQUEST, "MALFORMED_MESSAGE", text)
             })?;
             permit.hold(piece.len())?;
             if permit.bytes() > self.max_body_bytes {
@@ -173,13 +174,13 @@ impl HttpState {
     /// large. Counts a body that cannot be parsed.
     ///
     /// # Errors
-    /// Returns a refusal if the body cannot be parsed, or if the gateway cuts the request off while it waits for a thread.
+    /// Returns an error response if the body cannot be parsed, or if the gateway cuts the request off while it waits for a thread.
     pub(super) async fn parse<T: Send + 'static>(
         &self,
         bytes: usize,
         permit: &Arc<RequestPermit>,
         parse: impl FnOnce() -> Result<T, ParseError> + Send + 'static,
-    ) -> Result<T, Refusal> {
+    ) -> Result<T, ErrorResponse> {
         if bytes <= MAX_INLINE_BYTES {
             return self.accept_parsed(parse(), permit);
         }
@@ -198,7 +199,7 @@ impl HttpState {
             parsed = on_blocking_thread => parsed,
             () = permit.cut_off() => {
                 permit.mark_interrupted();
-                return Err(Refusal::from(PredictError::Draining).holding(Arc::clone(permit)));
+                return Err(ErrorResponse::from(PredictError::Draining).holding(Arc::clone(permit)));
             }
         };
         match parsed {
@@ -206,8 +207,8 @@ impl HttpState {
             None => {
                 tracing::error!("failed to parse a body: the parser panicked");
                 let status = StatusCode::INTERNAL_SERVER_ERROR;
-                let refusal = Refusal::new(status, "INTERNAL", "failed to parse the body");
-                Err(refusal.holding(Arc::clone(permit)))
+                let response = ErrorResponse::new(status, "INTERNAL", "failed to parse the body");
+                Err(response.holding(Arc::clone(permit)))
             }
         }
     }
@@ -216,22 +217,24 @@ impl HttpState {
         &self,
         parsed: Result<T, ParseError>,
         permit: &Arc<RequestPermit>,
-    ) -> Result<T, Refusal> {
-        let refusal = match parsed {
+    ) -> Result<T, ErrorResponse> {
+        let response = match parsed {
             Ok(parsed) => return Ok(parsed),
-            Err(ParseError::Invalid(faults)) => self.predictor.pipeline().refuse(faults).into(),
+            Err(ParseError::Invalid(faults)) => {
+                self.predictor.pipeline().reject_invalid(faults).into()
+            }
             Err(ParseError::Malformed(why)) => {
                 self.telemetry.unreadable(MessageFault::Malformed);
                 let text = format!("the body is not well-formed JSON: {why}");
-                Refusal::new(StatusCode::BAD_REQUEST, "MALFORMED_MESSAGE", text)
+                ErrorResponse::new(StatusCode::BAD_REQUEST, "MALFORMED_MESSAGE", text)
                     .about("body", &why, "JSON")
             }
         };
-        Err(refusal.holding(Arc::clone(permit)))
+        Err(response.holding(Arc::clone(permit)))
     }
 
     /// Reads and drops the rest of a refused body, up to the limit on bodies: a client that is still sending when its connection closes
-    /// may never see the refusal. Not done for a client that waits for permission to send, nor once the gateway cuts requests off.
+    /// may never see the error response. Not done for a client that waits for permission to send, nor once the gateway cuts requests off.
     async fn linger(&self, headers: &HeaderMap, mut body: BodyDataStream) {
         if headers.contains_key(header::EXPECT) {
             return;
@@ -255,12 +258,12 @@ impl HttpState {
     /// Answers a query whose request holds `permit`.
     ///
     /// # Errors
-    /// Returns a refusal for each [`PredictError`].
+    /// Returns an error response for each [`PredictError`].
     pub(super) async fn answer(
         &self,
         query: Result<Query, InputFaults>,
         permit: &Arc<RequestPermit>,
-    ) -> Result<Answer, Refusal> {
+    ) -> Result<Answer, ErrorResponse> {
         let answer = tokio::select! {
             biased;
             answer = self.predictor.answer(query) => answer,
@@ -269,7 +272,7 @@ impl HttpState {
                 Err(PredictError::Draining)
             }
         };
-        answer.map_err(|error| Refusal::from(error).holding(Arc::clone(permit)))
+        answer.map_err(|error| ErrorResponse::from(error).holding(Arc::clone(permit)))
     }
 }
 

@@ -3,7 +3,7 @@
 use axum::extract::{FromRequestParts, RawPathParams};
 use http::request::Parts;
 
-use super::refusal::{REST, Refusal};
+use super::error_response::{ErrorResponse, REST};
 use crate::error::{InputFaults, PredictError};
 
 /// Names from a path.
@@ -33,8 +33,8 @@ impl PathTarget {
     /// Returns model and version in the form that all protocols share, with an empty version for none.
     ///
     /// # Errors
-    /// Returns a refusal if a name is empty.
-    pub(super) fn checked(self) -> Result<(String, String), Refusal> {
+    /// Returns an error response if a name is empty.
+    pub(super) fn checked(self) -> Result<(String, String), ErrorResponse> {
         let mut faults = InputFaults::default();
         self.check(&mut faults);
         faults.into_result().map_err(PredictError::from)?;
@@ -48,13 +48,13 @@ impl PathTarget {
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for PathTarget {
-    type Rejection = Refusal;
+    type Rejection = ErrorResponse;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ErrorResponse> {
         let params = RawPathParams::from_request_parts(parts, state).await;
         let params = params.map_err(|_| {
             let faults = InputFaults::one("path", "bytes that are not UTF-8", "names in UTF-8");
-            Refusal::from(&faults.into())
+            ErrorResponse::from(&faults.into())
         })?;
         let mut target = Self::default();
         for (name, text) in &params {

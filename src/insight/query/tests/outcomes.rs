@@ -1,7 +1,7 @@
 use super::*;
 use crate::ident::ResponseId;
 use crate::insight::outcomes::quality::Quality;
-use crate::insight::outcomes::{GroundTruth, Outcome, OutcomeSettings, Outcomes, Report};
+use crate::insight::outcomes::{GroundTruth, JoinReport, Outcome, OutcomeSettings, Outcomes};
 use crate::insight::query::outcomes::read_outcomes;
 
 #[test]
@@ -20,7 +20,7 @@ fn outcomes_are_read_by_version_and_role_without_roles_that_have_none() {
         row: 0,
         ground_truth: Some(GroundTruth::Class("yes".to_owned())),
     };
-    outcomes.report(0, &[outcome], &mut Report::default());
+    outcomes.join(0, &[outcome], &mut JoinReport::default());
     let read = read_outcomes(versions());
     let found: Vec<_> = read
         .iter()

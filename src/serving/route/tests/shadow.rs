@@ -22,7 +22,9 @@ fn every_shadow_gets_exactly_its_share_and_a_smaller_share_is_a_subset_of_a_larg
     let policy = shadows(&shares);
     let mut counted = [0; 4];
     for point in 0..10_000 {
-        let chosen: Vec<_> = copies(policy.shadows(), || point).indices().collect();
+        let chosen: Vec<_> = select_shadows(policy.shadows(), || point)
+            .indices()
+            .collect();
         assert!(chosen.is_sorted());
         for index in &chosen {
             counted[*index] += 1;
@@ -37,8 +39,8 @@ fn every_shadow_gets_exactly_its_share_and_a_smaller_share_is_a_subset_of_a_larg
 fn nothing_is_drawn_if_every_share_is_everything() {
     let draw = || -> u32 { panic!("drawn") };
     let all = shadows(&[10_000; 8]);
-    assert_eq!(copies(all.shadows(), draw).indices().count(), 8);
-    assert!(copies(shadows(&[]).shadows(), draw).is_empty());
+    assert_eq!(select_shadows(all.shadows(), draw).indices().count(), 8);
+    assert!(select_shadows(shadows(&[]).shadows(), draw).is_empty());
 }
 
 #[test]

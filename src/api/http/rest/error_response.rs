@@ -1,4 +1,4 @@
-//! Every error of the HTTP port as JSON: a sentence for people, a stable word for programs, and the fields that it is about.
+//! Errors of the HTTP port as JSON: a message, a machine-readable error code, and the faulty fields.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,9 +15,9 @@ use crate::api::status::cut;
 use crate::error::{Code, InputFault, PredictError};
 use crate::serving::admission::RequestPermit;
 
-/// Limit on the bytes of the sentence.
-const MAX_SENTENCE_BYTES: usize = 1024;
-/// Limit on the bytes of each text about a field.
+/// Maximum length of the error message, in bytes.
+const MAX_MESSAGE_BYTES: usize = 1024;
+/// Maximum length of each text about a field, in bytes.
 const MAX_FIELD_BYTES: usize = 320;
 
 /// The error mapping of the HTTP port, where paths name the model and its version.
@@ -33,9 +33,9 @@ pub(super) static REST: ErrorMapping = ErrorMapping {
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Error")]
 pub(in crate::api::http) struct ErrorBody {
-    /// What is wrong, as a sentence.
+    /// The error message.
     error: String,
-    /// A stable word for this kind of error, for programs.
+    /// Stable, machine-readable error code.
     reason: &'static str,
     /// The faulty parts of the request; the first ones if there are many.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -68,22 +68,22 @@ impl Field {
 
 /// An error response.
 #[derive(Debug)]
-pub(in crate::api::http) struct Refusal {
+pub(in crate::api::http) struct ErrorResponse {
     status: StatusCode,
     body: ErrorBody,
     retry_after: Option<Duration>,
-    /// The permit of the request, held until the response has left.
+    /// The permit of the request. It is released after the response body has been handed to the operating system.
     permit: Option<Arc<RequestPermit>>,
 }
 
-impl Refusal {
-    /// Creates a refusal for an error that only HTTP has.
+impl ErrorResponse {
+    /// Creates an error response without fields, `Retry-After` or permit.
     pub(super) fn new(status: StatusCode, reason: &'static str, error: impl Into<String>) -> Self {
         let error: String = error.into();
         Self {
             status,
             body: ErrorBody {
-                error: cut(&error, MAX_SENTENCE_BYTES, char::len_utf8),
+                error: cut(&error, MAX_MESSAGE_BYTES, char::len_utf8),
                 reason,
                 fields: Vec::new(),
             },
@@ -92,7 +92,7 @@ impl Refusal {
         }
     }
 
-    /// Sets the permit to hold until the response has left.
+    /// Sets the permit. It is released after the response body has been handed to the operating system.
     pub(super) fn holding(self, permit: Arc<RequestPermit>) -> Self {
         let permit = Some(permit);
         Self { permit, ..self }
@@ -104,7 +104,7 @@ impl Refusal {
         self
     }
 
-    /// Creates the refusal of new work while the gateway drains.
+    /// Creates the response to new work while the gateway drains.
     pub(super) fn draining() -> Self {
         let text = "the gateway is shutting down and takes no new work: send the request to another replica";
         let reason = PredictError::Draining.reason();
@@ -112,31 +112,31 @@ impl Refusal {
     }
 }
 
-impl From<&PredictError> for Refusal {
+impl From<&PredictError> for ErrorResponse {
     fn from(error: &PredictError) -> Self {
         let faults = match error {
             PredictError::InvalidInput(faults) => Some(faults.with_tensors_as(REST.tensors)),
             _ => None,
         };
-        let sentence = match &faults {
+        let message = match &faults {
             Some(faults) => faults.to_string(),
             None => error.to_string(),
         };
-        let mut refusal = Self::new(status((REST.code)(error)), error.reason(), sentence);
+        let mut response = Self::new(status((REST.code)(error)), error.reason(), message);
         match error {
             PredictError::UnknownModel(name) => {
-                refusal.about(REST.model, name, "the name of a model")
+                response.about(REST.model, name, "the name of a model")
             }
             PredictError::UnknownVersion { version, .. } => {
-                refusal.about(REST.version, &version.to_string(), "a version of the model")
+                response.about(REST.version, &version.to_string(), "a version of the model")
             }
             PredictError::UnknownLabel { label, .. } => {
-                refusal.about(REST.label, label, "a version or a label of the model")
+                response.about(REST.label, label, "a version or a label of the model")
             }
             PredictError::Overloaded { retry_after, .. }
             | PredictError::TooLate { retry_after, .. } => {
-                refusal.retry_after = Some(*retry_after);
-                refusal
+                response.retry_after = Some(*retry_after);
+                response
             }
             // The cause of a failed forward pass is in the log only.
             PredictError::InvalidInput(_)
@@ -146,20 +146,20 @@ impl From<&PredictError> for Refusal {
             | PredictError::DeadlineExceeded => {
                 let faults = faults.as_deref().into_iter();
                 let fields = faults.flat_map(|faults| faults.iter().map(Field::of));
-                refusal.body.fields.extend(fields);
-                refusal
+                response.body.fields.extend(fields);
+                response
             }
         }
     }
 }
 
-impl From<PredictError> for Refusal {
+impl From<PredictError> for ErrorResponse {
     fn from(error: PredictError) -> Self {
         Self::from(&error)
     }
 }
 
-impl IntoResponse for Refusal {
+impl IntoResponse for ErrorResponse {
     fn into_response(self) -> Response {
         let mut head = HeaderMap::new();
         if let Some(after) = self.retry_after {
@@ -171,7 +171,8 @@ impl IntoResponse for Refusal {
     }
 }
 
-/// Makes a JSON response of `body`, with a final newline for terminals. It holds `permit` until it has left.
+/// Makes a JSON response of `body`, with a final newline for terminals. `permit` is released after the response
+/// body has been handed to the operating system.
 pub(in crate::api::http) fn json(
     body: &impl Serialize,
     permit: Option<Arc<RequestPermit>>,
@@ -200,20 +201,20 @@ fn status(code: Code) -> StatusCode {
     }
 }
 
-/// Refuses a path that has no route.
-pub(in crate::api::http) async fn no_such_path(request: Request) -> Refusal {
+/// Returns the error response for a path that has no route.
+pub(in crate::api::http) async fn no_such_path(request: Request) -> ErrorResponse {
     let text = "unknown path: `/openapi.json` lists all paths";
-    Refusal::new(StatusCode::NOT_FOUND, "UNKNOWN_PATH", text).about(
+    ErrorResponse::new(StatusCode::NOT_FOUND, "UNKNOWN_PATH", text).about(
         "path",
         request.uri().path(),
         "one that `/openapi.json` lists",
     )
 }
 
-/// Refuses a method that the path does not have.
-pub(in crate::api::http) async fn no_such_method(request: Request) -> Refusal {
+/// Returns the error response for a method that the path does not support.
+pub(in crate::api::http) async fn no_such_method(request: Request) -> ErrorResponse {
     let text = "method not allowed on this path: the header `Allow` lists those that are";
-    Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "UNKNOWN_METHOD", text).about(
+    ErrorResponse::new(StatusCode::METHOD_NOT_ALLOWED, "UNKNOWN_METHOD", text).about(
         "method",
         request.method().as_str(),
         "one that the header `Allow` lists",

@@ -1,4 +1,4 @@
-//! The parts that all ports share: the path of a prediction, and the catalog of models.
+//! The state that all ports share: the pipeline, the catalog of models, and the limits on requests and connections.
 
 use std::sync::Arc;
 
@@ -21,9 +21,9 @@ use crate::serving::batch::Pool;
 use crate::serving::live::Live;
 use crate::serving::shadow::ShadowPool;
 
-/// What the builders of the ports read.
+/// The state that all ports share. The builders of the ports read it.
 #[derive(Debug)]
-pub(super) struct Core {
+pub(super) struct Shared {
     pub(super) config: Config,
     pub(super) live: Arc<Live>,
     pub(super) telemetry: Arc<Telemetry>,
@@ -35,7 +35,7 @@ pub(super) struct Core {
     pub(super) connection_limiter: ConnectionLimiter,
 }
 
-impl Core {
+impl Shared {
     /// Builds the parts, and starts their threads. Also returns the thread of the prediction log, if there is one.
     ///
     /// # Errors
@@ -60,7 +60,7 @@ impl Core {
             .with_outcomes(Arc::clone(&outcomes))
             .with_log(log)
             .with_shadows(shadow_pool);
-        let core = Self {
+        let shared = Self {
             predictor: Predictor::new(Arc::new(pipeline), Arc::clone(&admission)),
             catalog: Catalog::new(Arc::clone(&live), views, stage.clone()),
             connection_limiter: ConnectionLimiter {
@@ -75,7 +75,7 @@ impl Core {
             admission,
             stage,
         };
-        Ok((core, log_thread))
+        Ok((shared, log_thread))
     }
 
     /// Returns the builder of a gRPC port's stacks.
