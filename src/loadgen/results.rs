@@ -61,7 +61,7 @@ impl Counts {
 
     /// Returns the number of requests that were sent but have no outcome yet: they are in flight or abandoned.
     #[must_use]
-    pub fn unanswered(&self) -> u64 {
+    pub fn unfinished(&self) -> u64 {
         self.sent.saturating_sub(self.answered + self.failed)
     }
 }

@@ -239,7 +239,7 @@ impl Pipeline {
     ///
     /// # Errors
     /// Returns an error if `outcomes` is empty or longer than [`Outcomes::MAX_PER_REPORT`], or if every outcome is malformed.
-    pub async fn join_outcomes(&self, outcomes: &[Outcome]) -> Result<Report, PredictError> {
+    pub async fn join_outcomes(&self, outcomes: &[Outcome]) -> Result<JoinReport, PredictError> {
         let most = Outcomes::MAX_PER_REPORT;
         if outcomes.is_empty() || outcomes.len() > most {
             let (got, wanted) = (outcomes.len(), format!("1 to {most} outcomes"));

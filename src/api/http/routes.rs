@@ -1,5 +1,5 @@
 //! Every route of the HTTP port, with its operation and the forms of its requests and responses. The router, the OpenAPI document and the
-//! [endpoint table](crate::api::endpoints) are all made from this list, so none of them knows a path that another does not.
+//! list of all [`Endpoint`](crate::api::endpoints::Endpoint)s are made from this list, so each has the same paths.
 
 use axum::routing::{self, MethodRouter};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
