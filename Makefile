@@ -42,9 +42,9 @@ doc:
 	RUSTDOCFLAGS="--deny warnings" $(CARGO) doc --locked --no-deps --document-private-items
 
 # Micro-benches, the gateway under load beside a bare tonic echo, then the gateway with versions swapped under load,
-# and its memory over two million predictions with everything on.
+# its memory over two million predictions with everything on, and its instructions per request, which needs valgrind.
 bench:
-	$(CARGO) bench --locked
+	$(CARGO) bench --locked --no-fail-fast
 
 # Licences, sources and known faults of what we build on. Needs `cargo install cargo-deny --locked`.
 deny:
