@@ -340,7 +340,7 @@ fn who_calls_something_that_never_answers_is_told_where_it_was_and_what_to_do() 
     let row = ["predict", "m", "--row", "{}"];
     let set = ["split", "set", "m", "1=100%"];
     let promote = ["promote", "canary", "--model", "m"];
-    for verb in [
+    let verbs = [
         &["models"][..],
         &["models", "m"],
         &set,
@@ -350,8 +350,13 @@ fn who_calls_something_that_never_answers_is_told_where_it_was_and_what_to_do() 
         &["history"],
         &["watch"],
         &["audit"],
-    ] {
-        let ended = run(&[verb, &["--address", &url, "--timeout", "1"]].concat());
+    ];
+    let started = verbs.map(|verb| {
+        let args = [verb, &["--address", &url, "--timeout", "1"]].concat();
+        Process::start(&mut process::taper(&args))
+    });
+    for started in started {
+        let ended = started.end();
         assert_eq!(ended.code, Some(1), "{ended:?}");
         let told = format!("no answer from {url} in 1 s");
         let helps = ended.stderr.contains("--address") && ended.stderr.contains("--timeout");

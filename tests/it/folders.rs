@@ -15,13 +15,13 @@ async fn answers(gateway: &mut Running) -> Result<u64, Code> {
         .map_err(|status| status.code())
 }
 
-/// Waits until the model `m` answers so.
-async fn until(gateway: &mut Running, wanted: Result<u64, Code>) {
+/// Waits until `model` answers so.
+async fn until(gateway: &mut Running, model: &str, wanted: Result<u64, Code>) {
     let data = gateway.data.clone();
-    eventually(&format!("the answer is {wanted:?}"), || {
+    eventually(&format!("the answer of {model} is {wanted:?}"), || {
         let mut data = data.clone();
         async move {
-            let answer = data.predict(rows("m", [good()])).await;
+            let answer = data.predict(rows(model, [good()])).await;
             let answer = answer.map(|answer| answer.into_inner().version);
             (answer.map_err(|status| status.code()) == wanted).then_some(())
         }
@@ -38,12 +38,18 @@ async fn a_folder_that_is_removed_gives_way_to_the_next_lower_version_and_the_la
     .await;
     assert_eq!(answers(&mut gateway).await, Ok(2));
     fs::remove_dir_all(gateway.models().join("m/2")).expect("removed");
-    until(&mut gateway, Ok(1)).await;
+    until(&mut gateway, "m", Ok(1)).await;
     // The only one that can answer stays while its model is there: an empty folder says nothing.
     fs::remove_dir_all(gateway.models().join("m/1")).expect("removed");
-    tokio::time::sleep(std::time::Duration::from_millis(400)).await;
+    for version in 2..=3 {
+        // Found only by a later look at the registry.
+        tiny::drop_in(&gateway.models(), "other", version, |root| {
+            tiny::publish(root, "other", version);
+        });
+        until(&mut gateway, "other", Ok(version)).await;
+    }
     assert_eq!(answers(&mut gateway).await, Ok(1));
     fs::remove_dir_all(gateway.models().join("m")).expect("removed");
-    until(&mut gateway, Err(Code::NotFound)).await;
+    until(&mut gateway, "m", Err(Code::NotFound)).await;
     gateway.drain().await;
 }

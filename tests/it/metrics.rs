@@ -6,13 +6,12 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    time::Duration,
 };
 
 use serde_json::{Value, json};
 use taper::proto::v1;
 
-use crate::harness::{Running, good, rows, with_header};
+use crate::harness::{Running, eventually, good, rows, with_header};
 use crate::tiny;
 
 /// Fails with the line that installs what is missing.
@@ -335,7 +334,7 @@ async fn prometheus_scrapes_both_versions() {
         ),
         (r#"taper_prediction_score_count{model="m"}"#, ["1", "2"]),
     ] {
-        let mut found = eventually(&prometheus, query).await;
+        let mut found = two_series(&prometheus, query).await;
         found.sort();
         assert_eq!(found, versions, "{query}");
     }
@@ -343,22 +342,14 @@ async fn prometheus_scrapes_both_versions() {
 }
 
 /// The versions that `query` gives, once it gives two.
-async fn eventually(prometheus: &Prometheus, query: &str) -> Vec<String> {
-    for _ in 0..150 {
-        tokio::time::sleep(Duration::from_millis(200)).await;
-        let Some(answer) = prometheus.ask("query", query) else {
-            continue;
-        };
-        let results = answer["data"]["result"]
-            .as_array()
-            .cloned()
-            .unwrap_or_default();
-        if results.len() == 2 {
-            let version = |result: &Value| result["metric"]["version"].as_str().map(str::to_owned);
-            return results.iter().filter_map(version).collect();
-        }
-    }
-    panic!("prometheus has no two series for {query} after 30 s")
+async fn two_series(prometheus: &Prometheus, query: &str) -> Vec<String> {
+    eventually(&format!("two series for {query}"), || async {
+        let answer = prometheus.ask("query", query)?;
+        let results = answer["data"]["result"].as_array()?;
+        let version = |result: &Value| result["metric"]["version"].as_str().map(str::to_owned);
+        (results.len() == 2).then(|| results.iter().filter_map(version).collect())
+    })
+    .await
 }
 
 fn free_port() -> SocketAddr {

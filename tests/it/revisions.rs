@@ -6,6 +6,7 @@ use taper::proto::v1;
 use tonic::Status;
 use tonic_types::StatusExt;
 
+use crate::confirm::{long_ago, revert_at};
 use crate::harness::{Running, eventually, fields, good, reason, rows, seen};
 use crate::tiny;
 
@@ -253,9 +254,9 @@ async fn a_change_that_nobody_confirms_reverts_and_one_that_is_confirmed_stays()
     label(&mut gateway, "a", 1, v1::ChangeTerms::default())
         .await
         .expect("for good");
-    label(&mut gateway, "a", 2, within(1))
+    label(&mut gateway, "a", 2, within(3600))
         .await
-        .expect("for a second");
+        .expect("for an hour");
     let request = v1::GetModelRequest { model: "m".into() };
     let model = gateway
         .admin
@@ -268,6 +269,9 @@ async fn a_change_that_nobody_confirms_reverts_and_one_that_is_confirmed_stays()
         .await
         .expect_err("not now");
     assert_eq!(reason(&status), "UNCONFIRMED_CHANGE", "{status:?}");
+    let dir = gateway.drain_and_keep().await;
+    revert_at(dir.path(), 2, long_ago());
+    let mut gateway = Running::over(dir, "").await;
     let admin = gateway.admin.clone();
     let reverted = eventually("the revert", || {
         let mut admin = admin.clone();

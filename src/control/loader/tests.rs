@@ -8,7 +8,7 @@ use serde_json::json;
 use super::*;
 use crate::model::samples;
 
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(60);
 
 fn order(root: &Path, version: u64) -> Order {
     Order {
