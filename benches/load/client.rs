@@ -47,7 +47,7 @@ pub(crate) struct Sample {
 /// A request as it stands on the wire, and the method that takes it.
 #[derive(Clone)]
 pub(crate) struct Asked {
-    path: PathAndQuery,
+    pub(crate) path: PathAndQuery,
     /// The message.
     pub(crate) body: Bytes,
 }
