@@ -1,4 +1,4 @@
-//! Perceptrons at batch 1, 8 and 64: encoding rows, and the forward pass over them beside candle's over the same weights. The
+//! Perceptrons at batch sizes 1, 8 and 64: encoding rows, and the forward pass compared with candle's over the same weights. The
 //! network of the example is version 2 of the flights; the other is 30-64-64-2.
 #![expect(clippy::expect_used, clippy::panic, reason = "a bench")]
 
@@ -118,7 +118,7 @@ fn publish(dir: &Path) {
     fs::write(dir.join("metadata.json"), manifest.to_string()).expect("written");
 }
 
-/// Numbers between -1 and 1, the same every time.
+/// Returns `count` numbers between -1 and 1, the same every time.
 fn numbers(count: usize) -> impl Iterator<Item = f32> {
     let next = |state: &u32| Some(state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223));
     let states = std::iter::successors(Some(1_u32), next).skip(1).take(count);

@@ -1,4 +1,4 @@
-//! Taking the snapshot, alone and while a writer publishes without a pause: the worst that admin calls could do.
+//! Loading the snapshot, alone and while a writer publishes without a pause: the highest load that admin calls could cause.
 #![expect(clippy::expect_used, reason = "a bench")]
 
 use std::{

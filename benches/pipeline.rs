@@ -4,7 +4,7 @@
 
 mod common;
 #[path = "../tests/it/live_snapshot.rs"]
-#[expect(unreachable_pub, reason = "the tests have it, too")]
+#[expect(unreachable_pub, reason = "the tests use it, too")]
 mod live_snapshot;
 
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use taper::serving::{Pipeline, Query};
 use tokio::runtime::Builder;
 use tokio::time::Instant;
 
-/// The example's versions 1 and 2 at 50/50, behind admission control.
+/// Returns a pipeline with the example's versions 1 and 2 at 50/50, and its admission control.
 fn pipeline() -> (Arc<AdmissionControl>, Pipeline) {
     let telemetry = Telemetry::new().expect("metrics");
     let split = RawPolicy {
@@ -39,9 +39,9 @@ fn pipeline() -> (Arc<AdmissionControl>, Pipeline) {
     )
 }
 
-/// `payload` as it arrives.
+/// Returns a query with `payload`.
 fn query(admission: &Arc<AdmissionControl>, payload: Payload) -> Query {
-    let permit = admission.enter(Instant::now(), None).expect("a place");
+    let permit = admission.enter(Instant::now(), None).expect("a permit");
     Query {
         model: MODEL.into(),
         pin: None,
@@ -53,7 +53,7 @@ fn query(admission: &Arc<AdmissionControl>, payload: Payload) -> Query {
     }
 }
 
-/// The golden rows as callers of named rows send them.
+/// Returns the golden rows as named rows.
 fn named(rows: usize) -> Payload {
     let version = version(2);
     let golden = version.manifest().golden.iter().cycle().take(rows);

@@ -9,7 +9,7 @@ use taper::serving::route::{Policy, RawHeaderRule, RawPolicy, route};
 
 const VERSIONS: [u64; 3] = [2, 8, 64];
 
-/// As even as basis points allow.
+/// Returns a split that is as even as basis points allow.
 fn even(versions: u64) -> RawPolicy {
     let share = 10_000 / u32::try_from(versions).expect("few versions");
     let mut split: Vec<_> = (1..=versions)
@@ -43,7 +43,7 @@ fn by_key(c: &mut Criterion) {
     let mut group = c.benchmark_group("route/key");
     for versions in VERSIONS {
         let (policy, headers) = (checked(even(versions)), HeaderMap::new());
-        // A UUID; every key costs the same, since every version draws its lot.
+        // A UUID; every key takes the same time, because every version hashes it.
         let key = b"2f1c9d3e-5a7b-4c1d-9e8f-0a1b2c3d4e5f";
         group.bench_function(BenchmarkId::from_parameter(versions), |b| {
             b.iter(|| route(black_box(&policy), &headers, black_box(key), || 0));

@@ -1,4 +1,4 @@
-//! What statistics cost a request: watching its inputs while it is encoded, and recording it; and what a reader pays.
+//! Cost of statistics for a request: observing its inputs while it is encoded, and recording it; and the cost for a reader.
 #![expect(clippy::expect_used, clippy::panic, reason = "a bench")]
 
 mod common;

@@ -1,9 +1,13 @@
 //! Names and numbers that identify things. Each type checks its rule where it is created, so a value of the type is always valid.
 
+mod target;
+
 use std::{fmt, num::NonZeroU64, str::FromStr, sync::Arc};
 
 use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
+
+pub use target::{RawTarget, Target};
 
 use crate::text::truncate;
 
@@ -215,37 +219,6 @@ impl fmt::Debug for Label {
     }
 }
 
-/// A version, or the version that a label currently names. Versions sort before labels.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Target {
-    /// A version.
-    Version(VersionNumber),
-    /// The version that the label currently names.
-    Label(Label),
-}
-
-/// Reads a text of digits as a version and any other text as a label.
-impl FromStr for Target {
-    type Err = InvalidIdent;
-
-    fn from_str(raw: &str) -> Result<Self, Self::Err> {
-        if !raw.is_empty() && raw.bytes().all(|b| b.is_ascii_digit()) {
-            raw.parse().map(Self::Version)
-        } else {
-            raw.parse().map(Self::Label)
-        }
-    }
-}
-
-impl fmt::Display for Target {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Version(version) => version.fmt(f),
-            Self::Label(label) => label.fmt(f),
-        }
-    }
-}
-
 /// A share of traffic in basis points: `0..=10_000`, where 10,000 is all traffic. Shares are integers, not floats, so that they add
 /// up and compare exactly, also after a round trip through TOML and protobuf.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -322,11 +295,8 @@ impl ResponseId {
     pub fn from_random(bits: u128) -> Self {
         // Into a buffer on the stack: every request needs an id, and `encode` takes a quarter more instructions.
         let mut digits = [0; 32];
-        Self(
-            HEXLOWER
-                .encode_mut_str(&bits.to_be_bytes(), &mut digits)
-                .to_owned(),
-        )
+        let id = HEXLOWER.encode_mut_str(&bits.to_be_bytes(), &mut digits);
+        Self(id.to_owned())
     }
 
     /// Returns whether `raw` is a valid id.

@@ -1,15 +1,15 @@
-//! How calm a gateway stays: beside a dear model, and past what it can do.
+//! Latency of a gateway next to an expensive model, and under overload.
 //!
-//! * **Beside**: requests for the small model of the example come at a steady rate, alone and while two callers keep a dear model
-//!   busy whose pass takes some milliseconds. Told are the small one's p99 in both cases, and what the dear one manages beside it
-//!   in relation to a bare loop over the same model on the same core. What the machine itself makes of a busy core is seen with
-//!   that loop beside the small model, in a process of the lowest priority that there is.
-//! * **Overload**: first what a dear model can do for callers that wait; then three times that, in an open loop with deadlines;
-//!   then half of it. Told are the answers within their deadline in relation to what can be done, the latency of those that were
-//!   answered, resident memory meanwhile, and how it is in the first second after. Once with batches of 64 rows, where a request
-//!   is so cheap that turning away the others takes a good part of the core, and once with batches of 4.
+//! * **Beside**: requests for the small model of the example come at a steady rate, alone and while two clients keep an expensive
+//!   model busy whose pass takes some milliseconds. Reported are the small model's p99 in both cases, and the throughput of the
+//!   expensive one in relation to a bare loop over the same model on the same core. The same loop, in a process of the lowest
+//!   priority next to the small model, shows the effect of a busy core on the machine itself.
+//! * **Overload**: first the capacity of an expensive model for clients that wait; then three times that, in an open loop with
+//!   deadlines; then half of it. Reported are the answers within their deadline in relation to the capacity, the latency of
+//!   answered requests, resident memory, and the behaviour in the first second after. Once with batches of 64 rows, where a request
+//!   is so inexpensive that refusing the others takes a good part of the core, and once with batches of 4.
 //!
-//! The server has one core and the generator another, where there are two. Ratios are taken within a round; told are medians with
+//! The server has one core and the generator another, if there are two. Ratios are taken within a round; reported are medians with
 //! the lowest and the highest.
 //!
 //! `cargo bench --bench calm -- --rounds 1 --overload 5` for a quick look.
@@ -17,7 +17,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::print_stdout,
-    reason = "a bench tells what it saw, and stops at the first thing that is wrong"
+    reason = "a bench prints its results and panics on the first error"
 )]
 
 #[path = "../common/args.rs"]
@@ -36,10 +36,10 @@ mod resident;
 #[path = "../load/spread.rs"]
 mod spread;
 #[path = "../load/target.rs"]
-#[expect(dead_code, reason = "the bench of load looks at more of it")]
+#[expect(dead_code, reason = "the bench of load uses more of it")]
 mod target;
 #[path = "../../tests/it/tiny.rs"]
-#[expect(unreachable_pub, dead_code, reason = "the tests have it, too")]
+#[expect(unreachable_pub, dead_code, reason = "the tests use it, too")]
 mod tiny;
 #[path = "../common/tiny_request.rs"]
 mod tiny_request;
@@ -53,7 +53,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use args::Args;
-use client::{Asked, Load, Senders};
+use client::{EncodedRequest, Load, Senders};
 use cpu::Others;
 use spread::Spread;
 use taper::ident::VersionNumber;
@@ -61,26 +61,26 @@ use taper::loadgen::{Arrivals, Tally};
 use target::{BUILT, Cores, Target, on_server_core};
 use tokio::time::{Instant, sleep};
 
-/// The dear model: its second layer has 104 MB, which one core reads in some milliseconds.
-const DEAR: &str = "dear";
+/// The expensive model: its second layer has 104 MB, which one core reads in some milliseconds.
+const EXPENSIVE: &str = "expensive";
 const WIDTH: usize = 5_100;
-/// Rows that it scores together, at most.
+/// Maximum number of rows in one of its batches.
 const MOST_ROWS: usize = 64;
-/// The same with smaller batches.
-const SMALL_BATCHES: (&str, usize) = ("dear-4", 4);
+/// The same model with smaller batches.
+const SMALL_BATCHES: (&str, usize) = ("expensive-4", 4);
 
 const CONFIG: &str = "[models.flight-delay]\nsplit = { 1 = 5000, 2 = 5000 }\n";
 
-/// Requests a second for the small model.
+/// Requests per second for the small model.
 const RATE: f64 = 1_000.0;
-/// Callers of the dear model beside it.
+/// Clients of the expensive model in the first part.
 const CALLERS: Load = Load::Closed(2);
 const STRETCH: Duration = Duration::from_secs(4);
 
-/// Makes this binary a bare loop over the dear model in the registry that is named, for so many milliseconds.
+/// Makes this binary a bare loop over the expensive model in a registry, for some milliseconds.
 const LOOP: &str = "bare-loop";
 
-/// Callers that find out what the dear model can do, and how long those wait who come past that.
+/// Clients that measure the capacity of the expensive model, and the deadline of requests beyond it.
 const MANY: Load = Load::Closed(64);
 const DEADLINE: Duration = Duration::from_millis(500);
 
@@ -97,7 +97,7 @@ fn main() {
     let cores = Cores::split();
     let dir = tempfile::tempdir().expect("a temporary folder");
     let registry = dir.path().join("models");
-    for (name, most_rows) in [(DEAR, MOST_ROWS), SMALL_BATCHES] {
+    for (name, most_rows) in [(EXPENSIVE, MOST_ROWS), SMALL_BATCHES] {
         tiny::publish_wide(&registry, name, 1, WIDTH, most_rows);
     }
     symlink(
@@ -121,7 +121,7 @@ fn main() {
         let [target] = &targets;
         let others = Others::watch(&targets);
         beside(target, &registry, rounds, cores).await;
-        for model in [DEAR, SMALL_BATCHES.0] {
+        for model in [EXPENSIVE, SMALL_BATCHES.0] {
             overloaded(target, model, overload).await;
         }
         let busy = others.cores(&targets);
@@ -140,7 +140,7 @@ async fn beside(target: &Target, registry: &Path, rounds: u32, cores: Option<Cor
     let dear_senders = Senders::of(
         address,
         CALLERS,
-        &Asked::native(&tiny_request::message(DEAR)),
+        &EncodedRequest::native(&tiny_request::message(EXPENSIVE)),
         None,
     )
     .await;
@@ -150,11 +150,11 @@ async fn beside(target: &Target, registry: &Path, rounds: u32, cores: Option<Cor
     small_senders.send(open, STRETCH / 4).await;
     for _ in 0..rounds {
         let before = p99(&small_senders.send(open, STRETCH).await);
-        let (small, dear) = tokio::join!(
+        let (small, expensive) = tokio::join!(
             small_senders.send(open, STRETCH),
             dear_senders.send(CALLERS, STRETCH)
         );
-        for counts in [small.counts, dear.counts] {
+        for counts in [small.counts, expensive.counts] {
             assert_eq!(counts.failed, 0, "every request is answered");
         }
         let beside = p99(&small);
@@ -168,7 +168,7 @@ async fn beside(target: &Target, registry: &Path, rounds: u32, cores: Option<Cor
             machine.push(beside);
             machines.push(beside / before);
         }
-        let rate = dear.counts.in_time as f64 / STRETCH.as_secs_f64();
+        let rate = expensive.counts.in_time as f64 / STRETCH.as_secs_f64();
         let floor = passes_of_a_loop(registry, cores);
         bare.push(floor);
         managed.push(rate);
@@ -191,7 +191,7 @@ async fn beside(target: &Target, registry: &Path, rounds: u32, cores: Option<Cor
         );
     }
     println!(
-        "| dear: rows/s, alone as a bare loop | {} | {} | {} |",
+        "| expensive: rows/s, alone as a bare loop | {} | {} | {} |",
         show(&bare, 0),
         show(&managed, 0),
         show(&shares, 2)
@@ -200,7 +200,7 @@ async fn beside(target: &Target, registry: &Path, rounds: u32, cores: Option<Cor
 
 async fn overloaded(target: &Target, model: &str, length: Duration) {
     let address = target.data();
-    let asked = Asked::native(&tiny_request::message(model));
+    let asked = EncodedRequest::native(&tiny_request::message(model));
     let patient = Senders::of(address, MANY, &asked, None).await;
     patient.send(MANY, STRETCH / 4).await;
     let peak = per_second(&patient.send(MANY, STRETCH).await, STRETCH);
@@ -213,7 +213,7 @@ async fn overloaded(target: &Target, model: &str, length: Duration) {
     callers.send(at(peak / 2.0), STRETCH / 2).await;
     let memory = async {
         let (mut least, mut most) = (u64::MAX, 0);
-        // What grows with the first requests of an overload has grown.
+        // Memory that grows with the first requests of an overload has grown by now.
         sleep(length / 5).await;
         let end = Instant::now() + length * 3 / 4;
         while Instant::now() < end {
@@ -266,12 +266,12 @@ fn per_second(seen: &Tally, length: Duration) -> f64 {
     seen.counts.in_time as f64 / length.as_secs_f64()
 }
 
-/// In microseconds.
+/// Returns p99 in microseconds.
 fn p99(seen: &Tally) -> f64 {
     seen.latency().quantile(0.99).as_secs_f64() * 1e6
 }
 
-/// A bare loop over the dear model in a process of its own, which prints the passes a second.
+/// Returns a command that runs a bare loop over the expensive model in its own process, which prints the passes per second.
 fn bare_loop_on(
     registry: &Path,
     cores: Option<Cores>,
@@ -289,7 +289,7 @@ fn bare_loop_on(
     command
 }
 
-/// Passes a second of a process that does nothing else.
+/// Returns the passes per second of a process that does nothing else.
 fn passes_of_a_loop(registry: &Path, cores: Option<Cores>) -> f64 {
     let mut command = bare_loop_on(registry, cores, STRETCH / 2, &[]);
     let output = command.output().expect("it runs");
@@ -297,11 +297,11 @@ fn passes_of_a_loop(registry: &Path, cores: Option<Cores>) -> f64 {
     text.trim().parse().expect("passes a second")
 }
 
-/// Such a process with the lowest priority, until this is dropped.
+/// Such a process with the lowest priority. It ends when it is dropped.
 struct Busy(Child);
 
 impl Busy {
-    /// `None` where there is no `chrt`, which comes with util-linux.
+    /// Returns `None` if `chrt`, which is part of util-linux, is missing.
     fn start(registry: &Path, cores: Option<Cores>) -> Option<Self> {
         let idle = ["chrt", "--idle", "0"];
         let mut command = bare_loop_on(registry, cores, STRETCH * 10, &idle);
@@ -316,12 +316,15 @@ impl Drop for Busy {
     }
 }
 
-/// Prints how many passes of one row the dear model makes in a second.
+/// Prints how many passes of one row the expensive model makes per second.
 fn bare_loop(registry: &Path, length: Duration) {
-    let dir = registry.join(DEAR).join("1");
-    let (model, number) = (DEAR.parse().expect("a name"), VersionNumber::try_from(1));
+    let dir = registry.join(EXPENSIVE).join("1");
+    let (model, number) = (
+        EXPENSIVE.parse().expect("a name"),
+        VersionNumber::try_from(1),
+    );
     let version = taper::model::load(&dir, &model, number.expect("a version"));
-    let version = version.expect("the dear model loads");
+    let version = version.expect("the expensive model loads");
     let rows = version.signature().encode(&tiny_request::payload());
     let rows = rows.expect("a row");
     let begin = Instant::now();

@@ -1,9 +1,9 @@
-//! The command line of a bench. Flags that it does not know are for others, such as the `--bench` of cargo.
+//! The command line of a bench. It ignores unknown flags, such as the `--bench` of cargo.
 
 use std::env;
 use std::str::FromStr;
 
-/// What was given to a bench.
+/// Arguments of a bench.
 pub(crate) struct Args(pub(crate) Vec<String>);
 
 impl Args {
@@ -11,7 +11,7 @@ impl Args {
         Self(env::args().skip(1).collect())
     }
 
-    /// What stands after `flag`, if that is there.
+    /// Returns the value after `flag`, if there is one.
     pub(crate) fn after<T: FromStr>(&self, flag: &str) -> Option<T> {
         let at = self.0.iter().position(|arg| arg == flag)?;
         let value = self.0.get(at + 1).and_then(|value| value.parse().ok());

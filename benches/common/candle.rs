@@ -1,22 +1,22 @@
-//! candle's own forward pass over a perceptron: what taper's is measured against.
+//! candle's own forward pass over a perceptron, the baseline for taper's.
 
 use std::path::Path;
 
 use candle_core::{Device, Tensor};
 
-/// Linear layers with ReLU between them, and with a sigmoid behind the last one where that has one output.
+/// Linear layers with ReLU between them, and with a sigmoid after the last one if it has one output.
 pub(crate) struct Perceptron {
     layers: Vec<(Tensor, Tensor)>,
 }
 
 impl Perceptron {
-    /// The one whose version is in `dir`; its linear layers are `0`, `2`, `4` and so on.
+    /// Reads the version in `dir`; its linear layers are `0`, `2`, `4` and so on.
     pub(crate) fn read(dir: &Path) -> Self {
         let file = dir.join("weights.safetensors");
         let tensors = candle_core::safetensors::load(file, &Device::Cpu).expect("weights");
         let layers = (0..).step_by(2).map_while(|at| {
             let weight = tensors.get(&format!("{at}.weight"))?;
-            // As taper lays them out for candle: a transposed view costs twice the time.
+            // The layout that taper uses for candle: a transposed view takes twice the time.
             let weight = weight.t().and_then(|weight| weight.contiguous());
             let bias = tensors.get(&format!("{at}.bias")).expect("a bias");
             Some((weight.expect("a matrix"), bias.clone()))
@@ -25,7 +25,7 @@ impl Perceptron {
         Self { layers }
     }
 
-    /// Answers for `rows` of `columns` values.
+    /// Returns the answers for `rows` of `columns` values.
     pub(crate) fn forward(&self, rows: &[f32], columns: usize) -> Vec<f32> {
         self.apply(rows, columns).expect("layers that fit")
     }

@@ -1,4 +1,4 @@
-//! Real flights for benches: the versions of `examples/flights` and the golden rows that came with them.
+//! Real flights for benches: the versions of `examples/flights` and the golden rows that belong to them.
 
 use std::path::{Path, PathBuf};
 
@@ -7,15 +7,15 @@ use taper::ident::VersionNumber;
 use taper::model::Version;
 use taper::model::payload::{Datatype, Tensor, TensorData};
 
-/// The model's name.
+/// Name of the model.
 pub(crate) const MODEL: &str = "flight-delay";
 
-/// The registry with all versions.
+/// Returns the path of the registry with all versions.
 pub(crate) fn registry() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/flights/models")
 }
 
-/// One version, loaded.
+/// Loads one version.
 pub(crate) fn version(number: u64) -> Version {
     let dir = registry().join(MODEL).join(number.to_string());
     let model = MODEL.parse().expect("a name");
@@ -23,7 +23,7 @@ pub(crate) fn version(number: u64) -> Version {
     taper::model::load(&dir, &model, number).expect("the example loads")
 }
 
-/// The first `rows` golden rows of `version`, over and over where there are fewer, one tensor an input.
+/// Returns the first `rows` golden rows of `version`, repeated if there are fewer, with one tensor per input.
 pub(crate) fn tensors(version: &Version, rows: usize) -> Vec<Tensor> {
     let golden = &version.manifest().golden;
     let inputs = &version.signature().inputs();

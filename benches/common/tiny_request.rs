@@ -3,7 +3,7 @@
 use taper::model::payload::{Payload, Tensor, TensorData};
 use taper::proto::v1;
 
-/// As it comes out of the wire.
+/// Returns the row in the form that a decoder returns.
 pub(crate) fn payload() -> Payload {
     let tensor = |name: &str, shape: &[i64], data| Tensor {
         name: name.into(),
@@ -18,7 +18,7 @@ pub(crate) fn payload() -> Payload {
     ])
 }
 
-/// As a program sends it.
+/// Returns the row in the form that a program sends.
 pub(crate) fn message(model: &str) -> v1::PredictRequest {
     let tensor = |name: &str, datatype: v1::Datatype, shape: &[i64]| v1::Tensor {
         name: name.into(),

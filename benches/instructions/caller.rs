@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use crate::client::Asked;
+use crate::client::EncodedRequest;
 
 /// Pause between two checks of the threads of the server.
 const PAUSE: Duration = Duration::from_micros(200);
@@ -40,7 +40,7 @@ pub(crate) struct Caller {
 
 impl Caller {
     /// Connects to `address`, on which the process with the id `server` listens.
-    pub(crate) fn connect(address: SocketAddr, server: u32, asked: &Asked) -> Self {
+    pub(crate) fn connect(address: SocketAddr, server: u32, asked: &EncodedRequest) -> Self {
         let mut socket = TcpStream::connect(address).expect("the connection opens");
         socket.set_nodelay(true).expect("a socket");
         let mut opening = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();

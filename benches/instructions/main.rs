@@ -59,7 +59,7 @@ use std::time::Duration;
 
 use args::Args;
 use caller::Caller;
-use client::Asked;
+use client::EncodedRequest;
 use counted_gateway::CountedGateway;
 use spread::Spread;
 
@@ -144,7 +144,7 @@ struct Bench {
     builds: Vec<Build>,
     /// Number of counted requests over each protocol.
     number: usize,
-    requests: [Asked; PROTOCOLS.len()],
+    requests: [EncodedRequest; PROTOCOLS.len()],
 }
 
 impl Bench {
@@ -205,7 +205,7 @@ fn percent(before: f64, after: f64) -> String {
 /// Sends each of `requests` `number` times and returns the instructions of `gateway` per request, for each of them.
 fn per_request<const N: usize>(
     gateway: &mut CountedGateway,
-    requests: &[Asked; N],
+    requests: &[EncodedRequest; N],
     number: usize,
 ) -> [f64; N] {
     let idle_before = idle(gateway);

@@ -1,4 +1,4 @@
-//! The floors: tonic without a gateway.
+//! The baselines: tonic without a gateway.
 
 use std::{
     convert::Infallible,
@@ -30,12 +30,12 @@ use crate::common;
 use crate::listen;
 use crate::target::{Cores, Target, on_server_core};
 
-/// Makes this binary a bare server.
+/// Argument that makes this binary a bare server.
 pub(crate) const VERB: &str = "bare-server";
-/// Makes the bare server run forward passes.
+/// Argument that makes the bare server run forward passes.
 pub(crate) const FORWARD: &str = "forward";
 
-/// This binary as a bare server that gives back the answer in the file at `answer`.
+/// Starts this binary as a bare server that returns the answer in the file at `answer`.
 pub(crate) fn target(
     name: &'static str,
     answer: &Path,
@@ -50,12 +50,12 @@ pub(crate) fn target(
 
 struct Bare {
     answer: v1::PredictResponse,
-    /// candle's networks of versions with a request that is already encoded, taken in turn; empty: no forward pass.
+    /// candle's networks of versions, each with an encoded request, used in turn. If it is empty, there is no forward pass.
     versions: Vec<(Perceptron, Rows)>,
     next: AtomicUsize,
 }
 
-/// The service, with the codec that comes with tonic.
+/// The service with tonic's own codec.
 #[derive(Clone)]
 struct Floor(Arc<Bare>);
 

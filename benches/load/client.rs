@@ -1,5 +1,5 @@
-//! What `taper bench` sends with, over clients of its own: requests are encoded once and answers are not decoded, so that it
-//! costs as little as it can.
+//! The load generator of `taper bench` over clients of its own: requests are encoded once and answers are not decoded, so that it
+//! uses as little CPU time as possible.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -18,12 +18,12 @@ use crate::target::Target;
 /// HTTP/2 connections that concurrent requests share.
 const CONNECTIONS: usize = 4;
 
-/// A closed loop of so many callers.
+/// Returns a closed loop of `callers` clients.
 pub(crate) fn closed(callers: usize) -> Load {
     Load::Closed(callers)
 }
 
-/// An open loop of so many requests a second, evenly spread.
+/// Returns an open loop of `rate` requests per second, evenly spread.
 pub(crate) fn open(rate: u32) -> Load {
     Load::Open {
         rate: rate.into(),
@@ -32,33 +32,33 @@ pub(crate) fn open(rate: u32) -> Load {
     }
 }
 
-/// What one run saw.
+/// Measurements of one run.
 pub(crate) struct Sample {
-    /// Answers a second.
+    /// Answers per second.
     pub(crate) throughput: f64,
-    /// From the moment a request was due, in an open loop.
+    /// Latencies; in an open loop from the moment a request was due.
     pub(crate) latency: Times,
     /// CPU time of the server per answer.
     pub(crate) cpu: Duration,
-    /// Answers in all, those of the warm-up too.
+    /// All answers, including those of the warm-up.
     pub(crate) sent: u64,
 }
 
-/// A request as it stands on the wire, and the method that takes it.
+/// An encoded request and the path of its method.
 #[derive(Clone)]
-pub(crate) struct Asked {
+pub(crate) struct EncodedRequest {
     pub(crate) path: PathAndQuery,
     /// The message.
     pub(crate) body: Bytes,
 }
 
-impl Asked {
-    /// By the native protocol.
+impl EncodedRequest {
+    /// Encodes a request of the native protocol.
     pub(crate) fn native(message: &impl Message) -> Self {
         Self::by("/taper.v1.PredictionService/Predict", message)
     }
 
-    /// By the method `path`.
+    /// Encodes a request for the method `path`.
     pub(crate) fn by(path: &'static str, message: &impl Message) -> Self {
         Self {
             path: PathAndQuery::from_static(path),
@@ -67,15 +67,20 @@ impl Asked {
     }
 }
 
-/// The answer to one request.
-pub(crate) async fn one(address: SocketAddr, asked: &Asked) -> Bytes {
+/// Returns the answer to one request.
+pub(crate) async fn one(address: SocketAddr, asked: &EncodedRequest) -> Bytes {
     let mut client = Grpc::new(connect(address).await);
     let answer = call(&mut client, asked, None).await;
     answer.expect("an answer")
 }
 
 /// Sends `load` to `target`: a warm-up of a third of `seconds`, then the measurement.
-pub(crate) async fn drive(target: &Target, load: Load, asked: &Asked, seconds: Duration) -> Sample {
+pub(crate) async fn drive(
+    target: &Target,
+    load: Load,
+    asked: &EncodedRequest,
+    seconds: Duration,
+) -> Sample {
     let senders = Senders::of(target.data(), load, asked, None).await;
     let warm_up = senders.send(load, seconds / 3).await.counts;
     let before = target.cpu();
@@ -102,11 +107,11 @@ pub(crate) async fn drive(target: &Target, load: Load, asked: &Asked, seconds: D
 pub(crate) struct Senders(Vec<Sender>);
 
 impl Senders {
-    /// As many connections as `load` needs. Callers wait for as long as `deadline` says.
+    /// Opens as many connections as `load` needs. Requests have the timeout `deadline`.
     pub(crate) async fn of(
         address: SocketAddr,
         load: Load,
-        asked: &Asked,
+        asked: &EncodedRequest,
         deadline: Option<Duration>,
     ) -> Self {
         let connections = match load {
@@ -122,7 +127,7 @@ impl Senders {
         Self(senders.collect())
     }
 
-    /// Sends `load` for so long, and tells what became of it.
+    /// Sends `load` for some time, and returns the results.
     pub(crate) async fn send(&self, load: Load, length: Duration) -> Tally {
         let recorder = Arc::new(Recorder::default());
         generate(&self.0, load, length, 0, &recorder).await;
@@ -134,14 +139,14 @@ impl Senders {
 #[derive(Clone)]
 struct Sender {
     client: Grpc<Channel>,
-    asked: Asked,
+    asked: EncodedRequest,
     deadline: Option<Duration>,
 }
 
 impl Caller for Sender {
     async fn call(&mut self, _: u64) -> Outcome {
         match call(&mut self.client, &self.asked, self.deadline).await {
-            // Which version it was stands in the answer, which is not decoded.
+            // The answer, which is not decoded, contains the version.
             Ok(_) => Outcome::Answered(0),
             Err(status) => Outcome::Failed {
                 code: status.code(),
@@ -167,7 +172,7 @@ async fn connect(address: SocketAddr) -> Channel {
 
 async fn call(
     client: &mut Grpc<Channel>,
-    asked: &Asked,
+    asked: &EncodedRequest,
     deadline: Option<Duration>,
 ) -> Result<Bytes, Status> {
     client.ready().await.expect("connected");
@@ -179,7 +184,7 @@ async fn call(
     Ok(answer?.into_inner())
 }
 
-/// Messages as they stand on the wire.
+/// A codec that passes encoded messages through.
 #[derive(Clone, Copy)]
 struct Raw;
 

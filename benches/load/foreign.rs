@@ -4,11 +4,11 @@ use taper::model::payload::{Tensor, TensorData};
 use taper::proto::inference::ModelInferRequest;
 use taper::proto::inference::model_infer_request::InferInputTensor;
 
-use crate::client::Asked;
+use crate::client::EncodedRequest;
 use crate::common;
 
-/// By the Open Inference Protocol, every tensor raw.
-pub(crate) fn open_inference() -> Asked {
+/// Encodes a request of the Open Inference Protocol with raw tensors.
+pub(crate) fn open_inference() -> EncodedRequest {
     let tensors = common::tensors(&common::version(2), 1);
     let request = ModelInferRequest {
         model_name: common::MODEL.into(),
@@ -16,7 +16,7 @@ pub(crate) fn open_inference() -> Asked {
         raw_input_contents: tensors.iter().map(raw).map(Into::into).collect(),
         ..ModelInferRequest::default()
     };
-    Asked::by("/inference.GRPCInferenceService/ModelInfer", &request)
+    EncodedRequest::by("/inference.GRPCInferenceService/ModelInfer", &request)
 }
 
 fn input(tensor: &Tensor) -> InferInputTensor {

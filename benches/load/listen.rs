@@ -1,4 +1,4 @@
-//! What every server of a bench does.
+//! The common part of all servers of a bench.
 
 use std::{
     io::{self, Read},
@@ -11,10 +11,10 @@ use tonic::transport::Server;
 use tonic::transport::server::{Router, TcpIncoming};
 
 /// Serves on `runtime` until stdin ends.
-pub(crate) fn serve(runtime: &Runtime, door: impl FnOnce(Server) -> Router) {
+pub(crate) fn serve(runtime: &Runtime, routes: impl FnOnce(Server) -> Router) {
     let (close, closed) = oneshot::channel();
     thread::spawn(move || {
-        // The generator holds the other end for as long as it lives.
+        // The generator keeps the other end open while it runs.
         let _ = io::stdin().read_to_end(&mut Vec::new());
         let _ = close.send(());
     });
@@ -24,11 +24,12 @@ pub(crate) fn serve(runtime: &Runtime, door: impl FnOnce(Server) -> Router) {
             .expect("a port")
             .with_nodelay(Some(true));
         println!("data   grpc://{}", incoming.local_addr().expect("bound"));
-        let door = door(Server::builder());
+        let routes = routes(Server::builder());
         let closed = async {
             let _ = closed.await;
         };
-        door.serve_with_incoming_shutdown(incoming, closed)
+        routes
+            .serve_with_incoming_shutdown(incoming, closed)
             .await
             .expect("serves");
     });

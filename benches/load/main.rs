@@ -1,25 +1,25 @@
-//! The gateway under load beside what it is built from, in one run on one machine:
+//! The gateway under load, compared with its components, in one run on one machine:
 //!
-//! * `echo`: a bare tonic server that decodes the same request and gives back one prebuilt answer, the floor of transport;
+//! * `echo`: a bare tonic server that decodes the same request and returns one prebuilt answer, the floor of transport;
 //! * `echo + forward`: the same, which also runs the same forward passes on candle, the floor of transport and compute;
 //! * `gateway`: a real `taper serve` with two versions at 50/50, and with metrics, statistics and outcomes on;
-//! * `open inference`: the same, asked by the Open Inference Protocol, every tensor raw, as its clients send them;
+//! * `open inference`: the same, with requests of the Open Inference Protocol with raw tensors, as its clients send them;
 //! * `shadow 10 %`, `shadow 100 %`: the same with a third version as a shadow of that part of the traffic;
 //! * `swaps`: a gateway whose only version is replaced by the next one every tenth of a second: read, verified, warmed up,
 //!   published and freed on the same core;
 //! * `other`: the gateway of another build, where `--other FILE` names its binary.
 //!
-//! The servers share one core and the generator has another, where there are two. Closed loops at concurrency 1, 8 and 64, then an
+//! The servers share one core and the generator has another, if there are two. Closed loops at concurrency 1, 8 and 64, then an
 //! open loop at one rate for all, whose latencies count from the moment a request was due and not from when it could be
-//! sent. The servers take turns within each round; told are medians over the rounds with the lowest and the highest.
-//! Since the generator may be what is busiest, the server's own CPU time per request is told too.
+//! sent. The servers take turns within each round; reported are medians over the rounds with the lowest and the highest.
+//! The generator may be the bottleneck, so the server's own CPU time per request is reported too.
 //!
 //! `cargo bench --bench load -- --seconds 1 --rounds 1 --rate 4000` for a quick look.
 #![expect(
     clippy::expect_used,
     clippy::panic,
     clippy::print_stdout,
-    reason = "a bench tells what it saw, and stops at the first thing that is wrong"
+    reason = "a bench prints its results and panics on the first error"
 )]
 
 #[path = "../common/args.rs"]
@@ -48,7 +48,7 @@ use std::{
 };
 
 use args::Args;
-use client::{Asked, Load, Sample};
+use client::{EncodedRequest, Load, Sample};
 use cpu::Others;
 use report::Report;
 use swaps::Swaps;
@@ -65,7 +65,7 @@ fn config(shadow: Option<u32>) -> String {
 
 /// The newest version has all traffic.
 const NEWEST: &str = "versions = { latest = 1 }\n";
-/// The gateway that is asked by the Open Inference Protocol.
+/// The gateway that gets requests of the Open Inference Protocol.
 const OPEN_INFERENCE: &str = "open inference";
 /// The server whose versions are swapped.
 const SWAPS: &str = "swaps";
@@ -73,11 +73,11 @@ const SWAPS: &str = "swaps";
 /// Concurrency of the closed loops.
 const CLOSED: [usize; 3] = [1, 8, 64];
 
-/// What the command line asks for.
+/// Options of the command line.
 struct Plan {
     seconds: Duration,
     rounds: usize,
-    /// Requests per second of the open loop; without it, half of what the gateway managed in the widest closed loop.
+    /// Requests per second of the open loop; without it, half of the gateway's throughput in the widest closed loop.
     rate: Option<u32>,
     /// Another build of the gateway.
     other: Option<String>,
@@ -101,14 +101,14 @@ fn plan(args: &Args) -> Plan {
     }
 }
 
-/// The servers, and what happens to them.
+/// The servers and their load.
 struct Bench {
     targets: Vec<Target>,
-    /// Taken out while they go on.
+    /// Removed while they run.
     swaps: Option<Swaps>,
-    asked: Asked,
+    asked: EncodedRequest,
     /// The same flight by another protocol.
-    by_open_inference: Asked,
+    by_open_inference: EncodedRequest,
     report: Report,
 }
 
@@ -126,7 +126,7 @@ fn run(plan: &Plan) {
 }
 
 impl Bench {
-    /// Starts all servers; tells how soon the gateway gives its first answer and what memory it has then.
+    /// Starts all servers. Prints the time to the gateway's first answer and its memory at that moment.
     async fn start(plan: &Plan, dir: &Path, cores: Option<Cores>) -> Self {
         let place = |name: &str| -> PathBuf {
             let place = dir.join(name);
@@ -147,7 +147,7 @@ impl Bench {
             "first answer of the gateway {first:.0?} after its start, {resident} kB resident then"
         );
 
-        // What the bare servers give back is what the gateway answers.
+        // The bare servers return an answer of the gateway.
         let path = dir.join("answer");
         fs::write(&path, &answer).expect("written");
         let swaps = Swaps::new(&place("registry"));
@@ -236,7 +236,7 @@ impl Bench {
     async fn measure(&mut self, plan: &Plan, load: Load) {
         for round in 0..plan.rounds {
             for turn in 0..self.targets.len() {
-                // Another one goes first in each round, so that a drift of the machine hits all alike.
+                // Each round starts with another server, so that a drift of the machine affects all alike.
                 let target = &self.targets[(turn + round) % self.targets.len()];
                 let swapping = match target.name {
                     SWAPS => self.swaps.take().map(Swaps::begin),
@@ -251,14 +251,14 @@ impl Bench {
                 if let Some(swapping) = swapping {
                     self.swaps = Some(swapping.end());
                 }
-                // Connections close and queues empty before the next one's turn.
+                // Connections close and queues become empty before the next server's turn.
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         }
     }
 }
 
-/// Answers that the gateway's metrics have counted.
+/// Returns the answers that the gateway's metrics have counted.
 fn recorded(gateway: &Target) -> u64 {
     let counted = gateway.series("taper_requests_total{").into_iter();
     let right = counted.filter(|(series, _)| {
@@ -267,7 +267,7 @@ fn recorded(gateway: &Target) -> u64 {
     right.map(|(_, count)| count as u64).sum()
 }
 
-/// Copies that the shadow scored, and that were dropped.
+/// Returns the copies that the shadow scored, and those that were dropped.
 fn copies(gateway: &Target) -> (u64, u64) {
     let sum = |prefix: &str| {
         let series = gateway.series(prefix).into_iter();

@@ -1,17 +1,17 @@
-//! Tables of medians, in Markdown. A ratio is taken within each round, because the machine is not the same in the next one.
+//! Tables of medians, in Markdown. A ratio is taken within each round, because the machine's speed changes between rounds.
 
 use std::fmt::Write;
 
 use crate::client::{Load, Sample};
 use crate::spread::Spread;
 
-/// The servers that the others are held against.
+/// The servers that the others are compared with.
 const FLOORS: [&str; 3] = ["echo", "echo + forward", "gateway"];
 
 /// All samples so far.
 #[derive(Default)]
 pub(crate) struct Report {
-    /// By load and server, in the order in which both came; a sample a round.
+    /// Samples by load and server, in the order of their first sample; one per round.
     samples: Vec<(Load, &'static str, Vec<Sample>)>,
 }
 
@@ -24,19 +24,19 @@ impl Report {
         }
     }
 
-    /// Answers that `server` gave in all.
+    /// Returns the number of all answers of `server`.
     pub(crate) fn sent(&self, server: &str) -> u64 {
         let own = self.samples.iter().filter(|(_, name, _)| *name == server);
         let rounds = own.flat_map(|(_, _, rounds)| rounds);
         rounds.map(|sample| sample.sent).sum()
     }
 
-    /// Median of answers a second.
+    /// Returns the median of answers per second.
     pub(crate) fn throughput(&self, load: Load, server: &str) -> f64 {
         Spread::of(&self.values(load, server, &throughput)).median
     }
 
-    /// What became of every server under `load`; ratios are those of `compared`.
+    /// Prints the results of every server under `load`; ratios are those of `compared`.
     pub(crate) fn table(&self, load: Load, compared: &str) -> String {
         let value: &dyn Fn(&Sample) -> f64 = match compared {
             "p99" => &|sample| quantile(sample, 0.99),
@@ -69,7 +69,7 @@ impl Report {
         table
     }
 
-    /// By how many microseconds the median latency of `server` is above that of `other`.
+    /// Returns by how many microseconds the median latency of `server` is above that of `other`.
     pub(crate) fn p50_above(&self, load: Load, server: &str, other: &str) -> String {
         let value = |sample: &Sample| quantile(sample, 0.5);
         self.paired(load, server, other, &value, |own, floor| own - floor)
@@ -103,7 +103,7 @@ impl Report {
         )
     }
 
-    /// A value for each round.
+    /// Returns a value for each round.
     fn values(&self, load: Load, server: &str, value: &dyn Fn(&Sample) -> f64) -> Vec<f64> {
         let mut samples = self.samples.iter();
         let own = samples.find(|(of, name, _)| (*of, *name) == (load, server));
@@ -117,7 +117,7 @@ fn throughput(sample: &Sample) -> f64 {
     sample.throughput
 }
 
-/// In microseconds.
+/// Returns a quantile in microseconds.
 fn quantile(sample: &Sample, quantile: f64) -> f64 {
     sample.latency.quantile(quantile).as_secs_f64() * 1e6
 }

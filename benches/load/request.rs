@@ -1,13 +1,13 @@
-//! Requests as they stand on the wire.
+//! Encoded requests.
 
 use taper::model::payload::{Tensor, TensorData};
 use taper::proto::v1;
 
-use crate::client::Asked;
+use crate::client::EncodedRequest;
 use crate::common;
 
-/// One golden flight as a program sends it.
-pub(crate) fn flight() -> Asked {
+/// Returns one golden flight in the form that a program sends.
+pub(crate) fn flight() -> EncodedRequest {
     let request = v1::PredictRequest {
         model: common::MODEL.into(),
         tensors: common::tensors(&common::version(2), 1)
@@ -16,7 +16,7 @@ pub(crate) fn flight() -> Asked {
             .collect(),
         ..v1::PredictRequest::default()
     };
-    Asked::native(&request)
+    EncodedRequest::native(&request)
 }
 
 fn wire(tensor: Tensor) -> v1::Tensor {

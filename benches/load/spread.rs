@@ -1,4 +1,4 @@
-//! What was seen over the rounds of a bench.
+//! The spread of a value over the rounds of a bench.
 
 #[derive(Clone, Copy)]
 pub(crate) struct Spread {
@@ -8,7 +8,7 @@ pub(crate) struct Spread {
 }
 
 impl Spread {
-    /// Of at least one value.
+    /// Returns the spread of `values`, of which there is at least one.
     pub(crate) fn of(values: &[f64]) -> Self {
         let mut values = values.to_vec();
         values.sort_by(f64::total_cmp);

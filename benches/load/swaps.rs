@@ -1,4 +1,4 @@
-//! Versions of the example that replace each other while requests come.
+//! Versions of the example that replace each other during requests.
 
 use std::{
     fs,
@@ -16,11 +16,11 @@ use tokio::time::Instant;
 
 use crate::common::{self, MODEL};
 
-/// From one swap to the next.
+/// Time from one swap to the next.
 const EVERY: Duration = Duration::from_millis(100);
-/// Versions whose folders stay.
+/// Number of versions whose folders are kept.
 const KEPT: u64 = 50;
-/// The weights that are published again and again.
+/// The weights file that is published repeatedly.
 const WEIGHTS: &str = "weights.safetensors";
 
 /// A registry whose newest version is always version 2 of the example under the next number.
@@ -44,12 +44,12 @@ impl Swaps {
         self.dir.join("models")
     }
 
-    /// How many there were after the first version.
+    /// Returns the number of swaps after the first version.
     pub(crate) fn number(&self) -> u64 {
         self.newest - 1
     }
 
-    /// Publishes the next version by one rename. Old folders go, once nobody can still be reading them.
+    /// Publishes the next version by one rename. Removes old folders once no thread can still be reading them.
     fn publish(&mut self) {
         let from = common::registry().join(MODEL).join("2");
         let next = self.newest + 1;
@@ -68,13 +68,13 @@ impl Swaps {
         self.newest = next;
     }
 
-    /// Publishes from now on, on a thread of its own, until that is [ended](Swapping::end).
+    /// Publishes versions on a separate thread until it is [ended](Swapping::end).
     pub(crate) fn begin(mut self) -> Swapping {
         let ended = Arc::new(AtomicBool::new(false));
-        let told = Arc::clone(&ended);
+        let stop = Arc::clone(&ended);
         let thread = thread::spawn(move || {
             let mut due = Instant::now();
-            while !told.load(Ordering::Relaxed) {
+            while !stop.load(Ordering::Relaxed) {
                 self.publish();
                 due += EVERY;
                 thread::park_timeout(due.saturating_duration_since(Instant::now()));
@@ -85,7 +85,7 @@ impl Swaps {
     }
 }
 
-/// Swaps that go on.
+/// A thread that swaps versions.
 pub(crate) struct Swapping {
     ended: Arc<AtomicBool>,
     thread: JoinHandle<Swaps>,

@@ -1,4 +1,4 @@
-//! The servers as processes of their own, and the cores that everyone gets.
+//! The servers as separate processes, and the cores of servers and generator.
 
 use std::{
     fs,
@@ -13,24 +13,24 @@ use tempfile::TempDir;
 
 use crate::cpu;
 
-/// A server under test; ends with this value.
+/// A server under test. It stops when it is dropped.
 pub(crate) struct Target {
     pub(crate) name: &'static str,
-    /// Where it listens, in the order in which `ports` names them.
+    /// Its addresses, in the order of `ports`.
     addresses: Vec<SocketAddr>,
     child: Child,
-    /// Held open, or the next line it prints would end it.
+    /// Kept open, because the next line that the server prints would end it otherwise.
     _stdout: BufReader<ChildStdout>,
 }
 
-/// The gateway that was built together with the bench.
+/// Path of the gateway that was built together with the bench.
 pub(crate) const BUILT: &str = env!("CARGO_BIN_EXE_taper");
 
-/// The ports of a gateway.
-const FACES: [&str; 3] = ["data", "admin", "http"];
+/// Names of the ports of a gateway.
+const PORTS: [&str; 3] = ["data", "admin", "http"];
 
 impl Target {
-    /// The gateway that `program` is, over `registry`, configured by `toml`. It keeps its files in `dir`.
+    /// Starts the gateway `program` over `registry`, configured by `toml`. It keeps its files in `dir`.
     pub(crate) fn gateway(
         program: &str,
         name: &'static str,
@@ -46,10 +46,10 @@ impl Target {
             .args(["--log", "error", "serve", "--config"])
             .arg(config);
         command.arg("--registry").arg(registry);
-        for face in FACES {
-            command.args([&format!("--{face}"), "127.0.0.1:0"]);
+        for port in PORTS {
+            command.args([&format!("--{port}"), "127.0.0.1:0"]);
         }
-        Self::start(name, command, &FACES)
+        Self::start(name, command, &PORTS)
     }
 
     /// Reads the addresses of `ports` from the lines that the server prints when it listens.
@@ -60,19 +60,19 @@ impl Target {
             .spawn()
             .expect("starts");
         let mut stdout = BufReader::new(child.stdout.take().expect("stdout"));
-        let mut address = |face: &str| -> SocketAddr {
+        let mut address = |port: &str| -> SocketAddr {
             loop {
                 let mut line = String::new();
                 let length = stdout.read_line(&mut line).expect("a line");
                 assert!(length > 0, "{name} ended before it listened");
                 let mut words = line.split_whitespace();
-                if words.next() == Some(face) {
+                if words.next() == Some(port) {
                     let url = words.next().and_then(|url| url.split_once("://"));
                     return url.expect("a URL").1.parse().expect("an address");
                 }
             }
         };
-        let addresses = ports.iter().map(|face| address(face)).collect();
+        let addresses = ports.iter().map(|port| address(port)).collect();
         Self {
             name,
             addresses,
@@ -81,37 +81,37 @@ impl Target {
         }
     }
 
-    /// Where its face `at` listens.
+    /// Returns the address of its port number `at`.
     pub(crate) fn address(&self, at: usize) -> SocketAddr {
         self.addresses[at]
     }
 
-    /// Where it takes predictions: its first face.
+    /// Returns the address for predictions: its first port.
     pub(crate) fn data(&self) -> SocketAddr {
         self.address(0)
     }
 
-    /// Where it tells its metrics: its last face.
+    /// Returns the address of its metrics: its last port.
     fn http(&self) -> SocketAddr {
         self.address(self.addresses.len() - 1)
     }
 
-    /// The number of its process.
+    /// Returns its process id.
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// CPU time of the whole process so far.
+    /// Returns the CPU time of the whole process so far.
     pub(crate) fn cpu(&self) -> Duration {
         cpu::of(self.id())
     }
 
-    /// The series of a gateway's metrics whose names and labels begin with `prefix`, with their values.
+    /// Returns the series of a gateway's metrics whose names and labels begin with `prefix`, with their values.
     pub(crate) fn series(&self, prefix: &str) -> Vec<(String, f64)> {
         let address = self.http();
-        let mut stream = TcpStream::connect(address).expect("the HTTP door");
+        let mut stream = TcpStream::connect(address).expect("the HTTP port");
         let request = format!("GET /metrics HTTP/1.0\r\nHost: {address}\r\n\r\n");
-        stream.write_all(request.as_bytes()).expect("asked");
+        stream.write_all(request.as_bytes()).expect("sent");
         let mut text = String::new();
         stream.read_to_string(&mut text).expect("answered");
         text.lines()
@@ -129,8 +129,8 @@ impl Drop for Target {
     }
 }
 
-/// A folder in memory where there is such a place: a generator that publishes by itself waits for a disk, and that delays
-/// what it is to send.
+/// Creates a folder in memory if there is a memory file system: a generator that publishes versions waits for a disk, which delays
+/// its requests.
 pub(crate) fn folder() -> TempDir {
     let memory = Path::new("/dev/shm");
     let folder = if memory.is_dir() {
@@ -149,7 +149,7 @@ pub(crate) struct Cores {
 }
 
 impl Cores {
-    /// Moves this process to the second of the cores that it may use, and tells so. `None` where there is one only, or no
+    /// Moves this process to the second of the cores that it may use, and prints that. Returns `None` if there is only one, or no
     /// `taskset`. Call it before there are threads.
     pub(crate) fn split() -> Option<Self> {
         let cores = Self::moved();
@@ -189,7 +189,7 @@ fn allowed() -> impl Iterator<Item = usize> {
     ranges.flatten().collect::<Vec<_>>().into_iter()
 }
 
-/// `program` on the core of the servers.
+/// Returns the command `program` on the core of the servers.
 pub(crate) fn on_server_core(program: &str, cores: Option<Cores>) -> Command {
     let Some(Cores { server, .. }) = cores else {
         return Command::new(program);

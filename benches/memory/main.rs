@@ -1,26 +1,26 @@
 //! Resident memory over two million predictions of three versions with everything on: versions 1 and 2 of `flight-delay` share
-//! the traffic, version 3 is a shadow of all of it, version 1 steps in where 2 fails, inputs and predictions are recorded, a
-//! tenth of the requests goes into the prediction log, and the truth about every row is reported.
+//! the traffic, version 3 is a shadow of all of it, version 1 is the fallback of 2, inputs and predictions are recorded, a
+//! tenth of the requests goes into the prediction log, and the outcome of every row is reported.
 //!
-//! Real flights, over and over, ten a request, from eight callers that ask as fast as they are answered. What is bounded fills up
-//! first: the buffer of answers that wait for their truth, the windows of statistics as minutes begin, the allocator's pools.
+//! Real flights are sent repeatedly, ten per request, by eight clients in a closed loop. Bounded buffers fill up first: the answers
+//! that wait for their outcome, the windows of statistics as minutes begin, the pools of the allocator.
 //! `cargo bench --bench memory -- --predictions 200000` for a quick look.
 #![expect(
     clippy::expect_used,
     clippy::panic,
     clippy::print_stdout,
-    reason = "a bench tells what it saw, and stops at the first thing that is wrong"
+    reason = "a bench prints its results and panics on the first error"
 )]
 
 #[path = "../common/args.rs"]
 mod args;
 #[path = "../load/cpu.rs"]
-#[expect(dead_code, reason = "the bench of load looks at more of it")]
+#[expect(dead_code, reason = "the bench of load uses more of it")]
 mod cpu;
 #[path = "../swap/resident.rs"]
 mod resident;
 #[path = "../load/target.rs"]
-#[expect(dead_code, reason = "the bench of load looks at more of it")]
+#[expect(dead_code, reason = "the bench of load uses more of it")]
 mod target;
 
 use std::collections::BTreeMap;
@@ -51,14 +51,14 @@ split = { stable = 5000, canary = 5000 }
 shadows = [{ version = 3, share = 10000 }]
 fallback = { label = "stable" }
 "#;
-/// Callers, and flights in one of their requests.
+/// Number of clients, and of flights in one of their requests.
 const CALLERS: usize = 8;
 const ROWS: usize = 10;
-/// How often memory is looked at.
-const LOOKS: usize = 20;
+/// Number of times that memory is measured.
+const MEASUREMENTS: usize = 20;
 
 /// A request and whether each of its flights was late.
-type Asked = (v1::PredictRequest, Vec<bool>);
+type LabelledRequest = (v1::PredictRequest, Vec<bool>);
 
 fn main() {
     let wanted = Args::read().after("--predictions").unwrap_or(2_000_000);
@@ -71,7 +71,7 @@ fn main() {
 
 async fn run(wanted: usize) {
     let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/flights");
-    let asked: Arc<[Asked]> = flights(&examples).into();
+    let asked: Arc<[LabelledRequest]> = flights(&examples).into();
     let dir = tempfile::tempdir().expect("a temporary folder");
     let target = Target::gateway(
         BUILT,
@@ -84,13 +84,13 @@ async fn run(wanted: usize) {
     let client = connect(&target).await;
 
     println!(
-        "| predictions | resident kB | insight bytes | rows compared | truths counted |\n|---|---|---|---|---|"
+        "| predictions | resident kB | insight bytes | rows compared | outcomes counted |\n|---|---|---|---|---|"
     );
     let begin = Instant::now();
-    let (next, truths) = (Arc::new(AtomicUsize::new(0)), Arc::default());
+    let (next, accepted) = (Arc::new(AtomicUsize::new(0)), Arc::default());
     let mut resident = Vec::new();
-    for look in 1..=LOOKS {
-        let until = wanted / ROWS * look / LOOKS;
+    for look in 1..=MEASUREMENTS {
+        let until = wanted / ROWS * look / MEASUREMENTS;
         let mut callers = JoinSet::new();
         for _ in 0..CALLERS {
             let (client, asked) = (client.clone(), Arc::clone(&asked));
@@ -99,7 +99,7 @@ async fn run(wanted: usize) {
                 asked,
                 Arc::clone(&next),
                 until,
-                Arc::clone(&truths),
+                Arc::clone(&accepted),
             ));
         }
         while let Some(ended) = callers.join_next().await {
@@ -117,10 +117,10 @@ async fn run(wanted: usize) {
             until * ROWS,
             sum("taper_insight_bytes"),
             sum("taper_shadow_compared_rows_total"),
-            truths.load(Ordering::Relaxed),
+            accepted.load(Ordering::Relaxed),
         );
     }
-    let (warm, last) = (resident[LOOKS / 4 - 1], resident[LOOKS - 1]);
+    let (warm, last) = (resident[MEASUREMENTS / 4 - 1], resident[MEASUREMENTS - 1]);
     println!(
         "\nresident memory after the last prediction to that after a quarter of them: {:.3}; {:.0} predictions/s",
         last as f64 / warm as f64,
@@ -128,13 +128,13 @@ async fn run(wanted: usize) {
     );
 }
 
-/// Asks until request `until` has been sent by somebody, and reports what came true.
+/// Sends requests up to number `until`, and reports their outcomes.
 async fn ask(
     mut client: PredictionServiceClient<Channel>,
-    asked: Arc<[Asked]>,
+    asked: Arc<[LabelledRequest]>,
     next: Arc<AtomicUsize>,
     until: usize,
-    truths: Arc<AtomicUsize>,
+    accepted: Arc<AtomicUsize>,
 ) {
     loop {
         let at = next.fetch_add(1, Ordering::Relaxed);
@@ -154,15 +154,15 @@ async fn ask(
         let report = v1::ReportOutcomesRequest {
             outcomes: outcomes.collect(),
         };
-        let told = client.report_outcomes(report).await.expect("a report");
-        let told = told.into_inner();
-        assert_eq!(told.invalid, 0, "{told:?}");
-        truths.fetch_add(told.accepted as usize, Ordering::Relaxed);
+        let answer = client.report_outcomes(report).await.expect("a report");
+        let summary = answer.into_inner();
+        assert_eq!(summary.invalid, 0, "{summary:?}");
+        accepted.fetch_add(summary.accepted as usize, Ordering::Relaxed);
     }
 }
 
-/// The live flights as requests.
-fn flights(examples: &Path) -> Vec<Asked> {
+/// Returns the live flights as requests.
+fn flights(examples: &Path) -> Vec<LabelledRequest> {
     let manifest = fs::read(examples.join("models/flight-delay/1/metadata.json")).expect("read");
     let manifest: serde_json::Value = serde_json::from_slice(&manifest).expect("JSON");
     let inputs = manifest["inputs"].as_array().expect("inputs").iter();

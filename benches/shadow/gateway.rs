@@ -1,4 +1,4 @@
-//! A gateway put together by hand, so that its shadow can be a version that no loader would let in.
+//! A gateway without loader, so that its shadow can be a version that the loader would refuse.
 
 use std::{
     io::{BufRead, BufReader, Write},
@@ -26,10 +26,10 @@ use crate::common::{self, MODEL};
 use crate::listen;
 use crate::live_snapshot;
 
-/// What the shadow does.
+/// Behaviour of the shadow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// There is none.
+    /// There is no shadow.
     NoShadow,
     /// It answers.
     Sound,
@@ -39,7 +39,7 @@ pub(crate) enum Fault {
     Hangs,
     /// It panics.
     Panics,
-    /// It answers what is no number.
+    /// It answers NaN.
     NotANumber,
 }
 
@@ -87,9 +87,9 @@ impl Model for Faulty {
     }
 }
 
-/// Serves versions 1 and 2 at 50/50 until stdin ends, with version 3 as a shadow of all traffic that does as `fault` says.
+/// Serves versions 1 and 2 at 50/50 until stdin ends, with version 3 as a shadow of all traffic that has `fault`.
 pub(crate) fn serve(fault: Fault) {
-    // Thousands of reports of the same panic would measure the terminal.
+    // Printing thousands of panics would measure the terminal.
     std::panic::set_hook(Box::new(|_| {}));
     let telemetry = Telemetry::new().expect("metrics");
     let (one, two) = (common::version(1), common::version(2));
@@ -119,33 +119,33 @@ pub(crate) fn serve(fault: Fault) {
         max_in_flight_bytes: 1 << 30,
     };
     let admission = AdmissionControl::new(limits, Arc::clone(&telemetry));
-    let crew = ShadowPool::start(ShadowPoolSettings::default(), None).expect("threads");
+    let shadows = ShadowPool::start(ShadowPoolSettings::default(), None).expect("threads");
     let pool = Pool::start().expect("threads");
-    let pipeline = Pipeline::new(live, Arc::clone(&telemetry), pool).with_shadows(crew);
+    let pipeline = Pipeline::new(live, Arc::clone(&telemetry), pool).with_shadows(shadows);
     let predictions = Predictions::new(Predictor::new(Arc::new(pipeline), Arc::clone(&admission)));
-    let door = PredictionServiceServer::new(predictions);
-    let door = Admission::new(door, admission, Arc::clone(&telemetry));
+    let predictions = PredictionServiceServer::new(predictions);
+    let service = Admission::new(predictions, admission, Arc::clone(&telemetry));
     let http = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = http.local_addr().expect("bound");
-    let told = Arc::clone(&telemetry);
-    thread::spawn(move || tell(&http, &told));
+    let shared = Arc::clone(&telemetry);
+    thread::spawn(move || serve_metrics(&http, &shared));
     thread::spawn(move || {
         loop {
             thread::park_timeout(Duration::from_secs(1));
             telemetry.upkeep();
         }
     });
-    // As a thread of the data port does.
+    // Like a thread of the data port.
     set_latency_sensitive();
     let runtime = runtime::Builder::new_current_thread().enable_all().build();
     listen::serve(&runtime.expect("a runtime"), move |mut server| {
         println!("http   http://{address}");
-        server.add_service(door)
+        server.add_service(service)
     });
 }
 
-/// Answers whoever asks with the metrics.
-fn tell(http: &TcpListener, telemetry: &Telemetry) {
+/// Answers every HTTP request with the metrics.
+fn serve_metrics(http: &TcpListener, telemetry: &Telemetry) {
     for stream in http.incoming().flatten() {
         let lines = BufReader::new(&stream).lines().map_while(Result::ok);
         // Up to the end of the request's headers.

@@ -1,8 +1,8 @@
-//! What a shadow of all traffic costs those who are answered, whatever it does: it answers, takes a hundred times as long, hangs,
-//! panics, or gives what is no number. The rate is below what the server can do.
+//! Effect of a shadow of all traffic on clients: it answers, takes a hundred times as long, hangs, panics, or answers NaN. The
+//! rate is below the capacity of the server.
 //!
-//! The servers take turns within each round on one core, and the generator has another, where there are two. A ratio is p99 with
-//! that shadow to p99 without any, in the same round; told are medians with the lowest and the highest, and what became of the
+//! The servers take turns within each round on one core, and the generator has another, if there are two. A ratio is p99 with
+//! that shadow to p99 without any, in the same round; reported are medians with the lowest and the highest, and the results of the
 //! copies.
 //!
 //! `cargo bench --bench shadow -- --rounds 2` for a quick look.
@@ -10,7 +10,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::print_stdout,
-    reason = "a bench tells what it saw, and stops at the first thing that is wrong"
+    reason = "a bench prints its results and panics on the first error"
 )]
 
 #[path = "../common/args.rs"]
@@ -26,7 +26,7 @@ mod gateway;
 #[path = "../load/listen.rs"]
 mod listen;
 #[path = "../../tests/it/live_snapshot.rs"]
-#[expect(unreachable_pub, reason = "the tests have it, too")]
+#[expect(unreachable_pub, reason = "the tests use it, too")]
 mod live_snapshot;
 #[path = "../load/request.rs"]
 mod request;
@@ -49,7 +49,7 @@ use spread::Spread;
 use taper::proto::v1;
 use target::{Cores, Target, on_server_core};
 
-/// Makes this binary a gateway with a shadow.
+/// Argument that makes this binary a gateway with a shadow.
 const VERB: &str = "gateway";
 
 fn main() {
@@ -80,7 +80,7 @@ async fn run(seconds: Duration, rounds: usize, rate: u32, cores: Option<Cores>) 
     });
     let asked = request::flight();
     let load = client::open(rate);
-    // A first round that counts for nothing fills what fills once.
+    // A first round that is not counted fills the buffers.
     for target in &targets {
         client::drive(target, load, &asked, seconds).await;
     }
@@ -89,7 +89,7 @@ async fn run(seconds: Duration, rounds: usize, rate: u32, cores: Option<Cores>) 
     let mut seen = targets.each_ref().map(|_| Vec::new());
     for round in 0..rounds {
         for turn in 0..targets.len() {
-            // Another one goes first in each round, so that a drift of the machine hits all alike.
+            // Each round starts with another server, so that a drift of the machine affects all alike.
             let at = (turn + round) % targets.len();
             let target = &targets[at];
             let sample = client::drive(target, load, &asked, seconds).await;
@@ -120,7 +120,7 @@ async fn run(seconds: Duration, rounds: usize, rate: u32, cores: Option<Cores>) 
     println!("\nothers kept {busy:.2} cores busy meanwhile; on a quiet machine it is below 0.1");
 }
 
-/// Every answer is that of version 1 or 2, whatever the shadow does.
+/// Checks that an answer is that of version 1 or 2, whatever the shadow does.
 fn is_right(answer: &[u8]) {
     let answer = v1::PredictResponse::decode(answer).expect("an answer");
     let number = answer.version;
@@ -132,7 +132,7 @@ fn is_right(answer: &[u8]) {
     assert_eq!(answer.outputs[0].fp32_values, want, "version {number}");
 }
 
-/// Copies that the shadow scored, those that failed, and those that were dropped.
+/// Returns the copies that the shadow scored, those that failed, and those that were dropped.
 fn copies(target: &Target) -> [u64; 3] {
     let role = "role=\"shadow\"";
     let sum = |prefix: &str, wanted: &dyn Fn(&str) -> bool| {

@@ -1,4 +1,4 @@
-//! The generator: requests are sent when they are due, and every answer is held to the version that says it gave it.
+//! The generator: requests are sent when they are due, and every answer must match the version that it names.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -19,14 +19,14 @@ use crate::tiny_request;
 /// HTTP/2 connections that the requests share.
 const CONNECTIONS: usize = 4;
 
-/// What became of some requests.
+/// Results of some requests.
 pub(crate) struct Sample {
     pub(crate) sent: u64,
-    /// Without an answer.
+    /// Requests without an answer.
     pub(crate) failed: u64,
-    /// With an answer that is not that of the version that it names.
+    /// Requests with an answer of another version than the one it names.
     pub(crate) wrong: u64,
-    /// From the moment each request was due, in nanoseconds.
+    /// Latencies from the moment each request was due, in nanoseconds.
     pub(crate) latency: Histogram<u64>,
 }
 
@@ -69,7 +69,7 @@ impl Sample {
     }
 }
 
-/// How long after it was due, and what came.
+/// Time since the request was due, and the answer.
 type Answered = (Duration, Result<v1::PredictResponse, Status>);
 
 /// Version `v` answers `v`.
@@ -103,7 +103,7 @@ impl Clients {
         tokio::pin!(during);
         loop {
             due += gap;
-            // Timers are too coarse to send by. Between requests this gives way to whatever else can run.
+            // Timers are too coarse for sending. Between requests this task yields to all others.
             while Instant::now() < due {
                 tokio::select! {
                     biased;

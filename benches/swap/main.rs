@@ -1,23 +1,23 @@
-//! What a swap costs those who ask meanwhile: a real `taper serve` under open-loop load, calm and with swaps by turns.
+//! Effect of a swap on clients: a real `taper serve` under open-loop load, calm and with swaps in turns.
 //!
-//! * `calm`: nothing but requests, and folders that are moved where the gateway does not look, as many as in a swap;
+//! * `calm`: only requests, and folders that are moved outside the registry, as many as in a swap;
 //! * `swaps`: one version of the model that answers after the other is renamed into the registry, one in every fifth of a
-//!   second, or in what `--every` says; with 0, the next as soon as the last has answered;
+//!   second, or in the time that `--every` gives; with 0, the next as soon as the last has answered;
 //! * `calm, 200 MB beside`: versions of another model, of 200 MB of random weights each, load one after the other;
 //! * `swaps, 200 MB beside`: both.
 //!
-//! The server has one core and the generator another, where there are two. Latencies count from the moment a request was due.
-//! Every answer is held to the version that it names. A ratio is the median over the rounds of p99 in that round to p99
+//! The server has one core and the generator another, if there are two. Latencies count from the moment a request was due.
+//! Every answer must match the version that it names. A ratio is the median over the rounds of p99 in that round to p99
 //! of the calm in the same round and the same process, with the lowest and the highest. In the end, resident memory after the
-//! tenth swap and after the last, each once all old weights are freed. Before the tenth, requests come until what remembers
-//! answers for their outcomes is full: it grows with requests, up to its bound, and not with swaps.
+//! tenth swap and after the last, each once all old weights are freed. Before the tenth, requests are sent until the buffer of
+//! answers that wait for outcomes is full: it grows with requests, up to its bound, and not with swaps.
 //!
 //! `cargo bench --bench swap -- --rounds 2 --swaps 50` for a quick look.
 #![expect(
     clippy::expect_used,
     clippy::panic,
     clippy::print_stdout,
-    reason = "a bench tells what it saw, and stops at the first thing that is wrong"
+    reason = "a bench prints its results and panics on the first error"
 )]
 
 #[path = "../common/args.rs"]
@@ -30,7 +30,7 @@ mod resident;
 #[path = "../load/target.rs"]
 mod target;
 #[path = "../../tests/it/tiny.rs"]
-#[expect(unreachable_pub, reason = "the tests have it, too")]
+#[expect(unreachable_pub, reason = "the tests use it, too")]
 mod tiny;
 #[path = "../common/tiny_request.rs"]
 #[expect(dead_code, reason = "the bench of calm uses more of it")]
@@ -50,30 +50,30 @@ use target::{BUILT, Cores, Target};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tonic::transport::Channel;
 
-/// The newest version serves. Events say when to look.
+/// The newest version serves. File events trigger scans.
 const CONFIG: &str = "versions = { latest = 1 }\n";
 /// Swaps before anything is measured.
 const FIRST: u64 = 10;
-/// Requests that fill everything that grows with requests, sent at this rate.
+/// Requests that fill every buffer that grows with requests, sent at this rate.
 const FILL: u32 = 110_000;
 const FILL_RATE: u32 = 8_000;
-/// A large version loads beside so many swaps.
+/// Number of swaps per large version.
 const SWAPS_PER_LARGE: u64 = 50;
-/// Longer than anything here takes: what takes longer hangs.
+/// Time limit, longer than any step takes.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// What the command line asks for.
+/// Options of the command line.
 struct Plan {
     rounds: u64,
     /// Swaps in each round.
     swaps: u64,
     /// Requests per second.
     rate: u32,
-    /// From one swap to the next, at least.
+    /// Minimum time from one swap to the next.
     every: Duration,
 }
 
-/// What happens while requests come.
+/// Events during the requests.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Phase {
     Calm,
@@ -120,7 +120,7 @@ fn main() {
     runtime.block_on(run(&plan, cores, &beside));
 }
 
-/// One gateway through all rounds of `phases`, the first of which is the calm.
+/// Runs one gateway through all rounds of `phases`, the first of which is the calm.
 async fn run(plan: &Plan, cores: Option<Cores>, phases: &[Phase]) {
     let dir = target::folder();
     let has_large = phases.contains(&Phase::Large);
@@ -141,7 +141,7 @@ async fn run(plan: &Plan, cores: Option<Cores>, phases: &[Phase]) {
     };
     let targets = [target];
     let [target] = &targets;
-    // Connections, and what memory needs for the first time.
+    // Opens connections and fills caches.
     let fill = sleep(Duration::from_secs(1) * FILL / FILL_RATE);
     bench.clients.load(FILL_RATE, fill).await;
     bench.clients.load(plan.rate, bench.first(has_large)).await;
@@ -149,11 +149,11 @@ async fn run(plan: &Plan, cores: Option<Cores>, phases: &[Phase]) {
 
     let others = Others::watch(&targets);
     let mut rounds: Vec<Vec<Sample>> = phases.iter().map(|_| Vec::new()).collect();
-    // Each lasts about as long as the swaps do, so that all see the machine alike.
+    // Each phase lasts about as long as the swaps, so that all are measured under the same conditions.
     let mut took = (plan.every * plan.swaps as u32).max(Duration::from_secs(5));
     for round in 0..plan.rounds {
         for turn in 0..phases.len() {
-            // Another one goes first in each round, so that a drift of the machine hits all alike.
+            // Each round starts with another phase, so that a drift of the machine affects all alike.
             let at = (turn + round as usize) % phases.len();
             let begin = Instant::now();
             let what = bench.during(phases[at], plan.swaps, took);
@@ -195,7 +195,7 @@ async fn run(plan: &Plan, cores: Option<Cores>, phases: &[Phase]) {
     println!("others kept {busy:.2} cores busy meanwhile; on a quiet machine it is below 0.1\n");
 }
 
-/// A row of the table.
+/// Returns a row of the table.
 fn line(name: &str, samples: &[Sample], calm: &[Sample]) -> String {
     let mut all = Sample::new();
     samples.iter().for_each(|sample| all.add(sample));
@@ -217,7 +217,7 @@ fn line(name: &str, samples: &[Sample], calm: &[Sample]) -> String {
     )
 }
 
-/// One gateway, its registry and those who ask.
+/// One gateway, its registry and its clients.
 struct Bench {
     clients: Clients,
     admin: AdminServiceClient<Channel>,
@@ -234,7 +234,7 @@ impl Bench {
         self.large_is_ready().await;
     }
 
-    /// Makes happen what `phase` is about; the calm lasts `took`.
+    /// Runs the events of `phase`; the calm lasts `took`.
     async fn during(&self, phase: Phase, swaps: u64, took: Duration) {
         match phase {
             Phase::Calm => self.decoys(swaps, took).await,
@@ -252,8 +252,8 @@ impl Bench {
         }
     }
 
-    /// Takes `took`, and moves as many folders meanwhile as swaps do: the generator does that itself, and it delays what is
-    /// due, whoever is asked.
+    /// Lasts `took`, and moves as many folders as swaps do: the generator does that itself, and it delays the requests that are
+    /// due.
     async fn decoys(&self, number: u64, took: Duration) {
         let begin = Instant::now();
         for swap in 0..number {
@@ -309,7 +309,7 @@ impl Bench {
     }
 }
 
-/// Resident memory in kB, once all old weights are freed and their memory is given back.
+/// Returns resident memory in kB, once all old weights are freed and their memory is returned to the system.
 async fn settled(target: &Target) -> u64 {
     let freed = async {
         while target
@@ -323,7 +323,7 @@ async fn settled(target: &Target) -> u64 {
     timeout(PATIENCE, freed)
         .await
         .expect("old weights are freed");
-    // It goes back to the system once a second.
+    // Memory is returned to the system once a second.
     sleep(Duration::from_millis(1_200)).await;
     resident::of(target.id())
 }

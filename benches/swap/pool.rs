@@ -1,4 +1,4 @@
-//! Versions that were made before anything is measured, so that publishing one is one rename.
+//! Versions that are created before the measurement, so that publishing one is one rename.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,23 +9,23 @@ use crate::tiny;
 
 /// The model that answers and is swapped.
 pub(crate) const MODEL: &str = "m";
-/// The model that loads beside it.
+/// The model that loads next to it.
 pub(crate) const LARGE: &str = "large";
-/// Its second layer is as wide as it is high, which makes 200 MB.
+/// Width and height of its second layer, which make 200 MB.
 const WIDTH: usize = 7_072;
 
-/// A registry and the versions that will come into it.
+/// A registry and the versions that will be published.
 pub(crate) struct Pool {
     dir: PathBuf,
     /// The version of each model that was published last.
     pub(crate) newest: u64,
     pub(crate) large: u64,
-    /// Versions that were moved where nobody looks.
+    /// Number of versions that were moved outside the registry.
     decoys: u64,
 }
 
 impl Pool {
-    /// A registry below `dir` with the first version of the model, and `versions` to come, the first among them; with
+    /// Creates a registry below `dir` with the first version of the model, and `versions` prepared ones, including the first; with
     /// `large`, those of the large model too.
     pub(crate) fn new(dir: &Path, versions: u64, large: bool) -> Self {
         let pool = Self {
@@ -55,7 +55,7 @@ impl Pool {
         self.dir.join("to-come")
     }
 
-    /// The same work on the disk as [`swap`](Self::swap), where nobody looks.
+    /// The same work on the disk as [`swap`](Self::swap), outside the registry.
     pub(crate) fn decoy(&mut self) {
         let folder = |version: u64| self.dir.join("aside").join(version.to_string());
         let next = self.decoys + 1;
@@ -67,7 +67,7 @@ impl Pool {
         self.decoys = next;
     }
 
-    /// Publishes the next version of the model. The folder of the last but one goes.
+    /// Publishes the next version of the model. Removes the folder of the last but one.
     pub(crate) fn swap(&mut self) {
         let folder = |root: PathBuf, version: u64| root.join(MODEL).join(version.to_string());
         let next = self.newest + 1;
@@ -79,8 +79,8 @@ impl Pool {
         self.newest = next;
     }
 
-    /// Publishes the next version of the large model: the same weights under another number. The folder of the last but
-    /// one goes.
+    /// Publishes the next version of the large model: the same weights under another number. Removes the folder of the last but
+    /// one.
     pub(crate) fn swap_large(&mut self) {
         let folder = |root: PathBuf, version: u64| root.join(LARGE).join(version.to_string());
         let (first, next) = (folder(self.to_come(), 1), self.large + 1);

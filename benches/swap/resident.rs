@@ -2,7 +2,7 @@
 
 use std::fs;
 
-/// What process `id` has in memory, in kB.
+/// Returns the resident memory of process `id` in kB.
 pub(crate) fn of(id: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{id}/status")).expect("alive");
     let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));

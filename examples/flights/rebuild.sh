@@ -1,7 +1,8 @@
 #!/bin/sh
-# Trains the three versions of `flight-delay` again: rebuild.sh [REGISTRY]
-# Into REGISTRY, which must not hold them yet, or else in place of the committed ones, once all three are made.
-# The same machine makes the same bytes each time; another processor may round differently in the last digits.
+# Trains the three versions of `flight-delay` again. Usage: rebuild.sh [REGISTRY]
+# Writes them into REGISTRY, which must not contain them yet. Without REGISTRY, replaces the committed versions after all three
+# are trained.
+# The same machine writes the same bytes each time; another processor may round the last digits differently.
 # TAPER=path/to/taper uses that binary instead of building one.
 set -eu
 here=$(dirname "$0")

@@ -27,7 +27,7 @@ pub struct Chain(Head);
 /// The content of a line, without its documents.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
-pub struct Parsed {
+pub struct ParsedLine {
     /// Position in the chain, from 1.
     pub sequence: u64,
     /// Time of the change, RFC 3339.
@@ -61,7 +61,7 @@ impl Chain {
     ///
     /// # Errors
     /// Returns the fault of the line. The chain is unchanged then.
-    pub fn line(&mut self, line: &str) -> Result<Parsed, String> {
+    pub fn line(&mut self, line: &str) -> Result<ParsedLine, String> {
         let parsed = parse(line)?;
         if self.0.lines == 0 {
             if parsed.sequence == 1 && parsed.previous != GENESIS {
@@ -97,10 +97,10 @@ impl Chain {
 }
 
 /// Parses one line and verifies its own hash.
-fn parse(line: &str) -> Result<Parsed, String> {
+fn parse(line: &str) -> Result<ParsedLine, String> {
     // The last occurrence, because the documents before it may contain the same text.
     let (body, _) = line.rsplit_once(HASH).ok_or("the line has no hash")?;
-    let parsed: Parsed = serde_json::from_str(line)
+    let parsed: ParsedLine = serde_json::from_str(line)
         .map_err(|error| format!("the line is not a JSON object: {error}"))?;
     let wanted = hash(body);
     if line.len() != body.len() + HASH.len() + wanted.len() + 2 || parsed.hash != wanted {

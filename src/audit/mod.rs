@@ -31,7 +31,7 @@ mod read;
 #[cfg(test)]
 mod tests;
 
-pub use chain::{Chain, Head, Parsed};
+pub use chain::{Chain, Head, ParsedLine};
 pub use entry::Entry;
 pub use error::AuditError;
 pub use log::{Log, LogSettings};

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::chain::{Chain, Head, Parsed};
+use super::chain::{Chain, Head, ParsedLine};
 
 /// Name of the current file.
 pub(super) const CURRENT: &str = "audit.jsonl";
@@ -69,7 +69,7 @@ pub fn verify(files: &[PathBuf]) -> Result<Head, Broken> {
 ///
 /// # Errors
 /// Returns the errors of [`verify`].
-pub fn verify_each(files: &[PathBuf], mut each: impl FnMut(Parsed)) -> Result<Head, Broken> {
+pub fn verify_each(files: &[PathBuf], mut each: impl FnMut(ParsedLine)) -> Result<Head, Broken> {
     let mut chain = Chain::default();
     for file in files {
         let mut lines = 0;
@@ -92,7 +92,7 @@ pub fn verify_each(files: &[PathBuf], mut each: impl FnMut(Parsed)) -> Result<He
 pub(super) fn walk(
     path: &Path,
     chain: &mut Chain,
-    mut each: impl FnMut(u64, Parsed),
+    mut each: impl FnMut(u64, ParsedLine),
 ) -> Result<u64, Broken> {
     let broken = |line, why| Broken {
         file: path.to_owned(),

@@ -47,7 +47,7 @@ fn folder(lines: u64) -> (TempDir, PathBuf) {
 }
 
 fn sequences(dir: &Path, after: u64) -> Vec<u64> {
-    let place = |line: String| serde_json::from_str::<Parsed>(&line).unwrap().sequence;
+    let place = |line: String| serde_json::from_str::<ParsedLine>(&line).unwrap().sequence;
     read(dir, after)
         .unwrap()
         .map(|line| place(line.unwrap()))
@@ -128,7 +128,7 @@ fn tampering_is_reported_with_its_line() {
         (
             // A changed line with a recomputed hash.
             |lines| {
-                let previous = &serde_json::from_str::<Parsed>(&lines[0]).unwrap().hash;
+                let previous = &serde_json::from_str::<ParsedLine>(&lines[0]).unwrap().hash;
                 lines[1] = entry(9)
                     .line(2, previous, 1)
                     .unwrap()
@@ -295,7 +295,7 @@ fn a_line_longer_than_a_file_has_its_own_file_and_long_texts_are_truncated() {
     log.append(&self::entry(3)).unwrap();
     let line = read(dir.path(), 1).unwrap().next().unwrap().unwrap();
     assert!(line.len() <= 640 << 10);
-    let parsed: Parsed = serde_json::from_str(&line).unwrap();
+    let parsed: ParsedLine = serde_json::from_str(&line).unwrap();
     let lengths = [
         parsed.actor,
         parsed.reason,

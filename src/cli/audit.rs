@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::path::PathBuf;
 
-use crate::audit::{self, Chain, Head, Parsed};
+use crate::audit::{self, Chain, Head, ParsedLine};
 use crate::client::v1::ReadAuditRequest;
 use crate::client::{AdminPort, Failure};
 use crate::terminal::{output, table::table};
@@ -72,7 +72,7 @@ async fn from_gateway(port: &AdminPort, tail: &mut Tail) -> Result<Head, Failure
 struct Tail {
     /// Most lines to keep.
     most: usize,
-    lines: VecDeque<Parsed>,
+    lines: VecDeque<ParsedLine>,
 }
 
 impl Tail {
@@ -81,7 +81,7 @@ impl Tail {
         Self { most, lines }
     }
 
-    fn push(&mut self, line: Parsed) {
+    fn push(&mut self, line: ParsedLine) {
         self.lines.push_back(line);
         if self.lines.len() > self.most {
             self.lines.pop_front();
@@ -89,7 +89,7 @@ impl Tail {
     }
 }
 
-fn as_json(head: &Head, lines: &VecDeque<Parsed>) -> Value {
+fn as_json(head: &Head, lines: &VecDeque<ParsedLine>) -> Value {
     let lines = lines.iter().map(|line| {
         json!({
             "sequence": line.sequence,
@@ -113,7 +113,7 @@ fn as_json(head: &Head, lines: &VecDeque<Parsed>) -> Value {
     })
 }
 
-fn readable(head: &Head, lines: &VecDeque<Parsed>) -> String {
+fn readable(head: &Head, lines: &VecDeque<ParsedLine>) -> String {
     if head.lines == 0 {
         return "the audit log is empty".into();
     }
@@ -153,7 +153,7 @@ mod tests {
     fn the_last_lines_are_shown_with_the_hash_of_the_chain() {
         let mut tail = Tail::new(1);
         for sequence in 3..=4 {
-            tail.push(Parsed {
+            tail.push(ParsedLine {
                 sequence,
                 time: "1970-01-01T00:00:00Z".into(),
                 actor: "ann".into(),
@@ -161,7 +161,7 @@ mod tests {
                 action: "undo".into(),
                 outcome: "done".into(),
                 revision: Some(sequence),
-                ..Parsed::default()
+                ..ParsedLine::default()
             });
         }
         let head = Head {

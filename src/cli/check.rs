@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::client::Failure;
-use crate::registry::{self, Checked};
+use crate::registry::{self, CheckResult};
 use crate::terminal::output;
 
 /// Arguments of `taper check`.
@@ -37,7 +37,7 @@ pub fn folder(dir: &Path) -> Result<(), Failure> {
     }
 }
 
-fn listing(checked: &[Checked]) -> String {
+fn listing(checked: &[CheckResult]) -> String {
     let lines = checked.iter().map(|one| match &one.outcome {
         Ok(summary) => format!("good  {summary}"),
         Err(faults) => {
@@ -68,11 +68,11 @@ mod tests {
             golden: 3,
         };
         let checked = [
-            Checked {
+            CheckResult {
                 dir: "m/1".into(),
                 outcome: Ok(summary),
             },
-            Checked {
+            CheckResult {
                 dir: "m/2".into(),
                 outcome: Err(faults),
             },

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use super::raw::RawModel;
 use crate::faults::Faults;
-use crate::ident::{ModelName, Target};
-use crate::serving::route::{Policy, RawFallback, RawHeaderRule, RawPolicy, RawShadow, RawTarget};
+use crate::ident::{ModelName, RawTarget, Target};
+use crate::serving::route::{Policy, RawFallback, RawHeaderRule, RawPolicy, RawShadow};
 
 /// Returns the policy, or `None` if the file has none or an invalid one. Its faults are added to `faults`.
 pub(super) fn initial(

@@ -145,7 +145,7 @@ fn the_path_of_the_prediction_log_is_checked_with_the_configuration() {
     let begin = "$.prediction_log.path: ";
     assert!(
         found[0].starts_with(begin)
-            && found[0].ends_with("no-such-folder is not a folder: make it first"),
+            && found[0].ends_with("no-such-folder is not a folder: create it first"),
         "{found:#?}"
     );
     let found = faults(&format!("{path}\"/dev/null\"\n"));

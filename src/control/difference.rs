@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::wanted::Wanted;
-use crate::ident::{Share, VersionNumber};
-use crate::serving::route::{RawFallback, RawHeaderRule, RawPolicy, RawShadow, RawTarget};
+use crate::ident::{RawTarget, Share, VersionNumber};
+use crate::serving::route::{RawFallback, RawHeaderRule, RawPolicy, RawShadow};
 
 /// A field that differs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,10 +49,7 @@ fn fields(wanted: &Wanted) -> BTreeMap<String, String> {
     let policy = wanted.policy.clone().unwrap_or_else(everything_to_latest);
     let mut fields = BTreeMap::new();
     for (target, points) in &policy.split {
-        fields.insert(
-            format!("split[{}]", target_name(target)),
-            share_text(*points),
-        );
+        fields.insert(format!("split[{target}]"), share_text(*points));
     }
     for (index, rule) in policy.header_rules.iter().enumerate() {
         let RawHeaderRule {
@@ -63,16 +60,16 @@ fn fields(wanted: &Wanted) -> BTreeMap<String, String> {
         // The index is part of the name, because the first match wins.
         fields.insert(
             format!("header_rules[{index}]"),
-            format!("{header}={value} to {}", target_name(target)),
+            format!("{header}={value} to {target}"),
         );
     }
     for shadow in &policy.shadows {
-        let field = format!("shadows[{}]", target_name(&shadow.target));
+        let field = format!("shadows[{}]", shadow.target);
         fields.insert(field, shadow_text(shadow));
     }
     if let Some(RawFallback { target, within_ms }) = &policy.fallback {
         let within = within_ms.map_or_else(String::new, |ms| format!(" within {ms} ms"));
-        fields.insert("fallback".to_owned(), target_name(target) + &within);
+        fields.insert("fallback".to_owned(), target.to_string() + &within);
     }
     for (field, text) in [
         ("sticky_header", policy.sticky_header),
@@ -100,14 +97,6 @@ fn shadow_text(shadow: &RawShadow) -> String {
         shadow.max_queue,
         shadow.max_concurrent
     )
-}
-
-fn target_name(target: &RawTarget) -> String {
-    match target {
-        RawTarget::Version(version) => version.to_string(),
-        RawTarget::Label(label) => label.clone(),
-        RawTarget::None => String::new(),
-    }
 }
 
 fn list(versions: &BTreeSet<VersionNumber>) -> String {

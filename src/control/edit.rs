@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::store::Record;
 use super::wanted::Wanted;
 use crate::error::{AdminError, InputFaults};
-use crate::ident::{Label, ModelName, Revision, Share, Target, VersionNumber};
-use crate::serving::route::{Fallback, Policy, RawPolicy, RawTarget, Shadow};
+use crate::ident::{Label, ModelName, RawTarget, Revision, Share, Target, VersionNumber};
+use crate::serving::route::{Fallback, Policy, RawPolicy, Shadow};
 
 /// One change as the caller sent it; not checked yet.
 #[derive(Clone, Debug, PartialEq)]

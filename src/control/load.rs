@@ -47,7 +47,7 @@ fn check_memory(request: &LoadRequest) -> Result<(), Faults> {
     let Some(room) = request.room else {
         return Ok(());
     };
-    let needs = model::needs(&request.dir)?;
+    let needs = model::memory_to_load(&request.dir)?;
     if needs <= room {
         return Ok(());
     }

@@ -8,7 +8,7 @@
 use std::{
     io,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex,
         mpsc::{self, Receiver, SyncSender},
     },
     thread::{Builder, JoinHandle},
@@ -23,6 +23,7 @@ use crate::insight::stats;
 use crate::model::Phase;
 use crate::priority::set_idle_priority;
 use crate::serving::version::VersionRuntime;
+use crate::sync::lock;
 
 /// Maximum number of queued requests.
 const QUEUE_CAPACITY: usize = 16;
@@ -123,10 +124,6 @@ impl Drop for Loader {
             let _ = self.thread.take().map(JoinHandle::join);
         }
     }
-}
-
-fn lock(activity: &Mutex<Activity>) -> MutexGuard<'_, Activity> {
-    activity.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn run(

@@ -18,7 +18,7 @@ use crate::error::AdminError;
 use crate::faults::Faults;
 use crate::ident::{ModelName, Revision, VersionNumber};
 use crate::insight::metrics::ModelMeters;
-use crate::registry::Seen;
+use crate::registry::ListedVersion;
 use crate::serving::live::{Routing, ServingModel};
 use crate::serving::route::RawPolicy;
 use crate::serving::version::VersionRuntime;
@@ -76,7 +76,7 @@ impl ModelState {
     /// Updates the folders; `None` if the model's own folder was removed. Returns whether anything differs.
     pub(super) fn update_folders(
         &mut self,
-        listed: Option<&BTreeMap<VersionNumber, Seen>>,
+        listed: Option<&BTreeMap<VersionNumber, ListedVersion>>,
         now: SystemTime,
     ) -> bool {
         let mut differs = self.listed != listed.is_some();
@@ -86,10 +86,10 @@ impl ModelState {
         for (version, entry) in &mut self.versions {
             differs |= entry.update_folder(listed.get(version).cloned(), now);
         }
-        for (version, seen) in listed {
+        for (version, folder) in listed {
             if !self.versions.contains_key(version) {
                 self.versions
-                    .insert(*version, VersionEntry::discovered(seen.clone(), now));
+                    .insert(*version, VersionEntry::discovered(folder.clone(), now));
                 differs = true;
             }
         }
@@ -171,14 +171,14 @@ impl ModelState {
     /// can take over, or if the model's own folder was removed too.
     fn held(&self) -> BTreeSet<VersionNumber> {
         let mut held: BTreeSet<_> = self.holders().into_keys().collect();
-        let can_take_over = |entry: &VersionEntry| entry.seen.is_some() && entry.ready.is_some();
+        let can_take_over = |entry: &VersionEntry| entry.folder.is_some() && entry.ready.is_some();
         if *self.wanted == Wanted::default()
             && (!self.listed || self.versions.values().any(can_take_over))
         {
             held.retain(|version| {
                 self.versions
                     .get(version)
-                    .is_some_and(|entry| entry.seen.is_some())
+                    .is_some_and(|entry| entry.folder.is_some())
             });
         }
         held
@@ -240,8 +240,8 @@ impl ModelState {
         match self.admits_with(&self.wanted, Some(new)) {
             Err(AdminError::SignatureMismatch(differences)) => {
                 let entry = self.versions.get(&new.number());
-                let seen = entry.and_then(|entry| entry.seen.as_ref());
-                let dir = seen.map_or_else(Default::default, |seen| seen.dir.clone());
+                let folder = entry.and_then(|entry| entry.folder.as_ref());
+                let dir = folder.map_or_else(Default::default, |folder| folder.dir.clone());
                 let mut faults = Faults::default();
                 for difference in differences {
                     let message =

@@ -95,7 +95,7 @@ impl TestRegistry {
     }
 
     pub(super) fn listing(&self) -> Listing {
-        registry::look(self.0.path()).unwrap()
+        registry::list(self.0.path()).unwrap()
     }
 
     /// Loads a version of model `m`.

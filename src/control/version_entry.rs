@@ -11,7 +11,7 @@ use super::state::State;
 use super::view::VersionView;
 use crate::faults::Faults;
 use crate::model::Manifest;
-use crate::registry::{Seen, Stamp};
+use crate::registry::{ListedVersion, Stamp};
 use crate::serving::version::VersionRuntime;
 
 /// Wait before the first retry. Each further wait is twice as long.
@@ -25,7 +25,7 @@ pub(super) struct VersionEntry {
     state: State,
     since: SystemTime,
     /// Its folder; `None` if it was removed.
-    pub(super) seen: Option<Seen>,
+    pub(super) folder: Option<ListedVersion>,
     /// The loaded version while it can answer.
     pub(super) ready: Option<Arc<VersionRuntime>>,
     /// Its manifest while it is in memory.
@@ -40,11 +40,11 @@ pub(super) struct VersionEntry {
 
 impl VersionEntry {
     /// Creates the entry of a version whose folder was just found.
-    pub(super) fn discovered(seen: Seen, now: SystemTime) -> Self {
+    pub(super) fn discovered(folder: ListedVersion, now: SystemTime) -> Self {
         Self {
             state: State::Discovered,
             since: now,
-            seen: Some(seen),
+            folder: Some(folder),
             ready: None,
             manifest: None,
             weight_bytes: 0,
@@ -75,12 +75,12 @@ impl VersionEntry {
     }
 
     /// Updates the folder; `None` if it was removed. Returns whether anything differs.
-    pub(super) fn update_folder(&mut self, seen: Option<Seen>, now: SystemTime) -> bool {
-        if self.seen == seen {
+    pub(super) fn update_folder(&mut self, folder: Option<ListedVersion>, now: SystemTime) -> bool {
+        if self.folder == folder {
             return false;
         }
-        self.seen = seen;
-        let stamp = self.seen.as_ref().map(|seen| seen.stamp);
+        self.folder = folder;
+        let stamp = self.folder.as_ref().map(|folder| folder.stamp);
         if self.state == State::Failed && stamp.is_some() && stamp != self.failed_stamp {
             // The folder was repaired.
             self.move_to(State::Discovered, now);
@@ -107,7 +107,7 @@ impl VersionEntry {
             .min(LAST_RETRY);
         self.failures = self.failures.saturating_add(1);
         self.retry_at = Some(now.monotonic + wait);
-        self.failed_stamp = self.seen.as_ref().map(|seen| seen.stamp);
+        self.failed_stamp = self.folder.as_ref().map(|folder| folder.stamp);
     }
 
     /// The next snapshot does not contain the version. Returns it for the reaper.
@@ -146,15 +146,21 @@ impl VersionEntry {
     pub(super) fn facts(&self, now: Instant) -> VersionFacts {
         VersionFacts {
             state: self.state,
-            listed: self.seen.is_some(),
-            complete: self.seen.as_ref().is_some_and(|seen| seen.waits.is_none()),
+            listed: self.folder.is_some(),
+            complete: self
+                .folder
+                .as_ref()
+                .is_some_and(|folder| folder.waits_for.is_none()),
             may_retry: self.retry_at.is_some_and(|at| at <= now),
         }
     }
 
     /// Returns why it cannot answer, for operators.
     pub(super) fn unavailable_reason(&self) -> String {
-        let waits = self.seen.as_ref().and_then(|seen| seen.waits.as_ref());
+        let waits = self
+            .folder
+            .as_ref()
+            .and_then(|folder| folder.waits_for.as_ref());
         match (self.state, &self.faults, waits) {
             (State::Failed, Some(faults), _) => format!("it failed to load: {}", first(faults)),
             // While it is retried, the earlier reason still matters.
@@ -182,7 +188,10 @@ impl VersionEntry {
             failures: self.failures,
             retry_at: wait.map(|wait| now.wall + wait),
             waits_for: match self.state {
-                State::Discovered => self.seen.as_ref().and_then(|seen| seen.waits.clone()),
+                State::Discovered => self
+                    .folder
+                    .as_ref()
+                    .and_then(|folder| folder.waits_for.clone()),
                 _ => None,
             },
             held_by,

@@ -2,13 +2,14 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard},
     time::Duration,
 };
 
 use tonic::Code;
 
 use super::times::Times;
+use crate::sync;
 
 /// How one request ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -184,9 +185,8 @@ impl Recorder {
     }
 
     fn shard(&self, at: usize) -> MutexGuard<'_, Tally> {
-        // A caller that panicked while it held the lock leaves valid counts.
-        let shard = self.shards[at % SHARDS].lock();
-        shard.unwrap_or_else(PoisonError::into_inner)
+        // The counts are valid also after a caller panicked while it held the lock.
+        sync::lock(&self.shards[at % SHARDS])
     }
 }
 

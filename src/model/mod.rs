@@ -21,7 +21,7 @@ mod signature;
 pub(crate) mod samples;
 
 pub use encode::{Observe, Observed};
-pub use load::{Pace, Phase, Version, load, load_with, needs};
+pub use load::{Pace, Phase, Version, load, load_with, memory_to_load};
 pub use manifest::Manifest;
 pub use scoring::{Model, Rows, Scores, TopClass};
 pub use sensitivity::Sensitivity;

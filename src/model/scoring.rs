@@ -1,4 +1,4 @@
-//! What goes into a network and what comes out of it, and the trait that a network implements.
+//! The input and the output of a network, and the trait that a network implements.
 
 use crate::error::ForwardError;
 

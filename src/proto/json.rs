@@ -10,6 +10,7 @@ use serde::{Serialize, Serializer};
 use super::inference::{DataType, model_input::Format};
 use super::names;
 use super::v1::{self, two_distributions::Test};
+use crate::ident::RawTarget;
 
 /// Serializes a data type by its name, such as `TYPE_FP32`; unknown numbers as `TYPE_INVALID`.
 pub(super) fn data_type<S: Serializer>(number: &i32, serializer: S) -> Result<S::Ok, S::Error> {
@@ -119,12 +120,7 @@ pub(super) fn share_target<S: Serializer>(
     target: &Option<v1::share::Target>,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
-    use v1::share::Target;
-    match target {
-        Some(Target::Version(version)) => serializer.collect_str(version),
-        Some(Target::Label(label)) => serializer.serialize_str(label),
-        None => serializer.serialize_str(""),
-    }
+    serializer.collect_str(&RawTarget::from(target.clone()))
 }
 
 /// Serializes the target of a header rule as [`share_target`] does.
@@ -132,12 +128,7 @@ pub(super) fn rule_target<S: Serializer>(
     target: &Option<v1::header_rule::Target>,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
-    use v1::header_rule::Target;
-    match target {
-        Some(Target::Version(version)) => serializer.collect_str(version),
-        Some(Target::Label(label)) => serializer.serialize_str(label),
-        None => serializer.serialize_str(""),
-    }
+    serializer.collect_str(&RawTarget::from(target.clone()))
 }
 
 /// Serializes both results of a test, of which at most one is not null.

@@ -1,7 +1,7 @@
-//! Conversions between the `target` oneofs of `taper.v1` and [`Target`].
+//! Conversions between the `target` oneofs of `taper.v1` and the domain types.
 
 use super::v1;
-use crate::ident::{Label, Target, VersionNumber};
+use crate::ident::{RawTarget, Target};
 
 /// Implements the conversions for messages of which each has a `target` oneof in the module of the same name.
 macro_rules! convert_targets {
@@ -15,14 +15,31 @@ macro_rules! convert_targets {
             }
         }
 
+        impl From<RawTarget> for Option<v1::$module::Target> {
+            fn from(target: RawTarget) -> Self {
+                match target {
+                    RawTarget::Version(version) => Some(v1::$module::Target::Version(version)),
+                    RawTarget::Label(label) => Some(v1::$module::Target::Label(label)),
+                    RawTarget::None => None,
+                }
+            }
+        }
+
+        impl From<Option<v1::$module::Target>> for RawTarget {
+            fn from(target: Option<v1::$module::Target>) -> Self {
+                match target {
+                    Some(v1::$module::Target::Version(version)) => Self::Version(version),
+                    Some(v1::$module::Target::Label(label)) => Self::Label(label),
+                    None => Self::None,
+                }
+            }
+        }
+
         impl v1::$message {
             /// Returns the target; none if the message has none, or one that no gateway accepts.
             #[must_use]
             pub fn valid_target(&self) -> Option<Target> {
-                match self.target.as_ref()? {
-                    v1::$module::Target::Version(version) => from_version(*version),
-                    v1::$module::Target::Label(label) => from_label(label),
-                }
+                RawTarget::from(self.target.clone()).check().ok()?
             }
         }
     )* };
@@ -35,20 +52,12 @@ convert_targets!(
     Fallback in fallback
 );
 
-fn from_version(version: u64) -> Option<Target> {
-    VersionNumber::try_from(version).ok().map(Target::Version)
-}
-
-fn from_label(label: &str) -> Option<Target> {
-    label.parse::<Label>().ok().map(Target::Label)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_target_comes_back_from_every_message() {
+    fn a_target_is_unchanged_after_a_round_trip_through_every_message() {
         for text in ["2", "canary"] {
             let target: Target = text.parse().unwrap();
             let share = v1::Share {

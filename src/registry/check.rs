@@ -11,7 +11,7 @@ use crate::model::{Version, load};
 
 /// The result of checking one folder.
 #[derive(Clone, Debug)]
-pub struct Checked {
+pub struct CheckResult {
     /// The folder.
     pub dir: PathBuf,
     /// A summary of the version, or all its faults.
@@ -74,11 +74,11 @@ impl fmt::Display for Summary {
 ///
 /// # Errors
 /// Returns an error if a folder cannot be read, or if there is no version in `dir`.
-pub fn check(dir: &Path) -> Result<Vec<Checked>, Faults> {
+pub fn check(dir: &Path) -> Result<Vec<CheckResult>, Faults> {
     let scan = versions_in(dir)?;
     let mut checked: Vec<_> = scan.found.into_iter().map(check_one).collect();
     for fault in scan.refused.iter() {
-        checked.push(Checked {
+        checked.push(CheckResult {
             dir: fault.file.clone(),
             outcome: Err(Faults::one(&fault.file, fault.message.clone())),
         });
@@ -92,9 +92,9 @@ pub fn check(dir: &Path) -> Result<Vec<Checked>, Faults> {
     Ok(checked)
 }
 
-fn check_one(folder: VersionFolder) -> Checked {
+fn check_one(folder: VersionFolder) -> CheckResult {
     let loaded = load(&folder.dir, &folder.model, folder.version);
-    Checked {
+    CheckResult {
         outcome: loaded.map(|version| Summary::of(&version)),
         dir: folder.dir,
     }

@@ -17,10 +17,10 @@ mod watch;
 #[cfg(test)]
 mod tests;
 
-pub use check::{Checked, Summary, check};
+pub use check::{CheckResult, Summary, check};
 pub use complete::{Completeness, complete};
 pub use publish::{PublishError, next_version, publish};
 pub use scan::{Scan, VersionFolder, scan};
 pub use stamp::Stamp;
 pub use upload::{Aborted, Part, Received, UploadError, receive};
-pub use watch::{Listing, Seen, Watch, WatchSettings, look, watch};
+pub use watch::{ListedVersion, Listing, Watch, WatchSettings, list, watch};

@@ -268,10 +268,13 @@ fn a_model_without_versions_is_listed() {
     write(root.path(), "m", 1);
     let scan = scan(root.path()).unwrap();
     assert_eq!(scan.models, [name("empty"), name("m")]);
-    let listing = look(root.path()).unwrap();
+    let listing = list(root.path()).unwrap();
     assert!(listing.versions["empty"].is_empty());
-    let seen = &listing.versions["m"][&v(1)];
-    assert_eq!((&seen.stamp, &seen.waits), (&scan.found[0].stamp, &None));
+    let listed = &listing.versions["m"][&v(1)];
+    assert_eq!(
+        (&listed.stamp, &listed.waits_for),
+        (&scan.found[0].stamp, &None)
+    );
 }
 
 #[test]

@@ -334,8 +334,8 @@ fn a_report_reads_well() {
     report.took = std::time::Duration::from_millis(1234);
     (report.epochs, report.best_epoch) = (30, 29);
     (report.train_loss, report.validation_loss) = (0.123_456, 0.234_567);
-    let said = [0.05, 0.15, 0.97, 0.4, 0.6];
-    let came = [0.0, 0.0, 1.0, 1.0, 0.0];
-    report.quality = Quality::measure(Head::Sigmoid, &said, 1, &came);
+    let predicted = [0.05, 0.15, 0.97, 0.4, 0.6];
+    let targets = [0.0, 0.0, 1.0, 1.0, 0.0];
+    report.quality = Quality::measure(Head::Sigmoid, &predicted, 1, &targets);
     insta::assert_snapshot!(report.to_string());
 }

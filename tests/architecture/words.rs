@@ -72,12 +72,6 @@ const EXEMPT: &[(&str, &str, &str, &str)] = &[
     ),
     (
         "truth",
-        "src/api/grpc/outcomes.rs",
-        "",
-        "`oneof truth` of the wire",
-    ),
-    (
-        "truth",
         "src/demo/outcomes.rs",
         "",
         "`oneof truth` of the wire",
@@ -122,12 +116,6 @@ const EXEMPT: &[(&str, &str, &str, &str)] = &[
     ),
     ("member", "src/audit/", "", "a member of a JSON object"),
     ("members", "src/audit/", "", "a member of a JSON object"),
-    (
-        "fleet",
-        "",
-        "replica",
-        "all replicas that share their control state",
-    ),
 ];
 
 /// Every refused word in `text`, the file at `path`. Sets the exemptions that it used.

@@ -112,7 +112,7 @@ fn an_impossible_log_path_is_reported_by_check_and_before_a_port_is_bound() {
         let error = refused("gone/log.jsonl", check);
         assert!(error.contains("$.prediction_log.path: "), "{error}");
         assert!(
-            error.contains("gone is not a folder: make it first"),
+            error.contains("gone is not a folder: create it first"),
             "{error}"
         );
         let error = refused("notes.txt", check);

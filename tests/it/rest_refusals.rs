@@ -103,7 +103,7 @@ async fn tensors_that_cannot_be_read_are_named() {
         (
             changed(0, json!({"shape": ["a"]})),
             &["inputs[0].shape[0]"],
-            "a text",
+            "a string",
         ),
         (
             changed(0, json!({"shape": vec![1; 17]})),
@@ -134,7 +134,7 @@ async fn tensors_that_cannot_be_read_are_named() {
         (
             changed(0, json!({"data": ["secret"]})),
             &["inputs[x].data[0]"],
-            "a text",
+            "a string",
         ),
         (
             changed(0, json!({"data": [1000.0]})),
@@ -149,7 +149,7 @@ async fn tensors_that_cannot_be_read_are_named() {
         (
             changed(2, json!({"data": [7]})),
             &["inputs[color].data[0]"],
-            "a text",
+            "a string",
         ),
         (
             changed(2, json!({"data": ["blue"]})),
@@ -382,7 +382,7 @@ async fn rows_that_cannot_be_read_are_named() {
         twice.as_bytes(),
     )
     .await;
-    check(&reply, &["rows[0].x"], "the name again", twice);
+    check(&reply, &["rows[0].x"], "a repeated name", twice);
     let large = r#"{"rows": [{"x": 1, "pair": [0, -1e999]}]}"#;
     let path = "/v2/models/m/predict";
     let reply = call(address, "POST", path, &[], large.as_bytes()).await;
@@ -408,7 +408,7 @@ async fn rows_that_cannot_be_read_are_named() {
         twice.as_bytes(),
     )
     .await;
-    check(&reply, &["rows"], "the name again", twice);
+    check(&reply, &["rows"], "a repeated name", twice);
     gateway.drain().await;
 }
 

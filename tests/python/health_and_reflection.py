@@ -1,4 +1,4 @@
-"""Asks for health as grpcio-health-checking does, and calls native `Predict` knowing nothing but what reflection tells.
+"""Checks health with grpcio-health-checking, and calls native `Predict` with only the descriptors from reflection.
 
 Arguments: address of the data port, names of its services and of its models by commas, and the bits of the FP32 score that native
 `Predict` gives the row below for the model `m`.
@@ -35,14 +35,14 @@ try:
 except grpc.RpcError as error:
     assert error.code() == grpc.StatusCode.NOT_FOUND, error
 else:
-    raise AssertionError("nobody is known")
+    raise AssertionError("an unknown service has a status")
 updates = health.Watch(unknown, timeout=PATIENCE)
 assert next(updates).status == Health.SERVICE_UNKNOWN
 updates.cancel()
 
 
 def described(package):
-    """What reflection tells, asked by `package`: the messages of both versions are the same."""
+    """Returns the descriptors from the reflection service of `package`: the messages of both versions are the same."""
     database = ProtoReflectionDescriptorDatabase(channel)
     database._stub.ServerReflectionInfo = channel.stream_stream(
         f"/{package}.ServerReflection/ServerReflectionInfo",
@@ -57,7 +57,7 @@ for package in ["grpc.reflection.v1alpha", "grpc.reflection.v1"]:
     listed = set(database.get_services())
     assert listed >= set(services), (package, listed)
     pool = DescriptorPool(database)
-    # Every method of every service has messages that can be made.
+    # The messages of every method of every service can be created.
     for name in services:
         for method in pool.FindServiceByName(name).methods:
             message_factory.GetMessageClass(method.input_type)()

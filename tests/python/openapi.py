@@ -1,4 +1,4 @@
-"""The description of the HTTP door against the standard, and against what the door really does. Argument: HOST:PORT of a gateway with
+"""Checks the OpenAPI document against the standard, and against the responses of the HTTP port. Argument: HOST:PORT of a gateway with
 the tiny model `m`."""
 
 import json
@@ -24,15 +24,15 @@ GOOD = {
     "/predict": {"rows": [ROW, ROW], "response_id": "mine"},
     "/index": {"ready": True},
 }
-# Refused by every model, so the description must not let them pass.
+# Bodies that every model refuses, so the document must not allow them.
 BAD = {
     "/infer": [{}, {"inputs": []}, {"inputs": [{"name": "x"}]}, {"inputs": [{**TENSORS[0], "shape": "1"}]}, {"inputs": 7}],
     "/predict": [{}, {"rows": []}, {"rows": [ROW], "more": 1}, {"rows": [{"x": [[1.0]]}]}, {"rows": 7}],
     "/index": [{"ready": "yes"}],
 }
-# Refused by this model only: the description knows no models.
+# Bodies that only this model refuses: the document does not depend on models.
 STRANGE = {"/infer": [{"inputs": TENSORS[:1]}], "/predict": [{"rows": [{}]}]}
-# Where a schema may stand in a schema: one, a list of them, or some by name.
+# Keywords that contain a schema, a list of schemas, or schemas by name.
 ONE = {"items", "additionalProperties", "contains", "propertyNames", "not", "if", "then", "else", "unevaluatedProperties"}
 LIST = {"anyOf", "oneOf", "allOf", "prefixItems"}
 NAMED = {"properties", "patternProperties", "dependentSchemas", "$defs"}
@@ -78,84 +78,84 @@ def no_bare_boolean(schema, where):
 
 
 def schemas():
-    """Every schema of the document, with where it stands."""
+    """Yields every schema of the document with its position."""
     yield from DOCUMENT["components"]["schemas"].items()
     for path, methods in DOCUMENT["paths"].items():
-        for told in methods.values():
-            for parameter in told["parameters"]:
+        for operation in methods.values():
+            for parameter in operation["parameters"]:
                 yield f"{path} {parameter['name']}", parameter["schema"]
-            for each in [told.get("requestBody", {}), *told["responses"].values()]:
+            for each in [operation.get("requestBody", {}), *operation["responses"].values()]:
                 for name, header in each.get("headers", {}).items():
                     yield f"{path} {name}", header["schema"]
                 for kind, content in each.get("content", {}).items():
                     yield f"{path} {kind}", content["schema"]
 
 
-def check_headers(told, headers, what):
-    described = {name.lower() for name in told.get("headers", {})}
-    came = {name.lower() for name in headers if name.lower().startswith(("taper-", "inference-"))}
-    assert came <= described, f"{what}: {came - described} are not described"
-    always = {name for name, header in told.get("headers", {}).items() if header.get("required")}
-    assert always <= came, f"{what}: {always - came} did not come"
+def check_headers(response, headers, what):
+    described = {name.lower() for name in response.get("headers", {})}
+    received = {name.lower() for name in headers if name.lower().startswith(("taper-", "inference-"))}
+    assert received <= described, f"{what}: {received - described} are not described"
+    always = {name for name, header in response.get("headers", {}).items() if header.get("required")}
+    assert always <= received, f"{what}: {always - received} are missing"
 
 
-def refused(method, path, told, body):
+def refused(method, path, operation, body):
     status, _, answer = ask(method, path, body)
     assert status == 400 and json.loads(answer)["fields"], f"{path}: {status} {answer} to {body}"
-    check(form(told["responses"]["400"]), json.loads(answer), f"400 of {path}")
+    check(form(operation["responses"]["400"]), json.loads(answer), f"400 of {path}")
 
 
-def form(told):
-    return told["content"]["application/json"]["schema"]
+def form(response):
+    return response["content"]["application/json"]["schema"]
 
 
 def main():
     OpenAPIV31SpecValidator(DOCUMENT).validate()
     for where, schema in schemas():
         no_bare_boolean(schema, where)
-        assert f'"#/components/schemas/{where}"' not in json.dumps(schema), f"{where} holds itself, which generators do not read"
+        assert f'"#/components/schemas/{where}"' not in json.dumps(schema), f"{where} contains itself, which generators do not read"
     asked = 0
     for path, methods in DOCUMENT["paths"].items():
         real = path.replace("{model}", "m").replace("{version}", "1")
-        for method, told in methods.items():
+        for method, operation in methods.items():
             bodies = [body for end, body in GOOD.items() if path.endswith(end)] or [{} if method == "post" else None]
             for body in bodies:
-                if "requestBody" in told:
-                    check(form(told["requestBody"]), body, f"what {path} takes")
+                if "requestBody" in operation:
+                    check(form(operation["requestBody"]), body, f"what {path} takes")
                 status, headers, answer = ask(method.upper(), real, body)
                 kind = headers.get_content_type()
-                known = told["responses"].get(str(status))
+                known = operation["responses"].get(str(status))
                 assert known, f"{method} {real}: {status} {answer} is not described"
                 assert kind in known["content"], f"{method} {real}: {kind}"
                 check_headers(known, headers, f"{method} {real}")
                 if kind == "application/json":
                     check(form(known), json.loads(answer), f"{method} {real}")
                 asked += 1
-            # A name of nobody is told as it is described too.
-            if "{model}" in path and "404" in told["responses"]:
+            # The error for an unknown model also matches the document.
+            if "{model}" in path and "404" in operation["responses"]:
                 body = next((body for end, body in GOOD.items() if path.endswith(end)), None)
                 status, _, answer = ask(method.upper(), real.replace("/m/", "/nobody/") if "/m/" in real else real[:-1] + "nobody", body)
                 assert status == 404, f"{real}: {status} {answer}"
-                check(form(told["responses"]["404"]), json.loads(answer), f"404 of {real}")
-            # Nor is a name that is no text a secret.
+                check(form(operation["responses"]["404"]), json.loads(answer), f"404 of {real}")
+            # So does the error for a name that is not UTF-8.
             for name in ["{model}", "{version}"]:
                 if name in path:
                     strange = path.replace(name, "%ff").replace("{model}", "m").replace("{version}", "1")
                     body = next((body for end, body in GOOD.items() if path.endswith(end)), None)
-                    refused(method.upper(), strange, told, body)
+                    refused(method.upper(), strange, operation, body)
             for end in BAD:
                 if path.endswith(end):
                     for body in BAD[end]:
-                        assert errors(form(told["requestBody"]), body), f"{path} is said to take {body}"
-                        refused(method.upper(), real, told, body)
+                        assert errors(form(operation["requestBody"]), body), f"{path} is said to take {body}"
+                        refused(method.upper(), real, operation, body)
                     for body in STRANGE.get(end, []):
-                        check(form(told["requestBody"]), body, f"what {path} takes")
-                        refused(method.upper(), real, told, body)
-            if "requestBody" in told:
+                        check(form(operation["requestBody"]), body, f"what {path} takes")
+                        refused(method.upper(), real, operation, body)
+            if "requestBody" in operation:
                 status, _, answer = ask(method.upper(), real)
-                wanted = 400 if told["requestBody"]["required"] else 200
+                wanted = 400 if operation["requestBody"]["required"] else 200
                 assert status == wanted, f"{real} without a body: {status} {answer}"
-        # It goes by no other method, and says so.
+        # Other methods are refused with 405.
         others = {"get": "POST", "post": "GET"}
         other = next(others[method] for method in methods)
         status, _, answer = ask(other, real, {} if other == "POST" else None)

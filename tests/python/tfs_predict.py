@@ -1,4 +1,4 @@
-"""Predicts through stubs that grpcio-tools makes of our protos, and compares with native scores to the last bit.
+"""Predicts through stubs that grpcio-tools generates from our protos, and compares with native scores to the last bit.
 
 Arguments: address of the data port, folder of the protos, and a case as JSON whose numbers are the bits of FP32:
 `model` with one input `features`, its `rows` and native `scores`; `tiny`, the native score of version 2 of the model `m`.
@@ -64,7 +64,7 @@ channel = grpc.insecure_channel(address)
 predictions = prediction_service_pb2_grpc.PredictionServiceStub(channel)
 models = model_pb2_grpc.ModelServiceStub(channel)
 
-# As one block, and one by one.
+# Elements as one block, and one by one.
 rows = case["rows"]
 flat = [bits for row in rows for bits in row]
 of_rows = dict(dtype=tensor_pb2.DT_FLOAT, tensor_shape=shape(len(rows), len(rows[0])))
@@ -81,14 +81,14 @@ for tensor in [
     assert [dim.size for dim in output.tensor_shape.dim] == [len(rows), len(output.float_val) // len(rows)]
     assert list(map(bits, output.float_val)) == case["scores"], "not what native Predict answers"
 
-# Every field of elements, by a label, and who answered in the headers.
+# Every typed field, a version by label, and the version that answered in the headers.
 request = prediction_service_pb2.PredictRequest(
     model_spec=model_pb2.ModelSpec(name="m", version_label="latest", signature_name="serving_default"),
     inputs={
         "x": tensor_pb2.TensorProto(dtype=tensor_pb2.DT_DOUBLE, tensor_shape=shape(1), double_val=[1.0]),
         "n": tensor_pb2.TensorProto(dtype=tensor_pb2.DT_INT64, tensor_shape=shape(1), int64_val=[3]),
         "color": tensor_pb2.TensorProto(dtype=tensor_pb2.DT_STRING, tensor_shape=shape(1), string_val=[b"green"]),
-        # One value for both columns.
+        # One value fills both columns.
         "pair": tensor_pb2.TensorProto(dtype=tensor_pb2.DT_FLOAT, tensor_shape=shape(1, 2), float_val=[0.5]),
     },
     output_filter=["value"],
@@ -107,17 +107,17 @@ request.model_spec.name = "nobody"
 refused(predictions.Predict, request, grpc.StatusCode.NOT_FOUND, "nobody")
 
 request = model_pb2.GetModelMetadataRequest(model_spec=model_pb2.ModelSpec(name="m"), metadata_field=["signature_def"])
-told = predictions.GetModelMetadata(request, timeout=PATIENCE)
+metadata = predictions.GetModelMetadata(request, timeout=PATIENCE)
 signatures = model_pb2.SignatureDefMap()
-assert told.metadata["signature_def"].Unpack(signatures), told
+assert metadata.metadata["signature_def"].Unpack(signatures), metadata
 signature = signatures.signature_def["serving_default"]
 assert sorted(signature.inputs) == ["color", "n", "pair", "x"], signature
 assert [dim.size for dim in signature.inputs["pair"].tensor_shape.dim] == [-1, 2]
 assert signature.inputs["color"].dtype == tensor_pb2.DT_STRING
 
-told = models.GetModelStatus(model_pb2.GetModelStatusRequest(model_spec={"name": "m"}), timeout=PATIENCE)
+status_response = models.GetModelStatus(model_pb2.GetModelStatusRequest(model_spec={"name": "m"}), timeout=PATIENCE)
 State = model_pb2.ModelVersionStatus
-states = {status.version: (status.state, status.status.error_code) for status in told.model_version_status}
+states = {status.version: (status.state, status.status.error_code) for status in status_response.model_version_status}
 assert states == {1: (State.AVAILABLE, 0), 2: (State.AVAILABLE, 0), 7: (State.END, 9)}, states
 
 print(f"{len(rows)} scores equal, twice")

@@ -1,4 +1,4 @@
-"""tritonclient.grpc as it is published, against a running gateway.
+"""The published tritonclient.grpc against a running gateway.
 
 Arguments: address of the data port, of the admin port, and a JSON document with the flights to ask for, the bits of the scores
 that the native protocol gives for them by each version, and those of one row to the tiny model `m`.
@@ -69,10 +69,10 @@ def about(client):
     }, index
 
 
-def answers(client, told):
+def answers(client, expected):
     metadata = client.get_model_metadata("flight-delay")
-    inputs = [tensor(one.name, one.datatype, told["flights"][one.name]) for one in metadata.inputs]
-    for version, want in enumerate(told["answers"], start=1):
+    inputs = [tensor(one.name, one.datatype, expected["flights"][one.name]) for one in metadata.inputs]
+    for version, want in enumerate(expected["answers"], start=1):
         result = client.infer("flight-delay", inputs, model_version=str(version), request_id="ours")
         response = result.get_response()
         assert bits(result, "probability") == want, version
@@ -87,7 +87,7 @@ def answers(client, told):
         timeout=60_000_000,
         priority=1,
     )
-    assert bits(result, "value") == told["tiny"]
+    assert bits(result, "value") == expected["tiny"]
     parameters = result.get_response().parameters
     assert parameters["role"].string_param == "primary", parameters
     assert parameters["response_id"].string_param == "py-1", parameters
@@ -102,7 +102,7 @@ def answers(client, told):
     return inputs
 
 
-def at_once(client, inputs, told):
+def at_once(client, inputs, expected):
     done = queue.Queue()
     calls = [
         client.async_infer("flight-delay", inputs, lambda result, error: done.put((result, error)), model_version="2")
@@ -111,10 +111,10 @@ def at_once(client, inputs, told):
     for _ in calls:
         result, error = done.get(timeout=60)
         assert error is None, error
-        assert bits(result, "probability") == told["answers"][1]
+        assert bits(result, "probability") == expected["answers"][1]
 
 
-def streamed(client, told):
+def streamed(client, expected):
     done = queue.Queue()
     client.start_stream(lambda result, error: done.put((result, error)))
     for at in range(9):
@@ -129,7 +129,7 @@ def streamed(client, told):
             continue
         assert error is None, error
         response = result.get_response()
-        assert response.id == str(at) and bits(result, "value") == told["tiny"], response
+        assert response.id == str(at) and bits(result, "value") == expected["tiny"], response
         assert response.parameters["triton_final_response"].bool_param, response
     client.stop_stream()
 
@@ -168,12 +168,12 @@ def operated(services, operators):
 
 
 def main():
-    data, admin, told = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
+    data, admin, expected = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
     services, operators = triton.InferenceServerClient(data), triton.InferenceServerClient(admin)
     about(services)
-    inputs = answers(services, told)
-    at_once(services, inputs, told)
-    streamed(services, told)
+    inputs = answers(services, expected)
+    at_once(services, inputs, expected)
+    streamed(services, expected)
     refusals(services)
     counted(services)
     operated(services, operators)

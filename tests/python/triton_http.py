@@ -1,5 +1,5 @@
-"""tritonclient.http against REST: every call that its users make. Argument: HOST:PORT of a gateway with the models `m`, tiny, of
-versions 1 and 2 at 50/50, and `breast_cancer_mlp`, whose answers depend on what is asked."""
+"""The published tritonclient.http against REST: every call of its users. Argument: HOST:PORT of a gateway with the models `m`, tiny, of
+versions 1 and 2 at 50/50, and `breast_cancer_mlp`, whose answers depend on the input."""
 
 import json
 import pathlib
@@ -67,7 +67,7 @@ def main(url):
             assert answer["parameters"]["role"] == "primary", answer
             assert result.as_numpy("value").tolist() == [[2.0], [2.0]], answer
 
-    # Numbers that need all their digits, by every way that there is.
+    # Numbers that need all their digits, in every encoding.
     network = pathlib.Path(__file__).parent.parent / "fixtures/dense/breast_cancer_mlp.json"
     rows = np.array(json.loads(network.read_text())["rows"], dtype=np.float32)
     answers = []

@@ -1,7 +1,8 @@
 use super::*;
 use crate::control::test_support::{TestRegistry, model, v, with_other_classes};
+use crate::ident::RawTarget;
 use crate::model::samples;
-use crate::serving::route::{RawPolicy, RawTarget};
+use crate::serving::route::RawPolicy;
 
 /// A desired state whose split has equal shares for `targets`.
 fn split(targets: &[RawTarget]) -> Wanted {
@@ -92,7 +93,7 @@ fn versions_under_one_policy_must_have_one_signature() {
     let labelled = with_label(split(&[1.into()]), "other", 2);
     assert_eq!(admit(&labelled), Ok(()), "a label alone gives no traffic");
     let error = admit(&split(&[1.into(), 2.into(), 3.into(), "latest".into()])).unwrap_err();
-    for expected in ["versions 1 and 2: class 1 is", "one signature"] {
+    for expected in ["versions 1 and 2: class 1 is", "the same signature"] {
         assert!(error.contains(expected), "{error}: expected {expected}");
     }
     assert!(!error.contains("1 and 3"), "{error}");

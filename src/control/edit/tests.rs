@@ -45,7 +45,8 @@ fn record(revision: u64, base: u64, wanted: Wanted) -> Record {
     }
 }
 
-/// `stable` is 1 and has the split, `canary` is 2 and has a rule, `shadow` and `fallback` are what they say.
+/// Four labels: `stable` is in the split, `canary` in a header rule, `shadow` and `fallback` are the targets of a shadow and of
+/// the fallback.
 fn policy_with_labels() -> Wanted {
     let labels = [("stable", 1), ("canary", 2), ("shadow", 2), ("fallback", 1)];
     Wanted {

@@ -5,10 +5,11 @@ use crate::control::clock::from_unix_ms;
 use crate::control::store::Author;
 use crate::control::test_support::{START_MS, TestRegistry, model, v, with_other_classes};
 use crate::control::wanted::Pending;
+use crate::ident::RawTarget;
 use crate::insight::metrics::Telemetry;
 use crate::model::samples;
 use crate::registry::Listing;
-use crate::serving::route::{RawFallback, RawShadow, RawTarget};
+use crate::serving::route::{RawFallback, RawShadow};
 
 /// A model whose versions can be made READY one by one.
 struct Fixture {

@@ -3,7 +3,7 @@
 //! It keeps every guarantee of [`Store`] except durability.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use tokio::sync::watch;
 
@@ -11,6 +11,7 @@ use super::contract::{MIN_HISTORY, Store, StoreError, StoreFuture};
 use super::document::{DocumentContent, DocumentId, DocumentWatch, RawDocument};
 use super::record::{Draft, Record, RevisionRange};
 use crate::ident::{ModelName, Revision};
+use crate::sync;
 
 /// Keeps changes and documents in memory.
 #[derive(Debug)]
@@ -84,13 +85,11 @@ impl MemoryStore {
     }
 
     fn changes(&self) -> MutexGuard<'_, Changes> {
-        self.changes.lock().unwrap_or_else(PoisonError::into_inner)
+        sync::lock(&self.changes)
     }
 
     fn kinds(&self) -> MutexGuard<'_, BTreeMap<String, Kind>> {
-        self.documents
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        sync::lock(&self.documents)
     }
 
     fn write(

@@ -3,7 +3,7 @@
 //!
 //! A writer writes lines for its own changes only. Other writers that share the store have audit logs of their own.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -16,6 +16,7 @@ use crate::control::store::{Author, Record, RevisionRange};
 use crate::control::wanted::Wanted;
 use crate::error::AdminError;
 use crate::ident::Revision;
+use crate::sync;
 
 /// Changes that are read at one time while lines are missing.
 const PAGE: usize = 256;
@@ -156,10 +157,7 @@ impl Writer {
 }
 
 fn write(log: &Arc<Mutex<Log>>, entry: &Entry) -> Result<(), AuditError> {
-    log.lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .append(entry)
-        .map(drop)
+    sync::lock(log).append(entry).map(drop)
 }
 
 fn change_entry(record: &Record, before: Option<&Wanted>) -> Entry {

@@ -215,7 +215,7 @@ impl Writer {
         let Some(entry) = self.entry(&model, version) else {
             return;
         };
-        let Some(seen) = entry.seen.clone() else {
+        let Some(folder) = entry.folder.clone() else {
             return;
         };
         entry.move_to(State::Loading, now.wall);
@@ -223,7 +223,7 @@ impl Writer {
         let request = LoadRequest {
             model: model.clone(),
             version,
-            dir: seen.dir.clone(),
+            dir: folder.dir.clone(),
             pace,
             room,
             batching: settings.map_or_else(BatchingHints::default, |of| of.batching),
@@ -231,7 +231,10 @@ impl Writer {
         if self.loader.submit(request) {
             self.loading = Some((model.clone(), version));
         } else if let Some(entry) = self.entry(&model, version) {
-            entry.set_failed(Faults::one(seen.dir, "the loader's thread has ended"), now);
+            entry.set_failed(
+                Faults::one(folder.dir, "the loader's thread has ended"),
+                now,
+            );
         }
         self.unpublished.insert(model);
     }

@@ -37,7 +37,7 @@ fn all_to(version: u64) -> Edit {
     Edit::SetPolicy(policy_to(version))
 }
 
-/// Stores a change of model `m` in the name of `writer`, without a writer.
+/// Writes a change of model `m` directly into the store. `writer` is the name of the writer in its record.
 async fn store_change(store: &dyn Store, previous: u64, wanted: Wanted, writer: &str) {
     let draft = Draft {
         at_ms: START_MS,

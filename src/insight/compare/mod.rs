@@ -21,7 +21,7 @@ mod tests;
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{Arc, Mutex, Weak},
     time::Duration,
 };
 
@@ -30,6 +30,7 @@ use tokio::time::Instant;
 use super::metrics::{ComparedMeters, VersionMeters};
 use crate::ident::VersionNumber;
 use crate::model::Signature;
+use crate::sync::lock;
 
 pub use counts::{MAX_CLASSES, PairCounts};
 pub use info::VersionInfo;
@@ -129,8 +130,4 @@ impl Comparisons {
             counts,
         })
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

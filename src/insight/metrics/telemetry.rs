@@ -1,6 +1,6 @@
 //! All metrics of one gateway.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Duration;
 
 use metrics::Label;
@@ -16,6 +16,7 @@ use super::reasons::MessageFault;
 use super::scope::Scope;
 use crate::error::PredictError;
 use crate::ident::ModelName;
+use crate::sync;
 
 /// The exporter refused the table of metrics.
 #[derive(Debug, thiserror::Error)]
@@ -131,6 +132,6 @@ impl Telemetry {
     }
 
     fn lock_scopes(&self) -> MutexGuard<'_, Vec<Weak<Scope>>> {
-        self.scopes.lock().unwrap_or_else(PoisonError::into_inner)
+        sync::lock(&self.scopes)
     }
 }

@@ -3,7 +3,7 @@
 //! A response id is hashed to 128 bits, with a seed of this process. The hash selects the shard and is the key within it; the id
 //! itself is not kept.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use xxhash_rust::xxh3::xxh3_128_with_seed;
@@ -13,6 +13,7 @@ use super::key::random_seed;
 use super::report::{GroundTruth, InvalidOutcome, JoinStatus};
 use super::shard::Shard;
 use crate::model::Scores;
+use crate::sync::lock;
 
 /// The most shards.
 const MAX_SHARDS: usize = 1024;
@@ -87,8 +88,4 @@ impl Buffer {
             shard.join(key, row, ground_truth, now, expires)
         })
     }
-}
-
-fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
-    shard.lock().unwrap_or_else(PoisonError::into_inner)
 }

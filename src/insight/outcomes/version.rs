@@ -1,6 +1,6 @@
 //! The quality of one version's answers, in each role.
 
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use tokio::time::Instant;
 
@@ -10,6 +10,7 @@ use super::window::{WindowSums, Windows};
 use crate::ident::Role;
 use crate::insight::metrics::{JoinedCounter, QualityMeters};
 use crate::model::Signature;
+use crate::sync::lock;
 
 /// The most classes that a fault lists.
 const MAX_LISTED_CLASSES: usize = 8;
@@ -169,8 +170,4 @@ pub(super) enum Actual {
     Class(usize),
     /// This number.
     Number(f64),
-}
-
-fn lock(windows: &Mutex<Windows>) -> MutexGuard<'_, Windows> {
-    windows.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -16,7 +16,10 @@ pub(super) fn check(path: &Path) -> Result<(), String> {
     let shown = path.display();
     let dir = folder(path);
     if !dir.is_dir() {
-        return Err(format!("{} is not a folder: make it first", dir.display()));
+        return Err(format!(
+            "{} is not a folder: create it first",
+            dir.display()
+        ));
     }
     match fs::metadata(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),

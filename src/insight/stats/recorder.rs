@@ -8,7 +8,7 @@
 use std::{
     num::NonZero,
     sync::{
-        Mutex, MutexGuard, PoisonError, TryLockError,
+        Mutex, MutexGuard, TryLockError,
         atomic::{AtomicUsize, Ordering},
     },
     thread,
@@ -17,6 +17,7 @@ use std::{
 use super::history::{self, History, Window};
 use super::layout::Layout;
 use super::summary::Summary;
+use crate::sync::lock;
 
 /// The most shards of one version in one role. There are fewer on a machine with fewer cores.
 const MAX_SHARDS: usize = 8;
@@ -157,8 +158,4 @@ impl Recorder {
         let open = shards.map(|shard| size_of::<Mutex<Shard>>() + lock(shard).open.heap_bytes());
         past.history.heap_bytes() + past.spare.heap_bytes() + open.sum::<usize>()
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

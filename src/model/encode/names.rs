@@ -27,7 +27,7 @@ impl Signature {
 
 /// Returns the most similar of `names`, if at most a third of its characters differ, and at most two.
 fn nearest<'n>(name: &str, names: &[&'n str]) -> Option<&'n str> {
-    // Bounds the quadratic cost of the distance. Typed names are shorter.
+    // Bounds the quadratic cost of the distance. A longer name is rarely a typing error.
     const MAX_LEN: usize = 64;
     if name.len() > MAX_LEN {
         return None;

@@ -5,7 +5,7 @@
 //! it must not run on a thread that serves requests. While requests are served, it runs at [`Pace::Shared`].
 //!
 //! Memory: the weights file is read whole, the network's own weights are built from it, and the file's bytes are freed before the
-//! weights are laid out for scoring. So there are never more than two copies of the weights in memory; [`needs`] returns their size
+//! weights are laid out for scoring. So there are never more than two copies of the weights in memory; [`memory_to_load`] returns their size
 //! before anything is read.
 
 mod files;
@@ -90,7 +90,7 @@ pub fn load_with(
 ///
 /// # Errors
 /// Returns the faults of the manifest or of the weights file, as [`load_with`] does.
-pub fn needs(dir: &Path) -> Result<u64, Faults> {
+pub fn memory_to_load(dir: &Path) -> Result<u64, Faults> {
     let manifest = Manifest::read(dir)?;
     for file in manifest.files.iter().filter(|file| file.is_weights()) {
         files::open_checked(dir, file).map_err(|why| Faults::one(dir.join(&file.path), why))?;

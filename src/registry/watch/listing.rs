@@ -14,35 +14,35 @@ use crate::registry::stamp::Stamp;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Listing {
     /// Every model, including models without a version.
-    pub versions: BTreeMap<ModelName, BTreeMap<VersionNumber, Seen>>,
+    pub versions: BTreeMap<ModelName, BTreeMap<VersionNumber, ListedVersion>>,
     /// Folders with invalid names, and broken links.
     pub refused: Faults,
 }
 
 impl Listing {
     /// Returns whether a version is still incomplete.
-    pub(super) fn waits(&self) -> bool {
-        let mut seen = self.versions.values().flat_map(BTreeMap::values);
-        seen.any(|seen| seen.waits.is_some())
+    pub(super) fn is_waiting(&self) -> bool {
+        let mut listed = self.versions.values().flat_map(BTreeMap::values);
+        listed.any(|listed| listed.waits_for.is_some())
     }
 }
 
 /// The folder of one version.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Seen {
+pub struct ListedVersion {
     /// The folder.
     pub dir: PathBuf,
     /// Fingerprint of the folder, which differs after a change.
     pub stamp: Stamp,
     /// What is missing, as long as it may still be written. The version must not be loaded before this is `None`.
-    pub waits: Option<String>,
+    pub waits_for: Option<String>,
 }
 
 /// Lists the registry once, at startup. Incomplete versions wait.
 ///
 /// # Errors
 /// Returns an error if a folder cannot be read, because the list would not be complete.
-pub fn look(root: &Path) -> Result<Listing, Faults> {
+pub fn list(root: &Path) -> Result<Listing, Faults> {
     Ok(Memory::default().list(scan(root)?, Duration::ZERO, Duration::MAX))
 }
 
@@ -77,10 +77,10 @@ impl Memory {
                 .filter(unchanged)
                 .unwrap_or_else(|| FolderState::new(&found, now));
             let missing = state.missing.clone();
-            let listed = Seen {
+            let listed = ListedVersion {
                 dir: found.dir,
                 stamp: found.stamp,
-                waits: missing.filter(|_| !is_stable(state.since, now, stable_after)),
+                waits_for: missing.filter(|_| !is_stable(state.since, now, stable_after)),
             };
             versions
                 .entry(found.model)
@@ -129,10 +129,10 @@ mod tests {
     }
 
     /// Returns what version 1 of `m` waits for.
-    fn waits(listing: &Listing) -> Option<&str> {
+    fn waits_for(listing: &Listing) -> Option<&str> {
         let versions = listing.versions.get("m").unwrap();
-        let seen = versions.values().next().unwrap();
-        seen.waits.as_deref()
+        let listed = versions.values().next().unwrap();
+        listed.waits_for.as_deref()
     }
 
     #[test]
@@ -141,21 +141,25 @@ mod tests {
         let dir = root.path().join("m/1");
         fs::create_dir_all(&dir).unwrap();
         let mut memory = Memory::default();
-        let mut list = |now| memory.list(scan(root.path()).unwrap(), at(now), STABLE_AFTER);
-        assert_eq!(waits(&list(0)), Some("metadata.json is missing"));
+        let mut list_at = |now| memory.list(scan(root.path()).unwrap(), at(now), STABLE_AFTER);
+        assert_eq!(waits_for(&list_at(0)), Some("metadata.json is missing"));
         fs::write(dir.join("metadata.json"), "{").unwrap();
-        assert_eq!(waits(&list(9)), Some("metadata.json is truncated"));
+        assert_eq!(waits_for(&list_at(9)), Some("metadata.json is truncated"));
         samples::write(&dir, &samples::document("m", 1));
         let weights = fs::read(dir.join("weights.safetensors")).unwrap();
         fs::write(dir.join("weights.safetensors"), &weights[..10]).unwrap();
         let want = format!("weights.safetensors has 10 of {} bytes", weights.len());
-        let half = list(18);
-        assert_eq!(waits(&half), Some(&*want), "each change restarts the wait");
+        let half = list_at(18);
+        assert_eq!(
+            waits_for(&half),
+            Some(&*want),
+            "each change restarts the wait"
+        );
         fs::write(dir.join("weights.safetensors"), &weights).unwrap();
-        let whole = list(19);
-        assert_eq!(waits(&whole), None);
+        let whole = list_at(19);
+        assert_eq!(waits_for(&whole), None);
         assert_ne!(half.versions["m"], whole.versions["m"]);
-        assert_eq!(list(500), whole, "no change, so an equal list");
+        assert_eq!(list_at(500), whole, "no change, so an equal list");
     }
 
     #[test]
@@ -164,14 +168,17 @@ mod tests {
         let dir = root.path().join("m/1");
         fs::create_dir_all(&dir).unwrap();
         let mut memory = Memory::default();
-        let mut list = |now| memory.list(scan(root.path()).unwrap(), at(now), STABLE_AFTER);
-        assert!(list(5).waits());
-        assert!(list(14).waits(), "nine seconds are not ten");
-        assert!(!list(15).waits());
-        assert!(!list(99).waits(), "and does not wait again");
+        let mut list_at = |now| memory.list(scan(root.path()).unwrap(), at(now), STABLE_AFTER);
+        assert!(list_at(5).is_waiting());
+        assert!(list_at(14).is_waiting(), "nine seconds are not ten");
+        assert!(!list_at(15).is_waiting());
+        assert!(!list_at(99).is_waiting(), "and does not wait again");
         fs::write(dir.join("metadata.json"), "").unwrap();
-        assert_eq!(waits(&list(100)), Some("metadata.json is truncated"));
-        assert!(look(root.path()).unwrap().waits(), "the first list waits");
+        assert_eq!(waits_for(&list_at(100)), Some("metadata.json is truncated"));
+        assert!(
+            list(root.path()).unwrap().is_waiting(),
+            "the first list waits"
+        );
     }
 
     #[test]
@@ -180,14 +187,14 @@ mod tests {
         let dir = root.path().join("m/1");
         fs::create_dir_all(&dir).unwrap();
         let mut memory = Memory::default();
-        let mut list = |now| memory.list(scan(root.path()).unwrap(), at(now), STABLE_AFTER);
-        assert!(list(0).waits());
+        let mut list_at = |now| memory.list(scan(root.path()).unwrap(), at(now), STABLE_AFTER);
+        assert!(list_at(0).is_waiting());
         fs::remove_dir(&dir).unwrap();
-        let empty = list(1);
+        let empty = list_at(1);
         assert_eq!(empty.versions.len(), 1, "the model stays");
         assert!(empty.versions["m"].is_empty());
         fs::create_dir(&dir).unwrap();
-        assert!(list(11).waits(), "the folder is new again");
+        assert!(list_at(11).is_waiting(), "the folder is new again");
         assert_eq!(memory.0.len(), 1);
     }
 

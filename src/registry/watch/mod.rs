@@ -28,7 +28,7 @@ use super::scan::scan;
 use crate::priority::set_idle_priority;
 use listing::Memory;
 
-pub use listing::{Listing, Seen, look};
+pub use listing::{ListedVersion, Listing, list};
 
 /// Delay between an event and the scan that it triggers. A file is rarely written alone.
 const DEBOUNCE: Duration = Duration::from_millis(50);
@@ -134,7 +134,7 @@ fn run(
 ) {
     // Before the first scan, so that no change in between is missed.
     let _events = events(root, &shared.wake)
-        .inspect_err(|error| tracing::warn!(%error, poll = ?settings.poll, "no file system events for the registry: changes are seen at the next poll"));
+        .inspect_err(|error| tracing::warn!(%error, poll = ?settings.poll, "no file system events for the registry: changes are noticed at the next poll"));
     let first = Clock::now();
     let mut memory = Memory::default();
     let mut reported: Option<Listing> = None;
@@ -161,7 +161,7 @@ fn run(
             }
         }
         let debounce = debounce(begin.elapsed());
-        let waits = reported.as_ref().is_some_and(Listing::waits);
+        let waits = reported.as_ref().is_some_and(Listing::is_waiting);
         pause(shared, inbox, settings.next_scan(waits), debounce);
     }
 }

@@ -17,15 +17,15 @@ fn settings(poll: Duration, stable_after: Duration) -> WatchSettings {
 
 /// Starts a watch. Returns it with the lists that it reports.
 fn watching(root: &Path, settings: WatchSettings) -> (Watch, Receiver<Listing>) {
-    let (lists, seen) = mpsc::channel();
+    let (lists, listings) = mpsc::channel();
     let hand = move |listing| drop(lists.send(listing));
-    (watch(root.to_owned(), settings, hand).unwrap(), seen)
+    (watch(root.to_owned(), settings, hand).unwrap(), listings)
 }
 
 /// Waits for the next list for which `wanted` returns true.
-fn next(seen: &Receiver<Listing>, wanted: impl Fn(&Listing) -> bool) -> Listing {
+fn next(listings: &Receiver<Listing>, wanted: impl Fn(&Listing) -> bool) -> Listing {
     loop {
-        let listing = seen.recv_timeout(SOON).expect("a list in time");
+        let listing = listings.recv_timeout(SOON).expect("a list in time");
         if wanted(&listing) {
             return listing;
         }
@@ -36,7 +36,7 @@ fn next(seen: &Receiver<Listing>, wanted: impl Fn(&Listing) -> bool) -> Listing 
 fn of_m(listing: &Listing) -> Vec<(u64, Option<&str>)> {
     let versions = listing.versions.get("m").into_iter().flatten();
     versions
-        .map(|(version, seen)| (version.get(), seen.waits.as_deref()))
+        .map(|(version, listed)| (version.get(), listed.waits_for.as_deref()))
         .collect()
 }
 
@@ -52,37 +52,41 @@ fn put(root: &Path, version: u64) {
 #[test]
 fn added_and_removed_versions_are_reported_before_the_next_poll() {
     let root = tempfile::tempdir().unwrap();
-    let (watch, seen) = watching(root.path(), settings(NEVER, NEVER));
-    assert_eq!(next(&seen, |_| true), Listing::default(), "the first list");
+    let (watch, listings) = watching(root.path(), settings(NEVER, NEVER));
+    assert_eq!(
+        next(&listings, |_| true),
+        Listing::default(),
+        "the first list"
+    );
     put(root.path(), 1);
-    next(&seen, |listing| of_m(listing) == [(1, None)]);
+    next(&listings, |listing| of_m(listing) == [(1, None)]);
     put(root.path(), 2);
-    next(&seen, |listing| of_m(listing) == [(1, None), (2, None)]);
+    next(&listings, |listing| of_m(listing) == [(1, None), (2, None)]);
     fs::remove_dir_all(root.path().join("m/1")).unwrap();
-    next(&seen, |listing| of_m(listing) == [(2, None)]);
+    next(&listings, |listing| of_m(listing) == [(2, None)]);
     fs::remove_dir_all(root.path().join("m/2")).unwrap();
-    let empty = next(&seen, |listing| of_m(listing).is_empty());
+    let empty = next(&listings, |listing| of_m(listing).is_empty());
     assert_eq!(empty.versions.len(), 1, "the model is still there");
     watch.stop();
-    assert!(seen.recv().is_err(), "the thread has ended");
+    assert!(listings.recv().is_err(), "the thread has ended");
 }
 
 #[test]
 fn a_folder_that_is_written_in_place_is_reported_when_it_is_complete() {
     let root = tempfile::tempdir().unwrap();
     let dir = root.path().join("m/1");
-    let (_watch, seen) = watching(root.path(), settings(NEVER, NEVER));
+    let (_watch, listings) = watching(root.path(), settings(NEVER, NEVER));
     fs::create_dir_all(&dir).unwrap();
-    next(&seen, |l| {
+    next(&listings, |l| {
         of_m(l) == [(1, Some("metadata.json is missing"))]
     });
     let manifest = samples::document("m", 1).to_string();
     fs::write(dir.join("metadata.json"), manifest).unwrap();
-    next(&seen, |l| {
+    next(&listings, |l| {
         of_m(l) == [(1, Some("weights.safetensors is missing"))]
     });
     fs::write(dir.join("weights.safetensors"), samples::weights()).unwrap();
-    next(&seen, |listing| of_m(listing) == [(1, None)]);
+    next(&listings, |listing| of_m(listing) == [(1, None)]);
 }
 
 #[test]
@@ -90,11 +94,11 @@ fn an_incomplete_folder_is_reported_once_it_is_stable() {
     let root = tempfile::tempdir().unwrap();
     fs::create_dir_all(root.path().join("m/1")).unwrap();
     let stable_after = Duration::from_millis(300);
-    let (_watch, seen) = watching(root.path(), settings(NEVER, stable_after));
-    next(&seen, |l| {
+    let (_watch, listings) = watching(root.path(), settings(NEVER, stable_after));
+    next(&listings, |l| {
         of_m(l) == [(1, Some("metadata.json is missing"))]
     });
-    next(&seen, |listing| of_m(listing) == [(1, None)]);
+    next(&listings, |listing| of_m(listing) == [(1, None)]);
 }
 
 #[cfg(unix)]
@@ -106,17 +110,17 @@ fn an_unchanged_list_is_reported_only_on_request() {
     fs::create_dir(&root).unwrap();
     // Only polls find a change behind a symbolic link.
     std::os::unix::fs::symlink(elsewhere.join("m"), root.join("m")).unwrap();
-    let (watch, seen) = watching(&root, settings(DEBOUNCE, NEVER));
-    let mut last = next(&seen, |_| true);
+    let (watch, listings) = watching(&root, settings(DEBOUNCE, NEVER));
+    let mut last = next(&listings, |_| true);
     for version in 2..=5 {
         put(&elsewhere, version);
-        last = next(&seen, |_| true);
+        last = next(&listings, |_| true);
         let numbers: Vec<u64> = of_m(&last).iter().map(|(number, _)| *number).collect();
         let wants: Vec<u64> = (1..=version).collect();
         assert_eq!(numbers, wants, "polls that find no change report nothing");
     }
     watch.look_now();
-    assert_eq!(next(&seen, |_| true), last);
+    assert_eq!(next(&listings, |_| true), last);
 }
 
 #[test]
@@ -124,14 +128,17 @@ fn an_unreadable_registry_is_not_reported_as_an_empty_one() {
     let above = tempfile::tempdir().unwrap();
     let (root, aside) = (above.path().join("models"), above.path().join("aside"));
     put(&root, 1);
-    let (watch, seen) = watching(&root, settings(DEBOUNCE, NEVER));
-    let first = next(&seen, |_| true);
+    let (watch, listings) = watching(&root, settings(DEBOUNCE, NEVER));
+    let first = next(&listings, |_| true);
     fs::rename(&root, &aside).unwrap();
     watch.look_now();
-    assert!(seen.recv_timeout(DEBOUNCE * 6).is_err(), "no complete list");
+    assert!(
+        listings.recv_timeout(DEBOUNCE * 6).is_err(),
+        "no complete list"
+    );
     fs::rename(&aside, &root).unwrap();
     assert_eq!(
-        seen.recv_timeout(SOON).unwrap(),
+        listings.recv_timeout(SOON).unwrap(),
         first,
         "the request is still open"
     );
@@ -145,20 +152,23 @@ fn changes_behind_a_link_are_seen_by_the_poll() {
     put(&elsewhere, 1);
     fs::create_dir(&root).unwrap();
     std::os::unix::fs::symlink(elsewhere.join("m"), root.join("m")).unwrap();
-    let (_watch, seen) = watching(&root, settings(DEBOUNCE, NEVER));
-    next(&seen, |listing| of_m(listing) == [(1, None)]);
+    let (_watch, listings) = watching(&root, settings(DEBOUNCE, NEVER));
+    next(&listings, |listing| of_m(listing) == [(1, None)]);
     put(&elsewhere, 2);
-    next(&seen, |listing| of_m(listing) == [(1, None), (2, None)]);
+    next(&listings, |listing| of_m(listing) == [(1, None), (2, None)]);
 }
 
 #[test]
 fn a_watch_on_a_missing_folder_relies_on_the_poll() {
     let above = tempfile::tempdir().unwrap();
     let root = above.path().join("models");
-    let (_watch, seen) = watching(&root, settings(DEBOUNCE, NEVER));
-    assert!(seen.recv_timeout(DEBOUNCE * 6).is_err(), "there is nothing");
+    let (_watch, listings) = watching(&root, settings(DEBOUNCE, NEVER));
+    assert!(
+        listings.recv_timeout(DEBOUNCE * 6).is_err(),
+        "there is nothing"
+    );
     put(&root, 1);
-    next(&seen, |listing| of_m(listing) == [(1, None)]);
+    next(&listings, |listing| of_m(listing) == [(1, None)]);
 }
 
 #[test]

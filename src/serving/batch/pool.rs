@@ -20,6 +20,7 @@ use super::queue::{Batch, QueueEntry, Turn};
 use crate::error::PredictError;
 use crate::insight::metrics::AbandonReason;
 use crate::priority::set_background;
+use crate::sync;
 
 /// The compute pool: as many threads as cores, which yield to the threads that answer requests. When it is dropped, waiting
 /// requests get no result, and each thread ends after its current pass.
@@ -226,6 +227,6 @@ impl Shared {
     }
 
     fn lock(&self) -> MutexGuard<'_, Schedule> {
-        self.schedule.lock().unwrap_or_else(PoisonError::into_inner)
+        sync::lock(&self.schedule)
     }
 }

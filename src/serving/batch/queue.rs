@@ -1,7 +1,7 @@
 //! The batch queue of one version.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -15,6 +15,7 @@ use super::load::{MIN_RETRY_AFTER, PoolLoad};
 use super::settings::Batching;
 use crate::error::PredictError;
 use crate::insight::metrics::GaugeGuard;
+use crate::sync;
 
 /// The requests that wait for one version, and the estimated cost of its passes. Bounded in rows.
 #[derive(Debug)]
@@ -216,7 +217,7 @@ impl BatchQueue {
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         // A panic between two lines above leaves a usable queue.
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        sync::lock(&self.inner)
     }
 }
 

@@ -5,9 +5,10 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::error::ForwardError;
+use crate::ident::RawTarget;
 use crate::insight::{VersionInsight, metrics::Telemetry, stats};
 use crate::model::{Model, Rows, Scores, Version, samples};
-use crate::serving::route::{Choice, RawHeaderRule, RawPolicy, RawShadow, RawTarget, route};
+use crate::serving::route::{Choice, RawHeaderRule, RawPolicy, RawShadow, route};
 use crate::serving::version::ServingVersion;
 
 /// A model that no test runs.

@@ -30,7 +30,7 @@ use rand::RngExt;
 use crate::ident::Share;
 
 pub use policy::{HeaderRule, Policy};
-pub use raw::{RawFallback, RawHeaderRule, RawPolicy, RawShadow, RawTarget};
+pub use raw::{RawFallback, RawHeaderRule, RawPolicy, RawShadow};
 pub use rendezvous::Rendezvous;
 pub use shadow::{Copies, Fallback, Shadow, copies};
 pub use split::Split;

@@ -2,12 +2,12 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::raw::{RawHeaderRule, RawPolicy, RawTarget, quoted};
+use super::raw::{RawHeaderRule, RawPolicy, check_target, quoted};
 use super::rendezvous::Rendezvous;
 use super::shadow::{Fallback, Shadow, check_shadows};
 use super::split::{Split, add_repeated};
 use crate::error::InputFaults;
-use crate::ident::{ModelName, Share, Target};
+use crate::ident::{ModelName, RawTarget, Share, Target};
 
 /// A checked policy. Immutable: an edit creates a new policy.
 #[derive(Clone, Debug, PartialEq)]
@@ -208,7 +208,7 @@ fn check_split(raw: &[(RawTarget, u32)], faults: &mut InputFaults) -> Option<Spl
     let raw = &raw[..raw.len().min(Split::MOST + 1)];
     let mut rows = Vec::with_capacity(raw.len());
     for (at, (target, points)) in raw.iter().enumerate() {
-        let target = target.check(format_args!("split[{at}]"), faults);
+        let target = check_target(target, format_args!("split[{at}]"), faults);
         let share = Share::try_from(*points)
             .map_err(|e| faults.add(format!("split[{at}].basis_points"), e.got, e.wanted));
         if let (Some(target), Ok(share)) = (target, share) {
@@ -235,7 +235,7 @@ fn check_rules(raw: &[RawHeaderRule], faults: &mut InputFaults) -> Vec<HeaderRul
         let header = check_header(format!("header_rules[{at}].header"), &rule.header, faults);
         let value = check_value(format!("header_rules[{at}].value"), &rule.value, faults);
         let row = format_args!("header_rules[{at}]");
-        let target = rule.target.check(row, faults);
+        let target = check_target(&rule.target, row, faults);
         if let Some(first) = raw[..at]
             .iter()
             .position(|earlier| (&earlier.header, &earlier.value) == (&rule.header, &rule.value))

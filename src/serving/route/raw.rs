@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::error::InputFaults;
-use crate::ident::{Label, Target, VersionNumber};
+use crate::ident::{RawTarget, Target};
 
 /// A policy as an operator writes it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,89 +78,40 @@ pub struct RawHeaderRule {
     pub target: RawTarget,
 }
 
-/// A target as an operator writes it; in JSON a number, a string or null. Versions sort before labels.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum RawTarget {
-    /// A version.
-    Version(u64),
-    /// A label.
-    Label(String),
-    /// Neither a version nor a label.
-    #[default]
-    None,
+/// Returns the name of the field that contains the target: `version` or `label`; `target` if neither is set.
+pub(super) fn target_field(target: &RawTarget) -> &'static str {
+    match target {
+        RawTarget::Version(_) => "version",
+        RawTarget::Label(_) => "label",
+        RawTarget::None => "target",
+    }
 }
 
-impl RawTarget {
-    /// Returns the name of the field that contains it: `version` or `label`; `target` if neither is set.
-    pub(super) fn field(&self) -> &'static str {
-        match self {
-            Self::Version(_) => "version",
-            Self::Label(_) => "label",
-            Self::None => "target",
+/// Returns the checked target. Returns `None` exactly if it adds to `faults`, under `row`, such as `split[1]`.
+pub(super) fn check_target(
+    target: &RawTarget,
+    row: fmt::Arguments<'_>,
+    faults: &mut InputFaults,
+) -> Option<Target> {
+    let field = || format!("{row}.{}", target_field(target));
+    match target.check() {
+        Ok(Some(checked)) => Some(checked),
+        Ok(None) => {
+            faults.add(field(), "nothing", "a version or a label");
+            None
         }
-    }
-
-    /// Returns the checked target. Returns `None` exactly if it adds to `faults`, under `row`, such as `split[1]`.
-    pub(super) fn check(
-        &self,
-        row: fmt::Arguments<'_>,
-        faults: &mut InputFaults,
-    ) -> Option<Target> {
-        let checked = match self {
-            Self::Version(number) => VersionNumber::try_from(*number).map(Target::Version),
-            Self::Label(label) => label.parse().map(Target::Label),
-            Self::None => {
-                faults.add(format!("{row}.target"), "nothing", "a version or a label");
-                return None;
-            }
-        };
-        match checked {
-            Ok(target) => Some(target),
-            Err(error) => {
-                let got = self.to_string();
-                faults.add(format!("{row}.{}", self.field()), got, error.wanted);
-                None
-            }
+        Err(error) => {
+            faults.add(field(), quoted_target(target), error.wanted);
+            None
         }
     }
 }
 
-impl From<u64> for RawTarget {
-    fn from(version: u64) -> Self {
-        Self::Version(version)
-    }
-}
-
-impl From<&str> for RawTarget {
-    fn from(label: &str) -> Self {
-        Self::Label(label.to_owned())
-    }
-}
-
-impl From<&Label> for RawTarget {
-    fn from(label: &Label) -> Self {
-        label.as_str().into()
-    }
-}
-
-impl From<&Target> for RawTarget {
-    fn from(target: &Target) -> Self {
-        match target {
-            Target::Version(version) => version.get().into(),
-            Target::Label(label) => label.into(),
-        }
-    }
-}
-
-/// Formats the target for a message: a label in quotes, with control characters escaped, cut to 64 characters.
-impl fmt::Display for RawTarget {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Version(version) => version.fmt(f),
-            Self::Label(label) => f.write_str(&quoted(label)),
-            Self::None => f.write_str("nothing"),
-        }
+/// Formats a target for a message: a label as [`quoted`] does.
+pub(super) fn quoted_target(target: &RawTarget) -> String {
+    match target {
+        RawTarget::Label(label) => quoted(label),
+        other => other.to_string(),
     }
 }
 

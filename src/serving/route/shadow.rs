@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::raw::{RawFallback, RawShadow};
+use super::raw::{RawFallback, RawShadow, check_target};
 use super::split::add_repeated_in;
 use crate::error::InputFaults;
 use crate::ident::{Share, Target};
@@ -79,7 +79,7 @@ pub(super) fn check_shadows(raw: &[RawShadow], faults: &mut InputFaults) -> Vec<
     add_repeated_in("shadows", &targets, faults);
     let mut shadows = Vec::with_capacity(raw.len());
     for (at, one) in raw.iter().enumerate() {
-        let target = one.target.check(format_args!("shadows[{at}]"), faults);
+        let target = check_target(&one.target, format_args!("shadows[{at}]"), faults);
         for (field, got, most) in [
             ("basis_points", one.basis_points, Share::FULL.basis_points()),
             ("deadline_ms", one.deadline_ms, Shadow::LONGEST_DEADLINE_MS),
@@ -135,7 +135,7 @@ impl Fallback {
 
     /// Returns the checked fallback. Returns `None` exactly if it adds to `faults`.
     pub(super) fn check(raw: &RawFallback, faults: &mut InputFaults) -> Option<Self> {
-        let target = raw.target.check(format_args!("fallback"), faults);
+        let target = check_target(&raw.target, format_args!("fallback"), faults);
         let most = Self::LONGEST_WITHIN_MS;
         let out_of_range = raw.within_ms.filter(|within| !(1..=most).contains(within));
         if let Some(got) = out_of_range {

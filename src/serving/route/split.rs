@@ -1,8 +1,8 @@
 //! The split of a policy, checked to add up.
 
-use super::raw::RawTarget;
+use super::raw::{quoted_target, target_field};
 use crate::error::InputFaults;
-use crate::ident::{Share, Target};
+use crate::ident::{RawTarget, Share, Target};
 
 /// Targets with their shares of the traffic: 1 to 64 rows, each version and each label once, with shares that add up to exactly
 /// 10,000 basis points. Two labels may name one version, which then gets the shares of both rows. Immutable: an edit creates a
@@ -102,9 +102,9 @@ pub(super) fn add_repeated_in(list: &str, targets: &[RawTarget], faults: &mut In
         if let Some(first) = targets[..at].iter().position(|earlier| earlier == target) {
             repeated = true;
             faults.add(
-                format!("{list}[{at}].{}", target.field()),
-                format!("{target}, as in {list}[{first}]"),
-                format!("each {} once", target.field()),
+                format!("{list}[{at}].{}", target_field(target)),
+                format!("{}, as in {list}[{first}]", quoted_target(target)),
+                format!("each {} once", target_field(target)),
             );
         }
     }

@@ -3,7 +3,7 @@
 use std::{
     io,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicBool, AtomicUsize, Ordering},
         mpsc::{self, Receiver, SendError, SyncSender},
     },
@@ -23,6 +23,7 @@ use crate::ident::Role;
 use crate::insight::metrics::DropReason;
 use crate::insight::outcomes::Outcomes;
 use crate::priority::{cpu_time, set_idle_priority};
+use crate::sync;
 
 /// Queues that may wait for their threads.
 const WAITING_QUEUES: usize = 64;
@@ -80,7 +81,7 @@ impl PoolState {
     }
 
     fn budget(&self) -> MutexGuard<'_, Budget> {
-        self.budget.lock().unwrap_or_else(PoisonError::into_inner)
+        sync::lock(&self.budget)
     }
 }
 

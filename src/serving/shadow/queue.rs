@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
     task::{Context, Poll, Wake, Waker},
@@ -21,6 +21,7 @@ use crate::ident::{ResponseId, Revision, VersionNumber};
 use crate::insight::compare::VersionInfo;
 use crate::insight::metrics::{DropReason, GaugeGuard};
 use crate::model::payload::Payload;
+use crate::sync;
 
 /// How long copies gather before a thread looks again: at most this, and at most this for each place in the queue, which
 /// should not fill up meanwhile. No client waits for copies, and waking a thread for each of them would cost the requests on
@@ -93,7 +94,7 @@ pub(super) struct QueueShared {
 impl QueueShared {
     /// Waits for the next copy. Returns `None` once the queue is dropped and empty. `waker` wakes the calling thread.
     pub(super) fn next(&self, waker: &Waker) -> Option<QueuedCopy> {
-        let mut receiver = self.receiver.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut receiver = sync::lock(&self.receiver);
         // Registers no waker. Unlike `try_recv`, this never waits for a sender, which would have to wake the thread through a
         // lock.
         match receiver.poll_recv(&mut Context::from_waker(Waker::noop())) {

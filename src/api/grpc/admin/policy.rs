@@ -4,7 +4,7 @@ use crate::control::ModelView;
 use crate::error::InputFaults;
 use crate::proto::v1;
 use crate::serving::live::Routing;
-use crate::serving::route::{RawFallback, RawHeaderRule, RawPolicy, RawShadow, RawTarget};
+use crate::serving::route::{RawFallback, RawHeaderRule, RawPolicy, RawShadow};
 
 /// Writes the policy of `model`, with the counted requests of `routing` if it follows that policy.
 pub(super) fn write_in_force(
@@ -56,29 +56,16 @@ pub(super) fn read_required(
 
 /// Writes a policy.
 pub(super) fn to_wire(raw: RawPolicy) -> v1::TrafficPolicy {
-    use v1::{header_rule, share};
-    let split = raw.split.into_iter().map(|(target, basis_points)| {
-        let target = match target {
-            RawTarget::Version(version) => Some(share::Target::Version(version)),
-            RawTarget::Label(label) => Some(share::Target::Label(label)),
-            RawTarget::None => None,
-        };
-        v1::Share {
-            target,
-            basis_points,
-        }
+    let split = raw.split.into_iter();
+    let split = split.map(|(target, basis_points)| v1::Share {
+        target: target.into(),
+        basis_points,
     });
-    let rules = raw.header_rules.into_iter().map(|rule| {
-        let target = match rule.target {
-            RawTarget::Version(version) => Some(header_rule::Target::Version(version)),
-            RawTarget::Label(label) => Some(header_rule::Target::Label(label)),
-            RawTarget::None => None,
-        };
-        v1::HeaderRule {
-            header: rule.header,
-            value: rule.value,
-            target,
-        }
+    let rules = raw.header_rules.into_iter();
+    let rules = rules.map(|rule| v1::HeaderRule {
+        header: rule.header,
+        value: rule.value,
+        target: rule.target.into(),
     });
     v1::TrafficPolicy {
         split: split.collect(),
@@ -91,14 +78,8 @@ pub(super) fn to_wire(raw: RawPolicy) -> v1::TrafficPolicy {
 }
 
 fn shadow_to_wire(raw: RawShadow) -> v1::Shadow {
-    use v1::shadow::Target;
-    let target = match raw.target {
-        RawTarget::Version(version) => Some(Target::Version(version)),
-        RawTarget::Label(label) => Some(Target::Label(label)),
-        RawTarget::None => None,
-    };
     v1::Shadow {
-        target,
+        target: raw.target.into(),
         basis_points: raw.basis_points,
         deadline_ms: Some(raw.deadline_ms),
         max_queue: Some(raw.max_queue),
@@ -107,28 +88,16 @@ fn shadow_to_wire(raw: RawShadow) -> v1::Shadow {
 }
 
 fn fallback_to_wire(raw: RawFallback) -> v1::Fallback {
-    use v1::fallback::Target;
-    let target = match raw.target {
-        RawTarget::Version(version) => Some(Target::Version(version)),
-        RawTarget::Label(label) => Some(Target::Label(label)),
-        RawTarget::None => None,
-    };
     v1::Fallback {
-        target,
+        target: raw.target.into(),
         within_ms: raw.within_ms,
     }
 }
 
 fn shadow_from_wire(shadow: v1::Shadow) -> RawShadow {
-    use v1::shadow::Target;
-    let target = match shadow.target {
-        Some(Target::Version(version)) => RawTarget::Version(version),
-        Some(Target::Label(label)) => RawTarget::Label(label),
-        None => RawTarget::None,
-    };
     let default = RawShadow::default();
     RawShadow {
-        target,
+        target: shadow.target.into(),
         basis_points: shadow.basis_points,
         deadline_ms: shadow.deadline_ms.unwrap_or(default.deadline_ms),
         max_queue: shadow.max_queue.unwrap_or(default.max_queue),
@@ -137,40 +106,21 @@ fn shadow_from_wire(shadow: v1::Shadow) -> RawShadow {
 }
 
 fn fallback_from_wire(fallback: v1::Fallback) -> RawFallback {
-    use v1::fallback::Target;
-    let target = match fallback.target {
-        Some(Target::Version(version)) => RawTarget::Version(version),
-        Some(Target::Label(label)) => RawTarget::Label(label),
-        None => RawTarget::None,
-    };
     RawFallback {
-        target,
+        target: fallback.target.into(),
         within_ms: fallback.within_ms,
     }
 }
 
 /// Reads a policy without checking it.
 pub(super) fn from_wire(policy: v1::TrafficPolicy) -> RawPolicy {
-    use v1::{header_rule, share};
-    let split = policy.split.into_iter().map(|share| {
-        let target = match share.target {
-            Some(share::Target::Version(version)) => RawTarget::Version(version),
-            Some(share::Target::Label(label)) => RawTarget::Label(label),
-            None => RawTarget::None,
-        };
-        (target, share.basis_points)
-    });
-    let rules = policy.header_rules.into_iter().map(|rule| {
-        let target = match rule.target {
-            Some(header_rule::Target::Version(version)) => RawTarget::Version(version),
-            Some(header_rule::Target::Label(label)) => RawTarget::Label(label),
-            None => RawTarget::None,
-        };
-        RawHeaderRule {
-            header: rule.header,
-            value: rule.value,
-            target,
-        }
+    let split = policy.split.into_iter();
+    let split = split.map(|share| (share.target.into(), share.basis_points));
+    let rules = policy.header_rules.into_iter();
+    let rules = rules.map(|rule| RawHeaderRule {
+        header: rule.header,
+        value: rule.value,
+        target: rule.target.into(),
     });
     RawPolicy {
         split: split.collect(),
@@ -185,6 +135,7 @@ pub(super) fn from_wire(policy: v1::TrafficPolicy) -> RawPolicy {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ident::RawTarget;
 
     #[test]
     fn a_policy_survives_the_round_trip() {

@@ -54,7 +54,7 @@ pub(super) fn elements(
                 digits => digits.parse().ok().filter(|x: &f64| x.is_finite()),
             }))
         }
-        Datatype::Bytes => TensorData::Bytes(list.read(json, "a text", |json| text(json, body))),
+        Datatype::Bytes => TensorData::Bytes(list.read(json, "a string", |json| text(json, body))),
     }
 }
 
@@ -269,7 +269,7 @@ impl<'j> Scan<'j> {
 /// Names the kind of a JSON value. The value itself is not repeated, since it may be personal data.
 fn kind(json: &str) -> &'static str {
     match json.as_bytes().first() {
-        Some(b'"') => "a text",
+        Some(b'"') => "a string",
         Some(b'[') => "a list",
         Some(b'{') => "an object",
         Some(b't' | b'f') => "a boolean",
@@ -360,7 +360,7 @@ mod tests {
             got,
             [
                 "inputs[x].data[0]: got an object",
-                "inputs[x].data[3]: got a text",
+                "inputs[x].data[3]: got a string",
                 "inputs[x].data: got values mixed with lists",
             ]
         );

@@ -144,7 +144,7 @@ impl<'de> Deserialize<'de> for ParameterValue {
             type Value = ParameterChoice;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a text, a number, true or false")
+                f.write_str("a string, a number, true or false")
             }
 
             fn visit_bool<E>(self, value: bool) -> Result<ParameterChoice, E> {

@@ -163,7 +163,7 @@ fn parse_error(path: &str, error: &serde_json::Error) -> ParseError {
     let (name, got, wanted) = if let Some(name) = quoted_name(found, "unknown field `") {
         (name, "an unknown name".to_owned(), expected)
     } else if let Some(name) = quoted_name(found, "duplicate field `") {
-        (name, "the name again".to_owned(), "each name once")
+        (name, "a repeated name".to_owned(), "each name once")
     } else {
         ("", json_found(found), json_expected(expected))
     };
@@ -198,7 +198,7 @@ fn json_found(found: &str) -> String {
     match described.split(' ').next() {
         Some("sequence") => "a list".to_owned(),
         Some("map") => "an object".to_owned(),
-        Some("string") => "a text".to_owned(),
+        Some("string") => "a string".to_owned(),
         Some("integer" | "floating") => format!("the number {value}"),
         Some("boolean") => value.to_owned(),
         _ => described.to_owned(),
@@ -211,7 +211,7 @@ fn json_expected(expected: &str) -> &str {
         "u64" | "usize" => "a whole number from 0",
         "i64" => "a whole number",
         "a boolean" => "true or false",
-        "a string" | "string" => "a text",
+        "string" => "a string",
         other => other,
     }
 }
@@ -240,20 +240,23 @@ mod tests {
     #[test]
     fn faults_are_described_in_terms_of_json() {
         for (json, want) in [
-            (r#"{"_text": [1]}"#, "_text: got a list, wants a text"),
+            (r#"{"_text": [1]}"#, "_text: got a list, wants a string"),
             (
                 r#"{"_text": {"a": 1}}"#,
-                "_text: got an object, wants a text",
+                "_text: got an object, wants a string",
             ),
-            (r#"{"_text": -7}"#, "_text: got the number -7, wants a text"),
+            (
+                r#"{"_text": -7}"#,
+                "_text: got the number -7, wants a string",
+            ),
             (
                 r#"{"_text": 1.5}"#,
-                "_text: got the number 1.5, wants a text",
+                "_text: got the number 1.5, wants a string",
             ),
-            (r#"{"_text": true}"#, "_text: got true, wants a text"),
+            (r#"{"_text": true}"#, "_text: got true, wants a string"),
             (
                 r#"{"_yes": "secret, expected"}"#,
-                "_yes: got a text, wants true or false",
+                "_yes: got a string, wants true or false",
             ),
             (
                 r#"{"_from_0": -1}"#,

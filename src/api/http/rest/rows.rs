@@ -112,7 +112,7 @@ impl<'de> Visitor<'de> for Value {
     type Value = Cell;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a number, a text, true, false or null")?;
+        f.write_str("a number, a string, true, false or null")?;
         if self.in_list {
             Ok(())
         } else {
@@ -229,7 +229,7 @@ mod tests {
             ),
             (
                 r#"[{"x": [1, [2]]}]"#,
-                "[0].x[1]: got a list in a list, wants a number, a text, true, false or null",
+                "[0].x[1]: got a list in a list, wants a number, a string, true, false or null",
             ),
         ] {
             let Err(ParseError::Invalid(faults)) = parse::<Rows>(json.as_bytes()) else {

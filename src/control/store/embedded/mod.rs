@@ -22,7 +22,7 @@ mod transaction;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 
 use redb::Database;
 use tokio::sync::watch;
@@ -32,6 +32,7 @@ use super::contract::{MIN_HISTORY, Store, StoreError, StoreFuture};
 use super::document::{DocumentContent, DocumentId, DocumentWatch, RawDocument};
 use super::record::{Draft, Record, RevisionRange};
 use crate::ident::{ModelName, Revision};
+use crate::sync;
 
 use documents::{UncertainDocument, Written};
 pub use open::OpenError;
@@ -147,14 +148,14 @@ impl Inner {
         uncertain: Option<&mut Option<UncertainWrite>>,
         job: impl FnOnce(&Database) -> Result<T, Fault>,
     ) -> Result<T, StoreError> {
-        let mut database = self.database.read().unwrap_or_else(PoisonError::into_inner);
+        let mut database = sync::read(&self.database);
         if database.is_none() {
             drop(database);
             match uncertain {
                 Some(uncertain) => self.reopen(uncertain)?,
                 None => self.reopen(&mut self.lock_for_writing())?,
             }
-            database = self.database.read().unwrap_or_else(PoisonError::into_inner);
+            database = sync::read(&self.database);
         }
         let Some(open) = database.as_ref() else {
             return Err(StoreError::Failed(
@@ -165,23 +166,18 @@ impl Inner {
         drop(database);
         done.map_err(|fault| {
             tracing::error!(%fault, file = %self.file.display(), "the database failed, it is opened again before its next use");
-            *self.database.write().unwrap_or_else(PoisonError::into_inner) = None;
+            *sync::write(&self.database) = None;
             fault.into()
         })
     }
 
     fn lock_for_writing(&self) -> MutexGuard<'_, Option<UncertainWrite>> {
-        self.uncertain
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        sync::lock(&self.uncertain)
     }
 
     /// Opens the database again. After that it contains what was acknowledged, and no more.
     fn reopen(&self, uncertain: &mut Option<UncertainWrite>) -> Result<(), StoreError> {
-        let mut database = self
-            .database
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut database = sync::write(&self.database);
         if database.is_none() {
             let opened = open::open_existing(&self.file)?.database;
             if let Some(write) = uncertain.as_ref() {
@@ -205,7 +201,7 @@ impl Inner {
     ) -> Result<Record, StoreError> {
         let mut uncertain = self.lock_for_writing();
         // There is one writer at a time, so `newest` is what the database contains.
-        let newest = self.newest.read().unwrap_or_else(PoisonError::into_inner);
+        let newest = sync::read(&self.newest);
         let current = newest
             .get(model)
             .map_or(Revision::default(), |record| record.revision);
@@ -225,7 +221,7 @@ impl Inner {
             }
             return Err(error);
         }
-        let mut newest = self.newest.write().unwrap_or_else(PoisonError::into_inner);
+        let mut newest = sync::write(&self.newest);
         newest.insert(model.clone(), record.clone());
         drop(newest);
         self.revision.send_replace(record.revision);
@@ -264,10 +260,7 @@ impl Inner {
         kind: &str,
         with: impl FnOnce(&watch::Sender<Revision>) -> T,
     ) -> T {
-        let mut revisions = self
-            .document_revisions
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut revisions = sync::lock(&self.document_revisions);
         let newest = revisions
             .entry(kind.to_owned())
             .or_insert_with(|| watch::Sender::new(Revision::default()));
@@ -278,11 +271,7 @@ impl Inner {
 impl Store for EmbeddedStore {
     fn all(&self) -> StoreFuture<'_, Vec<Record>> {
         Box::pin(async {
-            let newest = self
-                .inner
-                .newest
-                .read()
-                .unwrap_or_else(PoisonError::into_inner);
+            let newest = sync::read(&self.inner.newest);
             Ok(newest.values().cloned().collect())
         })
     }

@@ -101,7 +101,7 @@ fn truncated_weights_are_refused_before_they_are_read() {
     let want =
         format!("weights.safetensors: differs from the manifest: got {cut} bytes, wants {whole}");
     assert_eq!(load_it(&dir).unwrap_err(), [want.as_str()]);
-    let fault = needs(&dir).unwrap_err().to_string();
+    let fault = memory_to_load(&dir).unwrap_err().to_string();
     assert!(fault.ends_with(&want), "{fault}");
 }
 
@@ -134,8 +134,8 @@ fn an_unreadable_file_is_refused_and_a_pipe_is_not_opened() {
         "{circle}"
     );
     fs::remove_file(&file).unwrap();
-    let made = std::process::Command::new("mkfifo").arg(&file).status();
-    assert!(made.unwrap().success());
+    let mkfifo = std::process::Command::new("mkfifo").arg(&file).status();
+    assert!(mkfifo.unwrap().success());
     assert_eq!(
         load_it(&dir).unwrap_err(),
         ["weights.safetensors: is not a regular file"]
@@ -177,7 +177,11 @@ fn files_of_many_slices_are_checked_against_their_digests() {
     fs::write(dir.join("notes"), &notes).unwrap();
     assert_eq!(phases(&dir), (vec![Phase::Verifying, Phase::Warming], true));
     let twice = 2 * u64::try_from(bytes.len()).unwrap();
-    assert_eq!(needs(&dir).unwrap(), twice, "the file and the network");
+    assert_eq!(
+        memory_to_load(&dir).unwrap(),
+        twice,
+        "the file and the network"
+    );
     assert_eq!(load_it(&dir).unwrap().weight_bytes(), twice / 2);
     for (file, whole) in [("notes", notes), ("weights.safetensors", bytes)] {
         let mut changed = whole.clone();

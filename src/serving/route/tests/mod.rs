@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
 use super::*;
-use crate::ident::{ModelName, Target};
+use crate::ident::{ModelName, RawTarget, Target};
 
 fn v(number: u64) -> Target {
     Target::Version(number.try_into().unwrap())
