@@ -46,9 +46,9 @@ lint:
 doc:
 	RUSTDOCFLAGS="--deny warnings" $(CARGO) doc --locked --no-deps --document-private-items
 
-# Runs the micro-benches and the load benches; benches/README.md describes each.
+# Runs the micro-benches, the load benches and the count of instructions, which needs valgrind; benches/README.md describes each.
 bench:
-	$(CARGO) bench --locked
+	$(CARGO) bench --locked --no-fail-fast
 
 # Checks licences, sources and known vulnerabilities of the dependencies. Needs `cargo install cargo-deny --locked`.
 deny:

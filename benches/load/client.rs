@@ -47,7 +47,7 @@ pub(crate) struct Sample {
 /// An encoded request and the path of its method.
 #[derive(Clone)]
 pub(crate) struct EncodedRequest {
-    path: PathAndQuery,
+    pub(crate) path: PathAndQuery,
     /// The message.
     pub(crate) body: Bytes,
 }

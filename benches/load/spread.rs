@@ -2,7 +2,7 @@
 
 #[derive(Clone, Copy)]
 pub(crate) struct Spread {
-    lowest: f64,
+    pub(crate) lowest: f64,
     pub(crate) median: f64,
     highest: f64,
 }

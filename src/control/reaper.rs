@@ -227,7 +227,7 @@ mod tests {
         telemetry.render().lines().any(|have| have == line)
     }
 
-    const SOON: Duration = Duration::from_secs(20);
+    const SOON: Duration = Duration::from_secs(60);
 
     #[test]
     fn weights_are_freed_after_their_last_holder_and_on_the_reaper_thread() {

@@ -340,7 +340,7 @@ fn a_timeout_names_the_address_and_the_flags_that_help() {
     let row = ["predict", "m", "--row", "{}"];
     let set = ["split", "set", "m", "1=100%"];
     let promote = ["promote", "canary", "--model", "m"];
-    for verb in [
+    let verbs = [
         &["models"][..],
         &["models", "m"],
         &set,
@@ -350,8 +350,13 @@ fn a_timeout_names_the_address_and_the_flags_that_help() {
         &["history"],
         &["watch"],
         &["audit"],
-    ] {
-        let ended = run(&[verb, &["--address", &url, "--timeout", "1"]].concat());
+    ];
+    let started = verbs.map(|verb| {
+        let args = [verb, &["--address", &url, "--timeout", "1"]].concat();
+        Process::start(&mut process::taper(&args))
+    });
+    for started in started {
+        let ended = started.end();
         assert_eq!(ended.code, Some(1), "{ended:?}");
         let expected = format!("no answer from {url} within 1 s");
         let helps = ended.stderr.contains("--address") && ended.stderr.contains("--timeout");

@@ -1,7 +1,11 @@
 //! Changes that revert unless they are confirmed, in a process that is killed in between.
+//!
+//! No test waits for a long confirmation period: the test changes the deadline in the state folder while the gateway is down.
 
 use std::path::Path;
 use std::time::{Duration, SystemTime};
+
+use redb::{Database, ReadableTable as _, TableDefinition};
 
 use taper::proto::v1;
 use taper::proto::v1::admin_service_client::AdminServiceClient;
@@ -95,6 +99,16 @@ impl ServeProcess {
         revisions.into_iter().map(summary).collect()
     }
 
+    /// Checks that version 2 answers under revision 2. From `time` on, revision 1 may already be restored.
+    async fn expect_in_force_until(&mut self, time: SystemTime) {
+        let answer = self.answers().await;
+        let is_over = SystemTime::now() >= time;
+        assert!(
+            answer == (2, 2) || is_over && answer == (1, 3),
+            "{answer:?}"
+        );
+    }
+
     /// Waits until revision 2 has been reverted by revision 3.
     async fn reverted(&mut self) {
         let data = self.data.clone();
@@ -111,6 +125,34 @@ impl ServeProcess {
         })
         .await;
     }
+}
+
+/// Sets the time at which the unconfirmed change `revision` reverts, in the state folder of a gateway that does not run. Returns the
+/// time as stored, in whole milliseconds.
+pub fn revert_at(dir: &Path, revision: u64, time: SystemTime) -> SystemTime {
+    const CHANGES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("changes");
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).expect("later");
+    let until_ms = u64::try_from(since.as_millis()).expect("a time");
+    let database = Database::open(dir.join("state/state.redb")).expect("the database");
+    let transaction = database.begin_write().expect("a transaction");
+    {
+        let mut changes = transaction.open_table(CHANGES).expect("the changes");
+        let json = changes.get(revision).expect("read").expect("the change");
+        let mut change: serde_json::Value = serde_json::from_slice(json.value()).expect("JSON");
+        drop(json);
+        let until = &mut change["wanted"]["pending"]["until_ms"];
+        assert!(until.is_u64(), "the change is unconfirmed: {until}");
+        *until = until_ms.into();
+        let text = change.to_string();
+        changes.insert(revision, text.as_bytes()).expect("written");
+    }
+    transaction.commit().expect("committed");
+    SystemTime::UNIX_EPOCH + Duration::from_millis(until_ms)
+}
+
+/// Returns a time in the past.
+pub fn long_ago() -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(1)
 }
 
 /// Checks that the last line of the audit log says that revision 3 restored revision 1, and that the hash chain is intact.
@@ -149,7 +191,7 @@ async fn an_unconfirmed_change_reverts_at_its_deadline() {
     gateway.all_to(1, 0, 0).await.expect("for good");
     let changed = gateway.all_to(2, 1, 1).await.expect("for a second");
     let until = SystemTime::try_from(changed.confirm_by.expect("a time")).expect("a time");
-    assert_eq!(gateway.answers().await, (2, 2), "in force meanwhile");
+    gateway.expect_in_force_until(until).await;
     gateway.reverted().await;
     assert!(SystemTime::now() >= until, "not before its time");
     assert_eq!(gateway.answers().await, (1, 3));
@@ -162,9 +204,9 @@ async fn a_change_that_expired_while_the_gateway_was_down_is_never_served_again(
     let dir = two_versions();
     let mut gateway = ServeProcess::start(dir.path()).await;
     gateway.all_to(1, 0, 0).await.expect("for good");
-    gateway.all_to(2, 1, 1).await.expect("for a second");
+    gateway.all_to(2, 1, 3600).await.expect("for an hour");
     gateway.process.kill();
-    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    revert_at(dir.path(), 2, long_ago());
     let mut gateway = ServeProcess::start(dir.path()).await;
     assert_eq!(gateway.answers().await, (1, 3), "the first request");
     assert_eq!(gateway.history().await[0], revert());
@@ -180,7 +222,7 @@ async fn an_unconfirmed_change_reverts_at_its_deadline_after_a_restart() {
     let dir = two_versions();
     let mut gateway = ServeProcess::start(dir.path()).await;
     gateway.all_to(1, 0, 0).await.expect("for good");
-    let changed = gateway.all_to(2, 1, 4).await.expect("for four seconds");
+    let changed = gateway.all_to(2, 1, 3600).await.expect("for an hour");
     gateway.process.kill();
     let mut gateway = ServeProcess::start(dir.path()).await;
     assert_eq!(
@@ -189,7 +231,11 @@ async fn an_unconfirmed_change_reverts_at_its_deadline_after_a_restart() {
         "the time stays"
     );
     assert_eq!(gateway.answers().await, (2, 2), "still in force");
-    let until = SystemTime::try_from(changed.confirm_by.expect("a time")).expect("a time");
+    gateway.process.kill();
+    let soon = SystemTime::now() + Duration::from_secs(1);
+    let until = revert_at(dir.path(), 2, soon);
+    let mut gateway = ServeProcess::start(dir.path()).await;
+    gateway.expect_in_force_until(until).await;
     gateway.reverted().await;
     assert!(SystemTime::now() >= until, "not before its time");
     assert_eq!(gateway.history().await[0], revert());
@@ -201,7 +247,7 @@ async fn a_confirmed_change_survives_restarts() {
     let dir = two_versions();
     let mut gateway = ServeProcess::start(dir.path()).await;
     gateway.all_to(1, 0, 0).await.expect("for good");
-    gateway.all_to(2, 1, 2).await.expect("for two seconds");
+    gateway.all_to(2, 1, 3600).await.expect("for an hour");
     gateway.process.kill();
     let mut gateway = ServeProcess::start(dir.path()).await;
     let request = v1::ConfirmRequest {
@@ -209,9 +255,10 @@ async fn a_confirmed_change_survives_restarts() {
         terms: None,
     };
     gateway.admin.confirm(request).await.expect("confirmed");
-    tokio::time::sleep(Duration::from_millis(2_200)).await;
+    assert_eq!(gateway.model().await.confirm_by, None);
     assert_eq!(gateway.answers().await, (2, 3));
     gateway.process.kill();
+    revert_at(dir.path(), 2, long_ago());
     let mut gateway = ServeProcess::start(dir.path()).await;
     assert_eq!(gateway.answers().await, (2, 3));
     let history = gateway.history().await;
@@ -223,7 +270,7 @@ async fn undoing_an_unconfirmed_change_ends_the_wait() {
     let dir = two_versions();
     let mut gateway = ServeProcess::start(dir.path()).await;
     gateway.all_to(1, 0, 0).await.expect("for good");
-    gateway.all_to(2, 1, 2).await.expect("for two seconds");
+    gateway.all_to(2, 1, 3600).await.expect("for an hour");
     let request = v1::UndoRequest {
         model: "m".into(),
         terms: None,
@@ -236,7 +283,9 @@ async fn undoing_an_unconfirmed_change_ends_the_wait() {
         .await
         .expect("changes are taken again");
     assert_eq!(changed.revision, 4);
-    tokio::time::sleep(Duration::from_millis(2_200)).await;
+    gateway.process.kill();
+    revert_at(dir.path(), 2, long_ago());
+    let mut gateway = ServeProcess::start(dir.path()).await;
     assert_eq!(gateway.answers().await, (2, 4), "nothing reverts any more");
     assert_eq!(gateway.history().await.len(), 4);
 }

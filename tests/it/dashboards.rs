@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use serde_json::Value;
 use taper::proto::v1;
@@ -169,18 +168,18 @@ async fn every_panel_and_every_rule_returns_data_for_a_running_gateway() {
 
 /// Sends requests to both models until `found` returns true.
 async fn traffic_until(gateway: &TestGateway, what: &str, found: impl Fn() -> bool) {
-    let mut client = gateway.data.clone();
-    for _ in 0..300 {
+    eventually(&format!("data for {what}"), || async {
         if found() {
-            return;
+            return Some(());
         }
+        let mut client = gateway.data.clone();
         for model in ["m", "classes"] {
             let answered = client.predict(rows(model, [good()])).await;
             answered.expect("answer");
         }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    panic!("no data for {what}");
+        None
+    })
+    .await;
 }
 
 /// Returns whether `expr` has a value now. Fails if Prometheus refuses the expression.

@@ -42,7 +42,7 @@ const HISTORY: [(u64, &str, &str, &str, &str, u64); 19] = [
 ];
 
 /// Returns a folder with the files of the earlier gateway.
-fn left() -> TempDir {
+fn earlier_state_folder() -> TempDir {
     let dir = folder();
     let state = dir.path().join("state");
     fs::create_dir(&state).expect("the state folder");
@@ -74,7 +74,7 @@ fn history(gateway: &Gateway<'_>) -> Vec<Value> {
 
 #[test]
 fn the_history_of_an_earlier_build_is_read_unchanged() {
-    let (dir, binary) = (left(), present());
+    let (dir, binary) = (earlier_state_folder(), present());
     let gateway = Gateway::start(&binary, dir.path());
     let history = history(&gateway);
     let read: Vec<_> = history
@@ -125,7 +125,7 @@ fn the_history_of_an_earlier_build_is_read_unchanged() {
 
 #[test]
 fn state_of_an_earlier_build_is_in_force() {
-    let (dir, binary) = (left(), present());
+    let (dir, binary) = (earlier_state_folder(), present());
     let gateway = Gateway::start(&binary, dir.path());
     let ready = tokio::runtime::Runtime::new()
         .expect("a runtime")
@@ -184,7 +184,7 @@ fn state_of_an_earlier_build_is_in_force() {
 
 #[test]
 fn state_of_an_earlier_build_can_be_undone_and_changed() {
-    let (dir, binary) = (left(), present());
+    let (dir, binary) = (earlier_state_folder(), present());
     let gateway = Gateway::start(&binary, dir.path());
     let undone = gateway.json(&args("undo --model flight-delay"));
     let difference = |field: &str, before: &str, after: &str| json!([{"field": field, "before": before, "after": after}]);
@@ -219,7 +219,7 @@ fn state_of_an_earlier_build_can_be_undone_and_changed() {
 
 #[test]
 fn the_audit_log_of_an_earlier_build_is_accepted_and_its_chain_continues() {
-    let (dir, binary) = (left(), present());
+    let (dir, binary) = (earlier_state_folder(), present());
     let file = dir.path().join("state/audit.jsonl");
     let path = file.to_str().expect("UTF-8");
     let verified = || -> Value {

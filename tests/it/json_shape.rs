@@ -35,7 +35,7 @@ const LISTS: [&str; 4] = ["bars", "calibration", "examples", "rows"];
 
 /// Returns the common part of `documents`, of which there is at least one. Floats are never compared: they may differ between
 /// processors.
-pub fn kept(documents: &[Value]) -> Value {
+pub fn common_part(documents: &[Value]) -> Value {
     let first = masked(&documents[0]);
     documents[1..]
         .iter()
@@ -191,7 +191,7 @@ mod tests {
         let two = json!({"a": 1, "b": 3, "c": "y", "d": [1, 3], "e": [], "g": 0.5, "h": 4});
         let want = json!({"a": 1, "b": "<number>", "c": "<text>", "d": [1, "<number>"], "e": ["<each>", {"f": 1}],
             "g": "<number>", "h": "<any>"});
-        let kept = kept(&[one.clone(), two.clone(), one.clone()]);
+        let kept = common_part(&[one.clone(), two.clone(), one.clone()]);
         assert_eq!(kept, want);
         for document in [one, two] {
             assert_eq!(lacks(&kept, &document), [""; 0]);

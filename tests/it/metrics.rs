@@ -6,14 +6,13 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    time::Duration,
 };
 
 use serde_json::{Value, json};
 use taper::insight::metrics::{Exported, Kind, METRICS, Metric};
 use taper::proto::v1;
 
-use crate::harness::{self, TestGateway, expecting_revision, good, rows, with_header};
+use crate::harness::{TestGateway, eventually, expecting_revision, good, rows, with_header};
 use crate::shadow_policy::with_shadows_and_fallback;
 use crate::tiny;
 
@@ -139,7 +138,7 @@ async fn text_of_all_metrics() -> String {
     // Too many rows to compute them inline.
     let request = rows("m", std::array::from_fn::<_, 64, _>(|_| good()));
     gateway.predict(request).await.expect("answer");
-    let text = harness::eventually("the copy is compared", || async {
+    let text = eventually("the copy is compared", || async {
         let text = gateway.http_get("/metrics").await.1;
         let compared = "taper_shadow_compared_rows_total{";
         text.contains(compared).then_some(text)
@@ -437,7 +436,7 @@ async fn prometheus_scrapes_both_versions() {
         ),
         (r#"taper_prediction_score_count{model="m"}"#, ["1", "2"]),
     ] {
-        let mut found = eventually(&prometheus, query).await;
+        let mut found = two_series(&prometheus, query).await;
         found.sort();
         assert_eq!(found, versions, "{query}");
     }
@@ -445,22 +444,14 @@ async fn prometheus_scrapes_both_versions() {
 }
 
 /// Waits until `query` returns two series, and returns their versions.
-async fn eventually(prometheus: &Prometheus, query: &str) -> Vec<String> {
-    for _ in 0..150 {
-        tokio::time::sleep(Duration::from_millis(200)).await;
-        let Some(answer) = prometheus.ask("query", query) else {
-            continue;
-        };
-        let results = answer["data"]["result"]
-            .as_array()
-            .cloned()
-            .unwrap_or_default();
-        if results.len() == 2 {
-            let version = |result: &Value| result["metric"]["version"].as_str().map(str::to_owned);
-            return results.iter().filter_map(version).collect();
-        }
-    }
-    panic!("prometheus has no two series for {query} after 30 s")
+async fn two_series(prometheus: &Prometheus, query: &str) -> Vec<String> {
+    eventually(&format!("two series for {query}"), || async {
+        let answer = prometheus.ask("query", query)?;
+        let results = answer["data"]["result"].as_array()?;
+        let version = |result: &Value| result["metric"]["version"].as_str().map(str::to_owned);
+        (results.len() == 2).then(|| results.iter().filter_map(version).collect())
+    })
+    .await
 }
 
 fn free_port() -> SocketAddr {

@@ -25,7 +25,7 @@ use crate::tiny;
 
 pub use changes::changes;
 pub use names::{fields_of_files, verbs_and_flags};
-pub use verbs::{Printed, all_verbs};
+pub use verbs::{RecordedOutput, all_verbs};
 
 /// Returns the path of a file or folder below `tests/fixtures`.
 pub fn fixture(path: &str) -> PathBuf {
@@ -220,10 +220,10 @@ fn record() {
         let to = fixture("state/0.1.0").join(name);
         fs::copy(dir.path().join(file), to).expect("copied");
     }
-    let all: Vec<Printed> = (0..RECORDINGS).map(|_| all_verbs(binary, &[])).collect();
+    let all: Vec<RecordedOutput> = (0..RECORDINGS).map(|_| all_verbs(binary, &[])).collect();
     for name in all[0].documents.keys() {
         let documents = all.iter().map(|one| one.documents[name].clone());
-        let kept = json_shape::kept(&documents.collect::<Vec<_>>());
+        let kept = json_shape::common_part(&documents.collect::<Vec<_>>());
         let text = serde_json::to_string_pretty(&kept).expect("JSON");
         let to = fixture("json/0.1.0").join(format!("{name}.json"));
         fs::write(to, text + "\n").expect("written");

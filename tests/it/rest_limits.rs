@@ -382,13 +382,16 @@ async fn a_partial_body_is_refused_at_once_when_the_drain_deadline_passes() {
     assert_eq!(at.elapsed(), std::time::Duration::ZERO);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_request_past_its_deadline_fails_with_the_reason() {
     let (model, begun, let_go) = slow_model();
     let server = one_version_server(model, 8);
-    let body = json!({"rows": [good()], "timeout_ms": 150}).to_string();
-    let (head, response) = send(http_router(&server), body.into()).await;
-    wait_for_start(begun).await;
+    let body = json!({"rows": [good()], "timeout_ms": 600_000}).to_string();
+    // The paused clock advances only after the pass has begun, when only the caller waits for it.
+    let ((head, response), ()) = tokio::join!(
+        send(http_router(&server), body.into()),
+        wait_for_start(begun)
+    );
     let_go.send(()).expect("sent");
     assert_eq!(
         (head.status(), &response["reason"]),

@@ -6,6 +6,7 @@ use taper::proto::v1;
 use tonic::Status;
 use tonic_types::StatusExt;
 
+use crate::confirm::{long_ago, revert_at};
 use crate::harness::{TestGateway, eventually, expecting_revision, fields, good, reason, rows};
 use crate::tiny;
 
@@ -256,9 +257,9 @@ async fn an_unconfirmed_change_reverts_and_a_confirmed_one_stays() {
     label(&mut gateway, "a", 1, v1::ChangeTerms::default())
         .await
         .expect("for good");
-    label(&mut gateway, "a", 2, within(1))
+    label(&mut gateway, "a", 2, within(3600))
         .await
-        .expect("for a second");
+        .expect("for an hour");
     let request = v1::GetModelRequest { model: "m".into() };
     let model = gateway
         .admin
@@ -271,6 +272,9 @@ async fn an_unconfirmed_change_reverts_and_a_confirmed_one_stays() {
         .await
         .expect_err("not now");
     assert_eq!(reason(&status), "UNCONFIRMED_CHANGE", "{status:?}");
+    let dir = gateway.drain_and_keep().await;
+    revert_at(dir.path(), 2, long_ago());
+    let mut gateway = TestGateway::over(dir, "").await;
     let admin = gateway.admin.clone();
     let reverted = eventually("the revert", || {
         let mut admin = admin.clone();

@@ -1,7 +1,7 @@
 //! Failing shadows do not affect clients.
 
 use std::sync::{
-    Mutex,
+    Arc, Condvar, Mutex,
     mpsc::{self, Receiver, Sender},
 };
 use std::time::Duration;
@@ -12,6 +12,7 @@ use taper::priority::cpu_time;
 use taper::serving::live::Snapshot;
 use taper::serving::route::{RawPolicy, RawShadow};
 use taper::serving::shadow::ShadowPoolSettings;
+use tokio::time::Instant;
 
 use crate::harness::eventually;
 use crate::test_server::{Behaviour, TestServer, behaviour, echo, score, test_server};
@@ -122,20 +123,20 @@ async fn a_hanging_shadow_fills_only_its_own_queue_and_delays_no_client() {
     assert!(server.metric("taper_shadow_queue_requests", 2, "") < 0.5);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_shadow_past_its_deadline_is_counted_once_and_gets_no_copies_until_it_returns() {
     let (model, begun, let_go) = hanging();
-    let hangs = RawShadow {
-        deadline_ms: 50,
-        ..all(2)
-    };
-    let server = test_server(vec![echo(), model], policy(vec![hangs]), plenty());
+    let shadow = all(2);
+    let past = Duration::from_millis(shadow.deadline_ms.into()) + Duration::from_secs(1);
+    let server = test_server(vec![echo(), model], policy(vec![shadow]), plenty());
     predict(&server, 1).await;
     let _begun = wait_for_start(begun).await;
-    tokio::time::sleep(Duration::from_millis(60)).await;
+    // Only the clock of the clients is paused. The thread of the shadow uses the real time.
+    tokio::time::advance(past).await;
     predict(&server, 20).await;
     assert!((server.dropped(2, "stuck") - 20.0).abs() < 0.5);
     assert!((server.ended(2, "shadow", "DEADLINE_EXCEEDED") - 1.0).abs() < 0.5);
+    tokio::time::resume();
     drop(let_go);
     eventually("it gets copies again", || async {
         predict(&server, 1).await;
@@ -146,25 +147,40 @@ async fn a_shadow_past_its_deadline_is_counted_once_and_gets_no_copies_until_it_
 
 #[tokio::test]
 async fn copies_that_expire_in_the_queue_are_dropped() {
-    let (model, begun, let_go) = hanging();
-    let hangs = RawShadow {
-        deadline_ms: 500,
-        ..all(2)
-    };
-    let server = test_server(vec![echo(), model], policy(vec![hangs]), plenty());
-    predict(&server, 6).await;
-    let _begun = wait_for_start(begun).await;
-    let waiting = server.metric("taper_shadow_queue_requests", 2, "");
-    assert!(waiting > 0.5, "some wait");
-    tokio::time::sleep(Duration::from_millis(510)).await;
-    drop(let_go);
-    let dropped = || server.dropped(2, "deadline");
-    eventually("what waited is dropped", || async {
-        (dropped() >= waiting).then_some(())
-    })
-    .await;
-    assert!((dropped() - waiting).abs() < 0.5, "once each");
-    assert!(server.ended(2, "shadow", "OK") < 0.5, "none was computed");
+    // On a slow machine the first copies may expire before any of them is computed. The next attempt gives them more time.
+    for deadline_ms in [500, 5_000, 50_000] {
+        let (model, begun, let_go) = hanging();
+        let hangs = RawShadow {
+            deadline_ms,
+            ..all(2)
+        };
+        let server = test_server(vec![echo(), model], policy(vec![hangs]), plenty());
+        predict(&server, 6).await;
+        let all_expired_at = Instant::now() + Duration::from_millis(deadline_ms.into());
+        let dropped = || server.dropped(2, "deadline");
+        let hangs = eventually("a copy is computed or dropped", || async {
+            let hangs = begun.try_recv().is_ok();
+            (hangs || dropped() > 0.5).then_some(hangs)
+        })
+        .await;
+        let waiting = server.metric("taper_shadow_queue_requests", 2, "");
+        if !hangs || waiting < 0.5 || dropped() > 0.5 {
+            continue;
+        }
+        eventually("all copies have expired", || async {
+            (Instant::now() >= all_expired_at).then_some(())
+        })
+        .await;
+        drop(let_go);
+        eventually("the queued copies are dropped", || async {
+            (dropped() >= waiting).then_some(())
+        })
+        .await;
+        assert!((dropped() - waiting).abs() < 0.5, "once each");
+        assert!(server.ended(2, "shadow", "OK") < 0.5, "none was computed");
+        return;
+    }
+    panic!("every attempt ended with expired copies before one was computed");
 }
 
 #[tokio::test]
@@ -189,12 +205,25 @@ async fn queued_copies_of_a_removed_shadow_are_counted_as_draining() {
 
 #[tokio::test]
 async fn a_shadow_a_hundred_times_slower_keeps_its_queue_short_and_does_not_affect_the_primary() {
-    let takes = |time: Duration| {
+    const ALL: u32 = 200;
+    // The number of requests that the primary has answered.
+    let answered = Arc::new((Mutex::new(0), Condvar::new()));
+    let counts = {
+        let answered = Arc::clone(&answered);
         behaviour(move |x| {
-            let begin = cpu_time();
-            while cpu_time() - begin < time {
-                std::hint::spin_loop();
-            }
+            *answered.0.lock().expect("lock") += 1;
+            answered.1.notify_all();
+            Ok(x)
+        })
+    };
+    // Each pass of the shadow takes as long as 100 answers of the primary, or until all requests are answered.
+    let waits = {
+        let answered = Arc::clone(&answered);
+        behaviour(move |x| {
+            let count = answered.0.lock().expect("lock");
+            let until = ALL.min(*count + 100);
+            let ended = answered.1.wait_while(count, |count| *count < until);
+            drop(ended.expect("lock"));
             Ok(x)
         })
     };
@@ -202,11 +231,7 @@ async fn a_shadow_a_hundred_times_slower_keeps_its_queue_short_and_does_not_affe
         max_queue: 4,
         ..all(2)
     };
-    let models = vec![
-        takes(Duration::from_micros(200)),
-        takes(Duration::from_millis(20)),
-    ];
-    let server = test_server(models, policy(vec![slow]), plenty());
+    let server = test_server(vec![counts, waits], policy(vec![slow]), plenty());
     for _ in 0..20 {
         predict(&server, 10).await;
         let queue = server.metric("taper_shadow_queue_requests", 2, "");
@@ -241,8 +266,8 @@ async fn copies_beyond_the_compute_time_of_all_shadows_are_dropped() {
     let server = test_server(vec![echo(), burns], policy(vec![all(2)]), settings);
     predict(&server, 1).await;
     server.wait_until_ended(2, "shadow", "OK", 1.0).await;
-    predict(&server, 3).await;
     eventually("three are dropped", || async {
+        predict(&server, 1).await;
         (server.dropped(2, "budget") > 2.5).then_some(())
     })
     .await;

@@ -18,16 +18,16 @@ fn list(name: &str) -> Vec<String> {
 }
 
 /// Returns the names in `kept` that are missing in `present`.
-fn gone(kept: &[String], present: Vec<String>) -> Vec<String> {
+fn missing(kept: &[String], present: Vec<String>) -> Vec<String> {
     let present: BTreeSet<_> = present.into_iter().collect();
-    let gone = kept.iter().filter(|one| !present.contains(*one));
-    gone.cloned().collect()
+    let missing = kept.iter().filter(|one| !present.contains(*one));
+    missing.cloned().collect()
 }
 
 #[test]
 fn no_verb_or_flag_disappears() {
     assert_eq!(
-        gone(&list("verbs.txt"), verbs_and_flags(&present())),
+        missing(&list("verbs.txt"), verbs_and_flags(&present())),
         [""; 0]
     );
 }
@@ -35,7 +35,7 @@ fn no_verb_or_flag_disappears() {
 #[test]
 fn no_field_of_a_written_file_disappears() {
     assert_eq!(
-        gone(&list("files.txt"), fields_of_files(&present())),
+        missing(&list("files.txt"), fields_of_files(&present())),
         [""; 0]
     );
 }
@@ -61,6 +61,6 @@ fn no_json_key_or_metric_series_disappears() {
             None => faults.push(format!("{name} is not printed any more")),
         }
     }
-    faults.extend(gone(&series, printed.series));
+    faults.extend(missing(&series, printed.series));
     assert!(faults.is_empty(), "\n{}", faults.join("\n"));
 }

@@ -2,13 +2,12 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
 
 use taper::proto::v1;
 use taper::proto::v1::watch_response::Event;
 use tonic::{Status, Streaming};
 
-use crate::harness::{TestGateway, fields, reason};
+use crate::harness::{TestGateway, ends, fields, reason};
 use crate::tiny;
 
 type Events = Streaming<v1::WatchResponse>;
@@ -41,9 +40,12 @@ async fn label(gateway: &mut TestGateway, model: &str, version: u64) {
 }
 
 async fn next(events: &mut Events) -> Event {
-    let event = tokio::time::timeout(Duration::from_secs(10), events.message()).await;
-    let event = event.expect("an event within 10 s").expect("no error");
-    event.expect("no end").event.expect("an event")
+    let event = ends("an event", events.message()).await;
+    event
+        .expect("no error")
+        .expect("no end")
+        .event
+        .expect("an event")
 }
 
 /// Describes an event, such as `change 3 of m`, `state of m at 3` or `m is gone`.

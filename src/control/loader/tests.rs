@@ -9,7 +9,7 @@ use super::*;
 use crate::model::{Pace, samples};
 use crate::serving::batch::BatchingHints;
 
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(60);
 
 fn request(root: &Path, version: u64) -> LoadRequest {
     LoadRequest {

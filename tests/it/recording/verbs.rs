@@ -20,7 +20,7 @@ const REPORTED: usize = 10;
 const ALL: &str = "--window all --model flight-delay";
 
 /// JSON of every verb, and the series of the metrics afterwards.
-pub struct Printed {
+pub struct RecordedOutput {
     /// Documents by the name of the command.
     pub documents: BTreeMap<&'static str, Value>,
     /// Types and series of the metrics page.
@@ -28,7 +28,7 @@ pub struct Printed {
 }
 
 /// Runs every verb of `binary` with JSON, then reads the metrics until all of `series` are exported or a time limit passes.
-pub fn all_verbs(binary: &Path, series: &[String]) -> Printed {
+pub fn all_verbs(binary: &Path, series: &[String]) -> RecordedOutput {
     let dir = folder();
     let models = dir.path().join("models");
     tiny::publish_with(&models, "extra", 1, |manifest| {
@@ -48,7 +48,7 @@ pub fn all_verbs(binary: &Path, series: &[String]) -> Printed {
     let documents = conversation.documents;
     let series = until_there(&gateway, series);
     gateway.end();
-    Printed { documents, series }
+    RecordedOutput { documents, series }
 }
 
 struct Conversation<'a> {

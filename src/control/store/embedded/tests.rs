@@ -3,11 +3,9 @@
 mod stored_documents;
 
 use std::fs;
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -43,7 +41,7 @@ async fn folder_of_three() -> tempfile::TempDir {
     reason = "a test waits for another process"
 )]
 fn open_when_unlocked(dir: &Path) -> Result<EmbeddedStore, OpenError> {
-    for _ in 0..500 {
+    for _ in 0..6_000 {
         match EmbeddedStore::open(dir) {
             Err(OpenError::InUse { .. }) => {
                 std::thread::sleep(std::time::Duration::from_millis(10))
@@ -261,6 +259,7 @@ async fn as_a_child_it_makes_changes_until_it_is_killed() {
     let Some(dir) = std::env::var_os(FOLDER) else {
         return;
     };
+    print_line(format_args!("opens"));
     let store = Arc::new(EmbeddedStore::open(Path::new(&dir)).unwrap());
     let mut writers = tokio::task::JoinSet::new();
     for name in ["a", "b", "c"] {
@@ -297,16 +296,16 @@ async fn every_acknowledged_change_survives_kill_9() {
         let mut child = child("as_a_child_it_makes_changes_until_it_is_killed", dir.path());
         let mut output = BufReader::new(child.stdout.take().unwrap());
         let mut text = String::new();
-        // Every fourth child is killed at its start, possibly while it repairs the file that the previous child left.
-        while round % 4 != 3 && !text.contains("acknowledged ") {
+        // Every fourth child is killed at its start, possibly while it repairs the file that the previous child left. The others are
+        // killed after some changes.
+        let changes = if round % 4 == 3 { 0 } else { 1 + round };
+        while !text.contains("opens") || acknowledged(&text).count() < changes {
             assert_ne!(
                 output.read_line(&mut text).unwrap(),
                 0,
                 "the child ended early: {text}"
             );
         }
-        let wait = 5 + RandomState::new().build_hasher().finish() % 56;
-        tokio::time::sleep(Duration::from_millis(wait)).await;
         child.kill().unwrap();
         output.read_to_string(&mut text).unwrap();
         child.wait().unwrap();
