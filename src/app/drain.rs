@@ -48,8 +48,8 @@ impl Gateway {
     /// Takes no new work, lets requests in flight finish before the deadline, answers the rest `UNAVAILABLE`, and ends all tasks.
     pub async fn drain(mut self) -> DrainReport {
         let begin = Instant::now();
-        self.admission.begin_drain();
         self.lifecycle.enter(Stage::Draining);
+        self.admission.begin_drain();
         tracing::info!(in_flight = self.admission.in_flight(), "draining");
         // Joins the thread that scans the registry, which may be reading a slow disk.
         let registry_watcher = self.registry_watcher.take();

@@ -189,7 +189,7 @@ fn check(raw: RawConfig, registry: PathBuf, state: PathBuf, file: &Path) -> Resu
         drain_deadline: Duration::from_secs(limits.drain_seconds),
         max_upload_bytes: limits.max_upload_bytes,
         max_audit_bytes: limits.max_audit_bytes,
-        watch: WatchSettings {
+        registry_watch: WatchSettings {
             poll: Duration::from_millis(watch.poll_ms),
             stable_after: Duration::from_millis(watch.settle_ms),
         },

@@ -46,6 +46,24 @@ pub enum Edit {
     Confirm,
 }
 
+impl Edit {
+    /// Whether the edit means the same after a change by another writer, so that a lost compare-and-set may be retried without
+    /// asking the caller. An undo, a confirmation, a rollback, a promotion or a policy refers to the state that the caller has seen.
+    #[must_use]
+    pub fn can_be_repeated(&self) -> bool {
+        match self {
+            Self::SetLabel { .. } | Self::DeleteLabel { .. } | Self::Load(_) | Self::Unload(_) => {
+                true
+            }
+            Self::SetPolicy(_)
+            | Self::Promote { .. }
+            | Self::Undo
+            | Self::RollbackTo(_)
+            | Self::Confirm => false,
+        }
+    }
+}
+
 /// The options that every change has.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ChangeOptions {

@@ -29,6 +29,10 @@ impl Writer {
         if self.audit_again.is_some() {
             self.complete_audit_log().await;
         }
+        if self.audit_again.is_some() {
+            // An earlier line is still missing. This one is written after it, from the history, so that none is skipped.
+            return;
+        }
         let Committed { record, before } = committed;
         if record.revision <= self.audited {
             return;
@@ -82,7 +86,7 @@ impl Writer {
             actor: author.actor,
             reason: author.reason,
             action: action.to_owned(),
-            model: model.chars().take(128).collect(),
+            model: crate::text::truncate(model, 128).to_owned(),
             ..Entry::default()
         }
     }

@@ -122,7 +122,8 @@ impl Writer {
 
     /// Makes one change. Returns its result, and the committed record if one was stored.
     ///
-    /// If another writer is faster, a change without an expected revision is applied and checked again on the newer state.
+    /// If another writer is faster, an edit that [can be repeated](Edit::can_be_repeated) and names no expected revision is applied
+    /// and checked again on the newer state.
     async fn change(
         &mut self,
         model: &str,
@@ -142,8 +143,11 @@ impl Writer {
                     return Ok((plan.result(committed.record.revision), Some(committed)));
                 }
                 Err(StoreError::Conflict { current }) => {
-                    if let Some(expected) = options.expected {
-                        return Err(AdminError::RevisionConflict { expected, current });
+                    if options.expected.is_some() || !edit.can_be_repeated() {
+                        return Err(AdminError::RevisionConflict {
+                            expected: plan.replaces,
+                            current,
+                        });
                     }
                 }
                 Err(error) => return Err(store_error(error)),

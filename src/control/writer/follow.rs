@@ -56,7 +56,7 @@ impl Writer {
                 .map_err(|error| AdminError::Storage(error.to_string()))?;
             for record in records {
                 let (model, revision) = (record.model.clone(), record.revision);
-                if self.follow(record).await {
+                if self.follow(record).await? {
                     tracing::info!(%model, %revision, "change of another writer is in force");
                 }
             }
@@ -88,21 +88,30 @@ impl Writer {
 
     /// Makes `record` the change in force of its model. Does nothing and returns `false` if the model already has this revision
     /// or a later one, or if the model cannot be served.
-    pub(super) async fn follow(&mut self, record: Record) -> bool {
+    ///
+    /// # Errors
+    /// Returns [`AdminError::Storage`] if the revision that the record reverts to cannot be read. The record is not followed
+    /// then: without that revision, versions that the revert needs could be unloaded.
+    pub(super) async fn follow(&mut self, record: Record) -> Result<bool, AdminError> {
+        let is_newer = self.is_newer(&record);
+        let restored_by_revert = match is_newer {
+            true => self.restored_by_revert(&record).await?,
+            false => None,
+        };
         if record.revision == self.followed.next() {
             self.followed = record.revision;
         }
-        if !self.is_newer(&record) {
-            return false;
-        }
-        let restored_by_revert = self.restored_by_revert(&record).await;
         let name = record.model.clone();
+        if !is_newer {
+            return Ok(false);
+        }
         let Some(model) = self.model_state(&name) else {
-            return false;
+            tracing::error!(model = %name, "a change of this model cannot be followed, because the model cannot be served");
+            return Ok(false);
         };
         model.follow(record, restored_by_revert);
         self.unpublished.insert(name);
-        true
+        Ok(true)
     }
 
     /// Returns whether `record` is newer than what is followed of its model.
@@ -113,22 +122,26 @@ impl Writer {
     }
 
     /// Returns the desired state that is restored unless `record` is confirmed.
-    async fn restored_by_revert(&self, record: &Record) -> Option<Arc<Wanted>> {
-        let restores = record.wanted.pending?.restores;
+    async fn restored_by_revert(&self, record: &Record) -> Result<Option<Arc<Wanted>>, AdminError> {
+        let Some(pending) = record.wanted.pending else {
+            return Ok(None);
+        };
+        let restores = pending.restores;
         let in_force = self.models.get(&record.model).filter(|model| {
             let record = model.record.as_ref();
             record.is_some_and(|record| record.revision == restores)
         });
         if let Some(model) = in_force {
-            return Some(Arc::clone(&model.wanted));
+            return Ok(Some(Arc::clone(&model.wanted)));
         }
         match self.record_of(&record.model, restores).await {
-            Ok(restored) => Some(Arc::new(
+            Ok(restored) => Ok(Some(Arc::new(
                 restored.map(|restored| restored.wanted).unwrap_or_default(),
-            )),
+            ))),
+            Err(error @ AdminError::Storage(_)) => Err(error),
             Err(error) => {
                 tracing::error!(model = %record.model, %error, "the revision that an unconfirmed change reverts to cannot be read");
-                None
+                Ok(None)
             }
         }
     }
@@ -145,7 +158,13 @@ impl Writer {
             .get(model)
             .map_or_else(Arc::default, |model| Arc::clone(&model.wanted));
         let record = self.store.compare_and_set(model, expected, draft).await?;
-        self.follow(record.clone()).await;
+        if let Err(error) = self.follow(record.clone()).await {
+            // Stored, but not live: the next look at the store follows it.
+            self.follow_again = Some(Instant::now() + FOLLOW_AGAIN);
+            let revision = record.revision;
+            let text = format!("revision {revision} is stored and becomes live later: {error}");
+            return Err(StoreError::Failed(text));
+        }
         // Live before it is acknowledged.
         self.reconcile_and_publish();
         tracing::info!(

@@ -81,6 +81,8 @@ impl Writer {
             Ok(committed) => Ok(Some(committed)),
             Err(StoreError::Conflict { .. }) => {
                 self.follow_store().await?;
+                // A store may announce the change of the other writer later than it refuses this one.
+                self.revert_again = Some(Instant::now() + REVERT_AGAIN);
                 Ok(None)
             }
             Err(error) => Err(store_error(error)),

@@ -44,7 +44,7 @@ impl Writer {
         let stored: BTreeSet<ModelName> =
             records.iter().map(|record| record.model.clone()).collect();
         for record in records {
-            self.follow(record).await;
+            self.follow(record).await.map_err(state_fault)?;
         }
         self.followed = newest;
         let initial = self.initial_states(&stored);

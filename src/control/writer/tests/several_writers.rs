@@ -105,11 +105,36 @@ async fn a_retried_change_is_checked_again_on_the_newer_state() {
         ..options(None)
     };
     let (left, right) = tokio::join!(
-        change(&one, all_to(1), unless_confirmed()),
-        change(&other, all_to(2), unless_confirmed()),
+        change(&one, move_label("a", 1), unless_confirmed()),
+        change(&other, move_label("b", 2), unless_confirmed()),
     );
     let (revision, error) = one_of_each(left, right);
     assert_eq!((revision, error.reason()), (1, "UNCONFIRMED_CHANGE"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_undo_that_another_writer_overtakes_is_a_conflict_and_not_repeated() {
+    let registry = TestRegistry::of_m(&[1, 2]);
+    let store: Arc<dyn Store> = Arc::new(RemoteStore::default());
+    let (one, first, _events) = TestWriter::over(Arc::clone(&store)).start(&registry).await;
+    let (other, second, _events) = TestWriter::over(Arc::clone(&store)).start(&registry).await;
+    let _running = run([first, second]);
+    change(&one, move_label("canary", 1), options(None))
+        .await
+        .unwrap();
+    change(&one, move_label("canary", 2), options(None))
+        .await
+        .unwrap();
+    wait_for(&other, "both changes", |m| m.revision == Revision(2)).await;
+    let (left, right) = tokio::join!(
+        change(&one, Edit::Undo, options(None)),
+        change(&other, Edit::Undo, options(None)),
+    );
+    let (revision, error) = one_of_each(left, right);
+    assert_eq!((revision, error.reason()), (3, "REVISION_CONFLICT"));
+    let records = history(&*store).await;
+    assert_eq!(records.len(), 3);
+    assert_eq!(records[2].wanted.labels["canary"], v(1));
 }
 
 /// Returns the revision of the change that succeeded and the error of the other one.
@@ -190,7 +215,7 @@ async fn a_record_that_is_followed_twice_changes_nothing() {
     writer.reconcile_and_publish();
     let snapshot = writer.live().snapshot();
     for record in history(&*store).await {
-        writer.follow(record).await;
+        writer.follow(record).await.unwrap();
     }
     assert!(writer.unpublished.is_empty());
     assert_eq!(writer.followed, Revision(2));
