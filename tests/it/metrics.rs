@@ -340,32 +340,6 @@ async fn counted_shares_follow_the_split_down_to_zero() {
     gateway.drain().await;
 }
 
-#[tokio::test]
-async fn promtool_accepts_the_text() {
-    let gateway = two_versions().await;
-    let (_, text) = gateway.http_get("/metrics").await;
-    let mut promtool = installed("promtool")
-        .args(["check", "metrics"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("promtool starts");
-    promtool
-        .stdin
-        .take()
-        .expect("stdin")
-        .write_all(text.as_bytes())
-        .expect("writes");
-    let output = promtool.wait_with_output().expect("promtool ends");
-    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(
-        output.status.success() && errors.is_empty(),
-        "{errors}\n{text}"
-    );
-    gateway.drain().await;
-}
-
 /// A Prometheus process that scrapes one gateway every second. It is killed when this is dropped.
 pub struct Prometheus {
     child: Child,
@@ -424,25 +398,6 @@ impl Drop for Prometheus {
     }
 }
 
-#[tokio::test]
-async fn prometheus_scrapes_both_versions() {
-    let gateway = two_versions().await;
-    let prometheus = Prometheus::start(gateway.addresses().http, &[]);
-    for (query, versions) in [
-        (r#"taper_requests_total{code="OK",model="m"}"#, ["1", "2"]),
-        (
-            "histogram_quantile(0.99, taper_request_seconds_bucket{model=\"m\"})",
-            ["1", "2"],
-        ),
-        (r#"taper_prediction_score_count{model="m"}"#, ["1", "2"]),
-    ] {
-        let mut found = two_series(&prometheus, query).await;
-        found.sort();
-        assert_eq!(found, versions, "{query}");
-    }
-    gateway.drain().await;
-}
-
 /// Waits until `query` returns two series, and returns their versions.
 async fn two_series(prometheus: &Prometheus, query: &str) -> Vec<String> {
     eventually(&format!("two series for {query}"), || async {
@@ -457,4 +412,54 @@ async fn two_series(prometheus: &Prometheus, query: &str) -> Vec<String> {
 fn free_port() -> SocketAddr {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("its address")
+}
+
+/// Tests that call programs from Debian packages or PyPI. `make check` leaves them out.
+mod peers {
+    use super::*;
+
+    #[tokio::test]
+    async fn promtool_accepts_the_text() {
+        let gateway = two_versions().await;
+        let (_, text) = gateway.http_get("/metrics").await;
+        let mut promtool = installed("promtool")
+            .args(["check", "metrics"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("promtool starts");
+        promtool
+            .stdin
+            .take()
+            .expect("stdin")
+            .write_all(text.as_bytes())
+            .expect("writes");
+        let output = promtool.wait_with_output().expect("promtool ends");
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(
+            output.status.success() && errors.is_empty(),
+            "{errors}\n{text}"
+        );
+        gateway.drain().await;
+    }
+
+    #[tokio::test]
+    async fn prometheus_scrapes_both_versions() {
+        let gateway = two_versions().await;
+        let prometheus = Prometheus::start(gateway.addresses().http, &[]);
+        for (query, versions) in [
+            (r#"taper_requests_total{code="OK",model="m"}"#, ["1", "2"]),
+            (
+                "histogram_quantile(0.99, taper_request_seconds_bucket{model=\"m\"})",
+                ["1", "2"],
+            ),
+            (r#"taper_prediction_score_count{model="m"}"#, ["1", "2"]),
+        ] {
+            let mut found = two_series(&prometheus, query).await;
+            found.sort();
+            assert_eq!(found, versions, "{query}");
+        }
+        gateway.drain().await;
+    }
 }
