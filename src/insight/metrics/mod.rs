@@ -1,6 +1,6 @@
 //! The metrics: functions named after events, and the Prometheus text of everything that they count.
 //!
-//! [`table`] lists every metric. The exporter never removes a series, so each version and each model has an exporter of
+//! `table` lists every metric. The exporter never removes a series, so each version and each model has an exporter of
 //! its own, which is freed with it; [`Telemetry::render`] merges their texts. Every label value comes from the registry or
 //! from a closed set: a client can never create a series.
 //!

@@ -18,6 +18,7 @@ use super::metric::{
 macro_rules! metrics {
     ($($constant:ident = $row:ident { $($field:ident: $value:expr,)* })*) => {
         $(
+            #[allow(clippy::needless_update, reason = "few rows set every field")]
             pub(super) const $constant: $row = $row(Metric {
                 kind: $row::KIND,
                 $($field: $value,)*

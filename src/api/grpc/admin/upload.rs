@@ -103,7 +103,7 @@ async fn next_message(
             let got = crate::text::truncate(status.message(), 160);
             Err(fault(
                 "part",
-                &got,
+                got,
                 "messages up to the limit on their size",
             ))
         }
