@@ -177,8 +177,7 @@ impl Reader<'_> {
 
     /// Reads every `use`.
     fn uses(&mut self) {
-        let inline = self.inline();
-        for at in 0..self.tokens.len() {
+        for (at, inline) in self.inline().iter().enumerate() {
             if self.name(at) != "use" {
                 continue;
             }
@@ -187,10 +186,10 @@ impl Reader<'_> {
             let mut leaves = Vec::new();
             self.tree(at + 1, &mut Vec::new(), &mut leaves);
             for (path, name) in leaves {
-                let Some(target) = self.absolute(&path, &inline[at]) else {
+                let Some(target) = self.absolute(&path, inline) else {
                     continue;
                 };
-                if is_public && inline[at].is_empty() {
+                if is_public && inline.is_empty() {
                     self.module.exported.insert(name, target);
                 } else if self.modules.contains(&target) {
                     self.imported.push((name, target));
@@ -257,9 +256,8 @@ impl Reader<'_> {
 
     /// Reads the paths that start at `crate`, `super`, `self`, at a child module or at an imported module.
     fn paths(&mut self) {
-        let inline = self.inline();
         let mut in_use = false;
-        for at in 0..self.tokens.len() {
+        for (at, inline) in self.inline().iter().enumerate() {
             match self.name(at) {
                 "use" => in_use = true,
                 _ if self.is(at, &Token::Mark(';')) => in_use = false,
@@ -276,7 +274,7 @@ impl Reader<'_> {
                 path.push(self.name(next + 1).to_owned());
                 next += 2;
             }
-            if let Some(target) = self.absolute(&path, &inline[at]) {
+            if let Some(target) = self.absolute(&path, inline) {
                 self.module.named.push(target);
             }
         }
