@@ -293,7 +293,7 @@ async fn a_third_concurrent_upload_is_refused_and_the_drain_ends_the_others() {
     let status = refused.expect_err("one too many");
     assert_eq!(reason(&status), "OVERLOADED", "{status:?}");
     assert!(
-        status.message().contains("uploads is reached, 2"),
+        status.message().contains("too many uploads (limit 2)"),
         "{status:?}"
     );
     let models = gateway.models();

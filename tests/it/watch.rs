@@ -196,7 +196,7 @@ async fn a_watcher_beyond_the_limit_is_refused_until_another_one_ends() {
         .expect_err("one too many");
     assert_eq!(reason(&status), "OVERLOADED");
     assert!(
-        status.message().contains("watchers is reached, 64"),
+        status.message().contains("too many watchers (limit 64)"),
         "{status:?}"
     );
     watchers.pop();
