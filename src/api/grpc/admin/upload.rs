@@ -101,11 +101,7 @@ async fn next_message(
         },
         Ok(Err(status)) => {
             let got = crate::text::truncate(status.message(), 160);
-            Err(fault(
-                "part",
-                got,
-                "messages up to the limit on their size",
-            ))
+            Err(fault("part", got, "messages up to the limit on their size"))
         }
         Err(_) => Err(fault(
             "part",
