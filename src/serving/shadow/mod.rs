@@ -1,7 +1,7 @@
 //! Copies of requests for versions whose answers no client waits for.
 //!
 //! After the primary has answered or failed, [`ShadowPool::offer`] gives a copy of the request to the [`ShadowQueue`] of each
-//! shadow that [`copies`](super::route::copies) chose. A shadow queue is bounded, has threads of its own of the lowest
+//! shadow that [`select_shadows`](super::route::select_shadows) chose. A shadow queue is bounded, has threads of its own of the lowest
 //! priority, and belongs to the policy that named the shadow: when that policy is replaced, queued copies are dropped, the
 //! threads end, and the version is released.
 //!
