@@ -93,25 +93,31 @@ impl Writer {
     /// Returns [`AdminError::Storage`] if the revision that the record reverts to cannot be read. The record is not followed
     /// then: without that revision, versions that the revert needs could be unloaded.
     pub(super) async fn follow(&mut self, record: Record) -> Result<bool, AdminError> {
-        let is_newer = self.is_newer(&record);
-        let restored_by_revert = match is_newer {
-            true => self.restored_by_revert(&record).await?,
-            false => None,
+        let restored = if self.is_newer(&record) {
+            self.restored_by_revert(&record.model, &record.wanted)
+                .await?
+        } else {
+            None
         };
+        Ok(self.put_in_force(record, restored))
+    }
+
+    /// Does what [`follow`](Self::follow) does, with the desired state that a revert of `record` restores.
+    fn put_in_force(&mut self, record: Record, restored: Option<Arc<Wanted>>) -> bool {
         if record.revision == self.followed.next() {
             self.followed = record.revision;
         }
-        let name = record.model.clone();
-        if !is_newer {
-            return Ok(false);
+        if !self.is_newer(&record) {
+            return false;
         }
+        let name = record.model.clone();
         let Some(model) = self.model_state(&name) else {
             tracing::error!(model = %name, "a change of this model cannot be followed, because the model cannot be served");
-            return Ok(false);
+            return false;
         };
-        model.follow(record, restored_by_revert);
+        model.follow(record, restored);
         self.unpublished.insert(name);
-        Ok(true)
+        true
     }
 
     /// Returns whether `record` is newer than what is followed of its model.
@@ -121,26 +127,30 @@ impl Writer {
             .is_none_or(|model| model.revision() < record.revision)
     }
 
-    /// Returns the desired state that is restored unless `record` is confirmed.
-    async fn restored_by_revert(&self, record: &Record) -> Result<Option<Arc<Wanted>>, AdminError> {
-        let Some(pending) = record.wanted.pending else {
+    /// Returns the desired state that is restored unless the change of `model` to `wanted` is confirmed.
+    async fn restored_by_revert(
+        &self,
+        model: &ModelName,
+        wanted: &Wanted,
+    ) -> Result<Option<Arc<Wanted>>, AdminError> {
+        let Some(pending) = wanted.pending else {
             return Ok(None);
         };
         let restores = pending.restores;
-        let in_force = self.models.get(&record.model).filter(|model| {
+        let in_force = self.models.get(model).filter(|model| {
             let record = model.record.as_ref();
             record.is_some_and(|record| record.revision == restores)
         });
         if let Some(model) = in_force {
             return Ok(Some(Arc::clone(&model.wanted)));
         }
-        match self.record_of(&record.model, restores).await {
+        match self.record_of(model, restores).await {
             Ok(restored) => Ok(Some(Arc::new(
                 restored.map(|restored| restored.wanted).unwrap_or_default(),
             ))),
             Err(error @ AdminError::Storage(_)) => Err(error),
             Err(error) => {
-                tracing::error!(model = %record.model, %error, "the revision that an unconfirmed change reverts to cannot be read");
+                tracing::error!(%model, %error, "the revision that an unconfirmed change reverts to cannot be read");
                 Ok(None)
             }
         }
@@ -157,14 +167,11 @@ impl Writer {
             .models
             .get(model)
             .map_or_else(Arc::default, |model| Arc::clone(&model.wanted));
+        // Read before the change is stored, so that a change that is stored also becomes live.
+        let restored = self.restored_by_revert(model, &draft.wanted).await;
+        let restored = restored.map_err(|error| StoreError::Failed(error.to_string()))?;
         let record = self.store.compare_and_set(model, expected, draft).await?;
-        if let Err(error) = self.follow(record.clone()).await {
-            // Stored, but not live: the next look at the store follows it.
-            self.follow_again = Some(Instant::now() + FOLLOW_AGAIN);
-            let revision = record.revision;
-            let text = format!("revision {revision} is stored and becomes live later: {error}");
-            return Err(StoreError::Failed(text));
-        }
+        self.put_in_force(record.clone(), restored);
         // Live before it is acknowledged.
         self.reconcile_and_publish();
         tracing::info!(
