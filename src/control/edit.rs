@@ -9,6 +9,7 @@ use super::wanted::Wanted;
 use crate::error::{AdminError, InputFaults};
 use crate::ident::{Label, ModelName, RawTarget, Revision, Share, Target, VersionNumber};
 use crate::serving::route::{Fallback, Policy, RawPolicy, Shadow};
+use crate::text::truncate;
 
 /// One change as the caller sent it; not checked yet.
 #[derive(Clone, Debug, PartialEq)]
@@ -222,7 +223,7 @@ fn delete_label(
 ) -> Result<String, AdminError> {
     let label = movable_label("label", label)?;
     if wanted.labels.remove(&label).is_none() {
-        return Err(unknown_label(context, label.as_str()));
+        return Err(AdminError::unknown_label(context.model, label.as_str()));
     }
     let policy = context
         .wanted
@@ -277,7 +278,7 @@ fn promote(
     })?;
     let version = wanted
         .resolve(&from, context.latest)
-        .ok_or_else(|| unknown_label(context, label))?;
+        .ok_or_else(|| AdminError::unknown_label(context.model, label))?;
     // The rest of the policy stays: header rules still apply.
     let mut policy = wanted.policy.take().unwrap_or_default();
     policy.split = vec![(RawTarget::Label(to.to_string()), Share::FULL.basis_points())];
@@ -388,14 +389,7 @@ fn movable_label(field: &str, raw: &str) -> Result<Label, AdminError> {
 
 /// Returns what a caller sent in place of a label, quoted and cut to the length of a label.
 fn quoted(raw: &str) -> String {
-    format!("{:?}", raw.chars().take(64).collect::<String>())
-}
-
-fn unknown_label(context: &EditContext<'_>, label: &str) -> AdminError {
-    AdminError::UnknownLabel {
-        model: context.model.to_string(),
-        label: label.chars().take(64).collect(),
-    }
+    format!("{:?}", truncate(raw, Label::MAX_LEN))
 }
 
 #[cfg(test)]

@@ -110,7 +110,7 @@ impl Tally {
             }
             Outcome::Failed { code, message } => {
                 self.counts.failed += 1;
-                let truncated = || message.chars().take(MAX_MESSAGE_CHARS).collect();
+                let truncated = || crate::text::truncate(&message, MAX_MESSAGE_CHARS).to_owned();
                 let own = self.errors.entry(i32::from(code));
                 own.or_insert_with(|| (0, truncated())).0 += 1;
             }

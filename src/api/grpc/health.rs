@@ -65,7 +65,7 @@ impl health_server::Health for Health {
         let name = request.into_inner().service;
         match self.status(&name) {
             ServingStatus::ServiceUnknown => {
-                let name: String = name.chars().take(128).collect();
+                let name = crate::text::truncate(&name, 128);
                 let text = format!("`{name}` is neither a service of this port nor a model");
                 Err(Status::not_found(text))
             }

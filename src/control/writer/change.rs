@@ -17,6 +17,7 @@ use crate::control::store::{Author, Draft, Record, StoreError};
 use crate::control::wanted::{Pending, Wanted};
 use crate::error::{AdminError, InputFaults};
 use crate::ident::{ModelName, Revision, VersionNumber};
+use crate::text::truncate;
 
 /// Maximum number of attempts to store a change without an expected revision. Each lost attempt means that another writer made
 /// progress, so more than a few are needed only under heavy contention.
@@ -169,7 +170,7 @@ impl Writer {
         let model = self
             .models
             .get(model)
-            .ok_or_else(|| AdminError::UnknownModel(shortened(model)))?;
+            .ok_or_else(|| AdminError::unknown_model(model))?;
         let current = model.revision();
         if let Some(expected) = options.expected
             && expected != current
@@ -249,11 +250,8 @@ impl Writer {
         let state = self
             .models
             .get_mut(model)
-            .ok_or_else(|| AdminError::UnknownModel(shortened(model)))?;
-        let unknown = || AdminError::UnknownVersion {
-            model: shortened(model),
-            version: raw,
-        };
+            .ok_or_else(|| AdminError::unknown_model(model))?;
+        let unknown = || AdminError::unknown_version(model, raw);
         let version = VersionNumber::try_from(raw).map_err(|_| unknown())?;
         let entry = state.versions.get_mut(&version).ok_or_else(unknown)?;
         if entry.state() != State::Failed {
@@ -331,5 +329,5 @@ fn requested_action(edit: &Edit) -> String {
 
 /// Returns a name that a caller sent, cut to the maximum length of a name.
 fn shortened(raw: &str) -> String {
-    crate::text::truncate(raw, 128).to_owned()
+    truncate(raw, ModelName::MAX_LEN).to_owned()
 }

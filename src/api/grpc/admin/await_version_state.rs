@@ -66,8 +66,8 @@ impl Admin {
         number: u64,
         outcome: impl Fn(&View, VersionNumber) -> Option<Result<(), AdminError>>,
     ) -> Result<(), AdminError> {
-        let version =
-            VersionNumber::try_from(number).map_err(|_| unknown_version(model, number))?;
+        let version = VersionNumber::try_from(number)
+            .map_err(|_| AdminError::unknown_version(model, number))?;
         let (mut views, mut stage) = (self.control.views(), self.settings.stage.clone());
         loop {
             let found = outcome(&views.borrow_and_update(), version);
@@ -108,7 +108,7 @@ fn outcome(
 ) -> Option<Result<(), AdminError>> {
     let found = view.models.get(model);
     let Some(found) = found.and_then(|model| model.versions.get(&version)) else {
-        return Some(Err(unknown_version(model, version.get())));
+        return Some(Err(AdminError::unknown_version(model, version.get())));
     };
     let why = match (found.state, &found.waits_for) {
         (State::Ready, _) => return Some(Ok(())),
@@ -152,13 +152,6 @@ fn summarize(faults: &Faults) -> String {
         texts.push(format!("and {more} more"));
     }
     texts.join("; ")
-}
-
-fn unknown_version(model: &str, version: u64) -> AdminError {
-    AdminError::UnknownVersion {
-        model: model.chars().take(128).collect(),
-        version,
-    }
 }
 
 #[cfg(test)]

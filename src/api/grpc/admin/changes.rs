@@ -5,7 +5,7 @@ use std::time::Duration;
 use prost::Message;
 use prost_types::Timestamp;
 
-use super::{policy, unknown_model};
+use super::policy;
 use crate::api::context::RequestContext;
 use crate::control::differences;
 use crate::control::{
@@ -200,7 +200,7 @@ pub(super) async fn read_filter(
     if raw.is_empty() {
         return Ok(None);
     }
-    let model: ModelName = raw.parse().map_err(|_| unknown_model(raw))?;
+    let model: ModelName = raw.parse().map_err(|_| AdminError::unknown_model(raw))?;
     let range = RevisionRange {
         model: Some(&model),
         limit: 1,
@@ -209,7 +209,7 @@ pub(super) async fn read_filter(
     if control.view().models.contains_key(&model) || !control.history(range).await?.is_empty() {
         Ok(Some(model))
     } else {
-        Err(unknown_model(raw))
+        Err(AdminError::unknown_model(raw))
     }
 }
 

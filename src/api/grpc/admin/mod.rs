@@ -92,7 +92,7 @@ impl Admin {
     fn find_model(&self, name: &str) -> Result<Arc<ModelView>, Status> {
         let view = self.control.view();
         let model = view.models.get(name).cloned();
-        model.ok_or_else(|| status::from_admin(&unknown_model(name)))
+        model.ok_or_else(|| status::from_admin(&AdminError::unknown_model(name)))
     }
 
     async fn change(
@@ -342,9 +342,4 @@ fn respond<T>(outcome: Result<T, AdminError>) -> Result<Response<T>, Status> {
 /// Refuses a change with faults.
 fn refuse_invalid(faults: InputFaults) -> Status {
     status::from_admin(&AdminError::InvalidChange(faults))
-}
-
-/// Makes the error for a model that does not exist. The name is shortened to the limit on names.
-fn unknown_model(name: &str) -> AdminError {
-    AdminError::unknown_model(name)
 }

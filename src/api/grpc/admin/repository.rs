@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Admin, changes, unknown_model};
+use super::{Admin, changes};
 use crate::api::context::RequestContext;
 use crate::api::read;
 use crate::control::{ChangeOptions, Edit, ModelView, State};
@@ -125,7 +125,7 @@ impl Admin {
 
     fn find(&self, model: &str) -> Result<Arc<ModelView>, AdminError> {
         let found = self.control.view().models.get(model).cloned();
-        found.ok_or_else(|| unknown_model(model))
+        found.ok_or_else(|| AdminError::unknown_model(model))
     }
 }
 

@@ -121,7 +121,7 @@ fn read_header(first: Option<Message>, context: &RequestContext) -> Result<Heade
     let model = header.model.parse::<ModelName>();
     if let Err(error) = &model {
         // The name is as long as the caller chose.
-        let got = error.got.chars().take(160).collect::<String>();
+        let got = crate::text::truncate(&error.got, 160);
         faults.add("header.model", got, error.wanted);
     }
     let version = VersionNumber::try_from(header.version);
