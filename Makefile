@@ -9,7 +9,7 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
 .PHONY: demo test check tools fmt fmt-check lint doc bench deny flights fuzz
 
-# Replays real flights through three versions of one model while you change the split.
+# Replays real flights through four versions of one model while you change the split.
 demo:
 	$(CARGO) run --release --locked -- demo $(ARGS)
 
@@ -54,13 +54,13 @@ bench:
 deny:
 	$(CARGO) deny check
 
-# Retrains the three versions of examples/flights. The same seed gives the same bytes.
+# Makes the four versions of examples/flights again: trains three and imports one. The same seed gives the same bytes.
 flights:
 	examples/flights/rebuild.sh
 
 # Fuzzes every entry point that reads data from untrusted clients, guided by coverage, with libFuzzer. Needs a C++ compiler.
 # Inputs that reach new code are kept in target/fuzz/corpus, failing inputs in target/fuzz.
-FUZZ_TARGETS := native open_inference tensorflow_serving rest_infer rest_predict
+FUZZ_TARGETS := native open_inference tensorflow_serving rest_infer rest_predict xgboost lightgbm onnx npz
 HOST := $(shell rustc -vV | sed -n 's/^host: //p')
 COVERAGE := -Cpasses=sancov-module $(addprefix -Cllvm-args=-sanitizer-coverage-, \
     level=4 inline-8bit-counters pc-table trace-compares)

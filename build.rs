@@ -12,6 +12,8 @@ const PROTOS: [&str; 5] = [
     "tensorflow_serving/prediction_service.proto",
     "tensorflow_serving/model.proto",
 ];
+/// The messages of model files in the format ONNX.
+const ONNX: &str = "onnx/onnx.proto";
 /// Messages and packages whose `bytes` fields become `Bytes`, so that they are passed on without a copy.
 const BYTES: [&str; 3] = [".taper.v1.Tensor", ".inference", ".tensorflow"];
 /// Large fields that are rarely set, boxed so that a tensor stays small: it is moved several times, and most clients send raw
@@ -63,6 +65,8 @@ const CLI_JSON: &[&str] = &[
     ".taper.v1.HeaderRule",
     ".taper.v1.Interval",
     ".taper.v1.KolmogorovSmirnov",
+    ".taper.v1.JudgedOutput",
+    ".taper.v1.LabelQuality",
     ".taper.v1.ListModelsResponse",
     ".taper.v1.ListRevisionsResponse",
     ".taper.v1.MeasuredStatistic",
@@ -100,7 +104,9 @@ const CLI_SERIALIZED: &[(&str, &str)] = &[
     ("CompareVersionsResponse.window", "window"),
     ("GetModelResponse.confirm_by", "time"),
     ("HeaderRule.target", "rule_target"),
+    ("JudgedOutput.kind", "prediction_kind"),
     ("OutcomeWindow.length", "outcome_window"),
+    ("PairedComparison.cosine", "compared"),
     ("PairedComparison.inference_difference_seconds", "compared"),
     ("PairedComparison.length", "seconds"),
     ("PairedComparison.primary_inference_seconds", "compared"),
@@ -181,6 +187,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         .extern_path(".google.rpc.Status", "::tonic_types::Status")
         .codec_path("crate::proto::codec::Bounded")
         .compile_fds(descriptors)?;
+    // Model files, not messages of a port: reflection does not describe them.
+    let onnx = protox::compile([ONNX], ["proto"])?;
+    prost_build::Config::new()
+        .bytes([".onnx"])
+        .compile_fds(onnx)?;
     Ok(())
 }
 

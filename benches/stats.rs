@@ -20,7 +20,7 @@ fn record(c: &mut Criterion) {
     for rows in [1, 64] {
         let payload = Payload::Tensors(tensors(&version, rows));
         let encoded = signature.encode(&payload).expect("good rows");
-        let scores = version.forward(&encoded).expect("an answer");
+        let scores = version.forward(&encoded).expect("an answer").scores;
         let top: Vec<_> = scores
             .rows()
             .filter_map(|row| version.top_class(row))

@@ -16,6 +16,7 @@
 //! serving/      one request's way: admission, pipeline, route, execute, batch, fallback, shadow, live (the ArcSwap)
 //! model/        what a version is: manifest, signature, encoding, formats
 //! train/        a CSV and a spec in, a published version out
+//! import/       a model file of XGBoost, LightGBM or ONNX in, a published version out; `taper seal`
 //! registry/     which versions exist on disk: scan, watch; publishing by atomic rename
 //! control/      what is wanted: policies, labels, revisions, the single writer, the store; loading and freeing on their own
 //!               threads
@@ -58,11 +59,11 @@
 //! # Arrows
 //!
 //! ```text
-//! main > cli, app, config, train, model, demo, client, terminal      cli > client, terminal, loadgen, registry, model, audit
-//! demo > app, config, client, terminal      loadgen > client, terminal      client > proto      app > everything below
+//! main > cli, app, config, train, import, model, demo, client, terminal      cli > client, terminal, loadgen, registry, model, audit
+//! demo > app, config, client, terminal      loadgen > client, terminal, model      client > proto, model      app > everything below
 //! api > serving, control, registry, insight, model, proto, audit
 //! control > registry, model, serving, insight, audit
-//! serving > model, insight      registry > model      train > model, registry      insight > model
+//! serving > model, insight      registry > model      train > model, registry      import > model, registry      insight > model
 //! config > control, registry, serving, insight
 //! anyone > ident, error, faults, priority, sync, text.  No other arrow, and no circle: tests/architecture.rs checks it
 //! ```
@@ -78,6 +79,7 @@ pub mod demo;
 pub mod error;
 pub mod faults;
 pub mod ident;
+pub mod import;
 pub mod insight;
 pub mod loadgen;
 pub mod model;

@@ -2,8 +2,12 @@
 
 #[path = "main/completions.rs"]
 mod completions;
+#[path = "main/import.rs"]
+mod import;
 #[path = "main/schema.rs"]
 mod schema;
+#[path = "main/seal.rs"]
+mod seal;
 #[path = "main/serve.rs"]
 mod serve;
 #[path = "main/train.rs"]
@@ -52,11 +56,15 @@ enum Verb {
     Gateway(cli::Verb),
     /// Train a model from a CSV file and publish it as a new version.
     Train(train::Args),
+    /// Publish a model file of XGBoost, LightGBM or ONNX as the next version of a model.
+    Import(Box<import::Args>),
+    /// Write sizes and digests of the files in a folder into its metadata.json.
+    Seal(seal::Args),
     /// Check every version in a registry folder and list all faults.
     Check(check::Args),
     /// Print the JSON Schema of a file that people write.
     Schema(schema::Args),
-    /// Serve three versions of a real model and replay real flights through them.
+    /// Serve four versions of a real model and replay real flights through them.
     Demo(demo::Args),
     /// Print completions for a shell.
     Completions(completions::Args),
@@ -98,6 +106,8 @@ impl Verb {
             Self::Serve(args) => on_runtime(serve::run(args)),
             Self::Gateway(verb) => verb.run(),
             Self::Train(args) => train::run(args),
+            Self::Import(args) => import::run(*args),
+            Self::Seal(args) => seal::run(&args),
             Self::Check(args) => check::run(&args),
             Self::Schema(args) => schema::run(&args),
             Self::Demo(args) => on_runtime(demo::run(args)),

@@ -31,7 +31,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "main",
         &[
-            "cli", "app", "config", "train", "model", "demo", "client", "terminal",
+            "cli", "app", "config", "train", "import", "model", "demo", "client", "terminal",
         ],
     ),
     (
@@ -41,8 +41,8 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("demo", &["app", "config", "client", "terminal"]),
-    ("loadgen", &["client", "terminal"]),
-    ("client", &["proto"]),
+    ("loadgen", &["client", "terminal", "model"]),
+    ("client", &["proto", "model"]),
     ("terminal", &[]),
     (
         "app",
@@ -63,6 +63,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("serving", &["model", "insight"]),
     ("registry", &["model"]),
     ("train", &["model", "registry"]),
+    ("import", &["model", "registry"]),
     ("insight", &["model"]),
     ("config", &["control", "registry", "serving", "insight"]),
     ("audit", &[]),
@@ -97,9 +98,10 @@ const RESTRICTED_CRATES: &[(&[&str], &[&str], &str)] = &[
             "src/app/",
             "src/client/",
             "src/loadgen/",
+            "src/model/format/onnx/",
             "src/proto/",
         ],
-        "only ports and clients know the wire format",
+        "only ports and clients know the wire format, and one format of model files is made of it",
     ),
     (
         &["hyper", "hyper_util"],
@@ -113,7 +115,7 @@ const RESTRICTED_CRATES: &[(&[&str], &[&str], &str)] = &[
     ),
     (
         &["pulp"],
-        &["src/model/dense/"],
+        &["src/model/format/"],
         "only the forward pass is compiled for several CPUs",
     ),
     (

@@ -14,7 +14,7 @@ use std::{
 };
 
 use prost::Message;
-use taper::model::Rows;
+use taper::model::Batch;
 use taper::model::payload::Payload;
 use taper::proto::v1;
 use taper::proto::v1::prediction_service_server::SERVICE_NAME;

@@ -12,7 +12,7 @@ use taper::api::Predictor;
 use taper::api::grpc::{Admission, Predictions};
 use taper::error::ForwardError;
 use taper::insight::metrics::Telemetry;
-use taper::model::{Manifest, Model, Rows, Scores, Version};
+use taper::model::{Batch, Manifest, Model, Outputs, Version};
 use taper::priority::set_latency_sensitive;
 use taper::proto::v1::prediction_service_server::PredictionServiceServer;
 use taper::serving::Pipeline;
@@ -70,7 +70,7 @@ impl Model for Faulty {
         self.version.cost_per_row()
     }
 
-    fn forward(&self, rows: &Rows) -> Result<Scores, ForwardError> {
+    fn forward(&self, rows: &Batch) -> Result<Outputs, ForwardError> {
         match self.fault {
             Fault::NoShadow | Fault::Sound => {}
             Fault::Slow => (1..100).try_for_each(|_| self.version.forward(rows).map(drop))?,
@@ -79,11 +79,13 @@ impl Model for Faulty {
             },
             Fault::Panics => panic!("a shadow that panics"),
             Fault::NotANumber => {
-                let columns = self.version.forward(rows)?.columns();
-                return Scores::new(vec![f32::NAN; rows.len() * columns], columns);
+                let columns = self.version.forward(rows)?.scores.columns();
+                return Outputs::scores(vec![f32::NAN; rows.len() * columns], columns);
             }
         }
-        self.version.forward(rows)
+        self.version
+            .forward(rows)
+            .map(|pass| Outputs::Scores(pass.scores))
     }
 }
 

@@ -9,6 +9,7 @@ pub mod http;
 
 mod catalog;
 mod context;
+mod elements;
 mod error_mapping;
 mod lifecycle;
 mod oip;

@@ -29,6 +29,8 @@ mod undo;
 mod versions;
 mod watch;
 
+pub use push::{PushFlags, next_version, push_folder};
+
 use crate::client::Failure;
 use crate::loadgen;
 

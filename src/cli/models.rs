@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use crate::client::v1::{
-    GetModelRequest, GetModelResponse, ListModelsRequest, ListModelsResponse, TensorSignature,
-    VersionStatus,
+    GetModelRequest, GetModelResponse, JudgedOutput, ListModelsRequest, ListModelsResponse,
+    TensorSignature, VersionStatus,
 };
 use crate::client::{AdminPort, Failure};
 use crate::terminal::{output, table::table};
@@ -73,12 +73,11 @@ fn model_text(model: &GetModelResponse) -> String {
         text.push_str(&fault_list(version));
     });
     // Versions under one policy usually have one signature, which is shown once for all versions that share it.
-    let mut shown: Vec<&[TensorSignature]> = Vec::new();
+    let mut shown: Vec<&VersionStatus> = Vec::new();
     let loaded = model.versions.iter();
     for version in loaded.filter(|version| !version.inputs.is_empty()) {
-        let is_same = |inputs: &&[TensorSignature]| have_same_inputs(inputs, &version.inputs);
-        if !shown.iter().any(is_same) {
-            shown.push(&version.inputs);
+        if !shown.iter().any(|other| have_same_signature(other, version)) {
+            shown.push(version);
             text.push_str(&signature(version, &model.versions));
         }
     }
@@ -180,8 +179,14 @@ fn fault_list(version: &VersionStatus) -> String {
     text
 }
 
-/// Returns whether two signatures look the same in a table: ranges and categories do not count.
-fn have_same_inputs(one: &[TensorSignature], other: &[TensorSignature]) -> bool {
+/// Returns whether two signatures look the same as text: ranges and categories do not count.
+fn have_same_signature(one: &VersionStatus, other: &VersionStatus) -> bool {
+    have_same_tensors(&one.inputs, &other.inputs)
+        && have_same_tensors(&one.outputs, &other.outputs)
+        && (&one.prediction, &one.classes) == (&other.prediction, &other.classes)
+}
+
+fn have_same_tensors(one: &[TensorSignature], other: &[TensorSignature]) -> bool {
     let shown = |input: &TensorSignature| {
         let flags = (input.optional, input.sensitive);
         (
@@ -194,10 +199,10 @@ fn have_same_inputs(one: &[TensorSignature], other: &[TensorSignature]) -> bool 
     one.iter().map(shown).eq(other.iter().map(shown))
 }
 
-/// Returns inputs, outputs and classes of `version`, with the numbers of all versions that have the same inputs.
+/// Returns inputs, outputs and classes of `version`, with the numbers of all versions that have the same ones.
 fn signature(version: &VersionStatus, all: &[VersionStatus]) -> String {
     let same = all.iter();
-    let same = same.filter(|other| have_same_inputs(&other.inputs, &version.inputs));
+    let same = same.filter(|other| have_same_signature(other, version));
     let same: Vec<_> = same.map(|other| other.version).collect();
     let rows = version.inputs.iter().map(|input| {
         let mut notes = Vec::new();
@@ -222,10 +227,23 @@ fn signature(version: &VersionStatus, all: &[VersionStatus]) -> String {
             output.name, output.shape
         ));
     }
+    if let Some(prediction) = &version.prediction {
+        text.push_str(&format!("\nprediction {}", prediction_text(prediction)));
+    }
     if !version.classes.is_empty() {
         text.push_str(&format!(", classes {}", version.classes.join(" | ")));
     }
     text
+}
+
+/// Returns what is predicted, `probabilities in output probability`.
+fn prediction_text(prediction: &JudgedOutput) -> String {
+    let kind = prediction.kind().name();
+    let output = &prediction.output;
+    let cosine = prediction.cosine.map(|cosine| {
+        format!(", vectors with a cosine below {cosine} disagree")
+    });
+    format!("{kind} in output {output}{}", cosine.unwrap_or_default())
 }
 
 /// Returns `text`, or `-` if it is empty.

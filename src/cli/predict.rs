@@ -1,11 +1,15 @@
 //! `taper predict`: sends rows, and prints the predictions and the version that made them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
+use serde_json::Value;
 
-use crate::client::v1::{PredictRequest, PredictResponse, predict_request::Pin};
-use crate::client::{DataPort, Failure, input, message};
+use crate::client::v1::{PredictRequest, PredictResponse, Tensor, predict_request::Pin};
+use crate::client::well_known::Struct;
+use crate::client::{DataPort, Failure, input, tensors};
+use crate::model::npz;
+use crate::model::payload::{Cell, TensorData};
 use crate::terminal::{output, table::table};
 
 /// Arguments of `taper predict`.
@@ -17,9 +21,13 @@ pub(super) struct Args {
     /// One row as a JSON object, by input name.
     #[arg(long, value_name = "JSON", group = "rows")]
     row: Option<String>,
-    /// Rows in a file (`-` is stdin): a JSON object, a list of objects, or one object per line.
+    /// Rows in a file (`-` is stdin): a JSON object, a list of objects, or one object per line; or tensors in a numpy archive (npz), one
+    /// array per input.
     #[arg(long, value_name = "FILE", group = "rows")]
     file: Option<PathBuf>,
+    /// Write the outputs to a numpy archive (npz), one array per output, instead of printing them.
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
     /// Use this version instead of the split.
     #[arg(long, value_name = "N")]
     version: Option<u64>,
@@ -37,12 +45,16 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(args: Args) -> Result<(), Failure> {
-    let rows = match (&args.row, &args.file) {
-        (Some(row), _) => input::rows("--row", row)?,
-        (None, Some(file)) => input::rows(&file.display().to_string(), &input::read(file)?)?,
+    let given = match (&args.row, &args.file) {
+        (Some(row), _) => Given::Rows(input::rows("--row", row)?),
+        (None, Some(file)) => Given::read(file)?,
         (None, None) => return Err(Failure::new("no rows; pass --row JSON or --file FILE")),
     };
-    let count = rows.len();
+    let count = given.count();
+    let (rows, tensors) = match given {
+        Given::Rows(rows) => (rows, Vec::new()),
+        Given::Tensors(tensors) => (Vec::new(), tensors),
+    };
     let pin = match (args.version, args.label) {
         (Some(version), _) => Some(Pin::Version(version)),
         (None, label) => label.map(Pin::Label),
@@ -52,9 +64,21 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
         pin,
         routing_key: args.key,
         rows,
+        tensors,
         ..PredictRequest::default()
     };
     let response = args.port.call(request).await?;
+    if let Some(path) = &args.output {
+        tensors::write_archive(path, &response.outputs)?;
+        let names: Vec<_> = response.outputs.iter().map(|one| one.name.as_str()).collect();
+        let (model, version) = (&response.model, response.version);
+        output::print(&format!(
+            "{}: {} of {count} rows by {model} version {version}",
+            path.display(),
+            names.join(", ")
+        ))?;
+        return Ok(());
+    }
     let predictions = Predictions::new(response, count)?;
     if args.json {
         output::print_json(&predictions)?;
@@ -62,6 +86,34 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
         output::print(&predictions.readable())?;
     }
     Ok(())
+}
+
+/// What is to be predicted.
+enum Given {
+    Rows(Vec<Struct>),
+    Tensors(Vec<Tensor>),
+}
+
+impl Given {
+    fn read(file: &Path) -> Result<Self, Failure> {
+        let origin = file.display().to_string();
+        let bytes = input::read_bytes(file)?;
+        if npz::recognises(&bytes) {
+            return tensors::from_archive(&origin, &bytes).map(Self::Tensors);
+        }
+        let text = String::from_utf8(bytes)
+            .map_err(|_| Failure::new(format!("{origin}: is neither text nor a numpy archive")))?;
+        input::rows(&origin, &text).map(Self::Rows)
+    }
+
+    /// Returns the number of rows.
+    fn count(&self) -> usize {
+        let rows = match self {
+            Self::Rows(rows) => return rows.len(),
+            Self::Tensors(tensors) => tensors.first().and_then(|tensor| tensor.shape.first()),
+        };
+        rows.map_or(1, |rows| usize::try_from(*rows).unwrap_or(1)).max(1)
+    }
 }
 
 /// A response, regrouped by row.
@@ -88,7 +140,8 @@ struct RowPrediction {
 #[derive(Debug, Serialize)]
 struct OutputValues {
     name: String,
-    values: Vec<f32>,
+    /// Numbers, texts or booleans, row-major.
+    values: Vec<Value>,
 }
 
 impl Predictions {
@@ -101,19 +154,20 @@ impl Predictions {
             })
             .collect();
         for tensor in &response.outputs {
-            let values = message::fp32(tensor);
-            let columns = values.len() / count;
-            if columns == 0 || columns * count != values.len() {
+            let decoded = tensors::from_wire(tensor);
+            let values = decoded.data.len();
+            let columns = values / count;
+            if columns == 0 || columns * count != values {
                 return Err(Failure::new(format!(
-                    "the gateway returned {} values of `{}` for {count} rows",
-                    values.len(),
+                    "the gateway returned {values} values of `{}` for {count} rows",
                     tensor.name
                 )));
             }
-            for (row, values) in rows.iter_mut().zip(values.chunks_exact(columns)) {
+            for (at, row) in rows.iter_mut().enumerate() {
+                let places = at * columns..(at + 1) * columns;
                 row.outputs.push(OutputValues {
                     name: tensor.name.clone(),
-                    values: values.to_vec(),
+                    values: places.map(|at| value(&decoded.data, at)).collect(),
                 });
             }
         }
@@ -149,7 +203,7 @@ impl Predictions {
                 );
             }
             let values = row.outputs.iter().flat_map(|output| &output.values);
-            cells.extend(values.map(|value| format!("{value:.4}")));
+            cells.extend(values.map(shown));
             cells
         });
         let right: Vec<_> = (0..header.len())
@@ -168,10 +222,37 @@ impl Predictions {
     }
 }
 
+/// Returns an element as JSON; `null` for a float that is not finite. FP32 keeps its own digits.
+fn value(data: &TensorData, at: usize) -> Value {
+    if let TensorData::Fp32(values) = data {
+        let digits = values.get(at).and_then(|x| x.to_string().parse::<f64>().ok());
+        return digits.map_or(Value::Null, Value::from);
+    }
+    match data.cell(at) {
+        Cell::Bool(value) => value.into(),
+        Cell::Integer(value) => value.into(),
+        Cell::Unsigned(value) => value.into(),
+        Cell::Number(value) => value.into(),
+        Cell::Text(text) => text.into(),
+        Cell::Missing | Cell::List(_) | Cell::Object => Value::Null,
+    }
+}
+
+/// Returns an element for a table.
+fn shown(value: &Value) -> String {
+    match value {
+        Value::Number(number) if !number.is_i64() && !number.is_u64() => {
+            number.as_f64().map_or_else(String::new, |x| format!("{x:.4}"))
+        }
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::v1::{Datatype, Role, Tensor, TopClass};
+    use crate::client::v1::{Datatype, Role, TopClass};
 
     fn tensor(name: &str, columns: i64, values: &[f32]) -> Tensor {
         Tensor {
@@ -272,7 +353,7 @@ mod tests {
             ..response()
         };
         let predictions = Predictions::new(response.clone(), 2).unwrap();
-        assert_eq!(predictions.rows[1].outputs[0].values, [3.0, 4.0]);
+        assert_eq!(predictions.rows[1].outputs[0].values, [3.0, 4.0].map(Value::from));
         assert!(
             predictions.readable().contains("value[1]"),
             "{}",

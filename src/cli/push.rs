@@ -2,14 +2,15 @@
 //!
 //! The folder is checked first, as a gateway checks it. A version that could not be served is not uploaded.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::json;
 use tokio::time::Instant;
 
 use super::change::AuthorFlags;
-use crate::client::v1::{UploadHeader, UploadVersionResponse, VersionState, VersionStatus};
+use crate::client::v1::{
+    GetModelRequest, ListModelsRequest, UploadHeader, UploadVersionResponse, VersionState, VersionStatus};
 use crate::client::{AdminPort, Failure, find_version, upload};
 use crate::faults::Faults;
 use crate::ident::{ModelName, VersionNumber};
@@ -33,6 +34,13 @@ pub(super) struct Args {
     /// Number of the version; must equal the one in the manifest [default: that one].
     #[arg(long, value_name = "N")]
     version: Option<VersionNumber>,
+    #[command(flatten)]
+    flags: PushFlags,
+}
+
+/// How a version is uploaded to a running gateway.
+#[derive(Debug, clap::Args)]
+pub struct PushFlags {
     /// Return when the version is published, without waiting until it is loaded.
     #[arg(long)]
     no_wait: bool,
@@ -47,17 +55,51 @@ pub(super) struct Args {
 
 pub(super) async fn run(args: Args) -> Result<(), Failure> {
     let manifest = check(&args)?;
+    push(&args.dir, manifest, &args.flags).await
+}
+
+/// Uploads the folder of a version, which is checked first, to a running gateway.
+///
+/// # Errors
+/// Returns an error if the version could not be served, or if it was not published, or not loaded.
+pub async fn push_folder(dir: &Path, flags: &PushFlags) -> Result<(), Failure> {
+    let manifest = Manifest::read(dir).map_err(not_sent)?;
+    push(dir, manifest, flags).await
+}
+
+/// Returns the number after the highest version of a model at a running gateway; 1 if it does not have the model.
+///
+/// # Errors
+/// Returns an error if the gateway cannot be reached.
+pub async fn next_version(model: &ModelName, flags: &PushFlags) -> Result<VersionNumber, Failure> {
+    let port = &flags.port;
+    let listed = port.call(ListModelsRequest {}).await?;
+    let is_known = listed.models.iter().any(|known| known.name == model.as_str());
+    let request = GetModelRequest {
+        model: model.to_string(),
+    };
+    let highest = if is_known {
+        let found = port.call(request).await?;
+        found.versions.iter().map(|version| version.version).max()
+    } else {
+        None
+    };
+    let next = VersionNumber::try_from(highest.unwrap_or(0) + 1);
+    next.map_err(|error| Failure::new(format!("no higher version number is left: {error}")))
+}
+
+async fn push(dir: &Path, manifest: Manifest, flags: &PushFlags) -> Result<(), Failure> {
     let (model, version) = (manifest.model.to_string(), manifest.version.get());
-    let uploaded = send(&args, manifest).await?;
+    let uploaded = send(dir, flags, manifest).await?;
     let bytes = uploaded.bytes;
     let mut json = json!({ "model": model, "version": version, "bytes": bytes });
     let mut text = format!("{model} {version} is published: {} bytes", thousands(bytes));
-    if args.no_wait {
+    if flags.no_wait {
         text.push_str(&format!(
             "\n  `taper models {model}` shows when it is READY"
         ));
     } else {
-        let status = await_final_state(&args.port, &model, version).await?;
+        let status = await_final_state(&flags.port, &model, version).await?;
         if status.state() != VersionState::Ready {
             return Err(not_served(&model, &status));
         }
@@ -66,7 +108,7 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
             ", and READY\n  `taper split get {model}` shows the split, `taper split set {model} ...` sends traffic to the version"
         ));
     }
-    if args.json {
+    if flags.json {
         output::print_json(&json)?;
     } else {
         output::print(&text)?;
@@ -98,11 +140,15 @@ fn not_sent(faults: Faults) -> Failure {
 }
 
 /// Uploads the manifest and all files that it lists, with a progress bar.
-async fn send(args: &Args, manifest: Manifest) -> Result<UploadVersionResponse, Failure> {
+async fn send(
+    dir: &Path,
+    flags: &PushFlags,
+    manifest: Manifest,
+) -> Result<UploadVersionResponse, Failure> {
     let header = UploadHeader {
         model: manifest.model.to_string(),
         version: manifest.version.get(),
-        terms: Some(args.author.terms()),
+        terms: Some(flags.author.terms()),
     };
     let bar = progress::bar("{bytes} of {total_bytes} {bar:24} {bytes_per_sec}");
     bar.set_length(manifest.files.iter().map(|file| file.bytes).sum());
@@ -110,8 +156,8 @@ async fn send(args: &Args, manifest: Manifest) -> Result<UploadVersionResponse, 
     let files = std::iter::once(File::MANIFEST.into()).chain(files);
     let shown = bar.clone();
     let on_read = move |bytes| shown.inc(bytes);
-    let dir = args.dir.clone();
-    let response = upload(&args.port, header, dir, files.collect(), on_read).await;
+    let dir = dir.to_owned();
+    let response = upload(&flags.port, header, dir, files.collect(), on_read).await;
     bar.finish_and_clear();
     response
 }

@@ -23,6 +23,20 @@ pub(crate) fn read(path: &Path) -> Result<String, Failure> {
     text.map_err(|error| Failure::new(format!("cannot read {}: {error}", path.display())))
 }
 
+/// Reads the bytes of `path`; `-` is stdin.
+///
+/// # Errors
+/// Returns an error if it cannot be read.
+pub(crate) fn read_bytes(path: &Path) -> Result<Vec<u8>, Failure> {
+    let bytes = if path == Path::new("-") {
+        let mut bytes = Vec::new();
+        std::io::stdin().read_to_end(&mut bytes).map(|_| bytes)
+    } else {
+        fs::read(path)
+    };
+    bytes.map_err(|error| Failure::new(format!("cannot read {}: {error}", path.display())))
+}
+
 /// Returns `text` without the byte order mark with which some editors begin a file.
 pub(crate) fn without_mark(text: &str) -> &str {
     text.strip_prefix('\u{feff}').unwrap_or(text)

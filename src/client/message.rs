@@ -20,6 +20,8 @@ fn cell(value: Value) -> prost_types::Value {
     let kind = match value {
         Value::Null => Kind::NullValue(0),
         Value::Bool(value) => Kind::BoolValue(value),
+        // A whole number that no double equals travels as its digits, which gateways accept for inputs of an integer type.
+        Value::Number(number) if !is_exact(&number) => Kind::StringValue(number.to_string()),
         // `as_f64` is never `None`: serde_json keeps numbers of at most 64 bits, and each has a nearest double.
         Value::Number(number) => Kind::NumberValue(number.as_f64().unwrap_or(f64::NAN)),
         Value::String(text) => Kind::StringValue(text),
@@ -31,7 +33,22 @@ fn cell(value: Value) -> prost_types::Value {
     prost_types::Value { kind: Some(kind) }
 }
 
-/// Returns the values of an output, row-major. Outputs are always FP32; a gateway may send them as raw bytes.
+/// Returns whether a double equals the number, if it is whole.
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "whether digits are lost is the question"
+)]
+fn is_exact(number: &serde_json::Number) -> bool {
+    match (number.as_i64(), number.as_u64()) {
+        (Some(whole), _) => whole as f64 as i128 == i128::from(whole),
+        (None, Some(whole)) => whole as f64 as u128 == u128::from(whole),
+        (None, None) => true,
+    }
+}
+
+/// Returns the values of an output of FP32, row-major. A gateway may send them as raw bytes.
 pub(crate) fn fp32(tensor: &Tensor) -> Vec<f32> {
     if tensor.raw.is_empty() {
         return tensor.fp32_values.clone();
@@ -91,5 +108,9 @@ mod tests {
         assert_eq!(kind("n"), Kind::NumberValue(2.5));
         assert_eq!(kind("m"), Kind::NullValue(0));
         assert!(matches!(kind("l"), Kind::ListValue(list) if list.values.len() == 1));
+        let Kind::StringValue(digits) = cell(json!(9_007_199_254_740_993_i64)).kind.unwrap() else {
+            panic!("digits, because no double equals the number");
+        };
+        assert_eq!(digits, "9007199254740993");
     }
 }

@@ -10,6 +10,7 @@ pub(crate) mod input;
 pub(crate) mod message;
 mod port;
 mod rpc;
+pub(crate) mod tensors;
 mod upload;
 mod watch;
 

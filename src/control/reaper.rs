@@ -183,7 +183,7 @@ mod tests {
     use super::*;
     use crate::error::ForwardError;
     use crate::insight::{VersionInsight, metrics::Telemetry, stats};
-    use crate::model::{Model, Rows, Scores, Version, samples};
+    use crate::model::{Batch, Model, Outputs, Version, samples};
     use crate::serving::version::ServingVersion;
 
     /// Sends the name of the thread on which it is dropped.
@@ -194,8 +194,8 @@ mod tests {
             1
         }
 
-        fn forward(&self, _: &Rows) -> Result<Scores, ForwardError> {
-            Scores::new(vec![0.5], 1)
+        fn forward(&self, _: &Batch) -> Result<Outputs, ForwardError> {
+            Outputs::scores(vec![0.5], 1)
         }
     }
 

@@ -3,6 +3,7 @@
 //! Values lie within the ranges and categories that the gateway reports for all READY versions. Without these, numbers are 0 to 1 (whole
 //! numbers 0 to 9) and texts `a` to `j`. Such rows cost as much as real rows; their predictions have no meaning.
 
+use half::{bf16, f16};
 use rand::{Rng, RngExt};
 
 use crate::client::Failure;
@@ -81,7 +82,7 @@ fn narrow(input: &mut TensorSignature, other: &TensorSignature) {
 }
 
 fn is_empty(input: &TensorSignature) -> bool {
-    let whole = matches!(input.datatype(), Datatype::Int32 | Datatype::Int64);
+    let whole = bounds(input.datatype()).is_some();
     input.range.is_some_and(|range| match whole {
         true => range.min.ceil() > range.max.floor(),
         false => range.min > range.max,
@@ -97,13 +98,15 @@ pub(super) fn tensors(inputs: &[TensorSignature], rows: usize, rng: &mut impl Rn
 }
 
 fn tensor(input: &TensorSignature, rows: usize, rng: &mut impl Rng) -> Tensor {
-    let rest = input.shape.get(1..).unwrap_or_default();
-    let rest = rest.iter().map(|axis| usize::try_from(*axis).unwrap_or(1));
-    let number = rows * rest.product::<usize>();
-    let mut shape = input.shape.clone();
-    if let Some(first) = shape.first_mut() {
-        *first = i64::try_from(rows).unwrap_or(i64::MAX);
-    }
+    // The first axis is the rows. Another axis of any length gets one element.
+    let rows = i64::try_from(rows).unwrap_or(i64::MAX);
+    let axis = |(at, axis): (usize, &i64)| match (at, *axis) {
+        (0, -1) => rows,
+        (_, -1) => 1,
+        (_, length) => length,
+    };
+    let shape: Vec<i64> = input.shape.iter().enumerate().map(axis).collect();
+    let number: i64 = shape.iter().product();
     let mut tensor = Tensor {
         name: input.name.clone(),
         datatype: input.datatype,
@@ -113,11 +116,27 @@ fn tensor(input: &TensorSignature, rows: usize, rng: &mut impl Rng) -> Tensor {
     let each = 0..number;
     match input.datatype() {
         Datatype::Bool => tensor.bool_values = each.map(|_| rng.random()).collect(),
-        Datatype::Int32 => {
+        Datatype::Int8 | Datatype::Int16 | Datatype::Int32 => {
             let whole = each.map(|_| i32::try_from(whole(input, rng)).unwrap_or(i32::MAX));
             tensor.int32_values = whole.collect();
         }
         Datatype::Int64 => tensor.int64_values = each.map(|_| whole(input, rng)).collect(),
+        Datatype::Uint8 | Datatype::Uint16 | Datatype::Uint32 => {
+            let whole = each.map(|_| u32::try_from(whole(input, rng)).unwrap_or(u32::MAX));
+            tensor.uint32_values = whole.collect();
+        }
+        Datatype::Uint64 => {
+            let whole = each.map(|_| u64::try_from(whole(input, rng)).unwrap_or_default());
+            tensor.uint64_values = whole.collect();
+        }
+        Datatype::Fp16 => {
+            let halves = each.map(|_| f16::from_f64(real(input, rng)).to_le_bytes());
+            tensor.raw = halves.flatten().collect();
+        }
+        Datatype::Bf16 => {
+            let halves = each.map(|_| bf16::from_f64(real(input, rng)).to_le_bytes());
+            tensor.raw = halves.flatten().collect();
+        }
         Datatype::Fp32 => {
             tensor.fp32_values = each
                 .map(|_| single(real(input, rng), input.range))
@@ -130,6 +149,21 @@ fn tensor(input: &TensorSignature, rows: usize, rng: &mut impl Rng) -> Tensor {
         }
     }
     tensor
+}
+
+/// Returns the least and the most value of an integer type; `None` for other types.
+fn bounds(datatype: Datatype) -> Option<(i64, i64)> {
+    Some(match datatype {
+        Datatype::Int8 => (i8::MIN.into(), i8::MAX.into()),
+        Datatype::Int16 => (i16::MIN.into(), i16::MAX.into()),
+        Datatype::Int32 => (i32::MIN.into(), i32::MAX.into()),
+        Datatype::Int64 => (i64::MIN, i64::MAX),
+        Datatype::Uint8 => (0, u8::MAX.into()),
+        Datatype::Uint16 => (0, u16::MAX.into()),
+        Datatype::Uint32 => (0, u32::MAX.into()),
+        Datatype::Uint64 => (0, i64::MAX),
+        _ => return None,
+    })
 }
 
 fn real(input: &TensorSignature, rng: &mut impl Rng) -> f64 {
@@ -158,10 +192,12 @@ fn single(value: f64, range: Option<ValueRange>) -> f32 {
     reason = "the cast saturates, as intended"
 )]
 fn whole(input: &TensorSignature, rng: &mut impl Rng) -> i64 {
+    if !input.categories.is_empty() {
+        return text(input, rng).parse().unwrap_or_default();
+    }
     let ValueRange { min, max } = input.range.unwrap_or(ValueRange { min: 0.0, max: 9.0 });
     let (mut least, mut most) = (min.ceil() as i64, max.floor() as i64);
-    if input.datatype() == Datatype::Int32 {
-        let (low, high) = (i64::from(i32::MIN), i64::from(i32::MAX));
+    if let Some((low, high)) = bounds(input.datatype()) {
         (least, most) = (least.clamp(low, high), most.clamp(low, high));
     }
     rng.random_range(least..=most.max(least))

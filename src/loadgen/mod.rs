@@ -80,7 +80,8 @@ pub struct Args {
     /// Rows in a request.
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Requests")]
     rows: usize,
-    /// Repeat the rows of a file (`-` is stdin): JSON as for `taper predict --file`, or CSV with a header if the name ends in `.csv`
+    /// Repeat the rows of a file (`-` is stdin): JSON as for `taper predict --file`, CSV with a header if the name ends in `.csv`, or a
+    /// numpy archive (npz), which is one request
     /// [default: generated from the signature of the model].
     #[arg(long, value_name = "FILE", help_heading = "Requests")]
     input: Option<PathBuf>,

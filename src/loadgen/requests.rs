@@ -10,7 +10,10 @@ use tonic::{Code, Status};
 use super::{Args, generate::Caller, generated_rows, plan::Plan, results::Outcome};
 use crate::client::v1::{GetModelRequest, PredictRequest, TensorSignature};
 use crate::client::well_known::Struct;
-use crate::client::{AdminPort, DataClient, Failure, Timeout, input, message, timed_out};
+use crate::client::{
+    AdminPort, DataClient, Failure, Timeout, input, message, tensors, timed_out,
+};
+use crate::model::npz;
 
 /// Most distinct generated requests.
 const MAX_GENERATED: usize = 256;
@@ -37,7 +40,17 @@ pub(super) async fn requests(args: &Args, plan: &Plan) -> Result<Arc<[PredictReq
         });
         return Ok(generated.collect());
     };
-    let (origin, text) = (path.display().to_string(), input::read(path)?);
+    let (origin, bytes) = (path.display().to_string(), input::read_bytes(path)?);
+    if npz::recognises(&bytes) {
+        // The archive is one request: arrays may have no rows to regroup.
+        let tensors = tensors::from_archive(&origin, &bytes)?;
+        return Ok(Arc::new([PredictRequest {
+            tensors,
+            ..template
+        }]));
+    }
+    let text = String::from_utf8(bytes)
+        .map_err(|_| Failure::new(format!("{origin}: is neither text nor a numpy archive")))?;
     let is_csv = path
         .extension()
         .is_some_and(|end| end.eq_ignore_ascii_case("csv"));

@@ -1,7 +1,7 @@
 //! Statistics of a column of numbers.
 
 /// Returns mean and standard deviation (population) of at least one value.
-pub(super) fn moments(values: &[f64]) -> (f64, f64) {
+pub(crate) fn moments(values: &[f64]) -> (f64, f64) {
     let count = float(values.len());
     let mean = values.iter().sum::<f64>() / count;
     let variance = values.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / count;
@@ -14,7 +14,7 @@ pub(super) fn moments(values: &[f64]) -> (f64, f64) {
     clippy::cast_sign_loss,
     reason = "a share of a length is a valid index"
 )]
-pub(super) fn quantile(sorted: &[f64], share: f64) -> f64 {
+pub(crate) fn quantile(sorted: &[f64], share: f64) -> f64 {
     let position = share * float(sorted.len().saturating_sub(1));
     let (low, high) = (position.floor() as usize, position.ceil() as usize);
     let (below, above) = (sorted[low], sorted[high]);
@@ -26,13 +26,13 @@ pub(super) fn quantile(sorted: &[f64], share: f64) -> f64 {
 }
 
 /// Rounds to nine significant digits, the precision of an f32. For numbers in a manifest that only people and drift measures read.
-pub(super) fn round_to_nine_digits(x: f64) -> f64 {
+pub(crate) fn round_to_nine_digits(x: f64) -> f64 {
     format!("{x:.8e}").parse().unwrap_or(x)
 }
 
 /// Converts a count.
 #[expect(clippy::cast_precision_loss, reason = "counts of rows, far below 2^53")]
-pub(super) fn float(count: usize) -> f64 {
+pub(crate) fn float(count: usize) -> f64 {
     count as f64
 }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 ///
 /// # Errors
 /// Returns an error if the file cannot be read, is not a regular file, or lies outside of `dir`.
-pub(super) fn open_file(dir: &Path, path: &Path) -> Result<fs::File, String> {
+pub(crate) fn open_file(dir: &Path, path: &Path) -> Result<fs::File, String> {
     let unreadable = |error: std::io::Error| format!("cannot be read: {error}");
     // The path consists of plain names, but a link may lead anywhere. Links inside the folder are allowed, because Kubernetes mounts
     // ConfigMaps that way.

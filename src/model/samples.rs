@@ -56,6 +56,32 @@ pub(crate) fn document(model: &str, version: u64) -> Value {
     })
 }
 
+/// Returns the manifest of the same network, whose output is an embedding of one number. Two disagree below `cosine`.
+pub(crate) fn embedding(model: &str, version: u64, cosine: f32) -> Value {
+    let mut document = document(model, version);
+    document["manifest_version"] = 2.into();
+    document["architecture"]["head"] = "identity".into();
+    document["outputs"][0]["name"] = "vector".into();
+    document["prediction"] = json!({"kind": "embedding", "cosine": cosine});
+    document["classes"] = json!([]);
+    document["golden"] = json!([{"row": {"a": 1.0, "b": 2.0}, "answer": [0.5]}]);
+    document
+}
+
+/// Returns the manifest of a version that predicts the label `no` or `yes`. Its model file is not a model.
+pub(crate) fn labels(model: &str, version: u64) -> Value {
+    let mut document = document(model, version);
+    document["manifest_version"] = 2.into();
+    document["format"] = "xgboost".into();
+    document["files"] = json!([file("model.json", b"{}")]);
+    document["outputs"] = json!([{"name": "label", "datatype": "BYTES", "shape": [-1]}]);
+    document["prediction"] = json!({"kind": "labels"});
+    document["golden"] = json!([]);
+    let fields = document.as_object_mut().unwrap();
+    fields.remove("architecture");
+    document
+}
+
 /// Returns the checked manifest.
 pub(crate) fn manifest(document: Value) -> Manifest {
     Manifest::check(

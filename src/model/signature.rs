@@ -2,37 +2,88 @@
 
 use super::{Sensitivity, payload::Datatype};
 
-/// The inputs in the order of the network's columns, the output, and the limit on rows.
+/// The inputs, the outputs, which output is judged, and the limit on rows.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Signature {
     inputs: Vec<Input>,
     by_name: NameIndex,
-    /// The output.
-    pub output: Output,
-    /// Labels of the classes; empty for a regression. Two if `probability` has one column, otherwise one per column.
+    outputs: Vec<Output>,
+    /// Which output is judged, and how.
+    pub prediction: Prediction,
+    /// Labels of the classes; empty if the prediction is not about classes. Two if the probability of the second is predicted in one
+    /// column, otherwise one per column.
     pub classes: Vec<String>,
     /// The most rows of one request, at least 1.
     pub max_rows: usize,
+    /// What the inputs are encoded as.
+    pub target: Target,
+    /// Name of a tensor `[rows, n]` that a request may have instead of the inputs: one column per input, in order.
+    pub matrix: Option<String>,
+}
+
+/// What the inputs of a request are encoded as: what the format computes with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// A matrix of f32.
+    Single,
+    /// A matrix of f64.
+    Double,
+    /// One tensor per input, of the input's datatype.
+    Tensors,
 }
 
 impl Signature {
-    /// Creates a signature. There must be at least one input, and the names of inputs must be unique.
+    /// Creates a signature that encodes its inputs as a matrix of f32. There must be at least one input and one output, and the names
+    /// of each must be unique. `prediction` refers to one of the outputs.
     #[must_use]
-    pub fn new(inputs: Vec<Input>, output: Output, classes: Vec<String>, max_rows: usize) -> Self {
+    pub fn new(
+        inputs: Vec<Input>,
+        outputs: Vec<Output>,
+        prediction: Prediction,
+        classes: Vec<String>,
+        max_rows: usize,
+    ) -> Self {
         let by_name = NameIndex::of(inputs.iter().map(|input| input.name.as_str()));
         Self {
             inputs,
             by_name,
-            output,
+            outputs,
+            prediction,
             classes,
             max_rows,
+            target: Target::Single,
+            matrix: None,
         }
     }
 
-    /// Returns the inputs, in the order of the network's columns.
+    /// Returns the inputs, in the order of the model's columns.
     #[must_use]
     pub fn inputs(&self) -> &[Input] {
         &self.inputs
+    }
+
+    /// Returns the outputs, at least one.
+    #[must_use]
+    pub fn outputs(&self) -> &[Output] {
+        &self.outputs
+    }
+
+    /// Returns the output that is judged.
+    #[must_use]
+    pub fn judged(&self) -> &Output {
+        &self.outputs[self.prediction.output]
+    }
+
+    /// Returns the numbers per row of the output that is judged.
+    #[must_use]
+    pub fn judged_columns(&self) -> usize {
+        self.judged().shape.fixed_values().unwrap_or(1)
+    }
+
+    /// Returns the index of the output `name` in [`outputs`](Self::outputs).
+    #[must_use]
+    pub fn find_output(&self, name: &str) -> Option<usize> {
+        self.outputs.iter().position(|output| output.name == name)
     }
 
     /// Returns the index of the input `name` in [`inputs`](Self::inputs).
@@ -47,32 +98,39 @@ impl Signature {
         self.inputs.iter().map(Input::columns).sum()
     }
 
+    /// Returns whether a request has rows: whether its tensors have a batch axis.
+    #[must_use]
+    pub fn has_rows(&self) -> bool {
+        self.inputs.iter().all(|input| input.shape.batched)
+    }
+
     /// Returns the reasons why a version with the signature `other` cannot respond to clients of `self`; empty if it can.
     ///
-    /// There is one line per difference in names, types and shapes, optional inputs, classes, and the most rows of a request. Encodings
-    /// and allowed values may differ. The lines call `self` the first and `other` the second.
+    /// There is one line per difference in names, types and shapes, optional inputs, the matrix, outputs, classes, and the most rows of
+    /// a request. Encodings and allowed values may differ. The lines call `self` the first and `other` the second.
     #[must_use]
     pub fn differences(&self, other: &Self) -> Vec<String> {
-        let mut lines = Vec::new();
-        for input in &self.inputs {
-            let (name, first) = (&input.name, input.description());
-            match other.find(name).map(|at| other.inputs[at].description()) {
-                None => lines.push(format!("input `{name}` is missing in the second")),
-                Some(second) if second != first => lines.push(format!(
-                    "input `{name}` is {first} in the first and {second} in the second"
-                )),
-                Some(_) => {}
-            }
-        }
-        for input in &other.inputs {
-            if self.find(&input.name).is_none() {
-                lines.push(format!("input `{}` is missing in the first", input.name));
-            }
-        }
-        if self.output != other.output {
+        let describe = |input: &Input| (input.name.clone(), input.description());
+        let [first, second] = [self, other].map(|one| one.inputs.iter().map(describe).collect());
+        let mut lines = tensor_differences("input", &first, &second);
+        if self.matrix != other.matrix {
+            let [first, second] = [&self.matrix, &other.matrix].map(|name| match name {
+                Some(name) => format!("accepted as `{name}`"),
+                None => "not accepted".to_owned(),
+            });
             lines.push(format!(
-                "the output is `{}` with {} columns in the first and `{}` with {} columns in the second",
-                self.output.name, self.output.columns, other.output.name, other.output.columns
+                "a matrix of all inputs is {first} in the first and {second} in the second"
+            ));
+        }
+        let describe = |output: &Output| (output.name.clone(), output.description());
+        let [first, second] = [self, other].map(|one| one.outputs.iter().map(describe).collect());
+        lines.extend(tensor_differences("output", &first, &second));
+        let judged = [self, other].map(|one| format!("`{}`", one.judged().name));
+        let kinds = [self, other].map(|one| one.prediction.kind.as_str());
+        if judged[0] != judged[1] || kinds[0] != kinds[1] {
+            let [first, second] = [0, 1].map(|at| format!("{} in {}", kinds[at], judged[at]));
+            lines.push(format!(
+                "the prediction is {first} in the first and {second} in the second"
             ));
         }
         lines.extend(class_difference(&self.classes, &other.classes));
@@ -84,6 +142,34 @@ impl Signature {
         }
         lines
     }
+}
+
+/// Describes the differences between two lists of tensors, each a name and a description.
+fn tensor_differences(
+    kind: &str,
+    first: &Vec<(String, String)>,
+    second: &Vec<(String, String)>,
+) -> Vec<String> {
+    let mut lines = Vec::new();
+    let find = |list: &Vec<(String, String)>, name: &str| {
+        let found = list.iter().find(|(other, _)| other == name);
+        found.map(|(_, description)| description.clone())
+    };
+    for (name, one) in first {
+        match find(second, name) {
+            None => lines.push(format!("{kind} `{name}` is missing in the second")),
+            Some(other) if other != *one => lines.push(format!(
+                "{kind} `{name}` is {one} in the first and {other} in the second"
+            )),
+            Some(_) => {}
+        }
+    }
+    for (name, _) in second {
+        if find(first, name).is_none() {
+            lines.push(format!("{kind} `{name}` is missing in the first"));
+        }
+    }
+    lines
 }
 
 /// Describes the difference between two lists of classes, if there is any. Of lists of equal length, only the first difference: it is
@@ -112,9 +198,9 @@ pub struct Input {
     pub name: String,
     /// Type of its elements.
     pub datatype: Datatype,
-    /// `None`: one value per row, shape `[-1]`. `Some(n)`: n values per row, shape `[-1, n]`.
-    pub width: Option<usize>,
-    /// How it is encoded as columns of the network.
+    /// Its shape.
+    pub shape: Shape,
+    /// How it is encoded for the model.
     pub encoding: Encoding,
     /// What may be recorded of its values.
     pub sensitive: Sensitivity,
@@ -137,50 +223,137 @@ impl Input {
                 unknown_bucket,
                 ..
             } => categories.names().len() + usize::from(*unknown_bucket),
+            Encoding::Ordinal { .. } => 1,
             Encoding::Cyclic { .. } => 2,
-            Encoding::Ignore { .. } => 0,
+            Encoding::Ignore { .. } | Encoding::Tensor { .. } => 0,
         }
     }
 
-    /// Returns the number of values per row.
+    /// Returns whether its values are categories.
     #[must_use]
-    pub fn values(&self) -> usize {
-        self.width.unwrap_or(1)
+    pub fn has_categories(&self) -> bool {
+        matches!(
+            self.encoding,
+            Encoding::Categorical { .. } | Encoding::Ordinal { .. }
+        )
+    }
+
+    /// Returns whether the model uses it.
+    #[must_use]
+    pub fn is_used(&self) -> bool {
+        !matches!(self.encoding, Encoding::Ignore { .. })
+    }
+
+    /// Returns the number of values per row; `None` if the shape leaves it open.
+    #[must_use]
+    pub fn fixed_values(&self) -> Option<usize> {
+        self.shape.fixed_values()
+    }
+
+    /// Returns the number of values per row. Only for inputs that are not of encoding `tensor`, whose shapes may leave it open.
+    pub(super) fn values(&self) -> usize {
+        self.fixed_values().unwrap_or(1)
     }
 
     /// Returns whether a request may omit it.
     #[must_use]
     pub fn optional(&self) -> bool {
         match &self.encoding {
-            Encoding::Numeric { missing, .. } | Encoding::Cyclic { missing, .. } => {
-                missing.is_some()
-            }
+            Encoding::Numeric { missing, .. } => *missing != Missing::Reject,
+            Encoding::Cyclic { missing, .. } => missing.is_some(),
             Encoding::Categorical { missing, .. } => missing.is_some(),
+            Encoding::Ordinal { missing, .. } => *missing,
             Encoding::Ignore { optional } => *optional,
-        }
-    }
-
-    /// The most axes of a [`shape`](Self::shape).
-    pub const MOST_AXES: usize = 2;
-
-    /// Returns its shape as on the wire: -1 is the number of rows.
-    #[must_use]
-    pub fn shape(&self) -> Vec<i64> {
-        let rows = -1;
-        match self.width {
-            None => vec![rows],
-            Some(n) => vec![rows, i64::try_from(n).unwrap_or(i64::MAX)],
+            Encoding::Tensor { .. } => false,
         }
     }
 
     /// Describes everything that a client must know about it.
     fn description(&self) -> String {
         let optional = if self.optional() { " (optional)" } else { "" };
-        format!("{} {:?}{optional}", self.datatype, self.shape())
+        format!("{} {:?}{optional}", self.datatype, self.shape.to_wire())
     }
 }
 
-/// How an input is encoded as columns of the network.
+/// The shape of a tensor of the signature.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// Whether the first axis, which is not among `axes`, is the number of rows.
+    pub batched: bool,
+    /// Length of each axis except the rows; `None`: any length, from 1.
+    pub axes: Vec<Option<usize>>,
+}
+
+impl Shape {
+    /// The most axes of a shape.
+    pub const MOST_AXES: usize = 8;
+
+    /// One value per row.
+    #[must_use]
+    pub fn scalars() -> Self {
+        Self::rows_of(Vec::new())
+    }
+
+    /// `n` values per row.
+    #[must_use]
+    pub fn vectors(n: usize) -> Self {
+        Self::rows_of(vec![Some(n)])
+    }
+
+    /// Rows with these axes.
+    #[must_use]
+    pub fn rows_of(axes: Vec<Option<usize>>) -> Self {
+        Self {
+            batched: true,
+            axes,
+        }
+    }
+
+    /// Returns the number of values per row, or of the tensor if it has no rows; `None` if an axis may have any length.
+    #[must_use]
+    pub fn fixed_values(&self) -> Option<usize> {
+        let mut product = 1_usize;
+        for axis in &self.axes {
+            product = product.checked_mul((*axis)?)?;
+        }
+        Some(product)
+    }
+
+    /// Returns the shape as on the wire: -1 is the number of rows, or an axis of any length.
+    #[must_use]
+    pub fn to_wire(&self) -> Vec<i64> {
+        let axes = self.axes.iter().map(|axis| match axis {
+            None => -1,
+            Some(length) => i64::try_from(*length).unwrap_or(i64::MAX),
+        });
+        self.batched.then_some(-1).into_iter().chain(axes).collect()
+    }
+
+    /// Returns the number of rows of a tensor of this shape, 1 if it has none. Accepts `[n, 1]` for `[n]`, and `[n]` for `[n, 1]`.
+    /// Returns `None` if the shape does not fit.
+    #[must_use]
+    pub fn rows(&self, shape: &[i64]) -> Option<usize> {
+        let (rows, axes) = match (self.batched, shape) {
+            (true, [rows, axes @ ..]) => (usize::try_from(*rows).ok()?, axes),
+            (true, []) => return None,
+            (false, axes) => (1, axes),
+        };
+        let fits = |axis: &i64, wanted: &Option<usize>| {
+            let length = usize::try_from(*axis).ok().filter(|length| *length > 0);
+            length.is_some_and(|length| wanted.is_none_or(|wanted| wanted == length))
+        };
+        let same = axes.len() == self.axes.len()
+            && axes
+                .iter()
+                .zip(&self.axes)
+                .all(|(axis, wanted)| fits(axis, wanted));
+        let with_one = self.axes.is_empty() && axes == [1];
+        let without_one = self.batched && axes.is_empty() && self.axes == [Some(1)];
+        (same || with_one || without_one).then_some(rows)
+    }
+}
+
+/// How an input is encoded for the model.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Encoding {
     /// One column per value: `(x - offset) * factor`.
@@ -189,8 +362,17 @@ pub enum Encoding {
         scale: Vec<Affine>,
         /// The allowed values.
         range: Option<Range>,
-        /// Used for a missing value; `None`: missing values are rejected.
-        missing: Option<f64>,
+        /// How a missing value is handled.
+        missing: Missing,
+    },
+    /// One column: the position of the category in the list.
+    Ordinal {
+        /// Known categories.
+        categories: Categories,
+        /// Whether an unknown category counts as missing. Otherwise it is rejected.
+        unknown_is_missing: bool,
+        /// Whether a value may be missing. The column is then NaN.
+        missing: bool,
     },
     /// One-hot.
     Categorical {
@@ -215,6 +397,22 @@ pub enum Encoding {
         /// Whether it may be missing.
         optional: bool,
     },
+    /// Passed to the model as it is, as a tensor of the input's datatype.
+    Tensor {
+        /// Whether elements may be NaN, which means missing.
+        missing: bool,
+    },
+}
+
+/// How a missing number is handled.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Missing {
+    /// It is rejected.
+    Reject,
+    /// This number is used instead.
+    Impute(f64),
+    /// The model gets NaN.
+    Keep,
 }
 
 /// Names of categories, in the order of their columns.
@@ -222,6 +420,8 @@ pub enum Encoding {
 pub struct Categories {
     names: Vec<String>,
     by_name: NameIndex,
+    /// Positions by number, ascending, if the categories are numbers.
+    by_number: Option<Vec<(i64, usize)>>,
 }
 
 impl Categories {
@@ -229,7 +429,36 @@ impl Categories {
     #[must_use]
     pub fn new(names: Vec<String>) -> Self {
         let by_name = NameIndex::of(names.iter().map(String::as_str));
-        Self { names, by_name }
+        Self {
+            names,
+            by_name,
+            by_number: None,
+        }
+    }
+
+    /// Creates categories that are whole numbers.
+    #[must_use]
+    pub fn of_numbers(numbers: &[i64]) -> Self {
+        let mut by_number: Vec<_> = numbers.iter().copied().zip(0..).collect();
+        by_number.sort_unstable();
+        Self {
+            by_number: Some(by_number),
+            ..Self::new(numbers.iter().map(i64::to_string).collect())
+        }
+    }
+
+    /// Returns whether the categories are whole numbers.
+    #[must_use]
+    pub fn are_numbers(&self) -> bool {
+        self.by_number.is_some()
+    }
+
+    /// Returns the position of a number; `None` if it is unknown, or if the categories are texts.
+    #[must_use]
+    pub fn find_number(&self, number: i64) -> Option<usize> {
+        let by_number = self.by_number.as_ref()?;
+        let found = by_number.binary_search_by_key(&number, |(number, _)| *number);
+        found.ok().map(|at| by_number[at].1)
     }
 
     /// Returns the names, one per column.
@@ -280,17 +509,89 @@ pub struct Range {
     pub min: f64,
     /// The largest allowed value, at least `min`.
     pub max: f64,
-    /// Whether a value outside is moved to the nearest end. Otherwise it is rejected.
-    pub clip: bool,
+    /// How a value outside is handled.
+    pub outside: Outside,
 }
 
-/// The output: one tensor `FP32 [rows, columns]`.
+/// How a value outside of a range is handled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outside {
+    /// It is rejected.
+    Reject,
+    /// It is moved to the nearest end.
+    Clip,
+    /// It is used as it is: the range only says what occurred in training.
+    Accept,
+}
+
+/// One output.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Output {
-    /// `probability` or `value`.
+    /// Its name.
     pub name: String,
-    /// Width of a row, at least 1.
+    /// Type of its elements.
+    pub datatype: Datatype,
+    /// Its shape.
+    pub shape: Shape,
+}
+
+impl Output {
+    /// Describes everything that a client must know about it.
+    fn description(&self) -> String {
+        format!("{} {:?}", self.datatype, self.shape.to_wire())
+    }
+}
+
+/// Which output is judged, and how.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Prediction {
+    /// Index of the output.
+    pub output: usize,
+    /// What it is.
+    pub kind: PredictionKind,
+    /// Numbers per row that are judged, at least 1: probabilities, numbers, one per class for labels, or the norm of an embedding.
     pub columns: usize,
+}
+
+/// What a prediction is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum PredictionKind {
+    /// Probabilities of classes: one per class, or the one of the second of two classes.
+    Probabilities,
+    /// The class itself: its label, or its number.
+    Labels,
+    /// One number.
+    Value,
+    /// Several numbers.
+    Values,
+    /// A vector whose direction matters. Two of them disagree if their cosine is below this.
+    Embedding(f32),
+}
+
+impl PredictionKind {
+    /// Returns the name, as in manifests.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Probabilities => "probabilities",
+            Self::Labels => "labels",
+            Self::Value => "value",
+            Self::Values => "values",
+            Self::Embedding(_) => "embedding",
+        }
+    }
+
+    /// Returns whether what is judged only summarises the output: which class a label is, or the norm of an embedding.
+    #[must_use]
+    pub fn is_summarised(self) -> bool {
+        matches!(self, Self::Labels | Self::Embedding(_))
+    }
+
+    /// Returns whether it is about classes.
+    #[must_use]
+    pub fn has_classes(self) -> bool {
+        matches!(self, Self::Probabilities | Self::Labels)
+    }
 }
 
 #[cfg(test)]

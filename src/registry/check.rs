@@ -45,7 +45,7 @@ impl Summary {
             version: manifest.version,
             inputs: signature.inputs().len(),
             columns: signature.columns(),
-            outputs: signature.output.columns,
+            outputs: signature.prediction.columns,
             cost_per_row: version.cost_per_row(),
             golden: manifest.golden.len(),
         }

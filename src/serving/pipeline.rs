@@ -141,7 +141,7 @@ impl Pipeline {
             failed,
             response_id,
             revision,
-            scores: prediction.scores,
+            pass: prediction.pass,
             top: prediction.top,
         })
     }

@@ -8,7 +8,7 @@ use super::admission::RequestPermit;
 use super::version::VersionRuntime;
 use crate::ident::{ResponseId, Revision, Role, VersionNumber};
 use crate::model::payload::Payload;
-use crate::model::{Scores, TopClass};
+use crate::model::{OutputTensor, Pass, TopClass};
 
 /// A decoded request.
 #[derive(Debug)]
@@ -53,8 +53,15 @@ pub struct Answer {
     pub response_id: ResponseId,
     /// The revision of the policy that routed the request.
     pub revision: Revision,
-    /// One row per row of the request.
-    pub scores: Scores,
+    /// The outputs, and what is judged of them: one row per row of the request.
+    pub pass: Pass,
     /// The most probable class of each row; empty without classes.
     pub top: Vec<TopClass>,
+}
+
+impl Answer {
+    /// Returns the outputs with their elements, in the order of the signature.
+    pub fn outputs(&self) -> impl ExactSizeIterator<Item = OutputTensor<'_>> {
+        self.pass.outputs(self.version.signature())
+    }
 }

@@ -11,7 +11,7 @@ use crate::ident::Role;
 use crate::insight::attempt::Observation;
 use crate::insight::stats::InputObserver;
 use crate::model::payload::Payload;
-use crate::model::{Rows, Scores};
+use crate::model::{Batch, Pass};
 
 /// The scores of one request, before its statistics are recorded.
 #[derive(Debug)]
@@ -57,7 +57,7 @@ pub(super) fn score_batch(
         .iter()
         .map(|(work, call)| call.span.in_scope(|| encode(version, work, call, begin)))
         .collect();
-    let valid: Vec<&Rows> = encoded
+    let valid: Vec<&Batch> = encoded
         .iter()
         .filter_map(|one| one.as_ref().ok().map(|(_, rows)| rows))
         .collect();
@@ -66,23 +66,25 @@ pub(super) fn score_batch(
         version.insight.meters.batch(valid.len(), rows);
     }
     let joint_pass = match (&valid[..], requests.first()) {
-        ([_, _, ..], Some((_, call))) => {
+        ([_, _, ..], Some((_, call)))
+            if version.version.model().joins_requests() && Batch::can_join(&valid) =>
+        {
             let _entered = call.span.enter();
-            run_pass(version, &Rows::joined(&valid), call.role).ok()
+            run_pass(version, &Batch::joined(&valid), call.role).ok()
         }
         _ => None,
     };
-    let mut parts = joint_pass.map(|(scores, inference)| {
-        let lengths: Vec<usize> = valid.iter().map(|rows| rows.len()).collect();
-        (scores.split(&lengths).into_iter(), inference)
+    let mut parts = joint_pass.map(|(pass, inference)| {
+        let lengths: Vec<usize> = valid.iter().map(|batch| batch.len()).collect();
+        (pass.split(&lengths).into_iter(), inference)
     });
     let mut is_first = true;
     let results = encoded.into_iter().zip(requests).map(|(one, (_, call))| {
         let _entered = call.span.enter();
         let (inputs, rows) = one?;
         let part = parts.as_mut().and_then(|(parts, inference)| {
-            let scores = parts.next()?;
-            Some((scores, *inference))
+            let pass = parts.next()?;
+            Some((pass, *inference))
         });
         let unrecorded = match part {
             Some(part) => {
@@ -105,7 +107,7 @@ fn encode<'a>(
     payload: &Payload,
     call: &Call,
     now: Instant,
-) -> Result<(InputObserver<'a>, Rows), PredictError> {
+) -> Result<(InputObserver<'a>, Batch), PredictError> {
     if call.deadline.is_some_and(|deadline| deadline <= now) {
         return Err(PredictError::DeadlineExceeded);
     }
@@ -114,21 +116,21 @@ fn encode<'a>(
     Ok((inputs, rows))
 }
 
-/// Runs one forward pass. Returns its scores and how long it took.
+/// Runs one forward pass. Returns its result and how long it took.
 fn run_pass(
     version: &VersionRuntime,
-    rows: &Rows,
+    batch: &Batch,
     role: Role,
-) -> Result<(Scores, Duration), PredictError> {
+) -> Result<(Pass, Duration), PredictError> {
     let start = Instant::now();
-    let scores = version.version.model().forward(rows);
-    let scores = scores.map_err(|source| forward_error(version, source))?;
+    let pass = version.version.model().forward(batch);
+    let pass = pass.map_err(|source| forward_error(version, source))?;
     let took = start.elapsed();
     // The threads of shadows run only on spare CPU, so their times do not show the cost of the network.
     if role != Role::Shadow {
-        version.queue.costs().learn(rows.len(), took);
+        version.queue.costs().learn(batch.len(), took);
     }
-    Ok((scores, took))
+    Ok((pass, took))
 }
 
 impl UnrecordedPrediction {
@@ -137,17 +139,17 @@ impl UnrecordedPrediction {
         call: &Call,
         begin: Instant,
         inputs: InputObserver<'_>,
-        (scores, inference): (Scores, Duration),
+        (pass, inference): (Pass, Duration),
         counts_pass: bool,
     ) -> Self {
         let model = version.version.model();
-        let top = scores.rows().filter_map(|row| model.top_class(row));
+        let top = pass.scores.rows().filter_map(|row| model.top_class(row));
         let top = top.collect();
         let queue_wait = begin.saturating_duration_since(call.arrived);
         Self {
             observation: Observation::new(inputs, queue_wait, counts_pass),
             prediction: Prediction {
-                scores,
+                pass,
                 top,
                 inference,
             },

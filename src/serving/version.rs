@@ -1,6 +1,7 @@
 //! A loaded version, and everything that serving it needs.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::batch::cost::Costs;
 use super::batch::queue::BatchQueue;
@@ -94,7 +95,12 @@ impl VersionRuntime {
         insight: VersionInsight,
         batching: &BatchingHints,
     ) -> Self {
-        let rules = Batching::of(version.manifest(), batching);
+        let mut rules = Batching::of(version.manifest(), batching);
+        if !version.model().joins_requests() {
+            // Each request is a pass of its own, so waiting for others only delays it, and several threads can compute them.
+            rules.max_batch_rows = 1;
+            rules.max_queue_delay = Duration::ZERO;
+        }
         let costs = Costs::of(version.model().measured());
         Self {
             insight: Arc::new(insight),

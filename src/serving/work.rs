@@ -8,7 +8,7 @@ use tracing::Span;
 use crate::ident::Role;
 use crate::insight::attempt::PassResult;
 use crate::model::payload::Payload;
-use crate::model::{Scores, TopClass};
+use crate::model::{Pass, TopClass};
 
 /// The payload to score.
 #[derive(Debug)]
@@ -58,8 +58,8 @@ pub(super) struct Call {
 /// What a version returns for one request.
 #[derive(Clone, Debug)]
 pub struct Prediction {
-    /// One row per row of the request.
-    pub scores: Scores,
+    /// The outputs, and what is judged of them.
+    pub pass: Pass,
     /// The most probable class of each row; empty without classes.
     pub top: Vec<TopClass>,
     /// Duration of the forward pass, which other requests may have shared.
@@ -71,7 +71,8 @@ impl Prediction {
     pub(super) fn pass_result(&self) -> PassResult<'_> {
         PassResult {
             inference: self.inference,
-            scores: &self.scores,
+            scores: &self.pass.scores,
+            summarised: self.pass.summarised_output(),
             top: &self.top,
         }
     }

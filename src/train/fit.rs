@@ -8,13 +8,13 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::numbers::moments;
+use crate::model::numbers::moments;
 use super::spec::{Feature, Kind, Missing};
 use super::table::Sample;
 use crate::faults::Faults;
 use crate::model::manifest::raw::{
-    EncodingKind, MissingPolicy, OutsidePolicy, RawEncoding, RawInput, RawRange, ScaleKind,
-    UnknownPolicy,
+    EncodingKind, MissingPolicy, OutsidePolicy, RawCategory, RawEncoding, RawInput, RawRange,
+    ScaleKind, UnknownPolicy,
 };
 use crate::model::payload::{Cell, Datatype};
 
@@ -34,12 +34,13 @@ pub(super) fn inputs(
     let inputs = features.iter().enumerate().map(|(at, feature)| {
         let encoding = encoding(feature, &Column { samples, at }).unwrap_or_else(|message| {
             faults.add(file, format!("column `{}`", feature.column), message);
-            empty(EncodingKind::Ignore)
+            RawEncoding::of(EncodingKind::Ignore)
         });
         RawInput {
             name: feature.name.clone(),
             datatype: feature.datatype,
             shape: vec![-1],
+            batch: None,
             encoding,
             sensitive: feature.sensitive,
         }
@@ -147,7 +148,7 @@ fn encoding(feature: &Feature, column: &Column<'_>) -> Result<RawEncoding, Strin
         } => {
             let categories = categories(column, *min_count, *unknown)?;
             let mut encoding = with_missing(EncodingKind::Categorical, missing, feature, column);
-            encoding.categories = Some(categories);
+            encoding.categories = Some(categories.into_iter().map(RawCategory::Text).collect());
             encoding.unknown = Some(*unknown);
             Ok(encoding)
         }
@@ -157,7 +158,7 @@ fn encoding(feature: &Feature, column: &Column<'_>) -> Result<RawEncoding, Strin
             } else {
                 MissingPolicy::Reject
             };
-            let mut encoding = empty(EncodingKind::Ignore);
+            let mut encoding = RawEncoding::of(EncodingKind::Ignore);
             encoding.missing = Some(policy);
             Ok(encoding)
         }
@@ -226,7 +227,7 @@ fn with_missing(
     feature: &Feature,
     column: &Column<'_>,
 ) -> RawEncoding {
-    let mut encoding = empty(kind);
+    let mut encoding = RawEncoding::of(kind);
     encoding.impute = match missing {
         Missing::Reject => None,
         Missing::Given(value) => Some(value.clone()),
@@ -239,23 +240,6 @@ fn with_missing(
     encoding
 }
 
-fn empty(kind: EncodingKind) -> RawEncoding {
-    RawEncoding {
-        kind,
-        scale: None,
-        mean: None,
-        std: None,
-        min: None,
-        max: None,
-        range: None,
-        period: None,
-        categories: None,
-        unknown: None,
-        missing: None,
-        impute: None,
-    }
-}
-
 /// Returns a number as JSON of the input's type.
 #[expect(
     clippy::cast_possible_truncation,
@@ -263,9 +247,9 @@ fn empty(kind: EncodingKind) -> RawEncoding {
 )]
 pub(super) fn number(x: f64, datatype: Datatype) -> Value {
     match datatype {
-        Datatype::Int32 | Datatype::Int64 => (x as i64).into(),
         Datatype::Bool => (x != 0.0).into(),
-        Datatype::Fp32 | Datatype::Fp64 | Datatype::Bytes => x.into(),
+        datatype if datatype.is_integer() => (x as i64).into(),
+        _ => x.into(),
     }
 }
 

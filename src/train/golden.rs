@@ -43,6 +43,7 @@ pub(super) fn golden(
         .map(|(row, answer)| Golden {
             row,
             answer: answer.to_vec(),
+            source: None,
         })
         .collect())
 }
@@ -66,6 +67,8 @@ fn rows(features: &[Feature], samples: &[Sample]) -> Vec<BTreeMap<String, Value>
                 Cell::Number(x) => Some(number(*x, feature.datatype)),
                 Cell::Bool(value) => Some((*value).into()),
                 Cell::Text(text) => Some(text.as_str().into()),
+                Cell::Integer(x) => Some((*x).into()),
+                Cell::Unsigned(x) => Some((*x).into()),
                 Cell::Missing | Cell::List(_) | Cell::Object => None,
             };
             values.extend(value.map(|value| (name.clone(), value)));

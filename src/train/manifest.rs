@@ -10,8 +10,8 @@ use crate::faults::Faults;
 use crate::ident::VersionNumber;
 use crate::model::Signature;
 use crate::model::manifest::raw::{
-    EncodingKind, Format, Head, RawBatching, RawFile, RawInput, RawManifest, RawOutput,
-    TrainingData,
+    EncodingKind, FormatKind, Head, RawBatching, RawFile, RawFormat, RawInput, RawManifest,
+    RawOutput, TrainingData,
 };
 use crate::model::manifest::{self, Manifest};
 use crate::model::payload::Datatype;
@@ -49,6 +49,7 @@ pub(super) fn draft(
         "probability"
     };
     RawManifest {
+        manifest_version: 1,
         model_name: spec.model.to_string(),
         version: version.get(),
         description: spec.description.clone(),
@@ -68,14 +69,21 @@ pub(super) fn draft(
             sha256: Some(split.sha256.clone()),
         }),
         metrics: Default::default(),
-        format: Format::Dense,
-        architecture: network::architecture(spec.hidden.len(), spec.activation, head),
+        format: RawFormat::Name(FormatKind::Dense),
+        architecture: Some(network::architecture(
+            spec.hidden.len(),
+            spec.activation,
+            head,
+        )),
         inputs,
+        matrix: None,
         outputs: vec![RawOutput {
             name: output.into(),
             datatype: Datatype::Fp32,
             shape: vec![-1, i64::try_from(outputs(spec)).unwrap_or(i64::MAX)],
+            batch: None,
         }],
+        prediction: None,
         classes: spec.target.classes.clone(),
         files: vec![RawFile {
             path: manifest::File::WEIGHTS.into(),

@@ -1,6 +1,6 @@
 //! Measures of quality: pure functions of predictions and targets, which must have the same number of rows, at least one.
 
-use super::numbers::float;
+use crate::model::numbers::float;
 
 /// One bin of a calibration table.
 #[derive(Clone, Copy, Debug, PartialEq)]

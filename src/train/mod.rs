@@ -14,7 +14,6 @@ mod fit;
 mod golden;
 mod manifest;
 mod network;
-mod numbers;
 mod optimise;
 mod predictions;
 mod profile;
@@ -152,7 +151,7 @@ fn fit_network(
 ) -> Result<(Network, Outcome), TrainError> {
     let head = manifest::head(spec);
     let targets: Vec<f64> = fit.targets.iter().map(|y| f64::from(*y)).collect();
-    let (mean, std) = numbers::moments(&targets);
+    let (mean, std) = crate::model::numbers::moments(&targets);
     let standardise = |examples: &mut Examples| {
         for y in &mut examples.targets {
             *y = encode::narrow((f64::from(*y) - mean) / std);

@@ -7,7 +7,7 @@ use rand::{Rng, RngExt};
 
 use super::error::TrainError;
 use super::network::Network;
-use super::numbers::float;
+use crate::model::numbers::float;
 use super::spec::raw::RawTraining;
 use crate::model::manifest::raw::Head;
 

@@ -3,14 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::fit::Column;
-use super::numbers::{float, moments, quantile, round_to_nine_digits};
 use super::spec::Feature;
 use super::table::Sample;
 use crate::model::manifest::raw::{Profile, Reference};
+use crate::model::profile::{of_numbers, of_texts};
 use crate::model::payload::Datatype;
-
-/// The most categories with their own count.
-const MAX_CATEGORIES: usize = 200;
 
 /// Returns the profile of `samples` and `predictions`. `predictions` has one value per sample under each name.
 pub(super) fn reference(
@@ -48,87 +45,6 @@ fn of_column(datatype: Datatype, column: &Column<'_>) -> Profile {
     }
 }
 
-/// Returns the profile of numbers, which must be in ascending order.
-fn of_numbers(sorted: &[f64], missing: u64) -> Profile {
-    let (mean, std) = if sorted.is_empty() {
-        (None, None)
-    } else {
-        some(moments(sorted))
-    };
-    let percent = |at: usize| round_to_nine_digits(quantile(sorted, float(at) / 100.0));
-    Profile {
-        missing,
-        mean: mean.map(round_to_nine_digits),
-        std: std.map(round_to_nine_digits),
-        quantiles: (!sorted.is_empty()).then(|| (0..=100).map(percent).collect()),
-        categories: None,
-        other: None,
-    }
-}
-
-/// Returns the profile of strings with their counts, which must be sorted by descending frequency.
-fn of_texts(texts: &[(&str, u64)], missing: u64) -> Profile {
-    let (listed, rest) = texts.split_at(texts.len().min(MAX_CATEGORIES));
-    Profile {
-        missing,
-        mean: None,
-        std: None,
-        quantiles: None,
-        categories: Some(
-            listed
-                .iter()
-                .map(|(text, count)| ((*text).into(), *count))
-                .collect(),
-        ),
-        other: Some(rest.iter().map(|(_, count)| count).sum()),
-    }
-}
-
-fn some((mean, std): (f64, f64)) -> (Option<f64>, Option<f64>) {
-    (Some(mean), Some(std))
-}
-
 fn count(rows: usize) -> u64 {
     u64::try_from(rows).unwrap_or(u64::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_are_described_by_101_quantiles() {
-        let sorted: Vec<f64> = (0..=200).map(f64::from).collect();
-        let profile = of_numbers(&sorted, 3);
-        let quantiles = profile.quantiles.unwrap();
-        assert_eq!(
-            (quantiles.len(), profile.missing, profile.mean),
-            (101, 3, Some(100.0))
-        );
-        assert_eq!(
-            [quantiles[0], quantiles[50], quantiles[100]],
-            [0.0, 100.0, 200.0]
-        );
-        assert_eq!(profile.categories, None);
-    }
-
-    #[test]
-    fn a_column_without_values_has_only_a_count_of_missing_ones() {
-        let profile = of_numbers(&[], 7);
-        assert_eq!(
-            (profile.missing, profile.mean, profile.quantiles),
-            (7, None, None)
-        );
-    }
-
-    #[test]
-    fn rare_categories_are_counted_together() {
-        let names: Vec<String> = (0..203).map(|at| format!("{at:03}")).collect();
-        let texts: Vec<(&str, u64)> = names.iter().map(|name| (name.as_str(), 2)).collect();
-        let profile = of_texts(&texts, 0);
-        assert_eq!(
-            (profile.categories.unwrap().len(), profile.other),
-            (200, Some(6))
-        );
-    }
 }

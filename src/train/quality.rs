@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::metrics::{self, Bin};
-use super::numbers::{float, round_to_nine_digits};
+use crate::model::numbers::{float, round_to_nine_digits};
 use crate::model::manifest::raw::Head;
 
 /// Quality of a version on held-out rows.

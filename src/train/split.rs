@@ -3,7 +3,7 @@
 
 use jiff::civil::Date;
 
-use super::numbers::float;
+use crate::model::numbers::float;
 use super::spec::{Holdout, Spec};
 use super::table::{self, Sample};
 use crate::faults::Faults;

@@ -207,18 +207,23 @@ fn cell(datatype: Datatype, text: &str) -> Result<Cell, &'static str> {
             "0" | "false" | "False" | "FALSE" => Ok(Cell::Bool(false)),
             _ => Err("true, false, 1 or 0"),
         },
-        Datatype::Fp32 | Datatype::Fp64 => match text.parse::<f64>() {
+        _ if datatype.is_float() => match text.parse::<f64>() {
             Ok(x) if x.is_finite() => Ok(Cell::Number(x)),
             _ => Err("a finite number"),
         },
-        Datatype::Int32 | Datatype::Int64 => {
-            let widest = if datatype == Datatype::Int32 {
-                i64::from(i32::MAX)
-            } else {
-                EXACT
+        _ => {
+            let (least, most) = match datatype {
+                Datatype::Int8 => (i8::MIN.into(), i8::MAX.into()),
+                Datatype::Int16 => (i16::MIN.into(), i16::MAX.into()),
+                Datatype::Int32 => (-i64::from(i32::MAX), i32::MAX.into()),
+                Datatype::Uint8 => (0, u8::MAX.into()),
+                Datatype::Uint16 => (0, u16::MAX.into()),
+                Datatype::Uint32 => (0, u32::MAX.into()),
+                Datatype::Uint64 => (0, EXACT),
+                _ => (-EXACT, EXACT),
             };
             match text.parse::<i64>() {
-                Ok(x) if (-widest..=widest).contains(&x) => Ok(Cell::Number(whole(x))),
+                Ok(x) if (least..=most).contains(&x) => Ok(Cell::Number(whole(x))),
                 _ => Err("a whole number"),
             }
         }

@@ -214,7 +214,7 @@ fn models_with_three_classes_and_regressions_are_trained_and_published() {
     let version = model::load(&report.path, &tides(), report.version).unwrap();
     assert_eq!(
         (
-            version.signature().output.columns,
+            version.signature().prediction.columns,
             version.signature().classes.len()
         ),
         (3, 3)
@@ -298,7 +298,7 @@ fn faults_of_the_manifest_are_reported_with_the_paths_of_the_spec() {
     let spec = fs::read_to_string(folder.path().join("spec.toml")).unwrap();
     let spec = spec.replace(
         "name = \"height\"",
-        "name = \"the height\"\ncolumn = \"height\"",
+        "name = \"the[height]\"\ncolumn = \"height\"",
     );
     let spec = spec.replace("'low', 'high'", "'', 'high'");
     fs::write(folder.path().join("spec.toml"), spec).unwrap();
@@ -306,7 +306,7 @@ fn faults_of_the_manifest_are_reported_with_the_paths_of_the_spec() {
     let file = format!("{}: ", folder.path().join("spec.toml").display());
     assert_eq!(
         error.to_string().replace(&file, ""),
-        "$.features[0].name: got \"the height\", wants 1 to 128 of a-z A-Z 0-9 . _ - starting with a letter, a digit or _\n\
+        "$.features[0].name: got \"the[height]\", expected 1 to 128 characters, none of them a control character, a bracket or a backtick\n\
          $.target.classes[0]: got 0 characters, wants 1 to 128"
     );
 }

@@ -96,7 +96,7 @@ const EXEMPT: &[(&str, &str, &str, &str)] = &[
     ),
     (
         "lanes",
-        "src/model/dense/",
+        "src/model/format/",
         "",
         "lanes of a vector register",
     ),

@@ -1,8 +1,13 @@
 //! Valid requests from which the fuzzer starts.
 
+use std::fs;
+use std::path::Path;
+
 use prost::Message as _;
 use prost_types::value::Kind;
 use prost_types::{ListValue, Struct, Value};
+use taper::model::npz;
+use taper::model::payload::{Tensor, TensorData};
 use taper::proto::inference::infer_parameter::ParameterChoice;
 use taper::proto::inference::model_infer_request::{InferInputTensor, InferRequestedOutputTensor};
 use taper::proto::inference::{InferParameter, InferTensorContents, ModelInferRequest};
@@ -24,7 +29,35 @@ pub fn of(target: FuzzTarget) -> Vec<Vec<u8>> {
             .into(),
         FuzzTarget::RestInfer => vec![[b"\0\0", JSON].concat(), blocks()],
         FuzzTarget::RestPredict => vec![PREDICT.to_vec()],
+        FuzzTarget::Xgboost => files(&[
+            "xgb_pseudohubererror.model.json",
+            "xgb_categorical.model.ubj",
+            "xgb_vector_leaf.model.ubj",
+        ]),
+        FuzzTarget::Lightgbm => files(&["lgb_linear.model.txt", "lgb_categorical.model.txt"]),
+        FuzzTarget::Onnx => files(&["skl_columns.onnx", "torch_two_ts.onnx", "skl_tree.onnx"]),
+        FuzzTarget::Npz => vec![archive()],
     }
+}
+
+/// Returns model files of other libraries.
+fn files(names: &[&str]) -> Vec<Vec<u8>> {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/formats");
+    let read = |name: &&str| fs::read(dir.join(name)).expect("a fixture");
+    names.iter().map(read).collect()
+}
+
+fn archive() -> Vec<u8> {
+    let tensor = |name: &str, data: TensorData| Tensor {
+        name: name.into(),
+        shape: vec![2],
+        data,
+    };
+    let tensors = [
+        tensor("x", TensorData::Fp32(vec![0.5, -0.5])),
+        tensor("t", TensorData::Bytes(vec!["a".into(), "bc".into()])),
+    ];
+    npz::write(&tensors).expect("an archive")
 }
 
 fn rows() -> v1::PredictRequest {

@@ -1,5 +1,5 @@
-//! The fuzz targets: every entry point that reads data from untrusted clients, called without sockets. Each call checks what must
-//! hold for every response.
+//! The fuzz targets: every entry point that reads data from untrusted clients, called without sockets, and every reader of model
+//! files. Each call checks what must hold for every response.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -11,6 +11,8 @@ use taper::api::{Catalog, Lifecycle, Predictor};
 use taper::control::View;
 use taper::insight::metrics::Telemetry;
 use taper::insight::outcomes::{OutcomeSettings, Outcomes};
+use taper::model::manifest::raw::FormatKind;
+use taper::model::npz;
 use taper::proto::inference::grpc_inference_service_server::GrpcInferenceServiceServer;
 use taper::proto::tensorflow::serving::prediction_service_server as tensorflow;
 use taper::proto::v1::prediction_service_server::PredictionServiceServer;
@@ -44,16 +46,28 @@ pub enum FuzzTarget {
     RestInfer,
     /// `POST /v2/models/m/predict`.
     RestPredict,
+    /// A model file of XGBoost.
+    Xgboost,
+    /// A model file of LightGBM.
+    Lightgbm,
+    /// A model file in the format ONNX.
+    Onnx,
+    /// A numpy archive.
+    Npz,
 }
 
 impl FuzzTarget {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 9] = [
         Self::Native,
         Self::OpenInference,
         Self::TensorFlowServing,
         Self::RestInfer,
         Self::RestPredict,
+        Self::Xgboost,
+        Self::Lightgbm,
+        Self::Onnx,
+        Self::Npz,
     ];
 
     /// Returns the name used by `FUZZ_TARGET` and by the corpus folder.
@@ -64,7 +78,21 @@ impl FuzzTarget {
             Self::TensorFlowServing => "tensorflow_serving",
             Self::RestInfer => "rest_infer",
             Self::RestPredict => "rest_predict",
+            Self::Xgboost => "xgboost",
+            Self::Lightgbm => "lightgbm",
+            Self::Onnx => "onnx",
+            Self::Npz => "npz",
         }
+    }
+}
+
+/// Reads a model file. It is refused with a reason, or described.
+fn read_model(kind: FormatKind, file: &[u8]) {
+    taper::model::recognise(file);
+    let mut external = |_: &str, _, _| Err("there is no other file".to_owned());
+    match taper::model::describe(kind, file.to_vec(), None, &mut external) {
+        Ok(description) => assert!(!description.outputs.is_empty(), "{description:?}"),
+        Err(faults) => assert!(!faults.is_empty(), "refused without a reason"),
     }
 }
 
@@ -128,6 +156,10 @@ impl Harness {
     pub fn send(&self, target: FuzzTarget, message: &[u8]) {
         let (predictor, catalog) = (self.predictor.clone(), self.catalog.clone());
         match target {
+            FuzzTarget::Xgboost => return read_model(FormatKind::Xgboost, message),
+            FuzzTarget::Lightgbm => return read_model(FormatKind::Lightgbm, message),
+            FuzzTarget::Onnx => return read_model(FormatKind::Onnx, message),
+            FuzzTarget::Npz => return drop(npz::read(message)),
             FuzzTarget::Native => {
                 let service = PredictionServiceServer::new(Predictions::new(predictor));
                 self.call(service, "/taper.v1.PredictionService/Predict", message);

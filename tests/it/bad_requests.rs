@@ -233,8 +233,8 @@ fn cases() -> Vec<Case> {
             "wrong datatype",
             tensors(|tensors| {
                 tensors[0] = v1::Tensor {
-                    fp32_values: vec![1.0, 2.0],
-                    ..tensor("x", v1::Datatype::Fp32, &[2])
+                    bool_values: vec![true, false],
+                    ..tensor("x", v1::Datatype::Bool, &[2])
                 };
             }),
         ),

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use taper::error::{ForwardError, PredictError};
-use taper::model::{Model, Rows, Scores};
+use taper::model::{Batch, Model, Outputs};
 use taper::serving::route::RawPolicy;
 use taper::serving::shadow::ShadowPoolSettings;
 use taper::serving::version::VersionRuntime;
@@ -38,7 +38,7 @@ impl Model for ExpensiveModel {
         1 << 20
     }
 
-    fn forward(&self, rows: &Rows) -> Result<Scores, ForwardError> {
+    fn forward(&self, rows: &Batch) -> Result<Outputs, ForwardError> {
         let begin = Instant::now();
         let rows = rows.as_slice().chunks(rows.columns());
         let mut xs: Vec<f32> = rows.map(|row| row[0]).collect();
@@ -66,7 +66,7 @@ impl Model for ExpensiveModel {
         while begin.elapsed() < Duration::from_micros(200) {
             std::hint::spin_loop();
         }
-        Scores::new(xs, 1)
+        Outputs::scores(xs, 1)
     }
 }
 

@@ -97,7 +97,7 @@ fn a_registry_of_networks_from_torch_passes_its_check() {
 fn answers(version: &Version, payload: &Payload) -> Vec<Vec<f32>> {
     let rows = version.signature().encode(payload).expect("good rows");
     let scores = version.forward(&rows).expect("scored");
-    scores.rows().map(<[f32]>::to_vec).collect()
+    scores.scores.rows().map(<[f32]>::to_vec).collect()
 }
 
 fn tensors(rows: &[Vec<f32>]) -> Payload {

@@ -11,7 +11,7 @@ use std::{
 use taper::error::{ForwardError, PredictError};
 use taper::insight::metrics::Telemetry;
 use taper::model::payload::{Cell, Payload};
-use taper::model::{Manifest, Model, Rows, Scores, Version};
+use taper::model::{Batch, Manifest, Model, Outputs, Version};
 use taper::serving::admission::{AdmissionControl, Limits};
 use taper::serving::batch::Pool;
 use taper::serving::live::{Live, Snapshot};
@@ -104,7 +104,7 @@ impl OneVersionServer {
 }
 
 fn score(answer: &Answer) -> Vec<f32> {
-    answer.scores.rows().flatten().copied().collect()
+    answer.pass.scores.rows().flatten().copied().collect()
 }
 
 /// Returns `x`. Panics at 13, returns NaN at 14 and an error at 15.
@@ -115,13 +115,13 @@ impl Model for FaultyModel {
         1
     }
 
-    fn forward(&self, rows: &Rows) -> Result<Scores, ForwardError> {
+    fn forward(&self, rows: &Batch) -> Result<Outputs, ForwardError> {
         let x = rows.as_slice()[0];
         match x {
             13.0 => panic!("thirteen"),
-            14.0 => Scores::new(vec![f32::NAN], 1),
+            14.0 => Outputs::scores(vec![f32::NAN], 1),
             15.0 => Err(ForwardError::Failed("fifteen".into())),
-            _ => Scores::new(vec![x], 1),
+            _ => Outputs::scores(vec![x], 1),
         }
     }
 }
@@ -161,14 +161,14 @@ impl Model for SlowModel {
         1 << 20
     }
 
-    fn forward(&self, _: &Rows) -> Result<Scores, ForwardError> {
+    fn forward(&self, _: &Batch) -> Result<Outputs, ForwardError> {
         self.began.send(()).expect("the test receives");
         self.go
             .lock()
             .expect("lock")
             .recv()
             .expect("the test releases it");
-        Scores::new(vec![1.0], 1)
+        Outputs::scores(vec![1.0], 1)
     }
 }
 

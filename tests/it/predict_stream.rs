@@ -13,7 +13,7 @@ use serde_json::json;
 use taper::api::Predictor;
 use taper::api::grpc::{Admission, Predictions};
 use taper::error::ForwardError;
-use taper::model::{Model, Rows, Scores};
+use taper::model::{Batch, Model, Outputs};
 use taper::proto::v1::predict_stream_response::Result as Became;
 use taper::proto::v1::prediction_service_client::PredictionServiceClient;
 use taper::proto::v1::prediction_service_server::PredictionServiceServer;
@@ -384,7 +384,7 @@ impl Model for ZeroModel {
         1
     }
 
-    fn forward(&self, rows: &Rows) -> Result<Scores, ForwardError> {
-        Scores::new(vec![0.0; rows.len()], 1)
+    fn forward(&self, rows: &Batch) -> Result<Outputs, ForwardError> {
+        Outputs::scores(vec![0.0; rows.len()], 1)
     }
 }

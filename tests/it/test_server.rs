@@ -5,7 +5,7 @@ use std::sync::Arc;
 use taper::error::{ForwardError, PredictError};
 use taper::insight::metrics::Telemetry;
 use taper::model::payload::{Cell, Payload};
-use taper::model::{Manifest, Model, Rows, Scores, Version};
+use taper::model::{Batch, Manifest, Model, Outputs, Version};
 use taper::serving::admission::{AdmissionControl, Limits};
 use taper::serving::batch::Pool;
 use taper::serving::live::Live;
@@ -28,8 +28,8 @@ impl Model for ScriptedModel {
         1
     }
 
-    fn forward(&self, rows: &Rows) -> Result<Scores, ForwardError> {
-        Scores::new(vec![(self.0)(rows.as_slice()[0])?], 1)
+    fn forward(&self, rows: &Batch) -> Result<Outputs, ForwardError> {
+        Outputs::scores(vec![(self.0)(rows.as_slice()[0])?], 1)
     }
 }
 
@@ -174,5 +174,5 @@ impl TestServer {
 
 /// Returns the only score.
 pub fn score(answer: &Answer) -> f32 {
-    answer.scores.rows().next().expect("a row")[0]
+    answer.pass.scores.rows().next().expect("a row")[0]
 }

@@ -88,6 +88,8 @@ fn read_cell(value: prost_types::Value) -> Cell {
 /// Writes the response to a request.
 pub(super) fn write_response(answer: Answer) -> v1::PredictResponse {
     let signature = answer.version.signature();
+    let outputs = answer.outputs().map(|output| tensor::write(&output));
+    let outputs = outputs.collect();
     let top_classes = answer.top.iter().map(|top| v1::TopClass {
         label: signature
             .classes
@@ -102,7 +104,7 @@ pub(super) fn write_response(answer: Answer) -> v1::PredictResponse {
         response_id: answer.response_id.into_string(),
         policy_revision: answer.revision.0,
         top_classes: top_classes.collect(),
-        outputs: vec![tensor::write(&signature.output.name, answer.scores)],
+        outputs,
         failed_version: answer.failed.map_or(0, VersionNumber::get),
         model: answer.model,
     }

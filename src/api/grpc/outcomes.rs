@@ -78,6 +78,9 @@ fn measures(quality: Quality) -> v1::outcome_window::Quality {
             calibration_error: ece,
             calibration: bins(&calibration),
         }),
+        Quality::Labels { accuracy } => {
+            v1::outcome_window::Quality::Labels(v1::LabelQuality { accuracy })
+        }
         Quality::Value {
             mae,
             rmse,

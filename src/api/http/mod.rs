@@ -77,7 +77,8 @@ fn reader_threads() -> usize {
 pub fn router(state: HttpState) -> Router {
     let routes = routes::all().into_iter();
     let router = routes.fold(Router::new(), |router, route| {
-        router.route(&route.path, route.handler)
+        let pattern = route.pattern().to_owned();
+        router.route(&pattern, route.handler)
     });
     router
         .fallback(rest::no_such_path)
@@ -215,7 +216,7 @@ mod tests {
             let path = endpoint.path.replace("{model}", "m");
             let request = Request::builder()
                 .method(endpoint.method)
-                .uri(path.replace("{version}", "1"))
+                .uri(path.replace("{version}", "1").replace("{label}", "l"))
                 .body(Body::from("{}"))
                 .unwrap();
             let response = router.clone().call(request).await.unwrap();

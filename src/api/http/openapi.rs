@@ -48,7 +48,8 @@ fn make_document() -> Value {
             "title": "taper",
             "version": env!("CARGO_PKG_VERSION"),
             "description": "Predictions from the models of this gateway: the Open Inference Protocol under `/v2`, and `predict` with \
-                named rows. Errors of paths under `/v2`, of unknown paths (404) and of unknown methods (405) have the form `Error`. \
+                named rows; the REST of TensorFlow Serving and of KServe's first protocol under `/v1`. Errors of paths under `/v1` \
+                and `/v2`, of unknown paths (404) and of unknown methods (405) have the form `Error`. \
                 Errors of `/metrics` and `/readyz` are lines of text. A request that is not valid HTTP is answered with a status \
                 and no body.",
             "license": {"name": "MIT OR Apache-2.0", "identifier": env!("CARGO_PKG_LICENSE")},
@@ -98,6 +99,10 @@ fn describe_parameters(route: &Route) -> Vec<Value> {
         (
             "version",
             "A version of the model: its number, or a label. It answers regardless of the traffic policy.",
+        ),
+        (
+            "label",
+            "A label of the model. The version that it names answers regardless of the traffic policy.",
         ),
     ] {
         if route.path.contains(&format!("{{{name}}}")) {

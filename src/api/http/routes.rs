@@ -102,6 +102,11 @@ impl Route {
         }
     }
 
+    /// Returns the path for the router, which has no text after a parameter of the same segment: the parameter includes the verb.
+    pub(super) fn pattern(&self) -> &str {
+        self.path.strip_suffix(":predict").unwrap_or(&self.path)
+    }
+
     /// Sets the form of the request's body.
     fn request<T: JsonSchema>(self) -> Self {
         Self {
@@ -131,6 +136,7 @@ pub(super) fn all() -> Vec<Route> {
     all.push(document_route());
     all.extend(model_routes());
     all.extend(predict_routes());
+    all.extend(v1_routes());
     all
 }
 
@@ -292,6 +298,49 @@ fn predict_routes() -> impl Iterator<Item = Route> {
         .errors(PREDICT_ERRORS)
     });
     [infer, predict].into_iter().flatten()
+}
+
+/// Routes of the REST of TensorFlow Serving and of KServe's first protocol.
+fn v1_routes() -> impl Iterator<Item = Route> {
+    let models = Route::get(
+        "/v1/models",
+        Operation::Describe,
+        "Names of all models",
+        routing::get(rest::v1::models),
+    )
+    .response::<rest::v1::ModelList>();
+    let of_model = |end: &'static str, route: fn(String) -> Route| {
+        [
+            "/v1/models/{model}",
+            "/v1/models/{model}/versions/{version}",
+            "/v1/models/{model}/labels/{label}",
+        ]
+        .map(|begin| route(format!("{begin}{end}")))
+    };
+    let predict = of_model(":predict", |path| {
+        let summary = "Predicts, in the forms of TensorFlow Serving and KServe";
+        let handler = routing::post(rest::v1::predict);
+        Route::post(path, Operation::Predict, summary, handler)
+            .request::<rest::v1::PredictRequest>()
+            .response::<rest::v1::PredictResponse>()
+            .errors(PREDICT_ERRORS)
+    });
+    let status = of_model("", |path| {
+        let summary = "Whether the model can answer, and the states of its versions";
+        let handler = routing::get(rest::v1::status);
+        Route::get(path, Operation::Describe, summary, handler)
+            .response::<rest::v1::ModelStatus>()
+            .errors(&[400, 404])
+    });
+    let metadata = of_model("/metadata", |path| {
+        let summary = "Inputs and outputs of a version, as TensorFlow Serving describes them";
+        let handler = routing::get(rest::v1::metadata);
+        Route::get(path, Operation::Describe, summary, handler)
+            .response::<rest::v1::ModelMetadata>()
+            .errors(DESCRIBE_ERRORS)
+    });
+    let of_models = [predict, status, metadata].into_iter().flatten();
+    [models].into_iter().chain(of_models)
 }
 
 /// Makes two routes: one for a model, and one for a version of it. Their paths end with `end`.

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use crate::api::catalog::Catalog;
 use crate::api::read;
 use crate::error::{InputFaults, PredictError};
-use crate::model::manifest::raw::Format;
+use crate::model::manifest::raw::FormatKind;
 use crate::model::payload::Datatype;
-use crate::model::{Input, Manifest, Output};
+use crate::model::{Input, Manifest, Output, Shape};
 use crate::proto::inference;
 use crate::proto::inference::model_metadata_response::TensorMetadata;
 use crate::proto::inference::model_version_policy::{PolicyChoice, Specific};
@@ -65,7 +65,7 @@ pub(in crate::api) fn metadata(
         versions: serving.ready.keys().map(ToString::to_string).collect(),
         platform: platform(manifest),
         inputs: signature.inputs().iter().map(write_input).collect(),
-        outputs: vec![write_output(&signature.output)],
+        outputs: signature.outputs().iter().map(write_output).collect(),
         properties: properties(&serving, manifest),
     })
 }
@@ -88,13 +88,22 @@ pub(in crate::api) fn config(
         name: serving.name.to_string(),
         platform: platform(manifest),
         version_policy: Some(version_policy(&serving)),
-        max_batch_size: to_i32(signature.max_rows),
+        // With 0, the dims of inputs and outputs contain every axis.
+        max_batch_size: if signature.has_rows() {
+            to_i32(signature.max_rows)
+        } else {
+            0
+        },
         input: signature
             .inputs()
             .iter()
             .map(write_configured_input)
             .collect(),
-        output: vec![write_configured_output(&signature.output)],
+        output: signature
+            .outputs()
+            .iter()
+            .map(write_configured_output)
+            .collect(),
         dynamic_batching: Some(inference::ModelDynamicBatching {
             preferred_batch_size: vec![to_i32(rules.max_batch_rows)],
             max_queue_delay_microseconds: u64::try_from(delay).unwrap_or(u64::MAX),
@@ -125,8 +134,11 @@ fn check_named(model: &str) -> Result<(), PredictError> {
 }
 
 fn platform(manifest: &Manifest) -> String {
-    let format = match manifest.about.format {
-        Format::Dense => "dense",
+    let format = match manifest.format.kind {
+        FormatKind::Dense => "dense",
+        FormatKind::Xgboost => "xgboost",
+        FormatKind::Lightgbm => "lightgbm",
+        FormatKind::Onnx => "onnx",
     };
     format!("{}_{format}", env!("CARGO_PKG_NAME"))
 }
@@ -162,24 +174,23 @@ fn write_input(input: &Input) -> TensorMetadata {
     TensorMetadata {
         name: input.name.clone(),
         datatype: input.datatype.to_string(),
-        shape: input.shape(),
+        shape: input.shape.to_wire(),
     }
 }
 
 fn write_output(output: &Output) -> TensorMetadata {
     TensorMetadata {
         name: output.name.clone(),
-        datatype: Datatype::Fp32.to_string(),
-        shape: vec![-1, columns(output)],
+        datatype: output.datatype.to_string(),
+        shape: output.shape.to_wire(),
     }
 }
 
 fn write_configured_input(input: &Input) -> inference::ModelInput {
-    let shape = input.shape();
     inference::ModelInput {
         name: input.name.clone(),
         data_type: data_type(input.datatype).into(),
-        dims: shape.into_iter().skip(1).collect(),
+        dims: dims(&input.shape),
         optional: input.optional(),
         ..inference::ModelInput::default()
     }
@@ -188,14 +199,16 @@ fn write_configured_input(input: &Input) -> inference::ModelInput {
 fn write_configured_output(output: &Output) -> inference::ModelOutput {
     inference::ModelOutput {
         name: output.name.clone(),
-        data_type: inference::DataType::TypeFp32.into(),
-        dims: vec![columns(output)],
+        data_type: data_type(output.datatype).into(),
+        dims: dims(&output.shape),
         ..inference::ModelOutput::default()
     }
 }
 
-fn columns(output: &Output) -> i64 {
-    i64::try_from(output.columns).unwrap_or(i64::MAX)
+/// Returns the axes without the rows.
+fn dims(shape: &Shape) -> Vec<i64> {
+    let axes = shape.to_wire().into_iter();
+    axes.skip(usize::from(shape.batched)).collect()
 }
 
 fn to_i32(rows: usize) -> i32 {
@@ -205,8 +218,16 @@ fn to_i32(rows: usize) -> i32 {
 fn data_type(datatype: Datatype) -> inference::DataType {
     match datatype {
         Datatype::Bool => inference::DataType::TypeBool,
+        Datatype::Int8 => inference::DataType::TypeInt8,
+        Datatype::Int16 => inference::DataType::TypeInt16,
         Datatype::Int32 => inference::DataType::TypeInt32,
         Datatype::Int64 => inference::DataType::TypeInt64,
+        Datatype::Uint8 => inference::DataType::TypeUint8,
+        Datatype::Uint16 => inference::DataType::TypeUint16,
+        Datatype::Uint32 => inference::DataType::TypeUint32,
+        Datatype::Uint64 => inference::DataType::TypeUint64,
+        Datatype::Fp16 => inference::DataType::TypeFp16,
+        Datatype::Bf16 => inference::DataType::TypeBf16,
         Datatype::Fp32 => inference::DataType::TypeFp32,
         Datatype::Fp64 => inference::DataType::TypeFp64,
         Datatype::Bytes => inference::DataType::TypeString,

@@ -7,9 +7,10 @@ use bytes::Bytes;
 use super::SHARED_MEMORY;
 use super::request::kind;
 use crate::api::catalog::Catalog;
-use crate::api::{read, response_headers};
+use crate::api::{elements, read, response_headers};
 use crate::error::{InputFaults, PredictError};
-use crate::model::payload::Datatype;
+use crate::model::payload::{Datatype, TensorData};
+use crate::model::{OutputTensor, Pass, Signature};
 use crate::proto::inference::InferParameter;
 use crate::proto::inference::infer_parameter::ParameterChoice;
 use crate::serving::{Answer, Query};
@@ -59,13 +60,13 @@ impl RequestedOutput {
     }
 }
 
-/// The one output of a response.
+/// An output of a response.
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::api) struct Output {
     /// Its name.
     pub(in crate::api) name: String,
     /// Length of each axis.
-    pub(in crate::api) shape: [i64; 2],
+    pub(in crate::api) shape: Vec<i64>,
     /// Its elements, row-major.
     pub(in crate::api) values: Values,
 }
@@ -73,8 +74,8 @@ pub(in crate::api) struct Output {
 /// Elements of an output.
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::api) enum Values {
-    /// The numbers that the version returned.
-    Scores(Vec<f32>),
+    /// The elements that the version returned.
+    Data(TensorData),
     /// `score:index:label`, or `score:index` if classes have no labels.
     Classes(Vec<String>),
 }
@@ -83,7 +84,7 @@ impl Values {
     /// Returns the datatype of the elements.
     pub(in crate::api) fn datatype(&self) -> Datatype {
         match self {
-            Self::Scores(_) => Datatype::Fp32,
+            Self::Data(data) => data.datatype(),
             Self::Classes(_) => Datatype::Bytes,
         }
     }
@@ -91,8 +92,8 @@ impl Values {
     /// Encodes the elements as a block.
     pub(in crate::api) fn raw(&self) -> Bytes {
         match self {
-            Self::Scores(scores) => read::scores_to_raw(scores),
-            Self::Classes(texts) => read::texts_to_raw(texts),
+            Self::Data(data) => elements::to_raw(data),
+            Self::Classes(texts) => elements::texts_to_raw(texts),
         }
     }
 }
@@ -111,7 +112,7 @@ pub(in crate::api) fn check_outputs(
         return Ok(());
     }
     match catalog.version(&query.model, query.pin.as_ref()) {
-        Ok(version) => check(requested, &version.version.signature().output.name),
+        Ok(version) => check(requested, version.version.signature()),
         Err(_) => Ok(()),
     }
 }
@@ -125,49 +126,104 @@ pub(in crate::api) struct InferenceAnswer {
     pub(in crate::api) version: String,
     /// Which version answered, and why.
     pub(in crate::api) parameters: HashMap<String, InferParameter>,
-    /// The output.
-    pub(in crate::api) output: Output,
+    /// The outputs that were requested, in that order.
+    pub(in crate::api) outputs: Vec<Output>,
 }
 
-/// Converts an answer to the requested output; to its only output if none was requested by name.
+/// Converts an answer to the requested outputs; to all outputs if none was requested by name.
 ///
 /// # Errors
-/// As [`check_outputs`]: another version may have answered than the one that was checked.
+/// As [`check_outputs`]: another version may have answered than the one that was checked. Also if classes are requested of texts.
 pub(in crate::api) fn infer_answer(
     answer: Answer,
     requested: &[RequestedOutput],
 ) -> Result<InferenceAnswer, PredictError> {
     let signature = answer.version.signature();
-    let name = &signature.output.name;
-    check(requested, name)?;
+    check(requested, signature)?;
     let parameters = parameters(&answer);
-    let scores = answer.scores;
-    let (rows, columns) = (scores.rows().len(), scores.columns());
-    let (values, columns) = match requested.first().and_then(|output| output.classes) {
-        None => (Values::Scores(scores.into_vec()), columns),
-        Some(most) => {
-            let (texts, per_row) = top_classes(scores.rows(), &signature.classes, most);
-            (Values::Classes(texts), per_row)
-        }
-    };
-    let axis = |length: usize| i64::try_from(length).unwrap_or(i64::MAX);
-    let output = Output {
-        name: name.clone(),
-        shape: [axis(rows), axis(columns)],
-        values,
+    let (model, version) = (answer.model, answer.version.number().to_string());
+    let is_single = answer.pass.tensors.is_none() && signature.judged().datatype == Datatype::Fp32;
+    let plain = requested.iter().all(|output| output.classes.is_none());
+    let outputs = if is_single && plain {
+        // The most frequent case: the scores are moved, not copied.
+        let shape = answer.pass.outputs(signature).next();
+        let shape = shape.map(|output| output.shape()).unwrap_or_default();
+        vec![Output {
+            name: signature.judged().name.clone(),
+            shape,
+            values: Values::Data(TensorData::Fp32(answer.pass.scores.into_vec())),
+        }]
+    } else {
+        outputs(&answer.pass, signature, requested)?
     };
     Ok(InferenceAnswer {
-        model: answer.model,
-        version: answer.version.number().to_string(),
+        model,
+        version,
         parameters,
-        output,
+        outputs,
     })
 }
 
-fn check(requested: &[RequestedOutput], name: &str) -> Result<(), InputFaults> {
+/// Returns the requested outputs, in that order; all of them if none is requested.
+fn outputs(
+    pass: &Pass,
+    signature: &Signature,
+    requested: &[RequestedOutput],
+) -> Result<Vec<Output>, InputFaults> {
+    let all: Vec<OutputTensor<'_>> = pass.outputs(signature).collect();
+    let write = |tensor: &OutputTensor<'_>| Output {
+        name: tensor.output.name.clone(),
+        shape: tensor.shape(),
+        values: Values::Data(tensor.data()),
+    };
+    if requested.is_empty() {
+        return Ok(all.iter().map(write).collect());
+    }
+    let mut faults = InputFaults::default();
+    let mut outputs = Vec::with_capacity(requested.len());
+    for (at, wanted) in requested.iter().enumerate() {
+        let Some(place) = signature.find_output(&wanted.name) else {
+            continue;
+        };
+        let tensor = &all[place];
+        let Some(most) = wanted.classes else {
+            outputs.push(write(tensor));
+            continue;
+        };
+        let is_judged = place == signature.prediction.output;
+        let labels: &[String] = if is_judged { &signature.classes } else { &[] };
+        match classes(tensor, labels, most) {
+            Some(output) => outputs.push(output),
+            None => faults.add(
+                format!("outputs[{at}].parameters[classification]"),
+                format!("an output of {}", tensor.output.datatype),
+                "an output of numbers, with rows",
+            ),
+        }
+    }
+    faults.into_result()?;
+    Ok(outputs)
+}
+
+/// Returns the classes of an output with the highest scores; `None` if it has no rows of numbers.
+fn classes(tensor: &OutputTensor<'_>, labels: &[String], most: usize) -> Option<Output> {
+    let scores = tensor.numbers()?;
+    let rows = tensor.shape().first().copied().unwrap_or(0);
+    let rows_there = usize::try_from(rows).ok().filter(|rows| *rows > 0)?;
+    let columns = (scores.len() / rows_there).max(1);
+    let (texts, per_row) = top_classes(scores.chunks_exact(columns), labels, most);
+    Some(Output {
+        name: tensor.output.name.clone(),
+        shape: vec![rows, i64::try_from(per_row).unwrap_or(i64::MAX)],
+        values: Values::Classes(texts),
+    })
+}
+
+fn check(requested: &[RequestedOutput], signature: &Signature) -> Result<(), InputFaults> {
     let mut faults = InputFaults::default();
     let names = requested.iter().map(|output| output.name.as_str());
-    read::check_outputs(names, name, |at| format!("outputs[{at}].name"), &mut faults);
+    let field = |at| format!("outputs[{at}].name");
+    read::check_outputs(names, signature, field, &mut faults);
     faults.into_result()
 }
 

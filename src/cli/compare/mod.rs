@@ -113,6 +113,8 @@ mod tests {
             }],
             primary_inference_seconds: numbers(),
             shadow_inference_seconds: numbers(),
+            cosine: numbers(),
+            cosine_threshold: Some(0.9),
             inference_difference_seconds: None,
             examples: vec![v1::DifferentRow {
                 response_id: "abc".into(),

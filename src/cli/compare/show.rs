@@ -66,14 +66,20 @@ fn pair(one: &v1::PairedComparison, examples: usize) -> String {
 
 /// Returns how many rows differ, with the interval of the rate.
 fn difference_rates(one: &v1::PairedComparison) -> String {
+    let disagreement = match (one.cosine_threshold, &one.score_difference) {
+        (Some(threshold), _) => format!("direction: cosine below {threshold}"),
+        // Labels have no scores.
+        (None, None) => "class".to_owned(),
+        (None, Some(_)) => "most probable class".to_owned(),
+    };
     let rates = [
-        ("most probable class", &one.disagreement),
-        ("any value", &one.difference),
+        (disagreement, &one.disagreement),
+        ("any value".to_owned(), &one.difference),
     ];
     let rows = rates.into_iter().filter_map(|(name, rate)| {
         let rate = rate.as_ref()?;
         Some(vec![
-            name.to_owned(),
+            name,
             thousands(rate.count),
             per_cent(rate.value),
             interval(rate.low, rate.high),
@@ -87,8 +93,13 @@ fn difference_rates(one: &v1::PairedComparison) -> String {
 fn difference_numbers(one: &v1::PairedComparison) -> String {
     let scores: fn(f64) -> String = number;
     let times: fn(f64) -> String = milliseconds;
+    let difference = match one.cosine_threshold {
+        Some(_) => "norm: shadow - primary",
+        None => "score: shadow - primary",
+    };
     let distributions = [
-        ("score: shadow - primary", &one.score_difference, scores),
+        ("cosine", &one.cosine, scores),
+        (difference, &one.score_difference, scores),
         ("inference: primary", &one.primary_inference_seconds, times),
         ("inference: shadow", &one.shadow_inference_seconds, times),
         (

@@ -1,5 +1,5 @@
 use super::*;
-use crate::client::v1::{Datatype, Fault, ModelSummary, VersionState};
+use crate::client::v1::{Datatype, Fault, ModelSummary, PredictionKind, VersionState};
 use crate::client::well_known::Timestamp;
 
 fn input(name: &str, datatype: Datatype, optional: bool) -> TensorSignature {
@@ -26,6 +26,11 @@ fn ready(version: u64, auc: f64) -> VersionStatus {
             ..input("probability", Datatype::Fp32, false)
         }],
         classes: vec!["on time".into(), "late".into()],
+        prediction: Some(JudgedOutput {
+            output: "probability".into(),
+            kind: PredictionKind::Probabilities.into(),
+            cosine: None,
+        }),
         metrics: [("auc".into(), auc)].into(),
         created_at: "2013-07-01T00:00:00Z".into(),
         description: "logistic regression".into(),
@@ -124,8 +129,36 @@ fn a_model_shows_states_metrics_faults_and_one_signature_for_all_versions_that_s
     │ carrier ┆ BYTES ┆ [-1]  ┆          │
     │ temp    ┆ FP32  ┆ [-1]  ┆ optional │
     └─────────┴───────┴───────┴──────────┘
-    output probability FP32 [-1, 1], classes on time | late
+    output probability FP32 [-1, 1]
+    prediction probabilities in output probability, classes on time | late
     ");
+}
+
+#[test]
+fn versions_that_predict_something_else_are_shown_apart() {
+    let embedding = |version, cosine| VersionStatus {
+        classes: Vec::new(),
+        prediction: Some(JudgedOutput {
+            output: "probability".into(),
+            kind: PredictionKind::Embedding.into(),
+            cosine: Some(cosine),
+        }),
+        ..ready(version, 0.5)
+    };
+    let model = GetModelResponse {
+        versions: vec![embedding(1, 0.9), embedding(2, 0.5), embedding(3, 0.9)],
+        ..GetModelResponse::default()
+    };
+    let text = model_text(&model);
+    let lines: Vec<_> = text.lines().collect();
+    for line in [
+        "inputs of version 1, 3",
+        "inputs of version 2",
+        "prediction embedding in output probability, vectors with a cosine below 0.9 disagree",
+        "prediction embedding in output probability, vectors with a cosine below 0.5 disagree",
+    ] {
+        assert!(lines.contains(&line), "{text}");
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ mod report;
 
 use super::model::ModelFlag;
 use crate::client::v1::outcome_window::Quality;
-use crate::client::v1::{GetOutcomesRequest, GetOutcomesResponse, OutcomeWindow, VersionOutcomes};
+use crate::client::v1::{GetOutcomesRequest, GetOutcomesResponse, OutcomeWindow};
 use crate::client::{AdminPort, Failure, names};
 use crate::terminal::output;
 use crate::terminal::table::{or_dash, table, thousands};
@@ -55,7 +55,8 @@ async fn show(args: ShowArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Returns a table with one row for each version, role and window. A model has classes or numbers, never both.
+/// Returns a table with one row for each version, role and window. A model has classes or numbers, never both. Labels have no
+/// measures of probabilities.
 fn readable(response: &GetOutcomesResponse) -> String {
     if response.versions.is_empty() {
         return format!(
@@ -67,11 +68,16 @@ fn readable(response: &GetOutcomesResponse) -> String {
         let versions = response.versions.iter();
         versions.flat_map(|version| version.windows.iter().map(move |window| (version, window)))
     };
-    let is_value = |(_, window): (&VersionOutcomes, &OutcomeWindow)| {
-        matches!(window.quality, Some(Quality::Value(_)))
+    let has = |kind: fn(&Quality) -> bool| {
+        let mut qualities = windows().filter_map(|(_, window)| window.quality.as_ref());
+        qualities.any(kind)
     };
-    let measures: &[&str] = if windows().any(is_value) {
+    let measures: &[&str] = if has(|quality| matches!(quality, Quality::Value(_))) {
         &["MAE", "RMSE", "mean error"]
+    } else if has(|quality| matches!(quality, Quality::Labels(_)))
+        && !has(|quality| matches!(quality, Quality::Classes(_)))
+    {
+        &["accuracy"]
     } else {
         &["accuracy", "log-loss", "Brier", "AUC", "calibration error"]
     };
@@ -91,9 +97,10 @@ fn readable(response: &GetOutcomesResponse) -> String {
     table(&header, &right, rows)
 }
 
-/// Returns the measures of a window; `count` dashes without outcomes.
+/// Returns the `count` measures of a window: dashes for those that it does not have.
 fn measure_cells(window: &OutcomeWindow, count: usize) -> Vec<String> {
-    match &window.quality {
+    let mut cells = match &window.quality {
+        Some(Quality::Labels(quality)) => vec![format!("{:.1}%", quality.accuracy * 100.0)],
         Some(Quality::Classes(quality)) => vec![
             format!("{:.1}%", quality.accuracy * 100.0),
             format!("{:.4}", quality.log_loss),
@@ -104,14 +111,16 @@ fn measure_cells(window: &OutcomeWindow, count: usize) -> Vec<String> {
         Some(Quality::Value(quality)) => [quality.mae, quality.rmse, quality.mean_error]
             .map(|value| format!("{value:.4}"))
             .to_vec(),
-        None => vec!["-".to_owned(); count],
-    }
+        None => Vec::new(),
+    };
+    cells.resize(count, "-".to_owned());
+    cells
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::v1::{CalibrationBin, ClassQuality, Role, ValueQuality};
+    use crate::client::v1::{CalibrationBin, ClassQuality, LabelQuality, Role, ValueQuality};
     use crate::client::well_known::Duration;
 
     fn response(quality: Quality) -> GetOutcomesResponse {
@@ -153,6 +162,15 @@ mod tests {
         │       2 ┆ primary ┆ 60m    ┆     0 ┆        - ┆        - ┆      - ┆      - ┆                 - │
         │       2 ┆ primary ┆ all    ┆ 1,234 ┆    81.2% ┆   0.5000 ┆ 0.2500 ┆ 0.7500 ┆            0.0625 │
         └─────────┴─────────┴────────┴───────┴──────────┴──────────┴────────┴────────┴───────────────────┘
+        ");
+        let labels = Quality::Labels(LabelQuality { accuracy: 0.8125 });
+        insta::assert_snapshot!(readable(&response(labels)), @r"
+        ┌─────────┬─────────┬────────┬───────┬──────────┐
+        │ version ┆ role    ┆ window ┆  rows ┆ accuracy │
+        ╞═════════╪═════════╪════════╪═══════╪══════════╡
+        │       2 ┆ primary ┆ 60m    ┆     0 ┆        - │
+        │       2 ┆ primary ┆ all    ┆ 1,234 ┆    81.2% │
+        └─────────┴─────────┴────────┴───────┴──────────┘
         ");
         let value = Quality::Value(ValueQuality {
             mae: 1.5,

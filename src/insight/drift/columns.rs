@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use super::categories::Categories;
 use super::distribution::Distribution;
 use super::report::{ColumnPair, Pair};
+use crate::insight::outputs;
 use crate::insight::stats::{Inputs, Snapshot, Values};
 use crate::model::manifest::raw::{Profile, Reference};
-use crate::model::{Encoding, Signature};
+use crate::model::{Encoding, Outside, PredictionKind, Signature};
 
 /// Name of the column that counts rows by their most probable class.
 const CLASS: &str = "class";
@@ -28,13 +29,12 @@ pub struct Columns {
 }
 
 impl Columns {
-    /// Pairs what a version observes `now` with its own profile. Profiles do not count classes, so classes are not compared.
+    /// Pairs what a version observes `now` with its own profile. Classes are compared only if labels are predicted, because a profile
+    /// has the distributions of probabilities instead.
     #[must_use]
     pub fn against_profile(signature: &Signature, reference: &Reference, now: &Snapshot) -> Self {
-        let of_output = |name: &String| {
-            // Of two classes one output is predicted. The profile has it under the name of the output.
-            let one = signature.classes.len() == 2 && signature.output.columns == 1;
-            let there = if one { &signature.output.name } else { name };
+        let of_output = |name| {
+            let there = outputs::profile_name(signature, name);
             reference.predictions.get(there)
         };
         let outputs = now.layout.outputs.iter().zip(&now.summary.scores);
@@ -45,6 +45,7 @@ impl Columns {
             let name = name.clone();
             Some(ColumnPair { name, pair })
         });
+        let predictions = predictions.chain(label_pair(signature, reference, now));
         let predictions = predictions.collect();
         Self::of(signature, now, predictions, |name, current| {
             let profile = reference.features.get(name)?;
@@ -164,6 +165,46 @@ fn columns(window: &Snapshot) -> BTreeMap<&str, Column> {
     named.collect()
 }
 
+/// Returns the labels in training and `now`, if labels are predicted and the profile has all of them.
+fn label_pair(
+    signature: &Signature,
+    reference: &Reference,
+    now: &Snapshot,
+) -> Option<ColumnPair> {
+    if signature.prediction.kind != PredictionKind::Labels {
+        return None;
+    }
+    let count = |class: &String| {
+        // In a profile, the column of a class is 1 for the rows with this label and 0 for the others.
+        let share = reference.predictions.get(class)?.mean?;
+        Some((class.clone(), rows_of_share(share, reference.rows)))
+    };
+    let counts: Option<_> = signature.classes.iter().map(count).collect();
+    let reference = Categories {
+        counts: counts?,
+        other: 0,
+        missing: 0,
+    };
+    Some(ColumnPair {
+        name: CLASS.to_owned(),
+        pair: Pair::Categories {
+            reference,
+            current: classes(now),
+        },
+    })
+}
+
+/// Returns how many of `rows` rows a share of them is.
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "rows are far fewer than 2^53, and the share is cut to 0 to 1"
+)]
+fn rows_of_share(share: f64, rows: u64) -> u64 {
+    (share.clamp(0.0, 1.0) * rows as f64).round() as u64
+}
+
 /// Returns the classes of both windows, unless one of them counts none.
 fn class_pair(before: &Snapshot, now: &Snapshot) -> Option<ColumnPair> {
     let [reference, current] = [before, now].map(classes);
@@ -201,7 +242,7 @@ fn clip_range(signature: &Signature, name: &str) -> Option<[f64; 2]> {
     let input = &signature.inputs()[signature.find(name)?];
     match &input.encoding {
         Encoding::Numeric { range, .. } | Encoding::Cyclic { range, .. } => {
-            let range = range.as_ref().filter(|range| range.clip)?;
+            let range = range.as_ref().filter(|range| range.outside == Outside::Clip)?;
             Some([range.min, range.max])
         }
         _ => None,

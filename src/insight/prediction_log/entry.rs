@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::subject::Subject;
 use crate::error::Code;
 use crate::ident::{ResponseId, Role};
-use crate::model::Scores;
+use crate::model::{Scores, Value};
 use crate::model::payload::{Cell, Payload, Tensor, TensorData};
 
 /// One request to log.
@@ -21,11 +21,20 @@ pub struct Entry {
     /// The inputs of the request.
     pub inputs: Payload,
     /// The answer, or `None` if there is none.
-    pub outputs: Option<Scores>,
+    pub outputs: Option<LoggedOutput>,
     /// The code of the answer.
     pub code: Code,
     /// Time from the decoded request to the answer.
     pub latency: Duration,
+}
+
+/// The output that is judged.
+#[derive(Clone, Debug)]
+pub enum LoggedOutput {
+    /// It consists of the scores.
+    Scores(Scores),
+    /// The scores only summarise it: labels, or the vectors of an embedding.
+    Tensor(Value),
 }
 
 impl Entry {
@@ -40,8 +49,11 @@ impl Entry {
             }
             Payload::Tensors(tensors) => tensors.iter().map(tensor_weight).sum::<usize>(),
         };
-        let outputs = self.outputs.as_ref();
-        let outputs = outputs.map_or(0, |scores| scores.rows().len() * scores.columns() * 4);
+        let outputs = match &self.outputs {
+            None => 0,
+            Some(LoggedOutput::Scores(scores)) => scores.as_slice().len() * 4,
+            Some(LoggedOutput::Tensor(tensor)) => data_weight(&tensor.data),
+        };
         256 + inputs + outputs
     }
 }
@@ -50,14 +62,23 @@ fn cell_weight(cell: &Cell) -> usize {
     64 + match cell {
         Cell::Text(text) => text.len(),
         Cell::List(cells) => cells.iter().map(cell_weight).sum(),
-        Cell::Missing | Cell::Bool(_) | Cell::Number(_) | Cell::Object => 0,
+        Cell::Missing
+        | Cell::Bool(_)
+        | Cell::Integer(_)
+        | Cell::Unsigned(_)
+        | Cell::Number(_)
+        | Cell::Object => 0,
     }
 }
 
 fn tensor_weight(tensor: &Tensor) -> usize {
-    let texts = match &tensor.data {
+    128 + data_weight(&tensor.data)
+}
+
+fn data_weight(data: &TensorData) -> usize {
+    let texts = match data {
         TensorData::Bytes(texts) => texts.iter().map(|text| 32 + text.len()).sum(),
         _ => 0,
     };
-    128 + tensor.data.len() * 8 + texts
+    data.len() * 8 + texts
 }

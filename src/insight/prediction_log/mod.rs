@@ -28,7 +28,7 @@ mod tests;
 mod value;
 mod writer;
 
-pub use entry::Entry;
+pub use entry::{Entry, LoggedOutput};
 pub use key::HashKey;
 pub use queue::PredictionLog;
 pub use settings::LogSettings;

@@ -54,7 +54,7 @@ fn entry(inputs: Payload) -> Entry {
         role: Role::Primary,
         request_id: ResponseId::try_from("an-id".to_owned()).unwrap(),
         inputs,
-        outputs: Some(Scores::new(vec![0.25], 1).unwrap()),
+        outputs: Some(LoggedOutput::Scores(Scores::new(vec![0.25], 1).unwrap())),
         code: Code::Ok,
         latency: Duration::from_micros(1_500),
     }
@@ -101,6 +101,30 @@ fn a_line_holds_inputs_and_outputs_but_nothing_sensitive() {
     let wide = Payload::Tensors(vec![tensor("a", &[2, 2], &[1.0, f32::NAN, 3.0, 4.0])]);
     let rows = json!([{"a": [1.0, null]}, {"a": [3.0, 4.0]}]);
     assert_eq!(written(&entry(wide))["inputs"], rows);
+    let value = |shape: &[usize], data| crate::model::Value {
+        shape: shape.to_vec(),
+        data,
+    };
+    for (tensor, outputs) in [
+        (
+            value(&[2], TensorData::Bytes(vec!["no".into(), "yes".into()])),
+            json!([["no"], ["yes"]]),
+        ),
+        (
+            value(&[2, 1], TensorData::Int64(vec![7, -1])),
+            json!([[7], [-1]]),
+        ),
+        (
+            value(&[2, 2], TensorData::Fp32(vec![0.1, 2.0, 3.0, 4.5])),
+            json!([[0.1, 2.0], [3.0, 4.5]]),
+        ),
+    ] {
+        let labelled = Entry {
+            outputs: Some(LoggedOutput::Tensor(tensor)),
+            ..entry(row())
+        };
+        assert_eq!(written(&labelled)["outputs"], outputs);
+    }
     let refused = Entry {
         outputs: None,
         code: Code::InvalidArgument,

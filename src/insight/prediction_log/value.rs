@@ -11,6 +11,11 @@ use serde_json::{Value, json};
 use super::key::HashKey;
 use crate::model::payload::{Cell, Datatype, Tensor, TensorData};
 
+#[expect(clippy::cast_precision_loss, reason = "as encoding does")]
+fn as_double(value: i64) -> f64 {
+    value as f64
+}
+
 /// How the values of one input are written.
 #[derive(Clone, Copy)]
 pub(super) struct InputFormat<'a> {
@@ -31,6 +36,11 @@ impl InputFormat<'_> {
         match cell {
             Cell::Missing | Cell::Object => Value::Null,
             Cell::Bool(value) => self.write(json!(value)),
+            Cell::Integer(value) if self.datatype.is_float() => {
+                self.write(self.number(as_double(*value)))
+            }
+            Cell::Integer(value) => self.write(json!(value)),
+            Cell::Unsigned(value) => self.write(json!(value)),
             Cell::Number(value) => self.write(self.number(*value)),
             Cell::Text(text) => self.write(json!(text)),
             Cell::List(cells) => cells.iter().map(|cell| self.cell(cell)).collect(),
@@ -42,8 +52,16 @@ impl InputFormat<'_> {
     pub(super) fn column(self, tensor: &Tensor) -> Vec<Value> {
         let values: Vec<Value> = match &tensor.data {
             TensorData::Bool(values) => self.each(values, |value| json!(value)),
+            TensorData::Int8(values) => self.each(values, |value| json!(value)),
+            TensorData::Int16(values) => self.each(values, |value| json!(value)),
             TensorData::Int32(values) => self.each(values, |value| json!(value)),
             TensorData::Int64(values) => self.each(values, |value| json!(value)),
+            TensorData::Uint8(values) => self.each(values, |value| json!(value)),
+            TensorData::Uint16(values) => self.each(values, |value| json!(value)),
+            TensorData::Uint32(values) => self.each(values, |value| json!(value)),
+            TensorData::Uint64(values) => self.each(values, |value| json!(value)),
+            TensorData::Fp16(values) => self.each(values, |value| shortest(value.to_f32())),
+            TensorData::Bf16(values) => self.each(values, |value| shortest(value.to_f32())),
             TensorData::Fp32(values) => self.each(values, |value| shortest(*value)),
             TensorData::Fp64(values) => self.each(values, |value| self.number(*value)),
             TensorData::Bytes(values) => {
@@ -51,9 +69,9 @@ impl InputFormat<'_> {
             }
         };
         let width = match tensor.shape[..] {
+            [] => 0,
             [_] => return values,
-            [_, width] => usize::try_from(width).unwrap_or(0),
-            _ => 0,
+            [rows, ..] => usize::try_from(rows).map_or(0, |rows| values.len() / rows.max(1)),
         };
         let chunk = if width == 0 {
             values.len().max(1)
@@ -77,8 +95,8 @@ impl InputFormat<'_> {
             )]
             Datatype::Fp32 if (value as f32).is_finite() => shortest(value as f32),
             #[expect(clippy::cast_possible_truncation, reason = "whole and in range")]
-            Datatype::Int32 | Datatype::Int64
-                if value.fract() == 0.0 && value.abs() < TWO_TO_63 =>
+            datatype
+                if datatype.is_integer() && value.fract() == 0.0 && value.abs() < TWO_TO_63 =>
             {
                 json!(value as i64)
             }

@@ -1,24 +1,28 @@
-//! Encodes the input of a request as rows of the network. This is the only validation of input.
+//! Encodes the input of a request for the model: as rows of a matrix, or as tensors. This is the only validation of input.
 //!
-//! [`Signature::encode`] reports every fault by its field; a [`Rows`] has passed all checks. Tensors and named rows of the same values
-//! are encoded as the same bits. Training uses the same code as serving. Values are scaled in f64 and rounded once, to f32.
+//! [`Signature::encode`] reports every fault by its field; a [`Batch`] has passed all checks. Values are converted to the datatypes of
+//! their inputs. Tensors and named rows of the same values are encoded as the same bits. Training uses the same code as serving. Values
+//! are scaled in f64 and rounded once, to the type of the matrix.
 //! Not here: how values are represented on the wire (`api`), and the rules of a version (the manifest).
 
+mod elements;
 mod names;
 mod observe;
+mod passthrough;
 mod rows;
 mod tensors;
 mod value;
 
+pub(super) use elements::{each_label, each_number};
 pub use observe::{Observe, Observed};
-pub(super) use value::format_number;
+pub(super) use value::{as_datatype, format_number};
 
 #[cfg(test)]
 mod tests;
 
-use super::payload::Payload;
-use super::scoring::Rows;
-use super::signature::{Affine, Range, Signature};
+use super::batch::{Batch, Content, Value};
+use super::payload::{Datatype, Payload, TensorData};
+use super::signature::{Affine, Input, Outside, Range, Signature, Target};
 use crate::error::{InputFault, InputFaults};
 
 impl Signature {
@@ -26,7 +30,7 @@ impl Signature {
     ///
     /// # Errors
     /// Returns all faults, by field: `tensors[temp][3]`, `tensors[temp].shape`, `rows[3].temp`, `rows`.
-    pub fn encode(&self, payload: &Payload) -> Result<Rows, InputFaults> {
+    pub fn encode(&self, payload: &Payload) -> Result<Batch, InputFaults> {
         self.encode_with(payload, &mut ())
     }
 
@@ -38,11 +42,24 @@ impl Signature {
         &self,
         payload: &Payload,
         observer: &mut impl Observe,
-    ) -> Result<Rows, InputFaults> {
+    ) -> Result<Batch, InputFaults> {
         match payload {
             Payload::Tensors(tensors) => tensors::encode(self, tensors, observer),
             Payload::Rows(rows) => rows::encode(self, rows, observer),
         }
+    }
+
+    /// Returns one row of zeros, empty texts and axes of length 1 where the signature leaves them open, as the model gets it.
+    pub(super) fn example(&self) -> Batch {
+        let content = match self.target {
+            Target::Single => Content::Single(vec![0.0; self.columns()]),
+            Target::Double => Content::Double(vec![0.0; self.columns()]),
+            Target::Tensors => {
+                let used = self.inputs().iter().filter(|input| input.is_used());
+                Content::Tensors(used.map(Input::example).collect())
+            }
+        };
+        Batch::new(content, 1)
     }
 
     /// Returns whether a request may have `rows` rows, or adds a fault.
@@ -59,6 +76,25 @@ impl Signature {
     }
 }
 
+impl Input {
+    /// Returns a tensor of one row, with zeros or empty texts.
+    fn example(&self) -> Value {
+        let axes = self.shape.axes.iter().map(|axis| axis.unwrap_or(1));
+        let rows = self.shape.batched.then_some(1);
+        let shape: Vec<usize> = rows.into_iter().chain(axes).collect();
+        let count: usize = shape.iter().product();
+        let mut data = TensorData::with_capacity(self.datatype, count);
+        let zero = match self.datatype {
+            Datatype::Bool => value::Value::Bool(false),
+            Datatype::Bytes => value::Value::Text(""),
+            datatype if datatype.is_integer() => value::Value::Integer(0),
+            _ => value::Value::Number(0.0),
+        };
+        (0..count).for_each(|_| elements::push(&mut data, zero));
+        Value { shape, data }
+    }
+}
+
 impl Affine {
     /// Returns `(x - offset) * factor`.
     #[must_use]
@@ -68,6 +104,12 @@ impl Affine {
 }
 
 impl Range {
+    /// Returns whether `x` is inside the range, or need not be.
+    #[must_use]
+    pub fn admits(&self, x: f64) -> bool {
+        self.outside == Outside::Accept || self.contains(x)
+    }
+
     /// Returns whether `x` is inside the range; false for NaN.
     #[must_use]
     pub fn contains(&self, x: f64) -> bool {

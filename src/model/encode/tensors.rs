@@ -1,23 +1,37 @@
-//! Encodes typed tensors: one per input, written column by column into the batch.
+//! Encodes typed tensors: one per input, or one matrix with a column per input.
 
+use super::elements::{each, float, is_convertible};
 use super::observe::{Observe, Observed};
-use super::value::{self, Value, shorten};
+use super::passthrough;
+use super::value::{self, Element, Value, ValueFault, shorten};
 use crate::error::{InputFault, InputFaults};
+use crate::model::batch::{Batch, Content};
 use crate::model::payload::{Tensor, TensorData};
-use crate::model::scoring::Rows;
-use crate::model::signature::{Encoding, Input, Signature};
+use crate::model::signature::{Encoding, Input, Signature, Target};
 
 pub(super) fn encode(
     signature: &Signature,
     tensors: &[Tensor],
     observer: &mut impl Observe,
-) -> Result<Rows, InputFaults> {
+) -> Result<Batch, InputFaults> {
+    if let ([matrix], Some(name)) = (tensors, &signature.matrix)
+        && matrix.name == *name
+    {
+        return match signature.target {
+            Target::Double => encode_matrix(signature, matrix, observer, Content::Double),
+            _ => encode_matrix(signature, matrix, observer, Content::Single),
+        };
+    }
     let mut faults = InputFaults::default();
     let found = matched(signature, tensors, &mut faults);
     let rows = agreed_rows(signature.inputs(), &found, &mut faults);
     let given = if tensors.is_empty() { Some(0) } else { rows };
     match given.filter(|rows| signature.accepts_rows(*rows, "tensors", &mut faults)) {
-        Some(rows) if faults.is_empty() => fill(signature, &found, rows, observer),
+        Some(rows) if faults.is_empty() => match signature.target {
+            Target::Single => fill(signature, &found, rows, observer, Content::Single),
+            Target::Double => fill(signature, &found, rows, observer, Content::Double),
+            Target::Tensors => passthrough::tensors(signature, &found, rows, observer),
+        },
         _ => Err(faults),
     }
 }
@@ -74,7 +88,7 @@ fn agreed_rows(
     let mut agreed: Option<(usize, &str)> = None;
     for (input, tensor) in inputs.iter().zip(found) {
         let Some(tensor) = tensor else { continue };
-        if tensor.data.datatype() != input.datatype {
+        if !is_convertible(tensor.data.datatype(), input.datatype) {
             faults.add_with(|| InputFault {
                 field: format!("tensors[{}].datatype", input.name),
                 got: tensor.data.datatype().to_string(),
@@ -82,6 +96,8 @@ fn agreed_rows(
             });
         }
         let fault = match (rows_of(input, tensor), agreed) {
+            // Without rows, a tensor agrees with any number of them.
+            (Ok(_), _) if !input.shape.batched => continue,
             (Ok(rows), Some((others, first))) if rows != others => ShapeFault::Rows(others, first),
             (Ok(rows), _) => {
                 agreed = agreed.or(Some((rows, &input.name)));
@@ -95,7 +111,8 @@ fn agreed_rows(
             wanted: fault.expected(input),
         });
     }
-    agreed.map(|(rows, _)| rows)
+    let none_has_rows = inputs.iter().all(|input| !input.shape.batched);
+    agreed.map(|(rows, _)| rows).or(none_has_rows.then_some(1))
 }
 
 /// The fault of a shape. It allocates nothing: texts are built only for faults that are kept.
@@ -118,25 +135,32 @@ impl ShapeFault<'_> {
 
 /// Returns the number of rows in the tensor's shape.
 fn rows_of(input: &Input, tensor: &Tensor) -> Result<usize, ShapeFault<'static>> {
-    let rows = match (tensor.shape.as_slice(), input.width) {
-        ([rows], None) => *rows,
-        ([rows, columns], Some(width)) if usize::try_from(*columns) == Ok(width) => *rows,
-        _ => return Err(ShapeFault::Axes),
-    };
-    let rows = usize::try_from(rows).map_err(|_| ShapeFault::Axes)?;
-    if rows.checked_mul(input.values()) == Some(tensor.data.len()) {
+    let rows = input.shape.rows(&tensor.shape).ok_or(ShapeFault::Axes)?;
+    if elements(&tensor.shape) == Some(tensor.data.len()) {
         Ok(rows)
     } else {
         Err(ShapeFault::Elements)
     }
 }
 
+/// Returns the number of elements of a tensor of this shape.
+fn elements(shape: &[i64]) -> Option<usize> {
+    let mut product = 1_usize;
+    for axis in shape {
+        product = product.checked_mul(usize::try_from(*axis).ok()?)?;
+    }
+    Some(product)
+}
+
 /// Returns the expected shape: `[rows, 30]`.
 fn shape_of(input: &Input) -> String {
-    match input.width {
-        None => "[rows]".into(),
-        Some(width) => format!("[rows, {width}]"),
-    }
+    let rows = input.shape.batched.then(|| "rows".to_owned());
+    let axes = input.shape.axes.iter().map(|axis| match axis {
+        Some(length) => length.to_string(),
+        None => "any".to_owned(),
+    });
+    let axes: Vec<_> = rows.into_iter().chain(axes).collect();
+    format!("[{}]", axes.join(", "))
 }
 
 /// Returns `[4, 2] with 8 elements`. Long shapes are shortened, because a client may send any number of axes.
@@ -147,15 +171,79 @@ fn shape_text(shape: &[i64], elements: usize) -> String {
     format!("[{}{rest}] with {elements} elements", axes.join(", "))
 }
 
+/// Encodes a matrix with one column per input.
+fn encode_matrix<T: Element>(
+    signature: &Signature,
+    matrix: &Tensor,
+    observer: &mut impl Observe,
+    content: fn(Vec<T>) -> Content,
+) -> Result<Batch, InputFaults> {
+    let mut faults = InputFaults::default();
+    let inputs = signature.inputs();
+    let rows = match matrix.shape.as_slice() {
+        [rows, columns] if usize::try_from(*columns) == Ok(inputs.len()) => {
+            usize::try_from(*rows).ok()
+        }
+        _ => None,
+    };
+    let rows = rows.filter(|_| elements(&matrix.shape) == Some(matrix.data.len()));
+    let Some(rows) = rows else {
+        faults.add_with(|| InputFault {
+            field: format!("tensors[{}].shape", matrix.name),
+            got: shape_text(&matrix.shape, matrix.data.len()),
+            wanted: format!("[rows, {}]: one column per input", inputs.len()),
+        });
+        return Err(faults);
+    };
+    if !signature.accepts_rows(rows, "tensors", &mut faults) {
+        return Err(faults);
+    }
+    let columns = signature.columns();
+    let starts: Vec<usize> = inputs
+        .iter()
+        .scan(0, |next, input| {
+            let start = *next;
+            *next += input.columns();
+            Some(start)
+        })
+        .collect();
+    let mut data = vec![T::default(); rows * columns];
+    each(&matrix.data, |element, found| {
+        let (row, at) = (element / inputs.len(), element % inputs.len());
+        let input = &inputs[at];
+        let cells = &mut data[row * columns + starts[at]..][..input.columns()];
+        let encoded = value_of(found).and_then(|value| {
+            let value = value.converted(input.datatype)?;
+            value::encode(input, 0, value, cells)
+        });
+        match encoded {
+            Ok(content) => observer.cell(at, content),
+            Err(fault) => faults.add_with(|| InputFault {
+                field: format!("tensors[{}][{row}, {at}]", matrix.name),
+                got: fault.got(input),
+                wanted: format!("{} for input `{}`", fault.expected(input), input.name),
+            }),
+        }
+    });
+    faults.into_result()?;
+    Ok(Batch::new(content(data), rows))
+}
+
+/// Returns the value of an element; a text that is not UTF-8 is one of another kind.
+fn value_of(found: Result<Value<'_>, usize>) -> Result<Value<'_>, ValueFault<'_>> {
+    found.map_err(|_| ValueFault::Kind(Value::Text("bytes that are not UTF-8")))
+}
+
 /// Encodes all tensors, which fit the signature.
-fn fill(
+fn fill<T: Element>(
     signature: &Signature,
     found: &[Option<&Tensor>],
     rows: usize,
     observer: &mut impl Observe,
-) -> Result<Rows, InputFaults> {
+    content: fn(Vec<T>) -> Content,
+) -> Result<Batch, InputFaults> {
     let columns = signature.columns();
-    let mut data = vec![0.0; rows * columns];
+    let mut data = vec![T::default(); rows * columns];
     let mut faults = InputFaults::default();
     let mut offset = 0;
     for (at, (input, tensor)) in signature.inputs().iter().zip(found).enumerate() {
@@ -169,93 +257,95 @@ fn fill(
             faults: &mut faults,
             observer: &mut *observer,
         };
-        match tensor.map(|tensor| &tensor.data) {
+        match tensor {
             None => block.absent(rows),
-            Some(TensorData::Bool(values)) => block.numbers(values, |x| f64::from(u8::from(x))),
-            Some(TensorData::Int32(values)) => block.numbers(values, f64::from),
-            Some(TensorData::Int64(values)) => block.numbers(values, whole),
-            Some(TensorData::Fp32(values)) => block.numbers(values, f64::from),
-            Some(TensorData::Fp64(values)) => block.numbers(values, |x| x),
-            Some(TensorData::Bytes(values)) => block.texts(values),
+            Some(tensor) => block.tensor(&tensor.data),
         }
         offset += width;
     }
     faults.into_result()?;
-    Ok(Rows::new(data, columns, rows))
-}
-
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "digits beyond 2^53 are lost, which the network's f32 could not represent either"
-)]
-fn whole(x: i64) -> f64 {
-    x as f64
+    Ok(Batch::new(content(data), rows))
 }
 
 /// The columns of one input, in all rows of the batch.
-struct Block<'a, O> {
+struct Block<'a, T, O> {
     /// Index of the input.
     at: usize,
     input: &'a Input,
-    data: &'a mut [f32],
+    data: &'a mut [T],
     columns: usize,
     cells: std::ops::Range<usize>,
     faults: &'a mut InputFaults,
     observer: &'a mut O,
 }
 
-impl<O: Observe> Block<'_, O> {
+impl<T: Element, O: Observe> Block<'_, T, O> {
     fn absent(&mut self, rows: usize) {
         let values = self.input.values();
         for element in 0..rows * values {
-            self.encode(element, values, Value::Missing);
+            self.encode(element, values, Ok(Value::Missing));
         }
     }
 
-    fn texts(&mut self, texts: &[bytes::Bytes]) {
-        let values = self.input.values();
-        for (element, text) in texts.iter().enumerate() {
-            match std::str::from_utf8(text) {
-                Ok(text) => self.encode(element, values, Value::Text(text)),
-                Err(_) => self.faults.add_with(|| InputFault {
-                    field: format!("tensors[{}][{element}]", self.input.name),
-                    got: format!("{} bytes that are not UTF-8", text.len()),
-                    wanted: value::expected(self.input),
-                }),
-            }
+    fn tensor(&mut self, data: &TensorData) {
+        // The most frequent types of numeric inputs, without a conversion.
+        match data {
+            TensorData::Fp32(values) => return self.floats(data, values, |x: f32| f64::from(x)),
+            TensorData::Fp64(values) => return self.floats(data, values, |x: f64| x),
+            _ => {}
         }
+        self.elements(data);
     }
 
-    fn numbers<T: Copy>(&mut self, numbers: &[T], to_f64: impl Fn(T) -> f64) {
-        let values = self.input.values();
+    fn elements(&mut self, data: &TensorData) {
+        let (values, input) = (self.input.values(), self.input);
+        each(data, |element, found| match found {
+            Ok(value) => self.encode(element, values, value.converted(input.datatype)),
+            Err(length) => self.faults.add_with(|| InputFault {
+                field: format!("tensors[{}][{element}]", input.name),
+                got: format!("{length} bytes that are not UTF-8"),
+                wanted: value::expected(input),
+            }),
+        });
+    }
+
+    fn floats<X: Copy>(&mut self, data: &TensorData, floats: &[X], to_f64: impl Fn(X) -> f64) {
         let input = self.input;
-        if let Encoding::Numeric { scale, range, .. } = &input.encoding {
-            for (row, chunk) in numbers.chunks_exact(values).enumerate() {
-                let begin = row * self.columns + self.cells.start;
-                for (at, (x, affine)) in chunk.iter().zip(scale).enumerate() {
-                    let x = to_f64(*x);
-                    // Fast path: an invalid value fails at least one of these two comparisons.
-                    match value::finite(affine.apply(x)) {
-                        Some(scaled) if range.is_none_or(|range| range.contains(x)) => {
-                            self.data[begin + at] = scaled;
-                            self.observer.cell(self.at, Observed::Number(x));
-                        }
-                        _ => self.encode(row * values + at, values, number_or_missing(x)),
+        let Encoding::Numeric { scale, range, .. } = &input.encoding else {
+            return self.elements(data);
+        };
+        if data.datatype() != input.datatype {
+            return self.elements(data);
+        }
+        let values = input.values();
+        for (row, chunk) in floats.chunks_exact(values).enumerate() {
+            let begin = row * self.columns + self.cells.start;
+            for (at, (x, affine)) in chunk.iter().zip(scale).enumerate() {
+                let x = to_f64(*x);
+                // Fast path: an invalid value fails at least one of these two comparisons.
+                match T::of(affine.apply(x)) {
+                    Some(scaled) if range.is_none_or(|range| range.contains(x)) => {
+                        self.data[begin + at] = scaled;
+                        self.observer.cell(self.at, Observed::Number(x));
                     }
+                    _ => self.encode(row * values + at, values, Ok(float(x))),
                 }
-            }
-        } else {
-            for (element, x) in numbers.iter().enumerate() {
-                self.encode(element, values, number_or_missing(to_f64(*x)));
             }
         }
     }
 
     /// Encodes one value. `element` is its index in the tensor; each row has `values` values.
-    fn encode(&mut self, element: usize, values: usize, value: Value<'_>) {
+    fn encode<'v>(
+        &mut self,
+        element: usize,
+        values: usize,
+        value: Result<Value<'v>, ValueFault<'v>>,
+    ) {
         let begin = element / values * self.columns;
         let cells = &mut self.data[begin + self.cells.start..begin + self.cells.end];
-        match value::encode(self.input, element % values, value, cells) {
+        let encoded =
+            value.and_then(|value| value::encode(self.input, element % values, value, cells));
+        match encoded {
             Ok(content) => self.observer.cell(self.at, content),
             Err(fault) => {
                 let input = self.input;
@@ -266,13 +356,5 @@ impl<O: Observe> Block<'_, O> {
                 });
             }
         }
-    }
-}
-
-fn number_or_missing(x: f64) -> Value<'static> {
-    if x.is_nan() {
-        Value::Missing
-    } else {
-        Value::Number(x)
     }
 }

@@ -1,25 +1,30 @@
 mod agreement;
+mod conversions;
 mod rows;
 mod tensors;
 
 use crate::error::InputFaults;
 use crate::model::Sensitivity;
 use crate::model::payload::{Cell, Datatype, Payload, Row, Tensor, TensorData};
-use crate::model::signature::{Affine, Categories, Encoding, Input, Output, Range, Signature};
+use crate::model::signature::{
+    Affine, Categories, Encoding, Input, Missing, Output, Outside, Prediction, PredictionKind, Range, Shape,
+    Signature,
+};
 use bytes::Bytes;
 
 fn input(name: &str, datatype: Datatype, encoding: Encoding) -> Input {
     Input {
         name: name.into(),
         datatype,
-        width: None,
+        shape: Shape::scalars(),
         encoding,
         sensitive: Sensitivity::Open,
     }
 }
 
 fn range(min: f64, max: f64, clip: bool) -> Option<Range> {
-    Some(Range { min, max, clip })
+    let outside = if clip { Outside::Clip } else { Outside::Reject };
+    Some(Range { min, max, outside })
 }
 
 const HALF: Affine = Affine {
@@ -31,7 +36,7 @@ fn numeric(range: Option<Range>, missing: Option<f64>) -> Encoding {
     Encoding::Numeric {
         scale: vec![HALF],
         range,
-        missing,
+        missing: missing.map_or(Missing::Reject, Missing::Impute),
     }
 }
 
@@ -47,11 +52,11 @@ fn categorical(unknown_bucket: bool, missing: Option<&str>) -> Encoding {
 fn signature() -> Signature {
     use Datatype::{Bool, Bytes, Fp32, Fp64, Int32, Int64};
     let mut pair = input("pair", Fp64, numeric(None, None));
-    pair.width = Some(2);
+    pair.shape = Shape::vectors(2);
     pair.encoding = Encoding::Numeric {
         scale: vec![HALF; 2],
         range: None,
-        missing: None,
+        missing: Missing::Reject,
     };
     let cyclic = Encoding::Cyclic {
         period: 24.0,
@@ -76,9 +81,15 @@ fn signature() -> Signature {
 fn taking(inputs: Vec<Input>) -> Signature {
     let output = Output {
         name: "value".into(),
+        datatype: Datatype::Fp32,
+        shape: Shape::vectors(1),
+    };
+    let prediction = Prediction {
+        output: 0,
+        kind: PredictionKind::Value,
         columns: 1,
     };
-    Signature::new(inputs, output, Vec::new(), 4)
+    Signature::new(inputs, vec![output], prediction, Vec::new(), 4)
 }
 
 fn good() -> Row {

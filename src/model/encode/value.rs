@@ -3,33 +3,42 @@
 use std::borrow::Cow;
 use std::f64::consts::TAU;
 
+use half::{bf16, f16};
+
 use super::observe::Observed;
 use crate::model::payload::{Cell, Datatype};
-use crate::model::signature::{Encoding, Input, Range};
+use crate::model::signature::{Categories, Encoding, Input, Missing, Outside, Range};
 use crate::text::ellipsize;
 
-/// A value of the input's datatype.
-#[derive(Clone, Copy, Debug)]
+/// A value of a request.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Value<'a> {
     /// Omitted, `null`, or NaN in a float tensor.
     Missing,
-    /// A value of any numeric datatype; `BOOL` is 0 or 1. Never NaN.
+    /// `true` or `false`.
+    Bool(bool),
+    /// A value of an integer type.
+    Integer(i128),
+    /// A value of a float type. Never NaN.
     Number(f64),
     /// A value of `BYTES`.
     Text(&'a str),
 }
 
-/// The fault of a value of the right type. It allocates nothing: texts are built only for faults that are kept.
+/// The fault of a value. It allocates nothing: texts are built only for faults that are kept.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum ValueFault<'a> {
     Missing,
     Infinite(f64),
     Outside(f64),
-    /// Its scaled value does not fit f32.
+    /// Its scaled value does not fit the matrix.
     Overflow(f64),
-    Unknown(&'a str),
-    /// A string for a numeric encoding, or a number for a categorical one. The checks of the manifest rule this out.
-    Kind,
+    /// It has no equal among the values of the datatype.
+    Unequal(Value<'a>),
+    /// An unknown category.
+    Unknown(Value<'a>),
+    /// A string for a number, or a number for a string.
+    Kind(Value<'a>),
 }
 
 impl ValueFault<'_> {
@@ -37,12 +46,11 @@ impl ValueFault<'_> {
     pub(super) fn got(self, input: &Input) -> String {
         match self {
             Self::Missing => "nothing".into(),
-            Self::Kind => "a value of another kind".into(),
             _ if input.is_sensitive() => "a value that is not shown".into(),
             Self::Infinite(x) | Self::Outside(x) | Self::Overflow(x) => {
                 format_number(input.datatype, x)
             }
-            Self::Unknown(text) => quote(text),
+            Self::Unequal(value) | Self::Unknown(value) | Self::Kind(value) => value.describe(),
         }
     }
 
@@ -50,20 +58,120 @@ impl ValueFault<'_> {
     pub(super) fn expected(self, input: &Input) -> String {
         match self {
             Self::Overflow(_) => "a number that fits FP32 when scaled".into(),
+            Self::Unequal(Value::Integer(_)) if input.datatype.is_float() => {
+                format!("a whole number that {} represents exactly", input.datatype)
+            }
             _ => expected(input),
         }
     }
 }
 
+impl Value<'_> {
+    fn describe(self) -> String {
+        match self {
+            Self::Missing => "nothing".into(),
+            Self::Bool(value) => value.to_string(),
+            Self::Integer(value) => value.to_string(),
+            Self::Number(value) => Cell::Number(value).to_string(),
+            Self::Text(text) => quote(text),
+        }
+    }
+}
+
+impl<'a> Value<'a> {
+    /// Returns the value as `datatype` holds it: floats are rounded to the nearest, and integers must be exact.
+    ///
+    /// # Errors
+    /// Returns an error if the datatype holds no such value, or if the value is of another kind: text, number, or boolean.
+    pub(super) fn converted(self, datatype: Datatype) -> Result<Self, ValueFault<'a>> {
+        match (self, datatype) {
+            (Self::Missing, _)
+            | (Self::Bool(_), Datatype::Bool)
+            | (Self::Text(_), Datatype::Bytes) => Ok(self),
+            (Self::Integer(_) | Self::Number(_), Datatype::Bool | Datatype::Bytes)
+            | (Self::Bool(_) | Self::Text(_), _) => Err(ValueFault::Kind(self)),
+            (Self::Integer(whole), _) if datatype.is_integer() => {
+                let (min, max) = integers(datatype);
+                let fits = (min..=max).contains(&whole);
+                fits.then_some(self).ok_or(ValueFault::Unequal(self))
+            }
+            (Self::Integer(whole), _) => {
+                let rounded = as_datatype(datatype, as_f64(whole));
+                let is_exact = rounded.is_finite() && as_whole(rounded) == Some(whole);
+                let exact = is_exact.then_some(Self::Number(rounded));
+                exact.ok_or(ValueFault::Unequal(self))
+            }
+            (Self::Number(x), _) if datatype.is_integer() => {
+                let (min, max) = integers(datatype);
+                let whole = as_whole(x).filter(|whole| (min..=max).contains(whole));
+                whole.map(Self::Integer).ok_or(ValueFault::Unequal(self))
+            }
+            (Self::Number(x), _) => {
+                let rounded = as_datatype(datatype, x);
+                if rounded.is_infinite() && x.is_finite() {
+                    return Err(ValueFault::Unequal(self));
+                }
+                Ok(Self::Number(rounded))
+            }
+        }
+    }
+}
+
+/// Returns the smallest and the largest value of an integer type.
+fn integers(datatype: Datatype) -> (i128, i128) {
+    match datatype {
+        Datatype::Int8 => (i8::MIN.into(), i8::MAX.into()),
+        Datatype::Int16 => (i16::MIN.into(), i16::MAX.into()),
+        Datatype::Int32 => (i32::MIN.into(), i32::MAX.into()),
+        Datatype::Uint8 => (0, u8::MAX.into()),
+        Datatype::Uint16 => (0, u16::MAX.into()),
+        Datatype::Uint32 => (0, u32::MAX.into()),
+        Datatype::Uint64 => (0, u64::MAX.into()),
+        _ => (i64::MIN.into(), i64::MAX.into()),
+    }
+}
+
+/// Returns `x` as an integer; `None` if it is not whole, or too large for every integer type.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "whole, and far inside i128"
+)]
+pub(super) fn as_whole(x: f64) -> Option<i128> {
+    (x.fract() == 0.0 && x.abs() < 2e19).then_some(x as i128)
+}
+
+/// Returns the nearest f64.
+#[expect(clippy::cast_precision_loss, reason = "rounding is the purpose")]
+pub(super) fn as_f64(whole: i128) -> f64 {
+    whole as f64
+}
+
+/// Rounds `x` to a float type; returns it unchanged for another type.
+#[expect(clippy::cast_possible_truncation, reason = "rounding is the purpose")]
+pub(in crate::model) fn as_datatype(datatype: Datatype, x: f64) -> f64 {
+    match datatype {
+        Datatype::Fp32 => f64::from(x as f32),
+        Datatype::Fp16 => f16::from_f64(x).to_f64(),
+        Datatype::Bf16 => bf16::from_f64(x).to_f64(),
+        _ => x,
+    }
+}
+
 /// Describes a valid value of `input`: `a finite number from 0 to 23`.
 pub(super) fn expected(input: &Input) -> String {
-    let kind = match input.datatype {
-        Datatype::Bool => "true or false",
-        Datatype::Int32 => "a whole number of 32 bits",
-        Datatype::Int64 => "a whole number of 64 bits",
-        Datatype::Fp32 => "a finite FP32 number",
-        Datatype::Fp64 => "a finite number",
-        Datatype::Bytes => "a string",
+    let datatype = input.datatype;
+    let kind = match datatype {
+        Datatype::Bool => "true or false".to_owned(),
+        Datatype::Fp64 => "a finite number".to_owned(),
+        Datatype::Fp16 | Datatype::Bf16 | Datatype::Fp32 => format!("a finite {datatype} number"),
+        Datatype::Bytes => "a string".to_owned(),
+        Datatype::Uint8 | Datatype::Uint16 | Datatype::Uint32 | Datatype::Uint64 => {
+            format!("a whole number from 0 to {}", integers(datatype).1)
+        }
+        _ => {
+            let bits = datatype.width().unwrap_or(8) * 8;
+            format!("a whole number of {bits} bits")
+        }
     };
     match &input.encoding {
         Encoding::Numeric {
@@ -71,28 +179,39 @@ pub(super) fn expected(input: &Input) -> String {
         }
         | Encoding::Cyclic {
             range: Some(range), ..
-        } if !range.clip && input.datatype != Datatype::Bool => {
-            let end = |x| format_number(input.datatype, x);
+        } if range.outside == Outside::Reject && datatype != Datatype::Bool => {
+            let end = |x| format_number(datatype, x);
             format!("{kind} from {} to {}", end(range.min), end(range.max))
         }
         // The categories come from training rows, which are as sensitive as the request.
         Encoding::Categorical {
             unknown_bucket: false,
             ..
+        }
+        | Encoding::Ordinal {
+            unknown_is_missing: false,
+            ..
         } if input.is_sensitive() => "a known category".into(),
         Encoding::Categorical {
             categories,
             unknown_bucket: false,
             ..
+        }
+        | Encoding::Ordinal {
+            categories,
+            unknown_is_missing: false,
+            ..
         } => format!("one of {}", list(categories.names())),
-        _ => kind.into(),
+        _ => kind,
     }
 }
 
 /// Formats a number with the digits of its datatype: 0.1 as FP32 is 0.10000000149011612 in f64.
 pub(in crate::model) fn format_number(datatype: Datatype, x: f64) -> String {
-    match (datatype, finite(x)) {
+    match (datatype, f32::of(x)) {
         (Datatype::Fp32, Some(single)) => single.to_string(),
+        (Datatype::Fp16, Some(_)) => f16::from_f64(x).to_string(),
+        (Datatype::Bf16, Some(_)) => bf16::from_f64(x).to_string(),
         _ => Cell::Number(x).to_string(),
     }
 }
@@ -126,13 +245,45 @@ pub(super) fn shorten(text: &str) -> Cow<'_, str> {
     ellipsize(text, 64)
 }
 
-/// Encodes one value and returns what it was. `at` is its index among the row's values of `input`; `columns` are the input's columns of
-/// that row.
-pub(super) fn encode<'a>(
+/// An element of the matrix.
+pub(super) trait Element: Copy + Default {
+    /// Stands for a missing value.
+    const MISSING: Self;
+
+    /// Rounds `x`. Returns `None` if the result is not finite.
+    fn of(x: f64) -> Option<Self>;
+}
+
+impl Element for f32 {
+    const MISSING: Self = f32::NAN;
+
+    #[inline]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "rounding to f32 is what an encoded row is"
+    )]
+    fn of(x: f64) -> Option<Self> {
+        let x = x as f32;
+        x.is_finite().then_some(x)
+    }
+}
+
+impl Element for f64 {
+    const MISSING: Self = f64::NAN;
+
+    #[inline]
+    fn of(x: f64) -> Option<Self> {
+        x.is_finite().then_some(x)
+    }
+}
+
+/// Encodes one value of the input's datatype and returns what it was. `at` is its index among the row's values of `input`; `columns` are
+/// the input's columns of that row.
+pub(super) fn encode<'a, T: Element>(
     input: &Input,
     at: usize,
     value: Value<'a>,
-    columns: &mut [f32],
+    columns: &mut [T],
 ) -> Result<Observed, ValueFault<'a>> {
     match &input.encoding {
         Encoding::Numeric {
@@ -140,9 +291,38 @@ pub(super) fn encode<'a>(
             range,
             missing,
         } => {
-            let (x, content) = number(value, range.as_ref(), *missing)?;
-            columns[at] = finite(scale[at].apply(x)).ok_or(ValueFault::Overflow(x))?;
+            if value == Value::Missing && *missing == Missing::Keep {
+                columns[at] = T::MISSING;
+                return Ok(Observed::Missing);
+            }
+            let imputed = match missing {
+                Missing::Impute(x) => Some(*x),
+                Missing::Reject | Missing::Keep => None,
+            };
+            let (x, content) = number(value, range.as_ref(), imputed)?;
+            columns[at] = T::of(scale[at].apply(x)).ok_or(ValueFault::Overflow(x))?;
             Ok(content)
+        }
+        Encoding::Ordinal {
+            categories,
+            unknown_is_missing,
+            missing,
+        } => {
+            let column = match value {
+                Value::Missing if *missing => None,
+                Value::Missing => return Err(ValueFault::Missing),
+                value => match find(categories, value)? {
+                    None if !unknown_is_missing => return Err(ValueFault::Unknown(value)),
+                    found => found,
+                },
+            };
+            let number = column.and_then(|column| T::of(position(column)));
+            columns[0] = number.unwrap_or(T::MISSING);
+            Ok(match (column, value) {
+                (Some(column), _) => Observed::Category(column),
+                (None, Value::Missing) => Observed::Missing,
+                (None, _) => Observed::Unknown,
+            })
         }
         Encoding::Cyclic {
             period,
@@ -153,8 +333,8 @@ pub(super) fn encode<'a>(
             let turns = x / period;
             // libm instead of the platform's sine gives the same bits on every machine, in training and in serving.
             let (sin, cos) = libm::sincos(TAU * (turns - turns.floor()));
-            columns[0] = finite(sin).ok_or(ValueFault::Overflow(x))?;
-            columns[1] = finite(cos).ok_or(ValueFault::Overflow(x))?;
+            columns[0] = T::of(sin).ok_or(ValueFault::Overflow(x))?;
+            columns[1] = T::of(cos).ok_or(ValueFault::Overflow(x))?;
             Ok(content)
         }
         Encoding::Categorical {
@@ -162,31 +342,63 @@ pub(super) fn encode<'a>(
             unknown_bucket,
             missing,
         } => {
-            let text = match (value, missing) {
-                (Value::Text(text), _) => text,
-                (Value::Missing, Some(text)) => text,
-                (Value::Missing, None) => return Err(ValueFault::Missing),
-                (Value::Number(_), _) => return Err(ValueFault::Kind),
-            };
-            let (column, content) = match (categories.find(text), value) {
-                (Some(column), _) => (column, Observed::Category(column)),
-                (None, _) if *unknown_bucket => (categories.names().len(), Observed::Unknown),
-                (None, Value::Text(text)) => return Err(ValueFault::Unknown(text)),
-                (None, _) => return Err(ValueFault::Missing),
-            };
-            columns.fill(0.0);
-            columns[column] = 1.0;
-            Ok(match value {
-                Value::Missing => Observed::Missing,
-                _ => content,
-            })
+            let imputed = missing.as_deref();
+            let (column, content) = one_hot(categories, *unknown_bucket, imputed, value)?;
+            columns.fill(T::default());
+            columns[column] = T::of(1.0).unwrap_or_default();
+            Ok(content)
         }
         Encoding::Ignore { optional } => match value {
             Value::Missing if !optional => Err(ValueFault::Missing),
             Value::Number(x) if x.is_infinite() => Err(ValueFault::Infinite(x)),
             _ => Ok(Observed::Unused),
         },
+        // Such an input has no columns: it is passed on as a tensor.
+        Encoding::Tensor { .. } => Ok(Observed::Unused),
     }
+}
+
+/// Returns the column of a category that is encoded one-hot, and what to report to the observer. `imputed` is used for a missing value.
+fn one_hot<'a>(
+    categories: &Categories,
+    unknown_bucket: bool,
+    imputed: Option<&str>,
+    value: Value<'a>,
+) -> Result<(usize, Observed), ValueFault<'a>> {
+    let found = match (value, imputed) {
+        (Value::Missing, Some(text)) => categories.find(text),
+        (Value::Missing, None) => return Err(ValueFault::Missing),
+        (value, _) => find(categories, value)?,
+    };
+    let (column, content) = match (found, value) {
+        (Some(column), _) => (column, Observed::Category(column)),
+        (None, _) if unknown_bucket => (categories.names().len(), Observed::Unknown),
+        (None, Value::Missing) => return Err(ValueFault::Missing),
+        (None, value) => return Err(ValueFault::Unknown(value)),
+    };
+    let content = match value {
+        Value::Missing => Observed::Missing,
+        _ => content,
+    };
+    Ok((column, content))
+}
+
+/// Returns the position of a category.
+fn find<'a>(categories: &Categories, value: Value<'a>) -> Result<Option<usize>, ValueFault<'a>> {
+    match value {
+        Value::Text(text) if !categories.are_numbers() => Ok(categories.find(text)),
+        Value::Integer(whole) if categories.are_numbers() => {
+            let number = i64::try_from(whole).ok();
+            Ok(number.and_then(|number| categories.find_number(number)))
+        }
+        other => Err(ValueFault::Kind(other)),
+    }
+}
+
+/// Returns a position as a number. There are at most 65,536 categories.
+#[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
+fn position(at: usize) -> f64 {
+    at as f64
 }
 
 /// Returns the number to encode, after imputation and clipping, and what to report to the observer.
@@ -195,19 +407,27 @@ fn number<'a>(
     range: Option<&Range>,
     missing: Option<f64>,
 ) -> Result<(f64, Observed), ValueFault<'a>> {
-    let (x, content) = match (value, missing) {
-        (Value::Number(x), _) => (x, Observed::Number(x)),
-        (Value::Missing, Some(x)) => (x, Observed::Missing),
-        (Value::Missing, None) => return Err(ValueFault::Missing),
-        (Value::Text(_), _) => return Err(ValueFault::Kind),
+    let given = match value {
+        Value::Number(x) => Some(x),
+        Value::Integer(whole) => Some(as_f64(whole)),
+        Value::Bool(value) => Some(f64::from(u8::from(value))),
+        Value::Missing => None,
+        Value::Text(_) => return Err(ValueFault::Kind(value)),
+    };
+    let (x, content) = match (given, missing) {
+        (Some(x), _) => (x, Observed::Number(x)),
+        (None, Some(x)) => (x, Observed::Missing),
+        (None, None) => return Err(ValueFault::Missing),
     };
     if x.is_infinite() {
         return Err(ValueFault::Infinite(x));
     }
     match range {
         Some(range) if !range.contains(x) => {
-            if !range.clip {
-                return Err(ValueFault::Outside(x));
+            match range.outside {
+                Outside::Reject => return Err(ValueFault::Outside(x)),
+                Outside::Accept => return Ok((x, content)),
+                Outside::Clip => {}
             }
             let clipped = x.max(range.min).min(range.max);
             let content = match content {
@@ -218,16 +438,6 @@ fn number<'a>(
         }
         _ => Ok((x, content)),
     }
-}
-
-/// Rounds `x` to f32. Returns `None` if the result is not finite.
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "rounding to f32 is what an encoded row is"
-)]
-pub(super) fn finite(x: f64) -> Option<f32> {
-    let x = x as f32;
-    x.is_finite().then_some(x)
 }
 
 #[cfg(test)]

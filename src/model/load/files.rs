@@ -1,6 +1,6 @@
 //! Reads the files of a version once, slice by slice, and checks their digests.
 //!
-//! Only the weights are kept in memory. A file whose size differs from the manifest is rejected before any memory is allocated or any
+//! Only the files of the model are kept in memory. A file whose size differs from the manifest is rejected before any memory is allocated or any
 //! byte is read.
 
 use std::fs;
@@ -12,29 +12,35 @@ use sha2::{Digest as _, Sha256};
 
 use super::throttle::Throttle;
 use crate::faults::Faults;
+use crate::model::format::Format;
 use crate::model::manifest::{File, Manifest};
 use crate::model::open_file::open_file;
 
 /// Bytes that are read and hashed between two rests.
 const SLICE: u64 = 1 << 20;
 
-/// Reads and verifies every listed file. Returns the bytes of the weights, if they are valid; all faults are added to `faults`.
+/// Reads and verifies every listed file. Returns the files of the model, its own file first, if they are valid; all faults are added to
+/// `faults`.
 pub(super) fn read(
     manifest: &Manifest,
     dir: &Path,
     throttle: &mut Throttle,
     faults: &mut Faults,
-) -> Option<Vec<u8>> {
-    let mut weights = None;
+) -> Option<Vec<(String, Vec<u8>)>> {
+    let format = <dyn Format>::of(manifest.format.kind);
+    let needed: Vec<&str> = format.files(&manifest.format).collect();
+    let mut contents: Vec<Option<Vec<u8>>> = vec![None; needed.len()];
     for file in &manifest.files {
-        let keep = file.is_weights();
-        match read_one(dir, file, keep, throttle) {
-            Ok(bytes) if keep => weights = Some(bytes),
-            Ok(_) => {}
-            Err(why) => faults.add(dir.join(&file.path), "", why),
+        let place = needed.iter().position(|path| file.path == Path::new(path));
+        match (read_one(dir, file, place.is_some(), throttle), place) {
+            (Ok(bytes), Some(place)) => contents[place] = Some(bytes),
+            (Ok(_), None) => {}
+            (Err(why), _) => faults.add(dir.join(&file.path), "", why),
         }
     }
-    weights
+    let named = needed.into_iter().zip(contents);
+    let named = named.map(|(path, bytes)| bytes.map(|bytes| (path.to_owned(), bytes)));
+    named.collect()
 }
 
 /// Opens `file` and checks its size.

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::throttle::Throttle;
 use super::version::Version;
 use crate::faults::Faults;
-use crate::model::manifest::raw::Head;
+use crate::model::signature::Signature;
 
 /// Absolute tolerance for probabilities.
 const ABSOLUTE: f32 = 1e-5;
@@ -29,19 +29,14 @@ pub(super) fn check(version: &Version, file: &Path, throttle: &mut Throttle) -> 
         };
         throttle.rest();
         let scores = match result {
-            Ok(scores) => scores.into_vec(),
+            Ok(pass) => pass.scores.into_vec(),
             Err(why) => {
                 faults.add(file, path, why);
                 continue;
             }
         };
         for (column, (got, wanted)) in scores.iter().zip(&golden.answer).enumerate() {
-            let tolerance = match version.manifest().head {
-                Head::Sigmoid | Head::Softmax => ABSOLUTE,
-                // Near zero, a sum of floats is not relatively exact. The tolerance never falls below that of a hundredth of the
-                // largest answer.
-                Head::Identity => RELATIVE * wanted.abs().max(largest / 100.0),
-            };
+            let tolerance = tolerance(version.signature(), *wanted, largest);
             if (got - wanted).abs() > tolerance {
                 let message = format!("got {got}, wants {wanted} within {tolerance:e}");
                 faults.add(file, format!("{path}.answer[{column}]"), message);
@@ -49,4 +44,21 @@ pub(super) fn check(version: &Version, file: &Path, throttle: &mut Throttle) -> 
         }
     }
     faults.into_result()
+}
+
+/// Returns whether a score agrees with the expected one. `largest` is the largest absolute value of all expected scores.
+#[must_use]
+pub fn agrees(signature: &Signature, got: f32, expected: f32, largest: f32) -> bool {
+    (got - expected).abs() <= tolerance(signature, expected, largest)
+}
+
+/// Returns how far a score may be from the expected one.
+fn tolerance(signature: &Signature, expected: f32, largest: f32) -> f32 {
+    if signature.prediction.kind.has_classes() {
+        ABSOLUTE
+    } else {
+        // Near zero, a sum of floats is not relatively exact. The tolerance never falls below that of a hundredth of the largest
+        // answer.
+        RELATIVE * expected.abs().max(largest / 100.0)
+    }
 }

@@ -1,7 +1,7 @@
 //! Loads a version from its folder.
 //!
-//! [`load_with`] does everything that can fail: it reads the manifest, checks every file against its digest, builds the network,
-//! checks the golden requests and warms the network up. The returned version is ready to be published. Loading is slow and blocks, so
+//! [`load_with`] does everything that can fail: it reads the manifest, checks every file against its digest, builds the model,
+//! checks the golden requests and warms the model up. The returned version is ready to be published. Loading is slow and blocks, so
 //! it must not run on a thread that serves requests. While requests are served, it runs at [`Pace::Shared`].
 //!
 //! Memory: the weights file is read whole, the network's own weights are built from it, and the file's bytes are freed before the
@@ -19,13 +19,13 @@ mod tests;
 
 use std::path::Path;
 
-use super::dense::Dense;
-use super::manifest::raw::Format;
+use super::format::{Format, ModelFiles};
 use super::manifest::{File, Manifest};
 use crate::faults::Faults;
 use crate::ident::{ModelName, VersionNumber};
 use throttle::Throttle;
 
+pub use golden::agrees;
 pub use throttle::Pace;
 pub use version::Version;
 
@@ -62,19 +62,20 @@ pub fn load_with(
     let mut throttle = Throttle::new(pace);
     let manifest = Manifest::read(dir)?;
     let mut faults = misplaced(&manifest, dir, model, version);
-    let weights = files::read(&manifest, dir, &mut throttle, &mut faults);
-    let network = weights.and_then(|bytes| {
-        let file = dir.join(File::WEIGHTS);
-        let network = match manifest.about.format {
-            Format::Dense => Dense::read(&manifest, bytes, &file, &mut || throttle.rest()),
-        };
-        network.map_err(|wrong| faults.extend(wrong)).ok()
+    let files = files::read(&manifest, dir, &mut throttle, &mut faults);
+    let model = files.and_then(|files| {
+        let format = <dyn Format>::of(manifest.format.kind);
+        let files = ModelFiles { dir, files };
+        let model = format.load(&manifest.about, &manifest.signature, files, &mut || {
+            throttle.rest();
+        });
+        model.map_err(|wrong| faults.extend(wrong)).ok()
     });
     faults.into_result()?;
-    let Some(network) = network else {
+    let Some(model) = model else {
         return Err(Faults::one(dir, "has no weights"));
     };
-    let version = Version::new(manifest, Box::new(network));
+    let version = Version::new(manifest, model);
     on_phase(Phase::Verifying);
     golden::check(&version, &dir.join(File::MANIFEST), &mut throttle)?;
     on_phase(Phase::Warming);
@@ -92,10 +93,15 @@ pub fn load_with(
 /// Returns the faults of the manifest or of the weights file, as [`load_with`] does.
 pub fn memory_to_load(dir: &Path) -> Result<u64, Faults> {
     let manifest = Manifest::read(dir)?;
-    for file in manifest.files.iter().filter(|file| file.is_weights()) {
+    for file in manifest
+        .files
+        .iter()
+        .filter(|file| manifest.is_model_file(file))
+    {
         files::open_checked(dir, file).map_err(|why| Faults::one(dir.join(&file.path), why))?;
     }
-    Ok(manifest.weight_bytes().saturating_mul(2))
+    let format = <dyn Format>::of(manifest.format.kind);
+    Ok(format.memory_to_load(manifest.weight_bytes()))
 }
 
 /// Returns a fault for each difference between the manifest and the names of its folders. It differs if it was copied from another

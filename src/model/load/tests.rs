@@ -5,9 +5,10 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::error::ForwardError;
-use crate::model::payload::{Cell, Payload};
+use crate::model::batch::Batch;
+use crate::model::payload::{Cell, Payload, TensorData};
 use crate::model::samples;
-use crate::model::scoring::{Model, Rows, Scores};
+use crate::model::scoring::{Model, Outputs};
 
 mod refusals;
 
@@ -32,7 +33,7 @@ fn load_it(dir: &Path) -> Result<Version, Vec<String>> {
     })
 }
 
-fn rows(version: &Version, table: &[(f64, f64)]) -> Rows {
+fn rows(version: &Version, table: &[(f64, f64)]) -> Batch {
     let row = |(a, b): &(f64, f64)| {
         vec![
             ("a".into(), Cell::Number(*a)),
@@ -53,7 +54,7 @@ fn a_good_folder_becomes_a_version_that_answers() {
         .forward(&rows(&version, &[(1.0, 1.0), (0.0, 2.5)]))
         .unwrap();
     let want = [0.622_459_35, 0.119_202_92];
-    for (got, want) in scores.into_vec().iter().zip(want) {
+    for (got, want) in scores.scores.into_vec().iter().zip(want) {
         assert!((got - want).abs() < 1e-6, "got {got}, wants {want}");
     }
     assert_eq!(
@@ -82,8 +83,8 @@ fn each_fault_of_a_folder_is_reported() {
             "metadata.json: $.version: got \"1\", wants integer".into(),
         ),
         (
-            Box::new(|d| d["format"] = json!("onnx")),
-            "metadata.json: $.format: got \"onnx\", wants \"dense\"".into(),
+            Box::new(|d| d["format"] = json!({"kind": "dense"})),
+            "metadata.json: $.format: this belongs to form 2; add \"manifest_version\": 2".into(),
         ),
         (
             Box::new(move |d| d["files"][0]["sha256"] = json!(digest)),
@@ -214,14 +215,14 @@ fn the_manifest_follows_the_same_rules_as_other_files() {
 }
 
 /// A network whose forward pass is a function.
-struct FakeNetwork(fn(&Rows) -> Result<Scores, ForwardError>);
+struct FakeNetwork(fn(&Batch) -> Result<Outputs, ForwardError>);
 
 impl Model for FakeNetwork {
     fn cost_per_row(&self) -> usize {
         1
     }
 
-    fn forward(&self, rows: &Rows) -> Result<Scores, ForwardError> {
+    fn forward(&self, rows: &Batch) -> Result<Outputs, ForwardError> {
         (self.0)(rows)
     }
 }
@@ -242,39 +243,39 @@ fn a_failed_forward_pass_fails_only_its_own_request() {
             "the model panicked: 2 rows",
         ),
         (
-            version(|_| Scores::new(vec![0.5, f32::NAN], 1)),
+            version(|_| Outputs::scores(vec![0.5, f32::NAN], 1)),
             "the score of row 1 is not finite",
         ),
         (
-            version(|_| Scores::new(vec![f32::INFINITY, 0.5], 1)),
+            version(|_| Outputs::scores(vec![f32::INFINITY, 0.5], 1)),
             "the score of row 0 is not finite",
         ),
         (
-            version(|_| Scores::new(vec![0.5], 1)),
-            "2 rows got 1 scores, wants 2",
+            version(|_| Outputs::scores(vec![0.5], 1)),
+            "2 rows got 1 scores, expected 2",
         ),
         (
-            version(|_| Scores::new(vec![0.5; 4], 2)),
-            "2 rows got 4 scores, wants 2",
+            version(|_| Outputs::scores(vec![0.5; 4], 2)),
+            "2 rows got 4 scores, expected 2",
         ),
         (
-            version(|_| Scores::new(vec![0.5; 3], 2)),
+            version(|_| Outputs::scores(vec![0.5; 3], 2)),
             "3 scores are not a whole number of rows of 2",
         ),
     ] {
         assert_eq!(two(&version).unwrap_err().to_string(), want);
         assert!(two(&version).is_err(), "and can be called again");
     }
-    assert!(two(&version(|rows| Scores::new(vec![0.5; rows.len()], 1))).is_ok());
+    assert!(two(&version(|rows| Outputs::scores(vec![0.5; rows.len()], 1))).is_ok());
 }
 
 #[test]
 fn a_network_that_fails_verification_or_warm_up_is_not_loaded() {
     let file = Path::new("metadata.json");
     let mut full = Throttle::new(Pace::Full);
-    let half: fn(&Rows) -> _ = |rows| Scores::new(vec![0.5; rows.len()], 1);
-    let only_one: fn(&Rows) -> _ = |rows| match rows.len() {
-        1 => Scores::new(vec![0.622_459_35], 1),
+    let half: fn(&Batch) -> _ = |rows| Outputs::scores(vec![0.5; rows.len()], 1);
+    let only_one: fn(&Batch) -> _ = |rows| match rows.len() {
+        1 => Outputs::scores(vec![0.622_459_35], 1),
         _ => Err(ForwardError::Failed("no batches".into())),
     };
     let version = |forward| {
@@ -326,4 +327,45 @@ fn the_top_class_is_the_most_probable_one() {
         "the first of equally probable ones"
     );
     assert_eq!(top(&with("identity", &[]), &[7.0]), None);
+}
+
+#[test]
+fn an_embedding_of_a_network_is_judged_by_its_norm_and_answered_as_vectors() {
+    for (datatype, vectors) in [
+        ("FP32", TensorData::Fp32(vec![-0.5, 2.0])),
+        ("FP64", TensorData::Fp64(vec![-0.5, 2.0])),
+    ] {
+        let root = tempfile::tempdir().unwrap();
+        let dir = root.path().join("1");
+        let mut document = samples::embedding("m", 1, 0.9);
+        document["outputs"][0]["datatype"] = json!(datatype);
+        samples::write(&dir, &document);
+        let version = load_it(&dir).unwrap();
+        let pass = version.forward(&rows(&version, &[(1.0, 2.0), (1.5, 0.0)]));
+        let pass = pass.unwrap();
+        assert_eq!(pass.scores.as_slice(), [0.5, 2.0]);
+        let output = pass.summarised_output().unwrap();
+        assert_eq!((&output.shape[..], &output.data), (&[2, 1][..], &vectors));
+        let [only] = &pass.outputs(version.signature()).collect::<Vec<_>>()[..] else {
+            panic!("one output")
+        };
+        assert_eq!((only.shape(), only.data()), (vec![2, 1], vectors));
+        let parts = pass.split(&[1, 1]);
+        let second = parts[1].summarised_output().unwrap();
+        assert_eq!(second.shape, [1, 1], "each part has its own vectors");
+    }
+}
+
+#[test]
+fn an_embedding_is_as_wide_as_its_output() {
+    let root = tempfile::tempdir().unwrap();
+    let dir = root.path().join("1");
+    let mut document = samples::embedding("m", 1, 0.9);
+    document["outputs"][0]["shape"] = json!([-1, 2]);
+    samples::write(&dir, &document);
+    let refused = load_it(&dir).unwrap_err();
+    assert!(
+        refused.iter().any(|fault| fault.contains("0.weight") && fault.contains("[2, 2]")),
+        "{refused:?}"
+    );
 }

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::{ForwardError, panic_text};
+use crate::model::batch::Batch;
+use crate::model::judge;
 use crate::model::manifest::Manifest;
-use crate::model::manifest::raw::Head;
-use crate::model::scoring::{Model, Rows, Scores, TopClass};
+use crate::model::scoring::{Model, Pass, TopClass};
 use crate::model::signature::Signature;
 
-/// A version in memory: its manifest and its network.
+/// A version in memory: its manifest and its model.
 pub struct Version {
     manifest: Arc<Manifest>,
     model: Box<dyn Model>,
@@ -20,7 +21,7 @@ pub struct Version {
 }
 
 impl Version {
-    /// Creates a version from a given network, which must fit the manifest's signature. It is not verified or warmed up.
+    /// Creates a version from a given model, which must fit the manifest's signature. It is not verified or warmed up.
     #[must_use]
     pub fn new(manifest: Manifest, model: Box<dyn Model>) -> Self {
         let manifest = Arc::new(manifest);
@@ -64,11 +65,18 @@ impl Version {
         &self.manifest.signature
     }
 
-    /// Returns the size of the weights in memory, in bytes. This is the size of their file, which differs from the size in memory only
-    /// by its header and by folded layers.
+    /// Returns the size of the weights in memory, in bytes. For some formats this is the size of their files, which differs from the size
+    /// in memory only by headers and by folded layers.
     #[must_use]
     pub fn weight_bytes(&self) -> u64 {
-        self.manifest.weight_bytes()
+        let own = self.model.weight_bytes();
+        own.unwrap_or_else(|| self.manifest.weight_bytes())
+    }
+
+    /// Returns whether rows of several requests may share a pass.
+    #[must_use]
+    pub fn joins_requests(&self) -> bool {
+        self.model.joins_requests()
     }
 
     /// Returns the multiply-adds of one row.
@@ -77,54 +85,23 @@ impl Version {
         self.model.cost_per_row()
     }
 
-    /// Scores `rows`, which this version's signature must have encoded. Blocks until the network has finished.
+    /// Scores `batch`, which this version's signature must have encoded. Blocks until the model has finished.
     ///
     /// # Errors
-    /// Returns an error if the network fails or panics, or if its scores are not finite or have the wrong shape.
-    pub fn forward(&self, rows: &Rows) -> Result<Scores, ForwardError> {
-        // Unwind-safe because the network is immutable: a panic leaves no broken state behind.
-        let result = catch_unwind(AssertUnwindSafe(|| self.model.forward(rows)));
-        let scores =
+    /// Returns an error if the model fails or panics, if its scores are not finite, or if its outputs are not as the signature says.
+    pub fn forward(&self, batch: &Batch) -> Result<Pass, ForwardError> {
+        // Unwind-safe because the model is immutable: a panic leaves no broken state behind.
+        let result = catch_unwind(AssertUnwindSafe(|| self.model.forward(batch)));
+        let outputs =
             result.map_err(|panic| ForwardError::Panicked(panic_text(&*panic).to_owned()))??;
-        let columns = self.manifest.signature.output.columns;
-        let (got, wanted) = (scores.as_slice().len(), rows.len() * columns);
-        if scores.columns() != columns || got != wanted {
-            let message = format!("{} rows got {got} scores, wants {wanted}", rows.len());
-            return Err(ForwardError::Failed(message));
-        }
-        match scores.as_slice().iter().position(|x| !x.is_finite()) {
-            Some(at) => Err(ForwardError::NotFinite { row: at / columns }),
-            None => Ok(scores),
-        }
+        judge::pass(&self.manifest.signature, batch.len(), outputs)
     }
 
-    /// Returns the most probable class for the scores of one row; `None` for a regression. Of equally probable classes, a sigmoid head
-    /// takes the second, a softmax head the first.
+    /// Returns the most probable class for the scores of one row; `None` if no class is predicted. Of equally probable classes, it is the
+    /// second if its probability is the only column, and otherwise the first.
     #[must_use]
     pub fn top_class(&self, row: &[f32]) -> Option<TopClass> {
-        match (self.manifest.head, row) {
-            (Head::Sigmoid, [p, ..]) if *p >= 0.5 => Some(TopClass {
-                index: 1,
-                probability: *p,
-            }),
-            (Head::Sigmoid, [p, ..]) => Some(TopClass {
-                index: 0,
-                probability: 1.0 - p,
-            }),
-            (Head::Softmax, [first, rest @ ..]) => {
-                let mut top = TopClass {
-                    index: 0,
-                    probability: *first,
-                };
-                for (at, p) in rest.iter().enumerate() {
-                    if *p > top.probability {
-                        (top.index, top.probability) = (at + 1, *p);
-                    }
-                }
-                Some(top)
-            }
-            _ => None,
-        }
+        judge::top_class(&self.manifest.signature.prediction, row)
     }
 }
 

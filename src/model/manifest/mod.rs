@@ -6,6 +6,7 @@
 pub mod raw;
 
 mod check;
+pub(super) mod report;
 
 use std::fs;
 use std::io::{ErrorKind, Read as _};
@@ -13,11 +14,12 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use super::format::Format;
 use super::open_file::open_file;
 use super::signature::Signature;
 use crate::faults::{self, Faults, Schema};
 use crate::ident::{ModelName, VersionNumber};
-use raw::{Golden, Head, RawManifest};
+use raw::{FormatSettings, Golden, RawManifest};
 
 /// A checked manifest.
 #[derive(Clone, Debug)]
@@ -28,10 +30,8 @@ pub struct Manifest {
     pub version: VersionNumber,
     /// Inputs and outputs.
     pub signature: Signature,
-    /// The network's layers, in order.
-    pub layers: Vec<Layer>,
-    /// The function from the logits to the output.
-    pub head: Head,
+    /// The format of the model's files.
+    pub format: FormatSettings,
     /// Every file of the version except the manifest, at least one.
     pub files: Vec<File>,
     /// Golden requests with the expected answers.
@@ -103,11 +103,19 @@ impl Manifest {
         }
     }
 
-    /// Returns the size of the weights file in bytes.
+    /// Returns whether the model is read from this file.
+    #[must_use]
+    pub fn is_model_file(&self, file: &File) -> bool {
+        let format = <dyn Format>::of(self.format.kind);
+        let mut needed = format.files(&self.format);
+        needed.any(|path| file.path == Path::new(path))
+    }
+
+    /// Returns the size of the model's files in bytes.
     #[must_use]
     pub fn weight_bytes(&self) -> u64 {
-        let weights = self.files.iter().filter(|file| file.is_weights());
-        weights.map(|file| file.bytes).sum()
+        let files = self.files.iter().filter(|file| self.is_model_file(file));
+        files.map(|file| file.bytes).sum()
     }
 
     /// Returns the JSON Schema of `metadata.json`.
@@ -130,32 +138,6 @@ fn read_bounded(dir: &Path) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
-/// One layer, with the fields of its kind.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Layer {
-    /// `x W^T + b`, with the prefix of its tensors `NAME.weight` and, optionally, `NAME.bias`.
-    Linear(String),
-    /// Batch normalization. It is folded into a linear layer when the version is loaded.
-    BatchNorm {
-        /// Prefix of its four tensors.
-        name: String,
-        /// Added to the variance.
-        eps: f64,
-    },
-    /// `max(x, 0)`
-    Relu,
-    /// `x Phi(x)`
-    Gelu,
-    /// `x sigmoid(x)`
-    Silu,
-    /// Hyperbolic tangent.
-    Tanh,
-    /// `1 / (1 + e^-x)`
-    Sigmoid,
-    /// Leaky ReLU, with its slope for negative values.
-    LeakyRelu(f64),
-}
-
 /// One file of a version. Its path cannot leave the version's folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct File {
@@ -172,10 +154,4 @@ impl File {
     pub const MANIFEST: &str = "metadata.json";
     /// Name of the weights file of format `dense`.
     pub const WEIGHTS: &str = "weights.safetensors";
-
-    /// Returns whether this is the weights file.
-    #[must_use]
-    pub fn is_weights(&self) -> bool {
-        self.path == Path::new(Self::WEIGHTS)
-    }
 }

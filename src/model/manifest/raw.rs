@@ -18,6 +18,10 @@ use crate::model::payload::Datatype;
 #[serde(deny_unknown_fields)]
 #[schemars(title = "taper manifest")]
 pub struct RawManifest {
+    /// Version of this form. 1, the default: a dense network over encoded features. 2: any format, inputs and outputs.
+    #[serde(default = "first_form", skip_serializing_if = "is_first_form")]
+    #[schemars(range(min = 1, max = 2))]
+    pub manifest_version: u32,
     /// Name of the model; must equal the name of its folder.
     pub model_name: String,
     /// Number of the version, from 1; must equal the name of its folder.
@@ -37,7 +41,8 @@ pub struct RawManifest {
     /// What the model predicts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
-    /// Names of the inputs that the network uses, in the order of `inputs`. Inputs with encoding `ignore` are left out.
+    /// Names of the inputs that the model uses, in the order of `inputs`. Inputs with encoding `ignore` are left out. Form 2 may omit it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub features: Vec<String>,
     /// Origin of the training rows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -45,18 +50,26 @@ pub struct RawManifest {
     /// Quality on held-out rows, by name of the measure: `auc`, `log_loss`, `brier`, `accuracy`, `mae`, ...
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub metrics: BTreeMap<String, f64>,
-    /// Format of the weights.
-    pub format: Format,
-    /// The network.
-    pub architecture: RawArchitecture,
-    /// The inputs of a request, in the order of the network's columns.
+    /// Format of the model's files: its name, or an object with its name and its settings.
+    pub format: RawFormat,
+    /// Format `dense` only: the network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub architecture: Option<RawArchitecture>,
+    /// The inputs of a request, in the order of the model's columns.
     #[schemars(length(min = 1))]
     pub inputs: Vec<RawInput>,
-    /// The outputs. Exactly one: `probability` for heads `sigmoid` and `softmax`, `value` for `identity`.
+    /// Name of a tensor `[-1, n]` that a request may have instead of the inputs, with one column per input, in their order. Only if
+    /// each input is one number per row. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub matrix: Option<String>,
+    /// The outputs. Formats other than `onnx` have exactly one.
     #[schemars(length(min = 1))]
     pub outputs: Vec<RawOutput>,
-    /// Labels of the classes, in the order of the output's columns. Two for a `sigmoid` head, whose output is the probability of
-    /// the second; one per column for `softmax`; none for `identity`.
+    /// Which output is judged, and what it is. Default: the only output; probabilities if there are classes, otherwise numbers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prediction: Option<RawPrediction>,
+    /// Labels of the classes, in the order of the columns of the output that is judged. Two if its only column is the probability of
+    /// the second; otherwise one per column, or one per label. None if numbers are predicted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub classes: Vec<String>,
     /// All files of the version except `metadata.json`.
@@ -73,12 +86,122 @@ pub struct RawManifest {
     pub batching: RawBatching,
 }
 
-/// Format of the weights.
+/// Format of the model's files: an object with its settings, or only its name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum RawFormat {
+    /// The name and the settings.
+    Tagged(FormatSettings),
+    /// Only the name.
+    Name(FormatKind),
+}
+
+impl RawFormat {
+    /// Returns the kind of format.
+    #[must_use]
+    pub fn kind(&self) -> FormatKind {
+        match self {
+            Self::Tagged(settings) => settings.kind,
+            Self::Name(kind) => *kind,
+        }
+    }
+
+    /// Returns the settings; the defaults if only the name is given.
+    #[must_use]
+    pub fn settings(&self) -> FormatSettings {
+        match self {
+            Self::Tagged(settings) => settings.clone(),
+            Self::Name(kind) => FormatSettings {
+                kind: *kind,
+                file: None,
+                iterations: None,
+                external: Vec::new(),
+            },
+        }
+    }
+}
+
+/// A format with its settings. Each description names the formats that have the setting.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FormatSettings {
+    /// The format.
+    pub kind: FormatKind,
+    /// The model's file. Default: `weights.safetensors` for `dense`, `model.json` for `xgboost`, `model.txt` for `lightgbm`,
+    /// `model.onnx` for `onnx`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// `xgboost`: which trees are used. Default: `all`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub iterations: Option<Iterations>,
+    /// `onnx`: files with external data, which the model's file refers to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub external: Vec<String>,
+}
+
+/// The name of a format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Format {
-    /// A stack of layers with f32 weights in `weights.safetensors`. Tensors have the names of torch's `state_dict`.
+pub enum FormatKind {
+    /// A stack of layers with weights in `weights.safetensors`: F32, or F64, F16 and BF16, which are converted when the version is
+    /// loaded. Tensors have the names of torch's `state_dict`.
     Dense,
+    /// Decision trees of XGBoost, as JSON or UBJ.
+    Xgboost,
+    /// Decision trees of LightGBM, as text.
+    Lightgbm,
+    /// A graph of ONNX operators.
+    Onnx,
+}
+
+/// Which trees of a model of XGBoost are used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Iterations {
+    /// All trees, as `Booster.predict` does.
+    All,
+    /// The trees up to `best_iteration`, as the classes for scikit-learn do after early stopping.
+    Best,
+}
+
+/// Which output is judged, and what it is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RawPrediction {
+    /// Name of the output. Default: the only output.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<String>,
+    /// What the output is.
+    pub kind: RawPredictionKind,
+    /// `embedding`: two vectors disagree if their cosine is below this. From -1 to 1, default: 0.95.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cosine: Option<f32>,
+}
+
+/// What a prediction is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RawPredictionKind {
+    /// Probabilities of classes: one column per class, or one column with the probability of the second of two classes.
+    Probabilities,
+    /// The class: its label as BYTES, or as an integer.
+    Labels,
+    /// One number per row.
+    Value,
+    /// Several numbers per row.
+    Values,
+    /// A vector per row whose direction matters.
+    Embedding,
+}
+
+fn first_form() -> u32 {
+    1
+}
+
+/// Serde calls it with a reference.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "required by serde")]
+fn is_first_form(version: &u32) -> bool {
+    *version == first_form()
 }
 
 /// Origin of the training rows.
@@ -169,16 +292,21 @@ pub struct RawInput {
     pub name: String,
     /// Type of its elements.
     pub datatype: Datatype,
-    /// `[-1]` for one value per row, `[-1, n]` for n values per row (encodings `numeric` and `ignore` only).
+    /// `[-1]` for one value per row, `[-1, n]` for n values per row (encodings `numeric`, `ignore` and `tensor` only). With encoding
+    /// `tensor` any number of axes; -1 after the first axis is any length.
     pub shape: Vec<i64>,
-    /// How it is encoded as columns of the network.
+    /// Whether the first axis is the number of rows. Default: whether it is -1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch: Option<bool>,
+    /// How it is encoded for the model. Default: `{"kind": "tensor"}`.
+    #[serde(default, skip_serializing_if = "RawEncoding::is_plain_tensor")]
     pub encoding: RawEncoding,
     /// Whether its values are never logged, shown or profiled. `"hash"`: the prediction log may contain keyed hashes of them.
     #[serde(default, skip_serializing_if = "Sensitivity::is_open")]
     pub sensitive: Sensitivity,
 }
 
-/// How an input is encoded as columns of the network. Each description names the kinds of encoding that have the field.
+/// How an input is encoded for the model. Each description names the kinds of encoding that have the field.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RawEncoding {
@@ -205,10 +333,11 @@ pub struct RawEncoding {
     /// `cyclic`: the length of one period, more than 0. Columns: `sin(2 pi x / period)`, `cos(2 pi x / period)`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub period: Option<f64>,
-    /// `categorical`: the known categories, one column each, in this order.
+    /// `categorical`: the known categories, one column each, in this order. `ordinal`: the known categories; the column is the position
+    /// of the category, from 0. Strings for BYTES, integers for an integer type.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub categories: Option<Vec<String>>,
-    /// `categorical`: how an unknown category is handled. Default: `reject`.
+    pub categories: Option<Vec<RawCategory>>,
+    /// `categorical`, `ordinal`: how an unknown category is handled. Default: `reject`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unknown: Option<UnknownPolicy>,
     /// How a missing value is handled. Default: `reject`.
@@ -219,18 +348,64 @@ pub struct RawEncoding {
     pub impute: Option<Value>,
 }
 
+impl RawEncoding {
+    /// Returns an encoding of this kind without any other field.
+    #[must_use]
+    pub fn of(kind: EncodingKind) -> Self {
+        Self {
+            kind,
+            scale: None,
+            mean: None,
+            std: None,
+            min: None,
+            max: None,
+            range: None,
+            period: None,
+            categories: None,
+            unknown: None,
+            missing: None,
+            impute: None,
+        }
+    }
+
+    /// Returns whether this is the default. Serde calls it with a reference.
+    fn is_plain_tensor(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl Default for RawEncoding {
+    fn default() -> Self {
+        Self::of(EncodingKind::Tensor)
+    }
+}
+
+/// A category.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum RawCategory {
+    /// A string, for BYTES.
+    Text(String),
+    /// An integer, for an integer type.
+    Number(i64),
+}
+
 /// The kind of encoding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum EncodingKind {
     /// A number, scaled: one column per value.
     Numeric,
-    /// A string, one-hot: one column per category, and one more for unknown categories if `unknown` is `bucket`.
+    /// A string or an integer, one-hot: one column per category, and one more for unknown categories if `unknown` is `bucket`.
     Categorical,
+    /// A string or an integer: one column with the position of the category.
+    Ordinal,
     /// A number with a period, such as an hour of the day: two columns.
     Cyclic,
     /// Accepted and type-checked, but not used. This lets versions that use different inputs have the same signature.
     Ignore,
+    /// Passed to the model as it is. Formats `onnx` only.
+    Tensor,
 }
 
 /// How numbers are scaled.
@@ -265,6 +440,8 @@ pub enum OutsidePolicy {
     Reject,
     /// The nearest allowed value is used.
     Clip,
+    /// The value is used as it is: the range only says what occurred in training.
+    Accept,
 }
 
 /// How an unknown category is handled.
@@ -273,8 +450,10 @@ pub enum OutsidePolicy {
 pub enum UnknownPolicy {
     /// The request is rejected.
     Reject,
-    /// All unknown categories share one additional column.
+    /// `categorical`: all unknown categories share one additional column.
     Bucket,
+    /// `ordinal`: the value counts as missing.
+    Missing,
 }
 
 /// How a missing value is handled.
@@ -285,7 +464,7 @@ pub enum MissingPolicy {
     Reject,
     /// The value in `impute` is used.
     Impute,
-    /// The value may be missing. For encoding `ignore` only.
+    /// The value may be missing: the model gets NaN, or, with encoding `ignore`, nothing. Formats `xgboost`, `lightgbm` and `onnx` only.
     Accept,
 }
 
@@ -293,12 +472,15 @@ pub enum MissingPolicy {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RawOutput {
-    /// `probability` or `value`.
+    /// Its name; unique.
     pub name: String,
-    /// `FP32`.
+    /// Type of its elements. FP32 or FP64 for formats other than `onnx`.
     pub datatype: Datatype,
-    /// `[-1, columns]`.
+    /// `[-1, columns]`, or `[-1]` for one column. With format `onnx` any number of axes; -1 after the first axis is any length.
     pub shape: Vec<i64>,
+    /// Whether the first axis is the number of rows. Default: whether it is -1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch: Option<bool>,
 }
 
 /// One file of the version.
@@ -321,8 +503,9 @@ pub struct Reference {
     pub rows: u64,
     /// Distributions of features, by input name. Sensitive inputs are left out.
     pub features: BTreeMap<String, Profile>,
-    /// Distributions of predictions. A `sigmoid` head has `probability`, a `softmax` head one entry per class label, an `identity` head
-    /// `value`, or `value[i]` if it has several columns.
+    /// Distributions of predictions. Probabilities have one entry per class label, or one called after the output if it has one column.
+    /// Labels have one entry per class label, whose mean is the share of rows with it. One number, or the norm of an embedding, has one
+    /// entry called after the output, several numbers one entry `OUTPUT[i]` each.
     pub predictions: BTreeMap<String, Profile>,
 }
 
@@ -353,10 +536,24 @@ pub struct Profile {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Golden {
-    /// Values by input name.
+    /// Values by input name. An input of several values per row has a list, or lists of lists.
     pub row: BTreeMap<String, Value>,
-    /// One number per column of the output. The version must return it within 1e-5 absolute, or 1e-4 relative for head `identity`.
+    /// One number per column of the output that is judged; for labels, 1 for the class and 0 for the others; for an embedding, its norm.
+    /// The version must return it within 1e-5 absolute if there are classes, otherwise within 1e-4 relative.
     pub answer: Vec<f32>,
+    /// Whether the answer is what the library that trained the model gives, or taper's own at the time of the import. Default: not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<GoldenSource>,
+}
+
+/// Where a golden answer comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum GoldenSource {
+    /// The library that trained the model.
+    Library,
+    /// taper, when the version was imported.
+    Taper,
 }
 
 /// Limits and hints for batching.

@@ -70,16 +70,23 @@ fn named(names: &[&str], classes: &[&str]) -> Signature {
     let input = |name: &&str| Input {
         name: (*name).to_owned(),
         datatype: Datatype::Fp32,
-        width: None,
+        shape: Shape::scalars(),
         encoding: Encoding::Ignore { optional: true },
         sensitive: Sensitivity::Open,
     };
     let output = Output {
         name: "probability".into(),
+        datatype: Datatype::Fp32,
+        shape: Shape::vectors(1),
+    };
+    let prediction = Prediction {
+        output: 0,
+        kind: PredictionKind::Probabilities,
         columns: 1,
     };
     let classes = classes.iter().map(|class| (*class).to_owned()).collect();
-    Signature::new(names.iter().map(input).collect(), output, classes, 1)
+    let inputs = names.iter().map(input).collect();
+    Signature::new(inputs, vec![output], prediction, classes, 1)
 }
 
 #[test]

@@ -68,7 +68,7 @@ pub enum Test {
         /// LightGBM truncates first, XGBoost looks at the sign first.
         truncates_first: bool,
     },
-    /// `x` equals one of these numbers exactly (the MEMBER mode of ONNX `TreeEnsemble`).
+    /// `x` equals one of these numbers exactly (one mode of ONNX `TreeEnsemble`).
     Among(Vec<f64>),
 }
 

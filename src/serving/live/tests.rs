@@ -7,7 +7,7 @@ use super::*;
 use crate::error::ForwardError;
 use crate::ident::RawTarget;
 use crate::insight::{VersionInsight, metrics::Telemetry, stats};
-use crate::model::{Model, Rows, Scores, Version, samples};
+use crate::model::{Batch, Model, Outputs, Version, samples};
 use crate::serving::route::{Choice, RawHeaderRule, RawPolicy, RawShadow, route};
 use crate::serving::version::ServingVersion;
 
@@ -19,7 +19,7 @@ impl Model for Unused {
         0
     }
 
-    fn forward(&self, _: &Rows) -> Result<Scores, ForwardError> {
+    fn forward(&self, _: &Batch) -> Result<Outputs, ForwardError> {
         Err(ForwardError::Failed("no test runs this model".into()))
     }
 }

@@ -12,7 +12,7 @@ use super::*;
 use crate::error::ForwardError;
 use crate::insight::{VersionInsight, stats};
 use crate::model::payload::Cell;
-use crate::model::{Model, Rows, Scores, Version, samples};
+use crate::model::{Batch, Model, Outputs, Version, samples};
 use crate::serving::admission::{AdmissionControl, Limits};
 use crate::serving::live::ServingModel;
 use crate::serving::route::{Policy, RawPolicy};
@@ -30,7 +30,7 @@ impl Model for Logging {
         self.cost_per_row
     }
 
-    fn forward(&self, rows: &Rows) -> Result<Scores, ForwardError> {
+    fn forward(&self, rows: &Batch) -> Result<Outputs, ForwardError> {
         // The threads of the pool have no subscriber of their own in a test.
         dispatcher::with_default(&self.dispatch, || {
             let thread = thread::current();
@@ -42,7 +42,7 @@ impl Model for Logging {
         if self.fails {
             return Err(ForwardError::Failed("no weights".into()));
         }
-        Scores::new(vec![0.5; rows.len()], 1)
+        Outputs::scores(vec![0.5; rows.len()], 1)
     }
 }
 

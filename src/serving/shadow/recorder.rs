@@ -168,7 +168,8 @@ impl ComputedCopy {
 fn side(version: VersionNumber, prediction: &Prediction) -> Side<'_> {
     Side {
         version,
-        scores: &prediction.scores,
+        scores: &prediction.pass.scores,
+        summarised: prediction.pass.summarised_output(),
         top: &prediction.top,
         inference: prediction.inference,
     }

@@ -90,6 +90,10 @@ pub(super) fn check(raw: &RawFeature, path: &str, check: &mut Check<'_>) -> Opti
         },
         EncodingKind::Categorical => {
             let unknown = raw.unknown.unwrap_or(UnknownPolicy::Bucket);
+            if unknown == UnknownPolicy::Missing {
+                let message = "got `missing`, expected `reject` or `bucket`";
+                check.fault(format!("{path}.unknown"), message);
+            }
             let min_count = raw.min_count.unwrap_or(1);
             if unknown == UnknownPolicy::Reject && min_count > 1 {
                 let message = "a value above 1 needs unknown = \"bucket\", which receives the rare categories";
@@ -117,6 +121,14 @@ pub(super) fn check(raw: &RawFeature, path: &str, check: &mut Check<'_>) -> Opti
         EncodingKind::Ignore => Kind::Ignore {
             optional: raw.missing != Some(MissingPolicy::Reject),
         },
+        EncodingKind::Ordinal | EncodingKind::Tensor => {
+            let got = kind_name(raw.kind);
+            check.fault(
+                format!("{path}.kind"),
+                format!("got `{got}`, expected numeric, categorical, cyclic or ignore"),
+            );
+            Kind::Ignore { optional: true }
+        }
     };
     (check.faults.iter().count() == before).then(|| Feature {
         name: raw.name.clone(),
@@ -159,6 +171,8 @@ fn kind_name(kind: EncodingKind) -> &'static str {
         EncodingKind::Categorical => "categorical",
         EncodingKind::Cyclic => "cyclic",
         EncodingKind::Ignore => "ignore",
+        EncodingKind::Ordinal => "ordinal",
+        EncodingKind::Tensor => "tensor",
     }
 }
 
@@ -175,7 +189,7 @@ fn check_datatype(raw: &RawFeature, path: &str, check: &mut Check<'_>) {
             let wanted = format!("a numeric type for kind `{}`", kind_name(raw.kind));
             check.require(&path, got, fits, &wanted);
         }
-        EncodingKind::Ignore => {}
+        EncodingKind::Ignore | EncodingKind::Ordinal | EncodingKind::Tensor => {}
     }
 }
 
@@ -236,8 +250,8 @@ fn fits(value: &Value, datatype: Datatype) -> bool {
     match datatype {
         Datatype::Bool => value.is_boolean(),
         Datatype::Int32 => value.as_i64().is_some_and(|x| i32::try_from(x).is_ok()),
-        Datatype::Int64 => value.is_i64(),
-        Datatype::Fp32 | Datatype::Fp64 => value.is_number(),
-        Datatype::Bytes => value.is_string(),
+        datatype if datatype.is_integer() => value.is_i64(),
+        datatype if datatype.is_float() => value.is_number(),
+        _ => value.is_string(),
     }
 }

@@ -63,12 +63,14 @@ fn paired(pair: PairedComparison) -> v1::PairedComparison {
         rows: pair.rows,
         disagreement: pair.disagreement.map(rate),
         difference: Some(rate(pair.difference)),
-        score_difference: Some(distribution(pair.score_difference)),
+        score_difference: pair.score_difference.map(distribution),
         confusion: confusion.collect(),
         primary_inference_seconds: Some(distribution(pair.primary_inference_seconds)),
         shadow_inference_seconds: Some(distribution(pair.shadow_inference_seconds)),
         inference_difference_seconds: Some(distribution(pair.inference_difference_seconds)),
         examples: pair.examples.into_iter().map(different_row).collect(),
+        cosine: pair.cosine.map(distribution),
+        cosine_threshold: pair.cosine_threshold,
     }
 }
 

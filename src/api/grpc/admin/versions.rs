@@ -2,11 +2,11 @@
 
 use prost_types::Timestamp;
 
+use super::super::tensor;
 use crate::control::{ModelView, Pending, State, VersionView};
 use crate::faults::{Fault, Faults};
 use crate::ident::VersionNumber;
-use crate::model::payload::Datatype;
-use crate::model::{Encoding, Input, Manifest};
+use crate::model::{Encoding, Input, Manifest, Output, PredictionKind, Signature};
 use crate::proto::v1;
 
 /// Limit on the categories listed for an input: a manifest may have thousands, and a listing has every version.
@@ -72,20 +72,40 @@ fn write_version(number: VersionNumber, view: &VersionView) -> v1::VersionStatus
 /// Writes the fields that come from a version's manifest.
 fn write_manifest_fields(manifest: &Manifest) -> v1::VersionStatus {
     let signature = &manifest.signature;
-    let columns = i64::try_from(signature.output.columns).unwrap_or(i64::MAX);
     v1::VersionStatus {
         inputs: signature.inputs().iter().map(write_input).collect(),
-        outputs: vec![v1::TensorSignature {
-            name: signature.output.name.clone(),
-            datatype: v1::Datatype::Fp32.into(),
-            shape: vec![-1, columns],
-            ..v1::TensorSignature::default()
-        }],
+        outputs: signature.outputs().iter().map(write_output).collect(),
         classes: signature.classes.clone(),
+        prediction: Some(write_prediction(signature)),
         metrics: manifest.about.metrics.clone().into_iter().collect(),
         created_at: manifest.about.created_at.clone().unwrap_or_default(),
         description: manifest.about.description.clone().unwrap_or_default(),
         ..v1::VersionStatus::default()
+    }
+}
+
+/// Writes which output is judged, and what it is.
+fn write_prediction(signature: &Signature) -> v1::JudgedOutput {
+    let (kind, cosine) = match signature.prediction.kind {
+        PredictionKind::Probabilities => (v1::PredictionKind::Probabilities, None),
+        PredictionKind::Labels => (v1::PredictionKind::Labels, None),
+        PredictionKind::Value => (v1::PredictionKind::Value, None),
+        PredictionKind::Values => (v1::PredictionKind::Values, None),
+        PredictionKind::Embedding(cosine) => (v1::PredictionKind::Embedding, Some(cosine)),
+    };
+    v1::JudgedOutput {
+        output: signature.judged().name.clone(),
+        kind: kind.into(),
+        cosine,
+    }
+}
+
+fn write_output(output: &Output) -> v1::TensorSignature {
+    v1::TensorSignature {
+        name: output.name.clone(),
+        datatype: tensor::to_wire(output.datatype).into(),
+        shape: output.shape.to_wire(),
+        ..v1::TensorSignature::default()
     }
 }
 
@@ -94,13 +114,15 @@ fn write_input(input: &Input) -> v1::TensorSignature {
     let (range, categories) = match &input.encoding {
         _ if input.is_sensitive() => (None, &[][..]),
         Encoding::Numeric { range, .. } | Encoding::Cyclic { range, .. } => (*range, &[][..]),
-        Encoding::Categorical { categories, .. } => (None, categories.names()),
-        Encoding::Ignore { .. } => (None, &[][..]),
+        Encoding::Categorical { categories, .. } | Encoding::Ordinal { categories, .. } => {
+            (None, categories.names())
+        }
+        Encoding::Ignore { .. } | Encoding::Tensor { .. } => (None, &[][..]),
     };
     v1::TensorSignature {
         name: input.name.clone(),
-        datatype: write_datatype(input.datatype).into(),
-        shape: input.shape(),
+        datatype: tensor::to_wire(input.datatype).into(),
+        shape: input.shape.to_wire(),
         optional: input.optional(),
         sensitive: input.is_sensitive(),
         range: range.map(|range| v1::ValueRange {
@@ -130,16 +152,5 @@ fn write_state(state: State) -> v1::VersionState {
         State::Draining => v1::VersionState::Draining,
         State::Retired => v1::VersionState::Retired,
         State::Failed => v1::VersionState::Failed,
-    }
-}
-
-fn write_datatype(datatype: Datatype) -> v1::Datatype {
-    match datatype {
-        Datatype::Bool => v1::Datatype::Bool,
-        Datatype::Int32 => v1::Datatype::Int32,
-        Datatype::Int64 => v1::Datatype::Int64,
-        Datatype::Fp32 => v1::Datatype::Fp32,
-        Datatype::Fp64 => v1::Datatype::Fp64,
-        Datatype::Bytes => v1::Datatype::Bytes,
     }
 }

@@ -117,19 +117,20 @@ fn read(
 }
 
 fn write_response(id: String, answer: InferenceAnswer) -> ModelInferResponse {
-    let output = answer.output;
-    let raw = output.values.raw();
+    let raw = answer.outputs.iter().map(|output| output.values.raw());
+    let raw_output_contents = raw.collect();
+    let outputs = answer.outputs.into_iter().map(|output| InferOutputTensor {
+        datatype: output.values.datatype().to_string(),
+        name: output.name,
+        shape: output.shape,
+        ..InferOutputTensor::default()
+    });
     ModelInferResponse {
         model_name: answer.model,
         model_version: answer.version,
         id,
         parameters: answer.parameters,
-        outputs: vec![InferOutputTensor {
-            name: output.name,
-            datatype: output.values.datatype().to_string(),
-            shape: output.shape.into(),
-            ..InferOutputTensor::default()
-        }],
-        raw_output_contents: vec![raw],
+        outputs: outputs.collect(),
+        raw_output_contents,
     }
 }

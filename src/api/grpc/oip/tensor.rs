@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::api::{oip, read};
+use crate::api::{elements, oip, read};
 use crate::error::InputFaults;
 use crate::model::payload::{Datatype, Tensor, TensorData};
 use crate::proto::inference::InferTensorContents;
@@ -44,7 +44,7 @@ fn from_block(input: InferInputTensor, raw: &Bytes, faults: &mut InputFaults) ->
         faults.add(field(&input.name, "contents"), "elements", wanted);
         return None;
     }
-    match read::raw(datatype, raw) {
+    match elements::from_raw(datatype, raw) {
         Ok(data) => Some(Tensor {
             name: input.name,
             shape: input.shape,
@@ -61,60 +61,70 @@ fn from_block(input: InferInputTensor, raw: &Bytes, faults: &mut InputFaults) ->
 fn from_contents(input: InferInputTensor, faults: &mut InputFaults) -> Option<Tensor> {
     let datatype = datatype(&input, faults)?;
     let contents = *input.contents.unwrap_or_default();
+    let own = field_of(datatype);
     let fields = [
-        (
-            "bool_contents",
-            Some(Datatype::Bool),
-            contents.bool_contents.is_empty(),
-        ),
-        (
-            "int_contents",
-            Some(Datatype::Int32),
-            contents.int_contents.is_empty(),
-        ),
-        (
-            "int64_contents",
-            Some(Datatype::Int64),
-            contents.int64_contents.is_empty(),
-        ),
-        ("uint_contents", None, contents.uint_contents.is_empty()),
-        ("uint64_contents", None, contents.uint64_contents.is_empty()),
-        (
-            "fp32_contents",
-            Some(Datatype::Fp32),
-            contents.fp32_contents.is_empty(),
-        ),
-        (
-            "fp64_contents",
-            Some(Datatype::Fp64),
-            contents.fp64_contents.is_empty(),
-        ),
-        (
-            "bytes_contents",
-            Some(Datatype::Bytes),
-            contents.bytes_contents.is_empty(),
-        ),
+        ("bool_contents", contents.bool_contents.is_empty()),
+        ("int_contents", contents.int_contents.is_empty()),
+        ("int64_contents", contents.int64_contents.is_empty()),
+        ("uint_contents", contents.uint_contents.is_empty()),
+        ("uint64_contents", contents.uint64_contents.is_empty()),
+        ("fp32_contents", contents.fp32_contents.is_empty()),
+        ("fp64_contents", contents.fp64_contents.is_empty()),
+        ("bytes_contents", contents.bytes_contents.is_empty()),
     ];
-    for (name, of, is_empty) in fields {
-        if !is_empty && of != Some(datatype) {
-            let wanted = format!("only the field of datatype {datatype}");
+    for (name, is_empty) in fields {
+        if !is_empty && own != Some(name) {
+            let wanted = match own {
+                Some(_) => format!("only the field of datatype {datatype}"),
+                None => format!("`raw_input_contents` for datatype {datatype}"),
+            };
             let part = format!("contents.{name}");
             faults.add(field(&input.name, &part), "elements", wanted);
             return None;
         }
     }
-    let data = match datatype {
-        Datatype::Bool => TensorData::Bool(contents.bool_contents),
-        Datatype::Int32 => TensorData::Int32(contents.int_contents),
-        Datatype::Int64 => TensorData::Int64(contents.int64_contents),
-        Datatype::Fp32 => TensorData::Fp32(contents.fp32_contents),
-        Datatype::Fp64 => TensorData::Fp64(contents.fp64_contents),
-        Datatype::Bytes => TensorData::Bytes(contents.bytes_contents),
-    };
+    let data = data(datatype, contents).map_err(|wanted| {
+        let part = format!("contents.{}", own.unwrap_or("raw"));
+        faults.add(field(&input.name, &part), "elements", wanted);
+    });
+    let data = data.ok()?;
     Some(Tensor {
         name: input.name,
         shape: input.shape,
         data,
+    })
+}
+
+/// Returns the field with the elements of `datatype`; `None` if they travel only as blocks.
+fn field_of(datatype: Datatype) -> Option<&'static str> {
+    Some(match datatype {
+        Datatype::Bool => "bool_contents",
+        Datatype::Int8 | Datatype::Int16 | Datatype::Int32 => "int_contents",
+        Datatype::Int64 => "int64_contents",
+        Datatype::Uint8 | Datatype::Uint16 | Datatype::Uint32 => "uint_contents",
+        Datatype::Uint64 => "uint64_contents",
+        Datatype::Fp16 | Datatype::Bf16 => return None,
+        Datatype::Fp32 => "fp32_contents",
+        Datatype::Fp64 => "fp64_contents",
+        Datatype::Bytes => "bytes_contents",
+    })
+}
+
+fn data(datatype: Datatype, contents: InferTensorContents) -> Result<TensorData, &'static str> {
+    Ok(match datatype {
+        Datatype::Bool => TensorData::Bool(contents.bool_contents),
+        Datatype::Int8 | Datatype::Int16 => elements::narrowed(datatype, contents.int_contents)?,
+        Datatype::Int32 => TensorData::Int32(contents.int_contents),
+        Datatype::Int64 => TensorData::Int64(contents.int64_contents),
+        Datatype::Uint8 | Datatype::Uint16 => {
+            elements::narrowed_unsigned(datatype, contents.uint_contents)?
+        }
+        Datatype::Uint32 => TensorData::Uint32(contents.uint_contents),
+        Datatype::Uint64 => TensorData::Uint64(contents.uint64_contents),
+        Datatype::Fp16 | Datatype::Bf16 => elements::from_raw(datatype, &Bytes::new())?,
+        Datatype::Fp32 => TensorData::Fp32(contents.fp32_contents),
+        Datatype::Fp64 => TensorData::Fp64(contents.fp64_contents),
+        Datatype::Bytes => TensorData::Bytes(contents.bytes_contents),
     })
 }
 

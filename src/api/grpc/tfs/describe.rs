@@ -13,7 +13,6 @@ use crate::control::{State, VersionView};
 use crate::error::{InputFaults, PredictError};
 use crate::ident::VersionNumber;
 use crate::model::Signature;
-use crate::model::payload::Datatype;
 use crate::proto::tensorflow::serving::model_version_status::State as WireState;
 use crate::proto::tensorflow::serving::{
     GetModelMetadataRequest, GetModelMetadataResponse, GetModelStatusRequest,
@@ -75,13 +74,14 @@ fn write_signature(signature: &Signature) -> SignatureDef {
         (name.to_owned(), info)
     };
     let inputs = signature.inputs().iter();
-    let output = &signature.output;
-    let columns = i64::try_from(output.columns).unwrap_or(i64::MAX);
+    let outputs = signature.outputs().iter();
     SignatureDef {
         inputs: inputs
-            .map(|input| info(&input.name, input.datatype, &input.shape()))
+            .map(|input| info(&input.name, input.datatype, &input.shape.to_wire()))
             .collect(),
-        outputs: BTreeMap::from([info(&output.name, Datatype::Fp32, &[-1, columns])]),
+        outputs: outputs
+            .map(|output| info(&output.name, output.datatype, &output.shape.to_wire()))
+            .collect(),
         method_name: METHOD.to_owned(),
     }
 }

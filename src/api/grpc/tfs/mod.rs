@@ -52,9 +52,14 @@ impl TensorFlowServing {
         }
     }
 
-    async fn answer(&self, mut request: Request<PredictRequest>) -> Result<Answer, PredictError> {
+    /// Answers a request. Returns also the names of the outputs that it asks for.
+    async fn answer(
+        &self,
+        mut request: Request<PredictRequest>,
+    ) -> Result<(Answer, Vec<String>), PredictError> {
         let permit = self.predictor.permit(request.extensions_mut())?;
         let (metadata, _, message) = request.into_parts();
+        let filter = message.output_filter.clone();
         let mut budget = FillBudget::new(self.max_filled_bytes);
         let query = predict::read_query(
             message,
@@ -67,7 +72,8 @@ impl TensorFlowServing {
             // Counts as if the elements had been sent.
             permit.hold(budget.spent())?;
         }
-        self.predictor.answer(query).await
+        let answer = self.predictor.answer(query).await?;
+        Ok((answer, filter))
     }
 }
 
@@ -78,10 +84,10 @@ impl PredictionService for TensorFlowServing {
         request: Request<PredictRequest>,
     ) -> Result<Response<PredictResponse>, Status> {
         let answer = self.answer(request).await;
-        let answer = answer.map_err(|error| to_status(&error))?;
+        let (answer, filter) = answer.map_err(|error| to_status(&error))?;
         let mut response = Response::new(());
         response_headers::write(&answer, response.metadata_mut().as_mut());
-        Ok(response.map(|()| predict::write_response(answer)))
+        Ok(response.map(|()| predict::write_response(answer, &filter)))
     }
 
     async fn get_model_metadata(

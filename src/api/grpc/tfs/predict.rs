@@ -1,6 +1,5 @@
 //! Converts TensorFlow Serving's `PredictRequest` to a query, and an answer to its `PredictResponse`.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use http::HeaderMap;
@@ -96,17 +95,24 @@ fn check_outputs(
     let Ok(version) = catalog.version(model, pin) else {
         return;
     };
-    let output = &version.version.signature().output.name;
+    let signature = version.version.signature();
     let names = filter.iter().map(String::as_str);
-    read::check_outputs(names, output, |at| format!("output_filter[{at}]"), faults);
+    read::check_outputs(
+        names,
+        signature,
+        |at| format!("output_filter[{at}]"),
+        faults,
+    );
 }
 
-/// Writes the response to a request.
-pub(super) fn write_response(answer: Answer) -> PredictResponse {
+/// Writes the response to a request, with the outputs in `filter`; all if it is empty.
+pub(super) fn write_response(answer: Answer, filter: &[String]) -> PredictResponse {
     let version = answer.version.number();
-    let output = answer.version.signature().output.name.clone();
+    let outputs = answer.outputs();
+    let outputs = outputs.filter(|one| filter.is_empty() || filter.contains(&one.output.name));
+    let outputs = outputs.map(|one| (one.output.name.clone(), tensor::write(&one)));
     PredictResponse {
-        outputs: BTreeMap::from([(output, tensor::write(answer.scores))]),
+        outputs: outputs.collect(),
         model_spec: Some(ModelSpec {
             signature_name: SIGNATURE.to_owned(),
             ..make_spec(answer.model, version)

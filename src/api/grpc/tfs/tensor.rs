@@ -1,8 +1,10 @@
 //! Converts a `tensorflow.TensorProto` to a payload tensor and back.
 
-use crate::api::read;
+use half::{bf16, f16};
+
+use crate::api::{elements, read};
 use crate::error::{InputFault, InputFaults};
-use crate::model::Scores;
+use crate::model::OutputTensor;
 use crate::model::payload::{Datatype, Tensor, TensorData};
 use crate::proto::tensorflow::tensor_shape_proto::Dim;
 use crate::proto::tensorflow::{DataType, TensorProto, TensorShapeProto};
@@ -61,6 +63,8 @@ enum TensorError {
     /// Elements in a field that does not fit the datatype.
     Surplus(&'static str, Datatype),
     Content(usize, &'static str),
+    /// Elements in the right field that the datatype cannot hold.
+    Values(&'static str, &'static str),
     /// More bytes than this limit.
     TooLarge(usize),
 }
@@ -74,7 +78,7 @@ impl TensorError {
                     Ok(known) => known.as_str_name().into(),
                     Err(_) => number.to_string(),
                 };
-                let wanted = "DT_BOOL, DT_INT32, DT_INT64, DT_FLOAT, DT_DOUBLE or DT_STRING";
+                let wanted = "DT_BOOL, DT_STRING, DT_HALF, DT_BFLOAT16, DT_FLOAT, DT_DOUBLE, or a signed or unsigned integer type";
                 ("dtype", got, wanted.into())
             }
             Self::Rank(got) => {
@@ -93,6 +97,7 @@ impl TensorError {
             Self::Content(bytes, wanted) => {
                 ("tensor_content", format!("{bytes} bytes"), wanted.into())
             }
+            Self::Values(part, wanted) => (part, "elements".into(), wanted.into()),
             Self::TooLarge(max) => {
                 let wanted = format!(
                     "at most {max} bytes in all tensors that single values fill: send fewer rows"
@@ -136,42 +141,74 @@ fn shape_and_data(
         _ => return Err(TensorError::Rank("a scalar")),
     };
     let content = &tensor.tensor_content;
-    for (part, of, is_empty) in element_fields(&tensor) {
-        if !is_empty && (of != Some(datatype) || !content.is_empty()) {
+    for (part, is_empty) in element_fields(&tensor) {
+        if !is_empty && (part != field_of(datatype) || !content.is_empty()) {
             return Err(TensorError::Surplus(part, datatype));
         }
     }
-    let data = match datatype {
-        Datatype::Bytes if !content.is_empty() => {
-            return Err(TensorError::Surplus("tensor_content", datatype));
-        }
-        _ if !content.is_empty() => {
-            let to_error = |wanted| TensorError::Content(content.len(), wanted);
-            read::raw(datatype, content).map_err(to_error)?
-        }
-        Datatype::Bool => TensorData::Bool(budget.fill(tensor.bool_val, &shape)?),
-        Datatype::Int32 => TensorData::Int32(budget.fill(tensor.int_val, &shape)?),
-        Datatype::Int64 => TensorData::Int64(budget.fill(tensor.int64_val, &shape)?),
-        Datatype::Fp32 => TensorData::Fp32(budget.fill(tensor.float_val, &shape)?),
-        Datatype::Fp64 => TensorData::Fp64(budget.fill(tensor.double_val, &shape)?),
-        Datatype::Bytes => TensorData::Bytes(budget.fill(tensor.string_val, &shape)?),
-    };
+    if content.is_empty() {
+        let data = values(datatype, &shape, tensor, budget)?;
+        return Ok((shape, data));
+    }
+    if datatype == Datatype::Bytes {
+        return Err(TensorError::Surplus("tensor_content", datatype));
+    }
+    let to_error = |wanted| TensorError::Content(content.len(), wanted);
+    let data = elements::from_raw(datatype, content).map_err(to_error)?;
     Ok((shape, data))
 }
 
-/// Returns each field with elements, its datatype, and whether it is empty.
-fn element_fields(tensor: &TensorProto) -> [(&'static str, Option<Datatype>, bool); 9] {
-    let of = |datatype, is_empty| (field_of(datatype), Some(datatype), is_empty);
+/// Returns the elements from the field of the datatype.
+fn values(
+    datatype: Datatype,
+    shape: &[i64],
+    tensor: TensorProto,
+    budget: &mut FillBudget,
+) -> Result<TensorData, TensorError> {
+    let narrow = |values| {
+        let narrowed = elements::narrowed(datatype, values);
+        narrowed.map_err(|wanted| TensorError::Values(field_of(datatype), wanted))
+    };
+    let bits = |values: Vec<i32>| {
+        let bits = values.into_iter().map(u16::try_from);
+        let bits = bits.collect::<Result<Vec<_>, _>>();
+        bits.map_err(|_| TensorError::Values("half_val", "patterns of 16 bits"))
+    };
+    Ok(match datatype {
+        Datatype::Bool => TensorData::Bool(budget.fill(tensor.bool_val, shape)?),
+        Datatype::Int8 | Datatype::Int16 | Datatype::Uint8 | Datatype::Uint16 => {
+            narrow(budget.fill(tensor.int_val, shape)?)?
+        }
+        Datatype::Int32 => TensorData::Int32(budget.fill(tensor.int_val, shape)?),
+        Datatype::Int64 => TensorData::Int64(budget.fill(tensor.int64_val, shape)?),
+        Datatype::Uint32 => TensorData::Uint32(budget.fill(tensor.uint32_val, shape)?),
+        Datatype::Uint64 => TensorData::Uint64(budget.fill(tensor.uint64_val, shape)?),
+        Datatype::Fp16 => {
+            let bits = bits(budget.fill(tensor.half_val, shape)?)?;
+            TensorData::Fp16(bits.into_iter().map(f16::from_bits).collect())
+        }
+        Datatype::Bf16 => {
+            let bits = bits(budget.fill(tensor.half_val, shape)?)?;
+            TensorData::Bf16(bits.into_iter().map(bf16::from_bits).collect())
+        }
+        Datatype::Fp32 => TensorData::Fp32(budget.fill(tensor.float_val, shape)?),
+        Datatype::Fp64 => TensorData::Fp64(budget.fill(tensor.double_val, shape)?),
+        Datatype::Bytes => TensorData::Bytes(budget.fill(tensor.string_val, shape)?),
+    })
+}
+
+/// Returns each field with elements, and whether it is empty.
+fn element_fields(tensor: &TensorProto) -> [(&'static str, bool); 9] {
     [
-        of(Datatype::Bool, tensor.bool_val.is_empty()),
-        of(Datatype::Int32, tensor.int_val.is_empty()),
-        of(Datatype::Int64, tensor.int64_val.is_empty()),
-        of(Datatype::Fp32, tensor.float_val.is_empty()),
-        of(Datatype::Fp64, tensor.double_val.is_empty()),
-        of(Datatype::Bytes, tensor.string_val.is_empty()),
-        ("half_val", None, tensor.half_val.is_empty()),
-        ("uint32_val", None, tensor.uint32_val.is_empty()),
-        ("uint64_val", None, tensor.uint64_val.is_empty()),
+        ("bool_val", tensor.bool_val.is_empty()),
+        ("int_val", tensor.int_val.is_empty()),
+        ("int64_val", tensor.int64_val.is_empty()),
+        ("float_val", tensor.float_val.is_empty()),
+        ("double_val", tensor.double_val.is_empty()),
+        ("string_val", tensor.string_val.is_empty()),
+        ("half_val", tensor.half_val.is_empty()),
+        ("uint32_val", tensor.uint32_val.is_empty()),
+        ("uint64_val", tensor.uint64_val.is_empty()),
     ]
 }
 
@@ -179,47 +216,98 @@ fn element_fields(tensor: &TensorProto) -> [(&'static str, Option<Datatype>, boo
 fn field_of(datatype: Datatype) -> &'static str {
     match datatype {
         Datatype::Bool => "bool_val",
-        Datatype::Int32 => "int_val",
+        Datatype::Int8 | Datatype::Int16 | Datatype::Int32 | Datatype::Uint8 | Datatype::Uint16 => {
+            "int_val"
+        }
         Datatype::Int64 => "int64_val",
+        Datatype::Uint32 => "uint32_val",
+        Datatype::Uint64 => "uint64_val",
+        Datatype::Fp16 | Datatype::Bf16 => "half_val",
         Datatype::Fp32 => "float_val",
         Datatype::Fp64 => "double_val",
         Datatype::Bytes => "string_val",
     }
 }
 
+/// Each datatype on the wire.
+const TYPES: [(DataType, Datatype); 14] = [
+    (DataType::DtBool, Datatype::Bool),
+    (DataType::DtInt8, Datatype::Int8),
+    (DataType::DtInt16, Datatype::Int16),
+    (DataType::DtInt32, Datatype::Int32),
+    (DataType::DtInt64, Datatype::Int64),
+    (DataType::DtUint8, Datatype::Uint8),
+    (DataType::DtUint16, Datatype::Uint16),
+    (DataType::DtUint32, Datatype::Uint32),
+    (DataType::DtUint64, Datatype::Uint64),
+    (DataType::DtHalf, Datatype::Fp16),
+    (DataType::DtBfloat16, Datatype::Bf16),
+    (DataType::DtFloat, Datatype::Fp32),
+    (DataType::DtDouble, Datatype::Fp64),
+    (DataType::DtString, Datatype::Bytes),
+];
+
 /// Returns a datatype; `None` for one that no signature has.
 fn from_wire(dtype: i32) -> Option<Datatype> {
-    Some(match DataType::try_from(dtype).ok()? {
-        DataType::DtBool => Datatype::Bool,
-        DataType::DtInt32 => Datatype::Int32,
-        DataType::DtInt64 => Datatype::Int64,
-        DataType::DtFloat => Datatype::Fp32,
-        DataType::DtDouble => Datatype::Fp64,
-        DataType::DtString => Datatype::Bytes,
-        _ => return None,
-    })
+    let wire = DataType::try_from(dtype).ok()?;
+    let mut types = TYPES.iter();
+    types.find(|(known, _)| *known == wire).map(|(_, of)| *of)
 }
 
 pub(super) fn to_wire(datatype: Datatype) -> DataType {
-    match datatype {
-        Datatype::Bool => DataType::DtBool,
-        Datatype::Int32 => DataType::DtInt32,
-        Datatype::Int64 => DataType::DtInt64,
-        Datatype::Fp32 => DataType::DtFloat,
-        Datatype::Fp64 => DataType::DtDouble,
-        Datatype::Bytes => DataType::DtString,
-    }
+    let mut types = TYPES.iter();
+    let found = types.find(|(_, of)| *of == datatype);
+    found.map_or(DataType::DtInvalid, |(wire, _)| *wire)
 }
 
-/// Encodes scores as `DT_FLOAT [rows, columns]`.
-pub(super) fn write(scores: Scores) -> TensorProto {
-    let axis = |length: usize| i64::try_from(length).unwrap_or(i64::MAX);
-    let shape = [axis(scores.rows().len()), axis(scores.columns())];
-    TensorProto {
-        dtype: DataType::DtFloat.into(),
-        tensor_shape: Some(make_shape(&shape)),
-        float_val: scores.into_vec(),
+/// Writes an output, with its elements in the field of its datatype.
+pub(super) fn write(tensor: &OutputTensor<'_>) -> TensorProto {
+    let written = TensorProto {
+        dtype: to_wire(tensor.output.datatype).into(),
+        tensor_shape: Some(make_shape(&tensor.shape())),
         ..TensorProto::default()
+    };
+    match tensor.data() {
+        TensorData::Bool(bool_val) => TensorProto {
+            bool_val,
+            ..written
+        },
+        TensorData::Int64(int64_val) => TensorProto {
+            int64_val,
+            ..written
+        },
+        TensorData::Uint32(uint32_val) => TensorProto {
+            uint32_val,
+            ..written
+        },
+        TensorData::Uint64(uint64_val) => TensorProto {
+            uint64_val,
+            ..written
+        },
+        TensorData::Fp16(values) => TensorProto {
+            half_val: values.iter().map(|x| i32::from(x.to_bits())).collect(),
+            ..written
+        },
+        TensorData::Bf16(values) => TensorProto {
+            half_val: values.iter().map(|x| i32::from(x.to_bits())).collect(),
+            ..written
+        },
+        TensorData::Fp32(float_val) => TensorProto {
+            float_val,
+            ..written
+        },
+        TensorData::Fp64(double_val) => TensorProto {
+            double_val,
+            ..written
+        },
+        TensorData::Bytes(string_val) => TensorProto {
+            string_val,
+            ..written
+        },
+        shorter => TensorProto {
+            int_val: elements::widened(&shorter).unwrap_or_default(),
+            ..written
+        },
     }
 }
 

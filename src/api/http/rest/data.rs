@@ -5,8 +5,10 @@
 //! times as much.
 
 use std::fmt;
+use std::str::FromStr;
 
 use bytes::Bytes;
+use half::{bf16, f16};
 
 use crate::api::read;
 use crate::error::{InputFault, InputFaults};
@@ -32,13 +34,21 @@ pub(super) fn elements(
             "false" => Some(false),
             _ => None,
         })),
-        Datatype::Int32 => {
-            let wanted = "a whole number from -2^31 to 2^31-1, without point or exponent";
-            TensorData::Int32(list.read(json, wanted, |json| json.parse().ok()))
+        Datatype::Int8 => TensorData::Int8(list.whole(json)),
+        Datatype::Int16 => TensorData::Int16(list.whole(json)),
+        Datatype::Int32 => TensorData::Int32(list.whole(json)),
+        Datatype::Int64 => TensorData::Int64(list.whole(json)),
+        Datatype::Uint8 => TensorData::Uint8(list.whole(json)),
+        Datatype::Uint16 => TensorData::Uint16(list.whole(json)),
+        Datatype::Uint32 => TensorData::Uint32(list.whole(json)),
+        Datatype::Uint64 => TensorData::Uint64(list.whole(json)),
+        Datatype::Fp16 => {
+            let read = list.float(json, "16-bit", |x| f16::from_f64(x).is_finite());
+            TensorData::Fp16(read.into_iter().map(f16::from_f64).collect())
         }
-        Datatype::Int64 => {
-            let wanted = "a whole number from -2^63 to 2^63-1, without point or exponent";
-            TensorData::Int64(list.read(json, wanted, |json| json.parse().ok()))
+        Datatype::Bf16 => {
+            let read = list.float(json, "16-bit", |x| bf16::from_f64(x).is_finite());
+            TensorData::Bf16(read.into_iter().map(bf16::from_f64).collect())
         }
         Datatype::Fp32 => {
             let wanted = "a number that a 32-bit float can hold, or null";
@@ -47,13 +57,7 @@ pub(super) fn elements(
                 digits => digits.parse().ok().filter(|x: &f32| x.is_finite()),
             }))
         }
-        Datatype::Fp64 => {
-            let wanted = "a number that a 64-bit float can hold, or null";
-            TensorData::Fp64(list.read(json, wanted, |json| match json {
-                "null" => Some(f64::NAN),
-                digits => digits.parse().ok().filter(|x: &f64| x.is_finite()),
-            }))
-        }
+        Datatype::Fp64 => TensorData::Fp64(list.float(json, "64-bit", |_| true)),
         Datatype::Bytes => TensorData::Bytes(list.read(json, "a string", |json| text(json, body))),
     }
 }
@@ -74,7 +78,45 @@ struct ListReport<'a> {
     faults: &'a mut InputFaults,
 }
 
+/// An integer type.
+trait Whole: FromStr {
+    /// What an element must be.
+    const WANTED: &'static str;
+}
+
+macro_rules! whole {
+    ($($of:ty: $range:literal),*) => {
+        $(impl Whole for $of {
+            const WANTED: &'static str =
+                concat!("a whole number ", $range, ", without point or exponent");
+        })*
+    };
+}
+whole!(
+    i8: "from -2^7 to 2^7-1", i16: "from -2^15 to 2^15-1", i32: "from -2^31 to 2^31-1", i64: "from -2^63 to 2^63-1",
+    u8: "from 0 to 2^8-1", u16: "from 0 to 2^16-1", u32: "from 0 to 2^32-1", u64: "from 0 to 2^64-1"
+);
+
 impl<'a> ListReport<'a> {
+    fn whole<T: Whole>(self, json: &str) -> Vec<T> {
+        self.read(json, T::WANTED, |json| json.parse().ok())
+    }
+
+    /// Reads floats, of which `fits` must hold. `null` is NaN.
+    fn float(self, json: &str, width: &'static str, fits: impl Fn(f64) -> bool) -> Vec<f64> {
+        let wanted = match width {
+            "16-bit" => "a number that a 16-bit float can hold, or null",
+            _ => "a number that a 64-bit float can hold, or null",
+        };
+        self.read(json, wanted, |json| match json {
+            "null" => Some(f64::NAN),
+            digits => digits
+                .parse()
+                .ok()
+                .filter(|x: &f64| x.is_finite() && fits(*x)),
+        })
+    }
+
     fn read<'j, T>(
         self,
         json: &'j str,

@@ -63,13 +63,13 @@ pub(super) struct Input<'a> {
     /// Length of each axis; the first is the number of rows.
     #[schemars(required, with = "Vec<i64>")]
     pub(super) shape: Option<Axes>,
-    /// `BOOL`, `INT32`, `INT64`, `FP32`, `FP64` or `BYTES`.
+    /// `BOOL`, `INT8` to `INT64`, `UINT8` to `UINT64`, `FP16`, `BF16`, `FP32`, `FP64` or `BYTES`.
     #[schemars(required)]
     pub(super) datatype: Option<String>,
     /// Parameters of the tensor; others are ignored.
     #[serde(default, deserialize_with = "object")]
     pub(super) parameters: Option<InputParameters>,
-    /// The elements, row-major, flat or nested as the shape says. `null` is a missing value of FP32 or FP64. Left out if the tensor comes
+    /// The elements, row-major, flat or nested as the shape says. `null` is a missing value of a float type. Left out if the tensor comes
     /// as a block of bytes.
     #[serde(borrow)]
     #[schemars(with = "Option<Vec<AnyElement>>")]
@@ -81,13 +81,13 @@ pub(super) struct Input<'a> {
 #[serde(untagged)]
 #[expect(dead_code, reason = "only its schema is used")]
 pub(super) enum AnyElement {
-    /// A number, for INT32, INT64, FP32 and FP64.
+    /// A number, for integer and float types.
     Number(f64),
     /// A string, for BYTES.
     Text(String),
     /// True or false, for BOOL.
     Bool(bool),
-    /// A missing value, for FP32 and FP64.
+    /// A missing value, for float types.
     Missing(()),
     /// The elements along the next axis.
     Nested(#[schemars(schema_with = "nested")] ()),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -72,6 +72,8 @@ pub(in crate::api::http) struct ErrorResponse {
     status: StatusCode,
     body: ErrorBody,
     retry_after: Option<Duration>,
+    /// The method that the path has instead.
+    allowed: Option<&'static str>,
     /// The permit of the request. It is released after the response body has been handed to the operating system.
     permit: Option<Arc<RequestPermit>>,
 }
@@ -88,6 +90,7 @@ impl ErrorResponse {
                 fields: Vec::new(),
             },
             retry_after: None,
+            allowed: None,
             permit: None,
         }
     }
@@ -96,6 +99,16 @@ impl ErrorResponse {
     pub(super) fn holding(self, permit: Arc<RequestPermit>) -> Self {
         let permit = Some(permit);
         Self { permit, ..self }
+    }
+
+    /// Creates the response to a method that the path does not support; it supports `allowed`.
+    pub(super) fn method_not_allowed(method: &str, allowed: &'static str) -> Self {
+        let text = "method not allowed on this path: the header `Allow` lists those that are";
+        let status = StatusCode::METHOD_NOT_ALLOWED;
+        let response = Self::new(status, "UNKNOWN_METHOD", text);
+        let mut response = response.about("method", method, "one that the header `Allow` lists");
+        response.allowed = Some(allowed);
+        response
     }
 
     /// Adds a faulty part of the request.
@@ -166,6 +179,9 @@ impl IntoResponse for ErrorResponse {
             // HTTP counts whole seconds.
             let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
             head.insert(header::RETRY_AFTER, seconds.into());
+        }
+        if let Some(method) = self.allowed {
+            head.insert(header::ALLOW, HeaderValue::from_static(method));
         }
         (self.status, head, json(&self.body, self.permit)).into_response()
     }

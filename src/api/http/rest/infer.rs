@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::elements::Elements;
 use super::envelope::{self, InferRequest, ParameterValue};
 use super::error_response::{ErrorResponse, json};
 use super::form::{self, BoundedList, ParseError};
@@ -41,8 +42,8 @@ pub(in crate::api::http) struct InferResponse {
     id: Option<String>,
     /// Which version answered, and why: `role`, `response_id`, `policy_revision`, and `failed_version` with the role `fallback`.
     parameters: BTreeMap<String, InferParameter>,
-    /// The one output of the model.
-    outputs: [Output; 1],
+    /// The outputs that were requested, in that order; all if none was requested.
+    outputs: Vec<Output>,
 }
 
 /// A tensor of a response.
@@ -50,15 +51,15 @@ pub(in crate::api::http) struct InferResponse {
 struct Output {
     /// Its name.
     name: String,
-    /// Type of its elements: `FP32`, or `BYTES` if classes were requested.
+    /// Type of its elements; `BYTES` if classes were requested.
     datatype: Datatype,
-    /// Number of rows, and of columns in each.
-    shape: [i64; 2],
+    /// Length of each axis; the first is the number of rows.
+    shape: Vec<i64>,
     /// Parameters of the tensor.
     #[serde(skip_serializing_if = "Option::is_none")]
     parameters: Option<OutputParameters>,
-    /// The elements, row-major; numbers in the shortest digits that parse to the same 32-bit float. Left out if they come as a block of
-    /// bytes.
+    /// The elements, row-major; floats in the shortest digits that parse to the same float, and `null` for those that are not finite. Left
+    /// out if they come as a block of bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     data: Option<Elements>,
 }
@@ -70,21 +71,13 @@ struct OutputParameters {
     binary_data_size: usize,
 }
 
-/// Elements of an output.
-#[derive(Debug, Serialize, JsonSchema)]
-#[serde(untagged)]
-enum Elements {
-    Numbers(Vec<f32>),
-    Texts(Vec<String>),
-}
-
 /// How to write the response to a request.
 #[derive(Debug)]
 pub(super) struct ResponseOptions {
     id: Option<String>,
     outputs: Vec<RequestedOutput>,
-    /// Whether to send the output as a block of bytes.
-    binary: bool,
+    /// Whether to send each requested output as a block of bytes; if none was requested, the first entry counts for all.
+    binary: Vec<bool>,
 }
 
 /// Answers an inference request.
@@ -190,12 +183,13 @@ fn collect_present<const N: usize>(
         .collect()
 }
 
-/// Returns the requested outputs, and whether to send them as bytes: `binary` for outputs that do not say it themselves.
+/// Returns the requested outputs, and whether to send each as bytes: `binary` for outputs that do not say it themselves.
 fn requested_outputs(
     outputs: BoundedList<envelope::WantedOutput>,
-    mut binary: bool,
+    binary: bool,
     faults: &mut InputFaults,
-) -> (Vec<RequestedOutput>, bool) {
+) -> (Vec<RequestedOutput>, Vec<bool>) {
+    let mut blocks = Vec::new();
     let mut all = Vec::new();
     for (at, output) in outputs.0.into_iter().enumerate() {
         let parameters = output.parameters.unwrap_or_default();
@@ -208,11 +202,14 @@ fn requested_outputs(
             faults.add(field, "nothing", "the name of an output");
             continue;
         };
-        binary = parameters.binary_data.unwrap_or(binary);
+        blocks.push(parameters.binary_data.unwrap_or(binary));
         let parameters = collect_present([("classification", parameters.classification)]);
         all.push(RequestedOutput::new(at, name, &parameters, faults));
     }
-    (all, binary)
+    if blocks.is_empty() {
+        blocks.push(binary);
+    }
+    (all, blocks)
 }
 
 impl ResponseOptions {
@@ -223,39 +220,46 @@ impl ResponseOptions {
         mut headers: HeaderMap,
         permit: Arc<RequestPermit>,
     ) -> Response {
-        let output = answer.output;
-        let datatype = output.values.datatype();
-        let block = self.binary.then(|| output.values.raw());
-        let parameters = block.as_ref().map(|block| OutputParameters {
-            binary_data_size: block.len(),
-        });
-        let data = match output.values {
-            _ if block.is_some() => None,
-            Values::Scores(scores) => Some(Elements::Numbers(scores)),
-            Values::Classes(texts) => Some(Elements::Texts(texts)),
-        };
-        let response = InferResponse {
-            model_name: answer.model,
-            model_version: answer.version,
-            id: self.id,
-            parameters: answer.parameters.into_iter().collect(),
-            outputs: [Output {
+        let mut blocks: Vec<Bytes> = Vec::new();
+        let outputs = answer.outputs.into_iter().enumerate();
+        let outputs = outputs.map(|(at, output)| {
+            let datatype = output.values.datatype();
+            let is_block = self.binary.get(at).or(self.binary.first());
+            let block = is_block.is_some_and(|is| *is).then(|| output.values.raw());
+            let parameters = block.as_ref().map(|block| OutputParameters {
+                binary_data_size: block.len(),
+            });
+            let data = block.is_none().then(|| match output.values {
+                Values::Data(data) => Elements::from(data),
+                Values::Classes(texts) => Elements::Texts(texts),
+            });
+            blocks.extend(block);
+            Output {
                 name: output.name,
                 datatype,
                 shape: output.shape,
                 parameters,
                 data,
-            }],
+            }
+        });
+        let response = InferResponse {
+            model_name: answer.model,
+            model_version: answer.version,
+            id: self.id,
+            parameters: answer.parameters.into_iter().collect(),
+            outputs: outputs.collect(),
         };
-        let Some(block) = block else {
+        if blocks.is_empty() {
             return (headers, json(&response, Some(permit))).into_response();
-        };
+        }
         // Serializing fails only for keys that are not strings, and the response has none.
         let mut body = serde_json::to_vec(&response).unwrap_or_default();
         headers.insert(JSON_LENGTH, body.len().into());
         let bytes = HeaderValue::from_static("application/octet-stream");
         headers.insert(header::CONTENT_TYPE, bytes);
-        body.extend_from_slice(&block);
+        blocks
+            .iter()
+            .for_each(|block| body.extend_from_slice(block));
         (headers, body_holding(body, permit)).into_response()
     }
 }

@@ -1,10 +1,12 @@
-//! The Open Inference Protocol over HTTP, and `predict` with named rows: JSON in, JSON or blocks of bytes out.
+//! The Open Inference Protocol over HTTP, `predict` with named rows, and the REST of TensorFlow Serving and of KServe's first protocol:
+//! JSON in, JSON or blocks of bytes out.
 //!
 //! ```text
 //! receive         a permit of admission control, then the body, within its limits on bytes and time
 //!   -> infer, predict   the body to a query; `form`, `envelope`, `data`, `rows` read JSON, `tensor` puts inputs together
 //!   -> the pipeline that all protocols share
 //!   -> infer, predict   the answer to JSON; the permit is released after the response body has been handed to the operating system
+//! v1              the same steps for the paths and forms of TensorFlow Serving and KServe
 //! error_response  errors of all steps as JSON
 //! describe        the models and versions, and their states
 //! ```
@@ -16,6 +18,7 @@
 
 mod data;
 mod describe;
+mod elements;
 mod envelope;
 mod error_response;
 mod form;
@@ -25,6 +28,7 @@ mod receive;
 mod rows;
 mod target;
 mod tensor;
+pub(super) mod v1;
 
 pub(super) use describe::{
     IndexRequest, ModelReady, ServerLive, ServerReady, all_statistics, model_config,

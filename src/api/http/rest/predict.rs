@@ -11,6 +11,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::AnswerSource;
+use super::elements::Elements;
 use super::error_response::{ErrorResponse, json};
 use super::form::{self, ParseError};
 use super::receive::Received;
@@ -65,8 +66,8 @@ struct Prediction {
     /// Its probability.
     #[serde(skip_serializing_if = "Option::is_none")]
     probability: Option<f32>,
-    /// The numbers that the model returned, by the name of the output.
-    outputs: BTreeMap<String, Vec<f32>>,
+    /// The elements that the model returned for this row, row-major, by the name of the output.
+    outputs: BTreeMap<String, Elements>,
 }
 
 /// Answers a request with named rows.
@@ -135,13 +136,18 @@ impl PredictResponse {
     fn of(answer: Answer) -> Self {
         let signature = answer.version.signature();
         let source = AnswerSource::of(&answer);
-        let rows = answer.scores.rows().enumerate();
-        let predictions = rows.map(|(at, scores)| {
+        let rows = answer.pass.scores.rows().len();
+        let outputs: Vec<_> = answer.outputs().collect();
+        let predictions = (0..rows).map(|at| {
             let top = answer.top.get(at);
+            let of_row = outputs.iter().filter_map(|output| {
+                let data = output.row(at, rows)?;
+                Some((output.output.name.clone(), Elements::from(data)))
+            });
             Prediction {
                 class: top.and_then(|top| signature.classes.get(top.index).cloned()),
                 probability: top.map(|top| top.probability),
-                outputs: [(signature.output.name.clone(), scores.to_vec())].into(),
+                outputs: of_row.collect(),
             }
         });
         let predictions = predictions.collect();

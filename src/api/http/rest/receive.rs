@@ -264,15 +264,27 @@ impl HttpState {
         query: Result<Query, InputFaults>,
         permit: &Arc<RequestPermit>,
     ) -> Result<Answer, ErrorResponse> {
-        let answer = tokio::select! {
+        let answer = self.try_answer(query, permit).await;
+        answer.map_err(|error| ErrorResponse::from(error).holding(Arc::clone(permit)))
+    }
+
+    /// Answers a query as [`answer`](Self::answer) does, for a caller that makes the error response itself.
+    ///
+    /// # Errors
+    /// See [`PredictError`].
+    pub(super) async fn try_answer(
+        &self,
+        query: Result<Query, InputFaults>,
+        permit: &Arc<RequestPermit>,
+    ) -> Result<Answer, PredictError> {
+        tokio::select! {
             biased;
             answer = self.predictor.answer(query) => answer,
             () = permit.cut_off() => {
                 permit.mark_interrupted();
                 Err(PredictError::Draining)
             }
-        };
-        answer.map_err(|error| ErrorResponse::from(error).holding(Arc::clone(permit)))
+        }
     }
 }
 

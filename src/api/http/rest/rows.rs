@@ -1,17 +1,20 @@
 //! Named rows from JSON, straight into cells.
 //!
-//! Memory: a value of two bytes in a list (`0,`) takes 24 bytes, a row of seven (`{"":0},`) some 72, and a growing list three times its
-//! content: in all at most some 30 times the bytes of the body. A nested list, of which two bytes would take a hundred, fits no input and
-//! is refused here. Of an object in a cell only its kind is kept.
+//! Memory: a value of two bytes in a list (`0,`) takes 24 bytes, a row of seven (`{"":0},`) some 72, a nested list of three (`[],`) 24, and
+//! a growing list three times its content: in all at most some 30 times the bytes of the body. Lists are nested as deep as a shape has
+//! axes. Of an object in a cell only its kind is kept.
 
 use std::fmt;
 
+use data_encoding::BASE64;
 use schemars::JsonSchema;
 use serde::de::{
-    self, Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Unexpected, Visitor,
+    self, Deserialize, DeserializeSeed, Deserializer, Expected, IgnoredAny, MapAccess, SeqAccess,
+    Unexpected, Visitor,
 };
 
 use super::form::list_or_none;
+use crate::model::Shape;
 use crate::model::payload::{Cell, Row};
 use crate::proto::codec::MOST_FIELDS;
 
@@ -31,13 +34,13 @@ impl<'de> Deserialize<'de> for Rows {
 #[serde(untagged)]
 #[expect(dead_code, reason = "only its schema is used")]
 pub(super) enum AnyCell {
-    /// A number, for numeric inputs. Integers are exact up to 2^53.
+    /// A number, for numeric inputs. Integers of 64 bits are exact.
     Number(f64),
     /// A string.
     Text(String),
     /// For inputs of datatype BOOL.
     Bool(bool),
-    /// For inputs of several columns.
+    /// For inputs of several values per row: nested as their shapes say.
     List(Vec<AnyItem>),
     /// A missing value, the same as leaving the name out.
     Missing(()),
@@ -70,42 +73,99 @@ impl<'de> Deserialize<'de> for OneRow {
                 f.write_str("an object with a value for each input")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<OneRow, A::Error> {
-                let mut row = Row::new();
-                while let Some(name) = map.next_key()? {
-                    if row.len() == MOST_FIELDS {
-                        return Err(de::Error::invalid_length(MOST_FIELDS + 1, &self));
-                    }
-                    let OneCell(cell) = map.next_value()?;
-                    row.push((name, cell));
-                }
-                row.shrink_to_fit();
-                Ok(OneRow(row))
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<OneRow, A::Error> {
+                read_row(map, Value::CELL, &self).map(OneRow)
             }
         }
         from.deserialize_map(Cells)
     }
 }
 
-struct OneCell(Cell);
+/// Reads the fields of an object as the cells of a row, each as `value` says. `expected` describes the object, for faults.
+pub(super) fn read_row<'de, A: MapAccess<'de>>(
+    mut map: A,
+    value: Value,
+    expected: &dyn Expected,
+) -> Result<Row, A::Error> {
+    let mut row = Row::new();
+    while let Some(name) = map.next_key()? {
+        if row.len() == MOST_FIELDS {
+            return Err(de::Error::invalid_length(MOST_FIELDS + 1, expected));
+        }
+        let cell = map.next_value_seed(value)?;
+        row.push((name, cell));
+    }
+    row.shrink_to_fit();
+    Ok(row)
+}
 
-impl<'de> Deserialize<'de> for OneCell {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        from.deserialize_any(Value { in_list: false }).map(Self)
+/// The name in an object that stands for bytes: `{"b64": "..."}`.
+pub(super) const BASE64_KEY: &str = "b64";
+
+/// Returns the text whose bytes `base64` contains; what it contains instead if there is no such text.
+pub(super) fn text_of_base64(base64: &str) -> Result<String, &'static str> {
+    let bytes = BASE64.decode(base64.as_bytes());
+    let bytes = bytes.map_err(|_| "text that is not base64")?;
+    String::from_utf8(bytes).map_err(|_| "bytes that are not UTF-8")
+}
+
+/// Reads a value, with lists in it up to a depth.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Value {
+    /// How deep lists may be nested here.
+    lists: usize,
+    /// Whether `{"b64": "..."}` stands for bytes.
+    base64: bool,
+}
+
+impl<'de> DeserializeSeed<'de> for Value {
+    type Value = Cell;
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Cell, D::Error> {
+        from.deserialize_any(self)
     }
 }
 
-/// A value in a list, which must not be a list.
-struct InList(Cell);
+impl Value {
+    /// The value of one row. The first axis of a shape is the rows.
+    pub(super) const CELL: Self = Self {
+        lists: Shape::MOST_AXES - 1,
+        base64: false,
+    };
+    /// The value of all rows.
+    pub(super) const COLUMN: Self = Self {
+        lists: Shape::MOST_AXES,
+        base64: false,
+    };
 
-impl<'de> Deserialize<'de> for InList {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        from.deserialize_any(Value { in_list: true }).map(Self)
+    /// Returns the same value, in which `{"b64": "..."}` stands for bytes.
+    pub(super) const fn or_base64(self) -> Self {
+        Self {
+            base64: true,
+            ..self
+        }
     }
-}
 
-struct Value {
-    in_list: bool,
+    /// Reads an object: bytes in base64, or one of which only the kind is kept.
+    fn read_object<'de, A: MapAccess<'de>>(self, mut map: A) -> Result<Cell, A::Error> {
+        let (mut fields, mut found) = (0_usize, None);
+        while let Some(name) = map.next_key::<String>()? {
+            fields += 1;
+            if fields == 1 && name == BASE64_KEY {
+                found = Some(map.next_value_seed(Self { lists: 0, ..self })?);
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        let (1, Some(Cell::Text(base64))) = (fields, found) else {
+            return Ok(Cell::Object);
+        };
+        let text = text_of_base64(&base64).map_err(|found| {
+            let found = Unexpected::Other(found);
+            de::Error::invalid_value(found, &"base64 of a text in UTF-8")
+        })?;
+        Ok(Cell::Text(text))
+    }
 }
 
 impl<'de> Visitor<'de> for Value {
@@ -113,10 +173,10 @@ impl<'de> Visitor<'de> for Value {
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a number, a string, true, false or null")?;
-        if self.in_list {
-            Ok(())
-        } else {
+        if self.lists > 0 {
             f.write_str(", or a list of them")
+        } else {
+            Ok(())
         }
     }
 
@@ -128,20 +188,12 @@ impl<'de> Visitor<'de> for Value {
         Ok(Cell::Bool(value))
     }
 
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "numbers in rows are doubles in every protocol"
-    )]
     fn visit_i64<E>(self, value: i64) -> Result<Cell, E> {
-        Ok(Cell::Number(value as f64))
+        Ok(Cell::Integer(value))
     }
 
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "numbers in rows are doubles in every protocol"
-    )]
     fn visit_u64<E>(self, value: u64) -> Result<Cell, E> {
-        Ok(Cell::Number(value as f64))
+        Ok(i64::try_from(value).map_or(Cell::Unsigned(value), Cell::Integer))
     }
 
     fn visit_f64<E>(self, value: f64) -> Result<Cell, E> {
@@ -153,14 +205,18 @@ impl<'de> Visitor<'de> for Value {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Cell, A::Error> {
-        if self.in_list {
+        if self.lists == 0 {
             return Err(de::Error::invalid_type(
-                Unexpected::Other("a list in a list"),
+                Unexpected::Other("a list in too many lists"),
                 &self,
             ));
         }
+        let inner = Self {
+            lists: self.lists - 1,
+            ..self
+        };
         let mut cells = Vec::new();
-        while let Some(InList(cell)) = seq.next_element()? {
+        while let Some(cell) = seq.next_element_seed(inner)? {
             cells.push(cell);
         }
         cells.shrink_to_fit();
@@ -168,6 +224,9 @@ impl<'de> Visitor<'de> for Value {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Cell, A::Error> {
+        if self.base64 {
+            return self.read_object(map);
+        }
         while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
         Ok(Cell::Object)
     }
@@ -192,7 +251,7 @@ mod tests {
             read,
             [
                 vec![
-                    cell("b", Cell::Number(1.0)),
+                    cell("b", Cell::Integer(1)),
                     cell("a", Cell::Text("t\n".into())),
                     cell("b", Cell::Missing),
                 ],
@@ -228,8 +287,8 @@ mod tests {
                 "[1]: got the number 7, wants an object with a value for each input",
             ),
             (
-                r#"[{"x": [1, [2]]}]"#,
-                "[0].x[1]: got a list in a list, wants a number, a string, true, false or null",
+                r#"[{"x": [1, [[[[[[[2]]]]]]]]}]"#,
+                "[0].x[1][0][0][0][0][0][0]: got a list in too many lists, wants a number, a string, true, false or null",
             ),
         ] {
             let Err(ParseError::Invalid(faults)) = parse::<Rows>(json.as_bytes()) else {

@@ -4,9 +4,9 @@ use bytes::Bytes;
 
 use super::data;
 use super::envelope::{Input, InputParameters};
-use crate::api::{oip, read};
+use crate::api::{elements, oip, read};
 use crate::error::{InputFault, InputFaults};
-use crate::model::Input as ModelInput;
+use crate::model::Shape;
 use crate::model::payload::{Datatype, Tensor, TensorData};
 
 /// A body: its JSON, and the blocks of bytes after it.
@@ -46,10 +46,10 @@ impl BodyParts {
         };
         let shape = shape.0;
         // Checked before the elements are read: nested lists are read as deep as the shape says.
-        if shape.len() > ModelInput::MOST_AXES {
+        if shape.len() > Shape::MOST_AXES {
             let got = format!("{} axes", shape.len());
-            let most = ModelInput::MOST_AXES;
-            let wanted = format!("at most {most}: the rows, and the columns of each");
+            let most = Shape::MOST_AXES;
+            let wanted = format!("at most {most}");
             faults.add_with(|| fault(field(&name, "shape"), got, wanted));
             return None;
         }
@@ -124,7 +124,7 @@ fn elements_of_block(
     block: &Bytes,
     faults: &mut InputFaults,
 ) -> Option<TensorData> {
-    let data = read::raw(datatype, block);
+    let data = elements::from_raw(datatype, block);
     data.map_err(|wanted| {
         let got = format!("a block of {} bytes", block.len());
         faults.add_with(|| fault(field(name, "data"), got, wanted));

@@ -57,7 +57,7 @@ proptest! {
         let by_tensor = signature().encode(&Payload::Tensors(tensors));
         match (by_row, by_tensor) {
             (Ok(a), Ok(b)) => {
-                let bits = |rows: &crate::model::Rows| rows.as_slice().iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+                let bits = |rows: &crate::model::Batch| rows.as_slice().iter().map(|x| x.to_bits()).collect::<Vec<_>>();
                 prop_assert_eq!(bits(&a), bits(&b));
                 prop_assert!(a.as_slice().iter().all(|x| x.is_finite()));
             }

@@ -49,8 +49,8 @@ fn an_invalid_cell_is_reported_by_its_field() {
         ),
         (
             "temp",
-            list(&[1.0]),
-            "rows[1].temp: got a list of 1, wants a finite FP32 number from -40 to 60",
+            list(&[1.0, 2.0]),
+            "rows[1].temp: got a list of 2, wants a finite FP32 number from -40 to 60",
         ),
         (
             "wind",

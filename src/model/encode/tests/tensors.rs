@@ -21,8 +21,8 @@ fn an_invalid_tensor_is_reported_by_its_field() {
             "tensors[temp][0]: got 61, wants a finite FP32 number from -40 to 60",
         ),
         (
-            temp(&[1, 1], &[1.0]),
-            "tensors[temp].shape: got [1, 1] with 1 elements, wants [rows]",
+            temp(&[1, 2], &[1.0, 2.0]),
+            "tensors[temp].shape: got [1, 2] with 2 elements, wants [rows]",
         ),
         (
             temp(&[-1], &[1.0]),
@@ -37,8 +37,24 @@ fn an_invalid_tensor_is_reported_by_its_field() {
             "tensors[temp].shape: got [1] with 2 elements, wants as many elements as the shape has",
         ),
         (
-            tensor("temp", &[1], TensorData::Fp64(vec![1.0])),
-            "tensors[temp].datatype: got FP64, wants FP32",
+            tensor("temp", &[1], TensorData::Bool(vec![true])),
+            "tensors[temp].datatype: got BOOL, wants FP32",
+        ),
+        (
+            tensor("temp", &[1], TensorData::Fp64(vec![1e300])),
+            "tensors[temp][0]: got 1e300, wants a finite FP32 number from -40 to 60",
+        ),
+        (
+            tensor("day", &[1], TensorData::Fp32(vec![2.5])),
+            "tensors[day][0]: got 2.5, wants a whole number of 32 bits from 1 to 31",
+        ),
+        (
+            tensor("day", &[1], TensorData::Int64(vec![1 << 40])),
+            "tensors[day][0]: got 1099511627776, wants a whole number of 32 bits from 1 to 31",
+        ),
+        (
+            tensor("temp", &[1], TensorData::Int32(vec![(1 << 24) + 1])),
+            "tensors[temp][0]: got 16777217, wants a whole number that FP32 represents exactly",
         ),
         (
             day(0),

@@ -2,7 +2,7 @@
 
 /// What an activation does to each value between layers.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Activation {
+pub(in crate::model::format) enum Activation {
     Relu,
     Gelu,
     Silu,
@@ -13,7 +13,7 @@ pub(super) enum Activation {
 
 /// One layer with its weights. Small vectors are f64, so that folding rounds only once.
 #[derive(Debug)]
-pub(super) enum Part {
+pub(in crate::model::format) enum Part {
     Linear(Linear),
     /// Batch norm, as a factor and a shift per column.
     Affine(Affine),
@@ -21,25 +21,25 @@ pub(super) enum Part {
 }
 
 #[derive(Debug)]
-pub(super) struct Linear {
-    pub(super) name: String,
-    pub(super) outs: usize,
-    pub(super) ins: usize,
+pub(in crate::model::format) struct Linear {
+    pub(in crate::model::format) name: String,
+    pub(in crate::model::format) outs: usize,
+    pub(in crate::model::format) ins: usize,
     /// `[outs, ins]`, row-major.
-    pub(super) weight: Vec<f32>,
-    pub(super) bias: Vec<f64>,
+    pub(in crate::model::format) weight: Vec<f32>,
+    pub(in crate::model::format) bias: Vec<f64>,
 }
 
 #[derive(Debug)]
-pub(super) struct Affine {
-    pub(super) name: String,
-    pub(super) factor: Vec<f64>,
-    pub(super) shift: Vec<f64>,
+pub(in crate::model::format) struct Affine {
+    pub(in crate::model::format) name: String,
+    pub(in crate::model::format) factor: Vec<f64>,
+    pub(in crate::model::format) shift: Vec<f64>,
 }
 
 impl Part {
     /// Returns the multiply-adds of one row.
-    pub(super) fn cost(&self) -> usize {
+    pub(in crate::model::format) fn cost(&self) -> usize {
         match self {
             Self::Linear(linear) => linear.outs * linear.ins,
             Self::Affine(affine) => affine.factor.len(),
@@ -48,7 +48,7 @@ impl Part {
     }
 
     /// Returns the name of the layer if one of its weights does not fit f32.
-    pub(super) fn overflow(&self) -> Option<&str> {
+    pub(in crate::model::format) fn overflow(&self) -> Option<&str> {
         let fits = |values: &[f64]| rounded(values).iter().all(|x| x.is_finite());
         match self {
             Self::Linear(linear) => {
@@ -65,13 +65,13 @@ impl Part {
 
 impl Affine {
     /// Returns factor and shift of each column.
-    pub(super) fn pairs(&self) -> impl Iterator<Item = (f64, f64)> {
+    pub(in crate::model::format) fn pairs(&self) -> impl Iterator<Item = (f64, f64)> {
         self.factor.iter().copied().zip(self.shift.iter().copied())
     }
 }
 
 /// Rounds values to f32.
-pub(super) fn rounded(values: &[f64]) -> Vec<f32> {
+pub(in crate::model::format) fn rounded(values: &[f64]) -> Vec<f32> {
     values.iter().map(|x| narrowed(*x)).collect()
 }
 
@@ -80,6 +80,6 @@ pub(super) fn rounded(values: &[f64]) -> Vec<f32> {
     clippy::cast_possible_truncation,
     reason = "scores and weights are f32; a value that does not fit becomes an infinity, which is rejected later"
 )]
-pub(super) fn narrowed(x: f64) -> f32 {
+pub(in crate::model::format) fn narrowed(x: f64) -> f32 {
     x as f32
 }

@@ -8,9 +8,10 @@
 //! the largest networks, it costs the same or less. Candle ([`Reference`]) scores large networks if it is faster: if it may use several
 //! threads, or in a debug build.
 
+mod architecture;
 mod fold;
-mod fused;
-mod layer;
+pub(in crate::model::format) mod fused;
+pub(in crate::model::format) mod layer;
 mod reference;
 mod weights;
 
@@ -19,17 +20,62 @@ mod tests;
 
 use std::path::Path;
 
-use super::manifest::Manifest;
-use super::manifest::raw::Head;
-use super::scoring::{Model, Rows, Scores};
+use super::{Format, ModelFiles};
 use crate::error::ForwardError;
 use crate::faults::Faults;
+use crate::model::batch::Batch;
+use crate::model::manifest::raw::{Head, RawManifest};
+use crate::model::manifest::report::Report;
+use crate::model::scoring::{Model, Outputs, Scores};
+use crate::model::signature::{Signature, Target};
+use architecture::Architecture;
 use fused::Fused;
 use layer::{Part, narrowed};
 use reference::Reference;
 
 /// Multiply-adds from which a layer is large: candle shares its work between threads, and the overhead of a call is negligible.
 const LARGE: usize = 1 << 20;
+
+/// The format.
+#[derive(Debug)]
+pub(super) struct DenseFormat;
+
+impl Format for DenseFormat {
+    fn target(&self) -> Target {
+        Target::Single
+    }
+
+    fn understands_missing(&self) -> bool {
+        false
+    }
+
+    fn default_file(&self) -> &'static str {
+        "weights.safetensors"
+    }
+
+    fn check(&self, raw: &RawManifest, signature: Option<&Signature>, report: &mut Report<'_>) {
+        super::require_one_output(raw, report);
+        super::require_no_external(raw, report);
+        architecture::check(raw, signature, report);
+    }
+
+    fn memory_to_load(&self, bytes: u64) -> u64 {
+        bytes.saturating_mul(2)
+    }
+
+    fn load(
+        &self,
+        raw: &RawManifest,
+        signature: &Signature,
+        mut files: ModelFiles<'_>,
+        rest: &mut dyn FnMut(),
+    ) -> Result<Box<dyn Model>, Faults> {
+        let (file, bytes) = files.take_own();
+        let architecture = architecture::of(raw, &file)?;
+        let dense = Dense::read(&architecture, signature, bytes, &file, rest)?;
+        Ok(Box::new(dense))
+    }
+}
 
 /// A network with its weights.
 #[derive(Debug)]
@@ -47,18 +93,19 @@ enum Network {
 }
 
 impl Dense {
-    /// Builds the network of `manifest` from the bytes of its weights. `file` is used only in faults. Calls `rest` between pieces of
+    /// Builds the network of `architecture` from the bytes of its weights. `file` is used only in faults. Calls `rest` between pieces of
     /// work. There are at most two copies of the weights in memory at a time.
     ///
     /// # Errors
     /// Returns every tensor that is missing, unknown, not finite, or of another type or shape than the layers need.
-    pub(super) fn read(
-        manifest: &Manifest,
+    fn read(
+        architecture: &Architecture,
+        signature: &Signature,
         bytes: Vec<u8>,
         file: &Path,
         rest: &mut dyn FnMut(),
     ) -> Result<Self, Faults> {
-        let parts = weights::read(manifest, &bytes, file, rest)?;
+        let parts = weights::read(&architecture.layers, signature, &bytes, file, rest)?;
         // Freed before the weights are laid out, which needs memory for another copy of one layer.
         drop(bytes);
         let parts = fold::batch_norms(parts);
@@ -75,18 +122,18 @@ impl Dense {
             let network = Reference::new(parts, rest);
             Network::Candle(network.map_err(|error| Faults::one(file, error.to_string()))?)
         } else {
-            let columns = manifest.signature.columns();
+            let columns = signature.columns();
             Network::Fused(Fused::new(parts, columns, rest))
         };
         Ok(Self {
             network,
-            head: manifest.head,
-            columns: manifest.signature.output.columns,
+            head: architecture.head,
+            columns: signature.judged_columns(),
             cost,
         })
     }
 
-    fn logits(&self, rows: &Rows) -> Result<Vec<f32>, ForwardError> {
+    fn logits(&self, rows: &Batch) -> Result<Vec<f32>, ForwardError> {
         match &self.network {
             Network::Fused(network) => Ok(network.forward(rows.as_slice())),
             Network::Candle(network) => network
@@ -101,14 +148,14 @@ impl Model for Dense {
         self.cost
     }
 
-    fn forward(&self, rows: &Rows) -> Result<Scores, ForwardError> {
-        let mut values = self.logits(rows)?;
+    fn forward(&self, batch: &Batch) -> Result<Outputs, ForwardError> {
+        let mut values = self.logits(batch)?;
         match self.head {
             Head::Sigmoid => values.iter_mut().for_each(|z| *z = sigmoid(*z)),
             Head::Softmax => values.chunks_exact_mut(self.columns).for_each(softmax),
             Head::Identity => {}
         }
-        Scores::new(values, self.columns)
+        Scores::new(values, self.columns).map(Outputs::Scores)
     }
 }
 

@@ -4,7 +4,7 @@
 use candle_core::{Device, Tensor};
 
 use super::layer::{self, Activation, Part};
-use crate::model::scoring::Rows;
+use crate::model::batch::Batch;
 
 /// A network of candle tensors on the CPU, in f32.
 #[derive(Debug)]
@@ -36,7 +36,7 @@ impl Reference {
     ///
     /// # Errors
     /// Returns errors of candle.
-    pub(super) fn forward(&self, rows: &Rows) -> candle_core::Result<Vec<f32>> {
+    pub(super) fn forward(&self, rows: &Batch) -> candle_core::Result<Vec<f32>> {
         let shape = (rows.len(), rows.columns());
         let mut x = Tensor::from_slice(rows.as_slice(), shape, &Device::Cpu)?;
         for step in &self.0 {

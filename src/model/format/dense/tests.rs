@@ -5,6 +5,7 @@ use safetensors::{Dtype, tensor::TensorView};
 use serde_json::{Value, json};
 
 use super::*;
+use crate::model::Manifest;
 use crate::model::payload::{Payload, Tensor as Given, TensorData};
 
 mod fused;
@@ -52,9 +53,23 @@ fn bytes(weights: &Weights) -> Vec<u8> {
     safetensors::serialize(views, None).unwrap()
 }
 
+fn architecture(manifest: &Manifest) -> Architecture {
+    architecture::of(&manifest.about, Path::new("m.json")).unwrap()
+}
+
 fn read(manifest: &Manifest, weights: &Weights) -> Result<Dense, Vec<String>> {
-    Dense::read(manifest, bytes(weights), Path::new("w"), &mut || {})
+    let file = Path::new("w");
+    let network = architecture(manifest);
+    let (signature, bytes) = (&manifest.signature, bytes(weights));
+    Dense::read(&network, signature, bytes, file, &mut || {})
         .map_err(|faults| faults.iter().map(ToString::to_string).collect())
+}
+
+fn scores(dense: &Dense, batch: &Batch) -> Scores {
+    match dense.forward(batch).unwrap() {
+        Outputs::Scores(scores) => scores,
+        Outputs::Tensors(_) => panic!("a dense network returns scores"),
+    }
 }
 
 /// Pseudo-random numbers between -1 and 1, the same in every run.
@@ -114,8 +129,8 @@ fn expected_scores(manifest: &Manifest, weights: &Weights, row: &[f32]) -> Vec<f
         })
     };
     let mut x: Vec<f64> = row.iter().map(|x| f64::from(*x)).collect();
-    for layer in &manifest.layers {
-        use crate::model::manifest::Layer;
+    for layer in &architecture(manifest).layers {
+        use super::architecture::Layer;
         x = match layer {
             Layer::Linear(name) => {
                 let bias = get(format!("{name}.bias"));
@@ -147,7 +162,7 @@ fn expected_scores(manifest: &Manifest, weights: &Weights, row: &[f32]) -> Vec<f
                 .collect(),
         };
     }
-    match manifest.head {
+    match architecture(manifest).head {
         Head::Identity => x,
         Head::Sigmoid => x.iter().map(|x| 1.0 / (1.0 + (-x).exp())).collect(),
         Head::Softmax => {
@@ -157,7 +172,7 @@ fn expected_scores(manifest: &Manifest, weights: &Weights, row: &[f32]) -> Vec<f
     }
 }
 
-fn rows(manifest: &Manifest, ins: usize, values: Vec<f32>) -> Rows {
+fn rows(manifest: &Manifest, ins: usize, values: Vec<f32>) -> Batch {
     let shape = vec![
         i64::try_from(values.len() / ins).unwrap(),
         i64::try_from(ins).unwrap(),
@@ -232,13 +247,10 @@ fn every_stack_scores_as_its_layers_say_and_alone_as_in_a_batch() {
         let manifest = manifest(5, layers, head, outs);
         let dense = read(&manifest, &weights).unwrap();
         let values: Vec<f32> = numbers.take(5 * 9).iter().map(|x| x * 3.0).collect();
-        let batch = dense.forward(&rows(&manifest, 5, values.clone())).unwrap();
+        let batch = scores(&dense, &rows(&manifest, 5, values.clone()));
         assert_eq!((batch.rows().len(), batch.columns()), (9, outs), "{why}");
         for (row, answer) in values.chunks_exact(5).zip(batch.rows()) {
-            let alone = dense
-                .forward(&rows(&manifest, 5, row.to_vec()))
-                .unwrap()
-                .into_vec();
+            let alone = scores(&dense, &rows(&manifest, 5, row.to_vec())).into_vec();
             let wanted = expected_scores(&manifest, &weights, row);
             for ((got, alone), wanted) in answer.iter().zip(alone).zip(wanted) {
                 assert!(
@@ -291,4 +303,30 @@ fn extreme_logits_give_finite_probabilities() {
     let mut logits = [1e30, -1e30, 1e30];
     softmax(&mut logits);
     assert_eq!(logits, [0.5, 0.0, 0.5]);
+}
+
+#[test]
+fn weights_of_16_and_64_bits_are_converted() {
+    let manifest = manifest(
+        2,
+        json!([{"kind": "linear", "name": "0"}]),
+        "identity",
+        1,
+    );
+    let weights = [0.1_f64, -3.0];
+    let half = weights.map(|x| half::f16::from_f64(x).to_le_bytes()).concat();
+    let brain = weights.map(|x| half::bf16::from_f64(x).to_le_bytes()).concat();
+    let double = weights.map(f64::to_le_bytes).concat();
+    for (dtype, data, want) in [
+        (Dtype::F16, half, half::f16::from_f64(0.1).to_f32() - 3.0),
+        (Dtype::BF16, brain, half::bf16::from_f64(0.1).to_f32() - 3.0),
+        (Dtype::F64, double, 0.1_f32 - 3.0),
+    ] {
+        let view = TensorView::new(dtype, vec![1, 2], &data).unwrap();
+        let bytes = safetensors::serialize([("0.weight", view)], None).unwrap();
+        let (network, signature) = (architecture(&manifest), &manifest.signature);
+        let dense = Dense::read(&network, signature, bytes, Path::new("w"), &mut || {}).unwrap();
+        let got = scores(&dense, &rows(&manifest, 2, vec![1.0, 1.0])).into_vec();
+        assert_eq!(got, [want], "{dtype:?}");
+    }
 }

@@ -3,22 +3,25 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use half::{bf16, f16};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 
-use super::layer::{Activation, Affine, Linear, Part};
+use super::architecture::Layer;
+use super::layer::{Activation, Affine, Linear, Part, narrowed};
 use crate::faults::Faults;
-use crate::model::manifest::{Layer, Manifest};
+use crate::model::signature::Signature;
 
 /// Values that are read between two rests: a mebibyte of f32.
 const PIECE: usize = 1 << 18;
 
-/// Returns every layer of the manifest with its weights. Calls `rest` between pieces of work.
+/// Returns every layer with its weights. Calls `rest` between pieces of work.
 ///
 /// # Errors
 /// Returns every fault, by the name of the tensor.
 pub(super) fn read(
-    manifest: &Manifest,
+    layers: &[Layer],
+    signature: &Signature,
     bytes: &[u8],
     file: &Path,
     rest: &mut dyn FnMut(),
@@ -32,13 +35,13 @@ pub(super) fn read(
         faults: Faults::default(),
     };
     let is_linear = |layer: &Layer| matches!(layer, Layer::Linear(_));
-    let last_linear = manifest.layers.iter().rposition(is_linear);
-    let mut width = Some(manifest.signature.columns());
-    let mut parts = Vec::with_capacity(manifest.layers.len());
-    for (at, layer) in manifest.layers.iter().enumerate() {
+    let last_linear = layers.iter().rposition(is_linear);
+    let mut width = Some(signature.columns());
+    let mut parts = Vec::with_capacity(layers.len());
+    for (at, layer) in layers.iter().enumerate() {
         let part = match layer {
             Layer::Linear(name) => {
-                let outs = (Some(at) == last_linear).then_some(manifest.signature.output.columns);
+                let outs = (Some(at) == last_linear).then_some(signature.judged_columns());
                 let linear = reader.linear(name, outs, width);
                 width = linear.as_ref().map(|linear| linear.outs);
                 linear.map(Part::Linear)
@@ -128,10 +131,11 @@ impl TensorReader<'_> {
             self.add(name, "missing".into());
             return None;
         };
-        if tensor.dtype() != Dtype::F32 {
-            self.add(name, format!("got {:?}, wants F32", tensor.dtype()));
+        let Some((width, to_single)) = conversion(tensor.dtype()) else {
+            let got = tensor.dtype();
+            self.add(name, format!("got {got:?}, wants F32, F64, F16 or BF16"));
             return None;
-        }
+        };
         let shape = tensor.shape().to_vec();
         let fits = |(got, wanted): (&usize, &Option<usize>)| match wanted {
             Some(wanted) => got == wanted,
@@ -146,13 +150,10 @@ impl TensorReader<'_> {
             );
             return None;
         }
-        let mut values: Vec<f32> = Vec::with_capacity(tensor.data().len() / 4);
-        for piece in tensor.data().chunks(4 * PIECE) {
+        let mut values: Vec<f32> = Vec::with_capacity(tensor.data().len() / width);
+        for piece in tensor.data().chunks(width * PIECE) {
             let before = values.len();
-            // Byte by byte, because tensors in the file may not be aligned.
-            let numbers = piece.chunks_exact(4);
-            let numbers = numbers.map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
-            values.extend(numbers);
+            to_single(piece, &mut values);
             let not_finite = values[before..].iter().position(|x| !x.is_finite());
             if let Some(at) = not_finite.map(|at| before + at) {
                 let got = values[at];
@@ -175,6 +176,31 @@ impl TensorReader<'_> {
     fn add(&mut self, tensor: &str, message: String) {
         self.faults.add(self.file, tensor, message);
     }
+}
+
+/// Appends the numbers in little-endian bytes, as f32.
+type ToSingle = fn(&[u8], &mut Vec<f32>);
+
+/// Returns the bytes of one number of a type, and its conversion to f32; `None` for a type that is not a float of at most 64 bits.
+/// A number of 64 bits is rounded to the nearest; one that does not fit becomes infinite, which is refused.
+fn conversion(dtype: Dtype) -> Option<(usize, ToSingle)> {
+    // Byte by byte, because tensors in the file may not be aligned.
+    fn read<const N: usize>(bytes: &[u8], to: &mut Vec<f32>, number: fn([u8; N]) -> f32) {
+        to.extend(bytes.as_chunks::<N>().0.iter().map(|bytes| number(*bytes)));
+    }
+    Some(match dtype {
+        Dtype::F32 => (4, |bytes, to| read(bytes, to, f32::from_le_bytes)),
+        Dtype::F16 => (2, |bytes, to| {
+            read(bytes, to, |bytes| f16::from_le_bytes(bytes).to_f32());
+        }),
+        Dtype::BF16 => (2, |bytes, to| {
+            read(bytes, to, |bytes| bf16::from_le_bytes(bytes).to_f32());
+        }),
+        Dtype::F64 => (8, |bytes, to| {
+            read(bytes, to, |bytes| narrowed(f64::from_le_bytes(bytes)));
+        }),
+        _ => return None,
+    })
 }
 
 fn widened(values: &[f32]) -> Vec<f64> {

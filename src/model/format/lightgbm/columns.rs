@@ -7,7 +7,7 @@
 
 use std::cmp::Ordering;
 
-/// What an input can take, as far as the file tells.
+/// What an input can take, as far as the file says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Column {
     /// The input is split on as a category. A list fits if it has at least this many categories.

@@ -2,14 +2,15 @@
 
 use serde_json::Value;
 
-use super::Report;
 use crate::faults::got;
-use crate::model::encode::format_number;
+use crate::model::encode::{as_datatype, format_number};
+use crate::model::format::Format;
 use crate::model::manifest::raw::{
-    EncodingKind, MissingPolicy, OutsidePolicy, RawEncoding, ScaleKind, UnknownPolicy,
+    EncodingKind, MissingPolicy, OutsidePolicy, RawCategory, RawEncoding, ScaleKind, UnknownPolicy,
 };
+use crate::model::manifest::report::Report;
 use crate::model::payload::Datatype;
-use crate::model::signature::{Affine, Categories, Encoding, Range};
+use crate::model::signature::{Affine, Categories, Encoding, Missing, Outside, Range, Target};
 
 /// The most values per row of one input, and the most categories of one input.
 pub(super) const MAX_COLUMNS: usize = 65_536;
@@ -20,6 +21,7 @@ pub(super) struct EncodingCheck<'c, 'r> {
     pub(super) datatype: Datatype,
     /// Values per row; `None` if the shape is invalid.
     pub(super) values: Option<usize>,
+    pub(super) format: &'c dyn Format,
     pub(super) path: String,
     pub(super) report: &'c mut Report<'r>,
 }
@@ -37,7 +39,7 @@ impl EncodingCheck<'_, '_> {
     }
 
     fn check_fields_of_other_kinds(&mut self) {
-        use EncodingKind::{Categorical, Cyclic, Numeric};
+        use EncodingKind::{Categorical, Cyclic, Numeric, Ordinal};
         let raw = self.raw;
         let kind = raw.kind;
         let scale = raw.scale.unwrap_or(ScaleKind::None);
@@ -70,14 +72,14 @@ impl EncodingCheck<'_, '_> {
             (
                 "categories",
                 raw.categories.is_some(),
-                kind == Categorical,
-                "kind categorical",
+                matches!(kind, Categorical | Ordinal),
+                "kinds categorical and ordinal",
             ),
             (
                 "unknown",
                 raw.unknown.is_some(),
-                kind == Categorical,
-                "kind categorical",
+                matches!(kind, Categorical | Ordinal),
+                "kinds categorical and ordinal",
             ),
             ("impute", raw.impute.is_some(), impute, "missing impute"),
         ] {
@@ -85,32 +87,81 @@ impl EncodingCheck<'_, '_> {
                 self.add(field, format!("belongs to {owner} only"));
             }
         }
-        let accepts = raw.missing == Some(MissingPolicy::Accept);
-        let ignores = kind == EncodingKind::Ignore;
-        if accepts && !ignores {
+        self.check_missing();
+        self.check_target();
+    }
+
+    /// Checks that the model gives the policy for missing values a meaning.
+    fn check_missing(&mut self) {
+        use EncodingKind::{Categorical, Cyclic, Ignore, Ordinal, Tensor};
+        let (kind, missing) = (self.raw.kind, self.raw.missing);
+        let accepts = missing == Some(MissingPolicy::Accept);
+        let impute = missing == Some(MissingPolicy::Impute);
+        let never_missing = !self.format.understands_missing();
+        if accepts && kind != Ignore && (never_missing || matches!(kind, Categorical | Cyclic)) {
             self.add(
                 "missing",
                 "got accept, wants reject or impute: the network needs a value",
             );
         }
-        if impute && ignores {
+        if impute && kind == Ignore {
             self.add(
                 "missing",
                 "got impute, wants reject or accept: the network does not use the value",
             );
         }
+        if impute && matches!(kind, Ordinal | Tensor) {
+            self.add(
+                "missing",
+                "got impute, expected reject or accept for this kind of encoding",
+            );
+        }
+        let wrong = match self.raw.unknown {
+            Some(UnknownPolicy::Missing) if kind == Categorical => Some("reject or bucket"),
+            Some(UnknownPolicy::Bucket) if kind == Ordinal => Some("reject or missing"),
+            Some(UnknownPolicy::Missing) if never_missing => Some("reject"),
+            _ => None,
+        };
+        if let Some(wanted) = wrong {
+            let got = match self.raw.unknown {
+                Some(UnknownPolicy::Bucket) => "bucket",
+                _ => "missing",
+            };
+            self.add("unknown", format!("got {got}, expected {wanted}"));
+        }
+    }
+
+    /// Checks that the format computes with what the encoding gives it.
+    fn check_target(&mut self) {
+        let kind = self.raw.kind;
+        let takes_tensors = self.format.target() == Target::Tensors;
+        let is_tensor = kind == EncodingKind::Tensor;
+        if kind != EncodingKind::Ignore && is_tensor != takes_tensors {
+            let wanted = if takes_tensors {
+                "tensor or ignore: the format takes tensors as they are"
+            } else {
+                "another kind than tensor: the format takes a matrix of numbers"
+            };
+            self.add("kind", format!("expected {wanted}"));
+        }
     }
 
     fn check_datatype(&mut self, path: &str) {
         use Datatype::{Bool, Bytes};
+        let numbers = self
+            .raw
+            .categories
+            .iter()
+            .flatten()
+            .any(|one| matches!(one, RawCategory::Number(_)));
         let (fits, wanted) = match self.raw.kind {
-            EncodingKind::Numeric => (self.datatype != Bytes, "BOOL, INT32, INT64, FP32 or FP64"),
-            EncodingKind::Cyclic => (
-                !matches!(self.datatype, Bytes | Bool),
-                "INT32, INT64, FP32 or FP64",
-            ),
-            EncodingKind::Categorical => (self.datatype == Bytes, "BYTES"),
-            EncodingKind::Ignore => (true, ""),
+            EncodingKind::Numeric => (self.datatype != Bytes, "a type of numbers or BOOL"),
+            EncodingKind::Cyclic => (!matches!(self.datatype, Bytes | Bool), "a type of numbers"),
+            EncodingKind::Categorical | EncodingKind::Ordinal if numbers => {
+                (self.datatype.is_integer(), "an integer type")
+            }
+            EncodingKind::Categorical | EncodingKind::Ordinal => (self.datatype == Bytes, "BYTES"),
+            EncodingKind::Ignore | EncodingKind::Tensor => (true, ""),
         };
         self.report.require(fits, path, || {
             format!(
@@ -125,11 +176,16 @@ impl EncodingCheck<'_, '_> {
             EncodingKind::Numeric => {
                 let scale = self.scale();
                 let range = self.range();
-                let missing = self.imputed_number(range.flatten().as_ref());
+                let imputed = self.imputed_number(range.flatten().as_ref());
+                let missing = match (self.raw.missing, imputed?) {
+                    (Some(MissingPolicy::Accept), _) => Missing::Keep,
+                    (_, Some(number)) => Missing::Impute(number),
+                    (_, None) => Missing::Reject,
+                };
                 Some(Encoding::Numeric {
                     scale: scale?,
                     range: range?,
-                    missing: missing?,
+                    missing,
                 })
             }
             EncodingKind::Cyclic => {
@@ -152,8 +208,16 @@ impl EncodingCheck<'_, '_> {
                     missing: missing?,
                 })
             }
+            EncodingKind::Ordinal => Some(Encoding::Ordinal {
+                categories: self.categories()?,
+                unknown_is_missing: self.raw.unknown == Some(UnknownPolicy::Missing),
+                missing: self.raw.missing == Some(MissingPolicy::Accept),
+            }),
             EncodingKind::Ignore => Some(Encoding::Ignore {
                 optional: self.raw.missing == Some(MissingPolicy::Accept),
+            }),
+            EncodingKind::Tensor => Some(Encoding::Tensor {
+                missing: self.raw.missing == Some(MissingPolicy::Accept),
             }),
         }
     }
@@ -248,7 +312,11 @@ impl EncodingCheck<'_, '_> {
         let range = Range {
             min: self.rounded(raw.min),
             max: self.rounded(raw.max),
-            clip: raw.outside == OutsidePolicy::Clip,
+            outside: match raw.outside {
+                OutsidePolicy::Reject => Outside::Reject,
+                OutsidePolicy::Clip => Outside::Clip,
+                OutsidePolicy::Accept => Outside::Accept,
+            },
         };
         if range.min <= range.max && range.min.is_finite() && range.max.is_finite() {
             Some(Some(range))
@@ -264,12 +332,8 @@ impl EncodingCheck<'_, '_> {
 
     /// Rounds `x` to the input's datatype. Without this, the end of a range could lie outside of it: 0.1 as FP32 is more than 0.1 as
     /// FP64.
-    #[expect(clippy::cast_possible_truncation, reason = "rounding is the purpose")]
     fn rounded(&self, x: f64) -> f64 {
-        match self.datatype {
-            Datatype::Fp32 => f64::from(x as f32),
-            _ => x,
-        }
+        as_datatype(self.datatype, x)
     }
 
     fn period(&mut self) -> Option<f64> {
@@ -302,9 +366,31 @@ impl EncodingCheck<'_, '_> {
             );
         }
         let path = format!("{}.categories", self.path);
-        let texts = names.iter().map(String::as_str);
-        self.report.unique(|at| format!("{path}[{at}]"), texts);
-        (!names.is_empty()).then(|| Categories::new(names.clone()))
+        let texts: Vec<_> = names
+            .iter()
+            .map(|one| match one {
+                RawCategory::Text(text) => text.clone(),
+                RawCategory::Number(number) => number.to_string(),
+            })
+            .collect();
+        let text = |at| format!("{path}[{at}]");
+        self.report.unique(text, texts.iter().map(String::as_str));
+        let numbers: Vec<_> = names
+            .iter()
+            .filter_map(|one| match one {
+                RawCategory::Number(number) => Some(*number),
+                RawCategory::Text(_) => None,
+            })
+            .collect();
+        if !numbers.is_empty() && numbers.len() < names.len() {
+            self.add("categories", "expected only strings or only integers");
+            return None;
+        }
+        match (names.is_empty(), numbers.is_empty()) {
+            (true, _) => None,
+            (false, true) => Some(Categories::new(texts)),
+            (false, false) => Some(Categories::of_numbers(&numbers)),
+        }
     }
 
     /// Returns the value to impute, `Some(None)` if missing values are rejected, or `None` if the value is required and absent.
@@ -327,29 +413,29 @@ impl EncodingCheck<'_, '_> {
             .as_f64()
             .map(|x| self.rounded(x))
             .filter(|x| x.is_finite());
-        let whole = number.filter(|x| x.fract() == 0.0);
-        let (number, wanted) = match self.datatype {
+        let datatype = self.datatype;
+        let (number, wanted) = match datatype {
             Datatype::Bool => (
                 value.as_bool().map(|b| f64::from(u8::from(b))),
-                "true or false",
+                "true or false".to_owned(),
             ),
-            Datatype::Int32 => (
-                whole.filter(|x| x.abs() <= f64::from(i32::MAX)),
-                "a whole number of 32 bits",
-            ),
-            Datatype::Int64 => (
-                whole.filter(|x| x.abs() < 9.2e18),
-                "a whole number of 64 bits",
-            ),
-            Datatype::Fp32 | Datatype::Fp64 => (number, "a finite number"),
             // `check_datatype` has reported it.
             Datatype::Bytes => return None,
+            _ if datatype.is_integer() => {
+                let fits = |x: &f64| x.fract() == 0.0 && within_integers(datatype, *x);
+                let bits = datatype.width().unwrap_or(8) * 8;
+                (
+                    number.filter(fits),
+                    format!("a whole number of {bits} bits"),
+                )
+            }
+            _ => (number, "a finite number".to_owned()),
         };
         let Some(number) = number else {
             self.add("impute", format!("{}, wants {wanted}", got(&value)));
             return None;
         };
-        if let Some(range) = range.filter(|range| !range.contains(number)) {
+        if let Some(range) = range.filter(|range| !range.admits(number)) {
             let [min, max] = [range.min, range.max].map(|x| format_number(self.datatype, x));
             let wanted = format!("a value in the range {min} to {max}");
             self.add("impute", format!("{}, wants {wanted}", got(&value)));
@@ -380,5 +466,19 @@ impl EncodingCheck<'_, '_> {
             return None;
         }
         Some(Some(text.clone()))
+    }
+}
+
+/// Returns whether the whole number `x` is inside the range of an integer type.
+fn within_integers(datatype: Datatype, x: f64) -> bool {
+    let bits = i32::try_from(datatype.width().unwrap_or(8) * 8).unwrap_or(64);
+    let is_unsigned = matches!(
+        datatype,
+        Datatype::Uint8 | Datatype::Uint16 | Datatype::Uint32 | Datatype::Uint64
+    );
+    if is_unsigned {
+        (0.0..2_f64.powi(bits)).contains(&x)
+    } else {
+        (-(2_f64.powi(bits - 1))..2_f64.powi(bits - 1)).contains(&x)
     }
 }

@@ -4,12 +4,16 @@ use std::path::{Component, Path, PathBuf};
 
 use data_encoding::HEXLOWER;
 
-use super::Report;
 use crate::model::manifest::File;
-use crate::model::manifest::raw::{Format, RawManifest};
+use crate::model::manifest::raw::RawManifest;
+use crate::model::manifest::report::Report;
 
-/// Returns the files, if all of them are valid.
-pub(super) fn check(raw: &RawManifest, report: &mut Report<'_>) -> Option<Vec<File>> {
+/// Returns the files, if all of them are valid. `needed` are the paths that the format reads.
+pub(super) fn check<'a>(
+    raw: &RawManifest,
+    needed: impl Iterator<Item = &'a str>,
+    report: &mut Report<'_>,
+) -> Option<Vec<File>> {
     let files: Vec<_> = raw
         .files
         .iter()
@@ -26,11 +30,10 @@ pub(super) fn check(raw: &RawManifest, report: &mut Report<'_>) -> Option<Vec<Fi
         .collect();
     let paths = raw.files.iter().map(|file| file.path.as_str());
     report.unique(|at| format!("$.files[{at}].path"), paths);
-    let weights = match raw.format {
-        Format::Dense => File::WEIGHTS,
-    };
-    let listed = raw.files.iter().any(|file| file.path == weights);
-    report.require(listed, "$.files", || format!("`{weights}` is missing"));
+    for path in needed {
+        let listed = raw.files.iter().any(|file| file.path == path);
+        report.require(listed, "$.files", || format!("`{path}` is missing"));
+    }
     files.into_iter().collect()
 }
 

@@ -1,18 +1,24 @@
 //! Checks the inputs of a manifest: names, shapes, and that `features` lists the inputs that the network uses.
 
 use super::encoding::{EncodingCheck, MAX_COLUMNS};
-use super::{NAME, Report, is_name};
+use super::shape;
+use crate::model::format::Format;
 use crate::model::manifest::raw::{EncodingKind, RawInput, RawManifest};
-use crate::model::signature::Input;
+use crate::model::manifest::report::{Report, TENSOR_NAME, is_tensor_name};
+use crate::model::signature::{Encoding, Input, Shape, Target};
 
 /// Returns the inputs, if all of them are valid.
-pub(super) fn check(raw: &RawManifest, report: &mut Report<'_>) -> Option<Vec<Input>> {
+pub(super) fn check(
+    raw: &RawManifest,
+    format: &dyn Format,
+    report: &mut Report<'_>,
+) -> Option<Vec<Input>> {
     let before = report.faults.iter().count();
     let inputs: Vec<_> = raw
         .inputs
         .iter()
         .enumerate()
-        .map(|(at, input)| one(input, &format!("$.inputs[{at}]"), report))
+        .map(|(at, input)| one(input, format, &format!("$.inputs[{at}]"), report))
         .collect();
     let names = raw.inputs.iter().map(|input| input.name.as_str());
     report.unique(|at| format!("$.inputs[{at}].name"), names);
@@ -22,7 +28,8 @@ pub(super) fn check(raw: &RawManifest, report: &mut Report<'_>) -> Option<Vec<In
         .filter(|input| input.encoding.kind != EncodingKind::Ignore)
         .map(|input| input.name.as_str())
         .collect();
-    report.require(raw.features == used, "$.features", || {
+    let omitted = raw.manifest_version > 1 && raw.features.is_empty();
+    report.require(omitted || raw.features == used, "$.features", || {
         format!(
             "got {:?}, wants the inputs whose encoding is not `ignore`, in order: {used:?}",
             raw.features
@@ -33,18 +40,49 @@ pub(super) fn check(raw: &RawManifest, report: &mut Report<'_>) -> Option<Vec<In
     });
     // Golden rows are not checked against faulty inputs, which would only cause further faults.
     let valid = report.faults.iter().count() == before;
-    inputs.into_iter().collect::<Option<_>>().filter(|_| valid)
+    let inputs = inputs.into_iter().collect::<Option<Vec<_>>>();
+    let inputs = inputs.filter(|_| valid)?;
+    matrix(raw, &inputs, report);
+    Some(inputs)
 }
 
-fn one(raw: &RawInput, path: &str, report: &mut Report<'_>) -> Option<Input> {
-    report.require(is_name(&raw.name), &format!("{path}.name"), || {
-        format!("got {:?}, wants {NAME}", raw.name)
+/// Checks that every input is one number per row if a request may have one matrix instead.
+fn matrix(raw: &RawManifest, inputs: &[Input], report: &mut Report<'_>) {
+    let Some(name) = &raw.matrix else { return };
+    report.require(is_tensor_name(name), "$.matrix", || {
+        format!("got {name:?}, expected {TENSOR_NAME}")
     });
-    let width = width(raw, path, report);
+    let taken = inputs.iter().any(|input| input.name == *name);
+    report.require(!taken, "$.matrix", || {
+        format!("got {name:?}, wants a name that no input has")
+    });
+    let is_number = |input: &Input| {
+        let text = matches!(&input.encoding,
+            Encoding::Ordinal { categories, .. } | Encoding::Categorical { categories, .. }
+            if !categories.are_numbers());
+        input.shape == Shape::scalars() && !text && input.is_used()
+    };
+    if let Some(other) = inputs.iter().find(|input| !is_number(input)) {
+        report.add(
+            "$.matrix",
+            format!("input `{}` is not one number per row", other.name),
+        );
+    }
+}
+
+fn one(raw: &RawInput, format: &dyn Format, path: &str, report: &mut Report<'_>) -> Option<Input> {
+    report.require(is_tensor_name(&raw.name), &format!("{path}.name"), || {
+        format!("got {:?}, expected {TENSOR_NAME}", raw.name)
+    });
+    let shape = match format.target() {
+        Target::Tensors => shape::parse(&raw.shape, raw.batch, &format!("{path}.shape"), report),
+        Target::Single | Target::Double => width(raw, path, report),
+    };
     let encoding = EncodingCheck {
         raw: &raw.encoding,
         datatype: raw.datatype,
-        values: width.map(|width| width.unwrap_or(1)),
+        values: shape.as_ref().and_then(Shape::fixed_values),
+        format,
         path: format!("{path}.encoding"),
         report,
     };
@@ -52,14 +90,14 @@ fn one(raw: &RawInput, path: &str, report: &mut Report<'_>) -> Option<Input> {
     Some(Input {
         name: raw.name.clone(),
         datatype: raw.datatype,
-        width: width?,
+        shape: shape?,
         encoding: encoding?,
         sensitive: raw.sensitive,
     })
 }
 
-/// Returns the width as in [`Input::width`], or `None` if the shape is invalid.
-fn width(raw: &RawInput, path: &str, report: &mut Report<'_>) -> Option<Option<usize>> {
+/// Returns the shape of an input that is encoded as columns, or `None` if it is invalid.
+fn width(raw: &RawInput, path: &str, report: &mut Report<'_>) -> Option<Shape> {
     use EncodingKind::{Ignore, Numeric};
     let wide = matches!(raw.encoding.kind, Numeric | Ignore);
     let columns = |n: i64| {
@@ -68,8 +106,8 @@ fn width(raw: &RawInput, path: &str, report: &mut Report<'_>) -> Option<Option<u
             .filter(|n| (1..=MAX_COLUMNS).contains(n))
     };
     let width = match raw.shape.as_slice() {
-        [-1] => Some(None),
-        [-1, n] if wide => columns(*n).map(Some),
+        [-1] => Some(Shape::scalars()),
+        [-1, n] if wide => columns(*n).map(Shape::vectors),
         _ => None,
     };
     report.require(width.is_some(), &format!("{path}.shape"), || {

@@ -5,8 +5,9 @@
 mod encoding;
 mod files;
 mod inputs;
-mod network;
+mod outputs;
 mod reference;
+mod shape;
 
 #[cfg(test)]
 mod tests;
@@ -14,11 +15,13 @@ mod tests;
 use std::path::Path;
 
 use super::Manifest;
-use super::raw::RawManifest;
+use super::raw::{EncodingKind, FormatKind, RawFormat, RawInput, RawManifest};
+use super::report::Report;
 use crate::faults::Faults;
 use crate::ident::{ModelName, VersionNumber};
+use crate::model::format::Format;
 use crate::model::payload::{Cell, Payload};
-use crate::model::signature::Signature;
+use crate::model::signature::{Shape, Signature, Target};
 
 /// The most golden requests of one version.
 const MAX_GOLDEN: usize = 1_024;
@@ -36,25 +39,38 @@ impl Manifest {
         let mut report = Report::of(file);
         let model: Option<ModelName> = report.parsed("$.model_name", raw.model_name.parse());
         let version = report.parsed("$.version", VersionNumber::try_from(raw.version));
-        let inputs = inputs::check(&raw, &mut report);
-        let output = network::output(&raw, &mut report);
-        network::classes(&raw, &mut report);
-        let layers = network::layers(&raw, &mut report);
-        let files = files::check(&raw, &mut report);
+        let settings = raw.format.settings();
+        let format = <dyn Format>::of(settings.kind);
+        let before = report.faults.iter().count();
+        form(&raw, &mut report);
+        let inputs = inputs::check(&raw, format, &mut report);
+        let outputs = outputs::outputs(&raw, &mut report);
+        let prediction = outputs
+            .as_ref()
+            .and_then(|outputs| outputs::prediction(&raw, outputs, &mut report));
+        let signature = (|| {
+            let (inputs, outputs, prediction) = (inputs?, outputs?, prediction?);
+            let (classes, max_rows) = (raw.classes.clone(), raw.batching.max_rows);
+            let mut signature = Signature::new(inputs, outputs, prediction, classes, max_rows);
+            signature.target = format.target();
+            signature.matrix.clone_from(&raw.matrix);
+            Some(signature)
+        })();
+        format.check(&raw, signature.as_ref(), &mut report);
+        let files = files::check(&raw, format.files(&settings), &mut report);
         provenance(&raw, &mut report);
-        reference::check(&raw, &mut report);
-        let signature = inputs.zip(output).map(|(inputs, output)| {
-            Signature::new(inputs, output, raw.classes.clone(), raw.batching.max_rows)
-        });
         if let Some(signature) = &signature {
-            network::widths(&raw, signature, &mut report);
+            // Against a faulty signature, these would only cause further faults.
+            if report.faults.iter().count() == before {
+                reference::check(&raw, signature, &mut report);
+                golden(&raw, signature, &mut report);
+            }
             batching(signature, &mut report);
-            golden(&raw, signature, &mut report);
         }
         report.faults.into_result()?;
         // Not reached: each part that is `None` has reported a fault.
-        let (Some(model), Some(version), Some(signature), Some(layers), Some(files)) =
-            (model, version, signature, layers, files)
+        let (Some(model), Some(version), Some(signature), Some(files)) =
+            (model, version, signature, files)
         else {
             return Err(Faults::one(file, "is invalid"));
         };
@@ -62,8 +78,7 @@ impl Manifest {
             model,
             version,
             signature,
-            layers,
-            head: raw.architecture.head,
+            format: settings,
             files,
             golden: raw.golden.clone(),
             about: raw,
@@ -71,49 +86,29 @@ impl Manifest {
     }
 }
 
-/// Collects the faults of one manifest.
-struct Report<'a> {
-    file: &'a Path,
-    faults: Faults,
-}
-
-impl<'a> Report<'a> {
-    fn of(file: &'a Path) -> Self {
-        Self {
-            file,
-            faults: Faults::default(),
-        }
+/// Checks that a manifest of form 1 uses nothing of form 2.
+fn form(raw: &RawManifest, report: &mut Report<'_>) {
+    if raw.manifest_version > 1 {
+        return;
     }
-
-    fn add(&mut self, path: impl Into<String>, message: impl Into<String>) {
-        self.faults.add(self.file, path, message);
-    }
-
-    /// Adds a fault unless `holds`.
-    fn require(&mut self, holds: bool, path: &str, message: impl FnOnce() -> String) {
-        if !holds {
-            self.add(path, message());
-        }
-    }
-
-    /// Returns the value, or adds the error as a fault.
-    fn parsed<T>(&mut self, path: &str, parsed: Result<T, impl ToString>) -> Option<T> {
-        parsed
-            .map_err(|error| self.add(path, error.to_string()))
-            .ok()
-    }
-
-    /// Adds a fault for every name that is repeated.
-    fn unique<'n>(&mut self, path: impl Fn(usize) -> String, names: impl Iterator<Item = &'n str>) {
-        let mut seen = std::collections::HashSet::new();
-        for (at, name) in names.enumerate() {
-            if !seen.insert(name) {
-                self.add(
-                    path(at),
-                    format!("got {name:?} again, wants each name once"),
-                );
-            }
-        }
+    let tagged = matches!(raw.format, RawFormat::Tagged(_));
+    let not_dense = raw.format.kind() != FormatKind::Dense;
+    let tensor = |input: &RawInput| {
+        matches!(
+            input.encoding.kind,
+            EncodingKind::Tensor | EncodingKind::Ordinal
+        )
+    };
+    for (uses, field) in [
+        (tagged || not_dense, "$.format"),
+        (raw.prediction.is_some(), "$.prediction"),
+        (raw.matrix.is_some(), "$.matrix"),
+        (raw.inputs.iter().any(tensor), "$.inputs"),
+        (raw.outputs.len() > 1, "$.outputs"),
+    ] {
+        report.require(!uses, field, || {
+            "this belongs to form 2; add \"manifest_version\": 2".into()
+        });
     }
 }
 
@@ -139,9 +134,16 @@ fn provenance(raw: &RawManifest, report: &mut Report<'_>) {
 }
 
 fn batching(signature: &Signature, report: &mut Report<'_>) {
-    let (rows, columns) = (signature.max_rows, signature.columns());
-    let output = signature.output.columns;
-    let most = MAX_ROWS.min(MAX_VALUES / columns.max(output).max(1));
+    let rows = signature.max_rows;
+    let values = |shape: &Shape| shape.fixed_values().unwrap_or(1);
+    let inputs = signature.inputs().iter();
+    let columns = match signature.target {
+        Target::Tensors => inputs.map(|input| values(&input.shape)).sum(),
+        Target::Single | Target::Double => signature.columns(),
+    };
+    let outputs = signature.outputs().iter();
+    let output = outputs.map(|output| values(&output.shape)).sum();
+    let most = MAX_ROWS.min(MAX_VALUES / usize::max(columns, output).max(1));
     report.require((1..=most).contains(&rows), "$.batching.max_rows", || {
         format!(
             "got {rows}, wants 1 to {most} for {columns} input columns and {output} output columns"
@@ -164,7 +166,7 @@ fn golden(raw: &RawManifest, signature: &Signature, report: &mut Report<'_>) {
                 report.add(path, format!("got {}, wants {}", fault.got, fault.wanted));
             }
         }
-        let (got, wanted) = (golden.answer.len(), signature.output.columns);
+        let (got, wanted) = (golden.answer.len(), signature.prediction.columns);
         report.require(got == wanted, &format!("$.golden[{at}].answer"), || {
             format!("got {got} numbers, wants {wanted}: one per output column")
         });
@@ -189,15 +191,3 @@ impl super::raw::Golden {
         ])
     }
 }
-
-/// Returns whether `name` is valid for an input or for the prefix of tensors. Such names are used in field paths, metrics and JSON.
-fn is_name(name: &str) -> bool {
-    (1..=128).contains(&name.len())
-        && name.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_')
-        && name
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
-}
-
-/// The rule of [`is_name`], as error messages state it.
-const NAME: &str = "1 to 128 of a-z A-Z 0-9 . _ - starting with a letter, a digit or _";

@@ -1,12 +1,13 @@
 //! Checks the reference profile: it describes existing inputs and outputs, and no sensitive ones.
 
-use super::Report;
-use crate::model::manifest::raw::{Head, Profile, RawManifest};
+use crate::model::manifest::raw::{Profile, RawManifest};
+use crate::model::manifest::report::Report;
+use crate::model::signature::{PredictionKind, Signature};
 
 /// Quantiles of a profile: one for each per cent, both ends included.
 const QUANTILES: usize = 101;
 
-pub(super) fn check(raw: &RawManifest, report: &mut Report<'_>) {
+pub(super) fn check(raw: &RawManifest, signature: &Signature, report: &mut Report<'_>) {
     let Some(reference) = &raw.reference else {
         return;
     };
@@ -22,7 +23,7 @@ pub(super) fn check(raw: &RawManifest, report: &mut Report<'_>) {
     }
     for (name, profile) in &reference.predictions {
         let path = format!("$.reference.predictions.{name}");
-        if is_prediction(raw, name) {
+        if is_prediction(signature, name) {
             one(profile, &path, report);
         } else {
             report.add(path, "no prediction has this name");
@@ -31,17 +32,19 @@ pub(super) fn check(raw: &RawManifest, report: &mut Report<'_>) {
 }
 
 /// Returns whether `name` is the name of a prediction.
-fn is_prediction(raw: &RawManifest, name: &str) -> bool {
-    let columns = raw.outputs.first().and_then(|output| output.shape.get(1));
-    match raw.architecture.head {
-        Head::Sigmoid => name == "probability",
-        Head::Softmax => raw.classes.iter().any(|class| class == name),
-        Head::Identity if columns == Some(&1) => name == "value",
-        Head::Identity => name
-            .strip_prefix("value[")
+fn is_prediction(signature: &Signature, name: &str) -> bool {
+    let output = signature.judged().name.as_str();
+    let columns = signature.prediction.columns;
+    match signature.prediction.kind {
+        PredictionKind::Probabilities if columns == 1 => name == output,
+        kind if kind.has_classes() => signature.classes.iter().any(|class| class == name),
+        _ if columns == 1 => name == output,
+        _ => name
+            .strip_prefix(output)
+            .and_then(|rest| rest.strip_prefix('['))
             .and_then(|rest| rest.strip_suffix(']'))
-            .and_then(|at| at.parse::<i64>().ok())
-            .is_some_and(|at| at >= 0 && columns.is_some_and(|columns| at < *columns)),
+            .and_then(|at| at.parse::<usize>().ok())
+            .is_some_and(|at| at < columns),
     }
 }
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::faults;
 use crate::model::manifest::Manifest;
 use crate::model::manifest::raw::RawManifest;
-use crate::model::signature::Encoding;
+use crate::model::signature::{Encoding, Missing};
 
 fn digest() -> String {
     "ab".repeat(32)
@@ -84,7 +84,7 @@ fn a_good_manifest_becomes_its_signature() {
         ("delay", 3)
     );
     assert_eq!(signature.columns(), 1 + 2 + 2 + 2);
-    assert_eq!((signature.max_rows, signature.output.columns), (64, 1));
+    assert_eq!((signature.max_rows, signature.prediction.columns), (64, 1));
     assert_eq!(manifest.files[0].sha256, [0xab; 32]);
     let Encoding::Numeric { range, missing, .. } = &signature.inputs()[0].encoding else {
         panic!("{:?}", signature.inputs()[0]);
@@ -93,7 +93,7 @@ fn a_good_manifest_becomes_its_signature() {
     let ends = range.map(|range| (range.min, range.max));
     assert_eq!(
         (ends, *missing),
-        (Some((-tenth, tenth)), Some(tenth)),
+        (Some((-tenth, tenth)), Missing::Impute(tenth)),
         "rounded to FP32"
     );
 }
@@ -150,7 +150,8 @@ fn outputs_and_classes_must_fit_the_head() {
         ("softmax", "probability", 1, &["a"], false),
         ("identity", "value", 3, &[], true),
         ("identity", "value", 1, &["a"], false),
-        ("identity", "probability", 1, &[], false),
+        ("identity", "anything", 1, &[], true),
+        ("identity", "any`thing", 1, &[], false),
         ("identity", "value", 0, &[], false),
     ] {
         assert_eq!(
@@ -209,7 +210,7 @@ fn a_batch_with_too_many_output_values_is_refused() {
         document["reference"] = json!({"rows": 1, "features": {}, "predictions": {}});
         document["golden"] = json!([]);
         document["batching"]["max_rows"] = json!(rows);
-        check(document).map(|manifest| manifest.signature.output.columns)
+        check(document).map(|manifest| manifest.signature.prediction.columns)
     };
     let want = "m.json: $.batching.max_rows: got 65536, wants 1 to 32768 for 7 input columns and 2048 output columns";
     assert_eq!(answers(2_048, 65_536).unwrap_err(), [want]);

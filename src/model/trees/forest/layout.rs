@@ -214,6 +214,7 @@ impl<K: Key> Shape<K> {
                 for tree in trees {
                     builder.shallow::<I>(tree, &mut shallow);
                 }
+                shallow.align();
                 Self::Shallow(shallow)
             }
             None => {

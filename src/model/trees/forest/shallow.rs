@@ -24,28 +24,41 @@ struct Node<K> {
     column: u32,
 }
 
-/// Up to seven nodes: the root, its children, their children. The last place is empty.
-#[derive(Clone, Copy, Debug)]
-#[repr(align(64))]
-struct Block<K>([Node<K>; 8]);
+/// Places in a block.
+const BLOCK: usize = 8;
+/// The place of the first node of each level in a block. The others of the level follow at distances of eight, four and two. So each
+/// step to a level below adds one bit to a place: 4, 2 or 1. One place, the fifth, is empty.
+const FIRST: [u32; 3] = [0, 2, 1];
+/// The alignment of the first block, in bytes: a cache line.
+const LINE: usize = 64;
 
 /// Trees of the same depth.
 #[derive(Debug)]
 pub(super) struct Shallow<K> {
     depth: usize,
-    blocks: Vec<Block<K>>,
+    nodes: Vec<Node<K>>,
+    /// The index in `nodes` of the first block.
+    start: usize,
 }
 
 /// Passes a row, given as its keys, through trees. Calls the last argument with the leaves that the row reaches in the next few trees,
 /// as indices in the leaves of all these trees.
-type Walk<K> = fn(&[Block<K>], &[K], &mut dyn FnMut(&[u32]));
+type Walk<K> = fn(&[Node<K>], &[K], &mut dyn FnMut(&[u32]));
+
+impl<K: Key> Node<K> {
+    const EMPTY: Self = Self {
+        key: K::FIRST,
+        column: 0,
+    };
+}
 
 impl<K: Key> Shallow<K> {
     /// Creates an empty list of trees with leaves at the given depth, which is one of [`DEPTHS`].
     pub(super) fn new(depth: usize) -> Self {
         Self {
             depth,
-            blocks: Vec::new(),
+            nodes: Vec::new(),
+            start: 0,
         }
     }
 
@@ -56,7 +69,7 @@ impl<K: Key> Shallow<K> {
 
     /// Returns the memory of a tree in bytes.
     pub(super) fn tree_bytes(depth: usize) -> usize {
-        blocks(depth) * size_of::<Block<K>>()
+        blocks(depth) * BLOCK * size_of::<Node<K>>()
     }
 
     /// Returns the depth of the leaves.
@@ -66,17 +79,24 @@ impl<K: Key> Shallow<K> {
 
     /// Returns the memory in bytes.
     pub(super) fn bytes(&self) -> usize {
-        self.blocks.len() * size_of::<Block<K>>()
+        self.nodes.len() * size_of::<Node<K>>()
     }
 
     /// Starts the next tree. All its rows go to the second child everywhere.
     pub(super) fn push(&mut self) {
-        let empty = Node {
-            key: K::FIRST,
-            column: 0,
-        };
-        let blocks = self.blocks.len() + blocks(self.depth);
-        self.blocks.resize(blocks, Block([empty; 8]));
+        let length = self.nodes.len() + BLOCK * blocks(self.depth);
+        self.nodes.resize(length, Node::EMPTY);
+    }
+
+    /// Aligns the blocks after the last tree.
+    pub(super) fn align(&mut self) {
+        let mut nodes = Vec::<Node<K>>::with_capacity(self.nodes.len() + BLOCK);
+        // A vector may be at an address from which no multiple of a node leads to a cache line.
+        let start = Some(nodes.as_ptr().align_offset(LINE)).filter(|start| *start <= BLOCK);
+        self.start = start.unwrap_or_default();
+        nodes.resize(self.start, Node::EMPTY);
+        nodes.append(&mut self.nodes);
+        self.nodes = nodes;
     }
 
     /// Sets a node of the last tree: the node number `at` of a level, both from 0.
@@ -89,8 +109,9 @@ impl<K: Key> Shallow<K> {
             (first(top, group) + (at >> level_in_block), level_in_block)
         };
         let before = (1 << level_in_block) - 1;
-        let start = self.blocks.len() - blocks(self.depth);
-        self.blocks[start + block].0[before + (at & before)] = Node { key, column };
+        let place = ((at & before) << (3 - level_in_block)) | FIRST[level_in_block] as usize;
+        let tree = self.nodes.len() - BLOCK * blocks(self.depth);
+        self.nodes[tree + BLOCK * block + place] = Node { key, column };
     }
 
     /// Passes a row through the trees from `first` on, at most `count`.
@@ -103,9 +124,10 @@ impl<K: Key> Shallow<K> {
         window: WindowKind,
         each: &mut dyn FnMut(&[u32]),
     ) {
-        let blocks = blocks(self.depth);
-        let end = self.blocks.len().min((first + count) * blocks);
-        self.code(window)(&self.blocks[first * blocks..end], keys, each);
+        let nodes = &self.nodes[self.start..];
+        let tree = BLOCK * blocks(self.depth);
+        let end = nodes.len().min((first + count) * tree);
+        self.code(window)(&nodes[first * tree..end], keys, each);
     }
 
     /// Returns the code for this depth.
@@ -139,61 +161,59 @@ const fn blocks(depth: usize) -> usize {
 #[inline]
 fn code<K: Key, W: Window>(depth: usize) -> Walk<K> {
     match depth {
-        3 => walk::<K, W, 3, { blocks(3) }>,
-        4 => walk::<K, W, 4, { blocks(4) }>,
-        5 => walk::<K, W, 5, { blocks(5) }>,
-        6 => walk::<K, W, 6, { blocks(6) }>,
-        7 => walk::<K, W, 7, { blocks(7) }>,
-        8 => walk::<K, W, 8, { blocks(8) }>,
-        9 => walk::<K, W, 9, { blocks(9) }>,
-        _ => walk::<K, W, 10, { blocks(10) }>,
+        3 => walk::<K, W, 3, { BLOCK * blocks(3) }>,
+        4 => walk::<K, W, 4, { BLOCK * blocks(4) }>,
+        5 => walk::<K, W, 5, { BLOCK * blocks(5) }>,
+        6 => walk::<K, W, 6, { BLOCK * blocks(6) }>,
+        7 => walk::<K, W, 7, { BLOCK * blocks(7) }>,
+        8 => walk::<K, W, 8, { BLOCK * blocks(8) }>,
+        9 => walk::<K, W, 9, { BLOCK * blocks(9) }>,
+        _ => walk::<K, W, 10, { BLOCK * blocks(10) }>,
     }
 }
 
-/// Passes a row through trees of depth `D` with `B` blocks each.
-fn walk<K: Key, W: Window, const D: usize, const B: usize>(
-    blocks: &[Block<K>],
+/// Passes a row through trees of depth `D` with `M` places each.
+fn walk<K: Key, W: Window, const D: usize, const M: usize>(
+    nodes: &[Node<K>],
     keys: &[K],
     each: &mut dyn FnMut(&[u32]),
 ) {
     let keys = W::new(keys);
-    let (trees, _) = blocks.as_chunks::<B>();
+    let (trees, _) = nodes.as_chunks::<M>();
     let (groups, rest) = trees.as_chunks::<TOGETHER>();
-    let mut tree = 0;
-    let index = |tree: usize, leaf: u32| (tree << D) as u32 + leaf;
+    let mut first = 0;
     for group in groups {
-        let leaves = leaves::<K, W, D, B, TOGETHER>(group, keys);
-        let mut reached = [0; TOGETHER];
-        for (at, leaf) in leaves.into_iter().enumerate() {
-            reached[at] = index(tree + at, leaf);
+        let mut reached = leaves::<K, W, D, M, TOGETHER>(group, keys);
+        for leaf in &mut reached {
+            *leaf += first;
+            first += 1 << D;
         }
         each(&reached);
-        tree += TOGETHER;
     }
     for group in rest.as_chunks::<1>().0 {
-        let [leaf] = leaves::<K, W, D, B, 1>(group, keys);
-        each(&[index(tree, leaf)]);
-        tree += 1;
+        let [leaf] = leaves::<K, W, D, M, 1>(group, keys);
+        each(&[first + leaf]);
+        first += 1 << D;
     }
 }
 
 /// Returns the leaf that a row reaches in each of `N` trees.
 #[inline(always)]
-fn leaves<K: Key, W: Window, const D: usize, const B: usize, const N: usize>(
-    trees: &[[Block<K>; B]; N],
+fn leaves<K: Key, W: Window, const D: usize, const M: usize, const N: usize>(
+    trees: &[[Node<K>; M]; N],
     keys: W::Keys<'_, K>,
 ) -> [u32; N] {
     let top = top(D);
-    let mut at = levels::<K, W, B, N>(trees, keys, top, 0..1, [0; N]);
+    let mut at = group::<K, W, M, N>(trees, keys, top, 0..1, [0; N]);
     // Written out because the compiler does not unroll a loop of this size, and then has to check each index.
     if D > 3 {
-        at = levels::<K, W, B, N>(trees, keys, 3, first(top, 0)..first(top, 1), at);
+        at = group::<K, W, M, N>(trees, keys, 3, first(top, 0)..first(top, 1), at);
     }
     if D > 6 {
-        at = levels::<K, W, B, N>(trees, keys, 3, first(top, 1)..first(top, 2), at);
+        at = group::<K, W, M, N>(trees, keys, 3, first(top, 1)..first(top, 2), at);
     }
     if D > 9 {
-        at = levels::<K, W, B, N>(trees, keys, 3, first(top, 2)..first(top, 3), at);
+        at = group::<K, W, M, N>(trees, keys, 3, first(top, 2)..first(top, 3), at);
     }
     at
 }
@@ -201,48 +221,39 @@ fn leaves<K: Key, W: Window, const D: usize, const B: usize, const N: usize>(
 /// Passes a row through up to three levels of `N` trees. `at` is the number of a block in `blocks`, whose length is a power of two.
 /// Returns the number of the place below.
 #[inline(always)]
-fn levels<K: Key, W: Window, const B: usize, const N: usize>(
-    trees: &[[Block<K>; B]; N],
+fn group<K: Key, W: Window, const M: usize, const N: usize>(
+    trees: &[[Node<K>; M]; N],
     keys: W::Keys<'_, K>,
     levels: usize,
     blocks: Range<usize>,
     at: [u32; N],
 ) -> [u32; N] {
-    let block = |tree: usize| {
-        let block = at[tree] as usize & (blocks.len() - 1);
-        &trees[tree][blocks.start + block].0
-    };
-    let mut place = [0; N];
-    for tree in 0..N {
-        place[tree] = child::<K, W>(block(tree), keys, 0, place[tree]);
-    }
+    let mut at = at;
+    step::<K, W, M, N, 0>(trees, keys, &blocks, &mut at);
     if levels > 1 {
-        for tree in 0..N {
-            place[tree] = child::<K, W>(block(tree), keys, 1, place[tree]);
-        }
+        step::<K, W, M, N, 1>(trees, keys, &blocks, &mut at);
     }
     if levels > 2 {
-        for tree in 0..N {
-            place[tree] = child::<K, W>(block(tree), keys, 2, place[tree]);
-        }
+        step::<K, W, M, N, 2>(trees, keys, &blocks, &mut at);
     }
-    let mut below = [0; N];
-    for tree in 0..N {
-        below[tree] = (at[tree] << levels) + place[tree];
-    }
-    below
+    at
 }
 
-/// Returns the number of the next node in the level below.
+/// Passes a row through one level of `N` trees. `at` is the number of the node in its level.
 #[inline(always)]
-fn child<K: Key, W: Window>(
-    block: &[Node<K>; 8],
+fn step<K: Key, W: Window, const M: usize, const N: usize, const LEVEL: usize>(
+    trees: &[[Node<K>; M]; N],
     keys: W::Keys<'_, K>,
-    level: u32,
-    place: u32,
-) -> u32 {
-    let before = (1 << level) - 1;
-    let node = block[((before + (place & before)) & 7) as usize];
-    // As a difference, it is one instruction that uses the carry of the comparison.
-    (2 * place + 1) - u32::from(W::get(keys, node.column) < node.key)
+    blocks: &Range<usize>,
+    at: &mut [u32; N],
+) {
+    // The bits that the mask removes are zero. The compiler knows that and checks nothing.
+    let mask = BLOCK * blocks.len() - 1;
+    for (tree, at) in trees.iter().zip(at) {
+        let place = (*at << (3 - LEVEL)) | FIRST[LEVEL];
+        let node = tree[BLOCK * blocks.start + (place as usize & mask)];
+        let is_below = W::get(keys, node.column) < node.key;
+        // As a difference, it is one instruction that uses the carry of the comparison.
+        *at = (2 * *at + 1) - u32::from(is_below);
+    }
 }

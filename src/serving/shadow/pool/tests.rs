@@ -10,7 +10,7 @@ use crate::insight::outcomes::OutcomeSettings;
 use crate::insight::stats::Window;
 use crate::insight::{VersionInsight, metrics::Telemetry, stats};
 use crate::model::payload::{Cell, Payload};
-use crate::model::{Model, Rows, Scores, Version, samples};
+use crate::model::{Batch, Model, Outputs, Pass, Scores, Version, samples};
 use crate::serving::route::{Policy, RawPolicy, RawShadow, Shadow};
 use crate::serving::shadow::PrimaryResult;
 use crate::serving::version::{ServingVersion, VersionRuntime};
@@ -24,10 +24,10 @@ impl Model for Reporting {
         0
     }
 
-    fn forward(&self, rows: &Rows) -> Result<Scores, ForwardError> {
+    fn forward(&self, rows: &Batch) -> Result<Outputs, ForwardError> {
         // The receiver is gone once the test has ended.
         let _ = self.0.send(());
-        Scores::new(vec![0.75; rows.len()], 1)
+        Outputs::scores(vec![0.75; rows.len()], 1)
     }
 }
 
@@ -76,7 +76,11 @@ impl Fixture {
     fn copy(&self) -> ShadowCopy {
         let row = ["a", "b"].map(|name| (name.into(), Cell::Number(1.0)));
         let answer = Prediction {
-            scores: Scores::new(vec![0.5], 1).unwrap(),
+            pass: Pass {
+                scores: Scores::new(vec![0.5], 1).unwrap(),
+                tensors: None,
+                summarised: None,
+            },
             top: Vec::new(),
             inference: Duration::ZERO,
         };

@@ -15,7 +15,7 @@ const MAX_ARGUMENT: f32 = 87.0;
 
 /// Returns e to the x. `x` is clamped to at most [`MAX_ARGUMENT`] from zero.
 #[inline(always)]
-fn exp(x: f32) -> f32 {
+pub(in crate::model::format) fn exp(x: f32) -> f32 {
     let x = x.clamp(-MAX_ARGUMENT, MAX_ARGUMENT);
     let rounded = x * LOG2_E + ROUND;
     let power = rounded - ROUND;
@@ -36,13 +36,13 @@ fn exp(x: f32) -> f32 {
 
 /// Returns `1 / (1 + e^-x)`.
 #[inline(always)]
-pub(super) fn sigmoid(x: f32) -> f32 {
+pub(in crate::model::format) fn sigmoid(x: f32) -> f32 {
     1.0 / (1.0 + exp(-x))
 }
 
 /// Returns `x / (1 + e^-x)`.
 #[inline(always)]
-pub(super) fn silu(x: f32) -> f32 {
+pub(in crate::model::format) fn silu(x: f32) -> f32 {
     // Here `exp` is clamped and no longer correct. Minus infinity becomes NaN, as in the formula.
     if x < -MAX_ARGUMENT {
         x * 0.0
@@ -53,7 +53,7 @@ pub(super) fn silu(x: f32) -> f32 {
 
 /// Returns `(e^2x - 1) / (e^2x + 1)`.
 #[inline(always)]
-pub(super) fn tanh(x: f32) -> f32 {
+pub(in crate::model::format) fn tanh(x: f32) -> f32 {
     // A series near zero, where the difference in the formula would lose its digits.
     let square = x * x;
     let mut sum = -5.704_988_7e-3;

@@ -9,7 +9,7 @@ use std::ops::Range;
 use pulp::Simd;
 
 /// Width of a full panel, in registers.
-pub(super) const WIDE: usize = 2;
+pub(in crate::model::format) const WIDE: usize = 2;
 /// Inputs in one run. The weights of a run of one panel stay in the first-level cache while all rows are multiplied with them.
 const RUN: usize = 256;
 /// Panels that are processed together.
@@ -17,22 +17,22 @@ const TOGETHER: usize = 4;
 
 /// The inputs: `rows` rows of `width` values.
 #[derive(Clone, Copy)]
-pub(super) struct Input<'a> {
-    pub(super) values: &'a [f32],
-    pub(super) rows: usize,
-    pub(super) width: usize,
+pub(in crate::model::format) struct Input<'a> {
+    pub(in crate::model::format) values: &'a [f32],
+    pub(in crate::model::format) rows: usize,
+    pub(in crate::model::format) width: usize,
 }
 
 /// The outputs: columns from `column` on of rows of `width` values.
-pub(super) struct Output<'a> {
-    pub(super) values: &'a mut [f32],
-    pub(super) width: usize,
-    pub(super) column: usize,
+pub(in crate::model::format) struct Output<'a> {
+    pub(in crate::model::format) values: &'a mut [f32],
+    pub(in crate::model::format) width: usize,
+    pub(in crate::model::format) column: usize,
 }
 
 /// Multiplies the input with panels of `V` registers. The panels follow each other in `weights`, each `[inputs, V registers]`.
 #[inline(always)]
-pub(super) fn panels<S: Simd, const V: usize>(
+pub(in crate::model::format) fn panels<S: Simd, const V: usize>(
     simd: S,
     weights: &[f32],
     bias: &[f32],
@@ -160,7 +160,7 @@ fn tile<S: Simd, const R: usize, const P: usize, const V: usize>(
 /// Multiplies the input with one panel of fewer outputs than a register has lanes. They are the last columns of `out`. `weights` is
 /// `[inputs, outputs]`, followed by padding for the last read of a whole register.
 #[inline(always)]
-pub(super) fn odd_panel<S: Simd>(
+pub(in crate::model::format) fn odd_panel<S: Simd>(
     simd: S,
     weights: &[f32],
     bias: &[f32],
@@ -212,7 +212,7 @@ fn odd_tile<S: Simd, const R: usize>(
 
 /// Multiplies the input with rows of weights, one row per output.
 #[inline(always)]
-pub(super) fn dots<S: Simd>(
+pub(in crate::model::format) fn dots<S: Simd>(
     simd: S,
     weights: &[f32],
     bias: &[f32],

@@ -16,7 +16,7 @@ const PIECE: usize = 1 << 12;
 
 /// Weights `[ins, outs]` and biases.
 #[derive(Debug)]
-pub(super) struct Matrix {
+pub(in crate::model::format) struct Matrix {
     ins: usize,
     bias: Vec<f32>,
     /// Outputs in panels of two registers.
@@ -31,7 +31,7 @@ pub(super) struct Matrix {
 
 impl Matrix {
     /// Lays out `linear` for registers of `lanes` values. Calls `rest` between pieces of work.
-    pub(super) fn new(linear: Linear, lanes: usize, rest: &mut dyn FnMut()) -> Self {
+    pub(in crate::model::format) fn new(linear: Linear, lanes: usize, rest: &mut dyn FnMut()) -> Self {
         let Linear {
             outs,
             ins,
@@ -72,17 +72,17 @@ impl Matrix {
         }
     }
 
-    pub(super) fn ins(&self) -> usize {
+    pub(in crate::model::format) fn ins(&self) -> usize {
         self.ins
     }
 
-    pub(super) fn outs(&self) -> usize {
+    pub(in crate::model::format) fn outs(&self) -> usize {
         self.bias.len()
     }
 
     /// Writes `x weight + bias` for the `rows` rows of `x` into `out`.
     #[inline(always)]
-    pub(super) fn apply<S: Simd>(&self, simd: S, rows: usize, x: &[f32], out: &mut [f32]) {
+    pub(in crate::model::format) fn apply<S: Simd>(&self, simd: S, rows: usize, x: &[f32], out: &mut [f32]) {
         let x = Input {
             values: x,
             rows,

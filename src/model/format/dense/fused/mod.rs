@@ -8,11 +8,11 @@
 //! and in any batch. Bits may differ between CPUs, because some round a multiply-add once and others twice.
 //! Not here: heads (in [`Dense`](super::Dense)), and the comparison with candle (in the tests).
 
-mod curves;
-mod kernel;
-mod matrix;
+pub(in crate::model::format) mod curves;
+pub(in crate::model::format) mod kernel;
+pub(in crate::model::format) mod matrix;
 mod pointwise;
-mod scratch;
+pub(in crate::model::format) mod scratch;
 
 use std::mem;
 

@@ -10,7 +10,7 @@ thread_local! {
 }
 
 /// Calls `work` with scratch memory for `values` values. Their content is arbitrary.
-pub(super) fn with<T>(values: usize, work: impl FnOnce(&mut [f32]) -> T) -> T {
+pub(in crate::model::format) fn with<T>(values: usize, work: impl FnOnce(&mut [f32]) -> T) -> T {
     // Taken out of the thread-local variable, so that a panic or a nested call does not find it borrowed.
     let mut scratch = SCRATCH.take();
     if scratch.len() < values {

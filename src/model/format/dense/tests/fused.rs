@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use pulp::Arch;
 
 use super::*;
+use crate::model::{Content, Manifest};
 
 /// The current CPU, and one without vector instructions.
 const ARCHS: [fn() -> Arch; 2] = [Arch::new, || Arch::Scalar];
@@ -21,7 +22,9 @@ fn network(ins: usize, plan: &[Value], seed: u64) -> (Manifest, Weights) {
 }
 
 fn parts(manifest: &Manifest, weights: &Weights) -> Vec<Part> {
-    let parts = weights::read(manifest, &bytes(weights), Path::new("w"), &mut || {});
+    let (layers, signature) = (architecture(manifest).layers, &manifest.signature);
+    let file = Path::new("w");
+    let parts = weights::read(&layers, signature, &bytes(weights), file, &mut || {});
     fold::batch_norms(parts.unwrap())
 }
 
@@ -37,11 +40,11 @@ fn bits(values: &[f32]) -> Vec<u32> {
 /// Compares the fused pass with candle on `count` rows, and each row of `alone` with the same row in the batch.
 fn compare(ins: usize, plan: &[Value], count: usize, alone: &[usize], seed: u64, why: &str) {
     let (manifest, weights) = network(ins, plan, seed);
-    let outs = manifest.signature.output.columns;
+    let outs = manifest.signature.prediction.columns;
     let values: Vec<f32> = Numbers(seed + 1).take(count * ins);
     let reference = Reference::new(parts(&manifest, &weights), &mut || {}).unwrap();
     let wanted = reference
-        .forward(&Rows::new(values.clone(), ins, count))
+        .forward(&Batch::new(Content::Single(values.clone()), count))
         .unwrap();
     for arch in ARCHS.map(|arch| arch()) {
         let fused = fused(arch, &manifest, &weights);

@@ -113,14 +113,26 @@ fn tensors_that_do_not_fit_the_layers_are_reported_by_name() {
 fn other_tensor_types_and_other_file_formats_are_refused() {
     let manifest = manifest(1, json!([{"kind": "linear", "name": "0"}]), "identity", 1);
     let refused = |file: &[u8]| {
-        let read = Dense::read(&manifest, file.to_vec(), Path::new("w"), &mut || {});
+        let (network, signature) = (architecture(&manifest), &manifest.signature);
+        let read = Dense::read(
+            &network,
+            signature,
+            file.to_vec(),
+            Path::new("w"),
+            &mut || {},
+        );
         read.unwrap_err()
     };
     let data = [0_u8; 8];
-    let view = TensorView::new(Dtype::F64, vec![1, 1], &data).unwrap();
+    let view = TensorView::new(Dtype::I64, vec![1, 1], &data).unwrap();
     let file = safetensors::serialize([("0.weight", view)], None).unwrap();
     let faults = refused(&file);
-    assert_eq!(faults.to_string(), "w: 0.weight: got F64, wants F32");
+    assert_eq!(faults.to_string(), "w: 0.weight: got I64, wants F32, F64, F16 or BF16");
+    let large = 1e300_f64.to_le_bytes();
+    let view = TensorView::new(Dtype::F64, vec![1, 1], &large).unwrap();
+    let faults = refused(&safetensors::serialize([("0.weight", view)], None).unwrap());
+    let want = "w: 0.weight: got inf at element 0, wants finite weights";
+    assert_eq!(faults.to_string(), want);
     for broken in [&file[..20], b"", b"PK\x03\x04 a zip, as pickles are"] {
         let faults = refused(broken);
         assert!(

@@ -1,0 +1,370 @@
+//! What a model's file says about its inputs, outputs and predictions, as the parts of a manifest.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+
+use super::onnx::{self, Classes, Dim, Graph, Meaning, TensorInfo};
+use super::{FormatFault, lightgbm, xgboost};
+use crate::model::manifest::raw::{
+    EncodingKind, FormatKind, FormatSettings, Iterations, MissingPolicy, RawCategory, RawEncoding,
+    RawInput, RawOutput, RawPrediction, RawPredictionKind, UnknownPolicy,
+};
+use crate::model::payload::Datatype;
+use crate::model::sensitivity::Sensitivity;
+use crate::model::trees::{FeatureKind, Predicted, TreeModel};
+
+/// The parts of a manifest that follow from a model's file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Description {
+    /// The format and its settings, except the names of files.
+    pub format: FormatSettings,
+    /// The library that made the file, such as `xgboost 3.2.0`.
+    pub framework: String,
+    /// What was learned, in the words of the library, such as `binary:logistic`; empty if the file does not say.
+    pub objective: String,
+    /// The inputs, in the order of the model's columns.
+    pub inputs: Vec<RawInput>,
+    /// Name of the tensor that requests may have instead of the inputs.
+    pub matrix: Option<String>,
+    /// The outputs.
+    pub outputs: Vec<RawOutput>,
+    /// Which output is judged.
+    pub prediction: RawPrediction,
+    /// The classes; empty if none are predicted.
+    pub classes: Vec<String>,
+    /// Files with external data that the model's file refers to.
+    pub external: Vec<String>,
+    /// What a person should know, in whole sentences.
+    pub notes: Vec<String>,
+}
+
+/// Returns the format of a file, by its content; `None` if it has none that taper reads.
+#[must_use]
+pub fn recognise(bytes: &[u8]) -> Option<FormatKind> {
+    if xgboost::recognises(bytes) {
+        Some(FormatKind::Xgboost)
+    } else if lightgbm::recognises(bytes) {
+        Some(FormatKind::Lightgbm)
+    } else if onnx::recognises(bytes) {
+        Some(FormatKind::Onnx)
+    } else {
+        None
+    }
+}
+
+/// Describes a file of format `kind`. `external` returns a part of another file: path, offset and length in bytes.
+///
+/// # Errors
+/// Returns every fault of the file.
+pub fn describe(
+    kind: FormatKind,
+    bytes: Vec<u8>,
+    iterations: Option<Iterations>,
+    external: &mut dyn FnMut(&str, u64, u64) -> Result<Vec<u8>, String>,
+) -> Result<Description, Vec<FormatFault>> {
+    match kind {
+        FormatKind::Xgboost => {
+            let options = xgboost::Options {
+                iterations: match iterations {
+                    Some(Iterations::Best) => xgboost::Iterations::Best,
+                    Some(Iterations::All) | None => xgboost::Iterations::All,
+                },
+            };
+            let model = xgboost::read_with(&bytes, options)?;
+            Ok(of_trees(kind, iterations, Datatype::Fp32, model))
+        }
+        FormatKind::Lightgbm => {
+            let model = lightgbm::read(&bytes)?;
+            Ok(of_trees(kind, None, Datatype::Fp64, model))
+        }
+        FormatKind::Onnx => {
+            let mut files = BTreeSet::new();
+            let mut external = |path: &str, offset, length| {
+                files.insert(path.to_owned());
+                external(path, offset, length)
+            };
+            let graph = onnx::read(Bytes::from(bytes), &mut external, &mut || {})?;
+            let description = of_graph(&graph)?;
+            let external = files.into_iter().collect();
+            Ok(Description {
+                external,
+                ..description
+            })
+        }
+        FormatKind::Dense => Err(vec![FormatFault::new(
+            "",
+            "a file of weights does not say what the layers are; write a manifest for it",
+        )]),
+    }
+}
+
+/// Returns the settings of a format without names of files.
+fn settings(kind: FormatKind, iterations: Option<Iterations>) -> FormatSettings {
+    FormatSettings {
+        kind,
+        file: None,
+        iterations,
+        external: Vec::new(),
+    }
+}
+
+/// Describes trees whose numbers are of type `number`.
+fn of_trees(
+    kind: FormatKind,
+    iterations: Option<Iterations>,
+    number: Datatype,
+    model: TreeModel,
+) -> Description {
+    let (inputs, matrix) = tree_inputs(&model, number);
+    let columns = model.link.columns(model.ensemble.outputs);
+    let (name, datatype, kind_of, classes) = match model.predicted {
+        Predicted::Probability => (
+            "probability",
+            Datatype::Fp32,
+            RawPredictionKind::Probabilities,
+            2,
+        ),
+        Predicted::Probabilities => (
+            "probability",
+            Datatype::Fp32,
+            RawPredictionKind::Probabilities,
+            columns,
+        ),
+        Predicted::Class(count) => ("class", Datatype::Int64, RawPredictionKind::Labels, count),
+        Predicted::Values if columns == 1 => {
+            ("value", Datatype::Fp32, RawPredictionKind::Value, 0)
+        }
+        Predicted::Values => ("value", Datatype::Fp32, RawPredictionKind::Values, 0),
+    };
+    let shape = match model.predicted {
+        Predicted::Class(_) => vec![-1],
+        _ => vec![-1, i64::try_from(columns).unwrap_or(i64::MAX)],
+    };
+    Description {
+        format: settings(kind, iterations),
+        framework: model.framework,
+        objective: model.objective,
+        inputs,
+        matrix,
+        outputs: vec![RawOutput {
+            name: name.to_owned(),
+            datatype,
+            shape,
+            batch: None,
+        }],
+        prediction: RawPrediction {
+            output: None,
+            kind: kind_of,
+            cosine: None,
+        },
+        classes: numbered(classes),
+        external: Vec::new(),
+        notes: model.notes,
+    }
+}
+
+/// Returns the names of classes that the file does not name.
+fn numbered(classes: usize) -> Vec<String> {
+    (0..classes).map(|at| at.to_string()).collect()
+}
+
+/// Returns the inputs of trees: one for each feature, or a single one if the file names none of them.
+fn tree_inputs(model: &TreeModel, number: Datatype) -> (Vec<RawInput>, Option<String>) {
+    let features = &model.features;
+    let accepts = |kind| RawEncoding {
+        missing: Some(MissingPolicy::Accept),
+        ..RawEncoding::of(kind)
+    };
+    let is_number = |kind: &FeatureKind| {
+        !matches!(kind, FeatureKind::Texts(_) | FeatureKind::Integers(_))
+    };
+    let unnamed = features
+        .iter()
+        .enumerate()
+        .all(|(at, feature)| is_unnamed(feature.name.as_deref(), at) && is_number(&feature.kind));
+    let input = |name: &str, datatype, shape, encoding| RawInput {
+        name: name.to_owned(),
+        datatype,
+        shape,
+        batch: None,
+        encoding,
+        sensitive: Sensitivity::Open,
+    };
+    if unnamed {
+        let width = i64::try_from(features.len()).unwrap_or(i64::MAX);
+        let rows = input(
+            "rows",
+            number,
+            vec![-1, width],
+            accepts(EncodingKind::Numeric),
+        );
+        return (vec![rows], None);
+    }
+    let inputs = features.iter().enumerate().map(|(at, feature)| {
+        let fallback = format!("f{at}");
+        let name = feature.name.as_deref().unwrap_or(&fallback);
+        let categories = |categories: Vec<RawCategory>, unknown| RawEncoding {
+            categories: Some(categories),
+            unknown,
+            ..accepts(EncodingKind::Ordinal)
+        };
+        // LightGBM treats an unknown category as missing; XGBoost has no answer for it.
+        let unknown = (number == Datatype::Fp64).then_some(UnknownPolicy::Missing);
+        let (datatype, encoding) = match &feature.kind {
+            FeatureKind::Number => (number, accepts(EncodingKind::Numeric)),
+            FeatureKind::Integer | FeatureKind::Codes => {
+                (Datatype::Int64, accepts(EncodingKind::Numeric))
+            }
+            FeatureKind::Indicator => (Datatype::Bool, accepts(EncodingKind::Numeric)),
+            FeatureKind::Texts(texts) => {
+                let texts = texts.iter().cloned().map(RawCategory::Text);
+                (Datatype::Bytes, categories(texts.collect(), unknown))
+            }
+            FeatureKind::Integers(numbers) => {
+                let numbers = numbers.iter().copied().map(RawCategory::Number);
+                (Datatype::Int64, categories(numbers.collect(), unknown))
+            }
+        };
+        input(name, datatype, vec![-1], encoding)
+    });
+    let inputs: Vec<_> = inputs.collect();
+    let has_texts = inputs.iter().any(|input| input.datatype == Datatype::Bytes);
+    let taken = inputs.iter().any(|input| input.name == "rows");
+    let matrix = (!has_texts).then(|| if taken { "matrix" } else { "rows" }.to_owned());
+    (inputs, matrix)
+}
+
+/// Returns whether a feature has no name, or one that its library made up from its index.
+fn is_unnamed(name: Option<&str>, at: usize) -> bool {
+    name.is_none_or(|name| name == format!("f{at}") || name == format!("Column_{at}"))
+}
+
+/// Describes a graph.
+///
+/// # Errors
+/// Returns an error if none of its outputs can be judged.
+fn of_graph(graph: &Graph) -> Result<Description, Vec<FormatFault>> {
+    let metadata = graph.metadata();
+    // Pipelines of scikit-learn give NaN a meaning, or fail by name; networks compute NaN from it.
+    let is_pipeline = metadata
+        .opsets
+        .iter()
+        .any(|(domain, _)| domain == "ai.onnx.ml");
+    let inputs = graph.inputs().iter().map(|info| {
+        let (shape, batch) = shape(info);
+        let accepts = is_pipeline && info.datatype.is_float();
+        RawInput {
+            name: info.name.clone(),
+            datatype: info.datatype,
+            shape,
+            batch,
+            encoding: RawEncoding {
+                missing: accepts.then_some(MissingPolicy::Accept),
+                ..RawEncoding::default()
+            },
+            sensitive: Sensitivity::Open,
+        }
+    });
+    let outputs = graph.outputs().iter().map(|info| {
+        let (shape, batch) = shape(info);
+        RawOutput {
+            name: info.name.clone(),
+            datatype: info.datatype,
+            shape,
+            batch,
+        }
+    });
+    let (inputs, outputs) = (inputs.collect(), outputs.collect());
+    let (at, kind, classes) = judged(graph)?;
+    let output = &graph.outputs()[at];
+    Ok(Description {
+        format: settings(FormatKind::Onnx, None),
+        framework: metadata.producer.clone(),
+        objective: String::new(),
+        inputs,
+        matrix: None,
+        outputs,
+        prediction: RawPrediction {
+            output: Some(output.name.clone()),
+            kind,
+            cosine: None,
+        },
+        classes,
+        external: Vec::new(),
+        notes: Vec::new(),
+    })
+}
+
+/// Returns the shape of a tensor for a manifest, and whether its first axis is the rows if that is not plain from the shape.
+fn shape(info: &TensorInfo) -> (Vec<i64>, Option<bool>) {
+    let axes = info.shape.as_deref().unwrap_or(&[Dim::Rows]);
+    let axis = |axis: &Dim| match axis.fixed() {
+        Some(length) => i64::try_from(length).unwrap_or(i64::MAX),
+        None => -1,
+    };
+    let wire: Vec<i64> = axes.iter().map(axis).collect();
+    let has_rows = info.by_row || axes.first() == Some(&Dim::Rows);
+    let batch = (wire.first() == Some(&-1) && !has_rows).then_some(false);
+    (wire, batch)
+}
+
+/// Returns the output that is judged, what it is, and its classes: probabilities, else labels, else numbers.
+fn judged(graph: &Graph) -> Result<(usize, RawPredictionKind, Vec<String>), Vec<FormatFault>> {
+    let outputs = graph.outputs();
+    let width = |info: &TensorInfo| match info.shape.as_deref() {
+        Some([Dim::Rows | Dim::Unknown | Dim::Symbol(_)]) => Some(1),
+        Some([first, second]) if first.fixed().is_none() => second.fixed(),
+        _ => None,
+    };
+    let named = |info: &TensorInfo| {
+        info.classes.as_deref().map(|classes| match classes {
+            Classes::Texts(texts) => texts.clone(),
+            Classes::Integers(numbers) => numbers.iter().map(i64::to_string).collect(),
+        })
+    };
+    let of_labels = outputs
+        .iter()
+        .find(|info| info.meaning == Meaning::Labels)
+        .and_then(&named);
+    for (at, info) in outputs.iter().enumerate() {
+        let columns = width(info).filter(|_| info.datatype.is_float());
+        match (info.meaning, columns) {
+            (Meaning::Logistic, Some(1)) => {
+                let classes = of_labels.clone().filter(|classes| classes.len() == 2);
+                let classes = classes.unwrap_or_else(|| numbered(2));
+                return Ok((at, RawPredictionKind::Probabilities, classes));
+            }
+            (Meaning::Probabilities, Some(columns)) if columns > 1 => {
+                let fits = |classes: &Vec<String>| classes.len() == columns;
+                let classes = named(info).filter(fits).or_else(|| of_labels.clone().filter(fits));
+                let classes = classes.unwrap_or_else(|| numbered(columns));
+                return Ok((at, RawPredictionKind::Probabilities, classes));
+            }
+            _ => {}
+        }
+    }
+    let labels = outputs.iter().position(|info| {
+        info.meaning == Meaning::Labels && width(info) == Some(1) && info.classes.is_some()
+    });
+    if let (Some(at), Some(classes)) = (labels, of_labels.filter(|classes| classes.len() > 1)) {
+        return Ok((at, RawPredictionKind::Labels, classes));
+    }
+    let numbers = outputs.iter().enumerate().find_map(|(at, info)| {
+        let columns = width(info).filter(|_| info.datatype.is_float())?;
+        let kind = if columns == 1 {
+            RawPredictionKind::Value
+        } else {
+            RawPredictionKind::Values
+        };
+        Some((at, kind, Vec::new()))
+    });
+    numbers.ok_or_else(|| {
+        let names = outputs.iter().map(|info| info.name.as_str());
+        let names = names.collect::<Vec<_>>().join(", ");
+        vec![FormatFault::new(
+            "graph",
+            format!("no output can be judged: got {names}, expected one of floats with rows and at most one more axis of a fixed length"),
+        )]
+    })
+}
