@@ -7,7 +7,7 @@ ARGS ?=
 SECONDS ?= 60
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
-.PHONY: demo test check tools fmt fmt-check lint doc bench deny flights fuzz
+.PHONY: demo test check tools fmt fmt-check lint doc bench deny flights fuzz walks
 
 # Replays real flights through four versions of one model while you change the split.
 demo:
@@ -53,6 +53,17 @@ bench:
 # Checks licences, sources and known vulnerabilities of the dependencies. Needs `cargo install cargo-deny --locked`.
 deny:
 	$(CARGO) deny check
+
+# Walks from training scripts to first predictions, as docs/models.md describes, with the real libraries from PyPI: all of them, or
+# `make walks WALKS="xgboost lightgbm"`. PyTorch takes several GB, and is installed only for its own walk.
+WALKS ?= xgboost lightgbm sklearn onnx torch
+WALKS_VENV := target/walks-venv
+WALKS_NEED := examples/walks/requirements.txt $(if $(filter torch,$(WALKS)),examples/walks/requirements-torch.txt)
+walks: tools
+	$(CARGO) build --locked
+	test -x $(WALKS_VENV)/bin/pip || python3 -m venv $(WALKS_VENV)
+	$(WALKS_VENV)/bin/pip install --quiet --disable-pip-version-check $(addprefix --requirement ,$(WALKS_NEED))
+	PATH="$(CURDIR)/$(WALKS_VENV)/bin:$(CURDIR)/target/debug:$$PATH" python3 examples/walks/walk.py $(WALKS)
 
 # Makes the four versions of examples/flights again: trains three and imports one. The same seed gives the same bytes.
 flights:

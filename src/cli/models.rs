@@ -76,7 +76,10 @@ fn model_text(model: &GetModelResponse) -> String {
     let mut shown: Vec<&VersionStatus> = Vec::new();
     let loaded = model.versions.iter();
     for version in loaded.filter(|version| !version.inputs.is_empty()) {
-        if !shown.iter().any(|other| have_same_signature(other, version)) {
+        if !shown
+            .iter()
+            .any(|other| have_same_signature(other, version))
+        {
             shown.push(version);
             text.push_str(&signature(version, &model.versions));
         }
@@ -240,9 +243,9 @@ fn signature(version: &VersionStatus, all: &[VersionStatus]) -> String {
 fn prediction_text(prediction: &JudgedOutput) -> String {
     let kind = prediction.kind().name();
     let output = &prediction.output;
-    let cosine = prediction.cosine.map(|cosine| {
-        format!(", vectors with a cosine below {cosine} disagree")
-    });
+    let cosine = prediction
+        .cosine
+        .map(|cosine| format!(", vectors with a cosine below {cosine} disagree"));
     format!("{kind} in output {output}{}", cosine.unwrap_or_default())
 }
 

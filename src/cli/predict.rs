@@ -70,7 +70,11 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
     let response = args.port.call(request).await?;
     if let Some(path) = &args.output {
         tensors::write_archive(path, &response.outputs)?;
-        let names: Vec<_> = response.outputs.iter().map(|one| one.name.as_str()).collect();
+        let names: Vec<_> = response
+            .outputs
+            .iter()
+            .map(|one| one.name.as_str())
+            .collect();
         let (model, version) = (&response.model, response.version);
         output::print(&format!(
             "{}: {} of {count} rows by {model} version {version}",
@@ -112,7 +116,8 @@ impl Given {
             Self::Rows(rows) => return rows.len(),
             Self::Tensors(tensors) => tensors.first().and_then(|tensor| tensor.shape.first()),
         };
-        rows.map_or(1, |rows| usize::try_from(*rows).unwrap_or(1)).max(1)
+        rows.map_or(1, |rows| usize::try_from(*rows).unwrap_or(1))
+            .max(1)
     }
 }
 
@@ -225,7 +230,9 @@ impl Predictions {
 /// Returns an element as JSON; `null` for a float that is not finite. FP32 keeps its own digits.
 fn value(data: &TensorData, at: usize) -> Value {
     if let TensorData::Fp32(values) = data {
-        let digits = values.get(at).and_then(|x| x.to_string().parse::<f64>().ok());
+        let digits = values
+            .get(at)
+            .and_then(|x| x.to_string().parse::<f64>().ok());
         return digits.map_or(Value::Null, Value::from);
     }
     match data.cell(at) {
@@ -241,9 +248,9 @@ fn value(data: &TensorData, at: usize) -> Value {
 /// Returns an element for a table.
 fn shown(value: &Value) -> String {
     match value {
-        Value::Number(number) if !number.is_i64() && !number.is_u64() => {
-            number.as_f64().map_or_else(String::new, |x| format!("{x:.4}"))
-        }
+        Value::Number(number) if !number.is_i64() && !number.is_u64() => number
+            .as_f64()
+            .map_or_else(String::new, |x| format!("{x:.4}")),
         Value::String(text) => text.clone(),
         other => other.to_string(),
     }
@@ -353,7 +360,10 @@ mod tests {
             ..response()
         };
         let predictions = Predictions::new(response.clone(), 2).unwrap();
-        assert_eq!(predictions.rows[1].outputs[0].values, [3.0, 4.0].map(Value::from));
+        assert_eq!(
+            predictions.rows[1].outputs[0].values,
+            [3.0, 4.0].map(Value::from)
+        );
         assert!(
             predictions.readable().contains("value[1]"),
             "{}",

@@ -10,7 +10,9 @@ use tokio::time::Instant;
 
 use super::change::AuthorFlags;
 use crate::client::v1::{
-    GetModelRequest, ListModelsRequest, UploadHeader, UploadVersionResponse, VersionState, VersionStatus};
+    GetModelRequest, ListModelsRequest, UploadHeader, UploadVersionResponse, VersionState,
+    VersionStatus,
+};
 use crate::client::{AdminPort, Failure, find_version, upload};
 use crate::faults::Faults;
 use crate::ident::{ModelName, VersionNumber};
@@ -74,7 +76,10 @@ pub async fn push_folder(dir: &Path, flags: &PushFlags) -> Result<(), Failure> {
 pub async fn next_version(model: &ModelName, flags: &PushFlags) -> Result<VersionNumber, Failure> {
     let port = &flags.port;
     let listed = port.call(ListModelsRequest {}).await?;
-    let is_known = listed.models.iter().any(|known| known.name == model.as_str());
+    let is_known = listed
+        .models
+        .iter()
+        .any(|known| known.name == model.as_str());
     let request = GetModelRequest {
         model: model.to_string(),
     };

@@ -77,9 +77,17 @@ fn to_wire(tensor: Tensor) -> v1::Tensor {
 /// Returns an output of a gateway, whose elements are in the field of their type or in a block of bytes.
 pub(crate) fn from_wire(tensor: &v1::Tensor) -> Tensor {
     fn decoded<T, const N: usize>(raw: &[u8], decode: fn([u8; N]) -> T) -> Vec<T> {
-        raw.as_chunks::<N>().0.iter().map(|one| decode(*one)).collect()
+        raw.as_chunks::<N>()
+            .0
+            .iter()
+            .map(|one| decode(*one))
+            .collect()
     }
-    fn either<T: Clone, const N: usize>(values: &[T], raw: &[u8], decode: fn([u8; N]) -> T) -> Vec<T> {
+    fn either<T: Clone, const N: usize>(
+        values: &[T],
+        raw: &[u8],
+        decode: fn([u8; N]) -> T,
+    ) -> Vec<T> {
         if raw.is_empty() {
             values.to_vec()
         } else {
@@ -88,23 +96,52 @@ pub(crate) fn from_wire(tensor: &v1::Tensor) -> Tensor {
     }
     /// Integers that the gateway has widened fit their own type again.
     fn narrow<T: TryFrom<W> + Default, W: Copy>(values: &[W]) -> Vec<T> {
-        values.iter().map(|value| T::try_from(*value).unwrap_or_default()).collect()
+        values
+            .iter()
+            .map(|value| T::try_from(*value).unwrap_or_default())
+            .collect()
     }
     let raw = &tensor.raw[..];
     let data = match tensor.datatype() {
         v1::Datatype::Bool if raw.is_empty() => TensorData::Bool(tensor.bool_values.clone()),
         v1::Datatype::Bool => TensorData::Bool(raw.iter().map(|byte| *byte != 0).collect()),
-        v1::Datatype::Int8 => TensorData::Int8(either(&narrow(&tensor.int32_values), raw, i8::from_le_bytes)),
-        v1::Datatype::Int16 => TensorData::Int16(either(&narrow(&tensor.int32_values), raw, i16::from_le_bytes)),
-        v1::Datatype::Int32 => TensorData::Int32(either(&tensor.int32_values, raw, i32::from_le_bytes)),
-        v1::Datatype::Int64 => TensorData::Int64(either(&tensor.int64_values, raw, i64::from_le_bytes)),
-        v1::Datatype::Uint8 => TensorData::Uint8(either(&narrow(&tensor.uint32_values), raw, u8::from_le_bytes)),
-        v1::Datatype::Uint16 => TensorData::Uint16(either(&narrow(&tensor.uint32_values), raw, u16::from_le_bytes)),
-        v1::Datatype::Uint32 => TensorData::Uint32(either(&tensor.uint32_values, raw, u32::from_le_bytes)),
-        v1::Datatype::Uint64 => TensorData::Uint64(either(&tensor.uint64_values, raw, u64::from_le_bytes)),
+        v1::Datatype::Int8 => TensorData::Int8(either(
+            &narrow(&tensor.int32_values),
+            raw,
+            i8::from_le_bytes,
+        )),
+        v1::Datatype::Int16 => TensorData::Int16(either(
+            &narrow(&tensor.int32_values),
+            raw,
+            i16::from_le_bytes,
+        )),
+        v1::Datatype::Int32 => {
+            TensorData::Int32(either(&tensor.int32_values, raw, i32::from_le_bytes))
+        }
+        v1::Datatype::Int64 => {
+            TensorData::Int64(either(&tensor.int64_values, raw, i64::from_le_bytes))
+        }
+        v1::Datatype::Uint8 => TensorData::Uint8(either(
+            &narrow(&tensor.uint32_values),
+            raw,
+            u8::from_le_bytes,
+        )),
+        v1::Datatype::Uint16 => TensorData::Uint16(either(
+            &narrow(&tensor.uint32_values),
+            raw,
+            u16::from_le_bytes,
+        )),
+        v1::Datatype::Uint32 => {
+            TensorData::Uint32(either(&tensor.uint32_values, raw, u32::from_le_bytes))
+        }
+        v1::Datatype::Uint64 => {
+            TensorData::Uint64(either(&tensor.uint64_values, raw, u64::from_le_bytes))
+        }
         v1::Datatype::Fp16 => TensorData::Fp16(decoded(raw, f16::from_le_bytes)),
         v1::Datatype::Bf16 => TensorData::Bf16(decoded(raw, bf16::from_le_bytes)),
-        v1::Datatype::Fp64 => TensorData::Fp64(either(&tensor.fp64_values, raw, f64::from_le_bytes)),
+        v1::Datatype::Fp64 => {
+            TensorData::Fp64(either(&tensor.fp64_values, raw, f64::from_le_bytes))
+        }
         v1::Datatype::Bytes => TensorData::Bytes(tensor.bytes_values.clone()),
         v1::Datatype::Fp32 | v1::Datatype::Unspecified => {
             TensorData::Fp32(either(&tensor.fp32_values, raw, f32::from_le_bytes))

@@ -1,4 +1,4 @@
-//! `taper demo`: replays real flights through three versions of a real model, one of them a shadow, moves the split, and reports the
+//! `taper demo`: replays real flights through four versions of a real model, two of them shadows, moves the split, and reports the
 //! outcomes of the flights.
 //!
 //! The example registry and half a year of flights are part of the binary. The demo starts a gateway in this process, on real ports.

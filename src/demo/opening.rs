@@ -50,7 +50,7 @@ impl Opening<'_> {
             "{} real flights out of New York, July to December 2013, in order of time: {sent}\n\
              \n{addresses}\n\
              \n{name}: will the flight be at least 15 minutes late?\n{}\n\
-             \nThe split begins at 95% stable, 5% canary, and moves to 50/50; version 3 gets copies of all requests. In a second terminal:\n\
+             \nThe split begins at 95% stable, 5% canary, and moves to 50/50; versions 3 and 4 get copies of all requests. In a second terminal:\n\
              \n  {program} models {name}{admin}\
              \n  {program} split get {name}{admin}\
              \n  {program} split set {name} stable=20% canary=70% 3=10%{admin}\
@@ -60,6 +60,7 @@ impl Opening<'_> {
              \n  {program} stats{admin}\
              \n  {program} drift{admin}\
              \n  {program} compare 1 3{admin}\
+             \n  {program} compare 2 4{admin}\
              \n  {program} predict {name}{data} --row '{}'\
              \n  curl -s http://{}/metrics | grep taper_requests_total\n",
             thousands(self.flights as u64),
@@ -120,7 +121,7 @@ mod tests {
         flight-delay: will the flight be at least 15 minutes late?
           version 1  logistic regression on the schedule
 
-        The split begins at 95% stable, 5% canary, and moves to 50/50; version 3 gets copies of all requests. In a second terminal:
+        The split begins at 95% stable, 5% canary, and moves to 50/50; versions 3 and 4 get copies of all requests. In a second terminal:
 
           taper models flight-delay
           taper split get flight-delay
@@ -131,6 +132,7 @@ mod tests {
           taper stats
           taper drift
           taper compare 1 3
+          taper compare 2 4
           taper predict flight-delay --row '{"carrier":"UA","temp":37.9}'
           curl -s http://127.0.0.1:8000/metrics | grep taper_requests_total
         "#);

@@ -1,5 +1,7 @@
 //! The demo as an operator: sets the split and reads results through the admin RPCs, as any other operator does.
 
+use std::collections::BTreeSet;
+
 use crate::client::v1::{
     ChangeTerms, CompareVersionsRequest, GetModelRequest, GetModelResponse, GetOutcomesRequest,
     GetTrafficPolicyRequest, GetTrafficPolicyResponse, PairedComparison, SetLabelRequest,
@@ -65,29 +67,31 @@ impl Operator {
         Ok(response.versions)
     }
 
-    /// Returns the comparisons of `shadow` with each of `primaries`, since both are loaded.
+    /// Returns the comparisons of each of `shadows` with each of `primaries`, since both are loaded.
     pub(super) async fn pairs(
         &mut self,
-        primaries: impl Iterator<Item = u64>,
-        shadow: u64,
+        primaries: &BTreeSet<u64>,
+        shadows: &[u64],
     ) -> Vec<PairedComparison> {
         let mut pairs = Vec::new();
-        for primary in primaries {
-            let request = CompareVersionsRequest {
-                model: self.model.clone(),
-                baseline: primary,
-                candidate: shadow,
-                ..CompareVersionsRequest::default()
-            };
-            let response = self.port.call_on(&mut self.client, request).await;
-            // An error means that somebody unloaded one of the two versions: then there is nothing to compare.
-            pairs.extend(response.into_iter().flat_map(|response| response.paired));
+        for &shadow in shadows {
+            for &primary in primaries {
+                let request = CompareVersionsRequest {
+                    model: self.model.clone(),
+                    baseline: primary,
+                    candidate: shadow,
+                    ..CompareVersionsRequest::default()
+                };
+                let response = self.port.call_on(&mut self.client, request).await;
+                // An error means that somebody unloaded one of the two versions: then there is nothing to compare.
+                let compared = response.into_iter().flat_map(|response| response.paired);
+                pairs.extend(compared.filter(|pair| pair.shadow == shadow));
+            }
         }
-        pairs.retain(|pair| pair.shadow == shadow);
         pairs
     }
 
-    /// Sets the labels, the split and the shadow with which the replay begins. The shadow gets copies of all traffic.
+    /// Sets the labels, the split and the shadows with which the replay begins. Each shadow gets copies of all traffic.
     ///
     /// # Errors
     /// Returns the refusal of the gateway.
@@ -95,7 +99,7 @@ impl Operator {
         &mut self,
         labels: &[(&str, u64)],
         split: &[(&str, u32)],
-        shadow: u64,
+        shadows: &[u64],
     ) -> Result<(), Failure> {
         for &(label, version) in labels {
             let request = SetLabelRequest {
@@ -108,11 +112,12 @@ impl Operator {
         }
         let in_force = self.policy().await?;
         let mut policy = in_force.policy.unwrap_or_default();
-        policy.shadows = vec![Shadow {
-            target: Some(shadow::Target::Version(shadow)),
+        let all = |&version: &u64| Shadow {
+            target: Some(shadow::Target::Version(version)),
             basis_points: 10_000,
             ..Shadow::default()
-        }];
+        };
+        policy.shadows = shadows.iter().map(all).collect();
         self.set(with_split(policy, split), in_force.revision).await
     }
 

@@ -21,8 +21,8 @@ pub(super) struct Plan {
 impl Plan {
     /// The labels and the versions that they name.
     pub(super) const LABELS: [(&str, u64); 2] = [("stable", 1), ("canary", 2)];
-    /// The version that gets copies of all requests.
-    pub(super) const SHADOW: u64 = 3;
+    /// The versions that get copies of all requests.
+    pub(super) const SHADOWS: [u64; 2] = [3, 4];
     /// Shares of the labels in basis points before the move.
     pub(super) const CAREFUL: [(&str, u32); 2] = [("stable", 9_500), ("canary", 500)];
     /// Shares of the labels in basis points after the move.

@@ -60,7 +60,7 @@ impl<'a> Replay<'a> {
         let client = port.connect().await?;
         let mut operator = Operator::new(AdminPort::at(addresses.admin), model).await?;
         operator
-            .begin(&Plan::LABELS, &Plan::CAREFUL, Plan::SHADOW)
+            .begin(&Plan::LABELS, &Plan::CAREFUL, &Plan::SHADOWS)
             .await?;
         let model = operator.model().await?;
         Ok(Self {
@@ -192,10 +192,7 @@ impl<'a> Replay<'a> {
         let primaries: BTreeSet<_> = policy.counted.iter().map(|row| row.version).collect();
         let quality = QualityFigures {
             outcomes: self.operator.outcomes().await?,
-            pairs: self
-                .operator
-                .pairs(primaries.into_iter(), Plan::SHADOW)
-                .await,
+            pairs: self.operator.pairs(&primaries, &Plan::SHADOWS).await,
         };
         Ok(Figures { policy, quality })
     }

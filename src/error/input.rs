@@ -51,6 +51,15 @@ impl InputFaults {
         Cow::Owned(faults)
     }
 
+    /// Returns the faults with the paths that `rename` returns for theirs.
+    #[must_use]
+    pub fn with_fields(mut self, rename: impl Fn(&str) -> String) -> Self {
+        for fault in &mut self.listed {
+            fault.field = rename(&fault.field);
+        }
+        self
+    }
+
     /// Returns a single fault.
     #[must_use]
     pub fn one(

@@ -4,6 +4,8 @@ use std::fs;
 use std::io::Read as _;
 use std::path::Path;
 
+use serde::de::IgnoredAny;
+
 use crate::faults::Faults;
 use crate::model;
 use crate::model::manifest::raw::{FormatKind, RawOutput, RawPrediction, RawPredictionKind};
@@ -22,6 +24,12 @@ struct Refused {
     what: &'static str,
     /// What to do instead.
     instead: &'static str,
+}
+
+impl Refused {
+    fn is_json(&self) -> bool {
+        matches!(self.begins, b"[" | b"{")
+    }
 }
 
 /// Files that are recognised and refused. A name counts more than a content.
@@ -121,8 +129,9 @@ fn unknown(file: &Path, bytes: &[u8]) -> String {
         .iter()
         .find(|one| one.extensions.contains(&extension.as_str()));
     let content = bytes.trim_ascii_start();
+    let is_json = || serde_json::from_slice::<IgnoredAny>(content).is_ok();
     let mut known = REFUSED.iter().filter(|one| !one.begins.is_empty());
-    let begins = known.find(|one| content.starts_with(one.begins));
+    let begins = known.find(|one| content.starts_with(one.begins) && (!one.is_json() || is_json()));
     if let Some(Refused { what, instead, .. }) = named.or(begins) {
         return format!("is {what}; {instead}");
     }

@@ -15,13 +15,13 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 use super::outcomes::Outcomes;
-use super::prediction_log::{Entry, PredictionLog};
+use super::prediction_log::{Entry, LoggedOutput, PredictionLog};
 use super::stats::{InputObserver, ObservedInputs, Scoring};
 use super::version::VersionInsight;
 use crate::error::Code;
 use crate::ident::{ResponseId, Role};
 use crate::model::payload::Payload;
-use crate::model::{Scores, TopClass};
+use crate::model::{Scores, TopClass, Value};
 
 /// What a forward pass returned for one request.
 #[derive(Clone, Copy, Debug)]
@@ -30,6 +30,8 @@ pub struct PassResult<'a> {
     pub inference: Duration,
     /// One row per row of the request.
     pub scores: &'a Scores,
+    /// The output that is judged, if `scores` only summarise it: labels, or the vectors of an embedding.
+    pub summarised: Option<&'a Value>,
     /// The most probable class of each row; empty without classes.
     pub top: &'a [TopClass],
 }
@@ -178,7 +180,10 @@ impl Drop for Attempt<'_> {
                 role,
                 request_id: self.response_id.clone(),
                 inputs,
-                outputs: self.result.map(|result| result.scores.clone()),
+                outputs: self.result.map(|result| match result.summarised {
+                    Some(output) => LoggedOutput::Tensor(output.clone()),
+                    None => LoggedOutput::Scores(result.scores.clone()),
+                }),
                 code,
                 latency: total,
             });
@@ -294,6 +299,7 @@ mod tests {
         let result = PassResult {
             inference: Duration::ZERO,
             scores: &scores,
+            summarised: None,
             top: &[],
         };
         scored.end(Code::Ok, Some(result));

@@ -10,9 +10,7 @@ use tonic::{Code, Status};
 use super::{Args, generate::Caller, generated_rows, plan::Plan, results::Outcome};
 use crate::client::v1::{GetModelRequest, PredictRequest, TensorSignature};
 use crate::client::well_known::Struct;
-use crate::client::{
-    AdminPort, DataClient, Failure, Timeout, input, message, tensors, timed_out,
-};
+use crate::client::{AdminPort, DataClient, Failure, Timeout, input, message, tensors, timed_out};
 use crate::model::npz;
 
 /// Most distinct generated requests.

@@ -60,7 +60,11 @@ enum Which {
 
 impl Args {
     fn options(&self, version: Option<VersionNumber>) -> Options {
-        let now = || jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+        let now = || {
+            jiff::Timestamp::now()
+                .strftime("%Y-%m-%dT%H:%M:%SZ")
+                .to_string()
+        };
         Options {
             file: self.file.clone(),
             model: self.model.clone(),
@@ -89,7 +93,8 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
         return cli::on_runtime(push(args));
     }
     let report = import::import(&args.options(args.version));
-    let report = report.map_err(|faults| Failure::new(format!("nothing was published\n{faults}")))?;
+    let report =
+        report.map_err(|faults| Failure::new(format!("nothing was published\n{faults}")))?;
     output::print(&report.to_string())?;
     Ok(())
 }

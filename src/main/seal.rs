@@ -22,6 +22,8 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let files = sealed.map_err(|faults| Failure::new(format!("nothing was changed\n{faults}")))?;
     let dir = args.dir.display();
     let plural = if files == 1 { "file" } else { "files" };
-    output::print(&format!("{dir}: metadata.json lists {files} {plural} with their digests"))?;
+    output::print(&format!(
+        "{dir}: metadata.json lists {files} {plural} with their digests"
+    ))?;
     Ok(())
 }

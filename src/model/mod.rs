@@ -11,17 +11,17 @@ pub mod payload;
 
 mod batch;
 mod encode;
-mod format;
+pub mod format;
 mod judge;
 mod load;
-mod open_file;
-pub(crate) mod numbers;
 pub mod npz;
+pub(crate) mod numbers;
+mod open_file;
 pub(crate) mod profile;
 mod scoring;
 mod sensitivity;
 mod signature;
-pub(crate) mod trees;
+pub mod trees;
 
 #[cfg(test)]
 pub(crate) mod samples;
@@ -30,11 +30,11 @@ pub use batch::{Batch, Content, Value};
 pub use encode::{Observe, Observed};
 pub use format::{Description, FormatFault, describe, recognise};
 pub use load::{Pace, Phase, Version, agrees, load, load_with, memory_to_load};
-pub(crate) use open_file::open_file;
 pub use manifest::Manifest;
+pub(crate) use open_file::open_file;
 pub use scoring::{Model, OutputContent, OutputTensor, Outputs, Pass, Scores, TopClass};
 pub use sensitivity::Sensitivity;
 pub use signature::{
-    Affine, Categories, Encoding, Input, Missing, Output, Outside, Prediction, PredictionKind, Range, Shape,
-    Signature, Target,
+    Affine, Categories, Encoding, Input, Missing, Output, Outside, Prediction, PredictionKind,
+    Range, Shape, Signature, Target,
 };

@@ -97,7 +97,10 @@ fn array(content: &[u8]) -> Result<(Vec<i64>, TensorData), String> {
     let shape = field(header, "'shape':").ok_or("has no shape")?;
     let shape = shape.trim_start().strip_prefix('(').ok_or("has no shape")?;
     let shape = shape.split(')').next().ok_or("has no shape")?;
-    let axes = shape.split(',').map(str::trim).filter(|axis| !axis.is_empty());
+    let axes = shape
+        .split(',')
+        .map(str::trim)
+        .filter(|axis| !axis.is_empty());
     let axes: Result<Vec<i64>, _> = axes.map(str::parse).collect();
     let shape = axes.map_err(|_| "has a shape that is not made of numbers")?;
     let mut count = 1_usize;
@@ -111,7 +114,9 @@ fn array(content: &[u8]) -> Result<(Vec<i64>, TensorData), String> {
         Ok((shape, data))
     } else {
         let got = data.len();
-        Err(format!("got {got} elements, expected {count} for its shape"))
+        Err(format!(
+            "got {got} elements, expected {count} for its shape"
+        ))
     }
 }
 
@@ -147,7 +152,11 @@ fn data(descr: &str, raw: &[u8], count: usize) -> Result<TensorData, String> {
                     .into(),
             );
         }
-        other => return Err(format!("got elements of type {other:?}, expected numbers or texts")),
+        other => {
+            return Err(format!(
+                "got elements of type {other:?}, expected numbers or texts"
+            ));
+        }
     })
 }
 
@@ -169,12 +178,18 @@ fn texts(kind: &str, raw: &[u8], count: usize) -> Result<TensorData, String> {
     let text = |element: &[u8]| {
         if !is_wide {
             let end = element.iter().rposition(|byte| *byte != 0);
-            return Ok(Bytes::copy_from_slice(&element[..end.map_or(0, |end| end + 1)]));
+            return Ok(Bytes::copy_from_slice(
+                &element[..end.map_or(0, |end| end + 1)],
+            ));
         }
         let (points, _) = element.as_chunks::<4>();
         let points = points.iter().map(|point| u32::from_le_bytes(*point));
-        let text: Option<String> = points.take_while(|point| *point != 0).map(char::from_u32).collect();
-        text.map(Bytes::from).ok_or("contains a text that is not Unicode")
+        let text: Option<String> = points
+            .take_while(|point| *point != 0)
+            .map(char::from_u32)
+            .collect();
+        text.map(Bytes::from)
+            .ok_or("contains a text that is not Unicode")
     };
     let texts: Result<Vec<_>, _> = raw.chunks_exact(width).map(text).collect();
     Ok(TensorData::Bytes(texts?))
@@ -186,7 +201,10 @@ fn to_array(tensor: &Tensor) -> Vec<u8> {
         values.iter().flat_map(|value| encode(*value)).collect()
     }
     let (descr, elements) = match &tensor.data {
-        TensorData::Bool(values) => ("|b1".to_owned(), values.iter().map(|x| u8::from(*x)).collect()),
+        TensorData::Bool(values) => (
+            "|b1".to_owned(),
+            values.iter().map(|x| u8::from(*x)).collect(),
+        ),
         TensorData::Int8(values) => ("|i1".to_owned(), block(values, i8::to_le_bytes)),
         TensorData::Int16(values) => ("<i2".to_owned(), block(values, i16::to_le_bytes)),
         TensorData::Int32(values) => ("<i4".to_owned(), block(values, i32::to_le_bytes)),
@@ -196,7 +214,10 @@ fn to_array(tensor: &Tensor) -> Vec<u8> {
         TensorData::Uint32(values) => ("<u4".to_owned(), block(values, u32::to_le_bytes)),
         TensorData::Uint64(values) => ("<u8".to_owned(), block(values, u64::to_le_bytes)),
         TensorData::Fp16(values) => ("<f2".to_owned(), block(values, f16::to_le_bytes)),
-        TensorData::Bf16(values) => ("<f4".to_owned(), block(values, |x| x.to_f32().to_le_bytes())),
+        TensorData::Bf16(values) => (
+            "<f4".to_owned(),
+            block(values, |x| x.to_f32().to_le_bytes()),
+        ),
         TensorData::Fp32(values) => ("<f4".to_owned(), block(values, f32::to_le_bytes)),
         TensorData::Fp64(values) => ("<f8".to_owned(), block(values, f64::to_le_bytes)),
         TensorData::Bytes(values) => {
@@ -215,7 +236,8 @@ fn to_array(tensor: &Tensor) -> Vec<u8> {
     };
     let axes = tensor.shape.iter().map(|axis| format!("{axis},"));
     let shape: String = axes.collect();
-    let mut header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({shape}), }}");
+    let mut header =
+        format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({shape}), }}");
     // The elements begin at a multiple of 64, as numpy writes them.
     let unpadded = MAGIC.len() + 8 + header.len() + 1;
     header.push_str(&" ".repeat(unpadded.next_multiple_of(64) - unpadded));
@@ -270,14 +292,38 @@ mod tests {
             array(&[MAGIC, &[1, 0], &length, header.as_bytes(), elements].concat())
         };
         for (header, want) in [
-            ("{'descr': '|O', 'fortran_order': False, 'shape': (1,)}", "Python objects"),
-            ("{'descr': '>f4', 'fortran_order': False, 'shape': (1,)}", "big-endian"),
-            ("{'descr': '<f4', 'fortran_order': True, 'shape': (1,)}", "by columns"),
-            ("{'descr': '<c8', 'fortran_order': False, 'shape': (1,)}", "\"c8\""),
-            ("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (1,)}", "structured"),
-            ("{'descr': '<f4', 'fortran_order': False, 'shape': (3,)}", "expected 3"),
-            ("{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999, 99999999999)}", "too large"),
-            ("{'descr': '<U0', 'fortran_order': False, 'shape': (9999999999,)}", "expected 9999999999"),
+            (
+                "{'descr': '|O', 'fortran_order': False, 'shape': (1,)}",
+                "Python objects",
+            ),
+            (
+                "{'descr': '>f4', 'fortran_order': False, 'shape': (1,)}",
+                "big-endian",
+            ),
+            (
+                "{'descr': '<f4', 'fortran_order': True, 'shape': (1,)}",
+                "by columns",
+            ),
+            (
+                "{'descr': '<c8', 'fortran_order': False, 'shape': (1,)}",
+                "\"c8\"",
+            ),
+            (
+                "{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (1,)}",
+                "structured",
+            ),
+            (
+                "{'descr': '<f4', 'fortran_order': False, 'shape': (3,)}",
+                "expected 3",
+            ),
+            (
+                "{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999, 99999999999)}",
+                "too large",
+            ),
+            (
+                "{'descr': '<U0', 'fortran_order': False, 'shape': (9999999999,)}",
+                "expected 9999999999",
+            ),
         ] {
             let error = with(header, &[0; 8]).unwrap_err();
             assert!(error.contains(want), "{header}: {error}");

@@ -47,6 +47,15 @@ pub(super) fn datatype<S: Serializer>(number: &i32, serializer: S) -> Result<S::
     serializer.serialize_str(datatype.name())
 }
 
+/// Serializes what a prediction is, such as `probabilities`.
+pub(super) fn prediction_kind<S: Serializer>(
+    number: &i32,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let kind = v1::PredictionKind::try_from(*number).unwrap_or_default();
+    serializer.serialize_str(kind.name())
+}
+
 /// Serializes the kind of a column: `numbers` or `categories`.
 pub(super) fn column_kind<S: Serializer>(number: &i32, serializer: S) -> Result<S::Ok, S::Error> {
     let kind = v1::ColumnKind::try_from(*number).unwrap_or_default();
@@ -98,6 +107,15 @@ pub(super) fn outcome_window<S: Serializer>(
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&names::outcome_window(length.as_ref()))
+}
+
+/// Serializes a number as the shortest decimal that is this f32: 0.9, where f64 would be 0.8999999761581421.
+pub(super) fn shortest<S: Serializer>(
+    number: &Option<f32>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let shortest = |x: f32| x.to_string().parse().unwrap_or(f64::from(x));
+    number.map(shortest).serialize(serializer)
 }
 
 /// Serializes a text, or null where it is empty.

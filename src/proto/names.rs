@@ -53,6 +53,21 @@ impl v1::Datatype {
     }
 }
 
+impl v1::PredictionKind {
+    /// Returns the kind as in manifests, such as `probabilities`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Unspecified => "unknown",
+            Self::Probabilities => "probabilities",
+            Self::Labels => "labels",
+            Self::Value => "value",
+            Self::Values => "values",
+            Self::Embedding => "embedding",
+        }
+    }
+}
+
 impl v1::ColumnKind {
     /// Returns `numbers` or `categories`.
     #[must_use]

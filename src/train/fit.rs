@@ -8,7 +8,6 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::model::numbers::moments;
 use super::spec::{Feature, Kind, Missing};
 use super::table::Sample;
 use crate::faults::Faults;
@@ -16,6 +15,7 @@ use crate::model::manifest::raw::{
     EncodingKind, MissingPolicy, OutsidePolicy, RawCategory, RawEncoding, RawInput, RawRange,
     ScaleKind, UnknownPolicy,
 };
+use crate::model::numbers::moments;
 use crate::model::payload::{Cell, Datatype};
 
 /// The most categories of one feature. A column with more is probably an identifier.

@@ -7,9 +7,9 @@ use rand::{Rng, RngExt};
 
 use super::error::TrainError;
 use super::network::Network;
-use crate::model::numbers::float;
 use super::spec::raw::RawTraining;
 use crate::model::manifest::raw::Head;
+use crate::model::numbers::float;
 
 /// Rows of one forward pass outside of training steps.
 const CHUNK: usize = 4096;

@@ -6,8 +6,8 @@ use super::fit::Column;
 use super::spec::Feature;
 use super::table::Sample;
 use crate::model::manifest::raw::{Profile, Reference};
-use crate::model::profile::{of_numbers, of_texts};
 use crate::model::payload::Datatype;
+use crate::model::profile::{of_numbers, of_texts};
 
 /// Returns the profile of `samples` and `predictions`. `predictions` has one value per sample under each name.
 pub(super) fn reference(

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::metrics::{self, Bin};
-use crate::model::numbers::{float, round_to_nine_digits};
 use crate::model::manifest::raw::Head;
+use crate::model::numbers::{float, round_to_nine_digits};
 
 /// Quality of a version on held-out rows.
 #[derive(Clone, Debug, PartialEq)]

@@ -3,10 +3,10 @@
 
 use jiff::civil::Date;
 
-use crate::model::numbers::float;
 use super::spec::{Holdout, Spec};
 use super::table::{self, Sample};
 use crate::faults::Faults;
+use crate::model::numbers::float;
 
 /// The fewest training rows.
 const MIN_FIT: usize = 20;

@@ -283,7 +283,7 @@ fn cases() -> Vec<Case> {
             "tensors[x].shape",
             "an axis too many",
             tensors(|tensors| {
-                tensors[0].shape = vec![2, 1];
+                tensors[0].shape = vec![2, 1, 1];
             }),
         ),
         case(

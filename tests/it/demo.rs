@@ -11,6 +11,8 @@ fn once_replays_moves_the_split_shows_a_summary_and_exits_with_0() {
     assert_eq!(ended.code, Some(0), "{ended:?}");
     for expected in [
         "24,000 real flights",
+        "version 4  XGBoost trees",
+        "versions 3 and 4 get copies of all requests",
         "the split moves: version 1 from 95% to 50%",
         "2,000 answered, no errors",
         "mean P(late)",
@@ -27,16 +29,24 @@ fn once_replays_moves_the_split_shows_a_summary_and_exits_with_0() {
         .lines()
         .filter(|line| line.starts_with('│'))
         .collect();
-    let [_, first, second, _, one, two, three] = &table[..] else {
-        panic!("two versions, then three that are judged: {table:?}")
+    let [_, first, second, _, one, two, three, four] = &table[..] else {
+        panic!("two versions, then four that are judged: {table:?}")
     };
     for (row, start) in [
         (one, "│       1 ┆ primary ┆"),
         (two, "│       2 ┆ primary ┆"),
         (three, "│       3 ┆  shadow ┆"),
+        (four, "│       4 ┆  shadow ┆"),
     ] {
         assert!(row.starts_with(start), "{row}");
         assert!(row.contains('%'), "an accuracy: {row}");
+    }
+    for row in [three, four] {
+        assert_eq!(
+            row.matches('%').count(),
+            2,
+            "it is compared with the primary: {row}"
+        );
     }
     assert!(first.starts_with("│       1 ┆    50% ┆"), "{first}");
     assert!(second.starts_with("│       2 ┆    50% ┆"), "{second}");

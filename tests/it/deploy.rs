@@ -24,7 +24,7 @@ async fn the_sample_configuration_starts_a_gateway() {
     let gateway = Gateway::start(config).await.expect("it can be honoured");
     let snapshot = gateway.snapshot();
     let model = &snapshot.models["flight-delay"];
-    assert_eq!(model.ready.len(), 3, "{:?}", model.others);
+    assert_eq!(model.ready.len(), 4, "{:?}", model.others);
     assert_eq!(model.labels.len(), 3, "stable, canary, latest");
     gateway.drain().await;
 }

@@ -573,12 +573,20 @@ mod peers {
             let ends = ["config", "infer", "predict", "ready", "stats"];
             want.extend(ends.map(|end| format!("{begin}/{end}")));
         }
+        for begin in [
+            "/v1/models/{model}",
+            "/v1/models/{model}/versions/{version}",
+            "/v1/models/{model}/labels/{label}",
+        ] {
+            want.extend(["", ":predict", "/metadata"].map(|end| format!("{begin}{end}")));
+        }
         want.extend(
             [
                 "/healthz",
                 "/metrics",
                 "/openapi.json",
                 "/readyz",
+                "/v1/models",
                 "/v2",
                 "/v2/health/live",
                 "/v2/health/ready",

@@ -92,8 +92,21 @@ fn cases() -> Vec<Case> {
                 ..spec("m")
             })),
         ),
-        bad("half floats", "inputs[x].dtype", dtype(DataType::DtHalf)),
-        bad("short integers", "inputs[x].dtype", dtype(DataType::DtInt8)),
+        bad(
+            "half floats",
+            "inputs[x].double_val",
+            dtype(DataType::DtHalf),
+        ),
+        bad(
+            "complex numbers",
+            "inputs[x].dtype",
+            dtype(DataType::DtComplex64),
+        ),
+        bad(
+            "quantised integers",
+            "inputs[x].dtype",
+            dtype(DataType::DtResource),
+        ),
         bad("no type", "inputs[x].dtype", dtype(DataType::DtInvalid)),
         bad(
             "a type from the future",
@@ -110,8 +123,8 @@ fn cases() -> Vec<Case> {
             "inputs[x].datatype",
             with("x", |x| {
                 *x = TensorProto {
-                    float_val: vec![1.0, 2.0],
-                    ..tensor(DataType::DtFloat, &[2])
+                    bool_val: vec![true, false],
+                    ..tensor(DataType::DtBool, &[2])
                 }
             }),
         ),

@@ -2,6 +2,7 @@
 the tiny model `m`."""
 
 import json
+import re
 import sys
 import urllib.error
 import urllib.request
@@ -23,15 +24,21 @@ GOOD = {
     "/infer": {"id": "1", "inputs": TENSORS, "outputs": [{"name": "value"}], "parameters": {"routing_key": "k"}},
     "/predict": {"rows": [ROW, ROW], "response_id": "mine"},
     "/index": {"ready": True},
+    ":predict": {"instances": [ROW, ROW], "signature_name": "serving_default"},
 }
 # Bodies that every model refuses, so the document must not allow them.
 BAD = {
     "/infer": [{}, {"inputs": []}, {"inputs": [{"name": "x"}]}, {"inputs": [{**TENSORS[0], "shape": "1"}]}, {"inputs": 7}],
     "/predict": [{}, {"rows": []}, {"rows": [ROW], "more": 1}, {"rows": [{"x": [[1.0]]}]}, {"rows": 7}],
     "/index": [{"ready": "yes"}],
+    ":predict": [{"instances": 7}, {"instances": ROW}, {"instances": [ROW], "signature_name": 7}],
 }
 # Bodies that only this model refuses: the document does not depend on models.
-STRANGE = {"/infer": [{"inputs": TENSORS[:1]}], "/predict": [{"rows": [{}]}]}
+STRANGE = {
+    "/infer": [{"inputs": TENSORS[:1]}],
+    "/predict": [{"rows": [{}]}],
+    ":predict": [{}, {"instances": [{}]}, {"inputs": 7}],
+}
 # Keywords that contain a schema, a list of schemas, or schemas by name.
 ONE = {"items", "additionalProperties", "contains", "propertyNames", "not", "if", "then", "else", "unevaluatedProperties"}
 LIST = {"anyOf", "oneOf", "allOf", "prefixItems"}
@@ -116,7 +123,7 @@ def main():
         assert f'"#/components/schemas/{where}"' not in json.dumps(schema), f"{where} contains itself, which generators do not read"
     asked = 0
     for path, methods in DOCUMENT["paths"].items():
-        real = path.replace("{model}", "m").replace("{version}", "1")
+        real = path.replace("{model}", "m").replace("{version}", "1").replace("{label}", "latest")
         for method, operation in methods.items():
             bodies = [body for end, body in GOOD.items() if path.endswith(end)] or [{} if method == "post" else None]
             for body in bodies:
@@ -134,13 +141,14 @@ def main():
             # The error for an unknown model also matches the document.
             if "{model}" in path and "404" in operation["responses"]:
                 body = next((body for end, body in GOOD.items() if path.endswith(end)), None)
-                status, _, answer = ask(method.upper(), real.replace("/m/", "/nobody/") if "/m/" in real else real[:-1] + "nobody", body)
+                unknown = re.sub("/m(?=[/:]|$)", "/nobody", real)
+                status, _, answer = ask(method.upper(), unknown, body)
                 assert status == 404, f"{real}: {status} {answer}"
                 check(form(operation["responses"]["404"]), json.loads(answer), f"404 of {real}")
             # So does the error for a name that is not UTF-8.
-            for name in ["{model}", "{version}"]:
+            for name in ["{model}", "{version}", "{label}"]:
                 if name in path:
-                    strange = path.replace(name, "%ff").replace("{model}", "m").replace("{version}", "1")
+                    strange = path.replace(name, "%ff").replace("{model}", "m").replace("{version}", "1").replace("{label}", "latest")
                     body = next((body for end, body in GOOD.items() if path.endswith(end)), None)
                     refused(method.upper(), strange, operation, body)
             for end in BAD:

@@ -137,7 +137,7 @@ def streamed(client, expected):
 def refusals(client):
     refused("NOT_FOUND", "no model named `nobody`", client.infer, "nobody", tiny_inputs())
     refused("NOT_FOUND", "has no version 9", client.get_model_metadata, "m", "9")
-    refused("INVALID_ARGUMENT", "inputs[x].datatype", client.infer, "m", [tensor("x", "INT32", [1])] + tiny_inputs()[1:])
+    refused("INVALID_ARGUMENT", "inputs[x].datatype", client.infer, "m", [tensor("x", "BYTES", ["a"])] + tiny_inputs()[1:])
     wanted = [triton.InferRequestedOutput("nothing")]
     refused("INVALID_ARGUMENT", "outputs[0].name: got `nothing`", client.infer, "m", tiny_inputs(), outputs=wanted)
     refused("UNAVAILABLE", "on the admin port", client.load_model, "m")

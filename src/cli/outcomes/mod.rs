@@ -120,7 +120,9 @@ fn measure_cells(window: &OutcomeWindow, count: usize) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::v1::{CalibrationBin, ClassQuality, LabelQuality, Role, ValueQuality};
+    use crate::client::v1::{
+        CalibrationBin, ClassQuality, LabelQuality, Role, ValueQuality, VersionOutcomes,
+    };
     use crate::client::well_known::Duration;
 
     fn response(quality: Quality) -> GetOutcomesResponse {

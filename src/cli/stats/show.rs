@@ -72,7 +72,10 @@ fn version_row(stats: &v1::VersionStats) -> Vec<String> {
     ];
     row.extend(times);
     let scores = scores.collect::<Vec<_>>().join("\n");
-    row.push(or_dash(Some(scores).filter(|text| !text.is_empty()), |text| text));
+    row.push(or_dash(
+        Some(scores).filter(|text| !text.is_empty()),
+        |text| text,
+    ));
     row.push(figure(stats.confidence.as_ref(), mean));
     row.push(classes.collect::<Vec<_>>().join("\n"));
     row

@@ -5,6 +5,8 @@
 
 use super::info::VersionInfo;
 use super::pair::{Pair, Side};
+use super::vectors::first_numbers;
+use crate::model::PredictionKind;
 use crate::model::payload::{Cell, Payload, Tensor, TensorData};
 
 /// The most examples of one pair of versions.
@@ -23,13 +25,13 @@ pub struct Example {
     pub response_id: String,
     /// The row of the request, from 0.
     pub row: usize,
-    /// The largest difference between two values of this row; more than 0.
+    /// The largest difference between two values of this row; more than 0. Of labels 1, and of embeddings 1 minus the cosine.
     pub distance: f64,
-    /// The first values of the primary's answer.
+    /// The first values of the primary's answer. None if labels are predicted.
     pub primary: Vec<f32>,
-    /// The first values of the shadow's answer.
+    /// The first values of the shadow's answer. None if labels are predicted.
     pub shadow: Vec<f32>,
-    /// The most probable class by each, the primary's first. `None` for a regression.
+    /// The most probable class by each, the primary's first. `None` without classes.
     pub classes: Option<[usize; 2]>,
     /// The names of inputs with their values as text, in the order of the request.
     pub inputs: Vec<(String, String)>,
@@ -51,13 +53,25 @@ pub(super) fn insert(kept: &mut Vec<Example>, example: Example) {
 }
 
 impl Example {
-    /// Creates an example of row `row` of `pair`, with the inputs that may be shown.
-    pub(super) fn new(pair: &Pair<'_>, shadow: &VersionInfo, row: usize, distance: f64) -> Self {
+    /// Creates an example of row `row` of `pair`, whose versions predict `kind`, with the inputs that may be shown.
+    pub(super) fn new(
+        pair: &Pair<'_>,
+        shadow: &VersionInfo,
+        kind: PredictionKind,
+        row: usize,
+        distance: f64,
+    ) -> Self {
         let shows = |name: &str| pair.primary_info.shows(name) && shadow.shows(name);
         let (inputs, left_out) = shown_inputs(pair.inputs, row, shows);
-        let answer = |side: &Side<'_>| {
-            let values = side.scores.rows().nth(row).unwrap_or_default();
-            values.iter().take(MAX_VALUES).copied().collect()
+        let answer = |side: &Side<'_>| match (kind, side.summarised) {
+            (PredictionKind::Labels, _) => Vec::new(),
+            (PredictionKind::Embedding(_), Some(vectors)) => {
+                first_numbers(vectors, row, side.scores.rows().len(), MAX_VALUES)
+            }
+            _ => {
+                let values = side.scores.rows().nth(row).unwrap_or_default();
+                values.iter().take(MAX_VALUES).copied().collect()
+            }
         };
         let class = |side: &Side<'_>| side.top.get(row).map(|top| top.index);
         Self {
@@ -118,9 +132,9 @@ fn format_cell(cell: &Cell) -> String {
 
 fn format_tensor(tensor: &Tensor, row: usize) -> String {
     let width = match tensor.shape[..] {
+        [] => 0,
         [_] => return format_value(&tensor.data, row).unwrap_or_default(),
-        [_, width] => usize::try_from(width).unwrap_or(0),
-        _ => 0,
+        [rows, ..] => usize::try_from(rows).map_or(0, |rows| tensor.data.len() / rows.max(1)),
     };
     let values =
         (0..width.min(MAX_VALUES)).filter_map(|at| format_value(&tensor.data, row * width + at));
@@ -133,19 +147,11 @@ fn format_list(values: impl Iterator<Item = String>) -> String {
 }
 
 fn format_value(data: &TensorData, at: usize) -> Option<String> {
-    let number = |x: f64| Cell::Number(x).to_string();
-    match data {
-        TensorData::Bool(values) => values.get(at).map(ToString::to_string),
-        TensorData::Int32(values) => values.get(at).map(ToString::to_string),
-        TensorData::Int64(values) => values.get(at).map(ToString::to_string),
-        TensorData::Fp32(values) => values.get(at).map(|x| number(f64::from(*x))),
-        TensorData::Fp64(values) => values.get(at).map(|x| number(*x)),
-        TensorData::Bytes(values) => {
-            let text = |value: &bytes::Bytes| {
-                let most = value.len().min(4 * MAX_TEXT);
-                shorten(&String::from_utf8_lossy(&value[..most]))
-            };
-            values.get(at).map(text)
-        }
+    if let TensorData::Bytes(values) = data {
+        // Only as many bytes as are shown are converted.
+        let value = values.get(at)?;
+        let most = value.len().min(4 * MAX_TEXT);
+        return Some(shorten(&String::from_utf8_lossy(&value[..most])));
     }
+    data.text(at)
 }

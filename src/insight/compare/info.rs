@@ -1,12 +1,13 @@
 //! What a comparison needs to know about a version.
 
-use crate::model::Signature;
+use crate::model::{PredictionKind, Signature};
 
-/// The inputs of one version whose values may be shown, and the number of its classes. It contains no weights.
-#[derive(Debug, PartialEq, Eq)]
+/// The inputs of one version whose values may be shown, and what it predicts. It contains no weights.
+#[derive(Debug, PartialEq)]
 pub struct VersionInfo {
     /// The inputs that are not sensitive, ascending by name.
     shown: Vec<String>,
+    kind: PredictionKind,
     classes: usize,
 }
 
@@ -22,6 +23,7 @@ impl VersionInfo {
         shown.sort_unstable();
         Self {
             shown,
+            kind: signature.prediction.kind,
             classes: signature.classes.len(),
         }
     }
@@ -34,7 +36,18 @@ impl VersionInfo {
             .is_ok()
     }
 
-    /// Returns the number of classes; 0 for a regression.
+    /// Returns what a comparison with `other` is about. Of embeddings, the larger one of both thresholds counts.
+    #[must_use]
+    pub fn kind_beside(&self, other: &Self) -> PredictionKind {
+        match (self.kind, other.kind) {
+            (PredictionKind::Embedding(one), PredictionKind::Embedding(two)) => {
+                PredictionKind::Embedding(one.max(two))
+            }
+            (kind, _) => kind,
+        }
+    }
+
+    /// Returns the number of classes; 0 if none are predicted.
     #[must_use]
     pub fn classes(&self) -> usize {
         self.classes

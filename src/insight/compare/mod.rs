@@ -18,6 +18,7 @@ mod pair;
 pub mod rates;
 #[cfg(test)]
 mod tests;
+mod vectors;
 
 use std::{
     collections::BTreeMap,
@@ -104,7 +105,10 @@ impl Comparisons {
             primary: Arc::downgrade(pair.primary_info),
             meters: meters.compared(primary),
             begin: Instant::now(),
-            counts: Mutex::new(PairCounts::new(self.info.classes())),
+            counts: Mutex::new(PairCounts::new(
+                self.info.kind_beside(pair.primary_info),
+                self.info.classes(),
+            )),
         });
         records.insert(primary, Arc::clone(&record));
         if records.len() > MAX_PRIMARIES {

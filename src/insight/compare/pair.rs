@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::info::VersionInfo;
 use crate::ident::{ResponseId, VersionNumber};
 use crate::model::payload::Payload;
-use crate::model::{Scores, TopClass};
+use crate::model::{Scores, TopClass, Value};
 
 /// The answer of one version.
 #[derive(Clone, Copy, Debug)]
@@ -15,7 +15,9 @@ pub struct Side<'a> {
     pub version: VersionNumber,
     /// The predictions, one row per row of the request.
     pub scores: &'a Scores,
-    /// The most probable class of each row; empty for a regression.
+    /// The output that is judged, if `scores` only summarise it: labels, or the vectors of an embedding.
+    pub summarised: Option<&'a Value>,
+    /// The most probable class of each row; empty without classes.
     pub top: &'a [TopClass],
     /// The duration of the forward pass.
     pub inference: Duration,

@@ -166,11 +166,7 @@ fn columns(window: &Snapshot) -> BTreeMap<&str, Column> {
 }
 
 /// Returns the labels in training and `now`, if labels are predicted and the profile has all of them.
-fn label_pair(
-    signature: &Signature,
-    reference: &Reference,
-    now: &Snapshot,
-) -> Option<ColumnPair> {
+fn label_pair(signature: &Signature, reference: &Reference, now: &Snapshot) -> Option<ColumnPair> {
     if signature.prediction.kind != PredictionKind::Labels {
         return None;
     }
@@ -242,7 +238,9 @@ fn clip_range(signature: &Signature, name: &str) -> Option<[f64; 2]> {
     let input = &signature.inputs()[signature.find(name)?];
     match &input.encoding {
         Encoding::Numeric { range, .. } | Encoding::Cyclic { range, .. } => {
-            let range = range.as_ref().filter(|range| range.outside == Outside::Clip)?;
+            let range = range
+                .as_ref()
+                .filter(|range| range.outside == Outside::Clip)?;
             Some([range.min, range.max])
         }
         _ => None,

@@ -114,7 +114,8 @@ pub(super) const CODE: Label = Label {
 pub(super) const OUTPUT: Label = Label {
     name: "output",
     values: Values::Registry,
-    meaning: "Output or class. At most ten for each version; more than ten classes share `top`, the most probable.",
+    meaning: "Output or class; of an embedding, `norm`. At most ten for each version; more than ten classes share `top`, the most \
+              probable.",
 };
 
 pub(super) const CLASS: Label = Label {

@@ -189,7 +189,8 @@ metrics! {
             "probabilities: 0.05 to 1 in steps of 0.05; numbers: at most 40 quantiles of the predictions in training, \
              or powers of ten without a reference profile",
         ),
-        help: "Predicted value of each row, by output. For classes, their probability.",
+        help: "Predicted value of each row, by output. For classes, their probability; for embeddings, their norm. \
+               Class labels have none.",
     }
     PREDICTED_CLASS = CounterMetric {
         name: "taper_predicted_class_total",
@@ -208,7 +209,7 @@ metrics! {
         labels: &[ROLE],
         buckets: Buckets::Fixed(&PROBABILITY),
         help: "Probability of the most probable class of each row.",
-        exported: Exported::When("if the version predicts classes"),
+        exported: Exported::When("if the version predicts probabilities of classes"),
     }
     INSIGHT_BYTES = GaugeMetric {
         name: "taper_insight_bytes",
@@ -286,7 +287,8 @@ metrics! {
         group: Group::ShadowsAndFallbacks,
         owner: Owner::Version,
         labels: &[PRIMARY],
-        help: "Compared rows in which the most probable classes of shadow and primary differ.",
+        help: "Compared rows in which the most probable classes of shadow and primary differ, or the cosine of their \
+               embeddings is too low.",
         exported: Exported::When(COMPARED),
     }
     FALLBACKS = CounterMetric {

@@ -46,6 +46,7 @@ pub struct VersionMeters {
     roles: [OnceLock<RoleMeters>; Role::COUNT],
     outputs: Vec<String>,
     classes: Vec<String>,
+    has_confidence: bool,
     share: Gauge,
     counted: Gauge,
     bytes: Gauge,
@@ -66,8 +67,8 @@ struct RoleMeters {
 }
 
 impl RoleMeters {
-    fn new(version: &Scope, role: Role, outputs: &[String], classes: &[String]) -> Self {
-        let role = role.as_str();
+    fn new(of: &VersionMeters, role: Role) -> Self {
+        let (version, role) = (&of.scope, role.as_str());
         let score = |output: &String| {
             let values = [SharedString::from(role), output.clone().into()];
             version.histogram_with(&table::PREDICTION_SCORE, values)
@@ -81,13 +82,13 @@ impl RoleMeters {
             request_seconds: version.histogram_with(&table::REQUEST_SECONDS, [role]),
             inference_seconds: version.histogram_with(&table::INFERENCE_SECONDS, [role]),
             rows: version.histogram_with(&table::REQUEST_ROWS, [role]),
-            scores: outputs.iter().map(score).collect(),
-            confidence: if classes.is_empty() {
-                Histogram::noop()
-            } else {
+            scores: of.outputs.iter().map(score).collect(),
+            confidence: if of.has_confidence {
                 version.histogram_with(&table::PREDICTION_CONFIDENCE, [role])
+            } else {
+                Histogram::noop()
             },
-            classes: classes.iter().map(class).collect(),
+            classes: of.classes.iter().map(class).collect(),
         }
     }
 }
@@ -111,6 +112,7 @@ impl VersionMeters {
             roles: Default::default(),
             outputs: outputs::labels(&manifest.signature),
             classes: manifest.signature.classes.clone(),
+            has_confidence: outputs::has_confidence(&manifest.signature),
             share: scope.gauge(&table::TRAFFIC_SHARE),
             counted: scope.gauge(&table::TRAFFIC_SHARE_COUNTED),
             bytes: scope.gauge(&table::INSIGHT_BYTES),
@@ -299,8 +301,7 @@ impl VersionMeters {
     }
 
     fn role(&self, role: Role) -> &RoleMeters {
-        self.roles[role as usize]
-            .get_or_init(|| RoleMeters::new(&self.scope, role, &self.outputs, &self.classes))
+        self.roles[role as usize].get_or_init(|| RoleMeters::new(self, role))
     }
 
     fn requests(&self, role: Role, code: Code) -> &Counter {

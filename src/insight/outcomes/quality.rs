@@ -1,7 +1,7 @@
 //! How good predictions were: sums that can be merged, and the measures that follow from them. Pure.
 //!
 //! For `n` rows with an outcome, where `p` is the predicted probability of a class:
-//! * accuracy: the share of rows whose most probable class is the actual one;
+//! * accuracy: the share of rows whose most probable class is the actual one. For labels without probabilities it is the only measure;
 //! * log loss: the mean of `-ln p` of the actual class, with `p` at least [`MIN_PROBABILITY`];
 //! * Brier score: for two classes the mean of `(p - y)^2` of the second; for more classes, the mean of the sum of that over all
 //!   classes (Brier 1950), so that its range is 0 to 2;
@@ -74,6 +74,11 @@ pub enum Quality {
         /// The calibration table.
         calibration: Box<[Bin; BINS]>,
     },
+    /// The measures of a classifier that predicts labels. A label has no probability, so there are no other measures.
+    Labels {
+        /// The share of rows whose label is the actual one.
+        accuracy: f64,
+    },
     /// The measures of a regression, in the unit of the number.
     Value {
         /// The mean absolute error.
@@ -103,6 +108,7 @@ impl Quality {
                 auc.map(|auc| ("auc", auc.value)),
                 Some(("ece", *ece)),
             ],
+            Self::Labels { accuracy } => [Some(("accuracy", *accuracy)), None, None, None, None],
             Self::Value {
                 mae,
                 rmse,
@@ -163,6 +169,12 @@ impl Sums {
         let brier = (0..row.len()).map(|at| distance(at).powi(2)).sum();
         self.add_class(top == actual, p(actual), brier);
         self.add_to_bin(p(top), top == actual);
+    }
+
+    /// Adds a row of a classifier that predicts labels.
+    pub fn add_label(&mut self, is_correct: bool) {
+        self.rows += 1;
+        self.correct += u64::from(is_correct);
     }
 
     /// Adds a row of a regression. An error is cut to the largest that two numbers up to [`LARGEST_NUMBER`] can have.
@@ -245,6 +257,14 @@ impl Sums {
             auc: auc(&self.given[1], &self.given[0]),
             ece: self.bins.iter().map(distance).sum::<f64>() / rows,
             calibration: Box::new(self.bins),
+        })
+    }
+
+    /// Returns the measures of a classifier that predicts labels; `None` without rows.
+    #[must_use]
+    pub fn of_labels(&self) -> Option<Quality> {
+        (self.rows > 0).then(|| Quality::Labels {
+            accuracy: float(self.correct) / float(self.rows),
         })
     }
 

@@ -350,3 +350,57 @@ async fn concurrent_clients_lose_no_outcome() {
         "each outcome was joined to the score 0.875"
     );
 }
+
+/// Returns the quality of a version with this manifest.
+fn quality_of(document: serde_json::Value) -> Arc<VersionQuality> {
+    let telemetry = Telemetry::new().unwrap();
+    let manifest = samples::manifest(document);
+    let settings = stats::Settings::default();
+    let insight = VersionInsight::new(&telemetry, &manifest, settings).unwrap();
+    Arc::clone(insight.quality())
+}
+
+#[test]
+fn labels_have_an_accuracy_and_no_measure_of_probabilities() {
+    let quality = quality_of(samples::labels("m", 1));
+    for (row, class) in [([1.0, 0.0], "no"), ([1.0, 0.0], "yes"), ([0.0, 1.0], "yes")] {
+        let actual = quality.resolve(&GroundTruth::Class(class.into())).unwrap();
+        quality.count(Role::Primary, &row, actual);
+    }
+    let sums = quality.read(Role::Primary).unwrap().all;
+    let measured = quality.measure(&sums).unwrap();
+    let accuracy = 2.0 / 3.0;
+    assert_eq!(measured, quality::Quality::Labels { accuracy });
+    let named: Vec<_> = measured.by_name().collect();
+    assert_eq!(named, [("accuracy", accuracy)]);
+    let number = quality.resolve(&GroundTruth::Number(1.0)).unwrap_err();
+    assert_eq!(number.wanted, r#"one of ["no", "yes"]"#);
+}
+
+#[test]
+fn outcomes_of_embeddings_and_of_several_numbers_are_refused_with_the_reason() {
+    let mut several = samples::embedding("m", 1, 0.9);
+    several["prediction"] = serde_json::json!({"kind": "values"});
+    several["outputs"][0]["shape"] = serde_json::json!([-1, 2]);
+    several["golden"] = serde_json::json!([]);
+    for (document, got, reason) in [
+        (
+            samples::embedding("m", 1, 0.9),
+            "an answer that is an embedding",
+            "outcomes of embeddings are not supported",
+        ),
+        (
+            several,
+            "an answer of several numbers",
+            "outcomes of several are not supported",
+        ),
+    ] {
+        let quality = quality_of(document);
+        assert!(!quality.supports_outcomes());
+        for truth in [GroundTruth::Number(1.0), GroundTruth::Class("no".into())] {
+            let refused = quality.resolve(&truth).unwrap_err();
+            assert_eq!((refused.field, refused.got.as_str()), ("truth", got));
+            assert!(refused.wanted.contains(reason), "{}", refused.wanted);
+        }
+    }
+}

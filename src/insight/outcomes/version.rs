@@ -9,7 +9,7 @@ use super::report::{GroundTruth, InvalidOutcome, quote};
 use super::window::{WindowSums, Windows};
 use crate::ident::Role;
 use crate::insight::metrics::{JoinedCounter, QualityMeters};
-use crate::model::Signature;
+use crate::model::{PredictionKind, Signature};
 use crate::sync::lock;
 
 /// The most classes that a fault lists.
@@ -22,10 +22,14 @@ enum Prediction {
     OneColumn,
     /// A probability for each class.
     Columns,
+    /// A class without a probability.
+    Label,
     /// One number.
     Value,
     /// Several numbers, for which outcomes are not supported.
     Values,
+    /// A vector, for which outcomes are not supported.
+    Embedding,
 }
 
 /// The outcomes of one version's answers. It ends with the version; an outcome that is reported later finds it gone.
@@ -47,11 +51,13 @@ struct RoleQuality {
 impl VersionQuality {
     /// Creates the quality of a version with this signature, without outcomes.
     pub(in crate::insight) fn new(signature: &Signature, meters: QualityMeters) -> Arc<Self> {
-        let prediction = match (signature.classes.len(), signature.output.columns) {
-            (0, 1) => Prediction::Value,
-            (0, _) => Prediction::Values,
-            (_, 1) => Prediction::OneColumn,
-            _ => Prediction::Columns,
+        let prediction = match (signature.prediction.kind, signature.prediction.columns) {
+            (PredictionKind::Labels, _) => Prediction::Label,
+            (PredictionKind::Embedding(_), _) => Prediction::Embedding,
+            (PredictionKind::Probabilities, 1) => Prediction::OneColumn,
+            (PredictionKind::Probabilities, _) => Prediction::Columns,
+            (PredictionKind::Value | PredictionKind::Values, 1) => Prediction::Value,
+            (PredictionKind::Value | PredictionKind::Values, _) => Prediction::Values,
         };
         Arc::new(Self {
             prediction,
@@ -64,7 +70,7 @@ impl VersionQuality {
 
     /// Returns whether outcomes can be reported for its answers.
     pub(super) fn supports_outcomes(&self) -> bool {
-        self.prediction != Prediction::Values
+        !matches!(self.prediction, Prediction::Values | Prediction::Embedding)
     }
 
     /// Translates a ground truth into the terms of this version.
@@ -78,15 +84,17 @@ impl VersionQuality {
             wanted,
             malformed: false,
         };
-        let has_classes = matches!(self.prediction, Prediction::OneColumn | Prediction::Columns);
+        let has_classes = !self.classes.is_empty();
         match ground_truth {
-            _ if !self.supports_outcomes() => {
-                let wanted = "an answer of one number: outcomes of several are not supported";
-                Err(invalid(
-                    "an answer of several numbers".into(),
-                    wanted.into(),
-                ))
-            }
+            _ if self.prediction == Prediction::Values => Err(invalid(
+                "an answer of several numbers".into(),
+                "an answer of one number: outcomes of several are not supported".into(),
+            )),
+            _ if self.prediction == Prediction::Embedding => Err(invalid(
+                "an answer that is an embedding".into(),
+                "an answer of a class or one number: outcomes of embeddings are not supported"
+                    .into(),
+            )),
             GroundTruth::Number(number) if has_classes => {
                 Err(invalid(number.to_string(), self.wanted_class()))
             }
@@ -129,6 +137,9 @@ impl VersionQuality {
             Actual::Class(class) if self.prediction == Prediction::OneColumn => {
                 sums.add_two(score, class == 1);
             }
+            Actual::Class(class) if self.prediction == Prediction::Label => {
+                sums.add_label(row.get(class).is_some_and(|mark| *mark > 0.0));
+            }
             Actual::Class(class) => sums.add_many(row, class),
             Actual::Number(number) => sums.add_value(score, number),
         };
@@ -147,8 +158,9 @@ impl VersionQuality {
     pub fn measure(&self, sums: &Sums) -> Option<Quality> {
         match self.prediction {
             Prediction::OneColumn | Prediction::Columns => sums.of_classes(),
+            Prediction::Label => sums.of_labels(),
             Prediction::Value => sums.of_values(),
-            Prediction::Values => None,
+            Prediction::Values | Prediction::Embedding => None,
         }
     }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::subject::Subject;
 use crate::error::Code;
 use crate::ident::{ResponseId, Role};
-use crate::model::{Scores, Value};
 use crate::model::payload::{Cell, Payload, Tensor, TensorData};
+use crate::model::{Scores, Value};
 
 /// One request to log.
 #[derive(Debug)]

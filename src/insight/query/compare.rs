@@ -13,6 +13,7 @@ use crate::insight::compare::{MAX_CLASSES, PairSnapshot};
 use crate::insight::drift::TooFewRows;
 use crate::insight::sketch::Sketch;
 use crate::insight::stats::{Snapshot, Summary, Window};
+use crate::model::PredictionKind;
 
 /// The window of split traffic that is compared if a query names none.
 pub const DEFAULT_WINDOW: Window = Window::FiveMinutes;
@@ -52,13 +53,18 @@ pub struct PairedComparison {
     pub requests: u64,
     /// Rows that both answered.
     pub rows: u64,
-    /// Rows whose most probable classes differ, of all rows. `None` for a regression.
+    /// Rows whose most probable classes differ, or whose cosine is below `cosine_threshold`, of all rows. `None` if numbers are
+    /// predicted.
     pub disagreement: Option<EstimatedRate>,
-    /// Rows in which any value differs, of all rows.
+    /// Rows in which any value of the prediction differs, of all rows.
     pub difference: EstimatedRate,
-    /// Shadow minus primary, every value of every row.
-    pub score_difference: DistributionSummary,
-    /// Rows by both most probable classes, without empty cells. Empty for a regression.
+    /// Shadow minus primary, every value of every row; of embeddings, the norm. `None` if labels are predicted.
+    pub score_difference: Option<DistributionSummary>,
+    /// The cosine of the two vectors of each row. `None` unless embeddings are predicted.
+    pub cosine: Option<DistributionSummary>,
+    /// The cosine below which two vectors disagree. `None` unless embeddings are predicted.
+    pub cosine_threshold: Option<f32>,
+    /// Rows by both most probable classes, without empty cells. Empty without classes.
     pub confusion: Vec<ConfusionCell>,
     /// The primary's forward pass, one per request.
     pub primary_inference_seconds: DistributionSummary,
@@ -87,7 +93,7 @@ pub struct ConfusionCell {
 pub struct DifferentRow {
     /// The row and both answers.
     pub example: Example,
-    /// The most probable class by each, the primary's first. `None` for a regression.
+    /// The most probable class by each, the primary's first. `None` without classes.
     pub classes: Option<[String; 2]>,
 }
 
@@ -100,9 +106,10 @@ pub struct SplitComparison {
     pub candidate_length: Duration,
     /// Requests that failed by the fault of the version ([`VERSION_ERRORS`]), of all requests.
     pub errors: TwoRates,
-    /// Rows by most probable class, in the order of the classes. Empty for a regression.
+    /// Rows by most probable class, in the order of the classes. Empty without classes.
     pub classes: Vec<TwoRates>,
-    /// `inference_seconds`, `total_seconds`, `confidence` and, for each output, `score:` and its name.
+    /// `inference_seconds`, `total_seconds`, `confidence` and, for each output, `score:` and its name. Labels have neither
+    /// confidence nor scores.
     pub numbers: Vec<TwoDistributions>,
 }
 
@@ -204,15 +211,23 @@ impl PairedComparison {
                 rows: *rows,
             });
         let examples = counts.examples.iter();
+        let cosine_threshold = match counts.kind {
+            PredictionKind::Embedding(threshold) => Some(threshold),
+            _ => None,
+        };
         Self {
             primary: pair.primary,
             shadow,
             length: pair.length,
             requests: counts.requests,
             rows: counts.rows,
-            disagreement: (!classes.is_empty()).then(|| of_rows(counts.disagreed)),
+            disagreement: (!classes.is_empty() || cosine_threshold.is_some())
+                .then(|| of_rows(counts.disagreed)),
             difference: of_rows(counts.differed),
-            score_difference: DistributionSummary::of_values(&counts.difference),
+            score_difference: (counts.kind != PredictionKind::Labels)
+                .then(|| DistributionSummary::of_values(&counts.difference)),
+            cosine: cosine_threshold.map(|_| DistributionSummary::of_values(&counts.cosine)),
+            cosine_threshold,
             confusion: confusion.collect(),
             primary_inference_seconds: DistributionSummary::of_times(&counts.primary_inference),
             shadow_inference_seconds: DistributionSummary::of_times(&counts.shadow_inference),
@@ -243,11 +258,16 @@ impl DifferentRow {
 impl SplitComparison {
     fn of(baseline: &Snapshot, candidate: &Snapshot) -> Self {
         let (one, two) = (&baseline.summary, &candidate.summary);
-        let layout = &baseline.layout;
+        let (layout, other) = (&baseline.layout, &candidate.layout);
         let names = layout.classes.iter().enumerate();
         let classes = names.filter_map(|(at, name)| {
-            let [one, two] = [one, two].map(|summary| in_class(summary, at));
-            Some(TwoRates::of(name, one?, two?))
+            // Two versions that are READY need not predict the same.
+            let theirs = other.classes.iter().position(|class| class == name)?;
+            Some(TwoRates::of(
+                name,
+                in_class(one, at)?,
+                in_class(two, theirs)?,
+            ))
         });
         let times = [
             ("inference_seconds", [&one.inference, &two.inference]),
@@ -257,14 +277,16 @@ impl SplitComparison {
             .into_iter()
             .map(|(name, both)| TwoDistributions::of_times(name, both))
             .collect();
-        if !layout.classes.is_empty() {
+        if layout.has_confidence && other.has_confidence {
             let both = [&one.confidence, &two.confidence];
             compared.push(TwoDistributions::of_values("confidence".to_owned(), both));
         }
-        let scores = one.scores.iter().zip(&two.scores);
-        for (name, (one, two)) in layout.outputs.iter().zip(scores) {
-            let name = format!("score:{name}");
-            compared.push(TwoDistributions::of_values(name, [one, two]));
+        for (name, one) in layout.outputs.iter().zip(&one.scores) {
+            let theirs = other.outputs.iter().position(|output| output == name);
+            if let Some(two) = theirs.and_then(|at| two.scores.get(at)) {
+                let name = format!("score:{name}");
+                compared.push(TwoDistributions::of_values(name, [one, two]));
+            }
         }
         Self {
             baseline_length: baseline.length,

@@ -52,11 +52,11 @@ pub struct SampleStats {
     pub inference_seconds: DistributionSummary,
     /// Seconds from the arrival of a request to its end, whatever its code.
     pub total_seconds: DistributionSummary,
-    /// Predicted values by output.
+    /// Predicted values by output; of an embedding, the norm. Empty if labels are predicted.
     pub scores: Vec<(String, DistributionSummary)>,
-    /// Rows by most probable class, in the order of the signature. Empty for a regression.
+    /// Rows by most probable class, in the order of the signature. Empty without classes.
     pub classes: Vec<(String, u64)>,
-    /// Probability of the most probable class; `None` for a regression.
+    /// Probability of the most probable class; `None` unless probabilities of classes are predicted.
     pub confidence: Option<DistributionSummary>,
     /// The inputs, if the query asked for them. Never a sensitive one.
     pub features: Vec<FeatureStats>,
@@ -159,7 +159,8 @@ impl SampleStats {
             classes: classes
                 .map(|(name, count)| (name.clone(), *count))
                 .collect(),
-            confidence: (!layout.classes.is_empty())
+            confidence: layout
+                .has_confidence
                 .then(|| DistributionSummary::of_values(&summary.confidence)),
             features: features
                 .map(|(feature, inputs)| FeatureStats::of(feature, inputs))

@@ -3,10 +3,12 @@
 /// The names of everything that a version counts, in the order of the tables of a [`Summary`](super::Summary).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Layout {
-    /// One per distribution of scores, named as in `taper_prediction_score`.
+    /// One per distribution of scores, named as in `taper_prediction_score`. Empty if labels are predicted.
     pub outputs: Vec<String>,
-    /// The classes; empty for a regression.
+    /// The classes; empty if none are predicted.
     pub classes: Vec<String>,
+    /// Whether the probabilities of the classes are predicted, so that the most probable class has one.
+    pub has_confidence: bool,
     /// The inputs that are counted, in the order of the signature: those that enter the network and are not sensitive.
     pub features: Vec<Feature>,
     /// How many more such inputs there are. They are not counted because of the limits on number and memory.

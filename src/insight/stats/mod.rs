@@ -103,6 +103,7 @@ impl VersionStats {
     /// Records a request that was scored: its inputs, its predictions and their durations.
     pub fn scored(&self, role: Role, inputs: &ObservedInputs, scoring: Scoring<'_>) {
         let (classes, labels) = (self.layout.classes.len(), self.layout.outputs.len());
+        let has_confidence = self.layout.has_confidence;
         let since = self.begin.elapsed();
         self.recorder(role).record(tick(since), |summary| {
             summary.sums.scored(scoring, since);
@@ -119,7 +120,9 @@ impl VersionStats {
                 }
             });
             for class in scoring.top {
-                summary.confidence.record(f64::from(class.probability));
+                if has_confidence {
+                    summary.confidence.record(f64::from(class.probability));
+                }
                 if let Some(count) = summary.classes.get_mut(class.index) {
                     *count += 1;
                 }

@@ -22,6 +22,7 @@ pub(super) fn plan(signature: &Signature, settings: Settings) -> Layout {
     let mut layout = Layout {
         outputs: outputs::labels(signature),
         classes: signature.classes.clone(),
+        has_confidence: outputs::has_confidence(signature),
         features: Vec::new(),
         left_out: 0,
         places: Vec::with_capacity(signature.inputs().len()),
@@ -69,8 +70,9 @@ fn feature(input: &Input, settings: Settings) -> Option<Feature> {
     }
     let categories = match &input.encoding {
         Encoding::Ignore { .. } => return None,
-        Encoding::Numeric { .. } | Encoding::Cyclic { .. } => None,
-        Encoding::Categorical { categories, .. } => {
+        Encoding::Tensor { .. } if !input.is_observed() => return None,
+        Encoding::Numeric { .. } | Encoding::Cyclic { .. } | Encoding::Tensor { .. } => None,
+        Encoding::Categorical { categories, .. } | Encoding::Ordinal { categories, .. } => {
             let first = categories.names().iter().take(MAX_CATEGORIES);
             Some(first.cloned().collect())
         }

@@ -13,7 +13,7 @@ pub struct Scoring<'a> {
     pub inference: Duration,
     /// The predictions, one row per row of the request.
     pub scores: &'a Scores,
-    /// The most probable class of each row; empty for a regression.
+    /// The most probable class of each row; empty without classes.
     pub top: &'a [TopClass],
     /// Whether the forward pass is counted with this request: of the requests that share a pass, true for exactly one.
     pub is_first: bool,

@@ -24,7 +24,7 @@ pub struct Summary {
     pub scores: Vec<Sketch>,
     /// Rows by most probable class, by [`Layout::classes`].
     pub classes: Vec<u64>,
-    /// Probability of the most probable class of each row; empty for a regression.
+    /// Probability of the most probable class of each row; empty unless probabilities are predicted.
     pub confidence: Sketch,
     /// Inputs of the rows that were scored, by [`Layout::features`].
     pub features: Vec<Inputs>,

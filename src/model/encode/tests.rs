@@ -7,8 +7,8 @@ use crate::error::InputFaults;
 use crate::model::Sensitivity;
 use crate::model::payload::{Cell, Datatype, Payload, Row, Tensor, TensorData};
 use crate::model::signature::{
-    Affine, Categories, Encoding, Input, Missing, Output, Outside, Prediction, PredictionKind, Range, Shape,
-    Signature,
+    Affine, Categories, Encoding, Input, Missing, Output, Outside, Prediction, PredictionKind,
+    Range, Shape, Signature,
 };
 use bytes::Bytes;
 

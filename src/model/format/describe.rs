@@ -53,6 +53,9 @@ pub fn recognise(bytes: &[u8]) -> Option<FormatKind> {
     }
 }
 
+/// Returns a part of another file of a model: its path, and the offset and the length of the part in bytes.
+pub type External<'a> = &'a mut dyn FnMut(&str, u64, u64) -> Result<Vec<u8>, String>;
+
 /// Describes a file of format `kind`. `external` returns a part of another file: path, offset and length in bytes.
 ///
 /// # Errors
@@ -61,7 +64,7 @@ pub fn describe(
     kind: FormatKind,
     bytes: Vec<u8>,
     iterations: Option<Iterations>,
-    external: &mut dyn FnMut(&str, u64, u64) -> Result<Vec<u8>, String>,
+    external: External<'_>,
 ) -> Result<Description, Vec<FormatFault>> {
     match kind {
         FormatKind::Xgboost => {
@@ -132,9 +135,7 @@ fn of_trees(
             columns,
         ),
         Predicted::Class(count) => ("class", Datatype::Int64, RawPredictionKind::Labels, count),
-        Predicted::Values if columns == 1 => {
-            ("value", Datatype::Fp32, RawPredictionKind::Value, 0)
-        }
+        Predicted::Values if columns == 1 => ("value", Datatype::Fp32, RawPredictionKind::Value, 0),
         Predicted::Values => ("value", Datatype::Fp32, RawPredictionKind::Values, 0),
     };
     let shape = match model.predicted {
@@ -176,9 +177,8 @@ fn tree_inputs(model: &TreeModel, number: Datatype) -> (Vec<RawInput>, Option<St
         missing: Some(MissingPolicy::Accept),
         ..RawEncoding::of(kind)
     };
-    let is_number = |kind: &FeatureKind| {
-        !matches!(kind, FeatureKind::Texts(_) | FeatureKind::Integers(_))
-    };
+    let is_number =
+        |kind: &FeatureKind| !matches!(kind, FeatureKind::Texts(_) | FeatureKind::Integers(_));
     let unnamed = features
         .iter()
         .enumerate()
@@ -337,7 +337,9 @@ fn judged(graph: &Graph) -> Result<(usize, RawPredictionKind, Vec<String>), Vec<
             }
             (Meaning::Probabilities, Some(columns)) if columns > 1 => {
                 let fits = |classes: &Vec<String>| classes.len() == columns;
-                let classes = named(info).filter(fits).or_else(|| of_labels.clone().filter(fits));
+                let classes = named(info)
+                    .filter(fits)
+                    .or_else(|| of_labels.clone().filter(fits));
                 let classes = classes.unwrap_or_else(|| numbered(columns));
                 return Ok((at, RawPredictionKind::Probabilities, classes));
             }

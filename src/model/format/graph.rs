@@ -101,11 +101,7 @@ fn part(
 }
 
 /// Returns the place of each input of the graph among the inputs of the signature that are used.
-fn inputs(
-    graph: &Graph,
-    signature: &Signature,
-    fault: &mut dyn FnMut(String),
-) -> Vec<usize> {
+fn inputs(graph: &Graph, signature: &Signature, fault: &mut dyn FnMut(String)) -> Vec<usize> {
     let used: Vec<_> = signature
         .inputs()
         .iter()
@@ -114,7 +110,10 @@ fn inputs(
     let place = |info: &TensorInfo| {
         let at = used.iter().position(|input| input.name == info.name);
         match at.map(|at| used[at]) {
-            None => fault(format!("input `{}` of the graph is not in the manifest", info.name)),
+            None => fault(format!(
+                "input `{}` of the graph is not in the manifest",
+                info.name
+            )),
             Some(input) => compare("input", info, input.datatype, &input.shape, fault),
         }
         at.unwrap_or_default()
@@ -134,9 +133,15 @@ fn inputs(
 /// Returns the place of each output of the signature among the outputs of the graph.
 fn outputs(graph: &Graph, signature: &Signature, fault: &mut dyn FnMut(String)) -> Vec<usize> {
     let place = |output: &crate::model::Output| {
-        let at = graph.outputs().iter().position(|info| info.name == output.name);
+        let at = graph
+            .outputs()
+            .iter()
+            .position(|info| info.name == output.name);
         match at.map(|at| &graph.outputs()[at]) {
-            None => fault(format!("output `{}` of the manifest is not in the graph", output.name)),
+            None => fault(format!(
+                "output `{}` of the manifest is not in the graph",
+                output.name
+            )),
             Some(info) => compare("output", info, output.datatype, &output.shape, fault),
         }
         at.unwrap_or_default()
@@ -216,7 +221,10 @@ impl Model for GraphModel {
                 Some(Value { shape, data })
             })
             .collect();
-        let outputs = self.outputs.iter().filter_map(|at| computed.get_mut(*at)?.take());
+        let outputs = self
+            .outputs
+            .iter()
+            .filter_map(|at| computed.get_mut(*at)?.take());
         Ok(Outputs::Tensors(outputs.collect()))
     }
 }

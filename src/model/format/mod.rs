@@ -9,9 +9,9 @@ mod fault;
 mod graph;
 mod trees;
 
-pub(crate) mod lightgbm;
+pub mod lightgbm;
 pub(crate) mod onnx;
-pub(crate) mod xgboost;
+pub mod xgboost;
 
 use std::fmt::Debug;
 use std::path::Path;

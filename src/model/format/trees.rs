@@ -310,7 +310,9 @@ impl Model for Trees {
         for prediction in predictions {
             data.push_from(&labels.values, index(prediction));
         }
-        let shape = [batch.len()].into_iter().chain(labels.shape.iter().copied());
+        let shape = [batch.len()]
+            .into_iter()
+            .chain(labels.shape.iter().copied());
         let shape = shape.collect();
         Ok(Outputs::Tensors(vec![Value { shape, data }]))
     }

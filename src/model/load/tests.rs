@@ -365,7 +365,9 @@ fn an_embedding_is_as_wide_as_its_output() {
     samples::write(&dir, &document);
     let refused = load_it(&dir).unwrap_err();
     assert!(
-        refused.iter().any(|fault| fault.contains("0.weight") && fault.contains("[2, 2]")),
+        refused
+            .iter()
+            .any(|fault| fault.contains("0.weight") && fault.contains("[2, 2]")),
         "{refused:?}"
     );
 }

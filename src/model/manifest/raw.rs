@@ -54,6 +54,7 @@ pub struct RawManifest {
     pub format: RawFormat,
     /// Format `dense` only: the network.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "RawArchitecture")]
     pub architecture: Option<RawArchitecture>,
     /// The inputs of a request, in the order of the model's columns.
     #[schemars(length(min = 1))]
@@ -67,6 +68,7 @@ pub struct RawManifest {
     pub outputs: Vec<RawOutput>,
     /// Which output is judged, and what it is. Default: the only output; probabilities if there are classes, otherwise numbers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "RawPrediction")]
     pub prediction: Option<RawPrediction>,
     /// Labels of the classes, in the order of the columns of the output that is judged. Two if its only column is the probability of
     /// the second; otherwise one per column, or one per label. None if numbers are predicted.

@@ -38,6 +38,7 @@ const CAPACITY: usize = 256;
 const GATHER: Duration = Duration::from_millis(1);
 
 /// A copy that a shadow's thread is done with.
+#[expect(clippy::large_enum_variant, reason = "most copies are computed")]
 #[derive(Debug)]
 pub(super) enum ProcessedCopy {
     /// It was computed, and is to be recorded.

@@ -76,6 +76,8 @@ def cell(value):
     """Returns a value of a frame as JSON."""
     if value is None or value is pd.NA or (isinstance(value, float) and np.isnan(value)):
         return None
+    if isinstance(value, (bool, np.bool_)):
+        return bool(value)
     if isinstance(value, (np.integer, int)):
         return int(value)
     return value if isinstance(value, str) else float(np.float32(value))

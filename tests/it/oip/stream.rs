@@ -29,7 +29,7 @@ async fn answers_arrive_in_order_and_an_error_affects_one_request_only() {
         };
         match at % 10 {
             3 => request.model_version = "7".into(),
-            7 => request.inputs[0].datatype = "FP16".into(),
+            7 => request.inputs[0].datatype = "FP8".into(),
             _ => {}
         }
         request
@@ -50,7 +50,7 @@ async fn answers_arrive_in_order_and_an_error_affects_one_request_only() {
             7 => assert!(
                 answer
                     .error_message
-                    .starts_with("inputs[x].datatype: got `FP16`"),
+                    .starts_with("inputs[x].datatype: got `FP8`"),
                 "{answer:?}"
             ),
             _ => {

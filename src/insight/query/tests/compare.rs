@@ -15,6 +15,7 @@ fn copy(primary: &Loaded, shadow: &Loaded, classes: [usize; 2]) {
     let scores = [0.25, 0.75].map(|score| Scores::new(vec![score], 1).unwrap());
     let side = |of: &Loaded, scores, top| Side {
         version: of.manifest.version,
+        summarised: None,
         scores,
         top,
         inference: Duration::from_millis(2),

@@ -2,6 +2,7 @@
 
 mod compare;
 mod drift;
+mod kinds;
 mod outcomes;
 mod stats;
 

@@ -307,15 +307,14 @@ fn extreme_logits_give_finite_probabilities() {
 
 #[test]
 fn weights_of_16_and_64_bits_are_converted() {
-    let manifest = manifest(
-        2,
-        json!([{"kind": "linear", "name": "0"}]),
-        "identity",
-        1,
-    );
+    let manifest = manifest(2, json!([{"kind": "linear", "name": "0"}]), "identity", 1);
     let weights = [0.1_f64, -3.0];
-    let half = weights.map(|x| half::f16::from_f64(x).to_le_bytes()).concat();
-    let brain = weights.map(|x| half::bf16::from_f64(x).to_le_bytes()).concat();
+    let half = weights
+        .map(|x| half::f16::from_f64(x).to_le_bytes())
+        .concat();
+    let brain = weights
+        .map(|x| half::bf16::from_f64(x).to_le_bytes())
+        .concat();
     let double = weights.map(f64::to_le_bytes).concat();
     for (dtype, data, want) in [
         (Dtype::F16, half, half::f16::from_f64(0.1).to_f32() - 3.0),

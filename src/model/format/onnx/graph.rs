@@ -151,20 +151,6 @@ impl Graph {
             .collect()
     }
 
-    #[cfg(test)]
-    pub(crate) fn step_count(&self) -> usize {
-        self.steps.len()
-    }
-
-    #[cfg(test)]
-    pub(crate) fn step_names(&self) -> String {
-        self.steps
-            .iter()
-            .map(|s| s.place.rsplit('(').next().unwrap().trim_end_matches(')'))
-            .collect::<Vec<_>>()
-            .join(" ")
-    }
-
     fn check(&self, inputs: &[Value]) -> Result<(), String> {
         if inputs.len() != self.inputs.len() {
             let (got, expected) = (inputs.len(), self.inputs.len());

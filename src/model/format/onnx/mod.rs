@@ -1,10 +1,10 @@
 //! Format ONNX: a graph of operators with their weights, in one protobuf file.
 //!
-//! [`read`] turns a file into a [`Graph`] once. It decodes the file ([`tensor`], [`wire`]), looks up each node's operator
-//! ([`ops`] for the operators of neural networks, [`ml`] for those of classical machine learning), which checks its attributes, types and shapes and prepares its weights
-//! ([`operator`]), computes what does not depend on requests, and joins nodes that are faster together ([`rows`]). All faults that
-//! can be found are returned together, with the names of their nodes: what is not supported is refused when a file is read, never
-//! at a request.
+//! [`read`] turns a file into a [`Graph`] once. It decodes the file ([`tensor`], [`wire`]) and looks up each node's operator ([`ops`]
+//! for those of neural networks, [`ml`] for those of classical machine learning), which checks its attributes, types and shapes and
+//! prepares its weights ([`operator`]). It computes what does not depend on requests, and joins nodes that are faster together
+//! ([`rows`]). All faults that can be found are returned together, with the names of their nodes: what is not supported is refused
+//! when a file is read, never at a request.
 //!
 //! FP16 and BF16 weights and inputs are converted to FP32, and outputs are converted back. FP64 is computed in f64. Integers wrap.
 //! Not supported, and refused by name: control flow (If, Loop, Scan), operators that the file itself defines, other domains than
@@ -18,7 +18,7 @@ mod infer;
 mod ml;
 mod node;
 mod operator;
-pub(crate) mod ops;
+mod ops;
 mod read;
 mod rows;
 mod tensor;
@@ -30,15 +30,15 @@ mod wire;
     unreachable_pub,
     reason = "generated; proto/onnx/onnx.proto holds the documentation"
 )]
-pub(crate) mod proto {
+mod proto {
     include!(concat!(env!("OUT_DIR"), "/onnx.rs"));
 }
 
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;
 
 pub(crate) use fact::{Classes, Dim, Meaning};
-pub(crate) use graph::{Graph, Metadata, TensorInfo};
+pub(crate) use graph::{Graph, TensorInfo};
 pub(crate) use read::read;
 pub(crate) use value::Value;
 
@@ -51,5 +51,6 @@ pub(crate) fn recognises(bytes: &[u8]) -> bool {
         return false;
     };
     // Fields 2 to 8 and 14, 20, 25 are the others of a model, with their wire types.
-    (1..=32).contains(version) && matches!(next, 0x12 | 0x1a | 0x22 | 0x28 | 0x32 | 0x3a | 0x42 | 0x72)
+    (1..=32).contains(version)
+        && matches!(next, 0x12 | 0x1a | 0x22 | 0x28 | 0x32 | 0x3a | 0x42 | 0x72)
 }

@@ -223,11 +223,6 @@ impl Inputs<'_> {
         }
         self.get(at).cloned()
     }
-
-    /// Returns whether [`take`](Self::take) would give the input without a copy.
-    pub(crate) fn is_owned(&self, at: usize) -> bool {
-        matches!(self.sources.get(at), Some(Source::Slot { last: true, .. }))
-    }
 }
 
 /// Runs an operator on the given values, outside a graph. `None` is an optional input that is left out.

@@ -52,10 +52,10 @@ pub(super) fn is_decodable(file: &[u8]) -> bool {
 }
 
 /// Visits the messages in `message`. Returns false if there are more than `left`.
-fn visit(mut message: &[u8], kind: Kind, depth: usize, left: &mut usize) -> bool {
-    while let Some((number, content, rest)) = next(message) {
-        message = rest;
-        let Some((content, kind)) = content.zip(kind.field(number)) else {
+fn visit(message: &[u8], kind: Kind, depth: usize, left: &mut usize) -> bool {
+    let mut rest = message;
+    while let Some(field) = next(&mut rest) {
+        let Some((content, kind)) = field.content.zip(kind.field(field.number)) else {
             continue;
         };
         if *left == 0 {
@@ -69,19 +69,29 @@ fn visit(mut message: &[u8], kind: Kind, depth: usize, left: &mut usize) -> bool
     true
 }
 
-/// Splits off one field: its number, its content if it may be a message, and what follows. Returns `None` at the end of the message,
-/// and if it is malformed.
-fn next(mut bytes: &[u8]) -> Option<(u64, Option<&[u8]>, &[u8])> {
-    let key = varint(&mut bytes)?;
+/// A field of a message.
+struct Field<'a> {
+    number: u64,
+    /// What it contains, if that may be a message.
+    content: Option<&'a [u8]>,
+}
+
+/// Reads one field and advances `bytes` past it. Returns `None` at the end of the message, and if it is malformed.
+fn next<'a>(bytes: &mut &'a [u8]) -> Option<Field<'a>> {
+    let key = varint(bytes)?;
     let length = match key & 7 {
-        0 => varint(&mut bytes).map(|_| 0),
+        0 => varint(bytes).map(|_| 0),
         1 => Some(8),
-        2 => varint(&mut bytes),
+        2 => varint(bytes),
         5 => Some(4),
         _ => None,
     };
     let (content, rest) = bytes.split_at_checked(usize::try_from(length?).ok()?)?;
-    Some((key >> 3, (key & 7 == 2).then_some(content), rest))
+    *bytes = rest;
+    Some(Field {
+        number: key >> 3,
+        content: (key & 7 == 2).then_some(content),
+    })
 }
 
 /// Reads one varint and advances `bytes` past it. Returns `None` if it is malformed.

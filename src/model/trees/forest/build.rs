@@ -1,5 +1,7 @@
 //! Lays out the trees of a valid ensemble.
 
+use std::collections::BTreeSet;
+
 use super::Arithmetic;
 use super::columns::{Columns, Rule};
 use super::edges::Edges;
@@ -57,8 +59,9 @@ impl Outline {
         self.visits.div_ceil(self.leaves)
     }
 
-    fn is_shallow(&self) -> bool {
-        self.is_simple && self.depth <= *DEPTHS.end()
+    /// Returns whether the tree can be laid out with leaves at the given depth.
+    fn fits(&self, depth: usize) -> bool {
+        self.is_simple && self.depth <= depth
     }
 }
 
@@ -71,18 +74,25 @@ fn has_one_edge(test: &Test) -> bool {
 
 /// Returns the common depth of the shallow trees, and for each tree whether it is laid out with that depth.
 pub(super) fn choose<K: Key, S: Sum>(outlines: &[Outline]) -> (usize, Vec<bool>) {
-    let shallow = || outlines.iter().filter(|outline| outline.is_shallow());
-    let deepest = shallow().map(|outline| outline.depth).max();
-    let depth = deepest.unwrap_or_default().max(*DEPTHS.start());
-    let padded = Shallow::<K>::tree_bytes(depth) + (size_of::<S>() << depth);
-    let linked: usize = shallow()
-        .map(|outline| Linked::<K>::tree_bytes(outline.leaves) + outline.leaves * size_of::<S>())
-        .sum();
-    if shallow().count().saturating_mul(padded) > linked.saturating_mul(MAX_GROWTH) {
-        return (depth, vec![false; outlines.len()]);
-    }
-    let mut chosen: Vec<_> = outlines.iter().map(Outline::is_shallow).collect();
-    if !chosen.iter().all(|shallow| *shallow) {
+    // Whether the trees that fit a depth do not grow too much.
+    let is_worthwhile = |depth: &usize| {
+        let padded = Shallow::<K>::tree_bytes(*depth) + (size_of::<S>() << depth);
+        let fitting = || outlines.iter().filter(|outline| outline.fits(*depth));
+        let linked: usize = fitting()
+            .map(|outline| {
+                Linked::<K>::tree_bytes(outline.leaves) + outline.leaves * size_of::<S>()
+            })
+            .sum();
+        fitting().count().saturating_mul(padded) <= linked.saturating_mul(MAX_GROWTH)
+    };
+    let (min, max) = (*DEPTHS.start(), *DEPTHS.end());
+    let fitting = outlines.iter().filter(|outline| outline.fits(max));
+    let depths: BTreeSet<_> = fitting.map(|outline| outline.depth.max(min)).collect();
+    let Some(depth) = depths.into_iter().rev().find(is_worthwhile) else {
+        return (min, vec![false; outlines.len()]);
+    };
+    let mut chosen: Vec<_> = outlines.iter().map(|outline| outline.fits(depth)).collect();
+    if !chosen.iter().all(|is_shallow| *is_shallow) {
         for run in chosen.chunk_by_mut(|a, b| a == b) {
             if run.len() < MIN_RUN {
                 run.fill(false);

@@ -8,8 +8,10 @@ use crate::model::trees::{Ensemble, Leaf, Node, Test, Tree};
 const MAX_INPUTS: usize = 1 << 20;
 /// The most outputs.
 const MAX_OUTPUTS: usize = 1 << 16;
-/// The most nodes of all trees, categories and numbers of their conditions, values and terms of their leaves.
+/// The most parts of all trees: nodes, and what is in them. A part needs about 16 bytes when it is laid out.
 const MAX_PARTS: usize = 1 << 27;
+/// The parts that a category or a number of a set becomes: two edges, each with two nodes below it.
+const PARTS_OF_MEMBER: usize = 4;
 /// Category codes are below this number, up to which f32 represents all integers.
 const CODES: u32 = 1 << 24;
 /// The most faults that are reported.
@@ -43,8 +45,8 @@ impl Checker<'_> {
         let ensemble = self.ensemble;
         self.limit("inputs", ensemble.inputs, 0, MAX_INPUTS);
         self.limit("outputs", ensemble.outputs, 1, MAX_OUTPUTS);
-        let parts = ensemble.trees.iter().flat_map(|tree| &tree.nodes);
-        self.limit("trees", parts.map(parts_of).sum(), 0, MAX_PARTS);
+        let nodes = ensemble.trees.iter().flat_map(|tree| &tree.nodes);
+        self.limit("trees", nodes.map(parts_of).sum(), 0, MAX_PARTS);
         if ensemble.base.len() != ensemble.outputs {
             let (got, expected) = (ensemble.base.len(), ensemble.outputs);
             self.fault("base", format!("got {got} values, expected {expected}"));
@@ -87,11 +89,7 @@ impl Checker<'_> {
 
     fn limit(&mut self, at: &str, got: usize, min: usize, max: usize) {
         if !(min..=max).contains(&got) {
-            let what = if at == "trees" {
-                " nodes, categories and leaf values"
-            } else {
-                ""
-            };
+            let what = if at == "trees" { " parts" } else { "" };
             self.fault(at, format!("got {got}{what}, expected {min} to {max}"));
         }
     }
@@ -229,12 +227,12 @@ impl Checker<'_> {
     }
 }
 
-/// Returns the parts of a node that need memory.
+/// Returns the number of parts of a node.
 fn parts_of(node: &Node) -> usize {
     1 + match node {
         Node::Split { test, .. } => match test {
-            Test::In { codes, .. } => codes.len(),
-            Test::Among(values) => values.len(),
+            Test::In { codes, .. } => PARTS_OF_MEMBER * codes.len(),
+            Test::Among(values) => PARTS_OF_MEMBER * values.len(),
             _ => 0,
         },
         Node::Leaf(Leaf::One { .. }) => 0,

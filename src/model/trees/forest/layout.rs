@@ -1,23 +1,21 @@
 //! An ensemble, laid out for scoring.
 
-use super::Arithmetic;
 use super::build::{Builder, Outline, choose};
 use super::columns::Columns;
 use super::key::{Input, Key};
-use super::leaves::{Kind, Leaves, Sum};
+use super::leaves::{Kind, Leaves, Start, Sum};
 use super::linked::Linked;
 use super::shallow::Shallow;
 use super::window::WindowKind;
+use super::{Arithmetic, TOGETHER};
 use crate::model::trees::{Ensemble, Tree};
 
-/// The most rows whose keys are in memory at the same time.
+/// The most rows in a block.
 const MAX_ROWS: usize = 64;
-/// The most keys of several rows that are in memory at the same time.
+/// The most keys of a block of several rows.
 const MAX_KEYS: usize = 1 << 15;
-/// Memory of trees in bytes that all rows of a block go through before the next trees: they stay in the cache of a core.
+/// Memory in bytes of the trees that all rows of a block go through before the next trees, so that they stay in the cache of a core.
 const CHUNK: usize = 1 << 16;
-/// Trees in a chunk: a multiple of those that a row goes through at once.
-const MIN_CHUNK: usize = 8;
 
 /// An ensemble for inputs of type `I`, whose leaves are summed in `S`.
 #[derive(Debug)]
@@ -29,6 +27,9 @@ pub(super) struct Layout<I: Input, S> {
     /// What the sums of leaves are divided by before `base` is added; `None` for 1, where the sums start at `base`.
     divisor: Option<S>,
     columns: Columns,
+    window: WindowKind,
+    /// The most rows whose keys are in memory at the same time.
+    block: usize,
     runs: Vec<Run<I::Key, S>>,
     cost: usize,
 }
@@ -39,6 +40,8 @@ struct Run<K, S> {
     shape: Shape<K>,
     leaves: Leaves<S>,
     trees: usize,
+    /// Trees that all rows of a block go through before the next trees.
+    chunk: usize,
 }
 
 #[derive(Debug)]
@@ -73,16 +76,14 @@ impl<I: Input, S: Sum> Layout<I, S> {
             };
             let shape =
                 Shape::new::<I, S>(&ensemble.trees[range], run[0].then_some(depth), builder);
-            runs.push(Run {
-                shape,
-                leaves,
-                trees: run.len(),
-            });
+            runs.push(Run::new(shape, leaves, run.len()));
         }
         Self {
             inputs: ensemble.inputs,
             base: ensemble.base.iter().map(|x| S::narrow(*x)).collect(),
             divisor: Some(S::narrow(ensemble.divisor)).filter(|x| x.widen() != 1.0),
+            window: WindowKind::new(columns.count()),
+            block: (MAX_KEYS / columns.count().max(1)).clamp(1, MAX_ROWS),
             columns,
             runs,
             cost,
@@ -100,10 +101,23 @@ impl<I: Input, S: Sum> Layout<I, S> {
         self.cost
     }
 
-    /// Writes the sums of each row.
-    pub(super) fn sum(&self, rows: &[I], sums: &mut [f64]) {
-        let outputs = self.base.len();
-        for sums in sums.chunks_exact_mut(outputs) {
+    /// Writes the sums of each of `count` rows.
+    pub(super) fn sum(&self, count: usize, rows: &[I], sums: &mut [f64]) {
+        let (inputs, outputs) = (self.inputs, self.base.len());
+        let mut first = 0;
+        while first < count {
+            let end = count.min(first + self.block);
+            let sums = &mut sums[first * outputs..end * outputs];
+            self.sum_block(end - first, &rows[first * inputs..end * inputs], sums);
+            first = end;
+        }
+    }
+
+    /// Writes the sums of each of a few rows.
+    fn sum_block(&self, count: usize, rows: &[I], sums: &mut [f64]) {
+        let (inputs, outputs) = (self.inputs, self.base.len());
+        for row in 0..count {
+            let sums = &mut sums[row * outputs..][..outputs];
             for (sum, base) in sums.iter_mut().zip(&self.base) {
                 *sum = match self.divisor {
                     None => base.widen(),
@@ -111,51 +125,36 @@ impl<I: Input, S: Sum> Layout<I, S> {
                 };
             }
         }
-        let block = (MAX_KEYS / self.columns.count().max(1)).clamp(1, MAX_ROWS);
-        for (at, sums) in sums.chunks_mut(block * outputs).enumerate() {
-            let count = sums.len() / outputs;
-            let start = at * block * self.inputs;
-            self.add(&rows[start..start + count * self.inputs], count, sums);
-        }
+        let columns = self.columns.count();
+        let window = self.window.length(columns);
+        // The window of the last row extends past its keys.
+        I::Key::with_scratch((count - 1) * columns + window, |keys| {
+            for row in 0..count {
+                let values = &rows[row * inputs..][..inputs];
+                self.columns.write(values, &mut keys[row * columns..]);
+            }
+            for run in &self.runs {
+                let chunk = if count == 1 { run.trees } else { run.chunk };
+                for tree in (0..run.trees).step_by(chunk) {
+                    for row in 0..count {
+                        let sums = &mut sums[row * outputs..][..outputs];
+                        let row = Row {
+                            values: &rows[row * inputs..][..inputs],
+                            keys: &keys[row * columns..][..window],
+                        };
+                        run.add(tree, chunk, self.window, row, sums);
+                    }
+                }
+            }
+        });
         if let Some(divisor) = self.divisor {
-            for sums in sums.chunks_exact_mut(outputs) {
+            for row in 0..count {
+                let sums = &mut sums[row * outputs..][..outputs];
                 for (sum, base) in sums.iter_mut().zip(&self.base) {
                     *sum = (*base + S::narrow(*sum) / divisor).widen();
                 }
             }
         }
-    }
-
-    /// Adds the leaves of all trees to the sums of a few rows.
-    fn add(&self, rows: &[I], count: usize, sums: &mut [f64]) {
-        let columns = self.columns.count();
-        let window = WindowKind::new(columns);
-        let row = |at: usize| &rows[at * self.inputs..(at + 1) * self.inputs];
-        // The window of the last row extends past its keys.
-        let length = (count - 1) * columns + window.length(columns);
-        I::Key::with_scratch(length, |keys| {
-            for at in 0..count {
-                self.columns.write(row(at), &mut keys[at * columns..]);
-            }
-            for run in &self.runs {
-                let chunk = if count == 1 { run.trees } else { run.chunk() };
-                for tree in (0..run.trees).step_by(chunk) {
-                    for (at, sums) in sums.chunks_exact_mut(self.base.len()).enumerate() {
-                        let keys = &keys[at * columns..][..window.length(columns)];
-                        run.add(
-                            tree,
-                            chunk,
-                            window,
-                            Row {
-                                values: row(at),
-                                keys,
-                            },
-                            sums,
-                        );
-                    }
-                }
-            }
-        });
     }
 }
 
@@ -166,14 +165,18 @@ struct Row<'a, I: Input> {
 }
 
 impl<K: Key, S: Sum> Run<K, S> {
-    fn bytes(&self) -> usize {
-        self.shape.bytes() + self.leaves.bytes()
+    fn new(shape: Shape<K>, leaves: Leaves<S>, trees: usize) -> Self {
+        let per_tree = (shape.bytes() + leaves.bytes()) / trees;
+        Self {
+            shape,
+            leaves,
+            trees,
+            chunk: (CHUNK / per_tree.max(1) / TOGETHER).max(1) * TOGETHER,
+        }
     }
 
-    /// Returns how many trees are in a chunk.
-    fn chunk(&self) -> usize {
-        let per_tree = (self.bytes() / self.trees).max(1);
-        (CHUNK / per_tree / MIN_CHUNK).max(1) * MIN_CHUNK
+    fn bytes(&self) -> usize {
+        self.shape.bytes() + self.leaves.bytes()
     }
 
     /// Adds the leaves of the trees from `first` on, at most `count`, to the sums of a row.
@@ -185,19 +188,20 @@ impl<K: Key, S: Sum> Run<K, S> {
         row: Row<'_, I>,
         sums: &mut [f64],
     ) {
-        match &self.shape {
-            Shape::Shallow(trees) => {
-                let start = first * trees.leaves();
-                self.leaves.add(start, first, row.values, sums, |each| {
-                    trees.walk(first, count, row.keys, window, each);
-                });
-            }
-            Shape::Linked(trees) => {
-                self.leaves.add(0, first, row.values, sums, |each| {
-                    trees.walk(first, count, row.keys, window, each);
-                });
-            }
-        }
+        let per_tree = match &self.shape {
+            Shape::Shallow(trees) => trees.leaves(),
+            Shape::Linked(_) => 0,
+        };
+        let from = Start {
+            tree: first,
+            place: first * per_tree,
+            per_tree,
+        };
+        self.leaves
+            .add(from, row.values, sums, |each| match &self.shape {
+                Shape::Shallow(trees) => trees.walk(first, count, row.keys, window, each),
+                Shape::Linked(trees) => trees.walk(first, count, row.keys, window, each),
+            });
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 use std::ops::{Add, AddAssign, Div, Mul, Range};
 
+use super::TOGETHER;
 use super::key::Input;
 use crate::model::trees::{Ensemble, Leaf, Node, Tree};
 
@@ -188,51 +189,74 @@ impl<S: Sum> Leaves<S> {
         }
     }
 
-    /// Adds the leaves that `walk` finds to the sums of a row. `walk` calls its argument with the places of the next few trees, minus
-    /// `start`; its first tree is the tree `tree`.
+    /// Adds the leaves that `walk` finds to the sums of a row. `walk` calls its argument with the places of the next few trees.
     #[inline]
     pub(super) fn add<I: Input>(
         &self,
-        start: usize,
-        tree: usize,
+        from: Start,
         row: &[I],
         sums: &mut [f64],
         walk: impl FnOnce(&mut dyn FnMut(&[u32])),
     ) {
+        let Start {
+            tree,
+            mut place,
+            per_tree,
+        } = from;
+        // Local variables stay in registers while the leaves of a few trees are added.
         match self {
             Self::SameSum { output, values } => {
                 let mut sum = S::narrow(sums[*output]);
-                let values = &values[start..];
                 walk(&mut |places| {
-                    // A local sum stays in a register.
-                    let mut local = sum;
-                    for place in places {
-                        local += values[*place as usize];
+                    let (mut local_sum, mut start) = (sum, place);
+                    let mut add = |at: u32| {
+                        local_sum += values[start + at as usize];
+                        start += per_tree;
+                    };
+                    // The usual number of trees, for which the compiler writes the loop out.
+                    if let Ok(places) = <&[u32; TOGETHER]>::try_from(places) {
+                        places.iter().for_each(|at| add(*at));
+                    } else {
+                        places.iter().for_each(|at| add(*at));
                     }
-                    sum = local;
+                    (sum, place) = (local_sum, start);
                 });
                 sums[*output] = sum.widen();
             }
             Self::OneSumPerTree { outputs, values } => {
-                let values = &values[start..];
                 let mut outputs = outputs[tree..].iter();
                 walk(&mut |places| {
-                    for (place, output) in places.iter().zip(&mut outputs) {
+                    for (at, output) in places.iter().zip(&mut outputs) {
+                        let value = values[place + *at as usize];
                         let sum = &mut sums[*output as usize];
-                        *sum = (S::narrow(*sum) + values[*place as usize]).widen();
+                        *sum = (S::narrow(*sum) + value).widen();
+                        place += per_tree;
                     }
                 });
             }
             Self::Mixed { places, table } => {
-                let known = &places[start..];
+                let known = places;
                 walk(&mut |places| {
-                    for place in places {
-                        table.add(known[*place as usize] as usize, row, sums);
+                    for at in places {
+                        let action = known[place + *at as usize];
+                        table.add(action as usize, row, sums);
+                        place += per_tree;
                     }
                 });
             }
         }
     }
+}
+
+/// The trees whose leaves are added.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Start {
+    /// The first tree.
+    pub(super) tree: usize,
+    /// Its first place.
+    pub(super) place: usize,
+    /// How much further on the places of the next tree start. 0 if places count from the first leaf of all trees.
+    pub(super) per_tree: usize,
 }
 
 impl<S: Sum> Table<S> {

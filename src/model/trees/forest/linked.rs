@@ -6,11 +6,10 @@
 //! A condition with several edges becomes several nodes. A range of such a condition leads to a tree that has its place below another
 //! range: there, a node jumps to that place.
 
+use super::TOGETHER;
 use super::key::Key;
 use super::window::{Masked, Narrow, Wide, Window, WindowKind};
 
-/// Trees that a row goes through at once. More would need more registers than x86-64 has.
-const TOGETHER: usize = 8;
 /// Steps between two checks of whether all trees are at a leaf.
 const STEPS: u32 = 4;
 
@@ -39,7 +38,8 @@ pub(super) struct Linked<K> {
     roots: Vec<Root>,
 }
 
-/// Passes a row, given as its keys, through trees. Calls the last argument with the leaves that the row reaches in the next few trees.
+/// Passes a row, given as its keys, through trees. Calls the last argument with the leaves that the row reaches in the next few trees,
+/// each as its index in all leaves.
 type Walk<K> = fn(&[Node<K>], &[Root], &[K], &mut dyn FnMut(&[u32]));
 
 impl<K: Key> Linked<K> {
@@ -163,5 +163,8 @@ fn leaves<K: Key, W: Window, const N: usize>(
             break;
         }
     }
-    at.map(|at| nodes[at as usize].column)
+    for at in &mut at {
+        *at = nodes[*at as usize].column;
+    }
+    at
 }

@@ -32,6 +32,9 @@ use layout::Layout;
 use super::Ensemble;
 use crate::model::format::FormatFault;
 
+/// Trees that a row goes through at once. More would need more registers than x86-64 has.
+const TOGETHER: usize = 8;
+
 /// The arithmetic of an ensemble, which is that of the library that trained it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arithmetic {
@@ -153,14 +156,18 @@ impl Forest {
         assert_eq!(sums.len(), count * self.outputs, "expected whole rows");
         assert_eq!(rows.len(), count * self.inputs, "expected whole rows");
         match (&self.layout, rows) {
-            (Variant::Single(layout), Rows::Single(rows)) => layout.sum(rows, sums),
-            (Variant::SingleInputs(layout), Rows::Single(rows)) => layout.sum(rows, sums),
-            (Variant::Double(layout), Rows::Double(rows)) => layout.sum(rows, sums),
-            (Variant::Single(layout), Rows::Double(rows)) => layout.sum(&narrowed(rows), sums),
-            (Variant::SingleInputs(layout), Rows::Double(rows)) => {
-                layout.sum(&narrowed(rows), sums);
+            (Variant::Single(layout), Rows::Single(rows)) => layout.sum(count, rows, sums),
+            (Variant::SingleInputs(layout), Rows::Single(rows)) => layout.sum(count, rows, sums),
+            (Variant::Double(layout), Rows::Double(rows)) => layout.sum(count, rows, sums),
+            (Variant::Single(layout), Rows::Double(rows)) => {
+                layout.sum(count, &narrowed(rows), sums);
             }
-            (Variant::Double(layout), Rows::Single(rows)) => layout.sum(&widened(rows), sums),
+            (Variant::SingleInputs(layout), Rows::Double(rows)) => {
+                layout.sum(count, &narrowed(rows), sums);
+            }
+            (Variant::Double(layout), Rows::Single(rows)) => {
+                layout.sum(count, &widened(rows), sums);
+            }
         }
     }
 }

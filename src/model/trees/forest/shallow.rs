@@ -7,13 +7,12 @@
 //! A block holds three levels of nodes, for f32 in one cache line. The first block of a tree may hold fewer levels, so that the depth
 //! can be any number. Blocks of the same level follow each other.
 
-use std::ops::{Range, RangeInclusive};
+use std::ops::RangeInclusive;
 
+use super::TOGETHER;
 use super::key::Key;
 use super::window::{Masked, Narrow, Wide, Window, WindowKind};
 
-/// Trees that a row goes through at once. More would need more registers than x86-64 has.
-const TOGETHER: usize = 8;
 /// Depths for which there is code.
 pub(super) const DEPTHS: RangeInclusive<usize> = 3..=10;
 
@@ -26,10 +25,10 @@ struct Node<K> {
 
 /// Places in a block.
 const BLOCK: usize = 8;
-/// The place of the first node of each level in a block. The others of the level follow at distances of eight, four and two. So each
-/// step to a level below adds one bit to a place: 4, 2 or 1. One place, the fifth, is empty.
-const FIRST: [u32; 3] = [0, 2, 1];
-/// The alignment of the first block, in bytes: a cache line.
+/// The place of the first node of each level in a block. The places of the three levels are 0; 2 and 6; 1, 3, 5 and 7. So a place is the
+/// number of the node in its level, shifted by a constant, plus this constant. Place 4 is empty.
+const FIRST: [usize; 3] = [0, 2, 1];
+/// The alignment of the first block in bytes: a cache line.
 const LINE: usize = 64;
 
 /// Trees of the same depth.
@@ -42,7 +41,7 @@ pub(super) struct Shallow<K> {
 }
 
 /// Passes a row, given as its keys, through trees. Calls the last argument with the leaves that the row reaches in the next few trees,
-/// as indices in the leaves of all these trees.
+/// each as its index in its tree.
 type Walk<K> = fn(&[Node<K>], &[K], &mut dyn FnMut(&[u32]));
 
 impl<K: Key> Node<K> {
@@ -77,9 +76,9 @@ impl<K: Key> Shallow<K> {
         self.depth
     }
 
-    /// Returns the memory in bytes.
+    /// Returns the memory in bytes, without what aligns the first block.
     pub(super) fn bytes(&self) -> usize {
-        self.nodes.len() * size_of::<Node<K>>()
+        size_of_val(&self.nodes[self.start..])
     }
 
     /// Starts the next tree. All its rows go to the second child everywhere.
@@ -88,12 +87,14 @@ impl<K: Key> Shallow<K> {
         self.nodes.resize(length, Node::EMPTY);
     }
 
-    /// Aligns the blocks after the last tree.
+    /// Moves the blocks to the start of a cache line. To be called after the last tree.
     pub(super) fn align(&mut self) {
         let mut nodes = Vec::<Node<K>>::with_capacity(self.nodes.len() + BLOCK);
-        // A vector may be at an address from which no multiple of a node leads to a cache line.
-        let start = Some(nodes.as_ptr().align_offset(LINE)).filter(|start| *start <= BLOCK);
-        self.start = start.unwrap_or_default();
+        let offset = nodes.as_ptr().align_offset(LINE);
+        // Larger if no number of nodes leads to the start of a line.
+        if offset <= BLOCK {
+            self.start = offset;
+        }
         nodes.resize(self.start, Node::EMPTY);
         nodes.append(&mut self.nodes);
         self.nodes = nodes;
@@ -102,14 +103,13 @@ impl<K: Key> Shallow<K> {
     /// Sets a node of the last tree: the node number `at` of a level, both from 0.
     pub(super) fn set(&mut self, level: usize, at: usize, key: K, column: u32) {
         let top = top(self.depth);
-        let (block, level_in_block) = if level < top {
-            (0, level)
-        } else {
-            let (group, level_in_block) = ((level - top) / 3, (level - top) % 3);
-            (first(top, group) + (at >> level_in_block), level_in_block)
+        let (group, level_in_block) = match level.checked_sub(top) {
+            None => (0, level),
+            Some(below) => (below / 3 + 1, below % 3),
         };
+        let block = Group::new(self.depth, group).first + (at >> level_in_block);
         let before = (1 << level_in_block) - 1;
-        let place = ((at & before) << (3 - level_in_block)) | FIRST[level_in_block] as usize;
+        let place = ((at & before) << (3 - level_in_block)) | FIRST[level_in_block];
         let tree = self.nodes.len() - BLOCK * blocks(self.depth);
         self.nodes[tree + BLOCK * block + place] = Node { key, column };
     }
@@ -127,17 +127,38 @@ impl<K: Key> Shallow<K> {
         let nodes = &self.nodes[self.start..];
         let tree = BLOCK * blocks(self.depth);
         let end = nodes.len().min((first + count) * tree);
-        self.code(window)(&nodes[first * tree..end], keys, each);
-    }
-
-    /// Returns the code for this depth.
-    #[inline]
-    fn code(&self, window: WindowKind) -> Walk<K> {
-        match window {
+        let code = match window {
             WindowKind::Narrow => code::<K, Narrow>(self.depth),
             WindowKind::Wide => code::<K, Wide>(self.depth),
             WindowKind::Masked => code::<K, Masked>(self.depth),
+        };
+        code(&nodes[first * tree..end], keys, each);
+    }
+}
+
+/// The blocks of a tree that hold the same levels.
+#[derive(Clone, Copy, Debug)]
+struct Group {
+    /// The first of these blocks.
+    first: usize,
+    /// Their number, a power of two.
+    blocks: usize,
+}
+
+impl Group {
+    /// Returns a group of a tree: group 0 is the first block.
+    const fn new(depth: usize, group: usize) -> Self {
+        let mut result = Self {
+            first: 0,
+            blocks: 1,
+        };
+        let mut at = 0;
+        while at < group {
+            result.first += result.blocks;
+            result.blocks <<= if at == 0 { top(depth) } else { 3 };
+            at += 1;
         }
+        result
     }
 }
 
@@ -146,18 +167,12 @@ const fn top(depth: usize) -> usize {
     (depth + 2) % 3 + 1
 }
 
-/// Returns the index of the first block of a group of three levels below the first block.
-const fn first(top: usize, group: usize) -> usize {
-    // 1 + 2^top * (1 + 8 + 64 + ...)
-    1 + (1 << top) * ((8_usize.pow(group as u32) - 1) / 7)
-}
-
-/// Returns the blocks of a tree.
+/// Returns the number of blocks of a tree.
 const fn blocks(depth: usize) -> usize {
-    let top = top(depth);
-    first(top, (depth - top) / 3)
+    Group::new(depth, (depth - top(depth)) / 3 + 1).first
 }
 
+/// Returns the code for a depth.
 #[inline]
 fn code<K: Key, W: Window>(depth: usize) -> Walk<K> {
     match depth {
@@ -181,19 +196,11 @@ fn walk<K: Key, W: Window, const D: usize, const M: usize>(
     let keys = W::new(keys);
     let (trees, _) = nodes.as_chunks::<M>();
     let (groups, rest) = trees.as_chunks::<TOGETHER>();
-    let mut first = 0;
     for group in groups {
-        let mut reached = leaves::<K, W, D, M, TOGETHER>(group, keys);
-        for leaf in &mut reached {
-            *leaf += first;
-            first += 1 << D;
-        }
-        each(&reached);
+        each(&leaves::<K, W, D, M, TOGETHER>(group, keys));
     }
     for group in rest.as_chunks::<1>().0 {
-        let [leaf] = leaves::<K, W, D, M, 1>(group, keys);
-        each(&[first + leaf]);
-        first += 1 << D;
+        each(&leaves::<K, W, D, M, 1>(group, keys));
     }
 }
 
@@ -203,38 +210,29 @@ fn leaves<K: Key, W: Window, const D: usize, const M: usize, const N: usize>(
     trees: &[[Node<K>; M]; N],
     keys: W::Keys<'_, K>,
 ) -> [u32; N] {
-    let top = top(D);
-    let mut at = group::<K, W, M, N>(trees, keys, top, 0..1, [0; N]);
+    let mut at = [0; N];
     // Written out because the compiler does not unroll a loop of this size, and then has to check each index.
+    macro_rules! levels {
+        ($levels:expr, $group:expr) => {
+            let group = const { $group };
+            step::<K, W, M, N, 0>(trees, keys, group, &mut at);
+            if $levels > 1 {
+                step::<K, W, M, N, 1>(trees, keys, group, &mut at);
+            }
+            if $levels > 2 {
+                step::<K, W, M, N, 2>(trees, keys, group, &mut at);
+            }
+        };
+    }
+    levels!(const { top(D) }, Group::new(D, 0));
     if D > 3 {
-        at = group::<K, W, M, N>(trees, keys, 3, first(top, 0)..first(top, 1), at);
+        levels!(3, Group::new(D, 1));
     }
     if D > 6 {
-        at = group::<K, W, M, N>(trees, keys, 3, first(top, 1)..first(top, 2), at);
+        levels!(3, Group::new(D, 2));
     }
     if D > 9 {
-        at = group::<K, W, M, N>(trees, keys, 3, first(top, 2)..first(top, 3), at);
-    }
-    at
-}
-
-/// Passes a row through up to three levels of `N` trees. `at` is the number of a block in `blocks`, whose length is a power of two.
-/// Returns the number of the place below.
-#[inline(always)]
-fn group<K: Key, W: Window, const M: usize, const N: usize>(
-    trees: &[[Node<K>; M]; N],
-    keys: W::Keys<'_, K>,
-    levels: usize,
-    blocks: Range<usize>,
-    at: [u32; N],
-) -> [u32; N] {
-    let mut at = at;
-    step::<K, W, M, N, 0>(trees, keys, &blocks, &mut at);
-    if levels > 1 {
-        step::<K, W, M, N, 1>(trees, keys, &blocks, &mut at);
-    }
-    if levels > 2 {
-        step::<K, W, M, N, 2>(trees, keys, &blocks, &mut at);
+        levels!(3, Group::new(D, 3));
     }
     at
 }
@@ -244,16 +242,23 @@ fn group<K: Key, W: Window, const M: usize, const N: usize>(
 fn step<K: Key, W: Window, const M: usize, const N: usize, const LEVEL: usize>(
     trees: &[[Node<K>; M]; N],
     keys: W::Keys<'_, K>,
-    blocks: &Range<usize>,
+    group: Group,
     at: &mut [u32; N],
 ) {
-    // The bits that the mask removes are zero. The compiler knows that and checks nothing.
-    let mask = BLOCK * blocks.len() - 1;
-    for (tree, at) in trees.iter().zip(at) {
-        let place = (*at << (3 - LEVEL)) | FIRST[LEVEL];
-        let node = tree[BLOCK * blocks.start + (place as usize & mask)];
-        let is_below = W::get(keys, node.column) < node.key;
-        // As a difference, it is one instruction that uses the carry of the comparison.
-        *at = (2 * *at + 1) - u32::from(is_below);
+    const { assert!(N <= TOGETHER && TOGETHER == 8) };
+    // The bits that the mask removes are zero. With it, the compiler knows that all indices are in range.
+    let mask = (group.blocks << LEVEL) - 1;
+    // Written out for each tree: of a loop, the compiler makes vector instructions that mostly move values to and fro.
+    macro_rules! each {
+        ($($tree:literal)*) => {
+            $(if $tree < N {
+                let place = (at[$tree] as usize & mask) << (3 - LEVEL);
+                let node = trees[$tree][BLOCK * group.first + place + FIRST[LEVEL]];
+                let is_below = W::get(keys, node.column) < node.key;
+                // As a difference, it is one instruction that uses the carry of the comparison.
+                at[$tree] = (2 * at[$tree] + 1) - u32::from(is_below);
+            })*
+        };
     }
+    each!(0 1 2 3 4 5 6 7);
 }

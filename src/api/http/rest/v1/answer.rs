@@ -1,5 +1,7 @@
 //! An answer in the form of its request: `predictions` with one entry per row, or `outputs` with one tensor per output.
 
+use std::borrow::Cow;
+
 use data_encoding::BASE64;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
@@ -13,25 +15,31 @@ use crate::serving::Answer;
 /// Outputs of bytes whose names end so are written in base64, as TensorFlow Serving writes them.
 const BYTES_SUFFIX: &str = "_bytes";
 
-/// Predictions: `predictions` for `instances`, `outputs` for `inputs`. Numbers that are not finite are `null`.
-#[derive(JsonSchema)]
-#[schemars(rename = "V1PredictResponse")]
-#[expect(dead_code, reason = "only its schema is used")]
-pub(in crate::api::http) struct PredictResponse {
-    /// One for each row: the value of the only output, or an object with a value for each output.
-    #[schemars(schema_with = "any_list")]
-    predictions: Option<()>,
-    /// The tensor of the only output, or an object with a tensor for each output.
-    #[schemars(schema_with = "any_tensors")]
-    outputs: Option<()>,
-}
+/// The schema of a response.
+#[derive(Debug)]
+pub(in crate::api::http) enum PredictResponse {}
 
-fn any_list(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({"type": "array", "items": {"description": "The prediction for a row."}})
-}
+impl JsonSchema for PredictResponse {
+    fn schema_name() -> Cow<'static, str> {
+        "V1PredictResponse".into()
+    }
 
-fn any_tensors(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({"description": "A tensor, or tensors by name."})
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "Predictions: `predictions` for `instances`, `outputs` for `inputs`. Numbers that are not finite are `null`.",
+            "type": "object",
+            "properties": {
+                "predictions": {
+                    "description": "One for each row: the value of the only output, or an object with a value for each output.",
+                    "type": "array",
+                    "items": {"description": "The prediction for a row."},
+                },
+                "outputs": {
+                    "description": "The tensor of the only output, or an object with a tensor for each output.",
+                },
+            },
+        })
+    }
 }
 
 /// An answer, to be written.
@@ -190,7 +198,9 @@ impl Nested<'_> {
                 Some(bytes) if self.as_base64 => {
                     to.collect_map([(BASE64_KEY, BASE64.encode(bytes))])
                 }
-                bytes => bytes.map(|bytes| String::from_utf8_lossy(bytes)).serialize(to),
+                bytes => bytes
+                    .map(|bytes| String::from_utf8_lossy(bytes))
+                    .serialize(to),
             },
         }
     }
@@ -228,7 +238,11 @@ mod tests {
             ]
         };
         let written = |form, outputs| {
-            let written = Written { form, rows: 2, outputs };
+            let written = Written {
+                form,
+                rows: 2,
+                outputs,
+            };
             serde_json::to_value(&written).unwrap()
         };
         assert_eq!(
@@ -243,7 +257,13 @@ mod tests {
             json!([[[0.0, 1.0], [2.0, 3.0]], [[4.0, 5.0], [6.0, 7.0]]])
         );
         let only = || vec![outputs().remove(0)];
-        assert_eq!(written(Form::Inputs, only()), json!({"outputs": [i64::MAX, 1]}));
-        assert_eq!(written(Form::Instances, only()), json!({"predictions": [i64::MAX, 1]}));
+        assert_eq!(
+            written(Form::Inputs, only()),
+            json!({"outputs": [i64::MAX, 1]})
+        );
+        assert_eq!(
+            written(Form::Instances, only()),
+            json!({"predictions": [i64::MAX, 1]})
+        );
     }
 }

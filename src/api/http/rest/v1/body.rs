@@ -1,5 +1,6 @@
 //! The JSON of a request, to named and bare cells. Memory is bounded as in `rows`.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -11,26 +12,45 @@ use crate::model::payload::{Cell, Row};
 use crate::proto::codec::MOST_FIELDS;
 
 /// Rows or tensors to predict: either `instances` or `inputs`. Other fields are ignored.
-#[derive(serde::Deserialize, JsonSchema)]
-#[schemars(rename = "V1PredictRequest")]
+#[derive(serde::Deserialize)]
 pub(in crate::api::http) struct PredictRequest {
     /// `serving_default`, or empty.
     pub(super) signature_name: Option<String>,
-    /// One for each row: an object with a value for each input, or the value of the only input. A list is also a row of the matrix, if
-    /// the model accepts one. `null` is a missing value, and `{"b64": "..."}` stands for bytes.
-    #[schemars(schema_with = "any_list")]
+    /// One for each row.
     pub(super) instances: Option<Instances>,
-    /// All rows: an object with a tensor for each input, or the tensor of the only input, nested as its shape says.
-    #[schemars(schema_with = "any_tensors")]
+    /// All rows of each input.
     pub(super) inputs: Option<Inputs>,
 }
 
-fn any_list(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({"type": ["array", "null"], "items": {"description": "A row."}})
-}
+// Written by hand: values are nested as deep as a shape, and generators of clients do not support recursive schemas.
+impl JsonSchema for PredictRequest {
+    fn schema_name() -> Cow<'static, str> {
+        "V1PredictRequest".into()
+    }
 
-fn any_tensors(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({"description": "A tensor, or tensors by name."})
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "Rows or tensors to predict: either `instances` or `inputs`. Other fields are ignored.",
+            "type": "object",
+            "properties": {
+                "signature_name": {
+                    "description": "`serving_default`, or empty.",
+                    "type": ["string", "null"],
+                },
+                "instances": {
+                    "description": "One for each row: an object with a value for each input, or the value of the only input. A list \
+                        is also a row of the matrix, if the model accepts one. `null` is a missing value, and `{\"b64\": \"...\"}` \
+                        stands for bytes.",
+                    "type": ["array", "null"],
+                    "items": {"description": "A row."},
+                },
+                "inputs": {
+                    "description": "All rows: an object with a tensor for each input, or the tensor of the only input, nested as its \
+                        shape says.",
+                },
+            },
+        })
+    }
 }
 
 /// The rows of a request.
@@ -166,6 +186,8 @@ fn without_words(body: &[u8]) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn instances(json: &str) -> Vec<Part> {
@@ -180,6 +202,13 @@ mod tests {
             Ok(_) => panic!("{json} has a fault"),
             Err(ParseError::Invalid(faults)) => faults.to_string(),
             Err(ParseError::Malformed(why)) => format!("malformed: {why}"),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_body_panics_the_reader(body in r#"\{"(instances|inputs)":[\[\]{}:,"\\NaInfinity0-9eb. -]{0,48}"#) {
+            let _ = read(body.as_bytes());
         }
     }
 
@@ -199,12 +228,21 @@ mod tests {
 
     #[test]
     fn bytes_come_as_base64() {
-        let read = instances(r#"{"instances": [{"t": {"b64": "w6k="}}, [{"b64": "YQ=="}], {"t": {"b64": 1}}]}"#);
+        let read = instances(
+            r#"{"instances": [{"t": {"b64": "w6k="}}, [{"b64": "YQ=="}], {"t": {"b64": 1}}]}"#,
+        );
         let named = |cell| Part::Named(vec![("t".to_owned(), cell)]);
         let list = Cell::List(vec![Cell::Text("a".into())]);
-        let parts = [named(Cell::Text("é".into())), Part::Bare(list), named(Cell::Object)];
+        let parts = [
+            named(Cell::Text("é".into())),
+            Part::Bare(list),
+            named(Cell::Object),
+        ];
         assert_eq!(read, parts);
-        for (base64, found) in [("/w==", "bytes that are not UTF-8"), ("?", "text that is not base64")] {
+        for (base64, found) in [
+            ("/w==", "bytes that are not UTF-8"),
+            ("?", "text that is not base64"),
+        ] {
             let json = format!(r#"{{"instances": [{{"t": {{"b64": "{base64}"}}}}]}}"#);
             let wanted = format!("instances[0].t: got {found}, wants base64 of a text in UTF-8");
             assert_eq!(fault(&json), wanted);
@@ -227,8 +265,14 @@ mod tests {
     fn faults_name_the_field() {
         for (json, want) in [
             ("[]", "body: got a list, wants an object"),
-            (r#"{"instances": {}}"#, "instances: got an object, wants a list of at most 66000"),
-            (r#"{"signature_name": 1}"#, "signature_name: got the number 1, wants a string"),
+            (
+                r#"{"instances": {}}"#,
+                "instances: got an object, wants a list of at most 66000",
+            ),
+            (
+                r#"{"signature_name": 1}"#,
+                "signature_name: got the number 1, wants a string",
+            ),
             (
                 r#"{"inputs": 1, "inputs": 2}"#,
                 "inputs: got a repeated name, wants each name once",

@@ -2,6 +2,9 @@
 //!
 //! Objects are rows. Values without a name belong to the only input, or are the columns of the matrix that the model accepts. Plain numbers
 //! become tensors of FP64, which the encoder converts as it converts cells. Everything else becomes rows, so that integers stay exact.
+//!
+//! A value of a column takes some 100 bytes in a row. The number of rows is checked before, so a request makes at most as many cells as
+//! the model has inputs for its most rows.
 
 use std::sync::Arc;
 
@@ -158,7 +161,10 @@ impl<'a> Reader<'a> {
         if let [only] = signature.inputs() {
             return self.columns(vec![(only.name.clone(), cell)], signature);
         }
-        let tensor = signature.matrix.as_ref().and_then(|name| numbers(name, &cell));
+        let tensor = signature
+            .matrix
+            .as_ref()
+            .and_then(|name| numbers(name, &cell));
         let cells = match (tensor, cell) {
             (_, Cell::List(cells)) if !self.may_have(cells.len(), signature) => Vec::new(),
             (Some(tensor), Cell::List(_)) => return Payload::Tensors(vec![tensor]),
@@ -200,7 +206,9 @@ impl<'a> Reader<'a> {
             field,
             got: kind(cell),
             wanted: match &signature.matrix {
-                Some(_) => format!("a list of {inputs} numbers per row, or an object with a {what} for each input"),
+                Some(_) => format!(
+                    "a list of {inputs} numbers per row, or an object with a {what} for each input"
+                ),
                 None => format!("an object with a {what} for each of the {inputs} inputs"),
             },
         });
@@ -386,7 +394,9 @@ impl Paths {
 
     /// Splits `tensors[x].shape` into the name of a tensor that was sent or is missing, and the rest.
     fn after_tensor<'f>(&'f self, field: &'f str) -> Option<(&'f str, &'f str)> {
-        let rest = field.strip_prefix(InputFaults::TENSORS)?.strip_prefix('[')?;
+        let rest = field
+            .strip_prefix(InputFaults::TENSORS)?
+            .strip_prefix('[')?;
         let sent = self.shapes.iter().map(|(name, _)| name.as_str());
         sent.chain(self.input_names()).find_map(|name| {
             let rest = rest.strip_prefix(name)?.strip_prefix(']')?;
@@ -395,14 +405,19 @@ impl Paths {
     }
 
     fn input_names(&self) -> impl Iterator<Item = &str> {
-        let inputs = self.version.iter().flat_map(|version| version.signature().inputs());
+        let inputs = self
+            .version
+            .iter()
+            .flat_map(|version| version.signature().inputs());
         inputs.map(|input| input.name.as_str())
     }
 
     /// Returns the place of an element in nested lists: `[1][3]` for `[7]` in `[2, 4]`, and for `[1, 3]`.
     fn place(&self, tensor: &str, rest: &str) -> String {
         let shape = self.shapes.iter().find(|(name, _)| name == tensor);
-        let index = rest.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+        let index = rest
+            .strip_prefix('[')
+            .and_then(|rest| rest.strip_suffix(']'));
         let flat = index.and_then(|index| index.parse::<i64>().ok());
         let (Some((_, shape)), Some(mut flat)) = (shape, flat) else {
             return rest.replace(", ", "][");
@@ -428,7 +443,10 @@ impl Paths {
         });
         match known {
             Some((name, after)) => {
-                format!("{}{row}]{after}", tensor_path(self.form, self.is_named, name))
+                format!(
+                    "{}{row}]{after}",
+                    tensor_path(self.form, self.is_named, name)
+                )
             }
             None => format!("{root}.{cell}"),
         }

@@ -31,7 +31,11 @@ pub(in crate::model::format) struct Matrix {
 
 impl Matrix {
     /// Lays out `linear` for registers of `lanes` values. Calls `rest` between pieces of work.
-    pub(in crate::model::format) fn new(linear: Linear, lanes: usize, rest: &mut dyn FnMut()) -> Self {
+    pub(in crate::model::format) fn new(
+        linear: Linear,
+        lanes: usize,
+        rest: &mut dyn FnMut(),
+    ) -> Self {
         let Linear {
             outs,
             ins,
@@ -82,7 +86,13 @@ impl Matrix {
 
     /// Writes `x weight + bias` for the `rows` rows of `x` into `out`.
     #[inline(always)]
-    pub(in crate::model::format) fn apply<S: Simd>(&self, simd: S, rows: usize, x: &[f32], out: &mut [f32]) {
+    pub(in crate::model::format) fn apply<S: Simd>(
+        &self,
+        simd: S,
+        rows: usize,
+        x: &[f32],
+        out: &mut [f32],
+    ) {
         let x = Input {
             values: x,
             rows,

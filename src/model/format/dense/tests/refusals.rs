@@ -127,7 +127,10 @@ fn other_tensor_types_and_other_file_formats_are_refused() {
     let view = TensorView::new(Dtype::I64, vec![1, 1], &data).unwrap();
     let file = safetensors::serialize([("0.weight", view)], None).unwrap();
     let faults = refused(&file);
-    assert_eq!(faults.to_string(), "w: 0.weight: got I64, wants F32, F64, F16 or BF16");
+    assert_eq!(
+        faults.to_string(),
+        "w: 0.weight: got I64, wants F32, F64, F16 or BF16"
+    );
     let large = 1e300_f64.to_le_bytes();
     let view = TensorView::new(Dtype::F64, vec![1, 1], &large).unwrap();
     let faults = refused(&safetensors::serialize([("0.weight", view)], None).unwrap());

@@ -3,6 +3,7 @@
 use super::super::operator::{Classes, Node};
 use super::super::value::Value;
 use crate::model::payload::TensorData;
+use crate::text::ellipsize;
 
 /// Numbers of an attribute that is a list of f32 or, under a name of its own, a tensor of f32 or f64.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -99,7 +100,8 @@ pub(super) fn choice<T: Copy>(
     let found = choices.iter().find(|(known, _)| *known == text);
     found.map(|(_, choice)| *choice).ok_or_else(|| {
         let known: Vec<_> = choices.iter().map(|(known, _)| *known).collect();
-        format!("attribute {name}: got {text:?}, expected one of {known:?}")
+        let got = shown(text);
+        format!("attribute {name}: got {got}, expected one of {known:?}")
     })
 }
 
@@ -122,12 +124,17 @@ pub(super) fn classes(node: &Node<'_>, integers: &str, texts: &str) -> Result<Cl
     };
     let twice = match &classes {
         Classes::Integers(values) => repeated(values).map(|value| value.to_string()),
-        Classes::Texts(values) => repeated(values).map(|value| format!("{value:?}")),
+        Classes::Texts(values) => repeated(values).map(|text| shown(text)),
     };
     match twice {
         Some(class) => Err(format!("got class {class} twice")),
         None => Ok(classes),
     }
+}
+
+/// Returns a text of a file or request for an error: quoted, and shortened.
+pub(super) fn shown(text: &str) -> String {
+    format!("{:?}", ellipsize(text, 64))
 }
 
 /// Returns a value that occurs twice.

@@ -1,5 +1,7 @@
 //! What the tests of the operators share: nodes, inputs, and running one operator alone.
 
+mod mutations;
+
 use bytes::Bytes;
 
 use super::super::operator::{Dim, Fact, Known, Lowered, Node, Rows, run_alone};
@@ -62,6 +64,51 @@ impl TestNode {
         self.proto
             .attribute
             .retain(|attribute| attribute.name != name);
+        self
+    }
+
+    /// Changes one value, the length or the type of an attribute, or removes it.
+    fn mutated(mut self, random: &mut Random) -> Self {
+        const INTEGERS: [i64; 9] = [-1, 0, 1, 2, 5, 1 << 31, 1 << 40, i64::MAX, i64::MIN];
+        const NUMBERS: [f32; 7] = [f32::NAN, f32::INFINITY, 0.0, -0.0, -1.0, 1e38, 1e-45];
+        const TEXTS: [&[u8]; 6] = [b"", b"LEAF", b"BRANCH_EQ", b"NONE", b"a", &[0xff]];
+        fn change<T: Clone>(list: &mut Vec<T>, random: &mut Random, value: T) {
+            let at = random.below(list.len() + 1);
+            match random.below(4) {
+                0 => list.truncate(at),
+                1 => list.insert(at, value),
+                2 => list.extend(list.clone()),
+                _ => list
+                    .iter_mut()
+                    .skip(at)
+                    .take(1)
+                    .for_each(|old| *old = value.clone()),
+            }
+        }
+        let at = random.below(self.proto.attribute.len());
+        if random.below(30) == 0 {
+            self.proto.attribute.remove(at);
+            return self;
+        }
+        let attribute = &mut self.proto.attribute[at];
+        let integer = INTEGERS[random.below(INTEGERS.len())];
+        let number = NUMBERS[random.below(NUMBERS.len())];
+        let text = Bytes::from_static(TEXTS[random.below(TEXTS.len())]);
+        match attribute.r#type() {
+            AttributeType::Int => attribute.i = integer,
+            AttributeType::Float => attribute.f = number,
+            AttributeType::String => attribute.s = text,
+            AttributeType::Ints => change(&mut attribute.ints, random, integer),
+            AttributeType::Floats => change(&mut attribute.floats, random, number),
+            AttributeType::Strings => change(&mut attribute.strings, random, text),
+            _ => {
+                let Some(tensor) = &mut attribute.t else {
+                    return self;
+                };
+                change(&mut tensor.float_data, random, number);
+                tensor.dims = vec![tensor.float_data.len() as i64];
+            }
+        }
         self
     }
 

@@ -2,7 +2,7 @@
 
 use std::marker::PhantomData;
 
-use super::layout::{Layout, broadcast_shape};
+use super::layout::{Layout, broadcast_shape, repeated};
 use super::number::Number;
 use super::{with_float, with_number};
 use crate::model::format::onnx::fact::{Dim, Fact};
@@ -255,16 +255,9 @@ pub(super) fn expanded<T: Number>(
         return inputs.take(at)?.into_elements();
     }
     let input = inputs.get(at)?;
-    let values = input.elements::<T>()?;
-    let mut result = Vec::with_capacity(shape.iter().product());
-    Layout::new(shape, [input.shape()]).runs(|[at], [step], length| {
-        if step == 0 {
-            result.resize(result.len() + length, values[at]);
-        } else {
-            result.extend_from_slice(&values[at..at + length]);
-        }
-    });
-    Ok(result)
+    let layout = Layout::new(shape, [input.shape()]);
+    let count = shape.iter().product();
+    Ok(repeated(input.elements::<T>()?, &layout, count))
 }
 
 fn lower_power(node: &Node<'_>) -> Result<Lowered, String> {

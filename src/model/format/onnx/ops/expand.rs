@@ -1,7 +1,7 @@
 //! Repetition of tensors.
 
 use super::each_type;
-use super::layout::{Layout, broadcast_shape};
+use super::layout::{Layout, broadcast_shape, repeated};
 use crate::model::format::onnx::fact::{Dim, Fact, Integer, Rows};
 use crate::model::format::onnx::infer::{
     self, broadcast, constant_ints, expect_type, ints, known_ints, mixing,
@@ -85,17 +85,7 @@ impl Operator for Expand {
         let shape = broadcast_shape(&[input.shape(), &lengths])?;
         let layout = Layout::new(&shape, [input.shape()]);
         let count = value::limited(&shape)?;
-        let data = each_type!(input.data(), x => {
-            let mut elements = Vec::with_capacity(count);
-            layout.runs(|[at], [step], length| {
-                if step == 0 {
-                    elements.resize(elements.len() + length, x[at].clone());
-                } else {
-                    elements.extend_from_slice(&x[at..at + length]);
-                }
-            });
-            elements
-        });
+        let data = each_type!(input.data(), x => repeated(x, &layout, count));
         Ok(vec![Value::new(shape, data)?])
     }
 }

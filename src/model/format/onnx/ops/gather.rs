@@ -129,11 +129,16 @@ impl Operator for GatherElements {
     fn run(&self, inputs: &mut Inputs<'_>) -> Result<Vec<Value>, String> {
         let (data, indices) = (inputs.get(0)?, inputs.get(1)?);
         let places = element_places(data.shape(), indices, self.0)?;
-        let elements = each_type!(data.data(), x => {
-            places.iter().map(|place| x[*place].clone()).collect()
-        });
+        let elements = each_type!(data.data(), x => picked(x, &places));
         Ok(vec![Value::new(indices.shape().to_vec(), elements)?])
     }
+}
+
+fn picked<T: Clone>(elements: &[T], places: &[usize]) -> Vec<T> {
+    places
+        .iter()
+        .map(|place| elements[*place].clone())
+        .collect()
 }
 
 /// Returns, for each index, the place in a tensor of the given shape that has the position of the index, except along an axis, where

@@ -95,3 +95,16 @@ impl<const N: usize> Layout<N> {
         }
     }
 }
+
+/// Returns the elements of a tensor, repeated as `layout` says, of which there are `count`.
+pub(super) fn repeated<T: Clone>(elements: &[T], layout: &Layout<1>, count: usize) -> Vec<T> {
+    let mut result = Vec::with_capacity(count);
+    layout.runs(|[at], [step], length| {
+        if step == 0 {
+            result.resize(result.len() + length, elements[at].clone());
+        } else {
+            result.extend_from_slice(&elements[at..at + length]);
+        }
+    });
+    result
+}

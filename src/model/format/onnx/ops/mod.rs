@@ -38,7 +38,6 @@ pub(super) use arithmetic::multiply;
 pub(super) use batch_norm::Channels;
 pub(super) use convolve::Convolution;
 
-
 /// The operators of ONNX itself.
 const TABLES: [&[Entry]; 23] = [
     arithmetic::OPERATORS,
@@ -135,7 +134,13 @@ macro_rules! with_float {
 }
 use with_float;
 
+/// Returns the names of all operators.
 #[cfg(test)]
-pub(crate) fn names() -> Vec<&'static str> {
-    TABLES.iter().copied().flatten().map(|entry| entry.name).collect()
+pub(super) fn names() -> Vec<&'static str> {
+    TABLES
+        .iter()
+        .copied()
+        .flatten()
+        .map(|entry| entry.name)
+        .collect()
 }

@@ -52,7 +52,7 @@ fn lower(node: &Node<'_>) -> Result<Lowered, String> {
                 Uint32: u32, Uint64: u64, Fp32: f32, Fp64: f64, Bytes: Bytes
             ],
             T => {
-                let combine = |_: &T, new: &T| new.clone();
+                let combine = newer::<T>;
                 Ok(Lowered::new(Scatter { axis, combine, elements: PhantomData }, vec![output], cost))
             }
         );
@@ -67,6 +67,10 @@ fn lower(node: &Node<'_>) -> Result<Lowered, String> {
         };
         Ok(Lowered::new(Scatter { axis, combine, elements: PhantomData }, vec![output], cost))
     })
+}
+
+fn newer<T: Clone>(_: &T, new: &T) -> T {
+    new.clone()
 }
 
 /// Replaces single elements along an axis, or whole slices if there is no axis.

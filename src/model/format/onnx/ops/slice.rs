@@ -310,10 +310,13 @@ impl Operator for Triangle {
                 offset <= self.diagonal
             }
         };
-        let data = each_type!(input.data(), x => {
-            let pairs = x.iter().enumerate();
-            pairs.map(|(at, x)| if keeps(at) { x.clone() } else { Default::default() }).collect()
-        });
+        let data = each_type!(input.data(), x => kept(x, keeps));
         Ok(vec![Value::new(input.shape().to_vec(), data)?])
     }
+}
+
+/// Returns the elements, with the default in all places that are not kept.
+fn kept<T: Clone + Default>(elements: &[T], keeps: impl Fn(usize) -> bool) -> Vec<T> {
+    let element = |(at, x): (usize, &T)| if keeps(at) { x.clone() } else { T::default() };
+    elements.iter().enumerate().map(element).collect()
 }

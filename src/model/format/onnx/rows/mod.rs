@@ -129,7 +129,9 @@ impl Operator for Chain {
             && (ins != width || input.rank() == 0)
         {
             let shape = input.shape();
-            return Err(format!("got shape {shape:?}, expected a last axis of {ins}"));
+            return Err(format!(
+                "got shape {shape:?}, expected a last axis of {ins}"
+            ));
         }
         let Some(last) = self.layers.last() else {
             let value = inputs.take(0)?;

@@ -52,31 +52,7 @@ pub(crate) enum ColumnOperation {
     Slope,
 }
 
-impl Step {
-    /// Returns the multiply-adds of one row of `width` values.
-    pub(crate) fn cost(&self, width: usize) -> usize {
-        match self {
-            Self::Linear(linear) => linear.outs.saturating_mul(linear.ins),
-            Self::InPlace(step) => step.cost().saturating_mul(width),
-        }
-    }
-}
-
 impl InPlace {
-    /// Returns the multiply-adds that take about as long as the step for one value.
-    pub(crate) fn cost(&self) -> usize {
-        match self {
-            Self::Map(function) => function.cost(),
-            Self::Product(first, second) => {
-                let functions = first.iter().chain(second);
-                1 + functions.map(|function| function.cost()).sum::<usize>()
-            }
-            Self::Columns(..) | Self::Affine { .. } => 1,
-            Self::Normalize { .. } => 4,
-            Self::Softmax | Self::LogSoftmax => 10,
-        }
-    }
-
     /// Returns the length of the rows that the step is for, or `None` if it takes any length.
     pub(super) fn width(&self) -> Option<usize> {
         match self {

@@ -38,14 +38,14 @@ fn integer(json: &Json) -> i128 {
 }
 
 /// Returns a tensor of `datatype` from nested lists.
-pub(crate) fn tensor(datatype: Datatype, json: &Json) -> Value {
+pub(super) fn tensor(datatype: Datatype, json: &Json) -> Value {
     let (mut shape, mut elements) = (Vec::new(), Vec::new());
     flatten(json, 0, &mut shape, &mut elements);
     shaped(datatype, shape, &elements)
 }
 
 /// Returns a tensor of the given elements.
-pub(crate) fn shaped(datatype: Datatype, shape: Vec<usize>, elements: &[Json]) -> Value {
+pub(super) fn shaped(datatype: Datatype, shape: Vec<usize>, elements: &[Json]) -> Value {
     fn integers<T: TryFrom<i128> + Element>(shape: Vec<usize>, elements: &[Json]) -> Value {
         let elements = elements
             .iter()
@@ -81,7 +81,7 @@ pub(crate) fn shaped(datatype: Datatype, shape: Vec<usize>, elements: &[Json]) -
 }
 
 /// Returns the elements of a tensor of numbers.
-pub(crate) fn numbers(value: &Value) -> Option<Vec<f64>> {
+pub(super) fn numbers(value: &Value) -> Option<Vec<f64>> {
     Some(match value.data() {
         TensorData::Fp16(x) => x.iter().map(|x| x.to_f64()).collect(),
         TensorData::Bf16(x) => x.iter().map(|x| x.to_f64()).collect(),
@@ -92,7 +92,7 @@ pub(crate) fn numbers(value: &Value) -> Option<Vec<f64>> {
 }
 
 /// Returns the largest difference of two tensors, relative to the largest finite number of `expected`; or what differs otherwise.
-pub(crate) fn difference(got: &Value, expected: &Value) -> Result<f64, String> {
+pub(super) fn difference(got: &Value, expected: &Value) -> Result<f64, String> {
     if got.shape() != expected.shape() || got.datatype() != expected.datatype() {
         return Err(format!(
             "got {} {:?}, expected {} {:?}",
@@ -129,7 +129,7 @@ pub(crate) fn difference(got: &Value, expected: &Value) -> Result<f64, String> {
 }
 
 /// Runs a graph on inputs by name, and returns its outputs by name.
-pub(crate) fn run(
+pub(super) fn run(
     graph: &Graph,
     input: impl Fn(&TensorInfo) -> Value,
 ) -> Result<Vec<(String, Value)>, String> {

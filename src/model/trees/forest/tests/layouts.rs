@@ -60,6 +60,21 @@ fn complete_trees_are_laid_out_with_a_common_depth() {
 }
 
 #[test]
+fn a_few_deeper_trees_do_not_make_all_trees_grow() {
+    let mut random = Random(1);
+    let mut trees: Vec<_> = (0..20).map(|_| complete(4, 30, &mut random)).collect();
+    let all = bytes(trees.clone());
+    trees[10] = chain(10);
+    // Three blocks and 16 leaves of each tree but one, which has 21 linked nodes and 11 leaves.
+    let expected = all - (3 * 64 + 16 * 4) + (21 * 12 + 11 * 4 + 8);
+    let got = bytes(trees);
+    assert!(
+        (expected..expected + 200).contains(&got),
+        "{got}, {expected}"
+    );
+}
+
+#[test]
 fn lopsided_trees_do_not_grow() {
     let forest = Forest::new(ensemble(1, vec![chain(10); 20]), Arithmetic::Single).unwrap();
     let per_tree = 21 * 12 + 11 * 4 + 8;
@@ -97,9 +112,7 @@ fn a_condition_may_have_thousands_of_categories() {
         leaf(3.0),
     ];
     let ensemble = ensemble(1, vec![nodes; 9]);
-    let rows: Vec<_> = (0..500)
-        .map(|at| f64::from(at * 31) / 1.5 - 9.0)
-        .collect();
+    let rows: Vec<_> = (0..500).map(|at| f64::from(at * 31) / 1.5 - 9.0).collect();
     for arithmetic in ALL {
         assert_equal(&ensemble, arithmetic, &rows);
     }

@@ -5,11 +5,8 @@ use std::collections::HashMap;
 use bytes::Bytes;
 
 use super::super::super::value::Value;
+use super::super::attributes::shown;
 use crate::model::payload::{Datatype, TensorData};
-use crate::text::ellipsize;
-
-/// The most characters of a value in an error.
-const SHOWN: usize = 64;
 
 /// A list of keys, each with its position.
 #[derive(Debug)]
@@ -136,5 +133,5 @@ fn positions<K: std::hash::Hash + Eq>(
 
 /// Returns a text for an error, shortened.
 pub(super) fn shown_text(text: &[u8]) -> String {
-    format!("{:?}", ellipsize(&String::from_utf8_lossy(text), SHOWN))
+    shown(&String::from_utf8_lossy(text))
 }

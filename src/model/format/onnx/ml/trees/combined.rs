@@ -3,7 +3,7 @@
 use super::super::matrix::{Matrix, MatrixFact};
 use super::sums::{Found, Shape, Sums};
 use super::walk;
-use crate::model::trees::{Leaf, Node, Tree};
+use crate::model::trees::{Leaf, Node};
 
 /// How the leaves that a row reaches are combined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

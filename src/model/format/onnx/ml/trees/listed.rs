@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use super::super::super::operator::Node;
-use super::super::attributes::{Numbers, check_finite, check_length};
+use super::super::attributes::{Numbers, check_finite, check_length, shown};
 use super::draft::{Child, Draft, DraftNode, condition};
 use super::sums::Found;
 use super::votes::Votes;
@@ -175,7 +175,7 @@ impl<'a> Table<'a> {
             "BRANCH_GT" => 3,
             "BRANCH_EQ" => 4,
             "BRANCH_NEQ" => 5,
-            _ => return Err(format!("unknown mode {mode:?}")),
+            _ => return Err(format!("unknown mode {}", shown(mode))),
         };
         let threshold = self.thresholds[at];
         let (test, otherwise) = condition(number, threshold)

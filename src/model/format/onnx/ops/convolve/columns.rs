@@ -17,12 +17,6 @@ const MOST_COLUMNS: usize = 512;
 /// Rows of the request are computed together until they have this many positions, so that small planes fill the panels.
 const TOGETHER: usize = 64;
 
-/// Computes a convolution.
-pub(super) struct Columns<'a> {
-    pub(super) task: Task<'a>,
-    pub(super) out: &'a mut [f32],
-}
-
 /// Positions of the output that follow each other along a row of a plane, and are in the same panel.
 #[derive(Clone, Copy)]
 struct Run {
@@ -48,43 +42,72 @@ struct Sizes {
     outs: usize,
 }
 
+/// Computes a convolution. `lanes` is the number of values in a register.
+pub(super) fn convolve(task: Task<'_>, lanes: usize, out: &mut [f32]) {
+    let convolution = task.convolution;
+    let panel = WIDE * lanes;
+    let kernel: usize = task.plane.kernel.iter().product();
+    let depth = convolution.depth * kernel;
+    let images = TOGETHER.div_ceil(task.positions()).clamp(1, task.rows);
+    let columns = (images * task.positions()).next_multiple_of(panel);
+    let most = (BLOCK / depth).clamp(panel, MOST_COLUMNS) / panel * panel;
+    let sizes = Sizes {
+        depth,
+        panel,
+        block: most.min(columns),
+        images,
+        outs: convolution.outs(),
+    };
+    let channels = convolution.depth * convolution.groups;
+    let padded = source::size(&task.plane, images * channels);
+    let size = padded + sizes.block * (1 + depth + sizes.outs);
+    // The memory is taken outside of the code for the current CPU, because a closure would be compiled for the oldest one.
+    scratch::with(size, |space| {
+        let (padded, space) = space.split_at_mut(padded);
+        convolution.arch.dispatch(Columns {
+            task,
+            sizes,
+            padded,
+            space,
+            out,
+        });
+    });
+}
+
+/// Computes a convolution in memory that has been taken for it.
+struct Columns<'a> {
+    task: Task<'a>,
+    sizes: Sizes,
+    padded: &'a mut [f32],
+    space: &'a mut [f32],
+    out: &'a mut [f32],
+}
+
 impl WithSimd for Columns<'_> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { task, out } = self;
+        let Self {
+            task,
+            sizes,
+            padded,
+            space,
+            out,
+        } = self;
         let convolution = task.convolution;
-        let panel = WIDE * S::F32_LANES;
-        let kernel: usize = task.plane.kernel.iter().product();
-        let depth = convolution.depth * kernel;
-        let images = TOGETHER.div_ceil(task.positions()).clamp(1, task.rows);
-        let columns = (images * task.positions()).next_multiple_of(panel);
-        let most = (BLOCK / depth).clamp(panel, MOST_COLUMNS) / panel * panel;
-        let sizes = Sizes {
-            depth,
-            panel,
-            block: most.min(columns),
-            images,
-            outs: convolution.outs(),
-        };
         let channels = convolution.depth * convolution.groups;
         let input_size = channels * task.plane.input[0] * task.plane.input[1];
         let output_size = convolution.bias.len() * task.positions();
-        let padded = source::size(&task.plane, images * channels);
-        let size = padded + sizes.block * (1 + depth + sizes.outs);
-        scratch::with(size, |space| {
-            let (padded, space) = space.split_at_mut(padded);
-            let inputs = task.input.chunks(images * input_size);
-            for (input, out) in inputs.zip(out.chunks_mut(images * output_size)) {
-                let rows = input.len() / input_size;
-                let used = source::size(&task.plane, rows * channels);
-                let source = Source::new(&task.plane, input, &mut padded[..used]);
-                for group in 0..convolution.groups {
-                    compute_group(simd, task, sizes, source, group, rows, space, out);
-                }
+        let inputs = task.input.chunks(sizes.images * input_size);
+        for (input, out) in inputs.zip(out.chunks_mut(sizes.images * output_size)) {
+            let rows = input.len() / input_size;
+            let used = source::size(&task.plane, rows * channels);
+            let source = Source::new(&task.plane, input, &mut padded[..used]);
+            for group in 0..convolution.groups {
+                compute_group(simd, task, sizes, source, group, rows, space, out);
             }
-        });
+        }
     }
 }
 

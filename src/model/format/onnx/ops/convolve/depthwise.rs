@@ -7,9 +7,20 @@ use super::source::{self, Source};
 use crate::model::format::onnx::rows::scratch;
 
 /// Computes a convolution.
-pub(super) struct Depthwise<'a> {
-    pub(super) task: Task<'a>,
-    pub(super) out: &'a mut [f32],
+pub(super) fn convolve(task: Task<'_>, out: &mut [f32]) {
+    // The memory is taken outside of the code for the current CPU, because a closure would be compiled for the oldest one.
+    scratch::with(source::size(&task.plane, 1), |space| {
+        task.convolution
+            .arch
+            .dispatch(Depthwise { task, space, out });
+    });
+}
+
+/// Computes a convolution in memory that has been taken for it.
+struct Depthwise<'a> {
+    task: Task<'a>,
+    space: &'a mut [f32],
+    out: &'a mut [f32],
 }
 
 impl WithSimd for Depthwise<'_> {
@@ -17,28 +28,26 @@ impl WithSimd for Depthwise<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
-        let Self { task, out } = self;
+        let Self { task, space, out } = self;
         let convolution = task.convolution;
         let plane = task.plane;
         let kernel: usize = plane.kernel.iter().product();
         let size = plane.input[0] * plane.input[1];
         let positions = task.positions();
         let outs = convolution.outs();
-        scratch::with(source::size(&plane, 1), |space| {
-            let inputs = task.input.chunks_exact(size);
-            let outputs = out.chunks_exact_mut(outs * positions);
-            for (at, (input, out)) in inputs.zip(outputs).enumerate() {
-                let source = Source::new(&plane, input, space);
-                let first = at % convolution.groups * outs;
-                for (out, channel) in out.chunks_exact_mut(positions).zip(first..) {
-                    let weights = &convolution.weights[channel * kernel..][..kernel];
-                    for (row, out) in out.chunks_exact_mut(plane.output[1]).enumerate() {
-                        compute_row(&task, source, weights, row, out);
-                        task.finish(channel, out);
-                    }
+        let inputs = task.input.chunks_exact(size);
+        let outputs = out.chunks_exact_mut(outs * positions);
+        for (at, (input, out)) in inputs.zip(outputs).enumerate() {
+            let source = Source::new(&plane, input, space);
+            let first = at % convolution.groups * outs;
+            for (out, channel) in out.chunks_exact_mut(positions).zip(first..) {
+                let weights = &convolution.weights[channel * kernel..][..kernel];
+                for (row, out) in out.chunks_exact_mut(plane.output[1]).enumerate() {
+                    compute_row(&task, source, weights, row, out);
+                    task.finish(channel, out);
                 }
             }
-        });
+        }
     }
 }
 

@@ -9,24 +9,29 @@ mod depthwise;
 mod direct;
 mod source;
 
-use pulp::{Arch, WithSimd};
+use pulp::Arch;
 
 use super::batch_norm::Channels;
 use super::window::{Plane, Window};
 use crate::model::format::onnx::fact::{Dim, Rows};
 use crate::model::format::onnx::infer::same_type;
 use crate::model::format::onnx::operator::{Entry, Inputs, Lowered, Node, Operator, Work};
-use crate::model::format::onnx::rows::{InPlace, narrowed};
+use crate::model::format::onnx::rows::{InPlace, Lanes, narrowed};
 use crate::model::format::onnx::value::{self, Value};
 use crate::model::payload::Datatype;
-use columns::Columns;
-use depthwise::Depthwise;
 
 pub(super) const OPERATORS: &[Entry] = &[
     Entry {
         name: "Conv",
         since: 1,
-        attributes: &["auto_pad", "dilations", "group", "kernel_shape", "pads", "strides"],
+        attributes: &[
+            "auto_pad",
+            "dilations",
+            "group",
+            "kernel_shape",
+            "pads",
+            "strides",
+        ],
         lower,
     },
     Entry {
@@ -50,6 +55,8 @@ pub(super) const OPERATORS: &[Entry] = &[
 #[derive(Debug)]
 pub(in crate::model::format::onnx) struct Convolution {
     arch: Arch,
+    /// Values in a register.
+    lanes: usize,
     window: Window,
     groups: usize,
     /// Channels of the input in each group.
@@ -78,7 +85,9 @@ fn lower(node: &Node<'_>) -> Result<Lowered, String> {
     let window = Window::read(node, Some(kernel))?;
     let groups = groups(node)?;
     if !outs.is_multiple_of(groups) {
-        return Err(format!("cannot divide {outs} channels into {groups} groups"));
+        return Err(format!(
+            "cannot divide {outs} channels into {groups} groups"
+        ));
     }
     if let Dim::Fixed(channels) = input.fact.dim(1)
         && depth.checked_mul(groups) != Some(channels)
@@ -105,8 +114,10 @@ fn lower(node: &Node<'_>) -> Result<Lowered, String> {
         (weights.constant, constant, input.fact.datatype)
         && input.constant.is_none()
     {
+        let arch = Arch::new();
         let convolution = Convolution {
-            arch: Arch::new(),
+            arch,
+            lanes: arch.dispatch(Lanes),
             window,
             groups,
             depth: *depth,
@@ -142,8 +153,7 @@ impl Convolution {
         }
         let size = self.weights.len() / self.bias.len();
         let rows = self.weights.chunks_exact_mut(size).zip(&mut self.bias);
-        for ((row, bias), (factor, shift)) in
-            rows.zip(channels.factor.iter().zip(&channels.shift))
+        for ((row, bias), (factor, shift)) in rows.zip(channels.factor.iter().zip(&channels.shift))
         {
             row.iter_mut().for_each(|weight| *weight *= factor);
             let scaled = f64::from(*bias) * f64::from(*factor) + f64::from(*shift);
@@ -209,9 +219,9 @@ impl Operator for Convolution {
         if out.is_empty() {
             // There is nothing to compute.
         } else if self.depth == 1 && self.groups > 1 {
-            run(self.arch, Depthwise { task, out });
+            depthwise::convolve(task, out);
         } else {
-            run(self.arch, Columns { task, out });
+            columns::convolve(task, self.lanes, out);
         }
         Ok(vec![Value::of(shape, result)?])
     }
@@ -219,8 +229,4 @@ impl Operator for Convolution {
     fn bytes(&self) -> usize {
         (self.weights.len() + self.bias.len()) * size_of::<f32>()
     }
-}
-
-fn run(arch: Arch, work: impl WithSimd<Output = ()>) {
-    arch.dispatch(work);
 }
