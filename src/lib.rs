@@ -33,7 +33,7 @@
 //!      a permit of admission control before the message is read; limits; deadline; decode
 //!   -> serving::pipeline   snapshot = live.snapshot()        one load, kept to the end
 //!   -> route               pin | header rule | sticky hash | random draw -> version
-//!   -> encode              Payload x Signature -> Rows       once; wrong input is refused by name
+//!   -> encode              Payload x Signature -> Batch      once; wrong input is refused by name
 //!   -> execute             inline when inexpensive; in the version's queue, batched, when expensive
 //!   -> fallback            if the policy has one and the version failed or was too slow
 //!   -> shadow              try_send to a bounded queue; full: drop and count

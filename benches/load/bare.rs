@@ -51,7 +51,7 @@ pub(crate) fn target(
 struct Bare {
     answer: v1::PredictResponse,
     /// candle's networks of versions, each with an encoded request, used in turn. If it is empty, there is no forward pass.
-    versions: Vec<(Perceptron, Rows)>,
+    versions: Vec<(Perceptron, Batch)>,
     next: AtomicUsize,
 }
 

@@ -100,7 +100,6 @@ pub enum Attribute<'a> {
     Integers(&'a [i64]),
     Floats(&'a [f32]),
     Texts(&'a [&'a str]),
-    Tensor(Message),
     Graph(Message),
 }
 
@@ -115,7 +114,6 @@ pub fn attribute(name: &str, value: &Attribute<'_>) -> Message {
         }
         Attribute::Floats(values) => named.bytes(7, &in_bytes(values)).number(20, 6),
         Attribute::Texts(texts) => named.each(9, texts).number(20, 8),
-        Attribute::Tensor(tensor) => named.bytes(5, &tensor.0).number(20, 4),
         Attribute::Graph(graph) => named.bytes(6, &graph.0).number(20, 5),
     }
 }

@@ -22,7 +22,7 @@ use super::scoring::Model;
 use super::signature::{Signature, Target};
 use crate::faults::Faults;
 
-pub use describe::{Description, describe, recognise};
+pub use describe::{Description, External, describe, recognise};
 pub use fault::FormatFault;
 
 /// A format of model files.

@@ -1,9 +1,9 @@
 """Writes models of one operator each, and small graphs, with the answers of ONNX Runtime.
 
-Usage: onnx_answers.py FOLDER [EVERY]. With EVERY, only one of so many of the models of one operator. Needs numpy, onnx and onnxruntime. Writes FOLDER/NUMBER.onnx for each case, and FOLDER/answers.json:
-a list of objects with `name`, `file`, `tolerance` (relative to the largest value), `inputs` and `outputs`, each of which is a list
-of objects with `name`, `datatype` (as in the Open Inference Protocol), `shape` and `data`. Numbers that JSON does not have are
-strings. The same every time.
+Usage: onnx_answers.py FOLDER [EVERY]. Needs numpy, onnx and onnxruntime. With EVERY, only one of so many models of one operator is
+written. Writes FOLDER/NUMBER.onnx for each case, and FOLDER/answers.json: a list of objects with `name`, `file`, `tolerance` (relative to
+the largest value), `inputs` and `outputs`, each of which is a list of objects with `name`, `datatype` (as in the Open Inference
+Protocol), `shape` and `data`. Numbers that JSON does not have are strings. The same every time.
 """
 
 import json

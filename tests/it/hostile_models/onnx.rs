@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::{Hostile, ONE, hostile, import, publish, refuses, tried};
+use super::{ONE, hostile, import, publish, refuses, tried};
 use crate::harness::TestGateway;
 use crate::lifecycle::faults;
 use crate::onnx_file::{

@@ -23,8 +23,11 @@ fn file(entries: &[(&str, &str)]) -> File {
     file
 }
 
+/// Parts of the other file that were asked for: path, offset and length in bytes.
+type Asked = Vec<(String, u64, u64)>;
+
 /// Reads a file. The other file has 32 bytes. Returns what was asked for, too.
-fn read_with(file: &File) -> (Result<Graph, Vec<String>>, Vec<(String, u64, u64)>) {
+fn read_with(file: &File) -> (Result<Graph, Vec<String>>, Asked) {
     let mut asked = Vec::new();
     let mut external = |path: &str, offset: u64, length: u64| {
         asked.push((path.to_owned(), offset, length));
