@@ -243,41 +243,8 @@ fn manifest(
     description: Description,
     own: &str,
 ) -> Result<RawManifest, Faults> {
-    let mut prediction = description.prediction;
-    let mut classes = description.classes;
-    if let Some(judged) = &options.judged {
-        let known = description
-            .outputs
-            .iter()
-            .any(|output| output.name == *judged);
-        if !known {
-            let names: Vec<_> = description
-                .outputs
-                .iter()
-                .map(|one| one.name.as_str())
-                .collect();
-            let why = format!(
-                "--judged: got {judged:?}, expected an output of the model: {}",
-                names.join(", ")
-            );
-            return Err(Faults::one(&options.file, why));
-        }
-        if prediction.output.as_ref().is_some_and(|own| own != judged) {
-            (prediction, classes) =
-                recognise::judged(judged, &description.outputs, &options.classes);
-        }
-    }
-    if !options.classes.is_empty() {
-        if options.classes.len() != classes.len() {
-            let why = format!(
-                "--classes: got {} names, expected {}, one for each class of the model",
-                options.classes.len(),
-                classes.len()
-            );
-            return Err(Faults::one(&options.file, why));
-        }
-        classes.clone_from(&options.classes);
-    }
+    let (prediction, classes) = recognise::judged(options, &description)?;
+    let batching = batching(&description);
     let used = description.inputs.iter().map(|input| input.name.clone());
     Ok(RawManifest {
         manifest_version: 2,
@@ -297,7 +264,7 @@ fn manifest(
             ..description.format
         }),
         architecture: None,
-        batching: batching(&description.inputs),
+        batching,
         inputs: description.inputs,
         matrix: description.matrix,
         outputs: description.outputs,
@@ -309,9 +276,16 @@ fn manifest(
     })
 }
 
-/// Returns limits that fit the size of the inputs: fewer rows of larger ones.
-fn batching(inputs: &[model::manifest::raw::RawInput]) -> RawBatching {
+/// Returns limits that fit the model: one row where its file says so, and fewer rows of larger inputs.
+fn batching(description: &Description) -> RawBatching {
     const VALUES: i64 = 1 << 24;
+    if description.single_row {
+        return RawBatching {
+            max_rows: 1,
+            ..RawBatching::default()
+        };
+    }
+    let inputs = &description.inputs;
     let values = |shape: &[i64]| -> i64 { shape.iter().map(|axis| (*axis).max(1)).product() };
     let per_row: i64 = inputs.iter().map(|input| values(&input.shape)).sum();
     let default = RawBatching::default();

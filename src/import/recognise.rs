@@ -6,10 +6,12 @@ use std::path::Path;
 
 use serde::de::IgnoredAny;
 
+use super::Options;
 use crate::faults::Faults;
-use crate::model;
 use crate::model::manifest::raw::{FormatKind, RawOutput, RawPrediction, RawPredictionKind};
 use crate::model::open_file;
+use crate::model::payload::Datatype;
+use crate::model::{self, Description, Judged};
 
 /// The largest file that is imported: 8 GiB.
 const MAX_BYTES: u64 = 8 << 30;
@@ -180,25 +182,77 @@ pub(super) fn stored_name(kind: FormatKind, bytes: &[u8]) -> &'static str {
     }
 }
 
-/// Returns the prediction for another output than the file suggests, with its classes.
+/// Returns which output is judged, and its classes: the one that was asked for, or else the best.
 pub(super) fn judged(
-    name: &str,
-    outputs: &[RawOutput],
-    classes: &[String],
-) -> (RawPrediction, Vec<String>) {
-    let output = outputs.iter().find(|output| output.name == name);
-    let columns = output.and_then(|output| output.shape.get(1)).copied();
-    let is_float = output.is_some_and(|output| output.datatype.is_float());
-    let kind = match (classes.is_empty(), is_float, columns) {
-        (false, true, _) => RawPredictionKind::Probabilities,
-        (false, false, _) => RawPredictionKind::Labels,
-        (true, _, None | Some(1)) => RawPredictionKind::Value,
-        (true, ..) => RawPredictionKind::Values,
+    options: &Options,
+    description: &Description,
+) -> Result<(RawPrediction, Vec<String>), Faults> {
+    let names = || {
+        let names = description.outputs.iter().map(|one| one.name.as_str());
+        names.collect::<Vec<_>>().join(", ")
     };
+    let refused = |why| Err(Faults::one(&options.file, why));
+    let chosen = match &options.judged {
+        Some(name) => {
+            let Some(output) = description.outputs.iter().find(|one| one.name == *name) else {
+                return refused(format!(
+                    "--judged: got {name:?}, expected an output of the model: {}",
+                    names()
+                ));
+            };
+            let known = description.judged.iter().find(|one| one.output == *name);
+            known
+                .cloned()
+                .map(|one| with_classes(one, output, options))
+                .or_else(|| labels(output, options))
+        }
+        None => description.judged.first().cloned(),
+    };
+    let Some(mut chosen) = chosen else {
+        return refused(format!(
+            "no output can be judged: got {}, expected one of numbers, or one of texts with --judged and --classes",
+            names()
+        ));
+    };
+    if !options.classes.is_empty() {
+        let (got, expected) = (options.classes.len(), chosen.classes.len());
+        if got != expected {
+            return refused(format!(
+                "--classes: got {got} names, expected {expected}, one for each class of the model"
+            ));
+        }
+        chosen.classes.clone_from(&options.classes);
+    }
     let prediction = RawPrediction {
-        output: Some(name.to_owned()),
-        kind,
+        output: (description.outputs.len() > 1).then_some(chosen.output),
+        kind: chosen.kind,
         cosine: None,
     };
-    (prediction, classes.to_vec())
+    Ok((prediction, chosen.classes))
+}
+
+/// Returns how an output is judged whose classes are named although the file does not say that it predicts any.
+fn with_classes(known: Judged, output: &RawOutput, options: &Options) -> Judged {
+    if !known.classes.is_empty() || options.classes.is_empty() {
+        return known;
+    }
+    Judged {
+        kind: if output.datatype.is_float() {
+            RawPredictionKind::Probabilities
+        } else {
+            RawPredictionKind::Labels
+        },
+        classes: options.classes.clone(),
+        ..known
+    }
+}
+
+/// Returns an output of texts as labels if their classes are named.
+fn labels(output: &RawOutput, options: &Options) -> Option<Judged> {
+    let is_named = output.datatype == Datatype::Bytes && !options.classes.is_empty();
+    is_named.then(|| Judged {
+        output: output.name.clone(),
+        kind: RawPredictionKind::Labels,
+        classes: options.classes.clone(),
+    })
 }

@@ -30,7 +30,8 @@ pub(super) fn pass(
         Outputs::Scores(scores) => (scores, None),
         Outputs::Tensors(tensors) => {
             check(signature, rows, &tensors)?;
-            let scores = scores(&tensors[prediction.output], prediction, &signature.classes)?;
+            let judged = &tensors[prediction.output];
+            let scores = scores(judged, rows, prediction, &signature.classes)?;
             (scores, Some(tensors))
         }
     };
@@ -95,6 +96,7 @@ fn has_shape(output: &Output, rows: usize, shape: &[usize]) -> bool {
 /// Returns the scores of the output that is judged.
 fn scores(
     tensor: &Value,
+    rows: usize,
     prediction: &Prediction,
     classes: &[String],
 ) -> Result<Scores, ForwardError> {
@@ -102,8 +104,10 @@ fn scores(
         PredictionKind::Labels => labels(&tensor.data, classes),
         PredictionKind::Embedding(_) => {
             let values = numbers(&tensor.data)?;
-            let width = tensor.shape.get(1).copied().unwrap_or(1).max(1);
-            Scores::new(values.chunks_exact(width).map(norm).collect(), 1)
+            let width = values.len() / rows.max(1);
+            // A vector of no numbers has the norm 0.
+            let vector = |row| norm(&values[row * width..(row + 1) * width]);
+            Scores::new((0..rows).map(vector).collect(), 1)
         }
         _ => Scores::new(numbers(&tensor.data)?, prediction.columns),
     }

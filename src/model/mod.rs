@@ -28,7 +28,7 @@ pub(crate) mod samples;
 
 pub use batch::{Batch, Content, Value};
 pub use encode::{Observe, Observed};
-pub use format::{Description, FormatFault, describe, recognise};
+pub use format::{Description, FormatFault, Judged, describe, recognise};
 pub use load::{Pace, Phase, Version, agrees, load, load_with, memory_to_load};
 pub use manifest::Manifest;
 pub(crate) use open_file::open_file;

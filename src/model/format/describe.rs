@@ -6,9 +6,10 @@ use bytes::Bytes;
 
 use super::onnx::{self, Classes, Dim, Graph, Meaning, TensorInfo};
 use super::{FormatFault, lightgbm, xgboost};
+use crate::model::manifest::MAX_CLASSES;
 use crate::model::manifest::raw::{
     EncodingKind, FormatKind, FormatSettings, Iterations, MissingPolicy, RawCategory, RawEncoding,
-    RawInput, RawOutput, RawPrediction, RawPredictionKind, UnknownPolicy,
+    RawInput, RawOutput, RawPredictionKind, UnknownPolicy,
 };
 use crate::model::payload::Datatype;
 use crate::model::sensitivity::Sensitivity;
@@ -29,14 +30,25 @@ pub struct Description {
     pub matrix: Option<String>,
     /// The outputs.
     pub outputs: Vec<RawOutput>,
-    /// Which output is judged.
-    pub prediction: RawPrediction,
-    /// The classes; empty if none are predicted.
-    pub classes: Vec<String>,
+    /// The outputs that can be judged without knowing more. The first is the best choice.
+    pub judged: Vec<Judged>,
+    /// Whether the model computes a single row: its file fixes the first axis of every tensor at 1.
+    pub single_row: bool,
     /// Files with external data that the model's file refers to.
     pub external: Vec<String>,
     /// What a person should know, in whole sentences.
     pub notes: Vec<String>,
+}
+
+/// An output that can be judged, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Judged {
+    /// Name of the output.
+    pub output: String,
+    /// What it predicts.
+    pub kind: RawPredictionKind,
+    /// The classes; empty if none are predicted.
+    pub classes: Vec<String>,
 }
 
 /// Returns the format of a file, by its content; `None` if it has none that taper reads.
@@ -88,7 +100,7 @@ pub fn describe(
                 external(path, offset, length)
             };
             let graph = onnx::read(Bytes::from(bytes), &mut external, &mut || {})?;
-            let description = of_graph(&graph)?;
+            let description = of_graph(&graph);
             let external = files.into_iter().collect();
             Ok(Description {
                 external,
@@ -154,12 +166,12 @@ fn of_trees(
             shape,
             batch: None,
         }],
-        prediction: RawPrediction {
-            output: None,
+        judged: vec![Judged {
+            output: name.to_owned(),
             kind: kind_of,
-            cosine: None,
-        },
-        classes: numbered(classes),
+            classes: numbered(classes),
+        }],
+        single_row: false,
         external: Vec::new(),
         notes: model.notes,
     }
@@ -241,18 +253,17 @@ fn is_unnamed(name: Option<&str>, at: usize) -> bool {
 }
 
 /// Describes a graph.
-///
-/// # Errors
-/// Returns an error if none of its outputs can be judged.
-fn of_graph(graph: &Graph) -> Result<Description, Vec<FormatFault>> {
+fn of_graph(graph: &Graph) -> Description {
     let metadata = graph.metadata();
     // Pipelines of scikit-learn give NaN a meaning, or fail by name; networks compute NaN from it.
     let is_pipeline = metadata
         .opsets
         .iter()
         .any(|(domain, _)| domain == "ai.onnx.ml");
+    let mut tensors = graph.inputs().iter().chain(graph.outputs());
+    let single_row = tensors.all(is_single_row);
     let inputs = graph.inputs().iter().map(|info| {
-        let (shape, batch) = shape(info);
+        let (shape, batch) = shape(info, single_row);
         let accepts = is_pipeline && info.datatype.is_float();
         RawInput {
             name: info.name.clone(),
@@ -267,7 +278,7 @@ fn of_graph(graph: &Graph) -> Result<Description, Vec<FormatFault>> {
         }
     });
     let outputs = graph.outputs().iter().map(|info| {
-        let (shape, batch) = shape(info);
+        let (shape, batch) = shape(info, single_row);
         RawOutput {
             name: info.name.clone(),
             datatype: info.datatype,
@@ -276,97 +287,132 @@ fn of_graph(graph: &Graph) -> Result<Description, Vec<FormatFault>> {
         }
     });
     let (inputs, outputs) = (inputs.collect(), outputs.collect());
-    let (at, kind, classes) = judged(graph)?;
-    let output = &graph.outputs()[at];
-    Ok(Description {
+    Description {
         format: settings(FormatKind::Onnx, None),
         framework: metadata.producer.clone(),
         objective: String::new(),
         inputs,
         matrix: None,
         outputs,
-        prediction: RawPrediction {
-            output: Some(output.name.clone()),
-            kind,
-            cosine: None,
-        },
-        classes,
+        judged: judged(graph),
+        single_row,
         external: Vec::new(),
         notes: Vec::new(),
-    })
+    }
 }
 
-/// Returns the shape of a tensor for a manifest, and whether its first axis is the rows if that is not plain from the shape.
-fn shape(info: &TensorInfo) -> (Vec<i64>, Option<bool>) {
+/// Returns whether the first axis of a tensor is 1.
+fn is_single_row(info: &TensorInfo) -> bool {
+    let first = info.shape.as_deref().and_then(<[Dim]>::first);
+    first.and_then(|axis| axis.fixed()) == Some(1)
+}
+
+/// Returns the shape of a tensor for a manifest, and whether its first axis is the rows if that is not plain from the shape. In a model
+/// of a single row, the first axis is the rows, although it is 1.
+fn shape(info: &TensorInfo, single_row: bool) -> (Vec<i64>, Option<bool>) {
     let axes = info.shape.as_deref().unwrap_or(&[Dim::Rows]);
     let axis = |axis: &Dim| match axis.fixed() {
         Some(length) => i64::try_from(length).unwrap_or(i64::MAX),
         None => -1,
     };
-    let wire: Vec<i64> = axes.iter().map(axis).collect();
+    let mut wire: Vec<i64> = axes.iter().map(axis).collect();
+    if single_row {
+        wire[0] = -1;
+        return (wire, None);
+    }
     let has_rows = info.by_row || axes.first() == Some(&Dim::Rows);
     let batch = (wire.first() == Some(&-1) && !has_rows).then_some(false);
     (wire, batch)
 }
 
-/// Returns the output that is judged, what it is, and its classes: probabilities, else labels, else numbers.
-fn judged(graph: &Graph) -> Result<(usize, RawPredictionKind, Vec<String>), Vec<FormatFault>> {
+/// The most numbers per row that are judged one by one. A longer row is judged as a vector.
+const MAX_VALUES: usize = 64;
+
+/// Returns what can be judged, the best first: probabilities, else labels, else numbers, else vectors.
+fn judged(graph: &Graph) -> Vec<Judged> {
     let outputs = graph.outputs();
-    let width = |info: &TensorInfo| match info.shape.as_deref() {
-        Some([Dim::Rows | Dim::Unknown | Dim::Symbol(_)]) => Some(1),
-        Some([first, second]) if first.fixed().is_none() => second.fixed(),
-        _ => None,
+    let labels = outputs.iter().find_map(label_classes);
+    let judged = |info| judge(info, labels.as_deref());
+    let mut judged: Vec<_> = outputs.iter().filter_map(judged).collect();
+    let integers = |name: &str| {
+        let mut named = outputs.iter().filter(|info| info.name == name);
+        named.any(|info| info.datatype.is_integer())
     };
-    let named = |info: &TensorInfo| {
-        info.classes.as_deref().map(|classes| match classes {
-            Classes::Texts(texts) => texts.clone(),
-            Classes::Integers(numbers) => numbers.iter().map(i64::to_string).collect(),
+    judged.sort_by_key(|one| match one.kind {
+        RawPredictionKind::Probabilities => 0,
+        RawPredictionKind::Labels => 1,
+        RawPredictionKind::Value | RawPredictionKind::Values => 2 + u8::from(integers(&one.output)),
+        RawPredictionKind::Embedding => 4,
+    });
+    judged
+}
+
+/// Returns the names of the classes of an output of labels.
+fn label_classes(info: &TensorInfo) -> Option<Vec<String>> {
+    let is_labels = info.meaning == Meaning::Labels && width(info) == Some(1);
+    class_names(info).filter(|classes| is_labels && (2..=MAX_CLASSES).contains(&classes.len()))
+}
+
+fn class_names(info: &TensorInfo) -> Option<Vec<String>> {
+    Some(match info.classes.as_deref()? {
+        Classes::Texts(texts) => texts.clone(),
+        Classes::Integers(numbers) => numbers.iter().map(i64::to_string).collect(),
+    })
+}
+
+/// Returns how an output can be judged. `labels` are the names of the classes of the graph's labels, if it has any.
+fn judge(info: &TensorInfo, labels: Option<&[String]>) -> Option<Judged> {
+    let judged = |kind, classes| {
+        Some(Judged {
+            output: info.name.clone(),
+            kind,
+            classes,
         })
     };
-    let of_labels = outputs
-        .iter()
-        .find(|info| info.meaning == Meaning::Labels)
-        .and_then(&named);
-    for (at, info) in outputs.iter().enumerate() {
-        let columns = width(info).filter(|_| info.datatype.is_float());
-        match (info.meaning, columns) {
-            (Meaning::Logistic, Some(1)) => {
-                let classes = of_labels.clone().filter(|classes| classes.len() == 2);
-                let classes = classes.unwrap_or_else(|| numbered(2));
-                return Ok((at, RawPredictionKind::Probabilities, classes));
+    let named = |count: usize| {
+        let labels = || labels.map(<[String]>::to_vec);
+        let fits = |classes: &Vec<String>| classes.len() == count;
+        class_names(info)
+            .filter(fits)
+            .or_else(|| labels().filter(fits))
+            .unwrap_or_else(|| numbered(count))
+    };
+    let is_float = info.datatype.is_float();
+    match (info.meaning, width(info)) {
+        (Meaning::Logistic, Some(1)) if is_float => {
+            judged(RawPredictionKind::Probabilities, named(2))
+        }
+        (Meaning::Probabilities, Some(columns))
+            if is_float && (2..=MAX_CLASSES).contains(&columns) =>
+        {
+            judged(RawPredictionKind::Probabilities, named(columns))
+        }
+        (_, width) => {
+            if let Some(classes) = label_classes(info) {
+                return judged(RawPredictionKind::Labels, classes);
             }
-            (Meaning::Probabilities, Some(columns)) if columns > 1 => {
-                let fits = |classes: &Vec<String>| classes.len() == columns;
-                let classes = named(info)
-                    .filter(fits)
-                    .or_else(|| of_labels.clone().filter(fits));
-                let classes = classes.unwrap_or_else(|| numbered(columns));
-                return Ok((at, RawPredictionKind::Probabilities, classes));
+            match width {
+                Some(1) if is_float || info.datatype.is_integer() => {
+                    judged(RawPredictionKind::Value, Vec::new())
+                }
+                Some(2..=MAX_VALUES) if is_float || info.datatype.is_integer() => {
+                    judged(RawPredictionKind::Values, Vec::new())
+                }
+                _ if is_float => judged(RawPredictionKind::Embedding, Vec::new()),
+                _ => None,
             }
-            _ => {}
         }
     }
-    let labels = outputs.iter().position(|info| {
-        info.meaning == Meaning::Labels && width(info) == Some(1) && info.classes.is_some()
-    });
-    if let (Some(at), Some(classes)) = (labels, of_labels.filter(|classes| classes.len() > 1)) {
-        return Ok((at, RawPredictionKind::Labels, classes));
+}
+
+/// Returns the numbers per row of a tensor; `None` if its rows have axes.
+fn width(info: &TensorInfo) -> Option<usize> {
+    match info.shape.as_deref() {
+        Some([Dim::Rows | Dim::Unknown | Dim::Symbol(_)]) => Some(1),
+        Some([first, second]) if first.fixed().is_none_or(|rows| rows == 1) => second.fixed(),
+        // The only number of a single row.
+        Some([]) => Some(1),
+        Some([only]) if only.fixed() == Some(1) => Some(1),
+        _ => None,
     }
-    let numbers = outputs.iter().enumerate().find_map(|(at, info)| {
-        let columns = width(info).filter(|_| info.datatype.is_float())?;
-        let kind = if columns == 1 {
-            RawPredictionKind::Value
-        } else {
-            RawPredictionKind::Values
-        };
-        Some((at, kind, Vec::new()))
-    });
-    numbers.ok_or_else(|| {
-        let names = outputs.iter().map(|info| info.name.as_str());
-        let names = names.collect::<Vec<_>>().join(", ");
-        vec![FormatFault::new(
-            "graph",
-            format!("no output can be judged: got {names}, expected one of floats with rows and at most one more axis of a fixed length"),
-        )]
-    })
 }

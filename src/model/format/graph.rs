@@ -114,7 +114,13 @@ fn inputs(graph: &Graph, signature: &Signature, fault: &mut dyn FnMut(String)) -
                 "input `{}` of the graph is not in the manifest",
                 info.name
             )),
-            Some(input) => compare("input", info, input.datatype, &input.shape, fault),
+            Some(input) => compare(
+                "input",
+                info,
+                (input.datatype, &input.shape),
+                signature.max_rows,
+                fault,
+            ),
         }
         at.unwrap_or_default()
     };
@@ -142,19 +148,25 @@ fn outputs(graph: &Graph, signature: &Signature, fault: &mut dyn FnMut(String)) 
                 "output `{}` of the manifest is not in the graph",
                 output.name
             )),
-            Some(info) => compare("output", info, output.datatype, &output.shape, fault),
+            Some(info) => compare(
+                "output",
+                info,
+                (output.datatype, &output.shape),
+                signature.max_rows,
+                fault,
+            ),
         }
         at.unwrap_or_default()
     };
     signature.outputs().iter().map(place).collect()
 }
 
-/// Reports how a tensor of the graph differs from the manifest.
+/// Reports how a tensor of the graph differs from the manifest, whose requests have at most `max_rows` rows.
 fn compare(
     kind: &str,
     info: &TensorInfo,
-    datatype: Datatype,
-    shape: &Shape,
+    (datatype, shape): (Datatype, &Shape),
+    max_rows: usize,
     fault: &mut dyn FnMut(String),
 ) {
     if info.datatype != datatype {
@@ -165,11 +177,12 @@ fn compare(
     }
     let Some(axes) = &info.shape else { return };
     let wire = shape.to_wire();
-    let same = |(axis, wire): (&Dim, &i64)| match (axis.fixed(), *wire) {
-        (None, _) => true,
-        (Some(length), wire) => i64::try_from(length) == Ok(wire),
+    let same = |(at, (axis, wire)): (usize, (&Dim, &i64))| match axis.fixed() {
+        None => true,
+        Some(1) if at == 0 && shape.batched && max_rows == 1 => true,
+        Some(length) => i64::try_from(length) == Ok(*wire),
     };
-    if axes.len() != wire.len() || !axes.iter().zip(&wire).all(same) {
+    if axes.len() != wire.len() || !axes.iter().zip(&wire).enumerate().all(same) {
         let shown = axes.iter().map(|axis| match axis.fixed() {
             Some(length) => length.to_string(),
             None => "-1".to_owned(),

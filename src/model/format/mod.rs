@@ -1,4 +1,4 @@
-//! The formats of model files. Each is one implementation of [`Format`].
+//! The formats of model files. Each is one implementation of `Format`.
 //!
 //! A format says what it needs of a manifest, which files it reads, how much memory that takes, and builds a
 //! [`Model`] from them. Everything that can be wrong with a file is found here, when a version is loaded, and never at a request.
@@ -22,7 +22,7 @@ use super::scoring::Model;
 use super::signature::{Signature, Target};
 use crate::faults::Faults;
 
-pub use describe::{Description, External, describe, recognise};
+pub use describe::{Description, External, Judged, describe, recognise};
 pub use fault::FormatFault;
 
 /// A format of model files.

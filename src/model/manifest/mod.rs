@@ -19,6 +19,7 @@ use super::open_file::open_file;
 use super::signature::Signature;
 use crate::faults::{self, Faults, Schema};
 use crate::ident::{ModelName, VersionNumber};
+pub(super) use check::MAX_CLASSES;
 use raw::{FormatSettings, Golden, RawManifest};
 
 /// A checked manifest.

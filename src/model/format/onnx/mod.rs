@@ -1,6 +1,6 @@
 //! Format ONNX: a graph of operators with their weights, in one protobuf file.
 //!
-//! [`read`] turns a file into a [`Graph`] once. It decodes the file ([`tensor`], [`wire`]) and looks up each node's operator ([`ops`]
+//! [`read()`] turns a file into a [`Graph`] once. It decodes the file ([`tensor`], [`wire`]) and looks up each node's operator ([`ops`]
 //! for those of neural networks, [`ml`] for those of classical machine learning), which checks its attributes, types and shapes and
 //! prepares its weights ([`operator`]). It computes what does not depend on requests, and joins nodes that are faster together
 //! ([`rows`]). All faults that can be found are returned together, with the names of their nodes: what is not supported is refused
@@ -10,7 +10,7 @@
 //! Not supported, and refused by name: control flow (If, Loop, Scan), operators that the file itself defines, other domains than
 //! ONNX's two, sequences other than the output of ZipMap, sparse and quantised tensors.
 //!
-//! A [`Graph`] is immutable. [`Graph::run`] touches no names: values are in slots whose numbers were determined by [`read`].
+//! A [`Graph`] is immutable. [`Graph::run`] touches no names: values are in slots whose numbers were determined by [`read()`].
 
 mod fact;
 mod graph;
@@ -44,7 +44,7 @@ pub(crate) use value::Value;
 
 /// Returns whether a file begins as an ONNX file does: with the version of the format, followed by another field of a model.
 ///
-/// A file that is recognised may still be refused by [`read`].
+/// A file that is recognised may still be refused by [`read()`].
 pub(crate) fn recognises(bytes: &[u8]) -> bool {
     // Field 1, a varint: the version, which all exporters write first.
     let [0x08, version, next, ..] = bytes else {

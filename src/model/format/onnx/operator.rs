@@ -10,8 +10,8 @@ use std::fmt;
 
 pub(crate) use super::fact::{Classes, Dim, Fact, Meaning, Rows};
 pub(crate) use super::node::{Known, Node};
-use super::ops::{Channels, Convolution, multiply};
-use super::rows::{Chain, Step};
+use super::ops::{Channels, Convolution, pair, row_mean};
+use super::rows::{Chain, PairOperation, Step};
 use super::value::Value;
 
 /// An operator of a graph with its attributes and prepared weights.
@@ -72,8 +72,10 @@ pub(super) enum Work {
     Convolve(Box<Convolution>),
     /// Factor and shift of each channel, which is axis 1, of input 0. FP32.
     Channels(Channels),
-    /// The product of inputs 0 and 1, with broadcasting. FP32.
-    Multiply,
+    /// A combination of inputs 0 and 1, with broadcasting. FP32.
+    Pair(PairOperation),
+    /// The mean of each row of input 0, along its last axis, which becomes 1. FP32.
+    RowMean,
 }
 
 impl Work {
@@ -84,7 +86,8 @@ impl Work {
             Self::Steps(steps) => Box::new(Chain::new(steps, rest)),
             Self::Convolve(convolution) => convolution,
             Self::Channels(channels) => Box::new(channels),
-            Self::Multiply => Box::new(multiply()),
+            Self::Pair(operation) => Box::new(pair(operation)),
+            Self::RowMean => Box::new(row_mean()),
             Self::Same(input) => Box::new(Given::Input(input)),
             Self::Constants(values) => Box::new(Given::Values(values)),
         }

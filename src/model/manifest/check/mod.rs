@@ -12,6 +12,8 @@ mod shape;
 #[cfg(test)]
 mod tests;
 
+pub(in crate::model) use outputs::MAX_CLASSES;
+
 use std::path::Path;
 
 use super::Manifest;
@@ -45,9 +47,11 @@ impl Manifest {
         form(&raw, &mut report);
         let inputs = inputs::check(&raw, format, &mut report);
         let outputs = outputs::outputs(&raw, &mut report);
-        let prediction = outputs
-            .as_ref()
-            .and_then(|outputs| outputs::prediction(&raw, outputs, &mut report));
+        let prediction = inputs.as_ref().zip(outputs.as_ref());
+        let prediction = prediction.and_then(|(inputs, outputs)| {
+            let has_rows = inputs.iter().all(|input| input.shape.batched);
+            outputs::prediction(&raw, outputs, has_rows, &mut report)
+        });
         let signature = (|| {
             let (inputs, outputs, prediction) = (inputs?, outputs?, prediction?);
             let (classes, max_rows) = (raw.classes.clone(), raw.batching.max_rows);

@@ -7,7 +7,7 @@ use crate::model::payload::Datatype;
 use crate::model::signature::{Output, Prediction, PredictionKind};
 
 /// The most classes of one version. Each class has its own metric series.
-const MAX_CLASSES: usize = 1_024;
+pub(in crate::model) const MAX_CLASSES: usize = 1_024;
 /// The most outputs of one version.
 const MAX_OUTPUTS: usize = 64;
 /// The cosine below which two embeddings disagree, by default.
@@ -42,10 +42,12 @@ fn one(raw: &RawOutput, path: &str, report: &mut Report<'_>) -> Option<Output> {
     })
 }
 
-/// Returns which output is judged, if the manifest says so without a fault.
+/// Returns which output is judged, if the manifest says so without a fault. `has_rows` says whether requests have rows; without them, a
+/// request is one row.
 pub(super) fn prediction(
     raw: &RawManifest,
     outputs: &[Output],
+    has_rows: bool,
     report: &mut Report<'_>,
 ) -> Option<Prediction> {
     let named = raw.prediction.as_ref().and_then(|one| one.output.as_ref());
@@ -69,17 +71,37 @@ pub(super) fn prediction(
         return None;
     };
     let output = &outputs[at];
-    let path = format!("$.outputs[{at}].shape");
+    report.require(output.shape.batched == has_rows, "$.prediction", || {
+        let expected = if has_rows {
+            "one"
+        } else {
+            "none, as for the inputs"
+        };
+        format!(
+            "got an output with another first axis, expected {expected} that is the number of rows"
+        )
+    });
+    let is_embedding =
+        matches!(&raw.prediction, Some(one) if one.kind == RawPredictionKind::Embedding);
     let columns = match output.shape.axes.as_slice() {
+        // One vector per row, whatever the axes are.
+        _ if is_embedding => Some(1),
         [] => Some(1),
         [Some(columns)] => Some(*columns),
+        // A single row: `[1, n]`.
+        [Some(1), Some(columns)] if !has_rows => Some(*columns),
         _ => None,
     };
     let Some(columns) = columns else {
         let got = output.shape.to_wire();
+        let expected = if has_rows {
+            "[-1] or [-1, n]"
+        } else {
+            "[n] or [1, n]"
+        };
         report.add(
-            path,
-            format!("got {got:?}, wants [-1] or [-1, n]: the output is judged"),
+            format!("$.outputs[{at}].shape"),
+            format!("got {got:?}, expected {expected}: the output is judged; a prediction of kind embedding may have any shape"),
         );
         return None;
     };
@@ -88,7 +110,6 @@ pub(super) fn prediction(
     classes(raw, kind, columns, report);
     let columns = match kind {
         PredictionKind::Labels => raw.classes.len().max(1),
-        PredictionKind::Embedding(_) => 1,
         _ => columns,
     };
     Some(Prediction {
@@ -148,9 +169,6 @@ fn checked_kind(kind: PredictionKind, output: &Output, columns: usize, report: &
     let single = matches!(kind, PredictionKind::Labels | PredictionKind::Value);
     report.require(!single || columns == 1, "$.prediction", || {
         format!("got {columns} columns, wants 1 for an output of kind {kind_name}")
-    });
-    report.require(output.shape.batched, "$.prediction", || {
-        "got an output without rows, wants one with rows".into()
     });
 }
 

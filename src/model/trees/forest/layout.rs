@@ -15,7 +15,7 @@ const MAX_ROWS: usize = 64;
 /// The most keys of a block of several rows.
 const MAX_KEYS: usize = 1 << 15;
 /// Memory in bytes of the trees that all rows of a block go through before the next trees, so that they stay in the cache of a core.
-const CHUNK: usize = 1 << 16;
+const CHUNK: usize = 1 << 17;
 
 /// An ensemble for inputs of type `I`, whose leaves are summed in `S`.
 #[derive(Debug)]

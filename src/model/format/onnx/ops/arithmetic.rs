@@ -8,7 +8,7 @@ use super::{with_float, with_number};
 use crate::model::format::onnx::fact::{Dim, Fact};
 use crate::model::format::onnx::infer::{broadcast, expect_type, same_type};
 use crate::model::format::onnx::operator::{Entry, Inputs, Known, Lowered, Node, Operator, Work};
-use crate::model::format::onnx::rows::{ColumnOperation, Function, InPlace, Step};
+use crate::model::format::onnx::rows::{ColumnOperation, Function, InPlace, PairOperation, Step};
 use crate::model::format::onnx::value::Value;
 use crate::model::payload::Datatype;
 
@@ -105,10 +105,19 @@ fn lower(node: &Node<'_>) -> Result<Lowered, String> {
             let lowered = Lowered::steps(vec![step], output, cost);
             return Ok(lowered.reading([at]));
         }
-        if operation == Operation::Mul {
+        let operation = match operation {
+            Operation::Add => Some(PairOperation::Add),
+            Operation::Sub => Some(PairOperation::Sub),
+            Operation::Mul => Some(PairOperation::Mul),
+            Operation::Div => Some(PairOperation::Div),
+            _ => None,
+        };
+        if let Some(operation) = operation {
             return Ok(Lowered {
-                work: Work::Multiply,
-                ..Lowered::new(multiply(), vec![output], cost)
+                work: Work::Pair(operation),
+                outputs: vec![output],
+                cost,
+                reads: None,
             });
         }
     }
@@ -164,10 +173,15 @@ fn step(operation: Operation, a: Known<'_>, b: Known<'_>) -> Option<(usize, InPl
     Some((at, InPlace::Columns(operation, values.to_vec())))
 }
 
-/// The product of two tensors of FP32.
-pub(in crate::model::format::onnx) fn multiply() -> impl Operator + 'static {
+/// Returns an operation of two tensors of FP32.
+pub(in crate::model::format::onnx) fn pair(operation: PairOperation) -> impl Operator + 'static {
     Combine::<f32> {
-        operation: Operation::Mul,
+        operation: match operation {
+            PairOperation::Add => Operation::Add,
+            PairOperation::Sub => Operation::Sub,
+            PairOperation::Mul => Operation::Mul,
+            PairOperation::Div => Operation::Div,
+        },
         elements: PhantomData,
     }
 }

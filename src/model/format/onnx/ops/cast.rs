@@ -50,6 +50,8 @@ fn lower(input: &Fact, to: Datatype) -> Result<Lowered, String> {
     }
     let output = match (input.datatype.is_float(), to.is_float()) {
         (true, true) => output.with_meaning(input.meaning),
+        // Labels that are numbers stay labels as other integers.
+        _ if input.datatype.is_integer() && to.is_integer() => output.with_meaning(input.meaning),
         _ => output,
     };
     let cost = input.elements_per_row();

@@ -34,9 +34,10 @@ mod window;
 
 use super::operator::Entry;
 
-pub(super) use arithmetic::multiply;
+pub(super) use arithmetic::pair;
 pub(super) use batch_norm::Channels;
 pub(super) use convolve::Convolution;
+pub(super) use reduce::row_mean;
 
 /// The operators of ONNX itself.
 const TABLES: [&[Entry]; 23] = [

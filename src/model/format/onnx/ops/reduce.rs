@@ -7,7 +7,7 @@ use super::number::Number;
 use super::transpose::transposed;
 use super::with_number;
 use crate::model::format::onnx::infer::{self, constant_ints};
-use crate::model::format::onnx::operator::{Entry, Inputs, Lowered, Node, Operator};
+use crate::model::format::onnx::operator::{Entry, Inputs, Lowered, Node, Operator, Work};
 use crate::model::format::onnx::value::{self, Value};
 use crate::model::payload::{Datatype, TensorData};
 
@@ -90,10 +90,26 @@ fn lower(node: &Node<'_>) -> Result<Lowered, String> {
         let operator = Reduce::<u8>::new(kind, axes, keeps);
         return Ok(Lowered::new(OfFlags(operator), vec![output], cost).reading([0]));
     }
+    let is_last = input
+        .rank()
+        .is_some_and(|rank| lost.iter().copied().eq(rank.checked_sub(1)));
+    if kind == Kind::Mean && is_last && keeps && input.datatype == Datatype::Fp32 {
+        return Ok(Lowered {
+            work: Work::RowMean,
+            outputs: vec![output],
+            cost,
+            reads: Some(vec![0]),
+        });
+    }
     with_number!(input.datatype, T => {
         let operator = Reduce::<T>::new(kind, axes, keeps);
         Ok(Lowered::new(operator, vec![output], cost).reading([0]))
     })
+}
+
+/// Returns the mean along the last axis, which becomes 1.
+pub(in crate::model::format::onnx) fn row_mean() -> impl Operator + 'static {
+    Reduce::<f32>::new(Kind::Mean, vec![-1], true)
 }
 
 /// Reduces axes to one element; all axes if the list is empty.

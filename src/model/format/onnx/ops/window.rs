@@ -155,7 +155,8 @@ impl Window {
             plane.input[at] = shape[axis + 2];
             plane.output[at] = outputs;
             plane.kernel[at] = self.kernel[axis];
-            plane.stride[at] = self.strides[axis];
+            // The only window does not move.
+            plane.stride[at] = if outputs == 1 { 1 } else { self.strides[axis] };
             plane.dilation[at] = self.dilations[axis];
             plane.before[at] = before;
             plane.after[at] = after;

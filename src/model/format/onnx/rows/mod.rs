@@ -5,7 +5,7 @@
 //! memory.
 //!
 //! A row here is one run along the last axis, whatever the other axes mean.
-//! Not here: which nodes follow each other ([`fuse`](super::read)).
+//! Not here: which nodes follow each other ([`fuse`](mod@super::read)).
 
 mod curves;
 mod function;
@@ -21,7 +21,7 @@ use crate::model::format::dense::fused::matrix::Matrix;
 pub(in crate::model::format) use crate::model::format::dense::fused::scratch;
 pub(crate) use function::Function;
 pub(in crate::model::format) use step::Linear;
-pub(crate) use step::{ColumnOperation, InPlace, Step};
+pub(crate) use step::{ColumnOperation, InPlace, Pair, PairOperation, Step};
 
 /// Rows that go through the steps together, as in format `dense`.
 const BLOCK: usize = 96;
@@ -91,11 +91,13 @@ impl Chain {
     fn in_place(&self, value: Value, width: usize) -> Result<Value, String> {
         let (shape, data) = value.into_parts();
         let mut values = Value::new(vec![data.len()], data)?.into_elements::<f32>()?;
-        self.arch.dispatch(Pieces {
-            steps: &self.start,
-            values: &mut values,
-            width,
-        });
+        let width = width.max(1);
+        let rows = (PIECE / width).max(1);
+        for piece in values.chunks_mut(rows * width) {
+            for step in &self.start {
+                step.apply(self.arch, piece, width);
+            }
+        }
         Value::of(shape, values)
     }
 
@@ -170,28 +172,6 @@ impl WithSimd for Lanes {
     }
 }
 
-/// Applies steps in place to whole rows, a few rows at a time, so that they stay in the cache.
-pub(crate) struct Pieces<'a> {
-    pub(crate) steps: &'a [InPlace],
-    pub(crate) values: &'a mut [f32],
-    pub(crate) width: usize,
-}
-
-impl WithSimd for Pieces<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
-        let width = self.width.max(1);
-        let rows = (PIECE / width).max(1);
-        for piece in self.values.chunks_mut(rows * width) {
-            for step in self.steps {
-                step.apply(piece, width);
-            }
-        }
-    }
-}
-
 /// Computes one block of rows. Every function called from here must be inlined; otherwise it is compiled for the oldest supported
 /// CPU instead of the current one.
 struct Block<'a> {
@@ -224,7 +204,7 @@ impl WithSimd for Block<'_> {
             let first = &mut from[..x.len()];
             first.copy_from_slice(x);
             for step in &chain.start {
-                step.apply(first, x.len() / rows);
+                step.apply(chain.arch, first, x.len() / rows);
             }
         }
         for (at, layer) in chain.layers.iter().enumerate() {
@@ -241,7 +221,7 @@ impl WithSimd for Block<'_> {
             };
             layer.matrix.apply(simd, rows, x, out);
             for step in &layer.then {
-                step.apply(out, outs);
+                step.apply(chain.arch, out, outs);
             }
             mem::swap(&mut from, &mut to);
             in_place = false;

@@ -1,5 +1,7 @@
 //! Steps that rows go through one after another, before they are laid out for a pass.
 
+use pulp::{Arch, Simd, WithSimd};
+
 use super::function::Function;
 pub(in crate::model::format) use crate::model::format::dense::layer::Linear;
 
@@ -17,8 +19,8 @@ pub(crate) enum Step {
 pub(crate) enum InPlace {
     /// A function of each value.
     Map(Function),
-    /// The product of two results for each value: of all functions of the first list, and of all of the second.
-    Product(Vec<Function>, Vec<Function>),
+    /// A combination of two results for each value.
+    Pair(Box<Pair>),
     /// An operation of each value and the number for its column.
     Columns(ColumnOperation, Vec<f32>),
     /// `x factor + shift`, by column.
@@ -33,6 +35,28 @@ pub(crate) enum InPlace {
     Softmax,
     /// The logarithm of that.
     LogSoftmax,
+}
+
+/// A combination of two results for each value: of all steps of a list, and of all steps of another list. All of them treat each
+/// value alone.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Pair {
+    pub(crate) operation: PairOperation,
+    pub(crate) first: Vec<InPlace>,
+    pub(crate) second: Vec<InPlace>,
+}
+
+/// An operation of two values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PairOperation {
+    /// `x + y`
+    Add,
+    /// `x - y`
+    Sub,
+    /// `x y`
+    Mul,
+    /// `x / y`
+    Div,
 }
 
 /// An operation of a value `x` and the number `c` for its column.
@@ -59,13 +83,13 @@ impl InPlace {
             Self::Columns(_, numbers) => Some(numbers.len()),
             Self::Affine { factor, .. } => Some(factor.len()),
             Self::Normalize { scale, .. } => Some(scale.len()),
-            Self::Map(_) | Self::Product(..) | Self::Softmax | Self::LogSoftmax => None,
+            Self::Map(_) | Self::Pair(_) | Self::Softmax | Self::LogSoftmax => None,
         }
     }
 
     /// Returns whether the step treats each value alone, whatever its place.
     pub(crate) fn is_map(&self) -> bool {
-        matches!(self, Self::Map(_) | Self::Product(..))
+        matches!(self, Self::Map(_) | Self::Pair(_))
     }
 
     /// Returns the bytes of the numbers of the step.
@@ -79,17 +103,36 @@ impl InPlace {
             | Self::Normalize {
                 scale: a, shift: b, ..
             } => a.len() + b.len(),
-            Self::Map(_) | Self::Product(..) | Self::Softmax | Self::LogSoftmax => 0,
+            Self::Map(_) | Self::Pair(_) | Self::Softmax | Self::LogSoftmax => 0,
         };
         numbers * size_of::<f32>()
     }
 
-    /// Applies the step to whole rows of `width` values. Inlined for the same reason as [`Function::apply`].
+    /// Returns how deeply pairs are nested in the step.
+    pub(crate) fn depth(&self) -> usize {
+        match self {
+            Self::Pair(pair) => {
+                let steps = pair.first.iter().chain(&pair.second);
+                1 + steps.map(Self::depth).max().unwrap_or(0)
+            }
+            _ => 0,
+        }
+    }
+
+    /// Applies the step to whole rows of `width` values, in code for this CPU.
+    pub(crate) fn apply(&self, arch: Arch, rows: &mut [f32], width: usize) {
+        match self {
+            Self::Pair(pair) => pair.apply(arch, rows),
+            step => arch.dispatch(Apply { step, rows, width }),
+        }
+    }
+
+    /// Applies a step that is not a pair.
     #[inline(always)]
-    pub(crate) fn apply(&self, rows: &mut [f32], width: usize) {
+    fn apply_here(&self, rows: &mut [f32], width: usize) {
         match self {
             Self::Map(function) => function.apply(rows),
-            Self::Product(first, second) => product(rows, first, second),
+            Self::Pair(_) => {}
             Self::Columns(operation, numbers) => operation.apply(rows, numbers),
             Self::Affine { factor, shift } => {
                 for row in rows.chunks_exact_mut(factor.len()) {
@@ -113,6 +156,46 @@ impl InPlace {
     }
 }
 
+/// Applies a step to whole rows.
+struct Apply<'a> {
+    step: &'a InPlace,
+    rows: &'a mut [f32],
+    width: usize,
+}
+
+impl WithSimd for Apply<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        self.step.apply_here(self.rows, self.width);
+    }
+}
+
+impl Pair {
+    /// Replaces each value by the combination of its two results, a piece at a time.
+    fn apply(&self, arch: Arch, values: &mut [f32]) {
+        let mut other = [0.0; 256];
+        for piece in values.chunks_mut(other.len()) {
+            let other = &mut other[..piece.len()];
+            other.copy_from_slice(piece);
+            for step in &self.first {
+                step.apply(arch, piece, 1);
+            }
+            for step in &self.second {
+                step.apply(arch, other, 1);
+            }
+            let pairs = piece.iter_mut().zip(other);
+            match self.operation {
+                PairOperation::Add => pairs.for_each(|(x, y)| *x += *y),
+                PairOperation::Sub => pairs.for_each(|(x, y)| *x -= *y),
+                PairOperation::Mul => pairs.for_each(|(x, y)| *x *= *y),
+                PairOperation::Div => pairs.for_each(|(x, y)| *x /= *y),
+            }
+        }
+    }
+}
+
 impl ColumnOperation {
     #[inline(always)]
     fn apply(self, rows: &mut [f32], numbers: &[f32]) {
@@ -132,25 +215,6 @@ fn columns(rows: &mut [f32], numbers: &[f32], f: impl Fn(f32, f32) -> f32) {
     for row in rows.chunks_exact_mut(numbers.len().max(1)) {
         for (x, c) in row.iter_mut().zip(numbers) {
             *x = f(*x, *c);
-        }
-    }
-}
-
-/// Replaces each value by the product of two functions of it, a piece at a time.
-#[inline(always)]
-fn product(values: &mut [f32], first: &[Function], second: &[Function]) {
-    let mut other = [0.0; 256];
-    for piece in values.chunks_mut(other.len()) {
-        let other = &mut other[..piece.len()];
-        other.copy_from_slice(piece);
-        for function in first {
-            function.apply(piece);
-        }
-        for function in second {
-            function.apply(other);
-        }
-        for (x, y) in piece.iter_mut().zip(other) {
-            *x *= *y;
         }
     }
 }

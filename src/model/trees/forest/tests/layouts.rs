@@ -145,6 +145,36 @@ fn ensembles_without_splits_or_trees_or_inputs_have_sums() {
 }
 
 #[test]
+fn each_column_is_read_at_the_limits_of_the_windows() {
+    let mut random = Random(3);
+    for columns in [255, 256, 257, 4_095, 4_096, 4_097] {
+        for test in [Test::Less(0.0), Test::NotEqual(1.0)] {
+            let trees = (0..columns as u32)
+                .map(|input| {
+                    vec![
+                        split(input, test.clone(), Missing::Yes, 1, 2),
+                        leaf(f64::from(input)),
+                        leaf(-1.0),
+                    ]
+                })
+                .collect();
+            let ensemble = ensemble(columns, trees);
+            let rows: Vec<_> = (0..2 * columns)
+                .map(|_| *random.pick(&[-1.0, 1.0]))
+                .collect();
+            for arithmetic in ALL {
+                let forest = Forest::new(ensemble.clone(), arithmetic).unwrap();
+                let expected = rows.chunks(columns);
+                let expected: Vec<_> = expected
+                    .flat_map(|row| naive::sums(&ensemble, arithmetic, row))
+                    .collect();
+                assert_eq!(sums(&forest, arithmetic, &rows), expected, "{columns}");
+            }
+        }
+    }
+}
+
+#[test]
 fn rows_of_the_other_width_are_converted() {
     let nodes = vec![
         split(0, Test::LessOrEqual(0.1), Missing::No, 1, 2),

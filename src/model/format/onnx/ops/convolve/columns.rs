@@ -9,6 +9,7 @@ use super::super::product::kernel::{self, Input, Output, WIDE};
 use super::Task;
 use super::source::{self, Source};
 use crate::model::format::onnx::rows::scratch;
+use crate::model::format::onnx::value;
 
 /// Values of one block of columns: 256 KiB.
 const BLOCK: usize = 1 << 16;
@@ -22,7 +23,9 @@ const TOGETHER: usize = 64;
 struct Run {
     /// Where the first window begins, in the first plane of the group.
     from: usize,
-    /// Where the first column begins in the panels.
+    /// The panel of its columns.
+    panel: usize,
+    /// Its first column in the panel.
     to: usize,
     length: usize,
 }
@@ -43,7 +46,7 @@ struct Sizes {
 }
 
 /// Computes a convolution. `lanes` is the number of values in a register.
-pub(super) fn convolve(task: Task<'_>, lanes: usize, out: &mut [f32]) {
+pub(super) fn convolve(task: Task<'_>, lanes: usize, out: &mut [f32]) -> Result<(), String> {
     let convolution = task.convolution;
     let panel = WIDE * lanes;
     let kernel: usize = task.plane.kernel.iter().product();
@@ -60,7 +63,8 @@ pub(super) fn convolve(task: Task<'_>, lanes: usize, out: &mut [f32]) {
     };
     let channels = convolution.depth * convolution.groups;
     let padded = source::size(&task.plane, images * channels);
-    let size = padded + sizes.block * (1 + depth + sizes.outs);
+    value::limited(&[padded])?;
+    let size = padded + sizes.block * (1 + depth + sizes.outs) + panel;
     // The memory is taken outside of the code for the current CPU, because a closure would be compiled for the oldest one.
     scratch::with(size, |space| {
         let (padded, space) = space.split_at_mut(padded);
@@ -72,6 +76,7 @@ pub(super) fn convolve(task: Task<'_>, lanes: usize, out: &mut [f32]) {
             out,
         });
     });
+    Ok(())
 }
 
 /// Computes a convolution in memory that has been taken for it.
@@ -125,7 +130,7 @@ fn compute_group<S: Simd>(
 ) {
     let convolution = task.convolution;
     let (zeros, space) = space.split_at_mut(sizes.block);
-    let (panels, sums) = space.split_at_mut(sizes.block * sizes.depth);
+    let (panels, sums) = space.split_at_mut(sizes.block * sizes.depth + sizes.panel);
     zeros.fill(0.0);
     let weights = &convolution.weights[group * sizes.outs * sizes.depth..];
     let x = Input {
@@ -140,7 +145,7 @@ fn compute_group<S: Simd>(
         let count = sizes.block.min(columns - start);
         let width = count.next_multiple_of(sizes.panel);
         find_runs(&task, sizes, source, group, start..start + count, &mut runs);
-        gather(&task, sizes, source, &runs, panels);
+        gather::<S>(&task, sizes, source, &runs, panels);
         let sums = &mut sums[..sizes.outs * width];
         let mut to = Output {
             values: &mut *sums,
@@ -181,11 +186,11 @@ fn find_runs(
         let in_panel = sizes.panel - place % sizes.panel;
         let length = (width - column).min(in_panel).min(columns.end - at);
         let first = image * convolution.groups + group;
+        let rows = row * plane.stride[0] * source.row;
         runs.push(Run {
-            from: first * convolution.depth * source.plane
-                + row * plane.stride[0] * source.row
-                + column * plane.stride[1],
-            to: place / sizes.panel * sizes.panel * sizes.depth + place % sizes.panel,
+            from: first * convolution.depth * source.plane + rows + column,
+            to: place % sizes.panel,
+            panel: place / sizes.panel,
             length,
         });
         at += length;
@@ -193,28 +198,46 @@ fn find_runs(
 }
 
 /// Puts the values under the windows of all runs into panels.
+///
+/// A run is copied as a whole panel row, because a copy of a known length is faster than one of the right length: what is written
+/// after the run is overwritten by the next run, which begins there, or is the next line of the panel. So the panels need space for
+/// one more line after them.
 #[inline(always)]
-fn gather(task: &Task<'_>, sizes: Sizes, source: Source<'_>, runs: &[Run], panels: &mut [f32]) {
+fn gather<S: Simd>(
+    task: &Task<'_>,
+    sizes: Sizes,
+    source: Source<'_>,
+    runs: &[Run],
+    panels: &mut [f32],
+) {
     let plane = &task.plane;
-    let mut line = 0;
-    for channel in 0..task.convolution.depth {
-        for y in 0..plane.kernel[0] {
-            for x in 0..plane.kernel[1] {
-                let offset = channel * source.plane
-                    + y * plane.dilation[0] * source.row
-                    + x * plane.dilation[1];
-                for run in runs {
-                    let to = &mut panels[run.to + line..][..run.length];
-                    let from = &source.values[run.from + offset..];
-                    if plane.stride[1] == 1 {
-                        to.copy_from_slice(&from[..run.length]);
-                    } else {
-                        for (to, from) in to.iter_mut().zip(from.iter().step_by(plane.stride[1])) {
-                            *to = *from;
+    let mut runs = runs;
+    while let Some(first) = runs.first() {
+        let count = runs
+            .iter()
+            .take_while(|run| run.panel == first.panel)
+            .count();
+        let (now, later) = runs.split_at(count);
+        runs = later;
+        let mut line = first.panel * sizes.panel * sizes.depth;
+        for channel in 0..task.convolution.depth {
+            for y in 0..plane.kernel[0] {
+                let row = channel * source.plane + y * plane.dilation[0] * source.row;
+                for x in 0..plane.kernel[1] {
+                    let offset = row + source.column(x * plane.dilation[1]);
+                    for run in now {
+                        let to = &mut panels[line + run.to..][..sizes.panel];
+                        let from = &source.values[run.from + offset..];
+                        if let Some(from) = from.get(..sizes.panel) {
+                            let to = S::as_mut_simd_f32s(to).0.as_chunks_mut::<WIDE>().0;
+                            let from = S::as_simd_f32s(from).0.as_chunks::<WIDE>().0;
+                            to[0] = from[0];
+                        } else {
+                            to[..run.length].copy_from_slice(&from[..run.length]);
                         }
                     }
+                    line += sizes.panel;
                 }
-                line += sizes.panel;
             }
         }
     }

@@ -5,15 +5,19 @@ use pulp::{Simd, WithSimd};
 use super::Task;
 use super::source::{self, Source};
 use crate::model::format::onnx::rows::scratch;
+use crate::model::format::onnx::value;
 
 /// Computes a convolution.
-pub(super) fn convolve(task: Task<'_>, out: &mut [f32]) {
+pub(super) fn convolve(task: Task<'_>, out: &mut [f32]) -> Result<(), String> {
+    let padded = source::size(&task.plane, 1);
+    value::limited(&[padded])?;
     // The memory is taken outside of the code for the current CPU, because a closure would be compiled for the oldest one.
-    scratch::with(source::size(&task.plane, 1), |space| {
+    scratch::with(padded, |space| {
         task.convolution
             .arch
             .dispatch(Depthwise { task, space, out });
     });
+    Ok(())
 }
 
 /// Computes a convolution in memory that has been taken for it.
@@ -44,8 +48,8 @@ impl WithSimd for Depthwise<'_> {
                 let weights = &convolution.weights[channel * kernel..][..kernel];
                 for (row, out) in out.chunks_exact_mut(plane.output[1]).enumerate() {
                     compute_row(&task, source, weights, row, out);
-                    task.finish(channel, out);
                 }
+                task.finish(channel, out);
             }
         }
     }
@@ -61,15 +65,9 @@ fn compute_row(task: &Task<'_>, source: Source<'_>, weights: &[f32], row: usize,
         let line = (row * plane.stride[0] + y * plane.dilation[0]) * source.row;
         for x in 0..plane.kernel[1] {
             let Some(weight) = weights.next() else { return };
-            let from = &source.values[line + x * plane.dilation[1]..];
-            if plane.stride[1] == 1 {
-                for (sum, x) in out.iter_mut().zip(from) {
-                    *sum += weight * x;
-                }
-            } else {
-                for (sum, x) in out.iter_mut().zip(from.iter().step_by(plane.stride[1])) {
-                    *sum += weight * x;
-                }
+            let from = &source.values[line + source.column(x * plane.dilation[1])..];
+            for (sum, x) in out.iter_mut().zip(from) {
+                *sum += weight * x;
             }
         }
     }

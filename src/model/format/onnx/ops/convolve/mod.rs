@@ -186,7 +186,7 @@ impl Task<'_> {
             values.iter_mut().for_each(|x| *x += bias);
         }
         for step in &self.convolution.then {
-            step.apply(values, 1);
+            step.apply(self.convolution.arch, values, 1);
         }
     }
 
@@ -219,9 +219,9 @@ impl Operator for Convolution {
         if out.is_empty() {
             // There is nothing to compute.
         } else if self.depth == 1 && self.groups > 1 {
-            depthwise::convolve(task, out);
+            depthwise::convolve(task, out)?;
         } else {
-            columns::convolve(task, self.lanes, out);
+            columns::convolve(task, self.lanes, out)?;
         }
         Ok(vec![Value::of(shape, result)?])
     }
