@@ -23,6 +23,9 @@ pub enum ForwardError {
     /// The model returned an error.
     #[error("{0}")]
     Failed(String),
+    /// The model has no answer to a value in the batch, such as an unknown category.
+    #[error("{0}")]
+    Unsuited(String),
     /// The model panicked. The worker thread survives.
     #[error("the model panicked: {0}")]
     Panicked(String),

@@ -129,15 +129,20 @@ impl Batch {
         }
     }
 
-    /// Returns a batch of `times` copies of the first row. Tensors without rows stay as they are.
-    pub(super) fn repeated(&self, times: usize) -> Self {
+    /// Returns a batch of `times` copies of the first row. Tensors of which `has_rows` is false stay as they are; it is called with the
+    /// index of each tensor.
+    pub(super) fn repeated(&self, times: usize, has_rows: impl Fn(usize) -> bool) -> Self {
         let content = match &self.content {
             Content::Single(values) => Content::Single(values[..self.columns()].repeat(times)),
             Content::Double(values) => Content::Double(values[..self.columns()].repeat(times)),
             Content::Tensors(tensors) => {
-                let first: Vec<Value> = tensors.iter().map(|value| value.rows(0, 1)).collect();
-                let copies = |value: &Value| Value::joined(&vec![value; times]);
-                Content::Tensors(first.iter().map(copies).collect())
+                let copies = |(at, value): (usize, &Value)| {
+                    if !has_rows(at) {
+                        return value.clone();
+                    }
+                    Value::joined(&vec![&value.rows(0, 1); times])
+                };
+                Content::Tensors(tensors.iter().enumerate().map(copies).collect())
             }
         };
         Self {

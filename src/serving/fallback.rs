@@ -26,7 +26,7 @@ pub(super) fn reason(error: &PredictError, time_left: Option<Duration>) -> Optio
     }
     match error {
         PredictError::Forward { source, .. } => Some(match source {
-            ForwardError::Failed(_) => FallbackReason::Error,
+            ForwardError::Failed(_) | ForwardError::Unsuited(_) => FallbackReason::Error,
             ForwardError::Panicked(_) => FallbackReason::Panic,
             ForwardError::NotFinite { .. } => FallbackReason::NotFinite,
         }),

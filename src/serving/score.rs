@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::version::VersionRuntime;
 use super::work::{Call, Prediction, Work};
-use crate::error::{ForwardError, PredictError};
+use crate::error::{ForwardError, InputFaults, PredictError};
 use crate::ident::Role;
 use crate::insight::attempt::Observation;
 use crate::insight::stats::InputObserver;
@@ -124,7 +124,14 @@ fn run_pass(
 ) -> Result<(Pass, Duration), PredictError> {
     let start = Instant::now();
     let pass = version.version.model().forward(batch);
-    let pass = pass.map_err(|source| forward_error(version, source))?;
+    let pass = pass.map_err(|source| match source {
+        ForwardError::Unsuited(value) => {
+            let got = format!("a value that the model refuses ({value})");
+            let wanted = "values that it was trained for";
+            PredictError::InvalidInput(InputFaults::one(InputFaults::TENSORS, got, wanted))
+        }
+        source => forward_error(version, source),
+    })?;
     let took = start.elapsed();
     // The threads of shadows run only on spare CPU, so their times do not show the cost of the network.
     if role != Role::Shadow {

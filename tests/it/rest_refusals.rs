@@ -91,10 +91,14 @@ async fn tensors_that_cannot_be_read_are_named() {
             "at most 16",
         ),
         (
-            // The elements of this tensor are not checked.
             changed(0, json!({"shape": [1, 1, 1], "data": [[["secret"]]]})),
+            &["inputs[x].data[0]"],
+            "a string",
+        ),
+        (
+            changed(0, json!({"shape": [1, 1, 1], "data": [[[0.5]]]})),
             &["inputs[x].shape"],
-            "3 axes",
+            "[1, 1, 1]",
         ),
         (
             changed(0, json!({"shape": [2]})),

@@ -153,7 +153,7 @@ fn cases() -> Vec<Case> {
         bad(
             "axes that the input has not",
             "inputs[x].shape",
-            with("x", |x| *x = doubles(&[2, 1], &[1.0])),
+            with("x", |x| *x = doubles(&[2, 2], &[1.0])),
         ),
         bad(
             "two of three values",

@@ -294,7 +294,7 @@ fn of_graph(graph: &Graph) -> Description {
         inputs,
         matrix: None,
         outputs,
-        judged: judged(graph),
+        judged: judged(graph, single_row),
         single_row,
         external: Vec::new(),
         notes: Vec::new(),
@@ -329,10 +329,15 @@ fn shape(info: &TensorInfo, single_row: bool) -> (Vec<i64>, Option<bool>) {
 const MAX_VALUES: usize = 64;
 
 /// Returns what can be judged, the best first: probabilities, else labels, else numbers, else vectors.
-fn judged(graph: &Graph) -> Vec<Judged> {
-    let outputs = graph.outputs();
-    let labels = outputs.iter().find_map(label_classes);
-    let judged = |info| judge(info, labels.as_deref());
+fn judged(graph: &Graph, single_row: bool) -> Vec<Judged> {
+    let has_rows = |info: &TensorInfo| matches!(shape(info, single_row), (wire, None) if wire.first() == Some(&-1));
+    let inputs_have_rows = graph.inputs().iter().all(has_rows);
+    let outputs = graph.outputs().iter();
+    let outputs: Vec<_> = outputs
+        .filter(|info| has_rows(info) == inputs_have_rows)
+        .collect();
+    let labels = outputs.iter().find_map(|info| label_classes(info));
+    let judged = |info: &&TensorInfo| judge(info, labels.as_deref());
     let mut judged: Vec<_> = outputs.iter().filter_map(judged).collect();
     let integers = |name: &str| {
         let mut named = outputs.iter().filter(|info| info.name == name);

@@ -225,8 +225,11 @@ impl Model for GraphModel {
             onnx::Value::new(value.shape.clone(), value.data.clone())
         });
         let inputs = inputs.collect::<Result<_, String>>();
-        let outputs = inputs.and_then(|inputs| self.graph.run(inputs));
-        let computed = outputs.map_err(ForwardError::Failed)?;
+        let computed = self.graph.run(inputs.map_err(ForwardError::Failed)?);
+        let computed = computed.map_err(|error| match error.is_value() {
+            true => ForwardError::Unsuited(error.to_string()),
+            false => ForwardError::Failed(error.to_string()),
+        })?;
         let mut computed: Vec<Option<Value>> = computed
             .into_iter()
             .map(|value| {

@@ -115,7 +115,7 @@ impl Graph {
     /// Returns an error if an input has another type, rank or fixed length than [`inputs`](Self::inputs) says, if the inputs of a
     /// graph that is [batchable](Self::is_batchable) have different numbers of rows, and if an operator cannot compute its outputs
     /// from these values or shapes.
-    pub(crate) fn run(&self, inputs: Vec<Value>) -> Result<Vec<Value>, String> {
+    pub(crate) fn run(&self, inputs: Vec<Value>) -> Result<Vec<Value>, RunError> {
         self.check(&inputs)?;
         let mut slots = Vec::new();
         slots.resize_with(self.slots, || None);
@@ -125,12 +125,16 @@ impl Graph {
             }
         }
         for step in &self.steps {
-            let outputs = step.operator.run(&mut Inputs {
+            let mut inputs = Inputs {
                 sources: &step.sources,
                 constants: &self.constants,
                 slots: &mut slots,
-            });
-            let outputs = outputs.map_err(|error| format!("{}: {error}", step.place))?;
+                refused: false,
+            };
+            let outputs = step.operator.run(&mut inputs).map_err(|error| RunError {
+                text: format!("{}: {error}", step.place),
+                is_value: inputs.refused,
+            })?;
             for slot in &step.freed {
                 slots[*slot] = None;
             }
@@ -144,11 +148,13 @@ impl Graph {
             sources: &self.output_sources,
             constants: &self.constants,
             slots: &mut slots,
+            refused: false,
         };
         let outputs = self.outputs.iter().enumerate();
-        outputs
+        let outputs: Result<_, String> = outputs
             .map(|(at, info)| declared(results.take(at)?, info.datatype))
-            .collect()
+            .collect();
+        Ok(outputs?)
     }
 
     fn check(&self, inputs: &[Value]) -> Result<(), String> {
@@ -165,6 +171,30 @@ impl Graph {
             }
         }
         Ok(())
+    }
+}
+
+/// Why the outputs of a graph cannot be computed.
+#[derive(Debug, thiserror::Error)]
+#[error("{text}")]
+pub(crate) struct RunError {
+    text: String,
+    is_value: bool,
+}
+
+impl RunError {
+    /// Returns whether an operator refused a value of an input, such as an unknown category.
+    pub(crate) fn is_value(&self) -> bool {
+        self.is_value
+    }
+}
+
+impl From<String> for RunError {
+    fn from(text: String) -> Self {
+        Self {
+            text,
+            is_value: false,
+        }
     }
 }
 

@@ -187,9 +187,17 @@ pub(crate) struct Inputs<'a> {
     pub(super) sources: &'a [Source],
     pub(super) constants: &'a [Value],
     pub(super) slots: &'a mut [Option<Value>],
+    /// Whether an operator has refused a value.
+    pub(super) refused: bool,
 }
 
 impl Inputs<'_> {
+    /// Marks the `error` as one of the values of the request: other values of the same shapes could be computed.
+    pub(crate) fn refuse<E>(&mut self, error: E) -> E {
+        self.refused = true;
+        error
+    }
+
     /// Returns the number of inputs, including optional ones that are left out.
     pub(crate) fn len(&self) -> usize {
         self.sources.len()
@@ -246,5 +254,6 @@ pub(crate) fn run_alone(
         sources: &sources,
         constants: &[],
         slots: &mut slots,
+        refused: false,
     })
 }

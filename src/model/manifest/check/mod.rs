@@ -47,11 +47,13 @@ impl Manifest {
         form(&raw, &mut report);
         let inputs = inputs::check(&raw, format, &mut report);
         let outputs = outputs::outputs(&raw, &mut report);
-        let prediction = inputs.as_ref().zip(outputs.as_ref());
-        let prediction = prediction.and_then(|(inputs, outputs)| {
-            let has_rows = inputs.iter().all(|input| input.shape.batched);
-            outputs::prediction(&raw, outputs, has_rows, &mut report)
-        });
+        // Faults of the inputs hide none of the outputs.
+        let has_rows = inputs
+            .as_ref()
+            .map(|inputs| inputs.iter().all(|input| input.shape.batched));
+        let prediction = outputs
+            .as_deref()
+            .and_then(|outputs| outputs::prediction(&raw, outputs, has_rows, &mut report));
         let signature = (|| {
             let (inputs, outputs, prediction) = (inputs?, outputs?, prediction?);
             let (classes, max_rows) = (raw.classes.clone(), raw.batching.max_rows);

@@ -42,12 +42,12 @@ fn one(raw: &RawOutput, path: &str, report: &mut Report<'_>) -> Option<Output> {
     })
 }
 
-/// Returns which output is judged, if the manifest says so without a fault. `has_rows` says whether requests have rows; without them, a
-/// request is one row.
+/// Returns which output is judged, if the manifest says so without a fault. `has_rows` says whether requests have rows, if the inputs
+/// are valid; without them, a request is one row.
 pub(super) fn prediction(
     raw: &RawManifest,
     outputs: &[Output],
-    has_rows: bool,
+    has_rows: Option<bool>,
     report: &mut Report<'_>,
 ) -> Option<Prediction> {
     let named = raw.prediction.as_ref().and_then(|one| one.output.as_ref());
@@ -71,6 +71,7 @@ pub(super) fn prediction(
         return None;
     };
     let output = &outputs[at];
+    let has_rows = has_rows.unwrap_or(output.shape.batched);
     report.require(output.shape.batched == has_rows, "$.prediction", || {
         let expected = if has_rows {
             "one"
@@ -107,7 +108,9 @@ pub(super) fn prediction(
     };
     let kind = kind(raw, columns, report);
     checked_kind(kind, output, columns, report);
-    classes(raw, kind, columns, report);
+    if !classes(raw, kind, columns, report) {
+        return None;
+    }
     let columns = match kind {
         PredictionKind::Labels => raw.classes.len().max(1),
         _ => columns,
@@ -172,8 +175,13 @@ fn checked_kind(kind: PredictionKind, output: &Output, columns: usize, report: &
     });
 }
 
-/// Checks that the classes fit what is predicted.
-fn classes(raw: &RawManifest, kind: PredictionKind, columns: usize, report: &mut Report<'_>) {
+/// Checks the classes. Returns whether their number fits what is predicted.
+fn classes(
+    raw: &RawManifest,
+    kind: PredictionKind,
+    columns: usize,
+    report: &mut Report<'_>,
+) -> bool {
     let got = raw.classes.len();
     let (fits, wanted) = match kind {
         PredictionKind::Probabilities if columns == 1 => {
@@ -203,4 +211,5 @@ fn classes(raw: &RawManifest, kind: PredictionKind, columns: usize, report: &mut
     }
     let classes = raw.classes.iter().map(String::as_str);
     report.unique(|at| format!("$.classes[{at}]"), classes);
+    fits
 }

@@ -10,8 +10,8 @@ const MAX_INPUTS: usize = 1 << 20;
 const MAX_OUTPUTS: usize = 1 << 16;
 /// The most parts of all trees: nodes, and what is in them. A part needs about 16 bytes when it is laid out.
 const MAX_PARTS: usize = 1 << 27;
-/// The parts that a category or a number of a set becomes: two edges, each with two nodes below it.
-const PARTS_OF_MEMBER: usize = 4;
+/// The parts that a value of a set becomes: two edges, each with two nodes below it.
+const PARTS_PER_VALUE: usize = 4;
 /// Category codes are below this number, up to which f32 represents all integers.
 const CODES: u32 = 1 << 24;
 /// The most faults that are reported.
@@ -231,8 +231,8 @@ impl Checker<'_> {
 fn parts_of(node: &Node) -> usize {
     1 + match node {
         Node::Split { test, .. } => match test {
-            Test::In { codes, .. } => PARTS_OF_MEMBER * codes.len(),
-            Test::Among(values) => PARTS_OF_MEMBER * values.len(),
+            Test::In { codes, .. } => PARTS_PER_VALUE * codes.len(),
+            Test::Among(values) => PARTS_PER_VALUE * values.len(),
             _ => 0,
         },
         Node::Leaf(Leaf::One { .. }) => 0,

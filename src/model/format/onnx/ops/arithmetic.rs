@@ -198,7 +198,8 @@ impl<T: Number + std::fmt::Debug> Operator for Combine<T> {
         let shape = broadcast_shape(&shapes.collect::<Result<Vec<_>, String>>()?)?;
         let mut result = expanded::<T>(inputs, 0, &shape)?;
         for at in 1..inputs.len() {
-            self.combine(&mut result, &shape, inputs.get(at)?)?;
+            let combined = self.combine(&mut result, &shape, inputs.get(at)?);
+            combined.map_err(|error| inputs.refuse(error))?;
         }
         if self.operation == Operation::Mean {
             let count = T::from_f64(inputs.len() as f64);

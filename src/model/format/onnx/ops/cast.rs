@@ -66,10 +66,10 @@ struct Cast(Datatype);
 impl Operator for Cast {
     fn run(&self, inputs: &mut Inputs<'_>) -> Result<Vec<Value>, String> {
         let input = inputs.get(0)?;
-        Ok(vec![Value::new(
-            input.shape().to_vec(),
-            cast(input.data(), self.0)?,
-        )?])
+        let shape = input.shape().to_vec();
+        // Only a text that is not a number cannot be cast.
+        let data = cast(input.data(), self.0).map_err(|error| inputs.refuse(error))?;
+        Ok(vec![Value::new(shape, data)?])
     }
 }
 

@@ -76,7 +76,10 @@ impl Operator for Gather {
         let (outer, length, inner) = split(data.shape(), at);
         let places = ints(indices)?;
         let places = places.iter().map(|index| position(*index, length));
-        let places = places.collect::<Result<Vec<_>, _>>()?;
+        let places = match places.collect::<Result<Vec<_>, _>>() {
+            Ok(places) => places,
+            Err(error) => return Err(inputs.refuse(error)),
+        };
         let parts = [
             &data.shape()[..at],
             indices.shape(),

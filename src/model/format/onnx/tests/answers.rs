@@ -134,7 +134,7 @@ pub(super) fn run(
     input: impl Fn(&TensorInfo) -> Value,
 ) -> Result<Vec<(String, Value)>, String> {
     let inputs = graph.inputs().iter().map(input).collect();
-    let outputs = graph.run(inputs)?;
+    let outputs = graph.run(inputs).map_err(|error| error.to_string())?;
     let names = graph.outputs().iter().map(|info| info.name.clone());
     Ok(names.zip(outputs).collect())
 }

@@ -101,6 +101,7 @@ fn large_outputs_are_refused_when_the_file_is_read_or_before_they_are_made() {
             .unwrap()
             .run(values)
             .unwrap_err();
+        let error = error.to_string();
         assert!(error.contains("expected at most"), "{operator}: {error}");
     }
 }

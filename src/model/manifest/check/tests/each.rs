@@ -153,7 +153,7 @@ fn each_fault_is_reported_with_its_path() {
         (
             "/inputs/2/encoding/unknown",
             json!("bucket"),
-            "$.inputs[2].encoding.unknown: belongs to kind categorical only",
+            "$.inputs[2].encoding.unknown: belongs to kinds categorical and ordinal only",
         ),
         (
             "/inputs/3/encoding/scale",

@@ -105,7 +105,8 @@ impl Operator for OneHotEncoder {
         if !self.accepts_unknown
             && let Some(at) = found.iter().position(Option::is_none)
         {
-            return Err(self.refusal(input, at));
+            let refusal = self.refusal(input, at);
+            return Err(inputs.refuse(refusal));
         }
         let width = self.keys.len();
         let elements = found
