@@ -186,6 +186,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     with_cli_json(with_rest_json(builder))
         // Sorted by name, so that the faults of several inputs are reported in a stable order.
         .btree_map(".tensorflow")
+        // Few entries, whose keys need no hash.
+        .btree_map(".inference.ModelInferResponse.parameters")
         .extern_path(".google.rpc.Status", "::tonic_types::Status")
         .codec_path("crate::proto::codec::Bounded")
         .compile_fds(descriptors)?;

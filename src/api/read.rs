@@ -96,8 +96,9 @@ pub(super) fn check_outputs<'a>(
     field: impl Fn(usize) -> String,
     faults: &mut InputFaults,
 ) {
-    let mut found = vec![false; signature.outputs().len()];
+    let mut found = Vec::new();
     for (at, name) in wanted.enumerate() {
+        found.resize(signature.outputs().len(), false);
         match signature.find_output(name) {
             Some(output) if !found[output] => found[output] = true,
             _ => faults.add_with(|| InputFault {

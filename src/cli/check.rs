@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::client::Failure;
+use crate::model::ContentStores;
 use crate::registry::{self, CheckResult};
 use crate::terminal::output;
 
@@ -11,6 +12,9 @@ use crate::terminal::output;
 pub struct Args {
     /// A registry, the folder of a model, or the folder of a version.
     dir: PathBuf,
+    /// A folder into which files of versions may be links, as `content_stores` of the configuration. May be repeated.
+    #[arg(long, value_name = "DIR")]
+    content_store: Vec<PathBuf>,
 }
 
 /// Checks the folder that the arguments name.
@@ -18,15 +22,19 @@ pub struct Args {
 /// # Errors
 /// Returns an error if any version cannot be served; every fault is printed first.
 pub fn run(args: &Args) -> Result<(), Failure> {
-    folder(&args.dir)
+    let stores = ContentStores::new(&args.content_store);
+    folder(
+        &args.dir,
+        &stores.map_err(|(_, why)| Failure::new(format!("--content-store: {why}")))?,
+    )
 }
 
 /// Loads every version in `dir` as a gateway does, and prints the result for each.
 ///
 /// # Errors
 /// Returns an error if any version cannot be served; every fault is printed first.
-pub fn folder(dir: &Path) -> Result<(), Failure> {
-    let checked = registry::check(dir)?;
+pub fn folder(dir: &Path, stores: &ContentStores) -> Result<(), Failure> {
+    let checked = registry::check(dir, stores)?;
     output::print(&listing(&checked))?;
     match checked.iter().filter(|one| one.outcome.is_err()).count() {
         0 => Ok(()),

@@ -22,6 +22,7 @@ use crate::ident::{Label, ModelName, VersionNumber};
 use crate::insight::outcomes::OutcomeSettings;
 use crate::insight::prediction_log::{HashKey, LogSettings};
 use crate::insight::stats;
+use crate::model::ContentStores;
 use crate::registry::WatchSettings;
 use crate::serving::admission::Limits;
 use crate::serving::batch::BatchingHints;
@@ -106,6 +107,9 @@ impl Config {
             .registry
             .or(in_file)
             .unwrap_or_else(|| base.join("models"));
+        for store in &mut raw.content_stores {
+            *store = base.join(&*store);
+        }
         let log = &mut raw.prediction_log;
         for path in [&mut log.path, &mut log.hash_key_file] {
             *path = path.take().map(|path| base.join(path));
@@ -164,6 +168,10 @@ fn check(raw: RawConfig, registry: PathBuf, state: PathBuf, file: &Path) -> Resu
         let message = format!("{} is not a folder", state.display());
         faults.add(file, "$.state", message);
     }
+    let content_stores = ContentStores::new(&raw.content_stores).unwrap_or_else(|(at, why)| {
+        faults.add(file, format!("$.content_stores[{at}]"), why);
+        ContentStores::default()
+    });
     let versions = choice(raw.versions, file, "$.versions", &mut faults);
     let models = models(raw.models, file, &mut faults);
     let prediction_log = log_settings(raw.prediction_log, file, &mut faults);
@@ -208,6 +216,7 @@ fn check(raw: RawConfig, registry: PathBuf, state: PathBuf, file: &Path) -> Resu
         control: Settings {
             versions,
             max_weight_bytes: limits.max_weight_bytes,
+            content_stores,
             models,
         },
     })

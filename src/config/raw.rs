@@ -14,6 +14,9 @@ use crate::serving::shadow::ShadowPoolSettings;
 pub(super) struct RawConfig {
     /// Folder with all models and versions. A relative path is relative to this file. Default: `models`.
     pub(super) registry: Option<PathBuf>,
+    /// Folders into which files of versions may be links, such as the cache of Hugging Face or of DVC. A relative path is relative to
+    /// this file. Default: none, so every file is inside the folder of its version.
+    pub(super) content_stores: Vec<PathBuf>,
     /// Folder for the changes of operators and for the audit log. It is created if it does not exist, and only one gateway may use it
     /// at a time. A relative path is relative to this file. Default: `state`.
     pub(super) state: Option<PathBuf>,

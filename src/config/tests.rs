@@ -127,6 +127,18 @@ fn a_model_has_at_most_64_initial_labels() {
 }
 
 #[test]
+fn content_stores_are_existing_folders() {
+    let config = load("content_stores = [\"models\"]").unwrap();
+    assert_ne!(config.control.content_stores, ContentStores::default());
+    let found = faults("content_stores = [\"models\", \"no-such-folder\"]");
+    assert_eq!(found.len(), 1, "{found:#?}");
+    assert!(
+        found[0].starts_with("$.content_stores[1]: folder ") && found[0].contains("cannot be read"),
+        "{found:#?}"
+    );
+}
+
+#[test]
 fn the_key_of_the_prediction_log_is_read_while_the_configuration_is_checked() {
     let found = faults("[prediction_log]\npath = \"log\"\nhash_key_file = \"no-such-key\"\n");
     assert_eq!(found.len(), 1, "{found:#?}");

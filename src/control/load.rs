@@ -26,7 +26,13 @@ pub(super) fn load_version(
     let dir = &*request.dir;
     record_load(telemetry, dir, || {
         check_memory(request)?;
-        let version = model::load_with(dir, &request.model, request.version, request.pace, phase)?;
+        let version = model::load_with(
+            dir,
+            &request.model,
+            request.version,
+            &request.options,
+            phase,
+        )?;
         // All files were read, but the version would be missing after a restart.
         if !dir.exists() {
             return Err(Faults::one(dir, "was removed while it was loaded"));
@@ -47,7 +53,7 @@ fn check_memory(request: &LoadRequest) -> Result<(), Faults> {
     let Some(room) = request.room else {
         return Ok(());
     };
-    let needs = model::memory_to_load(&request.dir)?;
+    let needs = model::memory_to_load(&request.dir, &request.options.stores)?;
     if needs <= room {
         return Ok(());
     }

@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 
 use crate::ident::{ModelName, VersionNumber};
-use crate::model::Pace;
+use crate::model::LoadOptions;
 use crate::serving::batch::BatchingHints;
 
 /// A version to load.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct LoadRequest {
     /// Its model.
     pub model: ModelName,
@@ -15,8 +15,8 @@ pub struct LoadRequest {
     pub version: VersionNumber,
     /// Its folder.
     pub dir: PathBuf,
-    /// How much of the machine loading may use.
-    pub pace: Pace,
+    /// How it is loaded.
+    pub options: LoadOptions,
     /// Bytes of memory available for it; `None`: no limit.
     pub room: Option<u64>,
     /// How its requests are batched. Takes precedence over the hints in its manifest.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::reconcile::VersionChoice;
 use super::wanted::Wanted;
 use crate::ident::{Label, ModelName, VersionNumber};
+use crate::model::ContentStores;
 use crate::serving::batch::BatchingHints;
 use crate::serving::route::RawPolicy;
 
@@ -15,6 +16,8 @@ pub struct Settings {
     pub versions: VersionChoice,
     /// Maximum bytes of weights in memory at one time, including a version that is being loaded; `None`: no limit.
     pub max_weight_bytes: Option<u64>,
+    /// Where files of versions may be besides their folders.
+    pub content_stores: ContentStores,
     /// Settings by model.
     pub models: BTreeMap<ModelName, ModelSettings>,
 }

@@ -29,7 +29,7 @@ use crate::audit;
 use crate::ident::{ModelName, Revision, VersionNumber};
 use crate::insight::metrics::Telemetry;
 use crate::insight::stats;
-use crate::model::{Pace, samples};
+use crate::model::{LoadOptions, samples};
 use crate::registry::{self, Listing};
 use crate::serving::batch::BatchingHints;
 use crate::serving::version::VersionRuntime;
@@ -104,7 +104,7 @@ impl TestRegistry {
             model: model("m"),
             version: v(version),
             dir: self.dir(version),
-            pace: Pace::Full,
+            options: LoadOptions::default(),
             room: None,
             batching: BatchingHints::default(),
         };

@@ -159,7 +159,7 @@ fn content(file: &Path) -> Result<Vec<u8>, String> {
 
 /// Reads a file that the model refers to, which must be inside the folder `home`.
 pub(super) fn external(home: &Path, path: &str) -> Result<Vec<u8>, String> {
-    let opened = open_file(home, Path::new(path))?;
+    let opened = open_file(home, Path::new(path), None)?;
     let mut bytes = Vec::new();
     let read = opened.take(MAX_BYTES + 1).read_to_end(&mut bytes);
     read.map_err(|error| format!("cannot be read: {error}"))?;

@@ -44,7 +44,7 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
     };
     let config = Config::load(args.config.as_deref(), overrides)?;
     if args.check {
-        check::folder(&config.registry)?;
+        check::folder(&config.registry, &config.control.content_stores)?;
         let checked = app::check_start(&config).await;
         checked.map_err(|error| Failure::new(error.to_string()))?;
         return Ok(output::print("the configuration is valid")?);

@@ -10,6 +10,7 @@ pub mod manifest;
 pub mod payload;
 
 mod batch;
+mod content_stores;
 mod encode;
 pub mod format;
 mod judge;
@@ -27,9 +28,10 @@ pub mod trees;
 pub(crate) mod samples;
 
 pub use batch::{Batch, Content, Value};
+pub use content_stores::ContentStores;
 pub use encode::{Observe, Observed};
 pub use format::{Description, FormatFault, Judged, describe, recognise};
-pub use load::{Pace, Phase, Version, agrees, load, load_with, memory_to_load};
+pub use load::{LoadOptions, Pace, Phase, Version, agrees, load, load_with, memory_to_load};
 pub use manifest::Manifest;
 pub(crate) use open_file::open_file;
 pub use scoring::{Model, OutputContent, OutputTensor, Outputs, Pass, Scores, TopClass};

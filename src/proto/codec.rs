@@ -10,7 +10,7 @@ use std::marker::PhantomData;
 use bytes::Buf;
 use prost::Message;
 use tonic::Status;
-use tonic::codec::{Codec, DecodeBuf, Decoder};
+use tonic::codec::{BufferSettings, Codec, DecodeBuf, Decoder};
 use tonic_prost::{ProstCodec, ProstEncoder};
 
 /// The most fields of the outermost message. Each element of a repeated field counts. No version accepts as many rows.
@@ -37,12 +37,20 @@ where
     type Decoder = BoundedDecoder<U>;
 
     fn encoder(&mut self) -> Self::Encoder {
-        ProstCodec::<T, U>::default().encoder()
+        ProstCodec::<T, U>::raw_encoder(buffers())
     }
 
     fn decoder(&mut self) -> Self::Decoder {
         BoundedDecoder(PhantomData)
     }
+}
+
+/// Returns the sizes of the buffers of a call. It begins with space for one or a few rows, because the default of 8 KiB costs the
+/// allocator more than a larger message costs that grows its buffer.
+fn buffers() -> BufferSettings {
+    const FIRST: usize = 1024;
+    const YIELD_FROM: usize = 32 * 1024;
+    BufferSettings::new(FIRST, YIELD_FROM)
 }
 
 /// Decodes messages of at most [`MOST_FIELDS`] fields.
@@ -52,6 +60,10 @@ pub struct BoundedDecoder<U>(PhantomData<U>);
 impl<U: Message + Default> Decoder for BoundedDecoder<U> {
     type Item = U;
     type Error = Status;
+
+    fn buffer_settings(&self) -> BufferSettings {
+        buffers()
+    }
 
     fn decode(&mut self, buf: &mut DecodeBuf<'_>) -> Result<Option<U>, Status> {
         // The transport passes each message as one contiguous chunk.

@@ -7,7 +7,7 @@ use super::scan::{Scan, VersionFolder, folders, scan};
 use crate::faults::Faults;
 use crate::ident::{ModelName, VersionNumber};
 use crate::model::manifest::File;
-use crate::model::{Version, load};
+use crate::model::{ContentStores, LoadOptions, Version, load_with};
 
 /// The result of checking one folder.
 #[derive(Clone, Debug)]
@@ -68,15 +68,20 @@ impl fmt::Display for Summary {
     }
 }
 
-/// Loads every version in `dir`, one at a time. `dir` is a registry, the folder of a model, or the folder of a version.
+/// Loads every version in `dir`, one at a time. `dir` is a registry, the folder of a model, or the folder of a version. Files of
+/// versions may be links into `stores`.
 ///
 /// Returns the versions by model and number, then the folders with invalid names.
 ///
 /// # Errors
 /// Returns an error if a folder cannot be read, or if there is no version in `dir`.
-pub fn check(dir: &Path) -> Result<Vec<CheckResult>, Faults> {
+pub fn check(dir: &Path, stores: &ContentStores) -> Result<Vec<CheckResult>, Faults> {
     let scan = versions_in(dir)?;
-    let mut checked: Vec<_> = scan.found.into_iter().map(check_one).collect();
+    let mut checked: Vec<_> = scan
+        .found
+        .into_iter()
+        .map(|folder| check_one(folder, stores))
+        .collect();
     for fault in scan.refused.iter() {
         checked.push(CheckResult {
             dir: fault.file.clone(),
@@ -92,8 +97,18 @@ pub fn check(dir: &Path) -> Result<Vec<CheckResult>, Faults> {
     Ok(checked)
 }
 
-fn check_one(folder: VersionFolder) -> CheckResult {
-    let loaded = load(&folder.dir, &folder.model, folder.version);
+fn check_one(folder: VersionFolder, stores: &ContentStores) -> CheckResult {
+    let options = LoadOptions {
+        stores: stores.clone(),
+        ..LoadOptions::default()
+    };
+    let loaded = load_with(
+        &folder.dir,
+        &folder.model,
+        folder.version,
+        &options,
+        &mut |_| {},
+    );
     CheckResult {
         outcome: loaded.map(|version| Summary::of(&version)),
         dir: folder.dir,

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::*;
 use crate::ident::{ModelName, VersionNumber};
-use crate::model::samples;
+use crate::model::{ContentStores, samples};
 
 fn v(number: u64) -> VersionNumber {
     VersionNumber::try_from(number).unwrap()
@@ -107,7 +107,7 @@ fn a_broken_link_is_reported_and_not_ignored() {
     let why = |at: &str| fs::metadata(root.join(at)).unwrap_err().to_string();
     let want = ["n", "m/2", "m/4"].map(|at| fault(at, &why(at)));
     assert_eq!(refused, want, "a model, a broken link, a circular link");
-    let checked = check(&root.join("m")).unwrap();
+    let checked = check(&root.join("m"), &ContentStores::default()).unwrap();
     let wrong = checked.iter().filter(|one| one.outcome.is_err()).count();
     assert_eq!((checked.len(), wrong), (4, 2), "{checked:?}");
     assert_eq!(next_version(root, &name("m")).unwrap(), v(5), "4 is in use");
@@ -230,7 +230,7 @@ fn check_accepts_a_registry_a_model_or_a_version() {
     samples::write(&root.join("m/3"), &samples::document("m", 4));
     fs::create_dir_all(root.join("m/v5")).unwrap();
     let outcome = |dir: &Path| -> Vec<_> {
-        let checked = check(dir).unwrap();
+        let checked = check(dir, &ContentStores::default()).unwrap();
         let outcomes = checked.iter().map(|c| {
             let at = c.dir.strip_prefix(&root).unwrap().display().to_string();
             (at, c.outcome.is_ok())
@@ -252,12 +252,14 @@ fn check_accepts_a_registry_a_model_or_a_version() {
     );
     assert_eq!(outcome(&root)[1..], m, "a registry");
     assert_eq!(outcome(&root.join("m/3")), m[1..2], "a version");
-    let checked = check(&root.join("m/2")).unwrap();
+    let checked = check(&root.join("m/2"), &ContentStores::default()).unwrap();
     assert_eq!(
         checked[0].outcome.as_ref().unwrap().to_string(),
         "m 2: 2 inputs in 2 columns, 1 outputs, 2 multiply-adds per row, 1 golden requests passed"
     );
-    let nothing = check(&root.join("m/v5")).unwrap_err().to_string();
+    let nothing = check(&root.join("m/v5"), &ContentStores::default())
+        .unwrap_err()
+        .to_string();
     assert!(nothing.contains("contains no version"), "{nothing}");
 }
 

@@ -86,7 +86,8 @@ fn a_registry_of_networks_from_torch_passes_its_check() {
     for name in NAMES {
         Fixture::read(name).publish(root.path(), 1);
     }
-    let checked = taper::registry::check(root.path()).expect("a registry");
+    let checked = taper::registry::check(root.path(), &taper::model::ContentStores::default())
+        .expect("a registry");
     assert_eq!(checked.len(), NAMES.len());
     for checked in checked {
         let summary = checked.outcome.expect("no fault");

@@ -10,7 +10,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use http::{Request, Response};
+use http::{HeaderName, Request, Response};
 use tokio::time::{Instant, sleep_until};
 use tonic::body::Body;
 use tonic::codegen::Service;
@@ -218,9 +218,11 @@ async fn wait_for_timeout(
 /// Returns why the transport refused the message before a handler saw it; `None` if it did not. Its errors have no details, while
 /// every error of a handler has.
 fn classify_unreadable(response: &Response<Body>) -> Option<MessageFault> {
+    const STATUS: HeaderName = HeaderName::from_static("grpc-status");
+    const DETAILS: HeaderName = HeaderName::from_static("grpc-status-details-bin");
     let headers = response.headers();
-    let code = Code::from_bytes(headers.get("grpc-status")?.as_bytes());
-    if code == Code::Ok || headers.contains_key("grpc-status-details-bin") {
+    let code = Code::from_bytes(headers.get(STATUS)?.as_bytes());
+    if code == Code::Ok || headers.contains_key(DETAILS) {
         return None;
     }
     Some(if code == Code::OutOfRange {

@@ -1,6 +1,6 @@
 //! The outputs that a request asks for, and what its response contains.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use bytes::Bytes;
 
@@ -125,7 +125,7 @@ pub(in crate::api) struct InferenceAnswer {
     /// The number of the version that answered.
     pub(in crate::api) version: String,
     /// Which version answered, and why.
-    pub(in crate::api) parameters: HashMap<String, InferParameter>,
+    pub(in crate::api) parameters: BTreeMap<String, InferParameter>,
     /// The outputs that were requested, in that order.
     pub(in crate::api) outputs: Vec<Output>,
 }
@@ -259,7 +259,7 @@ fn top_classes<'a>(
 }
 
 /// Describes which version gave `answer`. Integers are signed, because some clients support no others.
-fn parameters(answer: &Answer) -> HashMap<String, InferParameter> {
+fn parameters(answer: &Answer) -> BTreeMap<String, InferParameter> {
     let text = |text: &str| ParameterChoice::StringParam(text.to_owned());
     let number = |number: u64| {
         let number = i64::try_from(number).unwrap_or(i64::MAX);

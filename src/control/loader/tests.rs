@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::*;
-use crate::model::{Pace, samples};
+use crate::model::{LoadOptions, samples};
 use crate::serving::batch::BatchingHints;
 
 const SOON: Duration = Duration::from_secs(60);
@@ -16,7 +16,7 @@ fn request(root: &Path, version: u64) -> LoadRequest {
         model: "m".parse().unwrap(),
         version: version.try_into().unwrap(),
         dir: root.join(version.to_string()),
-        pace: Pace::Shared,
+        options: LoadOptions::default(),
         room: None,
         batching: BatchingHints::default(),
     }

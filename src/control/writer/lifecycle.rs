@@ -14,7 +14,7 @@ use crate::control::version_entry::VersionEntry;
 use crate::control::view::View;
 use crate::faults::Faults;
 use crate::ident::{ModelName, VersionNumber};
-use crate::model::Pace;
+use crate::model::{LoadOptions, Pace};
 use crate::registry::Listing;
 use crate::serving::batch::BatchingHints;
 use crate::serving::version::VersionRuntime;
@@ -224,7 +224,10 @@ impl Writer {
             model: model.clone(),
             version,
             dir: folder.dir.clone(),
-            pace,
+            options: LoadOptions {
+                pace,
+                stores: self.settings.content_stores.clone(),
+            },
             room,
             batching: settings.map_or_else(BatchingHints::default, |of| of.batching),
         };

@@ -10,6 +10,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::BuildHasherDefault;
+use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -22,9 +23,6 @@ use crate::model::Scores;
 
 /// The values of one row. A row with more values counts as several rows.
 pub const VALUES_PER_ROW: usize = 4;
-/// The entries for which a new queue allocates memory.
-const FIRST_ENTRIES: usize = 64;
-
 /// One answer.
 #[derive(Debug)]
 struct Entry {
@@ -33,8 +31,8 @@ struct Entry {
     by: Weak<VersionQuality>,
     /// The number of the previous entry with the same key.
     before: Option<u64>,
-    /// The values of all rows, row by row. Empty if the version does not support outcomes.
-    values: Box<[f32]>,
+    /// Empty if the version does not support outcomes.
+    values: Values,
     /// 0 once the answer was replaced.
     rows: u32,
     columns: u32,
@@ -43,6 +41,56 @@ struct Entry {
     role: Role,
     /// The rows as which it counts towards the capacity.
     takes: usize,
+}
+
+/// The values of all rows of an answer, row by row. Those of most answers are few and stored in the entry itself, because every
+/// entry that is written or removed is no longer in the processor's cache.
+#[derive(Debug)]
+enum Values {
+    Few {
+        len: u8,
+        values: [f32; VALUES_PER_ROW],
+    },
+    Many(Box<[f32]>),
+}
+
+impl Values {
+    const NONE: Self = Self::Few {
+        len: 0,
+        values: [0.0; VALUES_PER_ROW],
+    };
+
+    fn of(scores: &Scores) -> Self {
+        let all = scores.as_slice();
+        let mut values = [0.0; VALUES_PER_ROW];
+        match (u8::try_from(all.len()), values.get_mut(..all.len())) {
+            (Ok(len), Some(few)) => {
+                few.copy_from_slice(all);
+                Self::Few { len, values }
+            }
+            _ => Self::Many(all.into()),
+        }
+    }
+}
+
+impl Deref for Values {
+    type Target = [f32];
+
+    fn deref(&self) -> &[f32] {
+        match self {
+            Self::Few { len, values } => &values[..usize::from(*len)],
+            Self::Many(values) => values,
+        }
+    }
+}
+
+impl DerefMut for Values {
+    fn deref_mut(&mut self) -> &mut [f32] {
+        match self {
+            Self::Few { len, values } => &mut values[..usize::from(*len)],
+            Self::Many(values) => values,
+        }
+    }
 }
 
 /// One part of the buffer.
@@ -59,7 +107,7 @@ pub(super) struct Shard {
 }
 
 impl Shard {
-    /// Creates a shard for `capacity` rows. It allocates memory as rows come.
+    /// Creates a shard for `capacity` rows. The first row allocates the memory for all; the system provides it as rows come.
     pub(super) fn new(capacity: usize) -> Self {
         Self {
             capacity,
@@ -108,13 +156,17 @@ impl Shard {
         let closed = self.closed_rows(key, answer.role);
         let number = self.first + self.entries.len() as u64;
         let before = self.newest.insert(key, number);
-        let values = scores.rows().filter(|_| supports_outcomes);
+        let values = if supports_outcomes {
+            Values::of(scores)
+        } else {
+            Values::NONE
+        };
         self.entries.push_back(Entry {
             key,
             at: answer.at,
             by: Arc::downgrade(answer.by),
             before,
-            values: values.flatten().copied().collect(),
+            values,
             rows,
             columns,
             open: rows,
@@ -144,11 +196,10 @@ impl Shard {
                 entry.before = self.newest.insert(entry.key, number);
             }
         }
-        let held = self.entries.len();
-        if held == self.entries.capacity() {
-            let left = self.places().saturating_sub(held).max(1);
-            self.entries
-                .reserve_exact(held.max(FIRST_ENTRIES).min(left));
+        if self.entries.capacity() == 0 {
+            // At once, so that no later request waits until a full queue or index was copied.
+            self.entries.reserve_exact(self.places());
+            self.newest.reserve(self.capacity + 1);
         }
     }
 
@@ -213,7 +264,7 @@ impl Shard {
             if is_replaced {
                 lost.replaced += u64::from(entry.open);
                 (entry.open, entry.rows) = (0, 0);
-                entry.values = Box::default();
+                entry.values = Values::NONE;
                 self.held -= std::mem::take(&mut entry.takes);
                 continue;
             }

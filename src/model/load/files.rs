@@ -12,6 +12,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::throttle::Throttle;
 use crate::faults::Faults;
+use crate::model::content_stores::ContentStores;
 use crate::model::format::Format;
 use crate::model::manifest::{File, Manifest};
 use crate::model::open_file::open_file;
@@ -24,6 +25,7 @@ const SLICE: u64 = 1 << 20;
 pub(super) fn read(
     manifest: &Manifest,
     dir: &Path,
+    stores: &ContentStores,
     throttle: &mut Throttle,
     faults: &mut Faults,
 ) -> Option<Vec<(String, Vec<u8>)>> {
@@ -32,7 +34,15 @@ pub(super) fn read(
     let mut contents: Vec<Option<Vec<u8>>> = vec![None; needed.len()];
     for file in &manifest.files {
         let place = needed.iter().position(|path| file.path == Path::new(path));
-        match (read_one(dir, file, place.is_some(), throttle), place) {
+        match (
+            read_one(
+                open_checked(dir, file, stores),
+                file,
+                place.is_some(),
+                throttle,
+            ),
+            place,
+        ) {
             (Ok(bytes), Some(place)) => contents[place] = Some(bytes),
             (Ok(_), None) => {}
             (Err(why), _) => faults.add(dir.join(&file.path), "", why),
@@ -47,8 +57,12 @@ pub(super) fn read(
 ///
 /// # Errors
 /// Returns an error if the file cannot be opened or its size differs from the manifest.
-pub(super) fn open_checked(dir: &Path, file: &File) -> Result<fs::File, String> {
-    let opened = open_file(dir, &file.path)?;
+pub(super) fn open_checked(
+    dir: &Path,
+    file: &File,
+    stores: &ContentStores,
+) -> Result<fs::File, String> {
+    let opened = open_file(dir, &file.path, Some(stores))?;
     let length = opened.metadata().map_err(unreadable)?.len();
     if length == file.bytes {
         Ok(opened)
@@ -57,14 +71,14 @@ pub(super) fn open_checked(dir: &Path, file: &File) -> Result<fs::File, String> 
     }
 }
 
-/// Reads and verifies one file. Returns its bytes if `keep` is set.
+/// Reads and verifies one file, which was `opened`. Returns its bytes if `keep` is set.
 fn read_one(
-    dir: &Path,
+    opened: Result<fs::File, String>,
     file: &File,
     keep: bool,
     throttle: &mut Throttle,
 ) -> Result<Vec<u8>, String> {
-    let mut opened = open_checked(dir, file)?;
+    let mut opened = opened?;
     let capacity = if keep {
         file.bytes
     } else {

@@ -19,6 +19,7 @@ mod tests;
 
 use std::path::Path;
 
+use super::content_stores::ContentStores;
 use super::format::{Format, ModelFiles};
 use super::manifest::{File, Manifest};
 use crate::faults::Faults;
@@ -38,12 +39,30 @@ pub enum Phase {
     Warming,
 }
 
-/// Loads version `version` of `model` from `dir` at [`Pace::Full`], without reporting phases.
+/// How a version is loaded.
+#[derive(Clone, Debug)]
+pub struct LoadOptions {
+    /// How much of the machine loading may use.
+    pub pace: Pace,
+    /// Where files of the version may be besides its folder.
+    pub stores: ContentStores,
+}
+
+impl Default for LoadOptions {
+    fn default() -> Self {
+        Self {
+            pace: Pace::Full,
+            stores: ContentStores::default(),
+        }
+    }
+}
+
+/// Loads version `version` of `model` from `dir` at [`Pace::Full`], without content stores and without reporting phases.
 ///
 /// # Errors
 /// Returns the errors of [`load_with`].
 pub fn load(dir: &Path, model: &ModelName, version: VersionNumber) -> Result<Version, Faults> {
-    load_with(dir, model, version, Pace::Full, &mut |_| {})
+    load_with(dir, model, version, &LoadOptions::default(), &mut |_| {})
 }
 
 /// Loads version `version` of `model` from `dir`, verifies it and warms it up.
@@ -56,13 +75,13 @@ pub fn load_with(
     dir: &Path,
     model: &ModelName,
     version: VersionNumber,
-    pace: Pace,
+    options: &LoadOptions,
     on_phase: &mut dyn FnMut(Phase),
 ) -> Result<Version, Faults> {
-    let mut throttle = Throttle::new(pace);
+    let mut throttle = Throttle::new(options.pace);
     let manifest = Manifest::read(dir)?;
     let mut faults = misplaced(&manifest, dir, model, version);
-    let files = files::read(&manifest, dir, &mut throttle, &mut faults);
+    let files = files::read(&manifest, dir, &options.stores, &mut throttle, &mut faults);
     let model = files.and_then(|files| {
         let format = <dyn Format>::of(manifest.format.kind);
         let files = ModelFiles { dir, files };
@@ -91,14 +110,15 @@ pub fn load_with(
 ///
 /// # Errors
 /// Returns the faults of the manifest or of the weights file, as [`load_with`] does.
-pub fn memory_to_load(dir: &Path) -> Result<u64, Faults> {
+pub fn memory_to_load(dir: &Path, stores: &ContentStores) -> Result<u64, Faults> {
     let manifest = Manifest::read(dir)?;
     for file in manifest
         .files
         .iter()
         .filter(|file| manifest.is_model_file(file))
     {
-        files::open_checked(dir, file).map_err(|why| Faults::one(dir.join(&file.path), why))?;
+        let opened = files::open_checked(dir, file, stores);
+        opened.map_err(|why| Faults::one(dir.join(&file.path), why))?;
     }
     let format = <dyn Format>::of(manifest.format.kind);
     Ok(format.memory_to_load(manifest.weight_bytes()))

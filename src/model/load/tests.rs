@@ -184,8 +184,39 @@ fn a_link_may_only_lead_to_a_file_inside_the_folder() {
     fs::rename(dir.join("..data/w"), root.path().join("w")).unwrap();
     fs::remove_file(&file).unwrap();
     symlink("../w", &file).unwrap();
-    let want = "weights.safetensors: leads out of the version's folder, wants a file inside";
+    let want = "weights.safetensors: leads out of the version's folder, expected a file inside, or in a folder of `content_stores`";
     assert_eq!(load_it(&dir).unwrap_err(), [want]);
+}
+
+#[cfg(unix)]
+#[test]
+fn files_other_than_the_manifest_may_be_links_into_a_content_store() {
+    use std::os::unix::fs::symlink;
+    let (root, dir) = folder(|_| {});
+    let [store, other] = ["store", "other"].map(|name| root.path().join(name));
+    fs::create_dir_all(store.join("blobs")).unwrap();
+    fs::create_dir(&other).unwrap();
+    let blob = store.join("blobs/abc");
+    fs::rename(dir.join("weights.safetensors"), &blob).unwrap();
+    symlink(&blob, dir.join("weights.safetensors")).unwrap();
+    let load = |stores: &[PathBuf]| {
+        let options = LoadOptions {
+            stores: ContentStores::new(stores).unwrap(),
+            ..LoadOptions::default()
+        };
+        let one = VersionNumber::try_from(1).unwrap();
+        let loaded = load_with(&dir, &"m".parse().unwrap(), one, &options, &mut |_| {});
+        let needed = memory_to_load(&dir, &options.stores);
+        assert!(needed.is_ok() || loaded.is_err());
+        loaded.is_ok()
+    };
+    assert!(!load(std::slice::from_ref(&other)));
+    assert!(load(&[other, store.clone()]));
+    // The digest is checked wherever the file is.
+    let mut bytes = fs::read(&blob).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    fs::write(&blob, bytes).unwrap();
+    assert!(!load(std::slice::from_ref(&store)));
 }
 
 #[cfg(unix)]
@@ -202,7 +233,7 @@ fn the_manifest_follows_the_same_rules_as_other_files() {
     fs::rename(dir.join("..data/m"), root.path().join("m")).unwrap();
     fs::remove_file(&file).unwrap();
     symlink("../m", &file).unwrap();
-    let want = "metadata.json: leads out of the version's folder, wants a file inside";
+    let want = "metadata.json: leads out of the version's folder, expected a file inside";
     assert_eq!(load_it(&dir).unwrap_err(), [want]);
 
     // A socket, because the standard library cannot make a pipe: only regular files are opened.

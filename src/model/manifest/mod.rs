@@ -127,7 +127,7 @@ impl Manifest {
 }
 
 fn read_bounded(dir: &Path) -> Result<Vec<u8>, String> {
-    let file = open_file(dir, Path::new(File::MANIFEST))?;
+    let file = open_file(dir, Path::new(File::MANIFEST), None)?;
     let mut bytes = Vec::new();
     let read = file.take(MAX_BYTES + 1).read_to_end(&mut bytes);
     read.map_err(|error| format!("cannot be read: {error}"))?;

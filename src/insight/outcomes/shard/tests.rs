@@ -88,13 +88,28 @@ fn a_shadow_that_was_reloaded_repeatedly_leaves_one_entry() {
 }
 
 #[test]
-fn memory_grows_with_the_rows_up_to_the_limit() {
+fn the_first_row_allocates_the_memory_for_all() {
     let versions = versions(1);
     let mut shard = Shard::new(1_000);
     assert_eq!(shard.entries.capacity(), 0);
+    push(&mut shard, 0, &versions[0], Role::Primary, 1);
+    let capacities = |shard: &Shard| (shard.entries.capacity(), shard.newest.capacity());
+    let first = capacities(&shard);
+    assert_eq!(first.0, shard.places());
     for key in 0..4_000 {
         push(&mut shard, key % 1_500, &versions[0], Role::Primary, 1);
-        assert!(shard.entries.capacity() <= shard.places());
+        assert_eq!(capacities(&shard), first);
+    }
+}
+
+#[test]
+fn few_values_are_stored_as_many_are() {
+    for values in 1..=9_u8 {
+        let scores: Vec<f32> = (0..values).map(f32::from).collect();
+        let mut stored = Values::of(&Scores::new(scores.clone(), 1).unwrap());
+        assert_eq!(*stored, *scores);
+        stored[usize::from(values) - 1] = -1.0;
+        assert_eq!(stored.last(), Some(&-1.0));
     }
 }
 

@@ -101,7 +101,9 @@ fn truncated_weights_are_refused_before_they_are_read() {
     let want =
         format!("weights.safetensors: differs from the manifest: got {cut} bytes, wants {whole}");
     assert_eq!(load_it(&dir).unwrap_err(), [want.as_str()]);
-    let fault = memory_to_load(&dir).unwrap_err().to_string();
+    let fault = memory_to_load(&dir, &ContentStores::default())
+        .unwrap_err()
+        .to_string();
     assert!(fault.ends_with(&want), "{fault}");
 }
 
@@ -146,7 +148,11 @@ fn an_unreadable_file_is_refused_and_a_pipe_is_not_opened() {
 fn phases(dir: &Path) -> (Vec<Phase>, bool) {
     let (mut phases, one) = (Vec::new(), VersionNumber::try_from(1).unwrap());
     let mut note = |phase| phases.push(phase);
-    let loaded = load_with(dir, &"m".parse().unwrap(), one, Pace::Shared, &mut note);
+    let options = LoadOptions {
+        pace: Pace::Shared,
+        ..LoadOptions::default()
+    };
+    let loaded = load_with(dir, &"m".parse().unwrap(), one, &options, &mut note);
     (phases, loaded.is_ok())
 }
 
@@ -178,7 +184,7 @@ fn files_of_many_slices_are_checked_against_their_digests() {
     assert_eq!(phases(&dir), (vec![Phase::Verifying, Phase::Warming], true));
     let twice = 2 * u64::try_from(bytes.len()).unwrap();
     assert_eq!(
-        memory_to_load(&dir).unwrap(),
+        memory_to_load(&dir, &ContentStores::default()).unwrap(),
         twice,
         "the file and the network"
     );
