@@ -69,7 +69,11 @@ fn texts(raw: &Bytes) -> Result<Vec<Bytes>, &'static str> {
 /// Encodes elements as a block.
 pub(super) fn to_raw(data: &TensorData) -> Bytes {
     fn block<T: Copy, const N: usize>(values: &[T], encode: impl Fn(T) -> [u8; N]) -> Bytes {
-        values.iter().flat_map(|value| encode(*value)).collect()
+        let mut bytes = Vec::with_capacity(values.len() * N);
+        for value in values {
+            bytes.extend_from_slice(&encode(*value));
+        }
+        bytes.into()
     }
     match data {
         TensorData::Bool(values) => values.iter().map(|value| u8::from(*value)).collect(),

@@ -119,7 +119,9 @@ where
         .max_concurrent_streams(max_streams)
         // The limit counts over the whole life of a connection, and it also counts bytes that arrive late for a refused request: an
         // overload would end the connections of all clients.
-        .max_local_error_reset_streams(None);
+        .max_local_error_reset_streams(None)
+        // No client of gRPC reads it.
+        .auto_date_header(false);
     move |io| {
         let service = ConnectionService::new(router.clone(), &io);
         server.serve_connection(TokioIo::new(io), service)

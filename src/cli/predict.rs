@@ -83,7 +83,7 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
         ))?;
         return Ok(());
     }
-    let predictions = Predictions::new(response, count)?;
+    let predictions = Predictions::new(response, count);
     if args.json {
         output::print_json(&predictions)?;
     } else {
@@ -150,7 +150,18 @@ struct OutputValues {
 }
 
 impl Predictions {
-    fn new(response: PredictResponse, count: usize) -> Result<Self, Failure> {
+    /// Regroups a response to a request of `count` rows. The outputs of a model without rows are one row.
+    fn new(response: PredictResponse, count: usize) -> Self {
+        let decoded: Vec<_> = response.outputs.iter().map(tensors::from_wire).collect();
+        let has_rows = |tensor: &crate::model::payload::Tensor| {
+            let values = tensor.data.len();
+            values > 0 && values.is_multiple_of(count)
+        };
+        let count = if decoded.iter().all(has_rows) {
+            count
+        } else {
+            1
+        };
         let mut rows: Vec<_> = (0..count)
             .map(|at| RowPrediction {
                 class: response.top_classes.get(at).map(|top| top.label.clone()),
@@ -158,16 +169,8 @@ impl Predictions {
                 outputs: Vec::new(),
             })
             .collect();
-        for tensor in &response.outputs {
-            let decoded = tensors::from_wire(tensor);
-            let values = decoded.data.len();
-            let columns = values / count;
-            if columns == 0 || columns * count != values {
-                return Err(Failure::new(format!(
-                    "the gateway returned {values} values of `{}` for {count} rows",
-                    tensor.name
-                )));
-            }
+        for (tensor, decoded) in response.outputs.iter().zip(&decoded) {
+            let columns = decoded.data.len() / count;
             for (at, row) in rows.iter_mut().enumerate() {
                 let places = at * columns..(at + 1) * columns;
                 row.outputs.push(OutputValues {
@@ -176,14 +179,14 @@ impl Predictions {
                 });
             }
         }
-        Ok(Self {
+        Self {
             role: response.role().name(),
             model: response.model,
             version: response.version,
             response_id: response.response_id,
             policy_revision: response.policy_revision,
             rows,
-        })
+        }
     }
 
     fn readable(&self) -> String {
@@ -295,7 +298,7 @@ mod tests {
 
     #[test]
     fn a_response_shows_each_row_and_the_version() {
-        let predictions = Predictions::new(response(), 2).unwrap();
+        let predictions = Predictions::new(response(), 2);
         insta::assert_snapshot!(predictions.readable(), @r"
         ┌─────┬─────────┬───────────────┬─────────────┐
         │ row ┆ class   ┆ of that class ┆ probability │
@@ -309,7 +312,7 @@ mod tests {
 
     #[test]
     fn json_has_the_same_content_as_the_table() {
-        let predictions = Predictions::new(response(), 2).unwrap();
+        let predictions = Predictions::new(response(), 2);
         insta::assert_snapshot!(serde_json::to_string_pretty(&predictions).unwrap(), @r#"
         {
           "model": "flight-delay",
@@ -359,7 +362,7 @@ mod tests {
             top_classes: Vec::new(),
             ..response()
         };
-        let predictions = Predictions::new(response.clone(), 2).unwrap();
+        let predictions = Predictions::new(response.clone(), 2);
         assert_eq!(
             predictions.rows[1].outputs[0].values,
             [3.0, 4.0].map(Value::from)
@@ -369,7 +372,8 @@ mod tests {
             "{}",
             predictions.readable()
         );
-        let error = Predictions::new(response, 3).unwrap_err().to_string();
-        assert_eq!(error, "the gateway returned 4 values of `value` for 3 rows");
+        let one = Predictions::new(response, 3);
+        assert_eq!(one.rows.len(), 1, "the output of a model without rows");
+        assert_eq!(one.rows[0].outputs[0].values.len(), 4);
     }
 }

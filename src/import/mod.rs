@@ -30,7 +30,7 @@ use crate::model::manifest::raw::{
     RawPredictionKind,
 };
 use crate::model::{self, Description, Version};
-use crate::registry;
+use crate::registry::{self, PublishError};
 
 pub use report::Report;
 pub use seal::seal;
@@ -67,24 +67,38 @@ pub struct Options {
 /// # Errors
 /// Returns what is wrong with the file, the rows or the answers, or why the version cannot be published. Nothing is published then.
 pub fn import(options: &Options) -> Result<Report, Faults> {
-    let version = match options.version {
-        Some(version) => version,
-        None => registry::next_version(&options.registry, &options.model)?,
-    };
-    let draft = Draft::read(options, version)?;
+    if let Some(version) = options.version {
+        return import_as(options, version).map_err(|error| of_publishing(options, error));
+    }
+    loop {
+        let version = registry::next_version(&options.registry, &options.model)?;
+        match import_as(options, version) {
+            // Another import has published this number meanwhile.
+            Err(PublishError::Exists(_)) => {}
+            imported => return imported.map_err(|error| of_publishing(options, error)),
+        }
+    }
+}
+
+fn of_publishing(options: &Options, error: PublishError<Faults>) -> Faults {
+    match error {
+        PublishError::Fill(faults) => faults,
+        other => Faults::one(&options.registry, other.to_string()),
+    }
+}
+
+/// Imports a file and publishes it as this version.
+fn import_as(options: &Options, version: VersionNumber) -> Result<Report, PublishError<Faults>> {
+    let draft = Draft::read(options, version).map_err(PublishError::Fill)?;
     let mut report = None;
     let fill = |staging: &Path| {
         report = Some(draft.complete(options, staging)?);
         Ok(())
     };
-    let published = registry::publish(&options.registry, &options.model, version, fill);
-    let path = published.map_err(|error| match error {
-        registry::PublishError::Fill(faults) => faults,
-        other => Faults::one(&options.registry, other.to_string()),
-    })?;
+    let path = registry::publish(&options.registry, &options.model, version, fill)?;
     match report {
         Some(report) => Ok(report.published_at(path)),
-        None => Err(Faults::one(path, "was not written")),
+        None => Err(PublishError::Fill(Faults::one(path, "was not written"))),
     }
 }
 
@@ -111,7 +125,12 @@ impl Draft {
     fn read(options: &Options, version: VersionNumber) -> Result<Self, Faults> {
         let file = &options.file;
         let (kind, bytes) = recognise::read(file)?;
-        let home = file.parent().unwrap_or(Path::new("."));
+        if options.iterations.is_some() && kind != FormatKind::Xgboost {
+            let message = "got --iterations, expected none: only a file of XGBoost says which of its trees are the best";
+            return Err(Faults::one(file, message));
+        }
+        let home = file.parent().filter(|home| *home != Path::new(""));
+        let home = home.unwrap_or(Path::new("."));
         let mut others: BTreeMap<String, Vec<u8>> = BTreeMap::new();
         let mut external = |path: &str, offset: u64, length: u64| {
             let content = match others.get(path) {

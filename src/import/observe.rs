@@ -15,6 +15,8 @@ use crate::model::{Input, PredictionKind, Version, agrees};
 
 /// Golden requests of one version.
 const GOLDEN: usize = 8;
+/// The most values in all golden requests together. A manifest has at most 16 MiB, and a value takes up to 40 bytes.
+const GOLDEN_VALUES: usize = 200_000;
 /// Answers of the original library that differ and are reported.
 const MOST_DIFFERENCES: usize = 5;
 
@@ -165,6 +167,14 @@ fn number(cell: &Cell) -> Option<f64> {
     }
 }
 
+/// Returns the number of values in a cell.
+fn values(cell: &Cell) -> usize {
+    match cell {
+        Cell::List(cells) => cells.iter().map(values).sum(),
+        _ => 1,
+    }
+}
+
 /// Returns the reference profile: the distributions of the inputs and the predictions.
 fn reference(version: &Version, rows: &[Row], scores: &[Vec<f32>]) -> Reference {
     let signature = version.signature();
@@ -233,8 +243,12 @@ fn golden(
     answers: &[Vec<f32>],
     from_library: bool,
 ) -> Vec<Golden> {
-    let count = GOLDEN.min(rows.len());
     let inputs = version.signature().inputs();
+    let largest = rows
+        .iter()
+        .map(|row| row.iter().map(|(_, cell)| values(cell)).sum());
+    let fit = GOLDEN_VALUES / largest.max().unwrap_or(1).max(1);
+    let count = GOLDEN.min(rows.len()).min(fit);
     let places = (0..count).map(|at| at * (rows.len() - 1) / (count - 1).max(1));
     let golden = places.map(|at| {
         let known = |name: &str| inputs.iter().any(|input| input.name == name);

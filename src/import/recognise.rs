@@ -142,12 +142,12 @@ fn unknown(file: &Path, bytes: &[u8]) -> String {
 }
 
 fn content(file: &Path) -> Result<Vec<u8>, String> {
-    let opened = fs::File::open(file).map_err(|error| format!("cannot be opened: {error}"))?;
-    let metadata = opened.metadata();
-    let metadata = metadata.map_err(|error| format!("cannot be read: {error}"))?;
+    // Checked before opening, because opening a pipe would wait for its writer.
+    let metadata = fs::metadata(file).map_err(|error| format!("cannot be opened: {error}"))?;
     if !metadata.is_file() {
         return Err("is not a regular file".into());
     }
+    let opened = fs::File::open(file).map_err(|error| format!("cannot be opened: {error}"))?;
     let mut bytes = Vec::new();
     let read = opened.take(MAX_BYTES + 1).read_to_end(&mut bytes);
     read.map_err(|error| format!("cannot be read: {error}"))?;

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::faults::{self, Faults};
-use crate::model::Manifest;
 use crate::model::manifest::File;
+use crate::model::{Manifest, open_file};
 
 /// Replaces the list of files in the manifest of `dir` by the files that are there, with their sizes and digests. Returns how many
 /// there are. The rest of the manifest stays as it is; only its layout may change.
@@ -27,9 +27,7 @@ pub fn seal(dir: &Path) -> Result<usize, Faults> {
     paths.sort();
     let mut files = Vec::new();
     for path in &paths {
-        let entry = entry(dir, path);
-        let entry = entry
-            .map_err(|error| Faults::one(dir.join(path), format!("cannot be read: {error}")))?;
+        let entry = entry(dir, path).map_err(|why| Faults::one(dir.join(path), why))?;
         files.push(entry);
     }
     let count = files.len();
@@ -67,13 +65,15 @@ fn collect(dir: &Path, at: &Path, paths: &mut Vec<PathBuf>) -> Result<(), Faults
     Ok(())
 }
 
-fn entry(dir: &Path, path: &Path) -> io::Result<Value> {
-    let mut file = fs::File::open(dir.join(path))?;
+/// Returns the entry of a file. As when the version is loaded, it must be a regular file inside the folder.
+fn entry(dir: &Path, path: &Path) -> Result<Value, String> {
+    let mut file = open_file(dir, path, None)?;
     let mut digest = Sha256::new();
     let mut buffer = vec![0; 1 << 20];
     let mut bytes = 0_u64;
     loop {
-        let read = file.read(&mut buffer)?;
+        let read = file.read(&mut buffer);
+        let read = read.map_err(|error| format!("cannot be read: {error}"))?;
         if read == 0 {
             break;
         }
@@ -90,7 +90,8 @@ fn entry(dir: &Path, path: &Path) -> io::Result<Value> {
 
 /// Replaces a file by a rename, so that no reader sees half of it.
 fn replace(file: &Path, bytes: &[u8]) -> io::Result<()> {
-    let dir = file.parent().unwrap_or(Path::new("."));
+    let dir = file.parent().filter(|dir| *dir != Path::new(""));
+    let dir = dir.unwrap_or(Path::new("."));
     let mut draft = tempfile::NamedTempFile::new_in(dir)?;
     io::Write::write_all(&mut draft, bytes)?;
     draft.as_file().sync_all()?;

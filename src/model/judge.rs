@@ -114,16 +114,28 @@ fn scores(
 }
 
 /// Returns the Euclidean norm, computed in f64.
-#[expect(clippy::cast_possible_truncation, reason = "scores are f32")]
 fn norm(values: &[f32]) -> f32 {
     let squares = values.iter().map(|x| f64::from(*x) * f64::from(*x));
-    squares.sum::<f64>().sqrt() as f32
+    saturated(squares.sum::<f64>().sqrt())
+}
+
+/// Returns the nearest finite f32 of a finite number: clients get the answer as it is, and only what is judged is f32.
+#[expect(clippy::cast_possible_truncation, reason = "scores are f32")]
+fn saturated(x: f64) -> f32 {
+    let nearest = x as f32;
+    if nearest.is_infinite() && x.is_finite() {
+        return f32::MAX.copysign(nearest);
+    }
+    nearest
 }
 
 /// Returns the elements of a numeric tensor as f32.
 fn numbers(data: &TensorData) -> Result<Vec<f32>, ForwardError> {
     if let TensorData::Fp32(values) = data {
         return Ok(values.clone());
+    }
+    if let TensorData::Fp64(values) = data {
+        return Ok(values.iter().map(|x| saturated(*x)).collect());
     }
     let mut numbers = Vec::with_capacity(data.len());
     super::encode::each_number(data, |x| numbers.push(x));

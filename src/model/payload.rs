@@ -197,6 +197,18 @@ impl TensorData {
         each_variant!(self, values => values.len())
     }
 
+    /// Returns the bytes that the elements take.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Bytes(texts) => texts
+                .iter()
+                .map(|text| size_of::<Bytes>() + text.len())
+                .sum(),
+            other => other.len() * other.datatype().width().unwrap_or(1),
+        }
+    }
+
     /// Returns whether there is no element.
     #[must_use]
     pub fn is_empty(&self) -> bool {

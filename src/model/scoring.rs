@@ -132,6 +132,17 @@ impl Pass {
         parts.collect()
     }
 
+    /// Returns a copy of what is judged, without the other outputs.
+    #[must_use]
+    pub(crate) fn judged(&self) -> Self {
+        let summarised = self.summarised_output();
+        Self {
+            scores: self.scores.clone(),
+            tensors: summarised.map(|output| vec![output.clone()]),
+            summarised: summarised.map(|_| 0),
+        }
+    }
+
     /// Returns the output that is judged if [`scores`](Self::scores) only summarise it: the labels, or the vectors of an embedding.
     #[must_use]
     pub fn summarised_output(&self) -> Option<&Value> {

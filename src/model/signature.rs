@@ -98,10 +98,16 @@ impl Signature {
         self.inputs.iter().map(Input::columns).sum()
     }
 
-    /// Returns whether a request has rows: whether its tensors have a batch axis.
+    /// Returns whether every tensor of a request has rows.
     #[must_use]
     pub fn has_rows(&self) -> bool {
         self.inputs.iter().all(|input| input.shape.batched)
+    }
+
+    /// Returns whether some tensor of a request has rows. Without any, a request is one row.
+    #[must_use]
+    pub fn may_have_rows(&self) -> bool {
+        self.inputs.iter().any(|input| input.shape.batched)
     }
 
     /// Returns the reasons why a version with the signature `other` cannot respond to clients of `self`; empty if it can.
@@ -317,6 +323,14 @@ impl Shape {
             product = product.checked_mul((*axis)?)?;
         }
         Some(product)
+    }
+
+    /// Returns the number of values per row, or of the tensor if it has no rows, if every axis of any length has length 1. It is
+    /// `usize::MAX` if it is larger.
+    #[must_use]
+    pub fn least_values(&self) -> usize {
+        let axes = self.axes.iter().map(|axis| axis.unwrap_or(1));
+        axes.fold(1, usize::saturating_mul)
     }
 
     /// Returns the shape as on the wire: -1 is the number of rows, or an axis of any length.

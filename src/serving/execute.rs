@@ -13,6 +13,7 @@ use super::version::VersionRuntime;
 use super::work::{Call, Prediction, Work};
 use crate::error::{ForwardError, PredictError};
 use crate::model::payload::Payload;
+use crate::model::{Input, Signature, Target};
 
 /// A request with at most this estimated cost is computed inline: an async worker can spare the time, and a change of threads
 /// and back costs a good part of it.
@@ -60,6 +61,7 @@ impl Executor {
             let adds = version.version.model().cost_per_row().saturating_mul(rows);
             Duration::from_nanos(u64::try_from(adds / ADDS_PER_NANO).unwrap_or(u64::MAX))
         });
+        let pass = pass.saturating_mul(times_longer(version.version.signature(), &work, rows));
         if pass.saturating_add(cost_around_pass(&work, rows)) <= INLINE {
             return score::score_one(version, &work, &call);
         }
@@ -120,6 +122,25 @@ fn claimed_rows(payload: &Payload) -> usize {
     rows.max(1)
 }
 
+/// Returns how many times as long as an average pass one over `payload` may take, because its axes of any length are longer than 1, which
+/// is their length when a version is warmed up. The work of a graph may grow with the square of a length.
+fn times_longer(signature: &Signature, payload: &Payload, rows: usize) -> u32 {
+    let is_open = |input: &Input| input.shape.axes.iter().any(Option::is_none);
+    if signature.target != Target::Tensors || !signature.inputs().iter().any(is_open) {
+        return 1;
+    }
+    let least = signature.inputs().iter().fold(0_usize, |sum, input| {
+        sum.saturating_add(input.shape.least_values())
+    });
+    let given = match payload {
+        Payload::Tensors(tensors) => tensors.iter().map(|tensor| tensor.data.len()).sum(),
+        // Lists in cells are not counted here.
+        Payload::Rows(_) => usize::MAX,
+    };
+    let times = given / least.saturating_mul(rows).max(1);
+    u32::try_from(times.saturating_mul(times)).map_or(u32::MAX, |times| times.max(1))
+}
+
 /// Estimates the cost of `payload` beside the forward pass.
 fn cost_around_pass(payload: &Payload, rows: usize) -> Duration {
     let times =
@@ -154,6 +175,38 @@ mod tests {
         assert!(
             cost_around_pass(&rows(1_000), 1_000) > INLINE,
             "a thousand rows are not"
+        );
+    }
+
+    #[test]
+    fn a_pass_over_longer_axes_is_expected_to_take_longer() {
+        let tokens = |rows: i64, length: i64| {
+            let count = usize::try_from(rows * length).unwrap();
+            Payload::Tensors(vec![Tensor {
+                name: "ids".into(),
+                shape: vec![rows, length],
+                data: TensorData::Int64(vec![1; count]),
+            }])
+        };
+        let graph = |axis: i64| {
+            let mut document = crate::model::samples::labels("m", 1);
+            document["format"] = serde_json::json!("onnx");
+            document["inputs"] = serde_json::json!([
+                {"name": "ids", "datatype": "INT64", "shape": [-1, axis]}
+            ]);
+            document["features"] = serde_json::json!(["ids"]);
+            document["files"][0]["path"] = serde_json::json!("model.onnx");
+            crate::model::samples::manifest(document).signature
+        };
+        for (axis, rows, length, want) in [(-1, 1, 1, 1), (-1, 2, 16, 256), (16, 2, 16, 1)] {
+            let rows_given = usize::try_from(rows).unwrap();
+            let times = times_longer(&graph(axis), &tokens(rows, length), rows_given);
+            assert_eq!(times, want, "{axis} {rows} {length}");
+        }
+        assert_eq!(
+            times_longer(&graph(-1), &tokens(1, 1 << 20), 1),
+            u32::MAX,
+            "no overflow"
         );
     }
 

@@ -222,12 +222,13 @@ impl Pipeline {
             info: Arc::clone(version.insight.comparisons.info()),
             response_id: request.response_id.clone(),
             revision: request.revision,
-            answer: result.as_ref().ok().cloned(),
+            answer: result.as_ref().ok().map(Prediction::judged),
         };
+        let answer_bytes = primary.answer.as_ref().map_or(0, Prediction::bytes);
         let copy = ShadowCopy {
             payload: Arc::clone(payload),
             primary: Arc::new(primary),
-            bytes: request.permit.bytes(),
+            bytes: request.permit.bytes() + answer_bytes,
         };
         for index in shadows.indices() {
             shadow_pool.offer(routing.shadow_queue(index), copy.clone());

@@ -11,7 +11,7 @@ use crate::ident::Role;
 use crate::insight::attempt::Observation;
 use crate::insight::stats::InputObserver;
 use crate::model::payload::Payload;
-use crate::model::{Batch, Pass};
+use crate::model::{Batch, Input, Pass};
 
 /// The scores of one request, before its statistics are recorded.
 #[derive(Debug)]
@@ -126,7 +126,11 @@ fn run_pass(
     let pass = version.version.model().forward(batch);
     let pass = pass.map_err(|source| match source {
         ForwardError::Unsuited(value) => {
-            let got = format!("a value that the model refuses ({value})");
+            let is_hidden = version.signature().inputs().iter().any(Input::is_sensitive);
+            let got = match is_hidden {
+                true => "a value that the model refuses".to_owned(),
+                false => format!("a value that the model refuses ({value})"),
+            };
             let wanted = "values that it was trained for";
             PredictError::InvalidInput(InputFaults::one(InputFaults::TENSORS, got, wanted))
         }

@@ -67,6 +67,28 @@ pub struct Prediction {
 }
 
 impl Prediction {
+    /// Returns a copy of what is judged. Other outputs, which may be large, are left out.
+    pub(super) fn judged(&self) -> Self {
+        let Self {
+            pass,
+            top,
+            inference,
+        } = self;
+        Self {
+            pass: pass.judged(),
+            top: top.clone(),
+            inference: *inference,
+        }
+    }
+
+    /// Returns about how many bytes the result takes.
+    pub(super) fn bytes(&self) -> usize {
+        let tensors = self.pass.tensors.iter().flatten();
+        let tensors: usize = tensors.map(|value| value.data.bytes()).sum();
+        let scores = size_of_val(self.pass.scores.as_slice());
+        tensors + scores + size_of_val(&*self.top)
+    }
+
     /// Returns the result as the record of an attempt takes it.
     pub(super) fn pass_result(&self) -> PassResult<'_> {
         PassResult {

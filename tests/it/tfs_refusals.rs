@@ -130,12 +130,12 @@ fn cases() -> Vec<Case> {
         ),
         bad(
             "no shape",
-            "inputs[x].tensor_shape",
+            "inputs[x].shape",
             with("x", |x| x.tensor_shape = None),
         ),
         bad(
             "a scalar",
-            "inputs[x].tensor_shape",
+            "inputs[x].shape",
             with("x", |x| *x = doubles(&[], &[1.0])),
         ),
         bad(

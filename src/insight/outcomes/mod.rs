@@ -13,6 +13,8 @@ pub mod quality;
 
 mod answer;
 mod buffer;
+mod entries;
+mod entry;
 mod key;
 mod report;
 mod shard;
@@ -30,8 +32,8 @@ use crate::model::Scores;
 use answer::Answer;
 use buffer::Buffer;
 
+pub use entry::VALUES_PER_ROW;
 pub use report::{GroundTruth, JoinReport, JoinStatus, Outcome};
-pub use shard::VALUES_PER_ROW;
 pub use version::VersionQuality;
 pub use window::{HOUR, WindowSums};
 

@@ -8,90 +8,15 @@
 //! keep their places in the queue until the queue is compacted, once per many replacements.
 //! Not here: the lock, and which shard a key belongs to ([`buffer`](super::buffer)).
 
-use std::collections::{HashMap, VecDeque};
-use std::hash::BuildHasherDefault;
-use std::ops::{Deref, DerefMut};
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::answer::{Answer, LostRows};
-use super::key::KeyHasher;
+use super::entries::{Entries, Newest};
+use super::entry::{Entry, VALUES_PER_ROW, Values};
 use super::report::{GroundTruth, InvalidOutcome, JoinStatus};
-use super::version::VersionQuality;
 use crate::ident::Role;
 use crate::model::Scores;
-
-/// The values of one row. A row with more values counts as several rows.
-pub const VALUES_PER_ROW: usize = 4;
-/// One answer.
-#[derive(Debug)]
-struct Entry {
-    key: u128,
-    at: Duration,
-    by: Weak<VersionQuality>,
-    /// The number of the previous entry with the same key.
-    before: Option<u64>,
-    /// Empty if the version does not support outcomes.
-    values: Values,
-    /// 0 once the answer was replaced.
-    rows: u32,
-    columns: u32,
-    /// The rows without an outcome.
-    open: u32,
-    role: Role,
-    /// The rows as which it counts towards the capacity.
-    takes: usize,
-}
-
-/// The values of all rows of an answer, row by row. Those of most answers are few and stored in the entry itself, because every
-/// entry that is written or removed is no longer in the processor's cache.
-#[derive(Debug)]
-enum Values {
-    Few {
-        len: u8,
-        values: [f32; VALUES_PER_ROW],
-    },
-    Many(Box<[f32]>),
-}
-
-impl Values {
-    const NONE: Self = Self::Few {
-        len: 0,
-        values: [0.0; VALUES_PER_ROW],
-    };
-
-    fn of(scores: &Scores) -> Self {
-        let all = scores.as_slice();
-        let mut values = [0.0; VALUES_PER_ROW];
-        match (u8::try_from(all.len()), values.get_mut(..all.len())) {
-            (Ok(len), Some(few)) => {
-                few.copy_from_slice(all);
-                Self::Few { len, values }
-            }
-            _ => Self::Many(all.into()),
-        }
-    }
-}
-
-impl Deref for Values {
-    type Target = [f32];
-
-    fn deref(&self) -> &[f32] {
-        match self {
-            Self::Few { len, values } => &values[..usize::from(*len)],
-            Self::Many(values) => values,
-        }
-    }
-}
-
-impl DerefMut for Values {
-    fn deref_mut(&mut self) -> &mut [f32] {
-        match self {
-            Self::Few { len, values } => &mut values[..usize::from(*len)],
-            Self::Many(values) => values,
-        }
-    }
-}
 
 /// One part of the buffer.
 #[derive(Debug)]
@@ -100,10 +25,8 @@ pub(super) struct Shard {
     capacity: usize,
     /// The rows of all entries.
     held: usize,
-    entries: VecDeque<Entry>,
-    /// The number of the first entry.
-    first: u64,
-    newest: HashMap<u128, u64, BuildHasherDefault<KeyHasher>>,
+    entries: Entries,
+    newest: Newest,
 }
 
 impl Shard {
@@ -112,9 +35,8 @@ impl Shard {
         Self {
             capacity,
             held: 0,
-            entries: VecDeque::new(),
-            first: 0,
-            newest: HashMap::default(),
+            entries: Entries::default(),
+            newest: Newest::default(),
         }
     }
 
@@ -149,19 +71,19 @@ impl Shard {
             return lost;
         }
         self.replace(key, answer, &mut lost);
-        while self.held + needs > self.capacity && !self.entries.is_empty() {
+        while self.held + needs > self.capacity && self.entries.len() > 0 {
             self.drop_oldest(answer.at.saturating_sub(expires), &mut lost);
         }
         self.reserve_place();
         let closed = self.closed_rows(key, answer.role);
-        let number = self.first + self.entries.len() as u64;
-        let before = self.newest.insert(key, number);
+        let number = self.entries.next_number();
+        let before = self.newest.insert(key, number, &self.entries);
         let values = if supports_outcomes {
             Values::of(scores)
         } else {
             Values::NONE
         };
-        self.entries.push_back(Entry {
+        self.entries.push(Entry {
             key,
             at: answer.at,
             by: Arc::downgrade(answer.by),
@@ -192,13 +114,20 @@ impl Shard {
         if self.entries.len() >= self.places() {
             self.entries.retain(|entry| entry.rows > 0);
             self.newest.clear();
-            for (number, entry) in (self.first..).zip(&mut self.entries) {
-                entry.before = self.newest.insert(entry.key, number);
+            let numbered = self.entries.numbered_mut();
+            let keys: Vec<_> = numbered
+                .map(|(number, entry)| (number, entry.key))
+                .collect();
+            for (number, key) in keys {
+                let before = self.newest.insert(key, number, &self.entries);
+                if let Some(entry) = self.entries.get_mut(number) {
+                    entry.before = before;
+                }
             }
         }
         if self.entries.capacity() == 0 {
             // At once, so that no later request waits until a full queue or index was copied.
-            self.entries.reserve_exact(self.places());
+            self.entries.reserve(self.places());
             self.newest.reserve(self.capacity + 1);
         }
     }
@@ -207,8 +136,10 @@ impl Shard {
     /// that arrives later is not judged by those outcomes, because ground truth is not stored. A client that reports one again
     /// gets `Duplicate`.
     fn closed_rows(&mut self, key: u128, role: Role) -> Vec<u32> {
-        let mut next = self.newest.get(&key).copied();
-        next = next.filter(|_| role == Role::Shadow);
+        if role != Role::Shadow {
+            return Vec::new();
+        }
+        let mut next = self.newest.get(key, &self.entries);
         while let Some(entry) = next.and_then(|number| self.entry(number)) {
             if entry.role == Role::Shadow {
                 next = entry.before;
@@ -244,7 +175,7 @@ impl Shard {
     /// are called after its primary. A shadow's answer also replaces those of shadows that are no longer loaded; otherwise there would be one
     /// for each time that a version was loaded.
     fn replace(&mut self, key: u128, answer: Answer<'_>, lost: &mut LostRows) {
-        let mut next = self.newest.remove(&key);
+        let mut next = self.newest.remove(key, &self.entries);
         let mut kept = None;
         while let Some(number) = next {
             // If an entry was removed from the queue, so were all entries before it, which are older.
@@ -271,29 +202,25 @@ impl Shard {
             entry.before = None;
             match kept.and_then(|kept| self.entry(kept)) {
                 Some(newer) => newer.before = Some(number),
-                None => _ = self.newest.insert(key, number),
+                None => _ = self.newest.insert(key, number, &self.entries),
             }
             kept = Some(number);
         }
     }
 
     fn drop_oldest(&mut self, expired_before: Duration, lost: &mut LostRows) {
-        let Some(entry) = self.entries.pop_front() else {
+        let Some((number, entry)) = self.entries.pop() else {
             return;
         };
         if entry.at >= expired_before {
             lost.evicted += u64::from(entry.open);
         }
-        if self.newest.get(&entry.key) == Some(&self.first) {
-            self.newest.remove(&entry.key);
-        }
-        self.first += 1;
+        self.newest.remove_entry(entry.key, number);
         self.held -= entry.takes;
     }
 
     fn entry(&mut self, number: u64) -> Option<&mut Entry> {
-        let at = usize::try_from(number.checked_sub(self.first)?).ok()?;
-        self.entries.get_mut(at)
+        self.entries.get_mut(number)
     }
 
     /// Joins an outcome to every answer with this key. Returns the status for the client's answer; if there is none, the best
@@ -308,7 +235,7 @@ impl Shard {
     ) -> Result<JoinStatus, InvalidOutcome> {
         let mut shadows = Ok(JoinStatus::Unmatched);
         let mut client = None;
-        let mut next = self.newest.get(&key).copied();
+        let mut next = self.newest.get(key, &self.entries);
         while let Some(number) = next {
             let Some(entry) = self.entry(number) else {
                 break;

@@ -49,14 +49,14 @@ impl Signature {
         }
     }
 
-    /// Returns one row of zeros, empty texts and axes of length 1 where the signature leaves them open, as the model gets it.
-    pub(super) fn example(&self) -> Batch {
+    /// Returns one row in which every value is `number`, 0 or 1, and every text is empty. Axes of any length have length 1.
+    pub(super) fn example(&self, number: u8) -> Batch {
         let content = match self.target {
-            Target::Single => Content::Single(vec![0.0; self.columns()]),
-            Target::Double => Content::Double(vec![0.0; self.columns()]),
+            Target::Single => Content::Single(vec![number.into(); self.columns()]),
+            Target::Double => Content::Double(vec![number.into(); self.columns()]),
             Target::Tensors => {
                 let used = self.inputs().iter().filter(|input| input.is_used());
-                Content::Tensors(used.map(Input::example).collect())
+                Content::Tensors(used.map(|input| input.example(number)).collect())
             }
         };
         Batch::new(content, 1)
@@ -77,20 +77,20 @@ impl Signature {
 }
 
 impl Input {
-    /// Returns a tensor of one row, with zeros or empty texts.
-    fn example(&self) -> Value {
+    /// Returns a tensor of one row, in which every value is `number`, 0 or 1, or an empty text.
+    fn example(&self, number: u8) -> Value {
         let axes = self.shape.axes.iter().map(|axis| axis.unwrap_or(1));
         let rows = self.shape.batched.then_some(1);
         let shape: Vec<usize> = rows.into_iter().chain(axes).collect();
         let count: usize = shape.iter().product();
         let mut data = TensorData::with_capacity(self.datatype, count);
-        let zero = match self.datatype {
-            Datatype::Bool => value::Value::Bool(false),
+        let element = match self.datatype {
+            Datatype::Bool => value::Value::Bool(number == 1),
             Datatype::Bytes => value::Value::Text(""),
-            datatype if datatype.is_integer() => value::Value::Integer(0),
-            _ => value::Value::Number(0.0),
+            datatype if datatype.is_integer() => value::Value::Integer(number.into()),
+            _ => value::Value::Number(number.into()),
         };
-        (0..count).for_each(|_| elements::push(&mut data, zero));
+        (0..count).for_each(|_| elements::push(&mut data, element));
         Value { shape, data }
     }
 }

@@ -213,7 +213,7 @@ fn encode_matrix<T: Element>(
         let input = &inputs[at];
         let cells = &mut data[row * columns + starts[at]..][..input.columns()];
         let encoded = value_of(found).and_then(|value| {
-            let value = value.converted(input.datatype)?;
+            let value = value::of_column(value, input.datatype)?;
             value::encode(input, 0, value, cells)
         });
         match encoded {

@@ -117,6 +117,22 @@ impl<'a> Value<'a> {
     }
 }
 
+/// Returns a value of a matrix as the input of its column holds it. A matrix has numbers only, so 0 and 1 are booleans.
+///
+/// # Errors
+/// Returns the errors of [`Value::converted`].
+pub(super) fn of_column(value: Value<'_>, datatype: Datatype) -> Result<Value<'_>, ValueFault<'_>> {
+    let number = match value {
+        Value::Integer(whole) => Some(as_f64(whole)),
+        Value::Number(x) => Some(x),
+        _ => None,
+    };
+    match (datatype, number) {
+        (Datatype::Bool, Some(x)) if x == 0.0 || x == 1.0 => Ok(Value::Bool(x == 1.0)),
+        _ => value.converted(datatype),
+    }
+}
+
 /// Returns the smallest and the largest value of an integer type.
 fn integers(datatype: Datatype) -> (i128, i128) {
     match datatype {

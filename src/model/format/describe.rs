@@ -331,7 +331,7 @@ const MAX_VALUES: usize = 64;
 /// Returns what can be judged, the best first: probabilities, else labels, else numbers, else vectors.
 fn judged(graph: &Graph, single_row: bool) -> Vec<Judged> {
     let has_rows = |info: &TensorInfo| matches!(shape(info, single_row), (wire, None) if wire.first() == Some(&-1));
-    let inputs_have_rows = graph.inputs().iter().all(has_rows);
+    let inputs_have_rows = graph.inputs().iter().any(has_rows);
     let outputs = graph.outputs().iter();
     let outputs: Vec<_> = outputs
         .filter(|info| has_rows(info) == inputs_have_rows)

@@ -259,6 +259,43 @@ impl Model for FakeNetwork {
 }
 
 #[test]
+fn a_made_up_row_that_the_model_refuses_does_not_fail_the_version() {
+    let of = |axis: i64, forward| {
+        let mut document = samples::labels("m", 1);
+        document["format"] = json!("onnx");
+        document["inputs"] = json!([{"name": "x", "datatype": "FP32", "shape": [-1, axis]}]);
+        document["features"] = json!(["x"]);
+        document["outputs"] = json!([{"name": "y", "datatype": "FP32", "shape": [-1, 1]}]);
+        document["prediction"] = json!({"kind": "value"});
+        document["classes"] = json!([]);
+        document["files"][0]["path"] = json!("model.onnx");
+        let version = Version::new(samples::manifest(document), Box::new(FakeNetwork(forward)));
+        let mut throttle = Throttle::new(Pace::Full);
+        let measured = warm_up::run(&version, Path::new("m/1"), &mut throttle);
+        measured
+            .map(|sizes| sizes.len())
+            .map_err(|why| why.to_string())
+    };
+    let inverse = |batch: &Batch| {
+        let TensorData::Fp32(x) = &batch.tensors()[0].data else {
+            panic!("FP32");
+        };
+        Outputs::scores(vec![1.0 / x[0]; batch.len()], 1)
+    };
+    assert_eq!(of(8, inverse), Ok(5), "ones after zeros");
+    let unsuited = |_: &Batch| Err(ForwardError::Unsuited("unknown category".into()));
+    assert_eq!(of(8, unsuited), Ok(0));
+    let failed = |_: &Batch| Err(ForwardError::Failed("too short".into()));
+    assert_eq!(of(-1, failed), Ok(0), "an axis of any length is 1");
+    assert_eq!(
+        of(8, failed),
+        Err("m/1: cannot score 1 rows: too short".into())
+    );
+    let infinite = |batch: &Batch| Outputs::scores(vec![f32::INFINITY; batch.len()], 1);
+    assert!(of(8, infinite).is_err());
+}
+
+#[test]
 fn a_failed_forward_pass_fails_only_its_own_request() {
     let version = |forward| {
         Version::new(

@@ -7,6 +7,7 @@ use super::throttle::Throttle;
 use super::version::Version;
 use crate::error::ForwardError;
 use crate::faults::Faults;
+use crate::model::batch::Batch;
 use crate::model::signature::{Input, Signature};
 use crate::priority::cpu_time;
 
@@ -19,8 +20,8 @@ const MAX_DURATION_OF_TRIES: Duration = Duration::from_millis(2);
 
 /// Scores batches of the sizes that requests may have, so that the work of a model's first call with a size is done before it
 /// serves. Returns each size in rows with the CPU time of its fastest pass, because anything that makes a pass slower is not the
-/// model. The rows are copies of the first golden request. If there is none, they are made up: zeros and empty texts, which the model
-/// may refuse; then it is not warmed up.
+/// model. The rows are copies of the first golden request. If there is none, they are made up: zeros or ones, and empty texts, which
+/// the model may refuse; then it is not warmed up.
 ///
 /// # Errors
 /// Returns an error if a batch cannot be scored. `dir` is the version's folder.
@@ -33,9 +34,14 @@ pub(super) fn run(
     let golden = version.manifest().golden.first();
     let golden = golden.and_then(|golden| signature.encode(&golden.payload()).ok());
     let is_made_up = golden.is_none();
-    let example = golden.unwrap_or_else(|| signature.example());
-    let has_rows = |at: usize| signature.inputs()[at].shape.batched;
-    let most = if signature.has_rows() {
+    let example = golden.unwrap_or_else(|| made_up(version));
+    let used: Vec<&Input> = signature
+        .inputs()
+        .iter()
+        .filter(|input| input.is_used())
+        .collect();
+    let has_rows = |at: usize| used[at].shape.batched;
+    let most = if signature.may_have_rows() {
         signature.max_rows
     } else {
         1
@@ -78,6 +84,16 @@ pub(super) fn run(
         measured.push((size, fastest));
     }
     Ok(measured)
+}
+
+/// Returns a row of zeros; of ones if the model answers zeros with a number that is not finite, as one that divides by the length of a
+/// vector does.
+fn made_up(version: &Version) -> Batch {
+    let zeros = version.signature().example(0);
+    match version.forward(&zeros) {
+        Err(ForwardError::NotFinite { .. }) => version.signature().example(1),
+        _ => zeros,
+    }
 }
 
 /// Returns whether a made-up row cannot be scored only because it is made up: the model refuses a value, or an axis of any length is too

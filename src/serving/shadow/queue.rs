@@ -42,7 +42,7 @@ pub struct PrimaryResult {
     pub response_id: ResponseId,
     /// The revision of the policy that routed the request.
     pub revision: Revision,
-    /// The answer; `None` if the version failed.
+    /// What is judged of the answer; `None` if the version failed.
     pub answer: Option<Prediction>,
 }
 
@@ -53,7 +53,7 @@ pub struct ShadowCopy {
     pub payload: Arc<Payload>,
     /// How the primary answered it.
     pub primary: Arc<PrimaryResult>,
-    /// Bytes of the request's message.
+    /// Bytes of the request's message, and of what is judged of the answer.
     pub bytes: usize,
 }
 

@@ -136,9 +136,11 @@ fn shape_and_data(
     let datatype = from_wire(tensor.dtype).ok_or(TensorError::Type(tensor.dtype))?;
     let shape: Vec<i64> = match &tensor.tensor_shape {
         Some(shape) if shape.unknown_rank => return Err(TensorError::Rank("an unknown rank")),
-        Some(shape) if !shape.dim.is_empty() => shape.dim.iter().map(|axis| axis.size).collect(),
         // TensorFlow leaves the shape of a scalar empty.
-        _ => return Err(TensorError::Rank("a scalar")),
+        shape => {
+            let axes = shape.iter().flat_map(|shape| &shape.dim);
+            axes.map(|axis| axis.size).collect()
+        }
     };
     let content = &tensor.tensor_content;
     for (part, is_empty) in element_fields(&tensor) {

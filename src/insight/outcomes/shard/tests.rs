@@ -33,7 +33,7 @@ fn accepted(shard: &mut Shard, key: u128) -> bool {
 
 /// Returns the roles of the entries that are linked from the newest.
 fn walk(shard: &mut Shard, key: u128) -> Vec<Role> {
-    let mut next = shard.newest.get(&key).copied();
+    let mut next = shard.newest.get(key, &shard.entries);
     let mut found = Vec::new();
     while let Some(entry) = next.and_then(|number| shard.entry(number)) {
         assert!(entry.rows > 0, "replaced entries are not linked");

@@ -53,6 +53,35 @@ fn numbers_of_any_type_are_accepted_if_they_keep_their_value() {
 }
 
 #[test]
+fn a_matrix_has_0_and_1_for_booleans() {
+    let plain = |name: &str, datatype| {
+        let scale = vec![Affine {
+            offset: 0.0,
+            factor: 1.0,
+        }];
+        let encoding = Encoding::Numeric {
+            scale,
+            range: None,
+            missing: Missing::Reject,
+        };
+        input(name, datatype, encoding)
+    };
+    let inputs = vec![plain("on", Datatype::Bool), plain("x", Datatype::Fp32)];
+    let mut signature = taking(inputs);
+    signature.matrix = Some("rows".into());
+    let matrix = |values: Vec<f64>| vec![tensor("rows", &[1, 2], TensorData::Fp64(values))];
+    for on in [0.0, 1.0] {
+        let batch = encoded(&signature, matrix(vec![on, 2.5])).unwrap();
+        assert_eq!(batch.as_slice(), [on as f32, 2.5]);
+    }
+    let faults = encoded(&signature, matrix(vec![0.5, 2.5])).unwrap_err();
+    assert!(
+        faults[0].contains("tensors[rows][0, 0]: got 0.5"),
+        "{faults:?}"
+    );
+}
+
+#[test]
 fn rows_carry_integers_of_64_bits_exactly() {
     let numbers = [i64::MAX, i64::MAX - 1];
     let categories = Categories::of_numbers(&numbers);
@@ -227,7 +256,8 @@ fn a_tensor_without_rows_goes_with_any_number_of_rows() {
         assert_eq!(batch.len(), usize::try_from(rows).unwrap());
         assert_eq!(batch.tensors()[3].shape, [3]);
     }
-    assert!(!graph(true).has_rows() && graph(false).has_rows());
+    assert!(!graph(true).has_rows() && graph(true).may_have_rows());
+    assert!(graph(false).has_rows());
 }
 
 #[test]

@@ -4,6 +4,7 @@ use super::faults::{Faults, quote};
 use super::lines::{Line, Lines};
 
 const PANDAS: &str = "pandas_categorical:";
+const IMPORTANCES: [&str; 2] = ["feature_importances:", "feature importances:"];
 const CATEGORICAL_FEATURE: &str = "[categorical_feature: ";
 
 /// The parts of the footer that matter for predictions.
@@ -77,6 +78,15 @@ fn read_line<'a>(line: Line<'a>, footer: &mut Footer<'a>, faults: &mut Faults) {
     }
     if let Some(json) = line.text.strip_prefix(PANDAS) {
         footer.pandas_categorical = Some(json);
+    } else if !line.text.contains('=') && !IMPORTANCES.contains(&line.text) {
+        // A file that was cut has lost its categories.
+        faults.add(
+            at(line),
+            format!(
+                "got {}, expected the importance of a feature, or {PANDAS}",
+                quote(line.text)
+            ),
+        );
     }
 }
 

@@ -104,6 +104,13 @@ impl EncodingCheck<'_, '_> {
                 "got accept, wants reject or impute: the network needs a value",
             );
         }
+        if accepts && kind == Tensor && !self.datatype.is_float() {
+            let message = format!(
+                "got accept, expected reject: {} has no value that stands for a missing one",
+                self.datatype
+            );
+            self.add("missing", &message);
+        }
         if impute && kind == Ignore {
             self.add(
                 "missing",

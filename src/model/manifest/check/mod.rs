@@ -50,7 +50,7 @@ impl Manifest {
         // Faults of the inputs hide none of the outputs.
         let has_rows = inputs
             .as_ref()
-            .map(|inputs| inputs.iter().all(|input| input.shape.batched));
+            .map(|inputs| inputs.iter().any(|input| input.shape.batched));
         let prediction = outputs
             .as_deref()
             .and_then(|outputs| outputs::prediction(&raw, outputs, has_rows, &mut report));
@@ -141,14 +141,16 @@ fn provenance(raw: &RawManifest, report: &mut Report<'_>) {
 
 fn batching(signature: &Signature, report: &mut Report<'_>) {
     let rows = signature.max_rows;
-    let values = |shape: &Shape| shape.fixed_values().unwrap_or(1);
+    let values = |sum: usize, shape: &Shape| sum.saturating_add(shape.least_values());
     let inputs = signature.inputs().iter();
     let columns = match signature.target {
-        Target::Tensors => inputs.map(|input| values(&input.shape)).sum(),
+        Target::Tensors => inputs.fold(0, |sum, input| values(sum, &input.shape)),
         Target::Single | Target::Double => signature.columns(),
     };
     let outputs = signature.outputs().iter();
-    let output = outputs.map(|output| values(&output.shape)).sum();
+    let output = outputs.fold(0, |sum, output| values(sum, &output.shape));
+    // Labels are judged as one column per class.
+    let output = output.max(signature.prediction.columns);
     let most = MAX_ROWS.min(MAX_VALUES / usize::max(columns, output).max(1));
     report.require((1..=most).contains(&rows), "$.batching.max_rows", || {
         format!(

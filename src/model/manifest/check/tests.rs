@@ -188,6 +188,70 @@ fn several_faults_are_reported_at_once_with_their_paths() {
     assert_eq!(paths, want);
 }
 
+/// Returns the manifest of a graph from `x` to `y`, after `change`.
+fn graph(change: impl FnOnce(&mut Value)) -> Value {
+    let mut document = json!({
+        "manifest_version": 2, "model_name": "m", "version": 1, "features": ["x"],
+        "format": {"kind": "onnx"},
+        "inputs": [{"name": "x", "datatype": "FP32", "shape": [-1, 8]}],
+        "outputs": [{"name": "y", "datatype": "FP32", "shape": [-1, 1]}],
+        "prediction": {"kind": "value"},
+        "files": [{"path": "model.onnx", "sha256": digest(), "bytes": 10}],
+        "batching": {"max_rows": 4},
+    });
+    change(&mut document);
+    document
+}
+
+#[test]
+fn tensors_of_a_graph_are_bounded_and_some_may_have_no_rows() {
+    assert!(check(graph(|_| {})).is_ok());
+    let large = check(graph(|document| {
+        document["inputs"][0]["shape"] = json!([-1, -1, 1_u64 << 26, 1_u64 << 26]);
+    }));
+    let faults = large.unwrap_err();
+    assert!(
+        faults[0].starts_with("m.json: $.batching.max_rows: got 4, wants 1 to 0"),
+        "{faults:?}"
+    );
+    let scale = json!({"name": "scale", "datatype": "FP32", "shape": [1], "batch": false});
+    let mixed = check(graph(|document| {
+        document["inputs"]
+            .as_array_mut()
+            .unwrap()
+            .push(scale.clone());
+        document["features"] = json!(["x", "scale"]);
+    }));
+    assert!(mixed.is_ok(), "{mixed:?}");
+    let without_rows = check(graph(|document| {
+        document["inputs"].as_array_mut().unwrap().push(scale);
+        document["features"] = json!(["x", "scale"]);
+        document["outputs"][0] =
+            json!({"name": "y", "datatype": "FP32", "shape": [1], "batch": false});
+    }));
+    let faults = without_rows.unwrap_err();
+    assert!(
+        faults[0].contains("$.prediction: got an output with"),
+        "{faults:?}"
+    );
+}
+
+#[test]
+fn only_floats_stand_for_missing_values_of_a_graph() {
+    for (datatype, accepted) in [
+        ("FP32", true),
+        ("FP16", true),
+        ("INT64", false),
+        ("BYTES", false),
+    ] {
+        let checked = check(graph(|document| {
+            document["inputs"][0]["datatype"] = json!(datatype);
+            document["inputs"][0]["encoding"] = json!({"kind": "tensor", "missing": "accept"});
+        }));
+        assert_eq!(checked.is_ok(), accepted, "{datatype}: {checked:?}");
+    }
+}
+
 #[test]
 fn a_batch_with_too_many_input_values_is_refused() {
     let mut document = good();

@@ -131,8 +131,9 @@ struct Tile;
 
 impl Operator for Tile {
     fn run(&self, inputs: &mut Inputs<'_>) -> Result<Vec<Value>, String> {
+        let repeats = lengths(&ints(inputs.get(1)?)?);
+        let repeats = repeats.map_err(|error| inputs.refuse(error))?;
         let input = inputs.get(0)?;
-        let repeats = lengths(&ints(inputs.get(1)?)?)?;
         let from = input.shape();
         if repeats.len() != from.len() {
             let (got, expected) = (repeats.len(), from.len());
