@@ -64,7 +64,7 @@
 //! api > serving, control, registry, insight, model, proto, audit
 //! control > registry, model, serving, insight, audit
 //! serving > model, insight      registry > model      train > model, registry      import > model, registry      insight > model
-//! config > control, registry, serving, insight
+//! config > control, registry, serving, insight, model
 //! anyone > ident, error, faults, priority, sync, text.  No other arrow, and no circle: tests/architecture.rs checks it
 //! ```
 

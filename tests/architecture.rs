@@ -65,7 +65,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("train", &["model", "registry"]),
     ("import", &["model", "registry"]),
     ("insight", &["model"]),
-    ("config", &["control", "registry", "serving", "insight"]),
+    (
+        "config",
+        &["control", "registry", "serving", "insight", "model"],
+    ),
     ("audit", &[]),
     ("model", &[]),
     ("proto", &[]),
