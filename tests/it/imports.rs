@@ -5,11 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::thread;
 
-use crate::onnx_file::{Graph, Message, empty_tensor, node, value};
+use crate::onnx_file::{FLOAT, Graph, Message, empty_tensor, node, value};
 use crate::process::taper;
-
-/// FP32 in ONNX.
-const FLOAT: i64 = 1;
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -42,8 +39,8 @@ fn graph() -> Vec<u8> {
     Graph {
         nodes: vec![node("", "MatMul", &["x", "w"], &["y"], &[])],
         weights: vec![weights],
-        inputs: vec![value("x", FLOAT, &[-1, 4])],
-        outputs: vec![value("y", FLOAT, &[-1, 1])],
+        inputs: vec![value("x", FLOAT, &[4])],
+        outputs: vec![value("y", FLOAT, &[1])],
     }
     .file()
 }
