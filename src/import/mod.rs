@@ -29,7 +29,7 @@ use crate::model::manifest::raw::{
     FormatKind, FormatSettings, Iterations, RawBatching, RawFile, RawFormat, RawManifest,
     RawPredictionKind,
 };
-use crate::model::{self, Description, Version};
+use crate::model::{self, Description, Version, folder_of};
 use crate::registry::{self, PublishError};
 
 pub use report::Report;
@@ -129,8 +129,7 @@ impl Draft {
             let message = "got --iterations, expected none: only a file of XGBoost says which of its trees are the best";
             return Err(Faults::one(file, message));
         }
-        let home = file.parent().filter(|home| *home != Path::new(""));
-        let home = home.unwrap_or(Path::new("."));
+        let home = folder_of(file);
         let mut others: BTreeMap<String, Vec<u8>> = BTreeMap::new();
         let mut external = |path: &str, offset: u64, length: u64| {
             let content = match others.get(path) {
@@ -305,8 +304,14 @@ fn batching(description: &Description) -> RawBatching {
         };
     }
     let inputs = &description.inputs;
-    let values = |shape: &[i64]| -> i64 { shape.iter().map(|axis| (*axis).max(1)).product() };
-    let per_row: i64 = inputs.iter().map(|input| values(&input.shape)).sum();
+    let axes = |shape: &[i64]| {
+        shape.iter().fold(1_i64, |product, axis| {
+            product.saturating_mul((*axis).max(1))
+        })
+    };
+    let per_row = inputs
+        .iter()
+        .fold(0_i64, |sum, input| sum.saturating_add(axes(&input.shape)));
     let default = RawBatching::default();
     let most = usize::try_from(VALUES / per_row.max(1)).unwrap_or(1).max(1);
     RawBatching {

@@ -9,9 +9,9 @@ use serde::de::IgnoredAny;
 use super::Options;
 use crate::faults::Faults;
 use crate::model::manifest::raw::{FormatKind, RawOutput, RawPrediction, RawPredictionKind};
-use crate::model::open_file;
 use crate::model::payload::Datatype;
 use crate::model::{self, Description, Judged};
+use crate::model::{open_file, open_regular};
 
 /// The largest file that is imported: 8 GiB.
 const MAX_BYTES: u64 = 8 << 30;
@@ -142,14 +142,12 @@ fn unknown(file: &Path, bytes: &[u8]) -> String {
 }
 
 fn content(file: &Path) -> Result<Vec<u8>, String> {
-    // Checked before opening, because opening a pipe would wait for its writer.
-    let metadata = fs::metadata(file).map_err(|error| format!("cannot be opened: {error}"))?;
-    if !metadata.is_file() {
-        return Err("is not a regular file".into());
-    }
-    let opened = fs::File::open(file).map_err(|error| format!("cannot be opened: {error}"))?;
+    read_bounded(open_regular(file)?)
+}
+
+fn read_bounded(file: fs::File) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
-    let read = opened.take(MAX_BYTES + 1).read_to_end(&mut bytes);
+    let read = file.take(MAX_BYTES + 1).read_to_end(&mut bytes);
     read.map_err(|error| format!("cannot be read: {error}"))?;
     if bytes.len() as u64 > MAX_BYTES {
         return Err(format!("is larger than {MAX_BYTES} bytes"));
@@ -159,14 +157,7 @@ fn content(file: &Path) -> Result<Vec<u8>, String> {
 
 /// Reads a file that the model refers to, which must be inside the folder `home`.
 pub(super) fn external(home: &Path, path: &str) -> Result<Vec<u8>, String> {
-    let opened = open_file(home, Path::new(path), None)?;
-    let mut bytes = Vec::new();
-    let read = opened.take(MAX_BYTES + 1).read_to_end(&mut bytes);
-    read.map_err(|error| format!("cannot be read: {error}"))?;
-    if bytes.len() as u64 > MAX_BYTES {
-        return Err(format!("is larger than {MAX_BYTES} bytes"));
-    }
-    Ok(bytes)
+    read_bounded(open_file(home, Path::new(path), None)?)
 }
 
 /// Returns the name of a model's file in the version's folder.

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::faults::{self, Faults};
-use crate::model::Manifest;
 use crate::model::manifest::File;
+use crate::model::{Manifest, folder_of, open_regular};
 
 /// Replaces the list of files in the manifest of `dir` by the files that are there, with their sizes and digests. Returns how many
 /// there are. The rest of the manifest stays as it is; only its layout may change.
@@ -68,18 +68,13 @@ fn collect(dir: &Path, at: &Path, paths: &mut Vec<PathBuf>) -> Result<(), Faults
 /// Returns the entry of a regular file. It may be a link to any place: which content stores there are is known only where the version is
 /// loaded, and checked there.
 fn entry(dir: &Path, path: &Path) -> Result<Value, String> {
-    let unreadable = |error: io::Error| format!("cannot be read: {error}");
-    let place = dir.join(path);
-    // Checked before opening, because opening a pipe would wait for its writer.
-    if !fs::metadata(&place).map_err(unreadable)?.is_file() {
-        return Err("is not a regular file".into());
-    }
-    let mut file = fs::File::open(&place).map_err(unreadable)?;
+    let mut file = open_regular(&dir.join(path))?;
     let mut digest = Sha256::new();
     let mut buffer = vec![0; 1 << 20];
     let mut bytes = 0_u64;
     loop {
-        let read = file.read(&mut buffer).map_err(unreadable)?;
+        let read = file.read(&mut buffer);
+        let read = read.map_err(|error| format!("cannot be read: {error}"))?;
         if read == 0 {
             break;
         }
@@ -96,9 +91,7 @@ fn entry(dir: &Path, path: &Path) -> Result<Value, String> {
 
 /// Replaces a file by a rename, so that no reader sees half of it.
 fn replace(file: &Path, bytes: &[u8]) -> io::Result<()> {
-    let dir = file.parent().filter(|dir| *dir != Path::new(""));
-    let dir = dir.unwrap_or(Path::new("."));
-    let mut draft = tempfile::NamedTempFile::new_in(dir)?;
+    let mut draft = tempfile::NamedTempFile::new_in(folder_of(file))?;
     io::Write::write_all(&mut draft, bytes)?;
     draft.as_file().sync_all()?;
     #[cfg(unix)]

@@ -33,7 +33,7 @@ pub use encode::{Observe, Observed};
 pub use format::{Description, FormatFault, Judged, describe, recognise};
 pub use load::{LoadOptions, Pace, Phase, Version, agrees, load, load_with, memory_to_load};
 pub use manifest::Manifest;
-pub(crate) use open_file::open_file;
+pub(crate) use open_file::{folder_of, open_file, open_regular};
 pub use scoring::{Model, OutputContent, OutputTensor, Outputs, Pass, Scores, TopClass};
 pub use sensitivity::Sensitivity;
 pub use signature::{

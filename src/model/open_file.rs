@@ -28,9 +28,26 @@ pub(crate) fn open_file(
             "leads out of the version's folder, expected {wanted}"
         ));
     }
+    open_regular(&path)
+}
+
+/// Returns the folder of a file. That of a bare name is the current one.
+pub(crate) fn folder_of(file: &Path) -> &Path {
+    let folder = file
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    folder.unwrap_or(Path::new("."))
+}
+
+/// Opens a regular file, or a link to one.
+///
+/// # Errors
+/// Returns an error if the file cannot be read, or is not a regular file.
+pub(crate) fn open_regular(path: &Path) -> Result<fs::File, String> {
+    let unreadable = |error: std::io::Error| format!("cannot be read: {error}");
     // Checked before opening, because opening a pipe would wait for its writer.
-    if !fs::metadata(&path).map_err(unreadable)?.is_file() {
+    if !fs::metadata(path).map_err(unreadable)?.is_file() {
         return Err("is not a regular file".into());
     }
-    fs::File::open(&path).map_err(unreadable)
+    fs::File::open(path).map_err(unreadable)
 }

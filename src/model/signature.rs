@@ -325,6 +325,12 @@ impl Shape {
         Some(product)
     }
 
+    /// Returns whether an axis other than the rows may have any length.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.axes.iter().any(Option::is_none)
+    }
+
     /// Returns the number of values per row, or of the tensor if it has no rows, if every axis of any length has length 1. It is
     /// `usize::MAX` if it is larger.
     #[must_use]

@@ -125,7 +125,7 @@ fn claimed_rows(payload: &Payload) -> usize {
 /// Returns how many times as long as an average pass one over `payload` may take, because its axes of any length are longer than 1, which
 /// is their length when a version is warmed up. The work of a graph may grow with the square of a length.
 fn times_longer(signature: &Signature, payload: &Payload, rows: usize) -> u32 {
-    let is_open = |input: &Input| input.shape.axes.iter().any(Option::is_none);
+    let is_open = |input: &Input| input.shape.is_open();
     if signature.target != Target::Tensors || !signature.inputs().iter().any(is_open) {
         return 1;
     }

@@ -428,7 +428,7 @@ async fn a_version_that_failed_is_not_ready_and_the_cause_is_not_shown() {
 async fn unknown_names_and_verbs_are_refused() {
     let gateway = two_versions().await;
     for (path, reason) in [
-        ("/v1/models/nobody", "UNKNOWN_MODEL"),
+        ("/v1/models/absent", "UNKNOWN_MODEL"),
         ("/v1/models/m/versions/7", "UNKNOWN_VERSION"),
         ("/v1/models/m/labels/canary", "UNKNOWN_LABEL"),
         ("/v1/models/m/labels/2", "UNKNOWN_LABEL"),

@@ -1,7 +1,7 @@
 //! The entries of a shard in the order of arrival, and an index from each key to its newest entry.
 
 use std::collections::VecDeque;
-use std::collections::vec_deque::IterMut;
+use std::ops::Range;
 
 use hashbrown::HashTable;
 
@@ -67,11 +67,9 @@ impl Entries {
         self.queue.iter()
     }
 
-    /// Returns the entries with their numbers.
-    pub(super) fn numbered_mut(
-        &mut self,
-    ) -> std::iter::Zip<std::ops::RangeFrom<u64>, IterMut<'_, Entry>> {
-        (self.first..).zip(self.queue.iter_mut())
+    /// Returns the numbers of all entries.
+    pub(super) fn numbers(&self) -> Range<u64> {
+        self.first..self.next_number()
     }
 
     fn place(&self, number: u64) -> Option<usize> {

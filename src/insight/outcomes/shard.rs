@@ -114,11 +114,10 @@ impl Shard {
         if self.entries.len() >= self.places() {
             self.entries.retain(|entry| entry.rows > 0);
             self.newest.clear();
-            let numbered = self.entries.numbered_mut();
-            let keys: Vec<_> = numbered
-                .map(|(number, entry)| (number, entry.key))
-                .collect();
-            for (number, key) in keys {
+            for number in self.entries.numbers() {
+                let Some(key) = self.entries.get(number).map(|entry| entry.key) else {
+                    continue;
+                };
                 let before = self.newest.insert(key, number, &self.entries);
                 if let Some(entry) = self.entries.get_mut(number) {
                     entry.before = before;

@@ -14,7 +14,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use super::paths::{FIRST_BYTE, OWNER_ONLY, first_byte, folder, sibling};
+use super::paths::{FIRST_BYTE, OWNER_ONLY, first_byte, sibling};
+use crate::model::folder_of;
 
 /// Bytes that are compressed between two checks for the end of the log.
 const BLOCK: usize = 64 << 10;
@@ -105,7 +106,7 @@ impl FullFiles {
     /// Returns all files with names of full files, by number and form.
     fn all(&self) -> io::Result<Vec<(u64, Form, PathBuf)>> {
         let mut found = Vec::new();
-        for entry in fs::read_dir(folder(&self.log))? {
+        for entry in fs::read_dir(folder_of(&self.log))? {
             let path = entry?.path();
             if let Some((number, form)) = self.parse(&path) {
                 found.push((number, form, path));

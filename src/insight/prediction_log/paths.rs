@@ -5,6 +5,8 @@ use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 
+use crate::model::folder_of;
+
 /// Permissions of every file: only the user who runs the gateway may read personal data in the log.
 pub(super) const OWNER_ONLY: u32 = 0o600;
 
@@ -14,7 +16,7 @@ pub(super) const FIRST_BYTE: u8 = b'{';
 /// Returns the reason why `path` cannot be that of a prediction log. Changes nothing.
 pub(super) fn check(path: &Path) -> Result<(), String> {
     let shown = path.display();
-    let dir = folder(path);
+    let dir = folder_of(path);
     if !dir.is_dir() {
         return Err(format!(
             "{} is not a folder: create it first",
@@ -43,12 +45,6 @@ pub(super) fn sibling(log: &Path, suffix: &str) -> PathBuf {
     path.push(".");
     path.push(suffix);
     path.into()
-}
-
-/// Returns the folder of the log.
-pub(super) fn folder(log: &Path) -> &Path {
-    let dir = log.parent().filter(|dir| !dir.as_os_str().is_empty());
-    dir.unwrap_or(Path::new("."))
 }
 
 /// Returns the first byte of a file, or `None` if it is empty.

@@ -99,10 +99,9 @@ fn made_up(version: &Version) -> Batch {
 /// Returns whether a made-up row cannot be scored only because it is made up: the model refuses a value, or an axis of any length is too
 /// short at 1.
 fn is_fault_of_example(why: &ForwardError, signature: &Signature) -> bool {
-    let is_open = |input: &Input| input.shape.axes.iter().any(Option::is_none);
     match why {
         ForwardError::Unsuited(_) => true,
-        ForwardError::Failed(_) => signature.inputs().iter().any(is_open),
+        ForwardError::Failed(_) => signature.inputs().iter().any(|input| input.shape.is_open()),
         _ => false,
     }
 }

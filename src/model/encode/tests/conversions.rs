@@ -11,20 +11,23 @@ fn encoded(signature: &Signature, tensors: Vec<Tensor>) -> Result<Batch, Vec<Str
     encoded.map_err(|faults| lines(&faults))
 }
 
+/// Returns an input of numbers that enter the matrix as they are.
+fn plain(name: &str, datatype: Datatype) -> Input {
+    let scale = vec![Affine {
+        offset: 0.0,
+        factor: 1.0,
+    }];
+    let encoding = Encoding::Numeric {
+        scale,
+        range: None,
+        missing: Missing::Reject,
+    };
+    input(name, datatype, encoding)
+}
+
 #[test]
 fn numbers_of_any_type_are_accepted_if_they_keep_their_value() {
-    let plain = |datatype| {
-        let scale = vec![Affine {
-            offset: 0.0,
-            factor: 1.0,
-        }];
-        let encoding = Encoding::Numeric {
-            scale,
-            range: None,
-            missing: Missing::Reject,
-        };
-        taking(vec![input("x", datatype, encoding)])
-    };
+    let plain = |datatype| taking(vec![plain("x", datatype)]);
     use Datatype::{Fp16, Fp32, Int8, Int64, Uint64};
     for (to, data, want) in [
         (Fp32, TensorData::Fp64(vec![0.1]), Ok(0.1_f32)),
@@ -54,18 +57,6 @@ fn numbers_of_any_type_are_accepted_if_they_keep_their_value() {
 
 #[test]
 fn a_matrix_has_0_and_1_for_booleans() {
-    let plain = |name: &str, datatype| {
-        let scale = vec![Affine {
-            offset: 0.0,
-            factor: 1.0,
-        }];
-        let encoding = Encoding::Numeric {
-            scale,
-            range: None,
-            missing: Missing::Reject,
-        };
-        input(name, datatype, encoding)
-    };
     let inputs = vec![plain("on", Datatype::Bool), plain("x", Datatype::Fp32)];
     let mut signature = taking(inputs);
     signature.matrix = Some("rows".into());
