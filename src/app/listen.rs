@@ -41,7 +41,7 @@ impl fmt::Display for Addresses {
         writeln!(f, "admin  grpc://{}   models, traffic policies", self.admin)?;
         write!(
             f,
-            "http   http://{}   /v2 /openapi.json /metrics /healthz /readyz",
+            "http   http://{}   /v1 /v2 /openapi.json /metrics /healthz /readyz",
             self.http
         )
     }

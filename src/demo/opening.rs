@@ -116,7 +116,7 @@ mod tests {
 
         data   grpc://127.0.0.1:8001   taper.v1, Open Inference Protocol, TensorFlow Serving, health, reflection
         admin  grpc://127.0.0.1:8002   models, traffic policies
-        http   http://127.0.0.1:8000   /v2 /openapi.json /metrics /healthz /readyz
+        http   http://127.0.0.1:8000   /v1 /v2 /openapi.json /metrics /healthz /readyz
 
         flight-delay: will the flight be at least 15 minutes late?
           version 1  logistic regression on the schedule

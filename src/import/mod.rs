@@ -8,6 +8,7 @@
 
 mod answers;
 mod few;
+mod like;
 mod observe;
 mod recognise;
 mod report;
@@ -32,6 +33,7 @@ use crate::model::manifest::raw::{
 use crate::model::{self, Description, Version, folder_of};
 use crate::registry::{self, PublishError};
 
+use like::Like;
 pub use report::Report;
 pub use seal::seal;
 
@@ -50,6 +52,8 @@ pub struct Options {
     pub rows: Option<PathBuf>,
     /// A file with the answers of the original library to these rows: CSV, JSON lines or npz.
     pub expected: Option<PathBuf>,
+    /// The folder of a version whose names, types and optional inputs the imported one gets; `None`: as the file says.
+    pub like: Option<PathBuf>,
     /// Names of the classes, in their order; empty: as the file says.
     pub classes: Vec<String>,
     /// The output that is judged; `None`: the one that the file suggests.
@@ -115,6 +119,8 @@ pub fn import_to(options: &Options, version: VersionNumber, dir: &Path) -> Resul
 struct Draft {
     manifest: RawManifest,
     version: VersionNumber,
+    /// The version that it must be like.
+    like: Option<Like>,
     /// Files by their paths in the version's folder: the model's own file, and others that it refers to.
     files: Vec<(String, Vec<u8>)>,
     notes: Vec<String>,
@@ -154,13 +160,18 @@ impl Draft {
             faults
         })?;
         let own = recognise::stored_name(kind, &bytes);
-        let notes = description.notes.clone();
-        let manifest = manifest(options, version, description, own)?;
+        let mut notes = description.notes.clone();
+        let mut manifest = manifest(options, version, description, own)?;
+        let like = options.like.as_deref().map(Like::read).transpose()?;
+        if let Some(like) = &like {
+            notes.extend(like.adopt(&mut manifest));
+        }
         let mut files = vec![(own.to_owned(), bytes)];
         files.extend(others);
         Ok(Self {
             manifest,
             version,
+            like,
             files,
             notes,
         })
@@ -178,6 +189,9 @@ impl Draft {
         }
         self.files.clear();
         let mut version = self.load(options, dir)?;
+        if let Some(like) = &self.like {
+            like.compare(version.signature(), &options.file)?;
+        }
         let rows = match &options.rows {
             None => 0,
             Some(path) => {

@@ -29,6 +29,9 @@ pub(super) struct Args {
     /// The answers of the original library to these rows: CSV, JSON lines or npz. The version is published only if taper gives the same
     #[arg(long, value_name = "FILE", requires = "rows")]
     expected: Option<PathBuf>,
+    /// Take names, types and optional inputs from this version, so that both can share a split: its number, or its folder
+    #[arg(long, value_name = "N|DIR")]
+    like: Option<String>,
     /// Names of the classes, in their order [default: as the file says, or their numbers]
     #[arg(long, value_name = "NAME,NAME", value_delimiter = ',')]
     classes: Vec<String>,
@@ -59,6 +62,17 @@ enum Which {
 }
 
 impl Args {
+    /// Returns the folder of the version that is meant by its number, in the registry, or by its folder.
+    fn like(&self, like: &str) -> PathBuf {
+        match like.parse::<VersionNumber>() {
+            Ok(number) => {
+                let model = self.registry.join(self.model.as_str());
+                model.join(number.to_string())
+            }
+            Err(_) => like.into(),
+        }
+    }
+
     fn options(&self, version: Option<VersionNumber>) -> Options {
         let now = || {
             jiff::Timestamp::now()
@@ -72,6 +86,7 @@ impl Args {
             version,
             rows: self.rows.clone(),
             expected: self.expected.clone(),
+            like: self.like.as_deref().map(|like| self.like(like)),
             classes: self.classes.clone(),
             judged: self.judged.clone(),
             iterations: self.iterations.map(|which| match which {
@@ -90,6 +105,14 @@ impl Args {
 /// Returns an error if nothing was published.
 pub(super) fn run(args: Args) -> Result<(), Failure> {
     if args.push {
+        if args
+            .like
+            .as_ref()
+            .is_some_and(|like| like.parse::<VersionNumber>().is_ok())
+        {
+            let why = "--like: got a number, expected the folder of a version: a gateway does not send its files";
+            return Err(Failure::new(why));
+        }
         return cli::on_runtime(push(args));
     }
     let report = import::import(&args.options(args.version));

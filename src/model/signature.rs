@@ -7,6 +7,8 @@ use super::{Sensitivity, payload::Datatype};
 pub struct Signature {
     inputs: Vec<Input>,
     by_name: NameIndex,
+    /// Index of the mask of each input; empty if there is no mask.
+    masks: Vec<Option<usize>>,
     outputs: Vec<Output>,
     /// Which output is judged, and how.
     pub prediction: Prediction,
@@ -44,9 +46,11 @@ impl Signature {
         max_rows: usize,
     ) -> Self {
         let by_name = NameIndex::of(inputs.iter().map(|input| input.name.as_str()));
+        let masks = masks(&inputs);
         Self {
             inputs,
             by_name,
+            masks,
             outputs,
             prediction,
             classes,
@@ -90,6 +94,18 @@ impl Signature {
     #[must_use]
     pub fn find(&self, name: &str) -> Option<usize> {
         self.by_name.find(name, |at| &self.inputs[at].name)
+    }
+
+    /// Returns the index of the input that marks missing values of the input at `at`.
+    #[must_use]
+    pub fn mask_of(&self, at: usize) -> Option<usize> {
+        self.masks.get(at).copied().flatten()
+    }
+
+    /// Returns whether some input marks missing values of another.
+    #[must_use]
+    pub fn has_masks(&self) -> bool {
+        !self.masks.is_empty()
     }
 
     /// Returns the width of an encoded row: the sum of the inputs' columns.
@@ -148,6 +164,21 @@ impl Signature {
         }
         lines
     }
+}
+
+/// Returns the index of the mask of each input; nothing if there is no mask.
+fn masks(inputs: &[Input]) -> Vec<Option<usize>> {
+    let mut masks = Vec::new();
+    for (mask, input) in inputs.iter().enumerate() {
+        if let Encoding::Mask { of } = &input.encoding {
+            masks.resize(inputs.len(), None);
+            let masked = inputs.iter().position(|input| input.name == *of);
+            if let Some(masked) = masked {
+                masks[masked] = Some(mask);
+            }
+        }
+    }
+    masks
 }
 
 /// Describes the differences between two lists of tensors, each a name and a description.
@@ -231,7 +262,7 @@ impl Input {
             } => categories.names().len() + usize::from(*unknown_bucket),
             Encoding::Ordinal { .. } => 1,
             Encoding::Cyclic { .. } => 2,
-            Encoding::Ignore { .. } | Encoding::Tensor { .. } => 0,
+            Encoding::Ignore { .. } | Encoding::Tensor { .. } | Encoding::Mask { .. } => 0,
         }
     }
 
@@ -247,7 +278,10 @@ impl Input {
     /// Returns whether the model uses it.
     #[must_use]
     pub fn is_used(&self) -> bool {
-        !matches!(self.encoding, Encoding::Ignore { .. })
+        !matches!(
+            self.encoding,
+            Encoding::Ignore { .. } | Encoding::Mask { .. }
+        )
     }
 
     /// Returns the number of values per row; `None` if the shape leaves it open.
@@ -270,7 +304,18 @@ impl Input {
             Encoding::Categorical { missing, .. } => missing.is_some(),
             Encoding::Ordinal { missing, .. } => *missing,
             Encoding::Ignore { optional } => *optional,
+            Encoding::Mask { .. } => true,
             Encoding::Tensor { .. } => false,
+        }
+    }
+
+    /// Returns whether some of its values may be missing.
+    #[must_use]
+    pub fn may_lack_values(&self) -> bool {
+        match &self.encoding {
+            Encoding::Tensor { missing } => *missing,
+            Encoding::Mask { .. } => false,
+            _ => self.optional(),
         }
     }
 
@@ -421,6 +466,11 @@ pub enum Encoding {
     Tensor {
         /// Whether elements may be NaN, which means missing.
         missing: bool,
+    },
+    /// Marks missing values of another input of the same shape: they are missing where this one, of BOOL, is true.
+    Mask {
+        /// Name of the other input.
+        of: String,
     },
 }
 

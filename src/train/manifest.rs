@@ -10,8 +10,8 @@ use crate::faults::Faults;
 use crate::ident::VersionNumber;
 use crate::model::Signature;
 use crate::model::manifest::raw::{
-    EncodingKind, FormatKind, Head, RawBatching, RawFile, RawFormat, RawInput, RawManifest,
-    RawOutput, TrainingData,
+    FormatKind, Head, RawBatching, RawFile, RawFormat, RawInput, RawManifest, RawOutput,
+    TrainingData,
 };
 use crate::model::manifest::{self, Manifest};
 use crate::model::payload::Datatype;
@@ -41,7 +41,7 @@ pub(super) fn draft(
     inputs: Vec<RawInput>,
     split: &Split,
 ) -> RawManifest {
-    let used = |input: &&RawInput| input.encoding.kind != EncodingKind::Ignore;
+    let used = |input: &&RawInput| input.encoding.kind.reaches_model();
     let head = head(spec);
     let output = if head == Head::Identity {
         "value"

@@ -5,8 +5,11 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::thread;
 
+use serde_json::{Value, json};
+use taper::model::Manifest;
+
 use crate::onnx_file::{FLOAT, Graph, Message, empty_tensor, node, value};
-use crate::process::taper;
+use crate::process::{stdout_of, taper};
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -127,4 +130,124 @@ fn what_is_no_model_file_is_refused_at_once() {
         assert!(stderr(&refused).contains(reason), "{}", stderr(&refused));
     }
     assert!(!registry.join("m").exists());
+}
+
+/// Returns the manifest of version `version` of the model `m`.
+fn manifest(registry: &Path, version: u64) -> Manifest {
+    let dir = registry.join("m").join(version.to_string());
+    Manifest::read(&dir).expect("a valid manifest")
+}
+
+/// Imports a fixture that must be published.
+fn publish(dir: &Path, name: &str, registry: &Path, more: &[&str]) {
+    let imported = import(dir, &fixture(name), registry, more);
+    assert!(imported.status.success(), "{}", stderr(&imported));
+}
+
+#[test]
+fn an_import_like_another_version_can_share_a_split_with_it() {
+    let dir = tempfile::tempdir().expect("temporary folder");
+    let registry = dir.path().join("models");
+    publish(
+        dir.path(),
+        "xgb_binary.model.ubj",
+        &registry,
+        &["--classes", "malignant,benign"],
+    );
+    publish(dir.path(), "lgb_binary.model.txt", &registry, &[]);
+    let apart = manifest(&registry, 1)
+        .signature
+        .differences(&manifest(&registry, 2).signature);
+    assert_eq!(apart.len(), 2, "{apart:?}");
+    publish(
+        dir.path(),
+        "lgb_binary.model.txt",
+        &registry,
+        &["--like", "1"],
+    );
+
+    // Version 4 has names, requires a value of each, and has inputs that it does not use.
+    let folder = registry.join("m/4");
+    publish(dir.path(), "xgb_binary.model.ubj", &registry, &[]);
+    let text = fs::read_to_string(folder.join("metadata.json")).expect("a manifest");
+    let mut document: Value = serde_json::from_str(&text).expect("JSON");
+    let column = |at: usize| json!({"name": format!("c{at}"), "datatype": "INT32", "shape": [-1], "encoding": {"kind": "numeric"}});
+    let mut inputs: Vec<_> = (0..30).map(column).collect();
+    inputs[7]["encoding"]["missing"] = json!("accept");
+    let mask = json!({"kind": "mask", "of": "c7"});
+    inputs.push(json!({"name": "c7_missing", "datatype": "BOOL", "shape": [-1], "encoding": mask}));
+    inputs.push(
+        json!({"name": "note", "datatype": "BYTES", "shape": [-1], "encoding": {"kind": "ignore"}}),
+    );
+    document["inputs"] = inputs.into();
+    document["features"] = json!([]);
+    document["outputs"][0]["name"] = json!("p");
+    document["batching"]["max_rows"] = json!(77);
+    fs::write(folder.join("metadata.json"), document.to_string()).expect("written");
+    stdout_of(&["seal", folder.to_str().expect("a path")]);
+    publish(
+        dir.path(),
+        "lgb_binary.model.txt",
+        &registry,
+        &["--like", folder.to_str().expect("a path")],
+    );
+
+    for (version, like) in [(3, 1), (5, 4)] {
+        let (made, like) = (manifest(&registry, version), manifest(&registry, like));
+        let apart = like.signature.differences(&made.signature);
+        assert!(apart.is_empty(), "{version}: {apart:?}");
+        assert_eq!(made.signature.classes, like.signature.classes);
+    }
+    let made = manifest(&registry, 5).signature;
+    assert_eq!(made.mask_of(7), Some(30));
+    assert!(!made.inputs()[31].is_used());
+}
+
+#[test]
+fn what_keeps_an_import_from_being_like_another_version_is_listed() {
+    let dir = tempfile::tempdir().expect("temporary folder");
+    let registry = dir.path().join("models");
+    publish(dir.path(), "xgb_binary.model.ubj", &registry, &[]);
+    for (name, like, reasons) in [
+        (
+            "skl_columns.onnx",
+            "1",
+            &[
+                "cannot be like version 1; it is the first below, and this file the second",
+                "input `age` is missing in the first",
+                "output `probability` is missing in the second",
+            ][..],
+        ),
+        (
+            "xgb_categorical.model.ubj",
+            "1",
+            &["input `color` is missing in the first"],
+        ),
+        (
+            "lgb_binary.model.txt",
+            "9",
+            &["metadata.json: cannot be read"],
+        ),
+    ] {
+        let refused = import(dir.path(), &fixture(name), &registry, &["--like", like]);
+        assert!(!refused.status.success(), "{name}");
+        for reason in reasons {
+            assert!(
+                stderr(&refused).contains(reason),
+                "{name}: {}",
+                stderr(&refused)
+            );
+        }
+    }
+    let model = fixture("lgb_binary.model.txt");
+    let pushed = taper(&["import", "--model", "m", "--push", "--like", "1"])
+        .arg(&model)
+        .output()
+        .expect("taper runs");
+    assert!(
+        stderr(&pushed).contains("--like: got a number, expected the folder of a version"),
+        "{}",
+        stderr(&pushed)
+    );
+    assert!(!registry.join("m/2").exists());
 }

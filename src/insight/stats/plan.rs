@@ -69,7 +69,7 @@ fn feature(input: &Input, settings: Settings) -> Option<Feature> {
         return None;
     }
     let categories = match &input.encoding {
-        Encoding::Ignore { .. } => return None,
+        Encoding::Ignore { .. } | Encoding::Mask { .. } => return None,
         Encoding::Tensor { .. } if !input.is_observed() => return None,
         Encoding::Numeric { .. } | Encoding::Cyclic { .. } | Encoding::Tensor { .. } => None,
         Encoding::Categorical { categories, .. } | Encoding::Ordinal { categories, .. } => {

@@ -2,6 +2,7 @@
 
 use super::elements::{each, push};
 use super::observe::{Observe, Observed};
+use super::tensors::{mask_of, masked};
 use super::value::{Value, ValueFault};
 use crate::error::{InputFault, InputFaults};
 use crate::model::batch::{Batch, Content, Value as TensorValue};
@@ -23,7 +24,8 @@ pub(super) fn tensors(
     let mut values = Vec::with_capacity(found.len());
     for (at, (input, tensor)) in signature.inputs().iter().zip(found).enumerate() {
         let Some(tensor) = tensor else { continue };
-        let data = convert(input, at, &tensor.data, &mut faults, observer);
+        let mask = mask_of(signature, found, at);
+        let data = convert(input, at, (&tensor.data, mask), &mut faults, observer);
         if input.is_used() {
             let shape = shape(input, rows, &tensor.shape);
             values.push(TensorValue { shape, data });
@@ -52,16 +54,16 @@ fn shape(input: &Input, rows: usize, given: &[i64]) -> Vec<usize> {
         .collect()
 }
 
-/// Returns the elements as the input's datatype.
+/// Returns the elements as the input's datatype; those that `mask` marks are missing.
 fn convert(
     input: &Input,
     at: usize,
-    data: &TensorData,
+    (data, mask): (&TensorData, Option<&[bool]>),
     faults: &mut InputFaults,
     observer: &mut impl Observe,
 ) -> TensorData {
     let mut checker = ElementChecker::new(input, at, observer);
-    if data.datatype() == input.datatype {
+    if data.datatype() == input.datatype && mask.is_none() {
         if !checker.accepts_everything(data) {
             each(data, |element, found| {
                 let checked = found.map(|value| checker.check(value).map(drop));
@@ -72,7 +74,7 @@ fn convert(
     }
     let mut converted = TensorData::with_capacity(input.datatype, data.len());
     each(data, |element, found| {
-        let pushed = found.map(|value| {
+        let pushed = masked(found, mask, element).map(|value| {
             let value = checker.check(value.converted(input.datatype)?)?;
             push(&mut converted, value);
             Ok(())
@@ -118,6 +120,7 @@ impl<'a, O: Observe> ElementChecker<'a, O> {
         let missing = match input.encoding {
             Encoding::Tensor { missing } => missing,
             Encoding::Ignore { optional } => optional,
+            Encoding::Mask { .. } => true,
             _ => false,
         };
         Self {

@@ -1,5 +1,7 @@
 //! Encodes named rows: cells in any order, each checked against its input.
 
+use std::borrow::Cow;
+
 use super::elements::push;
 use super::observe::Observe;
 use super::passthrough::ElementChecker;
@@ -134,6 +136,13 @@ impl<'a> RowReader<'a> {
         }
     }
 
+    /// Returns the cell that marks missing values of the input `found`.
+    fn mask<'r>(&self, found: usize, row: &'r Row) -> Option<&'r Cell> {
+        let name = &self.inputs[self.signature.mask_of(found)?].name;
+        let cell = row.iter().find(|(other, _)| other == name);
+        cell.map(|(_, cell)| cell)
+    }
+
     /// Passes each cell of row `at` to `writer`. A name that is not in the row is a missing cell.
     fn read(&mut self, at: usize, row: &Row, writer: &mut impl CellWriter) {
         if row.len() > self.inputs.len() + InputFaults::MOST {
@@ -164,7 +173,8 @@ impl<'a> RowReader<'a> {
                 });
             } else {
                 self.seen[found] = at + 1;
-                writer.write(at, found, &self.inputs[found], cell, &mut self.faults);
+                let cell = masked(cell, self.mask(found, row));
+                writer.write(at, found, &self.inputs[found], &cell, &mut self.faults);
             }
         }
         for (found, input) in self.inputs.iter().enumerate() {
@@ -172,6 +182,19 @@ impl<'a> RowReader<'a> {
                 writer.write(at, found, input, &Cell::Missing, &mut self.faults);
             }
         }
+    }
+}
+
+/// Returns the cell without the values that `mask`, a boolean or a list of them, marks as missing.
+fn masked<'c>(cell: &'c Cell, mask: Option<&Cell>) -> Cow<'c, Cell> {
+    match (cell, mask) {
+        (_, Some(Cell::Bool(true))) => Cow::Owned(Cell::Missing),
+        (Cell::List(cells), Some(Cell::List(marks))) if cells.len() == marks.len() => {
+            let cells = cells.iter().zip(marks);
+            let cells = cells.map(|(cell, mark)| masked(cell, Some(mark)).into_owned());
+            Cow::Owned(Cell::List(cells.collect()))
+        }
+        _ => Cow::Borrowed(cell),
     }
 }
 
@@ -266,6 +289,9 @@ impl<O: Observe> CellWriter for TensorWriter<'_, O> {
         cell: &Cell,
         faults: &mut InputFaults,
     ) {
+        if *cell == Cell::Missing && !input.is_used() && input.optional() {
+            return;
+        }
         let TensorColumn { data, axes } = &mut self.columns[found];
         let mut collector = CellCollector {
             checker: ElementChecker::new(input, found, self.observer),

@@ -25,6 +25,9 @@ pub(super) fn encode(
     let mut faults = InputFaults::default();
     let found = matched(signature, tensors, &mut faults);
     let rows = agreed_rows(signature.inputs(), &found, &mut faults);
+    if signature.has_masks() && faults.is_empty() {
+        check_masks(signature, &found, &mut faults);
+    }
     let given = if tensors.is_empty() { Some(0) } else { rows };
     match given.filter(|rows| signature.accepts_rows(*rows, "tensors", &mut faults)) {
         Some(rows) if faults.is_empty() => match signature.target {
@@ -113,6 +116,51 @@ fn agreed_rows(
     }
     let none_has_rows = inputs.iter().all(|input| !input.shape.batched);
     agreed.map(|(rows, _)| rows).or(none_has_rows.then_some(1))
+}
+
+/// Adds a fault for each mask whose shape is not that of its input. They differ only in axes of any length, and in axes of length 1.
+fn check_masks(signature: &Signature, found: &[Option<&Tensor>], faults: &mut InputFaults) {
+    for (at, input) in signature.inputs().iter().enumerate() {
+        let mask = signature.mask_of(at).and_then(|mask| found[mask]);
+        let (Some(tensor), Some(mask)) = (found[at], mask) else {
+            continue;
+        };
+        if input.shape.is_open() && mask.shape != tensor.shape {
+            faults.add_with(|| InputFault {
+                field: format!("tensors[{}].shape", shorten(&mask.name)),
+                got: shape_text(&mask.shape, mask.data.len()),
+                wanted: format!(
+                    "{}, like `{}`",
+                    shape_text(&tensor.shape, tensor.data.len()),
+                    input.name
+                ),
+            });
+        }
+    }
+}
+
+/// Returns which elements of the input at `at` are marked as missing; `None` if the request does not say.
+pub(super) fn mask_of<'t>(
+    signature: &Signature,
+    found: &[Option<&'t Tensor>],
+    at: usize,
+) -> Option<&'t [bool]> {
+    match &found[signature.mask_of(at)?]?.data {
+        TensorData::Bool(marks) => Some(marks),
+        _ => None,
+    }
+}
+
+/// Returns the element, or a missing value if `mask` marks it. What stands in its place is not looked at.
+pub(super) fn masked<'t>(
+    found: Result<Value<'t>, usize>,
+    mask: Option<&[bool]>,
+    element: usize,
+) -> Result<Value<'t>, usize> {
+    match mask {
+        Some(marks) if marks.get(element) == Some(&true) => Ok(Value::Missing),
+        _ => found,
+    }
 }
 
 /// The fault of a shape. It allocates nothing: texts are built only for faults that are kept.
@@ -259,7 +307,10 @@ fn fill<T: Element>(
         };
         match tensor {
             None => block.absent(rows),
-            Some(tensor) => block.tensor(&tensor.data),
+            Some(tensor) => match mask_of(signature, found, at) {
+                Some(mask) => block.elements(&tensor.data, Some(mask)),
+                None => block.tensor(&tensor.data),
+            },
         }
         offset += width;
     }
@@ -294,12 +345,12 @@ impl<T: Element, O: Observe> Block<'_, T, O> {
             TensorData::Fp64(values) => return self.floats(data, values, |x: f64| x),
             _ => {}
         }
-        self.elements(data);
+        self.elements(data, None);
     }
 
-    fn elements(&mut self, data: &TensorData) {
+    fn elements(&mut self, data: &TensorData, mask: Option<&[bool]>) {
         let (values, input) = (self.input.values(), self.input);
-        each(data, |element, found| match found {
+        each(data, |element, found| match masked(found, mask, element) {
             Ok(value) => self.encode(element, values, value.converted(input.datatype)),
             Err(length) => self.faults.add_with(|| InputFault {
                 field: format!("tensors[{}][{element}]", input.name),
@@ -312,10 +363,10 @@ impl<T: Element, O: Observe> Block<'_, T, O> {
     fn floats<X: Copy>(&mut self, data: &TensorData, floats: &[X], to_f64: impl Fn(X) -> f64) {
         let input = self.input;
         let Encoding::Numeric { scale, range, .. } = &input.encoding else {
-            return self.elements(data);
+            return self.elements(data, None);
         };
         if data.datatype() != input.datatype {
-            return self.elements(data);
+            return self.elements(data, None);
         }
         let values = input.values();
         for (row, chunk) in floats.chunks_exact(values).enumerate() {

@@ -1,5 +1,6 @@
 mod agreement;
 mod conversions;
+mod masks;
 mod rows;
 mod tensors;
 

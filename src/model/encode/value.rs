@@ -369,8 +369,8 @@ pub(super) fn encode<'a, T: Element>(
             Value::Number(x) if x.is_infinite() => Err(ValueFault::Infinite(x)),
             _ => Ok(Observed::Unused),
         },
-        // Such an input has no columns: it is passed on as a tensor.
-        Encoding::Tensor { .. } => Ok(Observed::Unused),
+        // Such inputs have no columns: they are passed on as tensors, or read with the input that they mark.
+        Encoding::Tensor { .. } | Encoding::Mask { .. } => Ok(Observed::Unused),
     }
 }
 

@@ -294,7 +294,7 @@ pub struct RawInput {
     pub name: String,
     /// Type of its elements.
     pub datatype: Datatype,
-    /// `[-1]` for one value per row, `[-1, n]` for n values per row (encodings `numeric`, `ignore` and `tensor` only). With encoding
+    /// `[-1]` for one value per row, `[-1, n]` for n values per row (encodings `numeric`, `ignore`, `mask` and `tensor` only). With encoding
     /// `tensor` any number of axes; -1 after the first axis is any length.
     pub shape: Vec<i64>,
     /// Whether the first axis is the number of rows. Default: whether it is -1.
@@ -348,6 +348,9 @@ pub struct RawEncoding {
     /// With missing `impute`: the value to use instead, of the input's type.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub impute: Option<Value>,
+    /// `mask`: name of the input whose missing values it marks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of: Option<String>,
 }
 
 impl RawEncoding {
@@ -367,6 +370,7 @@ impl RawEncoding {
             unknown: None,
             missing: None,
             impute: None,
+            of: None,
         }
     }
 
@@ -408,6 +412,16 @@ pub enum EncodingKind {
     Ignore,
     /// Passed to the model as it is. Formats `onnx` only.
     Tensor,
+    /// BOOL, in the shape of another input: true where a value of that input is missing, whatever is there. A request may omit it.
+    Mask,
+}
+
+impl EncodingKind {
+    /// Returns whether the model gets the values of such an input.
+    #[must_use]
+    pub fn reaches_model(self) -> bool {
+        !matches!(self, Self::Ignore | Self::Mask)
+    }
 }
 
 /// How numbers are scaled.

@@ -121,7 +121,7 @@ pub(super) fn check(raw: &RawFeature, path: &str, check: &mut Check<'_>) -> Opti
         EncodingKind::Ignore => Kind::Ignore {
             optional: raw.missing != Some(MissingPolicy::Reject),
         },
-        EncodingKind::Ordinal | EncodingKind::Tensor => {
+        EncodingKind::Ordinal | EncodingKind::Tensor | EncodingKind::Mask => {
             let got = kind_name(raw.kind);
             check.fault(
                 format!("{path}.kind"),
@@ -173,6 +173,7 @@ fn kind_name(kind: EncodingKind) -> &'static str {
         EncodingKind::Ignore => "ignore",
         EncodingKind::Ordinal => "ordinal",
         EncodingKind::Tensor => "tensor",
+        EncodingKind::Mask => "mask",
     }
 }
 
@@ -189,7 +190,10 @@ fn check_datatype(raw: &RawFeature, path: &str, check: &mut Check<'_>) {
             let wanted = format!("a numeric type for kind `{}`", kind_name(raw.kind));
             check.require(&path, got, fits, &wanted);
         }
-        EncodingKind::Ignore | EncodingKind::Ordinal | EncodingKind::Tensor => {}
+        EncodingKind::Ignore
+        | EncodingKind::Ordinal
+        | EncodingKind::Tensor
+        | EncodingKind::Mask => {}
     }
 }
 

@@ -117,7 +117,9 @@ fn write_input(input: &Input) -> v1::TensorSignature {
         Encoding::Categorical { categories, .. } | Encoding::Ordinal { categories, .. } => {
             (None, categories.names())
         }
-        Encoding::Ignore { .. } | Encoding::Tensor { .. } => (None, &[][..]),
+        Encoding::Ignore { .. } | Encoding::Tensor { .. } | Encoding::Mask { .. } => {
+            (None, &[][..])
+        }
     };
     v1::TensorSignature {
         name: input.name.clone(),

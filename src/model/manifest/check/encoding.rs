@@ -39,7 +39,7 @@ impl EncodingCheck<'_, '_> {
     }
 
     fn check_fields_of_other_kinds(&mut self) {
-        use EncodingKind::{Categorical, Cyclic, Numeric, Ordinal};
+        use EncodingKind::{Categorical, Cyclic, Mask, Numeric, Ordinal};
         let raw = self.raw;
         let kind = raw.kind;
         let scale = raw.scale.unwrap_or(ScaleKind::None);
@@ -82,6 +82,7 @@ impl EncodingCheck<'_, '_> {
                 "kinds categorical and ordinal",
             ),
             ("impute", raw.impute.is_some(), impute, "missing impute"),
+            ("of", raw.of.is_some(), kind == Mask, "kind mask"),
         ] {
             if present && !belongs {
                 self.add(field, format!("belongs to {owner} only"));
@@ -93,8 +94,11 @@ impl EncodingCheck<'_, '_> {
 
     /// Checks that the model gives the policy for missing values a meaning.
     fn check_missing(&mut self) {
-        use EncodingKind::{Categorical, Cyclic, Ignore, Ordinal, Tensor};
+        use EncodingKind::{Categorical, Cyclic, Ignore, Mask, Ordinal, Tensor};
         let (kind, missing) = (self.raw.kind, self.raw.missing);
+        if kind == Mask && missing.is_some() {
+            self.add("missing", "expected none: a mask may always be omitted");
+        }
         let accepts = missing == Some(MissingPolicy::Accept);
         let impute = missing == Some(MissingPolicy::Impute);
         let never_missing = !self.format.understands_missing();
@@ -143,9 +147,9 @@ impl EncodingCheck<'_, '_> {
         let kind = self.raw.kind;
         let takes_tensors = self.format.target() == Target::Tensors;
         let is_tensor = kind == EncodingKind::Tensor;
-        if kind != EncodingKind::Ignore && is_tensor != takes_tensors {
+        if kind.reaches_model() && is_tensor != takes_tensors {
             let wanted = if takes_tensors {
-                "tensor or ignore: the format takes tensors as they are"
+                "tensor, mask or ignore: the format takes tensors as they are"
             } else {
                 "another kind than tensor: the format takes a matrix of numbers"
             };
@@ -168,6 +172,7 @@ impl EncodingCheck<'_, '_> {
                 (self.datatype.is_integer(), "an integer type")
             }
             EncodingKind::Categorical | EncodingKind::Ordinal => (self.datatype == Bytes, "BYTES"),
+            EncodingKind::Mask => (self.datatype == Bool, "BOOL"),
             EncodingKind::Ignore | EncodingKind::Tensor => (true, ""),
         };
         self.report.require(fits, path, || {
@@ -226,6 +231,13 @@ impl EncodingCheck<'_, '_> {
             EncodingKind::Tensor => Some(Encoding::Tensor {
                 missing: self.raw.missing == Some(MissingPolicy::Accept),
             }),
+            EncodingKind::Mask => {
+                if self.raw.of.is_none() {
+                    self.add("of", "missing: the input whose values the mask marks");
+                }
+                let of = self.raw.of.clone()?;
+                Some(Encoding::Mask { of })
+            }
         }
     }
 

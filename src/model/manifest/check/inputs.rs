@@ -25,25 +25,56 @@ pub(super) fn check(
     let used: Vec<_> = raw
         .inputs
         .iter()
-        .filter(|input| input.encoding.kind != EncodingKind::Ignore)
+        .filter(|input| input.encoding.kind.reaches_model())
         .map(|input| input.name.as_str())
         .collect();
     let omitted = raw.manifest_version > 1 && raw.features.is_empty();
     report.require(omitted || raw.features == used, "$.features", || {
         format!(
-            "got {:?}, wants the inputs whose encoding is not `ignore`, in order: {used:?}",
+            "got {:?}, wants the inputs whose encoding is neither `ignore` nor `mask`, in order: {used:?}",
             raw.features
         )
     });
     report.require(!used.is_empty(), "$.inputs", || {
-        "the network gets no columns; at least one input must have an encoding other than `ignore`".into()
+        "the network gets no columns; at least one input must have an encoding other than `ignore` and `mask`".into()
     });
     // Golden rows are not checked against faulty inputs, which would only cause further faults.
     let valid = report.faults.iter().count() == before;
     let inputs = inputs.into_iter().collect::<Option<Vec<_>>>();
     let inputs = inputs.filter(|_| valid)?;
     matrix(raw, &inputs, report);
+    masks(&inputs, report);
     Some(inputs)
+}
+
+/// Checks that each mask has the shape of an input whose values may be missing, and that no input has two.
+fn masks(inputs: &[Input], report: &mut Report<'_>) {
+    let mut masked = Vec::new();
+    for (at, mask) in inputs.iter().enumerate() {
+        let Encoding::Mask { of } = &mask.encoding else {
+            continue;
+        };
+        let mut fault = |field: &str, message: String| {
+            report.add(format!("$.inputs[{at}].{field}"), message);
+        };
+        let named = inputs.iter().find(|input| input.name == *of);
+        let Some(input) = named.filter(|input| input.may_lack_values()) else {
+            let wanted = "an input with missing `accept` or `impute`";
+            fault("encoding.of", format!("got {of:?}, expected {wanted}"));
+            continue;
+        };
+        if mask.shape != input.shape {
+            let (got, wanted) = (mask.shape.to_wire(), input.shape.to_wire());
+            fault(
+                "shape",
+                format!("got {got:?}, expected {wanted:?}, the shape of `{of}`"),
+            );
+        }
+        if masked.contains(&of) {
+            fault("encoding.of", format!("`{of}` has a mask already"));
+        }
+        masked.push(of);
+    }
 }
 
 /// Checks that every input is one number per row if a request may have one matrix instead.
@@ -98,8 +129,8 @@ fn one(raw: &RawInput, format: &dyn Format, path: &str, report: &mut Report<'_>)
 
 /// Returns the shape of an input that is encoded as columns, or `None` if it is invalid.
 fn width(raw: &RawInput, path: &str, report: &mut Report<'_>) -> Option<Shape> {
-    use EncodingKind::{Ignore, Numeric};
-    let wide = matches!(raw.encoding.kind, Numeric | Ignore);
+    use EncodingKind::{Ignore, Mask, Numeric};
+    let wide = matches!(raw.encoding.kind, Numeric | Ignore | Mask);
     let columns = |n: i64| {
         usize::try_from(n)
             .ok()

@@ -102,7 +102,7 @@ fn form(raw: &RawManifest, report: &mut Report<'_>) {
     let tensor = |input: &RawInput| {
         matches!(
             input.encoding.kind,
-            EncodingKind::Tensor | EncodingKind::Ordinal
+            EncodingKind::Tensor | EncodingKind::Ordinal | EncodingKind::Mask
         )
     };
     for (uses, field) in [

@@ -253,6 +253,67 @@ fn only_floats_stand_for_missing_values_of_a_graph() {
 }
 
 #[test]
+fn a_mask_belongs_to_one_input_whose_values_may_be_missing() {
+    let with = |more: Value| {
+        check(graph(|document| {
+            let inputs = document["inputs"].as_array_mut().unwrap();
+            inputs[0]["encoding"] = json!({"kind": "tensor", "missing": "accept"});
+            let same = inputs[0]["shape"].clone();
+            let mut mask = json!({"name": "m", "datatype": "BOOL", "shape": same,
+                "encoding": {"kind": "mask", "of": "x"}});
+            let list = more.as_array().unwrap();
+            for change in list {
+                mask[change[0].as_str().unwrap()] = change[1].clone();
+            }
+            inputs.push(mask);
+        }))
+    };
+    let manifest = with(json!([])).unwrap();
+    assert_eq!(manifest.signature.mask_of(0), Some(1));
+    for (change, want) in [
+        (
+            json!([["datatype", "INT8"]]),
+            "$.inputs[1].datatype: got INT8, wants BOOL for this kind of encoding",
+        ),
+        (
+            json!([["shape", [-1, 77]]]),
+            "$.inputs[1].shape: got [-1, 77], expected ",
+        ),
+        (
+            json!([["encoding", {"kind": "mask"}]]),
+            "$.inputs[1].encoding.of: missing: the input whose values the mask marks",
+        ),
+        (
+            json!([["encoding", {"kind": "mask", "of": "m"}]]),
+            "$.inputs[1].encoding.of: got \"m\", expected an input with missing `accept` or `impute`",
+        ),
+        (
+            json!([["encoding", {"kind": "mask", "of": "x", "missing": "accept"}]]),
+            "$.inputs[1].encoding.missing: expected none: a mask may always be omitted",
+        ),
+    ] {
+        let faults = with(change.clone()).unwrap_err();
+        assert!(
+            faults.len() == 1 && faults[0].contains(want),
+            "{change}: {faults:?}"
+        );
+    }
+    let twice = check(graph(|document| {
+        let inputs = document["inputs"].as_array_mut().unwrap();
+        inputs[0]["encoding"] = json!({"kind": "tensor", "missing": "accept"});
+        let mask = json!({"name": "m", "datatype": "BOOL", "shape": inputs[0]["shape"],
+            "encoding": {"kind": "mask", "of": "x"}});
+        let mut second = mask.clone();
+        second["name"] = json!("n");
+        inputs.extend([mask, second]);
+    }));
+    assert_eq!(
+        twice.unwrap_err(),
+        ["m.json: $.inputs[2].encoding.of: `x` has a mask already"]
+    );
+}
+
+#[test]
 fn a_batch_with_too_many_input_values_is_refused() {
     let mut document = good();
     let names: Vec<_> = (0..10_000).map(|i| i.to_string()).collect();

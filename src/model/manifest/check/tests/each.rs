@@ -28,7 +28,7 @@ fn each_fault_is_reported_with_its_path() {
         (
             "/features",
             json!(["pair", "temp", "hour", "carrier"]),
-            "$.features: got [\"pair\", \"temp\", \"hour\", \"carrier\"], wants the inputs whose encoding is not `ignore`, in order: [\"temp\", \"pair\", \"hour\", \"carrier\"]",
+            "$.features: got [\"pair\", \"temp\", \"hour\", \"carrier\"], wants the inputs whose encoding is neither `ignore` nor `mask`, in order: [\"temp\", \"pair\", \"hour\", \"carrier\"]",
         ),
         (
             "/training_data/sha256",
