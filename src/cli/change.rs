@@ -186,6 +186,11 @@ impl ChangeFlags {
         unchanged: &str,
     ) -> String {
         let mut text = format!("{model}   revision {}", response.revision);
+        match response.restores {
+            Some(0) => text.push_str("\nbrings back the state before the first revision"),
+            Some(restores) => text.push_str(&format!("\nbrings back revision {restores}")),
+            None => {}
+        }
         if response.differences.is_empty() {
             text.push_str(&format!("\n{unchanged}"));
         } else {
@@ -254,6 +259,7 @@ mod tests {
                 seconds: 0,
                 nanos: 250_000_000,
             }),
+            restores: None,
         }
     }
 
@@ -299,6 +305,23 @@ mod tests {
         nothing differs
         dry run: nothing was changed
         ");
+    }
+
+    #[test]
+    fn an_undo_names_the_revision_that_comes_back() {
+        for (restores, line) in [
+            (4, "\nbrings back revision 4\n"),
+            (0, "\nbrings back the state before the first revision\n"),
+        ] {
+            let undone = ChangeResponse {
+                restores: Some(restores),
+                ..moved_label()
+            };
+            for dry_run in [false, true] {
+                let text = change(dry_run).readable("", "m", &undone, "");
+                assert!(text.contains(line), "{text}");
+            }
+        }
     }
 
     #[test]

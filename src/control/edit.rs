@@ -191,13 +191,12 @@ pub(super) fn apply(edit: &Edit, context: &EditContext<'_>) -> Result<EditResult
 }
 
 /// Returns [`Record::base`] for a change with `edit`. An undo takes the base of the revision that it restores, so that the
-/// next undo goes one step further back. A confirmation is not a step of its own.
+/// next undo goes one step further back. A confirmation is not a step of its own. A rollback is a change like others: an undo
+/// restores what was in force before it.
 #[must_use]
 pub(super) fn base(edit: &Edit, current: Option<&Record>, restored: Option<&Record>) -> Revision {
     match edit {
-        Edit::Undo | Edit::RollbackTo(_) => {
-            restored.map_or(Revision::default(), |record| record.base)
-        }
+        Edit::Undo => restored.map_or(Revision::default(), |record| record.base),
         Edit::Confirm => current.map_or(Revision::default(), |record| record.base),
         _ => current.map_or(Revision::default(), |record| record.revision),
     }

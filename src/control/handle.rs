@@ -21,6 +21,8 @@ pub(super) const QUEUE_CAPACITY: usize = 64;
 pub struct ChangeResult {
     /// Revision in force.
     pub revision: Revision,
+    /// The revision whose desired state comes back; `None` for a change that restores nothing.
+    pub restores: Option<Revision>,
     /// Fields that differ.
     pub differences: Vec<Difference>,
     /// Time at which the change reverts unless it is confirmed.

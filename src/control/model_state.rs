@@ -33,6 +33,8 @@ pub(super) struct ModelState {
     pub(super) wanted: Arc<Wanted>,
     /// The desired state that is restored unless the change in force is confirmed. Its versions are held.
     pub(super) restored_by_revert: Option<Arc<Wanted>>,
+    /// When it is restored. Set when the change is followed, so that a wall clock that is set later neither delays nor hastens it.
+    reverts_at: Option<Instant>,
     pub(super) versions: BTreeMap<VersionNumber, VersionEntry>,
     /// Whether the registry has a folder for it.
     listed: bool,
@@ -50,6 +52,7 @@ impl ModelState {
             record: None,
             wanted: Arc::default(),
             restored_by_revert: None,
+            reverts_at: None,
             versions: BTreeMap::new(),
             listed: false,
             meters,
@@ -66,11 +69,25 @@ impl ModelState {
     }
 
     /// Makes `record` the change in force. `restored_by_revert` is the desired state that it reverts to unless it is confirmed.
-    pub(super) fn follow(&mut self, record: Record, restored_by_revert: Option<Arc<Wanted>>) {
+    pub(super) fn follow(
+        &mut self,
+        record: Record,
+        restored_by_revert: Option<Arc<Wanted>>,
+        now: Moment,
+    ) {
+        self.reverts_at = record.wanted.pending.map(|pending| {
+            let wait = pending.until().duration_since(now.wall);
+            now.monotonic + wait.unwrap_or_default()
+        });
         self.wanted = Arc::new(record.wanted.clone());
         self.restored_by_revert = restored_by_revert;
         self.record = Some(record);
         self.revert_problem = None;
+    }
+
+    /// Returns when the change in force reverts unless it is confirmed.
+    pub(super) fn reverts_at(&self) -> Option<Instant> {
+        self.reverts_at
     }
 
     /// Updates the folders; `None` if the model's own folder was removed. Returns whether anything differs.

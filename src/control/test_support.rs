@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
@@ -47,17 +47,30 @@ pub(super) const START_MS: u64 = 1_700_000_000_000;
 
 /// A wall clock that advances with tokio's clock, which tests pause.
 #[derive(Debug)]
-pub(super) struct TestClock(Instant);
+pub(super) struct TestClock {
+    start: Instant,
+    /// Milliseconds since 1970 at the start.
+    start_ms: AtomicU64,
+}
 
 impl TestClock {
     pub(super) fn start() -> Self {
-        Self(Instant::now())
+        Self {
+            start: Instant::now(),
+            start_ms: START_MS.into(),
+        }
+    }
+
+    /// Sets the clock by this many seconds, forward or back.
+    pub(super) fn set_by(&self, seconds: i64) {
+        let ms = START_MS.saturating_add_signed(seconds * 1000);
+        self.start_ms.store(ms, Ordering::Relaxed);
     }
 }
 
 impl Clock for TestClock {
     fn now(&self) -> SystemTime {
-        from_unix_ms(START_MS) + self.0.elapsed()
+        from_unix_ms(self.start_ms.load(Ordering::Relaxed)) + self.start.elapsed()
     }
 }
 

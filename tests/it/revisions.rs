@@ -198,8 +198,12 @@ async fn undo_reverts_one_change_after_another_and_rollback_restores_any_revisio
         revision,
         terms: None,
     };
-    gateway.admin.rollback_to(back(3)).await.expect("all three");
+    let rolled_back = gateway.admin.rollback_to(back(3)).await.expect("all three");
+    assert_eq!(rolled_back.into_inner().restores, Some(3));
     assert_eq!(labels(&mut gateway).await, named(&[("a", 2), ("b", 1)]));
+    undo(&mut gateway).await.expect("the rollback");
+    assert_eq!(labels(&mut gateway).await, []);
+    gateway.admin.rollback_to(back(3)).await.expect("again");
     gateway
         .admin
         .rollback_to(back(0))

@@ -319,7 +319,14 @@ fn an_undo_goes_one_step_further_back_each_time() {
             Some(&first),
             Some(&second),
             1,
-            "a rollback",
+            "a rollback is undone to what was in force before it",
+        ),
+        (
+            Edit::RollbackTo(Revision(1)),
+            Some(&second),
+            Some(&first),
+            2,
+            "whichever revision it restored",
         ),
     ] {
         assert_eq!(base(&edit, current, restored), Revision(expected), "{why}");

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::control::clock::from_unix_ms;
+use crate::control::clock::{Moment, SystemClock, from_unix_ms};
 use crate::control::store::Author;
 use crate::control::test_support::{START_MS, TestRegistry, model, v, with_other_classes};
 use crate::control::wanted::Pending;
@@ -89,7 +89,7 @@ impl Fixture {
             wanted,
             writer: String::new(),
         };
-        self.state.follow(record, None);
+        self.state.follow(record, None, Moment::now(&SystemClock));
     }
 
     fn steps(&self) -> Vec<Step> {

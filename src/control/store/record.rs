@@ -27,7 +27,8 @@ pub struct Record {
     pub action: String,
     /// Previous revision of the same model; 0 for the first change.
     pub previous: Revision,
-    /// Revision that an undo restores: `previous`, except for a change that was itself an undo.
+    /// Revision that an undo restores: `previous`, except for a change that was itself an undo, and a rollback of releases
+    /// before 0.2.
     pub base: Revision,
     /// Desired state since this change.
     pub wanted: Wanted,

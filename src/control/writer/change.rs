@@ -35,6 +35,8 @@ struct Plan {
     model: ModelName,
     /// The revision that the change replaces.
     replaces: Revision,
+    /// The revision whose desired state comes back, if any.
+    restores: Option<Revision>,
     draft: Draft,
     differences: Vec<Difference>,
     /// Whether the desired state stays the same, so that nothing is stored.
@@ -46,6 +48,7 @@ impl Plan {
     fn result(&self, revision: Revision) -> ChangeResult {
         ChangeResult {
             revision,
+            restores: self.restores,
             differences: self.differences.clone(),
             confirm_by: self.draft.wanted.pending.map(Pending::until),
         }
@@ -204,6 +207,7 @@ impl Writer {
         Ok(Plan {
             model: model.name.clone(),
             replaces: current,
+            restores: restored.as_ref().map(|to| to.revision),
             differences: differences(&model.wanted, &wanted),
             unchanged: wanted == *model.wanted,
             draft: Draft {

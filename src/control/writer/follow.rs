@@ -110,12 +110,12 @@ impl Writer {
         if !self.is_newer(&record) {
             return false;
         }
-        let name = record.model.clone();
+        let (name, now) = (record.model.clone(), self.now());
         let Some(model) = self.model_state(&name) else {
             tracing::error!(model = %name, "a change of this model cannot be followed, because the model cannot be served");
             return false;
         };
-        model.follow(record, restored);
+        model.follow(record, restored, now);
         self.unpublished.insert(name);
         true
     }

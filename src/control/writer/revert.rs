@@ -24,8 +24,8 @@ const REVERT_AGAIN: Duration = Duration::from_secs(1);
 impl Writer {
     /// Reverts the changes that were not confirmed in time.
     pub(super) async fn revert_due_changes(&mut self) {
-        let now = self.now();
-        if self.revert_again.is_some_and(|again| again > now.monotonic) {
+        let now = Instant::now();
+        if self.revert_again.is_some_and(|again| again > now) {
             return;
         }
         self.revert_again = None;
@@ -33,8 +33,8 @@ impl Writer {
             .models
             .values()
             .filter(|model| {
-                let pending = model.wanted.pending;
-                pending.is_some_and(|pending| pending.until() <= now.wall)
+                let due = model.reverts_at();
+                due.is_some_and(|due| due <= now)
             })
             .map(|model| model.name.clone())
             .collect();

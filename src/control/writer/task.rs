@@ -22,7 +22,7 @@ use crate::insight::metrics::Telemetry;
 use crate::registry::Listing;
 use crate::serving::live::{Live, Snapshot};
 
-/// Longest sleep. The wall clock decides when a change reverts, and may be set during a sleep.
+/// Longest sleep.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 
 /// An event that no caller waits for.
@@ -169,7 +169,6 @@ impl Writer {
 
     /// Returns the time of the next step that no command or event triggers.
     fn next_wake(&self) -> Instant {
-        let now = self.now();
         let retry = self
             .models
             .values()
@@ -178,15 +177,11 @@ impl Writer {
         let revert = self
             .models
             .values()
-            .filter_map(|model| model.wanted.pending)
-            .map(|pending| {
-                let wait = pending.until().duration_since(now.wall);
-                now.monotonic + wait.unwrap_or_default()
-            })
+            .filter_map(ModelState::reverts_at)
             .min();
         // A revert that is due and failed waits for its next attempt.
         let revert = revert.map(|due| self.revert_again.map_or(due, |again| due.max(again)));
-        let latest = now.monotonic + LONGEST_SLEEP;
+        let latest = Instant::now() + LONGEST_SLEEP;
         [retry, revert, self.follow_again, self.audit_again]
             .into_iter()
             .flatten()

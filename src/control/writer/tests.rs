@@ -15,8 +15,8 @@ use crate::control::handle::Control;
 use crate::control::settings::{ModelSettings, Settings};
 use crate::control::store::{Author, Draft, MemoryStore, Record, RevisionRange, Store};
 use crate::control::test_support::{
-    RemoteStore, START_MS, TestRegistry, TestWriter, audit_lines, model, move_label, options, v,
-    wait_for,
+    RemoteStore, START_MS, TestClock, TestRegistry, TestWriter, audit_lines, model, move_label,
+    options, v, wait_for,
 };
 use crate::control::wanted::{Pending, Wanted};
 use crate::control::writer::{Event, StartMode, Writer};
@@ -229,6 +229,27 @@ async fn an_unconfirmed_change_is_reverted_at_its_time_and_a_confirmed_one_stays
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_wall_clock_that_is_set_neither_delays_nor_hastens_a_revert() {
+    for set_by in [-7_200, 7_200] {
+        let registry = TestRegistry::of_m(&[1, 2]);
+        let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
+        let (control, mut writer, _events) = TestWriter::over(store).start(&registry).await;
+        let clock = Arc::new(TestClock::start());
+        writer.clock = Arc::clone(&clock) as _;
+        let _running = run([writer]);
+        let begin = Instant::now();
+        let trial = ChangeOptions {
+            confirm_within: Some(Duration::from_secs(60)),
+            ..options(None)
+        };
+        control.change("m".into(), all_to(1), trial).await.unwrap();
+        clock.set_by(set_by);
+        wait_for(&control, "the revert", |m| m.revision == Revision(2)).await;
+        assert_eq!(begin.elapsed().as_secs(), 60, "set by {set_by} s");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_revert_to_a_version_that_cannot_answer_is_a_problem_until_it_can() {
     let registry = TestRegistry::of_m(&[2]);
     let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
@@ -305,6 +326,46 @@ async fn an_undo_and_a_rollback_restore_earlier_revisions() {
         "the second undo goes one further back"
     );
     assert_eq!(records[4].wanted, records[1].wanted);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_undo_after_a_rollback_restores_what_was_in_force_before_it() {
+    let registry = TestRegistry::of_m(&[1, 2]);
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
+    let (control, writer, _events) = TestWriter::over(Arc::clone(&store)).start(&registry).await;
+    let _running = run([writer]);
+    for edit in [
+        move_label("stable", 1),
+        move_label("canary", 2),
+        move_label("stable", 2),
+        Edit::RollbackTo(Revision(1)),
+    ] {
+        change(&control, edit, options(None)).await.unwrap();
+    }
+    let undo = async |dry_run| {
+        let options = ChangeOptions {
+            dry_run,
+            ..options(None)
+        };
+        let undone = control.change("m".into(), Edit::Undo, options).await;
+        undone.unwrap().restores
+    };
+    // The rollback, then the third change, then the second.
+    for restores in [3, 2, 1, 0] {
+        assert_eq!(undo(true).await, Some(Revision(restores)));
+        assert_eq!(undo(false).await, Some(Revision(restores)));
+        let records = history(&*store).await;
+        let wanted = match restores {
+            0 => Wanted::default(),
+            revision => records[revision as usize - 1].wanted.clone(),
+        };
+        assert_eq!(records.last().unwrap().wanted, wanted);
+    }
+    // An undo of a change after an undo: it, and then what the earlier undo left.
+    change(&control, move_label("stable", 1), options(None))
+        .await
+        .unwrap();
+    assert_eq!(undo(false).await, Some(Revision(8)));
 }
 
 fn settings_with_label(label: &str, version: u64) -> Settings {

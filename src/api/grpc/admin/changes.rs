@@ -90,6 +90,7 @@ pub(super) fn write_response(changed: ChangeResult) -> v1::ChangeResponse {
             .map(write_difference)
             .collect(),
         confirm_by: changed.confirm_by.map(Timestamp::from),
+        restores: changed.restores.map(|revision| revision.0),
     }
 }
 
