@@ -13,13 +13,10 @@ mod serve;
 #[path = "main/train.rs"]
 mod train;
 
-use std::{
-    env,
-    io::{IsTerminal, stderr},
-    process::ExitCode,
-};
+use std::{env, process::ExitCode, time::Duration};
 
 use clap::{CommandFactory, Parser, Subcommand};
+use taper::app;
 use taper::cli::{self, check, on_runtime};
 use taper::client::Failure;
 use taper::demo;
@@ -28,6 +25,9 @@ use tracing_subscriber::EnvFilter;
 
 /// candle reads /proc/cpuinfo at every matmul unless this is set; for a small network that costs 40 times the network.
 const CANDLE_THREADS: &str = "RAYON_NUM_THREADS";
+
+/// How long the end of the process waits for a reader of stderr.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Requests make many small allocations on many threads, which costs a good part of their time with glibc's allocator. Huge pages
 /// are off, because they make a small process large.
@@ -90,17 +90,33 @@ fn main() -> ExitCode {
             };
         }
     };
-    log_to_stderr(&cli);
+    let filter = EnvFilter::new(cli.log.as_deref().unwrap_or(cli.verb.default_filter()));
+    let _last_lines = match app::log_to_stderr(filter) {
+        Ok(last_lines) => last_lines,
+        Err(error) => {
+            output::print_to_stderr(&format!("error: cannot start the log: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
     match cli.verb.run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            output::print_to_stderr(&format!("error: {failure}"));
+            let text = format!("error: {failure}");
+            output::within(PATIENCE, move || output::print_to_stderr(&text));
             ExitCode::from(failure.exit_code())
         }
     }
 }
 
 impl Verb {
+    /// Returns what is logged unless the caller says otherwise.
+    fn default_filter(&self) -> &'static str {
+        match self {
+            Self::Serve(_) => "info",
+            _ => "warn",
+        }
+    }
+
     fn run(self) -> Result<(), Failure> {
         match self {
             Self::Serve(args) => on_runtime(serve::run(args)),
@@ -119,18 +135,6 @@ impl Verb {
 /// Accepts a filter that `tracing` can parse.
 fn filter(raw: &str) -> Result<String, tracing_subscriber::filter::ParseError> {
     EnvFilter::try_new(raw).map(|_| raw.to_owned())
-}
-
-fn log_to_stderr(cli: &Cli) {
-    let default = match cli.verb {
-        Verb::Serve(_) => "info",
-        _ => "warn",
-    };
-    tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::new(cli.log.as_deref().unwrap_or(default)))
-        .with_writer(stderr)
-        .with_ansi(stderr().is_terminal())
-        .init();
 }
 
 #[cfg(test)]

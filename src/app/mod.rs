@@ -24,6 +24,7 @@ mod drift;
 mod grpc_router;
 mod http_port;
 mod listen;
+mod log;
 mod memory;
 mod prepare;
 mod reflection;
@@ -53,6 +54,7 @@ use crate::serving::live::{Live, Snapshot};
 pub use drain::DrainReport;
 use listen::Listeners;
 pub use listen::{Addresses, BindError};
+pub use log::{LastLines, Unwritten, log_to_stderr, unwritten};
 pub use prepare::check_start;
 use prepare::{Prepared, open, prepare};
 use shared::Shared;
@@ -178,6 +180,13 @@ impl Gateway {
     #[must_use]
     pub fn snapshot(&self) -> Arc<Snapshot> {
         self.live.snapshot()
+    }
+
+    /// Scans the registry now, whether or not the file system reports a change.
+    pub fn scan_registry(&self) {
+        if let Some(watcher) = &self.registry_watcher {
+            watcher.look_now();
+        }
     }
 
     /// Waits until a part of the gateway ends unexpectedly, which is always a bug, and returns its name.

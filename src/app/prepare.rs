@@ -69,7 +69,13 @@ pub(super) async fn prepare(
 ) -> Result<Prepared, StartError> {
     let telemetry = Telemetry::new()?;
     let root = config.registry.clone();
-    let listing = spawn_blocking(move || registry::list(&root)).await??;
+    let listing = spawn_blocking(move || {
+        if mode == StartMode::Serve {
+            registry::sweep(&root);
+        }
+        registry::list(&root)
+    });
+    let listing = listing.await??;
     let (sender, events) = mpsc::channel(EVENT_CAPACITY);
     let (loaded, freed) = (sender.clone(), sender.clone());
     // An error means that the writer has ended, which then needs no events.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::task::spawn_blocking;
 use tokio::time::{self, MissedTickBehavior};
 
+use super::log;
 use crate::api::{Stage, StageWatch};
 use crate::insight::metrics::Telemetry;
 use crate::serving::live::Live;
@@ -30,6 +31,8 @@ pub(super) async fn run(
         // Takes locks of statistics and histograms, on which a thread that serves requests must not wait.
         let update = spawn_blocking(move || {
             live.snapshot().report_counted_shares();
+            let unwritten = log::unwritten();
+            telemetry.unwritten_log_lines(unwritten.dropped, unwritten.left_out);
             telemetry.upkeep();
         });
         // An error is a panic, which leaves the gauges as they are until the next interval.

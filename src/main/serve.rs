@@ -1,12 +1,12 @@
 //! `taper serve`: runs a gateway until a signal ends it.
 
-use std::{env, path::PathBuf};
+use std::{env, path::PathBuf, time::Duration};
 
 use taper::app::{self, Addresses, Gateway, VersionStatus};
 use taper::cli::check;
 use taper::client::Failure;
 use taper::config::{Config, Overrides};
-use taper::terminal::{Signals, output, table::table};
+use taper::terminal::{Notice, Notices, Signals, output, table::table};
 
 /// Arguments of `taper serve`. Flags override environment variables, and both override the file.
 #[derive(Debug, clap::Args)]
@@ -49,7 +49,7 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
         checked.map_err(|error| Failure::new(error.to_string()))?;
         return Ok(output::print("the configuration is valid")?);
     }
-    let mut signals = Signals::listen()?;
+    let (mut signals, notices) = (Signals::listen()?, Notices::listen()?);
     let started = tokio::select! {
         started = Gateway::start(config) => started,
         name = signals.next() => {
@@ -59,22 +59,30 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
     };
     let gateway = started.map_err(|error| Failure::new(error.to_string()))?;
     let threads = env::var("RAYON_NUM_THREADS").ok();
-    output::print(&format!(
+    say(format!(
         "{}\n{}",
         banner(gateway.addresses(), threads.as_deref()),
         listing(&gateway.version_statuses(), &gateway.problems())
-    ))?;
-    serve_until_signal(gateway, signals).await
+    ))
+    .await;
+    serve_until_signal(gateway, signals, notices).await
 }
 
 /// Serves until a signal arrives or a part of the gateway fails, then drains. A second signal ends the drain.
-async fn serve_until_signal(mut gateway: Gateway, mut signals: Signals) -> Result<(), Failure> {
-    let failed_part = tokio::select! {
-        name = signals.next() => {
-            output::print(&format!("{name}: draining; a second signal exits at once"))?;
-            None
+async fn serve_until_signal(
+    mut gateway: Gateway,
+    mut signals: Signals,
+    mut notices: Notices,
+) -> Result<(), Failure> {
+    let failed_part = loop {
+        tokio::select! {
+            name = signals.next() => {
+                say(format!("{name}: draining; a second signal exits at once")).await;
+                break None;
+            }
+            part = gateway.wait_for_failure() => break Some(part),
+            notice = notices.next() => act_on(notice, &gateway),
         }
-        part = gateway.wait_for_failure() => Some(part),
     };
     let report = tokio::select! {
         report = gateway.drain() => report,
@@ -83,13 +91,39 @@ async fn serve_until_signal(mut gateway: Gateway, mut signals: Signals) -> Resul
             return Err(Failure::new(text));
         }
     };
-    output::print(&report.to_string())?;
+    say(report.to_string()).await;
     match failed_part {
         None => Ok(()),
         Some(part) => Err(Failure::new(format!(
             "a part of the gateway ended unexpectedly: {part}"
         ))),
     }
+}
+
+fn act_on(notice: Notice, gateway: &Gateway) {
+    match notice {
+        Notice::Reload => {
+            gateway.scan_registry();
+            tracing::info!(
+                "SIGHUP: the registry is scanned; the configuration is read only at the start"
+            );
+        }
+        Notice::Report => {
+            let text = listing(&gateway.version_statuses(), &gateway.problems());
+            tracing::info!("SIGUSR1:\n{text}");
+        }
+        Notice::Nothing => tracing::info!("SIGUSR2 has no meaning"),
+    }
+}
+
+/// Prints lines, and waits for at most a second: a reader of stdout that stalls must not keep the gateway from its end.
+async fn say(line: String) {
+    let printed = tokio::task::spawn_blocking(move || {
+        // A failure to print is no reason to serve on, or to end in another way.
+        let print = move || drop(output::print(&line));
+        output::within(Duration::from_secs(1), print);
+    });
+    let _ = printed.await;
 }
 
 /// Returns the addresses and the number of candle's threads, which is shown because an unset variable makes a small network 40 times

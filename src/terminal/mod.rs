@@ -10,4 +10,4 @@ pub mod progress;
 mod signals;
 pub mod table;
 
-pub use signals::Signals;
+pub use signals::{Notice, Notices, Signals};

@@ -6,6 +6,9 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io::{self, ErrorKind, Write};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 /// Whether stdout still has a reader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +58,22 @@ pub fn print_json(value: &impl serde::Serialize) -> io::Result<()> {
 /// Writes `text` and a line end to stderr. A failure to write is ignored: there is nowhere left to report it.
 pub fn print_to_stderr(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{}", escape(text));
+}
+
+/// Runs `write` on a thread of its own and waits for its end, but no longer than `patience`: for a process that goes on although
+/// nothing reads its output.
+pub fn within(patience: Duration, write: impl FnOnce() + Send + 'static) {
+    let (ended, end) = mpsc::channel();
+    let started = thread::Builder::new()
+        .name("taper-output".into())
+        .spawn(move || {
+            write();
+            // The waiting thread may have given up.
+            let _ = ended.send(());
+        });
+    if started.is_ok() {
+        let _ = end.recv_timeout(patience);
+    }
 }
 
 /// Returns `text` with every character that a terminal obeys written as `\u001b`, which means the same in the strings of JSON.

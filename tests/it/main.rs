@@ -72,6 +72,7 @@ mod shadow_policy;
 mod shadows;
 mod shutdown;
 mod stable_names;
+mod stalled_output;
 mod stats;
 mod steady_requests;
 mod swap;

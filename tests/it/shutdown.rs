@@ -66,6 +66,26 @@ async fn arrived(channel: Channel) {
 }
 
 #[test]
+fn other_signals_end_nothing() {
+    let dir = one_version();
+    let mut gateway = Process::serve(dir.path());
+    let http = gateway.address("http");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    for signal in ["HUP", "USR1", "USR2"] {
+        gateway.signal(signal);
+        let (head, _) = runtime.block_on(crate::harness::http_get(http, "/healthz"));
+        assert!(head.contains("200"), "SIG{signal}: {head}");
+    }
+    gateway.signal("TERM");
+    let ended = gateway.end();
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.stdout.contains("SIGTERM: draining"), "{ended:?}");
+}
+
+#[test]
 fn both_signals_end_the_process_with_exit_code_0() {
     let dir = one_version();
     for signal in ["TERM", "INT"] {

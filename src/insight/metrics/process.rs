@@ -24,6 +24,8 @@ pub(super) struct Process {
     rejected: [Counter; PredictError::REASONS.len()],
     unreadable: [Counter; MessageFault::REASONS.len()],
     refused_connections: Counter,
+    dropped_log_lines: Counter,
+    repeated_log_lines: Counter,
     ready: Counter,
     failed: Counter,
     load_seconds: Histogram,
@@ -53,6 +55,8 @@ impl Process {
             rejected: PredictError::REASONS.map(rejected),
             unreadable: MessageFault::REASONS.map(rejected),
             refused_connections: scope.counter(&table::REFUSED_CONNECTIONS),
+            dropped_log_lines: scope.counter(&table::DROPPED_LOG_LINES),
+            repeated_log_lines: scope.counter(&table::REPEATED_LOG_LINES),
             ready,
             failed,
             load_seconds: scope.histogram(&table::LOAD_SECONDS),
@@ -84,6 +88,11 @@ impl Process {
 
     pub(super) fn refused_connection(&self) {
         self.refused_connections.increment(1);
+    }
+
+    pub(super) fn unwritten_log_lines(&self, dropped: u64, repeated: u64) {
+        self.dropped_log_lines.absolute(dropped);
+        self.repeated_log_lines.absolute(repeated);
     }
 
     pub(super) fn load_ended(&self, ready: bool, duration: Duration) {

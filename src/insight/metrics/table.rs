@@ -65,6 +65,18 @@ metrics! {
         group: Group::Gateway,
         help: "Connections that were closed at once because their port, gRPC or HTTP, was at its limit on connections.",
     }
+    DROPPED_LOG_LINES = CounterMetric {
+        name: "taper_dropped_log_lines_total",
+        unit: "lines",
+        group: Group::Gateway,
+        help: "Lines of the log that were dropped because stderr was not read. The gateway does not wait for its reader.",
+    }
+    REPEATED_LOG_LINES = CounterMetric {
+        name: "taper_repeated_log_lines_total",
+        unit: "lines",
+        group: Group::Gateway,
+        help: "Warnings and errors that were left out of the log: more than 20 of one place in the code within 10 seconds.",
+    }
     RESIDENT_MEMORY = GaugeMetric {
         name: "process_resident_memory_bytes",
         unit: "bytes",

@@ -57,6 +57,11 @@ impl Telemetry {
         self.process.refused_connection();
     }
 
+    /// Sets how many lines of the log were dropped, and how many repeated ones were left out, since the process started.
+    pub fn unwritten_log_lines(&self, dropped: u64, repeated: u64) {
+        self.process.unwritten_log_lines(dropped, repeated);
+    }
+
     /// Counts an attempt to load a version, which took `duration`. `ready` is whether the version can serve.
     pub fn load_ended(&self, ready: bool, duration: Duration) {
         self.process.load_ended(ready, duration);
