@@ -143,6 +143,7 @@ fn versions_in(dir: &Path) -> Result<Scan, Faults> {
             models: vec![model.clone()],
             found,
             refused,
+            ..Scan::default()
         });
     }
     scan(dir)

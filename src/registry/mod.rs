@@ -19,7 +19,7 @@ mod tests;
 
 pub use check::{CheckResult, Summary, check};
 pub use complete::{Completeness, complete};
-pub use publish::{PublishError, next_version, publish};
+pub use publish::{PublishError, next_version, publish, sweep};
 pub use scan::{Scan, VersionFolder, scan};
 pub use stamp::Stamp;
 pub use upload::{Aborted, Part, Received, UploadError, receive};

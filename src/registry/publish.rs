@@ -53,7 +53,7 @@ pub fn publish<E>(
     let publish = || {
         fs::create_dir_all(&home).map_err(failed)?;
         remove_stale_staging(&home);
-        let staging = staging(&home, version).map_err(failed)?;
+        let Staging { dir: staging, lock } = staging(&home, version).map_err(failed)?;
         fill(staging.path()).map_err(PublishError::Fill)?;
         sync(staging.path()).map_err(failed)?;
         // A rename does not replace a folder with entries, so of two concurrent publishers one fails here.
@@ -68,7 +68,7 @@ pub fn publish<E>(
             return Err(failed(error));
         }
         // `keep` disables the removal of the staging folder, which no longer exists.
-        drop(staging.keep());
+        drop((staging.keep(), lock));
         Ok(())
     };
     let published = publish();
@@ -93,8 +93,7 @@ pub fn next_version(root: &Path, model: &ModelName) -> Result<VersionNumber, Fau
     };
     let found = versions.into_iter().map(|(version, _)| version);
     // The number of an unreadable folder is in use as well.
-    let names = refused.iter().filter_map(|fault| fault.file.file_name());
-    let taken = names.filter_map(|name| name.to_str()?.parse().ok());
+    let taken = super::scan::unreadable(&home, &refused);
     let highest = found.chain(taken).map(VersionNumber::get).max();
     VersionNumber::try_from(highest.unwrap_or(0) + 1).map_err(|invalid| {
         Faults::one(home, format!("no higher version number is left: {invalid}"))
@@ -107,16 +106,33 @@ pub(super) const STAGING: &str = ".staging-";
 /// Age after which a staging folder without changes belongs to a process that was killed.
 const STALE: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// Part of the names of staging folders that are locked while their process lives. Releases before 0.2 do not lock theirs.
+const LOCKED: &str = "-held-";
+
+/// Removes the staging folders that killed processes left below `root`. Folders that cannot be removed stay until the next call.
+pub fn sweep(root: &Path) {
+    for entry in fs::read_dir(root).into_iter().flatten().flatten() {
+        remove_stale_staging(&entry.path());
+    }
+}
+
 /// Removes stale staging folders from `home`. Folders that cannot be removed stay until the next call.
 fn remove_stale_staging(home: &Path) {
-    let Some(since) = SystemTime::now().checked_sub(STALE) else {
-        return;
-    };
     for entry in fs::read_dir(home).into_iter().flatten().flatten() {
-        let is_staging = entry.file_name().to_string_lossy().starts_with(STAGING);
+        let name = entry.file_name().to_string_lossy().into_owned();
         let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+        if !name.starts_with(STAGING) || !is_folder {
+            continue;
+        }
         let path = entry.path();
-        if !is_staging || !is_folder || changed_since(&path, since) {
+        // Locked until it is removed, so that a process that has just created it notices.
+        let lock = fs::File::open(&path).map(|folder| (folder.try_lock(), folder));
+        let is_stale = match &lock {
+            Ok((Err(fs::TryLockError::WouldBlock), _)) => false,
+            Ok((Ok(()), _)) if name.contains(LOCKED) => true,
+            _ => is_old(&path),
+        };
+        if !is_stale {
             continue;
         }
         match fs::remove_dir_all(&path) {
@@ -128,6 +144,12 @@ fn remove_stale_staging(home: &Path) {
             }
         }
     }
+}
+
+/// Returns whether nothing in a folder was changed for as long as [`STALE`].
+fn is_old(path: &Path) -> bool {
+    let since = SystemTime::now().checked_sub(STALE);
+    since.is_some_and(|since| !changed_since(path, since))
 }
 
 /// Returns whether anything at or below `path` was changed after `since`. Returns true if that is unknown.
@@ -149,15 +171,32 @@ fn changed_since(path: &Path, since: SystemTime) -> bool {
     }
 }
 
-/// Creates a folder that scans ignore and that is removed when it is dropped.
-fn staging(home: &Path, version: VersionNumber) -> io::Result<tempfile::TempDir> {
-    let prefix = format!("{STAGING}{version}-");
+/// A folder that scans ignore and that is removed when it is dropped. Locked, so that other processes know that its owner lives.
+struct Staging {
+    dir: tempfile::TempDir,
+    /// `None` on a file system without locks.
+    lock: Option<fs::File>,
+}
+
+/// Creates a staging folder.
+fn staging(home: &Path, version: VersionNumber) -> io::Result<Staging> {
+    const MOST_TRIES: usize = 100;
+    let prefix = format!("{STAGING}{version}{LOCKED}");
     let mut builder = tempfile::Builder::new();
     builder.prefix(&prefix);
     // Mode 0o777 before the umask, as for any new folder. By default, a temporary folder is closed to other users.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
-    builder.tempdir_in(home)
+    for _ in 0..MOST_TRIES {
+        let dir = builder.tempdir_in(home)?;
+        let lock = fs::File::open(dir.path())?;
+        let lock = lock.lock().is_ok().then_some(lock);
+        // Another process may have removed the folder before it was locked.
+        if dir.path().symlink_metadata().is_ok() {
+            return Ok(Staging { dir, lock });
+        }
+    }
+    Err(io::Error::other("its staging folder is removed each time"))
 }
 
 /// Syncs a folder and everything below it to disk.

@@ -1,6 +1,7 @@
 //! Lists all versions of a registry.
 
 use std::cmp::Ordering;
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -48,37 +49,64 @@ pub struct Scan {
     pub models: Vec<ModelName>,
     /// All versions, by model and number.
     pub found: Vec<VersionFolder>,
-    /// Folders with invalid names, and broken links.
+    /// Folders with invalid names, and folders and links that cannot be read.
     pub refused: Faults,
+    /// What exists, although its content is not known.
+    pub unreadable: Unreadable,
 }
 
-/// Lists all versions below `root`.
+/// Models and versions whose folders exist and cannot be read. They are not missing: what was known of them stays.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Unreadable {
+    models: BTreeSet<ModelName>,
+    versions: BTreeSet<(ModelName, VersionNumber)>,
+}
+
+impl Unreadable {
+    /// Returns whether it is not known if `version` of `model` exists.
+    pub(super) fn contains(&self, model: &ModelName, version: VersionNumber) -> bool {
+        self.models.contains(model) || self.versions.contains(&(model.clone(), version))
+    }
+}
+
+/// Lists all versions below `root`. A model or a version that cannot be read hides no other.
 ///
 /// # Errors
-/// Returns an error if a folder cannot be read. A partial list would make versions appear to be removed.
+/// Returns an error if `root` cannot be read: an empty list would make all versions appear to be removed.
 pub fn scan(root: &Path) -> Result<Scan, Faults> {
     let mut scan = Scan::default();
-    let mut unreadable = Faults::default();
-    match folders::<ModelName>(root, &mut scan.refused) {
-        Ok(models) => {
-            for (model, dir) in models {
-                match folders(&dir, &mut scan.refused) {
-                    Ok(versions) => scan.found.extend(
-                        versions
-                            .into_iter()
-                            .map(|(version, dir)| VersionFolder::new(model.clone(), version, dir)),
-                    ),
-                    Err(faults) => unreadable.extend(faults),
-                }
-                scan.models.push(model);
+    let models = folders::<ModelName>(root, &mut scan.refused)?;
+    scan.unreadable.models = unreadable(root, &scan.refused).collect();
+    for (model, dir) in models {
+        let mut refused = Faults::default();
+        match folders(&dir, &mut refused) {
+            Ok(versions) => {
+                let versions = versions.into_iter();
+                scan.found.extend(
+                    versions.map(|(version, dir)| VersionFolder::new(model.clone(), version, dir)),
+                );
+                let unread = unreadable(&dir, &refused).map(|version| (model.clone(), version));
+                scan.unreadable.versions.extend(unread);
+            }
+            Err(faults) => {
+                refused.extend(faults);
+                scan.unreadable.models.insert(model.clone());
             }
         }
-        Err(faults) => unreadable.extend(faults),
+        scan.refused.extend(refused);
+        scan.models.push(model);
     }
-    unreadable.into_result()?;
     scan.models.sort();
     scan.found.sort_by(VersionFolder::by_name);
     Ok(scan)
+}
+
+/// Returns the entries of `dir` among `refused` whose names are valid, so that only reading them failed.
+pub(super) fn unreadable<T: FromStr>(dir: &Path, refused: &Faults) -> impl Iterator<Item = T> {
+    let below = refused
+        .iter()
+        .filter(move |fault| fault.file.parent() == Some(dir));
+    below.filter_map(|fault| fault.file.file_name()?.to_str()?.parse().ok())
 }
 
 /// Lists the folders in `dir` whose names parse as `T`, sorted by name. Files are ignored. Folders with other names and entries whose
@@ -96,7 +124,8 @@ pub(super) fn folders<T: FromStr<Err = InvalidIdent>>(
     let mut folders = Vec::new();
     for path in paths {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        if name.starts_with(['.', '_']) {
+        // A file system keeps its own `lost+found` in its root.
+        if name.starts_with(['.', '_']) || name == "lost+found" {
             continue;
         }
         // Follows links, because mounted folders may be links.

@@ -83,6 +83,65 @@ fn an_unreadable_registry_is_not_an_empty_one() {
     assert!(faults.contains("gone: cannot be read: "), "{faults}");
 }
 
+/// Runs `act` on a thread without the rights of root, which may read everything.
+#[cfg(target_os = "linux")]
+fn without_rights_of_root<T: Send>(act: impl FnOnce() -> T + Send) -> T {
+    let act = || {
+        let other = rustix::process::Uid::from_raw(65_534);
+        // Another user than root has no such rights to give up, and may not change who it is.
+        let _ = rustix::thread::set_thread_res_uid(other, other, other);
+        act()
+    };
+    std::thread::scope(|scope| scope.spawn(act).join().unwrap())
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_model_that_cannot_be_read_hides_no_other_and_is_not_missing() {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path();
+    let set_mode =
+        |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    set_mode(root, 0o755);
+    write(root, "a", 1);
+    write(root, "b", 1);
+    fs::create_dir_all(root.join("lost+found")).unwrap();
+    fs::create_dir_all(root.join("a/lost+found")).unwrap();
+    // As `mkdtemp` makes it, with another owner.
+    write(root, "m", 1);
+    set_mode(&root.join("m"), 0o000);
+    symlink("unmounted", root.join("n")).unwrap();
+    symlink("unmounted", root.join("b/2")).unwrap();
+    let scan = without_rights_of_root(|| scan(root).unwrap());
+    set_mode(&root.join("m"), 0o700);
+    let found: Vec<_> = scan
+        .found
+        .iter()
+        .map(|one| (one.model.as_str(), one.version.get()))
+        .collect();
+    assert_eq!(found, [("a", 1), ("b", 1)]);
+    let refused: Vec<_> = scan
+        .refused
+        .iter()
+        .map(|fault| fault.file.strip_prefix(root).unwrap())
+        .collect();
+    assert_eq!(refused.len(), 3, "lost+found is no fault: {refused:?}");
+    for (model, version, unread) in [
+        ("a", 1, false),
+        ("b", 1, false),
+        ("b", 2, true),
+        ("m", 7, true),
+        ("n", 7, true),
+    ] {
+        assert_eq!(
+            scan.unreadable.contains(&name(model), v(version)),
+            unread,
+            "{model} {version}"
+        );
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn a_broken_link_is_reported_and_not_ignored() {
@@ -178,6 +237,24 @@ fn a_published_folder_has_the_mode_of_any_new_folder() {
     fs::create_dir(&plain).unwrap();
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode();
     assert_eq!(mode(&dir), mode(&plain));
+}
+
+#[test]
+fn a_staging_folder_goes_as_soon_as_its_process_is_gone() {
+    let root = tempfile::tempdir().unwrap();
+    let (root, home) = (root.path(), root.path().join("m"));
+    let dead = home.join(".staging-1-held-dead");
+    fs::create_dir_all(dead.join("sub")).unwrap();
+    let published = publish(root, &name("m"), v(2), |staging| {
+        assert!(!dead.exists(), "a publisher removes it");
+        fs::create_dir(&dead)?;
+        sweep(root);
+        assert!(!dead.exists(), "a start removes it");
+        assert!(staging.exists(), "this one is locked");
+        fs::write(staging.join("file"), "two")
+    });
+    assert_eq!(published.unwrap(), home.join("2"));
+    assert_eq!(names(&home), ["2"]);
 }
 
 #[cfg(unix)]

@@ -3,7 +3,7 @@
 //! The manifest arrives first and lists the other files with their sizes and digests. So only announced bytes are written, and an
 //! invalid upload is rejected as early as possible. An upload that is rejected, interrupted or too large for the disk leaves nothing
 //! behind.
-//! Not here: golden requests and warm-up, which loading runs.
+//! Before it is published it is loaded once, as a gateway does.
 
 #[cfg(test)]
 mod tests;
@@ -21,6 +21,7 @@ use super::publish::{PublishError, publish};
 use crate::faults::Faults;
 use crate::ident::{ModelName, VersionNumber};
 use crate::model::manifest::{File, Manifest};
+use crate::model::{self, LoadOptions, Pace};
 use crate::text;
 
 /// The largest uploaded manifest, in bytes. It is the only file that is kept in memory.
@@ -113,7 +114,7 @@ pub fn receive(
             staging.write(part.map_err(|Aborted| UploadError::Aborted)?)?;
         }
         bytes = staging.finish()?;
-        Ok(())
+        load_once(dir, model, version)
     };
     match publish(root, model, version, fill) {
         Ok(_) => Ok(Received { bytes }),
@@ -121,6 +122,24 @@ pub fn receive(
         Err(PublishError::Io { source, .. }) => Err(source.into()),
         Err(PublishError::Fill(error)) => Err(error),
     }
+}
+
+/// Loads the version in the staging folder `dir`, with its golden requests: one that a gateway could not serve must not use up the
+/// number.
+fn load_once(dir: &Path, model: &ModelName, version: VersionNumber) -> Result<(), UploadError> {
+    let options = LoadOptions {
+        pace: Pace::Shared,
+        ..LoadOptions::default()
+    };
+    let loaded = model::load_with(dir, model, version, &options, &mut |_| {});
+    loaded.map(drop).map_err(|found| {
+        let mut faults = Faults::default();
+        for fault in found.iter() {
+            let file = fault.file.strip_prefix(dir).unwrap_or(&fault.file);
+            faults.add(file, &fault.path, &fault.message);
+        }
+        UploadError::Invalid(faults)
+    })
 }
 
 /// Assembles an upload in a staging folder.

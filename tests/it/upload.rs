@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use data_encoding::HEXLOWER;
+use serde_json::{Value, json};
 use taper::proto::v1;
 use taper::proto::v1::admin_service_client::AdminServiceClient;
 use taper::proto::v1::upload_version_request::Part;
@@ -44,8 +45,13 @@ fn chunk(path: &str, data: impl Into<Vec<u8>>) -> v1::UploadVersionRequest {
 
 /// Returns the messages that upload a tiny version, with its weights in two pieces.
 fn tiny_version(model: &str, version: u64) -> Messages {
+    tiny_version_with(model, version, |_| {})
+}
+
+/// Like [`tiny_version`], with a manifest that `edit` may change.
+fn tiny_version_with(model: &str, version: u64, edit: impl FnOnce(&mut Value)) -> Messages {
     let dir = tempfile::tempdir().expect("temporary folder");
-    tiny::publish(dir.path(), model, version);
+    tiny::publish_with(dir.path(), model, version, edit);
     let read = |name: &str| {
         let path = dir.path().join(model).join(version.to_string()).join(name);
         fs::read(path).expect("a file")
@@ -138,6 +144,35 @@ async fn an_uploaded_version_is_published_and_answers() {
             !outcome.chars().any(char::is_uppercase),
             "no reason to refuse: {outcome}"
         );
+    }
+    gateway.drain().await;
+}
+
+#[tokio::test]
+async fn a_version_that_cannot_load_is_refused_and_its_number_stays_free() {
+    let mut gateway = one_version("versions = [1]\n[watch]\npoll_ms = 3600000").await;
+    for version in 2..12 {
+        let wrong = tiny_version_with("m", version, |manifest| {
+            manifest["golden"][0]["answer"] = json!([99]);
+        });
+        let refused = upload(&mut gateway.admin, wrong).await.expect_err("wrong");
+        assert_eq!(reason(&refused), "INVALID_CHANGE", "{refused:?}");
+        let fields = fields(&refused);
+        assert!(
+            fields
+                .iter()
+                .any(|field| field.starts_with("metadata.json $.golden[0]")),
+            "{fields:?}"
+        );
+        let uploaded = upload(&mut gateway.admin, tiny_version("m", version)).await;
+        assert_eq!(uploaded.expect("uploaded").version, version);
+        // The response was sent, so the version exists.
+        let request = v1::LoadVersionRequest {
+            model: "m".into(),
+            version,
+            ..Default::default()
+        };
+        gateway.admin.load_version(request).await.expect("known");
     }
     gateway.drain().await;
 }

@@ -15,7 +15,7 @@ use crate::registry::stamp::Stamp;
 pub struct Listing {
     /// Every model, including models without a version.
     pub versions: BTreeMap<ModelName, BTreeMap<VersionNumber, ListedVersion>>,
-    /// Folders with invalid names, and broken links.
+    /// Folders with invalid names, and folders and links that cannot be read. What was known of these stays in `versions`.
     pub refused: Faults,
 }
 
@@ -88,6 +88,20 @@ impl Memory {
                 .insert(found.version, listed);
             self.0.insert(key, state);
         }
+        // What cannot be read now is not removed.
+        for ((model, version), state) in before {
+            if scan.unreadable.contains(&model, version) {
+                let missing = state.missing.clone();
+                let listed = ListedVersion {
+                    dir: state.dir.clone(),
+                    stamp: state.stamp,
+                    waits_for: missing.filter(|_| !is_stable(state.since, now, stable_after)),
+                };
+                let known = versions.entry(model.clone()).or_default();
+                known.insert(version, listed);
+                self.0.insert((model, version), state);
+            }
+        }
         Listing {
             versions,
             refused: scan.refused,
@@ -126,6 +140,38 @@ mod tests {
 
     fn at(seconds: u64) -> Duration {
         Duration::from_secs(seconds)
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_cannot_be_read_stays_as_it_was_until_it_is_removed() {
+        use std::os::unix::fs::symlink;
+        let dir = tempfile::tempdir().unwrap();
+        let (root, behind) = (dir.path().join("models"), dir.path().join("behind"));
+        for (model, version) in [("m", "1"), ("m", "2"), ("n", "1")] {
+            fs::create_dir_all(behind.join(model).join(version)).unwrap();
+        }
+        fs::create_dir_all(root.join("m")).unwrap();
+        symlink(behind.join("m/1"), root.join("m/1")).unwrap();
+        symlink(behind.join("m/2"), root.join("m/2")).unwrap();
+        symlink(behind.join("n"), root.join("n")).unwrap();
+        let mut memory = Memory::default();
+        let mut list_at = |now| memory.list(scan(&root).unwrap(), at(now), STABLE_AFTER);
+        let before = list_at(0);
+        let names = |listing: &Listing| {
+            let models = listing.versions.iter();
+            let count = models.map(|(model, versions)| (model.to_string(), versions.len()));
+            count.collect::<Vec<_>>()
+        };
+        let all = [("m".to_owned(), 2), ("n".to_owned(), 1)];
+        assert_eq!(names(&before), all);
+        fs::rename(&behind, dir.path().join("unmounted")).unwrap();
+        let unread = list_at(1);
+        assert_eq!(unread.versions, before.versions);
+        assert_eq!(unread.refused.iter().count(), 3);
+        fs::remove_file(root.join("n")).unwrap();
+        fs::remove_file(root.join("m/2")).unwrap();
+        assert_eq!(names(&list_at(2)), [("m".to_owned(), 1)]);
     }
 
     /// Returns what version 1 of `m` waits for.

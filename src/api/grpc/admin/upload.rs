@@ -30,6 +30,8 @@ use crate::registry::{self, Aborted, Part, UploadError};
 pub(super) const AT_ONCE: usize = 2;
 /// How long the next message may take to arrive.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a response waits until the new version is listed.
+const LISTED: Duration = Duration::from_secs(10);
 /// Capacity of the channel to the blocking thread, in messages.
 const CHANNEL_CAPACITY: usize = 4;
 
@@ -74,13 +76,24 @@ impl Admin {
             limit: self.settings.max_upload_bytes,
             scan_registry: Arc::clone(&self.settings.scan_registry),
         };
-        let version = job.header.version.get();
+        let (model, version) = (job.header.model.clone(), job.header.version);
         let (sender, pieces) = mpsc::channel(CHANNEL_CAPACITY);
         let receiving = spawn_blocking(move || receive(job, pieces));
         forward(&mut messages, &mut stage, sender).await;
         let received = receiving.await;
         let bytes = received.map_err(|error| AdminError::Storage(error.to_string()))??;
-        Ok(v1::UploadVersionResponse { version, bytes })
+        // A caller that has the response may name the version. A registry that cannot be scanned now is no reason to say that the
+        // upload failed.
+        let mut views = self.control.views();
+        let is_listed = views.wait_for(|view| {
+            let model = view.models.get(&model);
+            model.is_some_and(|model| model.versions.contains_key(&version))
+        });
+        let _ = timeout(LISTED, is_listed).await;
+        Ok(v1::UploadVersionResponse {
+            version: version.get(),
+            bytes,
+        })
     }
 }
 
