@@ -115,6 +115,7 @@ fn imported(file: &Path, dir: &Path) -> Version {
         version: None,
         rows: None,
         expected: None,
+        like: None,
         classes: Vec::new(),
         judged: None,
         iterations: None,

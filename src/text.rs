@@ -11,6 +11,12 @@ pub fn truncate(text: &str, max_chars: usize) -> &str {
     }
 }
 
+/// Returns `text` without the byte order mark with which some editors and libraries begin a text in UTF-8.
+#[must_use]
+pub fn without_bom(text: &[u8]) -> &[u8] {
+    text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text)
+}
+
 /// Returns `text`, or its first `max_chars` characters and `…` if it is longer.
 #[must_use]
 pub fn ellipsize(text: &str, max_chars: usize) -> Cow<'_, str> {

@@ -98,8 +98,8 @@ pub enum PredictError {
     /// The deadline passed before the forward pass started.
     #[error("the deadline passed before the forward pass started")]
     DeadlineExceeded,
-    /// The version could not score the rows. The cause is logged.
-    #[error("version {version} failed to score the request")]
+    /// The version could not score the rows. The cause is logged; clients learn it only if it is in their rows.
+    #[error("version {version} failed to score the request{}", about_rows(source))]
     Forward {
         /// The version.
         version: VersionNumber,
@@ -175,6 +175,16 @@ impl PredictError {
 impl From<InputFaults> for PredictError {
     fn from(faults: InputFaults) -> Self {
         Self::InvalidInput(faults)
+    }
+}
+
+/// Returns what a client can do about a failed forward pass, if anything.
+fn about_rows(source: &ForwardError) -> String {
+    match source {
+        ForwardError::NotFinite { row } => format!(
+            ": the score of row {row} is not finite, because a value in it is too large for the model"
+        ),
+        _ => String::new(),
     }
 }
 

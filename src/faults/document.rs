@@ -8,6 +8,7 @@ use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
 use super::list::Faults;
+use crate::text::without_bom;
 
 /// Reads JSON.
 ///
@@ -15,7 +16,7 @@ use super::list::Faults;
 /// Returns an error if the text is not valid JSON, and every name that is repeated within an object.
 pub fn from_json(file: &Path, text: &[u8]) -> Result<Value, Faults> {
     let mut walk = Walk::of(file);
-    let mut reader = serde_json::Deserializer::from_slice(text);
+    let mut reader = serde_json::Deserializer::from_slice(without_bom(text));
     let read = Node(&mut walk).deserialize(&mut reader);
     let value = read.and_then(|value| reader.end().map(|()| value));
     let value = value.map_err(|error| Faults::one(file, format!("invalid JSON: {error}")))?;
@@ -28,6 +29,7 @@ pub fn from_json(file: &Path, text: &[u8]) -> Result<Value, Faults> {
 /// # Errors
 /// Returns an error if the text is not valid TOML, and every number that is not finite.
 pub fn from_toml(file: &Path, text: &str) -> Result<Value, Faults> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let table: toml::Table = text
         .parse()
         .map_err(|error: toml::de::Error| Faults::one(file, error.to_string()))?;

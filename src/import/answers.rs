@@ -8,7 +8,7 @@ use super::rows::{self, cell};
 use crate::faults::Faults;
 use crate::model::payload::{Cell, Datatype};
 use crate::model::{PredictionKind, Signature, npz};
-use crate::text::truncate;
+use crate::text::{truncate, without_bom};
 
 /// Reads one answer per row: CSV, JSON lines or a numpy archive. An answer is the row of the output that is judged. For two classes it
 /// may be the probability of the second; for labels it is the label.
@@ -22,15 +22,16 @@ pub(super) fn read(
 ) -> Result<Vec<Vec<f32>>, Faults> {
     let bytes = fs::read(file);
     let bytes = bytes.map_err(|error| Faults::one(file, format!("cannot be read: {error}")))?;
-    rows::require_text_or_npz(file, &bytes)?;
-    let answers = if npz::recognises(&bytes) {
-        of_tensors(&bytes, signature).map_err(|why| Faults::one(file, why))?
+    let bytes = without_bom(&bytes);
+    rows::require_text_or_npz(file, bytes)?;
+    let answers = if npz::recognises(bytes) {
+        of_tensors(bytes, signature).map_err(|why| Faults::one(file, why))?
     } else if bytes.trim_ascii_start().starts_with(b"{")
         || bytes.trim_ascii_start().starts_with(b"[")
     {
-        of_lines(file, &bytes, signature)?
+        of_lines(file, bytes, signature)?
     } else {
-        of_csv(file, &bytes, signature)?
+        of_csv(file, bytes, signature)?
     };
     if answers.len() != rows {
         let got = answers.len();

@@ -7,6 +7,7 @@ use super::few::FewFaults;
 use crate::faults::Faults;
 use crate::model::payload::{Cell, Datatype, Row, Tensor};
 use crate::model::{Input, Signature, npz};
+use crate::text::without_bom;
 
 /// The most rows that are read.
 const MAX_ROWS: usize = 1_000_000;
@@ -20,14 +21,15 @@ const MOST_NAMES: usize = 8;
 pub(super) fn read(file: &Path, signature: &Signature) -> Result<Vec<Row>, Faults> {
     let bytes = fs::read(file);
     let bytes = bytes.map_err(|error| Faults::one(file, format!("cannot be read: {error}")))?;
-    require_text_or_npz(file, &bytes)?;
-    let rows = if npz::recognises(&bytes) {
-        let tensors = npz::read(&bytes).map_err(|why| Faults::one(file, why))?;
+    let bytes = without_bom(&bytes);
+    require_text_or_npz(file, bytes)?;
+    let rows = if npz::recognises(bytes) {
+        let tensors = npz::read(bytes).map_err(|why| Faults::one(file, why))?;
         of_tensors(&tensors, signature).map_err(|why| Faults::one(file, why))
     } else if bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{') {
-        of_lines(file, &bytes)
+        of_lines(file, bytes)
     } else {
-        of_csv(file, &bytes, signature)
+        of_csv(file, bytes, signature)
     }?;
     match rows.len() {
         0 => Err(Faults::one(file, "has no rows")),

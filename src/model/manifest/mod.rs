@@ -19,6 +19,7 @@ use super::open_file::open_file;
 use super::signature::Signature;
 use crate::faults::{self, Faults, Schema};
 use crate::ident::{ModelName, VersionNumber};
+use crate::text::without_bom;
 pub(super) use check::MAX_CLASSES;
 use raw::{FormatSettings, Golden, RawManifest};
 
@@ -94,7 +95,7 @@ impl Manifest {
         let parsed = Self::parse(&file, &bytes);
         let is_truncated = parsed.is_err() && {
             // Parsed as a `Value`: while skipping values, serde_json reports a number that ends in the middle as a syntax error.
-            let json: Result<Value, _> = serde_json::from_slice(&bytes);
+            let json: Result<Value, _> = serde_json::from_slice(without_bom(&bytes));
             json.is_err_and(|error| error.is_eof())
         };
         if is_truncated {

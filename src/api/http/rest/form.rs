@@ -7,6 +7,7 @@ use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use crate::error::InputFaults;
 use crate::proto::codec::MOST_FIELDS;
+use crate::text::without_bom;
 
 /// A list of objects, with the limit that messages of the other protocols have. An object of two bytes takes a hundred bytes in memory, but
 /// only until the request is converted to a query, which happens before anything waits.
@@ -135,7 +136,7 @@ pub(super) fn parse_object<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, 
 /// # Errors
 /// As [`parse_object`].
 pub(super) fn parse<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, ParseError> {
-    let mut reader = serde_json::Deserializer::from_slice(json);
+    let mut reader = serde_json::Deserializer::from_slice(without_bom(json));
     let parsed = serde_path_to_error::deserialize(&mut reader);
     let value = parsed.map_err(|error| {
         let path = error.path().to_string();
@@ -286,6 +287,16 @@ mod tests {
             };
             assert_eq!(faults.to_string(), want, "{json}");
         }
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_the_body() {
+        let read: Form = parse_object(b"\xef\xbb\xbf{}").unwrap();
+        assert_eq!(
+            format!("{read:?}"),
+            format!("{:?}", parse_object::<Form>(b"{}").unwrap())
+        );
+        assert!(parse_object::<Form>(b"\xef\xbb\xbf\xef\xbb\xbf{}").is_err());
     }
 
     #[test]
