@@ -52,6 +52,7 @@ fn settings(shared: &Shared, registry_watcher: &Arc<RegistryWatcher>) -> AdminSe
         registry: shared.config.registry.clone(),
         state: shared.config.state.clone(),
         max_upload_bytes: shared.config.max_upload_bytes,
+        max_weight_bytes: shared.config.control.max_weight_bytes,
         stage: shared.stage.clone(),
         scan_registry: Arc::new(move || {
             if let Some(watcher) = weak_watcher.upgrade() {

@@ -1,9 +1,10 @@
-//! The log on stderr, which stops nothing.
+//! The log on stderr. No thread of the gateway waits for its reader.
 //!
 //! A line goes into a bounded queue, and a thread of its own writes it. If the reader of stderr stalls, lines are dropped and
 //! counted, and everything else goes on. Warnings and errors of one place in the code are limited: a flood of them would hide
 //! everything else. The queue belongs to the process, as stderr does.
 
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::collections::HashMap;
 use std::io::{self, IsTerminal, Write};
 use std::panic::{self, PanicHookInfo};
@@ -18,6 +19,8 @@ use tracing::callsite::Identifier;
 use tracing::{Level, Metadata};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 
 use crate::error::panic_text;
 use crate::sync::lock;
@@ -28,6 +31,8 @@ const QUEUE: usize = 1024;
 const BURST: u32 = 20;
 /// See [`BURST`].
 const PERIOD: Duration = Duration::from_secs(10);
+/// Wait before the end of the process looks at a full queue again.
+const PAUSE: Duration = Duration::from_millis(10);
 /// How long the end of the process waits for lines in the queue.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
@@ -77,26 +82,40 @@ pub fn log_to_stderr(filter: EnvFilter) -> io::Result<LastLines> {
         .with_writer(queue)
         .with_ansi(io::stderr().is_terminal())
         .init();
-    panic::set_hook(Box::new(log_panic));
+    let panics = sender.clone();
+    panic::set_hook(Box::new(move |panic| {
+        send(&panics, describe_panic(panic).into_bytes());
+    }));
     Ok(LastLines { sender, end })
 }
 
-/// Logs a panic, which the standard hook would write to stderr at once, and wait for its reader.
-fn log_panic(panic: &PanicHookInfo<'_>) {
+/// Puts a line into the queue, or counts it as dropped.
+fn send(queue: &SyncSender<Message>, line: Vec<u8>) {
+    let sent = queue.try_send(Message::Line(line));
+    if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = sent {
+        DROPPED.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Returns the line of a panic. No filter and no limit leaves it out. The standard hook would write it at once, and wait for the reader
+/// of stderr.
+fn describe_panic(panic: &PanicHookInfo<'_>) -> String {
     let thread = thread::current();
     let name = thread.name().unwrap_or("unnamed");
+    let mut time = String::new();
+    // A text takes everything.
+    let _ = SystemTime.format_time(&mut Writer::new(&mut time));
     let place = panic.location().map(ToString::to_string);
-    let backtrace = std::backtrace::Backtrace::capture();
-    tracing::error!(
-        thread = name,
-        at = place,
-        "panic: {}{}",
-        panic_text(panic.payload()),
-        match backtrace.status() {
-            std::backtrace::BacktraceStatus::Captured => format!("\n{backtrace}"),
-            _ => String::new(),
-        }
+    let mut line = format!(
+        "{time} ERROR panic in thread {name} at {}: {}\n",
+        place.as_deref().unwrap_or("an unknown place"),
+        panic_text(panic.payload())
     );
+    let backtrace = Backtrace::capture();
+    if backtrace.status() == BacktraceStatus::Captured {
+        line.push_str(&format!("{backtrace}\n"));
+    }
+    line
 }
 
 /// Writes the lines that wait when it is dropped.
@@ -108,10 +127,16 @@ pub struct LastLines {
 
 impl Drop for LastLines {
     fn drop(&mut self) {
-        // A full queue is one that is not written: there is nothing to wait for.
-        if self.sender.try_send(Message::End).is_ok() {
-            let _ = self.end.recv_timeout(LAST_LINES);
+        let begin = Instant::now();
+        while let Err(TrySendError::Full(_)) = self.sender.try_send(Message::End) {
+            if begin.elapsed() >= LAST_LINES {
+                return;
+            }
+            thread::sleep(PAUSE);
         }
+        let _ = self
+            .end
+            .recv_timeout(LAST_LINES.saturating_sub(begin.elapsed()));
     }
 }
 
@@ -128,11 +153,14 @@ fn write_lines(
     to: &mut dyn Write,
 ) {
     loop {
+        let received = lines.recv_timeout(PERIOD);
+        let is_last = matches!(
+            received,
+            Ok(Message::End) | Err(RecvTimeoutError::Disconnected)
+        );
         // A failure to write is ignored: there is nowhere left to report it.
-        match lines.recv_timeout(PERIOD) {
-            Ok(Message::Line(line)) => drop(to.write_all(&line)),
-            Ok(Message::End) | Err(RecvTimeoutError::Disconnected) => return,
-            Err(RecvTimeoutError::Timeout) => {}
+        if let Ok(Message::Line(line)) = received {
+            drop(to.write_all(&line));
         }
         let drops = DROPPED.load(Ordering::Relaxed);
         if drops > known_drops {
@@ -143,8 +171,14 @@ fn write_lines(
                 "{count} lines of the log were dropped: stderr was not read"
             ));
         }
-        for note in limiter.ended(Instant::now()) {
+        let now = Instant::now();
+        // At the end, no period goes on.
+        let ended = if is_last { now + PERIOD } else { now };
+        for note in limiter.ended(ended) {
             drop(to.write_all(note.as_bytes()));
+        }
+        if is_last {
+            return;
         }
     }
 }
@@ -182,10 +216,7 @@ impl Write for Line<'_> {
     /// Takes a whole line: the subscriber formats an event before it writes it.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         if let Some(queue) = self.queue {
-            let sent = queue.sender.try_send(Message::Line(line.to_vec()));
-            if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = sent {
-                DROPPED.fetch_add(1, Ordering::Relaxed);
-            }
+            send(&queue.sender, line.to_vec());
         }
         Ok(line.len())
     }
@@ -246,10 +277,8 @@ impl Limiter {
             .filter(|window| window.left_out > 0 && now.duration_since(window.began) >= PERIOD);
         let notes = ended.map(|window| {
             let note = format!(
-                "{} more lines of {} were left out in {} seconds\n",
-                window.left_out,
-                window.place,
-                now.duration_since(window.began).as_secs()
+                "{} more lines of {} were left out\n",
+                window.left_out, window.place
             );
             window.began = now;
             (window.admitted, window.left_out) = (0, 0);

@@ -12,7 +12,7 @@ use crate::model::manifest::raw::{
 use crate::model::payload::Datatype;
 use crate::model::{Encoding, Input, Manifest, Signature};
 
-/// The version whose clients the imported one shall have.
+/// The version that the imported one must be able to replace.
 pub(super) struct Like {
     manifest: Manifest,
 }
@@ -147,6 +147,13 @@ impl Like {
         let names = self.signature().inputs().iter().map(|input| &input.name);
         let same = names.eq(manifest.inputs.iter().map(|input| &input.name));
         let wanted = &self.manifest.about.matrix;
+        let used = manifest
+            .inputs
+            .iter()
+            .all(|input| input.encoding.kind.reaches_model());
+        if !used {
+            manifest.matrix = None;
+        }
         if wanted.is_none() || manifest.matrix.is_some() && same {
             manifest.matrix.clone_from(wanted);
         }

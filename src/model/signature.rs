@@ -144,6 +144,7 @@ impl Signature {
                 "a matrix of all inputs is {first} in the first and {second} in the second"
             ));
         }
+        lines.extend(self.matrix_order_difference(other));
         let describe = |output: &Output| (output.name.clone(), output.description());
         let [first, second] = [self, other].map(|one| one.outputs.iter().map(describe).collect());
         lines.extend(tensor_differences("output", &first, &second));
@@ -163,6 +164,23 @@ impl Signature {
             ));
         }
         lines
+    }
+}
+
+impl Signature {
+    /// Describes the first column that differs between two matrices of the same inputs.
+    fn matrix_order_difference(&self, other: &Self) -> Option<String> {
+        let matrix = self
+            .matrix
+            .as_ref()
+            .filter(|_| self.matrix == other.matrix)?;
+        let mut columns = self.inputs.iter().zip(&other.inputs).enumerate();
+        let differs = columns.find(|(_, (one, other))| one.name != other.name);
+        let (at, (one, other)) = differs?;
+        Some(format!(
+            "column {at} of `{matrix}` is `{}` in the first and `{}` in the second",
+            one.name, other.name
+        ))
     }
 }
 

@@ -22,5 +22,5 @@ pub use complete::{Completeness, complete};
 pub use publish::{PublishError, next_version, publish, sweep};
 pub use scan::{Scan, VersionFolder, scan};
 pub use stamp::Stamp;
-pub use upload::{Aborted, Part, Received, UploadError, receive};
+pub use upload::{Aborted, Part, Received, UploadError, UploadLimits, receive};
 pub use watch::{ListedVersion, Listing, RegistryWatcher, WatchSettings, list};

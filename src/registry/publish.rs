@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::faults::Faults;
 use crate::ident::{ModelName, VersionNumber};
+use crate::text;
 
 /// Reasons why a version cannot be published. In each case, nothing is visible and nothing is left behind.
 #[derive(Debug, thiserror::Error)]
@@ -106,8 +107,12 @@ pub(super) const STAGING: &str = ".staging-";
 /// Age after which a staging folder without changes belongs to a process that was killed.
 const STALE: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Part of the names of staging folders that are locked while their process lives. Releases before 0.2 do not lock theirs.
-const LOCKED: &str = "-held-";
+/// Returns the part of the names of staging folders of this machine that are locked while their process lives. On another machine that
+/// shares the disk, the lock may not be seen; releases before 0.2 do not lock theirs.
+pub(super) fn locked() -> String {
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    format!("-held-{}-", text::truncate(&boot, 8))
+}
 
 /// Removes the staging folders that killed processes left below `root`. Folders that cannot be removed stay until the next call.
 pub fn sweep(root: &Path) {
@@ -118,6 +123,7 @@ pub fn sweep(root: &Path) {
 
 /// Removes stale staging folders from `home`. Folders that cannot be removed stay until the next call.
 fn remove_stale_staging(home: &Path) {
+    let locked = locked();
     for entry in fs::read_dir(home).into_iter().flatten().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
         let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
@@ -129,7 +135,7 @@ fn remove_stale_staging(home: &Path) {
         let lock = fs::File::open(&path).map(|folder| (folder.try_lock(), folder));
         let is_stale = match &lock {
             Ok((Err(fs::TryLockError::WouldBlock), _)) => false,
-            Ok((Ok(()), _)) if name.contains(LOCKED) => true,
+            Ok((Ok(()), _)) if name.contains(&locked) => true,
             _ => is_old(&path),
         };
         if !is_stale {
@@ -181,7 +187,7 @@ struct Staging {
 /// Creates a staging folder.
 fn staging(home: &Path, version: VersionNumber) -> io::Result<Staging> {
     const MOST_TRIES: usize = 100;
-    let prefix = format!("{STAGING}{version}{LOCKED}");
+    let prefix = format!("{STAGING}{version}{}", locked());
     let mut builder = tempfile::Builder::new();
     builder.prefix(&prefix);
     // Mode 0o777 before the umask, as for any new folder. By default, a temporary folder is closed to other users.

@@ -243,7 +243,7 @@ fn a_published_folder_has_the_mode_of_any_new_folder() {
 fn a_staging_folder_goes_as_soon_as_its_process_is_gone() {
     let root = tempfile::tempdir().unwrap();
     let (root, home) = (root.path(), root.path().join("m"));
-    let dead = home.join(".staging-1-held-dead");
+    let dead = home.join(format!(".staging-1{}dead", super::publish::locked()));
     fs::create_dir_all(dead.join("sub")).unwrap();
     let published = publish(root, &name("m"), v(2), |staging| {
         assert!(!dead.exists(), "a publisher removes it");

@@ -12,16 +12,21 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::thread::{self, Builder};
 
 use bytes::Bytes;
 use data_encoding::HEXLOWER;
 use sha2::{Digest as _, Sha256};
 
 use super::publish::{PublishError, publish};
+use crate::error::panic_text;
 use crate::faults::Faults;
 use crate::ident::{ModelName, VersionNumber};
 use crate::model::manifest::{File, Manifest};
 use crate::model::{self, LoadOptions, Pace};
+use crate::priority::set_idle_priority;
+use crate::sync::lock;
 use crate::text;
 
 /// The largest uploaded manifest, in bytes. It is the only file that is kept in memory.
@@ -36,6 +41,16 @@ pub struct Part {
     pub path: Option<String>,
     /// The next bytes of the file; may be empty.
     pub data: Bytes,
+}
+
+/// Limits on an upload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UploadLimits {
+    /// The most bytes of all files together.
+    pub bytes: u64,
+    /// The most bytes of memory in which the version may be loaded; `None`: any number. A version that needs more is published without
+    /// being loaded first.
+    pub memory: Option<u64>,
 }
 
 /// The error of a sender that stopped before the end.
@@ -86,8 +101,7 @@ impl From<io::Error> for UploadError {
 
 /// Receives version `version` of `model` from `parts` and publishes it below `root`.
 ///
-/// The first part must start `metadata.json`. All files together may have `limit_bytes`. Blocks on the disk and on `parts`, so it must
-/// not run on a thread that serves requests.
+/// The first part must start `metadata.json`. Blocks on the disk and on `parts`, so it must not run on a thread that serves requests.
 ///
 /// # Errors
 /// See [`UploadError`].
@@ -95,7 +109,7 @@ pub fn receive(
     root: &Path,
     model: &ModelName,
     version: VersionNumber,
-    limit_bytes: u64,
+    limits: UploadLimits,
     parts: impl Iterator<Item = Result<Part, Aborted>>,
 ) -> Result<Received, UploadError> {
     let mut bytes = 0;
@@ -104,7 +118,7 @@ pub fn receive(
             dir,
             model,
             version,
-            limit: limit_bytes,
+            limit: limits.bytes,
             received: 0,
             manifest: None,
             started: BTreeSet::new(),
@@ -114,7 +128,7 @@ pub fn receive(
             staging.write(part.map_err(|Aborted| UploadError::Aborted)?)?;
         }
         bytes = staging.finish()?;
-        load_once(dir, model, version)
+        load_once(dir, model, version, limits.memory)
     };
     match publish(root, model, version, fill) {
         Ok(_) => Ok(Received { bytes }),
@@ -126,13 +140,37 @@ pub fn receive(
 
 /// Loads the version in the staging folder `dir`, with its golden requests: one that a gateway could not serve must not use up the
 /// number.
-fn load_once(dir: &Path, model: &ModelName, version: VersionNumber) -> Result<(), UploadError> {
+fn load_once(
+    dir: &Path,
+    model: &ModelName,
+    version: VersionNumber,
+    memory: Option<u64>,
+) -> Result<(), UploadError> {
+    /// Two loads would compete for memory.
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let options = LoadOptions {
         pace: Pace::Shared,
         ..LoadOptions::default()
     };
-    let loaded = model::load_with(dir, model, version, &options, &mut |_| {});
-    loaded.map(drop).map_err(|found| {
+    let load = || {
+        // A load may take longer; requests may not.
+        set_idle_priority();
+        let needs = model::memory_to_load(dir, &options.stores)?;
+        if memory.is_some_and(|memory| needs > memory) {
+            return Ok(());
+        }
+        model::load_with(dir, model, version, &options, &mut |_| {}).map(drop)
+    };
+    let _one = lock(&ONE_AT_A_TIME);
+    let loaded = thread::scope(|scope| {
+        let thread = Builder::new().name("taper-upload".into());
+        Ok::<_, io::Error>(thread.spawn_scoped(scope, load)?.join())
+    })?;
+    let loaded = loaded.unwrap_or_else(|panic| {
+        let why = format!("loading panicked: {}", panic_text(&*panic));
+        Err(Faults::one(dir.join(File::MANIFEST), why))
+    });
+    loaded.map_err(|found| {
         let mut faults = Faults::default();
         for fault in found.iter() {
             let file = fault.file.strip_prefix(dir).unwrap_or(&fault.file);

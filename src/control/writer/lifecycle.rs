@@ -38,7 +38,7 @@ impl Writer {
     /// Updates the folders of all models.
     pub(super) fn apply_listing(&mut self, listing: &Listing) {
         for fault in listing.refused.iter() {
-            tracing::error!(%fault, "a folder in the registry is ignored");
+            tracing::error!(%fault, "a folder in the registry cannot be used");
         }
         for model in listing.versions.keys() {
             self.model_state(model);

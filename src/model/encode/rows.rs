@@ -173,7 +173,17 @@ impl<'a> RowReader<'a> {
                 });
             } else {
                 self.seen[found] = at + 1;
-                let cell = masked(cell, self.mask(found, row));
+                let mask = self.mask(found, row);
+                if !fits(cell, mask) {
+                    let mask = self.signature.mask_of(found).unwrap_or(found);
+                    self.faults.add_with(|| InputFault {
+                        field: format!("rows[{at}].{}", self.inputs[mask].name),
+                        got: "other lists".into(),
+                        wanted: format!("lists of the same lengths as `{name}`"),
+                    });
+                    continue;
+                }
+                let cell = masked(cell, mask);
                 writer.write(at, found, &self.inputs[found], &cell, &mut self.faults);
             }
         }
@@ -194,7 +204,25 @@ fn masked<'c>(cell: &'c Cell, mask: Option<&Cell>) -> Cow<'c, Cell> {
             let cells = cells.map(|(cell, mark)| masked(cell, Some(mark)).into_owned());
             Cow::Owned(Cell::List(cells.collect()))
         }
+        (cell, Some(Cell::List(marks))) => match marks.as_slice() {
+            [mark] => masked(cell, Some(mark)),
+            _ => Cow::Borrowed(cell),
+        },
         _ => Cow::Borrowed(cell),
+    }
+}
+
+/// Returns whether each mark of `mask` has a value in `cell`. `[x]` and `x` are the same, as everywhere.
+fn fits(cell: &Cell, mask: Option<&Cell>) -> bool {
+    match (cell, mask) {
+        (Cell::List(cells), Some(Cell::List(marks))) => {
+            let mut pairs = cells.iter().zip(marks);
+            cells.len() == marks.len() && pairs.all(|(cell, mark)| fits(cell, Some(mark)))
+        }
+        (Cell::List(cells), Some(Cell::Bool(_))) => cells.len() == 1,
+        (Cell::Missing, _) => true,
+        (_, Some(Cell::List(marks))) => marks.len() == 1,
+        _ => true,
     }
 }
 

@@ -2,14 +2,14 @@
 
 use bytes::Bytes;
 
-use super::onnx::{self, Dim, Graph, TensorInfo};
+use super::onnx::{self, Chain, Dim, Graph, TensorInfo};
 use super::{Format, ModelFiles};
 use crate::error::ForwardError;
 use crate::faults::Faults;
 use crate::model::batch::{Batch, Value};
 use crate::model::manifest::raw::RawManifest;
 use crate::model::manifest::report::Report;
-use crate::model::payload::Datatype;
+use crate::model::payload::{Datatype, TensorData};
 use crate::model::scoring::{Model, Outputs};
 use crate::model::signature::{Shape, Signature, Target};
 
@@ -65,6 +65,7 @@ impl Format for OnnxFormat {
         let outputs = outputs(&graph, signature, &mut fault);
         faults.into_result()?;
         Ok(Box::new(GraphModel {
+            is_chain: is_chain(&graph, signature),
             joins: graph.is_batchable() && signature.has_rows(),
             graph,
             inputs,
@@ -196,9 +197,23 @@ fn compare(
     }
 }
 
+/// Returns whether the graph is a network over the rows of one matrix, and its output is what is judged, as in format `dense`.
+fn is_chain(graph: &Graph, signature: &Signature) -> bool {
+    let widths = graph.as_chain().and_then(Chain::widths);
+    let (prediction, judged) = (&signature.prediction, signature.judged());
+    let is_scores = |[_, columns]: [usize; 2]| {
+        prediction.columns == columns && judged.shape == Shape::vectors(columns)
+    };
+    !prediction.kind.is_summarised()
+        && judged.datatype == Datatype::Fp32
+        && widths.is_some_and(is_scores)
+}
+
 /// A graph with the places of its inputs and outputs in the signature.
 #[derive(Debug)]
 struct GraphModel {
+    /// Whether a pass needs no tensors.
+    is_chain: bool,
     graph: Graph,
     inputs: Vec<usize>,
     outputs: Vec<usize>,
@@ -220,6 +235,15 @@ impl Model for GraphModel {
 
     fn forward(&self, batch: &Batch) -> Result<Outputs, ForwardError> {
         let given = batch.tensors();
+        if self.is_chain
+            && let ([input], Some(chain)) = (given, self.graph.as_chain())
+            && let (TensorData::Fp32(rows), [ins, columns]) =
+                (&input.data, chain.widths().unwrap_or_default())
+            && input.shape == [batch.len(), ins]
+            && let Some(scores) = chain.compute(rows)
+        {
+            return Outputs::scores(scores, columns);
+        }
         let inputs = self.inputs.iter().map(|at| {
             let value = given.get(*at).ok_or("an input is missing")?;
             onnx::Value::new(value.shape.clone(), value.data.clone())

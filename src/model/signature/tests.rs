@@ -102,6 +102,28 @@ fn every_input_is_found_by_its_name_and_by_no_other() {
 }
 
 #[test]
+fn matrices_whose_columns_have_another_order_differ() {
+    let with_matrix = |names: &[&str], matrix: &str| Signature {
+        matrix: Some(matrix.to_owned()),
+        ..named(names, &[])
+    };
+    let first = with_matrix(&["a", "b", "c"], "rows");
+    assert_eq!(
+        first.differences(&with_matrix(&["b", "a", "c"], "rows")),
+        ["column 0 of `rows` is `a` in the first and `b` in the second"]
+    );
+    let differences = first.differences(&with_matrix(&["a", "b", "c"], "table"));
+    assert_eq!(differences.len(), 1, "{differences:?}");
+    // Without a matrix, clients name each input.
+    let plain = |names| named(names, &[]);
+    assert!(
+        plain(&["a", "b"])
+            .differences(&plain(&["b", "a"]))
+            .is_empty()
+    );
+}
+
+#[test]
 fn only_the_first_difference_between_classes_is_reported() {
     let long: Vec<_> = (0..5_000).map(|i| format!("class-{i}")).collect();
     let mut classes: Vec<_> = long.iter().map(String::as_str).collect();

@@ -39,10 +39,17 @@ fn document(change: impl FnOnce(&mut Value)) -> Vec<u8> {
     document.to_string().into_bytes()
 }
 
+fn limits(bytes: u64) -> UploadLimits {
+    UploadLimits {
+        bytes,
+        memory: None,
+    }
+}
+
 /// Receives `files`, in order, as version 1 of `m`.
 fn upload(root: &Path, limit: u64, files: &[(&str, &[u8])]) -> Result<u64, UploadError> {
     let parts = files.iter().flat_map(|(path, bytes)| file(path, bytes));
-    receive(root, &m(), one(), limit, parts).map(|received| received.bytes)
+    receive(root, &m(), one(), limits(limit), parts).map(|received| received.bytes)
 }
 
 /// Lists everything in `root`, including hidden entries.
@@ -168,7 +175,7 @@ fn an_invalid_upload_is_refused_with_its_fault_and_leaves_nothing() {
 fn data_before_the_first_path_is_refused() {
     let root = tempfile::tempdir().unwrap();
     let nameless = [Ok(Part::default())].into_iter();
-    let refused = receive(root.path(), &m(), one(), LIMIT, nameless).unwrap_err();
+    let refused = receive(root.path(), &m(), one(), limits(LIMIT), nameless).unwrap_err();
     let want = "metadata.json: must be the first file, named by its path";
     assert_eq!(refused.to_string(), want);
 }
@@ -185,7 +192,7 @@ fn the_limit_applies_to_all_files_together() {
         let next = file("weights.safetensors", b"")[0].clone();
         let never = std::iter::from_fn(|| panic!("{limit}: no further part is read"));
         let parts = first_file_only.chain([next]).chain(never);
-        let refused = receive(root.path(), &m(), one(), limit, parts).unwrap_err();
+        let refused = receive(root.path(), &m(), one(), limits(limit), parts).unwrap_err();
         assert!(
             matches!(refused, UploadError::TooLarge { limit: reported } if reported == limit),
             "{refused:?}"
@@ -205,7 +212,7 @@ fn an_interrupted_upload_leaves_nothing() {
         let root = tempfile::tempdir().unwrap();
         let sent = parts.iter().chain(&next_parts).take(count).cloned();
         let interrupted = sent.chain([Err(Aborted)]);
-        let refused = receive(root.path(), &m(), one(), LIMIT, interrupted).unwrap_err();
+        let refused = receive(root.path(), &m(), one(), limits(LIMIT), interrupted).unwrap_err();
         assert!(matches!(refused, UploadError::Aborted), "{refused:?}");
         assert_eq!(entries(root.path()), NOTHING);
     }

@@ -41,7 +41,7 @@ pub struct ListedVersion {
 /// Lists the registry once, at startup. Incomplete versions wait.
 ///
 /// # Errors
-/// Returns an error if a folder cannot be read, because the list would not be complete.
+/// Returns an error if `root` cannot be read.
 pub fn list(root: &Path) -> Result<Listing, Faults> {
     Ok(Memory::default().list(scan(root)?, Duration::ZERO, Duration::MAX))
 }

@@ -47,6 +47,8 @@ pub struct AdminSettings {
     pub state: PathBuf,
     /// Limit on the bytes of one uploaded version.
     pub max_upload_bytes: u64,
+    /// Limit on the bytes of weights in memory; `None`: no limit.
+    pub max_weight_bytes: Option<u64>,
     /// The stage of the gateway. Calls that wait or stream end when it drains.
     pub stage: StageWatch,
     /// Requests a scan of the registry. Does not block.

@@ -24,7 +24,7 @@ use crate::error::{AdminError, InputFaults};
 use crate::ident::{ModelName, VersionNumber};
 use crate::proto::v1;
 use crate::proto::v1::upload_version_request::Part as Message;
-use crate::registry::{self, Aborted, Part, UploadError};
+use crate::registry::{self, Aborted, Part, UploadError, UploadLimits};
 
 /// Limit on concurrent uploads.
 pub(super) const AT_ONCE: usize = 2;
@@ -55,7 +55,7 @@ struct Job {
     permit: Result<OwnedSemaphorePermit, TryAcquireError>,
     header: Header,
     root: PathBuf,
-    limit: u64,
+    limits: UploadLimits,
     scan_registry: Arc<dyn Fn() + Send + Sync>,
 }
 
@@ -73,7 +73,10 @@ impl Admin {
             permit: Arc::clone(&self.uploads).try_acquire_owned(),
             header: read_header(first, context)?,
             root: self.settings.registry.clone(),
-            limit: self.settings.max_upload_bytes,
+            limits: UploadLimits {
+                bytes: self.settings.max_upload_bytes,
+                memory: self.memory_left(),
+            },
             scan_registry: Arc::clone(&self.settings.scan_registry),
         };
         let (model, version) = (job.header.model.clone(), job.header.version);
@@ -94,6 +97,20 @@ impl Admin {
             version: version.get(),
             bytes,
         })
+    }
+}
+
+impl Admin {
+    /// Returns the bytes of weights that may still be loaded; `None`: any number.
+    fn memory_left(&self) -> Option<u64> {
+        let view = self.control.view();
+        let versions = view
+            .models
+            .values()
+            .flat_map(|model| model.versions.values());
+        let loaded: u64 = versions.map(|version| version.weight_bytes).sum();
+        let most = self.settings.max_weight_bytes?;
+        Some(most.saturating_sub(loaded))
     }
 }
 
@@ -209,7 +226,7 @@ fn receive(job: Job, mut pieces: mpsc::Receiver<Piece>) -> Result<u64, AdminErro
             }
             None => Some(Err(Aborted)),
         });
-        let received = registry::receive(&job.root, &model, version, job.limit, parts);
+        let received = registry::receive(&job.root, &model, version, job.limits, parts);
         match received {
             Ok(received) => Ok(received.bytes),
             Err(error) => Err(to_admin_error(error, (&model, version), why)),

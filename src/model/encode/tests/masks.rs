@@ -165,3 +165,44 @@ fn a_mask_of_open_axes_has_the_axes_of_its_tensor() {
         assert_eq!(numbers.iter().filter(|x| x.is_nan()).count(), missing);
     }
 }
+
+#[test]
+fn a_mask_in_a_row_has_the_lists_of_its_input() {
+    let row = |name: &str, cell: Cell, mask: Cell| {
+        vec![(name.to_owned(), cell), (format!("{name}_missing"), mask)]
+    };
+    let marks = |marks: &[bool]| Cell::List(marks.iter().copied().map(Cell::Bool).collect());
+    let numbers = |n: usize| Cell::List(vec![Cell::Integer(1); n]);
+    let seats = |cell, mask| {
+        let mut row = row("seats", cell, mask);
+        row.push(("pair".to_owned(), numbers(2)));
+        let batch = masked().encode(&Payload::Rows(vec![row]));
+        batch.map(|batch| batch.as_slice()[0].to_bits())
+    };
+    let imputed = seats(Cell::Missing, Cell::Bool(false)).unwrap();
+    for (cell, mask) in [
+        (Cell::Integer(1), marks(&[true])),
+        (numbers(1), marks(&[true])),
+        (numbers(1), Cell::Bool(true)),
+    ] {
+        assert_eq!(seats(cell, mask).unwrap(), imputed);
+    }
+    let faults = seats(Cell::Integer(1), marks(&[true, false])).unwrap_err();
+    assert!(
+        lines(&faults).contains(
+            &"rows[0].seats_missing: got other lists, wants lists of the same lengths as `seats`"
+                .to_owned()
+        ),
+        "{faults}"
+    );
+    let open = |mask| {
+        let x = Cell::List(vec![numbers(3)]);
+        graph().encode(&Payload::Rows(vec![row("x", x, mask)]))
+    };
+    open(Cell::List(vec![marks(&[true, false, true])])).unwrap();
+    let faults = open(Cell::List(vec![marks(&[true, false])])).unwrap_err();
+    assert_eq!(
+        lines(&faults),
+        ["rows[0].x_missing: got other lists, wants lists of the same lengths as `x`"]
+    );
+}

@@ -6,6 +6,7 @@ use half::{bf16, f16};
 
 use super::fact::{Classes, Dim, Meaning};
 use super::operator::{Inputs, Operator, Source};
+use super::rows::Chain;
 use super::value::Value;
 use crate::model::payload::{Datatype, TensorData};
 
@@ -107,6 +108,29 @@ impl Graph {
     /// as the operators show, each row of an output depends only on the same row of the inputs.
     pub(crate) fn is_batchable(&self) -> bool {
         self.batchable
+    }
+
+    /// Returns the chain if the graph is nothing else: one matrix of FP32 goes in by row, and one comes out. [`run`](Self::run)
+    /// returns the same, with the cost of tensors around it.
+    pub(crate) fn as_chain(&self) -> Option<&Chain> {
+        let ([input], [output], [step]) = (&*self.inputs, &*self.outputs, &*self.steps) else {
+            return None;
+        };
+        let is_matrix = |info: &TensorInfo| {
+            let rank = info.shape.as_ref().map(Vec::len);
+            info.datatype == Datatype::Fp32 && info.by_row && rank == Some(2)
+        };
+        let slot = |source: &Source| match source {
+            Source::Slot { index, .. } => Some(*index),
+            Source::Absent | Source::Constant(_) => None,
+        };
+        let reads_input = matches!((&*step.sources, &*self.input_slots), ([source], [Some(read)])
+            if slot(source) == Some(*read));
+        let writes_output = matches!((&*self.output_sources, &*step.outputs), ([source], [Some(written)])
+            if slot(source) == Some(*written));
+        let chain = step.operator.as_chain()?;
+        let fits = is_matrix(input) && is_matrix(output) && reads_input && writes_output;
+        (self.batchable && fits && chain.widths().is_some()).then_some(chain)
     }
 
     /// Computes the outputs. Intermediate values are freed after their last use.

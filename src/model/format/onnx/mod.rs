@@ -40,6 +40,7 @@ mod tests;
 pub(crate) use fact::{Classes, Dim, Meaning};
 pub(crate) use graph::{Graph, TensorInfo};
 pub(crate) use read::read;
+pub(super) use rows::Chain;
 pub(crate) use value::Value;
 
 /// Returns whether a file begins as an ONNX file does: with the version of the format, followed by another field of a model.

@@ -29,6 +29,11 @@ pub(crate) trait Operator: fmt::Debug + Send + Sync {
     fn bytes(&self) -> usize {
         0
     }
+
+    /// Returns the operator if it is a chain of steps over the rows of its input.
+    fn as_chain(&self) -> Option<&Chain> {
+        None
+    }
 }
 
 /// Reads a node when a file is loaded.

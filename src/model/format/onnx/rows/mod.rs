@@ -58,7 +58,7 @@ struct Layer {
 
 impl Chain {
     /// Lays out `steps` for the current CPU. Calls `rest` between pieces of work.
-    pub(crate) fn new(steps: Vec<Step>, rest: &mut dyn FnMut()) -> Self {
+    pub(super) fn new(steps: Vec<Step>, rest: &mut dyn FnMut()) -> Self {
         let arch = Arch::new();
         let lanes = arch.dispatch(Lanes);
         let (mut start, mut layers) = (Vec::new(), Vec::<Layer>::new());
@@ -85,6 +85,19 @@ impl Chain {
             ins,
             widest,
         }
+    }
+
+    /// Returns the lengths of a row of the input and of a row of the output; `None` if the chain has no matrix.
+    pub(crate) fn widths(&self) -> Option<[usize; 2]> {
+        Some([self.ins?, self.layers.last()?.matrix.outs()])
+    }
+
+    /// Returns the outputs for `rows`, whole rows of an input of the first of [`widths`](Self::widths).
+    pub(crate) fn compute(&self, rows: &[f32]) -> Option<Vec<f32>> {
+        let [ins, outs] = self.widths()?;
+        rows.len()
+            .is_multiple_of(ins)
+            .then(|| self.forward(rows, ins, outs))
     }
 
     /// Applies steps that do not change the length of rows.
@@ -147,6 +160,10 @@ impl Operator for Chain {
         value::limited(&shape)?;
         let result = self.forward(input.elements()?, width, outs);
         Ok(vec![Value::of(shape, result)?])
+    }
+
+    fn as_chain(&self) -> Option<&Chain> {
+        Some(self)
     }
 
     fn bytes(&self) -> usize {
