@@ -132,7 +132,7 @@ impl Drop for LastLines {
             if begin.elapsed() >= LAST_LINES {
                 return;
             }
-            thread::sleep(PAUSE);
+            let _ = self.end.recv_timeout(PAUSE);
         }
         let _ = self
             .end
