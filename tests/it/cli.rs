@@ -94,11 +94,13 @@ fn every_port_in_use_is_named() {
     let [data, http] = taken
         .each_ref()
         .map(|one| one.local_addr().expect("address").to_string());
-    let models = dir.path().join("models");
+    let [models, state] = ["models", "state"].map(|name| dir.path().join(name));
     let ended = run(&[
         "serve",
         "--registry",
         models.to_str().expect("UTF-8"),
+        "--state",
+        state.to_str().expect("UTF-8"),
         "--data",
         &data,
         "--http",
@@ -122,6 +124,7 @@ fn environment_variables_set_values_without_flags() {
     let mut gateway = Process::start(
         process::taper(&["serve"])
             .env("TAPER_REGISTRY", dir.path().join("models"))
+            .env("TAPER_STATE", dir.path().join("state"))
             .env("TAPER_DATA_ADDR", "127.0.0.1:0")
             .env("TAPER_ADMIN_ADDR", "127.0.0.1:0")
             .env("TAPER_HTTP_ADDR", "127.0.0.1:0"),
