@@ -17,6 +17,12 @@ pub fn without_bom(text: &[u8]) -> &[u8] {
     text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text)
 }
 
+/// Returns `text` without a byte order mark, as [`without_bom`] does.
+#[must_use]
+pub fn without_mark(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
+}
+
 /// Returns `text`, or its first `max_chars` characters and `…` if it is longer.
 #[must_use]
 pub fn ellipsize(text: &str, max_chars: usize) -> Cow<'_, str> {

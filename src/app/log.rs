@@ -91,8 +91,7 @@ pub fn log_to_stderr(filter: EnvFilter) -> io::Result<LastLines> {
 
 /// Puts a line into the queue, or counts it as dropped.
 fn send(queue: &SyncSender<Message>, line: Vec<u8>) {
-    let sent = queue.try_send(Message::Line(line));
-    if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = sent {
+    if queue.try_send(Message::Line(line)).is_err() {
         DROPPED.fetch_add(1, Ordering::Relaxed);
     }
 }

@@ -8,6 +8,7 @@ use serde_json::{Deserializer, Value};
 use super::v1::Datatype;
 use super::{failure::Failure, message};
 use crate::faults;
+use crate::text::without_mark;
 
 /// Reads the text of `path`; `-` is stdin.
 ///
@@ -35,11 +36,6 @@ pub(crate) fn read_bytes(path: &Path) -> Result<Vec<u8>, Failure> {
         fs::read(path)
     };
     bytes.map_err(|error| Failure::new(format!("cannot read {}: {error}", path.display())))
-}
-
-/// Returns `text` without the byte order mark with which some editors begin a file.
-pub(crate) fn without_mark(text: &str) -> &str {
-    text.strip_prefix('\u{feff}').unwrap_or(text)
 }
 
 /// Returns the rows in `text`: any number of JSON objects and lists of objects, one after the other. A single object, a list and

@@ -8,7 +8,7 @@ use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
 use super::list::Faults;
-use crate::text::without_bom;
+use crate::text::{without_bom, without_mark};
 
 /// Reads JSON.
 ///
@@ -29,8 +29,7 @@ pub fn from_json(file: &Path, text: &[u8]) -> Result<Value, Faults> {
 /// # Errors
 /// Returns an error if the text is not valid TOML, and every number that is not finite.
 pub fn from_toml(file: &Path, text: &str) -> Result<Value, Faults> {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let table: toml::Table = text
+    let table: toml::Table = without_mark(text)
         .parse()
         .map_err(|error: toml::de::Error| Faults::one(file, error.to_string()))?;
     let mut walk = Walk::of(file);

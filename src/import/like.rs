@@ -5,6 +5,7 @@
 
 use std::path::Path;
 
+use super::are_numbered;
 use crate::faults::Faults;
 use crate::model::manifest::raw::{
     EncodingKind, FormatKind, MissingPolicy, RawEncoding, RawInput, RawManifest, UnknownPolicy,
@@ -162,17 +163,16 @@ impl Like {
     /// Gives the only output of trees the name and the type of the other version's, and its classes their names.
     fn adopt_outputs(&self, manifest: &mut RawManifest) {
         let like = &self.manifest.about;
+        let is_graph = is_graph(manifest);
         if let ([output], [known]) = (manifest.outputs.as_mut_slice(), like.outputs.as_slice())
-            && manifest.format.kind() != FormatKind::Onnx
+            && !is_graph
         {
             output.name.clone_from(&known.name);
             if output.datatype.is_float() && known.datatype.is_float() {
                 output.datatype = known.datatype;
             }
         }
-        let mut classes = manifest.classes.iter().enumerate();
-        let unnamed = classes.all(|(at, class)| *class == at.to_string());
-        if unnamed && manifest.classes.len() == like.classes.len() {
+        if are_numbered(&manifest.classes) && manifest.classes.len() == like.classes.len() {
             manifest.classes.clone_from(&like.classes);
         }
     }

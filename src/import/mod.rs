@@ -256,10 +256,15 @@ fn has_numbered_classes(manifest: &RawManifest) -> bool {
         .prediction
         .as_ref()
         .is_some_and(|prediction| prediction.kind == RawPredictionKind::Probabilities);
-    let mut classes = manifest.classes.iter().enumerate();
     manifest.format.kind() != FormatKind::Onnx
         && of_probabilities
-        && classes.all(|(at, class)| *class == at.to_string())
+        && are_numbered(&manifest.classes)
+}
+
+/// Returns whether the classes are called 0, 1, 2 and so on.
+fn are_numbered(classes: &[String]) -> bool {
+    let mut classes = classes.iter().enumerate();
+    classes.all(|(at, class)| *class == at.to_string())
 }
 
 fn write(file: &Path, bytes: &[u8]) -> Result<(), Faults> {

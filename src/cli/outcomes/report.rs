@@ -10,6 +10,7 @@ use crate::client::v1::{
 };
 use crate::client::{DataPort, Failure, input};
 use crate::terminal::output;
+use crate::text::without_mark;
 
 /// Outcomes in one call: the most that the gateway accepts.
 const BATCH: usize = 10_000;
@@ -99,7 +100,7 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
 /// # Errors
 /// Returns an error that names the first invalid line, or if there are no outcomes.
 fn parse(origin: &str, text: &str, classes: bool) -> Result<Vec<Outcome>, Failure> {
-    let text = input::without_mark(text);
+    let text = without_mark(text);
     let invalid = |line: usize, error: &dyn fmt::Display| {
         let wants = "wants response_id, row and truth";
         Failure::new(format!("{origin}: outcome {line}: {error}; {wants}"))

@@ -98,9 +98,7 @@ impl Admin {
             bytes,
         })
     }
-}
 
-impl Admin {
     /// Returns the bytes of weights that may still be loaded; `None`: any number.
     fn memory_left(&self) -> Option<u64> {
         let view = self.control.view();
