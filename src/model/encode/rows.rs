@@ -173,8 +173,7 @@ impl<'a> RowReader<'a> {
                 });
             } else {
                 self.seen[found] = at + 1;
-                let mask = self.mask(found, row);
-                if !fits(cell, mask) {
+                let Some(cell) = masked(cell, self.mask(found, row)) else {
                     let mask = self.signature.mask_of(found).unwrap_or(found);
                     self.faults.add_with(|| InputFault {
                         field: format!("rows[{at}].{}", self.inputs[mask].name),
@@ -182,8 +181,7 @@ impl<'a> RowReader<'a> {
                         wanted: format!("lists of the same lengths as `{name}`"),
                     });
                     continue;
-                }
-                let cell = masked(cell, mask);
+                };
                 writer.write(at, found, &self.inputs[found], &cell, &mut self.faults);
             }
         }
@@ -195,34 +193,24 @@ impl<'a> RowReader<'a> {
     }
 }
 
-/// Returns the cell without the values that `mask`, a boolean or a list of them, marks as missing.
-fn masked<'c>(cell: &'c Cell, mask: Option<&Cell>) -> Cow<'c, Cell> {
+/// Returns the cell without the values that `mask`, a boolean or a list of them, marks as missing; `None` if they are lists of other
+/// lengths. `[x]` and `x` are the same, as everywhere.
+fn masked<'c>(cell: &'c Cell, mask: Option<&Cell>) -> Option<Cow<'c, Cell>> {
     match (cell, mask) {
-        (_, Some(Cell::Bool(true))) => Cow::Owned(Cell::Missing),
         (Cell::List(cells), Some(Cell::List(marks))) if cells.len() == marks.len() => {
-            let cells = cells.iter().zip(marks);
-            let cells = cells.map(|(cell, mark)| masked(cell, Some(mark)).into_owned());
-            Cow::Owned(Cell::List(cells.collect()))
+            let pairs = cells.iter().zip(marks);
+            let cells = pairs.map(|(cell, mark)| Some(masked(cell, Some(mark))?.into_owned()));
+            Some(Cow::Owned(Cell::List(cells.collect::<Option<_>>()?)))
         }
-        (cell, Some(Cell::List(marks))) => match marks.as_slice() {
+        (Cell::List(cells), Some(Cell::Bool(_))) if cells.len() != 1 => None,
+        (Cell::List(_), Some(Cell::List(_))) => None,
+        (Cell::Missing, _) => Some(Cow::Borrowed(cell)),
+        (_, Some(Cell::List(marks))) => match marks.as_slice() {
             [mark] => masked(cell, Some(mark)),
-            _ => Cow::Borrowed(cell),
+            _ => None,
         },
-        _ => Cow::Borrowed(cell),
-    }
-}
-
-/// Returns whether each mark of `mask` has a value in `cell`. `[x]` and `x` are the same, as everywhere.
-fn fits(cell: &Cell, mask: Option<&Cell>) -> bool {
-    match (cell, mask) {
-        (Cell::List(cells), Some(Cell::List(marks))) => {
-            let mut pairs = cells.iter().zip(marks);
-            cells.len() == marks.len() && pairs.all(|(cell, mark)| fits(cell, Some(mark)))
-        }
-        (Cell::List(cells), Some(Cell::Bool(_))) => cells.len() == 1,
-        (Cell::Missing, _) => true,
-        (_, Some(Cell::List(marks))) => marks.len() == 1,
-        _ => true,
+        (_, Some(Cell::Bool(true))) => Some(Cow::Owned(Cell::Missing)),
+        _ => Some(Cow::Borrowed(cell)),
     }
 }
 
