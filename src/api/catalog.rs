@@ -17,13 +17,44 @@ pub struct Catalog {
     live: Arc<Live>,
     views: watch::Receiver<Arc<View>>,
     stage: StageWatch,
+    rule: ReadinessRule,
+}
+
+/// When a gateway that does not drain is ready.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ReadinessRule {
+    /// While a model answers: the problem of one model must not take the gateway away from the clients of the others.
+    #[default]
+    AnyModel,
+    /// While every model can do what its policy wants.
+    EveryModel,
+}
+
+/// Whether the gateway takes requests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Readiness {
+    /// Whether it is ready.
+    pub is_ready: bool,
+    /// What is wrong: with the gateway first, then one line for each model with a problem. A gateway with problems may be ready.
+    pub problems: Vec<String>,
 }
 
 impl Catalog {
     /// Creates a catalog of what `live` serves and control publishes in `views`, for a gateway in this `stage`.
     #[must_use]
     pub fn new(live: Arc<Live>, views: watch::Receiver<Arc<View>>, stage: StageWatch) -> Self {
-        Self { live, views, stage }
+        Self {
+            live,
+            views,
+            stage,
+            rule: ReadinessRule::default(),
+        }
+    }
+
+    /// Sets when the gateway is ready.
+    #[must_use]
+    pub fn with_readiness_rule(self, rule: ReadinessRule) -> Self {
+        Self { rule, ..self }
     }
 
     /// Returns whether the gateway has reached `stage`.
@@ -49,21 +80,38 @@ impl Catalog {
         self.live.snapshot()
     }
 
-    /// Returns why not every model can answer as its policy wants, sorted; empty if the gateway is ready.
+    /// Returns whether the gateway takes requests, and what is wrong.
     #[must_use]
-    pub fn unready(&self) -> Vec<String> {
-        let mut reasons = Vec::new();
-        if self.has_reached(Stage::Draining) {
-            reasons.push("the gateway is shutting down and takes no new work".to_owned());
-        }
+    pub fn readiness(&self) -> Readiness {
         let view = self.view();
-        if view.models.is_empty() {
-            reasons.push("the registry holds no model".to_owned());
-        }
         let models = view.models.values();
-        reasons.extend(models.filter_map(|model| model.problem_line()));
-        reasons.sort();
-        reasons
+        let mut problems: Vec<_> = models.filter_map(|model| model.problem_line()).collect();
+        problems.sort();
+        let drains = self.has_reached(Stage::Draining);
+        let is_ready = match self.rule {
+            ReadinessRule::AnyModel => {
+                let snapshot = self.snapshot();
+                let mut models = snapshot.models.values();
+                models.any(|model| model.routing.is_some())
+            }
+            ReadinessRule::EveryModel => {
+                problems.is_empty() && !view.models.is_empty() && view.store_problem.is_none()
+            }
+        };
+        if view.models.is_empty() {
+            problems.insert(0, "the registry holds no model".to_owned());
+        }
+        if let Some(problem) = &view.store_problem {
+            problems.insert(0, problem.clone());
+        }
+        if drains {
+            let text = "the gateway is shutting down and takes no new work";
+            problems.insert(0, text.to_owned());
+        }
+        Readiness {
+            is_ready: is_ready && !drains,
+            problems,
+        }
     }
 
     /// Returns a version of `model`: the one that `pin` names, otherwise the highest one that has a share in the split.

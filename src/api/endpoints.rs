@@ -161,6 +161,8 @@ static ADMIN: [Service; 2] = [
             method("Confirm", Operation::Operate),
             method("LoadVersion", Operation::Operate),
             method("UnloadVersion", Operation::Operate),
+            method("AcceptVersion", Operation::Operate),
+            method("ForgetModel", Operation::Operate),
             method("RetryVersion", Operation::Operate),
             method("UploadVersion", Operation::Publish),
             method("ListRevisions", Operation::Observe),

@@ -18,7 +18,7 @@ mod read;
 mod response_headers;
 mod status;
 
-pub use catalog::Catalog;
+pub use catalog::{Catalog, Readiness, ReadinessRule};
 pub use context::RequestContext;
 pub use error_mapping::{ErrorMapping, NATIVE, OPEN_INFERENCE, TENSORFLOW_SERVING};
 pub use lifecycle::{Lifecycle, Stage, StageWatch};

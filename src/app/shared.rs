@@ -9,7 +9,7 @@ use super::StartError;
 use super::accept::ConnectionLimiter;
 use crate::api::endpoints::Port;
 use crate::api::grpc::StackBuilder;
-use crate::api::{Catalog, Predictor, StageWatch};
+use crate::api::{Catalog, Predictor, ReadinessRule, StageWatch};
 use crate::config::Config;
 use crate::control::View;
 use crate::insight::metrics::Telemetry;
@@ -62,7 +62,8 @@ impl Shared {
             .with_shadows(shadow_pool);
         let shared = Self {
             predictor: Predictor::new(Arc::new(pipeline), Arc::clone(&admission)),
-            catalog: Catalog::new(Arc::clone(&live), views, stage.clone()),
+            catalog: Catalog::new(Arc::clone(&live), views, stage.clone())
+                .with_readiness_rule(readiness_rule(&config)),
             connection_limiter: ConnectionLimiter {
                 max_connections: config.max_connections,
                 telemetry: Arc::clone(&telemetry),
@@ -82,6 +83,14 @@ impl Shared {
     pub(super) fn stacks(&self, port: Port) -> StackBuilder {
         let (admission, telemetry) = (Arc::clone(&self.admission), Arc::clone(&self.telemetry));
         StackBuilder::new(port, admission, telemetry)
+    }
+}
+
+fn readiness_rule(config: &Config) -> ReadinessRule {
+    if config.strict_readiness {
+        ReadinessRule::EveryModel
+    } else {
+        ReadinessRule::AnyModel
     }
 }
 

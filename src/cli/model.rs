@@ -14,6 +14,11 @@ pub(super) struct ModelFlag {
 }
 
 impl ModelFlag {
+    /// The flag with this name.
+    pub(super) fn named(name: String) -> Self {
+        Self { name: Some(name) }
+    }
+
     /// Returns the name. Without the flag, asks the gateway for its only model.
     ///
     /// # Errors

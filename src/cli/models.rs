@@ -2,16 +2,42 @@
 
 use std::collections::BTreeSet;
 
+use super::change::MutationFlags;
+use super::model::ModelFlag;
 use crate::client::v1::{
-    GetModelRequest, GetModelResponse, JudgedOutput, ListModelsRequest, ListModelsResponse,
-    TensorSignature, VersionStatus,
+    ForgetModelRequest, GetModelRequest, GetModelResponse, JudgedOutput, ListModelsRequest,
+    ListModelsResponse, TensorSignature, VersionStatus,
 };
 use crate::client::{AdminPort, Failure};
 use crate::terminal::{output, table::table};
 
 /// Arguments of `taper models`.
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(super) struct Args {
+    #[command(subcommand)]
+    verb: Option<Verb>,
+    #[command(flatten)]
+    show: ShowArgs,
+}
+
+/// What to do with models.
+#[derive(Debug, clap::Subcommand)]
+enum Verb {
+    /// Retire all versions of a model whose folder is gone from the registry, and remove its policy and labels.
+    Forget(ForgetArgs),
+}
+
+#[derive(Debug, clap::Args)]
+struct ForgetArgs {
+    /// The model.
+    name: String,
+    #[command(flatten)]
+    flags: MutationFlags,
+}
+
+#[derive(Debug, clap::Args)]
+struct ShowArgs {
     /// Show this model with its versions, states, faults, metrics and inputs.
     name: Option<String>,
     /// Print JSON.
@@ -22,6 +48,20 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(args: Args) -> Result<(), Failure> {
+    match args.verb {
+        Some(Verb::Forget(args)) => forget(args).await,
+        None => show(args.show).await,
+    }
+}
+
+async fn forget(args: ForgetArgs) -> Result<(), Failure> {
+    let request = |model, terms| ForgetModelRequest { model, terms };
+    args.flags
+        .apply(&ModelFlag::named(args.name), request)
+        .await
+}
+
+async fn show(args: ShowArgs) -> Result<(), Failure> {
     match args.name {
         Some(model) => {
             let model = args.port.call(GetModelRequest { model }).await?;
@@ -59,7 +99,11 @@ fn list_text(list: &ListModelsResponse) -> String {
             },
         ]
     });
-    table(&["model", "ready", "failed", "policy revision"], &[3], rows)
+    let models = table(&["model", "ready", "failed", "policy revision"], &[3], rows);
+    match list.problem.as_str() {
+        "" => models,
+        problem => format!("problem: {problem}\n{models}"),
+    }
 }
 
 /// Returns everything about one model as text.

@@ -9,6 +9,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::change::AuthorFlags;
+use super::versions;
 use crate::client::v1::{
     GetModelRequest, ListModelsRequest, UploadHeader, UploadVersionResponse, VersionState,
     VersionStatus,
@@ -109,9 +110,8 @@ async fn push(dir: &Path, manifest: Manifest, flags: &PushFlags) -> Result<(), F
             return Err(not_served(&model, &status));
         }
         json["state"] = status.state().name().into();
-        text.push_str(&format!(
-            ", and READY\n  `taper split get {model}` shows the split, `taper split set {model} ...` sends traffic to the version"
-        ));
+        json["held_by"] = status.held_by.clone().into();
+        text.push_str(&format!(", and READY\n  {}", traffic(&model, &status)));
     }
     if flags.json {
         output::print_json(&json)?;
@@ -201,6 +201,20 @@ fn is_final(status: &VersionStatus, is_overdue: bool) -> bool {
         VersionState::Ready | VersionState::Failed => true,
         VersionState::Discovered => is_overdue && status.waits_for.is_empty(),
         _ => false,
+    }
+}
+
+/// Says what traffic a READY version gets, and how to change that.
+fn traffic(model: &str, status: &VersionStatus) -> String {
+    let version = status.version;
+    if versions::takes_traffic(status) {
+        let held_by = status.held_by.join(", ");
+        format!("it takes traffic: {held_by}; `taper split get {model}` shows the whole split")
+    } else {
+        format!(
+            "it gets no traffic until `taper split set {model} {version}=5% ...` sends it some; `taper split get {model}` shows the \
+             split"
+        )
     }
 }
 

@@ -7,8 +7,8 @@ use serde::Serialize;
 use super::change::{AuthorFlags, MutationFlags};
 use super::model::ModelFlag;
 use crate::client::v1::{
-    GetModelRequest, GetModelResponse, LoadVersionRequest, RetryVersionRequest,
-    UnloadVersionRequest, VersionStatus,
+    AcceptVersionRequest, Fault, GetModelRequest, GetModelResponse, LoadVersionRequest,
+    RetryVersionRequest, UnloadVersionRequest, VersionState, VersionStatus,
 };
 use crate::client::{AdminPort, Failure, names};
 use crate::terminal::{output, table::table};
@@ -32,6 +32,8 @@ enum Verb {
     Load(ChangeArgs),
     /// Unload a version that no split, header rule or label names.
     Unload(ChangeArgs),
+    /// Take the files of a version as they are now, although they were replaced after it was READY.
+    Accept(ChangeArgs),
     /// Retry a FAILED version now.
     Retry(RetryArgs),
 }
@@ -79,6 +81,7 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
         Some(Verb::List(args)) => list(args).await,
         Some(Verb::Load(args)) => load(args).await,
         Some(Verb::Unload(args)) => unload(args).await,
+        Some(Verb::Accept(args)) => accept(args).await,
         Some(Verb::Retry(args)) => retry(args).await,
     }
 }
@@ -108,6 +111,15 @@ async fn load(args: ChangeArgs) -> Result<(), Failure> {
 
 async fn unload(args: ChangeArgs) -> Result<(), Failure> {
     let request = |model, terms| UnloadVersionRequest {
+        model,
+        version: args.version,
+        terms,
+    };
+    args.flags.apply(&args.model, request).await
+}
+
+async fn accept(args: ChangeArgs) -> Result<(), Failure> {
+    let request = |model, terms| AcceptVersionRequest {
         model,
         version: args.version,
         terms,
@@ -150,6 +162,10 @@ struct Row {
     since_second: Option<i64>,
     weight_bytes: u64,
     held_by: Vec<String>,
+    #[serde(skip)]
+    gets_no_traffic: bool,
+    /// How its files differ from what is in memory; empty if they do not.
+    replaced: Vec<String>,
     faults: Vec<String>,
     failures: u32,
     retry_at: Option<String>,
@@ -168,11 +184,7 @@ impl From<GetModelResponse> for Listing {
 
 impl From<VersionStatus> for Row {
     fn from(status: VersionStatus) -> Self {
-        let faults = status.faults.iter().map(|fault| {
-            let places = [&fault.file, &fault.path, &fault.message];
-            let parts = places.into_iter().filter(|place| !place.is_empty());
-            parts.map(String::as_str).collect::<Vec<_>>().join(": ")
-        });
+        let faults = status.faults.iter().map(fault_text);
         Self {
             version: status.version,
             state: status.state().name(),
@@ -180,12 +192,26 @@ impl From<VersionStatus> for Row {
             since_second: status.since.as_ref().map(|since| since.seconds),
             weight_bytes: status.weight_bytes,
             faults: faults.collect(),
+            replaced: status.replaced.iter().map(fault_text).collect(),
+            gets_no_traffic: status.state() == VersionState::Ready && !takes_traffic(&status),
             held_by: status.held_by,
             failures: status.failures,
             retry_at: status.retry_at.as_ref().map(names::to_second),
             waits_for: status.waits_for,
         }
     }
+}
+
+fn fault_text(fault: &Fault) -> String {
+    let places = [&fault.file, &fault.path, &fault.message];
+    let parts = places.into_iter().filter(|place| !place.is_empty());
+    parts.map(String::as_str).collect::<Vec<_>>().join(": ")
+}
+
+/// Returns whether the split or a header rule sends requests to the version.
+pub(super) fn takes_traffic(status: &VersionStatus) -> bool {
+    let mut held_by = status.held_by.iter();
+    held_by.any(|by| by.starts_with("split") || by.starts_with("header rule"))
 }
 
 impl Listing {
@@ -212,9 +238,18 @@ impl Listing {
 }
 
 impl Row {
-    /// Returns the faults of the version and what it waits for.
+    /// Returns the faults of the version, what it waits for, and whether it gets no traffic although it could answer.
     fn notes(&self) -> String {
         let mut notes = self.faults.clone();
+        if self.gets_no_traffic {
+            notes.push("no traffic".to_owned());
+        }
+        if !self.replaced.is_empty() {
+            notes.push(format!(
+                "replaced in the registry; answers as it was loaded: {}",
+                self.replaced.join("; ")
+            ));
+        }
         if !self.waits_for.is_empty() {
             notes.push(format!("waits for {}", self.waits_for));
         }
@@ -250,7 +285,6 @@ fn bytes(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::v1::{Fault, VersionState};
     use crate::client::well_known::Timestamp;
 
     #[test]

@@ -57,6 +57,8 @@ rpcs!(Admin:
     ConfirmRequest => confirm -> ChangeResponse,
     LoadVersionRequest => load_version -> ChangeResponse,
     UnloadVersionRequest => unload_version -> ChangeResponse,
+    AcceptVersionRequest => accept_version -> ChangeResponse,
+    ForgetModelRequest => forget_model -> ChangeResponse,
     RetryVersionRequest => retry_version -> RetryVersionResponse,
     ListRevisionsRequest => list_revisions -> ListRevisionsResponse,
 );

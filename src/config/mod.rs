@@ -38,6 +38,8 @@ pub struct Config {
     pub registry: PathBuf,
     /// Folder for the changes of operators and for the audit log. It may not exist yet.
     pub state: PathBuf,
+    /// Whether the gateway is ready only while every model can do what its policy wants.
+    pub strict_readiness: bool,
     /// Address of the data port.
     pub data: SocketAddr,
     /// Address of the admin port, on loopback.
@@ -179,6 +181,7 @@ fn check(raw: RawConfig, registry: PathBuf, state: PathBuf, file: &Path) -> Resu
     Ok(Config {
         registry,
         state,
+        strict_readiness: raw.strict_readiness,
         data,
         admin,
         http,

@@ -23,6 +23,10 @@ pub(super) struct RawConfig {
     /// The version policy, which selects the versions to load: `"all"`, `{ latest = 2 }` or a list, `[1, 4]`. Versions that a split, a
     /// label or an operator names are loaded in addition. Default: `"all"`.
     pub(super) versions: RawVersions,
+    /// Whether the gateway is ready only while every model can do what its traffic policy wants. Otherwise it is ready while a model
+    /// answers, and problems of single models are in the body of `/readyz`, in `taper models` and in the readiness of each model.
+    /// Default: `false`.
+    pub(super) strict_readiness: bool,
     /// Addresses of the ports.
     pub(super) listen: RawListen,
     /// Limits of the gateway.
@@ -34,8 +38,8 @@ pub(super) struct RawConfig {
     /// The prediction log: a sample of the requests as JSON lines. Off unless `path` is set.
     pub(super) prediction_log: RawPredictionLog,
     /// Settings by model. Labels and traffic policy are initial values: once the state folder has a revision of the model, it takes
-    /// precedence. `versions` and `batching` apply at every start. If a model is not listed, its latest version gets all traffic until
-    /// an operator sets a policy.
+    /// precedence. `versions` and `batching` apply at every start. If no split is given, the first version that is READY gets all
+    /// traffic, and later versions none, until an operator sets a policy.
     pub(super) models: BTreeMap<String, RawModel>,
 }
 
@@ -273,7 +277,8 @@ pub(super) struct RawModel {
     /// Labels with the versions that they name: `{ stable = 1, canary = 2 }`.
     pub(super) labels: BTreeMap<String, u64>,
     /// Shares in basis points by version or label, which must add up to 10000: `{ 1 = 9500, 2 = 500 }`,
-    /// `{ stable = 9500, canary = 500 }`. A label's share moves with the label. Unset: all traffic to `latest`.
+    /// `{ stable = 9500, canary = 500 }`. A label's share moves with the label, and that of `latest` with every
+    /// new version. Unset: all traffic to the highest version at the first start.
     pub(super) split: Option<BTreeMap<String, u32>>,
     /// Rules that route by header; the first match wins.
     pub(super) header_rules: Vec<RawRule>,

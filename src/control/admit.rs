@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::wanted::Wanted;
 use crate::error::AdminError;
 use crate::ident::{ModelName, Target, VersionNumber};
+use crate::serving::route::Policy;
 use crate::serving::version::VersionRuntime;
 
 /// The versions of a model that can answer, and why the others cannot.
@@ -13,8 +14,8 @@ use crate::serving::version::VersionRuntime;
 pub struct Availability<'a> {
     /// The model.
     pub model: &'a ModelName,
-    /// The version that `latest` would name.
-    pub latest: Option<VersionNumber>,
+    /// What `latest` names unless the desired state says so itself; see [`Wanted::resolve`].
+    pub highest: Option<VersionNumber>,
     /// Versions that can answer.
     pub ready: &'a BTreeMap<VersionNumber, Arc<VersionRuntime>>,
     /// Other known versions, each with the reason why it cannot answer.
@@ -75,10 +76,10 @@ fn targets(wanted: &Wanted, available: Availability<'_>) -> Result<Vec<VersionNu
         .policy(available.model)
         .map_err(AdminError::InvalidPolicy)?;
     let mut targets = Vec::new();
-    for target in policy.targets() {
+    for target in policy.iter().flat_map(Policy::targets) {
         targets.push(match target {
             Target::Version(version) => version,
-            Target::Label(label) => wanted.resolve(&label, available.latest).ok_or_else(|| {
+            Target::Label(label) => wanted.resolve(&label, available.highest).ok_or_else(|| {
                 AdminError::UnknownLabel {
                     model: available.model.to_string(),
                     label: label.to_string(),

@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::wanted::Wanted;
-use crate::ident::{RawTarget, Share, VersionNumber};
-use crate::serving::route::{RawFallback, RawHeaderRule, RawPolicy, RawShadow};
+use crate::ident::{Share, VersionNumber};
+use crate::serving::route::{RawFallback, RawHeaderRule, RawShadow};
 
 /// A field that differs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
-    /// `split[canary]`, `header_rules[0]`, `shadows[3]`, `fallback`, `sticky_header`, `salt`, `labels.stable`, `loaded`,
-    /// `unloaded`.
+    /// `split[canary]`, `header_rules[0]`, `shadows[3]`, `fallback`, `sticky_header`, `salt`, `labels.stable`, `labels.latest` (where
+    /// the policy names that label), `accepted[2]`, `loaded`, `unloaded`.
     pub field: String,
     /// Value before; empty: none.
     pub before: String,
@@ -39,14 +39,7 @@ pub fn differences(before: &Wanted, after: &Wanted) -> Vec<Difference> {
 
 /// Returns the fields of a desired state and their values.
 fn fields(wanted: &Wanted) -> BTreeMap<String, String> {
-    let everything_to_latest = || RawPolicy {
-        split: vec![(
-            RawTarget::Label("latest".into()),
-            Share::FULL.basis_points(),
-        )],
-        ..RawPolicy::default()
-    };
-    let policy = wanted.policy.clone().unwrap_or_else(everything_to_latest);
+    let policy = wanted.policy.clone().unwrap_or_default();
     let mut fields = BTreeMap::new();
     for (target, points) in &policy.split {
         fields.insert(format!("split[{target}]"), share_text(*points));
@@ -79,6 +72,13 @@ fn fields(wanted: &Wanted) -> BTreeMap<String, String> {
     }
     for (label, version) in &wanted.labels {
         fields.insert(format!("labels.{label}"), version.to_string());
+    }
+    if let Some(latest) = wanted.latest {
+        fields.insert("labels.latest".to_owned(), latest.version.to_string());
+    }
+    for (version, accepted) in &wanted.accepted {
+        let field = format!("accepted[{version}]");
+        fields.insert(field, format!("sha256 {}", accepted.is));
     }
     fields.insert("loaded".into(), list(&wanted.load));
     fields.insert("unloaded".into(), list(&wanted.unload));

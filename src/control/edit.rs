@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::store::Record;
-use super::wanted::Wanted;
+use super::wanted::{AcceptedDigest, LatestLabel, Wanted};
 use crate::error::{AdminError, InputFaults};
 use crate::ident::{Label, ModelName, RawTarget, Revision, Share, Target, VersionNumber};
 use crate::serving::route::{Fallback, Policy, RawPolicy, Shadow};
@@ -39,6 +39,10 @@ pub enum Edit {
     Load(u64),
     /// Unloads a version.
     Unload(u64),
+    /// Takes the files of a version as they are now, although they were replaced after it was READY.
+    Accept(u64),
+    /// Retires all versions of a model whose folder is gone, and removes its policy and labels.
+    Forget,
     /// Restores the desired state before the change in force.
     Undo,
     /// Restores the desired state of an earlier revision.
@@ -57,6 +61,8 @@ impl Edit {
                 true
             }
             Self::SetPolicy(_)
+            | Self::Accept(_)
+            | Self::Forget
             | Self::Promote { .. }
             | Self::Undo
             | Self::RollbackTo(_)
@@ -127,8 +133,12 @@ pub(super) struct EditContext<'a> {
     pub(super) record: Option<&'a Record>,
     /// The desired state in force.
     pub(super) wanted: &'a Wanted,
-    /// The version that `latest` names.
-    pub(super) latest: Option<VersionNumber>,
+    /// What `latest` names while the policy does not name it; see [`Wanted::resolve`].
+    pub(super) highest: Option<VersionNumber>,
+    /// The versions in the registry.
+    pub(super) in_registry: &'a BTreeSet<VersionNumber>,
+    /// For [`Edit::Accept`]: what the version was when it was first READY, and what its files are now.
+    pub(super) replaced: Option<AcceptedDigest>,
     /// All known versions.
     pub(super) known: &'a BTreeSet<VersionNumber>,
     /// For [`Edit::Undo`] and [`Edit::RollbackTo`]: the revision to restore, and its desired state. `None` if the history
@@ -172,10 +182,18 @@ pub(super) fn apply(edit: &Edit, context: &EditContext<'_>) -> Result<EditResult
         Edit::Promote { label, to } => promote(&mut wanted, label, to, context)?,
         Edit::Load(version) => load(&mut wanted, *version, context)?,
         Edit::Unload(version) => unload(&mut wanted, *version, context)?,
+        Edit::Accept(version) => accept(&mut wanted, *version, context)?,
+        Edit::Forget => forget(&mut wanted, context)?,
         Edit::Undo => undo(&mut wanted, context)?,
         Edit::RollbackTo(_) => roll_back(&mut wanted, context)?,
         Edit::Confirm => confirm(&mut wanted, context)?,
     };
+    if wanted.follows_latest() {
+        let at_highest = context.highest.map(LatestLabel::at);
+        wanted.latest = wanted.latest.or(at_highest);
+    } else {
+        wanted.latest = None;
+    }
     if wanted.labels.len() > Wanted::MOST_LABELS {
         let got = format!("{} labels", wanted.labels.len());
         let most = Wanted::MOST_LABELS;
@@ -186,11 +204,21 @@ pub(super) fn apply(edit: &Edit, context: &EditContext<'_>) -> Result<EditResult
     Ok(EditResult {
         wanted,
         action,
-        needs_ready_versions: !matches!(edit, Edit::Load(_) | Edit::Unload(_) | Edit::Confirm),
+        needs_ready_versions: match edit {
+            Edit::Load(_) | Edit::Unload(_) | Edit::Accept(_) | Edit::Forget | Edit::Confirm => {
+                false
+            }
+            // What comes back of a forgotten model is its name; its versions cannot be READY before its folder is back.
+            Edit::Undo | Edit::RollbackTo(_) => !context.wanted.forgotten,
+            Edit::SetPolicy(_)
+            | Edit::SetLabel { .. }
+            | Edit::DeleteLabel { .. }
+            | Edit::Promote { .. } => true,
+        },
     })
 }
 
-/// Returns [`Record::base`] for a change with `edit`. An undo takes the base of the revision that it restores, so that the
+/// Returns [`Record::base`] for an operator's change with `edit`. An undo takes the base of the revision that it restores, so that the
 /// next undo goes one step further back. A confirmation is not a step of its own. A rollback is a change like others: an undo
 /// restores what was in force before it.
 #[must_use]
@@ -228,7 +256,8 @@ fn delete_label(
         .wanted
         .policy(context.model)
         .map_err(AdminError::InvalidPolicy)?;
-    let by = references(&policy, &Target::Label(label.clone()));
+    let target = Target::Label(label.clone());
+    let by = policy.map_or_else(Vec::new, |policy| references(&policy, &target));
     if by.is_empty() {
         Ok(format!("delete label {label}"))
     } else {
@@ -276,7 +305,7 @@ fn promote(
         AdminError::InvalidChange(faults)
     })?;
     let version = wanted
-        .resolve(&from, context.latest)
+        .resolve(&from, context.highest)
         .ok_or_else(|| AdminError::unknown_label(context.model, label))?;
     // The rest of the policy stays: header rules still apply.
     let mut policy = wanted.policy.take().unwrap_or_default();
@@ -304,7 +333,7 @@ fn unload(
     context: &EditContext<'_>,
 ) -> Result<String, AdminError> {
     let version = known(context, version)?;
-    let holders = context.wanted.holders(context.model, context.latest);
+    let holders = context.wanted.holders(context.model, context.highest);
     if let Some(by) = holders.get(&version) {
         let (what, by) = (format!("version {version}"), by.clone());
         return Err(AdminError::Held { what, by });
@@ -314,8 +343,51 @@ fn unload(
     Ok(format!("unload version {version}"))
 }
 
+fn accept(
+    wanted: &mut Wanted,
+    version: u64,
+    context: &EditContext<'_>,
+) -> Result<String, AdminError> {
+    let version = known(context, version)?;
+    let before = wanted.accepted.get(&version).copied();
+    match context.replaced {
+        Some(replaced) if replaced.was == replaced.is => wanted.accepted.remove(&version),
+        Some(replaced) => wanted.accepted.insert(version, replaced),
+        None => before,
+    };
+    if wanted.accepted.get(&version).copied() == before {
+        let message = format!("the files of version {version} are those that are expected");
+        return Err(AdminError::NothingToChange(message));
+    }
+    Ok(format!("accept the files of version {version}"))
+}
+
+fn forget(wanted: &mut Wanted, context: &EditContext<'_>) -> Result<String, AdminError> {
+    if !context.in_registry.is_empty() {
+        let versions: Vec<_> = context
+            .in_registry
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        return Err(AdminError::Held {
+            what: format!("model {}", context.model),
+            by: vec![format!(
+                "its folder in the registry (versions {})",
+                versions.join(", ")
+            )],
+        });
+    }
+    *wanted = Wanted {
+        forgotten: true,
+        ..Wanted::default()
+    };
+    Ok("forget".to_owned())
+}
+
 fn undo(wanted: &mut Wanted, context: &EditContext<'_>) -> Result<String, AdminError> {
-    if context.record.is_none() {
+    let is_first =
+        |record: &Record| record.base == Revision::default() && !record.origin.is_operator();
+    if context.record.is_none_or(is_first) {
         let message = format!("model `{}` has no change to undo", context.model);
         return Err(AdminError::NothingToChange(message));
     }
@@ -325,6 +397,17 @@ fn undo(wanted: &mut Wanted, context: &EditContext<'_>) -> Result<String, AdminE
 }
 
 fn roll_back(wanted: &mut Wanted, context: &EditContext<'_>) -> Result<String, AdminError> {
+    if context
+        .restored
+        .is_some_and(|(revision, _)| revision == Revision::default())
+    {
+        let message = format!(
+            "revision 0 of model `{}` is the state before its first change, in which nothing decides its traffic; \
+             `taper history` shows the revisions that can be restored",
+            context.model
+        );
+        return Err(AdminError::NothingToChange(message));
+    }
     let (revision, restored) = restored(context)?;
     *wanted = restored;
     Ok(format!("roll back to revision {revision}"))
@@ -348,12 +431,18 @@ fn restored(context: &EditContext<'_>) -> Result<(Revision, Wanted), AdminError>
             model: context.model.to_string(),
             revision: Revision::default(),
         })?;
-    // The caller asks for this revision explicitly, so it needs no confirmation even if it once waited for one.
+    let highest = context.highest;
     let wanted = Wanted {
+        // The caller asks for this revision explicitly, so it needs no confirmation even if it once waited for one.
         pending: None,
+        // The versions that are there now are not followed: that would move traffic away from what was just restored.
+        latest: wanted.latest.map(|latest| LatestLabel {
+            seen: highest.map_or(latest.seen, |highest| latest.seen.max(highest)),
+            ..latest
+        }),
         ..wanted.clone()
     };
-    Ok((revision, wanted))
+    Ok((revision, wanted.with_explicit_policy()))
 }
 
 fn known(context: &EditContext<'_>, raw: u64) -> Result<VersionNumber, AdminError> {

@@ -9,7 +9,8 @@ use super::load_request::LoadRequest;
 use crate::error::panic_text;
 use crate::faults::Faults;
 use crate::insight::{VersionInsight, metrics::Telemetry, stats};
-use crate::model::{self, Phase};
+use crate::model::manifest::{File, Manifest};
+use crate::model::{self, Phase, VersionDigest};
 use crate::serving::version::{ServingVersion, VersionRuntime};
 
 /// Loads the requested version and creates its metric series. Records the outcome and the duration.
@@ -26,6 +27,10 @@ pub(super) fn load_version(
     let dir = &*request.dir;
     record_load(telemetry, dir, || {
         check_memory(request)?;
+        if request.expected.is_some() {
+            // Before its files are read.
+            check_unchanged(request, Manifest::read(dir)?.digest)?;
+        }
         let version = model::load_with(
             dir,
             &request.model,
@@ -33,6 +38,7 @@ pub(super) fn load_version(
             &request.options,
             phase,
         )?;
+        check_unchanged(request, version.manifest().digest)?;
         // All files were read, but the version would be missing after a restart.
         if !dir.exists() {
             return Err(Faults::one(dir, "was removed while it was loaded"));
@@ -46,6 +52,19 @@ pub(super) fn load_version(
             &request.batching,
         ))
     })
+}
+
+/// Checks that the version is the one that was READY under this number.
+fn check_unchanged(request: &LoadRequest, found: VersionDigest) -> Result<(), Faults> {
+    let Some(expected) = request.expected.filter(|expected| *expected != found) else {
+        return Ok(());
+    };
+    let (model, version) = (&request.model, request.version);
+    let message = format!(
+        "was replaced: it has sha256 {found}, and {expected} when version {version} was READY. A published version never changes: \
+         put the earlier files back, publish these under another number, or run `taper versions accept {version} --model {model}`"
+    );
+    Err(Faults::one(request.dir.join(File::MANIFEST), message))
 }
 
 /// Checks that the version fits into memory beside those already there, before any of its weights are read.

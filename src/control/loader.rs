@@ -1,4 +1,4 @@
-//! Loads versions beside those that serve, on one thread of the lowest priority.
+//! Loads versions beside those that serve, and checks their files again, on one thread of the lowest priority.
 //!
 //! Requests are processed one after the other, so that two loads never compete for memory and time. Every request that was
 //! begun is reported: with a version that can answer, or with all its faults. A panic is a fault.
@@ -15,12 +15,12 @@ use std::{
 };
 
 use super::load::load_version;
-use super::load_request::LoadRequest;
+use super::load_request::{LoadRequest, LoaderRequest, VerifyRequest};
 use crate::faults::Faults;
 use crate::ident::{ModelName, VersionNumber};
 use crate::insight::metrics::Telemetry;
 use crate::insight::stats;
-use crate::model::Phase;
+use crate::model::{self, Phase};
 use crate::priority::set_idle_priority;
 use crate::serving::version::VersionRuntime;
 use crate::sync::lock;
@@ -39,7 +39,7 @@ pub struct LoadReport {
     pub event: LoadEvent,
 }
 
-/// The events of a request, in this order. The last one is `Ready` or `Failed`; every request that was begun gets it.
+/// The events of a request. Of a load, in this order; the last one is `Ready` or `Failed`, and every request that was begun gets it.
 #[derive(Debug)]
 pub enum LoadEvent {
     /// The files are valid and the network is built. The golden requests are next.
@@ -50,13 +50,15 @@ pub enum LoadEvent {
     Ready(Arc<VersionRuntime>),
     /// The version cannot be loaded, for these reasons.
     Failed(Faults),
+    /// The files of a version in memory were checked: how they differ from it, if they do. The only event of such a request.
+    Verified(Result<(), Faults>),
 }
 
 /// Loads versions on request. When it is dropped, queued requests are discarded. A load in progress continues until it ends or
 /// the process does; nothing waits for it.
 #[derive(Debug)]
 pub struct Loader {
-    requests: Option<SyncSender<LoadRequest>>,
+    requests: Option<SyncSender<LoaderRequest>>,
     activity: Arc<Mutex<Activity>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -105,7 +107,7 @@ impl Loader {
 
     /// Queues a request. Returns `false` if the queue is full or the thread has ended; nothing is reported then.
     #[must_use]
-    pub fn submit(&self, request: LoadRequest) -> bool {
+    pub fn submit(&self, request: LoaderRequest) -> bool {
         let requests = self.requests.as_ref();
         requests.is_some_and(|requests| requests.try_send(request).is_ok())
     }
@@ -127,7 +129,7 @@ impl Drop for Loader {
 }
 
 fn run(
-    inbox: &Receiver<LoadRequest>,
+    inbox: &Receiver<LoaderRequest>,
     activity: &Mutex<Activity>,
     load: &Load,
     report: &mut dyn FnMut(LoadReport),
@@ -140,22 +142,34 @@ fn run(
             }
             activity.busy = true;
         }
+        let (model, version) = request.target();
         let mut report_event = |event| {
             report(LoadReport {
-                model: request.model.clone(),
-                version: request.version,
+                model: model.clone(),
+                version,
                 event,
             });
         };
-        let loaded = load(&request, &mut |phase| {
-            report_event(match phase {
-                Phase::Verifying => LoadEvent::Verifying,
-                Phase::Warming => LoadEvent::Warming,
-            });
-        });
-        report_event(loaded.map_or_else(LoadEvent::Failed, LoadEvent::Ready));
+        let last = match &request {
+            LoaderRequest::Load(request) => {
+                let loaded = load(request, &mut |phase| {
+                    report_event(match phase {
+                        Phase::Verifying => LoadEvent::Verifying,
+                        Phase::Warming => LoadEvent::Warming,
+                    });
+                });
+                loaded.map_or_else(LoadEvent::Failed, LoadEvent::Ready)
+            }
+            LoaderRequest::Verify(request) => LoadEvent::Verified(verify(request)),
+        };
+        report_event(last);
         lock(activity).busy = false;
     }
+}
+
+/// Compares the files of a version in memory with it.
+fn verify(request: &VerifyRequest) -> Result<(), Faults> {
+    model::verify_files(&request.dir, request.digest, &request.options)
 }
 
 #[cfg(test)]

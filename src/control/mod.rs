@@ -15,8 +15,10 @@
 //! ([`model`](crate::model)), which folders exist ([`registry`](crate::registry)).
 
 mod admit;
+mod automatic;
 mod clock;
 mod difference;
+mod digests;
 mod edit;
 mod handle;
 mod load;
@@ -40,7 +42,7 @@ pub use clock::{Clock, SystemClock};
 pub use difference::{Difference, differences};
 pub use edit::{ChangeOptions, Edit};
 pub use handle::{ChangeResult, Control};
-pub use load_request::LoadRequest;
+pub use load_request::{LoadRequest, LoaderRequest, VerifyRequest};
 pub use loader::{LoadEvent, LoadReport, Loader};
 pub use reaper::{FreedVersion, Reaper, RetiredVersion};
 pub use reconcile::{Situation, Step, VersionChoice, VersionFacts, latest, reconcile};
@@ -48,9 +50,9 @@ pub use settings::{ModelSettings, Settings};
 pub use state::State;
 pub use store::{
     Author, Document, DocumentContent, DocumentId, DocumentWatch, Documents, Draft, EmbeddedStore,
-    MIN_HISTORY, MemoryStore, OpenError, RawDocument, Record, RevisionRange, Store, StoreError,
-    StoreFuture, StoredDocument,
+    MIN_HISTORY, MemoryStore, OpenError, Origin, RawDocument, Record, RevisionRange, Store,
+    StoreError, StoreFuture, StoredDocument,
 };
 pub use view::{ModelView, VersionView, View};
-pub use wanted::{Pending, Wanted};
+pub use wanted::{AcceptedDigest, LatestLabel, Pending, Wanted};
 pub use writer::{Event, StartMode, Writer, WriterParts};

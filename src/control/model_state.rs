@@ -7,17 +7,20 @@ use std::time::SystemTime;
 use tokio::time::Instant;
 
 use super::admit::{Availability, admit};
+use super::automatic::{AutomaticChange, Facts, automatic_change, with_first_version};
 use super::clock::Moment;
+use super::digests::KnownDigests;
 use super::reconcile::{Situation, Step, VersionChoice, VersionFacts, latest, reconcile};
 use super::state::State;
 use super::store::Record;
-use super::version_entry::VersionEntry;
+use super::version_entry::{VersionEntry, first_message};
 use super::view::ModelView;
-use super::wanted::Wanted;
+use super::wanted::{LatestLabel, Wanted};
 use crate::error::AdminError;
 use crate::faults::Faults;
 use crate::ident::{ModelName, Revision, VersionNumber};
 use crate::insight::metrics::ModelMeters;
+use crate::model::VersionDigest;
 use crate::registry::ListedVersion;
 use crate::serving::live::{Routing, ServingModel};
 use crate::serving::route::RawPolicy;
@@ -31,33 +34,44 @@ pub(super) struct ModelState {
     /// The change in force; `None` before the first change.
     pub(super) record: Option<Record>,
     pub(super) wanted: Arc<Wanted>,
+    /// The version to which `wanted` gives all traffic although that change is not stored yet.
+    unstored_first_version: Option<VersionNumber>,
     /// The desired state that is restored unless the change in force is confirmed. Its versions are held.
     pub(super) restored_by_revert: Option<Arc<Wanted>>,
     /// When it is restored. Set when the change is followed, so that a wall clock that is set later neither delays nor hastens it.
     reverts_at: Option<Instant>,
     pub(super) versions: BTreeMap<VersionNumber, VersionEntry>,
+    /// What the versions were when they first became READY.
+    pub(super) digests: KnownDigests,
     /// Whether the registry has a folder for it.
     listed: bool,
     meters: ModelMeters,
     routing: Option<Arc<Routing>>,
-    /// Why an unconfirmed change could not be reverted.
-    pub(super) revert_problem: Option<String>,
+    /// Why a change that taper makes itself could not be made.
+    pub(super) automatic_problem: Option<String>,
 }
 
 impl ModelState {
-    pub(super) fn new(name: ModelName, choice: VersionChoice, meters: ModelMeters) -> Self {
+    pub(super) fn new(
+        name: ModelName,
+        choice: VersionChoice,
+        digests: KnownDigests,
+        meters: ModelMeters,
+    ) -> Self {
         Self {
             name,
             choice,
             record: None,
             wanted: Arc::default(),
+            unstored_first_version: None,
             restored_by_revert: None,
             reverts_at: None,
             versions: BTreeMap::new(),
+            digests,
             listed: false,
             meters,
             routing: None,
-            revert_problem: None,
+            automatic_problem: None,
         }
     }
 
@@ -80,9 +94,10 @@ impl ModelState {
             now.monotonic + wait.unwrap_or_default()
         });
         self.wanted = Arc::new(record.wanted.clone());
+        self.unstored_first_version = None;
         self.restored_by_revert = restored_by_revert;
         self.record = Some(record);
-        self.revert_problem = None;
+        self.automatic_problem = None;
     }
 
     /// Returns when the change in force reverts unless it is confirmed.
@@ -113,18 +128,27 @@ impl ModelState {
         differs
     }
 
-    /// Returns whether nothing is left of it: no folder, no version in memory, and no change was ever made.
+    /// Returns whether nothing is left of it: no folder, no version in memory, and no desired state.
     pub(super) fn is_gone(&self) -> bool {
-        !self.listed && self.versions.is_empty() && self.record.is_none()
+        !self.listed && self.versions.is_empty() && (self.record.is_none() || self.wanted.forgotten)
     }
 
-    /// Returns the version that `latest` names.
-    pub(super) fn latest(&self) -> Option<VersionNumber> {
-        self.latest_by(&self.wanted, None)
+    /// Returns the versions that have folders.
+    pub(super) fn versions_in_registry(&self) -> BTreeSet<VersionNumber> {
+        let versions = self.versions.iter();
+        versions
+            .filter(|(_, entry)| entry.folder.is_some())
+            .map(|(version, _)| *version)
+            .collect()
     }
 
-    /// Returns the version that `latest` would name if `wanted` were in force and `new` were READY.
-    fn latest_by(&self, wanted: &Wanted, new: Option<VersionNumber>) -> Option<VersionNumber> {
+    /// Returns the version that `latest` names while the policy does not name that label; see [`Wanted::resolve`].
+    pub(super) fn highest(&self) -> Option<VersionNumber> {
+        self.highest_by(&self.wanted, None)
+    }
+
+    /// Returns what [`highest`](Self::highest) would return if `wanted` were in force and `new` were READY.
+    fn highest_by(&self, wanted: &Wanted, new: Option<VersionNumber>) -> Option<VersionNumber> {
         let mut versions = self.version_facts(Instant::now());
         if let Some(facts) = new.and_then(|new| versions.get_mut(&new)) {
             facts.state = State::Ready;
@@ -147,14 +171,14 @@ impl ModelState {
 
     /// Returns the held versions, each with descriptions of what refers to it.
     pub(super) fn holders(&self) -> BTreeMap<VersionNumber, Vec<String>> {
-        let mut holders = self.wanted.holders(&self.name, self.latest());
+        let mut holders = self.wanted.holders(&self.name, self.highest());
         if let Some(restored) = &self.restored_by_revert {
             let reference = format!(
                 "the revert of revision {} unless it is confirmed",
                 self.revision()
             );
-            let latest = self.latest_by(restored, None);
-            for version in restored.holders(&self.name, latest).into_keys() {
+            let highest = self.highest_by(restored, None);
+            for version in restored.holders(&self.name, highest).into_keys() {
                 holders.entry(version).or_default().push(reference.clone());
             }
         }
@@ -183,22 +207,59 @@ impl ModelState {
     }
 
     /// Returns the versions that must stay loaded.
-    ///
-    /// Before the first change, the folders alone decide: a version whose folder was removed is not held if another version
-    /// can take over, or if the model's own folder was removed too.
     fn held(&self) -> BTreeSet<VersionNumber> {
-        let mut held: BTreeSet<_> = self.holders().into_keys().collect();
-        let can_take_over = |entry: &VersionEntry| entry.folder.is_some() && entry.ready.is_some();
-        if *self.wanted == Wanted::default()
-            && (!self.listed || self.versions.values().any(can_take_over))
-        {
-            held.retain(|version| {
-                self.versions
-                    .get(version)
-                    .is_some_and(|entry| entry.folder.is_some())
-            });
+        self.holders().into_keys().collect()
+    }
+
+    /// Whether taper itself made its only change; see [`Record::is_first_version`].
+    pub(super) fn has_only_its_first_version(&self) -> bool {
+        let record = self.record.as_ref();
+        record.is_some_and(Record::is_first_version)
+    }
+
+    /// Describes the traffic of a version that becomes READY, for the log.
+    pub(super) fn traffic_of_new(&self, version: VersionNumber) -> &'static str {
+        let is_newer = |latest: LatestLabel| version > latest.seen;
+        if self.wanted.policy.is_none() {
+            "all, if it is the model's first version"
+        } else if self.holders().contains_key(&version) {
+            "as the traffic policy says"
+        } else if self.wanted.latest.is_some_and(is_newer) {
+            "that of the label latest, which moves"
+        } else {
+            "none until an operator gives it some"
         }
-        held
+    }
+
+    /// Whether an operator forgot the model, and its folder is still gone.
+    fn is_being_retired(&self) -> bool {
+        self.wanted.forgotten && self.versions_in_registry().is_empty()
+    }
+
+    /// Gives its first version all traffic, without a stored change, if it has no policy and a version can answer.
+    pub(super) fn use_first_version(&mut self) {
+        if let Some(highest) = self.highest()
+            && self.wanted.policy.is_none()
+            && !self.is_being_retired()
+        {
+            self.wanted = Arc::new(with_first_version(&self.wanted, highest));
+            self.unstored_first_version = Some(highest);
+        }
+    }
+
+    /// Returns the change that taper makes itself now, if one is due.
+    pub(super) fn automatic_change(&self) -> Option<AutomaticChange> {
+        let latest = self.wanted.latest.map(|latest| latest.version);
+        let entry = latest.and_then(|latest| self.versions.get(&latest));
+        if self.is_being_retired() {
+            return None;
+        }
+        automatic_change(Facts {
+            wanted: &self.wanted,
+            unstored_first_version: self.unstored_first_version,
+            highest: self.highest()?,
+            latest_answers: entry.is_some_and(VersionEntry::answers_now_or_soon),
+        })
     }
 
     /// Returns the time of the next retry of a version that failed.
@@ -242,19 +303,22 @@ impl ModelState {
             wanted,
             Availability {
                 model: &self.name,
-                latest: self.latest_by(wanted, new.map(|new| new.number())),
+                highest: self.highest_by(wanted, new.map(|new| new.number())),
                 ready: &ready,
                 unavailable: &unavailable,
             },
         )
     }
 
-    /// Checks that `new` may become READY. If a policy names `latest` beside other versions, `new` must have their signature.
+    /// Checks that `new` may become READY. If a policy names `latest` beside other versions, and `latest` moves to `new`, it must
+    /// have their signature.
     pub(super) fn check_signature(&self, new: &Arc<VersionRuntime>) -> Result<(), Faults> {
         if self.check_admissible(&self.wanted).is_err() {
             return Ok(());
         }
-        match self.check_admissible_with(&self.wanted, Some(new)) {
+        let mut wanted = (*self.wanted).clone();
+        wanted.latest = wanted.latest.filter(|latest| new.number() <= latest.seen);
+        match self.check_admissible_with(&wanted, Some(new)) {
             Err(AdminError::SignatureMismatch(differences)) => {
                 let entry = self.versions.get(&new.number());
                 let folder = entry.and_then(|entry| entry.folder.as_ref());
@@ -276,9 +340,9 @@ impl ModelState {
         let problem = self.problem();
         let ready = self.ready();
         let (usable, can_route) = self.usable(&ready);
-        let labels = usable.all_labels(self.latest());
+        let labels = usable.all_labels(self.highest());
         self.routing = match usable.policy(&self.name) {
-            Ok(policy) if can_route => {
+            Ok(Some(policy)) if can_route => {
                 let next = Routing::resolve(self.revision(), policy, &labels, &ready);
                 // The counts continue if the routing is the same.
                 match (next, self.routing.take()) {
@@ -301,23 +365,88 @@ impl ModelState {
             labels,
             routing: self.routing.clone(),
         };
-        self.report_metrics();
+        self.report_metrics(problem.is_some());
         (model, problem)
     }
 
     /// Returns why the desired state cannot be honoured, if it cannot.
     fn problem(&self) -> Option<String> {
         let revision = self.revision();
-        match (self.latest(), self.check_admissible(&self.wanted)) {
+        match (self.highest(), self.check_admissible(&self.wanted)) {
             (None, _) if self.record.is_some() && !self.listed => Some(format!(
                 "revision {revision} is in force, and the registry has no such model"
             )),
+            (None, _) if self.is_being_retired() => None,
             (None, _) => Some("no version is READY".to_owned()),
             (Some(_), Err(error)) => {
                 Some(format!("revision {revision} cannot be honoured: {error}"))
             }
-            (Some(_), Ok(())) => self.revert_problem.clone(),
+            (Some(_), Ok(())) => self
+                .automatic_problem
+                .clone()
+                .or_else(|| self.missing_folders())
+                .or_else(|| self.replaced_folders()),
         }
+    }
+
+    /// Describes the versions whose folders are no longer what is in memory, if there are any.
+    fn replaced_folders(&self) -> Option<String> {
+        let versions = self.versions.iter();
+        let mut replaced = versions.filter(|(_, entry)| entry.replaced().is_some());
+        let (version, entry) = replaced.next()?;
+        let (name, faults) = (&self.name, entry.replaced()?);
+        Some(format!(
+            "the files of version {version} were replaced ({}); it answers as it was loaded, and a restart refuses it. Put the earlier \
+             files back, or run `taper versions accept {version} --model {name}`",
+            first_message(faults)
+        ))
+    }
+
+    /// Returns the digest that `version` must have to be loaded; `None` if it was never READY.
+    pub(super) fn expected_digest(&self, version: VersionNumber) -> Option<VersionDigest> {
+        self.digests.expected(version, &self.wanted)
+    }
+
+    /// Returns the READY version to load again, because an operator accepted what replaced it.
+    pub(super) fn next_reload(&self) -> Option<VersionNumber> {
+        let mut versions = self.versions.iter();
+        let due = versions
+            .find(|(version, entry)| entry.needs_reload(self.expected_digest(**version)))?;
+        Some(*due.0)
+    }
+
+    /// Returns the READY version to compare with its folder, which has changed.
+    pub(super) fn next_comparison(&self) -> Option<VersionNumber> {
+        let mut versions = self.versions.iter();
+        let due = versions.find(|(_, entry)| entry.needs_comparison())?;
+        Some(*due.0)
+    }
+
+    /// Describes the versions that answer although their folders are gone, if there are any.
+    fn missing_folders(&self) -> Option<String> {
+        if self.is_being_retired() {
+            return None;
+        }
+        let versions = self.versions.iter();
+        let missing: Vec<_> = versions
+            .filter(|(_, entry)| entry.ready.is_some() && entry.folder.is_none())
+            .map(|(version, _)| version.to_string())
+            .collect();
+        if missing.is_empty() {
+            return None;
+        }
+        let (name, versions) = (&self.name, missing.join(", "));
+        Some(if self.versions_in_registry().is_empty() {
+            format!(
+                "the registry no longer has this model: {versions} still answers from memory, and a restart cannot load it. Bring \
+                 the folder back, or run `taper models forget {name}`"
+            )
+        } else {
+            format!(
+                "the registry no longer has {versions}, which still answers from memory; a restart cannot load it. Bring its \
+                 folder back, or take its traffic and labels away"
+            )
+        })
     }
 
     /// Returns the part of the desired state that `ready` can honour, and whether requests can be routed by it.
@@ -327,7 +456,10 @@ impl ModelState {
         usable
             .labels
             .retain(|_, version| ready.contains_key(version));
-        let has_latest = self.latest().is_some();
+        usable.latest = usable
+            .latest
+            .filter(|latest| ready.contains_key(&latest.version));
+        let has_latest = self.highest().is_some();
         if has_latest && self.check_admissible(&usable).is_ok() {
             return (usable, true);
         }
@@ -363,11 +495,14 @@ impl ModelState {
         Some(reduced)
     }
 
-    fn report_metrics(&self) {
+    fn report_metrics(&self, has_problem: bool) {
         let mut counts = [0_usize; State::ALL.len()];
         for entry in self.versions.values() {
             counts[entry.state() as usize] += 1;
         }
+        let versions = self.versions.values();
+        let replaced = versions.filter(|entry| entry.replaced().is_some()).count();
+        self.meters.health(has_problem, replaced);
         self.meters.versions(&counts);
         self.meters.revision(self.revision());
     }
@@ -384,7 +519,7 @@ impl ModelState {
             name: self.name.clone(),
             revision: self.revision(),
             wanted: Arc::clone(&self.wanted),
-            labels: self.wanted.all_labels(self.latest()),
+            labels: self.wanted.all_labels(self.highest()),
             versions,
             problem,
         }

@@ -118,6 +118,7 @@ impl TestRegistry {
             version: v(version),
             dir: self.dir(version),
             options: LoadOptions::default(),
+            expected: None,
             room: None,
             batching: BatchingHints::default(),
         };
@@ -139,14 +140,19 @@ impl TestRegistry {
     }
 }
 
-/// A memory store whose writes let other tasks run first, as those of a remote store do, and whose reads can be made to fail.
+/// A memory store whose writes let other tasks run first, as those of a remote store do. Reads and writes can be made to fail.
 #[derive(Debug, Default)]
 pub(super) struct RemoteStore {
     inner: MemoryStore,
     reads_fail: AtomicBool,
+    writes_fail: AtomicBool,
 }
 
 impl RemoteStore {
+    pub(super) fn set_writes_fail(&self, fail: bool) {
+        self.writes_fail.store(fail, Ordering::Relaxed);
+    }
+
     pub(super) fn set_reads_fail(&self, fail: bool) {
         self.reads_fail.store(fail, Ordering::Relaxed);
     }
@@ -169,6 +175,9 @@ impl Store for RemoteStore {
     ) -> StoreFuture<'a, Record> {
         Box::pin(async move {
             tokio::task::yield_now().await;
+            if self.writes_fail.load(Ordering::Relaxed) {
+                return Err(StoreError::Failed("the test breaks writes".into()));
+            }
             self.inner.compare_and_set(model, expected, draft).await
         })
     }
@@ -188,6 +197,10 @@ impl Store for RemoteStore {
 
     fn watch(&self) -> watch::Receiver<Revision> {
         self.inner.watch()
+    }
+
+    fn check(&self) -> StoreFuture<'_, ()> {
+        self.inner.check()
     }
 
     fn document<'a>(&'a self, id: DocumentId<'a>) -> StoreFuture<'a, Option<RawDocument>> {

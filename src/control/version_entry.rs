@@ -1,5 +1,6 @@
 //! One version as control tracks it.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -10,7 +11,7 @@ use super::reconcile::VersionFacts;
 use super::state::State;
 use super::view::VersionView;
 use crate::faults::Faults;
-use crate::model::Manifest;
+use crate::model::{Manifest, VersionDigest};
 use crate::registry::{ListedVersion, Stamp};
 use crate::serving::version::VersionRuntime;
 
@@ -18,6 +19,15 @@ use crate::serving::version::VersionRuntime;
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 /// Longest wait between two retries.
 const LAST_RETRY: Duration = Duration::from_secs(300);
+
+/// Whether what replaced a READY version is loaded in its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reload {
+    None,
+    Running,
+    /// It is tried again when the folder changes.
+    Failed,
+}
 
 /// One version and its state.
 #[derive(Debug)]
@@ -34,6 +44,11 @@ pub(super) struct VersionEntry {
     faults: Option<Arc<Faults>>,
     failures: u32,
     retry_at: Option<Instant>,
+    /// Stamp of the folder when what is in memory was read, or when the folder was last compared with it.
+    checked_stamp: Option<Stamp>,
+    /// How the folder differs from what is in memory, if it was replaced.
+    replaced: Option<Arc<Faults>>,
+    reload: Reload,
     /// Stamp of the folder that failed to load. A folder with another stamp is loaded at once.
     failed_stamp: Option<Stamp>,
 }
@@ -51,12 +66,100 @@ impl VersionEntry {
             faults: None,
             failures: 0,
             retry_at: None,
+            checked_stamp: None,
+            replaced: None,
+            reload: Reload::None,
             failed_stamp: None,
         }
     }
 
+    /// The folder is being read. A READY version stays READY: what is loaded takes its place.
+    pub(super) fn begin_load(&mut self, now: SystemTime) {
+        self.checked_stamp = self.folder.as_ref().map(|folder| folder.stamp);
+        if self.state == State::Ready {
+            self.reload = Reload::Running;
+        } else {
+            self.move_to(State::Loading, now);
+        }
+    }
+
+    /// Whether the folder of a READY version has changed since it was read or compared.
+    pub(super) fn needs_comparison(&self) -> bool {
+        let stamp = self.folder.as_ref().map(|folder| folder.stamp);
+        self.state == State::Ready
+            && self.reload != Reload::Running
+            && stamp.is_some_and(|stamp| Some(stamp) != self.checked_stamp)
+    }
+
+    /// The folder is being compared with what is in memory. Returns the folder and the digest in memory.
+    pub(super) fn begin_comparison(&mut self) -> Option<(PathBuf, VersionDigest)> {
+        let folder = self.folder.as_ref()?;
+        self.checked_stamp = Some(folder.stamp);
+        Some((folder.dir.clone(), self.digest()?))
+    }
+
+    /// The folder was compared with what is in memory.
+    pub(super) fn set_compared(&mut self, compared: Result<(), Faults>) {
+        if self.state == State::Ready {
+            self.reload = Reload::None;
+            self.replaced = compared.err().map(Arc::new);
+        }
+    }
+
+    /// How the folder differs from what is in memory, if it was replaced.
+    pub(super) fn replaced(&self) -> Option<&Faults> {
+        self.replaced.as_deref()
+    }
+
+    /// Whether a READY version must be loaded again: its folder was replaced, and an operator accepted what is there.
+    pub(super) fn needs_reload(&self, expected: Option<VersionDigest>) -> bool {
+        self.state == State::Ready
+            && self.reload == Reload::None
+            && self.replaced.is_some()
+            && expected.is_some_and(|expected| self.digest() != Some(expected))
+    }
+
+    /// Returns the digest of what is in memory.
+    fn digest(&self) -> Option<VersionDigest> {
+        self.manifest.as_ref().map(|manifest| manifest.digest)
+    }
+
+    /// `version` takes the place of the READY one, which is returned for the reaper.
+    pub(super) fn replace_ready(
+        &mut self,
+        version: Arc<VersionRuntime>,
+    ) -> Option<Arc<VersionRuntime>> {
+        self.hold(&version);
+        self.ready.replace(version)
+    }
+
+    /// What should have taken the place of the READY version cannot be loaded.
+    pub(super) fn set_reload_failed(&mut self, faults: Faults) {
+        self.reload = Reload::Failed;
+        self.replaced = Some(Arc::new(faults));
+    }
+
+    fn hold(&mut self, version: &Arc<VersionRuntime>) {
+        self.manifest = Some(version.version.model().manifest_arc());
+        self.weight_bytes = version.version.weight_bytes();
+        self.replaced = None;
+        self.reload = Reload::None;
+        self.clear_failures();
+    }
+
     pub(super) fn state(&self) -> State {
         self.state
+    }
+
+    /// Whether it can answer now, or will unless loading it fails.
+    pub(super) fn answers_now_or_soon(&self) -> bool {
+        let is_complete = |folder: &ListedVersion| folder.waits_for.is_none();
+        match self.state {
+            // Without its folder it answers until another version can.
+            State::Ready => self.folder.is_some(),
+            State::Discovered | State::Retired => self.folder.as_ref().is_some_and(is_complete),
+            state => state.is_loading(),
+        }
     }
 
     /// Changes the state. An illegal transition is a bug in the gateway, and is logged.
@@ -92,9 +195,7 @@ impl VersionEntry {
     /// The version was loaded, and may receive traffic.
     pub(super) fn set_ready(&mut self, version: Arc<VersionRuntime>, now: SystemTime) {
         self.move_to(State::Ready, now);
-        self.manifest = Some(version.version.model().manifest_arc());
-        self.weight_bytes = version.version.weight_bytes();
-        self.clear_failures();
+        self.hold(&version);
         self.ready = Some(version);
     }
 
@@ -113,6 +214,7 @@ impl VersionEntry {
     /// The next snapshot does not contain the version. Returns it for the reaper.
     pub(super) fn set_draining(&mut self, now: SystemTime) -> Option<Arc<VersionRuntime>> {
         self.move_to(State::Draining, now);
+        self.replaced = None;
         self.ready.take()
     }
 
@@ -162,10 +264,12 @@ impl VersionEntry {
             .as_ref()
             .and_then(|folder| folder.waits_for.as_ref());
         match (self.state, &self.faults, waits) {
-            (State::Failed, Some(faults), _) => format!("it failed to load: {}", first(faults)),
+            (State::Failed, Some(faults), _) => {
+                format!("it failed to load: {}", first_message(faults))
+            }
             // While it is retried, the earlier reason still matters.
             (state, Some(faults), _) if state.is_loading() => {
-                let (state, why) = (state.as_str(), first(faults));
+                let (state, why) = (state.as_str(), first_message(faults));
                 format!("it is {state} again after it failed to load: {why}")
             }
             (State::Discovered, _, Some(waits)) => format!("it is DISCOVERED and waits: {waits}"),
@@ -195,6 +299,7 @@ impl VersionEntry {
                 _ => None,
             },
             held_by,
+            replaced: self.replaced.clone(),
             manifest: self.manifest.clone(),
             weight_bytes: self.weight_bytes,
         }
@@ -202,7 +307,7 @@ impl VersionEntry {
 }
 
 /// Returns the first fault's message.
-fn first(faults: &Faults) -> String {
+pub(super) fn first_message(faults: &Faults) -> String {
     faults
         .iter()
         .next()

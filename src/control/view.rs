@@ -17,6 +17,8 @@ use crate::model::Manifest;
 pub struct View {
     /// Models by name. A model whose `Arc` is the same as in an earlier view has not changed since.
     pub models: BTreeMap<ModelName, Arc<ModelView>>,
+    /// Why no change can be stored, if it is known.
+    pub store_problem: Option<String>,
 }
 
 /// One model.
@@ -62,6 +64,8 @@ pub struct VersionView {
     pub waits_for: Option<String>,
     /// Descriptions of everything that refers to it.
     pub held_by: Vec<String>,
+    /// How its folder differs from what is in memory, if it was replaced.
+    pub replaced: Option<Arc<Faults>>,
     /// Its manifest, while it is in memory.
     pub manifest: Option<Arc<Manifest>>,
     /// Bytes of its weights; 0 unless it is in memory.

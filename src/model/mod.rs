@@ -11,6 +11,7 @@ pub mod payload;
 
 mod batch;
 mod content_stores;
+mod digest;
 mod encode;
 pub mod format;
 mod judge;
@@ -29,9 +30,12 @@ pub(crate) mod samples;
 
 pub use batch::{Batch, Content, Value};
 pub use content_stores::ContentStores;
+pub use digest::VersionDigest;
 pub use encode::{Observe, Observed};
 pub use format::{Description, FormatFault, Judged, describe, recognise};
-pub use load::{LoadOptions, Pace, Phase, Version, agrees, load, load_with, memory_to_load};
+pub use load::{
+    LoadOptions, Pace, Phase, Version, agrees, load, load_with, memory_to_load, verify_files,
+};
 pub use manifest::Manifest;
 pub(crate) use open_file::{folder_of, open_file, open_regular};
 pub use scoring::{Model, OutputContent, OutputTensor, Outputs, Pass, Scores, TopClass};

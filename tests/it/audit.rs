@@ -75,7 +75,7 @@ async fn every_change_and_refusal_is_one_line_and_reading_can_resume_after_any_l
     }
     assert_eq!(
         (&done["revision"], &done["action"]),
-        (&1.into(), &"move label stable to 1".into())
+        (&2.into(), &"move label stable to 1".into())
     );
     assert_eq!(refused["outcome"], "UNKNOWN_VERSION");
     assert_eq!(lines(&mut gateway, before + 1).await.len(), 1);

@@ -180,7 +180,7 @@ fn rows_from_stdin_are_answered_in_order() {
     assert!(
         shown
             .stdout
-            .contains("m version 2, primary, policy revision 0"),
+            .contains("m version 2, primary, policy revision 1"),
         "{}",
         shown.stdout
     );
@@ -230,7 +230,7 @@ fn a_new_split_keeps_the_rest_of_the_policy() {
     ]);
     assert_eq!(first.code, Some(0), "{first:?}");
     assert!(
-        first.stdout.contains("policy revision 0 -> 1"),
+        first.stdout.contains("policy revision 1 -> 2"),
         "{}",
         first.stdout
     );
@@ -249,7 +249,7 @@ fn a_new_split_keeps_the_rest_of_the_policy() {
         .filter_map(|at| before["split"][at]["requests"].as_u64())
         .sum();
     assert_eq!(counted, 3, "{second}");
-    assert_eq!(after["revision"], 2);
+    assert_eq!(after["revision"], 3);
     assert_eq!(
         after["split"][1],
         json!({"version": 2, "basis_points": 50, "requests": 0})
@@ -286,7 +286,7 @@ fn a_new_split_keeps_the_rest_of_the_policy() {
     let now = run(&["split", "get", "m", "--address", &admin, "--json"]);
     assert_eq!(
         json_of(&now.stdout)["revision"],
-        3,
+        4,
         "neither changed anything"
     );
 }
@@ -298,7 +298,7 @@ fn models_are_listed_with_their_faults() {
         manifest["nonsense"] = json!(1);
     });
     let (_gateway, _, admin) = serving(&dir);
-    let wanted = json!([{"name": "m", "ready_versions": [1, 2], "failed_versions": [3], "policy_revision": 0}]);
+    let wanted = json!([{"name": "m", "ready_versions": [1, 2], "failed_versions": [3], "policy_revision": 1}]);
     // A failed version is loaded again from time to time, and is not FAILED meanwhile.
     process::eventually("version 3 is listed as FAILED", || {
         let all = json_of(&run(&["models", "--address", &admin, "--json"]).stdout);

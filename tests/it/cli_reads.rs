@@ -27,7 +27,7 @@ fn a_change_appears_in_watch_history_and_audit() {
     let mut watching = Process::start(&mut taper(&watch));
     watching.line_with("state   m");
     stdout_of(&["split", "set", "m", "1=100%", "--address", &admin]);
-    let line = watching.line_with("change  m revision 1");
+    let line = watching.line_with("change  m revision 2");
     assert!(line.contains("split"), "{line}");
     watching.signal("INT");
     assert_eq!(watching.end().code, Some(0));
@@ -35,7 +35,7 @@ fn a_change_appears_in_watch_history_and_audit() {
     let first = stdout_of(&[
         "watch",
         "--after",
-        "0",
+        "1",
         "--count",
         "1",
         "--json",
@@ -43,10 +43,10 @@ fn a_change_appears_in_watch_history_and_audit() {
         &admin,
     ]);
     let first: Value = serde_json::from_str(first.trim_end()).expect("one JSON line");
-    assert_eq!(first["change"]["revision"], 1);
+    assert_eq!(first["change"]["revision"], 2);
 
     let history = json(&["history", "--model", "m", "--json", "--address", &admin]);
-    assert_eq!(history["revisions"][0]["revision"], 1, "{history}");
+    assert_eq!(history["revisions"][0]["revision"], 2, "{history}");
     assert_eq!(history["revisions"][0]["policy"]["split"][0]["target"], "1");
     assert_eq!(
         json(&["history", "--all", "--json", "--address", &admin]),
@@ -55,7 +55,7 @@ fn a_change_appears_in_watch_history_and_audit() {
     assert!(stdout_of(&["history", "--address", &admin]).contains("what differs"));
     assert_eq!(
         json(&["models", "m", "--json", "--address", &admin])["revision"],
-        1
+        2
     );
 
     let audit = json(&["audit", "--json", "--address", &admin]);
@@ -130,7 +130,8 @@ fn a_pushed_folder_may_have_any_name_and_its_author_is_audited() {
     let pushed = stdout_of(&[&["push", folder, "--address", &admin], &why[..]].concat());
     assert!(pushed.contains("m 3 is published"), "{pushed}");
     let audit = json(&["audit", "--json", "--address", &admin]);
-    let line = &audit["last"][0];
+    let lines = audit["last"].as_array().expect("lines");
+    let line = lines.last().expect("the upload");
     assert_eq!(
         (&line["actor"], &line["reason"]),
         (&"ann".into(), &"the third".into())
@@ -144,7 +145,7 @@ fn a_watch_resumes_after_the_last_revision_when_the_gateway_restarts() {
     let watch = ["watch", "--after", "0", "--address", &admin];
     let mut watching = Process::start(&mut taper(&watch));
     stdout_of(&["label", "set", "stable", "1", "--address", &admin]);
-    watching.line_with("change  m revision 1");
+    watching.line_with("change  m revision 2");
     gateway.signal("TERM");
     assert_eq!(gateway.end().code, Some(0));
     // A restarted service uses the same folder and the same port.
@@ -155,7 +156,7 @@ fn a_watch_resumes_after_the_last_revision_when_the_gateway_restarts() {
     gateway = Process::start(&mut again);
     gateway.address("admin");
     stdout_of(&["label", "set", "stable", "2", "--address", &admin]);
-    watching.line_with("change  m revision 2");
+    watching.line_with("change  m revision 3");
     watching.signal("INT");
     let ended = watching.end();
     assert_eq!(ended.code, Some(0));
@@ -163,7 +164,7 @@ fn a_watch_resumes_after_the_last_revision_when_the_gateway_restarts() {
         .stdout
         .lines()
         .filter(|line| line.starts_with("change"));
-    assert_eq!(changes.count(), 2, "none twice: {}", ended.stdout);
+    assert_eq!(changes.count(), 3, "none twice: {}", ended.stdout);
 }
 
 #[test]

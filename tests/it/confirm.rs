@@ -25,13 +25,24 @@ struct ServeProcess {
     admin: AdminServiceClient<Channel>,
 }
 
+/// A registry with two versions, of which revision 1 gives the first all traffic.
 fn two_versions() -> TempDir {
-    registry(|root| (1..=2).for_each(|version| tiny::publish(root, "m", version)))
+    let dir = registry(|root| (1..=2).for_each(|version| tiny::publish(root, "m", version)));
+    configure(&dir, "[models.m]\nsplit = { 1 = 10000 }");
+    dir
+}
+
+fn configure(dir: &TempDir, toml: &str) {
+    std::fs::write(dir.path().join("taper.toml"), toml).expect("configuration");
 }
 
 impl ServeProcess {
     async fn start(dir: &Path) -> Self {
-        Self::of(Process::serve(dir)).await
+        let mut command = serve(dir);
+        Self::of(Process::start(
+            command.arg("--config").arg(dir.join("taper.toml")),
+        ))
+        .await
     }
 
     async fn of(mut process: Process) -> Self {
@@ -188,7 +199,6 @@ fn revert() -> (u64, String, String) {
 async fn an_unconfirmed_change_reverts_at_its_deadline() {
     let dir = two_versions();
     let mut gateway = ServeProcess::start(dir.path()).await;
-    gateway.all_to(1, 0, 0).await.expect("for good");
     let changed = gateway.all_to(2, 1, 1).await.expect("for a second");
     let until = SystemTime::try_from(changed.confirm_by.expect("a time")).expect("a time");
     gateway.expect_in_force_until(until).await;
@@ -203,7 +213,6 @@ async fn an_unconfirmed_change_reverts_at_its_deadline() {
 async fn a_change_that_expired_while_the_gateway_was_down_is_never_served_again() {
     let dir = two_versions();
     let mut gateway = ServeProcess::start(dir.path()).await;
-    gateway.all_to(1, 0, 0).await.expect("for good");
     gateway.all_to(2, 1, 3600).await.expect("for an hour");
     gateway.process.kill();
     revert_at(dir.path(), 2, long_ago());
@@ -221,7 +230,6 @@ async fn a_change_that_expired_while_the_gateway_was_down_is_never_served_again(
 async fn an_unconfirmed_change_reverts_at_its_deadline_after_a_restart() {
     let dir = two_versions();
     let mut gateway = ServeProcess::start(dir.path()).await;
-    gateway.all_to(1, 0, 0).await.expect("for good");
     let changed = gateway.all_to(2, 1, 3600).await.expect("for an hour");
     gateway.process.kill();
     let mut gateway = ServeProcess::start(dir.path()).await;
@@ -246,7 +254,6 @@ async fn an_unconfirmed_change_reverts_at_its_deadline_after_a_restart() {
 async fn a_confirmed_change_survives_restarts() {
     let dir = two_versions();
     let mut gateway = ServeProcess::start(dir.path()).await;
-    gateway.all_to(1, 0, 0).await.expect("for good");
     gateway.all_to(2, 1, 3600).await.expect("for an hour");
     gateway.process.kill();
     let mut gateway = ServeProcess::start(dir.path()).await;
@@ -269,7 +276,6 @@ async fn a_confirmed_change_survives_restarts() {
 async fn undoing_an_unconfirmed_change_ends_the_wait() {
     let dir = two_versions();
     let mut gateway = ServeProcess::start(dir.path()).await;
-    gateway.all_to(1, 0, 0).await.expect("for good");
     gateway.all_to(2, 1, 3600).await.expect("for an hour");
     let request = v1::UndoRequest {
         model: "m".into(),
@@ -294,15 +300,11 @@ async fn undoing_an_unconfirmed_change_ends_the_wait() {
 async fn an_unconfirmed_change_blocks_other_changes_and_keeps_the_earlier_version_loaded() {
     let dir = two_versions();
     let mut gateway = ServeProcess::start(dir.path()).await;
-    gateway.all_to(1, 0, 0).await.expect("for good");
     gateway.all_to(2, 1, 3600).await.expect("for an hour");
     gateway.process.kill();
     // From now on only the state that a revert restores needs version 1.
-    std::fs::write(dir.path().join("taper.toml"), "versions = { latest = 1 }")
-        .expect("configuration");
-    let mut command = serve(dir.path());
-    let process = Process::start(command.arg("--config").arg(dir.path().join("taper.toml")));
-    let mut gateway = ServeProcess::of(process).await;
+    configure(&dir, "versions = { latest = 1 }");
+    let mut gateway = ServeProcess::start(dir.path()).await;
     let status = gateway.all_to(1, 2, 0).await.expect_err("not now");
     assert_eq!(
         (status.code(), &*reason(&status)),

@@ -8,7 +8,7 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 
-use crate::harness::{TestGateway, connect, good, rows, single_score};
+use crate::harness::{TestGateway, connect, eventually, good, rows, single_score};
 use crate::lifecycle::NEWEST;
 use crate::python::python;
 use crate::tiny;
@@ -76,28 +76,26 @@ async fn health_watchers_are_notified_when_a_model_stops_and_resumes_serving() {
     for watched in [&mut watched, &mut other, &mut all] {
         assert_eq!(watched.next().await, ServingStatus::Serving);
     }
-    // A model with revisions remains known when its folder is removed.
-    let set = |version| v1::SetLabelRequest {
-        model: "m".into(),
-        label: "stable".into(),
-        version,
-        terms: None,
-    };
-    gateway.admin.set_label(set(1)).await.expect("set");
-    let removed = v1::DeleteLabelRequest {
-        model: "m".into(),
-        label: "stable".into(),
-        terms: None,
-    };
-    gateway.admin.delete_label(removed).await.expect("removed");
     let (folder, beside) = (gateway.models().join("m"), gateway.models().join("../m"));
     fs::rename(&folder, &beside).expect("taken away");
+    eventually("the missing folder is reported", || async {
+        let (_, body) = gateway.http_get("/readyz").await;
+        body.contains("taper models forget m").then_some(())
+    })
+    .await;
+    // It answers from memory until an operator says that it is gone.
+    let forget = v1::ForgetModelRequest {
+        model: "m".into(),
+        terms: None,
+    };
+    gateway.admin.forget_model(forget).await.expect("forgotten");
     assert_eq!(watched.next().await, ServingStatus::NotServing);
-    let (_, reasons) = gateway.http_get("/readyz").await;
-    assert!(reasons.starts_with("model m: "), "{reasons}");
+    assert_eq!(watched.next().await, ServingStatus::ServiceUnknown);
     fs::rename(&beside, &folder).expect("put back");
-    assert_eq!(watched.next().await, ServingStatus::Serving);
-    // The model has no revisions, so the next event is the end of the stream.
+    assert_eq!(
+        watched.next_past(ServingStatus::NotServing).await,
+        ServingStatus::Serving
+    );
     let drained = tokio::task::spawn(gateway.drain());
     for watched in [&mut watched, &mut other, &mut all] {
         assert_eq!(watched.next().await, ServingStatus::NotServing);
@@ -123,7 +121,11 @@ async fn a_model_is_healthy_while_its_policy_can_be_served_even_if_other_setting
     }
     let mut gateway = TestGateway::over(dir, "").await;
     let (_, reasons) = gateway.http_get("/readyz").await;
-    assert_eq!(reasons.lines().count(), 2, "{reasons}");
+    assert_eq!(
+        reasons.lines().count(),
+        3,
+        "ready, and two problems: {reasons}"
+    );
     // For `m`, the label `old` names a missing version, but no traffic goes to it. For the other model, traffic goes to it.
     for (model, want) in [
         ("m", ServingStatus::Serving),

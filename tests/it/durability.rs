@@ -29,6 +29,8 @@ const MAX_YIELDS: u32 = 200;
 const SEED: &str = "TAPER_TEST_SEED";
 const MODELS: [&str; 2] = ["a", "b"];
 const VERSIONS: u64 = 2;
+/// The reason of the first change of each model, which taper makes itself.
+const FIRST_VERSION: &str = "the model had no traffic policy";
 const LABELS: [&str; 3] = ["stable", "canary", "shadow"];
 
 /// One change request. Its reason is unique, so it can be found in the history and in the audit log.
@@ -258,7 +260,12 @@ fn kept(change: v1::Revision) -> StoredRevision {
         change.loaded.is_empty() && change.unloaded.is_empty(),
         "no client requested this: {change:?}"
     );
-    assert_eq!((change.confirm_by, &*change.actor), (None, "client"));
+    let actor = if change.reason == FIRST_VERSION {
+        "taper"
+    } else {
+        "client"
+    };
+    assert_eq!((change.confirm_by, &*change.actor), (None, actor));
     StoredRevision {
         model: change.model,
         reason: change.reason,
@@ -322,6 +329,14 @@ impl Ledger {
                 "no revision is left out"
             );
             let kept = kept(change);
+            if kept.reason == FIRST_VERSION {
+                assert!(
+                    self.kept.len() < MODELS.len(),
+                    "at the first start: {kept:?}"
+                );
+                self.kept.insert(revision, kept);
+                continue;
+            }
             let asked = self.asked.get(&kept.reason);
             let asked = asked
                 .unwrap_or_else(|| panic!("no client requested revision {revision}: {kept:?}"));
@@ -420,6 +435,8 @@ impl Ledger {
             self.kept.len() as u64,
             "each change is in the audit log"
         );
+        let first = lines.remove(FIRST_VERSION).unwrap_or_default();
+        assert_eq!(first.len(), MODELS.len(), "{first:?}");
         for (reason, asked) in &self.asked {
             let logged = lines.remove(reason).unwrap_or_default();
             let right = match &asked.answer {

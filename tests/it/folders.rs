@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use taper::proto::v1;
 use tonic::Code;
 
 use crate::harness::{TestGateway, eventually, good, rows};
@@ -30,9 +31,11 @@ async fn until(gateway: &mut TestGateway, model: &str, wanted: Result<u64, Code>
 }
 
 #[tokio::test]
-async fn removing_a_folder_moves_traffic_to_the_next_lower_version_and_removing_the_last_one_ends_the_model()
+async fn traffic_moves_down_with_a_removed_folder_and_a_model_that_is_gone_answers_until_it_is_forgotten()
  {
-    let mut gateway = TestGateway::start("[watch]\npoll_ms = 100", |root| {
+    let toml = "[watch]\npoll_ms = 100\n[models.m]\nsplit = { latest = 10000 }\n\
+                [models.other]\nsplit = { latest = 10000 }\n";
+    let mut gateway = TestGateway::start(toml, |root| {
         (1..=2).for_each(|version| tiny::publish(root, "m", version));
         tiny::publish(root, "other", 1);
     })
@@ -40,17 +43,34 @@ async fn removing_a_folder_moves_traffic_to_the_next_lower_version_and_removing_
     assert_eq!(answers(&mut gateway).await, Ok(2));
     fs::remove_dir_all(gateway.models().join("m/2")).expect("removed");
     until(&mut gateway, "m", Ok(1)).await;
-    // The only version that can answer stays while its model folder exists: an empty folder is no request to unload.
+    // The only version that can answer stays: an empty folder is no request to unload.
     fs::remove_dir_all(gateway.models().join("m/1")).expect("removed");
-    for version in 2..=3 {
-        // Only a later scan of the registry finds this version.
-        tiny::drop_in(&gateway.models(), "other", version, |root| {
-            tiny::publish(root, "other", version);
-        });
-        until(&mut gateway, "other", Ok(version)).await;
-    }
+    wait_for_other(&mut gateway, 2).await;
     assert_eq!(answers(&mut gateway).await, Ok(1));
+    // Nor is a folder that went away, as when a volume is not mounted.
     fs::remove_dir_all(gateway.models().join("m")).expect("removed");
+    wait_for_other(&mut gateway, 3).await;
+    assert_eq!(answers(&mut gateway).await, Ok(1));
+    let (status, body) = gateway.http_get("/readyz").await;
+    assert!(status.ends_with("200 OK"), "{status}");
+    assert!(
+        body.starts_with("ready\nmodel m: ") && body.contains("taper models forget m"),
+        "{body}"
+    );
+    let forget = v1::ForgetModelRequest {
+        model: "m".into(),
+        terms: None,
+    };
+    gateway.admin.forget_model(forget).await.expect("forgotten");
     until(&mut gateway, "m", Err(Code::NotFound)).await;
+    assert_eq!(gateway.http_get("/readyz").await.1, "ready\n");
     gateway.drain().await;
+}
+
+/// Waits until a later scan of the registry has found this version of another model.
+async fn wait_for_other(gateway: &mut TestGateway, version: u64) {
+    tiny::drop_in(&gateway.models(), "other", version, |root| {
+        tiny::publish(root, "other", version);
+    });
+    until(gateway, "other", Ok(version)).await;
 }

@@ -9,7 +9,9 @@ use crate::harness::{TestGateway, eventually, good, rows, single_score};
 use crate::steady_requests::SteadyRequests;
 use crate::tiny;
 
-/// The newest version serves, and the registry is scanned often.
+/// Traffic of model `m` follows its newest version.
+pub const FOLLOW: &str = "[models.m]\nsplit = { latest = 10000 }\n";
+/// Only the newest version and those with traffic are loaded, and the registry is scanned often.
 pub const NEWEST: &str = "versions = { latest = 1 }\n[watch]\npoll_ms = 100\nsettle_ms = 100\n";
 
 /// Returns the status of `version` of `m`, or `None` if it is unknown.
@@ -66,8 +68,9 @@ async fn answers(gateway: &mut TestGateway, version: u64) {
 }
 
 #[tokio::test]
-async fn a_new_folder_takes_over_from_the_earlier_version() {
-    let mut gateway = TestGateway::start(NEWEST, |root| tiny::publish(root, "m", 1)).await;
+async fn a_new_folder_takes_over_from_the_earlier_version_where_the_split_follows_latest() {
+    let toml = format!("{NEWEST}{FOLLOW}");
+    let mut gateway = TestGateway::start(&toml, |root| tiny::publish(root, "m", 1)).await;
     answers(&mut gateway, 1).await;
     let stream = SteadyRequests::start(&gateway.data, "m");
     tiny::drop_in(&gateway.models(), "m", 2, |root| {
@@ -118,8 +121,11 @@ async fn an_unknown_model_serves_once_its_first_version_appears() {
 
 #[tokio::test]
 async fn a_folder_written_file_by_file_serves_once_it_is_complete() {
-    let toml = "versions = { latest = 1 }\n[watch]\npoll_ms = 100\nsettle_ms = 3600000\n";
-    let mut gateway = TestGateway::start(toml, |root| tiny::publish(root, "m", 1)).await;
+    let watch = "versions = { latest = 1 }\n[watch]\npoll_ms = 100\nsettle_ms = 3600000\n";
+    let mut gateway = TestGateway::start(&format!("{watch}{FOLLOW}"), |root| {
+        tiny::publish(root, "m", 1)
+    })
+    .await;
     let whole = tempfile::tempdir().expect("temporary folder");
     tiny::publish(whole.path(), "m", 2);
     let whole = whole.path().join("m/2");
@@ -156,7 +162,7 @@ async fn a_folder_written_file_by_file_serves_once_it_is_complete() {
 
 #[tokio::test]
 async fn a_version_beyond_the_memory_limit_fails_and_the_old_one_keeps_serving() {
-    let toml = format!("{NEWEST}[limits]\nmax_weight_bytes = 1048576\n");
+    let toml = format!("{NEWEST}[limits]\nmax_weight_bytes = 1048576\n{FOLLOW}");
     let mut gateway = TestGateway::start(&toml, |root| tiny::publish(root, "m", 1)).await;
     let stream = SteadyRequests::start(&gateway.data, "m");
     // More than a mebibyte per version, and two versions are in memory for a moment.

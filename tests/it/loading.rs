@@ -101,17 +101,21 @@ async fn load_and_unload_calls_return_once_the_version_is_loaded_or_unloaded() {
 }
 
 #[tokio::test]
-async fn undoing_a_load_moves_latest_back_and_unloads_the_version() {
+async fn undoing_a_load_moves_the_label_latest_back_and_unloads_the_version() {
     let mut gateway = TestGateway::start("versions = [1]", |root| {
         (1..=2).for_each(|version| tiny::publish(root, "m", version));
     })
     .await;
     let answers = async |gateway: &mut TestGateway| {
-        let answer = gateway.predict(rows("m", [good()])).await;
+        let mut request = rows("m", [good()]);
+        request.pin = Some(v1::predict_request::Pin::Label("latest".into()));
+        let answer = gateway.predict(request).await;
         answer.expect("an answer").version
     };
     gateway.admin.load_version(load(2)).await.expect("loaded");
     assert_eq!(answers(&mut gateway).await, 2, "`latest`");
+    let unpinned = gateway.predict(rows("m", [good()])).await;
+    assert_eq!(unpinned.expect("an answer").version, 1, "the first version");
     let undo = v1::UndoRequest {
         model: "m".into(),
         terms: None,
@@ -128,7 +132,7 @@ async fn a_version_in_use_is_not_unloaded() {
         (1..=2).for_each(|version| tiny::publish(root, "m", version));
     })
     .await;
-    for (version, who) in [(1, "label stable"), (2, "split (latest: 100%)")] {
+    for (version, who) in [(1, "label stable"), (2, "split (2: 100%)")] {
         let status = gateway
             .admin
             .unload_version(unload(version))

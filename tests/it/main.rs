@@ -68,6 +68,7 @@ mod rest_v1;
 mod restart;
 mod revisions;
 mod routing;
+mod safe_defaults;
 mod shadow_policy;
 mod shadows;
 mod shutdown;

@@ -94,7 +94,8 @@ async fn only_one_of_two_changes_from_one_revision_succeeds() {
             .set_split("m", &[(1, 10_000)], 0)
             .await
             .expect("first"),
-        1
+        2,
+        "revision 0 is expected until an operator changes the model"
     );
     let status = gateway
         .set_split("m", &[(2, 10_000)], 0)
@@ -106,7 +107,7 @@ async fn only_one_of_two_changes_from_one_revision_succeeds() {
         details.error_info().expect("info").reason,
         "REVISION_CONFLICT"
     );
-    assert!(status.message().contains("revision 1"), "{status:?}");
+    assert!(status.message().contains("revision 2"), "{status:?}");
     assert_eq!(
         gateway
             .predict(rows("m", [good()]))
@@ -279,7 +280,7 @@ async fn a_policy_that_cannot_be_satisfied_is_refused_with_the_reason_and_change
         .await
         .expect("policy")
         .into_inner();
-    assert_eq!(now.revision, 0, "nothing was changed");
+    assert_eq!(now.revision, 1, "nothing was changed");
     gateway.drain().await;
 }
 
@@ -317,7 +318,7 @@ async fn a_policy_is_returned_as_it_was_set() {
         .expect("get")
         .into_inner();
     assert_eq!(got.policy, Some(wanted));
-    assert_eq!(got.revision, 1);
+    assert_eq!(got.revision, 2);
     let counted: Vec<_> = got
         .counted
         .iter()

@@ -172,17 +172,52 @@ async fn readiness_reports_missing_versions() {
     assert_eq!(gateway.http_get("/healthz").await.0, "HTTP/1.1 200 OK");
     assert_eq!(gateway.http_get("/readyz").await.0, "HTTP/1.1 200 OK");
     gateway.drain().await;
-    let broken = TestGateway::start("", |root| {
-        tiny::publish(root, "m", 1);
+    for (toml, expected) in [
+        (
+            "",
+            (
+                "HTTP/1.1 200 OK",
+                "ready\nmodel sick: no version is READY\n",
+            ),
+        ),
+        (
+            "strict_readiness = true",
+            (
+                "HTTP/1.1 503 Service Unavailable",
+                "model sick: no version is READY\n",
+            ),
+        ),
+    ] {
+        let broken = TestGateway::start(toml, |root| {
+            tiny::publish(root, "m", 1);
+            tiny::publish_with(root, "sick", 1, |manifest| {
+                manifest["files"][0]["bytes"] = 1.into()
+            });
+        })
+        .await;
+        let (status, body) = broken.http_get("/readyz").await;
+        assert_eq!((&*status, &*body), expected, "{toml}");
+        let (_, metrics) = broken.http_get("/metrics").await;
+        for line in [
+            "taper_model_problem{model=\"m\"} 0",
+            "taper_model_problem{model=\"sick\"} 1",
+        ] {
+            assert!(metrics.lines().any(|have| have == line), "{line}");
+        }
+        broken.drain().await;
+    }
+    let alone = TestGateway::start("", |root| {
         tiny::publish_with(root, "sick", 1, |manifest| {
             manifest["files"][0]["bytes"] = 1.into()
         });
     })
     .await;
-    let (status, reasons) = broken.http_get("/readyz").await;
-    assert_eq!(status, "HTTP/1.1 503 Service Unavailable");
-    assert_eq!(reasons, "model sick: no version is READY\n");
-    broken.drain().await;
+    let (status, _) = alone.http_get("/readyz").await;
+    assert_eq!(
+        status, "HTTP/1.1 503 Service Unavailable",
+        "no model answers"
+    );
+    alone.drain().await;
 }
 
 #[tokio::test]
@@ -260,10 +295,10 @@ async fn settings_that_cannot_be_satisfied_after_a_restart_are_reported_and_othe
     std::fs::remove_dir_all(dir.path().join("models/m/1")).expect("removed");
     let mut gateway = TestGateway::over(dir, "").await;
     let (status, reasons) = gateway.http_get("/readyz").await;
-    assert!(status.contains("503"), "{status}");
-    let want = "model m: revision 1 cannot be honoured: version 1 cannot take traffic";
+    assert!(status.contains("200"), "{status}");
+    let want = "ready\nmodel m: revision 1 cannot be honoured: version 1 cannot take traffic";
     assert!(reasons.starts_with(want), "{reasons}");
-    assert_eq!(reasons.lines().count(), 1, "{reasons}");
+    assert_eq!(reasons.lines().count(), 2, "{reasons}");
     let refused = gateway.predict(rows("m", [good()])).await;
     assert_eq!(
         refused.expect_err("never by another version").code(),

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use taper::proto::v1::VersionState;
 
 use crate::harness::{TestGateway, eventually, good, rows};
-use crate::lifecycle::{NEWEST, becomes, faults, status_of};
+use crate::lifecycle::{FOLLOW, NEWEST, becomes, faults, status_of};
 use crate::steady_requests::SteadyRequests;
 use crate::tiny;
 
@@ -142,7 +142,8 @@ const FAULTS: [(&str, Publish, &str); 11] = [
 
 #[tokio::test]
 async fn a_faulty_version_fails_with_its_reason_while_the_old_one_keeps_serving() {
-    let gateway = TestGateway::start(NEWEST, |root| tiny::publish(root, "m", 1)).await;
+    let toml = format!("{NEWEST}{FOLLOW}");
+    let gateway = TestGateway::start(&toml, |root| tiny::publish(root, "m", 1)).await;
     let stream = SteadyRequests::start(&gateway.data, "m");
     for (version, (what, publish, want)) in (2..).zip(FAULTS) {
         tiny::drop_in(&gateway.models(), "m", version, |root| {

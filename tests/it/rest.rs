@@ -491,7 +491,7 @@ async fn models_and_versions_are_described_as_triton_describes_them() {
 
 #[tokio::test]
 async fn unknown_models_and_versions_are_refused_by_name() {
-    let gateway = TestGateway::start("", |root| {
+    let gateway = TestGateway::start("strict_readiness = true", |root| {
         tiny::publish(root, "m", 1);
         tiny::publish_with(root, "sick", 1, |manifest| {
             manifest["files"][0]["bytes"] = 1.into()

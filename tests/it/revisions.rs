@@ -86,10 +86,10 @@ async fn the_history_lists_actor_change_and_reason_newest_first() {
         .await
         .expect("second");
     let all = history(&mut gateway, v1::ListRevisionsRequest::default()).await;
-    let [second, first] = &all[..] else {
-        panic!("two changes: {all:?}")
+    let [second, first, ..] = &all[..] else {
+        panic!("two changes and the first versions: {all:?}")
     };
-    assert_eq!((second.revision, first.revision), (2, 1));
+    assert_eq!((second.revision, first.revision), (4, 3));
     assert_eq!(
         (&*second.actor, &*second.reason),
         ("ann", "the new one is better")
@@ -99,8 +99,8 @@ async fn the_history_lists_actor_change_and_reason_newest_first() {
         "called by the address: {first:?}"
     );
     assert_eq!(second.action, "move label stable to 2");
-    assert_eq!((second.undoes_to, first.undoes_to), (1, 0));
-    assert!(second.time.is_some() && second.policy.is_none());
+    assert_eq!((second.undoes_to, first.undoes_to), (3, 1));
+    assert!(second.time.is_some() && second.policy.is_some());
     assert_eq!(second.labels["stable"], 2);
     let [difference] = &second.differences[..] else {
         panic!("one difference: {second:?}")
@@ -139,11 +139,12 @@ async fn the_history_can_be_paged_and_filtered_by_model() {
         limit,
     };
     for (request, want) in [
-        (page("", 0, 0), vec![6, 5, 4, 3, 2, 1]),
-        (page("m", 0, 2), vec![5, 4]),
-        (page("m", 4, 2), vec![3, 2]),
-        (page("m", 2, 2), vec![1]),
-        (page("other", 0, 1000), vec![6]),
+        (page("", 0, 0), vec![8, 7, 6, 5, 4, 3, 2, 1]),
+        (page("m", 0, 2), vec![7, 6]),
+        (page("m", 6, 2), vec![5, 4]),
+        (page("m", 4, 2), vec![3, 1]),
+        (page("m", 3, 2), vec![1]),
+        (page("other", 0, 1000), vec![8, 2]),
     ] {
         let request_text = format!("{request:?}");
         let got: Vec<_> = history(&mut gateway, request)
@@ -198,18 +199,24 @@ async fn undo_reverts_one_change_after_another_and_rollback_restores_any_revisio
         revision,
         terms: None,
     };
-    let rolled_back = gateway.admin.rollback_to(back(3)).await.expect("all three");
-    assert_eq!(rolled_back.into_inner().restores, Some(3));
+    let rolled_back = gateway.admin.rollback_to(back(5)).await.expect("all three");
+    assert_eq!(rolled_back.into_inner().restores, Some(5));
     assert_eq!(labels(&mut gateway).await, named(&[("a", 2), ("b", 1)]));
     undo(&mut gateway).await.expect("the rollback");
     assert_eq!(labels(&mut gateway).await, []);
-    gateway.admin.rollback_to(back(3)).await.expect("again");
+    gateway.admin.rollback_to(back(5)).await.expect("again");
     gateway
         .admin
-        .rollback_to(back(0))
+        .rollback_to(back(1))
         .await
         .expect("the beginning");
     assert_eq!(labels(&mut gateway).await, []);
+    let status = gateway
+        .admin
+        .rollback_to(back(0))
+        .await
+        .expect_err("before the first version, nothing decided the traffic");
+    assert_eq!(reason(&status), "NOTHING_TO_CHANGE", "{status:?}");
     let status = gateway
         .admin
         .rollback_to(back(99))
@@ -234,8 +241,8 @@ async fn a_change_that_expects_another_revision_is_refused_with_the_current_one(
         .expect_err("too late");
     assert_eq!(reason(&status), "REVISION_CONFLICT");
     let info = status.get_details_error_info().expect("info");
-    assert_eq!(info.metadata["current_revision"], "1");
-    label(&mut gateway, "a", 2, expecting_revision(1).expect("terms"))
+    assert_eq!(info.metadata["current_revision"], "3");
+    label(&mut gateway, "a", 2, expecting_revision(3).expect("terms"))
         .await
         .expect("read again");
     gateway.drain().await;
@@ -277,7 +284,7 @@ async fn an_unconfirmed_change_reverts_and_a_confirmed_one_stays() {
         .expect_err("not now");
     assert_eq!(reason(&status), "UNCONFIRMED_CHANGE", "{status:?}");
     let dir = gateway.drain_and_keep().await;
-    revert_at(dir.path(), 2, long_ago());
+    revert_at(dir.path(), 4, long_ago());
     let mut gateway = TestGateway::over(dir, "").await;
     let admin = gateway.admin.clone();
     let reverted = eventually("the revert", || {
@@ -289,13 +296,13 @@ async fn an_unconfirmed_change_reverts_and_a_confirmed_one_stays() {
                 .await
                 .expect("history")
                 .into_inner();
-            listed.revisions.into_iter().find(|one| one.revision == 3)
+            listed.revisions.into_iter().find(|one| one.revision == 5)
         }
     })
     .await;
     assert_eq!(
         (&*reverted.action, &*reverted.actor),
-        ("revert to revision 1", "taper")
+        ("revert to revision 3", "taper")
     );
     assert_eq!(labels(&mut gateway).await, named(&[("a", 1)]));
     label(&mut gateway, "a", 2, within(3600))

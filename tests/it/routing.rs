@@ -153,7 +153,7 @@ async fn requests_without_a_key_follow_the_shares_within_six_standard_deviations
 }
 
 #[tokio::test]
-async fn a_model_without_a_policy_sends_everything_to_the_highest_ready_version() {
+async fn a_model_without_a_policy_sends_everything_to_its_first_version() {
     let mut gateway = TestGateway::start("", |root| {
         tiny::publish(root, "m", 9);
         tiny::publish(root, "m", 10);

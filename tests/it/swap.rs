@@ -2,11 +2,11 @@
 
 use std::fs;
 
-use taper::proto::v1::VersionState;
+use taper::proto::v1::{self, VersionState};
 use tokio::task::JoinSet;
 
 use crate::harness::{TestGateway, eventually, good, rows, single_score};
-use crate::lifecycle::{NEWEST, becomes, status_of};
+use crate::lifecycle::{FOLLOW, NEWEST, becomes, status_of};
 use crate::steady_requests::SteadyRequests;
 use crate::tiny;
 
@@ -41,7 +41,10 @@ async fn all_is_freed(gateway: &TestGateway) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn fifty_swaps_fail_no_request_and_give_no_wrong_answer() {
-    let gateway = TestGateway::start(NEWEST, |root| tiny::publish(root, "m", 1)).await;
+    let gateway = TestGateway::start(&format!("{NEWEST}{FOLLOW}"), |root| {
+        tiny::publish(root, "m", 1)
+    })
+    .await;
     let stream = SteadyRequests::start(&gateway.data, "m");
     stream.answered_by(1).await;
     for version in 2..=51 {
@@ -66,7 +69,10 @@ async fn fifty_swaps_fail_no_request_and_give_no_wrong_answer() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn swaps_fail_no_request_while_a_large_model_loads() {
-    let gateway = TestGateway::start(NEWEST, |root| tiny::publish(root, "m", 1)).await;
+    let gateway = TestGateway::start(&format!("{NEWEST}{FOLLOW}"), |root| {
+        tiny::publish(root, "m", 1)
+    })
+    .await;
     let stream = SteadyRequests::start(&gateway.data, "m");
     let mut version = 1;
     for large in 1..=2 {
@@ -77,11 +83,9 @@ async fn swaps_fail_no_request_while_a_large_model_loads() {
             eventually("the large model answers", || {
                 let mut data = gateway.data.clone();
                 async move {
-                    let answer = data
-                        .predict(rows("large", [good()]))
-                        .await
-                        .ok()?
-                        .into_inner();
+                    let mut request = rows("large", [good()]);
+                    request.pin = Some(v1::predict_request::Pin::Label("latest".into()));
+                    let answer = data.predict(request).await.ok()?.into_inner();
                     (answer.version == large).then_some(())
                 }
             })
@@ -109,7 +113,7 @@ async fn swaps_fail_no_request_while_a_large_model_loads() {
 /// concurrent requests grows until the last of them outlives the swap.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn old_weights_are_freed_with_the_last_request_that_uses_them_and_not_before() {
-    let mut gateway = TestGateway::start(NEWEST, |root| {
+    let mut gateway = TestGateway::start(&format!("{NEWEST}{FOLLOW}"), |root| {
         tiny::publish_wide(root, "m", 1, 1024, MOST_ROWS)
     })
     .await;

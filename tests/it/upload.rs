@@ -131,7 +131,9 @@ async fn an_uploaded_version_is_published_and_answers() {
         eventually("the version answers", || {
             let mut data = data.clone();
             async move {
-                let answer = data.predict(rows(model, [good()])).await.ok()?.into_inner();
+                let mut request = rows(model, [good()]);
+                request.pin = Some(v1::predict_request::Pin::Label("latest".into()));
+                let answer = data.predict(request).await.ok()?.into_inner();
                 (answer.version == version).then_some(())
             }
         })

@@ -63,12 +63,12 @@ async fn a_watch_begins_with_missed_changes_and_continues_with_new_ones() {
     label(&mut gateway, "m", 1).await;
     label(&mut gateway, "other", 1).await;
     label(&mut gateway, "m", 2).await;
-    let mut events = watch(&mut gateway, "", Some(1)).await.expect("watch");
+    let mut events = watch(&mut gateway, "", Some(3)).await.expect("watch");
     for want in [
-        "change 2 of other",
-        "change 3 of m",
-        "state of m at 3",
-        "state of other at 2",
+        "change 4 of other",
+        "change 5 of m",
+        "state of m at 5",
+        "state of other at 4",
     ] {
         assert_eq!(describe(&next(&mut events).await), want);
     }
@@ -76,11 +76,11 @@ async fn a_watch_begins_with_missed_changes_and_continues_with_new_ones() {
     let Event::Change(change) = next(&mut events).await else {
         panic!("the change comes before the state that follows from it")
     };
-    assert_eq!((change.revision, &*change.differences[0].after), (4, "1"));
+    assert_eq!((change.revision, &*change.differences[0].after), (6, "1"));
     let Event::Model(model) = next(&mut events).await else {
         panic!("the state follows")
     };
-    assert_eq!((model.revision, model.labels["stable"]), (4, 1));
+    assert_eq!((model.revision, model.labels["stable"]), (6, 1));
     gateway.drain().await;
 }
 
@@ -90,13 +90,15 @@ async fn a_watch_without_a_revision_reports_new_changes_only_and_can_select_one_
     label(&mut gateway, "m", 1).await;
     let mut all = watch(&mut gateway, "", None).await.expect("watch");
     let mut other = watch(&mut gateway, "other", Some(0)).await.expect("watch");
-    for want in ["state of m at 1", "state of other at 0"] {
+    for want in ["state of m at 3", "state of other at 2"] {
         assert_eq!(describe(&next(&mut all).await), want);
     }
-    assert_eq!(describe(&next(&mut other).await), "state of other at 0");
+    for want in ["change 2 of other", "state of other at 2"] {
+        assert_eq!(describe(&next(&mut other).await), want);
+    }
     label(&mut gateway, "m", 2).await;
     label(&mut gateway, "other", 1).await;
-    for want in ["change 3 of other", "state of other at 3"] {
+    for want in ["change 5 of other", "state of other at 5"] {
         assert_eq!(describe(&next(&mut other).await), want);
     }
     let status = watch(&mut gateway, "nobody", None)
@@ -122,13 +124,13 @@ async fn a_slow_reader_gets_every_change_and_the_newest_state() {
         });
     })
     .await;
-    let mut events = watch(&mut gateway, "m", Some(0)).await.expect("watch");
-    assert_eq!(describe(&next(&mut events).await), "state of m at 0");
+    let mut events = watch(&mut gateway, "m", Some(1)).await.expect("watch");
+    assert_eq!(describe(&next(&mut events).await), "state of m at 1");
     let changes = 500;
     for change in 1..=changes {
         label(&mut gateway, "m", change % 2 + 1).await;
     }
-    let (mut known, mut states) = (0, 0);
+    let (mut known, mut states) = (1, 0);
     loop {
         match next(&mut events).await {
             Event::Change(change) => {
@@ -141,14 +143,14 @@ async fn a_slow_reader_gets_every_change_and_the_newest_state() {
                     model.revision <= known,
                     "no state before the change that it follows from"
                 );
-                if model.revision == changes {
+                if model.revision == changes + 1 {
                     break;
                 }
             }
             Event::Gone(model) => panic!("{model} is not gone"),
         }
     }
-    assert_eq!(known, changes);
+    assert_eq!(known, changes + 1);
     assert!(states < changes, "{states} states were sent one by one");
     gateway.drain().await;
 }
@@ -162,7 +164,7 @@ async fn new_versions_and_removed_models_are_reported() {
     })
     .await;
     let mut events = watch(&mut gateway, "", None).await.expect("watch");
-    for want in ["state of m at 0", "state of other at 0"] {
+    for want in ["state of m at 1", "state of other at 0"] {
         assert_eq!(describe(&next(&mut events).await), want);
     }
     tiny::publish(&gateway.models(), "m", 3);
@@ -230,12 +232,12 @@ async fn a_watch_cannot_resume_from_a_revision_that_was_removed() {
         (status.code(), &*reason(&status)),
         (tonic::Code::OutOfRange, "REVISION_COMPACTED")
     );
-    let mut events = watch(&mut gateway, "", Some(changes - 1))
+    let mut events = watch(&mut gateway, "", Some(changes + 1))
         .await
         .expect("the newest are kept");
     assert_eq!(
         describe(&next(&mut events).await),
-        format!("change {changes} of m")
+        format!("change {} of m", changes + 2)
     );
     gateway.drain().await;
 }
@@ -244,7 +246,7 @@ async fn a_watch_cannot_resume_from_a_revision_that_was_removed() {
 async fn watchers_do_not_delay_the_drain_and_are_notified() {
     let mut gateway = TestGateway::start("", two_models).await;
     let mut events = watch(&mut gateway, "m", None).await.expect("watch");
-    assert_eq!(describe(&next(&mut events).await), "state of m at 0");
+    assert_eq!(describe(&next(&mut events).await), "state of m at 1");
     let drained = tokio::task::spawn(gateway.drain());
     let status = events.message().await.expect_err("the end");
     assert_eq!(reason(&status), "DRAINING", "{status:?}");

@@ -109,6 +109,8 @@ async fn each_of_16_writers_succeeds_or_gets_the_current_revision_and_no_update_
         .into_inner();
     let mut history: Vec<_> = listed.revisions;
     history.reverse();
+    let first = history.remove(0);
+    assert_eq!((first.revision, &*first.actor), (1, "taper"));
     assert_eq!(history.len() as u64, WRITERS * WINS);
     for (count, change) in (1..).zip(&history) {
         let (writer, read) = made[&change.revision];

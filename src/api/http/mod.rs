@@ -18,7 +18,7 @@ use axum::{
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
-use crate::api::catalog::Catalog;
+use crate::api::catalog::{Catalog, Readiness};
 use crate::api::endpoints::{Endpoint, Port};
 use crate::api::predictor::Predictor;
 use crate::insight::metrics::Telemetry;
@@ -133,13 +133,18 @@ async fn metrics(
     Ok(([header], text))
 }
 
-/// Answers 200 while every model can answer as its policy wants and the gateway is not draining, otherwise 503 with one reason a line.
+/// Answers 200 while the gateway is ready, otherwise 503, in both cases with one problem a line.
 async fn readyz(State(state): State<HttpState>) -> impl IntoResponse {
-    let reasons = state.catalog.unready();
-    if reasons.is_empty() {
-        (StatusCode::OK, "ready\n".to_owned())
+    let Readiness { is_ready, problems } = state.catalog.readiness();
+    let problems = problems.iter().map(|problem| format!("{problem}\n"));
+    if is_ready {
+        let lines = std::iter::once("ready\n".to_owned()).chain(problems);
+        (StatusCode::OK, lines.collect())
     } else {
-        (StatusCode::SERVICE_UNAVAILABLE, reasons.join("\n") + "\n")
+        (
+            StatusCode::SERVICE_UNAVAILABLE,
+            problems.collect::<String>(),
+        )
     }
 }
 

@@ -54,6 +54,7 @@ fn a_listing_separates_ready_from_failed_versions() {
                 ..ModelSummary::default()
             },
         ],
+        problem: String::new(),
     };
     insta::assert_snapshot!(list_text(&list), @r"
     ┌──────────────┬───────┬────────┬─────────────────┐
@@ -197,6 +198,7 @@ fn json_has_every_version_with_its_signature() {
     };
     insta::assert_snapshot!(serde_json::to_string_pretty(&model).unwrap());
     let list = ListModelsResponse {
+        problem: String::new(),
         models: vec![ModelSummary {
             name: "m".into(),
             ready_versions: vec![1, 2],

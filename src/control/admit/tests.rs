@@ -28,14 +28,19 @@ fn every_version_with_traffic_or_a_label_must_be_ready() {
     let admit = |wanted: &Wanted, latest: Option<u64>| {
         let available = Availability {
             model: &model("m"),
-            latest: latest.map(v),
+            highest: latest.map(v),
             ready: &ready,
             unavailable: &unavailable,
         };
         admit(wanted, available).map_err(|error| error.to_string())
     };
     for (wanted, latest, why) in [
-        (Wanted::default(), Some(2), "all traffic to `latest`"),
+        (Wanted::default(), None, "no policy yet"),
+        (
+            split(&["latest".into()]),
+            Some(2),
+            "all traffic to `latest`",
+        ),
         (split(&[1.into(), 2.into()]), Some(2), "two versions"),
         (
             with_label(split(&["canary".into()]), "canary", 1),
@@ -46,7 +51,7 @@ fn every_version_with_traffic_or_a_label_must_be_ready() {
         assert_eq!(admit(&wanted, latest), Ok(()), "{why}");
     }
     for (wanted, latest, expected) in [
-        (Wanted::default(), None, "no label `latest`"),
+        (split(&["latest".into()]), None, "no label `latest`"),
         (split(&["canary".into()]), Some(2), "no label `canary`"),
         (
             split(&[1.into(), 3.into()]),
@@ -82,7 +87,7 @@ fn versions_under_one_policy_must_have_one_signature() {
     let admit = |wanted: &Wanted| {
         let available = Availability {
             model: &model("m"),
-            latest: Some(v(3)),
+            highest: Some(v(3)),
             ready: &ready,
             unavailable: &BTreeMap::new(),
         };

@@ -1,5 +1,7 @@
 use super::*;
+use crate::control::LatestLabel;
 use crate::control::test_support::v;
+use crate::serving::route::RawPolicy;
 
 fn lines(before: &Wanted, after: &Wanted) -> Vec<String> {
     let differences = differences(before, after);
@@ -15,13 +17,17 @@ fn with_policy(policy: RawPolicy) -> Wanted {
 }
 
 #[test]
-fn equal_states_have_no_differences_and_the_default_policy_is_everything_to_latest() {
-    let explicit = with_policy(RawPolicy {
-        split: vec![("latest".into(), 10_000)],
-        ..RawPolicy::default()
-    });
+fn equal_states_have_no_differences_and_a_move_of_latest_is_one() {
+    let following = |version| Wanted {
+        latest: Some(LatestLabel::at(v(version))),
+        ..Wanted::default().with_explicit_policy()
+    };
     assert!(differences(&Wanted::default(), &Wanted::default()).is_empty());
-    assert!(differences(&Wanted::default(), &explicit).is_empty());
+    assert!(differences(&following(2), &following(2)).is_empty());
+    assert_eq!(
+        lines(&following(2), &following(3)),
+        [r#"labels.latest: "2" -> "3""#]
+    );
 }
 
 #[test]

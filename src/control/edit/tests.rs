@@ -1,5 +1,5 @@
 use super::*;
-use crate::control::store::Author;
+use crate::control::store::{Author, Origin};
 use crate::control::test_support::{model, move_label, v};
 use crate::control::wanted::Pending;
 use crate::serving::route::{RawFallback, RawHeaderRule, RawShadow};
@@ -19,7 +19,9 @@ fn apply_restoring(
         model: &model("m"),
         record,
         wanted,
-        latest: Some(v(3)),
+        highest: Some(v(3)),
+        in_registry: &[v(1), v(2), v(3)].into(),
+        replaced: None,
         known: &[v(1), v(2), v(3)].into(),
         restored,
     };
@@ -41,6 +43,7 @@ fn record(revision: u64, base: u64, wanted: Wanted) -> Record {
         previous: Revision(revision - 1),
         base: Revision(base),
         wanted,
+        origin: Origin::Operator,
         writer: String::new(),
     }
 }
@@ -221,7 +224,7 @@ fn loading_and_unloading_exclude_each_other_and_need_no_ready_version() {
         refusal(&Edit::Load(9), &Wanted::default()).0,
         "UNKNOWN_VERSION"
     );
-    let (reason, text) = refusal(&Edit::Unload(3), &Wanted::default());
+    let (reason, text) = refusal(&Edit::Unload(3), &Wanted::default().with_explicit_policy());
     assert_eq!(reason, "VERSION_HELD");
     assert!(
         text.contains("version 3 is held by split (latest: 100%)"),

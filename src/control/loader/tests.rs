@@ -17,6 +17,7 @@ fn request(root: &Path, version: u64) -> LoadRequest {
         version: version.try_into().unwrap(),
         dir: root.join(version.to_string()),
         options: LoadOptions::default(),
+        expected: None,
         room: None,
         batching: BatchingHints::default(),
     }
@@ -34,6 +35,7 @@ fn line(report: &LoadReport) -> String {
         LoadEvent::Warming => "warming".to_owned(),
         LoadEvent::Ready(serving) => format!("ready {}", serving.number()),
         LoadEvent::Failed(faults) => format!("failed: {faults}"),
+        LoadEvent::Verified(compared) => format!("compared: {compared:?}"),
     };
     format!("{model} {version} {what}")
 }
@@ -74,7 +76,7 @@ fn requests_are_loaded_one_after_the_other_and_every_result_is_reported() {
     let (report, seen) = sender();
     let loader = Loader::start(Arc::clone(&telemetry), stats::Settings::default(), report).unwrap();
     for version in 1..=4 {
-        assert!(loader.submit(request(root.path(), version)));
+        assert!(loader.submit(LoaderRequest::Load(request(root.path(), version))));
     }
     let home = format!("{}/", root.path().display());
     let lines: Vec<_> = lines(&seen, 4)
@@ -124,15 +126,24 @@ fn a_full_queue_refuses_and_does_not_wait() {
     let (report, seen) = sender();
     let loader = Loader::with(load, report).unwrap();
     let root = Path::new("m");
-    assert!(loader.submit(request(root, 1)));
+    assert!(loader.submit(LoaderRequest::Load(request(root, 1))));
     assert_eq!(begun.recv_timeout(SOON), Ok("1".to_owned()));
     for version in 2..=1 + QUEUE_CAPACITY as u64 {
-        assert!(loader.submit(request(root, version)), "{version} is queued");
+        assert!(
+            loader.submit(LoaderRequest::Load(request(root, version))),
+            "{version} is queued"
+        );
     }
-    assert!(!loader.submit(request(root, 99)), "the queue is full");
+    assert!(
+        !loader.submit(LoaderRequest::Load(request(root, 99))),
+        "the queue is full"
+    );
     drop(go);
     assert_eq!(lines(&seen, 1 + QUEUE_CAPACITY).len(), 1 + QUEUE_CAPACITY);
-    assert!(loader.submit(request(root, 99)), "the queue has room again");
+    assert!(
+        loader.submit(LoaderRequest::Load(request(root, 99))),
+        "the queue has room again"
+    );
     assert_eq!(lines(&seen, 1), ["m 99 failed: m/99: refused by the test"]);
 }
 
@@ -142,7 +153,7 @@ fn dropping_the_loader_does_not_wait_for_a_load_and_discards_queued_requests() {
     let (report, seen) = sender();
     let loader = Loader::with(load, report).unwrap();
     for version in 1..=3 {
-        assert!(loader.submit(request(Path::new("m"), version)));
+        assert!(loader.submit(LoaderRequest::Load(request(Path::new("m"), version))));
     }
     assert_eq!(begun.recv_timeout(SOON), Ok("1".to_owned()));
     drop(loader);
@@ -187,7 +198,7 @@ fn only_the_loader_thread_has_idle_priority() {
         Err(Faults::one(&request.dir, "refused by the test"))
     };
     let loader = Loader::with(Box::new(load), |_| {}).unwrap();
-    assert!(loader.submit(request(Path::new("m"), 1)));
+    assert!(loader.submit(LoaderRequest::Load(request(Path::new("m"), 1))));
     let thread = seen.recv_timeout(SOON).unwrap();
     assert_eq!(thread, ("taper-load".to_owned(), SCHED_IDLE));
     assert_eq!(scheduling_policy(), SCHED_OTHER);

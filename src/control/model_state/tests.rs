@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::control::clock::{Moment, SystemClock, from_unix_ms};
-use crate::control::store::Author;
+use crate::control::store::{Author, Origin};
 use crate::control::test_support::{START_MS, TestRegistry, model, v, with_other_classes};
 use crate::control::wanted::Pending;
 use crate::ident::RawTarget;
@@ -36,7 +36,7 @@ impl Fixture {
         let mut fixture = Self {
             registry,
             telemetry,
-            state: ModelState::new(model("m"), choice, meters),
+            state: ModelState::new(model("m"), choice, KnownDigests::default(), meters),
         };
         fixture.list();
         fixture
@@ -87,6 +87,7 @@ impl Fixture {
             previous: self.state.revision(),
             base: self.state.revision(),
             wanted,
+            origin: Origin::Operator,
             writer: String::new(),
         };
         self.state.follow(record, None, Moment::now(&SystemClock));
@@ -124,8 +125,17 @@ async fn a_model_without_ready_versions_does_not_route_and_says_why() {
     assert_eq!(fixture.steps(), [Step::Load(v(2)), Step::Load(v(1))]);
 
     fixture.set_ready(1);
+    let change = fixture.state.automatic_change().unwrap();
+    assert_eq!(change.action, "first version 1");
+    fixture.state.use_first_version();
     let (serving, problem) = fixture.state.serving();
-    assert_eq!((fixture.state.latest(), problem), (Some(v(1)), None));
+    assert_eq!((fixture.state.highest(), problem), (Some(v(1)), None));
+    fixture.set_ready(2);
+    assert_eq!(
+        fixture.state.automatic_change(),
+        Some(change),
+        "a higher version does not become the first while the change is not stored"
+    );
     let shares = serving.routing.unwrap().shares();
     assert_eq!(
         shares
@@ -246,7 +256,9 @@ async fn before_the_first_change_a_removed_folder_is_retired_once_another_versio
     changed.registry.remove(2);
     changed.list();
     assert!(changed.steps().is_empty(), "a policy holds it");
-    assert_eq!(changed.problem(), "", "it still answers");
+    let problem = changed.problem();
+    let expected = "the registry no longer has 2, which still answers from memory";
+    assert!(problem.contains(expected), "{problem}");
 }
 
 #[tokio::test]
@@ -261,6 +273,12 @@ async fn a_model_is_gone_when_neither_folders_nor_versions_nor_changes_are_left(
     assert!(!fixture.state.is_gone());
     let expected = "revision 1 is in force, and the registry has no such model";
     assert_eq!(fixture.problem(), expected);
+    let forgotten = Wanted {
+        forgotten: true,
+        ..Wanted::default()
+    };
+    fixture.follow(2, forgotten);
+    assert!(fixture.state.is_gone());
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,6 +1,7 @@
 //! The contract of every store.
 
 use std::fmt;
+use std::path::PathBuf;
 
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
@@ -37,6 +38,13 @@ pub enum StoreError {
         /// The limit.
         limit: usize,
     },
+    /// The folder of the store is not the one that was opened.
+    #[error(
+        "the state folder {} was removed or replaced while this gateway used it, and a change would be lost with the next start: \
+         put the folder back, or restart the gateway, which then uses what is there",
+        .0.display()
+    )]
+    Lost(PathBuf),
     /// The store failed.
     #[error("{0}")]
     Failed(String),
@@ -78,6 +86,9 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// Returns a receiver of the newest revision over all models. Level-triggered: a reader that wakes late reads the
     /// [`history`](Self::history) since the revision that it knows, and misses none.
     fn watch(&self) -> watch::Receiver<Revision>;
+
+    /// Checks that what is stored can still be found after a restart. A change is refused for the same reason.
+    fn check(&self) -> StoreFuture<'_, ()>;
 
     /// Returns one document, if it exists.
     fn document<'a>(&'a self, id: DocumentId<'a>) -> StoreFuture<'a, Option<RawDocument>>;

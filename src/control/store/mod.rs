@@ -23,4 +23,4 @@ pub use document::{
 pub use documents::Documents;
 pub use embedded::{EmbeddedStore, OpenError};
 pub use memory::MemoryStore;
-pub use record::{Author, Draft, Record, RevisionRange};
+pub use record::{Author, Draft, Origin, Record, RevisionRange};

@@ -32,12 +32,22 @@ pub struct Record {
     pub base: Revision,
     /// Desired state since this change.
     pub wanted: Wanted,
+    /// What decided the change, or, of an undo, the state that it restores. Records of releases before 0.2 say [`Origin::Operator`] for changes by the configuration too.
+    #[serde(default, skip_serializing_if = "Origin::is_operator")]
+    pub origin: Origin,
     /// Name of the writer that stored the change. Empty if the store has only one writer, as the embedded store has.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub writer: String,
 }
 
 impl Record {
+    /// Whether taper itself made it as the model's first change. The configuration, and a change that expects revision 0, still
+    /// apply then.
+    #[must_use]
+    pub fn is_first_version(&self) -> bool {
+        self.origin == Origin::FirstVersion && self.previous == Revision::default()
+    }
+
     /// Returns the time of the change.
     #[must_use]
     pub fn at(&self) -> SystemTime {
@@ -52,6 +62,29 @@ impl Record {
             .into_iter()
             .flatten()
             .map(|revision| revision.0)
+    }
+}
+
+/// What decided a change.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    /// A request, or the revert of a request that was not confirmed.
+    #[default]
+    Operator,
+    /// The configuration, at the first start.
+    Configuration,
+    /// The first version of the model that became READY: it gets all traffic.
+    FirstVersion,
+    /// A new highest version: the policy names `latest`, which moves.
+    Latest,
+}
+
+impl Origin {
+    /// Whether an operator decided the change, directly or through a revert.
+    #[must_use]
+    pub fn is_operator(&self) -> bool {
+        *self == Self::Operator
     }
 }
 
@@ -77,6 +110,8 @@ pub struct Draft {
     pub base: Revision,
     /// Desired state after the change.
     pub wanted: Wanted,
+    /// See [`Record::origin`].
+    pub origin: Origin,
     /// See [`Record::writer`].
     pub writer: String,
 }
@@ -99,6 +134,7 @@ impl Draft {
             previous,
             base: self.base,
             wanted: self.wanted,
+            origin: self.origin,
             writer: self.writer,
         }
     }

@@ -23,6 +23,7 @@ pub(super) fn draft(action: &str, base: u64) -> Draft {
         action: action.into(),
         base: Revision(base),
         wanted: Wanted::default(),
+        origin: Origin::Operator,
         writer: String::new(),
     }
 }
@@ -92,6 +93,7 @@ mod guarantees {
             previous: Revision(1),
             base: Revision(1),
             wanted: change.wanted,
+            origin: change.origin,
             writer: change.writer,
         };
         assert_eq!(stored, expected);

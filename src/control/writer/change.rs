@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 
 use super::follow::Committed;
@@ -13,10 +14,11 @@ use crate::control::handle::{ChangeResult, Command};
 use crate::control::model_state::ModelState;
 use crate::control::reconcile::Step;
 use crate::control::state::State;
-use crate::control::store::{Author, Draft, Record, StoreError};
-use crate::control::wanted::{Pending, Wanted};
+use crate::control::store::{Author, Draft, Origin, Record, StoreError};
+use crate::control::wanted::{AcceptedDigest, Pending, Wanted};
 use crate::error::{AdminError, InputFaults};
 use crate::ident::{ModelName, Revision, VersionNumber};
+use crate::model::Manifest;
 use crate::text::truncate;
 
 /// Maximum number of attempts to store a change without an expected revision. Each lost attempt means that another writer made
@@ -65,7 +67,9 @@ impl Writer {
                 reply,
             } => {
                 let outcome = self.change_and_audit(&model, &edit, &options).await;
-                if let (Edit::Load(version), Ok(_), false) = (&edit, &outcome, options.dry_run) {
+                if let (Edit::Load(version) | Edit::Accept(version), Ok(_), false) =
+                    (&edit, &outcome, options.dry_run)
+                {
                     // An operator who loads a version does not want to wait for its next retry.
                     self.retry_if_failed(&model, *version);
                 }
@@ -177,18 +181,23 @@ impl Writer {
         let current = model.revision();
         if let Some(expected) = options.expected
             && expected != current
+            && !(expected == Revision::default() && model.has_only_its_first_version())
         {
             return Err(AdminError::RevisionConflict { expected, current });
         }
         let restored = self.restored(model, edit).await?;
+        let replaced = replaced(model, edit).await?;
         let restored_record = restored.as_ref().and_then(|to| to.record.as_ref());
         let initial = Wanted::default();
         let known: BTreeSet<VersionNumber> = model.versions.keys().copied().collect();
+        let in_registry = model.versions_in_registry();
         let context = EditContext {
             model: &model.name,
             record: model.record.as_ref(),
             wanted: &model.wanted,
-            latest: model.latest(),
+            highest: model.highest(),
+            in_registry: &in_registry,
+            replaced,
             known: &known,
             restored: restored.as_ref().map(|to| {
                 let wanted = restored_record.map_or(&initial, |record| &record.wanted);
@@ -209,13 +218,15 @@ impl Writer {
             replaces: current,
             restores: restored.as_ref().map(|to| to.revision),
             differences: differences(&model.wanted, &wanted),
-            unchanged: wanted == *model.wanted,
+            // An operator's request for what taper chose is a decision.
+            unchanged: wanted == *model.wanted && !model.has_only_its_first_version(),
             draft: Draft {
                 at_ms: now_ms,
                 author: author(options),
                 action,
                 base: base(edit, model.record.as_ref(), restored_record),
                 wanted,
+                origin: origin(edit, restored_record),
                 writer: self.name.clone(),
             },
         })
@@ -277,6 +288,28 @@ impl Writer {
     }
 }
 
+/// Returns what [`Edit::Accept`] would accept; `None` for other edits, and for a version that was never READY or has no folder.
+///
+/// # Errors
+/// Returns the faults of the manifest in the folder.
+async fn replaced(model: &ModelState, edit: &Edit) -> Result<Option<AcceptedDigest>, AdminError> {
+    let Edit::Accept(version) = edit else {
+        return Ok(None);
+    };
+    let version = VersionNumber::try_from(*version).ok();
+    let entry = version.and_then(|version| Some((version, model.versions.get(&version)?)));
+    let Some((was, folder)) = entry
+        .and_then(|(version, entry)| Some((model.digests.first(version)?, entry.folder.as_ref()?)))
+    else {
+        return Ok(None);
+    };
+    let dir = folder.dir.clone();
+    let read = spawn_blocking(move || Manifest::read(&dir)).await;
+    let manifest = read.map_err(|error| AdminError::Storage(error.to_string()))?;
+    let is = manifest.map_err(AdminError::InvalidVersion)?.digest;
+    Ok(Some(AcceptedDigest { was, is }))
+}
+
 /// Returns the pending confirmation of the change to `wanted`; `None` if it needs none.
 fn pending(
     model: &ModelState,
@@ -298,6 +331,14 @@ fn pending(
         restores: model.revision(),
         until_ms: now_ms.saturating_add(wait),
     }))
+}
+
+/// Returns [`Record::origin`] for an operator's change with `edit`.
+fn origin(edit: &Edit, restored: Option<&Record>) -> Origin {
+    match (edit, restored) {
+        (Edit::Undo, Some(restored)) => restored.origin,
+        _ => Origin::Operator,
+    }
 }
 
 fn author(options: &ChangeOptions) -> Author {
@@ -325,6 +366,8 @@ fn requested_action(edit: &Edit) -> String {
         Edit::Promote { label, to } => format!("promote {} to {}", shortened(label), shortened(to)),
         Edit::Load(version) => format!("load version {version}"),
         Edit::Unload(version) => format!("unload version {version}"),
+        Edit::Accept(version) => format!("accept the files of version {version}"),
+        Edit::Forget => "forget".into(),
         Edit::Undo => "undo".into(),
         Edit::RollbackTo(revision) => format!("roll back to revision {revision}"),
         Edit::Confirm => "confirm".into(),

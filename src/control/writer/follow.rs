@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::task::Writer;
 use crate::control::store::{Draft, Record, RevisionRange, StoreError};
+use crate::control::view::View;
 use crate::control::wanted::Wanted;
 use crate::error::AdminError;
 use crate::ident::{ModelName, Revision};
@@ -36,6 +37,31 @@ impl Writer {
             tracing::error!(%error, "the history cannot be read, so newer changes are not live here yet");
             self.follow_again = Some(Instant::now() + FOLLOW_AGAIN);
         }
+    }
+
+    /// Shows it where operators look if what is stored would be lost with a restart.
+    pub(super) async fn check_store(&mut self) {
+        let problem = self
+            .store
+            .check()
+            .await
+            .err()
+            .map(|error| error.to_string());
+        if problem == self.store_problem {
+            return;
+        }
+        match &problem {
+            Some(problem) => tracing::error!(problem, "changes are refused"),
+            None => tracing::info!("changes can be stored again"),
+        }
+        self.telemetry.state_folder_lost(problem.is_some());
+        self.store_problem.clone_from(&problem);
+        self.views.send_modify(|view| {
+            *view = Arc::new(View {
+                store_problem: problem,
+                ..View::clone(view)
+            });
+        });
     }
 
     /// Follows all records that are newer than the last one followed. If some of them are no longer kept, it follows the last

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::task::{Event, Writer};
 use crate::control::clock::Moment;
-use crate::control::load_request::LoadRequest;
+use crate::control::load_request::{LoadRequest, LoaderRequest, VerifyRequest};
 use crate::control::loader::{LoadEvent, LoadReport};
 use crate::control::model_state::ModelState;
 use crate::control::reaper::{FreedVersion, RetiredVersion};
@@ -57,7 +57,9 @@ impl Writer {
         if !self.models.contains_key(model) {
             match self.telemetry.model(model) {
                 Ok(meters) => {
-                    let state = ModelState::new(model.clone(), self.choice(model), meters);
+                    let digests = self.stored_digests.remove(model).unwrap_or_default();
+                    let choice = self.choice(model);
+                    let state = ModelState::new(model.clone(), choice, digests, meters);
                     self.models.insert(model.clone(), state);
                     self.unpublished.insert(model.clone());
                 }
@@ -85,12 +87,15 @@ impl Writer {
                 self.finish_load(model, version, result);
             }
             LoadEvent::Failed(faults) => self.finish_load(model, version, Err(faults)),
+            LoadEvent::Verified(compared) => self.finish_comparison(model, version, compared),
         }
     }
 
     fn enter_phase(&mut self, model: ModelName, version: VersionNumber, phase: State) {
         let now = self.clock.now();
-        if let Some(entry) = self.entry(&model, version) {
+        let entry = self.entry(&model, version);
+        // What replaces a READY version is loaded beside it.
+        if let Some(entry) = entry.filter(|entry| entry.state() != State::Ready) {
             entry.move_to(phase, now);
             self.unpublished.insert(model);
         }
@@ -128,12 +133,23 @@ impl Writer {
         result: Result<Arc<VersionRuntime>, Faults>,
     ) {
         self.loading = None;
+        if self.is_ready(&model, version) {
+            return self.finish_reload(model, version, result);
+        }
         let now = self.now();
+        let traffic = self
+            .models
+            .get(&model)
+            .map_or("none", |state| state.traffic_of_new(version));
         if let Some(entry) = self.entry(&model, version) {
             match result {
                 Ok(new) => {
-                    tracing::info!(%model, %version, "version is ready");
+                    tracing::info!(%model, %version, traffic, "version is ready");
+                    let digest = new.version.model().manifest().digest;
                     entry.set_ready(new, now.wall);
+                    if let Some(state) = self.models.get_mut(&model) {
+                        state.digests.note_ready(version, digest);
+                    }
                 }
                 Err(faults) => {
                     tracing::error!(%model, %version, %faults, "version failed to load");
@@ -144,18 +160,116 @@ impl Writer {
         self.unpublished.insert(model);
     }
 
+    fn is_ready(&self, model: &ModelName, version: VersionNumber) -> bool {
+        let state = self.models.get(model);
+        let entry = state.and_then(|state| state.versions.get(&version));
+        entry.is_some_and(|entry| entry.state() == State::Ready)
+    }
+
+    /// What an operator accepted takes the place of a READY version, or cannot be loaded.
+    fn finish_reload(
+        &mut self,
+        model: ModelName,
+        version: VersionNumber,
+        result: Result<Arc<VersionRuntime>, Faults>,
+    ) {
+        let Some(entry) = self.entry(&model, version) else {
+            return;
+        };
+        match result {
+            Ok(new) => {
+                tracing::info!(%model, %version, "the accepted files are in force");
+                if let Some(serving) = entry.replace_ready(new) {
+                    self.replaced.push(RetiredVersion {
+                        model: model.clone(),
+                        version,
+                        serving,
+                        report: false,
+                    });
+                }
+            }
+            Err(faults) => {
+                tracing::error!(%model, %version, %faults, "the accepted files cannot be loaded");
+                entry.set_reload_failed(faults);
+            }
+        }
+        self.unpublished.insert(model);
+    }
+
+    fn finish_comparison(
+        &mut self,
+        model: ModelName,
+        version: VersionNumber,
+        compared: Result<(), Faults>,
+    ) {
+        self.loading = None;
+        if let Err(faults) = &compared {
+            tracing::error!(%model, %version, %faults, "the files of a READY version were replaced; it answers as it was loaded");
+        }
+        if let Some(entry) = self.entry(&model, version) {
+            entry.set_compared(compared);
+            self.unpublished.insert(model);
+        }
+    }
+
+    /// Compares a READY version with its folder, which has changed.
+    fn compare(&mut self, model: ModelName, version: VersionNumber) {
+        let options = self.load_options();
+        let Some((dir, digest)) = self
+            .entry(&model, version)
+            .and_then(VersionEntry::begin_comparison)
+        else {
+            return;
+        };
+        let request = LoaderRequest::Verify(VerifyRequest {
+            model: model.clone(),
+            version,
+            dir,
+            options,
+            digest,
+        });
+        if self.loader.submit(request) {
+            self.loading = Some((model, version));
+        }
+    }
+
+    /// Begins what the loader's thread does next, if it is free: a load, what an operator accepted, or a comparison.
+    fn use_loader(&mut self, loads: Vec<(ModelName, VersionNumber)>, now: Moment) {
+        if self.loading.is_some() {
+            return;
+        }
+        let find = |next: fn(&ModelState) -> Option<VersionNumber>| {
+            let mut models = self.models.values();
+            models.find_map(|model| Some((model.name.clone(), next(model)?)))
+        };
+        let load = loads.into_iter().next();
+        if let Some((model, version)) = load.or_else(|| find(ModelState::next_reload)) {
+            self.load(model, version, now);
+        } else if let Some((model, version)) = find(ModelState::next_comparison) {
+            self.compare(model, version);
+        }
+    }
+
+    fn load_options(&self) -> LoadOptions {
+        LoadOptions {
+            pace: if self.serving {
+                Pace::Shared
+            } else {
+                Pace::Full
+            },
+            stores: self.settings.content_stores.clone(),
+        }
+    }
+
     /// Takes all steps that are possible now and publishes the result. Returns whether a version is being loaded.
     pub(super) fn reconcile_and_publish(&mut self) -> bool {
         let now = self.now();
         let (retired, loads) = self.take_steps(now);
-        if self.loading.is_none()
-            && let Some((model, version)) = loads.into_iter().next()
-        {
-            self.load(model, version, now);
-        }
+        self.use_loader(loads, now);
         self.publish(now);
         // Only after publishing can no new request reach them.
-        for retired in retired {
+        let replaced = std::mem::take(&mut self.replaced);
+        for retired in retired.into_iter().chain(replaced) {
             self.reaper.retire(retired);
         }
         self.loading.is_some()
@@ -191,7 +305,10 @@ impl Writer {
                             });
                         }
                     }
-                    Step::Forget(version) => drop(model.versions.remove(&version)),
+                    Step::Forget(version) => {
+                        model.versions.remove(&version);
+                        model.digests.forget(version);
+                    }
                 }
                 self.unpublished.insert(name.clone());
             }
@@ -207,31 +324,27 @@ impl Writer {
 
     fn load(&mut self, model: ModelName, version: VersionNumber, now: Moment) {
         let room = self.room();
-        let pace = if self.serving {
-            Pace::Shared
-        } else {
-            Pace::Full
-        };
+        let options = self.load_options();
+        let state = self.models.get(&model);
+        let expected = state.and_then(|state| state.expected_digest(version));
         let Some(entry) = self.entry(&model, version) else {
             return;
         };
         let Some(folder) = entry.folder.clone() else {
             return;
         };
-        entry.move_to(State::Loading, now.wall);
+        entry.begin_load(now.wall);
         let settings = self.settings.models.get(&model);
         let request = LoadRequest {
             model: model.clone(),
             version,
             dir: folder.dir.clone(),
-            options: LoadOptions {
-                pace,
-                stores: self.settings.content_stores.clone(),
-            },
+            options,
+            expected,
             room,
             batching: settings.map_or_else(BatchingHints::default, |of| of.batching),
         };
-        if self.loader.submit(request) {
+        if self.loader.submit(LoaderRequest::Load(request)) {
             self.loading = Some((model.clone(), version));
         } else if let Some(entry) = self.entry(&model, version) {
             entry.set_failed(
@@ -266,7 +379,10 @@ impl Writer {
                 continue;
             };
             if state.is_gone() {
-                self.models.remove(&name);
+                // A forgotten model keeps its history, so that it can be brought back.
+                if state.record.is_none() {
+                    self.models.remove(&name);
+                }
                 snapshot.models.remove(&name);
                 view.models.remove(&name);
                 continue;

@@ -8,7 +8,9 @@
 //! its own only: an audit log belongs to one process, and a change is in the log of the writer that made it.
 
 mod audit_lines;
+mod automatic;
 mod change;
+mod digests;
 mod follow;
 mod lifecycle;
 mod revert;

@@ -11,13 +11,13 @@ use super::change::store_error;
 use super::follow::Committed;
 use super::task::Writer;
 use crate::control::clock::unix_ms;
-use crate::control::store::{Author, Draft, StoreError};
+use crate::control::store::{Author, Draft, Origin, StoreError};
 use crate::control::wanted::Wanted;
 use crate::error::AdminError;
 use crate::ident::{ModelName, Revision};
 
-/// Author of a revert.
-const ACTOR: &str = "taper";
+/// Author of the changes that taper makes itself.
+pub(super) const ACTOR: &str = "taper";
 /// Wait before failed reverts are tried again.
 const REVERT_AGAIN: Duration = Duration::from_secs(1);
 
@@ -60,7 +60,8 @@ impl Writer {
         let wanted = restored
             .as_ref()
             .map(|record| record.wanted.clone())
-            .unwrap_or_default();
+            .unwrap_or_default()
+            .with_explicit_policy();
         // If a restored version cannot answer, traffic stays where it is.
         state.check_admissible(&wanted)?;
         let draft = Draft {
@@ -75,6 +76,7 @@ impl Writer {
                 pending: None,
                 ..wanted
             },
+            origin: Origin::Operator,
             writer: self.name.clone(),
         };
         match self.commit(model, current, draft).await {
@@ -94,7 +96,7 @@ impl Writer {
         self.revert_again = Some(Instant::now() + REVERT_AGAIN);
         if let Some(state) = self.models.get_mut(model) {
             let revision = state.revision();
-            state.revert_problem = Some(format!(
+            state.automatic_problem = Some(format!(
                 "revision {revision} was not confirmed and cannot be reverted: {error}"
             ));
             self.unpublished.insert(model.clone());

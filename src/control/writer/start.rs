@@ -7,7 +7,8 @@ use std::sync::Arc;
 use super::follow::Committed;
 use super::task::{Event, Writer};
 use crate::control::clock::unix_ms;
-use crate::control::store::{Author, Draft, StoreError};
+use crate::control::model_state::ModelState;
+use crate::control::store::{Author, Draft, Origin, StoreError};
 use crate::control::wanted::Wanted;
 use crate::error::AdminError;
 use crate::faults::Faults;
@@ -40,19 +41,30 @@ impl Writer {
         let newest = *self.stored.borrow_and_update();
         let records = self.store.all().await.map_err(state_fault)?;
         self.check_audit_log(newest)?;
+        self.read_digests().await.map_err(state_fault)?;
         self.apply_listing(listing);
         let stored: BTreeSet<ModelName> =
             records.iter().map(|record| record.model.clone()).collect();
+        let decided: BTreeSet<ModelName> = records
+            .iter()
+            .filter(|record| !record.is_first_version())
+            .map(|record| record.model.clone())
+            .collect();
         for record in records {
             self.follow(record).await.map_err(state_fault)?;
         }
         self.followed = newest;
-        let initial = self.initial_states(&stored);
+        let initial = self.initial_states(&decided);
         let mut faults = self.unknown_models(&stored, listing);
         // In force from now on, so that the right versions are loaded. Stored after they are checked.
         for (name, wanted) in &initial {
             if let Some(model) = self.models.get_mut(name) {
-                model.wanted = Arc::clone(wanted);
+                let mut wanted = Wanted::clone(wanted);
+                if wanted.policy.is_none() {
+                    // The first version keeps its traffic.
+                    wanted.policy.clone_from(&model.wanted.policy);
+                }
+                model.wanted = Arc::new(wanted);
             }
         }
         self.load_all().await;
@@ -60,13 +72,19 @@ impl Writer {
             self.check_initial(name, &mut faults);
         }
         faults.into_result()?;
-        self.log_ignored_settings(&stored);
+        self.log_ignored_settings(&decided);
         if mode == StartMode::Serve {
             self.complete_audit_log().await;
-            for (name, wanted) in initial {
-                self.store_initial(&name, &wanted).await?;
+            for name in initial.into_keys() {
+                self.store_initial(&name).await?;
             }
             self.revert_due_changes().await;
+            self.make_automatic_changes().await;
+            self.store_digests_if_due().await;
+        } else {
+            self.models
+                .values_mut()
+                .for_each(ModelState::use_first_version);
         }
         self.reconcile_and_publish();
         Ok(())
@@ -86,11 +104,11 @@ impl Writer {
         Err(Faults::one("state", message))
     }
 
-    /// Returns the initial desired states of models without a stored one.
-    fn initial_states(&self, stored: &BTreeSet<ModelName>) -> BTreeMap<ModelName, Arc<Wanted>> {
+    /// Returns the initial desired states of models that are not in `decided`, whose stored state comes first.
+    fn initial_states(&self, decided: &BTreeSet<ModelName>) -> BTreeMap<ModelName, Arc<Wanted>> {
         let models = self.settings.models.iter();
         models
-            .filter(|(name, _)| !stored.contains(*name))
+            .filter(|(name, _)| !decided.contains(*name))
             .filter_map(|(name, settings)| Some((name.clone(), Arc::new(settings.initial()?))))
             .collect()
     }
@@ -107,8 +125,8 @@ impl Writer {
         faults
     }
 
-    fn log_ignored_settings(&self, stored: &BTreeSet<ModelName>) {
-        for name in stored {
+    fn log_ignored_settings(&self, decided: &BTreeSet<ModelName>) {
+        for name in decided {
             let settings = self.settings.models.get(name);
             if settings.is_some_and(|settings| settings.initial().is_some()) {
                 tracing::info!(model = %name, "its policy and labels come from the state folder, not from the configuration");
@@ -156,10 +174,12 @@ impl Writer {
     }
 
     /// Stores the initial desired state of a model. If another writer has stored one meanwhile, that one is followed.
-    async fn store_initial(&mut self, name: &ModelName, wanted: &Wanted) -> Result<(), Faults> {
-        if !self.models.contains_key(name) {
+    async fn store_initial(&mut self, name: &ModelName) -> Result<(), Faults> {
+        let Some(model) = self.models.get_mut(name) else {
             return Ok(());
-        }
+        };
+        model.use_first_version();
+        let (replaces, wanted) = (model.revision(), Wanted::clone(&model.wanted));
         let draft = Draft {
             at_ms: unix_ms(self.clock.now()),
             author: Author {
@@ -167,11 +187,12 @@ impl Writer {
                 reason: "first start".into(),
             },
             action: "configure".into(),
-            base: Revision::default(),
-            wanted: wanted.clone(),
+            base: replaces,
+            wanted,
+            origin: Origin::Configuration,
             writer: self.name.clone(),
         };
-        match self.commit(name, Revision::default(), draft).await {
+        match self.commit(name, replaces, draft).await {
             Ok(Committed { record, .. }) => {
                 let before = Arc::default();
                 self.audit_change(&Committed { record, before }).await;

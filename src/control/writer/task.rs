@@ -9,10 +9,11 @@ use tokio::time::Instant;
 
 use crate::audit;
 use crate::control::clock::{Clock, Moment};
+use crate::control::digests::KnownDigests;
 use crate::control::handle::{Command, Control, QUEUE_CAPACITY};
 use crate::control::loader::{LoadReport, Loader};
 use crate::control::model_state::ModelState;
-use crate::control::reaper::{FreedVersion, Reaper};
+use crate::control::reaper::{FreedVersion, Reaper, RetiredVersion};
 use crate::control::reconcile::VersionChoice;
 use crate::control::settings::Settings;
 use crate::control::store::Store;
@@ -87,14 +88,24 @@ pub struct Writer {
     pub(super) settings: Settings,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) models: BTreeMap<ModelName, ModelState>,
+    /// Stored digests of models that are not known yet.
+    pub(super) stored_digests: BTreeMap<ModelName, KnownDigests>,
+    /// Time at which digests are stored again after a failure.
+    pub(super) digests_again: Option<Instant>,
+    /// Versions that another content of the same number replaces in the next snapshot.
+    pub(super) replaced: Vec<RetiredVersion>,
     /// Models that differ from what was last published.
     pub(super) unpublished: BTreeSet<ModelName>,
     /// The version that the loader is loading.
     pub(super) loading: Option<(ModelName, VersionNumber)>,
     /// Whether requests are served while versions are loaded.
     pub(super) serving: bool,
+    /// Why no change can be stored, if it is known.
+    pub(super) store_problem: Option<String>,
     /// Time at which failed reverts are tried again.
     pub(super) revert_again: Option<Instant>,
+    /// Time at which other changes that taper makes itself are tried again.
+    pub(super) automatic_again: Option<Instant>,
 }
 
 impl Writer {
@@ -131,10 +142,15 @@ impl Writer {
             settings: parts.settings,
             clock: parts.clock,
             models: BTreeMap::new(),
+            stored_digests: BTreeMap::new(),
+            digests_again: None,
+            replaced: Vec::new(),
             unpublished: BTreeSet::new(),
             loading: None,
             serving: false,
+            store_problem: None,
             revert_again: None,
+            automatic_again: None,
         };
         (control, writer)
     }
@@ -160,8 +176,11 @@ impl Writer {
                 Ok(()) = self.stored.changed() => {}
                 () = tokio::time::sleep_until(wake) => {}
             }
+            self.check_store().await;
             self.follow_store_if_due().await;
             self.revert_due_changes().await;
+            self.make_automatic_changes().await;
+            self.store_digests_if_due().await;
             self.complete_audit_log_if_due().await;
             self.reconcile_and_publish();
         }
@@ -182,10 +201,17 @@ impl Writer {
         // A revert that is due and failed waits for its next attempt.
         let revert = revert.map(|due| self.revert_again.map_or(due, |again| due.max(again)));
         let latest = Instant::now() + LONGEST_SLEEP;
-        [retry, revert, self.follow_again, self.audit_again]
-            .into_iter()
-            .flatten()
-            .fold(latest, Instant::min)
+        [
+            retry,
+            revert,
+            self.automatic_again,
+            self.follow_again,
+            self.audit_again,
+            self.digests_again,
+        ]
+        .into_iter()
+        .flatten()
+        .fold(latest, Instant::min)
     }
 
     pub(super) fn now(&self) -> Moment {

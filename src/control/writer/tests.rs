@@ -1,5 +1,7 @@
 //! The writer over an in-memory store, with small real versions, in paused time.
 
+mod automatic;
+mod replaced;
 mod several_writers;
 mod versions;
 
@@ -13,7 +15,7 @@ use crate::control::clock::from_unix_ms;
 use crate::control::edit::{ChangeOptions, Edit};
 use crate::control::handle::Control;
 use crate::control::settings::{ModelSettings, Settings};
-use crate::control::store::{Author, Draft, MemoryStore, Record, RevisionRange, Store};
+use crate::control::store::{Author, Draft, MemoryStore, Origin, Record, RevisionRange, Store};
 use crate::control::test_support::{
     RemoteStore, START_MS, TestClock, TestRegistry, TestWriter, audit_lines, model, move_label,
     options, v, wait_for,
@@ -45,6 +47,7 @@ async fn store_change(store: &dyn Store, previous: u64, wanted: Wanted, writer: 
         action: "test".to_owned(),
         base: Revision(previous),
         wanted,
+        origin: Origin::Operator,
         writer: writer.to_owned(),
     };
     let stored = store
@@ -101,9 +104,9 @@ async fn an_acknowledged_change_is_stored_live_and_audited() {
         .change("m".into(), move_label("stable", 1), options(None))
         .await
         .unwrap();
-    assert_eq!((changed.revision, changed.confirm_by), (Revision(1), None));
+    assert_eq!((changed.revision, changed.confirm_by), (Revision(2), None));
     assert_eq!(changed.differences[0].field, "labels.stable");
-    let stored = store.at(Revision(1)).await.unwrap().unwrap();
+    let stored = store.at(Revision(2)).await.unwrap().unwrap();
     assert_eq!(
         (
             stored.at_ms,
@@ -113,13 +116,16 @@ async fn an_acknowledged_change_is_stored_live_and_audited() {
         (START_MS, "move label stable to 1", "ada")
     );
     assert_eq!(live.snapshot().models["m"].labels["stable"], v(1));
-    assert_eq!(control.view().models["m"].revision, Revision(1));
-    assert_eq!(audit_lines(dir.path()), [(Some(1), "done".into())]);
+    assert_eq!(control.view().models["m"].revision, Revision(2));
+    assert_eq!(
+        audit_lines(dir.path()),
+        [1, 2].map(|revision| (Some(revision), "done".into()))
+    );
 
     let again = change(&control, move_label("stable", 1), options(None)).await;
     assert_eq!(
         again.unwrap(),
-        1,
+        2,
         "a change that changes nothing makes no revision"
     );
     let dry_run = ChangeOptions {
@@ -130,8 +136,8 @@ async fn an_acknowledged_change_is_stored_live_and_audited() {
         .change("m".into(), move_label("stable", 2), dry_run)
         .await
         .unwrap();
-    assert_eq!((tried.revision, tried.differences.len()), (Revision(1), 1));
-    assert_eq!(history(&*store).await.len(), 1);
+    assert_eq!((tried.revision, tried.differences.len()), (Revision(2), 1));
+    assert_eq!(history(&*store).await.len(), 2);
 }
 
 #[tokio::test(start_paused = true)]
@@ -170,9 +176,11 @@ async fn a_refused_change_changes_nothing_and_is_audited() {
         let refused = change(&control, edit.clone(), options).await;
         assert_eq!(refused.unwrap_err().reason(), reason, "{edit:?}");
     }
-    assert!(history(&*store).await.is_empty());
+    let first = [(1, "first version 1")];
+    assert_eq!(revisions_and_actions(&history(&*store).await), first);
     let outcomes: Vec<_> = audit_lines(dir.path())
         .into_iter()
+        .skip(1)
         .map(|(_, outcome)| outcome)
         .collect();
     let expected = [
@@ -204,16 +212,16 @@ async fn an_unconfirmed_change_is_reverted_at_its_time_and_a_confirmed_one_stays
     assert_eq!(changed.confirm_by, Some(from_unix_ms(START_MS + 60_000)));
     let refused = change(&control, move_label("stable", 1), options(None)).await;
     assert_eq!(refused.unwrap_err().reason(), "UNCONFIRMED_CHANGE");
-    wait_for(&control, "the revert", |m| m.revision == Revision(3)).await;
+    wait_for(&control, "the revert", |m| m.revision == Revision(4)).await;
     assert_eq!(begin.elapsed().as_secs(), 60);
     let records = history(&*store).await;
-    assert_eq!(records[2].wanted, records[0].wanted);
-    let Author { actor, reason } = &records[2].author;
+    assert_eq!(records[3].wanted, records[1].wanted);
+    let Author { actor, reason } = &records[3].author;
     assert_eq!(
         (actor.as_str(), reason.as_str()),
-        ("taper", "revision 2 was not confirmed in time")
+        ("taper", "revision 3 was not confirmed in time")
     );
-    assert_eq!(records[2].action, "revert to revision 1");
+    assert_eq!(records[3].action, "revert to revision 2");
 
     change(&control, all_to(2), unless_confirmed())
         .await
@@ -222,10 +230,10 @@ async fn an_unconfirmed_change_is_reverted_at_its_time_and_a_confirmed_one_stays
         change(&control, Edit::Confirm, options(None))
             .await
             .unwrap(),
-        5
+        6
     );
     sleep(Duration::from_secs(120)).await;
-    assert_eq!(control.view().models["m"].revision, Revision(5));
+    assert_eq!(control.view().models["m"].revision, Revision(6));
 }
 
 #[tokio::test(start_paused = true)]
@@ -244,7 +252,7 @@ async fn a_wall_clock_that_is_set_neither_delays_nor_hastens_a_revert() {
         };
         control.change("m".into(), all_to(1), trial).await.unwrap();
         clock.set_by(set_by);
-        wait_for(&control, "the revert", |m| m.revision == Revision(2)).await;
+        wait_for(&control, "the revert", |m| m.revision == Revision(3)).await;
         assert_eq!(begin.elapsed().as_secs(), 60, "set by {set_by} s");
     }
 }
@@ -268,7 +276,10 @@ async fn a_revert_to_a_version_that_cannot_answer_is_a_problem_until_it_can() {
         TestWriter::over(Arc::clone(&store)).start(&registry).await;
     advance(Duration::from_secs(59)).await;
     writer.revert_due_changes().await;
-    assert_eq!(writer.models["m"].revert_problem, None, "it is not due yet");
+    assert_eq!(
+        writer.models["m"].automatic_problem, None,
+        "it is not due yet"
+    );
 
     advance(Duration::from_secs(1)).await;
     writer.revert_due_changes().await;
@@ -309,23 +320,30 @@ async fn an_undo_and_a_rollback_restore_earlier_revisions() {
         .unwrap();
     assert_eq!(
         change(&control, Edit::Undo, options(None)).await.unwrap(),
-        3
+        4
     );
     assert_eq!(
         change(&control, Edit::Undo, options(None)).await.unwrap(),
-        4
+        5
     );
-    change(&control, Edit::RollbackTo(Revision(2)), options(None))
+    let refused = change(&control, Edit::Undo, options(None)).await;
+    assert_eq!(
+        refused.unwrap_err().reason(),
+        "NOTHING_TO_CHANGE",
+        "before the first version, nothing decided the traffic"
+    );
+    let refused = change(&control, Edit::RollbackTo(Revision(0)), options(None)).await;
+    assert_eq!(refused.unwrap_err().reason(), "NOTHING_TO_CHANGE");
+    change(&control, Edit::RollbackTo(Revision(3)), options(None))
         .await
         .unwrap();
     let records = history(&*store).await;
-    assert_eq!(records[2].wanted, records[0].wanted);
+    assert_eq!(records[3].wanted, records[1].wanted);
     assert_eq!(
-        records[3].wanted,
-        Wanted::default(),
+        records[4].wanted, records[0].wanted,
         "the second undo goes one further back"
     );
-    assert_eq!(records[4].wanted, records[1].wanted);
+    assert_eq!(records[5].wanted, records[2].wanted);
 }
 
 #[tokio::test(start_paused = true)]
@@ -338,7 +356,7 @@ async fn an_undo_after_a_rollback_restores_what_was_in_force_before_it() {
         move_label("stable", 1),
         move_label("canary", 2),
         move_label("stable", 2),
-        Edit::RollbackTo(Revision(1)),
+        Edit::RollbackTo(Revision(2)),
     ] {
         change(&control, edit, options(None)).await.unwrap();
     }
@@ -351,21 +369,18 @@ async fn an_undo_after_a_rollback_restores_what_was_in_force_before_it() {
         undone.unwrap().restores
     };
     // The rollback, then the third change, then the second.
-    for restores in [3, 2, 1, 0] {
+    for restores in [4, 3, 2, 1] {
         assert_eq!(undo(true).await, Some(Revision(restores)));
         assert_eq!(undo(false).await, Some(Revision(restores)));
         let records = history(&*store).await;
-        let wanted = match restores {
-            0 => Wanted::default(),
-            revision => records[revision as usize - 1].wanted.clone(),
-        };
-        assert_eq!(records.last().unwrap().wanted, wanted);
+        let restored = &records[restores as usize - 1];
+        assert_eq!(records.last().unwrap().wanted, restored.wanted);
     }
     // An undo of a change after an undo: it, and then what the earlier undo left.
     change(&control, move_label("stable", 1), options(None))
         .await
         .unwrap();
-    assert_eq!(undo(false).await, Some(Revision(8)));
+    assert_eq!(undo(false).await, Some(Revision(9)));
 }
 
 fn settings_with_label(label: &str, version: u64) -> Settings {

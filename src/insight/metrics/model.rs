@@ -12,6 +12,8 @@ use crate::ident::Revision;
 /// The series of one model. They are removed when the last value for the model is dropped.
 pub struct ModelMeters {
     revision: Gauge,
+    problem: Gauge,
+    replaced: Gauge,
     versions: [Gauge; STATES.len()],
     /// Keeps the series.
     _scope: Arc<Scope>,
@@ -21,6 +23,8 @@ impl ModelMeters {
     pub(super) fn new(scope: Arc<Scope>) -> Self {
         Self {
             revision: scope.gauge(&table::POLICY_REVISION),
+            problem: scope.gauge(&table::MODEL_PROBLEM),
+            replaced: scope.gauge(&table::REPLACED_VERSIONS),
             versions: STATES.map(|state| scope.gauge_with(&table::VERSIONS, [state])),
             _scope: scope,
         }
@@ -30,6 +34,13 @@ impl ModelMeters {
     pub fn revision(&self, revision: Revision) {
         #[expect(clippy::cast_precision_loss, reason = "exact up to 2^53 changes")]
         self.revision.set(revision.0 as f64);
+    }
+
+    /// Records whether the model has a problem, and how many of its versions in memory were replaced in the registry.
+    pub fn health(&self, has_problem: bool, replaced: usize) {
+        self.problem.set(f64::from(u8::from(has_problem)));
+        #[expect(clippy::cast_precision_loss, reason = "exact up to 2^53 versions")]
+        self.replaced.set(replaced as f64);
     }
 
     /// Records how many versions of the model are in each state, in the order of [`STATES`].

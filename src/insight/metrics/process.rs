@@ -26,6 +26,7 @@ pub(super) struct Process {
     refused_connections: Counter,
     dropped_log_lines: Counter,
     repeated_log_lines: Counter,
+    state_folder_lost: Gauge,
     ready: Counter,
     failed: Counter,
     load_seconds: Histogram,
@@ -57,6 +58,7 @@ impl Process {
             refused_connections: scope.counter(&table::REFUSED_CONNECTIONS),
             dropped_log_lines: scope.counter(&table::DROPPED_LOG_LINES),
             repeated_log_lines: scope.counter(&table::REPEATED_LOG_LINES),
+            state_folder_lost: scope.gauge(&table::STATE_FOLDER_LOST),
             ready,
             failed,
             load_seconds: scope.histogram(&table::LOAD_SECONDS),
@@ -93,6 +95,10 @@ impl Process {
     pub(super) fn unwritten_log_lines(&self, dropped: u64, repeated: u64) {
         self.dropped_log_lines.absolute(dropped);
         self.repeated_log_lines.absolute(repeated);
+    }
+
+    pub(super) fn state_folder_lost(&self, is_lost: bool) {
+        self.state_folder_lost.set(f64::from(u8::from(is_lost)));
     }
 
     pub(super) fn load_ended(&self, ready: bool, duration: Duration) {

@@ -77,6 +77,12 @@ metrics! {
         group: Group::Gateway,
         help: "Warnings and errors that were left out of the log: more than 20 of one place in the code within 10 seconds.",
     }
+    STATE_FOLDER_LOST = GaugeMetric {
+        name: "taper_state_folder_lost",
+        unit: "none",
+        group: Group::Gateway,
+        help: "1 while the state folder is not the one that the gateway opened, so that changes are refused; otherwise 0.",
+    }
     RESIDENT_MEMORY = GaugeMetric {
         name: "process_resident_memory_bytes",
         unit: "bytes",
@@ -125,6 +131,20 @@ metrics! {
         owner: Owner::Model,
         labels: &[STATE],
         help: "Versions of the model in each state.",
+    }
+    MODEL_PROBLEM = GaugeMetric {
+        name: "taper_model_problem",
+        unit: "none",
+        group: Group::Policy,
+        owner: Owner::Model,
+        help: "1 while the model cannot do all that its policy wants, or a restart could not; otherwise 0. `/readyz` says why.",
+    }
+    REPLACED_VERSIONS = GaugeMetric {
+        name: "taper_replaced_versions",
+        unit: "versions",
+        group: Group::Policy,
+        owner: Owner::Model,
+        help: "Versions in memory whose files in the registry are no longer those that were loaded.",
     }
     POLICY_REVISION = GaugeMetric {
         name: "taper_policy_revision",

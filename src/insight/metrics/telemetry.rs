@@ -62,6 +62,11 @@ impl Telemetry {
         self.process.unwritten_log_lines(dropped, repeated);
     }
 
+    /// Sets whether the state folder is not the one that the gateway opened.
+    pub fn state_folder_lost(&self, is_lost: bool) {
+        self.process.state_folder_lost(is_lost);
+    }
+
     /// Counts an attempt to load a version, which took `duration`. `ready` is whether the version can serve.
     pub fn load_ended(&self, ready: bool, duration: Duration) {
         self.process.load_ended(ready, duration);

@@ -53,6 +53,22 @@ pub(super) fn read(
     named.collect()
 }
 
+/// Verifies every listed file, and keeps none.
+pub(super) fn verify(
+    manifest: &Manifest,
+    dir: &Path,
+    stores: &ContentStores,
+    throttle: &mut Throttle,
+    faults: &mut Faults,
+) {
+    for file in &manifest.files {
+        let opened = open_checked(dir, file, stores);
+        if let Err(why) = read_one(opened, file, false, throttle) {
+            faults.add(dir.join(&file.path), "", why);
+        }
+    }
+}
+
 /// Opens `file` and checks its size.
 ///
 /// # Errors

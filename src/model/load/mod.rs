@@ -20,6 +20,7 @@ mod tests;
 use std::path::Path;
 
 use super::content_stores::ContentStores;
+use super::digest::VersionDigest;
 use super::format::{Format, ModelFiles};
 use super::manifest::{File, Manifest};
 use crate::faults::Faults;
@@ -122,6 +123,27 @@ pub fn memory_to_load(dir: &Path, stores: &ContentStores) -> Result<u64, Faults>
     }
     let format = <dyn Format>::of(manifest.format.kind);
     Ok(format.memory_to_load(manifest.weight_bytes()))
+}
+
+/// Checks that the version in `dir` is the one with this digest, and that its files are those of its manifest. Reads them all, at the pace
+/// of `options`.
+///
+/// # Errors
+/// Returns how the folder differs.
+pub fn verify_files(
+    dir: &Path,
+    digest: VersionDigest,
+    options: &LoadOptions,
+) -> Result<(), Faults> {
+    let manifest = Manifest::read(dir)?;
+    if manifest.digest != digest {
+        let message = format!("has sha256 {}, and had {digest}", manifest.digest);
+        return Err(Faults::one(dir.join(File::MANIFEST), message));
+    }
+    let mut throttle = Throttle::new(options.pace);
+    let mut faults = Faults::default();
+    files::verify(&manifest, dir, &options.stores, &mut throttle, &mut faults);
+    faults.into_result()
 }
 
 /// Returns a fault for each difference between the manifest and the names of its folders. It differs if it was copied from another

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use super::digest::VersionDigest;
 use super::format::Format;
 use super::open_file::open_file;
 use super::signature::Signature;
@@ -38,6 +39,8 @@ pub struct Manifest {
     pub files: Vec<File>,
     /// Golden requests with the expected answers.
     pub golden: Vec<Golden>,
+    /// Digest of the text that it was parsed from; the default if it was made from a [`RawManifest`].
+    pub digest: VersionDigest,
     /// The parts that are only passed on: description, provenance, metrics, reference profile.
     pub about: RawManifest,
 }
@@ -77,7 +80,10 @@ impl Manifest {
     /// Returns all faults.
     pub fn parse(file: &Path, bytes: &[u8]) -> Result<Self, Faults> {
         let document = faults::from_json(file, bytes)?;
-        Self::check(SCHEMA.parse(file, document)?, file)
+        Ok(Self {
+            digest: VersionDigest::of(bytes),
+            ..Self::check(SCHEMA.parse(file, document)?, file)?
+        })
     }
 
     /// Reads and checks `metadata.json` in `dir`, like [`read`](Self::read), but distinguishes a file that may still be being written.

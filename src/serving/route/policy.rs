@@ -67,22 +67,6 @@ impl Policy {
         })
     }
 
-    /// Creates a policy that sends all traffic of `model` to one target, without rules, shadows or a fallback.
-    #[must_use]
-    pub fn everything_to(target: Target, model: &ModelName) -> Self {
-        let split = Split::everything_to(target);
-        let rendezvous = Rendezvous::new(split.rows(), model.as_str().as_bytes());
-        Self {
-            split,
-            header_rules: Vec::new(),
-            sticky_header: None,
-            salt: String::new(),
-            rendezvous,
-            shadows: Vec::new(),
-            fallback: None,
-        }
-    }
-
     /// Returns the policy as the operator wrote it.
     #[must_use]
     pub fn to_raw(&self) -> RawPolicy {

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::error::InputFaults;
-use crate::ident::{RawTarget, Target};
+use crate::ident::{RawTarget, Share, Target};
 
 /// A policy as an operator writes it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +25,17 @@ pub struct RawPolicy {
     /// The version that answers if another one cannot.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fallback: Option<RawFallback>,
+}
+
+impl RawPolicy {
+    /// Returns a policy that sends all traffic to one target, without rules, shadows or a fallback.
+    #[must_use]
+    pub fn everything_to(target: RawTarget) -> Self {
+        Self {
+            split: vec![(target, Share::FULL.basis_points())],
+            ..Self::default()
+        }
+    }
 }
 
 /// A shadow as an operator writes it. In JSON, absent fields have the values of [`RawShadow::default`].

@@ -28,15 +28,6 @@ impl Split {
         Self::check(rows, &mut faults).ok_or(faults)
     }
 
-    /// Creates a split with a single row, which gets everything.
-    #[must_use]
-    pub fn everything_to(target: Target) -> Self {
-        Self {
-            rows: vec![(target, Share::FULL)],
-            ends: vec![Share::FULL.basis_points()],
-        }
-    }
-
     /// Creates a split as [`new`](Self::new) does, and adds its faults to those of other fields. Returns `None` exactly if it
     /// adds to `faults`.
     pub(super) fn check(

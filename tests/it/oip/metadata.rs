@@ -45,8 +45,8 @@ async fn the_server_is_live_and_ready_and_reports_the_extensions_that_it_support
 }
 
 #[tokio::test]
-async fn a_gateway_with_a_model_that_cannot_answer_is_not_ready() {
-    let gateway = TestGateway::start("", |root| {
+async fn a_strict_gateway_with_a_model_that_cannot_answer_is_not_ready() {
+    let gateway = TestGateway::start("strict_readiness = true", |root| {
         tiny::publish(root, "m", 1);
         tiny::publish_with(root, "broken", 1, |manifest| {
             manifest["golden"][0]["answer"] = serde_json::json!([1000]);

@@ -99,6 +99,7 @@ async fn a_version_without_references_is_unloaded_and_can_be_loaded_again() {
             "unload version 1",
             "RepositoryModelUnload of the Open Inference Protocol",
         ),
+        ("first version 2", "the model had no traffic policy"),
     ];
     assert_eq!(actions, want);
     assert!(

@@ -175,6 +175,7 @@ mod tests {
             retry_at: None,
             waits_for: None,
             held_by: Vec::new(),
+            replaced: None,
             manifest: None,
             weight_bytes: 0,
         }
@@ -194,6 +195,7 @@ mod tests {
         };
         View {
             models: BTreeMap::from([(name, Arc::new(model))]),
+            store_problem: None,
         }
     }
 

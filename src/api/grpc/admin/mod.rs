@@ -122,7 +122,8 @@ impl AdminService for Admin {
             .values()
             .map(|model| versions::write_summary(model));
         let models = models.collect();
-        Ok(Response::new(v1::ListModelsResponse { models }))
+        let problem = view.store_problem.clone().unwrap_or_default();
+        Ok(Response::new(v1::ListModelsResponse { models, problem }))
     }
 
     async fn get_model(
@@ -277,6 +278,26 @@ impl AdminService for Admin {
     ) -> Result<Response<v1::ChangeResponse>, Status> {
         let (context, message) = RequestContext::split(request);
         let edit = Edit::Unload(message.version);
+        self.change(&context, message.model, edit, message.terms)
+            .await
+    }
+
+    async fn accept_version(
+        &self,
+        request: Request<v1::AcceptVersionRequest>,
+    ) -> Result<Response<v1::ChangeResponse>, Status> {
+        let (context, message) = RequestContext::split(request);
+        let edit = Edit::Accept(message.version);
+        self.change(&context, message.model, edit, message.terms)
+            .await
+    }
+
+    async fn forget_model(
+        &self,
+        request: Request<v1::ForgetModelRequest>,
+    ) -> Result<Response<v1::ChangeResponse>, Status> {
+        let (context, message) = RequestContext::split(request);
+        let edit = Edit::Forget;
         self.change(&context, message.model, edit, message.terms)
             .await
     }

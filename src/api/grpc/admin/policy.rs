@@ -21,13 +21,13 @@ pub(super) fn write_in_force(
         requests,
     });
     let policy = match model.wanted.policy(&model.name) {
-        Ok(policy) => policy.to_raw(),
+        Ok(policy) => policy.map(|policy| policy.to_raw()),
         // Not valid, as when it was written by hand: shown as it is.
-        Err(_) => model.wanted.policy.clone().unwrap_or_default(),
+        Err(_) => model.wanted.policy.clone(),
     };
     v1::GetTrafficPolicyResponse {
         model: model.name.to_string(),
-        policy: Some(to_wire(policy)),
+        policy: Some(to_wire(policy.unwrap_or_default())),
         revision: model.revision.0,
         counted: counted_shares.collect(),
     }

@@ -65,6 +65,11 @@ fn write_version(number: VersionNumber, view: &VersionView) -> v1::VersionStatus
         failures: view.failures,
         retry_at: view.retry_at.map(Timestamp::from),
         waits_for: view.waits_for.clone().unwrap_or_default(),
+        replaced: view
+            .replaced
+            .as_deref()
+            .map(write_faults)
+            .unwrap_or_default(),
         ..from_manifest
     }
 }

@@ -57,7 +57,7 @@ impl<P: PortCalls> GrpcInferenceService for OpenInference<P> {
         &self,
         _: Request<wire::ServerReadyRequest>,
     ) -> Result<Response<wire::ServerReadyResponse>, Status> {
-        let ready = self.catalog.unready().is_empty();
+        let ready = self.catalog.readiness().is_ready;
         Ok(Response::new(wire::ServerReadyResponse { ready }))
     }
 

@@ -12,6 +12,7 @@ use tokio::time::timeout;
 use super::error_response::{ErrorResponse, json};
 use super::form::{self, ParseError};
 use super::target::PathTarget;
+use crate::api::catalog::Readiness;
 use crate::api::http::HttpState;
 use crate::api::{MESSAGE_PATIENCE, oip, read};
 use crate::error::PredictError;
@@ -59,12 +60,12 @@ pub(in crate::api::http) async fn server_live() -> Response {
 pub(in crate::api::http) async fn server_ready(
     State(state): State<HttpState>,
 ) -> Result<Response, ErrorResponse> {
-    let reasons = state.catalog.unready();
-    if reasons.is_empty() {
+    let Readiness { is_ready, problems } = state.catalog.readiness();
+    if is_ready {
         return Ok(json(&ServerReady { ready: true }, None));
     }
     let status = StatusCode::SERVICE_UNAVAILABLE;
-    Err(ErrorResponse::new(status, "NOT_READY", reasons.join("; ")))
+    Err(ErrorResponse::new(status, "NOT_READY", problems.join("; ")))
 }
 
 /// Answers that the model or version is ready, or refuses with the reason why it is not.

@@ -20,7 +20,6 @@ mod tables;
 mod transaction;
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 
@@ -36,6 +35,7 @@ use crate::sync;
 
 use documents::{UncertainDocument, Written};
 pub use open::OpenError;
+use open::OpenFolder;
 use transaction::{Fault, catch_panics};
 
 /// Keeps changes and documents in a folder. One process at a time.
@@ -59,8 +59,8 @@ struct Inner {
     document_revisions: Mutex<BTreeMap<String, watch::Sender<Revision>>>,
     /// Changes of each model that are kept.
     kept: usize,
-    /// Locked until this store is dropped.
-    _lock: File,
+    /// The folder as it was opened.
+    folder: OpenFolder,
 }
 
 /// A write that was answered with an error, and may be in the database nevertheless.
@@ -80,6 +80,7 @@ impl EmbeddedStore {
     pub fn open(dir: &Path) -> Result<Self, OpenError> {
         let (file, lock) = open::lock_folder(dir)?;
         let opened = open::open_or_create(&file)?;
+        let folder = OpenFolder::new(dir, lock)?;
         let kinds = opened.document_revisions.into_iter();
         let inner = Inner {
             file,
@@ -93,7 +94,7 @@ impl EmbeddedStore {
                     .collect(),
             ),
             kept: MIN_HISTORY,
-            _lock: lock,
+            folder,
         };
         Ok(Self {
             inner: Arc::new(inner),
@@ -177,6 +178,7 @@ impl Inner {
 
     /// Opens the database again. After that it contains what was acknowledged, and no more.
     fn reopen(&self, uncertain: &mut Option<UncertainWrite>) -> Result<(), StoreError> {
+        self.folder.check()?;
         let mut database = sync::write(&self.database);
         if database.is_none() {
             let opened = open::open_existing(&self.file)?.database;
@@ -200,6 +202,7 @@ impl Inner {
         draft: Draft,
     ) -> Result<Record, StoreError> {
         let mut uncertain = self.lock_for_writing();
+        self.folder.check()?;
         // There is one writer at a time, so `newest` is what the database contains.
         let newest = sync::read(&self.newest);
         let current = newest
@@ -235,6 +238,7 @@ impl Inner {
         content: Option<&DocumentContent>,
     ) -> Result<Revision, StoreError> {
         let mut uncertain = self.lock_for_writing();
+        self.folder.check()?;
         let mut begun = None;
         let written = self.run(Some(&mut uncertain), |database| {
             documents::set(database, id, expected, content, &mut begun)
@@ -307,6 +311,10 @@ impl Store for EmbeddedStore {
 
     fn watch(&self) -> watch::Receiver<Revision> {
         self.inner.revision.subscribe()
+    }
+
+    fn check(&self) -> StoreFuture<'_, ()> {
+        Box::pin(self.blocking(|inner| inner.folder.check()))
     }
 
     fn document<'a>(&'a self, id: DocumentId<'a>) -> StoreFuture<'a, Option<RawDocument>> {

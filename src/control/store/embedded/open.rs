@@ -4,9 +4,9 @@
 //! damaged since.
 
 use std::collections::BTreeMap;
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use redb::backends::FileBackend;
@@ -134,6 +134,65 @@ pub(super) struct Opened {
     pub(super) changes: Changes,
     /// Newest revision of each kind of document.
     pub(super) document_revisions: BTreeMap<String, Revision>,
+}
+
+/// A folder whose lock and database are open. Their names may be removed or replaced meanwhile, which open files do not notice.
+#[derive(Debug)]
+pub(super) struct OpenFolder {
+    dir: PathBuf,
+    lock_file: FileId,
+    database: FileId,
+    /// Locked until this is dropped.
+    _lock: File,
+}
+
+impl OpenFolder {
+    /// Describes `dir`, which `lock` locks and whose database exists.
+    pub(super) fn new(dir: &Path, lock: File) -> Result<Self, OpenError> {
+        let database = dir.join(DATABASE);
+        let metadata = fs::metadata(&database).map_err(io_at(&database))?;
+        let locked = lock.metadata().map_err(io_at(dir))?;
+        Ok(Self {
+            dir: dir.to_owned(),
+            lock_file: FileId::of(&locked),
+            database: FileId::of(&metadata),
+            _lock: lock,
+        })
+    }
+
+    /// Checks that lock and database are still found under their names. Without the lock, a second process could use the folder.
+    pub(super) fn check(&self) -> Result<(), StoreError> {
+        for (name, opened) in [(LOCK, self.lock_file), (DATABASE, self.database)] {
+            match fs::metadata(self.dir.join(name)) {
+                Ok(metadata) if FileId::of(&metadata) == opened => {}
+                Ok(_) => return Err(StoreError::Lost(self.dir.clone())),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    return Err(StoreError::Lost(self.dir.clone()));
+                }
+                Err(error) => {
+                    let path = self.dir.join(name);
+                    return Err(StoreError::Failed(format!("{}: {error}", path.display())));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Identifies a file, whatever its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct FileId {
+    device: u64,
+    inode: u64,
+}
+
+impl FileId {
+    fn of(metadata: &Metadata) -> Self {
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+        }
+    }
 }
 
 /// Creates `dir` if it does not exist, and locks it. Returns the path of the database, and the lock, which holds until it is

@@ -53,6 +53,34 @@ fn open_when_unlocked(dir: &Path) -> Result<EmbeddedStore, OpenError> {
 }
 
 #[tokio::test]
+async fn a_folder_that_is_removed_or_replaced_takes_no_change_until_it_is_back() {
+    let above = tempfile::tempdir().unwrap();
+    let [dir, moved] = ["state", "moved"].map(|name| above.path().join(name));
+    let store = open_when_unlocked(&dir).unwrap();
+    assert_eq!(set(&store, "a", 0).await, 1);
+    store.check().await.unwrap();
+    let is_lost = async || {
+        let (model, draft) = (model("a"), draft("lost", 1));
+        let refused = store.compare_and_set(&model, Revision(1), draft).await;
+        let found = store.check().await;
+        for error in [refused.map(drop), found] {
+            assert!(matches!(error, Err(StoreError::Lost(_))), "{error:?}");
+        }
+    };
+    fs::rename(&dir, &moved).unwrap();
+    is_lost().await;
+    // A second gateway begins there.
+    let second = open_when_unlocked(&dir).unwrap();
+    is_lost().await;
+    drop(second);
+    fs::remove_dir_all(&dir).unwrap();
+    fs::rename(&moved, &dir).unwrap();
+    store.check().await.unwrap();
+    assert_eq!(set(&store, "a", 1).await, 2);
+    assert_eq!(revisions(&all_changes(&store).await), [1, 2]);
+}
+
+#[tokio::test]
 async fn stored_changes_are_there_after_reopening() {
     let above = tempfile::tempdir().unwrap();
     let dir = above.path().join("new/state");

@@ -2,9 +2,12 @@
 
 use super::*;
 
-/// A desired state with one label, which names version 1.
+/// A desired state with one label, which names version 1, as the split does.
 fn labelled(label: &str) -> Wanted {
-    let mut wanted = Wanted::default();
+    let mut wanted = Wanted {
+        policy: Some(policy_to(1)),
+        ..Wanted::default()
+    };
     wanted.labels.insert(label.parse().unwrap(), v(1));
     wanted
 }
@@ -21,20 +24,20 @@ async fn a_change_by_one_writer_goes_live_in_the_other() {
     change(&one, move_label("canary", 1), options(None))
         .await
         .unwrap();
-    wait_for(&other, "the change", |m| m.revision == Revision(1)).await;
+    wait_for(&other, "the change", |m| m.revision == Revision(2)).await;
     assert_eq!(live.snapshot().models["m"].labels["canary"], v(1));
 
     // And the other way round, by a caller who has seen that revision.
     assert_eq!(
-        change(&other, all_to(1), options(Some(1))).await.unwrap(),
-        2
+        change(&other, all_to(1), options(Some(2))).await.unwrap(),
+        3
     );
-    assert_eq!(change(&one, all_to(2), options(Some(2))).await.unwrap(), 3);
-    wait_for(&other, "the third change", |m| m.revision == Revision(3)).await;
+    assert_eq!(change(&one, all_to(2), options(Some(3))).await.unwrap(), 4);
+    wait_for(&other, "the fourth change", |m| m.revision == Revision(4)).await;
     let routing = live.snapshot().models["m"].routing.clone().unwrap();
     assert_eq!(
         (routing.revision, routing.shares()[0].0),
-        (Revision(3), v(2))
+        (Revision(4), v(2))
     );
 }
 
@@ -64,12 +67,12 @@ async fn sixteen_writers_that_move_sixteen_labels_lose_none() {
     }
     let mut revisions = moves.join_all().await;
     revisions.sort_unstable();
-    assert_eq!(revisions, (1..=16).collect::<Vec<_>>());
+    assert_eq!(revisions, (2..=17).collect::<Vec<_>>());
     let records = history(&*store).await;
-    assert_eq!(records.len(), 16);
+    assert_eq!(records.len(), 17);
     for control in &controls {
         wait_for(control, "all labels", |m| m.wanted.labels.len() == 16).await;
-        assert_eq!(*control.view().models["m"].wanted, records[15].wanted);
+        assert_eq!(*control.view().models["m"].wanted, records[16].wanted);
     }
 }
 
@@ -81,16 +84,16 @@ async fn of_two_changes_that_expect_the_same_revision_one_is_a_conflict() {
     let (other, second, _events) = TestWriter::over(Arc::clone(&store)).start(&registry).await;
     let _running = run([first, second]);
     let (left, right) = tokio::join!(
-        change(&one, all_to(1), options(Some(0))),
-        change(&other, all_to(2), options(Some(0))),
+        change(&one, all_to(1), options(Some(1))),
+        change(&other, all_to(2), options(Some(1))),
     );
     let (revision, error) = one_of_each(left, right);
     let conflict = AdminError::RevisionConflict {
-        expected: Revision(0),
-        current: Revision(1),
+        expected: Revision(1),
+        current: Revision(2),
     };
-    assert_eq!((revision, error.to_string()), (1, conflict.to_string()));
-    assert_eq!(history(&*store).await.len(), 1);
+    assert_eq!((revision, error.to_string()), (2, conflict.to_string()));
+    assert_eq!(history(&*store).await.len(), 2);
 }
 
 #[tokio::test(start_paused = true)]
@@ -109,7 +112,7 @@ async fn a_retried_change_is_checked_again_on_the_newer_state() {
         change(&other, move_label("b", 2), unless_confirmed()),
     );
     let (revision, error) = one_of_each(left, right);
-    assert_eq!((revision, error.reason()), (1, "UNCONFIRMED_CHANGE"));
+    assert_eq!((revision, error.reason()), (2, "UNCONFIRMED_CHANGE"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -125,16 +128,16 @@ async fn an_undo_that_another_writer_overtakes_is_a_conflict_and_not_repeated() 
     change(&one, move_label("canary", 2), options(None))
         .await
         .unwrap();
-    wait_for(&other, "both changes", |m| m.revision == Revision(2)).await;
+    wait_for(&other, "both changes", |m| m.revision == Revision(3)).await;
     let (left, right) = tokio::join!(
         change(&one, Edit::Undo, options(None)),
         change(&other, Edit::Undo, options(None)),
     );
     let (revision, error) = one_of_each(left, right);
-    assert_eq!((revision, error.reason()), (3, "REVISION_CONFLICT"));
+    assert_eq!((revision, error.reason()), (4, "REVISION_CONFLICT"));
     let records = history(&*store).await;
-    assert_eq!(records.len(), 3);
-    assert_eq!(records[2].wanted.labels["canary"], v(1));
+    assert_eq!(records.len(), 4);
+    assert_eq!(records[3].wanted.labels["canary"], v(1));
 }
 
 /// Returns the revision of the change that succeeded and the error of the other one.
@@ -159,28 +162,29 @@ async fn an_unconfirmed_change_is_reverted_once_by_whichever_writer_is_faster() 
     };
     change(&one, all_to(2), unless_confirmed).await.unwrap();
     wait_for(&other, "the unconfirmed change", |m| {
-        m.revision == Revision(2)
+        m.revision == Revision(3)
     })
     .await;
     let held = &other.view().models["m"].versions[&v(1)].held_by;
     assert!(
         held.iter()
-            .any(|by| by.contains("the revert of revision 2")),
+            .any(|by| by.contains("the revert of revision 3")),
         "{held:?}"
     );
     sleep(Duration::from_secs(120)).await;
     let records = history(&*store).await;
     let expected = [
-        (1, "set policy"),
+        (1, "first version 2"),
         (2, "set policy"),
-        (3, "revert to revision 1"),
+        (3, "set policy"),
+        (4, "revert to revision 2"),
     ];
     assert_eq!(revisions_and_actions(&records), expected);
     for control in [&one, &other] {
         let view = control.view();
         assert_eq!(
             (view.models["m"].revision, &view.models["m"].problem),
-            (Revision(3), &None)
+            (Revision(4), &None)
         );
     }
 }
@@ -191,16 +195,16 @@ async fn records_that_are_no_longer_kept_are_skipped() {
     let store: Arc<dyn Store> = Arc::new(MemoryStore::keeping(2));
     let (control, mut writer, _events) =
         TestWriter::over(Arc::clone(&store)).start(&registry).await;
-    for previous in 0..10 {
+    for previous in 1..11 {
         store_change(&*store, previous, labelled(&format!("l{previous}")), "").await;
     }
-    assert_eq!(store.compacted().await.unwrap(), Revision(8));
+    assert_eq!(store.compacted().await.unwrap(), Revision(9));
     writer.follow_store().await.unwrap();
-    assert_eq!(writer.followed, Revision(10));
+    assert_eq!(writer.followed, Revision(11));
     writer.reconcile_and_publish();
     let view = control.view();
-    assert_eq!(view.models["m"].revision, Revision(10));
-    assert!(view.models["m"].labels.contains_key("l9"));
+    assert_eq!(view.models["m"].revision, Revision(11));
+    assert!(view.models["m"].labels.contains_key("l10"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -209,8 +213,8 @@ async fn a_record_that_is_followed_twice_changes_nothing() {
     let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
     let (_control, mut writer, _events) =
         TestWriter::over(Arc::clone(&store)).start(&registry).await;
-    store_change(&*store, 0, labelled("one"), "").await;
-    store_change(&*store, 1, labelled("two"), "").await;
+    store_change(&*store, 1, labelled("one"), "").await;
+    store_change(&*store, 2, labelled("two"), "").await;
     writer.follow_store().await.unwrap();
     writer.reconcile_and_publish();
     let snapshot = writer.live().snapshot();
@@ -218,7 +222,7 @@ async fn a_record_that_is_followed_twice_changes_nothing() {
         writer.follow(record).await.unwrap();
     }
     assert!(writer.unpublished.is_empty());
-    assert_eq!(writer.followed, Revision(2));
+    assert_eq!(writer.followed, Revision(3));
     writer.reconcile_and_publish();
     assert!(Arc::ptr_eq(&snapshot, &writer.live().snapshot()));
 }
@@ -231,28 +235,21 @@ async fn a_store_that_cannot_be_read_is_read_again_later() {
     let (control, writer, _events) = TestWriter::over(Arc::clone(&store)).start(&registry).await;
     let _running = run([writer]);
     remote.set_reads_fail(true);
-    store_change(&*store, 0, labelled("stable"), "").await;
+    store_change(&*store, 1, labelled("stable"), "").await;
     sleep(Duration::from_secs(10)).await;
-    assert_eq!(control.view().models["m"].revision, Revision(0));
+    assert_eq!(control.view().models["m"].revision, Revision(1));
     let refused = change(&control, move_label("canary", 1), options(None)).await;
     assert_eq!(refused.unwrap_err().reason(), "STORAGE_FAILED");
     remote.set_reads_fail(false);
-    wait_for(&control, "the change", |m| m.revision == Revision(1)).await;
+    wait_for(&control, "the change", |m| m.revision == Revision(2)).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_change_of_a_model_that_this_registry_lacks_is_a_problem_of_that_model() {
-    let registry = TestRegistry::of_m(&[1]);
+    let registry = TestRegistry::of_m(&[]);
     let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
-    let (control, writer, events) = TestWriter::over(Arc::clone(&store)).start(&registry).await;
-    registry.remove(1);
-    events
-        .send(Event::Listed(crate::registry::Listing::default()))
-        .await
-        .unwrap();
+    let (control, writer, _events) = TestWriter::over(Arc::clone(&store)).start(&registry).await;
     let _running = run([writer]);
-    let mut views = control.views();
-    views.wait_for(|view| view.models.is_empty()).await.unwrap();
     store_change(&*store, 0, labelled("stable"), "").await;
     let problem = "revision 1 is in force, and the registry has no such model";
     wait_for(&control, "the problem", |m| {
@@ -304,13 +301,13 @@ async fn each_writer_audits_its_own_changes_also_those_that_a_crash_left_out() {
         .await
         .unwrap();
     let line = |revision| (Some(revision), "done".to_owned());
-    assert_eq!(audit_lines(dirs[0].path()), [line(1), line(3)]);
-    assert_eq!(audit_lines(dirs[1].path()), [line(2)]);
+    assert_eq!(audit_lines(dirs[0].path()), [line(1), line(2), line(4)]);
+    assert_eq!(audit_lines(dirs[1].path()), [line(3)]);
     drop(running);
 
     // Both processes end, after one of them stored a change without writing its line.
-    store_change(&*store, 3, labelled("four"), "b").await;
-    store_change(&*store, 4, labelled("five"), "a").await;
+    store_change(&*store, 4, labelled("four"), "b").await;
+    store_change(&*store, 5, labelled("five"), "a").await;
     let (_control, _writer, _events) = writer("b", &dirs[1]).start(&registry).await;
-    assert_eq!(audit_lines(dirs[1].path()), [line(2), line(4)]);
+    assert_eq!(audit_lines(dirs[1].path()), [line(3), line(5)]);
 }

@@ -118,6 +118,6 @@ async fn a_store_that_is_older_than_the_audit_log_prevents_the_start() {
         .start(&registry.listing(), StartMode::Serve)
         .await
         .unwrap_err();
-    let expected = "the audit log ends with revision 1, and the store with revision 0";
+    let expected = "the audit log ends with revision 2, and the store with revision 0";
     assert!(faults.to_string().contains(expected), "{faults}");
 }

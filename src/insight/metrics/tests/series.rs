@@ -71,7 +71,7 @@ fn the_series_of_a_model_are_removed_with_it() {
     meters.revision(Revision(7));
     meters.versions(&[0, 1, 0, 0, 2, 0, 0, 3]);
     let series = series_of_models(&telemetry);
-    assert_eq!(series.len(), 9, "{series:?}");
+    assert_eq!(series.len(), 11, "{series:?}");
     for line in [
         r#"taper_policy_revision{model="m"} 7"#,
         r#"taper_versions{model="m",state="LOADING"} 1"#,
@@ -97,6 +97,6 @@ fn two_holders_of_a_model_share_its_series() {
     new.revision(Revision(2));
     drop(old);
     let series = series_of_models(&telemetry);
-    assert_eq!(series.len(), 9, "each exactly once: {series:?}");
+    assert_eq!(series.len(), 11, "each exactly once: {series:?}");
     assert!(series.contains(&r#"taper_policy_revision{model="m"} 2"#.to_owned()));
 }

@@ -21,6 +21,7 @@ use super::raw::{EncodingKind, FormatKind, RawFormat, RawInput, RawManifest};
 use super::report::Report;
 use crate::faults::Faults;
 use crate::ident::{ModelName, VersionNumber};
+use crate::model::digest::VersionDigest;
 use crate::model::format::Format;
 use crate::model::payload::{Cell, Payload};
 use crate::model::signature::{Shape, Signature, Target};
@@ -87,6 +88,7 @@ impl Manifest {
             format: settings,
             files,
             golden: raw.golden.clone(),
+            digest: VersionDigest::default(),
             about: raw,
         })
     }

@@ -234,14 +234,12 @@ fn a_policy_is_stored_as_json_and_missing_fields_are_empty() {
 }
 
 #[test]
-fn everything_to_one_target_is_the_policy_that_an_operator_would_write() {
+fn everything_to_one_target_is_a_split_with_one_row() {
     for target in [label("latest"), v(7)] {
-        let raw = RawPolicy {
-            split: vec![((&target).into(), 10_000)],
-            ..RawPolicy::default()
-        };
-        let written = Policy::check(raw, &model()).unwrap();
-        assert_eq!(Policy::everything_to(target, &model()), written);
+        let raw = RawPolicy::everything_to((&target).into());
+        let policy = Policy::check(raw, &model()).unwrap();
+        assert_eq!(policy.targets(), [target]);
+        assert_eq!(policy.split().rows()[0].1, Share::FULL);
     }
 }
 
