@@ -15,6 +15,7 @@ use http::request::Parts;
 use tonic::Request;
 
 use crate::serving::admission::RequestPermit;
+use crate::serving::call_limit::ConnectionCalls;
 
 /// What is known about one request apart from its message.
 #[derive(Clone, Debug, Default)]
@@ -22,13 +23,25 @@ pub struct RequestContext {
     peer: Option<SocketAddr>,
     /// Set once admission control has admitted the request.
     permit: Option<Arc<RequestPermit>>,
+    /// `None` for a request that came without a connection.
+    calls: Option<Arc<ConnectionCalls>>,
 }
 
 impl RequestContext {
     /// Creates the context of the requests of one connection, whose other end is `peer`.
     #[must_use]
     pub fn new(peer: Option<SocketAddr>) -> Self {
-        Self { peer, permit: None }
+        Self {
+            peer,
+            ..Self::default()
+        }
+    }
+
+    /// Sets where the calls of the connection are counted that services without admission control answer.
+    #[must_use]
+    pub fn with_calls(self, calls: Arc<ConnectionCalls>) -> Self {
+        let calls = Some(calls);
+        Self { calls, ..self }
     }
 
     /// Attaches a copy to a request by its extensions.
@@ -45,6 +58,13 @@ impl RequestContext {
     /// Returns the name of the caller for history and audit log, used if the request gives none.
     pub(super) fn caller_name(&self) -> Option<String> {
         self.peer.map(|peer| peer.to_string())
+    }
+
+    /// Returns where the calls of a request's connection are counted.
+    pub(super) fn calls(extensions: &Extensions) -> Arc<ConnectionCalls> {
+        let context = extensions.get::<Self>();
+        let calls = context.and_then(|context| context.calls.clone());
+        calls.unwrap_or_default()
     }
 
     /// Splits a gRPC request into its context and its message.

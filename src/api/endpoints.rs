@@ -8,6 +8,7 @@ use tonic_health::pb::health_server;
 use tonic_reflection::pb::{v1 as reflection, v1alpha as reflection_alpha};
 
 use super::error_mapping::{ErrorMapping, NATIVE, OPEN_INFERENCE, TENSORFLOW_SERVING};
+use crate::insight::metrics::LimitedService;
 use crate::proto::inference::grpc_inference_service_server as open_inference;
 use crate::proto::tensorflow::serving::{
     model_service_server as tensorflow_models, prediction_service_server as tensorflow_predictions,
@@ -87,8 +88,8 @@ pub(super) struct Service {
 pub(super) enum Limits {
     /// Admission control and deadlines. Their errors are mapped for the service's protocol.
     Admission(&'static ErrorMapping),
-    /// Deadlines only, without admission control.
-    Deadline,
+    /// Deadlines, and a limit on the concurrent calls of these services, without admission control.
+    Calls(LimitedService),
 }
 
 /// An RPC of a service.
@@ -132,7 +133,7 @@ static DATA: [Service; 5] = [
     },
     Service {
         name: health_server::SERVICE_NAME,
-        limits: Limits::Deadline,
+        limits: Limits::Calls(LimitedService::Health),
         methods: &[
             method("Check", Operation::Health),
             method("Watch", Operation::Health),
@@ -143,7 +144,7 @@ static DATA: [Service; 5] = [
 static ADMIN: [Service; 2] = [
     Service {
         name: admin_service_server::SERVICE_NAME,
-        limits: Limits::Deadline,
+        limits: Limits::Calls(LimitedService::Admin),
         methods: &[
             method("ListModels", Operation::Observe),
             method("GetModel", Operation::Observe),
@@ -172,7 +173,7 @@ static ADMIN: [Service; 2] = [
     },
     Service {
         name: open_inference::SERVICE_NAME,
-        limits: Limits::Deadline,
+        limits: Limits::Calls(LimitedService::Admin),
         methods: OPEN_INFERENCE_METHODS,
     },
 ];
@@ -197,12 +198,12 @@ const OPEN_INFERENCE_METHODS: &[Method] = &[
 static REFLECTION: [Service; 2] = [
     Service {
         name: reflection::server_reflection_server::SERVICE_NAME,
-        limits: Limits::Deadline,
+        limits: Limits::Calls(LimitedService::Reflection),
         methods: &[method("ServerReflectionInfo", Operation::Describe)],
     },
     Service {
         name: reflection_alpha::server_reflection_server::SERVICE_NAME,
-        limits: Limits::Deadline,
+        limits: Limits::Calls(LimitedService::Reflection),
         methods: &[method("ServerReflectionInfo", Operation::Describe)],
     },
 ];

@@ -1,6 +1,7 @@
 //! The entry to predictions that all protocols share.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::Extensions;
 use tokio::time::{Instant, timeout_at};
@@ -15,6 +16,7 @@ use crate::serving::{Answer, Pipeline, Query};
 pub struct Predictor {
     pipeline: Arc<Pipeline>,
     admission: Arc<AdmissionControl>,
+    max_stream_idle: Option<Duration>,
 }
 
 impl Predictor {
@@ -24,7 +26,21 @@ impl Predictor {
         Self {
             pipeline,
             admission,
+            max_stream_idle: None,
         }
+    }
+
+    /// Sets the time without a message after which a stream ends; `None`, the default: never.
+    #[must_use]
+    pub fn with_max_stream_idle(self, max_stream_idle: Option<Duration>) -> Self {
+        Self {
+            max_stream_idle,
+            ..self
+        }
+    }
+
+    pub(super) fn max_stream_idle(&self) -> Option<Duration> {
+        self.max_stream_idle
     }
 
     pub(super) fn pipeline(&self) -> &Pipeline {

@@ -6,6 +6,7 @@
 use std::convert::Infallible;
 use std::error::Error as _;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -164,7 +165,7 @@ pub(super) struct ConnectionService<S> {
 
 impl<S> ConnectionService<S> {
     fn new(service: S, io: &impl HasPeer) -> Self {
-        let context = RequestContext::new(io.peer());
+        let context = RequestContext::new(io.peer()).with_calls(Arc::default());
         Self { service, context }
     }
 }

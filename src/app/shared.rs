@@ -18,6 +18,7 @@ use crate::insight::prediction_log::{LogThread, PredictionLog};
 use crate::serving::Pipeline;
 use crate::serving::admission::AdmissionControl;
 use crate::serving::batch::Pool;
+use crate::serving::call_limit::CallLimiter;
 use crate::serving::live::Live;
 use crate::serving::shadow::ShadowPool;
 
@@ -29,6 +30,7 @@ pub(super) struct Shared {
     pub(super) telemetry: Arc<Telemetry>,
     pub(super) outcomes: Arc<Outcomes>,
     pub(super) admission: Arc<AdmissionControl>,
+    pub(super) call_limiter: Arc<CallLimiter>,
     pub(super) predictor: Predictor,
     pub(super) catalog: Catalog,
     pub(super) stage: StageWatch,
@@ -53,6 +55,7 @@ impl Shared {
         }
         let (log, log_thread) = open_prediction_log(&config, &telemetry).await?;
         let admission = AdmissionControl::new(config.limits, Arc::clone(&telemetry));
+        let call_limiter = CallLimiter::new(config.calls, Arc::clone(&telemetry));
         let outcomes = Arc::new(Outcomes::new(config.outcomes, telemetry.outcomes()));
         let shadow_pool = ShadowPool::start(config.shadows, Some(Arc::clone(&outcomes)))?;
         let pool = Pool::start()?;
@@ -61,7 +64,8 @@ impl Shared {
             .with_log(log)
             .with_shadows(shadow_pool);
         let shared = Self {
-            predictor: Predictor::new(Arc::new(pipeline), Arc::clone(&admission)),
+            predictor: Predictor::new(Arc::new(pipeline), Arc::clone(&admission))
+                .with_max_stream_idle(config.max_stream_idle),
             catalog: Catalog::new(Arc::clone(&live), views, stage.clone())
                 .with_readiness_rule(readiness_rule(&config)),
             connection_limiter: ConnectionLimiter {
@@ -74,6 +78,7 @@ impl Shared {
             telemetry,
             outcomes,
             admission,
+            call_limiter,
             stage,
         };
         Ok((shared, log_thread))
@@ -82,7 +87,7 @@ impl Shared {
     /// Returns the builder of a gRPC port's stacks.
     pub(super) fn stacks(&self, port: Port) -> StackBuilder {
         let (admission, telemetry) = (Arc::clone(&self.admission), Arc::clone(&self.telemetry));
-        StackBuilder::new(port, admission, telemetry)
+        StackBuilder::new(port, admission, Arc::clone(&self.call_limiter), telemetry)
     }
 }
 

@@ -26,9 +26,11 @@ use crate::model::ContentStores;
 use crate::registry::WatchSettings;
 use crate::serving::admission::Limits;
 use crate::serving::batch::BatchingHints;
+use crate::serving::call_limit::{CallLimit, CallLimits};
 use crate::serving::shadow::ShadowPoolSettings;
 use raw::{
-    RawConfig, RawLatest, RawListen, RawModel, RawPredictionLog, RawVersions, RawVersionsWord,
+    RawConfig, RawLatest, RawLimits, RawListen, RawModel, RawPredictionLog, RawVersions,
+    RawVersionsWord,
 };
 
 /// The checked configuration of a gateway.
@@ -52,8 +54,18 @@ pub struct Config {
     pub shadows: ShadowPoolSettings,
     /// The most concurrent connections per port.
     pub max_connections: usize,
+    /// How long a connection may be idle; `None`: without a limit.
+    pub max_connection_idle: Option<Duration>,
+    /// The age at which a connection takes no new requests; `None`: never.
+    pub max_connection_age: Option<Duration>,
+    /// How long requests that are open at that age may take to finish.
+    pub connection_age_grace: Duration,
     /// The most concurrent requests per connection.
     pub max_concurrent_streams: u32,
+    /// How long a prediction stream may be idle; `None`: without a limit.
+    pub max_stream_idle: Option<Duration>,
+    /// Limits on the calls of services without admission control.
+    pub calls: CallLimits,
     /// Limits on requests in flight.
     pub limits: Limits,
     /// How long requests in flight may take to finish at shutdown.
@@ -192,7 +204,12 @@ fn check(raw: RawConfig, registry: PathBuf, state: PathBuf, file: &Path) -> Resu
             max_bytes: limits.max_shadow_bytes,
         },
         max_connections: limits.max_connections,
+        max_connection_idle: unless_zero(limits.max_connection_idle_seconds),
+        max_connection_age: unless_zero(limits.max_connection_age_seconds),
+        connection_age_grace: Duration::from_secs(limits.connection_age_grace_seconds),
         max_concurrent_streams: limits.max_concurrent_streams,
+        max_stream_idle: unless_zero(limits.max_stream_idle_seconds),
+        calls: call_limits(&limits),
         limits: Limits {
             max_in_flight: limits.max_in_flight,
             max_in_flight_bytes: limits.max_in_flight_bytes,
@@ -209,8 +226,7 @@ fn check(raw: RawConfig, registry: PathBuf, state: PathBuf, file: &Path) -> Resu
             max_features: insight.max_features,
             max_bytes: insight.max_bytes_per_version,
         },
-        drift_interval: (insight.drift_interval_seconds > 0)
-            .then(|| Duration::from_secs(insight.drift_interval_seconds)),
+        drift_interval: unless_zero(insight.drift_interval_seconds),
         outcomes: OutcomeSettings {
             buffer_rows: insight.outcome_buffer_rows,
             expires: Duration::from_secs(insight.outcome_expires_seconds),
@@ -223,6 +239,32 @@ fn check(raw: RawConfig, registry: PathBuf, state: PathBuf, file: &Path) -> Resu
             models,
         },
     })
+}
+
+/// Returns a time limit; `None` for 0, which means that there is none.
+fn unless_zero(seconds: u64) -> Option<Duration> {
+    (seconds > 0).then(|| Duration::from_secs(seconds))
+}
+
+fn call_limits(limits: &RawLimits) -> CallLimits {
+    let limit = |total, per_connection| CallLimit {
+        total,
+        per_connection,
+    };
+    CallLimits {
+        health: limit(
+            limits.max_health_calls,
+            limits.max_health_calls_per_connection,
+        ),
+        reflection: limit(
+            limits.max_reflection_calls,
+            limits.max_reflection_calls_per_connection,
+        ),
+        admin: limit(
+            limits.max_admin_calls,
+            limits.max_admin_calls_per_connection,
+        ),
+    }
 }
 
 /// Checks the addresses of the data, admin and HTTP port. An invalid address becomes port 0 of loopback, which conflicts with none.

@@ -77,12 +77,50 @@ pub(super) struct RawLimits {
     /// may take 30 times as much memory.
     #[schemars(range(min = 1024, max = 68_719_476_736_u64))]
     pub(super) max_in_flight_bytes: usize,
-    /// The most concurrent connections per port, 1 to 100,000. Default: 1024.
+    /// The most concurrent connections per port, 1 to 100,000. Default: 1024. At the limit, the connection that has been idle longest is
+    /// closed to make room for a new one; if none is idle, the new one is closed. A connection is idle while none of its requests and
+    /// streams is open.
     #[schemars(range(min = 1, max = 100_000))]
     pub(super) max_connections: usize,
+    /// Seconds that a connection may be idle, whatever its client sends apart from complete requests: 0 to 31,536,000; 0: without a limit.
+    /// Default: 300. The gateway closes it with GOAWAY, and clients connect again with their next request. HTTP/1.1 connections are closed
+    /// after 75 seconds at the latest.
+    #[schemars(range(min = 0, max = 31_536_000))]
+    pub(super) max_connection_idle_seconds: u64,
+    /// Age in seconds, give or take 10 %, at which a connection is closed with GOAWAY: it takes no new requests, and open ones may finish.
+    /// 0 to 31,536,000; 0: never. Default: 86,400.
+    #[schemars(range(min = 0, max = 31_536_000))]
+    pub(super) max_connection_age_seconds: u64,
+    /// Seconds that requests and streams that are open at that age may take to finish before the connection is cut, 0 to 31,536,000.
+    /// Default: 3600.
+    #[schemars(range(min = 0, max = 31_536_000))]
+    pub(super) connection_age_grace_seconds: u64,
     /// The most concurrent requests per connection, 1 to 100,000. Default: 1024.
     #[schemars(range(min = 1, max = 100_000))]
     pub(super) max_concurrent_streams: u32,
+    /// Seconds without a message after which a prediction stream ends with DEADLINE_EXCEEDED, 0 to 31,536,000; 0: never. It ends before
+    /// twice that time has passed. Default: 3600.
+    #[schemars(range(min = 0, max = 31_536_000))]
+    pub(super) max_stream_idle_seconds: u64,
+    /// The most concurrent health calls, `Check` and `Watch` together, 1 to 1,000,000. Default: 1024. The first two of each connection
+    /// are always answered, so that health checks work at the limit.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub(super) max_health_calls: usize,
+    /// The most concurrent health calls per connection, 1 to 100,000. Default: 16.
+    #[schemars(range(min = 1, max = 100_000))]
+    pub(super) max_health_calls_per_connection: usize,
+    /// The most concurrent reflection calls, 1 to 1,000,000. Default: 32.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub(super) max_reflection_calls: usize,
+    /// The most concurrent reflection calls per connection, 1 to 100,000. Default: 4.
+    #[schemars(range(min = 1, max = 100_000))]
+    pub(super) max_reflection_calls_per_connection: usize,
+    /// The most concurrent calls of the admin port without reflection, 1 to 1,000,000. Default: 256.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub(super) max_admin_calls: usize,
+    /// The most of these calls per connection, 1 to 100,000. Default: 128.
+    #[schemars(range(min = 1, max = 100_000))]
+    pub(super) max_admin_calls_per_connection: usize,
     /// Seconds that requests in flight may take to finish at shutdown, 0 to 3600. Default: 30.
     #[schemars(range(min = 0, max = 3600))]
     pub(super) drain_seconds: u64,
@@ -116,7 +154,17 @@ impl Default for RawLimits {
             max_in_flight: 4096,
             max_in_flight_bytes: 64 << 20,
             max_connections: 1024,
+            max_connection_idle_seconds: 300,
+            max_connection_age_seconds: 86_400,
+            connection_age_grace_seconds: 3600,
             max_concurrent_streams: 1024,
+            max_stream_idle_seconds: 3600,
+            max_health_calls: 1024,
+            max_health_calls_per_connection: 16,
+            max_reflection_calls: 32,
+            max_reflection_calls_per_connection: 4,
+            max_admin_calls: 256,
+            max_admin_calls_per_connection: 128,
             drain_seconds: 30,
             max_weight_bytes: None,
             max_upload_bytes: 4 << 30,

@@ -8,6 +8,7 @@
 
 pub mod admission;
 pub mod batch;
+pub mod call_limit;
 pub mod live;
 pub mod route;
 pub mod shadow;

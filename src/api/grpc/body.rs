@@ -123,14 +123,14 @@ impl HttpBody for RequestBody {
 
 /// The body of a response that holds the permit of its request until the last byte has left, which bounds unread responses too.
 #[derive(Debug)]
-pub(super) struct ResponseBody {
+pub(super) struct ResponseBody<P> {
     inner: Body,
-    _permit: Arc<RequestPermit>,
+    _permit: P,
 }
 
-impl ResponseBody {
+impl<P> ResponseBody<P> {
     /// Holds `permit` for as long as `inner` is not sent.
-    pub(super) fn new(inner: Body, permit: Arc<RequestPermit>) -> Self {
+    pub(super) fn new(inner: Body, permit: P) -> Self {
         Self {
             inner,
             _permit: permit,
@@ -138,7 +138,7 @@ impl ResponseBody {
     }
 }
 
-impl HttpBody for ResponseBody {
+impl<P: Unpin> HttpBody for ResponseBody<P> {
     type Data = Bytes;
     type Error = Status;
 

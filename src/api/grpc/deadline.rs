@@ -16,7 +16,7 @@ use tonic::server::NamedService;
 use super::body::RequestBody;
 use crate::api::status;
 
-/// A gRPC service without admission control. A call fails with DEADLINE_EXCEEDED if its response has not started by the deadline.
+/// A gRPC service with deadlines. A call fails with DEADLINE_EXCEEDED if its response has not started by the deadline.
 /// A response stream that has started is not cut at the deadline.
 #[derive(Clone, Debug)]
 pub struct DeadlineService<S>(pub S);

@@ -5,6 +5,7 @@
 mod admin;
 mod admission;
 mod body;
+mod calls;
 mod convert;
 mod deadline;
 mod health;
@@ -19,6 +20,7 @@ mod tfs;
 pub use admin::{Admin, AdminSettings};
 pub use admission::{Admission, AdmissionFuture};
 pub use body::RequestBody;
+pub use calls::LimitedCalls;
 pub use deadline::DeadlineService;
 pub use health::Health;
 pub use oip::{AdminPort, DataPort, OpenInference, PortCalls};

@@ -2,7 +2,7 @@
 //!
 //! 1. The connection attaches the [`RequestContext`](crate::api::RequestContext).
 //! 2. [`Stack`]: the place for authentication and authorisation, which need the context, the headers and the row of the called method.
-//! 3. The limits that the row of the service names: [`Admission`] or [`DeadlineService`].
+//! 3. The limits that the row of the service names: [`Admission`] or [`LimitedCalls`].
 //! 4. The service.
 
 use std::convert::Infallible;
@@ -17,10 +17,11 @@ use tonic::server::NamedService;
 
 use super::admission::Admission;
 use super::body::RequestBody;
-use super::deadline::DeadlineService;
+use super::calls::LimitedCalls;
 use crate::api::endpoints::{Limits, Port};
 use crate::insight::metrics::Telemetry;
 use crate::serving::admission::AdmissionControl;
+use crate::serving::call_limit::CallLimiter;
 
 /// A service that has no row for its port in the [endpoint table](crate::api::endpoints).
 #[derive(Debug, thiserror::Error)]
@@ -35,17 +36,24 @@ pub struct UnlistedService {
 pub struct StackBuilder {
     port: Port,
     admission: Arc<AdmissionControl>,
+    call_limiter: Arc<CallLimiter>,
     telemetry: Arc<Telemetry>,
 }
 
 impl StackBuilder {
     /// Creates a builder for `port`. Services with admission control share `admission`, and count messages that cannot be read in
-    /// `telemetry`.
+    /// `telemetry`. The other services share `call_limiter`.
     #[must_use]
-    pub fn new(port: Port, admission: Arc<AdmissionControl>, telemetry: Arc<Telemetry>) -> Self {
+    pub fn new(
+        port: Port,
+        admission: Arc<AdmissionControl>,
+        call_limiter: Arc<CallLimiter>,
+        telemetry: Arc<Telemetry>,
+    ) -> Self {
         Self {
             port,
             admission,
+            call_limiter,
             telemetry,
         }
     }
@@ -66,7 +74,10 @@ impl StackBuilder {
                 let admitted = Admission::new(service, admission, telemetry);
                 Limited::Admission(admitted.with_error_mapping(error_mapping))
             }
-            Limits::Deadline => Limited::Deadline(DeadlineService(service)),
+            Limits::Calls(limited) => {
+                let limiter = Arc::clone(&self.call_limiter);
+                Limited::Calls(LimitedCalls::new(service, limited, limiter))
+            }
         }))
     }
 
@@ -83,7 +94,7 @@ pub struct Stack<S>(Limited<S>);
 #[derive(Clone, Debug)]
 enum Limited<S> {
     Admission(Admission<S>),
-    Deadline(DeadlineService<S>),
+    Calls(LimitedCalls<S>),
 }
 
 impl<S: NamedService> NamedService for Stack<S> {
@@ -99,20 +110,20 @@ where
     type Error = Infallible;
     type Future = Either<
         <Admission<S> as Service<Request<Body>>>::Future,
-        <DeadlineService<S> as Service<Request<Body>>>::Future,
+        <LimitedCalls<S> as Service<Request<Body>>>::Future,
     >;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         match &mut self.0 {
             Limited::Admission(service) => service.poll_ready(cx),
-            Limited::Deadline(service) => service.poll_ready(cx),
+            Limited::Calls(service) => service.poll_ready(cx),
         }
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         match &mut self.0 {
             Limited::Admission(service) => Either::Left(service.call(request)),
-            Limited::Deadline(service) => Either::Right(service.call(request)),
+            Limited::Calls(service) => Either::Right(service.call(request)),
         }
     }
 }
@@ -121,6 +132,7 @@ where
 mod tests {
     use super::*;
     use crate::serving::admission::Limits as AdmissionLimits;
+    use crate::serving::call_limit::{CallLimit, CallLimits};
 
     #[derive(Clone, Debug)]
     struct Unlisted;
@@ -137,7 +149,17 @@ mod tests {
             max_in_flight_bytes: 1,
         };
         let admission = AdmissionControl::new(limits, Arc::clone(&telemetry));
-        let error = StackBuilder::new(Port::Data, admission, telemetry)
+        let limit = CallLimit {
+            total: 1,
+            per_connection: 1,
+        };
+        let calls = CallLimits {
+            health: limit,
+            reflection: limit,
+            admin: limit,
+        };
+        let call_limiter = CallLimiter::new(calls, Arc::clone(&telemetry));
+        let error = StackBuilder::new(Port::Data, admission, call_limiter, telemetry)
             .stack(Unlisted)
             .unwrap_err();
         assert_eq!(

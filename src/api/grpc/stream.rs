@@ -3,12 +3,14 @@
 //! A stream holds one permit of admission control while it is open, and one for each of its requests. At most [`AT_ONCE`] requests are read
 //! while the oldest answer has not been taken, so a client that does not read fills the transport's windows and nothing else. Streams are
 //! not read while the requests in flight hold as many bytes as they may. The transport keeps a buffer for the largest message of a stream,
-//! so as many bytes stay counted for the stream. A client that holds more than a few bytes and does not go on is disconnected.
+//! so as many bytes stay counted for the stream. A client that holds more than a few bytes and does not go on is disconnected, and so is one
+//! that sends no message for long.
 
 use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use futures_util::stream::FuturesOrdered;
@@ -79,6 +81,7 @@ where
         ))),
         draining: Box::pin(async move { draining.draining().await }),
         permit,
+        idle: predictor.max_stream_idle().map(IdleTimer::new),
         largest: 0,
         patience: None,
         last: None,
@@ -118,6 +121,8 @@ struct Running<T, A, F: Future> {
     early_end: Option<Pin<Box<dyn Future<Output = Status> + Send>>>,
     draining: Pin<Box<dyn Future<Output = ()> + Send>>,
     permit: Arc<RequestPermit>,
+    /// `None` if a stream may be idle without a limit.
+    idle: Option<IdleTimer>,
     /// Bytes of the largest message, which stay counted for the stream.
     largest: usize,
     /// Runs while the client holds more than a few bytes and must go on.
@@ -153,6 +158,9 @@ impl<T, A: Fn(Predictor, Item<T>) -> F, F: Future> Running<T, A, F> {
 
     fn start(&mut self, message: T) {
         self.patience = None;
+        if let Some(idle) = &mut self.idle {
+            idle.was_used = true;
+        }
         let bytes = self.permit.release_bytes().saturating_sub(self.largest);
         self.largest = self.largest.max(bytes);
         self.permit.hold_unchecked(self.largest);
@@ -181,6 +189,26 @@ impl<T, A: Fn(Predictor, Item<T>) -> F, F: Future> Running<T, A, F> {
         status::with_reason(status.code(), reason, status.message())
     }
 
+    /// Returns the status that ends the stream if its client does not go on.
+    fn end_of_patience(&mut self, cx: &mut Context<'_>) -> Option<Status> {
+        let (why, reason, text) = if self.is_too_slow(cx) {
+            let text = format!("the next message did not arrive within {MESSAGE_PATIENCE:?}");
+            (MessageFault::TooSlow, "MESSAGE_TOO_SLOW", text)
+        } else {
+            let idle = self.idle.as_mut()?;
+            if !idle.has_passed(!self.in_progress.is_empty(), cx) {
+                return None;
+            }
+            let text = format!(
+                "no message arrived within {:?} (limits.max_stream_idle_seconds); open the stream again when there are requests",
+                idle.max_idle
+            );
+            (MessageFault::StreamIdle, "STREAM_IDLE", text)
+        };
+        self.predictor.pipeline().unreadable(why);
+        Some(status::with_reason(Code::DeadlineExceeded, reason, &text))
+    }
+
     /// Returns whether the client has held more than a few bytes for too long.
     fn is_too_slow(&mut self, cx: &mut Context<'_>) -> bool {
         if self.permit.bytes() <= self.largest.min(KEPT_BYTES) {
@@ -191,6 +219,36 @@ impl<T, A: Fn(Predictor, Item<T>) -> F, F: Future> Running<T, A, F> {
             .patience
             .get_or_insert_with(|| Box::pin(sleep(MESSAGE_PATIENCE)));
         patience.as_mut().poll(cx).is_ready()
+    }
+}
+
+/// Ends a stream that gets no message.
+struct IdleTimer {
+    max_idle: Duration,
+    timer: Pin<Box<Sleep>>,
+    /// Whether a message has arrived since the timer was started. The timer is not restarted for each message, which would cost more.
+    was_used: bool,
+}
+
+impl IdleTimer {
+    fn new(max_idle: Duration) -> Self {
+        Self {
+            max_idle,
+            timer: Box::pin(sleep(max_idle)),
+            was_used: false,
+        }
+    }
+
+    /// Returns whether no message has arrived for the whole time. `is_busy` is whether requests of the stream are in progress.
+    fn has_passed(&mut self, is_busy: bool, cx: &mut Context<'_>) -> bool {
+        while self.timer.as_mut().poll(cx).is_ready() {
+            if !self.was_used && !is_busy {
+                return true;
+            }
+            self.was_used = false;
+            self.timer.as_mut().reset(Instant::now() + self.max_idle);
+        }
+        false
     }
 }
 
@@ -221,11 +279,10 @@ impl<T, A: Fn(Predictor, Item<T>) -> F, F: Future> Stream for Running<T, A, F> {
             this.early_end = None;
             return Poll::Ready(Some(Err(status)));
         }
-        if this.read(cx) && this.is_too_slow(cx) {
+        if this.read(cx)
+            && let Some(status) = this.end_of_patience(cx)
+        {
             this.early_end = None;
-            this.predictor.pipeline().unreadable(MessageFault::TooSlow);
-            let text = format!("the next message did not arrive within {MESSAGE_PATIENCE:?}");
-            let status = status::with_reason(Code::DeadlineExceeded, "MESSAGE_TOO_SLOW", &text);
             return Poll::Ready(Some(Err(status)));
         }
         match Pin::new(&mut this.in_progress).poll_next(cx) {

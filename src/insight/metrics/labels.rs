@@ -2,7 +2,7 @@
 //!
 //! Lists that repeat the words of a type elsewhere in the crate are compared with it by the tests of this folder.
 
-use super::reasons::{AbandonReason, DropReason, FallbackReason, STATES};
+use super::reasons::{AbandonReason, CallScope, CloseReason, DropReason, FallbackReason, STATES};
 
 /// A label and the values that it can have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,8 +72,28 @@ pub(super) const REJECTION_REASON: Label = Label {
         "MESSAGE_TOO_LARGE",
         "MALFORMED_MESSAGE",
         "MESSAGE_TOO_SLOW",
+        "STREAM_IDLE",
     ]),
     meaning: "`ErrorInfo.reason` of the error.",
+};
+
+pub(super) const CLOSE_REASON: Label = Label {
+    name: "reason",
+    values: Values::OneOf(&CloseReason::REASONS),
+    meaning: "`idle`: no request was open for too long. `make_room`: the port was at its limit on connections, and this one had been \
+              idle longest. `age`: it reached its maximum age. `age_grace`: requests were still open a while after that.",
+};
+
+pub(super) const LIMITED_SERVICE: Label = Label {
+    name: "service",
+    values: Values::OneOf(&["health", "reflection", "admin"]),
+    meaning: "Services whose calls are limited together. `admin`: all of the admin port without reflection.",
+};
+
+pub(super) const CALL_SCOPE: Label = Label {
+    name: "scope",
+    values: Values::OneOf(&CallScope::SCOPES),
+    meaning: "Whether the limit of one connection or of the whole gateway was reached.",
 };
 
 pub(super) const LOAD_OUTCOME: Label = Label {

@@ -35,7 +35,10 @@ pub use metric::{Buckets, Exported, Group, Kind, Metric, Owner};
 pub use model::ModelMeters;
 pub use outcomes::{JoinedCounter, OutcomeMeters, QualityMeters};
 pub use process::Weights;
-pub use reasons::{AbandonReason, DropReason, FallbackReason, MessageFault, STATES};
+pub use reasons::{
+    AbandonReason, CallScope, CloseReason, DropReason, FallbackReason, LimitedService,
+    MessageFault, STATES,
+};
 pub use shadows_or_fallback::ComparedMeters;
 pub use table::METRICS;
 pub use telemetry::{MetricsError, Telemetry};

@@ -13,7 +13,7 @@ use metrics::{Counter, Gauge, Histogram};
 use metrics_exporter_prometheus::BuildError;
 
 use super::labels::LOAD_OUTCOMES;
-use super::reasons::MessageFault;
+use super::reasons::{CallScope, CloseReason, LimitedService, MessageFault};
 use super::scope::Scope;
 use super::table;
 use crate::error::PredictError;
@@ -24,6 +24,9 @@ pub(super) struct Process {
     rejected: [Counter; PredictError::REASONS.len()],
     unreadable: [Counter; MessageFault::REASONS.len()],
     refused_connections: Counter,
+    closed_connections: [Counter; CloseReason::REASONS.len()],
+    /// By service and scope.
+    refused_calls: [[Counter; CallScope::SCOPES.len()]; LimitedService::ALL.len()],
     dropped_log_lines: Counter,
     repeated_log_lines: Counter,
     state_folder_lost: Gauge,
@@ -50,12 +53,19 @@ impl Process {
             .gauge_with(&table::BUILD_INFO, [env!("CARGO_PKG_VERSION")])
             .set(1.0);
         let rejected = |reason| scope.counter_with(&table::REJECTED_REQUESTS, [reason]);
+        let closed = |reason| scope.counter_with(&table::CLOSED_CONNECTIONS, [reason]);
+        let refused = |service: LimitedService| {
+            let labels = |at| [service.as_str(), at];
+            CallScope::SCOPES.map(|at| scope.counter_with(&table::REFUSED_CALLS, labels(at)))
+        };
         let loads = |outcome| scope.counter_with(&table::LOADS, [outcome]);
         let [ready, failed] = LOAD_OUTCOMES.map(loads);
         let process = Self {
             rejected: PredictError::REASONS.map(rejected),
             unreadable: MessageFault::REASONS.map(rejected),
             refused_connections: scope.counter(&table::REFUSED_CONNECTIONS),
+            closed_connections: CloseReason::REASONS.map(closed),
+            refused_calls: LimitedService::ALL.map(refused),
             dropped_log_lines: scope.counter(&table::DROPPED_LOG_LINES),
             repeated_log_lines: scope.counter(&table::REPEATED_LOG_LINES),
             state_folder_lost: scope.gauge(&table::STATE_FOLDER_LOST),
@@ -90,6 +100,14 @@ impl Process {
 
     pub(super) fn refused_connection(&self) {
         self.refused_connections.increment(1);
+    }
+
+    pub(super) fn closed_connection(&self, reason: CloseReason) {
+        self.closed_connections[reason as usize].increment(1);
+    }
+
+    pub(super) fn refused_call(&self, service: LimitedService, scope: CallScope) {
+        self.refused_calls[service as usize][scope as usize].increment(1);
     }
 
     pub(super) fn unwritten_log_lines(&self, dropped: u64, repeated: u64) {

@@ -9,11 +9,76 @@ pub enum MessageFault {
     Malformed,
     /// The message did not arrive completely in time.
     TooSlow,
+    /// A stream got no message for too long.
+    StreamIdle,
 }
 
 impl MessageFault {
     /// The values of the label `reason`, indexed by `fault as usize`.
-    pub const REASONS: [&str; 3] = ["MESSAGE_TOO_LARGE", "MALFORMED_MESSAGE", "MESSAGE_TOO_SLOW"];
+    pub const REASONS: [&str; 4] = [
+        "MESSAGE_TOO_LARGE",
+        "MALFORMED_MESSAGE",
+        "MESSAGE_TOO_SLOW",
+        "STREAM_IDLE",
+    ];
+}
+
+/// Why the gateway closed an open connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CloseReason {
+    /// It was idle for too long.
+    Idle,
+    /// Its port was at the limit on connections, and of all connections it had been idle longest.
+    MakeRoom,
+    /// It reached its maximum age.
+    Age,
+    /// Requests were still open when the time to finish them had passed.
+    AgeGrace,
+}
+
+impl CloseReason {
+    /// The values of the label `reason`, indexed by `reason as usize`.
+    pub const REASONS: [&str; 4] = ["idle", "make_room", "age", "age_grace"];
+}
+
+/// A group of services without admission control whose concurrent calls are limited together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LimitedService {
+    /// `grpc.health.v1.Health`.
+    Health,
+    /// Reflection, in all versions.
+    Reflection,
+    /// The services of the admin port.
+    Admin,
+}
+
+impl LimitedService {
+    /// All groups, in the order of their numbers.
+    pub const ALL: [Self; 3] = [Self::Health, Self::Reflection, Self::Admin];
+
+    /// Returns the value of the label `service`, and the name in messages.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Health => "health",
+            Self::Reflection => "reflection",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+/// Which limit on concurrent calls was reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallScope {
+    /// The limit on the calls of one connection.
+    Connection,
+    /// The limit on the calls of all connections.
+    Gateway,
+}
+
+impl CallScope {
+    /// The values of the label `scope`, indexed by `scope as usize`.
+    pub const SCOPES: [&str; 2] = ["connection", "gateway"];
 }
 
 /// Why a queued request was never computed.

@@ -6,9 +6,10 @@
 //! Invariants: names are unique; every label value comes from a closed set or from the registry, never from a client.
 
 use super::labels::{
-    ABANDON_REASON, CLASS, CODE, DRIFT_STATISTIC, DROP_REASON, FALLBACK_REASON, FEATURE,
-    GATEWAY_VERSION, LOAD_OUTCOME, LOST_REASON, OUTCOME_RESULT, OUTPUT, PRIMARY, QUALITY_MEASURE,
-    REJECTION_REASON, ROLE, STATE, UNMATCHED_REASON,
+    ABANDON_REASON, CALL_SCOPE, CLASS, CLOSE_REASON, CODE, DRIFT_STATISTIC, DROP_REASON,
+    FALLBACK_REASON, FEATURE, GATEWAY_VERSION, LIMITED_SERVICE, LOAD_OUTCOME, LOST_REASON,
+    OUTCOME_RESULT, OUTPUT, PRIMARY, QUALITY_MEASURE, REJECTION_REASON, ROLE, STATE,
+    UNMATCHED_REASON,
 };
 use super::metric::{
     Buckets, CounterMetric, Exported, GaugeMetric, Group, HistogramMetric, Kind, Metric, Owner,
@@ -63,7 +64,21 @@ metrics! {
         name: "taper_refused_connections_total",
         unit: "connections",
         group: Group::Gateway,
-        help: "Connections that were closed at once because their port, gRPC or HTTP, was at its limit on connections.",
+        help: "Connections that were closed at once because their port, gRPC or HTTP, was at its limit on connections and none was idle.",
+    }
+    CLOSED_CONNECTIONS = CounterMetric {
+        name: "taper_closed_connections_total",
+        unit: "connections",
+        group: Group::Gateway,
+        labels: &[CLOSE_REASON],
+        help: "Open connections that the gateway closed, by reason. Their clients connect again when they need to.",
+    }
+    REFUSED_CALLS = CounterMetric {
+        name: "taper_refused_calls_total",
+        unit: "calls",
+        group: Group::Gateway,
+        labels: &[LIMITED_SERVICE, CALL_SCOPE],
+        help: "Calls that were refused because too many calls of the same services were open.",
     }
     DROPPED_LOG_LINES = CounterMetric {
         name: "taper_dropped_log_lines_total",

@@ -12,7 +12,7 @@ use super::merge::merge;
 use super::model::ModelMeters;
 use super::outcomes::OutcomeMeters;
 use super::process::{Process, Weights};
-use super::reasons::MessageFault;
+use super::reasons::{CallScope, CloseReason, LimitedService, MessageFault};
 use super::scope::Scope;
 use crate::error::PredictError;
 use crate::ident::ModelName;
@@ -55,6 +55,16 @@ impl Telemetry {
     /// Counts a connection that was closed at once because its port was at its limit on connections.
     pub fn refused_connection(&self) {
         self.process.refused_connection();
+    }
+
+    /// Counts an open connection that the gateway closed.
+    pub fn closed_connection(&self, reason: CloseReason) {
+        self.process.closed_connection(reason);
+    }
+
+    /// Counts a call that was refused at a limit on concurrent calls.
+    pub fn refused_call(&self, service: LimitedService, scope: CallScope) {
+        self.process.refused_call(service, scope);
     }
 
     /// Sets how many lines of the log were dropped, and how many repeated ones were left out, since the process started.
