@@ -1,5 +1,5 @@
-//! Accepts connections up to a limit on each port. Beyond it, new connections are closed at once, so that their clients notice, and open
-//! ones are not affected. A connection without traffic loses its permit.
+//! Accepts connections up to a limit on each port. Beyond it, the connection that has been idle longest makes room; if none is idle, the
+//! new one is closed at once, so that its client notices.
 
 use std::io;
 use std::sync::Arc;
@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
-use tokio::time;
+use tokio::time::{self, Instant, MissedTickBehavior};
 use tokio_stream::{Stream, StreamExt, wrappers::TcpListenerStream};
 
+use super::connection_table::{ConnectionLimits, ConnectionTable, Ticket};
 use super::socket::{AcceptedSocket, ClientSocket, Closer};
 use crate::api::StageWatch;
 use crate::insight::metrics::Telemetry;
@@ -27,23 +27,29 @@ const KEEPALIVE_PROBES: u32 = 4;
 /// Accepts connections on any number of ports, with a limit on each port.
 #[derive(Debug)]
 pub(super) struct ConnectionLimiter {
-    /// Limit on the open connections of each port.
-    pub(super) max_connections: usize,
-    /// Counts refused connections.
+    /// Limits on the connections of each port.
+    pub(super) limits: ConnectionLimits,
+    /// Counts connections that are refused or closed.
     pub(super) telemetry: Arc<Telemetry>,
     /// Closes connections that are still open at the end.
     pub(super) stage: StageWatch,
 }
 
 impl ConnectionLimiter {
-    /// Returns the connections that `listener` accepts, for other threads to open.
+    /// Creates the connection table of a port.
+    pub(super) fn table(&self) -> Arc<ConnectionTable> {
+        ConnectionTable::new(self.limits, Arc::clone(&self.telemetry))
+    }
+
+    /// Returns the connections that `listener` accepts, for other threads to open. While the stream is polled, connections in `table` that
+    /// are idle or too old are closed.
     pub(super) fn accept(
         &self,
+        table: &Arc<ConnectionTable>,
         listener: TcpListener,
     ) -> impl Stream<Item = AcceptedSocket> + Send + 'static {
-        let limit = self.max_connections;
-        let permits = Arc::new(Semaphore::new(limit));
-        let telemetry = Arc::clone(&self.telemetry);
+        let limit = self.limits.max_connections;
+        let table = Arc::clone(table);
         let accepted = TcpListenerStream::new(listener).then(async |accepted| {
             if let Err(error) = &accepted {
                 // Usually the process is out of file descriptors; connections that end give some back.
@@ -52,10 +58,15 @@ impl ConnectionLimiter {
             }
             accepted
         });
-        accepted.filter_map(move |accepted| {
+        let sweeps = ticks(self.limits.sweep_interval());
+        let events = accepted.map(Some).merge(sweeps.map(|()| None));
+        events.filter_map(move |event| {
+            let Some(accepted) = event else {
+                table.sweep(Instant::now());
+                return None;
+            };
             let io = accepted.ok()?;
-            let Ok(permit) = Arc::clone(&permits).try_acquire_owned() else {
-                telemetry.refused_connection();
+            let Some(ticket) = table.open(Instant::now()) else {
                 // At debug level, so that a client that opens too many cannot fill the log. Operators see the counter.
                 tracing::debug!(limit, "connection refused: too many open connections");
                 return None;
@@ -67,25 +78,37 @@ impl ConnectionLimiter {
             if let Err(error) = enable_keepalive(&io) {
                 tracing::warn!(%error, "failed to enable TCP keep-alive: a peer that disappears will go unnoticed");
             }
-            Some(AcceptedSocket::new(io.into_std().ok()?, permit))
+            Some(AcceptedSocket::new(io.into_std().ok()?, ticket))
         })
     }
 
     /// Returns the connections that `listener` accepts, opened on the thread that accepts them.
     pub(super) fn accept_and_open(
         &self,
+        table: &Arc<ConnectionTable>,
         listener: TcpListener,
-    ) -> impl Stream<Item = ClientSocket> + Send + 'static {
+    ) -> impl Stream<Item = (ClientSocket, Ticket)> + Send + 'static {
         let stage = self.stage.clone();
-        self.accept(listener)
+        self.accept(table, listener)
             .filter_map(move |accepted| accepted.open(Closer::at_cut(&stage)).ok())
     }
 }
 
+/// Returns a stream that ticks every `interval`.
+fn ticks(interval: Duration) -> impl Stream<Item = ()> + Send + 'static {
+    let mut interval = time::interval(interval);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    futures_util::stream::unfold(interval, async |mut interval| {
+        interval.tick().await;
+        Some(((), interval))
+    })
+}
+
 /// Makes the system close the connection if the other side disappears, or acknowledges nothing that is sent to it.
 ///
-/// Pings of HTTP/2 would also find a process that hangs while its system still acknowledges data, but they check a timer with every frame.
-/// Such connections keep their permits.
+/// PINGs of HTTP/2 would also find a process that hangs while its system still acknowledges data, but hyper locks a mutex and reads the
+/// clock with every frame and at every poll of a connection for them. The [table](super::connection_table) needs no clock: it closes the
+/// connection of such a process when its requests have ended, or when it is too old.
 fn enable_keepalive(io: &TcpStream) -> io::Result<()> {
     let io = SockRef::from(io);
     let keepalive = TcpKeepalive::new()

@@ -35,10 +35,12 @@ pub(super) fn spawn(
         control,
         settings(shared, registry_watcher),
     );
+    let table = shared.connection_limiter.table();
     tasks.spawn(connections::serve_until(
         Port::Admin.as_str(),
-        shared.connection_limiter.accept_and_open(listener),
+        shared.connection_limiter.accept_and_open(&table, listener),
         connections::grpc(router(shared, admin)?, shared.config.max_concurrent_streams),
+        table,
         shared.stage.clone(),
         Stage::Draining,
     ));

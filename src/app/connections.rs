@@ -5,8 +5,11 @@
 
 use std::convert::Infallible;
 use std::error::Error as _;
+use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use axum::Router;
@@ -16,14 +19,17 @@ use http_body::Body as HttpBody;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::graceful::{GracefulConnection, GracefulShutdown};
+use hyper_util::server::graceful::GracefulConnection;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::{JoinError, JoinSet};
 use tokio_stream::{Stream, StreamExt};
 use tonic::body::Body;
 use tower::Service as _;
 
+use super::connection_state::{Close, ConnectionState};
+use super::connection_table::{ConnectionTable, Ticket};
 use super::grpc_router::{Call, GrpcRouter, RouterFuture};
+use super::tracked::{TrackedBody, TrackedFuture};
 use crate::api::{RequestContext, Stage, StageWatch};
 
 /// How long a connection may be idle between two requests, and how long the head of a request may take to arrive. Longer than the minute
@@ -48,32 +54,58 @@ pub(super) trait HasPeer {
 /// last request is answered.
 pub(super) async fn serve_until<I, C>(
     name: &'static str,
-    incoming: impl Stream<Item = I>,
-    serve: impl Fn(I) -> C,
+    incoming: impl Stream<Item = (I, Ticket)>,
+    serve: impl Fn(I, &Ticket) -> C,
+    table: Arc<ConnectionTable>,
     mut stage: StageWatch,
     end: Stage,
 ) -> &'static str
 where
     C: ServedConnection,
 {
-    let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
     let mut incoming = Box::pin(incoming);
     loop {
         tokio::select! {
-            Some(io) = incoming.next() => {
-                connections.spawn(graceful.watch(serve(io)));
+            Some((io, ticket)) = incoming.next() => {
+                connections.spawn(run(serve(io, &ticket), ticket));
             }
             Some(ended) = connections.join_next() => log_end(name, ended),
             () = stage.reached(end) => break,
         }
     }
     drop(incoming);
-    graceful.shutdown().await;
+    table.close_all();
     while let Some(ended) = connections.join_next().await {
         log_end(name, ended);
     }
     name
+}
+
+/// Serves a connection until it ends or its table closes it.
+async fn run<C: ServedConnection>(connection: C, ticket: Ticket) -> Result<(), hyper::Error> {
+    let state = Arc::clone(ticket.state());
+    let mut connection = pin!(connection);
+    let mut before = Close::Not;
+    poll_fn(|cx| {
+        let close = state.poll_close(cx);
+        if close == before {
+            return connection.as_mut().poll(cx);
+        }
+        if before == Close::Not {
+            connection.as_mut().graceful_shutdown();
+        }
+        before = close;
+        let ended = connection.as_mut().poll(cx);
+        // Checked after the poll: it sends the notice that the connection closes, and it may read a request that came before the client
+        // knew, which is answered.
+        let is_cut = close == Close::Now || (close == Close::IfIdle && !state.is_busy());
+        match ended {
+            Poll::Pending if is_cut => Poll::Ready(Ok(())),
+            ended => ended,
+        }
+    })
+    .await
 }
 
 /// Logs why a connection ended, at debug level: the end of one connection does not affect the others.
@@ -85,10 +117,10 @@ fn log_end(port: &str, ended: Result<Result<(), hyper::Error>, JoinError>) {
 }
 
 /// Returns a function that serves HTTP/1.1 by `router`. A connection that is idle, or that sends only part of a request's head, is closed
-/// after a while: services keep connections open between requests, and if idle ones held all permits, metrics could not be scraped.
+/// after [`IDLE_TIMEOUT`] even if the table of the port allows more.
 pub(super) fn http<I>(
     router: Router,
-) -> impl Fn(I) -> http1::Connection<TokioIo<I>, ConnectionService<Router>>
+) -> impl Fn(I, &Ticket) -> http1::Connection<TokioIo<I>, ConnectionService<Router>>
 where
     I: AsyncRead + AsyncWrite + HasPeer + Unpin,
 {
@@ -96,20 +128,21 @@ where
     server
         .timer(TokioTimer::new())
         .header_read_timeout(IDLE_TIMEOUT);
-    move |io| {
-        let service = ConnectionService::new(router.clone(), &io);
+    move |io, ticket| {
+        let service = ConnectionService::new(router.clone(), &io, ticket);
         server.serve_connection(TokioIo::new(io), service)
     }
 }
+
+/// A connection that serves gRPC.
+type GrpcConnection<I, N, O> =
+    http2::Connection<TokioIo<I>, ConnectionService<GrpcRouter<N, O>>, TokioExecutor>;
 
 /// Returns a function that serves gRPC by `router`, with at most `max_streams` concurrent calls on a connection.
 pub(super) fn grpc<I, N, O>(
     router: GrpcRouter<N, O>,
     max_streams: u32,
-) -> impl Fn(I) -> http2::Connection<TokioIo<I>, ConnectionService<GrpcRouter<N, O>>, TokioExecutor>
-+ Clone
-+ Send
-+ 'static
+) -> impl Fn(I, &Ticket) -> GrpcConnection<I, N, O> + Clone + Send + 'static
 where
     I: AsyncRead + AsyncWrite + HasPeer + Unpin,
     N: Call,
@@ -123,16 +156,16 @@ where
         .max_local_error_reset_streams(None)
         // No client of gRPC reads it.
         .auto_date_header(false);
-    move |io| {
-        let service = ConnectionService::new(router.clone(), &io);
+    move |io, ticket| {
+        let service = ConnectionService::new(router.clone(), &io, ticket);
         server.serve_connection(TokioIo::new(io), service)
     }
 }
 
 /// Answers the requests of a port.
 pub(super) trait Serve {
-    type Body: HttpBody + 'static;
-    type Future: Future<Output = Result<Response<Self::Body>, Infallible>>;
+    type Body: HttpBody + Unpin + 'static;
+    type Future: Future<Output = Result<Response<Self::Body>, Infallible>> + Unpin;
 
     /// Starts to answer a request.
     fn serve(&self, request: Request<Incoming>) -> Self::Future;
@@ -161,23 +194,27 @@ impl<N: Call, O: Call> Serve for GrpcRouter<N, O> {
 pub(super) struct ConnectionService<S> {
     service: S,
     context: RequestContext,
+    state: Arc<ConnectionState>,
 }
 
 impl<S> ConnectionService<S> {
-    fn new(service: S, io: &impl HasPeer) -> Self {
-        let context = RequestContext::new(io.peer()).with_calls(Arc::default());
-        Self { service, context }
+    fn new(service: S, io: &impl HasPeer, ticket: &Ticket) -> Self {
+        Self {
+            service,
+            context: RequestContext::new(io.peer()).with_calls(Arc::default()),
+            state: Arc::clone(ticket.state()),
+        }
     }
 }
 
 impl<S: Serve> hyper::service::Service<Request<Incoming>> for ConnectionService<S> {
-    type Response = Response<S::Body>;
+    type Response = Response<TrackedBody<S::Body>>;
     type Error = Infallible;
-    type Future = S::Future;
+    type Future = TrackedFuture<S::Future>;
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         self.context.attach(request.extensions_mut());
-        self.service.serve(request)
+        TrackedFuture::new(self.service.serve(request), self.state.begin_request())
     }
 }
 
@@ -189,8 +226,10 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
     use tokio::time::Instant;
 
+    use super::super::connection_table::ConnectionLimits;
     use super::*;
     use crate::api::Lifecycle;
+    use crate::insight::metrics::Telemetry;
 
     const PEER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 4711);
     const REQUEST: &str = "GET / HTTP/1.1\r\nhost: m\r\n\r\n";
@@ -201,14 +240,28 @@ mod tests {
         }
     }
 
+    /// A table that is never swept.
+    fn table() -> Arc<ConnectionTable> {
+        let limits = ConnectionLimits {
+            max_connections: 1,
+            max_idle: None,
+            max_age: None,
+            age_grace: Duration::ZERO,
+        };
+        ConnectionTable::new(limits, Telemetry::new().unwrap())
+    }
+
     /// One connection, and the task that serves it until the gateway ends. Its only path answers with the peer in the request's context.
     fn connection(lifecycle: &Lifecycle) -> (DuplexStream, impl Future<Output = &'static str>) {
         let (client, server) = duplex(4096);
-        let incoming = tokio_stream::once(server).chain(tokio_stream::pending());
+        let table = table();
+        let ticket = table.open(Instant::now()).unwrap();
+        let incoming = tokio_stream::once((server, ticket)).chain(tokio_stream::pending());
         let handler = get(async |context: RequestContext| format!("{:?}", context.peer()));
         let router = Router::new().route("/", handler);
         let serve = http(router);
-        let served = serve_until("http", incoming, serve, lifecycle.watch(), Stage::Ending);
+        let stage = lifecycle.watch();
+        let served = serve_until("http", incoming, serve, table, stage, Stage::Ending);
         (client, served)
     }
 

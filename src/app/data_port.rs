@@ -27,9 +27,10 @@ pub(super) fn spawn(
     tasks: &mut JoinSet<&'static str>,
 ) -> Result<(), StartError> {
     let serve = connections::grpc(router(shared)?, shared.config.max_concurrent_streams);
-    let incoming = shared.connection_limiter.accept(listener);
+    let table = shared.connection_limiter.table();
+    let incoming = shared.connection_limiter.accept(&table, listener);
     let name = Port::Data.as_str();
-    threads::spread(name, &serve, incoming, &shared.stage, tasks)?;
+    threads::spread(name, &serve, incoming, &table, &shared.stage, tasks)?;
     Ok(())
 }
 

@@ -20,10 +20,12 @@ pub(super) fn spawn(shared: &Shared, listener: TcpListener, tasks: &mut JoinSet<
         shared.predictor.clone(),
         shared.config.max_message_bytes,
     );
+    let table = shared.connection_limiter.table();
     tasks.spawn(connections::serve_until(
         Port::Http.as_str(),
-        shared.connection_limiter.accept_and_open(listener),
+        shared.connection_limiter.accept_and_open(&table, listener),
         connections::http(router(state)),
+        table,
         shared.stage.clone(),
         Stage::Ending,
     ));

@@ -17,6 +17,8 @@
 
 mod accept;
 mod admin_port;
+mod connection_state;
+mod connection_table;
 mod connections;
 mod data_port;
 mod drain;
@@ -31,6 +33,7 @@ mod reflection;
 mod shared;
 mod socket;
 mod threads;
+mod tracked;
 mod upkeep;
 mod version_status;
 

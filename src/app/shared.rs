@@ -7,6 +7,7 @@ use tokio::task::spawn_blocking;
 
 use super::StartError;
 use super::accept::ConnectionLimiter;
+use super::connection_table::ConnectionLimits;
 use crate::api::endpoints::Port;
 use crate::api::grpc::StackBuilder;
 use crate::api::{Catalog, Predictor, ReadinessRule, StageWatch};
@@ -69,7 +70,7 @@ impl Shared {
             catalog: Catalog::new(Arc::clone(&live), views, stage.clone())
                 .with_readiness_rule(readiness_rule(&config)),
             connection_limiter: ConnectionLimiter {
-                max_connections: config.max_connections,
+                limits: connection_limits(&config),
                 telemetry: Arc::clone(&telemetry),
                 stage: stage.clone(),
             },
@@ -96,6 +97,15 @@ fn readiness_rule(config: &Config) -> ReadinessRule {
         ReadinessRule::EveryModel
     } else {
         ReadinessRule::AnyModel
+    }
+}
+
+fn connection_limits(config: &Config) -> ConnectionLimits {
+    ConnectionLimits {
+        max_connections: config.max_connections,
+        max_idle: config.max_connection_idle,
+        max_age: config.max_connection_age,
+        age_grace: config.connection_age_grace,
     }
 }
 

@@ -1,4 +1,4 @@
-//! Sockets of clients: their permits, how long they may stay silent, and what closes them from outside.
+//! Sockets of clients: how long they may stay silent, and what closes them from outside.
 
 use std::fmt;
 use std::io::{self, IoSlice};
@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{self, Sleep};
 
+use super::connection_table::Ticket;
 use super::connections::HasPeer;
 use crate::api::{Stage, StageWatch};
 
@@ -22,30 +22,31 @@ const FIRST_BYTES_TIMEOUT: Duration = Duration::from_secs(10);
 /// Number of first bytes: the preface of HTTP/2. No HTTP/1.1 request is shorter.
 const FIRST_BYTES: usize = 24;
 
-/// An accepted connection that holds its permit, before a runtime serves it.
+/// An accepted connection that holds its ticket, before a runtime serves it.
 #[derive(Debug)]
 pub(super) struct AcceptedSocket {
     io: std::net::TcpStream,
-    permit: OwnedSemaphorePermit,
+    ticket: Ticket,
 }
 
 impl AcceptedSocket {
-    /// Creates a socket that holds `permit`.
-    pub(super) fn new(io: std::net::TcpStream, permit: OwnedSemaphorePermit) -> Self {
-        Self { io, permit }
+    /// Creates a socket that holds `ticket`.
+    pub(super) fn new(io: std::net::TcpStream, ticket: Ticket) -> Self {
+        Self { io, ticket }
     }
 
-    /// Registers the socket with the runtime of the current thread, which will serve it until `closer` closes it.
+    /// Registers the socket with the runtime of the current thread, which will serve it until `closer` closes it. Returns it
+    /// with its ticket.
     ///
     /// # Errors
     /// Returns an error if the runtime cannot register it.
-    pub(super) fn open(self, closer: Closer) -> io::Result<ClientSocket> {
-        Ok(ClientSocket {
+    pub(super) fn open(self, closer: Closer) -> io::Result<(ClientSocket, Ticket)> {
+        let socket = ClientSocket {
             io: TcpStream::from_std(self.io)?,
-            _permit: self.permit,
             first_bytes: Some((FIRST_BYTES, Box::pin(time::sleep(FIRST_BYTES_TIMEOUT)))),
             closer: Some(closer),
-        })
+        };
+        Ok((socket, self.ticket))
     }
 }
 
@@ -85,10 +86,9 @@ impl Drop for ConnectionCount {
     }
 }
 
-/// A connection that holds its permit until it is closed.
+/// A connection of a client.
 pub(super) struct ClientSocket {
     io: TcpStream,
-    _permit: OwnedSemaphorePermit,
     /// Number of first bytes that have not arrived yet, and the timer that closes the connection if they do not.
     first_bytes: Option<(usize, Pin<Box<Sleep>>)>,
     /// `None` once the connection is closed.

@@ -18,6 +18,7 @@ use tokio::task::JoinSet;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_stream::{Stream, StreamExt};
 
+use super::connection_table::{ConnectionTable, Ticket};
 use super::connections::{self, ServedConnection};
 use super::socket::{AcceptedSocket, ClientSocket, Closer, ConnectionCount};
 use crate::api::{Stage, StageWatch};
@@ -33,15 +34,17 @@ const CHANNEL_CAPACITY: usize = 64;
 /// Returns an error if the system cannot start a thread.
 pub(super) fn spread<C: ServedConnection>(
     name: &'static str,
-    serve: &(impl Fn(ClientSocket) -> C + Clone + Send + 'static),
+    serve: &(impl Fn(ClientSocket, &Ticket) -> C + Clone + Send + 'static),
     incoming: impl Stream<Item = AcceptedSocket> + Send + 'static,
+    table: &Arc<ConnectionTable>,
     stage: &StageWatch,
     tasks: &mut JoinSet<&'static str>,
 ) -> io::Result<()> {
     let count = thread::available_parallelism().map_or(1, NonZero::get);
     let mut threads = Vec::with_capacity(count);
     for index in 0..count {
-        let (thread, ended) = start_thread(name, index, serve.clone(), stage.clone())?;
+        let (thread, ended) =
+            start_thread(name, index, serve.clone(), Arc::clone(table), stage.clone())?;
         threads.push(thread);
         tasks.spawn(ended);
     }
@@ -54,7 +57,8 @@ pub(super) fn spread<C: ServedConnection>(
 fn start_thread<C: ServedConnection>(
     name: &'static str,
     index: usize,
-    serve: impl Fn(ClientSocket) -> C + Send + 'static,
+    serve: impl Fn(ClientSocket, &Ticket) -> C + Send + 'static,
+    table: Arc<ConnectionTable>,
     stage: StageWatch,
 ) -> io::Result<(ServingThread, impl Future<Output = &'static str> + Send)> {
     let (connections, received) = mpsc::channel(CHANNEL_CAPACITY);
@@ -71,7 +75,8 @@ fn start_thread<C: ServedConnection>(
             set_latency_sensitive();
             let opened = ReceiverStream::new(received).filter_map(open);
             let mut cut = stage.clone();
-            let served = connections::serve_until(name, opened, serve, stage, Stage::Draining);
+            let served =
+                connections::serve_until(name, opened, serve, table, stage, Stage::Draining);
             runtime.block_on(async {
                 tokio::select! {
                     _ = served => {}
@@ -134,7 +139,7 @@ async fn distribute(
 }
 
 /// Opens a connection on the thread that serves it.
-fn open((accepted, count): (AcceptedSocket, ConnectionCount)) -> Option<ClientSocket> {
+fn open((accepted, count): (AcceptedSocket, ConnectionCount)) -> Option<(ClientSocket, Ticket)> {
     let opened = accepted.open(Closer::Thread { _count: count });
     opened
         .inspect_err(|error| tracing::warn!(%error, "failed to open a connection"))

@@ -37,6 +37,7 @@ mod folders;
 mod formats;
 mod fuzz;
 mod harness;
+mod hostile_clients;
 mod hostile_models;
 mod imports;
 mod json_shape;

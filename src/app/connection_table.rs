@@ -1,0 +1,251 @@
+//! The open connections of one port: their number is limited, and connections that are idle or old are closed.
+//!
+//! A connection is idle while none of its requests and streams is open, whatever else its client sends: a connection that sends only PINGs,
+//! or the beginning of a header block, is as idle as a silent one. So every connection that makes no progress is closed in time, and the
+//! number of connections does not have to be exhausted for it. If it is exhausted, the connection that has been idle longest makes room.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::connection_state::{Close, ConnectionState, Usage};
+use crate::insight::metrics::{CloseReason, Telemetry};
+use crate::sync;
+
+/// How long an idle client may take to acknowledge that its connection closes. After that, the connection is closed without it.
+const ACKNOWLEDGE_TIMEOUT: Duration = Duration::from_secs(2);
+/// The shortest and the longest time between two checks of all connections.
+const SWEEP_INTERVALS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
+
+/// Limits on the connections of each port.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ConnectionLimits {
+    /// The most open connections.
+    pub(super) max_connections: usize,
+    /// How long a connection may be idle; `None`: without a limit.
+    pub(super) max_idle: Option<Duration>,
+    /// The age at which a connection takes no new requests any more; `None`: never.
+    pub(super) max_age: Option<Duration>,
+    /// How long requests that are open at that age may take to finish.
+    pub(super) age_grace: Duration,
+}
+
+impl ConnectionLimits {
+    /// Returns the time between two checks: short enough for the limits to be kept within an eighth.
+    pub(super) fn sweep_interval(&self) -> Duration {
+        let (shortest, longest) = SWEEP_INTERVALS;
+        let age_grace = self.max_age.map(|_| self.age_grace);
+        let limits = [self.max_idle, self.max_age, age_grace];
+        let limits = limits.into_iter().flatten();
+        let least = limits.filter(|limit| !limit.is_zero()).min();
+        least.map_or(longest, |least| (least / 8).clamp(shortest, longest))
+    }
+}
+
+/// The open connections of one port.
+#[derive(Debug)]
+pub(super) struct ConnectionTable {
+    limits: ConnectionLimits,
+    telemetry: Arc<Telemetry>,
+    /// Locked when a connection begins and ends, and at every sweep, never by a request.
+    entries: Mutex<Entries>,
+}
+
+#[derive(Debug, Default)]
+struct Entries {
+    next_id: u64,
+    connections: HashMap<u64, Entry>,
+    /// Connections among them that had to make room and have not ended yet. They do not count against the limit.
+    evicted: usize,
+}
+
+/// What the table knows of one connection.
+#[derive(Debug)]
+struct Entry {
+    state: Arc<ConnectionState>,
+    opened: Instant,
+    /// `None` while a request is open.
+    idle_since: Option<Instant>,
+    /// When it was asked to close.
+    closing_since: Option<Instant>,
+    is_evicted: bool,
+    /// Whether it was ordered to close at once.
+    is_cut: bool,
+}
+
+/// What must happen to a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    Keep,
+    /// It takes no new requests and closes.
+    Close(CloseReason),
+    /// It closes at once. The reason is `None` if it was counted when it was asked to close.
+    Cut(Option<CloseReason>),
+}
+
+impl Entry {
+    fn observe(&mut self, now: Instant) {
+        match self.state.observe() {
+            Usage::Busy => self.idle_since = None,
+            Usage::Used => self.idle_since = Some(now),
+            Usage::Unused => _ = self.idle_since.get_or_insert(now),
+        }
+    }
+
+    /// Decides what must happen to the connection `id` at `now`.
+    fn judge(&self, id: u64, limits: &ConnectionLimits, now: Instant) -> Verdict {
+        if self.is_cut {
+            return Verdict::Keep;
+        }
+        let idle = self.idle_since.map(|since| now - since);
+        if let Some(since) = self.closing_since {
+            let closing = now - since;
+            if idle.is_some_and(|idle| idle.min(closing) >= ACKNOWLEDGE_TIMEOUT) {
+                return Verdict::Cut(None);
+            }
+            if closing >= limits.age_grace && idle.is_none() {
+                return Verdict::Cut(Some(CloseReason::AgeGrace));
+            }
+            return Verdict::Keep;
+        }
+        let is_idle = |max| idle.is_some_and(|idle| idle >= max);
+        if limits.max_idle.is_some_and(is_idle) {
+            return Verdict::Close(CloseReason::Idle);
+        }
+        let is_old = |max| now - self.opened >= spread(max, id);
+        if limits.max_age.is_some_and(is_old) {
+            return Verdict::Close(CloseReason::Age);
+        }
+        Verdict::Keep
+    }
+}
+
+/// Returns the largest age of the connection `id`: 90 % to 110 % of `max_age`, so that connections that began together do not all end
+/// together.
+fn spread(max_age: Duration, id: u64) -> Duration {
+    let per_mille = u32::try_from(900 + id.wrapping_mul(61) % 201).unwrap_or(1000);
+    max_age / 1000 * per_mille
+}
+
+impl ConnectionTable {
+    /// Creates the table of a port without connections. `telemetry` counts connections that are refused or closed.
+    pub(super) fn new(limits: ConnectionLimits, telemetry: Arc<Telemetry>) -> Arc<Self> {
+        Arc::new(Self {
+            limits,
+            telemetry,
+            entries: Mutex::default(),
+        })
+    }
+
+    /// Adds a connection. At the limit, the connection that has been idle longest is closed to make room; if none is idle, the new one is
+    /// refused and `None` returned.
+    pub(super) fn open(self: &Arc<Self>, now: Instant) -> Option<Ticket> {
+        let mut entries = sync::lock(&self.entries);
+        if entries.connections.len() - entries.evicted >= self.limits.max_connections {
+            if !entries.evict_longest_idle(now) {
+                drop(entries);
+                self.telemetry.refused_connection();
+                return None;
+            }
+            self.telemetry.closed_connection(CloseReason::MakeRoom);
+        }
+        let id = entries.next_id;
+        entries.next_id += 1;
+        let state = Arc::<ConnectionState>::default();
+        let entry = Entry {
+            state: Arc::clone(&state),
+            opened: now,
+            idle_since: Some(now),
+            closing_since: None,
+            is_evicted: false,
+            is_cut: false,
+        };
+        entries.connections.insert(id, entry);
+        Some(Ticket {
+            table: Arc::clone(self),
+            id,
+            state,
+        })
+    }
+
+    /// Closes the connections that are idle or too old at `now`.
+    pub(super) fn sweep(&self, now: Instant) {
+        let mut entries = sync::lock(&self.entries);
+        for (id, entry) in &mut entries.connections {
+            entry.observe(now);
+            match entry.judge(*id, &self.limits, now) {
+                Verdict::Keep => {}
+                Verdict::Close(reason) => {
+                    entry.closing_since = Some(now);
+                    entry.state.close(Close::Gracefully);
+                    self.telemetry.closed_connection(reason);
+                }
+                Verdict::Cut(reason) => {
+                    entry.is_cut = true;
+                    entry.state.close(Close::Now);
+                    reason
+                        .into_iter()
+                        .for_each(|reason| self.telemetry.closed_connection(reason));
+                }
+            }
+        }
+    }
+
+    /// Makes all connections close after their last response.
+    pub(super) fn close_all(&self) {
+        for entry in sync::lock(&self.entries).connections.values() {
+            entry.state.close(Close::Gracefully);
+        }
+    }
+}
+
+impl Entries {
+    /// Closes the connection that has been idle longest, and counts it no longer. Returns whether there was one.
+    fn evict_longest_idle(&mut self, now: Instant) -> bool {
+        for entry in self.connections.values_mut() {
+            entry.observe(now);
+        }
+        let candidates = self.connections.iter_mut();
+        let candidates = candidates.filter(|(_, entry)| !entry.is_evicted);
+        let idle = candidates.filter_map(|(id, entry)| Some((entry.idle_since?, *id, entry)));
+        let Some((.., entry)) = idle.min_by_key(|(since, id, _)| (*since, *id)) else {
+            return false;
+        };
+        entry.is_evicted = true;
+        entry.closing_since.get_or_insert(now);
+        entry.state.close(Close::IfIdle);
+        self.evicted += 1;
+        true
+    }
+}
+
+/// The place of one connection in the table of its port; given back when dropped.
+#[derive(Debug)]
+pub(super) struct Ticket {
+    table: Arc<ConnectionTable>,
+    id: u64,
+    state: Arc<ConnectionState>,
+}
+
+impl Ticket {
+    /// Returns the state of the connection.
+    pub(super) fn state(&self) -> &Arc<ConnectionState> {
+        &self.state
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        let mut entries = sync::lock(&self.table.entries);
+        let removed = entries.connections.remove(&self.id);
+        if removed.is_some_and(|entry| entry.is_evicted) {
+            entries.evicted -= 1;
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "connection_table/tests.rs"]
+mod tests;

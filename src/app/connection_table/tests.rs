@@ -1,0 +1,137 @@
+use std::task::{Context, Waker};
+
+use super::*;
+
+const MAX_IDLE: Duration = Duration::from_secs(100);
+const MAX_AGE: Duration = Duration::from_secs(1000);
+const AGE_GRACE: Duration = Duration::from_secs(50);
+const LIMITS: ConnectionLimits = ConnectionLimits {
+    max_connections: 2,
+    max_idle: Some(MAX_IDLE),
+    max_age: Some(MAX_AGE),
+    age_grace: AGE_GRACE,
+};
+
+fn table() -> Arc<ConnectionTable> {
+    ConnectionTable::new(LIMITS, Telemetry::new().unwrap())
+}
+
+fn close_of(ticket: &Ticket) -> Close {
+    let cx = Context::from_waker(Waker::noop());
+    ticket.state().poll_close(&cx)
+}
+
+fn closed(table: &ConnectionTable, reason: &str, want: u64) {
+    let line = format!("taper_closed_connections_total{{reason=\"{reason}\"}} {want}");
+    let text = table.telemetry.render();
+    assert!(text.lines().any(|have| have == line), "{line}\n{text}");
+}
+
+#[test]
+fn an_idle_connection_closes_gracefully_and_without_its_client_after_a_while() {
+    let (table, begin) = (table(), Instant::now());
+    let ticket = table.open(begin).unwrap();
+    let at = |duration| {
+        table.sweep(begin + duration);
+        close_of(&ticket)
+    };
+    assert_eq!(at(MAX_IDLE - Duration::from_nanos(1)), Close::Not);
+    assert_eq!(at(MAX_IDLE), Close::Gracefully);
+    assert_eq!(at(MAX_IDLE), Close::Gracefully);
+    assert_eq!(at(MAX_IDLE + ACKNOWLEDGE_TIMEOUT), Close::Now);
+    closed(&table, "idle", 1);
+}
+
+#[test]
+fn a_connection_is_idle_from_the_end_of_its_last_request() {
+    let (table, begin) = (table(), Instant::now());
+    let ticket = table.open(begin).unwrap();
+    let at = |duration| {
+        table.sweep(begin + duration);
+        close_of(&ticket)
+    };
+    let request = ticket.state().begin_request();
+    assert_eq!(at(MAX_IDLE * 2), Close::Not);
+    drop(request);
+    // It ended between two observations, so idle time counts from the second.
+    assert_eq!(at(MAX_IDLE * 3), Close::Not);
+    assert_eq!(at(MAX_IDLE * 4), Close::Gracefully);
+    // A request that came before the client knew is answered.
+    let late = ticket.state().begin_request();
+    assert_eq!(at(MAX_IDLE * 4 + ACKNOWLEDGE_TIMEOUT), Close::Gracefully);
+    drop(late);
+    let ended = MAX_IDLE * 4 + ACKNOWLEDGE_TIMEOUT * 2;
+    assert_eq!(at(ended), Close::Gracefully);
+    assert_eq!(at(ended + ACKNOWLEDGE_TIMEOUT), Close::Now);
+}
+
+#[test]
+fn an_old_connection_may_finish_its_requests_for_a_while() {
+    let (table, begin) = (table(), Instant::now());
+    let ticket = table.open(begin).unwrap();
+    let _request = ticket.state().begin_request();
+    let at = |duration| {
+        table.sweep(begin + duration);
+        close_of(&ticket)
+    };
+    let age = spread(MAX_AGE, ticket.id);
+    assert_eq!(at(age - Duration::from_nanos(1)), Close::Not);
+    assert_eq!(at(age), Close::Gracefully);
+    assert_eq!(
+        at(age + AGE_GRACE - Duration::from_nanos(1)),
+        Close::Gracefully
+    );
+    assert_eq!(at(age + AGE_GRACE), Close::Now);
+    assert_eq!(at(age + AGE_GRACE * 2), Close::Now);
+    closed(&table, "age", 1);
+    closed(&table, "age_grace", 1);
+}
+
+#[test]
+fn connections_that_begin_together_do_not_end_together() {
+    let ages: Vec<_> = (0..100).map(|id| spread(MAX_AGE, id)).collect();
+    let (least, most) = (MAX_AGE / 10 * 9, MAX_AGE / 10 * 11);
+    assert!(ages.iter().all(|age| (least..=most).contains(age)));
+    let distinct: std::collections::BTreeSet<_> = ages.iter().collect();
+    assert_eq!(distinct.len(), ages.len());
+}
+
+#[test]
+fn a_full_table_closes_the_connection_that_was_idle_longest_and_refuses_if_none_is() {
+    let (table, begin) = (table(), Instant::now());
+    let at = |seconds| begin + Duration::from_secs(seconds);
+    let first = table.open(at(0)).unwrap();
+    let second = table.open(at(1)).unwrap();
+    drop(first.state().begin_request());
+    let third = table.open(at(2)).unwrap();
+    assert_eq!(
+        [&first, &second, &third].map(close_of),
+        [Close::Not, Close::IfIdle, Close::Not]
+    );
+    closed(&table, "make_room", 1);
+    let _requests = [&first, &third].map(|ticket| ticket.state().begin_request());
+    assert!(table.open(at(3)).is_none());
+    // The evicted connection has ended; it did not count any more.
+    drop(second);
+    assert!(table.open(at(4)).is_none());
+    drop(first);
+    assert!(table.open(at(5)).is_some());
+    let text = table.telemetry.render();
+    assert!(text.contains("taper_refused_connections_total 2"), "{text}");
+}
+
+#[test]
+fn sweeps_are_as_frequent_as_the_shortest_limit_requires() {
+    let limits = |max_idle| ConnectionLimits {
+        max_idle: Some(Duration::from_secs(max_idle)),
+        ..LIMITS
+    };
+    assert_eq!(limits(1).sweep_interval(), Duration::from_millis(125));
+    assert_eq!(limits(1000).sweep_interval(), AGE_GRACE / 8);
+    let unlimited = ConnectionLimits {
+        max_idle: None,
+        max_age: None,
+        ..LIMITS
+    };
+    assert_eq!(unlimited.sweep_interval(), SWEEP_INTERVALS.1);
+}
