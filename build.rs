@@ -183,6 +183,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let builder = BOXED
         .iter()
         .fold(builder, |builder, path| builder.boxed(path));
+    // The decoder finds the descriptor of a message by its name.
+    let mut config = prost_build::Config::new();
+    config.enable_type_names();
     with_cli_json(with_rest_json(builder))
         // Sorted by name, so that the faults of several inputs are reported in a stable order.
         .btree_map(".tensorflow")
@@ -190,7 +193,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .btree_map(".inference.ModelInferResponse.parameters")
         .extern_path(".google.rpc.Status", "::tonic_types::Status")
         .codec_path("crate::proto::codec::Bounded")
-        .compile_fds(descriptors)?;
+        .compile_fds_with_config(descriptors, config)?;
     // Model files, not messages of a port: reflection does not describe them.
     let onnx = protox::compile([ONNX], ["proto"])?;
     prost_build::Config::new()

@@ -1,17 +1,20 @@
-//! Decodes protobuf messages with prost, after a check of the number of fields.
+//! Decodes protobuf messages with prost, after a check of the number of fields and of the memory that they take.
 //!
 //! An empty nested message takes two bytes on the wire and a hundred times as much in memory. A message within the size limit
 //! could therefore take gigabytes of memory while it is decoded. To prevent this, the decoder first counts the fields of the
-//! outermost message; it reads their keys and skips their contents.
+//! outermost message; it reads their keys and skips their contents. [`footprint`] then computes the memory of a large message at every
+//! depth.
 //! Source of the format: <https://protobuf.dev/programming-guides/encoding/>.
 
 use std::marker::PhantomData;
 
 use bytes::Buf;
-use prost::Message;
+use prost::{Message, Name};
 use tonic::Status;
 use tonic::codec::{BufferSettings, Codec, DecodeBuf, Decoder};
 use tonic_prost::{ProstCodec, ProstEncoder};
+
+use super::footprint::{self, varint};
 
 /// The most fields of the outermost message. Each element of a repeated field counts. No version accepts as many rows.
 pub const MOST_FIELDS: usize = 66_000;
@@ -29,7 +32,7 @@ impl<T, U> Default for Bounded<T, U> {
 impl<T, U> Codec for Bounded<T, U>
 where
     T: Message + Send + 'static,
-    U: Message + Default + Send + 'static,
+    U: Name + Default + Send + 'static,
 {
     type Encode = T;
     type Decode = U;
@@ -53,11 +56,11 @@ fn buffers() -> BufferSettings {
     BufferSettings::new(FIRST, YIELD_FROM)
 }
 
-/// Decodes messages of at most [`MOST_FIELDS`] fields.
+/// Decodes messages of at most [`MOST_FIELDS`] fields, which take at most [`FACTOR`](footprint::FACTOR) times their bytes in memory.
 #[derive(Debug)]
 pub struct BoundedDecoder<U>(PhantomData<U>);
 
-impl<U: Message + Default> Decoder for BoundedDecoder<U> {
+impl<U: Name + Default> Decoder for BoundedDecoder<U> {
     type Item = U;
     type Error = Status;
 
@@ -72,6 +75,12 @@ impl<U: Message + Default> Decoder for BoundedDecoder<U> {
                 "the message has more than {MOST_FIELDS} fields: send fewer rows per request"
             )));
         }
+        footprint::check(U::full_name, buf.chunk()).map_err(|too_large| {
+            let footprint::TooLarge { field, limit } = too_large;
+            Status::invalid_argument(format!(
+                "the message takes more than {limit} bytes of memory, which the field `{field}` exceeds: send fewer elements per request"
+            ))
+        })?;
         // Split off as `Bytes`, because reading single bytes from the growable buffer is slower.
         let message = buf.copy_to_bytes(buf.remaining());
         let message = U::decode(message).map_err(|error| {
@@ -83,6 +92,10 @@ impl<U: Message + Default> Decoder for BoundedDecoder<U> {
 
 /// Returns whether `message` has at most `max` fields. Returns true for a malformed message: the decoder fails at the same place.
 fn has_at_most(mut message: &[u8], max: usize) -> bool {
+    // A field takes at least two bytes.
+    if message.len() <= 2 * max {
+        return true;
+    }
     for _ in 0..=max {
         if message.is_empty() {
             return true;
@@ -102,24 +115,6 @@ fn has_at_most(mut message: &[u8], max: usize) -> bool {
         message = rest;
     }
     false
-}
-
-/// Reads one varint and advances `bytes` past it. Returns `None` if it is malformed.
-fn varint(bytes: &mut &[u8]) -> Option<u64> {
-    // Fast path: most keys and lengths take one byte.
-    if let [byte @ ..0x80, rest @ ..] = *bytes {
-        *bytes = rest;
-        return Some(u64::from(*byte));
-    }
-    let mut value = 0;
-    for (at, byte) in bytes.iter().take(10).enumerate() {
-        value |= u64::from(byte & 0x7f) << (7 * at);
-        if byte & 0x80 == 0 {
-            *bytes = &bytes[at + 1..];
-            return Some(value);
-        }
-    }
-    None
 }
 
 #[cfg(test)]

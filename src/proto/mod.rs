@@ -4,6 +4,7 @@
 
 pub mod codec;
 
+pub mod footprint;
 mod json;
 pub mod names;
 mod target;

@@ -13,6 +13,7 @@ use serde::Serialize;
 use super::elements::Elements;
 use super::envelope::{self, InferRequest, ParameterValue};
 use super::error_response::{ErrorResponse, json};
+use super::footprint::{self, Costs};
 use super::form::{self, BoundedList, ParseError};
 use super::receive::{Received, body_holding};
 use super::target::PathTarget;
@@ -140,6 +141,7 @@ pub(super) fn parse(
     permit: &Arc<RequestPermit>,
 ) -> Result<(Query, ResponseOptions), ParseError> {
     let json = parts.json.clone();
+    footprint::check(&json, Costs::ELEMENTS).map_err(ParseError::Invalid)?;
     let message: InferRequest<'_> = form::parse_object(&json)?;
     let mut faults = InputFaults::default();
     target.check(&mut faults);

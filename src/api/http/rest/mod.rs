@@ -21,6 +21,7 @@ mod describe;
 mod elements;
 mod envelope;
 mod error_response;
+mod footprint;
 mod form;
 mod infer;
 mod predict;

@@ -13,6 +13,7 @@ use serde::Serialize;
 use super::AnswerSource;
 use super::elements::Elements;
 use super::error_response::{ErrorResponse, json};
+use super::footprint::{self, Costs};
 use super::form::{self, ParseError};
 use super::receive::Received;
 use super::rows::{AnyCell, Rows};
@@ -100,6 +101,7 @@ pub(super) fn parse(
     body: &[u8],
     permit: &Arc<RequestPermit>,
 ) -> Result<Query, ParseError> {
+    footprint::check(body, Costs::CELLS).map_err(ParseError::Invalid)?;
     let message: PredictRequest = form::parse_object(body)?;
     let mut faults = InputFaults::default();
     target.check(&mut faults);

@@ -6,6 +6,7 @@ use std::fmt;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
+use super::super::footprint::{self, Costs};
 use super::super::form::{self, ParseError, list};
 use super::super::rows::{Value, read_row};
 use crate::model::payload::{Cell, Row};
@@ -147,6 +148,7 @@ impl<'de> Visitor<'de> for PartOf {
 /// # Errors
 /// Returns an error with the path of the first fault. Python and TensorFlow Serving write NaN and infinities as words, which are read too.
 pub(super) fn read(body: &[u8]) -> Result<PredictRequest, ParseError> {
+    footprint::check(body, Costs::CELLS).map_err(ParseError::Invalid)?;
     match form::parse_object(body) {
         Err(ParseError::Malformed(why)) => match without_words(body) {
             Some(json) => form::parse_object(&json),
