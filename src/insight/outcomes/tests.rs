@@ -323,7 +323,8 @@ async fn without_a_buffer_no_answer_is_stored() {
 /// After the queues have wrapped many times, each outcome is joined to its own score.
 #[tokio::test]
 async fn concurrent_clients_lose_no_outcome() {
-    let fixture = Fixture::new(20_000);
+    // Room for the rows of all answers in every shard: a client may be held up between its answer and its report.
+    let fixture = Fixture::new(1_000_000);
     let per_client: u32 = 2_000;
     thread::scope(|scope| {
         for client in 0..8 {
