@@ -14,13 +14,15 @@ use http::Extensions;
 use http::request::Parts;
 use tonic::Request;
 
-use crate::serving::admission::RequestPermit;
+use crate::serving::admission::{ConnectionUsage, RequestPermit};
 use crate::serving::call_limit::ConnectionCalls;
 
 /// What is known about one request apart from its message.
 #[derive(Clone, Debug, Default)]
 pub struct RequestContext {
     peer: Option<SocketAddr>,
+    /// What the connection holds; moved into the permit.
+    usage: Option<Arc<ConnectionUsage>>,
     /// Set once admission control has admitted the request.
     permit: Option<Arc<RequestPermit>>,
     /// `None` for a request that came without a connection.
@@ -42,6 +44,13 @@ impl RequestContext {
     pub fn with_calls(self, calls: Arc<ConnectionCalls>) -> Self {
         let calls = Some(calls);
         Self { calls, ..self }
+    }
+
+    /// Sets what counts the permits of the connection.
+    #[must_use]
+    pub fn with_usage(self, usage: Arc<ConnectionUsage>) -> Self {
+        let usage = Some(usage);
+        Self { usage, ..self }
     }
 
     /// Attaches a copy to a request by its extensions.
@@ -71,6 +80,12 @@ impl RequestContext {
     pub(super) fn split<T>(request: Request<T>) -> (Self, T) {
         let (_, mut extensions, message) = request.into_parts();
         (extensions.remove().unwrap_or_default(), message)
+    }
+
+    /// Takes what counts the permits of the request's connection out of its context; `None` for a request that came without a
+    /// connection.
+    pub(super) fn take_usage(extensions: &mut Extensions) -> Option<Arc<ConnectionUsage>> {
+        extensions.get_mut::<Self>()?.usage.take()
     }
 
     /// Stores the permit of an admitted request in its context.

@@ -11,6 +11,7 @@ mod catalog;
 mod context;
 mod elements;
 mod error_mapping;
+mod gzip;
 mod lifecycle;
 mod oip;
 mod predictor;

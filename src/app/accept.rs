@@ -11,7 +11,7 @@ use tokio::time::{self, Instant, MissedTickBehavior};
 use tokio_stream::{Stream, StreamExt, wrappers::TcpListenerStream};
 
 use super::connection_table::{ConnectionLimits, ConnectionTable, Ticket};
-use super::socket::{AcceptedSocket, ClientSocket, Closer};
+use super::socket::{AcceptedSocket, ClientSocket, Closer, SendLimit};
 use crate::api::StageWatch;
 use crate::insight::metrics::Telemetry;
 
@@ -29,7 +29,9 @@ const KEEPALIVE_PROBES: u32 = 4;
 pub(super) struct ConnectionLimiter {
     /// Limits on the connections of each port.
     pub(super) limits: ConnectionLimits,
-    /// Counts connections that are refused or closed.
+    /// How long a client may take no byte of an answer.
+    pub(super) send_timeout: Duration,
+    /// Counts connections that are refused or closed, and unread answers.
     pub(super) telemetry: Arc<Telemetry>,
     /// Closes connections that are still open at the end.
     pub(super) stage: StageWatch,
@@ -49,6 +51,10 @@ impl ConnectionLimiter {
         listener: TcpListener,
     ) -> impl Stream<Item = AcceptedSocket> + Send + 'static {
         let limit = self.limits.max_connections;
+        let send_limit = SendLimit {
+            timeout: self.send_timeout,
+            telemetry: Arc::clone(&self.telemetry),
+        };
         let table = Arc::clone(table);
         let accepted = TcpListenerStream::new(listener).then(async |accepted| {
             if let Err(error) = &accepted {
@@ -78,7 +84,8 @@ impl ConnectionLimiter {
             if let Err(error) = enable_keepalive(&io) {
                 tracing::warn!(%error, "failed to enable TCP keep-alive: a peer that disappears will go unnoticed");
             }
-            Some(AcceptedSocket::new(io.into_std().ok()?, ticket))
+            let io = io.into_std().ok()?;
+            Some(AcceptedSocket::new(io, ticket, send_limit.clone()))
         })
     }
 

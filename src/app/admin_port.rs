@@ -39,7 +39,7 @@ pub(super) fn spawn(
     tasks.spawn(connections::serve_until(
         Port::Admin.as_str(),
         shared.connection_limiter.accept_and_open(&table, listener),
-        connections::grpc(router(shared, admin)?, shared.config.max_concurrent_streams),
+        connections::grpc(router(shared, admin)?, shared.call_settings()),
         table,
         shared.stage.clone(),
         Stage::Draining,

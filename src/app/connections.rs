@@ -17,6 +17,7 @@ use axum::routing::future::RouteFuture;
 use http::{Request, Response};
 use http_body::Body as HttpBody;
 use hyper::body::Incoming;
+use hyper::rt::Executor;
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulConnection;
@@ -30,7 +31,9 @@ use super::connection_state::{Close, ConnectionState};
 use super::connection_table::{ConnectionTable, Ticket};
 use super::grpc_router::{Call, GrpcRouter, RouterFuture};
 use super::tracked::{TrackedBody, TrackedFuture};
+use crate::api::grpc::call_task;
 use crate::api::{RequestContext, Stage, StageWatch};
+use crate::serving::admission::AdmissionControl;
 
 /// How long a connection may be idle between two requests, and how long the head of a request may take to arrive. Longer than the minute
 /// after which many clients close idle connections, since it is better if the client closes first.
@@ -118,8 +121,11 @@ fn log_end(port: &str, ended: Result<Result<(), hyper::Error>, JoinError>) {
 
 /// Returns a function that serves HTTP/1.1 by `router`. A connection that is idle, or that sends only part of a request's head, is closed
 /// after [`IDLE_TIMEOUT`] even if the table of the port allows more.
+///
+/// `admission` counts what each connection holds.
 pub(super) fn http<I>(
     router: Router,
+    admission: Arc<AdmissionControl>,
 ) -> impl Fn(I, &Ticket) -> http1::Connection<TokioIo<I>, ConnectionService<Router>>
 where
     I: AsyncRead + AsyncWrite + HasPeer + Unpin,
@@ -129,26 +135,42 @@ where
         .timer(TokioTimer::new())
         .header_read_timeout(IDLE_TIMEOUT);
     move |io, ticket| {
-        let service = ConnectionService::new(router.clone(), &io, ticket);
+        let service = ConnectionService::new(router.clone(), &io, ticket, &admission);
         server.serve_connection(TokioIo::new(io), service)
     }
 }
 
+/// How the calls of one port are served.
+#[derive(Clone, Debug)]
+pub(super) struct CallSettings {
+    /// The most concurrent calls on a connection.
+    pub(super) max_streams: u32,
+    /// How long a part of an answer may wait for its client.
+    pub(super) send_timeout: Duration,
+    /// Counts what each connection holds.
+    pub(super) admission: Arc<AdmissionControl>,
+}
+
 /// A connection that serves gRPC.
 type GrpcConnection<I, N, O> =
-    http2::Connection<TokioIo<I>, ConnectionService<GrpcRouter<N, O>>, TokioExecutor>;
+    http2::Connection<TokioIo<I>, ConnectionService<GrpcRouter<N, O>>, CallExecutor>;
 
-/// Returns a function that serves gRPC by `router`, with at most `max_streams` concurrent calls on a connection.
+/// Returns a function that serves gRPC by `router`.
 pub(super) fn grpc<I, N, O>(
     router: GrpcRouter<N, O>,
-    max_streams: u32,
+    settings: CallSettings,
 ) -> impl Fn(I, &Ticket) -> GrpcConnection<I, N, O> + Clone + Send + 'static
 where
     I: AsyncRead + AsyncWrite + HasPeer + Unpin,
     N: Call,
     O: Call,
 {
-    let mut server = http2::Builder::new(TokioExecutor::new());
+    let CallSettings {
+        max_streams,
+        send_timeout,
+        admission,
+    } = settings;
+    let mut server = http2::Builder::new(CallExecutor { send_timeout });
     server
         .max_concurrent_streams(max_streams)
         // The limit counts over the whole life of a connection, and it also counts bytes that arrive late for a refused request: an
@@ -157,8 +179,20 @@ where
         // No client of gRPC reads it.
         .auto_date_header(false);
     move |io, ticket| {
-        let service = ConnectionService::new(router.clone(), &io, ticket);
+        let service = ConnectionService::new(router.clone(), &io, ticket, &admission);
         server.serve_connection(TokioIo::new(io), service)
+    }
+}
+
+/// Starts a task for each call of a connection, which also limits how long its answer waits for the client.
+#[derive(Clone, Debug)]
+pub(super) struct CallExecutor {
+    send_timeout: Duration,
+}
+
+impl<F: Future<Output = ()> + Send + 'static> Executor<F> for CallExecutor {
+    fn execute(&self, call: F) {
+        TokioExecutor::new().execute(call_task(call, self.send_timeout));
     }
 }
 
@@ -198,10 +232,14 @@ pub(super) struct ConnectionService<S> {
 }
 
 impl<S> ConnectionService<S> {
-    fn new(service: S, io: &impl HasPeer, ticket: &Ticket) -> Self {
+    fn new(service: S, io: &impl HasPeer, ticket: &Ticket, admission: &AdmissionControl) -> Self {
+        let peer = io.peer();
+        let usage = admission.connect(peer.map(|peer| peer.ip()));
         Self {
             service,
-            context: RequestContext::new(io.peer()).with_calls(Arc::default()),
+            context: RequestContext::new(peer)
+                .with_calls(Arc::default())
+                .with_usage(usage),
             state: Arc::clone(ticket.state()),
         }
     }
@@ -230,9 +268,18 @@ mod tests {
     use super::*;
     use crate::api::Lifecycle;
     use crate::insight::metrics::Telemetry;
+    use crate::serving::admission::Limits;
 
     const PEER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 4711);
     const REQUEST: &str = "GET / HTTP/1.1\r\nhost: m\r\n\r\n";
+
+    fn admission() -> Arc<AdmissionControl> {
+        let limits = Limits {
+            max_in_flight: 1,
+            max_in_flight_bytes: 1,
+        };
+        AdmissionControl::new(limits, Telemetry::new().unwrap())
+    }
 
     impl HasPeer for DuplexStream {
         fn peer(&self) -> Option<SocketAddr> {
@@ -259,7 +306,7 @@ mod tests {
         let incoming = tokio_stream::once((server, ticket)).chain(tokio_stream::pending());
         let handler = get(async |context: RequestContext| format!("{:?}", context.peer()));
         let router = Router::new().route("/", handler);
-        let serve = http(router);
+        let serve = http(router, admission());
         let stage = lifecycle.watch();
         let served = serve_until("http", incoming, serve, table, stage, Stage::Ending);
         (client, served)

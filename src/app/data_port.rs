@@ -26,7 +26,7 @@ pub(super) fn spawn(
     listener: TcpListener,
     tasks: &mut JoinSet<&'static str>,
 ) -> Result<(), StartError> {
-    let serve = connections::grpc(router(shared)?, shared.config.max_concurrent_streams);
+    let serve = connections::grpc(router(shared)?, shared.call_settings());
     let table = shared.connection_limiter.table();
     let incoming = shared.connection_limiter.accept(&table, listener);
     let name = Port::Data.as_str();

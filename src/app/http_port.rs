@@ -19,12 +19,13 @@ pub(super) fn spawn(shared: &Shared, listener: TcpListener, tasks: &mut JoinSet<
         Arc::clone(&shared.outcomes),
         shared.predictor.clone(),
         shared.config.max_message_bytes,
-    );
+    )
+    .with_min_compressed_bytes(shared.config.min_compressed_bytes);
     let table = shared.connection_limiter.table();
     tasks.spawn(connections::serve_until(
         Port::Http.as_str(),
         shared.connection_limiter.accept_and_open(&table, listener),
-        connections::http(router(state)),
+        connections::http(router(state), Arc::clone(&shared.admission)),
         table,
         shared.stage.clone(),
         Stage::Ending,

@@ -8,8 +8,9 @@ use tokio::task::spawn_blocking;
 use super::StartError;
 use super::accept::ConnectionLimiter;
 use super::connection_table::ConnectionLimits;
+use super::connections::CallSettings;
 use crate::api::endpoints::Port;
-use crate::api::grpc::StackBuilder;
+use crate::api::grpc::{CompressionLimits, StackBuilder};
 use crate::api::{Catalog, Predictor, ReadinessRule, StageWatch};
 use crate::config::Config;
 use crate::control::View;
@@ -71,6 +72,7 @@ impl Shared {
                 .with_readiness_rule(readiness_rule(&config)),
             connection_limiter: ConnectionLimiter {
                 limits: connection_limits(&config),
+                send_timeout: config.send_timeout,
                 telemetry: Arc::clone(&telemetry),
                 stage: stage.clone(),
             },
@@ -85,10 +87,24 @@ impl Shared {
         Ok((shared, log_thread))
     }
 
+    /// Returns how the calls of a gRPC port are served.
+    pub(super) fn call_settings(&self) -> CallSettings {
+        CallSettings {
+            max_streams: self.config.max_concurrent_streams,
+            send_timeout: self.config.send_timeout,
+            admission: Arc::clone(&self.admission),
+        }
+    }
+
     /// Returns the builder of a gRPC port's stacks.
     pub(super) fn stacks(&self, port: Port) -> StackBuilder {
         let (admission, telemetry) = (Arc::clone(&self.admission), Arc::clone(&self.telemetry));
-        StackBuilder::new(port, admission, Arc::clone(&self.call_limiter), telemetry)
+        let calls = Arc::clone(&self.call_limiter);
+        let compression = CompressionLimits {
+            max_message_bytes: self.config.max_message_bytes,
+            min_compressed_bytes: self.config.min_compressed_bytes,
+        };
+        StackBuilder::new(port, admission, calls, telemetry).with_compression(compression)
     }
 }
 

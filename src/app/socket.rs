@@ -1,4 +1,4 @@
-//! Sockets of clients: how long they may stay silent, and what closes them from outside.
+//! Sockets of clients: how long they may stay silent or leave answers unread, and what closes them from outside.
 
 use std::fmt;
 use std::io::{self, IoSlice};
@@ -16,23 +16,37 @@ use tokio::time::{self, Sleep};
 use super::connection_table::Ticket;
 use super::connections::HasPeer;
 use crate::api::{Stage, StageWatch};
+use crate::insight::metrics::{Telemetry, UnsentReason};
 
 /// How long a client may take to send the first bytes. After that, TCP keep-alive finds out whether it is still there.
 const FIRST_BYTES_TIMEOUT: Duration = Duration::from_secs(10);
 /// Number of first bytes: the preface of HTTP/2. No HTTP/1.1 request is shorter.
 const FIRST_BYTES: usize = 24;
 
+/// How long a client may take nothing while there is something to send.
+#[derive(Clone, Debug)]
+pub(super) struct SendLimit {
+    pub(super) timeout: Duration,
+    /// Counts connections that are closed at the limit.
+    pub(super) telemetry: Arc<Telemetry>,
+}
+
 /// An accepted connection that holds its ticket, before a runtime serves it.
 #[derive(Debug)]
 pub(super) struct AcceptedSocket {
     io: std::net::TcpStream,
     ticket: Ticket,
+    send_limit: SendLimit,
 }
 
 impl AcceptedSocket {
-    /// Creates a socket that holds `ticket`.
-    pub(super) fn new(io: std::net::TcpStream, ticket: Ticket) -> Self {
-        Self { io, ticket }
+    /// Creates a socket that holds `ticket` and closes at `send_limit`.
+    pub(super) fn new(io: std::net::TcpStream, ticket: Ticket, send_limit: SendLimit) -> Self {
+        Self {
+            io,
+            ticket,
+            send_limit,
+        }
     }
 
     /// Registers the socket with the runtime of the current thread, which will serve it until `closer` closes it. Returns it
@@ -45,6 +59,8 @@ impl AcceptedSocket {
             io: TcpStream::from_std(self.io)?,
             first_bytes: Some((FIRST_BYTES, Box::pin(time::sleep(FIRST_BYTES_TIMEOUT)))),
             closer: Some(closer),
+            send_limit: self.send_limit,
+            blocked: None,
         };
         Ok((socket, self.ticket))
     }
@@ -93,6 +109,9 @@ pub(super) struct ClientSocket {
     first_bytes: Option<(usize, Pin<Box<Sleep>>)>,
     /// `None` once the connection is closed.
     closer: Option<Closer>,
+    send_limit: SendLimit,
+    /// Runs while the client takes nothing of what there is to send.
+    blocked: Option<Pin<Box<Sleep>>>,
 }
 
 impl ClientSocket {
@@ -113,6 +132,29 @@ impl ClientSocket {
         timer.as_mut().poll(cx).is_ready().then(|| {
             let text = "the client has not sent anything";
             io::Error::new(io::ErrorKind::TimedOut, text)
+        })
+    }
+}
+
+impl ClientSocket {
+    /// Returns `written`, or an error once the client has taken nothing for too long.
+    fn limit_blocked(
+        &mut self,
+        written: Poll<io::Result<usize>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        if written.is_ready() {
+            self.blocked = None;
+            return written;
+        }
+        let SendLimit { timeout, telemetry } = &self.send_limit;
+        let blocked = self
+            .blocked
+            .get_or_insert_with(|| Box::pin(time::sleep(*timeout)));
+        blocked.as_mut().poll(cx).map(|()| {
+            telemetry.unsent(UnsentReason::Unread);
+            let text = "the client does not read its answers";
+            Err(io::Error::new(io::ErrorKind::TimedOut, text))
         })
     }
 }
@@ -160,7 +202,8 @@ impl AsyncWrite for ClientSocket {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, buf)
+        let written = Pin::new(&mut self.io).poll_write(cx, buf);
+        self.limit_blocked(written, cx)
     }
 
     fn poll_write_vectored(
@@ -168,7 +211,8 @@ impl AsyncWrite for ClientSocket {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
+        let written = Pin::new(&mut self.io).poll_write_vectored(cx, bufs);
+        self.limit_blocked(written, cx)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -50,6 +50,8 @@ pub struct Config {
     pub http: SocketAddr,
     /// The largest message in either direction, in bytes.
     pub max_message_bytes: usize,
+    /// The fewest bytes of an answer that is compressed for a client that accepts it; 0: none is.
+    pub min_compressed_bytes: usize,
     /// Limits on all shadows together.
     pub shadows: ShadowPoolSettings,
     /// The most concurrent connections per port.
@@ -68,6 +70,8 @@ pub struct Config {
     pub calls: CallLimits,
     /// Limits on requests in flight.
     pub limits: Limits,
+    /// How long a client may take nothing of an answer that is ready.
+    pub send_timeout: Duration,
     /// How long requests in flight may take to finish at shutdown.
     pub drain_deadline: Duration,
     /// The largest version that can be uploaded, in bytes.
@@ -198,6 +202,7 @@ fn check(raw: RawConfig, registry: PathBuf, state: PathBuf, file: &Path) -> Resu
         admin,
         http,
         max_message_bytes: limits.max_message_bytes,
+        min_compressed_bytes: limits.min_compressed_bytes,
         shadows: ShadowPoolSettings {
             compute_share: limits.shadow_compute_share,
             max_threads: limits.max_shadow_threads,
@@ -214,6 +219,7 @@ fn check(raw: RawConfig, registry: PathBuf, state: PathBuf, file: &Path) -> Resu
             max_in_flight: limits.max_in_flight,
             max_in_flight_bytes: limits.max_in_flight_bytes,
         },
+        send_timeout: Duration::from_secs(limits.send_seconds),
         drain_deadline: Duration::from_secs(limits.drain_seconds),
         max_upload_bytes: limits.max_upload_bytes,
         max_audit_bytes: limits.max_audit_bytes,

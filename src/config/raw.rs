@@ -70,11 +70,14 @@ pub(super) struct RawLimits {
     /// The largest message in either direction, in bytes: 1024 to 1 GiB. Default: 16 MiB.
     #[schemars(range(min = 1024, max = 1_073_741_824))]
     pub(super) max_message_bytes: usize,
+    /// The fewest bytes of an answer that is compressed with gzip for a client that accepts it, 0 to 1 GiB; 0: none is. Default: 4096.
+    #[schemars(range(min = 0, max = 1_073_741_824))]
+    pub(super) min_compressed_bytes: usize,
     /// The most requests in flight, 1 to 1,000,000. Default: 4096.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub(super) max_in_flight: usize,
-    /// The most bytes of requests in flight, as received; at least `max_message_bytes`. Default: 64 MiB. A request of many small values
-    /// may take 30 times as much memory.
+    /// The most bytes of requests in flight, as received and inflated; at least `max_message_bytes`. Default: 64 MiB. A request may take
+    /// 8 times as much memory once it is decoded, and 16 MiB in addition; one that would take more is refused.
     #[schemars(range(min = 1024, max = 68_719_476_736_u64))]
     pub(super) max_in_flight_bytes: usize,
     /// The most concurrent connections per port, 1 to 100,000. Default: 1024. At the limit, the connection that has been idle longest is
@@ -121,6 +124,10 @@ pub(super) struct RawLimits {
     /// The most of these calls per connection, 1 to 100,000. Default: 128.
     #[schemars(range(min = 1, max = 100_000))]
     pub(super) max_admin_calls_per_connection: usize,
+    /// Seconds that a client may take nothing of an answer that is ready, 1 to 3600. Then the gRPC call is reset, or the connection is
+    /// closed. Default: 30.
+    #[schemars(range(min = 1, max = 3600))]
+    pub(super) send_seconds: u64,
     /// Seconds that requests in flight may take to finish at shutdown, 0 to 3600. Default: 30.
     #[schemars(range(min = 0, max = 3600))]
     pub(super) drain_seconds: u64,
@@ -151,6 +158,7 @@ impl Default for RawLimits {
         let shadows = ShadowPoolSettings::default();
         Self {
             max_message_bytes: 16 << 20,
+            min_compressed_bytes: 4096,
             max_in_flight: 4096,
             max_in_flight_bytes: 64 << 20,
             max_connections: 1024,
@@ -165,6 +173,7 @@ impl Default for RawLimits {
             max_reflection_calls_per_connection: 4,
             max_admin_calls: 256,
             max_admin_calls_per_connection: 128,
+            send_seconds: 30,
             drain_seconds: 30,
             max_weight_bytes: None,
             max_upload_bytes: 4 << 30,

@@ -2,23 +2,34 @@
 //!
 //! A request gets its [`RequestPermit`] before its message is read, so that messages in memory are bounded, not only
 //! computations. The permit also contains the arrival and the deadline of the request, and reports when the gateway drains.
+//!
+//! While permits are scarce, [`shares`] decides which connection gets one.
+
+mod backoff;
+mod shares;
 
 use std::{
+    future::pending,
+    net::IpAddr,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    time::Duration,
 };
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::error::PredictError;
-use crate::insight::metrics::Telemetry;
+use crate::insight::metrics::{Telemetry, UnsentReason};
+pub use backoff::Backoff;
+pub use shares::ConnectionUsage;
+use shares::{Connections, Grant, Resource};
 
-/// The pause that a refused client is asked to make. Inexpensive requests end within it.
-const RETRY_AFTER: Duration = Duration::from_millis(50);
+/// What an error calls the requests of all connections.
+pub const OF_GATEWAY: &str = "requests in flight";
+/// What an error calls the requests of a connection that holds its share.
+pub const OF_CONNECTION: &str = "requests of this connection among the requests in flight";
 
 /// The limits of one gateway.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +45,8 @@ pub struct Limits {
 pub struct AdmissionControl {
     limits: Limits,
     telemetry: Arc<Telemetry>,
+    connections: Connections,
+    backoff: Backoff,
     requests: AtomicUsize,
     /// Streams among them, which last as long as their clients like.
     streams: AtomicUsize,
@@ -71,6 +84,8 @@ impl AdmissionControl {
         Arc::new(Self {
             limits,
             telemetry,
+            connections: Connections::default(),
+            backoff: Backoff::new(limits.max_in_flight),
             requests: AtomicUsize::new(0),
             streams: AtomicUsize::new(0),
             bytes: AtomicUsize::new(0),
@@ -84,7 +99,13 @@ impl AdmissionControl {
         })
     }
 
-    /// Admits a request that arrived at `arrived` and whose client waits until `deadline`.
+    /// Begins to count what a connection from `address` holds. Connections without an address are not related.
+    #[must_use]
+    pub fn connect(&self, address: Option<IpAddr>) -> Arc<ConnectionUsage> {
+        self.connections.open(address)
+    }
+
+    /// Admits a request without a connection that arrived at `arrived` and whose client waits until `deadline`.
     ///
     /// # Errors
     /// Returns [`PredictError::Overloaded`] at the limit on requests.
@@ -93,23 +114,74 @@ impl AdmissionControl {
         arrived: Instant,
         deadline: Option<Instant>,
     ) -> Result<RequestPermit, PredictError> {
-        let limit = self.limits.max_in_flight;
+        self.enter_from(None, arrived, deadline)
+    }
+
+    /// Admits a request of `connection`, as [`enter`](Self::enter) does. A connection that holds less than its share of the limit is
+    /// admitted also at the limit, while another one holds more than its share in requests that wait for the client: the oldest of
+    /// these ends.
+    ///
+    /// # Errors
+    /// Returns [`PredictError::Overloaded`] if the connection gets no permit.
+    pub fn enter_from(
+        self: &Arc<Self>,
+        connection: Option<Arc<ConnectionUsage>>,
+        arrived: Instant,
+        deadline: Option<Instant>,
+    ) -> Result<RequestPermit, PredictError> {
         // Created first: if the request is refused, dropping the permit subtracts it again.
         let permit = RequestPermit {
             admission: Arc::clone(self),
+            connection,
             bytes: AtomicUsize::new(0),
             is_read: AtomicBool::new(false),
+            is_waiting: AtomicBool::new(false),
+            is_evicted: AtomicBool::new(false),
             is_stream: AtomicBool::new(false),
             is_interrupted: AtomicBool::new(false),
+            unsent: AtomicUsize::new(0),
             arrived,
             call_deadline: deadline,
             message_deadline: OnceLock::new(),
         };
-        if self.requests.fetch_add(1, Ordering::Relaxed) < limit {
-            Ok(permit)
-        } else {
-            Err(self.refuse("requests in flight", limit))
+        let limit = self.limits.max_in_flight;
+        let others = self.requests.fetch_add(1, Ordering::Relaxed);
+        let connection = permit.connection.as_ref();
+        let own = connection.map_or(0, |connection| connection.add(Resource::Requests, 1));
+        // The second half is not for connections that hold more than is left: a new one always finds room.
+        let free = limit.saturating_sub(others);
+        if others < limit / 2 || own < free {
+            return Ok(permit);
         }
+        match self.grant(connection, Resource::Requests, own, free > 0) {
+            Grant::Yes => Ok(permit),
+            Grant::ShareHeld => Err(self.refuse(OF_CONNECTION, limit)),
+            Grant::AllHeld => Err(self.refuse(OF_GATEWAY, limit)),
+        }
+    }
+
+    /// Decides about more of a scarce resource for a connection that held `before` of it.
+    fn grant(
+        &self,
+        connection: Option<&Arc<ConnectionUsage>>,
+        resource: Resource,
+        before: usize,
+        is_free: bool,
+    ) -> Grant {
+        let limit = match resource {
+            Resource::Requests => self.limits.max_in_flight,
+            Resource::Bytes => self.limits.max_in_flight_bytes,
+        };
+        connection.map_or(Grant::AllHeld, |connection| {
+            let connections = &self.connections;
+            connections.grant(connection, resource, before, limit, is_free)
+        })
+    }
+
+    /// Reports the requests in flight and their bytes as metrics.
+    pub fn report_occupancy(&self) {
+        let bytes = self.bytes.load(Ordering::Relaxed);
+        self.telemetry.admitted(self.in_flight(), bytes);
     }
 
     /// Returns the number of requests in flight.
@@ -162,7 +234,7 @@ impl AdmissionControl {
         let error = PredictError::Overloaded {
             what,
             limit,
-            retry_after: RETRY_AFTER,
+            retry_after: self.backoff.next(),
         };
         self.telemetry.rejected(&error);
         error
@@ -173,10 +245,17 @@ impl AdmissionControl {
 #[derive(Debug)]
 pub struct RequestPermit {
     admission: Arc<AdmissionControl>,
+    /// `None` for a request that came without a connection, as in tests.
+    connection: Option<Arc<ConnectionUsage>>,
     bytes: AtomicUsize,
     is_read: AtomicBool,
+    /// Whether the connection counts the request among those that wait for the client.
+    is_waiting: AtomicBool,
+    is_evicted: AtomicBool,
     is_stream: AtomicBool,
     is_interrupted: AtomicBool,
+    /// Number of the part of the answer that the transport has not sent; 0 if there is none.
+    unsent: AtomicUsize,
     /// When the request arrived.
     pub arrived: Instant,
     /// When the client stops waiting, by the metadata of the call.
@@ -186,16 +265,26 @@ pub struct RequestPermit {
 }
 
 impl RequestPermit {
-    /// Adds `more` bytes of the request's message that have arrived.
+    /// Adds `more` bytes of the request's message that have arrived. Past the limit, the connection still gets its share, as with
+    /// [requests](AdmissionControl::enter_from).
     ///
     /// # Errors
-    /// Returns [`PredictError::Overloaded`] at the limit on bytes.
+    /// Returns [`PredictError::Overloaded`] if the connection gets no room for them.
     pub fn hold(&self, more: usize) -> Result<(), PredictError> {
         let limit = self.admission.limits.max_in_flight_bytes;
         if self.hold_unchecked(more) <= limit {
-            Ok(())
-        } else {
-            Err(self.admission.refuse("bytes of requests in flight", limit))
+            return Ok(());
+        }
+        let connection = self.connection.as_ref();
+        let own = connection.map_or(0, |connection| connection.held(Resource::Bytes));
+        match self
+            .admission
+            .grant(connection, Resource::Bytes, own, false)
+        {
+            Grant::Yes => Ok(()),
+            Grant::ShareHeld | Grant::AllHeld => {
+                Err(self.admission.refuse("bytes of requests in flight", limit))
+            }
         }
     }
 
@@ -203,6 +292,9 @@ impl RequestPermit {
     /// Returns the bytes of all requests in flight.
     pub fn hold_unchecked(&self, more: usize) -> usize {
         self.bytes.fetch_add(more, Ordering::Relaxed);
+        if let Some(connection) = &self.connection {
+            connection.add(Resource::Bytes, more);
+        }
         let before = self.admission.bytes.fetch_add(more, Ordering::Relaxed);
         before.saturating_add(more)
     }
@@ -259,9 +351,77 @@ impl RequestPermit {
         self.bytes.load(Ordering::Relaxed)
     }
 
+    /// Returns the connection that the request came from.
+    #[must_use]
+    pub fn connection(&self) -> Option<&Arc<ConnectionUsage>> {
+        self.connection.as_ref()
+    }
+
     /// Marks the message as complete.
     pub fn mark_read(&self) {
         self.is_read.store(true, Ordering::Relaxed);
+        self.end_waiting();
+    }
+
+    /// Marks part `number` of the answer as handed to the transport, which has not sent it; 0: there is nothing to send.
+    pub fn set_unsent(&self, number: usize) {
+        self.unsent.store(number, Ordering::Relaxed);
+    }
+
+    /// Returns the number of the part of the answer that has not been sent; 0 if there is none.
+    #[must_use]
+    pub fn unsent(&self) -> usize {
+        self.unsent.load(Ordering::Relaxed)
+    }
+
+    /// Counts an answer that was not sent.
+    pub fn count_unsent(&self, reason: UnsentReason) {
+        self.admission.telemetry.unsent(reason);
+    }
+
+    /// Waits until the request must end because it waits for its client, its connection holds more than its share, and another
+    /// connection needs a part of that.
+    pub async fn evicted(&self) {
+        let waits_for_client = !self.is_read() || self.unsent() > 0;
+        let Some(connection) = self.connection.as_ref().filter(|_| waits_for_client) else {
+            return pending().await;
+        };
+        self.is_waiting.store(true, Ordering::Relaxed);
+        connection.begin_waiting();
+        let _end = EndOfWaiting(self);
+        loop {
+            connection.woken().await;
+            if !self.is_waiting.load(Ordering::Relaxed) {
+                // The message is complete by now.
+                connection.wake_next();
+                return pending().await;
+            }
+            if connection.claim_debt() {
+                self.is_evicted.store(true, Ordering::Relaxed);
+                return;
+            }
+        }
+    }
+
+    /// Returns whether the request was [evicted](Self::evicted).
+    #[must_use]
+    pub fn is_evicted(&self) -> bool {
+        self.is_evicted.load(Ordering::Relaxed)
+    }
+
+    /// Creates and counts the error of a request that was [evicted](Self::evicted).
+    #[must_use]
+    pub fn eviction(&self) -> PredictError {
+        let limit = self.admission.limits.max_in_flight;
+        self.admission.refuse(OF_CONNECTION, limit)
+    }
+
+    fn end_waiting(&self) {
+        if self.is_waiting.swap(false, Ordering::Relaxed)
+            && let Some(connection) = &self.connection
+        {
+            connection.end_waiting();
+        }
     }
 
     /// Returns whether the whole message has arrived.
@@ -274,6 +434,9 @@ impl RequestPermit {
     pub fn release_bytes(&self) -> usize {
         let bytes = self.bytes.swap(0, Ordering::Relaxed);
         self.admission.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        if let Some(connection) = &self.connection {
+            connection.subtract(Resource::Bytes, bytes);
+        }
         bytes
     }
 
@@ -300,11 +463,25 @@ impl RequestPermit {
     }
 }
 
+/// Counts a request as no longer waiting for its client when dropped.
+struct EndOfWaiting<'a>(&'a RequestPermit);
+
+impl Drop for EndOfWaiting<'_> {
+    fn drop(&mut self) {
+        self.0.end_waiting();
+    }
+}
+
 impl Drop for RequestPermit {
     fn drop(&mut self) {
-        self.admission
-            .bytes
-            .fetch_sub(*self.bytes.get_mut(), Ordering::Relaxed);
+        self.release_bytes();
+        if let Some(connection) = &self.connection {
+            connection.subtract(Resource::Requests, 1);
+            // What any request of the connection gives back pays for one that must end.
+            if !*self.is_evicted.get_mut() {
+                connection.claim_debt();
+            }
+        }
         if *self.is_interrupted.get_mut() {
             self.admission.leaving.fetch_sub(1, Ordering::Relaxed);
         } else if self.admission.draining.load(Ordering::Relaxed) {
@@ -319,7 +496,102 @@ impl Drop for RequestPermit {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt as _;
+
     use super::*;
+
+    /// An admission control, and two connections from different addresses.
+    fn two_connections(max_in_flight: usize) -> (Arc<AdmissionControl>, [Arc<ConnectionUsage>; 2]) {
+        let limits = Limits {
+            max_in_flight,
+            max_in_flight_bytes: 100,
+        };
+        let admission = AdmissionControl::new(limits, Telemetry::new().unwrap());
+        let connections = [1, 2].map(|last| admission.connect(Some([192, 0, 2, last].into())));
+        (admission, connections)
+    }
+
+    fn enter(
+        admission: &Arc<AdmissionControl>,
+        connection: &Arc<ConnectionUsage>,
+    ) -> Result<RequestPermit, PredictError> {
+        admission.enter_from(Some(Arc::clone(connection)), Instant::now(), None)
+    }
+
+    /// Returns what an error says there is too much of.
+    fn what(refused: Result<RequestPermit, PredictError>) -> &'static str {
+        match refused {
+            Err(PredictError::Overloaded { what, .. }) => what,
+            other => panic!("overloaded, got {other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_first_half_is_for_anyone_and_the_second_is_shared() {
+        let (admission, [first, second]) = two_connections(8);
+        let mut permits: Vec<_> = (0..5).map(|_| enter(&admission, &first).unwrap()).collect();
+        permits.push(enter(&admission, &second).unwrap());
+        assert_eq!(what(enter(&admission, &first)), OF_CONNECTION);
+        permits.extend((0..2).map(|_| enter(&admission, &second).unwrap()));
+        assert_eq!(what(enter(&admission, &second)), OF_GATEWAY);
+        assert_eq!(admission.in_flight(), 8);
+        drop(permits);
+        assert_eq!(admission.in_flight(), 0);
+        assert_eq!(first.held(Resource::Requests), 0);
+    }
+
+    #[test]
+    fn a_newcomer_gets_the_permit_of_the_oldest_request_that_waits() {
+        let (admission, [first, second]) = two_connections(2);
+        let [oldest, newest] = [(); 2].map(|()| enter(&admission, &first).unwrap());
+        assert_eq!(what(enter(&admission, &second)), OF_GATEWAY, "none waits");
+        let mut evicted = [&oldest, &newest].map(|permit| Box::pin(permit.evicted()));
+        evicted
+            .iter_mut()
+            .for_each(|evicted| assert!(evicted.now_or_never().is_none()));
+        let newcomer = enter(&admission, &second).unwrap();
+        let [of_oldest, of_newest] = &mut evicted;
+        assert!(of_newest.now_or_never().is_none());
+        assert!(of_oldest.now_or_never().is_some() && oldest.is_evicted());
+        drop(evicted);
+        drop((oldest, newest, newcomer));
+        assert_eq!(admission.in_flight(), 0);
+    }
+
+    #[test]
+    fn a_request_whose_message_is_complete_is_not_evicted() {
+        let (admission, [first, second]) = two_connections(2);
+        let [read, unread] = [(); 2].map(|()| enter(&admission, &first).unwrap());
+        let mut evicted = [&read, &unread].map(|permit| Box::pin(permit.evicted()));
+        evicted
+            .iter_mut()
+            .for_each(|evicted| assert!(evicted.now_or_never().is_none()));
+        read.mark_read();
+        let _newcomer = enter(&admission, &second).unwrap();
+        let [of_read, of_unread] = &mut evicted;
+        assert!(of_read.now_or_never().is_none(), "it passes the signal on");
+        assert!(of_unread.now_or_never().is_some());
+        assert_eq!(what(enter(&admission, &second)), OF_CONNECTION);
+    }
+
+    #[test]
+    fn bytes_are_shared_as_requests_are() {
+        let (admission, [first, second]) = two_connections(8);
+        let large = enter(&admission, &first).unwrap();
+        large.hold(100).unwrap();
+        let mut evicted = Box::pin(large.evicted());
+        assert!((&mut evicted).now_or_never().is_none());
+        let small = enter(&admission, &second).unwrap();
+        small.hold(10).unwrap();
+        assert!(evicted.now_or_never().is_some());
+        drop(large);
+        assert!(small.hold(91).is_err(), "more than the limit");
+        drop(small);
+        assert_eq!(
+            first.held(Resource::Bytes) + second.held(Resource::Bytes),
+            0
+        );
+    }
 
     #[test]
     fn an_interrupted_request_counts_once_before_and_after_it_ends() {

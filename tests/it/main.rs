@@ -38,6 +38,7 @@ mod formats;
 mod fuzz;
 mod harness;
 mod hostile_clients;
+mod hostile_gate;
 mod hostile_models;
 mod imports;
 mod json_shape;

@@ -1,6 +1,7 @@
 //! Admission of predictions over gRPC: a permit before the message is read, and an answer in time whatever the handler does.
 //!
-//! Two events end a call early: its deadline, and the cut-off of the remaining requests when the gateway shuts down.
+//! Three events end a call early: its deadline, the cut-off of the remaining requests when the gateway shuts down, and another connection
+//! that needs the permit while the message is incomplete.
 
 use std::{
     convert::Infallible,
@@ -18,7 +19,10 @@ use tonic::server::NamedService;
 use tonic::{Code, Status};
 
 use super::body::{RequestBody, ResponseBody};
+use super::call_task::set_admitted;
 use super::deadline;
+use super::gzip::{self, CompressionLimits};
+use super::refusals::Refusals;
 use crate::api::MESSAGE_PATIENCE;
 use crate::api::context::RequestContext;
 use crate::api::error_mapping::{ErrorMapping, NATIVE};
@@ -31,29 +35,44 @@ use crate::serving::admission::{AdmissionControl, RequestPermit};
 #[derive(Clone, Debug)]
 pub struct Admission<S> {
     inner: S,
+    shared: Arc<Shared>,
+}
+
+/// What the calls of one service share.
+#[derive(Clone, Debug)]
+struct Shared {
     admission: Arc<AdmissionControl>,
     telemetry: Arc<Telemetry>,
     error_mapping: &'static ErrorMapping,
+    compression: CompressionLimits,
+    refusals: Arc<Refusals>,
 }
 
 impl<S> Admission<S> {
     /// Creates a service that calls `inner` for requests that `admission` admits. Messages that cannot be read are counted in `telemetry`.
     pub fn new(inner: S, admission: Arc<AdmissionControl>, telemetry: Arc<Telemetry>) -> Self {
-        Self {
-            inner,
+        let shared = Arc::new(Shared {
             admission,
             telemetry,
             error_mapping: &NATIVE,
-        }
+            compression: CompressionLimits::default(),
+            refusals: Arc::new(Refusals::new()),
+        });
+        Self { inner, shared }
+    }
+
+    /// Sets which messages are inflated and compressed.
+    #[must_use]
+    pub fn with_compression(mut self, compression: CompressionLimits) -> Self {
+        Arc::make_mut(&mut self.shared).compression = compression;
+        self
     }
 
     /// Sets how errors are mapped for the service's protocol; the native protocol by default.
     #[must_use]
-    pub fn with_error_mapping(self, error_mapping: &'static ErrorMapping) -> Self {
-        Self {
-            error_mapping,
-            ..self
-        }
+    pub fn with_error_mapping(mut self, error_mapping: &'static ErrorMapping) -> Self {
+        Arc::make_mut(&mut self.shared).error_mapping = error_mapping;
+        self
     }
 }
 
@@ -75,32 +94,42 @@ where
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        let shared = Arc::clone(&self.shared);
         let at = Instant::now();
         let timeout = deadline::timeout_of(request.headers());
         let deadline = timeout.and_then(|timeout| at.checked_add(timeout));
-        let (telemetry, error_mapping) = (Arc::clone(&self.telemetry), self.error_mapping);
-        let permit = match self.admission.enter(at, deadline) {
+        let usage = RequestContext::take_usage(request.extensions_mut());
+        let permit = match shared.admission.enter_from(usage, at, deadline) {
             Ok(permit) => Arc::new(permit),
             Err(error) => {
-                let state = State::Refused(Some(status::to_status(&error, error_mapping)));
+                let response = shared.refusals.response(&error, shared.error_mapping);
                 return AdmissionFuture {
-                    state,
-                    telemetry,
-                    error_mapping,
+                    state: State::Refused(Some(response)),
+                    shared,
+                    compress_from: None,
                 };
             }
         };
+        set_admitted(&permit);
         RequestContext::admit(request.extensions_mut(), Arc::clone(&permit));
-        let counted = |body| RequestBody::counted(body, Arc::clone(&permit), error_mapping);
-        let response = self.inner.call(request.map(counted));
+        let compress_from = gzip::compress_from(request.headers(), shared.compression);
+        let is_compressed = gzip::take_encoding(request.headers_mut());
+        let response = self.inner.call(request.map(|body| {
+            let counted = RequestBody::counted(body, Arc::clone(&permit), shared.error_mapping);
+            if is_compressed {
+                counted.inflated(shared.compression.max_message_bytes)
+            } else {
+                counted
+            }
+        }));
         AdmissionFuture {
             state: State::Running {
                 response,
                 permit,
                 early_end: None,
             },
-            telemetry,
-            error_mapping,
+            shared,
+            compress_from,
         }
     }
 }
@@ -109,12 +138,13 @@ where
 #[derive(Debug)]
 pub struct AdmissionFuture<F> {
     state: State<F>,
-    telemetry: Arc<Telemetry>,
-    error_mapping: &'static ErrorMapping,
+    shared: Arc<Shared>,
+    /// The fewest bytes of an answer that is compressed; `None` if the client does not accept that.
+    compress_from: Option<usize>,
 }
 
 enum State<F> {
-    Refused(Option<Status>),
+    Refused(Option<Response<Body>>),
     Running {
         response: F,
         permit: Arc<RequestPermit>,
@@ -126,7 +156,7 @@ enum State<F> {
 impl<F> fmt::Debug for State<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Refused(status) => f.debug_tuple("Refused").field(status).finish(),
+            Self::Refused(response) => f.debug_tuple("Refused").field(response).finish(),
             Self::Running { permit, .. } => f
                 .debug_struct("Running")
                 .field("permit", permit)
@@ -143,13 +173,15 @@ where
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        let error_mapping = this.error_mapping;
+        let Shared {
+            telemetry,
+            error_mapping,
+            ..
+        } = &*this.shared;
         let (response, permit, early_end) = match &mut this.state {
-            State::Refused(status) => {
-                let status = status
-                    .take()
-                    .unwrap_or_else(|| Status::internal("polled after completion"));
-                return Poll::Ready(Ok(status.into_http()));
+            State::Refused(response) => {
+                let again = || Status::internal("polled after completion").into_http();
+                return Poll::Ready(Ok(response.take().unwrap_or_else(again)));
             }
             State::Running {
                 response,
@@ -157,17 +189,22 @@ where
                 early_end,
             } => (response, permit, early_end),
         };
-        if let Poll::Ready(Ok(response)) = Pin::new(response).poll(cx) {
+        if let Poll::Ready(Ok(mut response)) = Pin::new(response).poll(cx) {
             if let Some(why) = classify_unreadable(&response) {
-                this.telemetry.unreadable(why);
+                telemetry.unreadable(why);
             }
-            let held = |body| Body::new(ResponseBody::new(body, Arc::clone(permit)));
+            let compress_from = this.compress_from;
+            if compress_from.is_some() {
+                gzip::set_encoding(response.headers_mut());
+            }
+            let permit = Arc::clone(permit);
+            let held = |body| Body::new(ResponseBody::new(body, permit, compress_from));
             return Poll::Ready(Ok(response.map(held)));
         }
         let begin = || {
             Box::pin(wait_for_early_end(
                 Arc::clone(permit),
-                Arc::clone(&this.telemetry),
+                Arc::clone(telemetry),
                 error_mapping,
             ))
         };
@@ -188,6 +225,7 @@ async fn wait_for_early_end(
             permit.mark_interrupted();
             status::to_status(&PredictError::Draining, error_mapping)
         }
+        () = permit.evicted() => status::to_status(&permit.eviction(), error_mapping),
         status = wait_for_timeout(&permit, &telemetry, error_mapping) => status,
     }
 }

@@ -11,6 +11,7 @@ use tokio::time::{Sleep, sleep};
 use tonic::Status;
 use tonic::body::Body;
 
+use super::gzip::{self, GzipMessages};
 use crate::api::error_mapping::ErrorMapping;
 use crate::api::status;
 use crate::serving::admission::RequestPermit;
@@ -24,13 +25,18 @@ pub struct RequestBody {
     inner: Body,
     /// `None` for a service without admission control.
     counter: Option<ByteCounter>,
+    /// `None` if the messages are not compressed.
+    compressed: Option<Box<GzipMessages>>,
 }
 
 impl RequestBody {
     /// Passes `inner` on as it is.
     pub(super) fn uncounted(inner: Body) -> Self {
-        let counter = None;
-        Self { inner, counter }
+        Self {
+            inner,
+            counter: None,
+            compressed: None,
+        }
     }
 
     /// Counts the bytes of `inner` against `permit`. Past the limit the body ends with an error.
@@ -44,8 +50,39 @@ impl RequestBody {
             error_mapping,
             pause: None,
         });
-        Self { inner, counter }
+        Self {
+            inner,
+            counter,
+            compressed: None,
+        }
     }
+
+    /// Inflates the messages, each to at most `max_bytes` bytes, and counts the inflated bytes.
+    pub(super) fn inflated(mut self, max_bytes: usize) -> Self {
+        self.compressed = self.counter.as_ref().map(|counter| {
+            let (permit, error_mapping) = (Arc::clone(&counter.permit), counter.error_mapping);
+            let count = move |bytes| count(&permit, bytes, error_mapping);
+            Box::new(GzipMessages::new(max_bytes, count))
+        });
+        self
+    }
+}
+
+/// Counts `bytes` that have arrived.
+///
+/// # Errors
+/// Returns the status of [`PredictError::Overloaded`](crate::error::PredictError::Overloaded) past the limit on bytes.
+fn count(
+    permit: &RequestPermit,
+    bytes: usize,
+    error_mapping: &'static ErrorMapping,
+) -> Result<(), Status> {
+    if permit.is_stream() {
+        permit.hold_unchecked(bytes);
+        return Ok(());
+    }
+    let held = permit.hold(bytes);
+    held.map_err(|error| status::to_status(&error, error_mapping))
 }
 
 /// Counts the bytes of one request as they arrive.
@@ -67,18 +104,22 @@ impl ByteCounter {
         }
         Poll::Ready(())
     }
+}
 
-    /// Counts `bytes` that have arrived.
-    ///
-    /// # Errors
-    /// Returns the status of [`PredictError::Overloaded`](crate::error::PredictError::Overloaded) past the limit on bytes.
-    fn count(&self, bytes: usize) -> Result<(), Status> {
-        if self.permit.is_stream() {
-            self.permit.hold_unchecked(bytes);
-            return Ok(());
-        }
-        let held = self.permit.hold(bytes);
-        held.map_err(|error| status::to_status(&error, self.error_mapping))
+impl ByteCounter {
+    /// Counts a frame of data, and returns it, or what is inflated by now.
+    fn read(
+        &self,
+        compressed: &mut Option<Box<GzipMessages>>,
+        frame: Frame<Bytes>,
+    ) -> Result<Option<Frame<Bytes>>, Status> {
+        let Some(messages) = compressed else {
+            let bytes = frame.data_ref().map_or(0, Bytes::len);
+            count(&self.permit, bytes, self.error_mapping)?;
+            return Ok(Some(frame));
+        };
+        let inflated = messages.push(frame.into_data().unwrap_or_default())?;
+        Ok((!inflated.is_empty()).then(|| Frame::data(inflated)))
     }
 }
 
@@ -90,26 +131,98 @@ impl HttpBody for RequestBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        let Self { inner, counter } = &mut *self;
+        let Self {
+            inner,
+            counter,
+            compressed,
+        } = &mut *self;
         let Some(counter) = counter else {
             return Pin::new(inner).poll_frame(cx);
         };
-        ready!(counter.poll_room(cx));
-        let frame = ready!(Pin::new(&mut *inner).poll_frame(cx));
-        match &frame {
-            Some(Ok(frame)) => {
-                let bytes = frame.data_ref().map_or(0, Bytes::len);
-                if let Err(status) = counter.count(bytes) {
-                    return Poll::Ready(Some(Err(status)));
+        loop {
+            ready!(counter.poll_room(cx));
+            let mut frame = ready!(Pin::new(&mut *inner).poll_frame(cx));
+            let is_end = frame.is_none() || inner.is_end_stream();
+            if let Some(Ok(arrived)) =
+                frame.take_if(|frame| frame.as_ref().is_ok_and(Frame::is_data))
+            {
+                match counter.read(compressed, arrived) {
+                    // Nothing is inflated yet.
+                    Ok(None) if !is_end => continue,
+                    Ok(read) => frame = read.map(Ok),
+                    Err(status) => return Poll::Ready(Some(Err(status))),
                 }
             }
-            Some(Err(_)) => {}
-            None => counter.permit.mark_read(),
+            if is_end {
+                counter.permit.mark_read();
+            }
+            return Poll::Ready(frame);
         }
-        if inner.is_end_stream() {
-            counter.permit.mark_read();
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self.compressed {
+            Some(_) => SizeHint::default(),
+            None => self.inner.size_hint(),
         }
-        Poll::Ready(frame)
+    }
+}
+
+/// The body of a response that holds the permit of its request until the last byte has left, which bounds unread responses too.
+#[derive(Debug)]
+pub(super) struct ResponseBody {
+    inner: Body,
+    permit: Arc<RequestPermit>,
+    /// Frames that the transport has taken.
+    frames: usize,
+    /// The fewest bytes of a message that is compressed; `None`: none is.
+    compress_from: Option<usize>,
+}
+
+impl ResponseBody {
+    /// Holds `permit` for as long as `inner` is not sent. Compresses messages of at least `compress_from` bytes.
+    pub(super) fn new(
+        inner: Body,
+        permit: Arc<RequestPermit>,
+        compress_from: Option<usize>,
+    ) -> Self {
+        Self {
+            inner,
+            permit,
+            frames: 0,
+            compress_from,
+        }
+    }
+}
+
+impl HttpBody for ResponseBody {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let this = &mut *self;
+        let frame = Pin::new(&mut this.inner).poll_frame(cx);
+        if matches!(frame, Poll::Ready(Some(_))) {
+            // The transport has this frame until it asks for the next one.
+            this.frames += 1;
+            this.permit.set_unsent(this.frames);
+        } else {
+            this.permit.set_unsent(0);
+        }
+        match (frame, this.compress_from) {
+            (Poll::Ready(Some(Ok(frame))), Some(least)) => {
+                let frame = frame.map_data(|data| gzip::compress(data, least));
+                Poll::Ready(Some(Ok(frame)))
+            }
+            (frame, _) => frame,
+        }
     }
 
     fn is_end_stream(&self) -> bool {
@@ -121,24 +234,21 @@ impl HttpBody for RequestBody {
     }
 }
 
-/// The body of a response that holds the permit of its request until the last byte has left, which bounds unread responses too.
+/// The body of a response that holds `P` until the last byte has left.
 #[derive(Debug)]
-pub(super) struct ResponseBody<P> {
+pub(super) struct HeldBody<P> {
     inner: Body,
-    _permit: P,
+    _held: P,
 }
 
-impl<P> ResponseBody<P> {
-    /// Holds `permit` for as long as `inner` is not sent.
-    pub(super) fn new(inner: Body, permit: P) -> Self {
-        Self {
-            inner,
-            _permit: permit,
-        }
+impl<P> HeldBody<P> {
+    /// Holds `held` for as long as `inner` is not sent.
+    pub(super) fn new(inner: Body, held: P) -> Self {
+        Self { inner, _held: held }
     }
 }
 
-impl<P: Unpin> HttpBody for ResponseBody<P> {
+impl<P: Unpin> HttpBody for HeldBody<P> {
     type Data = Bytes;
     type Error = Status;
 

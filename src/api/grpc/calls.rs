@@ -13,7 +13,7 @@ use tonic::body::Body;
 use tonic::codegen::{BoxFuture, Service};
 use tonic::server::NamedService;
 
-use super::body::{RequestBody, ResponseBody};
+use super::body::{HeldBody, RequestBody};
 use super::deadline::DeadlineService;
 use crate::api::MESSAGE_PATIENCE;
 use crate::api::context::RequestContext;
@@ -83,7 +83,7 @@ where
                     .await
                     .unwrap_or_else(|_| Ok(too_slow(patience))),
             };
-            Ok(response.map(|body| Body::new(ResponseBody::new(body, permit))))
+            Ok(response.map(|body| Body::new(HeldBody::new(body, permit))))
         })
     }
 }

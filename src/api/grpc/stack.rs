@@ -18,6 +18,7 @@ use tonic::server::NamedService;
 use super::admission::Admission;
 use super::body::RequestBody;
 use super::calls::LimitedCalls;
+use super::gzip::CompressionLimits;
 use crate::api::endpoints::{Limits, Port};
 use crate::insight::metrics::Telemetry;
 use crate::serving::admission::AdmissionControl;
@@ -38,6 +39,7 @@ pub struct StackBuilder {
     admission: Arc<AdmissionControl>,
     call_limiter: Arc<CallLimiter>,
     telemetry: Arc<Telemetry>,
+    compression: CompressionLimits,
 }
 
 impl StackBuilder {
@@ -55,6 +57,16 @@ impl StackBuilder {
             admission,
             call_limiter,
             telemetry,
+            compression: CompressionLimits::default(),
+        }
+    }
+
+    /// Sets which messages of services with admission control are inflated and compressed.
+    #[must_use]
+    pub fn with_compression(self, compression: CompressionLimits) -> Self {
+        Self {
+            compression,
+            ..self
         }
     }
 
@@ -71,8 +83,10 @@ impl StackBuilder {
             Limits::Admission(error_mapping) => {
                 let (admission, telemetry) =
                     (Arc::clone(&self.admission), Arc::clone(&self.telemetry));
-                let admitted = Admission::new(service, admission, telemetry);
-                Limited::Admission(admitted.with_error_mapping(error_mapping))
+                let admitted = Admission::new(service, admission, telemetry)
+                    .with_error_mapping(error_mapping)
+                    .with_compression(self.compression);
+                Limited::Admission(admitted)
             }
             Limits::Calls(limited) => {
                 let limiter = Arc::clone(&self.call_limiter);

@@ -258,7 +258,8 @@ fn admit_item(
     stream: &RequestPermit,
     bytes: usize,
 ) -> Result<Arc<RequestPermit>, PredictError> {
-    let permit = admission.enter(Instant::now(), stream.deadline())?;
+    let connection = stream.connection().cloned();
+    let permit = admission.enter_from(connection, Instant::now(), stream.deadline())?;
     permit.hold(bytes)?;
     permit.mark_read();
     Ok(Arc::new(permit))

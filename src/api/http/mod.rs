@@ -1,5 +1,6 @@
 //! The HTTP port: the Open Inference Protocol for services, metrics for dashboards, health for orchestrators.
 
+mod compress;
 mod openapi;
 mod rest;
 mod routes;
@@ -11,7 +12,7 @@ use axum::{
     Router,
     extract::State,
     http::{HeaderValue, StatusCode, header},
-    middleware::map_response_with_state,
+    middleware::{from_fn_with_state, map_response_with_state},
     response::{IntoResponse, Response},
 };
 
@@ -33,6 +34,8 @@ pub struct HttpState {
     predictor: Predictor,
     /// Limit on the bytes of a request's body.
     max_body_bytes: usize,
+    /// The fewest bytes of an answer that is compressed for a client that accepts it; 0: none is.
+    min_compressed_bytes: usize,
     /// One permit: rendering metrics holds a second copy of all series in memory.
     rendering: Arc<Semaphore>,
     /// One permit for each thread that may parse a large JSON body.
@@ -56,8 +59,20 @@ impl HttpState {
             outcomes,
             predictor,
             max_body_bytes,
+            min_compressed_bytes: 4096,
             rendering: Arc::new(Semaphore::new(1)),
             readers: Arc::new(Semaphore::new(reader_threads())),
+        }
+    }
+}
+
+impl HttpState {
+    /// Sets the fewest bytes of an answer that is compressed for a client that accepts it; 0: none is.
+    #[must_use]
+    pub fn with_min_compressed_bytes(self, min_compressed_bytes: usize) -> Self {
+        Self {
+            min_compressed_bytes,
+            ..self
         }
     }
 }
@@ -73,7 +88,7 @@ fn reader_threads() -> usize {
 /// 1. The connection attaches the [`RequestContext`](crate::api::RequestContext).
 /// 2. Its route, whose row names the operation: the place for authentication and authorisation.
 /// 3. The handler. Handlers that predict first get a permit and the body from `HttpState::receive`.
-/// 4. `close_when_draining`, on the way back.
+/// 4. `compress` and `close_when_draining`, on the way back.
 pub fn router(state: HttpState) -> Router {
     let routes = routes::all().into_iter();
     let router = routes.fold(Router::new(), |router, route| {
@@ -83,6 +98,7 @@ pub fn router(state: HttpState) -> Router {
     router
         .fallback(rest::no_such_path)
         .method_not_allowed_fallback(rest::no_such_method)
+        .layer(from_fn_with_state(state.clone(), compress::compress))
         .layer(map_response_with_state(state.clone(), close_when_draining))
         .with_state(state)
 }
@@ -123,6 +139,7 @@ async fn metrics(
         snapshot.report_counted_shares();
         snapshot.report_quality();
         state.outcomes.report_rows();
+        state.predictor.admission().report_occupancy();
         state.telemetry.render()
     };
     let text = spawn_blocking(render).await.map_err(|_| FAILED)?;

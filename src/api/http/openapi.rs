@@ -208,7 +208,7 @@ fn describe_error(status: u16) -> &'static str {
         404 => "The model, version or label does not exist.",
         408 => "The body did not arrive in time.",
         413 => "The body is larger than the limit.",
-        415 => "The body is compressed.",
+        415 => "The body is compressed, and not with gzip.",
         429 => "The gateway is at a limit, or could not answer before the deadline.",
         500 => "The request failed; other requests are not affected.",
         503 => "The model or version is not ready, or the gateway is shutting down.",

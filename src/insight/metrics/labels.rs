@@ -2,7 +2,9 @@
 //!
 //! Lists that repeat the words of a type elsewhere in the crate are compared with it by the tests of this folder.
 
-use super::reasons::{AbandonReason, CallScope, CloseReason, DropReason, FallbackReason, STATES};
+use super::reasons::{
+    AbandonReason, CallScope, CloseReason, DropReason, FallbackReason, STATES, UnsentReason,
+};
 
 /// A label and the values that it can have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,6 +96,13 @@ pub(super) const CALL_SCOPE: Label = Label {
     name: "scope",
     values: Values::OneOf(&CallScope::SCOPES),
     meaning: "Whether the limit of one connection or of the whole gateway was reached.",
+};
+
+pub(super) const UNSENT_REASON: Label = Label {
+    name: "reason",
+    values: Values::OneOf(&UnsentReason::REASONS),
+    meaning: "`unread`: the client took nothing for `limits.send_seconds`. `deadline`: the deadline of the call passed first. \
+              `evicted`: another connection needed the permit, and this one held more than its share.",
 };
 
 pub(super) const LOAD_OUTCOME: Label = Label {

@@ -37,7 +37,7 @@ pub use outcomes::{JoinedCounter, OutcomeMeters, QualityMeters};
 pub use process::Weights;
 pub use reasons::{
     AbandonReason, CallScope, CloseReason, DropReason, FallbackReason, LimitedService,
-    MessageFault, STATES,
+    MessageFault, STATES, UnsentReason,
 };
 pub use shadows_or_fallback::ComparedMeters;
 pub use table::METRICS;

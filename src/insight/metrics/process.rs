@@ -13,7 +13,7 @@ use metrics::{Counter, Gauge, Histogram};
 use metrics_exporter_prometheus::BuildError;
 
 use super::labels::LOAD_OUTCOMES;
-use super::reasons::{CallScope, CloseReason, LimitedService, MessageFault};
+use super::reasons::{CallScope, CloseReason, LimitedService, MessageFault, UnsentReason};
 use super::scope::Scope;
 use super::table;
 use crate::error::PredictError;
@@ -23,6 +23,9 @@ pub(super) struct Process {
     pub(super) scope: Scope,
     rejected: [Counter; PredictError::REASONS.len()],
     unreadable: [Counter; MessageFault::REASONS.len()],
+    admitted: Gauge,
+    admitted_bytes: Gauge,
+    unsent: [Counter; UnsentReason::REASONS.len()],
     refused_connections: Counter,
     closed_connections: [Counter; CloseReason::REASONS.len()],
     /// By service and scope.
@@ -58,11 +61,15 @@ impl Process {
             let labels = |at| [service.as_str(), at];
             CallScope::SCOPES.map(|at| scope.counter_with(&table::REFUSED_CALLS, labels(at)))
         };
+        let unsent = |reason| scope.counter_with(&table::UNSENT_ANSWERS, [reason]);
         let loads = |outcome| scope.counter_with(&table::LOADS, [outcome]);
         let [ready, failed] = LOAD_OUTCOMES.map(loads);
         let process = Self {
             rejected: PredictError::REASONS.map(rejected),
             unreadable: MessageFault::REASONS.map(rejected),
+            admitted: scope.gauge(&table::ADMITTED_REQUESTS),
+            admitted_bytes: scope.gauge(&table::ADMITTED_BYTES),
+            unsent: UnsentReason::REASONS.map(unsent),
             refused_connections: scope.counter(&table::REFUSED_CONNECTIONS),
             closed_connections: CloseReason::REASONS.map(closed),
             refused_calls: LimitedService::ALL.map(refused),
@@ -96,6 +103,16 @@ impl Process {
 
     pub(super) fn unreadable(&self, fault: MessageFault) {
         self.unreadable[fault as usize].increment(1);
+    }
+
+    pub(super) fn admitted(&self, requests: usize, bytes: usize) {
+        for (gauge, value) in [(&self.admitted, requests), (&self.admitted_bytes, bytes)] {
+            gauge.set(as_f64(u64::try_from(value).unwrap_or(u64::MAX)));
+        }
+    }
+
+    pub(super) fn unsent(&self, reason: UnsentReason) {
+        self.unsent[reason as usize].increment(1);
     }
 
     pub(super) fn refused_connection(&self) {

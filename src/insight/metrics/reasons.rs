@@ -81,6 +81,22 @@ impl CallScope {
     pub const SCOPES: [&str; 2] = ["connection", "gateway"];
 }
 
+/// Why an answer was not sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnsentReason {
+    /// The client did not read it in time.
+    Unread,
+    /// The client had not read it by the deadline of the call.
+    Deadline,
+    /// The client did not read it, and another connection needed the permit.
+    Evicted,
+}
+
+impl UnsentReason {
+    /// The values of the label `reason`, indexed by `reason as usize`.
+    pub const REASONS: [&str; 3] = ["unread", "deadline", "evicted"];
+}
+
 /// Why a queued request was never computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AbandonReason {

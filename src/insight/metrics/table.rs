@@ -9,7 +9,7 @@ use super::labels::{
     ABANDON_REASON, CALL_SCOPE, CLASS, CLOSE_REASON, CODE, DRIFT_STATISTIC, DROP_REASON,
     FALLBACK_REASON, FEATURE, GATEWAY_VERSION, LIMITED_SERVICE, LOAD_OUTCOME, LOST_REASON,
     OUTCOME_RESULT, OUTPUT, PRIMARY, QUALITY_MEASURE, REJECTION_REASON, ROLE, STATE,
-    UNMATCHED_REASON,
+    UNMATCHED_REASON, UNSENT_REASON,
 };
 use super::metric::{
     Buckets, CounterMetric, Exported, GaugeMetric, Group, HistogramMetric, Kind, Metric, Owner,
@@ -59,6 +59,25 @@ metrics! {
         group: Group::Gateway,
         labels: &[REJECTION_REASON],
         help: "Requests that were refused before a version was chosen, by reason.",
+    }
+    ADMITTED_REQUESTS = GaugeMetric {
+        name: "taper_admitted_requests",
+        unit: "requests",
+        group: Group::Gateway,
+        help: "Requests that hold a permit of admission control: from the first byte until the answer is sent. At most `limits.max_in_flight`.",
+    }
+    ADMITTED_BYTES = GaugeMetric {
+        name: "taper_admitted_bytes",
+        unit: "bytes",
+        group: Group::Gateway,
+        help: "Bytes of the messages of these requests. At most `limits.max_in_flight_bytes`.",
+    }
+    UNSENT_ANSWERS = CounterMetric {
+        name: "taper_unsent_answers_total",
+        unit: "answers",
+        group: Group::Gateway,
+        labels: &[UNSENT_REASON],
+        help: "Answers that were dropped because their clients did not read them, by reason.",
     }
     REFUSED_CONNECTIONS = CounterMetric {
         name: "taper_refused_connections_total",

@@ -12,7 +12,7 @@ use super::merge::merge;
 use super::model::ModelMeters;
 use super::outcomes::OutcomeMeters;
 use super::process::{Process, Weights};
-use super::reasons::{CallScope, CloseReason, LimitedService, MessageFault};
+use super::reasons::{CallScope, CloseReason, LimitedService, MessageFault, UnsentReason};
 use super::scope::Scope;
 use crate::error::PredictError;
 use crate::ident::ModelName;
@@ -50,6 +50,16 @@ impl Telemetry {
     /// Counts a message that the transport refused.
     pub fn unreadable(&self, fault: MessageFault) {
         self.process.unreadable(fault);
+    }
+
+    /// Records how many requests hold a permit, and the bytes of their messages.
+    pub fn admitted(&self, requests: usize, bytes: usize) {
+        self.process.admitted(requests, bytes);
+    }
+
+    /// Counts an answer that its client did not read.
+    pub fn unsent(&self, reason: UnsentReason) {
+        self.process.unsent(reason);
     }
 
     /// Counts a connection that was closed at once because its port was at its limit on connections.

@@ -16,10 +16,12 @@ use tokio_stream::StreamExt;
 use super::error_response::ErrorResponse;
 use super::form::ParseError;
 use crate::api::MESSAGE_PATIENCE;
+use crate::api::context::RequestContext;
+use crate::api::gzip::{InflateError, Inflater};
 use crate::api::http::HttpState;
 use crate::error::{InputFaults, PredictError};
 use crate::insight::metrics::MessageFault;
-use crate::serving::admission::RequestPermit;
+use crate::serving::admission::{ConnectionUsage, RequestPermit};
 use crate::serving::{Answer, Query};
 
 /// How long the rest of a refused body may take to arrive.
@@ -43,17 +45,19 @@ impl HttpState {
     /// # Errors
     /// Returns an error response if the request is not admitted, or if its body does not arrive within its limits.
     pub(super) async fn receive(&self, request: Request) -> Result<Received, ErrorResponse> {
-        let (head, body) = request.into_parts();
+        let (mut head, body) = request.into_parts();
+        let usage = RequestContext::take_usage(&mut head.extensions);
         let headers = head.headers;
         let mut body = body.into_data_stream();
-        let permit = match self.enter(&headers) {
+        let permit = match self.enter(&headers, usage) {
             Ok(permit) => Arc::new(permit),
             Err(response) => {
                 self.linger(&headers, body).await;
                 return Err(response);
             }
         };
-        match self.read_body(&mut body, &permit).await {
+        let is_gzip = is_compressed(&headers) == Ok(true);
+        match self.read_body(&mut body, &permit, is_gzip).await {
             Ok(body) => Ok(Received {
                 headers,
                 body,
@@ -63,26 +67,39 @@ impl HttpState {
                 // The bytes that arrived are dropped; the permit is held until the error response has been
                 // handed to the operating system.
                 permit.release_bytes();
+                // Another connection waits for the permit of an evicted request.
+                let permit = (!permit.is_evicted()).then_some(permit);
                 self.linger(&headers, body).await;
-                Err(response.holding(permit))
+                Err(match permit {
+                    Some(permit) => response.holding(permit),
+                    None => response,
+                })
             }
         }
     }
 
     /// Gets a permit for a request with these headers.
-    fn enter(&self, headers: &HeaderMap) -> Result<RequestPermit, ErrorResponse> {
+    fn enter(
+        &self,
+        headers: &HeaderMap,
+        usage: Option<Arc<ConnectionUsage>>,
+    ) -> Result<RequestPermit, ErrorResponse> {
         let admission = self.predictor.admission();
         if admission.is_draining() {
             return Err(ErrorResponse::draining());
         }
-        if let Some(got) = encoding(headers) {
+        if let Err(got) = is_compressed(headers) {
             self.telemetry.unreadable(MessageFault::Malformed);
             let response = ErrorResponse::new(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "MALFORMED_MESSAGE",
-                "compressed bodies are not supported: send the body uncompressed",
+                "unsupported compression of the body: use gzip, or send the body uncompressed",
             );
-            return Err(response.about("content-encoding", got, "identity, or no such header"));
+            return Err(response.about(
+                "content-encoding",
+                got,
+                "gzip, identity, or no such header",
+            ));
         }
         let length = headers.get(header::CONTENT_LENGTH);
         let length: Option<u64> = length.and_then(|length| length.to_str().ok()?.parse().ok());
@@ -90,7 +107,7 @@ impl HttpState {
         if length.is_some_and(|length| length > max) {
             return Err(self.too_large());
         }
-        Ok(admission.enter(Instant::now(), None)?)
+        Ok(admission.enter_from(usage, Instant::now(), None)?)
     }
 
     fn too_large(&self) -> ErrorResponse {
@@ -107,8 +124,9 @@ impl HttpState {
         &self,
         body: &mut BodyDataStream,
         permit: &RequestPermit,
+        is_gzip: bool,
     ) -> Result<Bytes, ErrorResponse> {
-        let mut read = pin!(self.collect_body(body, permit));
+        let mut read = pin!(self.collect_body(body, permit, is_gzip));
         tokio::select! {
             // Most bodies are there already, and then no timer is created.
             biased;
@@ -117,6 +135,7 @@ impl HttpState {
                 permit.mark_interrupted();
                 return Err(PredictError::Draining.into());
             }
+            () = permit.evicted() => return Err(permit.eviction().into()),
             () = sleep_until(permit.arrived + MESSAGE_PATIENCE) => {}
         }
         // The timer also runs while the thread does something else. What arrived meanwhile is still read, one piece at a time as the
@@ -140,15 +159,15 @@ impl HttpState {
         &self,
         body: &mut BodyDataStream,
         permit: &RequestPermit,
+        is_gzip: bool,
     ) -> Result<Bytes, ErrorResponse> {
+        if is_gzip {
+            return self.inflate_body(body, permit).await;
+        }
         // A body in one piece, as most are, is not copied. Several pieces are, since small ones may keep large buffers alive.
         let (mut first, mut joined) = (Bytes::new(), BytesMut::new());
         while let Some(piece) = body.next().await {
-            let piece = piece.map_err(|_| {
-                self.telemetry.unreadable(MessageFault::Malformed);
-                let text = "the body ended before it was complete";
-                ErrorResponse::new(StatusCode::BAD_REQUEST, "MALFORMED_MESSAGE", text)
-            })?;
+            let piece = piece.map_err(|_| self.incomplete())?;
             permit.hold(piece.len())?;
             if permit.bytes() > self.max_body_bytes {
                 return Err(self.too_large());
@@ -168,6 +187,42 @@ impl HttpState {
         } else {
             joined.freeze()
         })
+    }
+
+    /// Reads and inflates all of `body`. Its inflated bytes are counted.
+    async fn inflate_body(
+        &self,
+        body: &mut BodyDataStream,
+        permit: &RequestPermit,
+    ) -> Result<Bytes, ErrorResponse> {
+        let charge = |before: usize, more: usize| {
+            if before + more > self.max_body_bytes {
+                return Err(self.too_large());
+            }
+            permit.hold(more).map_err(ErrorResponse::from)
+        };
+        let fault = |error| match error {
+            InflateError::Refused(response) => response,
+            InflateError::Malformed(why) => {
+                self.telemetry.unreadable(MessageFault::Malformed);
+                let text = format!("the body is not well-formed gzip: {why}");
+                ErrorResponse::new(StatusCode::BAD_REQUEST, "MALFORMED_MESSAGE", text)
+            }
+        };
+        let mut inflater = Inflater::new(Vec::new(), charge);
+        while let Some(piece) = body.next().await {
+            let piece = piece.map_err(|_| self.incomplete())?;
+            inflater.push(&piece).map_err(fault)?;
+        }
+        let inflated = inflater.finish().map_err(fault)?;
+        permit.mark_read();
+        Ok(inflated.into())
+    }
+
+    fn incomplete(&self) -> ErrorResponse {
+        self.telemetry.unreadable(MessageFault::Malformed);
+        let text = "the body ended before it was complete";
+        ErrorResponse::new(StatusCode::BAD_REQUEST, "MALFORMED_MESSAGE", text)
     }
 
     /// Runs `parse` over a body of `bytes` bytes whose request holds `permit`: on this thread, or on a blocking thread if the body is
@@ -288,12 +343,23 @@ impl HttpState {
     }
 }
 
-/// Returns the first content encoding that is not `identity`.
-fn encoding(headers: &HeaderMap) -> Option<&str> {
+/// Returns whether the body is compressed with gzip.
+///
+/// # Errors
+/// Returns another encoding of the body, if there is one.
+fn is_compressed(headers: &HeaderMap) -> Result<bool, &str> {
     let lists = headers.get_all(header::CONTENT_ENCODING).iter();
     let encodings = lists.flat_map(|list| list.to_str().unwrap_or("bytes").split(','));
-    let mut encodings = encodings.map(str::trim);
-    encodings.find(|one| !one.is_empty() && !one.eq_ignore_ascii_case("identity"))
+    let encodings = encodings.map(str::trim);
+    let mut encodings =
+        encodings.filter(|one| !one.is_empty() && !one.eq_ignore_ascii_case("identity"));
+    let is_gzip =
+        |one: &str| one.eq_ignore_ascii_case("gzip") || one.eq_ignore_ascii_case("x-gzip");
+    match (encodings.next(), encodings.next()) {
+        (None, _) => Ok(false),
+        (Some(one), None) if is_gzip(one) => Ok(true),
+        (Some(one), None) | (Some(_), Some(one)) => Err(one),
+    }
 }
 
 /// Makes a body of `bytes` that holds `permit` until the system has taken the last byte.

@@ -1,0 +1,99 @@
+//! The task of a gRPC call, which ends if the client does not read the answer.
+//!
+//! The transport asks for the next part of an answer once the client has given it room for the one before. A client that gives none
+//! would keep the permit of the call, so the task watches the transport: it ends, which resets the call, once a part has waited too
+//! long, once the deadline of the call has passed, or once another connection needs the permit.
+
+use std::cell::Cell;
+use std::future::{pending, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Weak};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::time::{sleep, sleep_until};
+
+use crate::insight::metrics::UnsentReason;
+use crate::serving::admission::RequestPermit;
+
+thread_local! {
+    /// The permit of the call that this thread admitted last, until its task takes it. The transport creates the task and knows
+    /// nothing of permits.
+    static ADMITTED: Cell<Option<Weak<RequestPermit>>> = const { Cell::new(None) };
+}
+
+/// Leaves the permit of a call for its task.
+pub(super) fn set_admitted(permit: &Arc<RequestPermit>) {
+    ADMITTED.set(Some(Arc::downgrade(permit)));
+}
+
+/// Returns the task that drives `call`, which was just started on this thread. It ends early if a part of the answer is not sent
+/// within `send_timeout`.
+pub fn call_task(
+    call: impl Future<Output = ()> + Send,
+    send_timeout: Duration,
+) -> impl Future<Output = ()> + Send {
+    let mut permit = ADMITTED.take();
+    async move {
+        let mut call = pin!(call);
+        let mut unsent: Option<Unsent> = None;
+        poll_fn(|cx| {
+            let polled = call.as_mut().poll(cx);
+            if permit.is_none() {
+                // Some services are called by the first poll.
+                permit = ADMITTED.take();
+            }
+            if polled.is_ready() {
+                return Poll::Ready(());
+            }
+            let permit = permit.as_ref().and_then(Weak::upgrade);
+            let Some(permit) = permit.filter(|permit| permit.unsent() > 0) else {
+                unsent = None;
+                return Poll::Pending;
+            };
+            poll_unsent(&mut unsent, permit, send_timeout, cx)
+        })
+        .await;
+    }
+}
+
+/// A part of an answer that the transport cannot send.
+struct Unsent {
+    /// The number of the part.
+    part: usize,
+    /// Resolves once the call must end.
+    end: Pin<Box<dyn Future<Output = ()> + Send>>,
+}
+
+/// Waits until the call must end because of the part that is not sent now.
+fn poll_unsent(
+    unsent: &mut Option<Unsent>,
+    permit: Arc<RequestPermit>,
+    send_timeout: Duration,
+    cx: &mut Context<'_>,
+) -> Poll<()> {
+    let part = permit.unsent();
+    if unsent.as_ref().is_none_or(|before| before.part != part) {
+        let end = Box::pin(wait_for_end(permit, send_timeout));
+        *unsent = Some(Unsent { part, end });
+    }
+    unsent
+        .as_mut()
+        .map_or(Poll::Pending, |unsent| unsent.end.as_mut().poll(cx))
+}
+
+/// Waits until an answer need not be sent any more, and counts it.
+async fn wait_for_end(permit: Arc<RequestPermit>, send_timeout: Duration) {
+    let deadline = async {
+        match permit.deadline() {
+            Some(deadline) => sleep_until(deadline).await,
+            None => pending().await,
+        }
+    };
+    let reason = tokio::select! {
+        () = sleep(send_timeout) => UnsentReason::Unread,
+        () = deadline => UnsentReason::Deadline,
+        () = permit.evicted() => UnsentReason::Evicted,
+    };
+    permit.count_unsent(reason);
+}

@@ -1,0 +1,260 @@
+//! Messages of gRPC that are compressed with gzip: requests are inflated before the service reads them, and large answers are compressed
+//! for clients that accept it. The service itself sees no compression.
+//!
+//! Source: <https://github.com/grpc/grpc/blob/master/doc/compression.md>.
+
+use std::fmt;
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use tonic::Status;
+
+use crate::api::gzip::{InflateError, Inflater, deflate, is_accepted};
+
+/// Bytes before each message: whether it is compressed, and its length.
+const HEAD_BYTES: usize = 5;
+const ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
+const ACCEPTED: HeaderName = HeaderName::from_static("grpc-accept-encoding");
+const GZIP: &str = "gzip";
+
+/// Which messages are inflated and compressed.
+#[derive(Clone, Copy, Debug)]
+pub struct CompressionLimits {
+    /// The most bytes of an inflated message.
+    pub max_message_bytes: usize,
+    /// The fewest bytes of an answer that is compressed for a client that accepts it; 0: none is.
+    pub min_compressed_bytes: usize,
+}
+
+impl Default for CompressionLimits {
+    fn default() -> Self {
+        Self {
+            max_message_bytes: 16 << 20,
+            min_compressed_bytes: 4096,
+        }
+    }
+}
+
+/// Returns whether the messages of a request may be compressed, and removes the header that says so, since the service gets inflated
+/// messages.
+pub(super) fn take_encoding(headers: &mut HeaderMap) -> bool {
+    let is_gzip = headers
+        .get(ENCODING)
+        .is_some_and(|encoding| encoding == GZIP);
+    if is_gzip {
+        headers.remove(ENCODING);
+    }
+    is_gzip
+}
+
+/// Returns the fewest bytes of an answer that is compressed; `None` if the client does not accept that.
+pub(super) fn compress_from(headers: &HeaderMap, limits: CompressionLimits) -> Option<usize> {
+    let is_wanted = limits.min_compressed_bytes > 0 && headers.contains_key(ACCEPTED);
+    let least = limits.min_compressed_bytes;
+    (is_wanted && is_accepted(headers, ACCEPTED)).then_some(least)
+}
+
+/// Marks an answer as one whose messages may be compressed.
+pub(super) fn set_encoding(headers: &mut HeaderMap) {
+    headers.insert(ENCODING, HeaderValue::from_static(GZIP));
+}
+
+/// Compresses the messages in `frame` of at least `least` bytes.
+pub(super) fn compress(mut frame: Bytes, least: usize) -> Bytes {
+    if frame.len() < least + HEAD_BYTES {
+        return frame;
+    }
+    let mut compressed = BytesMut::new();
+    while let Some((is_compressed, length)) = head(&frame) {
+        if frame.len() < HEAD_BYTES + length {
+            break;
+        }
+        let message = frame.split_to(HEAD_BYTES + length);
+        let shorter = (length >= least && !is_compressed)
+            .then(|| deflate(vec![0; HEAD_BYTES], &message[HEAD_BYTES..]));
+        match shorter.flatten() {
+            Some(shorter) => compressed.extend_from_slice(&with_head(shorter, true)),
+            None => compressed.extend_from_slice(&message),
+        }
+    }
+    compressed.extend_from_slice(&frame);
+    compressed.freeze()
+}
+
+/// Returns the head of a message: whether it is compressed, and its length.
+fn head(mut frame: &[u8]) -> Option<(bool, usize)> {
+    if frame.len() < HEAD_BYTES {
+        return None;
+    }
+    let is_compressed = frame.get_u8() == 1;
+    Some((is_compressed, usize::try_from(frame.get_u32()).ok()?))
+}
+
+/// Writes the head of a message into the space before it.
+fn with_head(mut message: Vec<u8>, is_compressed: bool) -> Vec<u8> {
+    // A message is at most 1 GiB long.
+    let length = u32::try_from(message.len() - HEAD_BYTES).unwrap_or(u32::MAX);
+    let mut head = &mut message[..HEAD_BYTES];
+    head.put_u8(is_compressed.into());
+    head.put_u32(length);
+    message
+}
+
+/// Gets the bytes of a message before a piece and the bytes of the piece.
+type Charge = Box<dyn FnMut(usize, usize) -> Result<(), Status> + Send>;
+
+/// Inflates the messages of one request as they arrive.
+pub(super) struct GzipMessages {
+    /// Makes what checks and counts the bytes of one message.
+    charge: Box<dyn Fn() -> Charge + Send>,
+    state: State,
+}
+
+enum State {
+    /// The beginning of a message's head.
+    Head(BytesMut),
+    /// A message that is not compressed, of which this many bytes are missing.
+    Plain(usize, Charge),
+    /// A compressed message, of which this many bytes are missing.
+    Compressed(usize, Box<Inflater<Charge, Status>>),
+}
+
+impl GzipMessages {
+    /// Creates a reader that refuses messages of more than `max_bytes` inflated bytes. `count` counts bytes as they are inflated.
+    pub(super) fn new(
+        max_bytes: usize,
+        count: impl Fn(usize) -> Result<(), Status> + Clone + Send + 'static,
+    ) -> Self {
+        let charge = move || -> Charge {
+            let count = count.clone();
+            Box::new(move |before, more| {
+                if before + more > max_bytes + HEAD_BYTES {
+                    return Err(Status::out_of_range(format!(
+                        "the message is larger than the limit, {max_bytes} bytes, once it is inflated"
+                    )));
+                }
+                count(more)
+            })
+        };
+        Self {
+            charge: Box::new(charge),
+            state: State::Head(BytesMut::new()),
+        }
+    }
+
+    /// Takes the next bytes of the request, and returns the bytes of messages that are inflated by now.
+    ///
+    /// # Errors
+    /// Returns a status if a message is malformed or larger than a limit.
+    pub(super) fn push(&mut self, mut data: Bytes) -> Result<Bytes, Status> {
+        let mut inflated = BytesMut::new();
+        while !data.is_empty() {
+            match &mut self.state {
+                State::Head(begin) => {
+                    begin.put(data.split_to(data.len().min(HEAD_BYTES - begin.len())));
+                    if let Some((is_compressed, length)) = head(begin) {
+                        if !is_compressed {
+                            inflated.extend_from_slice(begin);
+                        }
+                        self.begin(is_compressed, length);
+                    }
+                }
+                State::Plain(left, charge) => {
+                    let piece = data.split_to(data.len().min(*left));
+                    *left -= piece.len();
+                    charge(0, piece.len())?;
+                    inflated.extend_from_slice(&piece);
+                }
+                State::Compressed(left, inflater) => {
+                    let piece = data.split_to(data.len().min(*left));
+                    *left -= piece.len();
+                    inflater.push(&piece).map_err(refusal)?;
+                }
+            }
+            self.end_message(&mut inflated)?;
+        }
+        Ok(inflated.freeze())
+    }
+
+    fn begin(&mut self, is_compressed: bool, length: usize) {
+        let charge = (self.charge)();
+        self.state = if is_compressed {
+            let inflater = Inflater::new(vec![0; HEAD_BYTES], charge);
+            State::Compressed(length, Box::new(inflater))
+        } else {
+            State::Plain(length, charge)
+        };
+    }
+
+    /// Ends the message if all of it has arrived.
+    fn end_message(&mut self, inflated: &mut BytesMut) -> Result<(), Status> {
+        match &mut self.state {
+            State::Compressed(0, inflater) => {
+                let message = inflater.finish().map_err(refusal)?;
+                inflated.extend_from_slice(&with_head(message, false));
+            }
+            State::Plain(0, _) => {}
+            State::Head(_) | State::Compressed(..) | State::Plain(..) => return Ok(()),
+        }
+        self.state = State::Head(BytesMut::new());
+        Ok(())
+    }
+}
+
+fn refusal(error: InflateError<Status>) -> Status {
+    match error {
+        InflateError::Refused(status) => status,
+        InflateError::Malformed(why) => {
+            Status::invalid_argument(format!("the message is not well-formed gzip: {why}"))
+        }
+    }
+}
+
+impl fmt::Debug for GzipMessages {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("GzipMessages")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tonic::Code;
+
+    use super::*;
+
+    fn plain(message: &[u8]) -> Vec<u8> {
+        with_head([&[0; HEAD_BYTES][..], message].concat(), false)
+    }
+
+    fn read(sent: &[u8], piece: usize, max: usize) -> Result<Vec<u8>, Status> {
+        let mut messages = GzipMessages::new(max, |_| Ok(()));
+        let mut read = Vec::new();
+        for piece in sent.chunks(piece) {
+            read.extend_from_slice(&messages.push(Bytes::copy_from_slice(piece))?);
+        }
+        Ok(read)
+    }
+
+    #[test]
+    fn compressed_and_plain_messages_are_read_in_pieces_of_any_length() {
+        let (long, short) = (plain(&[7; 5000]), plain(b"short"));
+        let sent = [&*compress(long.clone().into(), 4096), &short].concat();
+        assert!(sent.len() < 500);
+        let both = [long, short].concat();
+        assert_eq!(compress(both.clone().into(), 4096), sent);
+        for piece in [1, 6, 1000] {
+            assert_eq!(read(&sent, piece, 5000).unwrap(), both);
+        }
+    }
+
+    #[test]
+    fn large_and_malformed_messages_are_refused() {
+        let sent = compress(plain(&[7; 5000]).into(), 1);
+        assert_eq!(read(&sent, 9, 4999).unwrap_err().code(), Code::OutOfRange);
+        let malformed = with_head([&[0; HEAD_BYTES][..], b"no gzip"].concat(), true);
+        let status = read(&malformed, 9, 4999).unwrap_err();
+        assert_eq!(status.code(), Code::InvalidArgument);
+        let empty = plain(b"");
+        assert_eq!(read(&empty, 9, 1).unwrap(), empty);
+    }
+}

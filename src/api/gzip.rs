@@ -1,0 +1,172 @@
+//! Compression with gzip: requests are inflated piece by piece, so that a limit refuses a bomb early; large answers are compressed for
+//! clients that accept it.
+
+use std::io::{self, Write};
+
+use flate2::Compression;
+use flate2::write::{GzDecoder, GzEncoder};
+use http::{HeaderMap, HeaderName};
+
+/// Why a compressed message is refused.
+#[derive(Debug)]
+pub(super) enum InflateError<E> {
+    /// It is not well-formed.
+    Malformed(io::Error),
+    /// A limit refuses it.
+    Refused(E),
+}
+
+/// Inflates one message. `charge` gets the number of bytes before each piece of output, and the number of bytes in it.
+pub(super) struct Inflater<C: FnMut(usize, usize) -> Result<(), E>, E>(GzDecoder<Limited<C, E>>);
+
+impl<C: FnMut(usize, usize) -> Result<(), E>, E> Inflater<C, E> {
+    /// Creates an inflater that appends its output to `begin`.
+    pub(super) fn new(begin: Vec<u8>, charge: C) -> Self {
+        Self(GzDecoder::new(Limited {
+            bytes: begin,
+            charge,
+            refused: None,
+        }))
+    }
+
+    /// Inflates the next piece of input.
+    ///
+    /// # Errors
+    /// Returns an error if the input is malformed or the output is refused.
+    pub(super) fn push(&mut self, input: &[u8]) -> Result<(), InflateError<E>> {
+        let written = self.0.write_all(input).and_then(|()| self.0.flush());
+        written.map_err(|error| self.fault(error))
+    }
+
+    /// Returns the whole output.
+    ///
+    /// # Errors
+    /// As [`push`](Self::push), also if the input is incomplete.
+    pub(super) fn finish(&mut self) -> Result<Vec<u8>, InflateError<E>> {
+        let ended = self.0.try_finish();
+        ended.map_err(|error| self.fault(error))?;
+        Ok(std::mem::take(&mut self.0.get_mut().bytes))
+    }
+
+    fn fault(&mut self, error: io::Error) -> InflateError<E> {
+        match self.0.get_mut().refused.take() {
+            Some(refused) => InflateError::Refused(refused),
+            None => InflateError::Malformed(error),
+        }
+    }
+}
+
+/// Output that stops once it is refused.
+struct Limited<C, E> {
+    bytes: Vec<u8>,
+    charge: C,
+    refused: Option<E>,
+}
+
+impl<C: FnMut(usize, usize) -> Result<(), E>, E> Write for Limited<C, E> {
+    fn write(&mut self, more: &[u8]) -> io::Result<usize> {
+        if let Err(refused) = (self.charge)(self.bytes.len(), more.len()) {
+            self.refused = Some(refused);
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        self.bytes.extend_from_slice(more);
+        Ok(more.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Returns `bytes` compressed, after `begin`; `None` if that is not shorter.
+pub(super) fn deflate(begin: Vec<u8>, bytes: &[u8]) -> Option<Vec<u8>> {
+    let before = begin.len();
+    let mut encoder = GzEncoder::new(begin, Compression::fast());
+    encoder.write_all(bytes).ok()?;
+    let compressed = encoder.finish().ok()?;
+    (compressed.len() - before < bytes.len()).then_some(compressed)
+}
+
+/// Returns whether the list of encodings in the header `name` contains gzip with a weight above zero.
+pub(super) fn is_accepted(headers: &HeaderMap, name: HeaderName) -> bool {
+    let lists = headers.get_all(name).into_iter();
+    let encodings = lists.flat_map(|list| list.to_str().unwrap_or_default().split(','));
+    encodings.into_iter().any(|encoding| {
+        let mut parts = encoding.split(';').map(str::trim);
+        let is_gzip = parts
+            .next()
+            .is_some_and(|name| name.eq_ignore_ascii_case("gzip"));
+        is_gzip && !parts.any(|weight| matches!(weight, "q=0" | "q=0.0" | "q=0.00" | "q=0.000"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: usize = 1 << 20;
+
+    fn inflate(input: &[u8], piece: usize) -> Result<Vec<u8>, InflateError<usize>> {
+        let charge = |before, more| {
+            let total = before + more;
+            if total <= LIMIT { Ok(()) } else { Err(total) }
+        };
+        let mut inflater = Inflater::new(Vec::new(), charge);
+        input
+            .chunks(piece)
+            .try_for_each(|piece| inflater.push(piece))?;
+        inflater.finish()
+    }
+
+    #[test]
+    fn messages_are_inflated_in_pieces_of_any_length() {
+        let text = b"the same words, the same words, the same words".repeat(100);
+        let compressed = deflate(Vec::new(), &text).unwrap();
+        for piece in [1, 7, 1000] {
+            assert_eq!(inflate(&compressed, piece).unwrap(), text);
+        }
+        assert_eq!(deflate(Vec::new(), b"xyz"), None);
+    }
+
+    #[test]
+    fn a_bomb_is_refused_soon_after_the_limit() {
+        let bomb = deflate(Vec::new(), &vec![0; 100 * LIMIT]).unwrap();
+        let Err(InflateError::Refused(total)) = inflate(&bomb, 1 << 14) else {
+            panic!("refused")
+        };
+        assert!(total < 2 * LIMIT, "{total}");
+    }
+
+    #[test]
+    fn malformed_and_incomplete_messages_are_refused() {
+        let compressed = deflate(Vec::new(), &[7; 1000]).unwrap();
+        let more = [&compressed[..], b"more"].concat();
+        for wrong in [
+            &b"no gzip at all"[..],
+            &compressed[..compressed.len() - 3],
+            &more,
+        ] {
+            assert!(matches!(inflate(wrong, 4), Err(InflateError::Malformed(_))));
+        }
+    }
+
+    #[test]
+    fn gzip_is_one_of_the_encodings_of_a_list() {
+        for (list, want) in [
+            ("gzip", true),
+            ("identity, deflate, gzip", true),
+            ("br, GZIP;q=0.5", true),
+            ("gzip;q=0", false),
+            ("identity", false),
+            ("xgzip", false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert("accept-encoding", list.parse().unwrap());
+            assert_eq!(
+                is_accepted(&headers, http::header::ACCEPT_ENCODING),
+                want,
+                "{list}"
+            );
+        }
+    }
+}
