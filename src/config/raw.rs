@@ -73,7 +73,8 @@ pub(super) struct RawLimits {
     /// The fewest bytes of an answer that is compressed with gzip for a client that accepts it, 0 to 1 GiB; 0: none is. Default: 4096.
     #[schemars(range(min = 0, max = 1_073_741_824))]
     pub(super) min_compressed_bytes: usize,
-    /// The most requests in flight, 1 to 1,000,000. Default: 4096.
+    /// The most requests in flight, 1 to 1,000,000. Default: 4096. At the limit, a connection below its share is still admitted while
+    /// another one holds more than its share, which then must end a request.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub(super) max_in_flight: usize,
     /// The most bytes of requests in flight, as received and inflated; at least `max_message_bytes`. Default: 64 MiB. A request may take

@@ -118,8 +118,8 @@ impl AdmissionControl {
     }
 
     /// Admits a request of `connection`, as [`enter`](Self::enter) does. A connection that holds less than its share of the limit is
-    /// admitted also at the limit, while another one holds more than its share in requests that wait for the client: the oldest of
-    /// these ends.
+    /// admitted also at the limit, while another one holds more than its share: that one must end a request, the oldest that waits for
+    /// the client if there is one.
     ///
     /// # Errors
     /// Returns [`PredictError::Overloaded`] if the connection gets no permit.
@@ -137,6 +137,7 @@ impl AdmissionControl {
             is_read: AtomicBool::new(false),
             is_waiting: AtomicBool::new(false),
             is_evicted: AtomicBool::new(false),
+            pays: AtomicBool::new(true),
             is_stream: AtomicBool::new(false),
             is_interrupted: AtomicBool::new(false),
             unsent: AtomicUsize::new(0),
@@ -148,25 +149,24 @@ impl AdmissionControl {
         let others = self.requests.fetch_add(1, Ordering::Relaxed);
         let connection = permit.connection.as_ref();
         let own = connection.map_or(0, |connection| connection.add(Resource::Requests, 1));
-        // The second half is not for connections that hold more than is left: a new one always finds room.
-        let free = limit.saturating_sub(others);
-        if others < limit / 2 || own < free {
+        if others < limit {
             return Ok(permit);
         }
-        match self.grant(connection, Resource::Requests, own, free > 0) {
-            Grant::Yes => Ok(permit),
-            Grant::ShareHeld => Err(self.refuse(OF_CONNECTION, limit)),
-            Grant::AllHeld => Err(self.refuse(OF_GATEWAY, limit)),
-        }
+        let refused = match self.grant(connection, Resource::Requests, own) {
+            Grant::Yes => return Ok(permit),
+            Grant::ShareHeld => OF_CONNECTION,
+            Grant::AllHeld => OF_GATEWAY,
+        };
+        permit.pays.store(false, Ordering::Relaxed);
+        Err(self.refuse(refused, limit))
     }
 
-    /// Decides about more of a scarce resource for a connection that held `before` of it.
+    /// Decides about more of a resource for a connection that held `before` of it, when all of it is held.
     fn grant(
         &self,
         connection: Option<&Arc<ConnectionUsage>>,
         resource: Resource,
         before: usize,
-        is_free: bool,
     ) -> Grant {
         let limit = match resource {
             Resource::Requests => self.limits.max_in_flight,
@@ -174,7 +174,7 @@ impl AdmissionControl {
         };
         connection.map_or(Grant::AllHeld, |connection| {
             let connections = &self.connections;
-            connections.grant(connection, resource, before, limit, is_free)
+            connections.grant(connection, resource, before, limit)
         })
     }
 
@@ -249,9 +249,11 @@ pub struct RequestPermit {
     connection: Option<Arc<ConnectionUsage>>,
     bytes: AtomicUsize,
     is_read: AtomicBool,
-    /// Whether the connection counts the request among those that wait for the client.
+    /// Whether the request waits for the client, so that it may be evicted.
     is_waiting: AtomicBool,
     is_evicted: AtomicBool,
+    /// Whether its end is one that the connection may owe.
+    pays: AtomicBool,
     is_stream: AtomicBool,
     is_interrupted: AtomicBool,
     /// Number of the part of the answer that the transport has not sent; 0 if there is none.
@@ -277,10 +279,7 @@ impl RequestPermit {
         }
         let connection = self.connection.as_ref();
         let own = connection.map_or(0, |connection| connection.held(Resource::Bytes));
-        match self
-            .admission
-            .grant(connection, Resource::Bytes, own, false)
-        {
+        match self.admission.grant(connection, Resource::Bytes, own) {
             Grant::Yes => Ok(()),
             Grant::ShareHeld | Grant::AllHeld => {
                 Err(self.admission.refuse("bytes of requests in flight", limit))
@@ -360,7 +359,7 @@ impl RequestPermit {
     /// Marks the message as complete.
     pub fn mark_read(&self) {
         self.is_read.store(true, Ordering::Relaxed);
-        self.end_waiting();
+        self.is_waiting.store(false, Ordering::Relaxed);
     }
 
     /// Marks part `number` of the answer as handed to the transport, which has not sent it; 0: there is nothing to send.
@@ -387,20 +386,16 @@ impl RequestPermit {
             return pending().await;
         };
         self.is_waiting.store(true, Ordering::Relaxed);
-        connection.begin_waiting();
-        let _end = EndOfWaiting(self);
-        loop {
+        while !connection.claim_debt() {
             connection.woken().await;
             if !self.is_waiting.load(Ordering::Relaxed) {
                 // The message is complete by now.
                 connection.wake_next();
                 return pending().await;
             }
-            if connection.claim_debt() {
-                self.is_evicted.store(true, Ordering::Relaxed);
-                return;
-            }
         }
+        self.is_evicted.store(true, Ordering::Relaxed);
+        self.pays.store(false, Ordering::Relaxed);
     }
 
     /// Returns whether the request was [evicted](Self::evicted).
@@ -414,14 +409,6 @@ impl RequestPermit {
     pub fn eviction(&self) -> PredictError {
         let limit = self.admission.limits.max_in_flight;
         self.admission.refuse(OF_CONNECTION, limit)
-    }
-
-    fn end_waiting(&self) {
-        if self.is_waiting.swap(false, Ordering::Relaxed)
-            && let Some(connection) = &self.connection
-        {
-            connection.end_waiting();
-        }
     }
 
     /// Returns whether the whole message has arrived.
@@ -463,22 +450,12 @@ impl RequestPermit {
     }
 }
 
-/// Counts a request as no longer waiting for its client when dropped.
-struct EndOfWaiting<'a>(&'a RequestPermit);
-
-impl Drop for EndOfWaiting<'_> {
-    fn drop(&mut self) {
-        self.0.end_waiting();
-    }
-}
-
 impl Drop for RequestPermit {
     fn drop(&mut self) {
         self.release_bytes();
         if let Some(connection) = &self.connection {
             connection.subtract(Resource::Requests, 1);
-            // What any request of the connection gives back pays for one that must end.
-            if !*self.is_evicted.get_mut() {
+            if *self.pays.get_mut() {
                 connection.claim_debt();
             }
         }
@@ -527,14 +504,17 @@ mod tests {
     }
 
     #[test]
-    fn the_first_half_is_for_anyone_and_the_second_is_shared() {
+    fn permits_are_shared_once_all_are_held() {
         let (admission, [first, second]) = two_connections(8);
         let mut permits: Vec<_> = (0..5).map(|_| enter(&admission, &first).unwrap()).collect();
-        permits.push(enter(&admission, &second).unwrap());
+        permits.extend((0..4).map(|_| enter(&admission, &second).unwrap()));
+        assert_eq!(admission.in_flight(), 9, "the first connection owes one");
+        for connection in [&first, &second] {
+            assert_eq!(what(enter(&admission, connection)), OF_CONNECTION);
+        }
+        permits.remove(0);
+        assert!(!first.claim_debt(), "it has paid");
         assert_eq!(what(enter(&admission, &first)), OF_CONNECTION);
-        permits.extend((0..2).map(|_| enter(&admission, &second).unwrap()));
-        assert_eq!(what(enter(&admission, &second)), OF_GATEWAY);
-        assert_eq!(admission.in_flight(), 8);
         drop(permits);
         assert_eq!(admission.in_flight(), 0);
         assert_eq!(first.held(Resource::Requests), 0);
@@ -544,7 +524,6 @@ mod tests {
     fn a_newcomer_gets_the_permit_of_the_oldest_request_that_waits() {
         let (admission, [first, second]) = two_connections(2);
         let [oldest, newest] = [(); 2].map(|()| enter(&admission, &first).unwrap());
-        assert_eq!(what(enter(&admission, &second)), OF_GATEWAY, "none waits");
         let mut evicted = [&oldest, &newest].map(|permit| Box::pin(permit.evicted()));
         evicted
             .iter_mut()
@@ -555,6 +534,18 @@ mod tests {
         assert!(of_oldest.now_or_never().is_some() && oldest.is_evicted());
         drop(evicted);
         drop((oldest, newest, newcomer));
+        assert_eq!(admission.in_flight(), 0);
+    }
+
+    #[test]
+    fn a_newcomer_does_not_wait_for_requests_that_are_computed() {
+        let (admission, [first, second]) = two_connections(2);
+        let [one, other] = [(); 2].map(|()| enter(&admission, &first).unwrap());
+        let newcomer = enter(&admission, &second).unwrap();
+        assert_eq!(what(enter(&admission, &second)), OF_CONNECTION);
+        let unread = one.evicted().now_or_never();
+        assert!(unread.is_some(), "the first that waits pays");
+        drop((one, other, newcomer));
         assert_eq!(admission.in_flight(), 0);
     }
 

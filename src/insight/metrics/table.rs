@@ -64,13 +64,13 @@ metrics! {
         name: "taper_admitted_requests",
         unit: "requests",
         group: Group::Gateway,
-        help: "Requests that hold a permit of admission control: from the first byte until the answer is sent. At most `limits.max_in_flight`.",
+        help: "Requests that hold a permit of admission control: from the first byte until the answer is sent.",
     }
     ADMITTED_BYTES = GaugeMetric {
         name: "taper_admitted_bytes",
         unit: "bytes",
         group: Group::Gateway,
-        help: "Bytes of the messages of these requests. At most `limits.max_in_flight_bytes`.",
+        help: "Bytes of the messages of these requests.",
     }
     UNSENT_ANSWERS = CounterMetric {
         name: "taper_unsent_answers_total",

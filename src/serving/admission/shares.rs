@@ -1,8 +1,10 @@
 //! What each connection holds of a limited resource, and which connection must give something up when all of it is held.
 //!
 //! Clients that share an address are one peer. Peers have equal shares of a resource, and so have the connections of one peer. A share
-//! matters only once the resource is scarce: a connection that holds less than its share then gets its part, taken from one that
-//! holds more. Only requests that wait for their client can be ended: their message is incomplete, or their answer is not read.
+//! matters only once the resource is scarce: a connection that holds less than its share then gets its part at once, and one that holds
+//! more owes it. It pays with the next request that ends. To that end, the oldest of its requests that wait for the client is ended:
+//! their message is incomplete, or their answer is not read. Until it has paid, more than the limit is held, by at most what connections
+//! hold above their shares.
 //!
 //! A request updates the counters of its connection, which belong to one thread. The list of connections is locked when a connection
 //! opens and when a resource is scarce, never otherwise.
@@ -39,9 +41,7 @@ pub struct ConnectionUsage {
     peer: Arc<Peer>,
     /// Indexed by `Resource as usize`.
     held: [AtomicUsize; 2],
-    /// Requests that wait for the client, so that they may be ended.
-    waiting: AtomicUsize,
-    /// Requests among those that must end.
+    /// Requests that must end.
     debt: AtomicUsize,
     /// Wakes the request that has waited longest.
     wake: Notify,
@@ -53,7 +53,6 @@ impl ConnectionUsage {
             address,
             peer,
             held: Default::default(),
-            waiting: AtomicUsize::new(0),
             debt: AtomicUsize::new(0),
             wake: Notify::new(),
         }
@@ -72,16 +71,6 @@ impl ConnectionUsage {
     /// Subtracts `amount`.
     pub(super) fn subtract(&self, resource: Resource, amount: usize) {
         self.held[resource as usize].fetch_sub(amount, Ordering::Relaxed);
-    }
-
-    /// Counts a request that begins to wait for the client.
-    pub(super) fn begin_waiting(&self) {
-        self.waiting.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Counts a request that no longer waits for the client.
-    pub(super) fn end_waiting(&self) {
-        self.waiting.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Waits until one request of the connection must end. The request that has waited longest is woken first.
@@ -105,26 +94,32 @@ impl ConnectionUsage {
                 .is_ok()
     }
 
-    /// Returns whether a request can be ended that need not end already.
-    fn can_give_up(&self) -> bool {
-        self.waiting.load(Ordering::Relaxed) > self.debt.load(Ordering::Relaxed)
+    /// Returns how much of `resource` the connection holds without the requests that must end.
+    fn kept(&self, resource: Resource) -> usize {
+        let debt = self.debt.load(Ordering::Relaxed);
+        match resource {
+            Resource::Requests => self.held(resource).saturating_sub(debt),
+            // It is not known how many bytes these requests hold.
+            Resource::Bytes if self.held(Resource::Requests) <= debt => 0,
+            Resource::Bytes => self.held(resource),
+        }
     }
 
-    /// Ends the request that has waited longest.
+    /// Demands that a request ends, the one that has waited longest if any waits.
     fn give_up_one(&self) {
         self.debt.fetch_add(1, Ordering::Relaxed);
         self.wake_next();
     }
 }
 
-/// Whether a connection gets something of a scarce resource.
+/// Whether a connection gets something of a resource, all of which is held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Grant {
-    /// It gets it: some is free, or another connection gives it up.
+    /// It gets it, and another connection must end a request.
     Yes,
     /// It holds its share already.
     ShareHeld,
-    /// No other connection holds more than its share, or none has a request that can be ended.
+    /// No other connection holds more than its share.
     AllHeld,
 }
 
@@ -147,15 +142,14 @@ impl Connections {
         usage
     }
 
-    /// Decides whether `connection`, which holds `before` of `limit`, gets more of `resource`, of which there `is_free` some. If there
-    /// is none, another connection that holds more than its share ends a request.
+    /// Decides whether `connection`, which held `before` of `limit`, gets more of `resource`, all of which is held. If so, another
+    /// connection that holds more than its share must end a request.
     pub(super) fn grant(
         &self,
         connection: &Arc<ConnectionUsage>,
         resource: Resource,
         before: usize,
         limit: usize,
-        is_free: bool,
     ) -> Grant {
         let connections = sync::lock(&self.0);
         let is_sibling = |other: &ConnectionUsage| Arc::ptr_eq(&other.peer, &connection.peer);
@@ -164,7 +158,7 @@ impl Connections {
         }
         let (mut peers, mut siblings) = (0_usize, 0_usize);
         for other in connections.iter() {
-            let held = other.held(resource);
+            let held = other.kept(resource);
             if held > 0 {
                 let is_first = other.peer.held.fetch_add(held, Ordering::Relaxed) == 0;
                 peers += usize::from(is_first);
@@ -176,23 +170,20 @@ impl Connections {
         if before >= share {
             return Grant::ShareHeld;
         }
-        if is_free {
-            return Grant::Yes;
-        }
         let peer_held = |usage: &ConnectionUsage| usage.peer.held.load(Ordering::Relaxed);
         let may_take_from_peers = peer_held(connection) <= peer_share;
         let holds_too_much = |other: &ConnectionUsage| {
             if is_sibling(other) {
-                other.held(resource) > share
+                other.kept(resource) > share
             } else {
-                may_take_from_peers && peer_held(other) > peer_share
+                may_take_from_peers && other.kept(resource) > 0 && peer_held(other) > peer_share
             }
         };
-        let others = connections.iter().filter(|other| {
-            !Arc::ptr_eq(other, connection) && other.can_give_up() && holds_too_much(other)
-        });
+        let others = connections
+            .iter()
+            .filter(|other| !Arc::ptr_eq(other, connection) && holds_too_much(other));
         // Of equal ones the oldest connection.
-        match others.min_by_key(|other| Reverse(other.held(resource))) {
+        match others.min_by_key(|other| Reverse(other.kept(resource))) {
             Some(other) => {
                 other.give_up_one();
                 Grant::Yes

@@ -6,30 +6,24 @@ use super::*;
 
 const LIMIT: usize = 12;
 
-/// Opens a connection from `address` that holds `held` requests, of which `waiting` wait for the client.
-fn connection(
-    all: &Connections,
-    address: &str,
-    held: usize,
-    waiting: usize,
-) -> Arc<ConnectionUsage> {
+/// Opens a connection from `address` that holds `held` requests.
+fn connection(all: &Connections, address: &str, held: usize) -> Arc<ConnectionUsage> {
     let usage = all.open(Some(address.parse().unwrap()));
     usage.add(Resource::Requests, held);
-    (0..waiting).for_each(|_| usage.begin_waiting());
     usage
 }
 
 /// Lets a connection ask for one more request when all are held.
 fn ask(all: &Connections, usage: &Arc<ConnectionUsage>) -> Grant {
     let before = usage.add(Resource::Requests, 1);
-    all.grant(usage, Resource::Requests, before, LIMIT, false)
+    all.grant(usage, Resource::Requests, before, LIMIT)
 }
 
 #[test]
 fn a_newcomer_gets_a_place_from_the_connection_that_holds_most() {
     let all = Connections::default();
-    let [small, large] = [4, 8].map(|held| connection(&all, "192.0.2.1", held, held));
-    let newcomer = connection(&all, "192.0.2.1", 0, 0);
+    let [small, large] = [4, 8].map(|held| connection(&all, "192.0.2.1", held));
+    let newcomer = connection(&all, "192.0.2.1", 0);
     assert_eq!(ask(&all, &newcomer), Grant::Yes);
     assert!(!small.claim_debt() && large.claim_debt());
     assert!(!large.claim_debt(), "one place for one request");
@@ -37,26 +31,31 @@ fn a_newcomer_gets_a_place_from_the_connection_that_holds_most() {
 }
 
 #[test]
-fn nothing_is_taken_from_connections_within_their_share_or_without_waiting_requests() {
+fn nothing_is_taken_from_connections_within_their_share() {
     let all = Connections::default();
-    let busy = connection(&all, "192.0.2.1", 12, 0);
-    let newcomer = connection(&all, "192.0.2.1", 0, 0);
-    assert_eq!(ask(&all, &newcomer), Grant::AllHeld);
-    busy.begin_waiting();
-    assert_eq!(ask(&all, &newcomer), Grant::Yes);
-    assert_eq!(ask(&all, &newcomer), Grant::AllHeld, "it ends already");
+    let first = connection(&all, "192.0.2.1", 6);
+    let second = connection(&all, "192.0.2.1", 6);
+    for _ in 0..2 {
+        second.subtract(Resource::Requests, 1);
+        assert_eq!(ask(&all, &second), Grant::AllHeld);
+    }
+    let newcomer = connection(&all, "192.0.2.1", 0);
+    for _ in 0..4 {
+        assert_eq!(ask(&all, &newcomer), Grant::Yes);
+    }
+    assert_eq!(ask(&all, &newcomer), Grant::ShareHeld);
+    let paid = [&first, &second].map(|usage| (0..6).filter(|_| usage.claim_debt()).count());
+    assert_eq!(paid, [2, 2], "each keeps its share");
 }
 
 #[test]
 fn many_connections_of_one_address_have_one_share_together() {
     let all = Connections::default();
-    let hostile: Vec<_> = (0..12)
-        .map(|_| connection(&all, "192.0.2.1", 1, 1))
-        .collect();
-    let sibling = connection(&all, "192.0.2.1", 0, 0);
+    let hostile: Vec<_> = (0..12).map(|_| connection(&all, "192.0.2.1", 1)).collect();
+    let sibling = connection(&all, "192.0.2.1", 0);
     assert_eq!(ask(&all, &sibling), Grant::AllHeld, "each has its share");
     sibling.subtract(Resource::Requests, 1);
-    let other = connection(&all, "192.0.2.2", 0, 0);
+    let other = connection(&all, "192.0.2.2", 0);
     for _ in 0..6 {
         assert_eq!(ask(&all, &other), Grant::Yes);
     }
@@ -68,25 +67,25 @@ fn many_connections_of_one_address_have_one_share_together() {
 #[test]
 fn addresses_of_one_network_of_ipv6_are_one_peer() {
     let all = Connections::default();
-    let one = connection(&all, "2001:db8::1", 0, 0);
-    let same = connection(&all, "2001:db8::2:1", 0, 0);
-    let other = connection(&all, "2001:db8:0:1::1", 0, 0);
+    let one = connection(&all, "2001:db8::1", 0);
+    let same = connection(&all, "2001:db8::2:1", 0);
+    let other = connection(&all, "2001:db8:0:1::1", 0);
     assert!(Arc::ptr_eq(&one.peer, &same.peer));
     assert!(!Arc::ptr_eq(&one.peer, &other.peer));
-    let mapped = connection(&all, "::ffff:192.0.2.1", 0, 0);
-    let plain = connection(&all, "192.0.2.1", 0, 0);
+    let mapped = connection(&all, "::ffff:192.0.2.1", 0);
+    let plain = connection(&all, "192.0.2.1", 0);
     assert!(Arc::ptr_eq(&mapped.peer, &plain.peer));
 }
 
 #[test]
 fn the_request_that_waited_longest_is_woken_first() {
     let all = Connections::default();
-    let usage = connection(&all, "192.0.2.1", 12, 2);
+    let usage = connection(&all, "192.0.2.1", 12);
     let mut oldest = Box::pin(usage.woken());
     let mut newest = Box::pin(usage.woken());
     assert!((&mut oldest).now_or_never().is_none());
     assert!((&mut newest).now_or_never().is_none());
-    let newcomer = connection(&all, "192.0.2.1", 0, 0);
+    let newcomer = connection(&all, "192.0.2.1", 0);
     assert_eq!(ask(&all, &newcomer), Grant::Yes);
     assert!((&mut newest).now_or_never().is_none());
     assert!((&mut oldest).now_or_never().is_some());
@@ -95,8 +94,8 @@ fn the_request_that_waited_longest_is_woken_first() {
 #[test]
 fn closed_connections_are_forgotten() {
     let all = Connections::default();
-    drop(connection(&all, "192.0.2.1", 12, 12));
-    let newcomer = connection(&all, "192.0.2.1", 0, 0);
+    drop(connection(&all, "192.0.2.1", 12));
+    let newcomer = connection(&all, "192.0.2.1", 0);
     assert_eq!(ask(&all, &newcomer), Grant::AllHeld);
     assert_eq!(sync::lock(&all.0).len(), 1);
 }
