@@ -107,7 +107,12 @@ def main(url):
     refused(404, "nobody", lambda: client.infer("nobody", tensors(True)))
     refused(400, "outputs[0].name", lambda: client.infer("m", tensors(True), outputs=[http.InferRequestedOutput("no")]))
     refused(400, "inputs[x]", lambda: client.infer("m", tensors(True)[:0] + tensors(True)[1:]))
-    refused(415, "compressed", lambda: client.infer("m", tensors(True), request_compression_algorithm="gzip"))
+    for answer in (None, "gzip"):
+        result = client.infer(
+            "m", tensors(True), model_version="2", request_compression_algorithm="gzip", response_compression_algorithm=answer
+        )
+        assert result.as_numpy("value").tolist() == [[2.0], [2.0]], answer
+    refused(415, "compressed", lambda: client.infer("m", tensors(True), request_compression_algorithm="deflate"))
     client.close()
     print("every call went well")
 

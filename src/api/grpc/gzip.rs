@@ -47,11 +47,19 @@ pub(super) fn take_encoding(headers: &mut HeaderMap) -> bool {
     is_gzip
 }
 
-/// Returns the fewest bytes of an answer that is compressed; `None` if the client does not accept that.
+/// Returns the fewest bytes of an answer that is compressed; `None` if the client does not ask for that.
+///
+/// Clients on gRPC's C core list all that they can read with every call, `identity, deflate, gzip`. That is no wish: compressing takes
+/// longer than answering. Such a client asks by compressing its request.
 pub(super) fn compress_from(headers: &HeaderMap, limits: CompressionLimits) -> Option<usize> {
-    let is_wanted = limits.min_compressed_bytes > 0 && headers.contains_key(ACCEPTED);
     let least = limits.min_compressed_bytes;
-    (is_wanted && is_accepted(headers, ACCEPTED)).then_some(least)
+    let accepted = headers.get(ACCEPTED).filter(|_| least > 0)?;
+    let lists_all = accepted.as_bytes().starts_with(b"identity");
+    let is_asked = !lists_all
+        || headers
+            .get(ENCODING)
+            .is_some_and(|encoding| encoding == GZIP);
+    (is_asked && is_accepted(headers, ACCEPTED)).then_some(least)
 }
 
 /// Marks an answer as one whose messages may be compressed.

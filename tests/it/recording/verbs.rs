@@ -91,7 +91,7 @@ impl Conversation<'_> {
         self.change("undo", "undo --model flight-delay");
         self.change("promote-dry-run", "promote stable --to gold --model flight-delay --dry-run --confirm-within 1h");
         self.change("promote", "promote stable --to gold --model flight-delay");
-        self.change("rollback", "rollback 7 --model flight-delay");
+        self.change("rollback", "rollback 6 --model flight-delay");
         self.change("shadow-set", "shadow set flight-delay 3=100% --deadline-ms 60000 --max-queue 1000");
         self.read("shadow-list", "shadow list flight-delay");
         self.change("fallback-set", "fallback set m 1 --within-ms 5000");
