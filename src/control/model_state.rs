@@ -247,6 +247,16 @@ impl ModelState {
         }
     }
 
+    /// Returns the desired state with the version that `latest` names, if its policy names that label.
+    pub(super) fn with_latest(&self) -> Wanted {
+        let mut wanted = Wanted::clone(&self.wanted);
+        if wanted.follows_latest() {
+            let highest = self.highest().map(LatestLabel::at);
+            wanted.latest = wanted.latest.or(highest);
+        }
+        wanted
+    }
+
     /// Returns the change that taper makes itself now, if one is due.
     pub(super) fn automatic_change(&self) -> Option<AutomaticChange> {
         let latest = self.wanted.latest.map(|latest| latest.version);

@@ -179,7 +179,7 @@ impl Writer {
             return Ok(());
         };
         model.use_first_version();
-        let (replaces, wanted) = (model.revision(), Wanted::clone(&model.wanted));
+        let (replaces, wanted) = (model.revision(), model.with_latest());
         let draft = Draft {
             at_ms: unix_ms(self.clock.now()),
             author: Author {

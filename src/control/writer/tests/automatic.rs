@@ -116,6 +116,25 @@ async fn a_restart_keeps_the_first_version_and_the_configuration_still_applies()
 }
 
 #[tokio::test]
+async fn a_configured_split_that_follows_latest_is_one_revision() {
+    let registry = TestRegistry::of_m(&[1, 2]);
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
+    let mut settings = settings_with_label("stable", 1);
+    for model in settings.models.values_mut() {
+        let latest = RawTarget::Label("latest".into());
+        model.policy = Some(RawPolicy::everything_to(latest));
+    }
+    let configured = TestWriter {
+        settings,
+        ..TestWriter::over(Arc::clone(&store))
+    };
+    let (_control, writer, _events) = configured.start(&registry).await;
+    assert_eq!(only_target(&writer.live()), 2);
+    let records = history(&*store).await;
+    assert_eq!(revisions_and_actions(&records), [(1, "configure")]);
+}
+
+#[tokio::test]
 async fn revision_0_is_expected_until_an_operator_changes_the_model() {
     let registry = TestRegistry::of_m(&[1, 2]);
     let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
