@@ -54,9 +54,6 @@ path = "predictions.jsonl"
 sample = 1.0
 hash_key_file = "log.key"
 
-[models.flight-delay]
-split = { latest = 10000 }
-
 [models.m]
 labels = { stable = 1 }
 split = { stable = 10000 }

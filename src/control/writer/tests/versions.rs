@@ -28,7 +28,15 @@ async fn a_failed_version_is_retried_on_request_after_its_folder_is_repaired() {
     assert_eq!(refused.unwrap_err().reason(), "NOTHING_TO_CHANGE");
     let unknown = control.retry("m".into(), 9, author()).await;
     assert_eq!(unknown.unwrap_err().reason(), "UNKNOWN_VERSION");
-    control.retry("m".into(), 2, author()).await.unwrap();
+    // It is also retried by itself, and is not FAILED meanwhile.
+    let mut retried = control.retry("m".into(), 2, author()).await;
+    while retried.is_err() {
+        wait_for(&control, "the failure", |m| {
+            m.versions[&v(2)].state == State::Failed
+        })
+        .await;
+        retried = control.retry("m".into(), 2, author()).await;
+    }
     wait_for(&control, "the second failure", |m| {
         m.versions[&v(2)].failures > 1
     })
