@@ -3,7 +3,7 @@
 //! A request gets its [`RequestPermit`] before its message is read, so that messages in memory are bounded, not only
 //! computations. The permit also contains the arrival and the deadline of the request, and reports when the gateway drains.
 //!
-//! While permits are scarce, [`shares`] decides which connection gets one.
+//! While permits are scarce, `shares` decides which connection gets one.
 
 mod backoff;
 mod shares;
