@@ -188,12 +188,7 @@ pub(super) fn apply(edit: &Edit, context: &EditContext<'_>) -> Result<EditResult
         Edit::RollbackTo(_) => roll_back(&mut wanted, context)?,
         Edit::Confirm => confirm(&mut wanted, context)?,
     };
-    if wanted.follows_latest() {
-        let at_highest = context.highest.map(LatestLabel::at);
-        wanted.latest = wanted.latest.or(at_highest);
-    } else {
-        wanted.latest = None;
-    }
+    wanted.record_latest(context.highest);
     if wanted.labels.len() > Wanted::MOST_LABELS {
         let got = format!("{} labels", wanted.labels.len());
         let most = Wanted::MOST_LABELS;

@@ -220,7 +220,8 @@ impl ModelState {
     /// Describes the traffic of a version that becomes READY, for the log.
     pub(super) fn traffic_of_new(&self, version: VersionNumber) -> &'static str {
         let is_newer = |latest: LatestLabel| version > latest.seen;
-        if self.wanted.policy.is_none() {
+        let is_first = self.highest().is_none_or(|highest| version > highest);
+        if self.wanted.policy.is_none() && is_first {
             "all, if it is the model's first version"
         } else if self.holders().contains_key(&version) {
             "as the traffic policy says"
@@ -245,16 +246,6 @@ impl ModelState {
             self.wanted = Arc::new(with_first_version(&self.wanted, highest));
             self.unstored_first_version = Some(highest);
         }
-    }
-
-    /// Returns the desired state with the version that `latest` names, if its policy names that label.
-    pub(super) fn with_latest(&self) -> Wanted {
-        let mut wanted = Wanted::clone(&self.wanted);
-        if wanted.follows_latest() {
-            let highest = self.highest().map(LatestLabel::at);
-            wanted.latest = wanted.latest.or(highest);
-        }
-        wanted
     }
 
     /// Returns the change that taper makes itself now, if one is due.
@@ -448,8 +439,8 @@ impl ModelState {
         let (name, versions) = (&self.name, missing.join(", "));
         Some(if self.versions_in_registry().is_empty() {
             format!(
-                "the registry no longer has this model: {versions} still answers from memory, and a restart cannot load it. Bring \
-                 the folder back, or run `taper models forget {name}`"
+                "the registry no longer has this model; it answers from memory (versions {versions}), and a restart cannot load it. \
+                 Bring the folder back, or run `taper models forget {name}`"
             )
         } else {
             format!(

@@ -122,6 +122,13 @@ impl Wanted {
             .any(|target| matches!(target, RawTarget::Label(label) if label == Label::LATEST))
     }
 
+    /// Records which version `latest` names if the policy names that label, and otherwise none. What is recorded already stays;
+    /// otherwise it is `highest`.
+    pub fn record_latest(&mut self, highest: Option<VersionNumber>) {
+        let latest = self.latest.or(highest.map(LatestLabel::at));
+        self.latest = latest.filter(|_| self.follows_latest());
+    }
+
     /// Returns this desired state as releases before 0.2 meant it, in which no policy was everything to `latest`.
     #[must_use]
     pub fn with_explicit_policy(mut self) -> Self {

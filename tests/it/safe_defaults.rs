@@ -34,15 +34,20 @@ fn exports(http: SocketAddr, line: &str) -> bool {
     text.lines().any(|have| have == line)
 }
 
-#[test]
-fn a_pushed_version_gets_no_traffic_and_every_message_says_so() {
-    let dir = two_versions();
-    let (gateway, admin, _) = serving(dir.path());
+/// Pushes version 3 of `m` and returns what is printed.
+fn push_third(admin: &str) -> String {
     let from = tempfile::tempdir().expect("temporary folder");
     tiny::publish(from.path(), "m", 3);
     let folder = from.path().join("m/3");
     let folder = folder.to_str().expect("UTF-8");
-    let pushed = stdout_of(&["push", folder, "--address", &admin]);
+    stdout_of(&["push", folder, "--address", admin])
+}
+
+#[test]
+fn a_pushed_version_gets_no_traffic_and_every_message_says_so() {
+    let dir = two_versions();
+    let (gateway, admin, _) = serving(dir.path());
+    let pushed = push_third(&admin);
     assert!(
         pushed.contains("it gets no traffic until `taper split set m 3=5%"),
         "{pushed}"
@@ -78,11 +83,7 @@ fn a_version_that_follows_latest_takes_over_by_a_revision_that_can_be_undone() {
     let dir = two_versions();
     let (_gateway, admin, _) = serving(dir.path());
     stdout_of(&["split", "set", "m", "latest=100%", "--address", &admin]);
-    let from = tempfile::tempdir().expect("temporary folder");
-    tiny::publish(from.path(), "m", 3);
-    let folder = from.path().join("m/3");
-    let folder = folder.to_str().expect("UTF-8");
-    let pushed = stdout_of(&["push", folder, "--address", &admin]);
+    let pushed = push_third(&admin);
     assert!(
         pushed.contains("it takes traffic: split (latest: 100%)"),
         "{pushed}"

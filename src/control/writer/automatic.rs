@@ -66,12 +66,26 @@ impl Writer {
             origin: change.origin,
             writer: self.name.clone(),
         };
-        match self.commit(model, current, draft).await {
+        let committed = self.commit_unless_overtaken(model, current, draft).await?;
+        if committed.is_none() {
+            self.automatic_again = Some(Instant::now() + AGAIN);
+        }
+        Ok(committed)
+    }
+
+    /// Does what [`commit`](Self::commit) does, for a change that taper decides itself. Returns `None` if another writer changed the
+    /// model first; its change is followed then. A store may announce that change later than it refuses this one, so the caller
+    /// waits before it tries again.
+    pub(super) async fn commit_unless_overtaken(
+        &mut self,
+        model: &ModelName,
+        expected: Revision,
+        draft: Draft,
+    ) -> Result<Option<Committed>, AdminError> {
+        match self.commit(model, expected, draft).await {
             Ok(committed) => Ok(Some(committed)),
             Err(StoreError::Conflict { .. }) => {
                 self.follow_store().await?;
-                // A store may announce the change of the other writer later than it refuses this one.
-                self.automatic_again = Some(Instant::now() + AGAIN);
                 Ok(None)
             }
             Err(error) => Err(store_error(error)),

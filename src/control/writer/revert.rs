@@ -7,11 +7,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::change::store_error;
 use super::follow::Committed;
 use super::task::Writer;
 use crate::control::clock::unix_ms;
-use crate::control::store::{Author, Draft, Origin, StoreError};
+use crate::control::store::{Author, Draft, Origin};
 use crate::control::wanted::Wanted;
 use crate::error::AdminError;
 use crate::ident::{ModelName, Revision};
@@ -79,16 +78,11 @@ impl Writer {
             origin: Origin::Operator,
             writer: self.name.clone(),
         };
-        match self.commit(model, current, draft).await {
-            Ok(committed) => Ok(Some(committed)),
-            Err(StoreError::Conflict { .. }) => {
-                self.follow_store().await?;
-                // A store may announce the change of the other writer later than it refuses this one.
-                self.revert_again = Some(Instant::now() + REVERT_AGAIN);
-                Ok(None)
-            }
-            Err(error) => Err(store_error(error)),
+        let committed = self.commit_unless_overtaken(model, current, draft).await?;
+        if committed.is_none() {
+            self.revert_again = Some(Instant::now() + REVERT_AGAIN);
         }
+        Ok(committed)
     }
 
     fn report_failed_revert(&mut self, model: &ModelName, error: &AdminError) {

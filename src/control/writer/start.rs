@@ -179,7 +179,8 @@ impl Writer {
             return Ok(());
         };
         model.use_first_version();
-        let (replaces, wanted) = (model.revision(), model.with_latest());
+        let (replaces, mut wanted) = (model.revision(), Wanted::clone(&model.wanted));
+        wanted.record_latest(model.highest());
         let draft = Draft {
             at_ms: unix_ms(self.clock.now()),
             author: Author {
