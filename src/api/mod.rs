@@ -28,7 +28,7 @@ pub use predictor::Predictor;
 use endpoints::Endpoint;
 
 /// How long a message may take to arrive. Without this limit, a client that stops half-way would keep its permit.
-const MESSAGE_PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const MESSAGE_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Returns the whole endpoint table: the RPCs of both gRPC ports, then the HTTP routes.
 #[must_use]

@@ -11,7 +11,7 @@ use tokio::time::{self, Instant, MissedTickBehavior};
 use tokio_stream::{Stream, StreamExt, wrappers::TcpListenerStream};
 
 use super::connection_table::{ConnectionLimits, ConnectionTable, Ticket};
-use super::socket::{AcceptedSocket, ClientSocket, Closer, SendLimit};
+use super::socket::{AcceptedSocket, ClientSocket, Closer, Protocol, SocketLimits};
 use crate::api::StageWatch;
 use crate::insight::metrics::Telemetry;
 
@@ -43,16 +43,18 @@ impl ConnectionLimiter {
         ConnectionTable::new(self.limits, Arc::clone(&self.telemetry))
     }
 
-    /// Returns the connections that `listener` accepts, for other threads to open. While the stream is polled, connections in `table` that
+    /// Returns the connections of clients of `protocol` that `listener` accepts, for other threads to open. While the stream is polled, connections in `table` that
     /// are idle or too old are closed.
     pub(super) fn accept(
         &self,
         table: &Arc<ConnectionTable>,
         listener: TcpListener,
+        protocol: Protocol,
     ) -> impl Stream<Item = AcceptedSocket> + Send + 'static {
         let limit = self.limits.max_connections;
-        let send_limit = SendLimit {
-            timeout: self.send_timeout,
+        let socket_limits = SocketLimits {
+            protocol,
+            send_timeout: self.send_timeout,
             telemetry: Arc::clone(&self.telemetry),
         };
         let table = Arc::clone(table);
@@ -85,18 +87,19 @@ impl ConnectionLimiter {
                 tracing::warn!(%error, "failed to enable TCP keep-alive: a peer that disappears will go unnoticed");
             }
             let io = io.into_std().ok()?;
-            Some(AcceptedSocket::new(io, ticket, send_limit.clone()))
+            Some(AcceptedSocket::new(io, ticket, socket_limits.clone()))
         })
     }
 
-    /// Returns the connections that `listener` accepts, opened on the thread that accepts them.
+    /// Returns the connections of clients of `protocol` that `listener` accepts, opened on the thread that accepts them.
     pub(super) fn accept_and_open(
         &self,
         table: &Arc<ConnectionTable>,
         listener: TcpListener,
+        protocol: Protocol,
     ) -> impl Stream<Item = (ClientSocket, Ticket)> + Send + 'static {
         let stage = self.stage.clone();
-        self.accept(table, listener)
+        self.accept(table, listener, protocol)
             .filter_map(move |accepted| accepted.open(Closer::at_cut(&stage)).ok())
     }
 }

@@ -11,6 +11,7 @@ use super::connections;
 use super::grpc_router::{Call, GrpcRouter};
 use super::reflection;
 use super::shared::Shared;
+use super::socket::Protocol;
 use crate::api::Stage;
 use crate::api::endpoints::Port;
 use crate::api::grpc::{Admin, AdminPort, AdminSettings, OpenInference};
@@ -38,7 +39,9 @@ pub(super) fn spawn(
     let table = shared.connection_limiter.table();
     tasks.spawn(connections::serve_until(
         Port::Admin.as_str(),
-        shared.connection_limiter.accept_and_open(&table, listener),
+        shared
+            .connection_limiter
+            .accept_and_open(&table, listener, Protocol::Http2),
         connections::grpc(router(shared, admin)?, shared.call_settings()),
         table,
         shared.stage.clone(),

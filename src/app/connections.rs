@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::routing::future::RouteFuture;
+use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body as HttpBody;
 use hyper::body::Incoming;
@@ -31,7 +32,7 @@ use super::connection_state::{Close, ConnectionState};
 use super::connection_table::{ConnectionTable, Ticket};
 use super::grpc_router::{Call, GrpcRouter, RouterFuture};
 use super::tracked::{TrackedBody, TrackedFuture};
-use crate::api::grpc::call_task;
+use crate::api::grpc::CallTask;
 use crate::api::{RequestContext, Stage, StageWatch};
 use crate::serving::admission::AdmissionControl;
 
@@ -46,6 +47,10 @@ pub(super) trait ServedConnection:
 }
 
 impl<C: GracefulConnection<Error = hyper::Error> + Send + 'static> ServedConnection for C {}
+
+/// The most bytes of one call that the transport holds when the client has room for them and its connection has not, besides the last
+/// part of the answer.
+const MAX_SEND_BYTES: usize = 64 << 10;
 
 /// A stream of bytes whose other end may have an address.
 pub(super) trait HasPeer {
@@ -176,6 +181,7 @@ where
         // The limit counts over the whole life of a connection, and it also counts bytes that arrive late for a refused request: an
         // overload would end the connections of all clients.
         .max_local_error_reset_streams(None)
+        .max_send_buf_size(MAX_SEND_BYTES)
         // No client of gRPC reads it.
         .auto_date_header(false);
     move |io, ticket| {
@@ -192,13 +198,13 @@ pub(super) struct CallExecutor {
 
 impl<F: Future<Output = ()> + Send + 'static> Executor<F> for CallExecutor {
     fn execute(&self, call: F) {
-        TokioExecutor::new().execute(call_task(call, self.send_timeout));
+        TokioExecutor::new().execute(CallTask::new(call, self.send_timeout));
     }
 }
 
 /// Answers the requests of a port.
 pub(super) trait Serve {
-    type Body: HttpBody + Unpin + 'static;
+    type Body: HttpBody<Data = Bytes> + Unpin + 'static;
     type Future: Future<Output = Result<Response<Self::Body>, Infallible>> + Unpin;
 
     /// Starts to answer a request.

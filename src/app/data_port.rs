@@ -9,6 +9,7 @@ use super::StartError;
 use super::grpc_router::{Call, GrpcRouter};
 use super::reflection::{self, MAX_SHORT_BYTES};
 use super::shared::Shared;
+use super::socket::Protocol;
 use super::{connections, threads};
 use crate::api::endpoints::Port;
 use crate::api::grpc::{DataPort, Health, OpenInference, Predictions, TensorFlowServing};
@@ -28,7 +29,9 @@ pub(super) fn spawn(
 ) -> Result<(), StartError> {
     let serve = connections::grpc(router(shared)?, shared.call_settings());
     let table = shared.connection_limiter.table();
-    let incoming = shared.connection_limiter.accept(&table, listener);
+    let incoming = shared
+        .connection_limiter
+        .accept(&table, listener, Protocol::Http2);
     let name = Port::Data.as_str();
     threads::spread(name, &serve, incoming, &table, &shared.stage, tasks)?;
     Ok(())

@@ -7,6 +7,7 @@ use tokio::task::JoinSet;
 
 use super::connections;
 use super::shared::Shared;
+use super::socket::Protocol;
 use crate::api::Stage;
 use crate::api::endpoints::Port;
 use crate::api::http::{HttpState, router};
@@ -24,7 +25,9 @@ pub(super) fn spawn(shared: &Shared, listener: TcpListener, tasks: &mut JoinSet<
     let table = shared.connection_limiter.table();
     tasks.spawn(connections::serve_until(
         Port::Http.as_str(),
-        shared.connection_limiter.accept_and_open(&table, listener),
+        shared
+            .connection_limiter
+            .accept_and_open(&table, listener, Protocol::Http1),
         connections::http(router(state), Arc::clone(&shared.admission)),
         table,
         shared.stage.clone(),

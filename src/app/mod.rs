@@ -23,6 +23,7 @@ mod connections;
 mod data_port;
 mod drain;
 mod drift;
+mod frames;
 mod grpc_router;
 mod http_port;
 mod listen;

@@ -15,19 +15,29 @@ use tokio::time::{self, Sleep};
 
 use super::connection_table::Ticket;
 use super::connections::HasPeer;
-use crate::api::{Stage, StageWatch};
-use crate::insight::metrics::{Telemetry, UnsentReason};
+use super::frames::{FrameWatch, PREFACE};
+use crate::api::{MESSAGE_PATIENCE, Stage, StageWatch};
+use crate::insight::metrics::{CloseReason, Telemetry, UnsentReason};
 
 /// How long a client may take to send the first bytes. After that, TCP keep-alive finds out whether it is still there.
 const FIRST_BYTES_TIMEOUT: Duration = Duration::from_secs(10);
-/// Number of first bytes: the preface of HTTP/2. No HTTP/1.1 request is shorter.
-const FIRST_BYTES: usize = 24;
+/// Number of first bytes. No HTTP/1.1 request is shorter than the preface of HTTP/2.
+const FIRST_BYTES: usize = PREFACE;
 
-/// How long a client may take nothing while there is something to send.
+/// What the clients of a port speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Protocol {
+    Http1,
+    Http2,
+}
+
+/// How long the sockets of a port may make no progress.
 #[derive(Clone, Debug)]
-pub(super) struct SendLimit {
-    pub(super) timeout: Duration,
-    /// Counts connections that are closed at the limit.
+pub(super) struct SocketLimits {
+    pub(super) protocol: Protocol,
+    /// How long a client may take nothing while there is something to send.
+    pub(super) send_timeout: Duration,
+    /// Counts connections that are closed at a limit.
     pub(super) telemetry: Arc<Telemetry>,
 }
 
@@ -36,17 +46,13 @@ pub(super) struct SendLimit {
 pub(super) struct AcceptedSocket {
     io: std::net::TcpStream,
     ticket: Ticket,
-    send_limit: SendLimit,
+    limits: SocketLimits,
 }
 
 impl AcceptedSocket {
-    /// Creates a socket that holds `ticket` and closes at `send_limit`.
-    pub(super) fn new(io: std::net::TcpStream, ticket: Ticket, send_limit: SendLimit) -> Self {
-        Self {
-            io,
-            ticket,
-            send_limit,
-        }
+    /// Creates a socket that holds `ticket` and closes at `limits`.
+    pub(super) fn new(io: std::net::TcpStream, ticket: Ticket, limits: SocketLimits) -> Self {
+        Self { io, ticket, limits }
     }
 
     /// Registers the socket with the runtime of the current thread, which will serve it until `closer` closes it. Returns it
@@ -58,8 +64,10 @@ impl AcceptedSocket {
         let socket = ClientSocket {
             io: TcpStream::from_std(self.io)?,
             first_bytes: Some((FIRST_BYTES, Box::pin(time::sleep(FIRST_BYTES_TIMEOUT)))),
+            frames: (self.limits.protocol == Protocol::Http2).then(FrameWatch::new),
+            unfinished: None,
             closer: Some(closer),
-            send_limit: self.send_limit,
+            limits: self.limits,
             blocked: None,
         };
         Ok((socket, self.ticket))
@@ -107,9 +115,13 @@ pub(super) struct ClientSocket {
     io: TcpStream,
     /// Number of first bytes that have not arrived yet, and the timer that closes the connection if they do not.
     first_bytes: Option<(usize, Pin<Box<Sleep>>)>,
+    /// `None` for HTTP/1.1, whose transport limits the time itself.
+    frames: Option<FrameWatch>,
+    /// Runs while the rest of a frame or of a header block does not arrive.
+    unfinished: Option<Pin<Box<Sleep>>>,
     /// `None` once the connection is closed.
     closer: Option<Closer>,
-    send_limit: SendLimit,
+    limits: SocketLimits,
     /// Runs while the client takes nothing of what there is to send.
     blocked: Option<Pin<Box<Sleep>>>,
 }
@@ -128,11 +140,43 @@ impl ClientSocket {
             let text = "the gateway has shut down";
             return Some(io::Error::new(io::ErrorKind::ConnectionAborted, text));
         }
-        let (_, timer) = self.first_bytes.as_mut()?;
+        if let Some((_, timer)) = &mut self.first_bytes {
+            return timer.as_mut().poll(cx).is_ready().then(|| {
+                let text = "the client has not sent anything";
+                io::Error::new(io::ErrorKind::TimedOut, text)
+            });
+        }
+        self.poll_unfinished(cx)
+    }
+
+    /// Returns an error once the client has left a frame or a header block unfinished for too long.
+    fn poll_unfinished(&mut self, cx: &mut Context<'_>) -> Option<io::Error> {
+        if self.frames.as_ref().is_none_or(FrameWatch::is_complete) {
+            return None;
+        }
+        let timer = self
+            .unfinished
+            .get_or_insert_with(|| Box::pin(time::sleep(MESSAGE_PATIENCE)));
         timer.as_mut().poll(cx).is_ready().then(|| {
-            let text = "the client has not sent anything";
+            let telemetry = &self.limits.telemetry;
+            telemetry.closed_connection(CloseReason::Unfinished);
+            let text = "the client has not finished a frame";
             io::Error::new(io::ErrorKind::TimedOut, text)
         })
+    }
+
+    /// Takes note of bytes that have arrived.
+    fn observe(&mut self, bytes: &[u8]) {
+        if let Some((missing, _)) = &mut self.first_bytes {
+            *missing = missing.saturating_sub(bytes.len());
+            if *missing == 0 {
+                self.first_bytes = None;
+            }
+        }
+        let frames = self.frames.as_mut();
+        if frames.is_some_and(|frames| frames.push(bytes)) {
+            self.unfinished = None;
+        }
     }
 }
 
@@ -147,12 +191,12 @@ impl ClientSocket {
             self.blocked = None;
             return written;
         }
-        let SendLimit { timeout, telemetry } = &self.send_limit;
+        let timeout = self.limits.send_timeout;
         let blocked = self
             .blocked
-            .get_or_insert_with(|| Box::pin(time::sleep(*timeout)));
+            .get_or_insert_with(|| Box::pin(time::sleep(timeout)));
         blocked.as_mut().poll(cx).map(|()| {
-            telemetry.unsent(UnsentReason::Unread);
+            self.limits.telemetry.unsent(UnsentReason::Unread);
             let text = "the client does not read its answers";
             Err(io::Error::new(io::ErrorKind::TimedOut, text))
         })
@@ -186,12 +230,7 @@ impl AsyncRead for ClientSocket {
                 None => Poll::Pending,
             };
         }
-        if let Some((missing, _)) = &mut self.first_bytes {
-            *missing = missing.saturating_sub(buf.filled().len() - filled_before);
-            if *missing == 0 {
-                self.first_bytes = None;
-            }
-        }
+        self.observe(&buf.filled()[filled_before..]);
         read
     }
 }

@@ -26,6 +26,7 @@ const HEADERS: u8 = 1;
 const SETTINGS: u8 = 4;
 const PING: u8 = 6;
 const GOAWAY: u8 = 7;
+const CONTINUATION: u8 = 9;
 /// The flag that acknowledges the settings of the other side.
 const ACK: u8 = 1;
 
@@ -62,13 +63,13 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
 }
 
 /// The beginning of every HTTP/2 connection.
-fn preface() -> Vec<u8> {
+pub fn preface() -> Vec<u8> {
     let settings = [frame(SETTINGS, 0, 0, &[]), frame(SETTINGS, ACK, 0, &[])].concat();
     [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", &*settings].concat()
 }
 
 /// A request whose header block does not end: `:method POST` without the flag END_HEADERS.
-fn unfinished_headers() -> Vec<u8> {
+pub fn unfinished_headers() -> Vec<u8> {
     [preface(), frame(HEADERS, 0, 1, &[0x83])].concat()
 }
 
@@ -182,6 +183,55 @@ async fn idle_connections_are_closed_whatever_they_began_with() {
         .predict(rows("m", [good()]))
         .await
         .expect("the client has connected again");
+    gateway.drain().await;
+}
+
+#[tokio::test]
+async fn unfinished_frames_end_their_connections_after_half_a_minute() {
+    const EACH: usize = 100;
+    let mut gateway = limited("").await;
+    let addresses = gateway.addresses();
+    let half_frame = [preface(), frame(PING, 0, 0, &[7; 8])].concat();
+    let beginnings = [
+        unfinished_headers(),
+        [
+            preface(),
+            frame(HEADERS, 0, 1, &[0x83]),
+            frame(CONTINUATION, 0, 1, &[]),
+        ]
+        .concat(),
+        half_frame[..half_frame.len() - 1].to_vec(),
+    ];
+    let mut held = Vec::new();
+    for address in [addresses.data, addresses.admin] {
+        for begin in &beginnings {
+            for _ in 0..EACH {
+                held.push(sends(address, begin).await);
+            }
+        }
+    }
+    let many = u64::try_from(held.len()).expect("few");
+    gateway
+        .predict(rows("m", [good()]))
+        .await
+        .expect("a prediction");
+    closed(&gateway, "unfinished", many).await;
+    for socket in &mut held {
+        read_to_end(socket).await;
+    }
+    // The connections of the harness are as old and stay open.
+    assert_eq!(
+        metric(
+            &gateway,
+            r#"taper_closed_connections_total{reason="unfinished"}"#
+        )
+        .await,
+        many
+    );
+    gateway
+        .predict(rows("m", [good()]))
+        .await
+        .expect("a prediction on the same connection");
     gateway.drain().await;
 }
 

@@ -16,12 +16,13 @@ use tokio::task::JoinSet;
 use tokio_stream::StreamExt;
 use tonic::body::Body;
 
-use crate::harness::{TestGateway, eventually, good, rows};
+use crate::harness::{TestGateway, eventually, good, http_get, rows};
 use crate::rest::post;
 use crate::{oip, tfs, tiny};
 
 mod compression;
 mod memory;
+mod resident;
 
 /// Addresses from which the hostile clients connect. The good client connects from 127.0.0.1.
 const ORIGINS: [&str; 2] = ["127.0.0.2", "127.0.0.1"];
@@ -80,6 +81,14 @@ fn calls() -> [(&'static str, Vec<u8>); 3] {
     ]
 }
 
+/// Rows of a message with a large answer.
+const MANY_ROWS: usize = 4096;
+
+/// A message of the Open Inference Protocol with [`MANY_ROWS`] rows.
+fn many_rows() -> Vec<u8> {
+    oip::typed(MANY_ROWS).encode_to_vec()
+}
+
 /// Returns `message` as a frame of gRPC.
 fn frame(message: &[u8]) -> Vec<u8> {
     let length = u32::try_from(message.len()).expect("short").to_be_bytes();
@@ -118,7 +127,12 @@ async fn finish(mut sender: Sender, request: Request<Body>) -> Option<Response<I
 
 /// Returns the value of a series; 0 if there is none.
 async fn series(gateway: &TestGateway, name: &str) -> f64 {
-    let (_, text) = gateway.http_get("/metrics").await;
+    series_at(gateway.addresses().http, name).await
+}
+
+/// Like [`series`], of the gateway whose HTTP port has this address.
+async fn series_at(address: SocketAddr, name: &str) -> f64 {
+    let (_, text) = http_get(address, "/metrics").await;
     let line = text
         .lines()
         .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
@@ -170,6 +184,35 @@ async fn unread_answers_are_dropped_at_the_time_limit() {
     let unread = r#"taper_unsent_answers_total{reason="unread"}"#;
     assert_eq!(series(&gateway, unread).await, 24.0);
     until_idle(&gateway).await;
+    gateway.drain().await;
+}
+
+#[tokio::test]
+async fn a_large_answer_of_which_a_byte_is_read_is_unread() {
+    const CALLS: usize = 8;
+    let limits = "[limits]\nsend_seconds = 1\n";
+    let gateway = TestGateway::start(limits, |root| {
+        tiny::publish_with(root, "m", 1, |manifest| {
+            manifest["batching"] = serde_json::json!({"max_rows": MANY_ROWS});
+        });
+    })
+    .await;
+    let sender = connection(gateway.addresses().data, "127.0.0.2", 1).await;
+    let (path, _) = calls()[1];
+    let mut held = Vec::new();
+    for _ in 0..CALLS {
+        let mut sender = sender.clone();
+        sender.ready().await.expect("a connection");
+        let request = request(path, &[], whole(frame(&many_rows())));
+        held.push(sender.send_request(request).await.expect("a head"));
+    }
+    let unread = r#"taper_unsent_answers_total{reason="unread"}"#;
+    until_series(&gateway, unread, |unread| unread == 8.0).await;
+    until_idle(&gateway).await;
+    for response in held {
+        let mut body = response.into_body();
+        while let Some(Ok(_)) = body.frame().await {}
+    }
     gateway.drain().await;
 }
 

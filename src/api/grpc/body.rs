@@ -8,12 +8,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::{Sleep, sleep};
-use tonic::Status;
 use tonic::body::Body;
+use tonic::{Code, Status};
 
 use super::gzip::{self, GzipMessages};
 use crate::api::error_mapping::ErrorMapping;
-use crate::api::status;
+use crate::api::{MESSAGE_PATIENCE, status};
 use crate::serving::admission::RequestPermit;
 
 /// Time between two checks for room while a stream is not read.
@@ -23,18 +23,26 @@ const PAUSE: Duration = Duration::from_millis(5);
 #[derive(Debug)]
 pub struct RequestBody {
     inner: Body,
-    /// `None` for a service without admission control.
-    counter: Option<ByteCounter>,
+    arrival: Arrival,
     /// `None` if the messages are not compressed.
     compressed: Option<Box<GzipMessages>>,
 }
 
+/// How the arrival of a body is limited.
+#[derive(Debug)]
+enum Arrival {
+    /// By admission control.
+    Counted(ByteCounter),
+    /// Each part in time. The timer runs while none arrives.
+    Timed(Option<Pin<Box<Sleep>>>),
+}
+
 impl RequestBody {
-    /// Passes `inner` on as it is.
-    pub(super) fn uncounted(inner: Body) -> Self {
+    /// Passes `inner` on. If nothing of it arrives for [`MESSAGE_PATIENCE`], the body ends with an error.
+    pub(super) fn timed(inner: Body) -> Self {
         Self {
             inner,
-            counter: None,
+            arrival: Arrival::Timed(None),
             compressed: None,
         }
     }
@@ -45,25 +53,25 @@ impl RequestBody {
         permit: Arc<RequestPermit>,
         error_mapping: &'static ErrorMapping,
     ) -> Self {
-        let counter = Some(ByteCounter {
+        let counter = ByteCounter {
             permit,
             error_mapping,
             pause: None,
-        });
+        };
         Self {
             inner,
-            counter,
+            arrival: Arrival::Counted(counter),
             compressed: None,
         }
     }
 
     /// Inflates the messages, each to at most `max_bytes` bytes, and counts the inflated bytes.
     pub(super) fn inflated(mut self, max_bytes: usize) -> Self {
-        self.compressed = self.counter.as_ref().map(|counter| {
+        if let Arrival::Counted(counter) = &self.arrival {
             let (permit, error_mapping) = (Arc::clone(&counter.permit), counter.error_mapping);
             let count = move |bytes| count(&permit, bytes, error_mapping);
-            Box::new(GzipMessages::new(max_bytes, count))
-        });
+            self.compressed = Some(Box::new(GzipMessages::new(max_bytes, count)));
+        }
         self
     }
 }
@@ -123,6 +131,27 @@ impl ByteCounter {
     }
 }
 
+/// Polls `body`, and fails if nothing of it arrives for [`MESSAGE_PATIENCE`].
+fn poll_in_time(
+    body: &mut Body,
+    timer: &mut Option<Pin<Box<Sleep>>>,
+    cx: &mut Context<'_>,
+) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+    if let Poll::Ready(frame) = Pin::new(body).poll_frame(cx) {
+        *timer = None;
+        return Poll::Ready(frame);
+    }
+    let timer = timer.get_or_insert_with(|| Box::pin(sleep(MESSAGE_PATIENCE)));
+    timer.as_mut().poll(cx).map(|()| {
+        let text = format!("nothing arrived for {MESSAGE_PATIENCE:?}");
+        Some(Err(status::with_reason(
+            Code::DeadlineExceeded,
+            "MESSAGE_TOO_SLOW",
+            &text,
+        )))
+    })
+}
+
 impl HttpBody for RequestBody {
     type Data = Bytes;
     type Error = Status;
@@ -133,11 +162,12 @@ impl HttpBody for RequestBody {
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let Self {
             inner,
-            counter,
+            arrival,
             compressed,
         } = &mut *self;
-        let Some(counter) = counter else {
-            return Pin::new(inner).poll_frame(cx);
+        let counter = match arrival {
+            Arrival::Counted(counter) => counter,
+            Arrival::Timed(timer) => return poll_in_time(inner, timer, cx),
         };
         loop {
             ready!(counter.poll_room(cx));

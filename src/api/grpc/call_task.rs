@@ -5,12 +5,13 @@
 //! long, once the deadline of the call has passed, or once another connection needs the permit.
 
 use std::cell::Cell;
-use std::future::{pending, poll_fn};
-use std::pin::{Pin, pin};
+use std::future::pending;
+use std::pin::Pin;
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use pin_project_lite::pin_project;
 use tokio::time::{sleep, sleep_until};
 
 use crate::insight::metrics::UnsentReason;
@@ -27,33 +28,50 @@ pub(super) fn set_admitted(permit: &Arc<RequestPermit>) {
     ADMITTED.set(Some(Arc::downgrade(permit)));
 }
 
-/// Returns the task that drives `call`, which was just started on this thread. It ends early if a part of the answer is not sent
-/// within `send_timeout`.
-pub fn call_task(
-    call: impl Future<Output = ()> + Send,
-    send_timeout: Duration,
-) -> impl Future<Output = ()> + Send {
-    let mut permit = ADMITTED.take();
-    async move {
-        let mut call = pin!(call);
-        let mut unsent: Option<Unsent> = None;
-        poll_fn(|cx| {
-            let polled = call.as_mut().poll(cx);
-            if permit.is_none() {
-                // Some services are called by the first poll.
-                permit = ADMITTED.take();
-            }
-            if polled.is_ready() {
-                return Poll::Ready(());
-            }
-            let permit = permit.as_ref().and_then(Weak::upgrade);
-            let Some(permit) = permit.filter(|permit| permit.unsent() > 0) else {
-                unsent = None;
-                return Poll::Pending;
-            };
-            poll_unsent(&mut unsent, permit, send_timeout, cx)
-        })
-        .await;
+pin_project! {
+    /// Drives a call that was just started on this thread. Ends early if a part of the answer is not sent in time.
+    ///
+    /// A struct and no async block, which would hold the large future of the transport twice and move it at the first poll.
+    pub struct CallTask<F> {
+        #[pin]
+        call: F,
+        permit: Option<Weak<RequestPermit>>,
+        send_timeout: Duration,
+        unsent: Option<Unsent>,
+    }
+}
+
+impl<F> CallTask<F> {
+    /// Returns the task of `call`, whose parts may each wait for the client for `send_timeout`.
+    pub fn new(call: F, send_timeout: Duration) -> Self {
+        Self {
+            call,
+            permit: ADMITTED.take(),
+            send_timeout,
+            unsent: None,
+        }
+    }
+}
+
+impl<F: Future<Output = ()>> Future for CallTask<F> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.project();
+        let polled = this.call.poll(cx);
+        if this.permit.is_none() {
+            // Some services are called by the first poll.
+            *this.permit = ADMITTED.take();
+        }
+        if polled.is_ready() {
+            return Poll::Ready(());
+        }
+        let permit = this.permit.as_ref().and_then(Weak::upgrade);
+        let Some(permit) = permit.filter(|permit| permit.unsent() > 0) else {
+            *this.unsent = None;
+            return Poll::Pending;
+        };
+        poll_unsent(this.unsent, permit, *this.send_timeout, cx)
     }
 }
 

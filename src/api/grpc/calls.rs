@@ -95,7 +95,11 @@ fn too_slow(patience: Duration) -> Response<Body> {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+    use http_body::Frame;
+    use http_body_util::{BodyExt, StreamBody};
     use tokio::time::Instant;
+    use tokio_stream::StreamExt as _;
     use tonic::Status;
 
     use super::*;
@@ -120,8 +124,33 @@ mod tests {
         }
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_health_call_without_its_message_ends_and_frees_its_place() {
+    /// Waits for the end of the message, and answers with the error that ends it.
+    #[derive(Clone)]
+    struct Reading;
+
+    impl Service<Request<RequestBody>> for Reading {
+        type Response = Response<Body>;
+        type Error = Infallible;
+        type Future = BoxFuture<Response<Body>, Infallible>;
+
+        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
+            Box::pin(async {
+                let status = request.collect().await.expect_err("the message has no end");
+                Ok(status.into_http())
+            })
+        }
+    }
+
+    /// Calls `inner` as `service`, which may have one open call, with a message that has no end, twice. Both must end in time.
+    async fn check_end<S>(inner: S, service: LimitedService)
+    where
+        S: Service<Request<RequestBody>, Response = Response<Body>, Error = Infallible>,
+        S::Future: Send + 'static,
+    {
         let limit = CallLimit {
             total: 1,
             per_connection: 1,
@@ -132,17 +161,35 @@ mod tests {
             admin: limit,
         };
         let limiter = CallLimiter::new(limits, Telemetry::new().unwrap());
-        let mut service = LimitedCalls::new(Waiting, LimitedService::Health, limiter);
+        let mut service = LimitedCalls::new(inner, service, limiter);
         let connection = Arc::default();
         for _ in 0..2 {
             let begin = Instant::now();
-            let mut request = Request::new(Body::empty());
+            let begun = tokio_stream::once(Ok::<_, Status>(Bytes::from_static(b"half")));
+            let body = StreamBody::new(
+                begun
+                    .chain(tokio_stream::pending())
+                    .map(|data| data.map(Frame::data)),
+            );
+            let mut request = Request::new(Body::new(body));
             let context = RequestContext::new(None).with_calls(Arc::clone(&connection));
             context.attach(request.extensions_mut());
             let response = service.call(request).await.unwrap();
             let status = Status::from_header_map(response.headers()).unwrap();
             assert_eq!(status.code(), Code::DeadlineExceeded, "{status:?}");
             assert_eq!(begin.elapsed(), MESSAGE_PATIENCE);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_health_call_without_its_message_ends_and_frees_its_place() {
+        check_end(Waiting, LimitedService::Health).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_sends_nothing_more_ends_and_frees_its_place() {
+        for service in LimitedService::ALL {
+            check_end(Reading, service).await;
         }
     }
 }

@@ -40,7 +40,7 @@ where
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let limit = timeout_of(request.headers());
-        let response = self.0.call(request.map(RequestBody::uncounted));
+        let response = self.0.call(request.map(RequestBody::timed));
         let Some(limit) = limit else {
             return Either::Left(response);
         };

@@ -23,7 +23,7 @@ mod tfs;
 pub use admin::{Admin, AdminSettings};
 pub use admission::{Admission, AdmissionFuture};
 pub use body::RequestBody;
-pub use call_task::call_task;
+pub use call_task::CallTask;
 pub use calls::LimitedCalls;
 pub use deadline::DeadlineService;
 pub use gzip::CompressionLimits;

@@ -34,11 +34,13 @@ pub enum CloseReason {
     Age,
     /// Requests were still open when the time to finish them had passed.
     AgeGrace,
+    /// The client left a frame or a header block unfinished.
+    Unfinished,
 }
 
 impl CloseReason {
     /// The values of the label `reason`, indexed by `reason as usize`.
-    pub const REASONS: [&str; 4] = ["idle", "make_room", "age", "age_grace"];
+    pub const REASONS: [&str; 5] = ["idle", "make_room", "age", "age_grace", "unfinished"];
 }
 
 /// A group of services without admission control whose concurrent calls are limited together.
