@@ -138,6 +138,15 @@ pub(super) fn with_reason(code: WireCode, reason: &str, message: &str) -> Status
     Status::with_error_details(code, message, error_info(reason))
 }
 
+/// Makes the status of a call beyond a limit on calls without admission control.
+pub(super) fn too_many_calls(error: &impl ToString) -> Status {
+    with_reason(
+        WireCode::ResourceExhausted,
+        "TOO_MANY_CALLS",
+        &error.to_string(),
+    )
+}
+
 fn make_status(code: Code, error: &impl ToString, details: ErrorDetails) -> Status {
     let message = cut(&error.to_string(), MAX_MESSAGE_BYTES, percent_encoded_len);
     Status::with_error_details(to_wire(code), message, details)

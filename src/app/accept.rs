@@ -115,10 +115,6 @@ fn ticks(interval: Duration) -> impl Stream<Item = ()> + Send + 'static {
 }
 
 /// Makes the system close the connection if the other side disappears, or acknowledges nothing that is sent to it.
-///
-/// PINGs of HTTP/2 would also find a process that hangs while its system still acknowledges data, but hyper locks a mutex and reads the
-/// clock with every frame and at every poll of a connection for them. The [table](super::connection_table) needs no clock: it closes the
-/// connection of such a process when its requests have ended, or when it is too old.
 fn enable_keepalive(io: &TcpStream) -> io::Result<()> {
     let io = SockRef::from(io);
     let keepalive = TcpKeepalive::new()

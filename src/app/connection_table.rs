@@ -230,6 +230,11 @@ pub(super) struct Ticket {
 }
 
 impl Ticket {
+    /// Counts the connection as closed for `reason`.
+    pub(super) fn count_closed(&self, reason: CloseReason) {
+        self.table.telemetry.closed_connection(reason);
+    }
+
     /// Returns the state of the connection.
     pub(super) fn state(&self) -> &Arc<ConnectionState> {
         &self.state

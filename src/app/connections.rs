@@ -20,6 +20,7 @@ use http_body::Body as HttpBody;
 use hyper::body::Incoming;
 use hyper::rt::Executor;
 use hyper::server::conn::{http1, http2};
+use hyper::service::HttpService;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulConnection;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -34,19 +35,39 @@ use super::grpc_router::{Call, GrpcRouter, RouterFuture};
 use super::tracked::{TrackedBody, TrackedFuture};
 use crate::api::grpc::CallTask;
 use crate::api::{RequestContext, Stage, StageWatch};
+use crate::insight::metrics::CloseReason;
 use crate::serving::admission::AdmissionControl;
 
 /// How long a connection may be idle between two requests, and how long the head of a request may take to arrive. Longer than the minute
 /// after which many clients close idle connections, since it is better if the client closes first.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
 
+/// How long a client may take to answer a PING.
+const PING_TIMEOUT: Duration = Duration::from_secs(20);
+
 /// A connection that hyper serves and can shut down gracefully.
 pub(super) trait ServedConnection:
     GracefulConnection<Error = hyper::Error> + Send + 'static
 {
+    /// Why hyper closes it after a time limit of its own.
+    const TIMEOUT: CloseReason;
 }
 
-impl<C: GracefulConnection<Error = hyper::Error> + Send + 'static> ServedConnection for C {}
+impl<I, S> ServedConnection for http1::Connection<I, S>
+where
+    S: HttpService<Incoming>,
+    Self: GracefulConnection<Error = hyper::Error> + Send + 'static,
+{
+    const TIMEOUT: CloseReason = CloseReason::Idle;
+}
+
+impl<I, S, E> ServedConnection for http2::Connection<I, S, E>
+where
+    S: HttpService<Incoming>,
+    Self: GracefulConnection<Error = hyper::Error> + Send + 'static,
+{
+    const TIMEOUT: CloseReason = CloseReason::Unresponsive;
+}
 
 /// The most bytes of one call that the transport holds when the client has room for them and its connection has not, besides the last
 /// part of the answer.
@@ -114,6 +135,11 @@ async fn run<C: ServedConnection>(connection: C, ticket: Ticket) -> Result<(), h
         }
     })
     .await
+    .inspect_err(|error| {
+        if error.is_timeout() {
+            ticket.count_closed(C::TIMEOUT);
+        }
+    })
 }
 
 /// Logs why a connection ended, at debug level: the end of one connection does not affect the others.
@@ -150,6 +176,8 @@ where
 pub(super) struct CallSettings {
     /// The most concurrent calls on a connection.
     pub(super) max_streams: u32,
+    /// Time without a frame from the client after which it must answer a PING; `None`: never.
+    pub(super) ping_after: Option<Duration>,
     /// How long a part of an answer may wait for its client.
     pub(super) send_timeout: Duration,
     /// Counts what each connection holds.
@@ -172,11 +200,15 @@ where
 {
     let CallSettings {
         max_streams,
+        ping_after,
         send_timeout,
         admission,
     } = settings;
     let mut server = http2::Builder::new(CallExecutor { send_timeout });
     server
+        .timer(TokioTimer::new())
+        .keep_alive_interval(ping_after)
+        .keep_alive_timeout(PING_TIMEOUT)
         .max_concurrent_streams(max_streams)
         // The limit counts over the whole life of a connection, and it also counts bytes that arrive late for a refused request: an
         // overload would end the connections of all clients.

@@ -91,6 +91,7 @@ impl Shared {
     pub(super) fn call_settings(&self) -> CallSettings {
         CallSettings {
             max_streams: self.config.max_concurrent_streams,
+            ping_after: self.config.ping_after,
             send_timeout: self.config.send_timeout,
             admission: Arc::clone(&self.admission),
         }

@@ -58,6 +58,8 @@ pub struct Config {
     pub max_connections: usize,
     /// How long a connection may be idle; `None`: without a limit.
     pub max_connection_idle: Option<Duration>,
+    /// Time without a frame of the client after which a connection of gRPC must answer a PING; `None`: never.
+    pub ping_after: Option<Duration>,
     /// The age at which a connection takes no new requests; `None`: never.
     pub max_connection_age: Option<Duration>,
     /// How long requests that are open at that age may take to finish.
@@ -210,6 +212,7 @@ fn check(raw: RawConfig, registry: PathBuf, state: PathBuf, file: &Path) -> Resu
         },
         max_connections: limits.max_connections,
         max_connection_idle: unless_zero(limits.max_connection_idle_seconds),
+        ping_after: unless_zero(limits.ping_seconds),
         max_connection_age: unless_zero(limits.max_connection_age_seconds),
         connection_age_grace: Duration::from_secs(limits.connection_age_grace_seconds),
         max_concurrent_streams: limits.max_concurrent_streams,
@@ -270,6 +273,7 @@ fn call_limits(limits: &RawLimits) -> CallLimits {
             limits.max_admin_calls,
             limits.max_admin_calls_per_connection,
         ),
+        max_message_bytes: limits.max_message_bytes,
     }
 }
 

@@ -99,6 +99,10 @@ pub(super) struct RawLimits {
     /// Default: 3600.
     #[schemars(range(min = 0, max = 31_536_000))]
     pub(super) connection_age_grace_seconds: u64,
+    /// Seconds without a frame of a gRPC client after which it must answer a PING within 20 seconds or is disconnected, 0 to 86,400; 0:
+    /// never. Default: 60.
+    #[schemars(range(min = 0, max = 86_400))]
+    pub(super) ping_seconds: u64,
     /// The most concurrent requests per connection, 1 to 100,000. Default: 1024.
     #[schemars(range(min = 1, max = 100_000))]
     pub(super) max_concurrent_streams: u32,
@@ -166,6 +170,7 @@ impl Default for RawLimits {
             max_connection_idle_seconds: 300,
             max_connection_age_seconds: 86_400,
             connection_age_grace_seconds: 3600,
+            ping_seconds: 60,
             max_concurrent_streams: 1024,
             max_stream_idle_seconds: 3600,
             max_health_calls: 1024,

@@ -12,6 +12,11 @@ use crate::insight::metrics::{CallScope, LimitedService, Telemetry};
 /// clients cannot make health checks fail.
 const RESERVED_HEALTH_CALLS: usize = 2;
 
+/// Bytes of the messages of each call that are always admitted. All messages but those with files are far shorter.
+const RESERVED_BYTES: usize = 64 << 10;
+/// How many messages of the largest size all calls may hold together beyond that: as many as there are uploads at a time.
+const LARGE_MESSAGES: usize = 2;
+
 /// The limit on the concurrent calls of one group of services.
 #[derive(Clone, Copy, Debug)]
 pub struct CallLimit {
@@ -30,9 +35,19 @@ pub struct CallLimits {
     pub reflection: CallLimit,
     /// The services of the admin port.
     pub admin: CallLimit,
+    /// The most bytes of a message. All calls together may hold the bytes of two such messages, besides 64 KiB of each call.
+    pub max_message_bytes: usize,
 }
 
 impl CallLimits {
+    /// Returns how many bytes of a call that has sent `arrived` count against the limit. A call with several messages holds one at a
+    /// time.
+    fn counted(&self, arrived: usize) -> usize {
+        arrived
+            .min(self.max_message_bytes)
+            .saturating_sub(RESERVED_BYTES)
+    }
+
     fn of(&self, service: LimitedService) -> CallLimit {
         match service {
             LimitedService::Health => self.health,
@@ -67,6 +82,8 @@ pub struct CallLimiter {
     limits: CallLimits,
     telemetry: Arc<Telemetry>,
     open: Counts,
+    /// Bytes that all open calls hold, as far as they [count](CallLimits::counted).
+    bytes: AtomicUsize,
 }
 
 /// A call that was refused because too many are open.
@@ -101,6 +118,7 @@ impl CallLimiter {
             limits,
             telemetry,
             open: Counts::default(),
+            bytes: AtomicUsize::new(0),
         })
     }
 
@@ -121,6 +139,7 @@ impl CallLimiter {
             limiter: Arc::clone(self),
             service,
             connection,
+            arrived: AtomicUsize::new(0),
         };
         let is_reserved =
             service == LimitedService::Health && of_connection < RESERVED_HEALTH_CALLS;
@@ -146,10 +165,50 @@ pub struct CallPermit {
     limiter: Arc<CallLimiter>,
     service: LimitedService,
     connection: Arc<ConnectionCalls>,
+    /// Bytes of its messages.
+    arrived: AtomicUsize,
+}
+
+/// A call that was refused because the messages of all calls hold too many bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "messages of calls besides predictions hold more than {limit} bytes, which is the limit (twice limits.max_message_bytes); try \
+     again when some have ended"
+)]
+pub struct TooManyBytes {
+    limit: usize,
+}
+
+impl CallPermit {
+    /// Adds `more` bytes of the call's messages, which have arrived.
+    ///
+    /// # Errors
+    /// Returns an error if all calls together hold too many bytes.
+    pub fn hold(&self, more: usize) -> Result<(), TooManyBytes> {
+        let CallLimiter {
+            limits,
+            telemetry,
+            bytes,
+            ..
+        } = &*self.limiter;
+        let before = self.arrived.fetch_add(more, Ordering::Relaxed);
+        let counted = limits.counted(before.saturating_add(more)) - limits.counted(before);
+        if counted == 0 {
+            return Ok(());
+        }
+        let limit = limits.max_message_bytes.saturating_mul(LARGE_MESSAGES);
+        if bytes.fetch_add(counted, Ordering::Relaxed) + counted <= limit {
+            return Ok(());
+        }
+        telemetry.refused_call(self.service, CallScope::Gateway);
+        Err(TooManyBytes { limit })
+    }
 }
 
 impl Drop for CallPermit {
     fn drop(&mut self) {
+        let counted = self.limiter.limits.counted(*self.arrived.get_mut());
+        self.limiter.bytes.fetch_sub(counted, Ordering::Relaxed);
         self.connection.0.subtract(self.service);
         self.limiter.open.subtract(self.service);
     }
@@ -168,6 +227,7 @@ mod tests {
             health: limit,
             reflection: limit,
             admin: limit,
+            max_message_bytes: 1_000_000,
         };
         CallLimiter::new(limits, Telemetry::new().unwrap())
     }
@@ -202,6 +262,25 @@ mod tests {
                 format!(r#"taper_refused_calls_total{{service="reflection",scope="{scope}"}} 1"#);
             assert!(text.lines().any(|have| have == line), "{line}\n{text}");
         }
+    }
+
+    #[test]
+    fn large_messages_are_limited_together_and_small_ones_are_not() {
+        let limiter = limiter();
+        let enter = || limiter.enter(LimitedService::Admin, Arc::default());
+        let [upload, other, third] = [(); 3].map(|()| enter().unwrap());
+        // Of a call with many messages, one counts.
+        for _ in 0..10 {
+            upload.hold(900_000).unwrap();
+        }
+        other.hold(1_000_000).unwrap();
+        third.hold(RESERVED_BYTES).unwrap();
+        let error = third.hold(1_000_000).unwrap_err();
+        assert!(error.to_string().contains("2000000 bytes"), "{error}");
+        drop((upload, third));
+        enter().unwrap().hold(1_000_000).unwrap();
+        drop(other);
+        assert_eq!(limiter.bytes.load(Ordering::Relaxed), 0);
     }
 
     #[test]

@@ -256,6 +256,35 @@ async fn a_connection_that_sends_only_pings_is_idle() {
     gateway.drain().await;
 }
 
+#[tokio::test]
+async fn a_client_that_answers_no_ping_is_disconnected() {
+    let mut gateway = limited("ping_seconds = 1").await;
+    let addresses = gateway.addresses();
+    let (to, mut answers) = open_stream(&mut gateway).await;
+    for address in [addresses.data, addresses.admin] {
+        let mut socket = sends(address, &preface()).await;
+        let kinds = kinds(&read_to_end(&mut socket).await);
+        assert!(
+            kinds.contains(&PING) && kinds.contains(&GOAWAY),
+            "{kinds:?}"
+        );
+    }
+    closed(&gateway, "unresponsive", 2).await;
+    // The clients of the harness answer.
+    to.send(rows("m", [good()])).await.expect("sent");
+    answers.message().await.expect("no end").expect("an answer");
+    drop((to, answers));
+    assert_eq!(
+        metric(
+            &gateway,
+            r#"taper_closed_connections_total{reason="unresponsive"}"#
+        )
+        .await,
+        2
+    );
+    gateway.drain().await;
+}
+
 /// Opens a stream. Requests can be sent one by one.
 async fn open_stream(
     gateway: &mut TestGateway,

@@ -15,6 +15,7 @@ use super::gzip::{self, GzipMessages};
 use crate::api::error_mapping::ErrorMapping;
 use crate::api::{MESSAGE_PATIENCE, status};
 use crate::serving::admission::RequestPermit;
+use crate::serving::call_limit::CallPermit;
 
 /// Time between two checks for room while a stream is not read.
 const PAUSE: Duration = Duration::from_millis(5);
@@ -33,16 +34,17 @@ pub struct RequestBody {
 enum Arrival {
     /// By admission control.
     Counted(ByteCounter),
-    /// Each part in time. The timer runs while none arrives.
-    Timed(Option<Pin<Box<Sleep>>>),
+    /// By the limits on calls without admission control. The timer runs while nothing arrives.
+    Limited(Arc<CallPermit>, Option<Pin<Box<Sleep>>>),
 }
 
 impl RequestBody {
-    /// Passes `inner` on. If nothing of it arrives for [`MESSAGE_PATIENCE`], the body ends with an error.
-    pub(super) fn timed(inner: Body) -> Self {
+    /// Passes `inner` on, whose bytes count against `permit`. Past the limit, or if nothing arrives for [`MESSAGE_PATIENCE`], the body ends
+    /// with an error.
+    pub(super) fn limited(inner: Body, permit: Arc<CallPermit>) -> Self {
         Self {
             inner,
-            arrival: Arrival::Timed(None),
+            arrival: Arrival::Limited(permit, None),
             compressed: None,
         }
     }
@@ -131,15 +133,21 @@ impl ByteCounter {
     }
 }
 
-/// Polls `body`, and fails if nothing of it arrives for [`MESSAGE_PATIENCE`].
-fn poll_in_time(
+/// Polls `body`, and fails past a limit of `permit`, or if nothing of it arrives for [`MESSAGE_PATIENCE`].
+fn poll_limited(
     body: &mut Body,
+    permit: &CallPermit,
     timer: &mut Option<Pin<Box<Sleep>>>,
     cx: &mut Context<'_>,
 ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
     if let Poll::Ready(frame) = Pin::new(body).poll_frame(cx) {
         *timer = None;
-        return Poll::Ready(frame);
+        let arrived = frame.as_ref().and_then(|frame| frame.as_ref().ok());
+        let bytes = arrived.and_then(Frame::data_ref).map_or(0, Bytes::len);
+        return Poll::Ready(match permit.hold(bytes) {
+            Ok(()) => frame,
+            Err(error) => Some(Err(status::too_many_calls(&error))),
+        });
     }
     let timer = timer.get_or_insert_with(|| Box::pin(sleep(MESSAGE_PATIENCE)));
     timer.as_mut().poll(cx).map(|()| {
@@ -167,7 +175,7 @@ impl HttpBody for RequestBody {
         } = &mut *self;
         let counter = match arrival {
             Arrival::Counted(counter) => counter,
-            Arrival::Timed(timer) => return poll_in_time(inner, timer, cx),
+            Arrival::Limited(permit, timer) => return poll_limited(inner, permit, timer, cx),
         };
         loop {
             ready!(counter.poll_room(cx));

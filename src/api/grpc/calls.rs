@@ -1,4 +1,4 @@
-//! The layer of services without admission control: a limit on concurrent calls, and deadlines.
+//! The layer of services without admission control: limits on concurrent calls and on their bytes, and deadlines.
 
 use std::convert::Infallible;
 use std::future::ready;
@@ -22,7 +22,7 @@ use crate::insight::metrics::LimitedService;
 use crate::serving::call_limit::CallLimiter;
 
 /// A gRPC service whose concurrent calls are limited. A call fails with RESOURCE_EXHAUSTED at the limit, and with DEADLINE_EXCEEDED if its
-/// response has not started by the deadline.
+/// response has not started by the deadline, or if nothing more of its messages arrives.
 #[derive(Clone, Debug)]
 pub struct LimitedCalls<S> {
     inner: DeadlineService<S>,
@@ -69,13 +69,14 @@ where
         let permit = match self.limiter.enter(self.service, connection) {
             Ok(permit) => permit,
             Err(error) => {
-                let text = error.to_string();
-                let status = status::with_reason(Code::ResourceExhausted, "TOO_MANY_CALLS", &text);
+                let status = status::too_many_calls(&error);
                 return Box::pin(ready(Ok(status.into_http())));
             }
         };
+        let permit = Arc::new(permit);
         let patience = self.patience();
-        let response = self.inner.call(request);
+        let limited = |body| RequestBody::limited(body, Arc::clone(&permit));
+        let response = self.inner.call(request.map(limited));
         Box::pin(async move {
             let Ok(response) = match patience {
                 None => response.await,
@@ -159,6 +160,7 @@ mod tests {
             health: limit,
             reflection: limit,
             admin: limit,
+            max_message_bytes: 1 << 20,
         };
         let limiter = CallLimiter::new(limits, Telemetry::new().unwrap());
         let mut service = LimitedCalls::new(inner, service, limiter);

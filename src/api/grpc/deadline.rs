@@ -13,7 +13,6 @@ use tonic::body::Body;
 use tonic::codegen::{BoxFuture, Service};
 use tonic::server::NamedService;
 
-use super::body::RequestBody;
 use crate::api::status;
 
 /// A gRPC service with deadlines. A call fails with DEADLINE_EXCEEDED if its response has not started by the deadline.
@@ -25,9 +24,9 @@ impl<S: NamedService> NamedService for DeadlineService<S> {
     const NAME: &'static str = S::NAME;
 }
 
-impl<S> Service<Request<Body>> for DeadlineService<S>
+impl<S, B> Service<Request<B>> for DeadlineService<S>
 where
-    S: Service<Request<RequestBody>, Response = Response<Body>, Error = Infallible>,
+    S: Service<Request<B>, Response = Response<Body>, Error = Infallible>,
     S::Future: Send + 'static,
 {
     type Response = Response<Body>;
@@ -38,9 +37,9 @@ where
         self.0.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
+    fn call(&mut self, request: Request<B>) -> Self::Future {
         let limit = timeout_of(request.headers());
-        let response = self.0.call(request.map(RequestBody::timed));
+        let response = self.0.call(request);
         let Some(limit) = limit else {
             return Either::Left(response);
         };
@@ -83,7 +82,7 @@ mod tests {
     #[derive(Clone)]
     struct Slow;
 
-    impl Service<Request<RequestBody>> for Slow {
+    impl Service<Request<Body>> for Slow {
         type Response = Response<Body>;
         type Error = Infallible;
         type Future = BoxFuture<Response<Body>, Infallible>;
@@ -92,7 +91,7 @@ mod tests {
             Poll::Ready(Ok(()))
         }
 
-        fn call(&mut self, _: Request<RequestBody>) -> Self::Future {
+        fn call(&mut self, _: Request<Body>) -> Self::Future {
             Box::pin(async {
                 sleep(Duration::from_secs(60)).await;
                 Ok(Response::new(Body::empty()))

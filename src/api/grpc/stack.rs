@@ -171,6 +171,7 @@ mod tests {
             health: limit,
             reflection: limit,
             admin: limit,
+            max_message_bytes: 1,
         };
         let call_limiter = CallLimiter::new(calls, Arc::clone(&telemetry));
         let error = StackBuilder::new(Port::Data, admission, call_limiter, telemetry)

@@ -84,7 +84,7 @@ pub(super) const CLOSE_REASON: Label = Label {
     values: Values::OneOf(&CloseReason::REASONS),
     meaning: "`idle`: no request was open for too long. `make_room`: the port was at its limit on connections, and this one had been \
               idle longest. `age`: it reached its maximum age. `age_grace`: requests were still open a while after that. \
-              `unfinished`: its client did not finish a frame or a header block.",
+              `unfinished`: its client did not finish a frame or a header block. `unresponsive`: its client did not answer a PING.",
 };
 
 pub(super) const LIMITED_SERVICE: Label = Label {

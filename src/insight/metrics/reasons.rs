@@ -36,11 +36,20 @@ pub enum CloseReason {
     AgeGrace,
     /// The client left a frame or a header block unfinished.
     Unfinished,
+    /// The client did not answer a PING.
+    Unresponsive,
 }
 
 impl CloseReason {
     /// The values of the label `reason`, indexed by `reason as usize`.
-    pub const REASONS: [&str; 5] = ["idle", "make_room", "age", "age_grace", "unfinished"];
+    pub const REASONS: [&str; 6] = [
+        "idle",
+        "make_room",
+        "age",
+        "age_grace",
+        "unfinished",
+        "unresponsive",
+    ];
 }
 
 /// A group of services without admission control whose concurrent calls are limited together.
