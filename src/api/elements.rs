@@ -1,6 +1,7 @@
 //! Elements of tensors on the wire: blocks of bytes, and lists of a wider type.
 
 use bytes::{BufMut, Bytes, BytesMut};
+use data_encoding::BASE64_NOPAD;
 use half::{bf16, f16};
 
 use crate::model::payload::{Datatype, TensorData};
@@ -35,6 +36,28 @@ pub(super) fn from_raw(datatype: Datatype, raw: &Bytes) -> Result<TensorData, &'
         Datatype::Fp64 => TensorData::Fp64(elements(raw, f64::from_le_bytes)?),
         Datatype::Bytes => TensorData::Bytes(texts(raw)?),
     })
+}
+
+/// Decodes `base64`, with or without padding and white space.
+pub(super) fn from_base64(base64: &[u8]) -> Option<Vec<u8>> {
+    let mut text = base64.to_vec();
+    text.retain(|byte| !byte.is_ascii_whitespace());
+    let padding = text.iter().rev().take_while(|byte| **byte == b'=').count();
+    text.truncate(text.len() - padding.min(2));
+    BASE64_NOPAD.decode(&text).ok()
+}
+
+/// Decodes each element of BYTES from base64. Elements of other types are left as they are.
+///
+/// # Errors
+/// Returns the number of the first element that is not base64.
+pub(super) fn decode_base64(data: TensorData) -> Result<TensorData, usize> {
+    let TensorData::Bytes(texts) = data else {
+        return Ok(data);
+    };
+    let texts = texts.iter().enumerate();
+    let decoded = texts.map(|(at, text)| from_base64(text).map(Bytes::from).ok_or(at));
+    decoded.collect::<Result<_, _>>().map(TensorData::Bytes)
 }
 
 fn elements<T, const N: usize>(

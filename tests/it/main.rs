@@ -61,6 +61,7 @@ mod process;
 mod protocols;
 mod python;
 mod recording;
+mod reference_forms;
 mod refusals;
 mod registry_faults;
 mod rest;

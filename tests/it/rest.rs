@@ -582,6 +582,7 @@ mod peers {
         }
         want.extend(
             [
+                "/",
                 "/healthz",
                 "/metrics",
                 "/openapi.json",

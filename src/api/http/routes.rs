@@ -157,6 +157,13 @@ fn process_routes() -> Vec<Route> {
             routing::get(async || "alive\n"),
         ),
         Route::get(
+            "/",
+            Operation::Health,
+            "Whether the process is alive, for clients of KServe's first protocol",
+            routing::get(rest::v1::alive),
+        )
+        .response::<rest::v1::Alive>(),
+        Route::get(
             "/readyz",
             Operation::Health,
             "Whether every model can answer; if not, why",

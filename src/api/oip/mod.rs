@@ -16,5 +16,5 @@ pub(super) const SHARED_MEMORY: &str = "shared_memory_region";
 pub(super) use describe::{config, metadata, model_ready, server_metadata};
 pub(super) use index::index;
 pub(super) use output::{InferenceAnswer, RequestedOutput, Values, check_outputs, infer_answer};
-pub(super) use request::{InferenceRequest, datatype, query};
+pub(super) use request::{InferenceRequest, datatype, decode_base64, is_base64, query};
 pub(super) use statistics::statistics;

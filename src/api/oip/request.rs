@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use http::HeaderMap;
 
-use crate::api::read;
+use crate::api::{elements, read};
 use crate::error::InputFaults;
-use crate::model::payload::{Datatype, Payload, Tensor};
+use crate::model::payload::{Datatype, Payload, Tensor, TensorData};
 use crate::proto::inference::InferParameter;
 use crate::proto::inference::infer_parameter::ParameterChoice;
 use crate::serving::Query;
@@ -92,6 +92,28 @@ pub(in crate::api) fn datatype(
         );
     }
     found
+}
+
+/// Returns whether the parameter `content_type` of a tensor says that its elements are in base64, as MLServer's `Base64Codec` does.
+pub(in crate::api) fn is_base64(content_type: &InferParameter) -> bool {
+    matches!(&content_type.parameter_choice, Some(ParameterChoice::StringParam(text)) if text == "base64")
+}
+
+/// Decodes the elements of the tensor `name` from base64. Returns `None` and adds a fault if that is not possible.
+pub(in crate::api) fn decode_base64(
+    data: TensorData,
+    name: &str,
+    faults: &mut InputFaults,
+) -> Option<TensorData> {
+    let decoded = elements::decode_base64(data);
+    let add_fault = |at| {
+        faults.add(
+            format!("inputs[{}].data[{at}]", read::cut(name)),
+            "text that is not base64",
+            "base64, as `parameters.content_type` says",
+        );
+    };
+    decoded.map_err(add_fault).ok()
 }
 
 /// Takes a string from the parameters. Adds a fault if the parameter is not a string.

@@ -15,7 +15,7 @@ pub(super) fn encode(
     observer: &mut impl Observe,
 ) -> Result<Batch, InputFaults> {
     if let ([matrix], Some(name)) = (tensors, &signature.matrix)
-        && matrix.name == *name
+        && (matrix.name == *name || is_for_matrix(signature, &matrix.name))
     {
         return match signature.target {
             Target::Double => encode_matrix(signature, matrix, observer, Content::Double),
@@ -39,6 +39,18 @@ pub(super) fn encode(
     }
 }
 
+/// Returns whether `name` is one that clients of the Open Inference Protocol give their only tensor without knowledge of the model:
+/// MLServer's codecs write `input-1`, KServe's examples `input-0`.
+fn is_placeholder(name: &str) -> bool {
+    let number = name.strip_prefix("input-").unwrap_or_default();
+    !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Returns whether the only tensor, `name`, is the matrix of a model that has several inputs, none of which is called so.
+fn is_for_matrix(signature: &Signature, name: &str) -> bool {
+    is_placeholder(name) && signature.inputs().len() > 1 && signature.find(name).is_none()
+}
+
 /// Returns the tensor of each input. Unknown, repeated and missing tensors are faults.
 fn matched<'t>(
     signature: &Signature,
@@ -56,7 +68,9 @@ fn matched<'t>(
         return found;
     }
     for (at, tensor) in tensors.iter().enumerate() {
-        match signature.find_from(at, &tensor.name) {
+        let only =
+            (tensors.len() == 1 && inputs.len() == 1 && is_placeholder(&tensor.name)).then_some(0);
+        match signature.find_from(at, &tensor.name).or(only) {
             None => faults.add_with(|| InputFault {
                 field: format!("tensors[{}]", shorten(&tensor.name)),
                 got: "an unknown name".into(),

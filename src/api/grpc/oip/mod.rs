@@ -7,6 +7,7 @@ mod infer;
 mod port;
 mod tensor;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
@@ -82,7 +83,12 @@ impl<P: PortCalls> GrpcInferenceService for OpenInference<P> {
         request: Request<wire::ModelMetadataRequest>,
     ) -> Result<Response<wire::ModelMetadataResponse>, Status> {
         let request = request.into_inner();
-        to_response(oip::metadata(&self.catalog, &request.name, request.version))
+        let metadata = oip::metadata(&self.catalog, &request.name, request.version);
+        to_response(metadata.map(|metadata| wire::ModelMetadataResponse {
+            // MLServer and Seldon have another type at this field, and their clients cannot read an answer that has it.
+            properties: BTreeMap::new(),
+            ..metadata
+        }))
     }
 
     async fn model_infer(

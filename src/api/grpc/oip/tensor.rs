@@ -38,18 +38,14 @@ pub(super) fn read(
 
 fn from_block(input: InferInputTensor, raw: &Bytes, faults: &mut InputFaults) -> Option<Tensor> {
     let datatype = datatype(&input, faults)?;
-    let is_empty = |contents: Box<InferTensorContents>| *contents == InferTensorContents::default();
-    if !input.contents.is_none_or(is_empty) {
+    let is_empty = |contents: &InferTensorContents| *contents == InferTensorContents::default();
+    if !input.contents.as_deref().is_none_or(is_empty) {
         let wanted = "none, because `raw_input_contents` has the elements";
         faults.add(field(&input.name, "contents"), "elements", wanted);
         return None;
     }
     match elements::from_raw(datatype, raw) {
-        Ok(data) => Some(Tensor {
-            name: input.name,
-            shape: input.shape,
-            data,
-        }),
+        Ok(data) => tensor(input, data, faults),
         Err(wanted) => {
             let field = format!("raw_input_contents[{}]", read::cut(&input.name));
             faults.add(field, format!("{} bytes", raw.len()), wanted);
@@ -58,9 +54,9 @@ fn from_block(input: InferInputTensor, raw: &Bytes, faults: &mut InputFaults) ->
     }
 }
 
-fn from_contents(input: InferInputTensor, faults: &mut InputFaults) -> Option<Tensor> {
+fn from_contents(mut input: InferInputTensor, faults: &mut InputFaults) -> Option<Tensor> {
     let datatype = datatype(&input, faults)?;
-    let contents = *input.contents.unwrap_or_default();
+    let contents = *input.contents.take().unwrap_or_default();
     let own = field_of(datatype);
     let fields = [
         ("bool_contents", contents.bool_contents.is_empty()),
@@ -87,7 +83,17 @@ fn from_contents(input: InferInputTensor, faults: &mut InputFaults) -> Option<Te
         let part = format!("contents.{}", own.unwrap_or("raw"));
         faults.add(field(&input.name, &part), "elements", wanted);
     });
-    let data = data.ok()?;
+    tensor(input, data.ok()?, faults)
+}
+
+/// Makes a tensor of the elements of `input`.
+fn tensor(input: InferInputTensor, data: TensorData, faults: &mut InputFaults) -> Option<Tensor> {
+    let content_type = input.parameters.get("content_type");
+    let data = if content_type.is_some_and(oip::is_base64) {
+        oip::decode_base64(data, &input.name, faults)?
+    } else {
+        data
+    };
     Some(Tensor {
         name: input.name,
         shape: input.shape,

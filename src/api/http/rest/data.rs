@@ -23,9 +23,10 @@ pub(super) fn elements(
     body: &Bytes,
     faults: &mut InputFaults,
 ) -> TensorData {
+    let columns = column_of_lists(shape, json);
     let list = ListReport {
         name,
-        shape,
+        shape: columns.as_deref().unwrap_or(shape),
         faults,
     };
     match datatype {
@@ -51,7 +52,7 @@ pub(super) fn elements(
             TensorData::Bf16(read.into_iter().map(bf16::from_f64).collect())
         }
         Datatype::Fp32 => {
-            let wanted = "a number that a 32-bit float can hold, or null";
+            let wanted = "a finite number that a 32-bit float can hold, or null";
             TensorData::Fp32(list.read(json, wanted, |json| match json {
                 "null" => Some(f32::NAN),
                 digits => digits.parse().ok().filter(|x: &f32| x.is_finite()),
@@ -60,6 +61,29 @@ pub(super) fn elements(
         Datatype::Fp64 => TensorData::Fp64(list.float(json, "64-bit", |_| true)),
         Datatype::Bytes => TensorData::Bytes(list.read(json, "a string", |json| text(json, body))),
     }
+}
+
+/// Returns `shape` with one more axis of length 1 if the lists in `json` are nested one level deeper than `shape` says: `[[1], [2]]` for
+/// `[2]`. The elements are the same.
+fn column_of_lists(shape: &[i64], json: &str) -> Option<Vec<i64>> {
+    let is_open = |byte: &u8| *byte == b'[';
+    let is_part = |byte: &u8| is_open(byte) || byte.is_ascii_whitespace();
+    let begin = json.bytes().take_while(|byte| is_part(byte));
+    let depth = begin.filter(is_open).take(shape.len() + 2).count();
+    (depth == shape.len() + 1 && depth > 1).then(|| [shape, &[1]].concat())
+}
+
+/// Returns the finite number that `json` stands for.
+fn finite(json: &str) -> Option<f64> {
+    json.parse().ok().filter(|x: &f64| x.is_finite())
+}
+
+/// Returns the integer that `json` stands for, a number with a point or an exponent. Up to 2^53, such numbers are exact.
+fn whole<T: Whole>(json: &str) -> Option<T> {
+    const MOST: f64 = 9_007_199_254_740_992.0;
+    let number = finite(json).filter(|x| x.fract() == 0.0 && x.abs() <= MOST)?;
+    // Without the sign of a negative zero.
+    format!("{:.0}", number + 0.0).parse().ok()
 }
 
 /// Returns the string that `json` stands for; `None` if it is not a string.
@@ -88,7 +112,7 @@ macro_rules! whole {
     ($($of:ty: $range:literal),*) => {
         $(impl Whole for $of {
             const WANTED: &'static str =
-                concat!("a whole number ", $range, ", without point or exponent");
+                concat!("a whole number ", $range);
         })*
     };
 }
@@ -99,21 +123,20 @@ whole!(
 
 impl<'a> ListReport<'a> {
     fn whole<T: Whole>(self, json: &str) -> Vec<T> {
-        self.read(json, T::WANTED, |json| json.parse().ok())
+        self.read(json, T::WANTED, |json| {
+            json.parse().ok().or_else(|| whole(json))
+        })
     }
 
     /// Reads floats, of which `fits` must hold. `null` is NaN.
     fn float(self, json: &str, width: &'static str, fits: impl Fn(f64) -> bool) -> Vec<f64> {
         let wanted = match width {
-            "16-bit" => "a number that a 16-bit float can hold, or null",
-            _ => "a number that a 64-bit float can hold, or null",
+            "16-bit" => "a finite number that a 16-bit float can hold, or null",
+            _ => "a finite number that a 64-bit float can hold, or null",
         };
         self.read(json, wanted, |json| match json {
             "null" => Some(f64::NAN),
-            digits => digits
-                .parse()
-                .ok()
-                .filter(|x: &f64| x.is_finite() && fits(*x)),
+            digits => finite(digits).filter(|x| fits(*x)),
         })
     }
 
@@ -126,6 +149,7 @@ impl<'a> ListReport<'a> {
         let mut reader = Reader {
             list: self,
             elements: 0,
+            is_too_deep: false,
             parsed: Vec::new(),
             parse,
             wanted,
@@ -152,6 +176,7 @@ struct Reader<'a, T, F> {
     list: ListReport<'a>,
     /// Number of elements seen, valid or not.
     elements: usize,
+    is_too_deep: bool,
     parsed: Vec<T>,
     parse: F,
     wanted: &'static str,
@@ -161,12 +186,7 @@ impl<'j, T, F: Fn(&'j str) -> Option<T>> Reader<'_, T, F> {
     /// Reads the next list, which is nested in `depth` lists.
     fn list(&mut self, json: &mut Scan<'j>, depth: usize) {
         if json.peek() != Some(b'[') {
-            let got = kind(json.value());
-            return self.list.fault(
-                format_args!(""),
-                format_args!("{got}"),
-                format_args!("a list"),
-            );
+            return self.scalar(json.value());
         }
         json.skip_byte();
         let axes = self.list.shape.len();
@@ -185,12 +205,14 @@ impl<'j, T, F: Fn(&'j str) -> Option<T>> Reader<'_, T, F> {
                 b'[' => {
                     lists += 1;
                     json.value();
-                    let at = self.elements;
-                    self.list.fault(
-                        format_args!("[{at}]"),
-                        format_args!("a list"),
-                        format_args!("lists in lists for {axes} axes at most"),
-                    );
+                    // Once for all: the number of elements in them is not known.
+                    if !std::mem::replace(&mut self.is_too_deep, true) {
+                        self.list.fault(
+                            format_args!(""),
+                            format_args!("lists in lists, deeper than the shape says"),
+                            format_args!("lists for {axes} axes, or all elements in one list"),
+                        );
+                    }
                 }
                 _ => {
                     values += 1;
@@ -216,6 +238,19 @@ impl<'j, T, F: Fn(&'j str) -> Option<T>> Reader<'_, T, F> {
                 format_args!("a list of {}", lists + values),
                 format_args!("{axis} on axis {depth}, as the shape says"),
             );
+        }
+    }
+
+    /// Reads the only element, which is in no list.
+    fn scalar(&mut self, json: &'j str) {
+        self.elements += 1;
+        match (self.parse)(json) {
+            Some(element) => self.parsed.push(element),
+            None => self.list.fault(
+                format_args!(""),
+                format_args!("{}", kind(json)),
+                format_args!("a list"),
+            ),
         }
     }
 
@@ -372,10 +407,10 @@ mod tests {
             ("[[[1,2],3],[[5,6],[7,8]]]", "values mixed with lists"),
             (
                 "[[[1,2],[3,[4]]],[[5,6],[7,8]]]",
-                "got a list, wants lists in lists for 3 axes at most",
+                "got lists in lists, deeper than the shape says, wants lists for 3 axes",
             ),
             ("[[[1,2],[3,4]]]", "got a list of 1, wants 2 on axis 0"),
-            ("7", "inputs[x].data: got a number, wants a list"),
+            ("{}", "inputs[x].data: got an object, wants a list"),
             (
                 "[1,true,null]",
                 "inputs[x].data[1]: got a boolean, wants a whole number",
@@ -387,6 +422,49 @@ mod tests {
                 "{json}: {faults:?}"
             );
         }
+    }
+
+    #[test]
+    fn a_column_of_lists_and_a_single_value_are_read_as_the_list_of_their_elements() {
+        for (shape, json, want) in [
+            (&[2][..], "[[1], [2]]", vec![1, 2]),
+            (&[2], " [ [1],\n[2]]", vec![1, 2]),
+            (&[2, 1], "[[[1]], [[2]]]", vec![1, 2]),
+            (&[1], "7", vec![7]),
+            (&[], "7", vec![7]),
+        ] {
+            let want = (TensorData::Int32(want), vec![]);
+            assert_eq!(read(Datatype::Int32, shape, json.trim()), want, "{json}");
+        }
+        let (_, faults) = read(Datatype::Int32, &[2], "[[1, 2], [3, 4]]");
+        assert_eq!(
+            faults[0],
+            "inputs[x].data[0]: got a list of 2, wants 1 on axis 1, as the shape says"
+        );
+        let (_, faults) = read(Datatype::Int32, &[2], "[[[1]], [[2]]]");
+        assert_eq!(
+            faults,
+            [
+                "inputs[x].data: got lists in lists, deeper than the shape says, wants lists for 1 axes, or all elements in one list"
+            ]
+        );
+    }
+
+    #[test]
+    fn numbers_without_a_fraction_are_integers_while_they_are_exact() {
+        let (data, faults) = read(
+            Datatype::Int64,
+            &[5],
+            "[1.0, 1e2, -0.0, 9007199254740992.0, -2.5e1]",
+        );
+        let want = vec![1, 100, 0, 1 << 53, -25];
+        assert_eq!((data, faults), (TensorData::Int64(want), vec![]));
+        for json in ["[1.5]", "[9007199254740994.0]", "[1e300]", "[1e999]"] {
+            let (_, faults) = read(Datatype::Int64, &[1], json);
+            assert_eq!(faults.len(), 1, "{json}");
+        }
+        let (_, faults) = read(Datatype::Uint8, &[2], "[256.0, -1.0]");
+        assert_eq!(faults.len(), 2, "{faults:?}");
     }
 
     #[test]

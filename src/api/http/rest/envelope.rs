@@ -103,6 +103,9 @@ fn nested(_: &mut SchemaGenerator) -> Schema {
 pub(super) struct InputParameters {
     /// Length of the tensor's block after the JSON, in bytes.
     pub(super) binary_data_size: Option<usize>,
+    /// `base64` if each element of BYTES is written in base64, as MLServer's `Base64Codec` writes it; others are ignored.
+    #[schemars(with = "Option<String>")]
+    pub(super) content_type: Option<ParameterValue>,
     /// Refused: no memory is shared.
     #[schemars(skip)]
     pub(super) shared_memory_region: Option<IgnoredAny>,

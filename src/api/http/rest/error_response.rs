@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::Request;
-use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Redirect, Response};
+use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -217,14 +217,30 @@ fn status(code: Code) -> StatusCode {
     }
 }
 
-/// Returns the error response for a path that has no route.
-pub(in crate::api::http) async fn no_such_path(request: Request) -> ErrorResponse {
+/// Returns the error response for a path that has no route. A path that ends with a slash is redirected to the one without.
+pub(in crate::api::http) async fn no_such_path(
+    request: Request,
+) -> Result<Redirect, ErrorResponse> {
+    if let Some(path) = without_slash(request.uri()) {
+        return Ok(Redirect::temporary(&path));
+    }
     let text = "unknown path: `/openapi.json` lists all paths";
-    ErrorResponse::new(StatusCode::NOT_FOUND, "UNKNOWN_PATH", text).about(
-        "path",
-        request.uri().path(),
-        "one that `/openapi.json` lists",
+    Err(
+        ErrorResponse::new(StatusCode::NOT_FOUND, "UNKNOWN_PATH", text).about(
+            "path",
+            request.uri().path(),
+            "one that `/openapi.json` lists",
+        ),
     )
+}
+
+/// Returns the path of `uri` without the slash at its end, and the query; `None` if there is no such slash.
+fn without_slash(uri: &Uri) -> Option<String> {
+    // Two slashes would begin the name of another host.
+    let path = uri.path().strip_suffix('/')?;
+    let is_path = path.len() > 1 && !path.starts_with("//") && !path.ends_with('/');
+    let query = uri.query().map(|query| format!("?{query}"));
+    is_path.then(|| format!("{path}{}", query.unwrap_or_default()))
 }
 
 /// Returns the error response for a method that the path does not support.

@@ -3,7 +3,7 @@
 use std::{fmt, marker::PhantomData};
 
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{self, Deserialize, DeserializeOwned, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use crate::error::InputFaults;
 use crate::proto::codec::MOST_FIELDS;
@@ -37,7 +37,7 @@ where
         type Value = Vec<T>;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            write!(f, "a list of at most {}", self.0)
+            write!(f, "a list of at most {} items", self.0)
         }
 
         fn visit_unit<E>(self) -> Result<Vec<T>, E> {
@@ -66,7 +66,7 @@ where
         type Value = Vec<T>;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            write!(f, "a list of at most {}", self.0)
+            write!(f, "a list of at most {} items", self.0)
         }
 
         fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Vec<T>, A::Error> {
@@ -131,12 +131,58 @@ pub(super) fn parse_object<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, 
     parse(json).map(|Object(value)| value)
 }
 
+/// Like [`parse_object`], and reads `NaN` as `null`.
+///
+/// # Errors
+/// As [`parse_object`].
+pub(super) fn parse_object_with_words<T: DeserializeOwned>(json: &[u8]) -> Result<T, ParseError> {
+    match parse_object(json) {
+        Err(ParseError::Malformed(why)) => match without_words(json) {
+            Some(json) => parse_object(&json),
+            None => Err(ParseError::Malformed(why)),
+        },
+        read => read,
+    }
+}
+
+/// Replaces `NaN` outside of strings by `null`, and `Infinity` by a number that no type can hold, so that its fault names its place.
+/// Returns `None` if there is neither. Python and the reference servers write them so.
+pub(super) fn without_words(body: &[u8]) -> Option<Vec<u8>> {
+    const WORDS: [(&[u8], &[u8]); 2] = [(b"NaN", b"null"), (b"Infinity", b"1e999")];
+    let mut json = Vec::new();
+    let (mut rest, mut in_text, mut has_words) = (body, false, false);
+    while let [first, after @ ..] = rest {
+        let word = WORDS.iter().find(|(word, _)| rest.starts_with(word));
+        if let (false, Some((word, number))) = (in_text, word) {
+            json.extend_from_slice(number);
+            rest = &rest[word.len()..];
+            has_words = true;
+            continue;
+        }
+        json.push(*first);
+        rest = after;
+        match (first, after) {
+            (b'"', _) => in_text = !in_text,
+            (b'\\', [escaped, after @ ..]) => {
+                json.push(*escaped);
+                rest = after;
+            }
+            _ => {}
+        }
+    }
+    has_words.then_some(json)
+}
+
 /// Parses `json`, of any form.
 ///
 /// # Errors
 /// As [`parse_object`].
 pub(super) fn parse<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, ParseError> {
-    let mut reader = serde_json::Deserializer::from_slice(without_bom(json));
+    let json = without_bom(json);
+    if json.trim_ascii().is_empty() {
+        return Err(ParseError::Malformed("it is empty".into()));
+    }
+    let mut reader = serde_json::Deserializer::from_slice(json);
     let parsed = serde_path_to_error::deserialize(&mut reader);
     let value = parsed.map_err(|error| {
         let path = error.path().to_string();
@@ -152,8 +198,8 @@ fn parse_error(path: &str, error: &serde_json::Error) -> ParseError {
     let message = text.strip_suffix(&*location).unwrap_or(&text);
     if message == "number out of range" {
         // Well-formed, as JSON has no limit on numbers.
-        let wanted = "a number that a 64-bit float can hold";
-        return ParseError::Invalid(InputFaults::one(field(path, ""), "a larger number", wanted));
+        let got = "a number beyond the range of a 64-bit float";
+        return ParseError::Invalid(InputFaults::one(field(path, ""), got, "a finite number"));
     }
     if !error.is_data() {
         return ParseError::Malformed(text);
@@ -273,12 +319,12 @@ mod tests {
             ),
             (
                 r#"{"_few": {}}"#,
-                "_few: got an object, wants a list of at most 66000",
+                "_few: got an object, wants a list of at most 66000 items",
             ),
             (r#"{"_few": [null]}"#, "_few[0]: got null, wants an object"),
             (
                 r#"{"_whole": 1e999}"#,
-                "_whole: got a larger number, wants a number that a 64-bit float can hold",
+                "_whole: got a number beyond the range of a 64-bit float, wants a finite number",
             ),
             ("[]", "body: got a list, wants an object"),
         ] {

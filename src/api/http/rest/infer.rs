@@ -142,7 +142,16 @@ pub(super) fn parse(
 ) -> Result<(Query, ResponseOptions), ParseError> {
     let json = parts.json.clone();
     footprint::check(&json, Costs::ELEMENTS).map_err(ParseError::Invalid)?;
-    let message: InferRequest<'_> = form::parse_object(&json)?;
+    let message: InferRequest<'_> = match form::parse_object(&json) {
+        Err(ParseError::Malformed(why)) => {
+            let Some(json) = form::without_words(&json) else {
+                return Err(ParseError::Malformed(explain_malformed(why, &headers)));
+            };
+            let json = json.into();
+            return parse(target, headers, BodyParts { json, ..parts }, permit);
+        }
+        read => read?,
+    };
     let mut faults = InputFaults::default();
     target.check(&mut faults);
     let (model, version) = target.into_parts();
@@ -173,6 +182,17 @@ pub(super) fn parse(
         binary,
     };
     Ok((query, options))
+}
+
+/// Adds to `why` what is likely if more follows the JSON.
+fn explain_malformed(why: String, headers: &HeaderMap) -> String {
+    if why.starts_with("trailing characters") && !headers.contains_key(JSON_LENGTH) {
+        format!(
+            "{why}; if blocks of bytes follow the JSON, the header `{JSON_LENGTH}` must say where it ends"
+        )
+    } else {
+        why
+    }
 }
 
 /// Returns the parameters that have a value.

@@ -102,7 +102,7 @@ pub(super) fn parse(
     permit: &Arc<RequestPermit>,
 ) -> Result<Query, ParseError> {
     footprint::check(body, Costs::CELLS).map_err(ParseError::Invalid)?;
-    let message: PredictRequest = form::parse_object(body)?;
+    let message: PredictRequest = form::parse_object_with_words(body)?;
     let mut faults = InputFaults::default();
     target.check(&mut faults);
     let (model, version) = target.into_parts();

@@ -6,7 +6,6 @@
 
 use std::fmt;
 
-use data_encoding::BASE64;
 use schemars::JsonSchema;
 use serde::de::{
     self, Deserialize, DeserializeSeed, Deserializer, Expected, IgnoredAny, MapAccess, SeqAccess,
@@ -14,6 +13,7 @@ use serde::de::{
 };
 
 use super::form::list_or_none;
+use crate::api::elements;
 use crate::model::Shape;
 use crate::model::payload::{Cell, Row};
 use crate::proto::codec::MOST_FIELDS;
@@ -104,8 +104,8 @@ pub(super) const BASE64_KEY: &str = "b64";
 
 /// Returns the text whose bytes `base64` contains; what it contains instead if there is no such text.
 pub(super) fn text_of_base64(base64: &str) -> Result<String, &'static str> {
-    let bytes = BASE64.decode(base64.as_bytes());
-    let bytes = bytes.map_err(|_| "text that is not base64")?;
+    let bytes = elements::from_base64(base64.as_bytes());
+    let bytes = bytes.ok_or("text that is not base64")?;
     String::from_utf8(bytes).map_err(|_| "bytes that are not UTF-8")
 }
 
@@ -281,7 +281,10 @@ mod tests {
     #[test]
     fn faults_name_the_row() {
         for (json, want) in [
-            ("7", "body: got the number 7, wants a list of at most 66000"),
+            (
+                "7",
+                "body: got the number 7, wants a list of at most 66000 items",
+            ),
             (
                 "[{}, 7]",
                 "[1]: got the number 7, wants an object with a value for each input",

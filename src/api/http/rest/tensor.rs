@@ -71,6 +71,10 @@ impl BodyParts {
                 return None;
             }
         };
+        let data = match &parameters.content_type {
+            Some(of) if oip::is_base64(&of.0) => oip::decode_base64(data, &name, faults)?,
+            _ => data,
+        };
         Some(Tensor { name, shape, data })
     }
 

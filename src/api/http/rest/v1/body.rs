@@ -146,44 +146,10 @@ impl<'de> Visitor<'de> for PartOf {
 /// Reads a request.
 ///
 /// # Errors
-/// Returns an error with the path of the first fault. Python and TensorFlow Serving write NaN and infinities as words, which are read too.
+/// Returns an error with the path of the first fault.
 pub(super) fn read(body: &[u8]) -> Result<PredictRequest, ParseError> {
     footprint::check(body, Costs::CELLS).map_err(ParseError::Invalid)?;
-    match form::parse_object(body) {
-        Err(ParseError::Malformed(why)) => match without_words(body) {
-            Some(json) => form::parse_object(&json),
-            None => Err(ParseError::Malformed(why)),
-        },
-        read => read,
-    }
-}
-
-/// Replaces `NaN` outside of strings by `null`, and `Infinity` by a number that no type can hold, so that its fault names its place.
-/// Returns `None` if there is neither.
-fn without_words(body: &[u8]) -> Option<Vec<u8>> {
-    const WORDS: [(&[u8], &[u8]); 2] = [(b"NaN", b"null"), (b"Infinity", b"1e999")];
-    let mut json = Vec::new();
-    let (mut rest, mut in_text, mut has_words) = (body, false, false);
-    while let [first, after @ ..] = rest {
-        let word = WORDS.iter().find(|(word, _)| rest.starts_with(word));
-        if let (false, Some((word, number))) = (in_text, word) {
-            json.extend_from_slice(number);
-            rest = &rest[word.len()..];
-            has_words = true;
-            continue;
-        }
-        json.push(*first);
-        rest = after;
-        match (first, after) {
-            (b'"', _) => in_text = !in_text,
-            (b'\\', [escaped, after @ ..]) => {
-                json.push(*escaped);
-                rest = after;
-            }
-            _ => {}
-        }
-    }
-    has_words.then_some(json)
+    form::parse_object_with_words(body)
 }
 
 #[cfg(test)]
@@ -223,7 +189,7 @@ mod tests {
         let infinite = fault(r#"{"instances": [{"x": [1, -Infinity]}]}"#);
         assert_eq!(
             infinite,
-            "instances[0].x[1]: got a larger number, wants a number that a 64-bit float can hold"
+            "instances[0].x[1]: got a number beyond the range of a 64-bit float, wants a finite number"
         );
         assert!(fault(r#"{"instances": [nan]}"#).starts_with("malformed"));
     }
@@ -269,7 +235,7 @@ mod tests {
             ("[]", "body: got a list, wants an object"),
             (
                 r#"{"instances": {}}"#,
-                "instances: got an object, wants a list of at most 66000",
+                "instances: got an object, wants a list of at most 66000 items",
             ),
             (
                 r#"{"signature_name": 1}"#,

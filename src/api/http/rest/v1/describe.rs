@@ -22,6 +22,18 @@ use crate::serving::Pin;
 /// The method of every signature.
 const METHOD: &str = "tensorflow/serving/predict";
 
+/// Whether the process answers.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "V1Alive")]
+pub(in crate::api::http) struct Alive {
+    /// `alive`.
+    status: &'static str,
+}
+
+pub(in crate::api::http) async fn alive() -> Response {
+    json(&Alive { status: "alive" }, None)
+}
+
 /// All models.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "V1Models")]

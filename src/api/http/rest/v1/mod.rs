@@ -21,7 +21,7 @@ mod target;
 pub(in crate::api::http) use answer::PredictResponse;
 pub(in crate::api::http) use body::PredictRequest;
 pub(in crate::api::http) use describe::{
-    ModelList, ModelMetadata, ModelStatus, metadata, models, status,
+    Alive, ModelList, ModelMetadata, ModelStatus, alive, metadata, models, status,
 };
 pub(in crate::api::http) use predict::predict;
 
