@@ -41,31 +41,45 @@ impl FrameWatch {
     pub(super) fn push(&mut self, mut bytes: &[u8]) -> bool {
         let mut has_ended = false;
         loop {
-            if self.head_length == 0 {
-                let skipped = bytes.len().min(self.missing);
-                self.missing -= skipped;
-                bytes = &bytes[skipped..];
-                has_ended |= skipped > 0 && self.is_complete();
-            }
-            if bytes.is_empty() {
+            // Nothing is missing while a head is incomplete.
+            let skipped = bytes.len().min(self.missing);
+            self.missing -= skipped;
+            bytes = &bytes[skipped..];
+            has_ended |= skipped > 0 && self.is_complete();
+            if self.head_length == 0
+                && let Some((head, rest)) = bytes.split_first_chunk()
+            {
+                self.begin(*head);
+                bytes = rest;
+            } else if !self.complete_head(&mut bytes) {
                 return has_ended;
-            }
-            let taken = bytes.len().min(HEAD - self.head_length);
-            let (begin, rest) = bytes.split_at(taken);
-            self.head[self.head_length..][..taken].copy_from_slice(begin);
-            self.head_length += taken;
-            bytes = rest;
-            if self.head_length < HEAD {
-                return has_ended;
-            }
-            self.head_length = 0;
-            let [a, b, c, kind, flags, ..] = self.head;
-            self.missing = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
-            if matches!(kind, HEADERS | CONTINUATION) {
-                self.is_block_open = flags & END_HEADERS == 0;
             }
             has_ended |= self.is_complete();
         }
+    }
+
+    /// Begins a frame.
+    fn begin(&mut self, head: [u8; HEAD]) {
+        let [a, b, c, kind, flags, ..] = head;
+        self.missing = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
+        if matches!(kind, HEADERS | CONTINUATION) {
+            self.is_block_open = flags & END_HEADERS == 0;
+        }
+    }
+
+    /// Takes the rest of a head that is split. Returns whether it is complete now, so that its frame has begun.
+    fn complete_head(&mut self, bytes: &mut &[u8]) -> bool {
+        let taken = bytes.len().min(HEAD - self.head_length);
+        let (begin, rest) = bytes.split_at(taken);
+        self.head[self.head_length..][..taken].copy_from_slice(begin);
+        self.head_length += taken;
+        *bytes = rest;
+        let is_complete = self.head_length == HEAD;
+        if is_complete {
+            self.head_length = 0;
+            self.begin(self.head);
+        }
+        is_complete
     }
 
     /// Returns whether all that has begun has ended.

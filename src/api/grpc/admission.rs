@@ -11,7 +11,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use http::{HeaderName, Request, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use tokio::time::{Instant, sleep_until};
 use tonic::body::Body;
 use tonic::codegen::Service;
@@ -76,6 +76,31 @@ impl<S> Admission<S> {
     }
 }
 
+/// What the headers of a call say about its transport, found in one pass: each look-up costs more than that.
+#[derive(Default)]
+struct CallHeaders<'h> {
+    timeout: Option<&'h HeaderValue>,
+    encoding: Option<&'h HeaderValue>,
+    accepted: Option<&'h HeaderValue>,
+}
+
+impl<'h> CallHeaders<'h> {
+    fn of(headers: &'h HeaderMap) -> Self {
+        let mut found = Self::default();
+        for (name, value) in headers {
+            let place = match name.as_str() {
+                "grpc-timeout" => &mut found.timeout,
+                "grpc-encoding" => &mut found.encoding,
+                "grpc-accept-encoding" => &mut found.accepted,
+                _ => continue,
+            };
+            // Of a repeated header, the first one counts.
+            place.get_or_insert(value);
+        }
+        found
+    }
+}
+
 impl<S: NamedService> NamedService for Admission<S> {
     const NAME: &'static str = S::NAME;
 }
@@ -96,8 +121,18 @@ where
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let shared = Arc::clone(&self.shared);
         let at = Instant::now();
-        let timeout = deadline::timeout_of(request.headers());
+        let headers = CallHeaders::of(request.headers());
+        let timeout = headers.timeout.and_then(deadline::parse);
         let deadline = timeout.and_then(|timeout| at.checked_add(timeout));
+        let is_compressed = gzip::is_gzip(headers.encoding);
+        let compress_from = headers.accepted.and_then(|accepted| {
+            gzip::compress_from(
+                request.headers(),
+                accepted,
+                is_compressed,
+                shared.compression,
+            )
+        });
         let usage = RequestContext::take_usage(request.extensions_mut());
         let permit = match shared.admission.enter_from(usage, at, deadline) {
             Ok(permit) => Arc::new(permit),
@@ -112,8 +147,9 @@ where
         };
         set_admitted(&permit);
         RequestContext::admit(request.extensions_mut(), Arc::clone(&permit));
-        let compress_from = gzip::compress_from(request.headers(), shared.compression);
-        let is_compressed = gzip::take_encoding(request.headers_mut());
+        if is_compressed {
+            gzip::remove_encoding(request.headers_mut());
+        }
         let response = self.inner.call(request.map(|body| {
             let counted = RequestBody::counted(body, Arc::clone(&permit), shared.error_mapping);
             if is_compressed {

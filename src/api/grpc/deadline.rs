@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::future::Either;
-use http::{HeaderMap, HeaderName, Request, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use tokio::time::timeout;
 use tonic::body::Body;
 use tonic::codegen::{BoxFuture, Service};
@@ -51,9 +51,14 @@ where
 }
 
 /// Returns the time that the caller waits; `None` without the header, or if the header is not well formed.
-pub(super) fn timeout_of(headers: &HeaderMap) -> Option<Duration> {
+fn timeout_of(headers: &HeaderMap) -> Option<Duration> {
     const TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
-    let text = headers.get(TIMEOUT)?.to_str().ok()?;
+    parse(headers.get(TIMEOUT)?)
+}
+
+/// Returns the time that a header `grpc-timeout` says; `None` if it is not well formed.
+pub(super) fn parse(timeout: &HeaderValue) -> Option<Duration> {
+    let text = timeout.to_str().ok()?;
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     if !(1..=8).contains(&digits.len()) || !digits.bytes().all(|b| b.is_ascii_digit()) {
         return None;

@@ -35,31 +35,29 @@ impl Default for CompressionLimits {
     }
 }
 
-/// Returns whether the messages of a request may be compressed, and removes the header that says so, since the service gets inflated
-/// messages.
-pub(super) fn take_encoding(headers: &mut HeaderMap) -> bool {
-    let is_gzip = headers
-        .get(ENCODING)
-        .is_some_and(|encoding| encoding == GZIP);
-    if is_gzip {
-        headers.remove(ENCODING);
-    }
-    is_gzip
+/// Returns whether the messages of a request with this `grpc-encoding` are compressed.
+pub(super) fn is_gzip(encoding: Option<&HeaderValue>) -> bool {
+    encoding.is_some_and(|encoding| encoding == GZIP)
+}
+
+/// Removes the header that says that messages are compressed, since the service gets inflated messages.
+pub(super) fn remove_encoding(headers: &mut HeaderMap) {
+    headers.remove(ENCODING);
 }
 
 /// Returns the fewest bytes of an answer that is compressed; `None` if the client does not ask for that.
 ///
 /// Clients on gRPC's C core list all that they can read with every call, `identity, deflate, gzip`. That is no wish: compressing takes
 /// longer than answering. Such a client asks by compressing its request.
-pub(super) fn compress_from(headers: &HeaderMap, limits: CompressionLimits) -> Option<usize> {
+pub(super) fn compress_from(
+    headers: &HeaderMap,
+    accepted: &HeaderValue,
+    is_compressed: bool,
+    limits: CompressionLimits,
+) -> Option<usize> {
     let least = limits.min_compressed_bytes;
-    let accepted = headers.get(ACCEPTED).filter(|_| least > 0)?;
-    let lists_all = accepted.as_bytes().starts_with(b"identity");
-    let is_asked = !lists_all
-        || headers
-            .get(ENCODING)
-            .is_some_and(|encoding| encoding == GZIP);
-    (is_asked && is_accepted(headers, ACCEPTED)).then_some(least)
+    let is_asked = is_compressed || !accepted.as_bytes().starts_with(b"identity");
+    (least > 0 && is_asked && is_accepted(headers, ACCEPTED)).then_some(least)
 }
 
 /// Marks an answer as one whose messages may be compressed.
