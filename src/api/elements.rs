@@ -1,5 +1,7 @@
 //! Elements of tensors on the wire: blocks of bytes, and lists of a wider type.
 
+use std::borrow::Cow;
+
 use bytes::{BufMut, Bytes, BytesMut};
 use data_encoding::BASE64_NOPAD;
 use half::{bf16, f16};
@@ -40,24 +42,47 @@ pub(super) fn from_raw(datatype: Datatype, raw: &Bytes) -> Result<TensorData, &'
 
 /// Decodes `base64`, with or without padding and white space.
 pub(super) fn from_base64(base64: &[u8]) -> Option<Vec<u8>> {
-    let mut text = base64.to_vec();
-    text.retain(|byte| !byte.is_ascii_whitespace());
-    let padding = text.iter().rev().take_while(|byte| **byte == b'=').count();
-    text.truncate(text.len() - padding.min(2));
-    BASE64_NOPAD.decode(&text).ok()
+    let mut decoded = Vec::new();
+    append_base64(base64, &mut decoded).map(|()| decoded)
 }
 
-/// Decodes each element of BYTES from base64. Elements of other types are left as they are.
+/// Appends the bytes that `base64` stands for. Returns `None` if it is not base64.
+fn append_base64(base64: &[u8], to: &mut Vec<u8>) -> Option<()> {
+    let mut text = Cow::Borrowed(base64);
+    if base64.iter().any(u8::is_ascii_whitespace) {
+        text.to_mut().retain(|byte| !byte.is_ascii_whitespace());
+    }
+    let padding = text.iter().rev().take_while(|byte| **byte == b'=').count();
+    let digits = &text[..text.len() - padding.min(2)];
+    let begin = to.len();
+    to.resize(begin + BASE64_NOPAD.decode_len(digits.len()).ok()?, 0);
+    let decoded = BASE64_NOPAD.decode_mut(digits, &mut to[begin..]).ok()?;
+    to.truncate(begin + decoded);
+    Some(())
+}
+
+/// Decodes each element of BYTES from base64. Elements of other types are left as they are. All decoded elements share one block of memory,
+/// which is smaller than the message.
 ///
 /// # Errors
 /// Returns the number of the first element that is not base64.
 pub(super) fn decode_base64(data: TensorData) -> Result<TensorData, usize> {
-    let TensorData::Bytes(texts) = data else {
+    let TensorData::Bytes(mut texts) = data else {
         return Ok(data);
     };
-    let texts = texts.iter().enumerate();
-    let decoded = texts.map(|(at, text)| from_base64(text).map(Bytes::from).ok_or(at));
-    decoded.collect::<Result<_, _>>().map(TensorData::Bytes)
+    let mut decoded = Vec::with_capacity(texts.iter().map(|text| text.len() / 4 * 3 + 3).sum());
+    let mut ends = Vec::with_capacity(texts.len());
+    for (at, text) in texts.iter().enumerate() {
+        append_base64(text, &mut decoded).ok_or(at)?;
+        ends.push(decoded.len());
+    }
+    let decoded = Bytes::from(decoded);
+    let mut begin = 0;
+    for (text, end) in texts.iter_mut().zip(ends) {
+        *text = decoded.slice(begin..end);
+        begin = end;
+    }
+    Ok(TensorData::Bytes(texts))
 }
 
 fn elements<T, const N: usize>(

@@ -27,7 +27,8 @@ pub use predictor::Predictor;
 
 use endpoints::Endpoint;
 
-/// How long a message may take to arrive. Without this limit, a client that stops half-way would keep its permit.
+/// How long a message, the next part of one, or a frame of HTTP/2 may take to arrive. Without this limit, a client that stops half-way would
+/// keep its permit.
 pub(crate) const MESSAGE_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Returns the whole endpoint table: the RPCs of both gRPC ports, then the HTTP routes.

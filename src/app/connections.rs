@@ -42,7 +42,7 @@ use crate::serving::admission::AdmissionControl;
 /// after which many clients close idle connections, since it is better if the client closes first.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
 
-/// How long a client may take to answer a PING.
+/// How long a client may take to answer a PING at least. It may also take as long as for an answer, since it cannot read the PING before.
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A connection that hyper serves and can shut down gracefully.
@@ -176,7 +176,7 @@ where
 pub(super) struct CallSettings {
     /// The most concurrent calls on a connection.
     pub(super) max_streams: u32,
-    /// Time without a frame from the client after which it must answer a PING; `None`: never.
+    /// Time without a request, or a part of one, after which the client must answer a PING; `None`: never.
     pub(super) ping_after: Option<Duration>,
     /// How long a part of an answer may wait for its client.
     pub(super) send_timeout: Duration,
@@ -208,7 +208,7 @@ where
     server
         .timer(TokioTimer::new())
         .keep_alive_interval(ping_after)
-        .keep_alive_timeout(PING_TIMEOUT)
+        .keep_alive_timeout(PING_TIMEOUT.max(send_timeout))
         .max_concurrent_streams(max_streams)
         // The limit counts over the whole life of a connection, and it also counts bytes that arrive late for a refused request: an
         // overload would end the connections of all clients.

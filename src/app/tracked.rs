@@ -1,8 +1,8 @@
 //! Responses that keep their request counted as open until the last byte is handed to the transport, and that hand over only what the
 //! transport can send soon.
 //!
-//! The transport takes a whole part of a body as soon as its client has room for one byte, and whatever the body holds is released then.
-//! So after a large part, the body waits until that part is sent before it ends or goes on.
+//! The transport takes a whole part of a body as soon as its client has room for one byte, and asks for the next part at once. What the body
+//! holds would be released then. So after a large part, the body waits until that part is sent before it goes on or ends.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -104,7 +104,7 @@ impl<B: Body<Data = Bytes> + Unpin> Body for TrackedBody<B> {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        self.sent.is_none() && self.inner.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -99,8 +99,8 @@ pub(super) struct RawLimits {
     /// Default: 3600.
     #[schemars(range(min = 0, max = 31_536_000))]
     pub(super) connection_age_grace_seconds: u64,
-    /// Seconds without a frame of a gRPC client after which it must answer a PING within 20 seconds or is disconnected, 0 to 86,400; 0:
-    /// never. Default: 60.
+    /// Seconds without a request, or a part of one, of a gRPC client after which it must answer a PING within `send_seconds`, at least 20
+    /// seconds, or is disconnected, 0 to 86,400; 0: never. Default: 60.
     #[schemars(range(min = 0, max = 86_400))]
     pub(super) ping_seconds: u64,
     /// The most concurrent requests per connection, 1 to 100,000. Default: 1024.

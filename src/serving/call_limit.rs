@@ -172,7 +172,7 @@ pub struct CallPermit {
 /// A call that was refused because the messages of all calls hold too many bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "messages of calls besides predictions hold more than {limit} bytes, which is the limit (twice limits.max_message_bytes); try \
+    "messages to the admin port hold more than {limit} bytes, which is the limit (twice limits.max_message_bytes); try \
      again when some have ended"
 )]
 pub struct TooManyBytes {
@@ -180,7 +180,7 @@ pub struct TooManyBytes {
 }
 
 impl CallPermit {
-    /// Adds `more` bytes of the call's messages, which have arrived.
+    /// Adds `more` bytes of the call's messages, which have arrived. Messages of health and reflection are short.
     ///
     /// # Errors
     /// Returns an error if all calls together hold too many bytes.
@@ -193,13 +193,16 @@ impl CallPermit {
         } = &*self.limiter;
         let before = self.arrived.fetch_add(more, Ordering::Relaxed);
         let counted = limits.counted(before.saturating_add(more)) - limits.counted(before);
-        if counted == 0 {
+        if counted == 0 || self.service != LimitedService::Admin {
             return Ok(());
         }
         let limit = limits.max_message_bytes.saturating_mul(LARGE_MESSAGES);
         if bytes.fetch_add(counted, Ordering::Relaxed) + counted <= limit {
             return Ok(());
         }
+        // They are dropped with the error.
+        bytes.fetch_sub(counted, Ordering::Relaxed);
+        self.arrived.fetch_sub(more, Ordering::Relaxed);
         telemetry.refused_call(self.service, CallScope::Gateway);
         Err(TooManyBytes { limit })
     }
@@ -207,8 +210,10 @@ impl CallPermit {
 
 impl Drop for CallPermit {
     fn drop(&mut self) {
-        let counted = self.limiter.limits.counted(*self.arrived.get_mut());
-        self.limiter.bytes.fetch_sub(counted, Ordering::Relaxed);
+        if self.service == LimitedService::Admin {
+            let counted = self.limiter.limits.counted(*self.arrived.get_mut());
+            self.limiter.bytes.fetch_sub(counted, Ordering::Relaxed);
+        }
         self.connection.0.subtract(self.service);
         self.limiter.open.subtract(self.service);
     }
@@ -277,7 +282,15 @@ mod tests {
         third.hold(RESERVED_BYTES).unwrap();
         let error = third.hold(1_000_000).unwrap_err();
         assert!(error.to_string().contains("2000000 bytes"), "{error}");
-        drop((upload, third));
+        // What was refused is not held.
+        upload.hold(1_000_000).unwrap();
+        third.hold(1).unwrap();
+        let reflection = limiter.enter(LimitedService::Reflection, Arc::default());
+        let reflection = reflection.unwrap();
+        for _ in 0..10 {
+            reflection.hold(1_000_000).unwrap();
+        }
+        drop((upload, third, reflection));
         enter().unwrap().hold(1_000_000).unwrap();
         drop(other);
         assert_eq!(limiter.bytes.load(Ordering::Relaxed), 0);

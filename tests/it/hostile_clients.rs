@@ -377,7 +377,7 @@ async fn a_stream_without_messages_ends_with_a_clear_status() {
 /// A reflection call that asks nothing. It ends when it is dropped.
 struct Reflection {
     _requests: mpsc::Sender<ServerReflectionRequest>,
-    _answers: Streaming<ServerReflectionResponse>,
+    answers: Streaming<ServerReflectionResponse>,
 }
 
 async fn reflect(channel: &Channel) -> Result<Reflection, Status> {
@@ -386,8 +386,44 @@ async fn reflect(channel: &Channel) -> Result<Reflection, Status> {
     let answers = client.server_reflection_info(ReceiverStream::new(requests));
     Ok(Reflection {
         _requests: to,
-        _answers: answers.await?.into_inner(),
+        answers: answers.await?.into_inner(),
     })
+}
+
+#[tokio::test]
+async fn silent_calls_of_reflection_and_uploads_end_with_a_clear_status() {
+    let mut gateway = limited("").await;
+    let channel = connect(gateway.addresses().data).await;
+    let mut reflection = reflect(&channel).await.expect("a call");
+    let (to, messages) = mpsc::channel(1);
+    let header = v1::UploadHeader {
+        model: "m".into(),
+        version: 2,
+        ..Default::default()
+    };
+    let part = Some(v1::upload_version_request::Part::Header(header));
+    to.send(v1::UploadVersionRequest { part })
+        .await
+        .expect("queued");
+    let upload = gateway.admin.upload_version(ReceiverStream::new(messages));
+    let (reflected, uploaded) = tokio::join!(
+        ends("reflection", reflection.answers.message()),
+        ends("the upload", upload)
+    );
+    let statuses = [
+        reflected.expect_err("it sent nothing"),
+        uploaded.expect_err("it sent no file"),
+    ];
+    for status in statuses {
+        let found = (status.code(), &*reason(&status));
+        assert_eq!(
+            found,
+            (Code::DeadlineExceeded, "MESSAGE_TOO_SLOW"),
+            "{status:?}"
+        );
+    }
+    drop(to);
+    gateway.drain().await;
 }
 
 fn is_too_many(status: &Status, setting: &str) -> bool {

@@ -263,7 +263,7 @@ async fn paths_that_end_with_a_slash_are_redirected_on_this_host_only() {
             (307, Some(want))
         );
     }
-    for path in ["//other.example/", "//", "/v2//"] {
+    for path in ["//other.example/", "/\\other.example/", "//", "/v2//"] {
         assert_eq!(
             call(address, "GET", path, &[], b"").await.status,
             404,

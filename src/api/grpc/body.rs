@@ -1,11 +1,12 @@
 //! Bodies that count against admission control while they are on their way.
 
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::HeaderMap;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::{Sleep, sleep};
 use tonic::body::Body;
@@ -19,6 +20,9 @@ use crate::serving::call_limit::CallPermit;
 
 /// Time between two checks for room while a stream is not read.
 const PAUSE: Duration = Duration::from_millis(5);
+
+/// The most bytes of a part of an answer. A client must take one within `send_seconds`.
+const MOST_PART: usize = 64 << 10;
 
 /// The body of a request, as every gRPC service receives it.
 #[derive(Debug)]
@@ -35,16 +39,16 @@ enum Arrival {
     /// By admission control.
     Counted(ByteCounter),
     /// By the limits on calls without admission control. The timer runs while nothing arrives.
-    Limited(Arc<CallPermit>, Option<Pin<Box<Sleep>>>),
+    Limited(Arc<LimitedCall>, Option<Pin<Box<Sleep>>>),
 }
 
 impl RequestBody {
-    /// Passes `inner` on, whose bytes count against `permit`. Past the limit, or if nothing arrives for [`MESSAGE_PATIENCE`], the body ends
-    /// with an error.
-    pub(super) fn limited(inner: Body, permit: Arc<CallPermit>) -> Self {
+    /// Passes `inner` on, whose bytes count as those of `call`. Past the limit, or if nothing arrives for [`MESSAGE_PATIENCE`], the body ends
+    /// with an error, which is also the failure of `call`.
+    pub(super) fn limited(inner: Body, call: Arc<LimitedCall>) -> Self {
         Self {
             inner,
-            arrival: Arrival::Limited(permit, None),
+            arrival: Arrival::Limited(call, None),
             compressed: None,
         }
     }
@@ -175,7 +179,13 @@ impl HttpBody for RequestBody {
         } = &mut *self;
         let counter = match arrival {
             Arrival::Counted(counter) => counter,
-            Arrival::Limited(permit, timer) => return poll_limited(inner, permit, timer, cx),
+            Arrival::Limited(call, timer) => {
+                let polled = ready!(poll_limited(inner, &call.permit, timer, cx));
+                if let Some(Err(status)) = &polled {
+                    call.fail(status);
+                }
+                return Poll::Ready(polled);
+            }
         };
         loop {
             ready!(counter.poll_room(cx));
@@ -211,11 +221,15 @@ impl HttpBody for RequestBody {
 }
 
 /// The body of a response that holds the permit of its request until the last byte has left, which bounds unread responses too.
+///
+/// The connection asks for the next part once a large part before it has been sent, see `app/tracked.rs`.
 #[derive(Debug)]
 pub(super) struct ResponseBody {
     inner: Body,
     permit: Arc<RequestPermit>,
-    /// Frames that the transport has taken.
+    /// What is left of a part that is sent in several, so that a slow client makes progress with each.
+    rest: Bytes,
+    /// Parts that the transport has taken.
     frames: usize,
     /// The fewest bytes of a message that is compressed; `None`: none is.
     compress_from: Option<usize>,
@@ -231,9 +245,25 @@ impl ResponseBody {
         Self {
             inner,
             permit,
+            rest: Bytes::new(),
             frames: 0,
             compress_from,
         }
+    }
+}
+
+impl ResponseBody {
+    /// Returns the first part of `data`, and keeps the rest. Messages are compressed whole, and only once: what is left of one is compressed
+    /// already.
+    fn first_part(&mut self, data: Bytes, is_new: bool) -> Bytes {
+        let mut data = match self.compress_from {
+            Some(least) if is_new => gzip::compress(data, least),
+            _ => data,
+        };
+        if data.len() > MOST_PART {
+            self.rest = data.split_off(MOST_PART);
+        }
+        data
     }
 }
 
@@ -246,47 +276,78 @@ impl HttpBody for ResponseBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let this = &mut *self;
-        let frame = Pin::new(&mut this.inner).poll_frame(cx);
+        let is_new = this.rest.is_empty();
+        let frame = if is_new {
+            Pin::new(&mut this.inner).poll_frame(cx)
+        } else {
+            Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut this.rest)))))
+        };
         if matches!(frame, Poll::Ready(Some(_))) {
-            // The transport has this frame until it asks for the next one.
+            // The transport has this part until it asks for the next one.
             this.frames += 1;
             this.permit.set_unsent(this.frames);
         } else {
             this.permit.set_unsent(0);
         }
-        match (frame, this.compress_from) {
-            (Poll::Ready(Some(Ok(frame))), Some(least)) => {
-                let frame = frame.map_data(|data| gzip::compress(data, least));
-                Poll::Ready(Some(Ok(frame)))
-            }
-            (frame, _) => frame,
-        }
+        frame.map_ok(|frame| frame.map_data(|data| this.first_part(data, is_new)))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        self.rest.is_empty() && self.inner.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        if self.rest.is_empty() && self.compress_from.is_none() {
+            self.inner.size_hint()
+        } else {
+            SizeHint::default()
+        }
     }
 }
 
-/// The body of a response that holds `P` until the last byte has left.
+/// A call without admission control, as its request and its response share it.
 #[derive(Debug)]
-pub(super) struct HeldBody<P> {
-    inner: Body,
-    _held: P,
+pub(super) struct LimitedCall {
+    permit: CallPermit,
+    /// Why its messages could not be read.
+    failure: OnceLock<Status>,
 }
 
-impl<P> HeldBody<P> {
-    /// Holds `held` for as long as `inner` is not sent.
-    pub(super) fn new(inner: Body, held: P) -> Self {
-        Self { inner, _held: held }
+impl LimitedCall {
+    /// Creates a call that holds `permit`.
+    pub(super) fn new(permit: CallPermit) -> Self {
+        Self {
+            permit,
+            failure: OnceLock::new(),
+        }
+    }
+
+    fn fail(&self, why: &Status) {
+        // Only the first failure counts.
+        let _ = self.failure.set(why.clone());
+    }
+
+    /// Returns the status to end the call with, whatever its service makes of it; `None` if its messages were read.
+    pub(super) fn failure(&self) -> Option<Status> {
+        self.failure.get().cloned()
     }
 }
 
-impl<P: Unpin> HttpBody for HeldBody<P> {
+/// The body of a response that holds its call until the last byte has left.
+#[derive(Debug)]
+pub(super) struct HeldBody {
+    inner: Body,
+    call: Arc<LimitedCall>,
+}
+
+impl HeldBody {
+    /// Holds `call` for as long as `inner` is not sent. If the call fails, `inner` ends with its failure.
+    pub(super) fn new(inner: Body, call: Arc<LimitedCall>) -> Self {
+        Self { inner, call }
+    }
+}
+
+impl HttpBody for HeldBody {
     type Data = Bytes;
     type Error = Status;
 
@@ -294,7 +355,18 @@ impl<P: Unpin> HttpBody for HeldBody<P> {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        Pin::new(&mut self.inner).poll_frame(cx)
+        let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
+        if !matches!(&frame, Some(Ok(frame)) if frame.is_trailers()) {
+            return Poll::Ready(frame);
+        }
+        // Some services end their answers without an error if they cannot read a message.
+        let failed = self.call.failure().map(|failure| {
+            let mut trailers = HeaderMap::new();
+            failure
+                .add_header(&mut trailers)
+                .map(|()| Frame::trailers(trailers))
+        });
+        Poll::Ready(failed.or(frame))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -303,5 +375,42 @@ impl<P: Unpin> HttpBody for HeldBody<P> {
 
     fn size_hint(&self) -> SizeHint {
         self.inner.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::{BodyExt, Full};
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::insight::metrics::Telemetry;
+    use crate::serving::admission::{AdmissionControl, Limits};
+
+    fn permit() -> Arc<RequestPermit> {
+        let limits = Limits {
+            max_in_flight: 1,
+            max_in_flight_bytes: 1,
+        };
+        let admission = AdmissionControl::new(limits, Telemetry::new().unwrap());
+        Arc::new(admission.enter(Instant::now(), None).unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_large_answer_has_many_parts_each_of_which_is_progress() {
+        let permit = permit();
+        let answer: Bytes = (0..3 * MOST_PART + 7).map(|at| (at % 251) as u8).collect();
+        let inner = Body::new(Full::new(answer.clone()));
+        let mut body = ResponseBody::new(inner, Arc::clone(&permit), None);
+        let mut sent = Vec::new();
+        for number in 1..=4 {
+            assert!(!body.is_end_stream(), "part {number}");
+            let part = body.frame().await.unwrap().unwrap().into_data().unwrap();
+            assert!(part.len() <= MOST_PART);
+            assert_eq!(permit.unsent(), number);
+            sent.extend_from_slice(&part);
+        }
+        assert!(body.is_end_stream() && body.frame().await.is_none());
+        assert_eq!((sent, permit.unsent()), (answer.to_vec(), 0));
     }
 }

@@ -1,7 +1,7 @@
 //! The task of a gRPC call, which ends if the client does not read the answer.
 //!
-//! The transport asks for the next part of an answer once the client has given it room for the one before. A client that gives none
-//! would keep the permit of the call, so the task watches the transport: it ends, which resets the call, once a part has waited too
+//! The transport waits until the client has room for a part of an answer, and the next part waits until a large one has been sent. A client
+//! that gives no room would keep the permit of the call, so the task watches the transport: it ends, which resets the call, once a part has waited too
 //! long, once the deadline of the call has passed, or once another connection needs the permit.
 
 use std::cell::Cell;

@@ -13,7 +13,7 @@ use tonic::body::Body;
 use tonic::codegen::{BoxFuture, Service};
 use tonic::server::NamedService;
 
-use super::body::{HeldBody, RequestBody};
+use super::body::{HeldBody, LimitedCall, RequestBody};
 use super::deadline::DeadlineService;
 use crate::api::MESSAGE_PATIENCE;
 use crate::api::context::RequestContext;
@@ -73,10 +73,10 @@ where
                 return Box::pin(ready(Ok(status.into_http())));
             }
         };
-        let permit = Arc::new(permit);
+        let limited = Arc::new(LimitedCall::new(permit));
         let patience = self.patience();
-        let limited = |body| RequestBody::limited(body, Arc::clone(&permit));
-        let response = self.inner.call(request.map(limited));
+        let body = |body| RequestBody::limited(body, Arc::clone(&limited));
+        let response = self.inner.call(request.map(body));
         Box::pin(async move {
             let Ok(response) = match patience {
                 None => response.await,
@@ -84,7 +84,11 @@ where
                     .await
                     .unwrap_or_else(|_| Ok(too_slow(patience))),
             };
-            Ok(response.map(|body| Body::new(HeldBody::new(body, permit))))
+            // The service has read the messages by now, or reads them while it answers.
+            Ok(match limited.failure() {
+                Some(failure) => failure.into_http(),
+                None => response.map(|body| Body::new(HeldBody::new(body, limited))),
+            })
         })
     }
 }

@@ -115,7 +115,7 @@ impl ConnectionUsage {
 /// Whether a connection gets something of a resource, all of which is held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Grant {
-    /// It gets it, and another connection must end a request.
+    /// It gets it, and another connection must end a request, or has to already.
     Yes,
     /// It holds its share already.
     ShareHeld,
@@ -143,7 +143,7 @@ impl Connections {
     }
 
     /// Decides whether `connection`, which held `before` of `limit`, gets more of `resource`, all of which is held. If so, another
-    /// connection that holds more than its share must end a request.
+    /// connection that holds more than its share must end a request, unless those that must end already make room for it.
     pub(super) fn grant(
         &self,
         connection: &Arc<ConnectionUsage>,
@@ -156,9 +156,10 @@ impl Connections {
         for other in connections.iter() {
             other.peer.held.store(0, Ordering::Relaxed);
         }
-        let (mut peers, mut siblings) = (0_usize, 0_usize);
+        let (mut peers, mut siblings, mut all_kept) = (0_usize, 0_usize, 0_usize);
         for other in connections.iter() {
             let held = other.kept(resource);
+            all_kept = all_kept.saturating_add(held);
             if held > 0 {
                 let is_first = other.peer.held.fetch_add(held, Ordering::Relaxed) == 0;
                 peers += usize::from(is_first);
@@ -169,6 +170,10 @@ impl Connections {
         let share = (peer_share / siblings.max(1)).max(1);
         if before >= share {
             return Grant::ShareHeld;
+        }
+        if all_kept <= limit {
+            // Requests that must end will make room.
+            return Grant::Yes;
         }
         let peer_held = |usage: &ConnectionUsage| usage.peer.held.load(Ordering::Relaxed);
         let may_take_from_peers = peer_held(connection) <= peer_share;

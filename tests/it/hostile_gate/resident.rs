@@ -73,7 +73,11 @@ impl Target {
 
     /// Lets `hostile` clients go on while a good client makes calls on every port, all of which must succeed. Then ends the hostile clients
     /// and waits until everything is released.
-    async fn serves_beside(&self, attack: &str, mut hostile: JoinSet<()>) {
+    ///
+    /// `held` is a series that is above the number once the attack is under way.
+    async fn serves_beside(&self, attack: &str, held: (&str, f64), mut hostile: JoinSet<()>) {
+        let (series, most_before) = held;
+        self.until_series(series, |value| value > most_before).await;
         let mut client = PredictionServiceClient::new(connect(self.data).await);
         for at in 0..50 {
             let answer = client.predict(rows("m", [good()])).await;
@@ -132,11 +136,18 @@ async fn no_attack_takes_much_memory_or_affects_a_good_client() {
     let target = Target::start();
     let few = || whole(frame(&oip::typed(1).encode_to_vec()));
     let many = many_rows();
+    let in_flight = "taper_admitted_requests";
     let attack = five(&target, 900, CLOSED, few).await;
-    target.serves_beside("unread answers", attack).await;
+    target
+        .serves_beside("unread answers", (in_flight, 3000.0), attack)
+        .await;
     let attack = five(&target, 900, 1, || whole(frame(&many))).await;
     target
-        .serves_beside("large answers, of which one byte is read", attack)
+        .serves_beside(
+            "large answers, of which one byte is read",
+            (in_flight, 100.0),
+            attack,
+        )
         .await;
     let attack = five(&target, 1000, OPEN, || {
         let mut half = frame(&many);
@@ -144,18 +155,28 @@ async fn no_attack_takes_much_memory_or_affects_a_good_client() {
         unfinished(half)
     })
     .await;
-    target.serves_beside("half messages", attack).await;
     target
-        .serves_beside("calls besides predictions", unread_calls(&target).await)
+        .serves_beside("half messages", (in_flight, 100.0), attack)
         .await;
+    let refused = r#"taper_refused_calls_total{service="reflection",scope="connection"}"#;
+    let attack = unread_calls(&target).await;
+    target
+        .serves_beside("calls besides predictions", (refused, 1000.0), attack)
+        .await;
+    let refused = r#"taper_rejected_requests_total{reason="MALFORMED_MESSAGE"}"#;
+    let before = target.series(refused).await;
+    let attack = long_lists(&target).await;
     target
         .serves_beside(
             "lists that take 32 times their bytes",
-            long_lists(&target).await,
+            (refused, before + 3.0),
+            attack,
         )
         .await;
+    let room = r#"taper_closed_connections_total{reason="make_room"}"#;
+    let attack = silent_connections(&target).await;
     target
-        .serves_beside("silent connections", silent_connections(&target).await)
+        .serves_beside("silent connections", (room, 100.0), attack)
         .await;
 }
 

@@ -28,8 +28,6 @@ use crate::registry::{self, Aborted, Part, UploadError, UploadLimits};
 
 /// Limit on concurrent uploads.
 pub(super) const AT_ONCE: usize = 2;
-/// How long the next message may take to arrive.
-const PATIENCE: Duration = Duration::from_secs(30);
 /// How long a response waits until the new version is listed.
 const LISTED: Duration = Duration::from_secs(10);
 /// Capacity of the channel to the blocking thread, in messages.
@@ -119,23 +117,19 @@ async fn next_message(
 ) -> Result<Option<Message>, AdminError> {
     let message = tokio::select! {
         () = stage.reached(Stage::Draining) => return Err(AdminError::Draining),
-        message = timeout(PATIENCE, messages.message()) => message,
+        message = messages.message() => message,
     };
     match message {
-        Ok(Ok(None)) => Ok(None),
-        Ok(Ok(Some(message))) => match message.part {
+        Ok(None) => Ok(None),
+        Ok(Some(message)) => match message.part {
             Some(part) => Ok(Some(part)),
             None => Err(fault("part", "neither", "a header or a chunk")),
         },
-        Ok(Err(status)) => {
+        // Of a message that is late or beyond a limit, the client gets the status that its body ended with.
+        Err(status) => {
             let got = crate::text::truncate(status.message(), 160);
             Err(fault("part", got, "messages up to the limit on their size"))
         }
-        Err(_) => Err(fault(
-            "part",
-            &format!("none for {PATIENCE:?}"),
-            "one before that",
-        )),
     }
 }
 

@@ -45,7 +45,14 @@ fn from_block(input: InferInputTensor, raw: &Bytes, faults: &mut InputFaults) ->
         return None;
     }
     match elements::from_raw(datatype, raw) {
-        Ok(data) => tensor(input, data, faults),
+        Ok(data) => {
+            let data = decoded(&input, data, faults)?;
+            Some(Tensor {
+                name: input.name,
+                shape: input.shape,
+                data,
+            })
+        }
         Err(wanted) => {
             let field = format!("raw_input_contents[{}]", read::cut(&input.name));
             faults.add(field, format!("{} bytes", raw.len()), wanted);
@@ -83,22 +90,29 @@ fn from_contents(mut input: InferInputTensor, faults: &mut InputFaults) -> Optio
         let part = format!("contents.{}", own.unwrap_or("raw"));
         faults.add(field(&input.name, &part), "elements", wanted);
     });
-    tensor(input, data.ok()?, faults)
-}
-
-/// Makes a tensor of the elements of `input`.
-fn tensor(input: InferInputTensor, data: TensorData, faults: &mut InputFaults) -> Option<Tensor> {
-    let content_type = input.parameters.get("content_type");
-    let data = if content_type.is_some_and(oip::is_base64) {
-        oip::decode_base64(data, &input.name, faults)?
-    } else {
-        data
-    };
+    let data = decoded(&input, data.ok()?, faults)?;
     Some(Tensor {
         name: input.name,
         shape: input.shape,
         data,
     })
+}
+
+/// Returns the elements of `input`, decoded if they are in base64.
+fn decoded(
+    input: &InferInputTensor,
+    data: TensorData,
+    faults: &mut InputFaults,
+) -> Option<TensorData> {
+    if input.parameters.is_empty() {
+        return Some(data);
+    }
+    match input.parameters.get("content_type") {
+        Some(content_type) if oip::is_base64(content_type) => {
+            oip::decode_base64(data, &input.name, faults)
+        }
+        _ => Some(data),
+    }
 }
 
 /// Returns the field with the elements of `datatype`; `None` if they travel only as blocks.

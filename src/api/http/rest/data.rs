@@ -78,12 +78,32 @@ fn finite(json: &str) -> Option<f64> {
     json.parse().ok().filter(|x: &f64| x.is_finite())
 }
 
-/// Returns the integer that `json` stands for, a number with a point or an exponent. Up to 2^53, such numbers are exact.
+/// Returns the integer that `json` stands for, a number with a point or an exponent. Decided by its digits, since a float would round them.
 fn whole<T: Whole>(json: &str) -> Option<T> {
-    const MOST: f64 = 9_007_199_254_740_992.0;
-    let number = finite(json).filter(|x| x.fract() == 0.0 && x.abs() <= MOST)?;
-    // Without the sign of a negative zero.
-    format!("{:.0}", number + 0.0).parse().ok()
+    /// More digits than any integer type has.
+    const MOST_DIGITS: usize = 40;
+    let (sign, number) = json
+        .strip_prefix('-')
+        .map_or(("", json), |number| ("-", number));
+    let (number, exponent) = number.split_once(['e', 'E']).unwrap_or((number, "0"));
+    let (before, after) = number.split_once('.').unwrap_or((number, ""));
+    let digits = [before, after].concat();
+    if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let begin = digits.len() - digits.trim_start_matches('0').len();
+    let significant = digits.trim_matches('0');
+    if significant.is_empty() {
+        return (!digits.is_empty()).then(|| "0".parse().ok())?;
+    }
+    // Digits before the point, counted from the first one that is not zero.
+    let exponent: i64 = exponent.parse().ok()?;
+    let point = i64::try_from(before.len()).ok()?.checked_add(exponent)?;
+    let length = usize::try_from(point.checked_sub(i64::try_from(begin).ok()?)?).ok()?;
+    if length < significant.len() || length > MOST_DIGITS {
+        return None;
+    }
+    format!("{sign}{significant:0<length$}").parse().ok()
 }
 
 /// Returns the string that `json` stands for; `None` if it is not a string.
@@ -454,12 +474,20 @@ mod tests {
     fn numbers_without_a_fraction_are_integers_while_they_are_exact() {
         let (data, faults) = read(
             Datatype::Int64,
-            &[5],
-            "[1.0, 1e2, -0.0, 9007199254740992.0, -2.5e1]",
+            &[9],
+            "[1.0, 1e2, -0.0, 9007199254740993.0, -2.5E+1, 0.01e2, 120e-1, 0e9, -9223372036854775808.00]",
         );
-        let want = vec![1, 100, 0, 1 << 53, -25];
+        let want = vec![1, 100, 0, (1 << 53) + 1, -25, 1, 12, 0, i64::MIN];
         assert_eq!((data, faults), (TensorData::Int64(want), vec![]));
-        for json in ["[1.5]", "[9007199254740994.0]", "[1e300]", "[1e999]"] {
+        for json in [
+            "[1.5]",
+            "[9007199254740991.4]",
+            "[1.00000000000000000001]",
+            "[1e-400]",
+            "[9223372036854775808.0]",
+            "[1e300]",
+            "[1e99999999999999999999]",
+        ] {
             let (_, faults) = read(Datatype::Int64, &[1], json);
             assert_eq!(faults.len(), 1, "{json}");
         }

@@ -105,7 +105,7 @@ pub(super) struct InputParameters {
     pub(super) binary_data_size: Option<usize>,
     /// `base64` if each element of BYTES is written in base64, as MLServer's `Base64Codec` writes it; others are ignored.
     #[schemars(with = "Option<String>")]
-    pub(super) content_type: Option<ParameterValue>,
+    pub(super) content_type: Option<Box<RawValue>>,
     /// Refused: no memory is shared.
     #[schemars(skip)]
     pub(super) shared_memory_region: Option<IgnoredAny>,

@@ -236,9 +236,10 @@ pub(in crate::api::http) async fn no_such_path(
 
 /// Returns the path of `uri` without the slash at its end, and the query; `None` if there is no such slash.
 fn without_slash(uri: &Uri) -> Option<String> {
-    // Two slashes would begin the name of another host.
+    // Two slashes would begin the name of another host, and browsers read a backslash as a slash.
     let path = uri.path().strip_suffix('/')?;
-    let is_path = path.len() > 1 && !path.starts_with("//") && !path.ends_with('/');
+    let is_path =
+        path.len() > 1 && !path.starts_with("//") && !path.ends_with('/') && !path.contains('\\');
     let query = uri.query().map(|query| format!("?{query}"));
     is_path.then(|| format!("{path}{}", query.unwrap_or_default()))
 }

@@ -72,7 +72,7 @@ impl BodyParts {
             }
         };
         let data = match &parameters.content_type {
-            Some(of) if oip::is_base64(&of.0) => oip::decode_base64(data, &name, faults)?,
+            Some(of) if of.get() == r#""base64""# => oip::decode_base64(data, &name, faults)?,
             _ => data,
         };
         Some(Tensor { name, shape, data })

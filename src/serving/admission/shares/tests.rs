@@ -35,10 +35,6 @@ fn nothing_is_taken_from_connections_within_their_share() {
     let all = Connections::default();
     let first = connection(&all, "192.0.2.1", 6);
     let second = connection(&all, "192.0.2.1", 6);
-    for _ in 0..2 {
-        second.subtract(Resource::Requests, 1);
-        assert_eq!(ask(&all, &second), Grant::AllHeld);
-    }
     let newcomer = connection(&all, "192.0.2.1", 0);
     for _ in 0..4 {
         assert_eq!(ask(&all, &newcomer), Grant::Yes);
@@ -62,6 +58,23 @@ fn many_connections_of_one_address_have_one_share_together() {
     assert_eq!(ask(&all, &other), Grant::ShareHeld);
     let ended = hostile.iter().filter(|usage| usage.claim_debt()).count();
     assert_eq!(ended, 6);
+}
+
+#[test]
+fn a_connection_below_its_share_gets_bytes_while_others_have_to_release_theirs() {
+    let all = Connections::default();
+    let hostile = connection(&all, "192.0.2.1", 2);
+    hostile.add(Resource::Bytes, 2 * LIMIT);
+    let good = connection(&all, "192.0.2.2", 1);
+    let mut ask = || {
+        let before = good.add(Resource::Bytes, 1);
+        all.grant(&good, Resource::Bytes, before, LIMIT)
+    };
+    for _ in 0..4 {
+        assert_eq!(ask(), Grant::Yes);
+    }
+    let ended = (0..4).filter(|_| hostile.claim_debt()).count();
+    assert_eq!(ended, 2, "no more than the requests that hold them");
 }
 
 #[test]
