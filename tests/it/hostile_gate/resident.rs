@@ -86,7 +86,6 @@ impl Target {
             assert_eq!(status, "HTTP/1.1 200 OK", "{attack}, call {at}");
         }
         let peak = self.peak_bytes();
-        println!("{attack}: at most {} MB so far", peak / 1_000_000);
         assert!(peak < MOST_BYTES, "{attack}: {peak} bytes");
         hostile.shutdown().await;
         for gauge in ["taper_admitted_requests", "taper_admitted_bytes"] {

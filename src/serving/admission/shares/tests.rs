@@ -66,7 +66,7 @@ fn a_connection_below_its_share_gets_bytes_while_others_have_to_release_theirs()
     let hostile = connection(&all, "192.0.2.1", 2);
     hostile.add(Resource::Bytes, 2 * LIMIT);
     let good = connection(&all, "192.0.2.2", 1);
-    let mut ask = || {
+    let ask = || {
         let before = good.add(Resource::Bytes, 1);
         all.grant(&good, Resource::Bytes, before, LIMIT)
     };
