@@ -292,10 +292,12 @@ async fn wait_for_timeout(
 /// Returns why the transport refused the message before a handler saw it; `None` if it did not. Its errors have no details, while
 /// every error of a handler has.
 fn classify_unreadable(response: &Response<Body>) -> Option<MessageFault> {
-    const STATUS: HeaderName = HeaderName::from_static("grpc-status");
     const DETAILS: HeaderName = HeaderName::from_static("grpc-status-details-bin");
     let headers = response.headers();
-    let code = Code::from_bytes(headers.get(STATUS)?.as_bytes());
+    // A pass over the few headers costs less than a look-up. Most responses have the status in their trailers.
+    let mut names = headers.iter();
+    let (_, status) = names.find(|(name, _)| name.as_str() == "grpc-status")?;
+    let code = Code::from_bytes(status.as_bytes());
     if code == Code::Ok || headers.contains_key(DETAILS) {
         return None;
     }
