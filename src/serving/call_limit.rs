@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::insight::metrics::{CallScope, LimitedService, Telemetry};
+use crate::insight::metrics::{CallScope, LimitedService, Telemetry, UnsentReason};
 
 /// Health calls of one connection that are admitted although the gateway is at its limit: a probe, and a client that watches. So other
 /// clients cannot make health checks fail.
@@ -180,6 +180,21 @@ pub struct TooManyBytes {
 }
 
 impl CallPermit {
+    /// Returns the most bytes of a message of the call. Those of health and reflection are short.
+    #[must_use]
+    pub fn max_message_bytes(&self) -> usize {
+        let most = self.limiter.limits.max_message_bytes;
+        match self.service {
+            LimitedService::Admin => most,
+            LimitedService::Health | LimitedService::Reflection => most.min(RESERVED_BYTES),
+        }
+    }
+
+    /// Counts an answer that the client did not read.
+    pub fn count_unsent(&self) {
+        self.limiter.telemetry.unsent(UnsentReason::Unread);
+    }
+
     /// Adds `more` bytes of the call's messages, which have arrived. Messages of health and reflection are short.
     ///
     /// # Errors

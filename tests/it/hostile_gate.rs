@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use tokio_stream::StreamExt;
 use tonic::body::Body;
 
-use crate::harness::{TestGateway, eventually, good, http_get, rows};
+use crate::harness::{TestGateway, ends, eventually, good, http_get, rows};
 use crate::rest::post;
 use crate::{oip, tfs, tiny};
 
@@ -212,6 +212,51 @@ async fn a_large_answer_of_which_a_byte_is_read_is_unread() {
     for response in held {
         let mut body = response.into_body();
         while let Some(Ok(_)) = body.frame().await {}
+    }
+    gateway.drain().await;
+}
+
+/// Calls without admission control: a path, a message, and whether the admin port serves it.
+fn calls_without_admission() -> [(&'static str, Vec<u8>, bool); 4] {
+    use tonic_reflection::pb::v1::{
+        ServerReflectionRequest, server_reflection_request::MessageRequest,
+    };
+    let list = ServerReflectionRequest {
+        host: String::new(),
+        message_request: Some(MessageRequest::ListServices(String::new())),
+    };
+    let reflection = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
+    [
+        ("/taper.v1.AdminService/ListModels", Vec::new(), true),
+        ("/grpc.health.v1.Health/Check", Vec::new(), false),
+        ("/grpc.health.v1.Health/Watch", Vec::new(), false),
+        (reflection, list.encode_to_vec(), false),
+    ]
+}
+
+#[tokio::test]
+async fn unread_answers_without_admission_control_are_dropped_at_the_time_limit() {
+    let limits =
+        "send_seconds = 1\nmax_admin_calls = 1\nmax_health_calls = 4\nmax_reflection_calls = 1\n";
+    let gateway = limited(limits).await;
+    let addresses = gateway.addresses();
+    let unread = r#"taper_unsent_answers_total{reason="unread"}"#;
+    let mut dropped = 0.0;
+    // The second call of each gets the place of the first.
+    let calls = [(); 2].map(|()| calls_without_admission());
+    for (path, message, is_admin) in calls.into_iter().flatten() {
+        let address = if is_admin {
+            addresses.admin
+        } else {
+            addresses.data
+        };
+        let sender = connection(address, "127.0.0.2", CLOSED).await;
+        let request = request(path, &[], whole(frame(&message)));
+        let ended = ends(path, finish(sender, request)).await;
+        let response = ended.expect("the answer began");
+        assert_eq!(response.headers().get("grpc-status"), None, "{path}");
+        dropped += 1.0;
+        until_series(&gateway, unread, |unread| unread == dropped).await;
     }
     gateway.drain().await;
 }

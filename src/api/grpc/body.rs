@@ -1,6 +1,7 @@
 //! Bodies that count against admission control while they are on their way.
 
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -42,15 +43,56 @@ enum Arrival {
     Limited(Arc<LimitedCall>, Option<Pin<Box<Sleep>>>),
 }
 
+impl Arrival {
+    /// Polls `body`, once there is room for more of it.
+    fn poll_body(
+        &mut self,
+        body: &mut Body,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        match self {
+            Self::Counted(counter) => {
+                ready!(counter.poll_room(cx));
+                Pin::new(body).poll_frame(cx)
+            }
+            Self::Limited(_, timer) => poll_patiently(body, timer, cx),
+        }
+    }
+
+    /// Counts `bytes` that have arrived.
+    ///
+    /// # Errors
+    /// Returns the status to end the call with past the limit on bytes.
+    fn count(&self, bytes: usize) -> Result<(), Status> {
+        match self {
+            Self::Counted(counter) => count(&counter.permit, bytes, counter.error_mapping),
+            Self::Limited(call, _) => call.count(bytes),
+        }
+    }
+
+    /// Ends the arrival, because of `failed` or since all has arrived.
+    fn end(&self, failed: Option<&Status>) {
+        match (self, failed) {
+            (Self::Counted(counter), None) => counter.permit.mark_read(),
+            (Self::Limited(call, _), Some(status)) => call.fail(status),
+            (Self::Counted(_), Some(_)) | (Self::Limited(..), None) => {}
+        }
+    }
+}
+
 impl RequestBody {
+    fn new(inner: Body, arrival: Arrival) -> Self {
+        Self {
+            inner,
+            arrival,
+            compressed: None,
+        }
+    }
+
     /// Passes `inner` on, whose bytes count as those of `call`. Past the limit, or if nothing arrives for [`MESSAGE_PATIENCE`], the body ends
     /// with an error, which is also the failure of `call`.
     pub(super) fn limited(inner: Body, call: Arc<LimitedCall>) -> Self {
-        Self {
-            inner,
-            arrival: Arrival::Limited(call, None),
-            compressed: None,
-        }
+        Self::new(inner, Arrival::Limited(call, None))
     }
 
     /// Counts the bytes of `inner` against `permit`. Past the limit the body ends with an error.
@@ -64,21 +106,34 @@ impl RequestBody {
             error_mapping,
             pause: None,
         };
-        Self {
-            inner,
-            arrival: Arrival::Counted(counter),
-            compressed: None,
-        }
+        Self::new(inner, Arrival::Counted(counter))
     }
 
     /// Inflates the messages, each to at most `max_bytes` bytes, and counts the inflated bytes.
     pub(super) fn inflated(mut self, max_bytes: usize) -> Self {
-        if let Arrival::Counted(counter) = &self.arrival {
-            let (permit, error_mapping) = (Arc::clone(&counter.permit), counter.error_mapping);
-            let count = move |bytes| count(&permit, bytes, error_mapping);
-            self.compressed = Some(Box::new(GzipMessages::new(max_bytes, count)));
-        }
+        let messages = match &self.arrival {
+            Arrival::Counted(counter) => {
+                let (permit, error_mapping) = (Arc::clone(&counter.permit), counter.error_mapping);
+                GzipMessages::new(max_bytes, move |bytes| count(&permit, bytes, error_mapping))
+            }
+            Arrival::Limited(call, _) => {
+                let call = Arc::clone(call);
+                GzipMessages::new(max_bytes, move |bytes| call.count(bytes))
+            }
+        };
+        self.compressed = Some(Box::new(messages));
         self
+    }
+
+    /// Counts a frame of data, and returns it, or what is inflated by now.
+    fn read(&mut self, frame: Frame<Bytes>) -> Result<Option<Frame<Bytes>>, Status> {
+        let Some(messages) = &mut self.compressed else {
+            let bytes = frame.data_ref().map_or(0, Bytes::len);
+            self.arrival.count(bytes)?;
+            return Ok(Some(frame));
+        };
+        let inflated = messages.push(frame.into_data().unwrap_or_default())?;
+        Ok((!inflated.is_empty()).then(|| Frame::data(inflated)))
     }
 }
 
@@ -120,38 +175,15 @@ impl ByteCounter {
     }
 }
 
-impl ByteCounter {
-    /// Counts a frame of data, and returns it, or what is inflated by now.
-    fn read(
-        &self,
-        compressed: &mut Option<Box<GzipMessages>>,
-        frame: Frame<Bytes>,
-    ) -> Result<Option<Frame<Bytes>>, Status> {
-        let Some(messages) = compressed else {
-            let bytes = frame.data_ref().map_or(0, Bytes::len);
-            count(&self.permit, bytes, self.error_mapping)?;
-            return Ok(Some(frame));
-        };
-        let inflated = messages.push(frame.into_data().unwrap_or_default())?;
-        Ok((!inflated.is_empty()).then(|| Frame::data(inflated)))
-    }
-}
-
-/// Polls `body`, and fails past a limit of `permit`, or if nothing of it arrives for [`MESSAGE_PATIENCE`].
-fn poll_limited(
+/// Polls `body`, and fails if nothing of it arrives for [`MESSAGE_PATIENCE`].
+fn poll_patiently(
     body: &mut Body,
-    permit: &CallPermit,
     timer: &mut Option<Pin<Box<Sleep>>>,
     cx: &mut Context<'_>,
 ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
     if let Poll::Ready(frame) = Pin::new(body).poll_frame(cx) {
         *timer = None;
-        let arrived = frame.as_ref().and_then(|frame| frame.as_ref().ok());
-        let bytes = arrived.and_then(Frame::data_ref).map_or(0, Bytes::len);
-        return Poll::Ready(match permit.hold(bytes) {
-            Ok(()) => frame,
-            Err(error) => Some(Err(status::too_many_calls(&error))),
-        });
+        return Poll::Ready(frame);
     }
     let timer = timer.get_or_insert_with(|| Box::pin(sleep(MESSAGE_PATIENCE)));
     timer.as_mut().poll(cx).map(|()| {
@@ -172,37 +204,23 @@ impl HttpBody for RequestBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        let Self {
-            inner,
-            arrival,
-            compressed,
-        } = &mut *self;
-        let counter = match arrival {
-            Arrival::Counted(counter) => counter,
-            Arrival::Limited(call, timer) => {
-                let polled = ready!(poll_limited(inner, &call.permit, timer, cx));
-                if let Some(Err(status)) = &polled {
-                    call.fail(status);
-                }
-                return Poll::Ready(polled);
-            }
-        };
+        let this = &mut *self;
         loop {
-            ready!(counter.poll_room(cx));
-            let mut frame = ready!(Pin::new(&mut *inner).poll_frame(cx));
-            let is_end = frame.is_none() || inner.is_end_stream();
+            let mut frame = ready!(this.arrival.poll_body(&mut this.inner, cx));
+            let is_end = frame.is_none() || this.inner.is_end_stream();
             if let Some(Ok(arrived)) =
                 frame.take_if(|frame| frame.as_ref().is_ok_and(Frame::is_data))
             {
-                match counter.read(compressed, arrived) {
+                match this.read(arrived) {
                     // Nothing is inflated yet.
                     Ok(None) if !is_end => continue,
-                    Ok(read) => frame = read.map(Ok),
-                    Err(status) => return Poll::Ready(Some(Err(status))),
+                    read => frame = read.transpose(),
                 }
             }
-            if is_end {
-                counter.permit.mark_read();
+            match &frame {
+                Some(Err(status)) => this.arrival.end(Some(status)),
+                _ if is_end => this.arrival.end(None),
+                _ => {}
             }
             return Poll::Ready(frame);
         }
@@ -220,13 +238,32 @@ impl HttpBody for RequestBody {
     }
 }
 
-/// The body of a response that holds the permit of its request until the last byte has left, which bounds unread responses too.
+/// A call that is open until its answer has been sent.
+pub(super) trait OpenCall: Send + Sync + 'static {
+    /// Marks part `number` of the answer as handed to the transport, which has not sent it; 0: there is nothing to send.
+    fn set_unsent(&self, number: usize);
+
+    /// Returns the status to end the call with, whatever its service makes of it; `None` if its messages were read.
+    fn failure(&self) -> Option<Status>;
+}
+
+impl OpenCall for RequestPermit {
+    fn set_unsent(&self, number: usize) {
+        self.set_unsent(number);
+    }
+
+    fn failure(&self) -> Option<Status> {
+        None
+    }
+}
+
+/// The body of a response that holds its call open until the last byte has left, which bounds unread responses too.
 ///
 /// The connection asks for the next part once a large part before it has been sent, see `app/tracked.rs`.
 #[derive(Debug)]
-pub(super) struct ResponseBody {
+pub(super) struct ResponseBody<C> {
     inner: Body,
-    permit: Arc<RequestPermit>,
+    call: Arc<C>,
     /// What is left of a part that is sent in several, so that a slow client makes progress with each.
     rest: Bytes,
     /// Parts that the transport has taken.
@@ -235,24 +272,19 @@ pub(super) struct ResponseBody {
     compress_from: Option<usize>,
 }
 
-impl ResponseBody {
-    /// Holds `permit` for as long as `inner` is not sent. Compresses messages of at least `compress_from` bytes.
-    pub(super) fn new(
-        inner: Body,
-        permit: Arc<RequestPermit>,
-        compress_from: Option<usize>,
-    ) -> Self {
+impl<C: OpenCall> ResponseBody<C> {
+    /// Holds `call` for as long as `inner` is not sent. Compresses messages of at least `compress_from` bytes. If the call fails, the body
+    /// ends with its failure.
+    pub(super) fn new(inner: Body, call: Arc<C>, compress_from: Option<usize>) -> Self {
         Self {
             inner,
-            permit,
+            call,
             rest: Bytes::new(),
             frames: 0,
             compress_from,
         }
     }
-}
 
-impl ResponseBody {
     /// Returns the first part of `data`, and keeps the rest. Messages are compressed whole, and only once: what is left of one is compressed
     /// already.
     fn first_part(&mut self, data: Bytes, is_new: bool) -> Bytes {
@@ -265,9 +297,23 @@ impl ResponseBody {
         }
         data
     }
+
+    /// Returns `frame`, or the failure of the call instead of its last frame: some services end their answers without an error if they
+    /// cannot read a message.
+    fn or_failure(&self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, Status> {
+        if !frame.is_trailers() {
+            return Ok(frame);
+        }
+        let Some(failure) = self.call.failure() else {
+            return Ok(frame);
+        };
+        let mut trailers = HeaderMap::new();
+        failure.add_header(&mut trailers)?;
+        Ok(Frame::trailers(trailers))
+    }
 }
 
-impl HttpBody for ResponseBody {
+impl<C: OpenCall> HttpBody for ResponseBody<C> {
     type Data = Bytes;
     type Error = Status;
 
@@ -285,11 +331,12 @@ impl HttpBody for ResponseBody {
         if matches!(frame, Poll::Ready(Some(_))) {
             // The transport has this part until it asks for the next one.
             this.frames += 1;
-            this.permit.set_unsent(this.frames);
+            this.call.set_unsent(this.frames);
         } else {
-            this.permit.set_unsent(0);
+            this.call.set_unsent(0);
         }
-        frame.map_ok(|frame| frame.map_data(|data| this.first_part(data, is_new)))
+        let frame = frame.map_ok(|frame| frame.map_data(|data| this.first_part(data, is_new)));
+        frame.map(|frame| frame.map(|frame| frame.and_then(|frame| this.or_failure(frame))))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -305,12 +352,14 @@ impl HttpBody for ResponseBody {
     }
 }
 
-/// A call without admission control, as its request and its response share it.
+/// A call without admission control, as its request, its response and its task share it.
 #[derive(Debug)]
 pub(super) struct LimitedCall {
     permit: CallPermit,
     /// Why its messages could not be read.
     failure: OnceLock<Status>,
+    /// The number of the part of the answer that has not been sent; 0: none.
+    unsent: AtomicUsize,
 }
 
 impl LimitedCall {
@@ -319,7 +368,18 @@ impl LimitedCall {
         Self {
             permit,
             failure: OnceLock::new(),
+            unsent: AtomicUsize::new(0),
         }
+    }
+
+    /// Returns the most bytes of a message, inflated.
+    pub(super) fn max_message_bytes(&self) -> usize {
+        self.permit.max_message_bytes()
+    }
+
+    fn count(&self, bytes: usize) -> Result<(), Status> {
+        let held = self.permit.hold(bytes);
+        held.map_err(|error| status::too_many_calls(&error))
     }
 
     fn fail(&self, why: &Status) {
@@ -327,54 +387,24 @@ impl LimitedCall {
         let _ = self.failure.set(why.clone());
     }
 
-    /// Returns the status to end the call with, whatever its service makes of it; `None` if its messages were read.
-    pub(super) fn failure(&self) -> Option<Status> {
+    /// Returns the number of the part of the answer that has not been sent; 0 if there is none.
+    pub(super) fn unsent(&self) -> usize {
+        self.unsent.load(Ordering::Relaxed)
+    }
+
+    /// Counts an answer that was not sent.
+    pub(super) fn count_unsent(&self) {
+        self.permit.count_unsent();
+    }
+}
+
+impl OpenCall for LimitedCall {
+    fn set_unsent(&self, number: usize) {
+        self.unsent.store(number, Ordering::Relaxed);
+    }
+
+    fn failure(&self) -> Option<Status> {
         self.failure.get().cloned()
-    }
-}
-
-/// The body of a response that holds its call until the last byte has left.
-#[derive(Debug)]
-pub(super) struct HeldBody {
-    inner: Body,
-    call: Arc<LimitedCall>,
-}
-
-impl HeldBody {
-    /// Holds `call` for as long as `inner` is not sent. If the call fails, `inner` ends with its failure.
-    pub(super) fn new(inner: Body, call: Arc<LimitedCall>) -> Self {
-        Self { inner, call }
-    }
-}
-
-impl HttpBody for HeldBody {
-    type Data = Bytes;
-    type Error = Status;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
-        if !matches!(&frame, Some(Ok(frame)) if frame.is_trailers()) {
-            return Poll::Ready(frame);
-        }
-        // Some services end their answers without an error if they cannot read a message.
-        let failed = self.call.failure().map(|failure| {
-            let mut trailers = HeaderMap::new();
-            failure
-                .add_header(&mut trailers)
-                .map(|()| Frame::trailers(trailers))
-        });
-        Poll::Ready(failed.or(frame))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
     }
 }
 

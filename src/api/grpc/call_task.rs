@@ -1,8 +1,8 @@
 //! The task of a gRPC call, which ends if the client does not read the answer.
 //!
 //! The transport waits until the client has room for a part of an answer, and the next part waits until a large one has been sent. A client
-//! that gives no room would keep the permit of the call, so the task watches the transport: it ends, which resets the call, once a part has waited too
-//! long, once the deadline of the call has passed, or once another connection needs the permit.
+//! that gives no room would keep the place of the call, so the task watches the transport: it ends, which resets the call, once a part has
+//! waited too long. With admission control it also ends once the deadline of the call has passed, or once another connection needs the permit.
 
 use std::cell::Cell;
 use std::future::pending;
@@ -14,18 +14,66 @@ use std::time::Duration;
 use pin_project_lite::pin_project;
 use tokio::time::{sleep, sleep_until};
 
+use super::body::LimitedCall;
 use crate::insight::metrics::UnsentReason;
 use crate::serving::admission::RequestPermit;
 
 thread_local! {
-    /// The permit of the call that this thread admitted last, until its task takes it. The transport creates the task and knows
-    /// nothing of permits.
-    static ADMITTED: Cell<Option<Weak<RequestPermit>>> = const { Cell::new(None) };
+    /// The call that this thread admitted last, until its task takes it. The transport creates the task and knows nothing of permits.
+    static ADMITTED: Cell<Option<Watched>> = const { Cell::new(None) };
 }
 
 /// Leaves the permit of a call for its task.
 pub(super) fn set_admitted(permit: &Arc<RequestPermit>) {
-    ADMITTED.set(Some(Arc::downgrade(permit)));
+    ADMITTED.set(Some(Watched::Permit(Arc::downgrade(permit))));
+}
+
+/// Leaves a call without admission control for its task.
+pub(super) fn set_limited(call: &Arc<LimitedCall>) {
+    ADMITTED.set(Some(Watched::Call(Arc::downgrade(call))));
+}
+
+/// What a task watches, until the call has ended.
+#[derive(Debug)]
+enum Watched {
+    Permit(Weak<RequestPermit>),
+    Call(Weak<LimitedCall>),
+}
+
+impl Watched {
+    fn upgrade(&self) -> Option<Open> {
+        match self {
+            Self::Permit(permit) => permit.upgrade().map(Open::Permit),
+            Self::Call(call) => call.upgrade().map(Open::Call),
+        }
+    }
+}
+
+/// A call that has not ended.
+enum Open {
+    Permit(Arc<RequestPermit>),
+    Call(Arc<LimitedCall>),
+}
+
+impl Open {
+    /// Returns the number of the part of the answer that has not been sent; 0 if there is none.
+    fn unsent(&self) -> usize {
+        match self {
+            Self::Permit(permit) => permit.unsent(),
+            Self::Call(call) => call.unsent(),
+        }
+    }
+
+    /// Waits until the answer need not be sent any more, and counts it.
+    async fn wait_for_end(self, send_timeout: Duration) {
+        match self {
+            Self::Permit(permit) => wait_for_end(permit, send_timeout).await,
+            Self::Call(call) => {
+                sleep(send_timeout).await;
+                call.count_unsent();
+            }
+        }
+    }
 }
 
 pin_project! {
@@ -35,7 +83,7 @@ pin_project! {
     pub struct CallTask<F> {
         #[pin]
         call: F,
-        permit: Option<Weak<RequestPermit>>,
+        watched: Option<Watched>,
         send_timeout: Duration,
         unsent: Option<Unsent>,
     }
@@ -46,7 +94,7 @@ impl<F> CallTask<F> {
     pub fn new(call: F, send_timeout: Duration) -> Self {
         Self {
             call,
-            permit: ADMITTED.take(),
+            watched: ADMITTED.take(),
             send_timeout,
             unsent: None,
         }
@@ -59,19 +107,19 @@ impl<F: Future<Output = ()>> Future for CallTask<F> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.project();
         let polled = this.call.poll(cx);
-        if this.permit.is_none() {
+        if this.watched.is_none() {
             // Some services are called by the first poll.
-            *this.permit = ADMITTED.take();
+            *this.watched = ADMITTED.take();
         }
         if polled.is_ready() {
             return Poll::Ready(());
         }
-        let permit = this.permit.as_ref().and_then(Weak::upgrade);
-        let Some(permit) = permit.filter(|permit| permit.unsent() > 0) else {
+        let open = this.watched.as_ref().and_then(Watched::upgrade);
+        let Some(open) = open.filter(|open| open.unsent() > 0) else {
             *this.unsent = None;
             return Poll::Pending;
         };
-        poll_unsent(this.unsent, permit, *this.send_timeout, cx)
+        poll_unsent(this.unsent, open, *this.send_timeout, cx)
     }
 }
 
@@ -86,13 +134,13 @@ struct Unsent {
 /// Waits until the call must end because of the part that is not sent now.
 fn poll_unsent(
     unsent: &mut Option<Unsent>,
-    permit: Arc<RequestPermit>,
+    open: Open,
     send_timeout: Duration,
     cx: &mut Context<'_>,
 ) -> Poll<()> {
-    let part = permit.unsent();
+    let part = open.unsent();
     if unsent.as_ref().is_none_or(|before| before.part != part) {
-        let end = Box::pin(wait_for_end(permit, send_timeout));
+        let end = Box::pin(open.wait_for_end(send_timeout));
         *unsent = Some(Unsent { part, end });
     }
     unsent
@@ -100,7 +148,7 @@ fn poll_unsent(
         .map_or(Poll::Pending, |unsent| unsent.end.as_mut().poll(cx))
 }
 
-/// Waits until an answer need not be sent any more, and counts it.
+/// Waits until an answer with a permit need not be sent any more, and counts it.
 async fn wait_for_end(permit: Arc<RequestPermit>, send_timeout: Duration) {
     let deadline = async {
         match permit.deadline() {

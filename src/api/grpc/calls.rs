@@ -13,8 +13,10 @@ use tonic::body::Body;
 use tonic::codegen::{BoxFuture, Service};
 use tonic::server::NamedService;
 
-use super::body::{HeldBody, LimitedCall, RequestBody};
+use super::body::{LimitedCall, OpenCall, RequestBody, ResponseBody};
+use super::call_task::set_limited;
 use super::deadline::DeadlineService;
+use super::gzip::{self, CallCompression, CompressionLimits};
 use crate::api::MESSAGE_PATIENCE;
 use crate::api::context::RequestContext;
 use crate::api::status;
@@ -22,12 +24,14 @@ use crate::insight::metrics::LimitedService;
 use crate::serving::call_limit::CallLimiter;
 
 /// A gRPC service whose concurrent calls are limited. A call fails with RESOURCE_EXHAUSTED at the limit, and with DEADLINE_EXCEEDED if its
-/// response has not started by the deadline, or if nothing more of its messages arrives.
+/// response has not started by the deadline, or if nothing more of its messages arrives. Its [task](super::CallTask) resets it if the client
+/// does not read the answer.
 #[derive(Clone, Debug)]
 pub struct LimitedCalls<S> {
     inner: DeadlineService<S>,
     service: LimitedService,
     limiter: Arc<CallLimiter>,
+    compression: CompressionLimits,
 }
 
 impl<S> LimitedCalls<S> {
@@ -37,6 +41,16 @@ impl<S> LimitedCalls<S> {
             inner: DeadlineService(inner),
             service,
             limiter,
+            compression: CompressionLimits::default(),
+        }
+    }
+
+    /// Sets which answers are compressed.
+    #[must_use]
+    pub fn with_compression(self, compression: CompressionLimits) -> Self {
+        Self {
+            compression,
+            ..self
         }
     }
 
@@ -64,7 +78,7 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let connection = RequestContext::calls(request.extensions());
         let permit = match self.limiter.enter(self.service, connection) {
             Ok(permit) => permit,
@@ -74,11 +88,22 @@ where
             }
         };
         let limited = Arc::new(LimitedCall::new(permit));
+        set_limited(&limited);
         let patience = self.patience();
-        let body = |body| RequestBody::limited(body, Arc::clone(&limited));
-        let response = self.inner.call(request.map(body));
+        let CallCompression {
+            is_compressed,
+            compress_from,
+        } = gzip::begin(request.headers_mut(), self.compression);
+        let response = self.inner.call(request.map(|body| {
+            let body = RequestBody::limited(body, Arc::clone(&limited));
+            if is_compressed {
+                body.inflated(limited.max_message_bytes())
+            } else {
+                body
+            }
+        }));
         Box::pin(async move {
-            let Ok(response) = match patience {
+            let Ok(mut response) = match patience {
                 None => response.await,
                 Some(patience) => timeout(patience, response)
                     .await
@@ -87,7 +112,12 @@ where
             // The service has read the messages by now, or reads them while it answers.
             Ok(match limited.failure() {
                 Some(failure) => failure.into_http(),
-                None => response.map(|body| Body::new(HeldBody::new(body, limited))),
+                None => {
+                    if compress_from.is_some() {
+                        gzip::set_encoding(response.headers_mut());
+                    }
+                    response.map(|body| Body::new(ResponseBody::new(body, limited, compress_from)))
+                }
             })
         })
     }

@@ -35,6 +35,29 @@ impl Default for CompressionLimits {
     }
 }
 
+/// What the headers of a call say about compression.
+pub(super) struct CallCompression {
+    /// Whether messages of the request are compressed.
+    pub(super) is_compressed: bool,
+    /// The fewest bytes of an answer that is compressed; `None`: none is.
+    pub(super) compress_from: Option<usize>,
+}
+
+/// Reads what the headers of a request say about compression, and removes what its service must not see.
+pub(super) fn begin(headers: &mut HeaderMap, limits: CompressionLimits) -> CallCompression {
+    let is_compressed = is_gzip(headers.get(ENCODING));
+    let accepted = headers.get(ACCEPTED);
+    let compress_from =
+        accepted.and_then(|accepted| compress_from(headers, accepted, is_compressed, limits));
+    if is_compressed {
+        remove_encoding(headers);
+    }
+    CallCompression {
+        is_compressed,
+        compress_from,
+    }
+}
+
 /// Returns whether the messages of a request with this `grpc-encoding` are compressed.
 pub(super) fn is_gzip(encoding: Option<&HeaderValue>) -> bool {
     encoding.is_some_and(|encoding| encoding == GZIP)

@@ -61,7 +61,7 @@ impl StackBuilder {
         }
     }
 
-    /// Sets which messages of services with admission control are inflated and compressed.
+    /// Sets which messages are inflated and compressed.
     #[must_use]
     pub fn with_compression(self, compression: CompressionLimits) -> Self {
         Self {
@@ -90,7 +90,8 @@ impl StackBuilder {
             }
             Limits::Calls(limited) => {
                 let limiter = Arc::clone(&self.call_limiter);
-                Limited::Calls(LimitedCalls::new(service, limited, limiter))
+                let limited = LimitedCalls::new(service, limited, limiter);
+                Limited::Calls(limited.with_compression(self.compression))
             }
         }))
     }

@@ -1,6 +1,7 @@
 //! Compressed requests are inflated within the limits, and large answers are compressed for clients that accept it.
 
 use std::io::{Read, Write};
+use std::net::SocketAddr;
 
 use bytes::Bytes;
 use flate2::Compression;
@@ -12,7 +13,8 @@ use serde_json::json;
 use taper::proto::v1;
 
 use super::{
-    OPEN, REST_PREDICT, calls, connection, frame, limited, request, series, until_idle, whole,
+    OPEN, REST_PREDICT, calls, calls_without_admission, connection, frame, limited, request,
+    series, until_idle, whole,
 };
 use crate::harness::{TestGateway, good, rows};
 use crate::rest::{Reply, call};
@@ -44,7 +46,16 @@ async fn send(
     headers: &[(&'static str, &str)],
     frame: Vec<u8>,
 ) -> (tonic::Status, Bytes, Option<String>) {
-    let mut sender = connection(gateway.addresses().data, "127.0.0.1", OPEN).await;
+    send_to(gateway.addresses().data, path, headers, frame).await
+}
+
+async fn send_to(
+    address: SocketAddr,
+    path: &str,
+    headers: &[(&'static str, &str)],
+    frame: Vec<u8>,
+) -> (tonic::Status, Bytes, Option<String>) {
+    let mut sender = connection(address, "127.0.0.1", OPEN).await;
     let request = request(path, headers, whole(frame));
     let response = sender.send_request(request).await.expect("a response");
     let (head, body) = response.into_parts();
@@ -120,6 +131,41 @@ async fn large_answers_are_compressed_for_clients_that_ask_for_it_over_grpc() {
     // Clients on gRPC's C core list everything with every call.
     let (_, answer, encoding) = send(&gateway, path, &[all], frame(&message)).await;
     assert_eq!((encoding, answer[0]), (None, 0));
+    gateway.drain().await;
+}
+
+#[tokio::test]
+async fn compressed_messages_are_read_without_admission_control_too() {
+    let gateway = limited("min_compressed_bytes = 1\n").await;
+    let addresses = gateway.addresses();
+    for (path, message, is_admin) in calls_without_admission() {
+        if path.ends_with("Watch") {
+            // Its answers have no end.
+            continue;
+        }
+        let address = if is_admin {
+            addresses.admin
+        } else {
+            addresses.data
+        };
+        let send = |headers: &'static [(&str, &str)], frame| send_to(address, path, headers, frame);
+        let (status, want, _) = send(&[], frame(&message)).await;
+        assert_eq!(status.code(), tonic::Code::Ok, "{path}: {status:?}");
+        let (status, answer, encoding) = send(&[GZIP], compressed(&message)).await;
+        assert_eq!(status.code(), tonic::Code::Ok, "{path}: {status:?}");
+        assert_eq!((answer.len(), encoding), (want.len(), None), "{path}");
+        let asked = &[("grpc-accept-encoding", "gzip")];
+        let (_, answer, encoding) = send(asked, frame(&message)).await;
+        assert_eq!(encoding.as_deref(), Some("gzip"), "{path}");
+        let inflated = match answer[0] {
+            1 => gunzip(&answer[5..]),
+            _ => answer[5..].to_vec(),
+        };
+        assert_eq!(inflated.len(), want.len() - 5, "{path}");
+        let bomb = compressed(&vec![0; 64 << 20]);
+        let (status, _, _) = send(&[GZIP], bomb).await;
+        assert_eq!(status.code(), tonic::Code::OutOfRange, "{path}: {status:?}");
+    }
     gateway.drain().await;
 }
 
