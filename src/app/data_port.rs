@@ -7,7 +7,7 @@ use tonic_health::pb::health_server::HealthServer;
 
 use super::StartError;
 use super::grpc_router::{Call, GrpcRouter};
-use super::reflection::{self, MAX_SHORT_BYTES};
+use super::reflection;
 use super::shared::Shared;
 use super::socket::Protocol;
 use super::{connections, threads};
@@ -17,6 +17,7 @@ use crate::proto::inference::grpc_inference_service_server::GrpcInferenceService
 use crate::proto::tensorflow::serving::model_service_server::ModelServiceServer;
 use crate::proto::tensorflow::serving::prediction_service_server as tensorflow;
 use crate::proto::v1::prediction_service_server::PredictionServiceServer;
+use crate::serving::call_limit::MAX_SHORT_BYTES;
 
 /// Serves `listener` on threads of its own, whose tasks are added to `tasks`.
 ///

@@ -5,9 +5,7 @@ use tonic::service::Routes;
 use super::StartError;
 use crate::api::grpc::StackBuilder;
 use crate::proto;
-
-/// Limit on the bytes of a request for health or reflection. Such requests are short, and a watcher's request stays in memory.
-pub(super) const MAX_SHORT_BYTES: usize = 4096;
+use crate::serving::call_limit::MAX_SHORT_BYTES;
 
 /// Adds reflection, in both versions that clients use, of the services that the port serves.
 ///

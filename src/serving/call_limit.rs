@@ -12,6 +12,9 @@ use crate::insight::metrics::{CallScope, LimitedService, Telemetry, UnsentReason
 /// clients cannot make health checks fail.
 const RESERVED_HEALTH_CALLS: usize = 2;
 
+/// The most bytes of a message for health or reflection. Such messages are short, and that of a watcher stays in memory.
+pub const MAX_SHORT_BYTES: usize = 4096;
+
 /// Bytes of the messages of each call that are always admitted. All messages but those with files are far shorter.
 const RESERVED_BYTES: usize = 64 << 10;
 /// How many messages of the largest size all calls may hold together beyond that: as many as there are uploads at a time.
@@ -186,7 +189,7 @@ impl CallPermit {
         let most = self.limiter.limits.max_message_bytes;
         match self.service {
             LimitedService::Admin => most,
-            LimitedService::Health | LimitedService::Reflection => most.min(RESERVED_BYTES),
+            LimitedService::Health | LimitedService::Reflection => most.min(MAX_SHORT_BYTES),
         }
     }
 

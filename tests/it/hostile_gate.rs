@@ -15,8 +15,12 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 use tokio_stream::StreamExt;
 use tonic::body::Body;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_client::HealthClient;
+use tonic_reflection::pb::v1::ServerReflectionRequest;
+use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 
-use crate::harness::{TestGateway, ends, eventually, good, http_get, rows};
+use crate::harness::{TestGateway, connect, eventually, good, http_get, rows};
 use crate::rest::post;
 use crate::{oip, tfs, tiny};
 
@@ -218,9 +222,6 @@ async fn a_large_answer_of_which_a_byte_is_read_is_unread() {
 
 /// Calls without admission control: a path, a message, and whether the admin port serves it.
 fn calls_without_admission() -> [(&'static str, Vec<u8>, bool); 4] {
-    use tonic_reflection::pb::v1::{
-        ServerReflectionRequest, server_reflection_request::MessageRequest,
-    };
     let list = ServerReflectionRequest {
         host: String::new(),
         message_request: Some(MessageRequest::ListServices(String::new())),
@@ -236,29 +237,52 @@ fn calls_without_admission() -> [(&'static str, Vec<u8>, bool); 4] {
 
 #[tokio::test]
 async fn unread_answers_without_admission_control_are_dropped_at_the_time_limit() {
-    let limits =
-        "send_seconds = 1\nmax_admin_calls = 1\nmax_health_calls = 4\nmax_reflection_calls = 1\n";
-    let gateway = limited(limits).await;
+    let gateway = limited(
+        "send_seconds = 1\nmax_admin_calls_per_connection = 1\nmax_health_calls_per_connection = 1\n\
+         max_reflection_calls_per_connection = 1\n",
+    )
+    .await;
     let addresses = gateway.addresses();
+    let mut quiet = HealthClient::new(connect(addresses.data).await)
+        .watch(HealthCheckRequest::default())
+        .await
+        .expect("watches")
+        .into_inner();
+    quiet.message().await.expect("no end").expect("a status");
     let unread = r#"taper_unsent_answers_total{reason="unread"}"#;
     let mut dropped = 0.0;
-    // The second call of each gets the place of the first.
-    let calls = [(); 2].map(|()| calls_without_admission());
-    for (path, message, is_admin) in calls.into_iter().flatten() {
+    for (path, message, is_admin) in calls_without_admission() {
         let address = if is_admin {
             addresses.admin
         } else {
             addresses.data
         };
-        let sender = connection(address, "127.0.0.2", CLOSED).await;
-        let request = request(path, &[], whole(frame(&message)));
-        let ended = ends(path, finish(sender, request)).await;
-        let response = ended.expect("the answer began");
-        assert_eq!(response.headers().get("grpc-status"), None, "{path}");
-        dropped += 1.0;
-        until_series(&gateway, unread, |unread| unread == dropped).await;
+        let sender = &connection(address, "127.0.0.2", CLOSED).await;
+        // The second call gets the permit of the first, also if the first one's client has more to send.
+        for _ in 0..2 {
+            let message = &message;
+            eventually(path, || async move {
+                let frame = frame(message);
+                let body = if path.contains("Reflection") {
+                    unfinished(frame)
+                } else {
+                    whole(frame)
+                };
+                let response = finish(sender.clone(), request(path, &[], body)).await;
+                let head = response.expect("the answer began");
+                // The permit is given back soon after the reset.
+                (!head.headers().contains_key("grpc-status")).then_some(())
+            })
+            .await;
+            dropped += 1.0;
+            until_series(&gateway, unread, |unread| unread == dropped).await;
+        }
     }
-    gateway.drain().await;
+    // A client that has read everything may wait as long as it likes.
+    let drained = tokio::task::spawn(gateway.drain());
+    quiet.message().await.expect("no end").expect("a status");
+    drop(quiet);
+    drained.await.expect("no panic");
 }
 
 #[tokio::test]

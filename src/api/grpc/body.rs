@@ -1,12 +1,13 @@
-//! Bodies that count against admission control while they are on their way.
+//! Bodies that count against admission control, or against the limits on other calls, while they are on their way.
 
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::task::AtomicWaker;
 use http::HeaderMap;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::{Sleep, sleep};
@@ -55,7 +56,7 @@ impl Arrival {
                 ready!(counter.poll_room(cx));
                 Pin::new(body).poll_frame(cx)
             }
-            Self::Limited(_, timer) => poll_patiently(body, timer, cx),
+            Self::Limited(call, timer) => poll_patiently(body, call, timer, cx),
         }
     }
 
@@ -70,12 +71,12 @@ impl Arrival {
         }
     }
 
-    /// Ends the arrival, because of `failed` or since all has arrived.
-    fn end(&self, failed: Option<&Status>) {
-        match (self, failed) {
-            (Self::Counted(counter), None) => counter.permit.mark_read(),
+    /// Ends the arrival if it has failed, or if all has arrived.
+    fn end_if(&self, failure: Option<&Status>, is_end: bool) {
+        match (self, failure) {
+            (Self::Counted(counter), None) if is_end => counter.permit.mark_read(),
             (Self::Limited(call, _), Some(status)) => call.fail(status),
-            (Self::Counted(_), Some(_)) | (Self::Limited(..), None) => {}
+            (Self::Counted(_) | Self::Limited(..), _) => {}
         }
     }
 }
@@ -124,17 +125,6 @@ impl RequestBody {
         self.compressed = Some(Box::new(messages));
         self
     }
-
-    /// Counts a frame of data, and returns it, or what is inflated by now.
-    fn read(&mut self, frame: Frame<Bytes>) -> Result<Option<Frame<Bytes>>, Status> {
-        let Some(messages) = &mut self.compressed else {
-            let bytes = frame.data_ref().map_or(0, Bytes::len);
-            self.arrival.count(bytes)?;
-            return Ok(Some(frame));
-        };
-        let inflated = messages.push(frame.into_data().unwrap_or_default())?;
-        Ok((!inflated.is_empty()).then(|| Frame::data(inflated)))
-    }
 }
 
 /// Counts `bytes` that have arrived.
@@ -175,12 +165,18 @@ impl ByteCounter {
     }
 }
 
-/// Polls `body`, and fails if nothing of it arrives for [`MESSAGE_PATIENCE`].
+/// Polls `body`, and fails if nothing of it arrives for [`MESSAGE_PATIENCE`], or once the client has not read the answer of `call` in time.
 fn poll_patiently(
     body: &mut Body,
+    call: &LimitedCall,
     timer: &mut Option<Pin<Box<Sleep>>>,
     cx: &mut Context<'_>,
 ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+    call.reader.register(cx.waker());
+    if call.is_unread.load(Ordering::Relaxed) {
+        let status = Status::cancelled("the answer was not read");
+        return Poll::Ready(Some(Err(status)));
+    }
     if let Poll::Ready(frame) = Pin::new(body).poll_frame(cx) {
         *timer = None;
         return Poll::Ready(frame);
@@ -206,28 +202,39 @@ impl HttpBody for RequestBody {
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let this = &mut *self;
         loop {
-            let mut frame = ready!(this.arrival.poll_body(&mut this.inner, cx));
-            let is_end = frame.is_none() || this.inner.is_end_stream();
-            if let Some(Ok(arrived)) =
-                frame.take_if(|frame| frame.as_ref().is_ok_and(Frame::is_data))
+            if let Some(messages) = &mut this.compressed
+                && let Some(read) = messages.read().transpose()
             {
-                match this.read(arrived) {
-                    // Nothing is inflated yet.
-                    Ok(None) if !is_end => continue,
-                    read => frame = read.transpose(),
+                this.arrival.end_if(read.as_ref().err(), false);
+                return Poll::Ready(Some(read.map(Frame::data)));
+            }
+            let frame = ready!(this.arrival.poll_body(&mut this.inner, cx));
+            let is_end = frame.is_none() || this.inner.is_end_stream();
+            let frame = match (frame, &mut this.compressed) {
+                (Some(Ok(frame)), Some(messages)) if frame.is_data() => {
+                    messages.push(frame.into_data().unwrap_or_default());
+                    this.arrival.end_if(None, is_end);
+                    continue;
                 }
-            }
-            match &frame {
-                Some(Err(status)) => this.arrival.end(Some(status)),
-                _ if is_end => this.arrival.end(None),
-                _ => {}
-            }
+                (None, Some(messages)) if !messages.is_complete() => {
+                    let text = "the request ended within a message";
+                    Some(Err(Status::invalid_argument(text)))
+                }
+                (Some(Ok(frame)), None) => {
+                    let bytes = frame.data_ref().map_or(0, Bytes::len);
+                    Some(this.arrival.count(bytes).map(|()| frame))
+                }
+                (frame, _) => frame,
+            };
+            let failure = frame.as_ref().and_then(|frame| frame.as_ref().err());
+            this.arrival.end_if(failure, is_end);
             return Poll::Ready(frame);
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        let is_read = |messages: &GzipMessages| messages.is_complete();
+        self.inner.is_end_stream() && self.compressed.as_deref().is_none_or(is_read)
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -360,6 +367,10 @@ pub(super) struct LimitedCall {
     failure: OnceLock<Status>,
     /// The number of the part of the answer that has not been sent; 0: none.
     unsent: AtomicUsize,
+    /// Whether the answer was not read in time. The transport resets the call only once its messages are not waited for either.
+    is_unread: AtomicBool,
+    /// Wakes who waits for its messages.
+    reader: AtomicWaker,
 }
 
 impl LimitedCall {
@@ -369,6 +380,8 @@ impl LimitedCall {
             permit,
             failure: OnceLock::new(),
             unsent: AtomicUsize::new(0),
+            is_unread: AtomicBool::new(false),
+            reader: AtomicWaker::new(),
         }
     }
 
@@ -392,9 +405,11 @@ impl LimitedCall {
         self.unsent.load(Ordering::Relaxed)
     }
 
-    /// Counts an answer that was not sent.
-    pub(super) fn count_unsent(&self) {
+    /// Ends the call because its answer was not read in time, and counts it.
+    pub(super) fn end_unread(&self) {
         self.permit.count_unsent();
+        self.is_unread.store(true, Ordering::Relaxed);
+        self.reader.wake();
     }
 }
 

@@ -1,7 +1,7 @@
 //! The task of a gRPC call, which ends if the client does not read the answer.
 //!
 //! The transport waits until the client has room for a part of an answer, and the next part waits until a large one has been sent. A client
-//! that gives no room would keep the place of the call, so the task watches the transport: it ends, which resets the call, once a part has
+//! that gives no room would keep the permit of the call, so the task watches the transport: it ends, which resets the call, once a part has
 //! waited too long. With admission control it also ends once the deadline of the call has passed, or once another connection needs the permit.
 
 use std::cell::Cell;
@@ -70,7 +70,7 @@ impl Open {
             Self::Permit(permit) => wait_for_end(permit, send_timeout).await,
             Self::Call(call) => {
                 sleep(send_timeout).await;
-                call.count_unsent();
+                call.end_unread();
             }
         }
     }
@@ -107,9 +107,9 @@ impl<F: Future<Output = ()>> Future for CallTask<F> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.project();
         let polled = this.call.poll(cx);
-        if this.watched.is_none() {
-            // Some services are called by the first poll.
-            *this.watched = ADMITTED.take();
+        if let Some(admitted) = ADMITTED.take() {
+            // Some services are called by the first poll. What was there before is of a call that panicked.
+            *this.watched = Some(admitted);
         }
         if polled.is_ready() {
             return Poll::Ready(());

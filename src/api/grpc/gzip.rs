@@ -43,7 +43,7 @@ pub(super) struct CallCompression {
     pub(super) compress_from: Option<usize>,
 }
 
-/// Reads what the headers of a request say about compression, and removes what its service must not see.
+/// Reads what the headers of a request say about compression, and removes `grpc-encoding`, since the service gets inflated messages.
 pub(super) fn begin(headers: &mut HeaderMap, limits: CompressionLimits) -> CallCompression {
     let is_compressed = is_gzip(headers.get(ENCODING));
     let accepted = headers.get(ACCEPTED);
@@ -132,11 +132,13 @@ fn with_head(mut message: Vec<u8>, is_compressed: bool) -> Vec<u8> {
 /// Gets the bytes of a message before a piece and the bytes of the piece.
 type Charge = Box<dyn FnMut(usize, usize) -> Result<(), Status> + Send>;
 
-/// Inflates the messages of one request as they arrive.
+/// Inflates the messages of one request as they arrive, one at a time: what has arrived after it stays compressed until it is asked for.
 pub(super) struct GzipMessages {
     /// Makes what checks and counts the bytes of one message.
     charge: Box<dyn Fn() -> Charge + Send>,
     state: State,
+    /// What has arrived and is not read.
+    arrived: Bytes,
 }
 
 enum State {
@@ -168,41 +170,54 @@ impl GzipMessages {
         Self {
             charge: Box::new(charge),
             state: State::Head(BytesMut::new()),
+            arrived: Bytes::new(),
         }
     }
 
-    /// Takes the next bytes of the request, and returns the bytes of messages that are inflated by now.
+    /// Takes the next bytes of the request. The bytes before must have been read.
+    pub(super) fn push(&mut self, data: Bytes) {
+        self.arrived = data;
+    }
+
+    /// Returns whether all that has arrived is read, and ended with a message.
+    pub(super) fn is_complete(&self) -> bool {
+        self.arrived.is_empty() && matches!(&self.state, State::Head(begin) if begin.is_empty())
+    }
+
+    /// Returns the next message, or the next part of one that is not compressed; `None` if more bytes must arrive first.
     ///
     /// # Errors
     /// Returns a status if a message is malformed or larger than a limit.
-    pub(super) fn push(&mut self, mut data: Bytes) -> Result<Bytes, Status> {
-        let mut inflated = BytesMut::new();
-        while !data.is_empty() {
+    pub(super) fn read(&mut self) -> Result<Option<Bytes>, Status> {
+        while !self.arrived.is_empty() {
+            let mut read = None;
             match &mut self.state {
                 State::Head(begin) => {
-                    begin.put(data.split_to(data.len().min(HEAD_BYTES - begin.len())));
+                    let missing = HEAD_BYTES - begin.len();
+                    begin.put(self.arrived.split_to(missing.min(self.arrived.len())));
                     if let Some((is_compressed, length)) = head(begin) {
-                        if !is_compressed {
-                            inflated.extend_from_slice(begin);
-                        }
+                        read = (!is_compressed).then(|| begin.split().freeze());
                         self.begin(is_compressed, length);
                     }
                 }
                 State::Plain(left, charge) => {
-                    let piece = data.split_to(data.len().min(*left));
-                    *left -= piece.len();
-                    charge(0, piece.len())?;
-                    inflated.extend_from_slice(&piece);
+                    let part = self.arrived.split_to(self.arrived.len().min(*left));
+                    *left -= part.len();
+                    charge(0, part.len())?;
+                    read = Some(part);
                 }
                 State::Compressed(left, inflater) => {
-                    let piece = data.split_to(data.len().min(*left));
-                    *left -= piece.len();
-                    inflater.push(&piece).map_err(refusal)?;
+                    let part = self.arrived.split_to(self.arrived.len().min(*left));
+                    *left -= part.len();
+                    inflater.push(&part).map_err(refusal)?;
                 }
             }
-            self.end_message(&mut inflated)?;
+            let message = self.end_message()?;
+            if let Some(read) = read.or(message) {
+                return Ok(Some(read));
+            }
         }
-        Ok(inflated.freeze())
+        Ok(None)
     }
 
     fn begin(&mut self, is_compressed: bool, length: usize) {
@@ -215,18 +230,18 @@ impl GzipMessages {
         };
     }
 
-    /// Ends the message if all of it has arrived.
-    fn end_message(&mut self, inflated: &mut BytesMut) -> Result<(), Status> {
-        match &mut self.state {
+    /// Ends the message if all of it has arrived, and returns it if it was compressed.
+    fn end_message(&mut self) -> Result<Option<Bytes>, Status> {
+        let message = match &mut self.state {
             State::Compressed(0, inflater) => {
                 let message = inflater.finish().map_err(refusal)?;
-                inflated.extend_from_slice(&with_head(message, false));
+                Some(with_head(message, false).into())
             }
-            State::Plain(0, _) => {}
-            State::Head(_) | State::Compressed(..) | State::Plain(..) => return Ok(()),
-        }
+            State::Plain(0, _) => None,
+            State::Head(_) | State::Compressed(..) | State::Plain(..) => return Ok(None),
+        };
         self.state = State::Head(BytesMut::new());
-        Ok(())
+        Ok(message)
     }
 }
 
@@ -257,11 +272,16 @@ mod tests {
 
     fn read(sent: &[u8], piece: usize, max: usize) -> Result<Vec<u8>, Status> {
         let mut messages = GzipMessages::new(max, |_| Ok(()));
-        let mut read = Vec::new();
+        let mut all = Vec::new();
         for piece in sent.chunks(piece) {
-            read.extend_from_slice(&messages.push(Bytes::copy_from_slice(piece))?);
+            messages.push(Bytes::copy_from_slice(piece));
+            while let Some(read) = messages.read()? {
+                assert!(read.len() <= max + HEAD_BYTES);
+                all.extend_from_slice(&read);
+            }
         }
-        Ok(read)
+        assert!(messages.is_complete());
+        Ok(all)
     }
 
     #[test]
@@ -274,6 +294,22 @@ mod tests {
         for piece in [1, 6, 1000] {
             assert_eq!(read(&sent, piece, 5000).unwrap(), both);
         }
+    }
+
+    #[test]
+    fn a_piece_with_many_messages_is_inflated_message_by_message() {
+        let one = plain(&[7; 5000]);
+        let many = compress(one.repeat(100).into(), 1);
+        let mut messages = GzipMessages::new(5000, |_| Ok(()));
+        messages.push(many.slice(..many.len() - 1));
+        for _ in 0..99 {
+            assert_eq!(messages.read().unwrap().as_deref(), Some(&*one));
+        }
+        assert_eq!(messages.read().unwrap(), None);
+        assert!(!messages.is_complete());
+        messages.push(many.slice(many.len() - 1..));
+        assert_eq!(messages.read().unwrap().as_deref(), Some(&*one));
+        assert!(messages.is_complete());
     }
 
     #[test]
