@@ -1,8 +1,8 @@
-//! The state that the task of a connection shares with the [table](super::connection_table) of its port: whether requests are open, and
-//! whether the connection must close.
+//! The state that the task of a connection shares with the [table](super::connection_table) of its port: whether requests are open, what of
+//! their answers is not sent, and whether the connection must close.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::task::Context;
 
 use futures_util::task::AtomicWaker;
@@ -22,9 +22,64 @@ pub(super) enum Close {
     Now = 3,
 }
 
+/// How many parts of answers may be unsent on all connections of a port before connections above their share wait, and how many bytes.
+const SHARED: Amount = Amount {
+    parts: 8192,
+    bytes: 16 << 20,
+};
+/// The smallest and the largest share of a connection.
+const SHARES: (Amount, Amount) = (
+    Amount {
+        parts: 8,
+        bytes: 16 << 10,
+    },
+    Amount {
+        parts: 128,
+        bytes: 256 << 10,
+    },
+);
+
+/// Parts of answers that are not sent.
+#[derive(Clone, Copy, Debug)]
+struct Amount {
+    parts: u64,
+    bytes: u64,
+}
+
+impl Amount {
+    /// The bytes are the lower half of a word that counts both.
+    const BYTE_BITS: u32 = 40;
+
+    fn of(word: u64) -> Self {
+        Self {
+            parts: word >> Self::BYTE_BITS,
+            bytes: word & ((1 << Self::BYTE_BITS) - 1),
+        }
+    }
+
+    /// Returns the word of one part.
+    fn word(bytes: usize) -> u64 {
+        1 << Self::BYTE_BITS | bytes as u64
+    }
+
+    /// Returns whether it is more than the share of one of `connections`.
+    fn is_above_share(self, connections: usize) -> bool {
+        let (least, most) = SHARES;
+        let is_above = |held: u64, least: u64, most: u64, shared: u64| {
+            held > least && (held > most || held.saturating_mul(connections as u64) > shared)
+        };
+        is_above(self.parts, least.parts, most.parts, SHARED.parts)
+            || is_above(self.bytes, least.bytes, most.bytes, SHARED.bytes)
+    }
+}
+
 /// The state of one connection.
 #[derive(Debug, Default)]
 pub(super) struct ConnectionState {
+    /// The number of open connections of its port.
+    connections: Arc<AtomicUsize>,
+    /// Parts of answers that the transport holds, and their bytes, as one word of [`Amount`].
+    unsent: AtomicU64,
     open_requests: AtomicUsize,
     /// Whether a request has ended since [`ConnectionState::observe`].
     was_used: AtomicBool,
@@ -46,6 +101,14 @@ pub(super) enum Usage {
 }
 
 impl ConnectionState {
+    /// Creates the state of a connection of a port that has `connections`.
+    pub(super) fn new(connections: Arc<AtomicUsize>) -> Self {
+        Self {
+            connections,
+            ..Self::default()
+        }
+    }
+
     /// Counts a request as open until the returned value is dropped.
     pub(super) fn begin_request(self: &Arc<Self>) -> OpenRequest {
         self.open_requests.fetch_add(1, Ordering::Relaxed);
@@ -91,6 +154,42 @@ impl ConnectionState {
 #[derive(Debug)]
 pub(super) struct OpenRequest(Arc<ConnectionState>);
 
+impl OpenRequest {
+    /// Counts `bytes` of its answer as unsent until the returned value is dropped.
+    pub(super) fn part(&self, bytes: usize) -> UnsentPart {
+        let state = Arc::clone(&self.0);
+        let word = Amount::word(bytes);
+        let unsent = state.unsent.fetch_add(word, Ordering::Relaxed) + word;
+        let connections = state.connections.load(Ordering::Relaxed);
+        UnsentPart {
+            is_above_share: Amount::of(unsent).is_above_share(connections),
+            state,
+            word,
+        }
+    }
+}
+
+/// A part of an answer that the transport has not sent.
+#[derive(Debug)]
+pub(super) struct UnsentPart {
+    state: Arc<ConnectionState>,
+    word: u64,
+    is_above_share: bool,
+}
+
+impl UnsentPart {
+    /// Returns whether the connection had more than its share of unsent parts or bytes with this part.
+    pub(super) fn is_above_share(&self) -> bool {
+        self.is_above_share
+    }
+}
+
+impl Drop for UnsentPart {
+    fn drop(&mut self) {
+        self.state.unsent.fetch_sub(self.word, Ordering::Relaxed);
+    }
+}
+
 impl Drop for OpenRequest {
     fn drop(&mut self) {
         // No clock is read here: the table notices the use at its next observation, which is exact enough for idle time.
@@ -113,6 +212,24 @@ mod tests {
         drop(second);
         assert_eq!(state.observe(), Usage::Used);
         assert_eq!(state.observe(), Usage::Unused);
+    }
+
+    #[test]
+    fn unsent_parts_are_above_the_share_of_a_connection_until_they_are_sent() {
+        for (connections, bytes, share) in
+            [(1, 10, 128), (1024, 10, 8), (1, 4000, 65), (1024, 4000, 4)]
+        {
+            let open = Arc::new(AtomicUsize::new(connections));
+            let state = Arc::new(ConnectionState::new(open));
+            let request = state.begin_request();
+            let parts: Vec<_> = (0..=share).map(|_| request.part(bytes)).collect();
+            let above = parts.iter().filter(|part| part.is_above_share()).count();
+            assert_eq!(above, 1, "{connections} connections, {bytes} bytes");
+            assert!(parts.last().unwrap().is_above_share());
+            drop(parts);
+            assert_eq!(state.unsent.load(Ordering::Relaxed), 0);
+            assert!(!request.part(bytes).is_above_share());
+        }
     }
 
     #[test]

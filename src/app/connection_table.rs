@@ -5,6 +5,7 @@
 //! number of connections does not have to be exhausted for it. If it is exhausted, the connection that has been idle longest makes room.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -51,6 +52,8 @@ pub(super) struct ConnectionTable {
     telemetry: Arc<Telemetry>,
     /// Locked when a connection begins and ends, and at every sweep, never by a request.
     entries: Mutex<Entries>,
+    /// The number of connections.
+    open: Arc<AtomicUsize>,
 }
 
 #[derive(Debug, Default)]
@@ -136,6 +139,7 @@ impl ConnectionTable {
             limits,
             telemetry,
             entries: Mutex::default(),
+            open: Arc::default(),
         })
     }
 
@@ -153,7 +157,7 @@ impl ConnectionTable {
         }
         let id = entries.next_id;
         entries.next_id += 1;
-        let state = Arc::<ConnectionState>::default();
+        let state = Arc::new(ConnectionState::new(Arc::clone(&self.open)));
         let entry = Entry {
             state: Arc::clone(&state),
             opened: now,
@@ -163,6 +167,8 @@ impl ConnectionTable {
             is_cut: false,
         };
         entries.connections.insert(id, entry);
+        self.open
+            .store(entries.connections.len(), Ordering::Relaxed);
         Some(Ticket {
             table: Arc::clone(self),
             id,
@@ -248,6 +254,8 @@ impl Drop for Ticket {
         if removed.is_some_and(|entry| entry.is_evicted) {
             entries.evicted -= 1;
         }
+        let open = entries.connections.len();
+        self.table.open.store(open, Ordering::Relaxed);
     }
 }
 

@@ -220,6 +220,30 @@ async fn a_large_answer_of_which_a_byte_is_read_is_unread() {
     gateway.drain().await;
 }
 
+#[tokio::test]
+async fn small_answers_of_which_a_byte_is_read_are_unread_above_the_share_of_a_connection() {
+    const CALLS: usize = 300;
+    /// Of two connections.
+    const SHARE: usize = 128;
+    let gateway = limited("max_in_flight = 400\nsend_seconds = 1\n").await;
+    let sender = connection(gateway.addresses().data, "127.0.0.2", 1).await;
+    let (path, message) = &calls()[0];
+    let mut held = Vec::new();
+    for _ in 0..CALLS {
+        let mut sender = sender.clone();
+        sender.ready().await.expect("a connection");
+        let request = request(path, &[], whole(frame(message)));
+        held.push(sender.send_request(request).await.expect("a head"));
+    }
+    let unread = r#"taper_unsent_answers_total{reason="unread"}"#;
+    let above = f64::from(u32::try_from(CALLS - SHARE).expect("few"));
+    until_series(&gateway, unread, |unread| unread == above).await;
+    until_idle(&gateway).await;
+    predict_well(&gateway, 10).await;
+    drop(held);
+    gateway.drain().await;
+}
+
 /// Calls without admission control: a path, a message, and whether the admin port serves it.
 fn calls_without_admission() -> [(&'static str, Vec<u8>, bool); 4] {
     let list = ServerReflectionRequest {

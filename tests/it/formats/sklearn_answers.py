@@ -346,7 +346,8 @@ def transformers(cases):
         ("function", pre.FunctionTransformer()), ("cast", pipeline.make_pipeline(skl2onnx.sklapi.CastTransformer(), pre.StandardScaler())),
     ]:
         data = signed if name.startswith(("normalizer", "binarizer", "max_abs")) else wine[:, :5] if name.startswith("polynomial") else wine
-        cases.transformer(f"transform_{name}", model, data, tolerance=1e-3 if name in ("pca_whiten", "kernel_pca", "truncated_svd") else 1e-4 if name in ("pca", "union") else 1e-5)
+        # Exponents of a power depend on the processor. Large ones lose digits in f32.
+        cases.transformer(f"transform_{name}", model, data, tolerance=1e-3 if name in ("pca_whiten", "kernel_pca", "truncated_svd", "power") else 1e-4 if name in ("pca", "union") else 1e-5)
     cases.transformer("transform_k_best", feature_selection.SelectKBest(k=5), wine, target=cases.wine[1])
     cases.transformer("transform_from_model", feature_selection.SelectFromModel(tree.DecisionTreeClassifier(random_state=1)), wine, target=cases.wine[1])
     cases.transformer("transform_tree_embedding", ensemble.RandomTreesEmbedding(3, max_depth=2, random_state=1, sparse_output=False), wine)

@@ -94,10 +94,16 @@ impl Target {
     }
 }
 
-/// Opens five connections from [`HOSTILE`] with `calls` calls each.
-async fn five(target: &Target, calls: usize, window: u32, body: impl Fn() -> Body) -> JoinSet<()> {
+/// Opens `connections` connections from [`HOSTILE`] with `calls` calls each.
+async fn open(
+    target: &Target,
+    connections: usize,
+    calls: usize,
+    window: u32,
+    body: impl Fn() -> Body,
+) -> JoinSet<()> {
     let mut hostile = JoinSet::new();
-    for _ in 0..5 {
+    for _ in 0..connections {
         let sender = connection(target.data, HOSTILE, window).await;
         for _ in 0..calls {
             let (sender, request) = (sender.clone(), request(INFER, &[], body()));
@@ -136,11 +142,11 @@ async fn no_attack_takes_much_memory_or_affects_a_good_client() {
     let few = || whole(frame(&oip::typed(1).encode_to_vec()));
     let many = many_rows();
     let in_flight = "taper_admitted_requests";
-    let attack = five(&target, 900, CLOSED, few).await;
+    let attack = open(&target, 5, 900, CLOSED, few).await;
     target
         .serves_beside("unread answers", (in_flight, 3000.0), attack)
         .await;
-    let attack = five(&target, 900, 1, || whole(frame(&many))).await;
+    let attack = open(&target, 5, 900, 1, || whole(frame(&many))).await;
     target
         .serves_beside(
             "large answers, of which one byte is read",
@@ -148,7 +154,16 @@ async fn no_attack_takes_much_memory_or_affects_a_good_client() {
             attack,
         )
         .await;
-    let attack = five(&target, 1000, OPEN, || {
+    let small = oip::typed(900).encode_to_vec();
+    let attack = open(&target, 20, 1000, 1, || whole(frame(&small))).await;
+    target
+        .serves_beside(
+            "small answers, of which one byte is read",
+            (in_flight, 3000.0),
+            attack,
+        )
+        .await;
+    let attack = open(&target, 5, 1000, OPEN, || {
         let mut half = frame(&many);
         half.truncate(half.len() / 2);
         unfinished(half)
