@@ -4,8 +4,11 @@
 use std::io::{self, Write};
 
 use flate2::Compression;
-use flate2::write::{GzDecoder, GzEncoder};
+use flate2::write::{GzEncoder, MultiGzDecoder};
 use http::{HeaderMap, HeaderName};
+
+/// Bytes of output after which a task lets others run: a few kilobytes can inflate to megabytes.
+pub(super) const SLICE: usize = 32 << 10;
 
 /// Why a compressed message is refused.
 #[derive(Debug)]
@@ -16,26 +19,38 @@ pub(super) enum InflateError<E> {
     Refused(E),
 }
 
-/// Inflates one message. `charge` gets the number of bytes before each piece of output, and the number of bytes in it.
-pub(super) struct Inflater<C: FnMut(usize, usize) -> Result<(), E>, E>(GzDecoder<Limited<C, E>>);
+/// Inflates one message, which may have several members: RFC 1952, section 2.2. `charge` gets the number of bytes before each piece of output, and the number of bytes in it.
+pub(super) struct Inflater<C: FnMut(usize, usize) -> Result<(), E>, E>(
+    MultiGzDecoder<Limited<C, E>>,
+);
 
 impl<C: FnMut(usize, usize) -> Result<(), E>, E> Inflater<C, E> {
     /// Creates an inflater that appends its output to `begin`.
     pub(super) fn new(begin: Vec<u8>, charge: C) -> Self {
-        Self(GzDecoder::new(Limited {
+        Self(MultiGzDecoder::new(Limited {
             bytes: begin,
             charge,
             refused: None,
         }))
     }
 
-    /// Inflates the next piece of input.
+    /// Inflates the beginning of `input`, at least one byte of it, to at most twice [`SLICE`] bytes. Returns how many bytes of `input` it has
+    /// taken.
     ///
     /// # Errors
     /// Returns an error if the input is malformed or the output is refused.
-    pub(super) fn push(&mut self, input: &[u8]) -> Result<(), InflateError<E>> {
-        let written = self.0.write_all(input).and_then(|()| self.0.flush());
-        written.map_err(|error| self.fault(error))
+    pub(super) fn push(&mut self, input: &[u8]) -> Result<usize, InflateError<E>> {
+        let taken = self.0.write(input).map_err(|error| self.fault(error))?;
+        if taken == 0 && !input.is_empty() {
+            let text = "bytes follow the end of the compressed data";
+            return Err(InflateError::Malformed(io::Error::other(text)));
+        }
+        Ok(taken)
+    }
+
+    /// Returns how many bytes of output there are, with those that it began with.
+    pub(super) fn output(&self) -> usize {
+        self.0.get_ref().bytes.len()
     }
 
     /// Returns the whole output.
@@ -112,9 +127,13 @@ mod tests {
             if total <= LIMIT { Ok(()) } else { Err(total) }
         };
         let mut inflater = Inflater::new(Vec::new(), charge);
-        input
-            .chunks(piece)
-            .try_for_each(|piece| inflater.push(piece))?;
+        for mut piece in input.chunks(piece) {
+            while !piece.is_empty() {
+                let before = inflater.output();
+                piece = &piece[inflater.push(piece)?..];
+                assert!(inflater.output() - before <= 2 * SLICE);
+            }
+        }
         inflater.finish()
     }
 
@@ -126,6 +145,10 @@ mod tests {
             assert_eq!(inflate(&compressed, piece).unwrap(), text);
         }
         assert_eq!(deflate(Vec::new(), b"xyz"), None);
+        let twice = [&compressed[..], &compressed].concat();
+        for piece in [1, 7, 1000] {
+            assert_eq!(inflate(&twice, piece).unwrap(), text.repeat(2));
+        }
     }
 
     #[test]

@@ -81,6 +81,8 @@ pub(super) struct ConnectionState {
     /// Parts of answers that the transport holds, and their bytes, as one word of [`Amount`].
     unsent: AtomicU64,
     open_requests: AtomicUsize,
+    /// Requests among them whose answer has begun.
+    answers: AtomicUsize,
     /// Whether a request has ended since [`ConnectionState::observe`].
     was_used: AtomicBool,
     /// A [`Close`].
@@ -92,8 +94,10 @@ pub(super) struct ConnectionState {
 /// How a connection was used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Usage {
-    /// A request is open.
+    /// A request is open, and the answer of one has begun.
     Busy,
+    /// Requests are open, and no answer has begun: their messages may be incomplete. Whether one has ended since the last observation.
+    Waiting { has_answered: bool },
     /// No request is open, but one has ended since the last observation.
     Used,
     /// There was no request since the last observation.
@@ -112,7 +116,10 @@ impl ConnectionState {
     /// Counts a request as open until the returned value is dropped.
     pub(super) fn begin_request(self: &Arc<Self>) -> OpenRequest {
         self.open_requests.fetch_add(1, Ordering::Relaxed);
-        OpenRequest(Arc::clone(self))
+        OpenRequest {
+            state: Arc::clone(self),
+            has_answer: false,
+        }
     }
 
     /// Returns whether a request is open.
@@ -122,9 +129,15 @@ impl ConnectionState {
 
     /// Returns how the connection was used since the last call.
     pub(super) fn observe(&self) -> Usage {
+        if self.answers.load(Ordering::Relaxed) > 0 {
+            return Usage::Busy;
+        }
+        let was_used = self.was_used.swap(false, Ordering::Relaxed);
         if self.is_busy() {
-            Usage::Busy
-        } else if self.was_used.swap(false, Ordering::Relaxed) {
+            Usage::Waiting {
+                has_answered: was_used,
+            }
+        } else if was_used {
             Usage::Used
         } else {
             Usage::Unused
@@ -152,12 +165,21 @@ impl ConnectionState {
 
 /// An open request of a connection.
 #[derive(Debug)]
-pub(super) struct OpenRequest(Arc<ConnectionState>);
+pub(super) struct OpenRequest {
+    state: Arc<ConnectionState>,
+    has_answer: bool,
+}
 
 impl OpenRequest {
+    /// Marks its answer as begun.
+    pub(super) fn begin_answer(&mut self) {
+        self.has_answer = true;
+        self.state.answers.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Counts `bytes` of its answer as unsent until the returned value is dropped.
     pub(super) fn part(&self, bytes: usize) -> UnsentPart {
-        let state = Arc::clone(&self.0);
+        let state = Arc::clone(&self.state);
         let word = Amount::word(bytes);
         let unsent = state.unsent.fetch_add(word, Ordering::Relaxed) + word;
         let connections = state.connections.load(Ordering::Relaxed);
@@ -193,8 +215,11 @@ impl Drop for UnsentPart {
 impl Drop for OpenRequest {
     fn drop(&mut self) {
         // No clock is read here: the table notices the use at its next observation, which is exact enough for idle time.
-        self.0.was_used.store(true, Ordering::Relaxed);
-        self.0.open_requests.fetch_sub(1, Ordering::Release);
+        self.state.was_used.store(true, Ordering::Relaxed);
+        if self.has_answer {
+            self.state.answers.fetch_sub(1, Ordering::Relaxed);
+        }
+        self.state.open_requests.fetch_sub(1, Ordering::Release);
     }
 }
 
@@ -206,9 +231,14 @@ mod tests {
     fn a_request_is_observed_while_it_is_open_and_once_after_its_end() {
         let state = Arc::new(ConnectionState::default());
         assert_eq!(state.observe(), Usage::Unused);
-        let (first, second) = (state.begin_request(), state.begin_request());
-        drop(first);
+        let (mut first, second) = (state.begin_request(), state.begin_request());
+        let waiting = |has_answered| Usage::Waiting { has_answered };
+        assert_eq!(state.observe(), waiting(false));
+        first.begin_answer();
         assert_eq!(state.observe(), Usage::Busy);
+        drop(first);
+        assert_eq!(state.observe(), waiting(true));
+        assert_eq!(state.observe(), waiting(false));
         drop(second);
         assert_eq!(state.observe(), Usage::Used);
         assert_eq!(state.observe(), Usage::Unused);

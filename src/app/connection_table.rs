@@ -2,7 +2,9 @@
 //!
 //! A connection is idle while none of its requests and streams is open, whatever else its client sends: a connection that sends only PINGs,
 //! or the beginning of a header block, is as idle as a silent one. So every connection that makes no progress is closed in time, and the
-//! number of connections does not have to be exhausted for it. If it is exhausted, the connection that has been idle longest makes room.
+//! number of connections does not have to be exhausted for it. If it is exhausted, the connection that has been idle longest makes room, or
+//! else the one that has waited longest without an answer that has begun, as those do whose clients do not complete their messages. So
+//! probes and new clients get through.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,6 +19,9 @@ use crate::sync;
 
 /// How long an idle client may take to acknowledge that its connection closes. After that, the connection is closed without it.
 const ACKNOWLEDGE_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long the requests of a connection must have waited for an answer before it makes room, since most answers begin much sooner, and how
+/// long a connection must have been idle to make room before those.
+const LONG: Duration = Duration::from_secs(2);
 /// The shortest and the longest time between two checks of all connections.
 const SWEEP_INTERVALS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
 
@@ -71,6 +76,8 @@ struct Entry {
     opened: Instant,
     /// `None` while a request is open.
     idle_since: Option<Instant>,
+    /// Since when requests were open and none was answered; `None` if none is open, or while an answer has begun.
+    waiting_since: Option<Instant>,
     /// When it was asked to close.
     closing_since: Option<Instant>,
     is_evicted: bool,
@@ -90,11 +97,16 @@ enum Verdict {
 
 impl Entry {
     fn observe(&mut self, now: Instant) {
-        match self.state.observe() {
-            Usage::Busy => self.idle_since = None,
-            Usage::Used => self.idle_since = Some(now),
-            Usage::Unused => _ = self.idle_since.get_or_insert(now),
-        }
+        let (idle, waiting) = (self.idle_since, self.waiting_since);
+        (self.idle_since, self.waiting_since) = match self.state.observe() {
+            Usage::Busy => (None, None),
+            Usage::Waiting { has_answered: true } => (None, Some(now)),
+            Usage::Waiting {
+                has_answered: false,
+            } => (None, waiting.or(Some(now))),
+            Usage::Used => (Some(now), None),
+            Usage::Unused => (idle.or(Some(now)), None),
+        };
     }
 
     /// Decides what must happen to the connection `id` at `now`.
@@ -143,12 +155,12 @@ impl ConnectionTable {
         })
     }
 
-    /// Adds a connection. At the limit, the connection that has been idle longest is closed to make room; if none is idle, the new one is
-    /// refused and `None` returned.
+    /// Adds a connection. At the limit, the connection that has been idle longest is closed to make room, or else the one whose requests have
+    /// waited longest; if there is none, the new one is refused and `None` returned.
     pub(super) fn open(self: &Arc<Self>, now: Instant) -> Option<Ticket> {
         let mut entries = sync::lock(&self.entries);
         if entries.connections.len() - entries.evicted >= self.limits.max_connections {
-            if !entries.evict_longest_idle(now) {
+            if !entries.evict_one(now) {
                 drop(entries);
                 self.telemetry.refused_connection();
                 return None;
@@ -162,6 +174,7 @@ impl ConnectionTable {
             state: Arc::clone(&state),
             opened: now,
             idle_since: Some(now),
+            waiting_since: None,
             closing_since: None,
             is_evicted: false,
             is_cut: false,
@@ -208,20 +221,36 @@ impl ConnectionTable {
 }
 
 impl Entries {
-    /// Closes the connection that has been idle longest, and counts it no longer. Returns whether there was one.
-    fn evict_longest_idle(&mut self, now: Instant) -> bool {
+    /// Closes the connection that has been idle longest, or else the one whose requests have waited longest, and counts it no longer. Returns
+    /// whether there was one.
+    fn evict_one(&mut self, now: Instant) -> bool {
         for entry in self.connections.values_mut() {
             entry.observe(now);
         }
+        let is_long = |since: Instant| now - since >= LONG;
         let candidates = self.connections.iter_mut();
         let candidates = candidates.filter(|(_, entry)| !entry.is_evicted);
-        let idle = candidates.filter_map(|(id, entry)| Some((entry.idle_since?, *id, entry)));
-        let Some((.., entry)) = idle.min_by_key(|(since, id, _)| (*since, *id)) else {
+        let unused = candidates.filter_map(|(id, entry)| {
+            let (rank, since) = match (entry.idle_since, entry.waiting_since) {
+                (Some(since), _) if is_long(since) => (0, since),
+                (None, Some(since)) if is_long(since) => (1, since),
+                (Some(since), _) => (2, since),
+                (None, _) => return None,
+            };
+            Some(((rank, since, *id), entry))
+        });
+        let Some((_, entry)) = unused.min_by_key(|(order, _)| *order) else {
             return false;
         };
+        let is_waiting = entry.idle_since.is_none();
         entry.is_evicted = true;
         entry.closing_since.get_or_insert(now);
-        entry.state.close(Close::IfIdle);
+        entry.is_cut = is_waiting;
+        entry.state.close(if is_waiting {
+            Close::Now
+        } else {
+            Close::IfIdle
+        });
         self.evicted += 1;
         true
     }

@@ -43,7 +43,10 @@ where
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let Ok(response) = ready!(Pin::new(&mut self.response).poll(cx));
-        let request = self.request.take();
+        let mut request = self.request.take();
+        if let Some(request) = &mut request {
+            request.begin_answer();
+        }
         let track = |inner| TrackedBody {
             inner,
             sent: None,

@@ -142,6 +142,38 @@ async fn idle_connections_make_room_for_new_ones_on_every_port() {
 }
 
 #[tokio::test]
+async fn connections_with_half_messages_make_room_for_probes_and_clients() {
+    let gateway = limited("max_connections = 4").await;
+    let addresses = gateway.addresses();
+    let predict = "POST /v2/models/m/infer HTTP/1.1\r\nhost: m\r\ncontent-length: 99\r\n\r\n{";
+    let mut held = Vec::new();
+    for _ in 0..4 {
+        held.push(sends(addresses.http, predict.as_bytes()).await);
+        // `:method POST`, `:scheme http`, `:path /`, and no end of the stream.
+        let half = [preface(), frame(HEADERS, 4, 1, &[0x83, 0x86, 0x84])].concat();
+        held.push(sends(addresses.data, &half).await);
+    }
+    eventually("a probe", || async {
+        let probe = "GET /readyz HTTP/1.1\r\nhost: m\r\nconnection: close\r\n\r\n";
+        let mut socket = TcpStream::connect(addresses.http).await.ok()?;
+        socket.write_all(probe.as_bytes()).await.ok()?;
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).await.ok()?;
+        answer.starts_with("HTTP/1.1 200").then_some(())
+    })
+    .await;
+    eventually("a client", || async {
+        let mut client = PredictionServiceClient::connect(format!("http://{}", addresses.data))
+            .await
+            .ok()?;
+        client.predict(rows("m", [good()])).await.ok()
+    })
+    .await;
+    drop(held);
+    gateway.drain().await;
+}
+
+#[tokio::test]
 async fn a_client_whose_connection_made_room_connects_again() {
     let mut gateway = limited("max_connections = 2").await;
     let request = || rows("m", [good()]);

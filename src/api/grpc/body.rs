@@ -202,11 +202,15 @@ impl HttpBody for RequestBody {
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let this = &mut *self;
         loop {
-            if let Some(messages) = &mut this.compressed
-                && let Some(read) = messages.read().transpose()
-            {
-                this.arrival.end_if(read.as_ref().err(), false);
-                return Poll::Ready(Some(read.map(Frame::data)));
+            if let Some(messages) = &mut this.compressed {
+                if let Some(read) = messages.read().transpose() {
+                    this.arrival.end_if(read.as_ref().err(), false);
+                    return Poll::Ready(Some(read.map(Frame::data)));
+                }
+                if messages.has_more() {
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
             }
             let frame = ready!(this.arrival.poll_body(&mut this.inner, cx));
             let is_end = frame.is_none() || this.inner.is_end_stream();

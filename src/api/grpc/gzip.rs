@@ -9,7 +9,7 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use tonic::Status;
 
-use crate::api::gzip::{InflateError, Inflater, deflate, is_accepted};
+use crate::api::gzip::{InflateError, Inflater, SLICE, deflate, is_accepted};
 
 /// Bytes before each message: whether it is compressed, and its length.
 const HEAD_BYTES: usize = 5;
@@ -184,11 +184,20 @@ impl GzipMessages {
         self.arrived.is_empty() && matches!(&self.state, State::Head(begin) if begin.is_empty())
     }
 
-    /// Returns the next message, or the next part of one that is not compressed; `None` if more bytes must arrive first.
+    /// Returns whether there is more to read of what has arrived.
+    pub(super) fn has_more(&self) -> bool {
+        !self.arrived.is_empty()
+    }
+
+    /// Returns the next message, or the next part of one that is not compressed. Returns `None` if more bytes must arrive first, and after
+    /// [`SLICE`] bytes of a message if there [is more](Self::has_more): others should run before it goes on.
     ///
     /// # Errors
     /// Returns a status if a message is malformed or larger than a limit.
     pub(super) fn read(&mut self) -> Result<Option<Bytes>, Status> {
+        // Bytes of the message that were inflated before.
+        let mut inflated = None;
+        let mut is_slice = false;
         while !self.arrived.is_empty() {
             let mut read = None;
             match &mut self.state {
@@ -207,14 +216,18 @@ impl GzipMessages {
                     read = Some(part);
                 }
                 State::Compressed(left, inflater) => {
-                    let part = self.arrived.split_to(self.arrived.len().min(*left));
-                    *left -= part.len();
-                    inflater.push(&part).map_err(refusal)?;
+                    let before = *inflated.get_or_insert_with(|| inflater.output());
+                    let part = &self.arrived[..self.arrived.len().min(*left)];
+                    let taken = inflater.push(part).map_err(refusal)?;
+                    self.arrived.advance(taken);
+                    *left -= taken;
+                    is_slice = inflater.output() - before >= SLICE;
                 }
             }
             let message = self.end_message()?;
-            if let Some(read) = read.or(message) {
-                return Ok(Some(read));
+            let read = read.or(message);
+            if read.is_some() || is_slice {
+                return Ok(read);
             }
         }
         Ok(None)
@@ -275,7 +288,12 @@ mod tests {
         let mut all = Vec::new();
         for piece in sent.chunks(piece) {
             messages.push(Bytes::copy_from_slice(piece));
-            while let Some(read) = messages.read()? {
+            loop {
+                let read = messages.read()?;
+                if read.is_none() && !messages.has_more() {
+                    break;
+                }
+                let read = read.unwrap_or_default();
                 assert!(read.len() <= max + HEAD_BYTES);
                 all.extend_from_slice(&read);
             }
@@ -309,6 +327,24 @@ mod tests {
         assert!(!messages.is_complete());
         messages.push(many.slice(many.len() - 1..));
         assert_eq!(messages.read().unwrap().as_deref(), Some(&*one));
+        assert!(messages.is_complete());
+    }
+
+    #[test]
+    fn a_large_message_is_inflated_in_slices() {
+        let large = plain(&vec![7; 100 * SLICE]);
+        let mut messages = GzipMessages::new(large.len(), |_| Ok(()));
+        messages.push(compress(large.clone().into(), 1));
+        let mut slices = 0;
+        let read = loop {
+            match messages.read().unwrap() {
+                Some(read) => break read,
+                None => assert!(messages.has_more()),
+            }
+            slices += 1;
+        };
+        assert_eq!(read, large);
+        assert!((40..=110).contains(&slices), "{slices}");
         assert!(messages.is_complete());
     }
 

@@ -135,3 +135,33 @@ fn sweeps_are_as_frequent_as_the_shortest_limit_requires() {
     };
     assert_eq!(unlimited.sweep_interval(), SWEEP_INTERVALS.1);
 }
+
+#[test]
+fn a_connection_whose_requests_wait_makes_room_if_none_has_been_idle_long() {
+    let (table, begin) = (table(), Instant::now());
+    let (half, answered) = (table.open(begin).unwrap(), table.open(begin).unwrap());
+    let _half = half.state().begin_request();
+    let mut request = answered.state().begin_request();
+    request.begin_answer();
+    assert!(table.open(begin).is_none(), "neither has waited long");
+    let late = begin + LONG;
+    let new = table.open(late).expect("one has");
+    assert_eq!(
+        (close_of(&half), close_of(&answered)),
+        (Close::Now, Close::Not)
+    );
+    closed(&table, "make_room", 1);
+    drop(half);
+    // A connection between two requests stays while another waits.
+    let waiting = new.state().begin_request();
+    table.sweep(late);
+    drop(request);
+    table.sweep(late + LONG / 2);
+    let newer = table.open(late + LONG);
+    assert!(newer.is_some());
+    assert_eq!(
+        (close_of(&new), close_of(&answered)),
+        (Close::Now, Close::Not)
+    );
+    drop((waiting, newer));
+}

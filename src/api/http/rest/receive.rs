@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::body::{Body, BodyDataStream};
 use axum::extract::Request;
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use http::{HeaderMap, StatusCode, header};
 use tokio::task::{spawn_blocking, yield_now};
 use tokio::time::{Instant, sleep_until, timeout};
@@ -17,7 +17,7 @@ use super::error_response::ErrorResponse;
 use super::form::ParseError;
 use crate::api::MESSAGE_PATIENCE;
 use crate::api::context::RequestContext;
-use crate::api::gzip::{InflateError, Inflater};
+use crate::api::gzip::{InflateError, Inflater, SLICE};
 use crate::api::http::HttpState;
 use crate::error::{InputFaults, PredictError};
 use crate::insight::metrics::MessageFault;
@@ -210,9 +210,17 @@ impl HttpState {
             }
         };
         let mut inflater = Inflater::new(Vec::new(), charge);
+        let mut inflated = 0;
         while let Some(piece) = body.next().await {
-            let piece = piece.map_err(|_| self.incomplete())?;
-            inflater.push(&piece).map_err(fault)?;
+            let mut piece = piece.map_err(|_| self.incomplete())?;
+            while !piece.is_empty() {
+                let taken = inflater.push(&piece).map_err(fault)?;
+                piece.advance(taken);
+                if inflater.output() - inflated >= SLICE {
+                    inflated = inflater.output();
+                    yield_now().await;
+                }
+            }
         }
         let inflated = inflater.finish().map_err(fault)?;
         permit.mark_read();
