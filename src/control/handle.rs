@@ -128,6 +128,14 @@ impl Control {
         answer.await.map_err(|_| AdminError::Draining)?
     }
 
+    /// Checks that the store is still the one that was opened.
+    ///
+    /// # Errors
+    /// Returns [`AdminError::Storage`] if what is stored would be lost with the next start.
+    pub async fn check_store(&self) -> Result<(), AdminError> {
+        self.store.check().await.map_err(storage_error)
+    }
+
     /// Returns what is published now.
     #[must_use]
     pub fn view(&self) -> Arc<View> {

@@ -108,6 +108,19 @@ fn a_state_folder_that_is_removed_refuses_changes_and_is_shown() {
         refused.stderr.contains("was removed or replaced"),
         "{refused:?}"
     );
+    let version = tempfile::tempdir().expect("temporary folder");
+    tiny::publish(version.path(), "m", 3);
+    let folder = version.path().join("m/3");
+    let folder = folder.to_str().expect("a path");
+    for command in [&["push", folder][..], &["audit"]] {
+        let refused = run(&[command, &["--address", &admin]].concat());
+        assert_eq!(refused.code, Some(1), "{refused:?}");
+        assert!(
+            refused.stderr.contains("was removed or replaced"),
+            "{refused:?}"
+        );
+    }
+    assert!(!dir.path().join("models/m/3").exists());
     // A second gateway begins on the same path.
     let (_second, _, _) = serving(dir.path());
     let refused = run(&["label", "set", "stable", "1", "--address", &admin]);
@@ -148,13 +161,17 @@ fn replaced_files_are_noticed_and_refused_by_the_next_start_until_they_are_accep
     );
 
     let (_gateway, admin, http) = serving(dir.path());
-    let versions = stdout_of(&["versions", "--json", "--address", &admin]);
-    assert!(
-        versions.contains("taper versions accept 2 --model m"),
-        "{versions}"
-    );
-    let (_, body) = get(http, "/readyz");
-    assert!(body.contains("version 2 cannot take traffic"), "{body}");
+    // It is retried from time to time, and loads again meanwhile.
+    process::eventually("the refusal is shown", || {
+        let versions = stdout_of(&["versions", "--json", "--address", &admin]);
+        versions
+            .contains("taper versions accept 2 --model m")
+            .then_some(())
+    });
+    process::eventually("the problem is shown", || {
+        let (_, body) = get(http, "/readyz");
+        body.contains("version 2 cannot take traffic").then_some(())
+    });
     let dry = stdout_of(&["versions", "accept", "2", "--dry-run", "--address", &admin]);
     assert!(dry.contains("accepted[2]"), "{dry}");
     stdout_of(&["versions", "accept", "2", "--address", &admin]);

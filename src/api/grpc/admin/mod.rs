@@ -348,6 +348,8 @@ impl AdminService for Admin {
         &self,
         request: Request<v1::ReadAuditRequest>,
     ) -> Result<Response<Self::ReadAuditStream>, Status> {
+        let checked = self.control.check_store().await;
+        checked.map_err(|error| status::from_admin(&error))?;
         let (dir, stage) = (self.settings.state.clone(), self.settings.stage.clone());
         let after = request.get_ref().after_sequence;
         Ok(Response::new(audit::read_lines(dir, after, stage)))

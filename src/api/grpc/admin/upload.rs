@@ -64,6 +64,8 @@ impl Admin {
         mut messages: Streaming<v1::UploadVersionRequest>,
         context: &RequestContext,
     ) -> Result<v1::UploadVersionResponse, AdminError> {
+        // Its line in the audit log, and the traffic that a first version gets, could not be stored.
+        self.control.check_store().await?;
         let mut stage = self.settings.stage.clone();
         let first = next_message(&mut messages, &mut stage).await?;
         let job = Job {
