@@ -21,7 +21,7 @@ use hyper::body::Incoming;
 use hyper::rt::Executor;
 use hyper::server::conn::{http1, http2};
 use hyper::service::HttpService;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulConnection;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::{JoinError, JoinSet};
@@ -230,7 +230,7 @@ pub(super) struct CallExecutor {
 
 impl<F: Future<Output = ()> + Send + 'static> Executor<F> for CallExecutor {
     fn execute(&self, call: F) {
-        tokio::task::spawn(CallTask::new(call, self.send_timeout));
+        TokioExecutor::new().execute(CallTask::new(call, self.send_timeout));
     }
 }
 

@@ -91,8 +91,6 @@ pin_project! {
 
 impl<F> CallTask<F> {
     /// Returns the task of `call`, whose parts may each wait for the client for `send_timeout`.
-    // Inlined so that the large future is not moved once more.
-    #[inline]
     pub fn new(call: F, send_timeout: Duration) -> Self {
         Self {
             call,
