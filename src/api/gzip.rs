@@ -19,7 +19,8 @@ pub(super) enum InflateError<E> {
     Refused(E),
 }
 
-/// Inflates one message, which may have several members: RFC 1952, section 2.2. `charge` gets the number of bytes before each piece of output, and the number of bytes in it.
+/// Inflates one message, which may be several files of gzip in a row: RFC 1952, section 2.2. `charge` gets the number of bytes before each
+/// piece of output, and the number of bytes in it.
 pub(super) struct Inflater<C: FnMut(usize, usize) -> Result<(), E>, E>(
     MultiGzDecoder<Limited<C, E>>,
 );
@@ -83,11 +84,6 @@ impl<C: FnMut(usize, usize) -> Result<(), E>, E> Write for Limited<C, E> {
         if let Err(refused) = (self.charge)(self.bytes.len(), more.len()) {
             self.refused = Some(refused);
             return Err(io::ErrorKind::FileTooLarge.into());
-        }
-        // By a quarter and not twofold: many requests may have large bodies at once, and only bytes that are used are counted.
-        let length = self.bytes.len();
-        if self.bytes.capacity() - length < more.len() {
-            self.bytes.reserve_exact(more.len().max(length / 4));
         }
         self.bytes.extend_from_slice(more);
         Ok(more.len())
