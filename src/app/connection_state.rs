@@ -47,7 +47,7 @@ struct Amount {
 }
 
 impl Amount {
-    /// The bytes are the lower half of a word that counts both.
+    /// The bytes are in the lowest bits of a word that counts both.
     const BYTE_BITS: u32 = 40;
 
     fn of(word: u64) -> Self {

@@ -19,9 +19,9 @@ use tonic::server::NamedService;
 use tonic::{Code, Status};
 
 use super::body::{RequestBody, ResponseBody};
-use super::call_task::set_admitted;
+use super::call_task::set_open;
 use super::deadline;
-use super::gzip::{self, CompressionLimits};
+use super::gzip::{self, CallCompression, CompressionLimits};
 use super::refusals::Refusals;
 use crate::api::MESSAGE_PATIENCE;
 use crate::api::context::RequestContext;
@@ -124,15 +124,12 @@ where
         let headers = CallHeaders::of(request.headers());
         let timeout = headers.timeout.and_then(deadline::parse);
         let deadline = timeout.and_then(|timeout| at.checked_add(timeout));
-        let is_compressed = gzip::is_gzip(headers.encoding);
-        let compress_from = headers.accepted.and_then(|accepted| {
-            gzip::compress_from(
-                request.headers(),
-                accepted,
-                is_compressed,
-                shared.compression,
-            )
-        });
+        let compression = CallCompression::read(
+            request.headers(),
+            headers.encoding,
+            headers.accepted,
+            shared.compression,
+        );
         let usage = RequestContext::take_usage(request.extensions_mut());
         let permit = match shared.admission.enter_from(usage, at, deadline) {
             Ok(permit) => Arc::new(permit),
@@ -145,14 +142,12 @@ where
                 };
             }
         };
-        set_admitted(&permit);
+        set_open(&permit);
         RequestContext::admit(request.extensions_mut(), Arc::clone(&permit));
-        if is_compressed {
-            gzip::remove_encoding(request.headers_mut());
-        }
+        compression.strip(request.headers_mut());
         let response = self.inner.call(request.map(|body| {
             let counted = RequestBody::counted(body, Arc::clone(&permit), shared.error_mapping);
-            if is_compressed {
+            if compression.is_compressed {
                 counted.inflated(shared.compression.max_message_bytes)
             } else {
                 counted
@@ -165,7 +160,7 @@ where
                 early_end: None,
             },
             shared,
-            compress_from,
+            compress_from: compression.compress_from,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Bodies that count against admission control, or against the limits on other calls, while they are on their way.
 
+use std::future::pending;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -7,16 +8,18 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use futures_util::task::AtomicWaker;
 use http::HeaderMap;
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Sleep, sleep, sleep_until};
 use tonic::body::Body;
 use tonic::{Code, Status};
 
 use super::gzip::{self, GzipMessages};
 use crate::api::error_mapping::ErrorMapping;
 use crate::api::{MESSAGE_PATIENCE, status};
+use crate::insight::metrics::UnsentReason;
 use crate::serving::admission::RequestPermit;
 use crate::serving::call_limit::CallPermit;
 
@@ -254,8 +257,14 @@ pub(super) trait OpenCall: Send + Sync + 'static {
     /// Marks part `number` of the answer as handed to the transport, which has not sent it; 0: there is nothing to send.
     fn set_unsent(&self, number: usize);
 
+    /// Returns the number of the part of the answer that has not been sent; 0 if there is none.
+    fn unsent(&self) -> usize;
+
     /// Returns the status to end the call with, whatever its service makes of it; `None` if its messages were read.
     fn failure(&self) -> Option<Status>;
+
+    /// Waits until the answer need not be sent any more, at most for `send_timeout`, and counts it.
+    fn wait_for_end(self: Arc<Self>, send_timeout: Duration) -> BoxFuture<'static, ()>;
 }
 
 impl OpenCall for RequestPermit {
@@ -263,8 +272,29 @@ impl OpenCall for RequestPermit {
         self.set_unsent(number);
     }
 
+    fn unsent(&self) -> usize {
+        self.unsent()
+    }
+
     fn failure(&self) -> Option<Status> {
         None
+    }
+
+    fn wait_for_end(self: Arc<Self>, send_timeout: Duration) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            let deadline = async {
+                match self.deadline() {
+                    Some(deadline) => sleep_until(deadline).await,
+                    None => pending().await,
+                }
+            };
+            let reason = tokio::select! {
+                () = sleep(send_timeout) => UnsentReason::Unread,
+                () = deadline => UnsentReason::Deadline,
+                () = self.evicted() => UnsentReason::Evicted,
+            };
+            self.count_unsent(reason);
+        })
     }
 }
 
@@ -403,18 +433,6 @@ impl LimitedCall {
         // Only the first failure counts.
         let _ = self.failure.set(why.clone());
     }
-
-    /// Returns the number of the part of the answer that has not been sent; 0 if there is none.
-    pub(super) fn unsent(&self) -> usize {
-        self.unsent.load(Ordering::Relaxed)
-    }
-
-    /// Ends the call because its answer was not read in time, and counts it.
-    pub(super) fn end_unread(&self) {
-        self.permit.count_unsent();
-        self.is_unread.store(true, Ordering::Relaxed);
-        self.reader.wake();
-    }
 }
 
 impl OpenCall for LimitedCall {
@@ -422,8 +440,21 @@ impl OpenCall for LimitedCall {
         self.unsent.store(number, Ordering::Relaxed);
     }
 
+    fn unsent(&self) -> usize {
+        self.unsent.load(Ordering::Relaxed)
+    }
+
     fn failure(&self) -> Option<Status> {
         self.failure.get().cloned()
+    }
+
+    fn wait_for_end(self: Arc<Self>, send_timeout: Duration) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            sleep(send_timeout).await;
+            self.permit.count_unsent();
+            self.is_unread.store(true, Ordering::Relaxed);
+            self.reader.wake();
+        })
     }
 }
 

@@ -14,7 +14,7 @@ use tonic::codegen::{BoxFuture, Service};
 use tonic::server::NamedService;
 
 use super::body::{LimitedCall, OpenCall, RequestBody, ResponseBody};
-use super::call_task::set_limited;
+use super::call_task::set_open;
 use super::deadline::DeadlineService;
 use super::gzip::{self, CallCompression, CompressionLimits};
 use crate::api::MESSAGE_PATIENCE;
@@ -36,21 +36,18 @@ pub struct LimitedCalls<S> {
 
 impl<S> LimitedCalls<S> {
     /// Creates a service that calls `inner` for calls that `limiter` admits as calls of `service`.
-    pub fn new(inner: S, service: LimitedService, limiter: Arc<CallLimiter>) -> Self {
+    /// `compression` says which answers are compressed.
+    pub fn new(
+        inner: S,
+        service: LimitedService,
+        limiter: Arc<CallLimiter>,
+        compression: CompressionLimits,
+    ) -> Self {
         Self {
             inner: DeadlineService(inner),
             service,
             limiter,
-            compression: CompressionLimits::default(),
-        }
-    }
-
-    /// Sets which answers are compressed.
-    #[must_use]
-    pub fn with_compression(self, compression: CompressionLimits) -> Self {
-        Self {
             compression,
-            ..self
         }
     }
 
@@ -88,15 +85,13 @@ where
             }
         };
         let limited = Arc::new(LimitedCall::new(permit));
-        set_limited(&limited);
+        set_open(&limited);
         let patience = self.patience();
-        let CallCompression {
-            is_compressed,
-            compress_from,
-        } = gzip::begin(request.headers_mut(), self.compression);
+        let compression = CallCompression::find(request.headers(), self.compression);
+        compression.strip(request.headers_mut());
         let response = self.inner.call(request.map(|body| {
             let body = RequestBody::limited(body, Arc::clone(&limited));
-            if is_compressed {
+            if compression.is_compressed {
                 body.inflated(limited.max_message_bytes())
             } else {
                 body
@@ -113,6 +108,7 @@ where
             Ok(match limited.failure() {
                 Some(failure) => failure.into_http(),
                 None => {
+                    let compress_from = compression.compress_from;
                     if compress_from.is_some() {
                         gzip::set_encoding(response.headers_mut());
                     }
@@ -197,7 +193,7 @@ mod tests {
             max_message_bytes: 1 << 20,
         };
         let limiter = CallLimiter::new(limits, Telemetry::new().unwrap());
-        let mut service = LimitedCalls::new(inner, service, limiter);
+        let mut service = LimitedCalls::new(inner, service, limiter, CompressionLimits::default());
         let connection = Arc::default();
         for _ in 0..2 {
             let begin = Instant::now();

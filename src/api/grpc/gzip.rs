@@ -43,44 +43,46 @@ pub(super) struct CallCompression {
     pub(super) compress_from: Option<usize>,
 }
 
-/// Reads what the headers of a request say about compression, and removes `grpc-encoding`, since the service gets inflated messages.
-pub(super) fn begin(headers: &mut HeaderMap, limits: CompressionLimits) -> CallCompression {
-    let is_compressed = is_gzip(headers.get(ENCODING));
-    let accepted = headers.get(ACCEPTED);
-    let compress_from =
-        accepted.and_then(|accepted| compress_from(headers, accepted, is_compressed, limits));
-    if is_compressed {
-        remove_encoding(headers);
+impl CallCompression {
+    /// Reads what `headers` say, among which `encoding` and `accepted` are the first `grpc-encoding` and `grpc-accept-encoding`.
+    ///
+    /// Clients on gRPC's C core list all that they can read with every call, `identity, deflate, gzip`. That is no wish: compressing takes
+    /// longer than answering. Such a client asks by compressing its request.
+    pub(super) fn read(
+        headers: &HeaderMap,
+        encoding: Option<&HeaderValue>,
+        accepted: Option<&HeaderValue>,
+        limits: CompressionLimits,
+    ) -> Self {
+        let is_compressed = encoding.is_some_and(|encoding| encoding == GZIP);
+        let least = limits.min_compressed_bytes;
+        let is_asked = accepted.is_some_and(|accepted| {
+            least > 0
+                && (is_compressed || !accepted.as_bytes().starts_with(b"identity"))
+                && is_accepted(headers, ACCEPTED)
+        });
+        Self {
+            is_compressed,
+            compress_from: is_asked.then_some(least),
+        }
     }
-    CallCompression {
-        is_compressed,
-        compress_from,
+
+    /// Like [`read`](Self::read), for headers that have not been searched yet.
+    pub(super) fn find(headers: &HeaderMap, limits: CompressionLimits) -> Self {
+        Self::read(
+            headers,
+            headers.get(ENCODING),
+            headers.get(ACCEPTED),
+            limits,
+        )
     }
-}
 
-/// Returns whether the messages of a request with this `grpc-encoding` are compressed.
-pub(super) fn is_gzip(encoding: Option<&HeaderValue>) -> bool {
-    encoding.is_some_and(|encoding| encoding == GZIP)
-}
-
-/// Removes the header that says that messages are compressed, since the service gets inflated messages.
-pub(super) fn remove_encoding(headers: &mut HeaderMap) {
-    headers.remove(ENCODING);
-}
-
-/// Returns the fewest bytes of an answer that is compressed; `None` if the client does not ask for that.
-///
-/// Clients on gRPC's C core list all that they can read with every call, `identity, deflate, gzip`. That is no wish: compressing takes
-/// longer than answering. Such a client asks by compressing its request.
-pub(super) fn compress_from(
-    headers: &HeaderMap,
-    accepted: &HeaderValue,
-    is_compressed: bool,
-    limits: CompressionLimits,
-) -> Option<usize> {
-    let least = limits.min_compressed_bytes;
-    let is_asked = is_compressed || !accepted.as_bytes().starts_with(b"identity");
-    (least > 0 && is_asked && is_accepted(headers, ACCEPTED)).then_some(least)
+    /// Removes `grpc-encoding` from the headers of a compressed request, since the service gets inflated messages.
+    pub(super) fn strip(&self, headers: &mut HeaderMap) {
+        if self.is_compressed {
+            headers.remove(ENCODING);
+        }
+    }
 }
 
 /// Marks an answer as one whose messages may be compressed.

@@ -90,8 +90,12 @@ impl StackBuilder {
             }
             Limits::Calls(limited) => {
                 let limiter = Arc::clone(&self.call_limiter);
-                let limited = LimitedCalls::new(service, limited, limiter);
-                Limited::Calls(limited.with_compression(self.compression))
+                Limited::Calls(LimitedCalls::new(
+                    service,
+                    limited,
+                    limiter,
+                    self.compression,
+                ))
             }
         }))
     }

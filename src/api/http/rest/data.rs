@@ -263,26 +263,22 @@ impl<'j, T, F: Fn(&'j str) -> Option<T>> Reader<'_, T, F> {
 
     /// Reads the only element, which is in no list.
     fn scalar(&mut self, json: &'j str) {
-        self.elements += 1;
-        match (self.parse)(json) {
-            Some(element) => self.parsed.push(element),
-            None => self.list.fault(
-                format_args!(""),
-                format_args!("{}", kind(json)),
-                format_args!("a list"),
-            ),
-        }
+        self.read_one(json, format_args!(""), "a list");
     }
 
     fn element(&mut self, json: &'j str) {
         let at = self.elements;
+        self.read_one(json, format_args!("[{at}]"), self.wanted);
+    }
+
+    fn read_one(&mut self, json: &'j str, part: fmt::Arguments<'_>, wanted: &str) {
         self.elements += 1;
         match (self.parse)(json) {
             Some(element) => self.parsed.push(element),
             None => self.list.fault(
-                format_args!("[{at}]"),
+                part,
                 format_args!("{}", kind(json)),
-                format_args!("{}", self.wanted),
+                format_args!("{wanted}"),
             ),
         }
     }
