@@ -51,6 +51,8 @@ pub(super) enum Command {
         outcome: Result<(), AdminError>,
         reply: oneshot::Sender<Result<(), AdminError>>,
     },
+    /// Shows whether the store is still the one that was opened.
+    CheckStore { reply: oneshot::Sender<()> },
 }
 
 /// Sends changes to the writer and reads what it publishes. Inexpensive to clone.
@@ -128,12 +130,24 @@ impl Control {
         answer.await.map_err(|_| AdminError::Draining)?
     }
 
-    /// Checks that the store is still the one that was opened.
+    /// Checks that the store is still the one that was opened. If it is not, operators see it before this returns.
     ///
     /// # Errors
     /// Returns [`AdminError::Storage`] if what is stored would be lost with the next start.
     pub async fn check_store(&self) -> Result<(), AdminError> {
-        self.store.check().await.map_err(storage_error)
+        let checked = self.store.check().await.map_err(storage_error);
+        if checked.is_err() {
+            let (reply, shown) = oneshot::channel();
+            // If the queue is full, the writer checks at each of its steps.
+            if self
+                .commands
+                .try_send(Command::CheckStore { reply })
+                .is_ok()
+            {
+                let _ = shown.await;
+            }
+        }
+        checked
     }
 
     /// Returns what is published now.

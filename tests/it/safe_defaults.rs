@@ -102,6 +102,11 @@ fn a_state_folder_that_is_removed_refuses_changes_and_is_shown() {
     let (_gateway, admin, http) = serving(dir.path());
     let state = dir.path().join("state");
     fs::remove_dir_all(&state).expect("removed");
+    // Whoever notices it first, it is shown at once, and not only with the next change.
+    let refused = run(&["audit", "--address", &admin]);
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    let (_, body) = get(http, "/readyz");
+    assert!(body.contains("was removed or replaced"), "{body}");
     let refused = run(&["label", "set", "stable", "1", "--address", &admin]);
     assert_eq!(refused.code, Some(1), "{refused:?}");
     assert!(

@@ -101,6 +101,11 @@ impl Writer {
                 // The caller may have disconnected, as above.
                 let _ = reply.send(outcome);
             }
+            Command::CheckStore { reply } => {
+                self.check_store().await;
+                // As above.
+                let _ = reply.send(());
+            }
         }
     }
 
