@@ -67,6 +67,7 @@ pub(super) async fn prepare(
     audit: Option<audit::Log>,
     mode: StartMode,
 ) -> Result<Prepared, StartError> {
+    memory::return_soon();
     let telemetry = Telemetry::new()?;
     let root = config.registry.clone();
     let listing = spawn_blocking(move || {

@@ -1,4 +1,4 @@
-//! Keeps metrics up to date while the gateway runs.
+//! Keeps metrics up to date, and returns freed memory, while the gateway runs.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::task::spawn_blocking;
 use tokio::time::{self, MissedTickBehavior};
 
-use super::log;
+use super::{log, memory};
 use crate::api::{Stage, StageWatch};
 use crate::insight::metrics::Telemetry;
 use crate::serving::live::Live;
@@ -14,7 +14,7 @@ use crate::serving::live::Live;
 /// Time between two moves of recorded values into histograms.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// Moves recorded values into histograms and updates gauges, until [`Stage::Ending`].
+/// Moves recorded values into histograms, updates gauges and returns freed memory, until [`Stage::Ending`].
 pub(super) async fn run(
     live: Arc<Live>,
     telemetry: Arc<Telemetry>,
@@ -34,6 +34,7 @@ pub(super) async fn run(
             let unwritten = log::unwritten();
             telemetry.unwritten_log_lines(unwritten.dropped, unwritten.left_out);
             telemetry.upkeep();
+            memory::return_freed();
         });
         // An error is a panic, which leaves the gauges as they are until the next interval.
         if let Err(error) = update.await {
