@@ -38,9 +38,11 @@ pub(super) struct ConnectionLimiter {
 }
 
 impl ConnectionLimiter {
-    /// Creates the connection table of a port.
-    pub(super) fn table(&self) -> Arc<ConnectionTable> {
-        ConnectionTable::new(self.limits, Arc::clone(&self.telemetry))
+    /// Creates the connection table of a port whose clients speak `protocol`.
+    pub(super) fn table(&self, protocol: Protocol) -> Arc<ConnectionTable> {
+        let mut limits = self.limits;
+        limits.silence.take_if(|_| protocol == Protocol::Http1);
+        ConnectionTable::new(limits, Arc::clone(&self.telemetry))
     }
 
     /// Returns the connections of clients of `protocol` that `listener` accepts, for other threads to open. While the stream is polled, connections in `table` that

@@ -36,7 +36,7 @@ pub(super) fn spawn(
         control,
         settings(shared, registry_watcher),
     );
-    let table = shared.connection_limiter.table();
+    let table = shared.connection_limiter.table(Protocol::Http2);
     tasks.spawn(connections::serve_until(
         Port::Admin.as_str(),
         shared

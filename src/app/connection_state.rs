@@ -85,6 +85,10 @@ pub(super) struct ConnectionState {
     answers: AtomicUsize,
     /// Whether a request has ended since [`ConnectionState::observe`].
     was_used: AtomicBool,
+    /// Whether bytes have arrived since [`ConnectionState::was_heard`].
+    was_heard: AtomicBool,
+    /// Whether the client must be sent a PING.
+    must_ping: AtomicBool,
     /// A [`Close`].
     close: AtomicU8,
     /// Wakes the task that serves the connection.
@@ -102,6 +106,16 @@ pub(super) enum Usage {
     Used,
     /// There was no request since the last observation.
     Unused,
+}
+
+impl Usage {
+    /// Returns whether an answer has begun or a request ended since the last observation.
+    pub(super) fn has_answer(self) -> bool {
+        let unanswered = Self::Waiting {
+            has_answered: false,
+        };
+        self != unanswered && self != Self::Unused
+    }
 }
 
 impl ConnectionState {
@@ -142,6 +156,27 @@ impl ConnectionState {
         } else {
             Usage::Unused
         }
+    }
+
+    /// Takes note that bytes have arrived.
+    pub(super) fn hear(&self) {
+        self.was_heard.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns whether bytes have arrived since the last call.
+    pub(super) fn was_heard(&self) -> bool {
+        self.was_heard.swap(false, Ordering::Relaxed)
+    }
+
+    /// Makes the connection send a PING.
+    pub(super) fn order_ping(&self) {
+        self.must_ping.store(true, Ordering::Release);
+        self.task.wake();
+    }
+
+    /// Returns whether a PING must be sent, and takes it as sent.
+    pub(super) fn take_ping(&self) -> bool {
+        self.must_ping.load(Ordering::Acquire) && self.must_ping.swap(false, Ordering::Relaxed)
     }
 
     /// Makes the connection close. A weaker way than an earlier one has no effect.

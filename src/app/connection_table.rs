@@ -2,9 +2,13 @@
 //!
 //! A connection is idle while none of its requests and streams is open, whatever else its client sends: a connection that sends only PINGs,
 //! or the beginning of a header block, is as idle as a silent one. So every connection that makes no progress is closed in time, and the
-//! number of connections does not have to be exhausted for it. If it is exhausted, the connection that has been idle longest makes room, or
-//! else the one that has waited longest without an answer that has begun, as those do whose clients do not complete their messages. So
-//! probes and new clients get through.
+//! number of connections does not have to be exhausted for it. If it is exhausted, a connection that has been idle for long makes room, or
+//! else one that has waited for long without an answer that has begun, as those do whose clients do not complete their messages, or else
+//! one that has just become idle; in each group first those that have never had an answer, then the one that is so longest. So probes and
+//! new clients get through. While most connections have never had an answer, somebody opens them faster than they can be told apart from
+//! clients; then those with answers stay, and new ones are refused.
+//!
+//! A client of gRPC that has been silent for a while is sent a [PING](super::ping), and its connection is closed if it does not answer.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -36,6 +40,17 @@ pub(super) struct ConnectionLimits {
     pub(super) max_age: Option<Duration>,
     /// How long requests that are open at that age may take to finish.
     pub(super) age_grace: Duration,
+    /// How long clients may be silent; `None`: without a limit, as where they cannot be asked.
+    pub(super) silence: Option<SilenceLimits>,
+}
+
+/// How long the client of a connection may be silent.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SilenceLimits {
+    /// Time after which it is sent a PING.
+    pub(super) ping_after: Duration,
+    /// How long it may stay silent after that.
+    pub(super) answer_within: Duration,
 }
 
 impl ConnectionLimits {
@@ -43,7 +58,8 @@ impl ConnectionLimits {
     pub(super) fn sweep_interval(&self) -> Duration {
         let (shortest, longest) = SWEEP_INTERVALS;
         let age_grace = self.max_age.map(|_| self.age_grace);
-        let limits = [self.max_idle, self.max_age, age_grace];
+        let ping_after = self.silence.map(|silence| silence.ping_after);
+        let limits = [self.max_idle, self.max_age, age_grace, ping_after];
         let limits = limits.into_iter().flatten();
         let least = limits.filter(|limit| !limit.is_zero()).min();
         least.map_or(longest, |least| (least / 8).clamp(shortest, longest))
@@ -78,6 +94,12 @@ struct Entry {
     idle_since: Option<Instant>,
     /// Since when requests were open and none was answered; `None` if none is open, or while an answer has begun.
     waiting_since: Option<Instant>,
+    /// Whether a request has had an answer.
+    was_answered: bool,
+    /// When bytes of the client were last seen to have arrived.
+    heard_at: Instant,
+    /// When it was sent a PING after that.
+    pinged_at: Option<Instant>,
     /// When it was asked to close.
     closing_since: Option<Instant>,
     is_evicted: bool,
@@ -89,6 +111,8 @@ struct Entry {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verdict {
     Keep,
+    /// It sends a PING.
+    Ping,
     /// It takes no new requests and closes.
     Close(CloseReason),
     /// It closes at once. The reason is `None` if it was counted when it was asked to close.
@@ -97,8 +121,13 @@ enum Verdict {
 
 impl Entry {
     fn observe(&mut self, now: Instant) {
+        if self.state.was_heard() {
+            (self.heard_at, self.pinged_at) = (now, None);
+        }
         let (idle, waiting) = (self.idle_since, self.waiting_since);
-        (self.idle_since, self.waiting_since) = match self.state.observe() {
+        let usage = self.state.observe();
+        self.was_answered |= usage.has_answer();
+        (self.idle_since, self.waiting_since) = match usage {
             Usage::Busy => (None, None),
             Usage::Waiting { has_answered: true } => (None, Some(now)),
             Usage::Waiting {
@@ -114,6 +143,28 @@ impl Entry {
         if self.is_cut {
             return Verdict::Keep;
         }
+        match self.judge_usage(id, limits, now) {
+            Verdict::Keep => self.judge_silence(limits.silence, now),
+            verdict => verdict,
+        }
+    }
+
+    /// Decides what must happen because its client is silent.
+    fn judge_silence(&self, limits: Option<SilenceLimits>, now: Instant) -> Verdict {
+        let Some(limits) = limits else {
+            return Verdict::Keep;
+        };
+        match self.pinged_at {
+            Some(at) if now - at >= limits.answer_within => {
+                Verdict::Cut(Some(CloseReason::Unresponsive))
+            }
+            None if now - self.heard_at >= limits.ping_after => Verdict::Ping,
+            _ => Verdict::Keep,
+        }
+    }
+
+    /// Decides what must happen because it is idle or old.
+    fn judge_usage(&self, id: u64, limits: &ConnectionLimits, now: Instant) -> Verdict {
         let idle = self.idle_since.map(|since| now - since);
         if let Some(since) = self.closing_since {
             let closing = now - since;
@@ -155,8 +206,8 @@ impl ConnectionTable {
         })
     }
 
-    /// Adds a connection. At the limit, the connection that has been idle longest is closed to make room, or else the one whose requests have
-    /// waited longest; if there is none, the new one is refused and `None` returned.
+    /// Adds a connection. At the limit, an idle connection is closed to make room, or one whose requests have waited; if there is none, the
+    /// new one is refused and `None` returned.
     pub(super) fn open(self: &Arc<Self>, now: Instant) -> Option<Ticket> {
         let mut entries = sync::lock(&self.entries);
         if entries.connections.len() - entries.evicted >= self.limits.max_connections {
@@ -175,6 +226,9 @@ impl ConnectionTable {
             opened: now,
             idle_since: Some(now),
             waiting_since: None,
+            was_answered: false,
+            heard_at: now,
+            pinged_at: None,
             closing_since: None,
             is_evicted: false,
             is_cut: false,
@@ -196,6 +250,10 @@ impl ConnectionTable {
             entry.observe(now);
             match entry.judge(*id, &self.limits, now) {
                 Verdict::Keep => {}
+                Verdict::Ping => {
+                    entry.pinged_at = Some(now);
+                    entry.state.order_ping();
+                }
                 Verdict::Close(reason) => {
                     entry.closing_since = Some(now);
                     entry.state.close(Close::Gracefully);
@@ -221,12 +279,15 @@ impl ConnectionTable {
 }
 
 impl Entries {
-    /// Closes the connection that has been idle longest, or else the one whose requests have waited longest, and counts it no longer. Returns
-    /// whether there was one.
+    /// Closes a connection to make room, and counts it no longer. Returns whether there was one.
     fn evict_one(&mut self, now: Instant) -> bool {
+        let mut unanswered = 0;
         for entry in self.connections.values_mut() {
             entry.observe(now);
+            unanswered += usize::from(!entry.was_answered && !entry.is_evicted);
         }
+        let places = self.connections.len() - self.evicted;
+        let are_answered_kept = unanswered > places / 2;
         let is_long = |since: Instant| now - since >= LONG;
         let candidates = self.connections.iter_mut();
         let candidates = candidates.filter(|(_, entry)| !entry.is_evicted);
@@ -234,10 +295,11 @@ impl Entries {
             let (rank, since) = match (entry.idle_since, entry.waiting_since) {
                 (Some(since), _) if is_long(since) => (0, since),
                 (None, Some(since)) if is_long(since) => (1, since),
-                (Some(since), _) => (2, since),
-                (None, _) => return None,
+                (Some(since), _) if !entry.was_answered || !are_answered_kept => (2, since),
+                _ => return None,
             };
-            Some(((rank, since, *id), entry))
+            let order = (are_answered_kept && entry.was_answered, rank);
+            Some(((order, entry.was_answered, since, *id), entry))
         });
         let Some((_, entry)) = unused.min_by_key(|(order, _)| *order) else {
             return false;

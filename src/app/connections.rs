@@ -20,7 +20,6 @@ use http_body::Body as HttpBody;
 use hyper::body::Incoming;
 use hyper::rt::Executor;
 use hyper::server::conn::{http1, http2};
-use hyper::service::HttpService;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulConnection;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -41,33 +40,6 @@ use crate::serving::admission::AdmissionControl;
 /// How long a connection may be idle between two requests, and how long the head of a request may take to arrive. Longer than the minute
 /// after which many clients close idle connections, since it is better if the client closes first.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
-
-/// How long a client may take to answer a PING at least. It may also take as long as for an answer, since it cannot read the PING before.
-const PING_TIMEOUT: Duration = Duration::from_secs(20);
-
-/// A connection that hyper serves and can shut down gracefully.
-pub(super) trait ServedConnection:
-    GracefulConnection<Error = hyper::Error> + Send + 'static
-{
-    /// Why hyper closes it after a time limit of its own.
-    const TIMEOUT: CloseReason;
-}
-
-impl<I, S> ServedConnection for http1::Connection<I, S>
-where
-    S: HttpService<Incoming>,
-    Self: GracefulConnection<Error = hyper::Error> + Send + 'static,
-{
-    const TIMEOUT: CloseReason = CloseReason::Idle;
-}
-
-impl<I, S, E> ServedConnection for http2::Connection<I, S, E>
-where
-    S: HttpService<Incoming>,
-    Self: GracefulConnection<Error = hyper::Error> + Send + 'static,
-{
-    const TIMEOUT: CloseReason = CloseReason::Unresponsive;
-}
 
 /// The most bytes of one call that the transport holds when the client has room for them and its connection has not, besides the last
 /// part of the answer.
@@ -90,7 +62,7 @@ pub(super) async fn serve_until<I, C>(
     end: Stage,
 ) -> &'static str
 where
-    C: ServedConnection,
+    C: GracefulConnection<Error = hyper::Error> + Send + 'static,
 {
     let mut connections = JoinSet::new();
     let mut incoming = Box::pin(incoming);
@@ -112,7 +84,10 @@ where
 }
 
 /// Serves a connection until it ends or its table closes it.
-async fn run<C: ServedConnection>(connection: C, ticket: Ticket) -> Result<(), hyper::Error> {
+async fn run(
+    connection: impl GracefulConnection<Error = hyper::Error>,
+    ticket: Ticket,
+) -> Result<(), hyper::Error> {
     let state = Arc::clone(ticket.state());
     let mut connection = pin!(connection);
     let mut before = Close::Not;
@@ -136,8 +111,9 @@ async fn run<C: ServedConnection>(connection: C, ticket: Ticket) -> Result<(), h
     })
     .await
     .inspect_err(|error| {
+        // The only time limit of hyper's is on the heads of requests over HTTP/1.1.
         if error.is_timeout() {
-            ticket.count_closed(C::TIMEOUT);
+            ticket.count_closed(CloseReason::Idle);
         }
     })
 }
@@ -176,8 +152,6 @@ where
 pub(super) struct CallSettings {
     /// The most concurrent calls on a connection.
     pub(super) max_streams: u32,
-    /// Time without a request, or a part of one, after which the client must answer a PING; `None`: never.
-    pub(super) ping_after: Option<Duration>,
     /// How long a part of an answer may wait for its client.
     pub(super) send_timeout: Duration,
     /// Counts what each connection holds.
@@ -200,15 +174,11 @@ where
 {
     let CallSettings {
         max_streams,
-        ping_after,
         send_timeout,
         admission,
     } = settings;
     let mut server = http2::Builder::new(CallExecutor { send_timeout });
     server
-        .timer(TokioTimer::new())
-        .keep_alive_interval(ping_after)
-        .keep_alive_timeout(PING_TIMEOUT.max(send_timeout))
         .max_concurrent_streams(max_streams)
         // The limit counts over the whole life of a connection, and it also counts bytes that arrive late for a refused request: an
         // overload would end the connections of all clients.
@@ -332,6 +302,7 @@ mod tests {
             max_idle: None,
             max_age: None,
             age_grace: Duration::ZERO,
+            silence: None,
         };
         ConnectionTable::new(limits, Telemetry::new().unwrap())
     }

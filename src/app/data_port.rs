@@ -29,7 +29,7 @@ pub(super) fn spawn(
     tasks: &mut JoinSet<&'static str>,
 ) -> Result<(), StartError> {
     let serve = connections::grpc(router(shared)?, shared.call_settings());
-    let table = shared.connection_limiter.table();
+    let table = shared.connection_limiter.table(Protocol::Http2);
     let incoming = shared
         .connection_limiter
         .accept(&table, listener, Protocol::Http2);

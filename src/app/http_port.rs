@@ -22,7 +22,7 @@ pub(super) fn spawn(shared: &Shared, listener: TcpListener, tasks: &mut JoinSet<
         shared.config.max_message_bytes,
     )
     .with_min_compressed_bytes(shared.config.min_compressed_bytes);
-    let table = shared.connection_limiter.table();
+    let table = shared.connection_limiter.table(Protocol::Http1);
     tasks.spawn(connections::serve_until(
         Port::Http.as_str(),
         shared

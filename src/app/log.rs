@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use tracing::callsite::Identifier;
 use tracing::{Level, Metadata};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Directive;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
@@ -78,7 +79,7 @@ pub fn log_to_stderr(filter: EnvFilter) -> io::Result<LastLines> {
         limiter,
     };
     tracing_subscriber::fmt()
-        .with_env_filter(filter)
+        .with_env_filter(filter.add_directive(answers_to_pings()))
         .with_writer(queue)
         .with_ansi(io::stderr().is_terminal())
         .init();
@@ -87,6 +88,12 @@ pub fn log_to_stderr(filter: EnvFilter) -> io::Result<LastLines> {
         send(&panics, describe_panic(panic).into_bytes());
     }));
     Ok(LastLines { sender, end })
+}
+
+/// Returns what leaves out the warning of h2 that a client acknowledged a [PING](super::ping) that h2 did not send.
+fn answers_to_pings() -> Directive {
+    let directive = "h2::proto::ping_pong=error".parse();
+    directive.expect("a target and a level")
 }
 
 /// Puts a line into the queue, or counts it as dropped.

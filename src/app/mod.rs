@@ -29,6 +29,7 @@ mod http_port;
 mod listen;
 mod log;
 mod memory;
+mod ping;
 mod prepare;
 mod reflection;
 mod shared;

@@ -1,13 +1,14 @@
 //! The state that all ports share: the pipeline, the catalog of models, and the limits on requests and connections.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 
 use super::StartError;
 use super::accept::ConnectionLimiter;
-use super::connection_table::ConnectionLimits;
+use super::connection_table::{ConnectionLimits, SilenceLimits};
 use super::connections::CallSettings;
 use crate::api::endpoints::Port;
 use crate::api::grpc::{CompressionLimits, StackBuilder};
@@ -23,6 +24,9 @@ use crate::serving::batch::Pool;
 use crate::serving::call_limit::CallLimiter;
 use crate::serving::live::Live;
 use crate::serving::shadow::ShadowPool;
+
+/// How long a client may take to answer a PING at least. It may also take as long as for an answer, since it cannot read the PING before.
+const LEAST_ANSWER_TIME: Duration = Duration::from_secs(20);
 
 /// The state that all ports share. The builders of the ports read it.
 #[derive(Debug)]
@@ -91,7 +95,6 @@ impl Shared {
     pub(super) fn call_settings(&self) -> CallSettings {
         CallSettings {
             max_streams: self.config.max_concurrent_streams,
-            ping_after: self.config.ping_after,
             send_timeout: self.config.send_timeout,
             admission: Arc::clone(&self.admission),
         }
@@ -118,11 +121,16 @@ fn readiness_rule(config: &Config) -> ReadinessRule {
 }
 
 fn connection_limits(config: &Config) -> ConnectionLimits {
+    let silence = config.ping_after.map(|ping_after| SilenceLimits {
+        ping_after,
+        answer_within: LEAST_ANSWER_TIME.max(config.send_timeout),
+    });
     ConnectionLimits {
         max_connections: config.max_connections,
         max_idle: config.max_connection_idle,
         max_age: config.max_connection_age,
         age_grace: config.connection_age_grace,
+        silence,
     }
 }
 

@@ -6,16 +6,18 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{self, Sleep};
 
+use super::connection_state::ConnectionState;
 use super::connection_table::Ticket;
 use super::connections::HasPeer;
 use super::frames::{FrameWatch, PREFACE};
+use super::ping::PingWriter;
 use crate::api::{MESSAGE_PATIENCE, Stage, StageWatch};
 use crate::insight::metrics::{CloseReason, Telemetry, UnsentReason};
 
@@ -69,6 +71,8 @@ impl AcceptedSocket {
             closer: Some(closer),
             limits: self.limits,
             blocked: None,
+            state: Arc::clone(self.ticket.state()),
+            pings: PingWriter::default(),
         };
         Ok((socket, self.ticket))
     }
@@ -124,6 +128,8 @@ pub(super) struct ClientSocket {
     limits: SocketLimits,
     /// Runs while the client takes nothing of what there is to send.
     blocked: Option<Pin<Box<Sleep>>>,
+    state: Arc<ConnectionState>,
+    pings: PingWriter,
 }
 
 impl ClientSocket {
@@ -165,8 +171,27 @@ impl ClientSocket {
         })
     }
 
+    /// Sends the client a PING if one is ordered. Returns only errors: there is nothing to read.
+    fn poll_ping(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.state.take_ping() {
+            self.pings.order();
+        }
+        match self.pings.poll_write(&mut self.io, cx) {
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            _ => Poll::Pending,
+        }
+    }
+
+    /// Writes the rest of a PING. Returns ready once the transport may write.
+    fn poll_before_frame(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.pings.poll_write(&mut self.io, cx))?;
+        self.pings.begin_frame();
+        Poll::Ready(Ok(()))
+    }
+
     /// Takes note of bytes that have arrived.
     fn observe(&mut self, bytes: &[u8]) {
+        self.state.hear();
         if let Some((missing, _)) = &mut self.first_bytes {
             *missing = missing.saturating_sub(bytes.len());
             if *missing == 0 {
@@ -227,7 +252,7 @@ impl AsyncRead for ClientSocket {
             // Polled only here: while bytes arrive, there is no reason to close.
             return match self.poll_close(cx) {
                 Some(error) => Poll::Ready(Err(error)),
-                None => Poll::Pending,
+                None => self.poll_ping(cx),
             };
         }
         self.observe(&buf.filled()[filled_before..]);
@@ -241,7 +266,11 @@ impl AsyncWrite for ClientSocket {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.io).poll_write(cx, buf);
+        let written = match self.poll_before_frame(cx) {
+            Poll::Ready(Ok(())) => Pin::new(&mut self.io).poll_write(cx, buf),
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending => Poll::Pending,
+        };
         self.limit_blocked(written, cx)
     }
 
@@ -250,7 +279,11 @@ impl AsyncWrite for ClientSocket {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.io).poll_write_vectored(cx, bufs);
+        let written = match self.poll_before_frame(cx) {
+            Poll::Ready(Ok(())) => Pin::new(&mut self.io).poll_write_vectored(cx, bufs),
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending => Poll::Pending,
+        };
         self.limit_blocked(written, cx)
     }
 
@@ -259,6 +292,7 @@ impl AsyncWrite for ClientSocket {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.pings.flushed();
         Pin::new(&mut self.io).poll_flush(cx)
     }
 

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, Builder};
 
+use hyper_util::server::graceful::GracefulConnection;
 use tokio::runtime;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -19,7 +20,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_stream::{Stream, StreamExt};
 
 use super::connection_table::{ConnectionTable, Ticket};
-use super::connections::{self, ServedConnection};
+use super::connections;
 use super::socket::{AcceptedSocket, ClientSocket, Closer, ConnectionCount};
 use crate::api::{Stage, StageWatch};
 use crate::priority::{set_background, set_latency_sensitive};
@@ -32,14 +33,17 @@ const CHANNEL_CAPACITY: usize = 64;
 ///
 /// # Errors
 /// Returns an error if the system cannot start a thread.
-pub(super) fn spread<C: ServedConnection>(
+pub(super) fn spread<C>(
     name: &'static str,
     serve: &(impl Fn(ClientSocket, &Ticket) -> C + Clone + Send + 'static),
     incoming: impl Stream<Item = AcceptedSocket> + Send + 'static,
     table: &Arc<ConnectionTable>,
     stage: &StageWatch,
     tasks: &mut JoinSet<&'static str>,
-) -> io::Result<()> {
+) -> io::Result<()>
+where
+    C: GracefulConnection<Error = hyper::Error> + Send + 'static,
+{
     let count = thread::available_parallelism().map_or(1, NonZero::get);
     let mut threads = Vec::with_capacity(count);
     for index in 0..count {
@@ -54,13 +58,16 @@ pub(super) fn spread<C: ServedConnection>(
 
 /// Starts a thread, and returns it with the task that represents it: the task ends with the thread, and if the task is dropped, the thread
 /// ends.
-fn start_thread<C: ServedConnection>(
+fn start_thread<C>(
     name: &'static str,
     index: usize,
     serve: impl Fn(ClientSocket, &Ticket) -> C + Send + 'static,
     table: Arc<ConnectionTable>,
     stage: StageWatch,
-) -> io::Result<(ServingThread, impl Future<Output = &'static str> + Send)> {
+) -> io::Result<(ServingThread, impl Future<Output = &'static str> + Send)>
+where
+    C: GracefulConnection<Error = hyper::Error> + Send + 'static,
+{
     let (connections, received) = mpsc::channel(CHANNEL_CAPACITY);
     let (task, task_dropped) = oneshot::channel::<()>();
     let (thread, thread_ended) = oneshot::channel::<()>();

@@ -58,7 +58,7 @@ pub struct Config {
     pub max_connections: usize,
     /// How long a connection may be idle; `None`: without a limit.
     pub max_connection_idle: Option<Duration>,
-    /// Time without a request, or a part of one, after which a gRPC client must answer a PING; `None`: never.
+    /// Time without a byte after which a gRPC client must answer a PING; `None`: never.
     pub ping_after: Option<Duration>,
     /// The age at which a connection takes no new requests; `None`: never.
     pub max_connection_age: Option<Duration>,

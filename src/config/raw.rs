@@ -81,8 +81,8 @@ pub(super) struct RawLimits {
     /// 8 times as much memory once it is decoded, and 16 MiB in addition; one that would take more is refused.
     #[schemars(range(min = 1024, max = 68_719_476_736_u64))]
     pub(super) max_in_flight_bytes: usize,
-    /// The most concurrent connections per port, 1 to 100,000. Default: 1024. At the limit, the connection that has been idle longest is
-    /// closed to make room for a new one; if none is idle, the new one is closed. A connection is idle while none of its requests and
+    /// The most concurrent connections per port, 1 to 100,000. Default: 1024. At the limit, an idle connection is closed to make
+    /// room for a new one, or one that waits long for an answer; if there is none, the new one is closed. A connection is idle while none of its requests and
     /// streams is open.
     #[schemars(range(min = 1, max = 100_000))]
     pub(super) max_connections: usize,
@@ -99,8 +99,8 @@ pub(super) struct RawLimits {
     /// Default: 3600.
     #[schemars(range(min = 0, max = 31_536_000))]
     pub(super) connection_age_grace_seconds: u64,
-    /// Seconds without a request, or a part of one, of a gRPC client after which it must answer a PING within `send_seconds`, at least 20
-    /// seconds, or is disconnected, 0 to 86,400; 0: never. Default: 60.
+    /// Seconds without a byte of a gRPC client after which it must answer a PING within `send_seconds`, at least 20 seconds, or is
+    /// disconnected, 0 to 86,400; 0: never. Default: 60.
     #[schemars(range(min = 0, max = 86_400))]
     pub(super) ping_seconds: u64,
     /// The most concurrent requests per connection, 1 to 100,000. Default: 1024.

@@ -5,11 +5,17 @@ use super::*;
 const MAX_IDLE: Duration = Duration::from_secs(100);
 const MAX_AGE: Duration = Duration::from_secs(1000);
 const AGE_GRACE: Duration = Duration::from_secs(50);
+const PING_AFTER: Duration = Duration::from_secs(5000);
+const ANSWER_WITHIN: Duration = Duration::from_secs(7);
 const LIMITS: ConnectionLimits = ConnectionLimits {
     max_connections: 2,
     max_idle: Some(MAX_IDLE),
     max_age: Some(MAX_AGE),
     age_grace: AGE_GRACE,
+    silence: Some(SilenceLimits {
+        ping_after: PING_AFTER,
+        answer_within: ANSWER_WITHIN,
+    }),
 };
 
 fn table() -> Arc<ConnectionTable> {
@@ -131,6 +137,7 @@ fn sweeps_are_as_frequent_as_the_shortest_limit_requires() {
     let unlimited = ConnectionLimits {
         max_idle: None,
         max_age: None,
+        silence: None,
         ..LIMITS
     };
     assert_eq!(unlimited.sweep_interval(), SWEEP_INTERVALS.1);
@@ -164,4 +171,70 @@ fn a_connection_whose_requests_wait_makes_room_if_none_has_been_idle_long() {
         (Close::Now, Close::Not)
     );
     drop((waiting, newer));
+}
+
+#[test]
+fn connections_with_answers_stay_while_most_have_had_none() {
+    let limits = ConnectionLimits {
+        max_connections: 4,
+        ..LIMITS
+    };
+    let table = ConnectionTable::new(limits, Telemetry::new().unwrap());
+    let begin = Instant::now();
+    let client = table.open(begin).unwrap();
+    drop(client.state().begin_request());
+    let mut others: Vec<_> = (0..3).map(|_| table.open(begin).unwrap()).collect();
+    let _half = [&others[1], &others[2]].map(|ticket| ticket.state().begin_request());
+    // The only idle one that has had no answer makes room, though the client was opened before it.
+    others.push(table.open(begin).expect("room"));
+    assert_eq!(close_of(&others[0]), Close::IfIdle);
+    let _more = others[3].state().begin_request();
+    assert!(table.open(begin).is_none(), "only the client is idle");
+    assert_eq!(close_of(&client), Close::Not);
+    // Those that have waited long make room.
+    let first = table.open(begin + LONG).expect("room");
+    assert_eq!(close_of(&client), Close::Not);
+    // Once half of them have had an answer, those are as good as any.
+    drop(first.state().begin_request());
+    drop(others);
+    let new: Vec<_> = (0..2)
+        .map(|_| table.open(begin + LONG).expect("room"))
+        .collect();
+    let _busy: Vec<_> = new
+        .iter()
+        .map(|ticket| ticket.state().begin_request())
+        .collect();
+    assert!(table.open(begin + LONG).is_some());
+    assert_eq!(close_of(&client), Close::IfIdle);
+}
+
+#[test]
+fn a_silent_client_is_sent_a_ping_and_its_connection_closes_without_an_answer() {
+    let limits = ConnectionLimits {
+        max_idle: None,
+        max_age: None,
+        ..LIMITS
+    };
+    let table = ConnectionTable::new(limits, Telemetry::new().unwrap());
+    let begin = Instant::now();
+    let (silent, answers) = (table.open(begin).unwrap(), table.open(begin).unwrap());
+    // A request that is open does not matter: its client may be gone.
+    let _request = silent.state().begin_request();
+    let at = |duration| {
+        table.sweep(begin + duration);
+        let pings = [&silent, &answers].map(|ticket| ticket.state().take_ping());
+        (pings, close_of(&silent))
+    };
+    let none = [false; 2];
+    let almost = PING_AFTER - Duration::from_nanos(1);
+    assert_eq!(at(almost), (none, Close::Not));
+    assert_eq!(at(PING_AFTER), ([true; 2], Close::Not));
+    answers.state().hear();
+    assert_eq!(at(PING_AFTER + ANSWER_WITHIN / 2), (none, Close::Not));
+    assert_eq!(at(PING_AFTER + ANSWER_WITHIN), (none, Close::Now));
+    closed(&table, "unresponsive", 1);
+    assert_eq!(close_of(&answers), Close::Not);
+    let again = PING_AFTER * 2 + ANSWER_WITHIN / 2;
+    assert_eq!(at(again), ([false, true], Close::Now));
+    closed(&table, "unresponsive", 1);
 }
