@@ -10,6 +10,22 @@ use http::{HeaderMap, HeaderName};
 /// Bytes of output after which a task lets others run: a few kilobytes can inflate to megabytes.
 pub(super) const SLICE: usize = 32 << 10;
 
+/// The compressed bytes of a message that is inflated before all of it has arrived. An [`Inflater`] takes up to 270 KiB besides its output,
+/// most of it for the names that the message may begin with, so one that a client leaves waiting must have cost that client something.
+pub(super) const WHOLE: usize = 128 << 10;
+
+/// Returns a function that counts bytes of output by `count`, beyond `counted` bytes that the compressed message was counted as.
+pub(super) fn count_beyond<E>(
+    mut counted: usize,
+    count: impl Fn(usize) -> Result<(), E>,
+) -> impl FnMut(usize) -> Result<(), E> {
+    move |more| {
+        let known = more.min(counted);
+        counted -= known;
+        count(more - known)
+    }
+}
+
 /// Why a compressed message is refused.
 #[derive(Debug)]
 pub(super) enum InflateError<E> {

@@ -3,13 +3,14 @@
 //!
 //! Source: <https://github.com/grpc/grpc/blob/master/doc/compression.md>.
 
-use std::fmt;
+use std::sync::Arc;
+use std::{fmt, mem};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use tonic::Status;
 
-use crate::api::gzip::{InflateError, Inflater, SLICE, deflate, is_accepted};
+use crate::api::gzip::{InflateError, Inflater, SLICE, WHOLE, count_beyond, deflate, is_accepted};
 
 /// Bytes before each message: whether it is compressed, and its length.
 const HEAD_BYTES: usize = 5;
@@ -46,8 +47,8 @@ pub(super) struct CallCompression {
 impl CallCompression {
     /// Reads what `headers` say, among which `encoding` and `accepted` are the first `grpc-encoding` and `grpc-accept-encoding`.
     ///
-    /// Clients on gRPC's C core list all that they can read with every call, `identity, deflate, gzip`. That is no wish: compressing takes
-    /// longer than answering. Such a client asks by compressing its request.
+    /// Clients on gRPC's C core list all that they can read with every call, `identity, deflate, gzip`. This does not request compression, which
+    /// takes longer than answering. Such a client asks by compressing its request.
     pub(super) fn read(
         headers: &HeaderMap,
         encoding: Option<&HeaderValue>,
@@ -131,13 +132,15 @@ fn with_head(mut message: Vec<u8>, is_compressed: bool) -> Vec<u8> {
     message
 }
 
+/// Counts bytes that are held.
+type Count = dyn Fn(usize) -> Result<(), Status> + Send + Sync;
 /// Gets the bytes of a message before a piece and the bytes of the piece.
 type Charge = Box<dyn FnMut(usize, usize) -> Result<(), Status> + Send>;
 
 /// Inflates the messages of one request as they arrive, one at a time: what has arrived after it stays compressed until it is asked for.
 pub(super) struct GzipMessages {
-    /// Makes what checks and counts the bytes of one message.
-    charge: Box<dyn Fn() -> Charge + Send>,
+    max_bytes: usize,
+    count: Arc<Count>,
     state: State,
     /// What has arrived and is not read.
     arrived: Bytes,
@@ -147,7 +150,9 @@ enum State {
     /// The beginning of a message's head.
     Head(BytesMut),
     /// A message that is not compressed, of which this many bytes are missing.
-    Plain(usize, Charge),
+    Plain(usize),
+    /// A compressed message of this many bytes, and those that have arrived.
+    Collected(usize, BytesMut),
     /// A compressed message, of which this many bytes are missing.
     Compressed(usize, Box<Inflater<Charge, Status>>),
 }
@@ -156,21 +161,11 @@ impl GzipMessages {
     /// Creates a reader that refuses messages of more than `max_bytes` inflated bytes. `count` counts bytes as they are inflated.
     pub(super) fn new(
         max_bytes: usize,
-        count: impl Fn(usize) -> Result<(), Status> + Clone + Send + 'static,
+        count: impl Fn(usize) -> Result<(), Status> + Send + Sync + 'static,
     ) -> Self {
-        let charge = move || -> Charge {
-            let count = count.clone();
-            Box::new(move |before, more| {
-                if before + more > max_bytes + HEAD_BYTES {
-                    return Err(Status::out_of_range(format!(
-                        "the message is larger than the limit, {max_bytes} bytes, once it is inflated"
-                    )));
-                }
-                count(more)
-            })
-        };
         Self {
-            charge: Box::new(charge),
+            max_bytes,
+            count: Arc::new(count),
             state: State::Head(BytesMut::new()),
             arrived: Bytes::new(),
         }
@@ -208,14 +203,26 @@ impl GzipMessages {
                     begin.put(self.arrived.split_to(missing.min(self.arrived.len())));
                     if let Some((is_compressed, length)) = head(begin) {
                         read = (!is_compressed).then(|| begin.split().freeze());
-                        self.begin(is_compressed, length);
+                        self.begin(is_compressed, length)?;
                     }
                 }
-                State::Plain(left, charge) => {
+                State::Plain(left) => {
                     let part = self.arrived.split_to(self.arrived.len().min(*left));
                     *left -= part.len();
-                    charge(0, part.len())?;
+                    if part.len() > self.max_bytes {
+                        return Err(too_large(self.max_bytes));
+                    }
+                    (self.count)(part.len())?;
                     read = Some(part);
+                }
+                State::Collected(length, data) => {
+                    let missing = *length - data.len();
+                    let part = self.arrived.split_to(self.arrived.len().min(missing));
+                    (self.count)(part.len())?;
+                    data.put(part);
+                    if data.len() == *length || data.len() >= WHOLE {
+                        self.inflate();
+                    }
                 }
                 State::Compressed(left, inflater) => {
                     let before = *inflated.get_or_insert_with(|| inflater.output());
@@ -235,14 +242,43 @@ impl GzipMessages {
         Ok(None)
     }
 
-    fn begin(&mut self, is_compressed: bool, length: usize) {
-        let charge = (self.charge)();
-        self.state = if is_compressed {
-            let inflater = Inflater::new(vec![0; HEAD_BYTES], charge);
-            State::Compressed(length, Box::new(inflater))
-        } else {
-            State::Plain(length, charge)
+    /// Begins a message of `length` bytes.
+    ///
+    /// # Errors
+    /// Returns a status if it is compressed and longer than gzip makes any message within the limit.
+    fn begin(&mut self, is_compressed: bool, length: usize) -> Result<(), Status> {
+        if !is_compressed {
+            self.state = State::Plain(length);
+            return Ok(());
+        }
+        if length > self.max_bytes + self.max_bytes / 1000 + 100 {
+            return Err(too_large(self.max_bytes));
+        }
+        self.state = State::Collected(length, BytesMut::new());
+        if length == 0 {
+            self.inflate();
+        }
+        Ok(())
+    }
+
+    /// Begins to inflate the message that is collected.
+    fn inflate(&mut self) {
+        let State::Collected(length, data) = &mut self.state else {
+            return;
         };
+        let (length, mut data) = (*length, mem::take(data));
+        let (max_bytes, count) = (self.max_bytes, Arc::clone(&self.count));
+        let mut count = count_beyond(data.len(), move |bytes| count(bytes));
+        let charge: Charge = Box::new(move |before, more| {
+            if before + more > max_bytes + HEAD_BYTES {
+                return Err(too_large(max_bytes));
+            }
+            count(more)
+        });
+        let inflater = Inflater::new(vec![0; HEAD_BYTES], charge);
+        self.state = State::Compressed(length, Box::new(inflater));
+        data.extend_from_slice(&self.arrived);
+        self.arrived = data.freeze();
     }
 
     /// Ends the message if all of it has arrived, and returns it if it was compressed.
@@ -252,12 +288,20 @@ impl GzipMessages {
                 let message = inflater.finish().map_err(refusal)?;
                 Some(with_head(message, false).into())
             }
-            State::Plain(0, _) => None,
-            State::Head(_) | State::Compressed(..) | State::Plain(..) => return Ok(None),
+            State::Plain(0) => None,
+            State::Head(_) | State::Plain(_) | State::Collected(..) | State::Compressed(..) => {
+                return Ok(None);
+            }
         };
         self.state = State::Head(BytesMut::new());
         Ok(message)
     }
+}
+
+fn too_large(max_bytes: usize) -> Status {
+    Status::out_of_range(format!(
+        "the message is larger than the limit, {max_bytes} bytes, once it is inflated"
+    ))
 }
 
 fn refusal(error: InflateError<Status>) -> Status {
@@ -348,6 +392,35 @@ mod tests {
         assert_eq!(read, large);
         assert!((40..=110).contains(&slices), "{slices}");
         assert!(messages.is_complete());
+    }
+
+    #[test]
+    fn compressed_bytes_count_until_they_are_inflated() {
+        use std::sync::atomic::{AtomicUsize, Ordering};
+
+        let large = plain(&[7; 5000]);
+        let sent = compress(large.clone().into(), 1);
+        let counted = Arc::new(AtomicUsize::new(0));
+        let total = Arc::clone(&counted);
+        let mut messages = GzipMessages::new(5000, move |bytes| {
+            total.fetch_add(bytes, Ordering::Relaxed);
+            Ok(())
+        });
+        messages.push(sent.slice(..sent.len() - 1));
+        assert_eq!(messages.read().unwrap(), None);
+        let collected = sent.len() - 1 - HEAD_BYTES;
+        assert_eq!(counted.load(Ordering::Relaxed), collected);
+        messages.push(sent.slice(sent.len() - 1..));
+        assert_eq!(messages.read().unwrap().as_deref(), Some(&*large));
+        assert_eq!(counted.load(Ordering::Relaxed), 5000);
+    }
+
+    #[test]
+    fn a_message_that_claims_to_be_too_long_is_refused_at_its_head() {
+        let mut messages = GzipMessages::new(5000, |_| Ok(()));
+        messages.push(Bytes::from_static(&[1, 0, 0, 20, 20]));
+        let status = messages.read().unwrap_err();
+        assert_eq!(status.code(), Code::OutOfRange);
     }
 
     #[test]

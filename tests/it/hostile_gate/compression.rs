@@ -33,7 +33,7 @@ fn gunzip(bytes: &[u8]) -> Vec<u8> {
 }
 
 /// Returns a compressed message as a frame of gRPC.
-fn compressed(message: &[u8]) -> Vec<u8> {
+pub fn compressed(message: &[u8]) -> Vec<u8> {
     let mut frame = frame(&gzip(message));
     frame[0] = 1;
     frame

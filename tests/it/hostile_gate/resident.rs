@@ -11,6 +11,7 @@ use tokio::net::TcpStream;
 use tokio::task::{AbortHandle, JoinSet};
 use tonic::body::Body;
 
+use super::compression::compressed;
 use super::{CLOSED, MANY_ROWS, OPEN, connection, finish, frame, many_rows, request, tcp};
 use super::{series_at, unfinished, whole};
 use crate::harness::{connect, eventually, good, http_get, registry, rows};
@@ -102,11 +103,21 @@ async fn open(
     window: u32,
     body: impl Fn() -> Body,
 ) -> JoinSet<()> {
+    open_with(target, (connections, calls, window), &[], body).await
+}
+
+/// As [`open`], with `headers`.
+async fn open_with(
+    target: &Target,
+    (connections, calls, window): (usize, usize, u32),
+    headers: &[(&'static str, &str)],
+    body: impl Fn() -> Body,
+) -> JoinSet<()> {
     let mut hostile = JoinSet::new();
     for _ in 0..connections {
         let sender = connection(target.data, HOSTILE, window).await;
         for _ in 0..calls {
-            let (sender, request) = (sender.clone(), request(INFER, &[], body()));
+            let (sender, request) = (sender.clone(), request(INFER, headers, body()));
             spawn_held(&mut hostile, async move {
                 hold(sender, request).await;
             });
@@ -172,6 +183,25 @@ async fn no_attack_takes_much_memory_or_affects_a_good_client() {
     target
         .serves_beside("half messages", (in_flight, 100.0), attack)
         .await;
+    let gzip = [("grpc-encoding", "gzip")];
+    let attack = open_with(&target, (5, 900, OPEN), &gzip, || {
+        unfinished(unfinished_gzip())
+    })
+    .await;
+    target
+        .serves_beside("half messages with gzip", (in_flight, 3000.0), attack)
+        .await;
+    let bomb = bomb();
+    let refused = r#"taper_rejected_requests_total{reason="OVERLOADED"}"#;
+    let before = target.series(refused).await;
+    let attack = open_with(&target, (3, 20, OPEN), &gzip, || whole(bomb.clone())).await;
+    target
+        .serves_beside(
+            "messages that inflate to 15 MiB",
+            (refused, before + 20.0),
+            attack,
+        )
+        .await;
     let refused = r#"taper_refused_calls_total{service="reflection",scope="connection"}"#;
     let attack = unread_calls(&target).await;
     target
@@ -192,6 +222,18 @@ async fn no_attack_takes_much_memory_or_affects_a_good_client() {
     target
         .serves_beside("silent connections", (room, 100.0), attack)
         .await;
+}
+
+/// The beginning of a message with gzip, whose head announces 64 KiB of names.
+fn unfinished_gzip() -> Vec<u8> {
+    let announced = [1, 0, 1, 0, 0];
+    let head = [0x1f, 0x8b, 8, 4, 0, 0, 0, 0, 0, 3, 0xff, 0xff, 7];
+    [&announced[..], &head].concat()
+}
+
+/// A message that gzip makes a thousandth of 15 MiB.
+fn bomb() -> Vec<u8> {
+    compressed(&vec![0; 15 << 20])
 }
 
 /// Ten connections with a thousand unread calls each, to services that describe the gateway.

@@ -17,7 +17,7 @@ use super::error_response::ErrorResponse;
 use super::form::ParseError;
 use crate::api::MESSAGE_PATIENCE;
 use crate::api::context::RequestContext;
-use crate::api::gzip::{InflateError, Inflater, SLICE};
+use crate::api::gzip::{InflateError, Inflater, SLICE, WHOLE, count_beyond};
 use crate::api::http::HttpState;
 use crate::error::{InputFaults, PredictError};
 use crate::insight::metrics::MessageFault;
@@ -195,12 +195,6 @@ impl HttpState {
         body: &mut BodyDataStream,
         permit: &RequestPermit,
     ) -> Result<Bytes, ErrorResponse> {
-        let charge = |before: usize, more: usize| {
-            if before + more > self.max_body_bytes {
-                return Err(self.too_large());
-            }
-            permit.hold(more).map_err(ErrorResponse::from)
-        };
         let fault = |error| match error {
             InflateError::Refused(response) => response,
             InflateError::Malformed(why) => {
@@ -209,9 +203,30 @@ impl HttpState {
                 ErrorResponse::new(StatusCode::BAD_REQUEST, "MALFORMED_MESSAGE", text)
             }
         };
+        let mut collected = BytesMut::new();
+        let mut is_end = false;
+        while !is_end && collected.len() < WHOLE {
+            match body.next().await {
+                Some(piece) => {
+                    let piece = piece.map_err(|_| self.incomplete())?;
+                    permit.hold(piece.len())?;
+                    collected.extend_from_slice(&piece);
+                }
+                None => is_end = true,
+            }
+        }
+        let hold = |more| permit.hold(more).map_err(ErrorResponse::from);
+        let mut count = count_beyond(collected.len(), hold);
+        let charge = |before: usize, more: usize| {
+            if before + more > self.max_body_bytes {
+                return Err(self.too_large());
+            }
+            count(more)
+        };
         let mut inflater = Inflater::new(Vec::new(), charge);
         let mut inflated = 0;
-        while let Some(piece) = body.next().await {
+        let mut next = Some(Ok(collected.freeze()));
+        while let Some(piece) = next {
             let mut piece = piece.map_err(|_| self.incomplete())?;
             while !piece.is_empty() {
                 let taken = inflater.push(&piece).map_err(fault)?;
@@ -221,6 +236,7 @@ impl HttpState {
                     yield_now().await;
                 }
             }
+            next = if is_end { None } else { body.next().await };
         }
         let inflated = inflater.finish().map_err(fault)?;
         permit.mark_read();
