@@ -39,6 +39,10 @@ const SHARES: (Amount, Amount) = (
     },
 );
 
+/// The most calls of a connection that are answered before other tasks of its thread have run. More that have arrived begin, too, each with
+/// a task of its own, and nothing more is read.
+const CALLS_PER_POLL: usize = 32;
+
 /// Parts of answers that are not sent.
 #[derive(Clone, Copy, Debug)]
 struct Amount {
@@ -85,6 +89,14 @@ pub(super) struct ConnectionState {
     answers: AtomicUsize,
     /// Whether a request has ended since [`ConnectionState::observe`].
     was_used: AtomicBool,
+    /// Whether the answer of a request has begun.
+    was_answered: AtomicBool,
+    /// Whether the client takes nothing of what there is to write.
+    is_blocked: AtomicBool,
+    /// Calls that the task has begun since [`ConnectionState::begin_poll`]. Only the task itself counts them.
+    begun_calls: AtomicUsize,
+    /// Whether something waits to be written until the task is polled again.
+    is_corked: AtomicBool,
     /// Whether bytes have arrived since [`ConnectionState::was_heard`].
     was_heard: AtomicBool,
     /// Whether the client must be sent a PING.
@@ -106,16 +118,6 @@ pub(super) enum Usage {
     Used,
     /// There was no request since the last observation.
     Unused,
-}
-
-impl Usage {
-    /// Returns whether an answer has begun or a request ended since the last observation.
-    pub(super) fn has_answer(self) -> bool {
-        let unanswered = Self::Waiting {
-            has_answered: false,
-        };
-        self != unanswered && self != Self::Unused
-    }
 }
 
 impl ConnectionState {
@@ -158,7 +160,55 @@ impl ConnectionState {
         }
     }
 
-    /// Takes note that bytes have arrived.
+    /// Returns whether the answer of a request has ever begun.
+    pub(super) fn was_answered(&self) -> bool {
+        self.was_answered.load(Ordering::Relaxed)
+    }
+
+    /// Records whether the client takes nothing of what there is to write.
+    pub(super) fn set_blocked(&self, is_blocked: bool) {
+        self.is_blocked.store(is_blocked, Ordering::Relaxed);
+    }
+
+    /// Returns whether answers that are not written wait for the client.
+    pub(super) fn is_blocked(&self) -> bool {
+        self.is_blocked.load(Ordering::Relaxed)
+    }
+
+    /// Records that the task is polled.
+    pub(super) fn begin_poll(&self) {
+        self.begun_calls.store(0, Ordering::Relaxed);
+        self.is_corked.store(false, Ordering::Relaxed);
+    }
+
+    /// Records that the task begins a call. Returns whether it may answer it before other tasks have run.
+    pub(super) fn begin_call(&self) -> bool {
+        let begun = self.begun_calls.load(Ordering::Relaxed) + 1;
+        self.begun_calls.store(begun, Ordering::Relaxed);
+        begun <= CALLS_PER_POLL
+    }
+
+    /// Returns whether the task has begun as many calls as it may before other tasks have run.
+    pub(super) fn has_begun_enough(&self) -> bool {
+        self.begun_calls.load(Ordering::Relaxed) >= CALLS_PER_POLL
+    }
+
+    /// Returns whether what there is to write must wait until the task is polled again, so that the answers of all calls that it begins now
+    /// leave in one system call.
+    pub(super) fn cork(&self) -> bool {
+        let must_wait = self.begun_calls.load(Ordering::Relaxed) > 0;
+        if must_wait {
+            self.is_corked.store(true, Ordering::Relaxed);
+        }
+        must_wait
+    }
+
+    /// Returns whether something waits to be written until the task is polled again.
+    pub(super) fn is_corked(&self) -> bool {
+        self.is_corked.load(Ordering::Relaxed)
+    }
+
+    /// Records that bytes have arrived.
     pub(super) fn hear(&self) {
         self.was_heard.store(true, Ordering::Relaxed);
     }
@@ -209,6 +259,7 @@ impl OpenRequest {
     /// Marks its answer as begun.
     pub(super) fn begin_answer(&mut self) {
         self.has_answer = true;
+        self.state.was_answered.store(true, Ordering::Relaxed);
         self.state.answers.fetch_add(1, Ordering::Relaxed);
     }
 
@@ -295,6 +346,20 @@ mod tests {
             assert_eq!(state.unsent.load(Ordering::Relaxed), 0);
             assert!(!request.part(bytes).is_above_share());
         }
+    }
+
+    #[test]
+    fn writes_wait_from_the_first_call_of_a_poll_until_the_next_poll() {
+        let state = ConnectionState::default();
+        assert!(!state.cork() && !state.is_corked());
+        let begun = (0..=CALLS_PER_POLL).map(|_| state.begin_call());
+        let may_begin_more = begun.filter(|may| *may).count();
+        assert_eq!(may_begin_more, CALLS_PER_POLL);
+        assert!(state.has_begun_enough());
+        assert!(!state.is_corked(), "nothing is to be written");
+        assert!(state.cork() && state.is_corked());
+        state.begin_poll();
+        assert!(!state.cork() && !state.is_corked() && !state.has_begun_enough());
     }
 
     #[test]

@@ -5,8 +5,8 @@
 //! number of connections does not have to be exhausted for it. If it is exhausted, a connection that has been idle for long makes room, or
 //! else one that has waited for long without an answer that has begun, as those do whose clients do not complete their messages, or else
 //! one that has just become idle; in each group first those that have never had an answer, then the one that is so longest. So probes and
-//! new clients get through. While most connections have never had an answer, somebody opens them faster than they can be told apart from
-//! clients; then those with answers stay, and new ones are refused.
+//! new clients get through. While most connections have never had an answer, they are opened faster than it shows which of them
+//! belong to clients; then those with answers stay, and new ones are refused.
 //!
 //! A client of gRPC that has been silent for a while is sent a [PING](super::ping), and its connection is closed if it does not answer.
 
@@ -26,6 +26,8 @@ const ACKNOWLEDGE_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long the requests of a connection must have waited for an answer before it makes room, since most answers begin much sooner, and how
 /// long a connection must have been idle to make room before those.
 const LONG: Duration = Duration::from_secs(2);
+/// How long the requests of a connection that made room may take at most.
+const EVICTED_GRACE: Duration = Duration::from_secs(30);
 /// The shortest and the longest time between two checks of all connections.
 const SWEEP_INTERVALS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
 
@@ -59,7 +61,14 @@ impl ConnectionLimits {
         let (shortest, longest) = SWEEP_INTERVALS;
         let age_grace = self.max_age.map(|_| self.age_grace);
         let ping_after = self.silence.map(|silence| silence.ping_after);
-        let limits = [self.max_idle, self.max_age, age_grace, ping_after];
+        let answer_within = self.silence.map(|silence| silence.answer_within);
+        let limits = [
+            self.max_idle,
+            self.max_age,
+            age_grace,
+            ping_after,
+            answer_within,
+        ];
         let limits = limits.into_iter().flatten();
         let least = limits.filter(|limit| !limit.is_zero()).min();
         least.map_or(longest, |least| (least / 8).clamp(shortest, longest))
@@ -125,9 +134,8 @@ impl Entry {
             (self.heard_at, self.pinged_at) = (now, None);
         }
         let (idle, waiting) = (self.idle_since, self.waiting_since);
-        let usage = self.state.observe();
-        self.was_answered |= usage.has_answer();
-        (self.idle_since, self.waiting_since) = match usage {
+        self.was_answered |= self.state.was_answered();
+        (self.idle_since, self.waiting_since) = match self.state.observe() {
             Usage::Busy => (None, None),
             Usage::Waiting { has_answered: true } => (None, Some(now)),
             Usage::Waiting {
@@ -171,7 +179,13 @@ impl Entry {
             if idle.is_some_and(|idle| idle.min(closing) >= ACKNOWLEDGE_TIMEOUT) {
                 return Verdict::Cut(None);
             }
-            if closing >= limits.age_grace && idle.is_none() {
+            // A client that answers nothing of what closes its connection may go on for as long as it likes.
+            let grace = if self.is_evicted {
+                limits.age_grace.min(EVICTED_GRACE)
+            } else {
+                limits.age_grace
+            };
+            if closing >= grace && (idle.is_none() || closing >= ACKNOWLEDGE_TIMEOUT) {
                 return Verdict::Cut(Some(CloseReason::AgeGrace));
             }
             return Verdict::Keep;
@@ -211,7 +225,8 @@ impl ConnectionTable {
     pub(super) fn open(self: &Arc<Self>, now: Instant) -> Option<Ticket> {
         let mut entries = sync::lock(&self.entries);
         if entries.connections.len() - entries.evicted >= self.limits.max_connections {
-            if !entries.evict_one(now) {
+            // Those that made room and do not end count again once there are as many of them.
+            if entries.evicted >= self.limits.max_connections || !entries.evict_one(now) {
                 drop(entries);
                 self.telemetry.refused_connection();
                 return None;

@@ -7,9 +7,10 @@ use std::convert::Infallible;
 use std::error::Error as _;
 use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use axum::Router;
@@ -41,6 +42,14 @@ use crate::serving::admission::AdmissionControl;
 /// after which many clients close idle connections, since it is better if the client closes first.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
 
+/// A connection that hyper serves and can shut down gracefully.
+pub(super) trait ServedConnection:
+    GracefulConnection<Error = hyper::Error> + Send + 'static
+{
+}
+
+impl<C: GracefulConnection<Error = hyper::Error> + Send + 'static> ServedConnection for C {}
+
 /// The most bytes of one call that the transport holds when the client has room for them and its connection has not, besides the last
 /// part of the answer.
 const MAX_SEND_BYTES: usize = 64 << 10;
@@ -62,7 +71,7 @@ pub(super) async fn serve_until<I, C>(
     end: Stage,
 ) -> &'static str
 where
-    C: GracefulConnection<Error = hyper::Error> + Send + 'static,
+    C: ServedConnection,
 {
     let mut connections = JoinSet::new();
     let mut incoming = Box::pin(incoming);
@@ -84,30 +93,36 @@ where
 }
 
 /// Serves a connection until it ends or its table closes it.
-async fn run(
-    connection: impl GracefulConnection<Error = hyper::Error>,
-    ticket: Ticket,
-) -> Result<(), hyper::Error> {
+async fn run(connection: impl ServedConnection, ticket: Ticket) -> Result<(), hyper::Error> {
     let state = Arc::clone(ticket.state());
     let mut connection = pin!(connection);
     let mut before = Close::Not;
     poll_fn(|cx| {
+        state.begin_poll();
         let close = state.poll_close(cx);
-        if close == before {
-            return connection.as_mut().poll(cx);
-        }
-        if before == Close::Not {
+        if before == Close::Not && close != before {
             connection.as_mut().graceful_shutdown();
         }
-        before = close;
         let ended = connection.as_mut().poll(cx);
+        if ended.is_ready() {
+            return ended;
+        }
+        let is_corked = state.is_corked();
+        if is_corked {
+            cx.waker().wake_by_ref();
+        }
         // Checked after the poll: it sends the notice that the connection closes, and it may read a request that came before the client
         // knew, which is answered.
-        let is_cut = close == Close::Now || (close == Close::IfIdle && !state.is_busy());
-        match ended {
-            Poll::Pending if is_cut => Poll::Ready(Ok(())),
-            ended => ended,
+        let is_idle = || !state.is_busy() && !is_corked && !state.is_blocked();
+        let is_cut =
+            close != before && (close == Close::Now || (close == Close::IfIdle && is_idle()));
+        if is_cut {
+            return Poll::Ready(Ok(()));
         }
+        if !is_corked {
+            before = close;
+        }
+        Poll::Pending
     })
     .await
     .inspect_err(|error| {
@@ -177,30 +192,46 @@ where
         send_timeout,
         admission,
     } = settings;
-    let mut server = http2::Builder::new(CallExecutor { send_timeout });
-    server
-        .max_concurrent_streams(max_streams)
-        // The limit counts over the whole life of a connection, and it also counts bytes that arrive late for a refused request: an
-        // overload would end the connections of all clients.
-        .max_local_error_reset_streams(None)
-        .max_send_buf_size(MAX_SEND_BYTES)
-        // No client of gRPC reads it.
-        .auto_date_header(false);
     move |io, ticket| {
+        let state = Arc::clone(ticket.state());
+        let executor = CallExecutor {
+            state,
+            send_timeout,
+        };
         let service = ConnectionService::new(router.clone(), &io, ticket, &admission);
-        server.serve_connection(TokioIo::new(io), service)
+        http2::Builder::new(executor)
+            .max_concurrent_streams(max_streams)
+            // The limit counts over the whole life of a connection, and it also counts bytes that arrive late for a refused request: an
+            // overload would end the connections of all clients.
+            .max_local_error_reset_streams(None)
+            .max_send_buf_size(MAX_SEND_BYTES)
+            // No client of gRPC reads it.
+            .auto_date_header(false)
+            .serve_connection(TokioIo::new(io), service)
     }
 }
 
-/// Starts a task for each call of a connection, which also limits how long its answer waits for the client.
+/// Begins each call of a connection at once, and starts a task for it if it has to wait: for its message, for a batch, or for the client.
+/// Most do not, and they need no task. The task also limits how long an answer waits for the client.
 #[derive(Clone, Debug)]
 pub(super) struct CallExecutor {
+    state: Arc<ConnectionState>,
     send_timeout: Duration,
 }
 
 impl<F: Future<Output = ()> + Send + 'static> Executor<F> for CallExecutor {
     fn execute(&self, call: F) {
-        TokioExecutor::new().execute(CallTask::new(call, self.send_timeout));
+        let mut call = Box::pin(CallTask::new(call, self.send_timeout));
+        if self.state.begin_call() {
+            // No waker is needed: the task that is started for it polls it again.
+            let mut cx = Context::from_waker(Waker::noop());
+            let poll = AssertUnwindSafe(|| call.as_mut().poll(&mut cx).is_ready());
+            // A panic ends only its call, as in a task. The hook has logged it.
+            if catch_unwind(poll).unwrap_or(true) {
+                return;
+            }
+        }
+        TokioExecutor::new().execute(call);
     }
 }
 
@@ -293,6 +324,49 @@ mod tests {
         fn peer(&self) -> Option<SocketAddr> {
             Some(PEER)
         }
+    }
+
+    fn executor() -> CallExecutor {
+        CallExecutor {
+            state: Arc::default(),
+            send_timeout: Duration::MAX,
+        }
+    }
+
+    #[test]
+    fn calls_that_do_not_wait_need_no_task() {
+        // There is no runtime that a task could be started on.
+        let executor = executor();
+        let (sender, ended) = std::sync::mpsc::channel();
+        let sent = sender.clone();
+        executor.execute(async move { sent.send("first").unwrap() });
+        executor.execute(async { panic!("a panic ends only its call") });
+        executor.execute(async move { sender.send("last").unwrap() });
+        assert_eq!(ended.iter().collect::<Vec<_>>(), ["first", "last"]);
+    }
+
+    #[tokio::test]
+    async fn calls_that_wait_or_exceed_the_share_of_their_connection_get_tasks() {
+        let executor = executor();
+        let (waits, resumed) = tokio::sync::oneshot::channel();
+        executor.execute(async move {
+            tokio::task::yield_now().await;
+            waits.send(()).unwrap();
+        });
+        resumed.await.expect("the call has ended");
+        executor.state.begin_poll();
+        let (sender, mut ended) = tokio::sync::mpsc::unbounded_channel();
+        for call in 0..100 {
+            let sender = sender.clone();
+            executor.execute(async move { sender.send(call).unwrap() });
+        }
+        drop(sender);
+        assert_eq!(ended.len(), 32);
+        let mut all = Vec::new();
+        while let Some(call) = ended.recv().await {
+            all.push(call);
+        }
+        assert_eq!(all, (0..100).collect::<Vec<_>>());
     }
 
     /// A table that is never swept.

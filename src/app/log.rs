@@ -18,7 +18,6 @@ use tokio::time::Instant;
 use tracing::callsite::Identifier;
 use tracing::{Level, Metadata};
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::Directive;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
@@ -79,7 +78,7 @@ pub fn log_to_stderr(filter: EnvFilter) -> io::Result<LastLines> {
         limiter,
     };
     tracing_subscriber::fmt()
-        .with_env_filter(filter.add_directive(answers_to_pings()))
+        .with_env_filter(without_answers_to_pings(filter))
         .with_writer(queue)
         .with_ansi(io::stderr().is_terminal())
         .init();
@@ -90,10 +89,15 @@ pub fn log_to_stderr(filter: EnvFilter) -> io::Result<LastLines> {
     Ok(LastLines { sender, end })
 }
 
-/// Returns what leaves out the warning of h2 that a client acknowledged a [PING](super::ping) that h2 did not send.
-fn answers_to_pings() -> Directive {
-    let directive = "h2::proto::ping_pong=error".parse();
-    directive.expect("a target and a level")
+/// Returns `filter` without h2's warning that a client acknowledged a [PING](super::ping) that h2 did not send, unless it names h2.
+fn without_answers_to_pings(filter: EnvFilter) -> EnvFilter {
+    if filter.to_string().contains("h2") {
+        return filter;
+    }
+    match "h2::proto::ping_pong=error".parse() {
+        Ok(directive) => filter.add_directive(directive),
+        Err(_) => filter,
+    }
 }
 
 /// Puts a line into the queue, or counts it as dropped.

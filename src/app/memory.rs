@@ -21,7 +21,7 @@ pub(super) fn return_soon() {
 /// nothing if there is none.
 #[expect(unsafe_code, reason = "only the allocator itself can do this")]
 pub(super) fn return_freed() {
-    // SAFETY: as below.
+    // SAFETY: takes no pointer, may be called from any thread at any time, and touches only memory that is free.
     unsafe {
         libmimalloc_sys::mi_collect(false);
     }
@@ -81,7 +81,12 @@ mod tests {
     fn the_option_is_the_one_of_the_delay() {
         // SAFETY: reads an integer.
         let delay = || unsafe { libmimalloc_sys::mi_option_get(PURGE_DELAY) };
-        assert_eq!(delay(), 1000, "mimalloc's default");
+        // The environment may have set it.
+        if std::env::var_os("MIMALLOC_PURGE_DELAY").is_some() {
+            return;
+        }
+        let before = delay();
+        assert!(before == 1000 || before == PURGE_MILLISECONDS, "{before}");
         return_soon();
         assert_eq!(delay(), PURGE_MILLISECONDS);
     }

@@ -35,7 +35,7 @@ impl PingWriter {
         self.is_due = true;
     }
 
-    /// Takes note that the transport has flushed the socket.
+    /// Records that the transport has flushed the socket.
     pub(super) fn flushed(&mut self) {
         self.is_between_frames = true;
     }
@@ -75,7 +75,7 @@ impl PingWriter {
         Poll::Ready(Ok(()))
     }
 
-    /// Takes note that the transport writes, so that no PING begins before it has flushed.
+    /// Records that the transport writes, so that no PING begins before it has flushed.
     pub(super) fn begin_frame(&mut self) {
         self.is_between_frames = false;
     }

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -171,7 +171,7 @@ impl ClientSocket {
         })
     }
 
-    /// Sends the client a PING if one is ordered. Returns only errors: there is nothing to read.
+    /// Sends the client a PING if one is ordered. Returns Pending unless that fails.
     fn poll_ping(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.state.take_ping() {
             self.pings.order();
@@ -182,14 +182,27 @@ impl ClientSocket {
         }
     }
 
-    /// Writes the rest of a PING. Returns ready once the transport may write.
-    fn poll_before_frame(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.pings.poll_write(&mut self.io, cx))?;
-        self.pings.begin_frame();
-        Poll::Ready(Ok(()))
+    /// Writes what the transport writes by `write`, after the rest of a PING.
+    fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+        write: impl FnOnce(Pin<&mut TcpStream>, &mut Context<'_>) -> Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        if self.state.cork() {
+            return Poll::Pending;
+        }
+        let written = match self.pings.poll_write(&mut self.io, cx) {
+            Poll::Ready(Ok(())) => {
+                self.pings.begin_frame();
+                write(Pin::new(&mut self.io), cx)
+            }
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending => Poll::Pending,
+        };
+        self.limit_blocked(written, cx)
     }
 
-    /// Takes note of bytes that have arrived.
+    /// Records bytes that have arrived.
     fn observe(&mut self, bytes: &[u8]) {
         self.state.hear();
         if let Some((missing, _)) = &mut self.first_bytes {
@@ -213,9 +226,12 @@ impl ClientSocket {
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
         if written.is_ready() {
-            self.blocked = None;
+            if self.blocked.take().is_some() {
+                self.state.set_blocked(false);
+            }
             return written;
         }
+        self.state.set_blocked(true);
         let timeout = self.limits.send_timeout;
         let blocked = self
             .blocked
@@ -246,6 +262,10 @@ impl AsyncRead for ClientSocket {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if self.state.has_begun_enough() {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         let filled_before = buf.filled().len();
         let read = Pin::new(&mut self.io).poll_read(cx, buf);
         if read.is_pending() {
@@ -266,12 +286,7 @@ impl AsyncWrite for ClientSocket {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let written = match self.poll_before_frame(cx) {
-            Poll::Ready(Ok(())) => Pin::new(&mut self.io).poll_write(cx, buf),
-            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-            Poll::Pending => Poll::Pending,
-        };
-        self.limit_blocked(written, cx)
+        self.poll_frame(cx, |io, cx| io.poll_write(cx, buf))
     }
 
     fn poll_write_vectored(
@@ -279,12 +294,7 @@ impl AsyncWrite for ClientSocket {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = match self.poll_before_frame(cx) {
-            Poll::Ready(Ok(())) => Pin::new(&mut self.io).poll_write_vectored(cx, bufs),
-            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-            Poll::Pending => Poll::Pending,
-        };
-        self.limit_blocked(written, cx)
+        self.poll_frame(cx, |io, cx| io.poll_write_vectored(cx, bufs))
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -293,10 +303,92 @@ impl AsyncWrite for ClientSocket {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.pings.flushed();
+        // A PING that could not begin before is not left for the next time that the client sends something.
+        let this = &mut *self;
+        if let Poll::Ready(Err(error)) = this.pings.poll_write(&mut this.io, cx) {
+            return Poll::Ready(Err(error));
+        }
         Pin::new(&mut self.io).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt;
+    use tokio::net::TcpListener;
+    use tokio::time::Instant;
+
+    use super::super::connection_table::{ConnectionLimits, ConnectionTable};
+    use super::*;
+
+    const LIMITS: ConnectionLimits = ConnectionLimits {
+        max_connections: 1,
+        max_idle: None,
+        max_age: None,
+        age_grace: Duration::ZERO,
+        silence: None,
+    };
+
+    async fn pair() -> (TcpStream, ClientSocket, Ticket) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("bound");
+        let (client, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
+        let telemetry = Telemetry::new().expect("metrics");
+        let table = ConnectionTable::new(LIMITS, Arc::clone(&telemetry));
+        let ticket = table.open(Instant::now()).expect("room");
+        let limits = SocketLimits {
+            protocol: Protocol::Http2,
+            send_timeout: Duration::from_secs(30),
+            telemetry,
+        };
+        let io = accepted.expect("accepted").0.into_std().expect("a socket");
+        let closer = Closer::Stage(Box::pin(std::future::pending()));
+        let socket = AcceptedSocket::new(io, ticket, limits).open(closer);
+        let (socket, ticket) = socket.expect("registered");
+        socket.io.writable().await.expect("a socket");
+        (client.expect("connects"), socket, ticket)
+    }
+
+    #[tokio::test]
+    async fn a_ping_that_is_ordered_within_a_frame_follows_the_frame() {
+        let (mut client, mut socket, ticket) = pair().await;
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        let mut write = |socket: &mut ClientSocket, bytes: &[u8]| {
+            let written = Pin::new(socket).poll_write(&mut cx, bytes);
+            assert!(matches!(written, Poll::Ready(Ok(count)) if count == bytes.len()));
+        };
+        write(&mut socket, b"half a ");
+        ticket.state().order_ping();
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        let read = Pin::new(&mut socket).poll_read(&mut cx, &mut ReadBuf::new(&mut [0; 8]));
+        assert!(read.is_pending());
+        write(&mut socket, b"frame");
+        let flushed = Pin::new(&mut socket).poll_flush(&mut cx);
+        assert!(matches!(flushed, Poll::Ready(Ok(()))));
+        drop(socket);
+        let mut received = Vec::new();
+        client.read_to_end(&mut received).await.expect("an end");
+        assert!(received.starts_with(b"half a frame\0\0\x08\x06"));
+        assert_eq!(received.len(), 12 + 17);
+    }
+
+    #[tokio::test]
+    async fn reads_and_writes_wait_for_other_tasks_after_enough_calls() {
+        let (_client, mut socket, ticket) = pair().await;
+        let state = ticket.state();
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        while !state.has_begun_enough() {
+            state.begin_call();
+        }
+        let written = Pin::new(&mut socket).poll_write(&mut cx, b"frame");
+        assert!(written.is_pending() && state.is_corked());
+        assert!(!state.is_blocked(), "the client does not keep it waiting");
+        state.begin_poll();
+        let written = Pin::new(&mut socket).poll_write(&mut cx, b"frame");
+        assert!(written.is_ready());
     }
 }

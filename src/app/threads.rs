@@ -12,7 +12,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, Builder};
 
-use hyper_util::server::graceful::GracefulConnection;
 use tokio::runtime;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -20,7 +19,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_stream::{Stream, StreamExt};
 
 use super::connection_table::{ConnectionTable, Ticket};
-use super::connections;
+use super::connections::{self, ServedConnection};
 use super::socket::{AcceptedSocket, ClientSocket, Closer, ConnectionCount};
 use crate::api::{Stage, StageWatch};
 use crate::priority::{set_background, set_latency_sensitive};
@@ -42,7 +41,7 @@ pub(super) fn spread<C>(
     tasks: &mut JoinSet<&'static str>,
 ) -> io::Result<()>
 where
-    C: GracefulConnection<Error = hyper::Error> + Send + 'static,
+    C: ServedConnection,
 {
     let count = thread::available_parallelism().map_or(1, NonZero::get);
     let mut threads = Vec::with_capacity(count);
@@ -66,7 +65,7 @@ fn start_thread<C>(
     stage: StageWatch,
 ) -> io::Result<(ServingThread, impl Future<Output = &'static str> + Send)>
 where
-    C: GracefulConnection<Error = hyper::Error> + Send + 'static,
+    C: ServedConnection,
 {
     let (connections, received) = mpsc::channel(CHANNEL_CAPACITY);
     let (task, task_dropped) = oneshot::channel::<()>();

@@ -130,7 +130,8 @@ impl Control {
         answer.await.map_err(|_| AdminError::Draining)?
     }
 
-    /// Checks that the store is still the one that was opened. If it is not, operators see it before this returns.
+    /// Checks that the store is still the one that was opened. If it is not, operators see it before this returns, unless the queue of changes
+    /// is full.
     ///
     /// # Errors
     /// Returns [`AdminError::Storage`] if what is stored would be lost with the next start.
@@ -138,7 +139,7 @@ impl Control {
         let checked = self.store.check().await.map_err(storage_error);
         if checked.is_err() {
             let (reply, shown) = oneshot::channel();
-            // If the queue is full, the writer checks at each of its steps.
+            // While the queue is full, the writer checks at each change.
             if self
                 .commands
                 .try_send(Command::CheckStore { reply })

@@ -450,6 +450,33 @@ async fn half_bodies_over_http_do_not_keep_permits_from_other_addresses() {
 }
 
 #[tokio::test]
+async fn calls_that_arrive_together_are_all_answered() {
+    // Many more than a connection answers before other tasks run.
+    const CALLS: usize = 500;
+    let gateway = limited("").await;
+    for (path, body) in calls() {
+        let sender = connection(gateway.addresses().data, "127.0.0.1", OPEN).await;
+        let mut open = JoinSet::new();
+        for _ in 0..CALLS {
+            let (mut sender, request) = (sender.clone(), request(path, &[], whole(frame(&body))));
+            open.spawn(async move {
+                let response = sender.send_request(request).await.expect("a response");
+                let body = response.into_body().collect().await.expect("a body");
+                body.trailers()
+                    .and_then(|map| map.get("grpc-status").cloned())
+            });
+        }
+        let statuses = open.join_all().await;
+        assert_eq!(statuses.len(), CALLS);
+        for status in statuses {
+            assert_eq!(status.expect("a status"), "0", "{path}");
+        }
+    }
+    until_idle(&gateway).await;
+    gateway.drain().await;
+}
+
+#[tokio::test]
 async fn a_single_client_may_hold_every_permit() {
     let gateway = limited("max_in_flight = 16\n").await;
     let sender = connection(gateway.addresses().data, "127.0.0.1", OPEN).await;

@@ -102,7 +102,7 @@ fn a_state_folder_that_is_removed_refuses_changes_and_is_shown() {
     let (_gateway, admin, http) = serving(dir.path());
     let state = dir.path().join("state");
     fs::remove_dir_all(&state).expect("removed");
-    // Whoever notices it first, it is shown at once, and not only with the next change.
+    // A call that only reads notices it, and it is shown at once.
     let refused = run(&["audit", "--address", &admin]);
     assert_eq!(refused.code, Some(1), "{refused:?}");
     let (_, body) = get(http, "/readyz");

@@ -403,7 +403,7 @@ pub(super) struct LimitedCall {
     unsent: AtomicUsize,
     /// Whether the answer was not read in time. The transport resets the call only once its messages are not waited for either.
     is_unread: AtomicBool,
-    /// Wakes who waits for its messages.
+    /// Wakes the reader of its messages.
     reader: AtomicWaker,
 }
 

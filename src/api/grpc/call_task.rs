@@ -1,7 +1,8 @@
-//! The task of a gRPC call, which ends if the client does not read the answer.
+//! What drives a gRPC call, which ends if the client does not read the answer. The task of the connection polls it first; a call that has to
+//! wait gets a task of its own.
 //!
 //! The transport waits until the client has room for a part of an answer, and the next part waits until a large one has been sent. A client
-//! that gives no room would keep the permit of the call, so the task watches the transport: it ends, which resets the call, once a part has
+//! that gives no room would keep the permit of the call, so what drives the call watches the transport: it ends, which resets the call, once a part has
 //! waited too long. With admission control it also ends once the deadline of the call has passed, or once another connection needs the permit.
 
 use std::cell::Cell;

@@ -130,6 +130,7 @@ fn a_full_table_closes_the_connection_that_was_idle_longest_and_refuses_if_none_
 fn sweeps_are_as_frequent_as_the_shortest_limit_requires() {
     let limits = |max_idle| ConnectionLimits {
         max_idle: Some(Duration::from_secs(max_idle)),
+        silence: None,
         ..LIMITS
     };
     assert_eq!(limits(1).sweep_interval(), Duration::from_millis(125));
@@ -141,6 +142,7 @@ fn sweeps_are_as_frequent_as_the_shortest_limit_requires() {
         ..LIMITS
     };
     assert_eq!(unlimited.sweep_interval(), SWEEP_INTERVALS.1);
+    assert_eq!(LIMITS.sweep_interval(), ANSWER_WITHIN / 8);
 }
 
 #[test]
@@ -182,7 +184,7 @@ fn connections_with_answers_stay_while_most_have_had_none() {
     let table = ConnectionTable::new(limits, Telemetry::new().unwrap());
     let begin = Instant::now();
     let client = table.open(begin).unwrap();
-    drop(client.state().begin_request());
+    client.state().begin_request().begin_answer();
     let mut others: Vec<_> = (0..3).map(|_| table.open(begin).unwrap()).collect();
     let _half = [&others[1], &others[2]].map(|ticket| ticket.state().begin_request());
     // The only idle one that has had no answer makes room, though the client was opened before it.
@@ -195,7 +197,7 @@ fn connections_with_answers_stay_while_most_have_had_none() {
     let first = table.open(begin + LONG).expect("room");
     assert_eq!(close_of(&client), Close::Not);
     // Once half of them have had an answer, those are as good as any.
-    drop(first.state().begin_request());
+    first.state().begin_request().begin_answer();
     drop(others);
     let new: Vec<_> = (0..2)
         .map(|_| table.open(begin + LONG).expect("room"))
@@ -237,4 +239,49 @@ fn a_silent_client_is_sent_a_ping_and_its_connection_closes_without_an_answer() 
     let again = PING_AFTER * 2 + ANSWER_WITHIN / 2;
     assert_eq!(at(again), ([false, true], Close::Now));
     closed(&table, "unresponsive", 1);
+}
+
+#[test]
+fn a_client_that_goes_on_with_calls_after_the_notice_is_cut() {
+    let (table, begin) = (table(), Instant::now());
+    let aged = table.open(begin).unwrap();
+    let at = |duration| {
+        drop(aged.state().begin_request());
+        table.sweep(begin + duration);
+        close_of(&aged)
+    };
+    let age = spread(MAX_AGE, aged.id);
+    assert_eq!(at(age), Close::Gracefully);
+    let almost = age + AGE_GRACE - Duration::from_nanos(1);
+    assert_eq!(at(almost), Close::Gracefully);
+    assert_eq!(at(age + AGE_GRACE), Close::Now);
+    closed(&table, "age_grace", 1);
+}
+
+#[test]
+fn connections_that_made_room_and_go_on_are_few_and_are_cut() {
+    let (table, begin) = (table(), Instant::now());
+    let mut tickets = Vec::new();
+    for _ in 0..2 * LIMITS.max_connections {
+        tickets.push(table.open(begin).expect("room"));
+    }
+    assert!(table.open(begin).is_none(), "those that made room stay");
+    let at = |duration| {
+        drop(tickets[0].state().begin_request());
+        table.sweep(begin + duration);
+        close_of(&tickets[0])
+    };
+    let almost = EVICTED_GRACE - Duration::from_nanos(1);
+    assert_eq!(at(almost), Close::IfIdle);
+    assert_eq!(at(EVICTED_GRACE), Close::Now);
+}
+
+#[test]
+fn a_request_that_is_taken_back_is_no_answer() {
+    let ticket = table().open(Instant::now()).unwrap();
+    let mut request = ticket.state().begin_request();
+    drop(ticket.state().begin_request());
+    assert!(!ticket.state().was_answered());
+    request.begin_answer();
+    assert!(ticket.state().was_answered());
 }

@@ -83,7 +83,8 @@ pub(super) const CLOSE_REASON: Label = Label {
     name: "reason",
     values: Values::OneOf(&CloseReason::REASONS),
     meaning: "`idle`: no request was open for too long. `make_room`: the port was at its limit on connections, and this one had been \
-              idle, or had waited for an answer to begin, longest. `age`: it reached its maximum age. `age_grace`: requests were still open a while after that. \
+              idle, or had waited for an answer to begin, longest. `age`: it reached its maximum age. `age_grace`: requests were \
+              still open a while after that, or after it made room. \
               `unfinished`: its client did not finish a frame or a header block. `unresponsive`: its client did not answer a PING.",
 };
 
