@@ -14,7 +14,6 @@ use taper::error::ForwardError;
 use taper::insight::metrics::Telemetry;
 use taper::model::{Batch, Manifest, Model, Outputs, Version};
 use taper::priority::set_latency_sensitive;
-use taper::proto::v1::prediction_service_server::PredictionServiceServer;
 use taper::serving::Pipeline;
 use taper::serving::admission::{AdmissionControl, Limits};
 use taper::serving::batch::Pool;
@@ -125,7 +124,7 @@ pub(crate) fn serve(fault: Fault) {
     let pool = Pool::start().expect("threads");
     let pipeline = Pipeline::new(live, Arc::clone(&telemetry), pool).with_shadows(shadows);
     let predictions = Predictions::new(Predictor::new(Arc::new(pipeline), Arc::clone(&admission)));
-    let predictions = PredictionServiceServer::new(predictions);
+    let predictions = predictions.into_service(16 << 20);
     let service = Admission::new(predictions, admission, Arc::clone(&telemetry));
     let http = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = http.local_addr().expect("bound");

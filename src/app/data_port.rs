@@ -13,10 +13,8 @@ use super::socket::Protocol;
 use super::{connections, threads};
 use crate::api::endpoints::Port;
 use crate::api::grpc::{DataPort, Health, OpenInference, Predictions, TensorFlowServing};
-use crate::proto::inference::grpc_inference_service_server::GrpcInferenceServiceServer;
 use crate::proto::tensorflow::serving::model_service_server::ModelServiceServer;
 use crate::proto::tensorflow::serving::prediction_service_server as tensorflow;
-use crate::proto::v1::prediction_service_server::PredictionServiceServer;
 use crate::serving::call_limit::MAX_SHORT_BYTES;
 
 /// Serves `listener` on threads of its own, whose tasks are added to `tasks`.
@@ -42,14 +40,9 @@ fn router(shared: &Shared) -> Result<GrpcRouter<impl Call, impl Call>, StartErro
     let max_bytes = shared.config.max_message_bytes;
     let (predictor, catalog) = (&shared.predictor, &shared.catalog);
     let stacks = shared.stacks(Port::Data);
-    let native = PredictionServiceServer::new(Predictions::new(predictor.clone()))
-        .max_decoding_message_size(max_bytes)
-        .max_encoding_message_size(max_bytes);
+    let native = Predictions::new(predictor.clone()).into_service(max_bytes);
     let calls = DataPort::new(predictor.clone(), catalog.clone());
-    let open_inference = OpenInference::new(catalog.clone(), calls);
-    let open_inference = GrpcInferenceServiceServer::new(open_inference)
-        .max_decoding_message_size(max_bytes)
-        .max_encoding_message_size(max_bytes);
+    let open_inference = OpenInference::new(catalog.clone(), calls).into_service(max_bytes);
     let tensorflow = TensorFlowServing::new(predictor.clone(), catalog.clone(), max_bytes);
     let predictions = tensorflow::PredictionServiceServer::new(tensorflow.clone())
         .max_decoding_message_size(max_bytes)

@@ -8,7 +8,7 @@
 
 use std::marker::PhantomData;
 
-use bytes::Buf;
+use bytes::{Buf, Bytes};
 use prost::{Message, Name};
 use tonic::Status;
 use tonic::codec::{BufferSettings, Codec, DecodeBuf, Decoder};
@@ -69,25 +69,30 @@ impl<U: Name + Default> Decoder for BoundedDecoder<U> {
     }
 
     fn decode(&mut self, buf: &mut DecodeBuf<'_>) -> Result<Option<U>, Status> {
-        // The transport passes each message as one contiguous chunk.
-        if !has_at_most(buf.chunk(), MOST_FIELDS) {
-            return Err(Status::invalid_argument(format!(
-                "the message has more than {MOST_FIELDS} fields: send fewer rows per request"
-            )));
-        }
-        footprint::check(U::full_name, buf.chunk()).map_err(|too_large| {
-            let footprint::TooLarge { field, limit } = too_large;
-            Status::invalid_argument(format!(
-                "the message takes more than {limit} bytes of memory, which the field `{field}` exceeds: send fewer elements per request"
-            ))
-        })?;
         // Split off as `Bytes`, because reading single bytes from the growable buffer is slower.
-        let message = buf.copy_to_bytes(buf.remaining());
-        let message = U::decode(message).map_err(|error| {
-            Status::invalid_argument(format!("the message is not well-formed protobuf: {error}"))
-        })?;
-        Ok(Some(message))
+        decode(buf.copy_to_bytes(buf.remaining())).map(Some)
     }
+}
+
+/// Decodes a message of at most [`MOST_FIELDS`] fields, which takes at most [`FACTOR`](footprint::FACTOR) times its bytes in memory.
+///
+/// # Errors
+/// Returns INVALID_ARGUMENT if it is malformed or beyond a limit.
+pub fn decode<U: Name + Default>(message: Bytes) -> Result<U, Status> {
+    if !has_at_most(&message, MOST_FIELDS) {
+        return Err(Status::invalid_argument(format!(
+            "the message has more than {MOST_FIELDS} fields: send fewer rows per request"
+        )));
+    }
+    footprint::check(U::full_name, &message).map_err(|too_large| {
+        let footprint::TooLarge { field, limit } = too_large;
+        Status::invalid_argument(format!(
+            "the message takes more than {limit} bytes of memory, which the field `{field}` exceeds: send fewer elements per request"
+        ))
+    })?;
+    U::decode(message).map_err(|error| {
+        Status::invalid_argument(format!("the message is not well-formed protobuf: {error}"))
+    })
 }
 
 /// Returns whether `message` has at most `max` fields. Returns true for a malformed message: the decoder fails at the same place.

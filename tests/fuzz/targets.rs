@@ -13,9 +13,7 @@ use taper::insight::metrics::Telemetry;
 use taper::insight::outcomes::{OutcomeSettings, Outcomes};
 use taper::model::manifest::raw::FormatKind;
 use taper::model::npz;
-use taper::proto::inference::grpc_inference_service_server::GrpcInferenceServiceServer;
 use taper::proto::tensorflow::serving::prediction_service_server as tensorflow;
-use taper::proto::v1::prediction_service_server::PredictionServiceServer;
 use taper::serving::Pipeline;
 use taper::serving::admission::{AdmissionControl, Limits};
 use taper::serving::batch::Pool;
@@ -161,13 +159,12 @@ impl Harness {
             FuzzTarget::Onnx => return read_model(FormatKind::Onnx, message),
             FuzzTarget::Npz => return drop(npz::read(message)),
             FuzzTarget::Native => {
-                let service = PredictionServiceServer::new(Predictions::new(predictor));
+                let service = Predictions::new(predictor).into_service(LONGEST);
                 self.call(service, "/taper.v1.PredictionService/Predict", message);
             }
             FuzzTarget::OpenInference => {
                 let port = DataPort::new(predictor, catalog.clone());
-                let service = OpenInference::new(catalog, port);
-                let service = GrpcInferenceServiceServer::new(service);
+                let service = OpenInference::new(catalog, port).into_service(LONGEST);
                 self.call(
                     service,
                     "/inference.GRPCInferenceService/ModelInfer",

@@ -9,7 +9,6 @@ use taper::api::grpc::{Admission, Predictions};
 use taper::model::Model;
 use taper::proto::v1;
 use taper::proto::v1::prediction_service_client::PredictionServiceClient;
-use taper::proto::v1::prediction_service_server::PredictionServiceServer;
 use taper::serving::admission::DrainCounts;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tonic::Code;
@@ -34,7 +33,7 @@ pub async fn serve(
         Arc::clone(&server.pipeline),
         Arc::clone(&server.admission),
     ));
-    let service = PredictionServiceServer::new(predictions);
+    let service = predictions.into_service(4 << 20);
     let service = Admission::new(
         service,
         Arc::clone(&server.admission),
@@ -58,7 +57,7 @@ async fn a_call_past_its_deadline_fails_with_error_details_and_is_counted() {
         Arc::clone(&server.pipeline),
         Arc::clone(&server.admission),
     ));
-    let service = PredictionServiceServer::new(predictions);
+    let service = predictions.into_service(4 << 20);
     let mut service = Admission::new(
         service,
         Arc::clone(&server.admission),

@@ -25,6 +25,7 @@ use crate::rest::post;
 use crate::{oip, tfs, tiny};
 
 mod compression;
+mod frames;
 mod memory;
 mod resident;
 

@@ -36,6 +36,8 @@ pub struct RequestBody {
     arrival: Arrival,
     /// `None` if the messages are not compressed.
     compressed: Option<Box<GzipMessages>>,
+    /// What was read and is read again next.
+    unread: Option<Option<Result<Frame<Bytes>, Status>>>,
 }
 
 /// How the arrival of a body is limited.
@@ -90,7 +92,13 @@ impl RequestBody {
             inner,
             arrival,
             compressed: None,
+            unread: None,
         }
+    }
+
+    /// Makes the next read return `frame` again, which the last one has returned.
+    pub(super) fn unread(&mut self, frame: Option<Result<Frame<Bytes>, Status>>) {
+        self.unread = Some(frame);
     }
 
     /// Passes `inner` on, whose bytes count as those of `call`. Past the limit, or if nothing arrives for [`MESSAGE_PATIENCE`], the body ends
@@ -204,6 +212,9 @@ impl HttpBody for RequestBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let this = &mut *self;
+        if let Some(frame) = this.unread.take() {
+            return Poll::Ready(frame);
+        }
         loop {
             if let Some(messages) = &mut this.compressed {
                 if let Some(read) = messages.read().transpose() {
@@ -241,13 +252,15 @@ impl HttpBody for RequestBody {
 
     fn is_end_stream(&self) -> bool {
         let is_read = |messages: &GzipMessages| messages.is_complete();
-        self.inner.is_end_stream() && self.compressed.as_deref().is_none_or(is_read)
+        self.unread.is_none()
+            && self.inner.is_end_stream()
+            && self.compressed.as_deref().is_none_or(is_read)
     }
 
     fn size_hint(&self) -> SizeHint {
-        match self.compressed {
-            Some(_) => SizeHint::default(),
-            None => self.inner.size_hint(),
+        match (&self.compressed, &self.unread) {
+            (None, None) => self.inner.size_hint(),
+            _ => SizeHint::default(),
         }
     }
 }

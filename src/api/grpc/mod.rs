@@ -19,6 +19,7 @@ mod stack;
 mod stream;
 mod tensor;
 mod tfs;
+mod unary;
 
 pub use admin::{Admin, AdminSettings};
 pub use admission::{Admission, AdmissionFuture};
@@ -32,3 +33,4 @@ pub use oip::{AdminPort, DataPort, OpenInference, PortCalls};
 pub use predictions::Predictions;
 pub use stack::{Stack, StackBuilder, UnlistedService};
 pub use tfs::TensorFlowServing;
+pub use unary::{DirectUnary, UnaryMethod};

@@ -1,15 +1,18 @@
 //! `taper.v1.PredictionService`.
 
+use std::sync::Arc;
+
 use tonic::{Request, Response, Status, Streaming};
 
 use super::stream::{Item, Responses, answer_stream};
+use super::unary::{DirectUnary, UnaryMethod};
 use super::{convert, outcomes};
 use crate::api::error_mapping::NATIVE;
 use crate::api::predictor::Predictor;
 use crate::api::status;
 use crate::error::PredictError;
 use crate::proto::v1::predict_stream_response::Result as StreamResult;
-use crate::proto::v1::prediction_service_server::PredictionService;
+use crate::proto::v1::prediction_service_server::{PredictionService, PredictionServiceServer};
 use crate::proto::v1::{
     PredictRequest, PredictResponse, PredictStreamResponse, ReportOutcomesRequest,
     ReportOutcomesResponse,
@@ -30,11 +33,40 @@ impl Predictions {
         Self { predictor }
     }
 
-    async fn answer(&self, mut request: Request<PredictRequest>) -> Result<Answer, PredictError> {
+    /// Returns the service, whose messages have at most `max_message_bytes` bytes in either direction.
+    #[must_use]
+    pub fn into_service(
+        self,
+        max_message_bytes: usize,
+    ) -> DirectUnary<PredictionServiceServer<Self>, Self> {
+        let this = Arc::new(self);
+        let service = PredictionServiceServer::from_arc(Arc::clone(&this))
+            .max_decoding_message_size(max_message_bytes)
+            .max_encoding_message_size(max_message_bytes);
+        DirectUnary::new(service, this, max_message_bytes)
+    }
+
+    async fn query(&self, mut request: Request<PredictRequest>) -> Result<Answer, PredictError> {
         let permit = self.predictor.permit(request.extensions_mut())?;
         let (metadata, _, message) = request.into_parts();
         let query = convert::read_query(message, metadata.into_headers(), permit);
         self.predictor.answer(query).await
+    }
+}
+
+impl UnaryMethod for Predictions {
+    const PATH: &'static str = "/taper.v1.PredictionService/Predict";
+    type Request = PredictRequest;
+    type Response = PredictResponse;
+
+    async fn answer(
+        &self,
+        request: Request<PredictRequest>,
+    ) -> Result<Response<PredictResponse>, Status> {
+        match self.query(request).await {
+            Ok(answer) => Ok(Response::new(convert::write_response(answer))),
+            Err(error) => Err(status::from_predict(&error)),
+        }
     }
 }
 
@@ -44,10 +76,7 @@ impl PredictionService for Predictions {
         &self,
         request: Request<PredictRequest>,
     ) -> Result<Response<PredictResponse>, Status> {
-        match self.answer(request).await {
-            Ok(answer) => Ok(Response::new(convert::write_response(answer))),
-            Err(error) => Err(status::from_predict(&error)),
-        }
+        self.answer(request).await
     }
 
     type PredictStreamStream = Responses<PredictStreamResponse>;

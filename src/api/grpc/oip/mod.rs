@@ -15,12 +15,15 @@ use tokio::task::spawn_blocking;
 use tonic::{Code, Request, Response, Status, Streaming};
 
 use super::stream::Responses;
+use super::unary::{DirectUnary, UnaryMethod};
 use crate::api::catalog::Catalog;
 use crate::api::error_mapping::{OPEN_INFERENCE, OPEN_INFERENCE_READS};
 use crate::api::{oip, status};
 use crate::error::{InputFaults, PredictError};
 use crate::proto::inference as wire;
-use crate::proto::inference::grpc_inference_service_server::GrpcInferenceService;
+use crate::proto::inference::grpc_inference_service_server::{
+    GrpcInferenceService, GrpcInferenceServiceServer,
+};
 
 pub use port::{AdminPort, DataPort, PortCalls};
 
@@ -42,6 +45,36 @@ impl<P: PortCalls> OpenInference<P> {
             port,
             reading: Arc::new(Semaphore::new(1)),
         }
+    }
+}
+
+impl OpenInference<DataPort> {
+    /// Returns the service, whose messages have at most `max_message_bytes` bytes in either direction.
+    #[must_use]
+    pub fn into_service(
+        self,
+        max_message_bytes: usize,
+    ) -> DirectUnary<GrpcInferenceServiceServer<Self>, Self> {
+        let this = Arc::new(self);
+        let service = GrpcInferenceServiceServer::from_arc(Arc::clone(&this))
+            .max_decoding_message_size(max_message_bytes)
+            .max_encoding_message_size(max_message_bytes);
+        DirectUnary::new(service, this, max_message_bytes)
+    }
+}
+
+impl<P: PortCalls> UnaryMethod for OpenInference<P> {
+    const PATH: &'static str = "/inference.GRPCInferenceService/ModelInfer";
+    type Request = wire::ModelInferRequest;
+    type Response = wire::ModelInferResponse;
+
+    async fn answer(
+        &self,
+        request: Request<wire::ModelInferRequest>,
+    ) -> Result<Response<wire::ModelInferResponse>, Status> {
+        let answer = self.port.infer(request).await?;
+        let to_status = |error| status::to_status(&error, &OPEN_INFERENCE);
+        answer.map(Response::new).map_err(to_status)
     }
 }
 
@@ -95,9 +128,7 @@ impl<P: PortCalls> GrpcInferenceService for OpenInference<P> {
         &self,
         request: Request<wire::ModelInferRequest>,
     ) -> Result<Response<wire::ModelInferResponse>, Status> {
-        let answer = self.port.infer(request).await?;
-        let to_status = |error| status::to_status(&error, &OPEN_INFERENCE);
-        answer.map(Response::new).map_err(to_status)
+        self.answer(request).await
     }
 
     type ModelStreamInferStream = Responses<wire::ModelStreamInferResponse>;
