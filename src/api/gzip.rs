@@ -35,20 +35,33 @@ pub(super) enum InflateError<E> {
     Refused(E),
 }
 
+/// The files of a message, besides one for each [`BYTES_PER_FILE`] bytes of it. Each takes as long to begin as many bytes to inflate.
+const FILES: usize = 64;
+const BYTES_PER_FILE: usize = 4096;
+
 /// Inflates one message, which may be several files of gzip in a row: RFC 1952, section 2.2. `charge` gets the number of bytes before each
 /// piece of output, and the number of bytes in it.
-pub(super) struct Inflater<C: FnMut(usize, usize) -> Result<(), E>, E>(
-    MultiGzDecoder<Limited<C, E>>,
-);
+pub(super) struct Inflater<C: FnMut(usize, usize) -> Result<(), E>, E> {
+    decoder: MultiGzDecoder<Limited<C, E>>,
+    /// Bytes of input.
+    taken: usize,
+    /// Parts of the input that ended before what had arrived, with a file or its head.
+    parts: usize,
+}
 
 impl<C: FnMut(usize, usize) -> Result<(), E>, E> Inflater<C, E> {
     /// Creates an inflater that appends its output to `begin`.
     pub(super) fn new(begin: Vec<u8>, charge: C) -> Self {
-        Self(MultiGzDecoder::new(Limited {
+        let decoder = MultiGzDecoder::new(Limited {
             bytes: begin,
             charge,
             refused: None,
-        }))
+        });
+        Self {
+            decoder,
+            taken: 0,
+            parts: 0,
+        }
     }
 
     /// Inflates the beginning of `input`, at least one byte of it, to at most twice [`SLICE`] bytes. Returns how many bytes of `input` it has
@@ -57,17 +70,27 @@ impl<C: FnMut(usize, usize) -> Result<(), E>, E> Inflater<C, E> {
     /// # Errors
     /// Returns an error if the input is malformed or the output is refused.
     pub(super) fn push(&mut self, input: &[u8]) -> Result<usize, InflateError<E>> {
-        let taken = self.0.write(input).map_err(|error| self.fault(error))?;
+        let before = self.output();
+        let written = self.decoder.write(input);
+        let taken = written.map_err(|error| self.fault(error))?;
+        let malformed = |text| Err(InflateError::Malformed(io::Error::other(text)));
         if taken == 0 && !input.is_empty() {
-            let text = "bytes follow the end of the compressed data";
-            return Err(InflateError::Malformed(io::Error::other(text)));
+            return malformed("bytes follow the end of the compressed data");
+        }
+        self.taken += taken;
+        if taken < input.len() && self.output() - before < SLICE {
+            self.parts += 1;
+            // A file is at most two parts: its head, and the rest.
+            if self.parts > 2 * (FILES + self.taken / BYTES_PER_FILE) {
+                return malformed("it consists of too many small files");
+            }
         }
         Ok(taken)
     }
 
     /// Returns how many bytes of output there are, with those that it began with.
     pub(super) fn output(&self) -> usize {
-        self.0.get_ref().bytes.len()
+        self.decoder.get_ref().bytes.len()
     }
 
     /// Returns the whole output.
@@ -75,13 +98,13 @@ impl<C: FnMut(usize, usize) -> Result<(), E>, E> Inflater<C, E> {
     /// # Errors
     /// As [`push`](Self::push), also if the input is incomplete.
     pub(super) fn finish(&mut self) -> Result<Vec<u8>, InflateError<E>> {
-        let ended = self.0.try_finish();
+        let ended = self.decoder.try_finish();
         ended.map_err(|error| self.fault(error))?;
-        Ok(std::mem::take(&mut self.0.get_mut().bytes))
+        Ok(std::mem::take(&mut self.decoder.get_mut().bytes))
     }
 
     fn fault(&mut self, error: io::Error) -> InflateError<E> {
-        match self.0.get_mut().refused.take() {
+        match self.decoder.get_mut().refused.take() {
             Some(refused) => InflateError::Refused(refused),
             None => InflateError::Malformed(error),
         }
@@ -175,6 +198,18 @@ mod tests {
             panic!("refused")
         };
         assert!(total < 2 * LIMIT, "{total}");
+    }
+
+    #[test]
+    fn a_message_of_many_small_files_is_refused() {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+        encoder.write_all(b"x").unwrap();
+        let one = encoder.finish().unwrap();
+        for piece in [9, 1 << 20] {
+            assert_eq!(inflate(&one.repeat(FILES), piece).unwrap(), [b'x'; FILES]);
+        }
+        let many = inflate(&one.repeat(1000), 1 << 20);
+        assert!(matches!(many, Err(InflateError::Malformed(_))));
     }
 
     #[test]
