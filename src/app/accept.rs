@@ -11,6 +11,7 @@ use tokio::time::{self, Instant, MissedTickBehavior};
 use tokio_stream::{Stream, StreamExt, wrappers::TcpListenerStream};
 
 use super::connection_table::{ConnectionLimits, ConnectionTable, Ticket};
+use super::linger::Lingering;
 use super::socket::{AcceptedSocket, ClientSocket, Closer, Protocol, SocketLimits};
 use crate::api::StageWatch;
 use crate::insight::metrics::Telemetry;
@@ -21,6 +22,10 @@ const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(50);
 const KEEPALIVE_AFTER: Duration = Duration::from_secs(30);
 /// Time between two probes.
 const KEEPALIVE_EVERY: Duration = Duration::from_secs(5);
+/// Bytes that the system takes of answers before the client has room for them. Without a limit it takes megabytes, and as long as it sends
+/// those, a client that reads slowly looks like one that does not read.
+#[cfg(target_os = "linux")]
+const MOST_UNSENT: u32 = 128 << 10;
 /// Number of unanswered probes after which a connection is closed. Sent data that is not acknowledged closes it after the same time.
 const KEEPALIVE_PROBES: u32 = 4;
 
@@ -31,6 +36,8 @@ pub(super) struct ConnectionLimiter {
     pub(super) limits: ConnectionLimits,
     /// How long a client may take no byte of an answer.
     pub(super) send_timeout: Duration,
+    /// Ends connections whose clients have not received everything.
+    pub(super) lingering: Arc<Lingering>,
     /// Counts connections that are refused or closed, and unread answers.
     pub(super) telemetry: Arc<Telemetry>,
     /// Closes connections that are still open at the end.
@@ -57,6 +64,7 @@ impl ConnectionLimiter {
         let socket_limits = SocketLimits {
             protocol,
             send_timeout: self.send_timeout,
+            lingering: Arc::clone(&self.lingering),
             telemetry: Arc::clone(&self.telemetry),
         };
         let table = Arc::clone(table);
@@ -87,6 +95,10 @@ impl ConnectionLimiter {
             }
             if let Err(error) = enable_keepalive(&io) {
                 tracing::warn!(%error, "failed to enable TCP keep-alive: a peer that disappears will go unnoticed");
+            }
+            #[cfg(target_os = "linux")]
+            if let Err(error) = SockRef::from(&io).set_tcp_notsent_lowat(MOST_UNSENT) {
+                tracing::debug!(%error, "failed to limit what the system holds for a slow client");
             }
             let io = io.into_std().ok()?;
             Some(AcceptedSocket::new(io, ticket, socket_limits.clone()))

@@ -129,6 +129,11 @@ impl ConnectionState {
         }
     }
 
+    /// Returns the number of open connections of its port.
+    pub(super) fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
+    }
+
     /// Counts a request as open until the returned value is dropped.
     pub(super) fn begin_request(self: &Arc<Self>) -> OpenRequest {
         self.open_requests.fetch_add(1, Ordering::Relaxed);

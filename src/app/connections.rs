@@ -162,10 +162,27 @@ where
     }
 }
 
+/// What all connections of a port may have at the same time if each has its share: streams, of which each takes more than a kilobyte
+/// whatever it is for, and bytes of requests that no handler has read yet.
+const SHARED_STREAMS: usize = 16 << 10;
+const SHARED_WINDOW: usize = 32 << 20;
+/// The smallest share of a connection in the streams.
+const LEAST_STREAMS: u32 = 32;
+/// The smallest share of a connection in the bytes, which HTTP/2 begins with: RFC 9113, section 6.9.2. And the largest one.
+const WINDOWS: (u32, u32) = (65_535, 1 << 20);
+
+/// Returns the most streams and the most unread bytes of a connection that begins while `connections` are open.
+fn shares(max_streams: u32, connections: usize) -> (u32, u32) {
+    let share = |of: usize| u32::try_from(of / connections.max(1)).unwrap_or(u32::MAX);
+    let streams = share(SHARED_STREAMS).max(LEAST_STREAMS).min(max_streams);
+    let (least, most) = WINDOWS;
+    (streams, share(SHARED_WINDOW).clamp(least, most))
+}
+
 /// How the calls of one port are served.
 #[derive(Clone, Debug)]
 pub(super) struct CallSettings {
-    /// The most concurrent calls on a connection.
+    /// The most concurrent calls on a connection while few are open.
     pub(super) max_streams: u32,
     /// How long a part of an answer may wait for its client.
     pub(super) send_timeout: Duration,
@@ -194,13 +211,16 @@ where
     } = settings;
     move |io, ticket| {
         let state = Arc::clone(ticket.state());
+        let (streams, window) = shares(max_streams, state.connections());
         let executor = CallExecutor {
             state,
             send_timeout,
         };
         let service = ConnectionService::new(router.clone(), &io, ticket, &admission);
         http2::Builder::new(executor)
-            .max_concurrent_streams(max_streams)
+            .max_concurrent_streams(streams)
+            .initial_connection_window_size(window)
+            .initial_stream_window_size(window)
             // The limit counts over the whole life of a connection, and it also counts bytes that arrive late for a refused request: an
             // overload would end the connections of all clients.
             .max_local_error_reset_streams(None)
@@ -331,6 +351,21 @@ mod tests {
             state: Arc::default(),
             send_timeout: Duration::MAX,
         }
+    }
+
+    #[test]
+    fn connections_that_begin_while_many_are_open_have_smaller_shares() {
+        assert_eq!(shares(256, 1), (256, 1 << 20));
+        assert_eq!(shares(256, 32), (256, 1 << 20));
+        assert_eq!(shares(256, 128), (128, 256 << 10));
+        assert_eq!(shares(256, 1024), (32, 65_535));
+        assert_eq!(shares(8, 1024).0, 8);
+        let all = (1..=1024).map(|open| shares(256, open));
+        let (streams, bytes) = all.fold((0, 0), |(streams, bytes), (more, window)| {
+            (streams + u64::from(more), bytes + u64::from(window))
+        });
+        assert!(streams < 75_000, "{streams}");
+        assert!(bytes < 165 << 20, "{bytes}");
     }
 
     #[test]

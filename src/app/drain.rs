@@ -1,5 +1,6 @@
 //! Shutting down without losing a request.
 
+use std::pin::pin;
 use std::{fmt, time::Duration};
 
 use tokio::task::{JoinSet, spawn_blocking};
@@ -54,13 +55,14 @@ impl Gateway {
         // Joins the thread that scans the registry, which may be reading a slow disk.
         let registry_watcher = self.registry_watcher.take();
         let watcher_ended = spawn_blocking(move || drop(registry_watcher));
-        self.wait_for_requests(begin + self.drain_deadline).await;
+        let deadline = begin + self.drain_deadline;
+        self.wait_for_requests(deadline).await;
 
         self.lifecycle.enter(Stage::Drained);
-        let mut all_gone = self.end_grpc().await;
+        let mut all_gone = self.end_grpc(deadline).await;
         if !all_gone && self.admission.in_flight() > 0 {
             // These requests arrived after the others had gone, on connections that had not received the request to close yet.
-            all_gone = self.end_grpc().await;
+            all_gone = self.end_grpc(deadline).await;
         }
         self.lifecycle.enter(Stage::Ending);
         self.end_http().await;
@@ -75,6 +77,7 @@ impl Gateway {
 
         self.lifecycle.enter(Stage::Cut);
         self.end_tasks(watcher_ended).await;
+        self.wait_for_clients(deadline).await;
         DrainReport {
             finished,
             refused: interrupted,
@@ -91,13 +94,35 @@ impl Gateway {
     }
 
     /// Has the remaining requests answered `UNAVAILABLE`, and waits until the gRPC ports have ended. Clients get a moment to take the last
-    /// bytes and to close; silent or dead ones do not delay the end. Returns whether all have closed.
-    async fn end_grpc(&mut self) -> bool {
+    /// bytes and to close, and until `deadline` while one of them must read before more can be sent; silent or dead ones do not delay the
+    /// end. Returns whether all have closed.
+    async fn end_grpc(&mut self, deadline: Instant) -> bool {
         if self.admission.in_flight() > 0 {
             self.admission.cut_off();
         }
-        let ended = join_all(&mut self.tasks.grpc);
-        time::timeout(STEP_TIMEOUT, ended).await.is_ok()
+        let mut ended = pin!(join_all(&mut self.tasks.grpc));
+        loop {
+            if time::timeout(STEP_TIMEOUT, &mut ended).await.is_ok() {
+                return true;
+            }
+            if self.lingering.blocked() == 0 || Instant::now() >= deadline {
+                return false;
+            }
+        }
+    }
+
+    /// Waits until clients have received what was sent to them on connections that have ended, at most until `deadline`.
+    async fn wait_for_clients(&self, deadline: Instant) {
+        while self.lingering.ending() > 0 && Instant::now() < deadline {
+            time::sleep(POLL_INTERVAL).await;
+        }
+        let unreceived = self.lingering.ending();
+        if unreceived > 0 {
+            tracing::warn!(
+                connections = unreceived,
+                "clients have not received all answers"
+            );
+        }
     }
 
     /// Waits until the HTTP port has ended. A client that has sent half of a request, or does not take its response, does not delay the

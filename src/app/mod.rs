@@ -26,6 +26,7 @@ mod drift;
 mod frames;
 mod grpc_router;
 mod http_port;
+mod linger;
 mod listen;
 mod log;
 mod memory;
@@ -57,6 +58,7 @@ use crate::serving::admission::AdmissionControl;
 use crate::serving::live::{Live, Snapshot};
 
 pub use drain::DrainReport;
+use linger::Lingering;
 use listen::Listeners;
 pub use listen::{Addresses, BindError};
 pub use log::{LastLines, Unwritten, log_to_stderr, unwritten};
@@ -117,6 +119,7 @@ pub struct Gateway {
     log: Option<LogThread>,
     admission: Arc<AdmissionControl>,
     drain_deadline: Duration,
+    lingering: Arc<Lingering>,
     lifecycle: Lifecycle,
     tasks: Tasks,
 }
@@ -170,6 +173,7 @@ impl Gateway {
             log,
             admission: shared.admission,
             drain_deadline: shared.config.drain_deadline,
+            lingering: shared.connection_limiter.lingering,
             lifecycle,
             tasks,
         })

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 
@@ -10,6 +11,7 @@ use super::StartError;
 use super::accept::ConnectionLimiter;
 use super::connection_table::{ConnectionLimits, SilenceLimits};
 use super::connections::CallSettings;
+use super::linger::Lingering;
 use crate::api::endpoints::Port;
 use crate::api::grpc::{CompressionLimits, StackBuilder};
 use crate::api::{Catalog, Predictor, ReadinessRule, StageWatch};
@@ -77,6 +79,7 @@ impl Shared {
             connection_limiter: ConnectionLimiter {
                 limits: connection_limits(&config),
                 send_timeout: config.send_timeout,
+                lingering: Lingering::new(Handle::current(), config.send_timeout),
                 telemetry: Arc::clone(&telemetry),
                 stage: stage.clone(),
             },

@@ -17,6 +17,7 @@ use super::connection_state::ConnectionState;
 use super::connection_table::Ticket;
 use super::connections::HasPeer;
 use super::frames::{FrameWatch, PREFACE};
+use super::linger::Lingering;
 use super::ping::PingWriter;
 use crate::api::{MESSAGE_PATIENCE, Stage, StageWatch};
 use crate::insight::metrics::{CloseReason, Telemetry, UnsentReason};
@@ -39,6 +40,8 @@ pub(super) struct SocketLimits {
     pub(super) protocol: Protocol,
     /// How long a client may take nothing while there is something to send.
     pub(super) send_timeout: Duration,
+    /// Ends connections whose clients have not received everything.
+    pub(super) lingering: Arc<Lingering>,
     /// Counts connections that are closed at a limit.
     pub(super) telemetry: Arc<Telemetry>,
 }
@@ -71,6 +74,7 @@ impl AcceptedSocket {
             closer: Some(closer),
             limits: self.limits,
             blocked: None,
+            is_unread: false,
             state: Arc::clone(self.ticket.state()),
             pings: PingWriter::default(),
         };
@@ -128,6 +132,8 @@ pub(super) struct ClientSocket {
     limits: SocketLimits,
     /// Runs while the client takes nothing of what there is to send.
     blocked: Option<Pin<Box<Sleep>>>,
+    /// Whether it has not taken anything in time.
+    is_unread: bool,
     state: Arc<ConnectionState>,
     pings: PingWriter,
 }
@@ -227,20 +233,42 @@ impl ClientSocket {
     ) -> Poll<io::Result<usize>> {
         if written.is_ready() {
             if self.blocked.take().is_some() {
-                self.state.set_blocked(false);
+                self.set_blocked(false);
             }
             return written;
         }
-        self.state.set_blocked(true);
+        if self.blocked.is_none() {
+            self.set_blocked(true);
+        }
         let timeout = self.limits.send_timeout;
         let blocked = self
             .blocked
             .get_or_insert_with(|| Box::pin(time::sleep(timeout)));
         blocked.as_mut().poll(cx).map(|()| {
             self.limits.telemetry.unsent(UnsentReason::Unread);
+            self.is_unread = true;
             let text = "the client does not read its answers";
             Err(io::Error::new(io::ErrorKind::TimedOut, text))
         })
+    }
+}
+
+impl ClientSocket {
+    /// Records whether the client must read before more can be sent.
+    fn set_blocked(&self, is_blocked: bool) {
+        self.state.set_blocked(is_blocked);
+        self.limits.lingering.set_blocked(is_blocked);
+    }
+}
+
+impl Drop for ClientSocket {
+    fn drop(&mut self) {
+        if self.blocked.is_some() {
+            self.set_blocked(false);
+        }
+        if !self.is_unread {
+            self.limits.lingering.end(&self.io);
+        }
     }
 }
 
@@ -343,6 +371,7 @@ mod tests {
         let limits = SocketLimits {
             protocol: Protocol::Http2,
             send_timeout: Duration::from_secs(30),
+            lingering: Lingering::new(tokio::runtime::Handle::current(), Duration::MAX),
             telemetry,
         };
         let io = accepted.expect("accepted").0.into_std().expect("a socket");

@@ -103,7 +103,8 @@ pub(super) struct RawLimits {
     /// disconnected, 0 to 86,400; 0: never. Default: 60.
     #[schemars(range(min = 0, max = 86_400))]
     pub(super) ping_seconds: u64,
-    /// The most concurrent requests per connection, 1 to 100,000. Default: 1024.
+    /// The most concurrent requests per connection, 1 to 100,000. Default: 256. A connection that begins while many are open may have
+    /// fewer: 16,384 divided by their number, but at least 32.
     #[schemars(range(min = 1, max = 100_000))]
     pub(super) max_concurrent_streams: u32,
     /// Seconds without a message after which a prediction stream ends with DEADLINE_EXCEEDED, 0 to 31,536,000; 0: never. It ends before
@@ -171,7 +172,7 @@ impl Default for RawLimits {
             max_connection_age_seconds: 86_400,
             connection_age_grace_seconds: 3600,
             ping_seconds: 60,
-            max_concurrent_streams: 1024,
+            max_concurrent_streams: 256,
             max_stream_idle_seconds: 3600,
             max_health_calls: 1024,
             max_health_calls_per_connection: 16,

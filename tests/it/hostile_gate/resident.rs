@@ -153,11 +153,11 @@ async fn no_attack_takes_much_memory_or_affects_a_good_client() {
     let few = || whole(frame(&oip::typed(1).encode_to_vec()));
     let many = many_rows();
     let in_flight = "taper_admitted_requests";
-    let attack = open(&target, 5, 900, CLOSED, few).await;
+    let attack = open(&target, 20, 225, CLOSED, few).await;
     target
         .serves_beside("unread answers", (in_flight, 3000.0), attack)
         .await;
-    let attack = open(&target, 5, 900, 1, || whole(frame(&many))).await;
+    let attack = open(&target, 20, 225, 1, || whole(frame(&many))).await;
     target
         .serves_beside(
             "large answers, of which one byte is read",
@@ -166,7 +166,7 @@ async fn no_attack_takes_much_memory_or_affects_a_good_client() {
         )
         .await;
     let small = oip::typed(900).encode_to_vec();
-    let attack = open(&target, 20, 1000, 1, || whole(frame(&small))).await;
+    let attack = open(&target, 80, 250, 1, || whole(frame(&small))).await;
     target
         .serves_beside(
             "small answers, of which one byte is read",
@@ -174,7 +174,7 @@ async fn no_attack_takes_much_memory_or_affects_a_good_client() {
             attack,
         )
         .await;
-    let attack = open(&target, 5, 1000, OPEN, || {
+    let attack = open(&target, 20, 250, OPEN, || {
         let mut half = frame(&many);
         half.truncate(half.len() / 2);
         unfinished(half)
@@ -184,7 +184,7 @@ async fn no_attack_takes_much_memory_or_affects_a_good_client() {
         .serves_beside("half messages", (in_flight, 100.0), attack)
         .await;
     let gzip = [("grpc-encoding", "gzip")];
-    let attack = open_with(&target, (5, 900, OPEN), &gzip, || {
+    let attack = open_with(&target, (20, 225, OPEN), &gzip, || {
         unfinished(unfinished_gzip())
     })
     .await;
