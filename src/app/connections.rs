@@ -165,7 +165,7 @@ where
 /// What all connections of a port may have at the same time if each has its share: streams, of which each takes more than a kilobyte
 /// whatever it is for, and bytes of requests that no handler has read yet.
 const SHARED_STREAMS: usize = 16 << 10;
-const SHARED_WINDOW: usize = 32 << 20;
+const SHARED_WINDOW: usize = 16 << 20;
 /// The smallest share of a connection in the streams.
 const LEAST_STREAMS: u32 = 32;
 /// The smallest share of a connection in the bytes, which HTTP/2 begins with: RFC 9113, section 6.9.2. And the largest one.
@@ -356,8 +356,8 @@ mod tests {
     #[test]
     fn connections_that_begin_while_many_are_open_have_smaller_shares() {
         assert_eq!(shares(256, 1), (256, 1 << 20));
-        assert_eq!(shares(256, 32), (256, 1 << 20));
-        assert_eq!(shares(256, 128), (128, 256 << 10));
+        assert_eq!(shares(256, 16), (256, 1 << 20));
+        assert_eq!(shares(256, 128), (128, 128 << 10));
         assert_eq!(shares(256, 1024), (32, 65_535));
         assert_eq!(shares(8, 1024).0, 8);
         let all = (1..=1024).map(|open| shares(256, open));
@@ -365,7 +365,7 @@ mod tests {
             (streams + u64::from(more), bytes + u64::from(window))
         });
         assert!(streams < 75_000, "{streams}");
-        assert!(bytes < 165 << 20, "{bytes}");
+        assert!(bytes < 110 << 20, "{bytes}");
     }
 
     #[test]
