@@ -1,4 +1,5 @@
-//! Loads versions beside those that serve, and checks their files again, on one thread of the lowest priority.
+//! Loads versions beside those that serve, and checks their files again, on one thread: of the lowest priority once requests are served, and
+//! of the normal one before, when nothing waits behind it.
 //!
 //! Requests are processed one after the other, so that two loads never compete for memory and time. Every request that was
 //! begun is reported: with a version that can answer, or with all its faults. A panic is a fault.
@@ -63,11 +64,12 @@ pub struct Loader {
     thread: Option<JoinHandle<()>>,
 }
 
-/// Shared by the handle and the thread. One lock covers both flags, so that no load begins while the loader is dropped.
+/// Shared by the handle and the thread. One lock covers all flags, so that no load begins while the loader is dropped.
 #[derive(Debug, Default)]
 struct Activity {
     busy: bool,
     ended: bool,
+    gives_way: bool,
 }
 
 /// Processes a request and calls the closure as each phase begins.
@@ -95,7 +97,6 @@ impl Loader {
         let activity = Arc::new(Mutex::new(Activity::default()));
         let (shared, mut report) = (Arc::clone(&activity), report);
         let thread = Builder::new().name("taper-load".into()).spawn(move || {
-            set_idle_priority();
             run(&inbox, &shared, &load, &mut report);
         })?;
         Ok(Self {
@@ -103,6 +104,11 @@ impl Loader {
             activity,
             thread: Some(thread),
         })
+    }
+
+    /// Lets requests that are served go first, from the next load on. Until then a machine whose cores are all busy starts as fast as it can.
+    pub fn give_way(&self) {
+        lock(&self.activity).gives_way = true;
     }
 
     /// Queues a request. Returns `false` if the queue is full or the thread has ended; nothing is reported then.
@@ -134,13 +140,19 @@ fn run(
     load: &Load,
     report: &mut dyn FnMut(LoadReport),
 ) {
+    let mut is_idle_priority = false;
     for request in inbox {
-        {
+        let gives_way = {
             let mut activity = lock(activity);
             if activity.ended {
                 return;
             }
             activity.busy = true;
+            activity.gives_way
+        };
+        if gives_way && !is_idle_priority {
+            set_idle_priority();
+            is_idle_priority = true;
         }
         let (model, version) = request.target();
         let mut report_event = |event| {

@@ -190,7 +190,7 @@ fn scheduling_policy() -> i32 {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn only_the_loader_thread_has_idle_priority() {
+fn only_the_loader_thread_has_idle_priority_once_requests_are_served() {
     let (name, seen) = mpsc::channel();
     let load = move |request: &LoadRequest, _: &mut dyn FnMut(Phase)| {
         let thread = thread::current().name().unwrap_or_default().to_owned();
@@ -198,8 +198,12 @@ fn only_the_loader_thread_has_idle_priority() {
         Err(Faults::one(&request.dir, "refused by the test"))
     };
     let loader = Loader::with(Box::new(load), |_| {}).unwrap();
-    assert!(loader.submit(LoaderRequest::Load(request(Path::new("m"), 1))));
-    let thread = seen.recv_timeout(SOON).unwrap();
-    assert_eq!(thread, ("taper-load".to_owned(), SCHED_IDLE));
+    let thread_of_a_load = || {
+        assert!(loader.submit(LoaderRequest::Load(request(Path::new("m"), 1))));
+        seen.recv_timeout(SOON).unwrap()
+    };
+    assert_eq!(thread_of_a_load(), ("taper-load".to_owned(), SCHED_OTHER));
+    loader.give_way();
+    assert_eq!(thread_of_a_load(), ("taper-load".to_owned(), SCHED_IDLE));
     assert_eq!(scheduling_policy(), SCHED_OTHER);
 }

@@ -164,6 +164,7 @@ impl Writer {
     /// Runs until the last [`Control`] is dropped. Commands that were already sent are still executed.
     pub async fn run(mut self) {
         self.serving = true;
+        self.loader.give_way();
         loop {
             let wake = self.next_wake();
             tokio::select! {
