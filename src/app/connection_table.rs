@@ -28,6 +28,8 @@ const ACKNOWLEDGE_TIMEOUT: Duration = Duration::from_secs(2);
 const LONG: Duration = Duration::from_secs(2);
 /// How long the requests of a connection that made room may take at most.
 const EVICTED_GRACE: Duration = Duration::from_secs(30);
+/// How many connections that made room may be open at least: on a busy machine they end a little later.
+const LEAST_EVICTED: usize = 64;
 /// The shortest and the longest time between two checks of all connections.
 const SWEEP_INTERVALS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
 
@@ -226,7 +228,8 @@ impl ConnectionTable {
         let mut entries = sync::lock(&self.entries);
         if entries.connections.len() - entries.evicted >= self.limits.max_connections {
             // Those that made room and do not end count again once there are as many of them.
-            if entries.evicted >= self.limits.max_connections || !entries.evict_one(now) {
+            let most_evicted = self.limits.max_connections.max(LEAST_EVICTED);
+            if entries.evicted >= most_evicted || !entries.evict_one(now) {
                 drop(entries);
                 self.telemetry.refused_connection();
                 return None;

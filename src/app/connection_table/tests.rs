@@ -262,7 +262,7 @@ fn a_client_that_goes_on_with_calls_after_the_notice_is_cut() {
 fn connections_that_made_room_and_go_on_are_few_and_are_cut() {
     let (table, begin) = (table(), Instant::now());
     let mut tickets = Vec::new();
-    for _ in 0..2 * LIMITS.max_connections {
+    for _ in 0..LIMITS.max_connections + LEAST_EVICTED {
         tickets.push(table.open(begin).expect("room"));
     }
     assert!(table.open(begin).is_none(), "those that made room stay");
